@@ -1,0 +1,15 @@
+//! Words that every layer shares: instants, frames' stamps, endpoints, fields, safe text.
+//!
+//! Imports nothing of the crate.
+
+pub mod endpoint;
+pub mod field;
+pub mod layers;
+pub mod stamp;
+pub mod text;
+pub mod time;
+
+pub use endpoint::Endpoint;
+pub use layers::{Layer, Layers};
+pub use stamp::FrameStamp;
+pub use time::{Precision, Span, Timestamp};

@@ -1,0 +1,78 @@
+//! Text from a capture made safe for a terminal.
+//!
+//! Nothing a capture says may move the cursor, change colours, reorder a line or end it: each
+//! control character, bidirectional control and other invisible format character becomes a
+//! visible escape.
+
+/// Whether `c` must not reach a terminal as it is: C0, DEL and C1 controls, line and
+/// paragraph separators, bidirectional controls, zero-width and other invisible format
+/// characters, tags, and non-characters.
+pub fn is_unsafe(c: char) -> bool {
+    matches!(c,
+        '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
+        | '\u{ad}' | '\u{61c}' | '\u{180e}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        || (c as u32) & 0xfffe == 0xfffe
+}
+
+/// Appends `text` to `out` with every unsafe character escaped: `\n`, `\r`, `\t`, `\x1b`,
+/// `\u{202e}`. A backslash stays single: the escapes are for safety, not for parsing back.
+pub fn push_safe(out: &mut Vec<u8>, text: &str) {
+    // Plain printable ASCII is nearly all there is; it is copied whole.
+    if text.bytes().all(|b| matches!(b, 0x20..=0x7e)) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    let mut utf8 = [0; 4];
+    for c in text.chars() {
+        if is_unsafe(c) {
+            push_escape(out, c);
+        } else {
+            out.extend_from_slice(c.encode_utf8(&mut utf8).as_bytes());
+        }
+    }
+}
+
+/// [`push_safe`] into a new string, for the views that are not hot.
+pub fn safe(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    push_safe(&mut out, text);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Columns that safe text takes in a terminal: wide characters (Hangul, CJK) take two.
+pub fn width(text: &str) -> usize {
+    if text.is_ascii() {
+        return text.len();
+    }
+    unicode_width::UnicodeWidthStr::width(text)
+}
+
+fn push_escape(out: &mut Vec<u8>, c: char) {
+    let escape = match c {
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
+        c if (c as u32) < 0x100 => format!("\\x{:02x}", c as u32),
+        c => format!("\\u{{{:x}}}", c as u32),
+    };
+    out.extend_from_slice(escape.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_drive_a_terminal_is_made_visible() {
+        assert_eq!(safe("a\u{1b}[31mb\nc\0"), "a\\x1b[31mb\\nc\\x00");
+        assert_eq!(safe("x\u{202e}y\u{9b}z"), "x\\u{202e}y\\x9bz");
+    }
+
+    #[test]
+    fn ordinary_text_of_any_script_stays_as_it_is() {
+        assert_eq!(safe("한동/서버 ä \\"), "한동/서버 ä \\");
+        assert_eq!(width("한동"), 4);
+    }
+}

@@ -1,0 +1,167 @@
+//! The words between analysis and views: control packets, gaps, connections, findings.
+
+use crate::base::field::Fields;
+use crate::base::{Endpoint, FrameStamp, Layers, Span};
+use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Sender};
+use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
+
+/// Everything that a run tells, in the order in which it becomes known.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A connection turned out to carry MQTT (told before its first packet).
+    Opened(&'a Opened),
+    /// One control packet.
+    Packet(&'a PacketEvent<'a>),
+    /// Octets of an MQTT connection that will never come.
+    Gap(&'a Gap),
+    /// An MQTT connection is told no more.
+    Ended(&'a Ended),
+    /// A connection on an MQTT port, or asked for by the user, that is not MQTT after all.
+    NotMqtt(&'a NotMqtt),
+}
+
+/// An MQTT connection begins to be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened {
+    pub connection: Connection,
+    /// The end that accepts: found from the traffic.
+    pub server: Endpoint,
+    pub client: Endpoint,
+    /// The frame from which the connection is known: its SYN, or its first segment.
+    pub stamp: FrameStamp,
+}
+
+/// One control packet where it stands in the capture.
+#[derive(Clone, Copy, Debug)]
+pub struct PacketEvent<'a> {
+    /// The frame that carries the packet's last octet in stream order.
+    pub stamp: FrameStamp,
+    /// Place among the control packets ending in that frame, from 0.
+    pub index: u32,
+    /// Every frame that carried a part, in order; one entry where the packet lies in one.
+    pub frames: &'a [u64],
+    pub connection: ConnectionId,
+    pub source: Endpoint,
+    pub destination: Endpoint,
+    pub direction: Direction,
+    pub sender: Sender,
+    /// What carried the MQTT octets.
+    pub transport: Transport,
+    /// `None` until a CONNECT or the structure of the packets told.
+    pub version: Option<ProtocolVersion>,
+    /// No CONNECT was seen: `version` was inferred from structure.
+    pub version_inferred: bool,
+    /// A gap or the capture's begin lies before this packet in its direction: what came
+    /// before is not known.
+    pub after_gap: bool,
+    pub packet_type: PacketType,
+    /// The whole packet, or of a malformed one as much as there is.
+    pub octets: &'a [u8],
+    /// The decoded packet, or what is wrong with it.
+    pub packet: Result<&'a ControlPacket<'a>, Malformed>,
+    /// The topic name that a PUBLISH's alias stood for there and then.
+    pub topic_resolved: Option<&'a str>,
+    /// The layers below, told only when a view asked for them.
+    pub layers: &'a Layers,
+}
+
+impl<'a> PacketEvent<'a> {
+    /// Reads the packet again for `fields` to hear; ends where decoding ended.
+    pub fn describe(&self, fields: &mut impl Fields<'a>) -> Result<(), Malformed> {
+        crate::mqtt::packet::describe(
+            self.octets,
+            self.version.unwrap_or(ProtocolVersion::V3_1_1),
+            fields,
+        )
+    }
+}
+
+/// What carries MQTT's octets.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Transport {
+    #[default]
+    Tcp,
+    WebSocket,
+    Tls,
+    TlsWebSocket,
+}
+
+/// Octets that never came.
+#[derive(Clone, Copy, Debug)]
+pub struct Gap {
+    pub connection: ConnectionId,
+    pub sender: Sender,
+    pub direction: Direction,
+    /// In octets; 0 where the number is unknown.
+    pub length: u64,
+    pub cause: GapCause,
+    /// The frame by which the gap became certain.
+    pub stamp: FrameStamp,
+    /// Octets that were captured but could not be told apart from a packet cut by the gap.
+    pub discarded: u64,
+}
+
+/// How an MQTT connection ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    pub connection: ConnectionId,
+    pub why: Closed,
+    /// Who sent the first FIN or the RST, where one was seen.
+    pub by: Option<Sender>,
+    pub stamp: FrameStamp,
+    /// A control packet that was announced and never completed: its type, the octets that
+    /// its fixed header announced and those that came.
+    pub incomplete: [Option<Incomplete>; 2],
+}
+
+/// A control packet that never completed.
+#[derive(Clone, Copy, Debug)]
+pub struct Incomplete {
+    pub sender: Sender,
+    pub packet_type: PacketType,
+    /// Octets of the whole packet as announced; 0 where Remaining Length itself is cut.
+    pub announced: u64,
+    pub received: u64,
+    /// The frame that carried its first octet.
+    pub stamp: FrameStamp,
+}
+
+/// Something else where MQTT was expected.
+#[derive(Clone, Copy, Debug)]
+pub struct NotMqtt {
+    pub connection: Connection,
+    pub direction: Direction,
+    pub stamp: FrameStamp,
+    pub looks_like: LooksLike,
+}
+
+/// What octets that are not MQTT look like.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum LooksLike {
+    Tls,
+    Http,
+    Unknown,
+}
+
+/// A span that is only known where both frames have a time.
+pub fn between(earlier: &FrameStamp, later: &FrameStamp) -> Option<Span> {
+    Some(later.time?.since(earlier.time?))
+}
+
+/// What a whole run read and what became of it: every frame is in one of the counts.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// The inputs as the user named them.
+    pub files: Vec<String>,
+    /// Frames read from the captures.
+    pub frames: u64,
+    /// Control packets told, malformed ones included.
+    pub packets: u64,
+    pub first_time: Option<crate::base::Timestamp>,
+    pub last_time: Option<crate::base::Timestamp>,
+    pub precision: crate::base::Precision,
+    /// Frames without TCP, by reason, most frequent first.
+    pub skipped: Vec<(&'static str, u64)>,
+    /// Frames that the snapshot length cut.
+    pub cut_frames: u64,
+}

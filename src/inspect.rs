@@ -1,0 +1,1 @@
+//! The pipeline: capture, wire, stream, connection, session, view.

@@ -1,0 +1,21 @@
+//! The MQTT codec: octets in, borrowed control packets out, and back.
+//!
+//! Pure: no I/O, no clock, no memory of earlier packets. What a packet means in its
+//! session is `session`'s business. Versions 3.1, 3.1.1 and 5.0 share every file: 5.0 adds
+//! properties and reason codes to a packet type, it does not make a second PUBLISH.
+
+pub mod fields;
+pub mod framer;
+pub mod packet;
+pub mod property;
+pub mod reader;
+pub mod reason;
+pub mod rule;
+pub mod topic;
+pub mod words;
+pub mod writer;
+
+pub use packet::ControlPacket;
+pub use property::{Properties, Property, PropertyId, PropertyValue};
+pub use rule::{Malformed, Rule};
+pub use words::{Delivery, PacketIdentifier, PacketType, ProtocolVersion, QoS, Sender};

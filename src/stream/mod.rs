@@ -1,0 +1,105 @@
+//! TCP: segments in, each connection's octets out, in order, once.
+//!
+//! What never comes is a gap, told with its length; nothing is lost in silence.
+
+use crate::base::{Endpoint, FrameStamp, Layers};
+
+/// Number of a TCP connection, from 0, by its first frame in the capture.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ConnectionId(pub u32);
+
+/// Which way octets travel on a connection. `Forward` is from [`Connection::initiator`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Direction {
+    Forward,
+    Backward,
+}
+
+impl Direction {
+    /// The other way.
+    pub const fn reverse(self) -> Self {
+        match self {
+            Self::Forward => Self::Backward,
+            Self::Backward => Self::Forward,
+        }
+    }
+}
+
+/// A TCP connection as every listener sees it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Connection {
+    pub id: ConnectionId,
+    /// The end that sent the SYN, or, where none was seen, the end that sent the first
+    /// captured segment.
+    pub initiator: Endpoint,
+    pub responder: Endpoint,
+    /// A SYN was seen, so `initiator` really opened the connection and its first octets were
+    /// captured from the start.
+    pub handshake_seen: bool,
+}
+
+/// What happens on a connection, in stream order for each direction.
+#[derive(Clone, Copy, Debug)]
+pub enum StreamEvent<'a> {
+    /// The next octets of a direction. `stamp` is the frame that carried them first.
+    Octets {
+        direction: Direction,
+        octets: &'a [u8],
+        stamp: &'a FrameStamp,
+        layers: &'a Layers,
+    },
+    /// `length` octets of a direction will never come; `length` 0 means an unknown number.
+    Gap {
+        direction: Direction,
+        length: u64,
+        cause: GapCause,
+        stamp: &'a FrameStamp,
+    },
+    /// A retransmission differed from the octets first seen; the first copy stands.
+    Conflict {
+        direction: Direction,
+        stamp: &'a FrameStamp,
+    },
+    /// This direction is over: FIN came and everything before it was told, or RST.
+    End {
+        direction: Direction,
+        how: End,
+        stamp: &'a FrameStamp,
+    },
+    /// Nothing more comes on this connection: it was reset, closed both ways and left, its
+    /// endpoints were reused, it was evicted at the cap, or the capture ended.
+    Closed { why: Closed, stamp: &'a FrameStamp },
+}
+
+/// Why octets are missing for good.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum GapCause {
+    /// The peer acknowledged octets that the capture does not hold.
+    NotCaptured,
+    /// The snapshot length cut the frame.
+    SnapshotLength,
+    /// The octets waiting behind the hole reached their cap.
+    WaitingCap,
+    /// The connection or the capture ended before they came.
+    EndOfCapture,
+}
+
+/// How one direction ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum End {
+    Fin,
+    Reset,
+}
+
+/// Why a connection is told no more.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Closed {
+    /// FIN from both ends.
+    Finished,
+    Reset,
+    /// A SYN began a new connection between the same endpoints.
+    Replaced,
+    /// The table of connections was full and this one had been silent longest.
+    Evicted,
+    CaptureEnd,
+}

@@ -1,0 +1,39 @@
+//! Frames in, TCP segments out: link layers, tunnels, IP, fragments and TCP headers stripped.
+
+use crate::base::{Endpoint, FrameStamp, Layers};
+
+/// One TCP segment, borrowing its payload from the frame (or from the buffer in which its
+/// fragments were put together).
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    pub stamp: FrameStamp,
+    pub source: Endpoint,
+    pub destination: Endpoint,
+    pub sequence: u32,
+    pub acknowledgement: u32,
+    pub flags: TcpFlags,
+    pub window: u16,
+    /// The payload octets that were captured.
+    pub payload: &'a [u8],
+    /// Payload octets that were on the wire after those, and were cut by the snapshot length.
+    pub cut: u32,
+    /// Filled only where a view asked for it.
+    pub layers: &'a Layers,
+}
+
+/// The flags octet of a TCP header (RFC 9293 §3.1).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    pub const FIN: u8 = 0x01;
+    pub const SYN: u8 = 0x02;
+    pub const RST: u8 = 0x04;
+    pub const PSH: u8 = 0x08;
+    pub const ACK: u8 = 0x10;
+
+    /// Whether all of `bits` are set.
+    pub const fn has(self, bits: u8) -> bool {
+        self.0 & bits == bits
+    }
+}

@@ -1,0 +1,1 @@
+//! The one test program; its modules are the kinds of tests.
