@@ -1,5 +1,7 @@
 //! The one test program; its modules are the kinds of tests.
 
+#![expect(clippy::expect_used, reason = "a test's helper fails the test by panicking")]
+
 mod cli;
 mod differential;
 mod golden;

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 /// The program under test, with a surrounding that no terminal or locale of the developer's
 /// can change.
-pub fn inspect() -> Command {
+pub(crate) fn inspect() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mqtt-inspect"));
     command
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -18,19 +18,19 @@ pub fn inspect() -> Command {
 }
 
 /// What a run printed, as text, with its exit status.
-pub struct Ran {
-    pub status: Option<i32>,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ran {
+    pub(crate) status: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// Runs the program with `args`.
-pub fn run<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(args: I) -> Ran {
+pub(crate) fn run<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(args: I) -> Ran {
     ran(inspect().args(args).output().expect("the program starts"))
 }
 
 /// The text of an output.
-pub fn ran(output: Output) -> Ran {
+pub(crate) fn ran(output: Output) -> Ran {
     Ran {
         status: output.status.code(),
         out: String::from_utf8(output.stdout).expect("standard output is UTF-8"),
@@ -39,7 +39,7 @@ pub fn ran(output: Output) -> Ran {
 }
 
 /// The captures that ship with the project, by name.
-pub fn captures() -> Vec<PathBuf> {
+pub(crate) fn captures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/captures");
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .expect("testdata")
@@ -51,7 +51,7 @@ pub fn captures() -> Vec<PathBuf> {
 
 /// Whether `program` can be run. Where it can't, the test says so and passes, unless
 /// `MQTT_INSPECT_REQUIRE_TOOLS` is set, as CI does: then it fails.
-pub fn have(program: &str) -> bool {
+pub(crate) fn have(program: &str) -> bool {
     let found = Command::new(program)
         .arg("--version")
         .stdout(Stdio::null())
