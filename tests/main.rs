@@ -1,6 +1,9 @@
 //! The one test program; its modules are the kinds of tests.
 
-#![expect(clippy::expect_used, reason = "a test's helper fails the test by panicking")]
+#![expect(
+    clippy::expect_used,
+    reason = "a test's helper fails the test by panicking"
+)]
 
 mod cli;
 mod differential;

@@ -64,7 +64,13 @@ pub(crate) fn have(program: &str) -> bool {
         "{program} is required here and was not found"
     );
     if !found {
-        eprintln!("skipped: {program} is not installed");
+        skipped(&format!("{program} is not installed"));
     }
     found
+}
+
+/// Says on standard error why a test did nothing.
+#[expect(clippy::print_stderr, reason = "a test's own word to whoever runs it")]
+pub(crate) fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
 }

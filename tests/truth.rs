@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::tool::run;
+use crate::tool::{run, skipped};
 
 /// Families that this version does not read yet, and why.
 const NOT_YET: &[(&str, &str)] = &[
@@ -49,7 +49,7 @@ const FIELDS: &[(&str, &str)] = &[
 #[test]
 fn captures_with_a_truth_are_read_as_the_truth_says() {
     let Some(folder) = std::env::var_os("MQTT_INSPECT_CAPTURES") else {
-        eprintln!("skipped: MQTT_INSPECT_CAPTURES names no folder");
+        skipped("MQTT_INSPECT_CAPTURES names no folder");
         return;
     };
     let mut wrong = Vec::new();
