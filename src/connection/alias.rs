@@ -51,7 +51,8 @@ impl Aliases {
     }
 
     fn at(&self, alias: u16) -> Result<usize, usize> {
-        self.topics.binary_search_by_key(&alias, |(alias, _)| *alias)
+        self.topics
+            .binary_search_by_key(&alias, |(alias, _)| *alias)
     }
 }
 
@@ -76,7 +77,9 @@ mod tests {
         assert_eq!(kept, TOPICS_CAP / long.len());
         assert_eq!(aliases.topic(100), None);
         let mut aliases = Aliases::default();
-        let kept = (1..=u16::MAX).filter(|alias| aliases.set(*alias, "t")).count();
+        let kept = (1..=u16::MAX)
+            .filter(|alias| aliases.set(*alias, "t"))
+            .count();
         assert_eq!(kept, ALIASES_CAP);
     }
 }

@@ -248,7 +248,11 @@ fn open_head(octets: &[u8], header_len: usize, remaining: usize) -> Option<u32> 
         // The topic may be cut amid a character.
         Err(error) => error.error_len().is_none() && topic.len() < length,
     };
-    if !sound || topic.iter().any(|octet| *octet < 0x20 || matches!(octet, b'#' | b'+' | 0x7f)) {
+    if !sound
+        || topic
+            .iter()
+            .any(|octet| *octet < 0x20 || matches!(octet, b'#' | b'+' | 0x7f))
+    {
         return None;
     }
     Some(if topic.len() == length {

@@ -3,8 +3,9 @@
 use crate::base::FrameStamp;
 use crate::event::Event;
 use crate::mqtt::PacketType;
+use crate::mqtt::framer::{Header, fixed_header};
+use crate::stream::Direction;
 
-use super::header::{Header, header};
 use super::{Arrival, Context, Decoder, Mode};
 
 /// Frames that are listed for one packet; later ones are counted, and the last always
@@ -142,7 +143,8 @@ impl Partial {
         } else {
             context.options.held_cap.saturating_add(RESERVE)
         };
-        if context.held.saturating_add(8 * context.held_frames) > cap {
+        // A fixed header is always kept: without it the packet's end would be lost too.
+        if self.total > 0 && context.held.saturating_add(8 * context.held_frames) > cap {
             self.over_cap(context);
         }
     }
@@ -150,7 +152,6 @@ impl Partial {
 
 /// What became of a packet that octets were added to.
 enum Grown<'a> {
-    Unfinished,
     /// Complete, and whether it was kept; what follows it.
     Complete(Box<Partial>, &'a [u8]),
     /// Its Remaining Length has a fifth octet.
@@ -207,17 +208,20 @@ impl Decoder {
                 self.not_mqtt(context, arrival, rest, emit);
                 return;
             }
-            match header(rest) {
-                Header::Of { total, .. } => match rest.split_at_checked(total) {
+            match fixed_header(rest) {
+                Header::Whole(header) => match rest.split_at_checked(header.total_len()) {
                     Some((packet, after)) => {
                         let frames = [arrival.stamp.number];
                         self.tell(context, arrival, packet, &frames, emit);
                         rest = after;
                     }
-                    None => return self.begin_partial(context, arrival, rest, total as u64),
+                    None => {
+                        let total = header.total_len() as u64;
+                        return self.begin_partial(context, arrival, rest, total);
+                    }
                 },
-                Header::Short => return self.begin_partial(context, arrival, rest, 0),
-                Header::Broken => {
+                Header::Partial => return self.begin_partial(context, arrival, rest, 0),
+                Header::Malformed(_) => {
                     let frames = [arrival.stamp.number];
                     let (broken, after) = rest.split_at_checked(5).unwrap_or((rest, &[]));
                     self.break_off(context, arrival, broken, &frames, emit);
@@ -276,7 +280,6 @@ impl Decoder {
                 partial.release(context);
                 after
             }
-            Ok(Grown::Unfinished) => &[],
             Err(partial) => {
                 self.sides.of_mut(arrival.direction).partial = Some(partial);
                 &[]
@@ -289,7 +292,7 @@ impl Decoder {
     pub(super) fn cut_partial(
         &mut self,
         context: &mut Context,
-        direction: crate::stream::Direction,
+        direction: Direction,
         length: u64,
     ) -> (bool, u64) {
         let side = self.sides.of_mut(direction);
@@ -333,15 +336,10 @@ fn grow<'a>(
         };
         partial.take(context, next, frame);
         rest = after;
-        if partial.fate != Fate::Told {
-            // Five octets over the cap: the length can no longer be learnt, so the packet
-            // is kept out of the count of those that can still be framed.
-            return Err(partial);
-        }
-        match header(&partial.octets) {
-            Header::Of { total, .. } => partial.total = total as u64,
-            Header::Broken => return Ok(Grown::Broken(partial, rest)),
-            Header::Short => {}
+        match fixed_header(&partial.octets) {
+            Header::Whole(header) => partial.total = header.total_len() as u64,
+            Header::Malformed(_) => return Ok(Grown::Broken(partial, rest)),
+            Header::Partial => {}
         }
     }
     let wanted = partial.total - partial.passed;

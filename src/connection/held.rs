@@ -28,7 +28,7 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.at + self.length as u64
     }
 }
@@ -196,7 +196,12 @@ impl Held {
         context.let_go(count);
         self.gone += count;
         self.base = place;
-        while self.pieces.pieces.front().is_some_and(|piece| piece.end() <= place) {
+        while self
+            .pieces
+            .pieces
+            .front()
+            .is_some_and(|piece| piece.end() <= place)
+        {
             self.pieces.pieces.pop_front();
         }
         self.candidates.retain(|candidate| candidate.start >= place);
@@ -217,14 +222,22 @@ impl Held {
 
     /// Lets go of the earliest candidate and what it alone needed.
     pub(super) fn drop_earliest(&mut self, context: &mut Context) -> usize {
-        let earliest = self.candidates.iter().map(|candidate| candidate.start).min();
+        let earliest = self
+            .candidates
+            .iter()
+            .map(|candidate| candidate.start)
+            .min();
         self.candidates
             .retain(|candidate| Some(candidate.start) != earliest);
         self.drop_unneeded(context)
     }
 
     /// Takes the first segment out, with its octets that are still held.
-    pub(super) fn pop<'a>(&mut self, buffer: &'a mut Vec<u8>, context: &mut Context) -> Option<(Piece, &'a [u8])> {
+    pub(super) fn pop<'a>(
+        &mut self,
+        buffer: &'a mut Vec<u8>,
+        context: &mut Context,
+    ) -> Option<(Piece, &'a [u8])> {
         let piece = self.pieces.pieces.pop_front()?;
         let length = usize::try_from(piece.end().saturating_sub(self.base)).unwrap_or(0);
         buffer.clear();

@@ -13,6 +13,7 @@ mod deliberate;
 mod framing;
 mod held;
 mod opening;
+mod plausible;
 mod tell;
 mod weigh;
 
@@ -20,8 +21,8 @@ mod weigh;
 mod tests;
 
 use crate::base::{FrameStamp, Layers};
-use crate::event::{Ended, Event, Gap, Incomplete, LooksLike, NotMqtt, Opened, Transport};
-use crate::mqtt::{PacketType, ProtocolVersion, Sender};
+use crate::event::{Ended, Event, Gap, Incomplete, NotMqtt, Opened, Transport};
+use crate::mqtt::{ProtocolVersion, Sender};
 use crate::stream::{Closed, Connection, Direction, End, GapCause, StreamEvent};
 
 use alias::Aliases;
@@ -222,6 +223,10 @@ struct Side {
     broken: u8,
     /// Segments tried in vain while a packet's begin was sought on an unknown connection.
     tries: u8,
+    /// Octets that belong to no packet that can be told, since it was last told of them.
+    passed_over: u64,
+    /// Those of them that were counted as not MQTT, since nothing told that they are.
+    counted_other: u64,
     partial: Option<Box<Partial>>,
 }
 
@@ -337,17 +342,14 @@ impl Decoder {
     }
 
     /// Sets up what the connection's first event tells.
-    fn begin(&mut self, context: &Context, connection: &Connection) {
+    fn begin(&mut self, connection: &Connection) {
         self.phase = Phase::Undecided;
         if connection.handshake_seen {
             return;
         }
-        let mode = match expectation(context, connection) {
-            Expectation::Insisted | Expectation::Likely | Expectation::None => Mode::Seeking,
-        };
         for direction in DIRECTIONS {
             let side = self.sides.of_mut(direction);
-            side.mode = mode;
+            side.mode = Mode::Seeking;
             side.after_gap = true;
         }
     }
@@ -370,7 +372,7 @@ impl Decoder {
         stamp: &FrameStamp,
         emit: &mut impl FnMut(&Event<'_>),
     ) {
-        self.close_deliberation(context, connection, emit);
+        self.close_deliberation(context, connection, stamp, emit);
         let incomplete = DIRECTIONS.map(|direction| self.incomplete(context, direction));
         match self.phase {
             Phase::Mqtt => emit(&Event::Ended(&Ended {
@@ -478,7 +480,10 @@ impl Hole<'_> {
 
 fn expectation(context: &Context, connection: &Connection) -> Expectation {
     let ports = [connection.responder.port, connection.initiator.port];
-    if ports.iter().any(|port| context.options.decode_as.contains(port)) {
+    if ports
+        .iter()
+        .any(|port| context.options.decode_as.contains(port))
+    {
         return Expectation::Insisted;
     }
     if ports.iter().any(|port| MQTT_PORTS.contains(port)) {
@@ -487,8 +492,15 @@ fn expectation(context: &Context, connection: &Connection) -> Expectation {
     Expectation::None
 }
 
-/// The end that accepts, where no packet tells: the one on a port where MQTT is expected,
-/// else the one that answered the SYN, else the lower port.
+/// Whether MQTT inside TLS is expected.
+fn expects_tls(connection: &Connection) -> bool {
+    [connection.responder.port, connection.initiator.port]
+        .iter()
+        .any(|port| MQTT_TLS_PORTS.contains(port))
+}
+
+/// The direction of the end that opens, where no packet tells: it sent the SYN, else its
+/// peer is on a port where MQTT is expected, else its port is the higher one.
 fn likely_client(context: &Context, connection: &Connection) -> Direction {
     let expected = |port: u16| {
         MQTT_PORTS.contains(&port)

@@ -31,7 +31,11 @@ pub(super) fn opening(octets: &[u8]) -> Opening {
         // Remaining Length has too many octets; the name may follow them all the same.
         Header::Malformed(_) => {
             let lengths = octets.get(1..).unwrap_or(&[]);
-            let more = lengths.iter().take(8).take_while(|octet| **octet >= 0x80).count();
+            let more = lengths
+                .iter()
+                .take(8)
+                .take_while(|octet| **octet >= 0x80)
+                .count();
             lengths.get(more + 1..).unwrap_or(&[])
         }
     };
@@ -64,7 +68,14 @@ pub(super) fn connect_version(octets: &[u8]) -> Option<ProtocolVersion> {
 /// What octets that are not MQTT look like.
 pub(super) fn looks_like(octets: &[u8]) -> LooksLike {
     const METHODS: [&[u8]; 9] = [
-        b"GET ", b"HTTP/", b"POST ", b"PUT ", b"HEAD ", b"OPTIONS ", b"DELETE ", b"CONNECT ",
+        b"GET ",
+        b"HTTP/",
+        b"POST ",
+        b"PUT ",
+        b"HEAD ",
+        b"OPTIONS ",
+        b"DELETE ",
+        b"CONNECT ",
         b"PATCH ",
     ];
     if matches!(octets, [20..=23, 3, 0..=4, ..]) {
@@ -89,7 +100,10 @@ mod tests {
             assert_eq!(opening(&sound[..cut]), Opening::Unfinished, "{cut}");
         }
         assert_eq!(opening(b"\x13\x10\x00\x04MQTT\x04"), Opening::Connect);
-        assert_eq!(opening(b"\x10\x80\x80\x80\x80\x0e\x00\x04MQTT"), Opening::Connect);
+        assert_eq!(
+            opening(b"\x10\x80\x80\x80\x80\x0e\x00\x04MQTT"),
+            Opening::Connect
+        );
         assert_eq!(opening(b"\x10\x0c\x00\x06MQIsdp\x83\x02"), Opening::Connect);
         let bridge = b"\x10\x0c\x00\x06MQIsdp\x83\x02\x00\x00";
         assert_eq!(connect_version(bridge), Some(ProtocolVersion::V3_1));

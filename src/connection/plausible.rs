@@ -148,8 +148,16 @@ pub(super) fn may_begin(first: u8, remaining: usize, versions: Versions) -> Vers
             (fits, fits)
         }
     };
-    let versions = if three { versions } else { versions.without_three() };
-    if five { versions } else { versions.without_five() }
+    let versions = if three {
+        versions
+    } else {
+        versions.without_three()
+    };
+    if five {
+        versions
+    } else {
+        versions.without_five()
+    }
 }
 
 #[cfg(test)]

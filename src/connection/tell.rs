@@ -1,16 +1,16 @@
 //! A packet cut out of its connection: decoded, its place in the connection known, told.
 
 use crate::event::{Event, Gap, PacketEvent};
+use crate::mqtt::framer::{Header, fixed_header};
+use crate::mqtt::packet::Publish;
 use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Rule, Sender};
 use crate::stream::{Direction, GapCause};
 
-use super::alias::Aliases;
 use super::framing::Partial;
 use super::opening::{self, Opening};
 use super::plausible::{Roles, Versions, may_begin};
 use super::weigh;
 use super::{Arrival, Context, Decoder, Mode, VersionFrom};
-use crate::mqtt::framer::{Header, fixed_header};
 
 /// Packets in a row with a broken structure after which a direction's framing counts as lost.
 const BROKEN_CAP: u8 = 3;
@@ -35,7 +35,7 @@ impl Decoder {
         if packet_type == PacketType::Connect {
             self.hear_connect(arrival.direction, octets);
         }
-        let mut read = ControlPacket::read(octets, self.reading());
+        let mut read = ControlPacket::read(octets, self.reading(), &mut ());
         if self.version_from == VersionFrom::Guess || read.is_err() {
             read = self.reconsider(octets, read);
         }
@@ -57,7 +57,8 @@ impl Decoder {
         context.counters.in_packets += octets.len() as u64;
         let topic_resolved = match &read {
             Ok(ControlPacket::Publish(publish)) if !publish.properties.is_empty() => {
-                self.resolve(context, arrival.direction, publish)
+                self.learn_alias(context, arrival.direction, publish);
+                self.resolve(arrival.direction, publish)
             }
             _ => None,
         };
@@ -108,7 +109,7 @@ impl Decoder {
     /// No CONNECT told the version, or the packet doesn't fit it: does structure tell?
     #[cold]
     fn reconsider<'a>(&mut self, octets: &'a [u8], read: Read<'a>) -> Read<'a> {
-        if self.version_from == VersionFrom::Connect && self.version.is_some() {
+        if self.version_from == VersionFrom::Connect {
             return read;
         }
         let fits = weigh::versions(octets);
@@ -122,18 +123,15 @@ impl Decoder {
                 ProtocolVersion::V3_1_1
             };
             // A version from structure that a later packet contradicts was wrong.
-            self.version_from = match self.version_from {
-                VersionFrom::Connect => VersionFrom::Connect,
-                VersionFrom::Guess | VersionFrom::Structure => VersionFrom::Structure,
-            };
+            self.version_from = VersionFrom::Structure;
             self.version = Some(version);
-            return ControlPacket::read(octets, version);
+            return ControlPacket::read(octets, version, &mut ());
         }
         if read.is_ok() && self.version_from == VersionFrom::Guess {
             self.lean = self.lean.saturating_add(weigh::lean_to_five(octets));
             if self.lean >= LEAN_TO_FIVE && self.version != Some(ProtocolVersion::V5_0) {
                 self.version = Some(ProtocolVersion::V5_0);
-                return ControlPacket::read(octets, ProtocolVersion::V5_0);
+                return ControlPacket::read(octets, ProtocolVersion::V5_0, &mut ());
             }
         }
         read
@@ -250,23 +248,27 @@ impl Decoder {
         );
     }
 
-    /// Learns or looks up a topic alias.
+    /// Learns the topic alias that a PUBLISH sets.
     #[cold]
-    fn resolve(
-        &mut self,
-        context: &mut Context,
-        direction: Direction,
-        publish: &crate::mqtt::packet::Publish<'_>,
-    ) -> Option<&str> {
-        let alias = publish.properties.topic_alias()?;
-        let aliases = self.aliases.of_mut(direction);
+    fn learn_alias(&mut self, context: &mut Context, direction: Direction, publish: &Publish<'_>) {
+        let Some(alias) = publish.properties.topic_alias() else {
+            return;
+        };
         if publish.topic.is_empty() {
-            return aliases.as_ref()?.topic(alias);
+            return;
         }
-        let aliases = aliases.get_or_insert_with(Box::<Aliases>::default);
+        let aliases = self.aliases.of_mut(direction).get_or_insert_default();
         if !aliases.set(alias, publish.topic) {
             context.counters.aliases_refused += 1;
         }
-        None
+    }
+
+    /// The topic name that a PUBLISH without one stands for.
+    fn resolve(&self, direction: Direction, publish: &Publish<'_>) -> Option<&str> {
+        if !publish.topic.is_empty() {
+            return None;
+        }
+        let alias = publish.properties.topic_alias()?;
+        self.aliases.of(direction).as_ref()?.topic(alias)
     }
 }

@@ -25,7 +25,8 @@ pub(super) fn weigh(packet: &ControlPacket<'_>, place: Place) -> u32 {
     let small = if place.in_full_segment { 0 } else { 12 };
     let ends = if place.ends_a_segment { 8 } else { 0 };
     match packet {
-        ControlPacket::Connect(_) => 60,
+        ControlPacket::Connect(connect) if connect.is_known() => 60,
+        ControlPacket::Connect(_) => 20,
         ControlPacket::ConnAck(_) => 20,
         ControlPacket::Publish(publish) => 4 + ends + text(publish.topic),
         ControlPacket::PubAck(_)
@@ -58,7 +59,7 @@ pub(super) fn text(text: &str) -> u32 {
 /// Reads `octets` as a packet of `version` that breaks no rule, not even one that leaves it
 /// readable: what is only guessed to be a packet gets no benefit of doubt.
 pub(super) fn read_strictly(octets: &[u8], version: ProtocolVersion) -> Option<ControlPacket<'_>> {
-    ControlPacket::read(octets, version)
+    ControlPacket::read(octets, version, &mut ())
         .ok()
         .filter(|packet| is_strict(packet, version))
 }
@@ -78,7 +79,7 @@ pub(super) fn versions(octets: &[u8]) -> Versions {
 /// How much a packet that fits both versions speaks for 5.0.
 pub(super) fn lean_to_five(octets: &[u8]) -> i8 {
     let decisive = super::tell::LEAN_TO_FIVE;
-    match ControlPacket::read(octets, ProtocolVersion::V5_0) {
+    match ControlPacket::read(octets, ProtocolVersion::V5_0, &mut ()) {
         Ok(ControlPacket::Publish(publish)) => {
             let text = std::str::from_utf8(publish.payload);
             // Properties that all make sense, or a 0 that alone keeps a text from being one.
@@ -107,7 +108,9 @@ fn is_strict(packet: &ControlPacket<'_>, version: ProtocolVersion) -> bool {
     match packet {
         ControlPacket::ConnAck(connack) if five => connack.code == 0 || connack.code >= 0x80,
         ControlPacket::ConnAck(connack) => connack.code <= 5,
-        ControlPacket::Publish(publish) => is_plain(publish.topic) || five && publish.topic.is_empty(),
+        ControlPacket::Publish(publish) => {
+            is_plain(publish.topic) || five && publish.topic.is_empty()
+        }
         ControlPacket::Subscribe(subscribe) => subscribe
             .subscriptions
             .iter()
@@ -115,11 +118,7 @@ fn is_strict(packet: &ControlPacket<'_>, version: ProtocolVersion) -> bool {
         ControlPacket::Unsubscribe(unsubscribe) => unsubscribe.filters.iter().all(is_plain),
         ControlPacket::SubAck(suback) => suback.codes.iter().all(|code| {
             matches!(code, 0..=2 | 0x80)
-                || five
-                    && matches!(
-                        code,
-                        0x83 | 0x87 | 0x8f | 0x91 | 0x97 | 0x9e | 0xa1 | 0xa2
-                    )
+                || five && matches!(code, 0x83 | 0x87 | 0x8f | 0x91 | 0x97 | 0x9e | 0xa1 | 0xa2)
         }),
         ControlPacket::UnsubAck(unsuback) => unsuback
             .codes
@@ -156,11 +155,17 @@ pub(super) fn notes(packet: &ControlPacket<'_>) -> (Option<Note>, Option<Note>) 
         ControlPacket::PubAck(ack) => answers(PacketType::PubAck, ack.packet_id.number()),
         ControlPacket::PubRec(ack) => {
             let id = ack.packet_id.number();
-            (Some((PacketType::PubRel, id)), Some((PacketType::PubRec, id)))
+            (
+                Some((PacketType::PubRel, id)),
+                Some((PacketType::PubRec, id)),
+            )
         }
         ControlPacket::PubRel(ack) => {
             let id = ack.packet_id.number();
-            (Some((PacketType::PubComp, id)), Some((PacketType::PubRel, id)))
+            (
+                Some((PacketType::PubComp, id)),
+                Some((PacketType::PubRel, id)),
+            )
         }
         ControlPacket::PubComp(ack) => answers(PacketType::PubComp, ack.packet_id.number()),
         ControlPacket::Subscribe(packet) => asks(PacketType::SubAck, packet.packet_id.number()),
