@@ -2,6 +2,8 @@
 //!
 //! A view keeps its own small rows, never events, and knows nothing of files, frames or TCP.
 
+pub mod flow;
+
 use std::io;
 
 use crate::event::Event;
