@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::message::{Leg, Message, Payload};
-use crate::base::{FrameStamp, Span};
+use crate::base::{Endpoint, FrameStamp, Span};
 use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, QoS, Sender};
 use crate::stream::ConnectionId;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::handshake::WillAsked;
 use super::message::{Leg, Message};
 use super::session::End;
-use crate::base::FrameStamp;
+use crate::base::{Endpoint, FrameStamp};
 use crate::stream::ConnectionId;
 
 /// A Will Message from the CONNECT that set it to its end.
@@ -13,6 +13,8 @@ use crate::stream::ConnectionId;
 pub struct WillStory {
     pub connection: ConnectionId,
     pub broker: u32,
+    /// The server's endpoint as the client reached it.
+    pub server: Endpoint,
     pub client_id: Option<Arc<str>>,
     /// The CONNECT's frame.
     pub set: FrameStamp,
@@ -55,6 +57,8 @@ pub enum NoWill {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetainedStory {
     pub broker: u32,
+    /// The server's endpoint as the client reached it.
+    pub server: Endpoint,
     pub message: Message,
     /// Who stored it and in which frame; `None` where it was stored before the capture.
     pub stored: Option<Stored>,
