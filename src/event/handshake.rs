@@ -19,6 +19,8 @@ pub struct Handshake {
     /// The server endpoint's place in the order of first appearance: connections of one
     /// broker share it.
     pub broker: u32,
+    /// The server's endpoint as the client reached it: the name of the ladder's middle lane.
+    pub server: Endpoint,
     /// Who sent the first packet.
     pub initiator: Sender,
     /// Of the connection's client; `None` where its CONNECT was not captured.
