@@ -180,6 +180,11 @@ impl DateText {
         Self::new(Zone::Utc)
     }
 
+    /// The zone of the machine.
+    pub fn local() -> Self {
+        Self::new(Zone::Local)
+    }
+
     fn new(zone: Zone) -> Self {
         Self {
             zone,

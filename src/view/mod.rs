@@ -16,6 +16,7 @@ pub mod info;
 pub mod json;
 pub mod notes;
 pub mod out;
+mod routes;
 pub mod table;
 
 pub use clock::{Clock, TimeFormat};
