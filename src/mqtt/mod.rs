@@ -8,7 +8,7 @@ pub mod fields;
 pub mod framer;
 pub mod packet;
 pub mod property;
-pub mod reader;
+mod reader;
 pub mod reason;
 pub mod rule;
 pub mod topic;
@@ -17,5 +17,5 @@ pub mod writer;
 
 pub use packet::ControlPacket;
 pub use property::{Properties, Property, PropertyId, PropertyValue};
-pub use rule::{Malformed, Rule};
+pub use rule::{Malformed, Rule, Violation};
 pub use words::{Delivery, PacketIdentifier, PacketType, ProtocolVersion, QoS, Sender};
