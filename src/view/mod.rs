@@ -10,6 +10,7 @@ use std::io;
 use crate::base::FrameStamp;
 use crate::event::{Event, Totals};
 
+pub mod check;
 pub mod clock;
 pub mod colour;
 pub mod detail;
@@ -19,6 +20,7 @@ pub mod json;
 pub mod notes;
 pub mod out;
 mod routes;
+pub mod stats;
 pub mod table;
 
 pub use clock::{Clock, TimeFormat};

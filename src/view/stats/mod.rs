@@ -1,5 +1,6 @@
 //! Summary tables: packet types, topics, clients, handshakes, latencies, connections.
 
+mod json;
 mod tables;
 pub mod tally;
 
@@ -86,7 +87,12 @@ impl<W: Write> View for Stats<W> {
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {
         match self.form {
             Form::Tables { width } => tables::write(&self.tally, &self.sections, totals, width, &mut self.out)?,
-            Form::Json | Form::NdJson => {}
+            Form::Json | Form::NdJson => {
+                let mut document = Vec::new();
+                let lines = self.form == Form::NdJson;
+                json::write(&self.tally, &self.sections, totals, lines, &mut document);
+                self.out.write_all(&document)?;
+            }
         }
         self.out.flush()
     }

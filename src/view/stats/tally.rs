@@ -126,18 +126,10 @@ pub struct Handshakes {
 }
 
 /// Spans of time, as a histogram of 3 digits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Spans {
-    /// In nanoseconds.
+    /// In nanoseconds; made when the first span comes, for it takes some tens of kilobytes.
     histogram: Option<Histogram<u64>>,
-}
-
-impl Default for Spans {
-    fn default() -> Self {
-        // From a microsecond to an hour at 2 digits a bucket array stays below 20 KiB; made
-        // when the first span comes.
-        Self { histogram: None }
-    }
 }
 
 impl Spans {
@@ -202,17 +194,31 @@ impl Tally {
             Err(_) => self.types.malformed += 1,
             Ok(ControlPacket::Publish(publish)) if topics => {
                 let topic = seen.topic_resolved.unwrap_or(publish.topic);
-                let entry = match self.topics.get_mut(topic) {
-                    Some(entry) => entry,
-                    None if self.topics.len() < MOST_TOPICS => {
-                        self.topics.entry(topic.into()).or_default()
-                    }
-                    None => &mut self.other_topics,
-                };
-                entry.add(seen, publish.delivery.qos(), publish.retain, publish.payload.len() as u64);
+                let qos = publish.delivery.qos();
+                let octets = publish.payload.len() as u64;
+                match self.topics.get_mut(topic) {
+                    Some(entry) => entry.add(seen, qos, publish.retain, octets),
+                    None => self.new_topic(topic).add(seen, qos, publish.retain, octets),
+                }
             }
             Ok(_) => {}
         }
+    }
+
+    #[cold]
+    fn new_topic(&mut self, topic: &str) -> &mut Topic {
+        if self.topics.len() == MOST_TOPICS {
+            return &mut self.other_topics;
+        }
+        self.topics.entry(topic.into()).or_default()
+    }
+
+    #[cold]
+    fn new_latency(&mut self, topic: &Arc<str>) -> &mut Spans {
+        if self.latencies.len() == MOST_LATENCIES {
+            return &mut self.other_latencies;
+        }
+        self.latencies.entry(Arc::clone(topic)).or_default()
     }
 
     /// Counts a settled handshake and its deliveries.
@@ -241,14 +247,10 @@ impl Tally {
         for leg in &handshake.deliveries {
             let Outcome::Delivered(delivered) = &leg.outcome else { continue };
             let Some(latency) = delivered.latency else { continue };
-            let spans = match self.latencies.get_mut(topic) {
-                Some(spans) => spans,
-                None if self.latencies.len() < MOST_LATENCIES => {
-                    self.latencies.entry(Arc::clone(topic)).or_default()
-                }
-                None => &mut self.other_latencies,
-            };
-            spans.add(latency);
+            match self.latencies.get_mut(topic) {
+                Some(spans) => spans.add(latency),
+                None => self.new_latency(topic).add(latency),
+            }
         }
     }
 
