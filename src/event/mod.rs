@@ -18,7 +18,7 @@ pub use will::{NoWill, RetainedEnd, RetainedStory, Stored, WillFate, WillStory};
 use crate::base::field::Fields;
 use crate::base::{Endpoint, FrameStamp, Layers, Span};
 use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Sender};
-use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
+pub use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
 
 /// Everything that a run tells, in the order in which it becomes known.
 #[derive(Clone, Copy, Debug)]
