@@ -29,7 +29,12 @@ impl Notes {
                 self.remember(opened);
                 false
             }
-            Event::Packet(_) => false,
+            Event::Packet(_)
+            | Event::Handshake(_)
+            | Event::Will(_)
+            | Event::Retained(_)
+            | Event::Session(_)
+            | Event::Finding(_) => false,
             Event::Gap(gap) => {
                 let from = begin(out, gap.stamp.number);
                 if gap.length > 0 {
@@ -171,6 +176,7 @@ fn cause(cause: GapCause) -> &'static str {
         GapCause::NotCaptured => " are missing: the peer has them, the capture has not",
         GapCause::SnapshotLength => " are missing: the snapshot length cut them off",
         GapCause::WaitingCap => " are missing: too much already waits behind them",
+        GapCause::HeldCap => ": too many octets of unfinished packets are held (cap reached)",
         GapCause::EndOfCapture => " are missing: they had not come when the connection was over",
     }
 }

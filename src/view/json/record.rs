@@ -4,7 +4,9 @@ use super::super::clock::DateText;
 use super::super::routes::push_address;
 use super::writer::JsonWriter;
 use crate::base::Endpoint;
-use crate::event::{Closed, Direction, Ended, Gap, GapCause, Incomplete, LooksLike, NotMqtt, Totals};
+use crate::event::{
+    Closed, Direction, Ended, Gap, GapCause, Incomplete, LooksLike, NotMqtt, Totals,
+};
 use crate::mqtt::Sender;
 
 /// Members of `capture`: what was read.
@@ -36,10 +38,11 @@ pub fn capture(json: &mut JsonWriter<'_>, totals: &Totals, date: &mut DateText) 
     if !totals.skipped.is_empty() {
         json.key("skipped");
         json.begin_array();
-        for &(reason, frames) in &totals.skipped {
+        for skipped in &totals.skipped {
             json.begin_object();
-            json.word_member("reason", reason);
-            json.number_member("frames", frames);
+            json.word_member("reason", skipped.reason);
+            json.string_member("told", &skipped.told);
+            json.number_member("frames", skipped.frames);
             json.end_object();
         }
         json.end_array();
@@ -61,6 +64,7 @@ pub fn gap(json: &mut JsonWriter<'_>, gap: &Gap) {
             GapCause::SnapshotLength => "snapshot_length",
             GapCause::WaitingCap => "waiting_cap",
             GapCause::EndOfCapture => "end_of_capture",
+            GapCause::HeldCap => "held_cap",
         },
     );
     if gap.discarded > 0 {
