@@ -71,6 +71,11 @@ impl Partial {
         &self.first
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.octets.capacity()
+    }
+
     /// Octets until its end, where its length is known.
     pub(super) fn rest(&self) -> Option<u64> {
         (self.total > 0).then(|| self.total - self.passed)
