@@ -76,7 +76,7 @@ fn is_part_of(told: &[Vec<u8>], sent: &[Vec<u8>]) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6000))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn no_phantom_is_shown_whatever_segments_are_lost(
@@ -186,7 +186,6 @@ fn after_gaps_nearly_every_whole_packet_is_shown_where_packets_begin_segments() 
         present_in_all[coalesced] += present.len();
         told_in_all[coalesced] += told.len();
     }
-    println!("{told_in_all:?} of {present_in_all:?}");
     let percent = |kind: usize| told_in_all[kind] * 100 / present_in_all[kind];
     assert!(percent(0) >= 98, "{told_in_all:?} of {present_in_all:?}");
     assert!(percent(1) >= 90, "{told_in_all:?} of {present_in_all:?}");
