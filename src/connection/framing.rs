@@ -82,7 +82,7 @@ impl Partial {
     }
 
     /// Gives its memory back; how many octets it held.
-    pub(super) fn release(mut self: Box<Self>, context: &mut Context) -> usize {
+    pub(super) fn release(mut self, context: &mut Context) -> usize {
         let held = self.octets.len();
         self.free(context);
         held

@@ -111,6 +111,7 @@ impl Run {
                     .collect();
                 others.push(format!("ended{}", incomplete.concat()));
             }
+            _ => unreachable!("a decoder tells no more than that"),
         };
         self.decoder
             .on(&mut self.context, &self.connection, event, &mut emit);
