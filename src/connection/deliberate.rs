@@ -89,7 +89,7 @@ impl Decoder {
         match side.mode {
             Mode::NotMqtt => context.counters.not_mqtt += octets.len() as u64,
             Mode::GivenUp => context.counters.given_up += octets.len() as u64,
-            Mode::Framing | Mode::Seeking => {
+            Mode::Framing | Mode::Doubtful | Mode::Seeking => {
                 let deliberation = self.deliberation.get_or_insert_default();
                 deliberation.first.get_or_insert(*stamp);
                 let held = deliberation.held.of_mut(direction);

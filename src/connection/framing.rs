@@ -176,7 +176,7 @@ impl Decoder {
         let side = self.sides.of_mut(arrival.direction);
         side.heard = true;
         match side.mode {
-            Mode::Framing => self.frame(context, arrival, octets, emit),
+            Mode::Framing | Mode::Doubtful => self.frame(context, arrival, octets, emit),
             Mode::Seeking => self.receive_undecided(context, arrival, octets, emit),
             Mode::GivenUp => context.counters.given_up += octets.len() as u64,
             Mode::NotMqtt => context.counters.not_mqtt += octets.len() as u64,
@@ -200,6 +200,10 @@ impl Decoder {
             let side = self.sides.of(arrival.direction);
             match side.mode {
                 Mode::Framing => {}
+                Mode::Doubtful => {
+                    self.sides.of_mut(arrival.direction).mode = Mode::GivenUp;
+                    continue;
+                }
                 Mode::NotMqtt => {
                     context.counters.not_mqtt += rest.len() as u64;
                     return;
@@ -234,6 +238,10 @@ impl Decoder {
                     return;
                 }
             }
+        }
+        let side = self.sides.of_mut(arrival.direction);
+        if side.mode == Mode::Doubtful {
+            side.mode = Mode::Framing;
         }
     }
 

@@ -66,7 +66,10 @@ fn after_a_malformed_packet_of_known_length_the_next_one_is_read() {
 
 #[test]
 fn nothing_is_guessed_at_after_broken_framing() {
-    for broken in [&b"\x30\xff\xff\xff\xff\x01\x00\x03a/b"[..], &[0x00, 0]] {
+    for broken in [
+        &b"\x30\xff\xff\xff\xff\x01\x00\x03a/b"[..],
+        &[0, 0, 0xc0, 0],
+    ] {
         let mut run = opened();
         run.segment(UP, broken).segment(UP, &PINGREQ).close();
         assert_eq!(run.packets.len(), 1);
@@ -81,6 +84,16 @@ fn nothing_is_guessed_at_after_broken_framing() {
     run.close();
     assert_eq!(run.packets.len(), 1);
     assert_eq!(run.packets[0].octets, b"\x30\xff\xff\xff\xff");
+}
+
+#[test]
+fn a_packet_of_type_0_that_fills_its_segment_leaves_the_framing_intact() {
+    let mut run = opened();
+    run.segment(UP, &[0, 3, 1, 2, 3])
+        .segment(UP, &PINGREQ)
+        .close();
+    assert_eq!(run.packets[0].rule, Some(Rule::PacketTypeIsNotZero));
+    assert_eq!(run.types(), ["RESERVED0", "PINGREQ"]);
 }
 
 #[test]
