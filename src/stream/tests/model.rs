@@ -96,7 +96,7 @@ proptest! {
                 (_, 0, 0) => break,
                 (_, _, 0) => (true, ups.next()),
                 (_, 0, _) => (false, downs.next()),
-                (turn, ..) if turn == Some(&true) => (true, ups.next()),
+                (Some(&true), ..) => (true, ups.next()),
                 _ => (false, downs.next()),
             };
             let (start, end) = *piece.unwrap();
