@@ -96,9 +96,7 @@ impl Clock {
                     return;
                 }
             },
-            TimeFormat::DeltaDisplayed => {
-                time.since(self.shown.replace(time).unwrap_or(time))
-            }
+            TimeFormat::DeltaDisplayed => time.since(self.shown.replace(time).unwrap_or(time)),
             TimeFormat::Absolute | TimeFormat::Utc => {
                 self.date.push_time(out, time, stamp.precision);
                 return;
@@ -255,7 +253,11 @@ fn push_civil(out: &mut Vec<u8>, second: i64) {
     let day_of_year = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day_of_year + 2) / 153;
     let day_of_month = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let (month, later) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
     let year = (era * 400) as u64 + year + later;
     for (number, width, after) in [
         (year, 4, b'-'),
@@ -304,7 +306,11 @@ mod tests {
         };
         for (format, first, second) in [
             (TimeFormat::Relative, "0.000000", "1.500000001"),
-            (TimeFormat::Epoch, "1795334745.215025", "1795334746.715025001"),
+            (
+                TimeFormat::Epoch,
+                "1795334745.215025",
+                "1795334746.715025001",
+            ),
             (TimeFormat::Utc, "08:05:45.215025", "08:05:46.715025001"),
             (
                 TimeFormat::UtcDate,

@@ -5,7 +5,9 @@ use super::json::writer::push_escaped;
 use super::out::push_number;
 use crate::base::text;
 use crate::event::PacketEvent;
-use crate::mqtt::packet::{Acknowledgement, ConnAck, Connect, ControlPacket, Publish, Subscription};
+use crate::mqtt::packet::{
+    Acknowledgement, ConnAck, Connect, ControlPacket, Publish, Subscription,
+};
 use crate::mqtt::{
     Malformed, PacketIdentifier, PacketType, Properties, ProtocolVersion, QoS, Sender, reason,
 };
@@ -106,10 +108,7 @@ pub fn topic_of<'a>(publish: &Publish<'a>, seen: &PacketEvent<'a>) -> &'a str {
 /// What follows the words: two blanks, then the particulars with commas between them.
 /// Nothing where there are none.
 pub fn extras(out: &mut impl Sink, seen: &PacketEvent<'_>) {
-    let mut list = List {
-        out,
-        begun: false,
-    };
+    let mut list = List { out, begun: false };
     let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
     match &seen.packet {
         Err(malformed) => malformation(list.item(), malformed, version),
@@ -173,7 +172,7 @@ pub fn extras(out: &mut impl Sink, seen: &PacketEvent<'_>) {
 /// What is malformed: the rule in words, its statements, the place.
 pub fn malformation(out: &mut impl Sink, malformed: &Malformed, version: ProtocolVersion) {
     out.word("[Malformed: ");
-    out.word(malformed.rule.sentence());
+    out.word(malformed.rule.sentence().trim_end_matches('.'));
     for (at, statement) in malformed.rule.ids(version).iter().enumerate() {
         out.word(if at == 0 { " (" } else { ", " });
         out.word(statement);
@@ -192,7 +191,7 @@ fn connect_extras<S: Sink>(list: &mut List<'_, S>, connect: &Connect<'_>) {
     } else {
         labelled(list.item(), "client ", connect.client_id);
     }
-    let version = ProtocolVersion::from_level(connect.protocol_level);
+    let version = connect.version();
     let out = list.item();
     match version {
         Some(version) => {

@@ -106,7 +106,13 @@ mod tests {
 
     #[test]
     fn addresses_are_written_as_the_standard_library_writes_them() {
-        for text in ["127.0.0.1", "255.0.10.200", "::1", "2001:db8::5", "::ffff:1.2.3.4"] {
+        for text in [
+            "127.0.0.1",
+            "255.0.10.200",
+            "::1",
+            "2001:db8::5",
+            "::ffff:1.2.3.4",
+        ] {
             let mut out = Vec::new();
             push_address(&mut out, text.parse().unwrap());
             assert_eq!(out, text.as_bytes());

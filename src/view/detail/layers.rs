@@ -15,7 +15,12 @@ pub(super) fn push(out: &mut Vec<u8>, seen: &PacketEvent<'_>) {
     }
     if !any {
         push_ip(out, seen.source.address, seen.destination.address);
-        push_ports(out, "Transmission Control Protocol", seen.source, seen.destination);
+        push_ports(
+            out,
+            "Transmission Control Protocol",
+            seen.source,
+            seen.destination,
+        );
         out.push(b'\n');
     }
     out.extend_from_slice(b"    [Stream index: ");
@@ -59,7 +64,11 @@ fn push_layer(out: &mut Vec<u8>, layer: &Layer) {
             return;
         }
         Layer::Reassembled { fragments } => {
-            labelled(out, "    [Reassembled from IP fragments: ", fragments.into());
+            labelled(
+                out,
+                "    [Reassembled from IP fragments: ",
+                fragments.into(),
+            );
             out.push(b']');
         }
         Layer::Gre { key } => {

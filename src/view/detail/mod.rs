@@ -15,7 +15,7 @@ use super::out::{Out, push_number};
 use super::{Style, View, colour};
 use crate::base::{FrameStamp, text};
 use crate::event::{Event, PacketEvent, Totals, Transport};
-use crate::mqtt::{ProtocolVersion, Violation, packet};
+use crate::mqtt::ProtocolVersion;
 
 /// Frames that the line of a packet's parts names before it only counts the rest.
 const LISTED_FRAMES: usize = 1000;
@@ -36,10 +36,7 @@ pub struct Detail<W: Write> {
 
 impl<W: Write> Detail<W> {
     pub fn new(writer: W, style: Style) -> Self {
-        let local = matches!(
-            style.time,
-            TimeFormat::Absolute | TimeFormat::AbsoluteDate
-        );
+        let local = matches!(style.time, TimeFormat::Absolute | TimeFormat::AbsoluteDate);
         Self {
             out: Out::new(writer),
             style,
@@ -81,8 +78,9 @@ impl<W: Write> Detail<W> {
             out.extend_from_slice(colour::RESET);
         }
         out.push(b'\n');
-        let read = seen.describe(&mut Tree::new(out, self.style.secrets));
-        self.remarks(seen, read.is_err());
+        // What stops the reading is told by the remarks.
+        let _ = seen.describe(&mut Tree::new(out, self.style.secrets));
+        self.remarks(seen);
         if self.style.hex {
             self.out.text().push(b'\n');
             let hidden = Hidden::of(seen, self.style.secrets);
@@ -128,7 +126,7 @@ impl<W: Write> Detail<W> {
     }
 
     /// What no octet of the packet says: in brackets, as Wireshark does.
-    fn remarks(&mut self, seen: &PacketEvent<'_>, malformed: bool) {
+    fn remarks(&mut self, seen: &PacketEvent<'_>) {
         let out = self.out.text();
         let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
         if let Some(topic) = seen.topic_resolved {
@@ -147,13 +145,6 @@ impl<W: Write> Detail<W> {
         if let Err(malformed) = &seen.packet {
             alarm(out, self.style.colour, |out| {
                 info::malformation(&mut SafeText(out), malformed, version);
-            });
-        }
-        if !malformed {
-            packet::violations(seen.octets, version, &mut |violation: Violation| {
-                alarm(out, self.style.colour, |out| {
-                    info::violation(&mut SafeText(out), &violation, version);
-                });
             });
         }
     }

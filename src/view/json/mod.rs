@@ -178,20 +178,32 @@ impl<W: Write> View for Json<W> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Packet(seen) => self.packet(seen),
-            Event::Gap(gap) => self.record("gap", |view| &mut view.gaps, |json| {
-                record::gap(json, gap);
-            }),
+            Event::Gap(gap) => self.record(
+                "gap",
+                |view| &mut view.gaps,
+                |json| {
+                    record::gap(json, gap);
+                },
+            ),
             Event::Ended(ended) => {
                 for incomplete in ended.incomplete.iter().flatten() {
-                    self.record("incomplete", |view| &mut view.incomplete, |json| {
-                        record::incomplete(json, ended, incomplete);
-                    })?;
+                    self.record(
+                        "incomplete",
+                        |view| &mut view.incomplete,
+                        |json| {
+                            record::incomplete(json, ended, incomplete);
+                        },
+                    )?;
                 }
                 Ok(())
             }
-            Event::NotMqtt(not) => self.record("not_mqtt", |view| &mut view.not_mqtt, |json| {
-                record::not_mqtt(json, not);
-            }),
+            Event::NotMqtt(not) => self.record(
+                "not_mqtt",
+                |view| &mut view.not_mqtt,
+                |json| {
+                    record::not_mqtt(json, not);
+                },
+            ),
             Event::Opened(_) => Ok(()),
         }
     }

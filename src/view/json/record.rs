@@ -4,7 +4,9 @@ use super::super::clock::DateText;
 use super::super::routes::push_address;
 use super::writer::JsonWriter;
 use crate::base::Endpoint;
-use crate::event::{Closed, Direction, Ended, Gap, GapCause, Incomplete, LooksLike, NotMqtt, Totals};
+use crate::event::{
+    Closed, Direction, Ended, Gap, GapCause, Incomplete, LooksLike, NotMqtt, Totals,
+};
 use crate::mqtt::Sender;
 
 /// Members of `capture`: what was read.

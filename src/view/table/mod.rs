@@ -220,7 +220,16 @@ impl<W: Write> Table<W> {
 
     fn header(&mut self) {
         self.header_shown = true;
-        let [number, time, source, destination, protocol, length, info, ports] = COLUMNS;
+        let [
+            number,
+            time,
+            source,
+            destination,
+            protocol,
+            length,
+            info,
+            ports,
+        ] = COLUMNS;
         let widths = &self.widths;
         let out = self.out.text();
         let from = out.len();
