@@ -53,7 +53,10 @@ impl Value<'_> {
     /// `Not set`, `0x0`) and for every other kind of value.
     pub fn bits_number(&self) -> Option<u8> {
         match *self {
-            Self::Bits { meaning, .. } if matches!(meaning, "Set" | "Not set") => None,
+            Self::Bits {
+                meaning: "Set" | "Not set",
+                ..
+            } => None,
             Self::Bits { meaning, .. } if meaning.starts_with("0x") => None,
             Self::Bits { octet, mask, .. } => Some(bits_of(octet, mask)),
             _ => None,

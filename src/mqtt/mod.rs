@@ -12,10 +12,14 @@ mod reader;
 pub mod reason;
 pub mod rule;
 pub mod topic;
+mod violation;
 pub mod words;
 pub mod writer;
 
+pub use framer::{Framer, RawPacket};
 pub use packet::ControlPacket;
 pub use property::{Properties, Property, PropertyId, PropertyValue};
 pub use rule::{Malformed, Rule, Violation};
+pub use violation::violations;
 pub use words::{Delivery, PacketIdentifier, PacketType, ProtocolVersion, QoS, Sender};
+pub use writer::{PropertiesBuf, SubscriptionsBuf, TopicFiltersBuf, Unwritable};

@@ -8,6 +8,9 @@ use crate::mqtt::{Malformed, PacketType, Properties, ProtocolVersion, QoS, Rule,
 /// The bit of the protocol level by which mosquitto's bridges make themselves known.
 const BRIDGE_BIT: u8 = 0x80;
 
+/// The Connect Flag Clean Session (3.x), Clean Start (5.0).
+const CLEAN: u8 = 0x02;
+
 /// CONNECT (MQTT 5.0 §3.1). `protocol_level` is without the bridge bit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connect<'a> {
@@ -39,6 +42,38 @@ pub struct Will<'a> {
 }
 
 impl<'a> Connect<'a> {
+    /// A CONNECT as `version` begins it: no will, no user name, Clean Session set.
+    pub const fn new(version: ProtocolVersion, client_id: &'a str) -> Self {
+        let (protocol_name, protocol_level) = match version {
+            ProtocolVersion::V3_1 => ("MQIsdp", 3),
+            ProtocolVersion::V3_1_1 => ("MQTT", 4),
+            ProtocolVersion::V5_0 => ("MQTT", 5),
+        };
+        Self {
+            protocol_name,
+            protocol_level,
+            bridge: false,
+            flags: CLEAN,
+            keep_alive: 60,
+            properties: Properties { octets: &[] },
+            client_id,
+            will: None,
+            user_name: None,
+            password: None,
+        }
+    }
+
+    /// The flags as they are written: Clean Session from `flags`, all others from what is
+    /// there.
+    pub(in crate::mqtt) fn written_flags(&self) -> u8 {
+        let will = self.will.as_ref().map_or(0, |will| {
+            0x04 | (will.qos as u8) << 3 | u8::from(will.retain) << 5
+        });
+        let user_name = u8::from(self.user_name.is_some()) << 7;
+        let password = u8::from(self.password.is_some()) << 6;
+        self.flags & CLEAN | will | user_name | password
+    }
+
     /// The version that the protocol level asks for; `None` for a level that is none of 3, 4
     /// and 5, whose packet was read in the layout of 3.1.1. The protocol name is not asked:
     /// see [`Connect::is_known`].
@@ -56,7 +91,7 @@ impl<'a> Connect<'a> {
 
     /// Clean Session (3.x) or Clean Start (5.0).
     pub const fn clean(&self) -> bool {
-        self.flags & 0x02 != 0
+        self.flags & CLEAN != 0
     }
 
     pub(super) fn read<F: Fields<'a>>(reader: &mut Reader<'a, '_, F>) -> Step<Self> {

@@ -184,17 +184,6 @@ fn read_packet<'a, F: Fields<'a>>(
         reader.tell(&f::LENGTH, remaining, 1, header.header_len - 1);
     }
     reader.skip(header.header_len);
-    if packet_type == PacketType::Publish {
-        let publish = Publish::read(reader, header.flags, version)?;
-        return Ok(ControlPacket::Publish(publish));
-    }
-    match packet_type {
-        PacketType::Reserved => return Err(at_first(Rule::PacketTypeIsNotZero)),
-        PacketType::Auth if version != ProtocolVersion::V5_0 => {
-            return Err(at_first(Rule::AuthComesWithFive));
-        }
-        _ => {}
-    }
     if !flags_hold(packet_type, header.flags, version) {
         reader.note(Rule::ReservedHeaderFlagsHold, 0);
     }
@@ -224,6 +213,9 @@ fn read_packet<'a, F: Fields<'a>>(
         PacketType::PingReq => ControlPacket::PingReq,
         PacketType::PingResp => ControlPacket::PingResp,
         PacketType::Disconnect => ControlPacket::Disconnect(Disconnect::read(reader, version)?),
+        PacketType::Auth if version != ProtocolVersion::V5_0 => {
+            return Err(at_first(Rule::AuthComesWithFive));
+        }
         PacketType::Auth => ControlPacket::Auth(Auth::read(reader)?),
     })
 }
@@ -240,11 +232,13 @@ fn flags_hold(packet_type: PacketType, flags: u8, version: ProtocolVersion) -> b
         packet_type,
         PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe
     );
-    match version {
-        // A CONNECT, or an AUTH, is not told by this version.
-        ProtocolVersion::V3_1 if packet_type != PacketType::Connect => {
-            !of_qos_1 || flags & 0x06 == 0x02
-        }
+    match (packet_type, version) {
+        // Their flags are their own, or the type alone is wrong enough.
+        (PacketType::Publish | PacketType::Reserved, _) => true,
+        (PacketType::Auth, ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1) => true,
+        // A CONNECT says its version itself.
+        (PacketType::Connect, _) => flags == 0x00,
+        (_, ProtocolVersion::V3_1) => !of_qos_1 || flags & 0x06 == 0x02,
         _ => flags == if of_qos_1 { 0x02 } else { 0x00 },
     }
 }
