@@ -3,11 +3,14 @@
 //! A view keeps its own small rows, never events, and knows nothing of files, frames or TCP.
 //! Views compose: [`Tee`] and [`Filtered`] are views too.
 
+pub mod flow;
+
 use std::io;
 
 use crate::base::FrameStamp;
 use crate::event::{Event, Totals};
 
+pub mod check;
 pub mod clock;
 pub mod colour;
 pub mod detail;
@@ -17,6 +20,7 @@ pub mod json;
 pub mod notes;
 pub mod out;
 mod routes;
+pub mod stats;
 pub mod table;
 
 pub use clock::{Clock, TimeFormat};

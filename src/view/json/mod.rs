@@ -7,6 +7,8 @@
 mod heard;
 mod packet;
 pub mod record;
+pub mod stories;
+pub mod story;
 pub mod writer;
 
 use std::io::{self, Write};
