@@ -252,7 +252,6 @@ impl<V: View> View for Filtered<V> {
                 takes
             }
             Event::NotMqtt(_) => self.selection.client.is_none(),
-            _ => true,
         };
         if takes {
             self.view.event(event)

@@ -172,7 +172,7 @@ pub fn extras(out: &mut impl Sink, seen: &PacketEvent<'_>) {
 /// What is malformed: the rule in words, its statements, the place.
 pub fn malformation(out: &mut impl Sink, malformed: &Malformed, version: ProtocolVersion) {
     out.word("[Malformed: ");
-    out.word(malformed.rule.sentence());
+    out.word(malformed.rule.sentence().trim_end_matches('.'));
     for (at, statement) in malformed.rule.ids(version).iter().enumerate() {
         out.word(if at == 0 { " (" } else { ", " });
         out.word(statement);

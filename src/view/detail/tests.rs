@@ -69,7 +69,7 @@ fn packets_of_one_frame_stand_under_its_lines_once() {
 fn a_password_is_told_by_its_length() {
     let connect = Sample::client(
         0,
-        b"\x10\x15\x00\x04MQTT\x04\xc2\x00\x3c\x00\x01c\x00\x01u\x00\x02pw",
+        b"\x10\x14\x00\x04MQTT\x04\xc2\x00\x3c\x00\x01c\x00\x01u\x00\x02pw",
     );
     let text = detail(std::slice::from_ref(&connect), Style::default());
     assert!(

@@ -206,7 +206,7 @@ impl<W: Write> View for Json<W> {
                     record::not_mqtt(json, not);
                 },
             ),
-            _ => Ok(()),
+            Event::Opened(_) => Ok(()),
         }
     }
 

@@ -92,7 +92,7 @@ fn a_publish_has_the_members_of_the_contract() {
 fn a_connect_has_its_flags_and_never_its_password() {
     let connect = Sample::client(
         0,
-        b"\x10\x22\x00\x04MQTT\x84\xee\x00\x3c\x00\x01c\x00\x03w/t\x00\x04gone\x00\x01u\x00\x02pw",
+        b"\x10\x1f\x00\x04MQTT\x84\xee\x00\x3c\x00\x01c\x00\x03w/t\x00\x04gone\x00\x01u\x00\x02pw",
     );
     let value = document(std::slice::from_ref(&connect));
     assert_eq!(

@@ -63,7 +63,9 @@ fn at_eighty_columns_a_row_flows_on_and_nothing_is_cut() {
         assert!(text::width(line) <= 80, "{line}");
     }
     assert!(
-        text.contains(" 19 0.456456 ::1 ::1 MQTT  92 Publish Received (id=1)                      1883,46596,5\n"),
+        text.contains(
+            " 19 0.456456 ::1 ::1 MQTT  92 Publish Received (id=1)               1883,46596,5\n"
+        ),
         "{text}"
     );
     assert_eq!(
@@ -192,7 +194,7 @@ fn gaps_and_packets_cut_off_are_told_between_the_rows() {
 fn the_octets_of_a_password_are_hidden_in_a_dump() {
     let connect = Sample::client(
         0,
-        b"\x10\x15\x00\x04MQTT\x04\xc2\x00\x3c\x00\x01c\x00\x01u\x00\x02pw",
+        b"\x10\x14\x00\x04MQTT\x04\xc2\x00\x3c\x00\x01c\x00\x01u\x00\x02pw",
     );
     let hex = Style {
         hex: true,
