@@ -252,6 +252,7 @@ impl<V: View> View for Filtered<V> {
                 takes
             }
             Event::NotMqtt(_) => self.selection.client.is_none(),
+            _ => true,
         };
         if takes {
             self.view.event(event)

@@ -206,7 +206,7 @@ impl<W: Write> View for Json<W> {
                     record::not_mqtt(json, not);
                 },
             ),
-            Event::Opened(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 
