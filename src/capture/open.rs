@@ -138,7 +138,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_named_file_may_be_a_device() {
-        let error = open("/dev/null")
+        let error = open("/dev/null", &|| {})
             .unwrap()
             .next_item()
             .unwrap_err()
