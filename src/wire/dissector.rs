@@ -361,7 +361,7 @@ mod tests {
                     fragment_v6(6, 9, at as u16 | u16::from(more), &octets)
                 } else {
                     let more = if more { 0x2000 } else { 0 };
-                    fragment_v4(6, 9, at as u16 / 8 | more, &octets)
+                    fragment_v4(6, 9, (at as u16 / 8) | more, &octets)
                 };
                 found.extend(both.dissect(101, &datagram, datagram.len()));
             }
