@@ -1,9 +1,24 @@
 //! The words between analysis and views: control packets, gaps, connections, findings.
 
+pub mod finding;
+pub mod handshake;
+pub mod message;
+pub mod session;
+pub mod will;
+
+pub use finding::{Finding, Level};
+pub use handshake::{
+    About, Answer, Asked, Connecting, EndedBy, Handshake, HandshakeKind, Origin, State, Step,
+    WillAsked,
+};
+pub use message::{Delivered, Leg, Message, Outcome, Payload, Undelivered};
+pub use session::{ConnectionStory, End, EndCause, SessionStory};
+pub use will::{NoWill, RetainedEnd, RetainedStory, Stored, WillFate, WillStory};
+
 use crate::base::field::Fields;
 use crate::base::{Endpoint, FrameStamp, Layers, Span};
 use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Sender};
-use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
+pub use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
 
 /// Everything that a run tells, in the order in which it becomes known.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +33,16 @@ pub enum Event<'a> {
     Ended(&'a Ended),
     /// A connection on an MQTT port, or asked for by the user, that is not MQTT after all.
     NotMqtt(&'a NotMqtt),
+    /// An exchange of control packets is settled, its deliveries known.
+    Handshake(&'a Handshake),
+    /// What became of a Will Message.
+    Will(&'a WillStory),
+    /// What became of a stored message.
+    Retained(&'a RetainedStory),
+    /// A session is over, or the capture is.
+    Session(&'a SessionStory),
+    /// What is wrong, odd or worth knowing.
+    Finding(&'a Finding),
 }
 
 /// An MQTT connection begins to be told.
@@ -161,7 +186,17 @@ pub struct Totals {
     pub last_time: Option<crate::base::Timestamp>,
     pub precision: crate::base::Precision,
     /// Frames without TCP, by reason, most frequent first.
-    pub skipped: Vec<(&'static str, u64)>,
+    pub skipped: Vec<SkippedFrames>,
     /// Frames that the snapshot length cut.
     pub cut_frames: u64,
+}
+
+/// Frames that gave no TCP segment, for one reason.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SkippedFrames {
+    /// Kebab case, stable.
+    pub reason: &'static str,
+    /// In words, with the number that goes with it: `unsupported link type 105 (IEEE 802.11)`.
+    pub told: String,
+    pub frames: u64,
 }

@@ -1,0 +1,259 @@
+//! Rules that a readable packet breaks all the same: for the check, not for the hot path.
+
+use super::framer::{Header, fixed_header, octets_needed};
+use super::packet::{Connect, ControlPacket, Publish, describe};
+use super::rule::Violation;
+use super::{
+    PacketType, Properties, PropertyId, ProtocolVersion, Rule, fields as f, reason, topic,
+};
+use crate::base::field::{Field, Fields, Value};
+
+/// Tells each rule that `packet` breaks although it was read, in no particular order.
+/// `octets` is what it was read from, `version` what it was read by.
+pub fn violations(
+    packet: &ControlPacket<'_>,
+    octets: &[u8],
+    version: ProtocolVersion,
+    each: &mut dyn FnMut(Violation),
+) {
+    let version = match packet {
+        ControlPacket::Connect(connect) => connect.version().unwrap_or(ProtocolVersion::V3_1_1),
+        _ => version,
+    };
+    let mut check = Check {
+        octets,
+        version,
+        each,
+    };
+    let mut aloud = Aloud {
+        check: &mut check,
+        property: 0,
+    };
+    // The packet was read, so it is read again without an error.
+    let _ = describe(octets, version, &mut aloud);
+    check.properties(packet.packet_type(), packet.properties());
+    match packet {
+        ControlPacket::Connect(connect) => check.connect(connect),
+        ControlPacket::ConnAck(ack) => {
+            check.code(PacketType::ConnAck, ack.code, 1);
+            if ack.session_present && ack.code != 0 {
+                check.tell_at_body(Rule::RefusalHasNoSession, 0);
+            }
+        }
+        ControlPacket::Publish(publish) => check.publish(publish),
+        ControlPacket::PubAck(ack)
+        | ControlPacket::PubRec(ack)
+        | ControlPacket::PubRel(ack)
+        | ControlPacket::PubComp(ack) => check.code(packet.packet_type(), ack.reason_code, 2),
+        ControlPacket::Subscribe(subscribe) => {
+            for subscription in subscribe.subscriptions {
+                check.filter(subscription.filter);
+            }
+        }
+        ControlPacket::Unsubscribe(unsubscribe) => {
+            for filter in unsubscribe.filters {
+                check.filter(filter);
+            }
+        }
+        ControlPacket::SubAck(ack) => check.codes(PacketType::SubAck, ack.codes),
+        ControlPacket::UnsubAck(ack) => check.codes(PacketType::UnsubAck, ack.codes),
+        ControlPacket::Disconnect(disconnect) => {
+            check.code(PacketType::Disconnect, disconnect.reason_code, 0);
+        }
+        ControlPacket::Auth(auth) => {
+            check.code(PacketType::Auth, auth.reason_code, 0);
+            // AUTH without octets is Success and has no properties at all.
+            let says_nothing = auth.reason_code == 0 && auth.properties.is_empty();
+            if auth.properties.authentication_method().is_none() && !says_nothing {
+                check.tell_at_body(Rule::AuthHasAMethod, 0);
+            }
+        }
+        ControlPacket::PingReq | ControlPacket::PingResp => {}
+    }
+}
+
+struct Check<'o, 'e> {
+    octets: &'o [u8],
+    version: ProtocolVersion,
+    each: &'e mut dyn FnMut(Violation),
+}
+
+impl Check<'_, '_> {
+    fn tell(&mut self, rule: Rule, offset: usize) {
+        (self.each)(Violation { rule, offset });
+    }
+
+    fn header_len(&self) -> usize {
+        match fixed_header(self.octets) {
+            Header::Whole(header) => header.header_len,
+            Header::Partial | Header::Malformed(_) => 0,
+        }
+    }
+
+    /// `offset` in octets from the end of the fixed header.
+    fn tell_at_body(&mut self, rule: Rule, offset: usize) {
+        self.tell(rule, self.header_len().saturating_add(offset));
+    }
+
+    /// Where `part`, borrowed from the packet, stands in it.
+    fn place(&self, part: &[u8]) -> usize {
+        let place = (part.as_ptr() as usize).wrapping_sub(self.octets.as_ptr() as usize);
+        if place <= self.octets.len() { place } else { 0 }
+    }
+
+    fn code(&mut self, packet_type: PacketType, code: u8, offset: usize) {
+        let checked = self.version == ProtocolVersion::V5_0 || packet_type == PacketType::ConnAck;
+        if checked && reason::defined(packet_type, self.version, code).is_none() {
+            self.tell_at_body(code_rule(packet_type), offset);
+        }
+    }
+
+    fn codes(&mut self, packet_type: PacketType, codes: &[u8]) {
+        let begin = self.place(codes);
+        for (at, code) in codes.iter().enumerate() {
+            if reason::defined(packet_type, self.version, *code).is_none() {
+                self.tell(code_rule(packet_type), begin + at);
+            }
+        }
+    }
+
+    fn filter(&mut self, filter: &str) {
+        let broken = match self.version {
+            ProtocolVersion::V5_0 => topic::filter_broken(filter),
+            _ => topic::filter_broken_before_five(filter),
+        };
+        if let Some((rule, at)) = broken {
+            self.tell(rule, self.place(filter.as_bytes()) + at);
+        }
+    }
+
+    fn connect(&mut self, connect: &Connect<'_>) {
+        let level_at = connect.protocol_name.len() + 2;
+        if connect.version().is_none() {
+            self.tell_at_body(Rule::ProtocolLevelIsKnown, level_at);
+        } else if !matches!(connect.protocol_name, "MQTT" | "MQIsdp") {
+            self.tell_at_body(Rule::ProtocolNameIsKnown, 2);
+        } else if !connect.is_known() {
+            self.tell_at_body(Rule::ProtocolLevelIsKnown, level_at);
+        }
+        let client_id_at = self.place(connect.client_id.as_bytes());
+        match self.version {
+            ProtocolVersion::V3_1 if !(1..=23).contains(&connect.client_id.chars().count()) => {
+                self.tell(Rule::ClientIdFitsThreeOne, client_id_at);
+            }
+            ProtocolVersion::V3_1_1 if connect.client_id.is_empty() && !connect.clean() => {
+                self.tell(Rule::EmptyClientIdIsClean, client_id_at);
+            }
+            _ => {}
+        }
+        if let Some(will) = &connect.will {
+            if !topic::is_name(will.topic) {
+                self.tell(
+                    Rule::WillTopicIsATopicName,
+                    self.place(will.topic.as_bytes()),
+                );
+            }
+            self.properties(PacketType::Connect, will.properties);
+            self.payload(will.properties, will.payload);
+        }
+    }
+
+    fn publish(&mut self, publish: &Publish<'_>) {
+        self.payload(publish.properties, publish.payload);
+    }
+
+    fn payload(&mut self, properties: Properties<'_>, payload: &[u8]) {
+        if properties.payload_is_text() == Some(true)
+            && let Err(error) = std::str::from_utf8(payload)
+        {
+            let at = self.place(payload) + error.valid_up_to();
+            self.tell(Rule::PayloadIsTheTextItClaims, at);
+        }
+    }
+
+    fn properties(&mut self, packet_type: PacketType, properties: Properties<'_>) {
+        if self.version != ProtocolVersion::V5_0 || properties.is_empty() {
+            return;
+        }
+        if let Some(response_topic) = properties.response_topic()
+            && !topic::is_name(response_topic)
+        {
+            let at = self.place(response_topic.as_bytes());
+            self.tell(Rule::ResponseTopicIsATopicName, at);
+        }
+        if let Some(octets) = properties.authentication_data()
+            && properties.authentication_method().is_none()
+            && packet_type != PacketType::Auth
+        {
+            let at = self.place(octets);
+            self.tell(Rule::AuthenticationDataNeedsAMethod, at);
+        }
+    }
+}
+
+/// Hears the packet once more: numbers and strings as they stand in the octets.
+struct Aloud<'c, 'o, 'e> {
+    check: &'c mut Check<'o, 'e>,
+    /// The property whose value comes next.
+    property: u8,
+}
+
+impl Aloud<'_, '_, '_> {
+    fn variable(&mut self, number: u64, field: &Field<'_>) {
+        let needed = u32::try_from(number).map_or(4, octets_needed);
+        if field.length > needed && self.check.version == ProtocolVersion::V5_0 {
+            self.check.tell(Rule::LengthIsMinimal, field.offset);
+        }
+    }
+}
+
+impl<'a> Fields<'a> for Aloud<'_, '_, '_> {
+    fn field(&mut self, field: Field<'a>) {
+        let name = field.def.name;
+        match field.value {
+            Value::NamedHex(id, _) => self.property = id,
+            Value::Number(number)
+                if name == f::LENGTH.name
+                    || name == f::PROPERTY_LENGTH.name
+                    || (name == f::PROPERTY_NUMBER.name
+                        && self.property == PropertyId::SUBSCRIPTION_IDENTIFIER.0) =>
+            {
+                self.variable(number, &field);
+            }
+            Value::Text(text) => {
+                if let Some(at) = text.find(is_discouraged) {
+                    // The field may begin with its length.
+                    let begin = field.offset + field.length.saturating_sub(text.len());
+                    self.check.tell(Rule::TextHasNoControlCharacter, begin + at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn open(&mut self, field: Field<'a>) {
+        self.field(field);
+    }
+
+    fn close(&mut self) {}
+}
+
+/// Characters that a string should not hold (MQTT 5.0 §1.5.4, 3.1.1 §1.5.3): controls and
+/// non-characters.
+fn is_discouraged(c: char) -> bool {
+    c.is_control() || (c as u32) & 0xfffe == 0xfffe || ('\u{fdd0}'..='\u{fdef}').contains(&c)
+}
+
+const fn code_rule(packet_type: PacketType) -> Rule {
+    match packet_type {
+        PacketType::ConnAck => Rule::ConnackCodeIsDefined,
+        PacketType::PubAck => Rule::PubackCodeIsDefined,
+        PacketType::PubRec => Rule::PubrecCodeIsDefined,
+        PacketType::PubRel => Rule::PubrelCodeIsDefined,
+        PacketType::PubComp => Rule::PubcompCodeIsDefined,
+        PacketType::SubAck => Rule::SubackCodeIsDefined,
+        PacketType::UnsubAck => Rule::UnsubackCodeIsDefined,
+        PacketType::Auth => Rule::AuthCodeIsDefined,
+        _ => Rule::DisconnectCodeIsDefined,
+    }
+}
