@@ -88,7 +88,7 @@ pub fn run<R: Read>(
     Outcome {
         totals: inspector.totals(files, &summary),
         octets: inspector.context.counters,
-        streams: inspector.assembler.counts().clone(),
+        streams: *inspector.assembler.counts(),
         faults,
         stopped: inspector.stopped,
     }
@@ -211,5 +211,130 @@ impl Inspector {
             skipped,
             cut_frames: self.cut_frames,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{Format, LinkType, Source, Writer, open};
+    use std::path::PathBuf;
+
+    fn captures() -> Vec<PathBuf> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/captures");
+        let mut found: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| {
+                path.extension()
+                    .is_some_and(|end| end == "pcap" || end == "pcapng")
+            })
+            .collect();
+        found.sort();
+        assert!(!found.is_empty());
+        found
+    }
+
+    fn readers(names: &[PathBuf]) -> Vec<Reader<Source>> {
+        names.iter().map(|name| open(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn every_octet_of_every_capture_ends_in_one_count() {
+        for capture in captures() {
+            let mut packets = 0;
+            let outcome = run(
+                &Options::default(),
+                readers(&[capture.clone()]),
+                &mut |event| {
+                    packets += u64::from(matches!(event, Event::Packet(_)));
+                    ControlFlow::Continue(())
+                },
+            );
+            let c = outcome.octets;
+            let sum =
+                c.in_packets + c.discarded + c.over_cap + c.given_up + c.not_mqtt + c.incomplete;
+            assert_eq!(
+                (c.octets, outcome.streams.octets),
+                (sum, sum),
+                "{capture:?}"
+            );
+            assert_eq!((c.packets, outcome.totals.packets), (packets, packets));
+            let is_cut = capture.to_string_lossy().contains("cut");
+            assert_eq!(
+                (outcome.faults.is_empty(), outcome.stopped),
+                (!is_cut, false)
+            );
+        }
+    }
+
+    #[test]
+    fn several_captures_count_their_frames_on_or_are_put_in_order() {
+        let names: Vec<_> = captures().into_iter().take(2).collect();
+        let alone: u64 = names
+            .iter()
+            .map(|name| run_quietly(&Options::default(), readers(std::slice::from_ref(name))))
+            .map(|outcome| outcome.totals.frames)
+            .sum();
+        for by_time in [false, true] {
+            let options = Options {
+                by_time,
+                ..Options::default()
+            };
+            let mut last = 0;
+            let outcome = run(&options, readers(&names), &mut |event| {
+                if let Event::Packet(seen) = event {
+                    assert!(seen.stamp.number >= last);
+                    last = seen.stamp.number;
+                }
+                ControlFlow::Continue(())
+            });
+            assert_eq!(outcome.totals.frames, alone);
+            assert_eq!(outcome.totals.files.len(), 2);
+        }
+    }
+
+    fn run_quietly(options: &Options, readers: Vec<Reader<Source>>) -> Outcome {
+        run(options, readers, &mut |_| ControlFlow::Continue(()))
+    }
+
+    #[test]
+    fn a_run_ends_after_as_many_frames_as_were_asked_for() {
+        let names: Vec<_> = captures().into_iter().take(2).collect();
+        let options = Options {
+            frames: Some(7),
+            ..Options::default()
+        };
+        let outcome = run_quietly(&options, readers(&names));
+        assert_eq!((outcome.totals.frames, outcome.stopped), (7, false));
+    }
+
+    #[test]
+    fn a_listener_that_breaks_hears_no_more() {
+        let mut heard = 0;
+        let outcome = run(&Options::default(), readers(&captures()), &mut |_| {
+            heard += 1;
+            ControlFlow::Break(())
+        });
+        assert_eq!((heard, outcome.stopped), (1, true));
+    }
+
+    #[test]
+    fn frames_without_tcp_and_cut_ones_are_counted() {
+        let mut file = Vec::new();
+        let precision = crate::base::Precision::Micro;
+        let mut writer =
+            Writer::new(&mut file, Format::Pcap, LinkType(1), precision, None).unwrap();
+        let arp = [&[0xff; 12][..], &[0x08, 0x06], &[0; 28]].concat();
+        let time = crate::base::Timestamp::default();
+        writer.write_frame(time, &arp, 90, None).unwrap();
+        drop(writer);
+        let outcome = run(
+            &Options::default(),
+            vec![Reader::new(file.as_slice(), "made")],
+            &mut |_| ControlFlow::Continue(()),
+        );
+        assert_eq!(outcome.totals.skipped, [("arp", 1)]);
+        assert_eq!((outcome.totals.frames, outcome.totals.cut_frames), (1, 1));
     }
 }
