@@ -245,7 +245,7 @@ mod tests {
             let mut packets = 0;
             let outcome = run(
                 &Options::default(),
-                readers(&[capture.clone()]),
+                readers(std::slice::from_ref(&capture)),
                 &mut |event| {
                     packets += u64::from(matches!(event, Event::Packet(_)));
                     ControlFlow::Continue(())
