@@ -1,340 +1,284 @@
-//! The pipeline: captures, wire, streams, connections, and whoever listens.
-//!
-//! Every stage pushes into the next; nothing is kept but what a stage needs, so memory is
-//! bounded by the connections that are open and not by the capture.
+//! The pipeline, top to bottom: capture, wire, stream, connection, session, view.
 
-use std::collections::BTreeMap;
-use std::io::Read;
+use std::cell::RefCell;
+use std::io;
 use std::ops::ControlFlow;
 
 use crate::base::FrameStamp;
-use crate::capture::{CaptureError, Frame, Item, Merge, Reader, Secrets, Summary};
-use crate::connection::{Context, Counters, Decoder};
-use crate::event::{Event, Totals};
+use crate::capture::{self, CaptureError, Item, Merge, Reader, Source};
+use crate::connection::{self, Context, Decoder};
+use crate::event::{Event, SkippedFrames, Totals};
 use crate::stream::{Assembler, Limits};
+use crate::view::View;
 use crate::wire::{self, Dissector};
 
-/// What a run is to do.
+/// What a run is to do, apart from what it shows.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// How connections are recognised, and the caps on what is held of them.
-    pub connection: crate::connection::Options,
-    /// The caps of TCP reassembly.
-    pub stream: Limits,
-    /// Whether a view wants [`crate::event::PacketEvent::layers`].
-    pub layers: bool,
-    /// Ends the run after this many frames (`-c`).
+    /// Stop after this many frames.
     pub frames: Option<u64>,
-    /// Whether several captures are put in the order of their times, rather than read one
-    /// after the other.
-    pub by_time: bool,
+    /// Several captures are read side by side and ordered by time, not one after the other.
+    pub merge: bool,
+    /// A view wants the layers below MQTT.
+    pub layers: bool,
+    pub decoding: connection::Options,
+    pub limits: Limits,
 }
 
-/// What a whole run gave, besides what the listener heard.
-#[derive(Debug, Default)]
+/// What became of a run.
+#[derive(Debug)]
 pub struct Outcome {
     pub totals: Totals,
-    /// What became of every octet.
-    pub octets: Counters,
-    /// TCP reassembly in figures.
-    pub streams: crate::stream::Counts,
-    /// What was wrong with the captures; what stands before each fault was read.
-    pub faults: Vec<CaptureError>,
-    /// The listener asked for no more.
-    pub stopped: bool,
+    /// What is wrong with the captures; everything before it was shown.
+    pub unreadable: Vec<CaptureError>,
+    /// The view could not write: a closed pipe, a full disk. The run ended there.
+    pub unwritten: Option<io::Error>,
 }
 
-/// Reads all of `captures` and tells `listener` what they hold, until it breaks.
-///
-/// A capture that can't be read to its end is told in [`Outcome::faults`]; the run goes on
-/// with the next.
-pub fn run<R: Read>(
+/// How far a run is: called now and then with the octets taken from the captures so far.
+pub type Progress<'a> = &'a mut dyn FnMut(u64);
+
+/// Frames between two calls of [`Progress`].
+const FRAMES_A_STEP: u64 = 16 * 1024;
+
+/// Reads the captures named by `inputs` (`-` is standard input) and shows them in `view`.
+pub fn run(
+    inputs: &[String],
     options: &Options,
-    captures: Vec<Reader<R>>,
-    listener: &mut impl FnMut(&Event<'_>) -> ControlFlow<()>,
+    view: &mut dyn View,
+    progress: Progress<'_>,
 ) -> Outcome {
-    let mut inspector = Inspector::new(options);
-    let mut faults = Vec::new();
-    let mut summary = Summary::default();
-    let names = captures.iter().map(|capture| capture.name().to_owned());
-    let files: Vec<_> = names.collect();
-    if options.by_time && captures.len() > 1 {
-        let mut merge = Merge::new(captures);
+    let pipeline = RefCell::new(Pipeline::new(options, view));
+    let idle = || pipeline.borrow_mut().idle();
+    let mut unreadable = Vec::new();
+    let mut readers = Vec::new();
+    for input in inputs {
+        match capture::open(input, &idle) {
+            Ok(reader) => readers.push(reader),
+            Err(error) => unreadable.push(error),
+        }
+    }
+    if options.merge && readers.len() > 1 {
+        merged(readers, &pipeline, progress, &mut unreadable);
+    } else {
+        in_turn(readers, &pipeline, progress, &mut unreadable);
+    }
+    let mut pipeline = pipeline.into_inner();
+    let totals = pipeline.finish(inputs);
+    Outcome {
+        totals,
+        unreadable,
+        unwritten: pipeline.unwritten,
+    }
+}
+
+/// One capture after the other; frames are counted on, connections go on.
+fn in_turn(
+    readers: Vec<Reader<Source<'_>>>,
+    pipeline: &RefCell<Pipeline<'_>>,
+    progress: Progress<'_>,
+    unreadable: &mut Vec<CaptureError>,
+) {
+    let (mut frames, mut taken) = (0, 0);
+    for (file, reader) in readers.into_iter().enumerate() {
+        let mut reader = reader.counting_on(u16::try_from(file).unwrap_or(u16::MAX), frames);
         loop {
-            match merge.next_item() {
-                Ok(None) => break,
+            match reader.next_item() {
                 Ok(Some(item)) => {
-                    if inspector.item(&item, listener).is_break() {
-                        break;
+                    let step = pipeline.borrow_mut().item(item);
+                    if step.is_break() {
+                        return;
                     }
                 }
-                Err(fault) => faults.push(fault),
+                Ok(None) => break,
+                Err(error) => {
+                    unreadable.push(error);
+                    break;
+                }
+            }
+            if reader.last_number() % FRAMES_A_STEP == 0 {
+                progress(taken + reader.taken());
             }
         }
-        summary = merge.summary();
-    } else {
-        for (file, capture) in (0..).zip(captures) {
-            let mut capture = capture.counting_on(file, summary.frames);
-            let read = capture.visit(&mut |item| inspector.item(&item, listener));
-            add(&mut summary, &capture.summary());
-            match read {
-                Ok(ControlFlow::Continue(())) => {}
-                Ok(ControlFlow::Break(())) => break,
-                Err(fault) => faults.push(fault),
-            }
-        }
-    }
-    inspector.finish(listener);
-    Outcome {
-        totals: inspector.totals(files, &summary),
-        octets: inspector.context.counters,
-        streams: *inspector.assembler.counts(),
-        faults,
-        stopped: inspector.stopped,
+        frames = reader.last_number();
+        taken += reader.taken();
+        progress(taken);
+        pipeline.borrow_mut().precision(reader.summary().precision);
     }
 }
 
-fn add(all: &mut Summary, one: &Summary) {
-    all.frames += one.frames;
-    all.first_time = all.first_time.or(one.first_time);
-    all.last_time = one.last_time.or(all.last_time);
-    all.precision = all.precision.max(one.precision);
-    all.disagreeing_lengths += one.disagreeing_lengths;
+/// All captures side by side, ordered by time.
+fn merged(
+    readers: Vec<Reader<Source<'_>>>,
+    pipeline: &RefCell<Pipeline<'_>>,
+    progress: Progress<'_>,
+    unreadable: &mut Vec<CaptureError>,
+) {
+    let mut merge = Merge::new(readers);
+    let mut frames = 0u64;
+    loop {
+        match merge.next_item() {
+            Ok(Some(item)) => {
+                let step = pipeline.borrow_mut().item(item);
+                if step.is_break() {
+                    return;
+                }
+            }
+            Ok(None) => break,
+            Err(error) => unreadable.push(error),
+        }
+        frames += 1;
+        if frames % FRAMES_A_STEP == 0 {
+            progress(merge.taken());
+        }
+    }
+    pipeline.borrow_mut().precision(merge.summary().precision);
 }
 
-/// The stages between a capture and a listener, for one run.
-pub struct Inspector {
+/// The layers from frame to view, and what they share.
+struct Pipeline<'v> {
     dissector: Dissector,
     assembler: Assembler<Decoder>,
     context: Context,
+    shown: Shown<'v>,
+    /// The last frame of all.
     last: FrameStamp,
-    cut_frames: u64,
-    frames: u64,
-    limit: u64,
-    stopped: bool,
+    totals: Totals,
+    wants_frames: bool,
+    most_frames: u64,
+    unwritten: Option<io::Error>,
 }
 
-impl Inspector {
-    /// An inspector that has seen nothing.
-    pub fn new(options: &Options) -> Self {
-        let mut connection = options.connection.clone();
-        connection.layers = options.layers;
-        Self {
-            dissector: Dissector::new(wire::Options {
-                layers: options.layers,
-                ..wire::Options::default()
-            }),
-            assembler: Assembler::new(options.stream),
-            context: Context::new(connection),
-            last: FrameStamp::default(),
-            cut_frames: 0,
-            frames: 0,
-            limit: options.frames.unwrap_or(u64::MAX),
-            stopped: false,
-        }
-    }
+/// The end of the pipeline: the view, and the first error that it met.
+struct Shown<'v> {
+    view: &'v mut dyn View,
+    failed: Option<io::Error>,
+}
 
-    /// Takes the next item of a capture. Breaks where the listener does, or where the run
-    /// has read all the frames that it was to read.
-    pub fn item(
-        &mut self,
-        item: &Item<'_>,
-        listener: &mut impl FnMut(&Event<'_>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        match item {
-            Item::Frame(frame) => self.frame(frame, listener),
-            Item::Secrets(Secrets { .. }) | Item::Comment(_) => ControlFlow::Continue(()),
-        }
-    }
-
-    /// Takes the next frame.
+impl Shown<'_> {
     #[inline]
-    pub fn frame(
-        &mut self,
-        frame: &Frame<'_>,
-        listener: &mut impl FnMut(&Event<'_>) -> ControlFlow<()>,
-    ) -> ControlFlow<()> {
-        if self.frames >= self.limit {
-            return ControlFlow::Break(());
+    fn event(&mut self, event: &Event<'_>) {
+        if self.failed.is_none() {
+            self.failed = self.view.event(event).err();
         }
-        self.frames += 1;
+    }
+}
+
+impl<'v> Pipeline<'v> {
+    fn new(options: &Options, view: &'v mut dyn View) -> Self {
+        let wire = wire::Options {
+            layers: options.layers,
+            ..wire::Options::default()
+        };
+        let decoding = connection::Options {
+            layers: options.layers,
+            ..options.decoding.clone()
+        };
+        Self {
+            dissector: Dissector::new(wire),
+            assembler: Assembler::new(options.limits),
+            context: Context::new(decoding),
+            wants_frames: view.wants_frames(),
+            shown: Shown { view, failed: None },
+            last: FrameStamp::default(),
+            totals: Totals::default(),
+            most_frames: options.frames.unwrap_or(u64::MAX),
+            unwritten: None,
+        }
+    }
+
+    #[inline]
+    fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
+        match item {
+            Item::Frame(frame) => self.frame(&frame),
+            // Secrets decrypt what this version does not decrypt; comments are not shown.
+            Item::Secrets(_) | Item::Comment(_) => ControlFlow::Continue(()),
+        }
+    }
+
+    #[inline]
+    fn frame(&mut self, frame: &capture::Frame<'_>) -> ControlFlow<()> {
         self.last = frame.stamp;
-        if frame.octets.len() < frame.stamp.length as usize {
-            self.cut_frames += 1;
+        self.totals.frames += 1;
+        if self.totals.first_time.is_none() {
+            self.totals.first_time = frame.stamp.time;
+            self.shown.view.frame(&frame.stamp);
+        } else if self.wants_frames {
+            self.shown.view.frame(&frame.stamp);
         }
+        self.totals.cut_frames +=
+            u64::from((frame.octets.len() as u64) < u64::from(frame.stamp.length));
         if let Ok(segment) = self.dissector.dissect(frame) {
-            let (context, stopped) = (&mut self.context, &mut self.stopped);
-            let mut emit = |event: &Event<'_>| {
-                *stopped = *stopped || listener(event).is_break();
-            };
-            self.assembler
-                .push(&segment, &mut |decoder, connection, event| {
-                    decoder.on(context, connection, event, &mut emit);
-                });
+            let Self {
+                assembler,
+                context,
+                shown,
+                ..
+            } = self;
+            assembler.push(&segment, &mut |decoder: &mut Decoder, connection, event| {
+                decoder.on(context, connection, event, &mut |event| shown.event(event));
+            });
         }
-        if self.stopped || self.frames >= self.limit {
+        if self.shown.failed.is_some() || self.totals.frames >= self.most_frames {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     }
 
-    /// The captures are over: what is open ends here. A listener that broke hears no more.
-    pub fn finish(&mut self, listener: &mut impl FnMut(&Event<'_>) -> ControlFlow<()>) {
-        let (context, stopped) = (&mut self.context, &mut self.stopped);
-        let mut emit = |event: &Event<'_>| {
-            *stopped = *stopped || listener(event).is_break();
-        };
-        self.assembler
-            .finish(&self.last, &mut |decoder, connection, event| {
-                decoder.on(context, connection, event, &mut emit);
-            });
+    /// The input may wait for its writer: what is held back only for speed is shown.
+    fn idle(&mut self) {
+        if self.shown.failed.is_none() {
+            self.shown.failed = self.shown.view.idle().err();
+        }
     }
 
-    fn totals(&self, files: Vec<String>, summary: &Summary) -> Totals {
-        let mut reasons: BTreeMap<&'static str, u64> = BTreeMap::new();
-        let tally = self.dissector.tally();
-        for (reason, count) in &tally.skipped {
-            *reasons.entry(reason.key()).or_default() += count;
+    fn precision(&mut self, precision: crate::base::Precision) {
+        self.totals.precision = self.totals.precision.max(precision);
+    }
+
+    /// Tells what was waiting for the end, and sums up.
+    fn finish(&mut self, inputs: &[String]) -> Totals {
+        let Self {
+            assembler,
+            context,
+            shown,
+            last,
+            ..
+        } = self;
+        assembler.finish(last, &mut |decoder: &mut Decoder, connection, event| {
+            decoder.on(context, connection, event, &mut |event| shown.event(event));
+        });
+        let mut totals = std::mem::take(&mut self.totals);
+        totals.files = inputs.to_vec();
+        totals.packets = self.context.counters.packets;
+        totals.last_time = self.last.time;
+        totals.skipped = skipped(self.dissector.tally());
+        self.unwritten = self.shown.failed.take();
+        if self.unwritten.is_none() {
+            self.unwritten = self.shown.view.finish(&totals).err();
         }
-        if tally.others > 0 {
-            reasons.insert("other", tally.others);
-        }
-        let mut skipped: Vec<_> = reasons.into_iter().collect();
-        skipped.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        Totals {
-            files,
-            frames: self.frames,
-            packets: self.context.counters.packets,
-            first_time: summary.first_time,
-            last_time: summary.last_time,
-            precision: summary.precision,
-            skipped,
-            cut_frames: self.cut_frames,
-        }
+        totals
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::capture::{Format, LinkType, Source, Writer, open};
-    use std::path::PathBuf;
-
-    fn captures() -> Vec<PathBuf> {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/testdata/captures");
-        let mut found: Vec<_> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| {
-                path.extension()
-                    .is_some_and(|end| end == "pcap" || end == "pcapng")
-            })
-            .collect();
-        found.sort();
-        assert!(!found.is_empty());
-        found
-    }
-
-    fn readers(names: &[PathBuf]) -> Vec<Reader<Source>> {
-        names.iter().map(|name| open(name).unwrap()).collect()
-    }
-
-    #[test]
-    fn every_octet_of_every_capture_ends_in_one_count() {
-        for capture in captures() {
-            let mut packets = 0;
-            let outcome = run(
-                &Options::default(),
-                readers(std::slice::from_ref(&capture)),
-                &mut |event| {
-                    packets += u64::from(matches!(event, Event::Packet(_)));
-                    ControlFlow::Continue(())
-                },
-            );
-            let c = outcome.octets;
-            let sum =
-                c.in_packets + c.discarded + c.over_cap + c.given_up + c.not_mqtt + c.incomplete;
-            assert_eq!(
-                (c.octets, outcome.streams.octets),
-                (sum, sum),
-                "{capture:?}"
-            );
-            assert_eq!((c.packets, outcome.totals.packets), (packets, packets));
-            let is_cut = capture.to_string_lossy().contains("cut");
-            assert_eq!(
-                (outcome.faults.is_empty(), outcome.stopped),
-                (!is_cut, false)
-            );
-        }
-    }
-
-    #[test]
-    fn several_captures_count_their_frames_on_or_are_put_in_order() {
-        let names: Vec<_> = captures().into_iter().take(2).collect();
-        let alone: u64 = names
-            .iter()
-            .map(|name| run_quietly(&Options::default(), readers(std::slice::from_ref(name))))
-            .map(|outcome| outcome.totals.frames)
-            .sum();
-        for by_time in [false, true] {
-            let options = Options {
-                by_time,
-                ..Options::default()
-            };
-            let mut last = 0;
-            let outcome = run(&options, readers(&names), &mut |event| {
-                if let Event::Packet(seen) = event {
-                    assert!(seen.stamp.number >= last);
-                    last = seen.stamp.number;
-                }
-                ControlFlow::Continue(())
-            });
-            assert_eq!(outcome.totals.frames, alone);
-            assert_eq!(outcome.totals.files.len(), 2);
-        }
-    }
-
-    fn run_quietly(options: &Options, readers: Vec<Reader<Source>>) -> Outcome {
-        run(options, readers, &mut |_| ControlFlow::Continue(()))
-    }
-
-    #[test]
-    fn a_run_ends_after_as_many_frames_as_were_asked_for() {
-        let names: Vec<_> = captures().into_iter().take(2).collect();
-        let options = Options {
-            frames: Some(7),
-            ..Options::default()
-        };
-        let outcome = run_quietly(&options, readers(&names));
-        assert_eq!((outcome.totals.frames, outcome.stopped), (7, false));
-    }
-
-    #[test]
-    fn a_listener_that_breaks_hears_no_more() {
-        let mut heard = 0;
-        let outcome = run(&Options::default(), readers(&captures()), &mut |_| {
-            heard += 1;
-            ControlFlow::Break(())
+/// Frames without a TCP segment by reason, most frequent first.
+fn skipped(tally: &wire::Tally) -> Vec<SkippedFrames> {
+    let mut reasons: Vec<_> = tally
+        .skipped
+        .iter()
+        .map(|(skipped, frames)| SkippedFrames {
+            reason: skipped.key(),
+            told: skipped.to_string(),
+            frames: *frames,
+        })
+        .collect();
+    if tally.others > 0 {
+        reasons.push(SkippedFrames {
+            reason: "other",
+            told: "other reasons".to_owned(),
+            frames: tally.others,
         });
-        assert_eq!((heard, outcome.stopped), (1, true));
     }
-
-    #[test]
-    fn frames_without_tcp_and_cut_ones_are_counted() {
-        let mut file = Vec::new();
-        let precision = crate::base::Precision::Micro;
-        let mut writer =
-            Writer::new(&mut file, Format::Pcap, LinkType(1), precision, None).unwrap();
-        let arp = [&[0xff; 12][..], &[0x08, 0x06], &[0; 28]].concat();
-        let time = crate::base::Timestamp::default();
-        writer.write_frame(time, &arp, 90, None).unwrap();
-        drop(writer);
-        let outcome = run(
-            &Options::default(),
-            vec![Reader::new(file.as_slice(), "made")],
-            &mut |_| ControlFlow::Continue(()),
-        );
-        assert_eq!(outcome.totals.skipped, [("arp", 1)]);
-        assert_eq!((outcome.totals.frames, outcome.totals.cut_frames), (1, 1));
-    }
+    reasons.sort_by(|a, b| b.frames.cmp(&a.frames).then(a.told.cmp(&b.told)));
+    reasons
 }
