@@ -1,16 +1,27 @@
 //! Captures by their names: files, pipes, standard input.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Read};
 
 use super::{CaptureError, Fault, Reader};
 
 /// A file, pipe or standard input that holds a capture.
-#[derive(Debug)]
 pub struct Source {
     from: From,
     length: Option<u64>,
+    /// Called before a pipe is read, since that may take as long as it likes.
+    waiting: Option<Box<dyn Fn()>>,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("from", &self.from)
+            .field("length", &self.length)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -28,6 +39,9 @@ impl Source {
 
 impl Read for Source {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if let (None, Some(waiting)) = (self.length, &self.waiting) {
+            waiting();
+        }
         match &mut self.from {
             From::File(file) => file.read(into),
             From::Stdin(stdin) => stdin.read(into),
@@ -42,9 +56,24 @@ impl Read for Source {
 /// [`Fault::Missing`], [`Fault::Directory`], [`Fault::Permission`], [`Fault::Terminal`], or
 /// what else the system says.
 pub fn open(name: impl AsRef<OsStr>) -> Result<Reader<Source>, CaptureError> {
-    let name = name.as_ref();
+    open_as(name.as_ref(), None)
+}
+
+/// As [`open`]; `waiting` is called each time before a pipe is read, which may take long: a
+/// view shows what it holds back.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_waiting(
+    name: impl AsRef<OsStr>,
+    waiting: impl Fn() + 'static,
+) -> Result<Reader<Source>, CaptureError> {
+    open_as(name.as_ref(), Some(Box::new(waiting)))
+}
+
+fn open_as(name: &OsStr, waiting: Option<Box<dyn Fn()>>) -> Result<Reader<Source>, CaptureError> {
     if name == "-" {
-        return standard_input();
+        return standard_input(waiting);
     }
     let shown = name.to_string_lossy().into_owned();
     let wrong = |error: io::Error| {
@@ -72,11 +101,12 @@ pub fn open(name: impl AsRef<OsStr>) -> Result<Reader<Source>, CaptureError> {
     let source = Source {
         from: From::File(file),
         length,
+        waiting,
     };
     Ok(Reader::new(source, shown))
 }
 
-fn standard_input() -> Result<Reader<Source>, CaptureError> {
+fn standard_input(waiting: Option<Box<dyn Fn()>>) -> Result<Reader<Source>, CaptureError> {
     let name = "standard input";
     let stdin = io::stdin();
     if stdin.is_terminal() {
@@ -85,6 +115,7 @@ fn standard_input() -> Result<Reader<Source>, CaptureError> {
     let source = Source {
         from: From::Stdin(stdin),
         length: None,
+        waiting,
     };
     Ok(Reader::new(source, name))
 }

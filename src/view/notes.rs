@@ -29,7 +29,6 @@ impl Notes {
                 self.remember(opened);
                 false
             }
-            Event::Packet(_) => false,
             Event::Gap(gap) => {
                 let from = begin(out, gap.stamp.number);
                 if gap.length > 0 {
@@ -85,6 +84,7 @@ impl Notes {
                 });
                 end(out, from)
             }
+            _ => false,
         }
     }
 
@@ -171,6 +171,7 @@ fn cause(cause: GapCause) -> &'static str {
         GapCause::NotCaptured => " are missing: the peer has them, the capture has not",
         GapCause::SnapshotLength => " are missing: the snapshot length cut them off",
         GapCause::WaitingCap => " are missing: too much already waits behind them",
+        GapCause::HeldCap => " are not told: too much is held for packets that are not whole",
         GapCause::EndOfCapture => " are missing: they had not come when the connection was over",
     }
 }

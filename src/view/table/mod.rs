@@ -310,6 +310,7 @@ impl<W: Write> View for Table<W> {
             Event::Opened(_) | Event::Gap(_) | Event::Ended(_) | Event::NotMqtt(_) => {
                 self.note(event)
             }
+            _ => Ok(()),
         }
     }
 
