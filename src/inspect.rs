@@ -1,205 +1,288 @@
-//! The pipeline: capture, wire, stream, connection, session, and whoever listens.
+//! The pipeline, top to bottom: capture, wire, stream, connection, session, view.
 
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io;
-use std::rc::Rc;
+use std::ops::ControlFlow;
 
 use crate::base::FrameStamp;
-use crate::capture::{self, CaptureError, Frame, Item, Merge, Reader, Source, Summary};
-use crate::event::{Event, Totals};
+use crate::capture::{self, CaptureError, Item, Merge, Reader, Source};
+use crate::connection::{self, Context, Decoder};
+use crate::event::{Event, SkippedFrames, Totals};
+use crate::stream::{Assembler, Limits};
+use crate::view::View;
+use crate::wire::{self, Dissector};
 
-/// What a run reads and how far it goes.
+/// What a run is to do, apart from what it shows.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Files, named pipes, or `-` for standard input, in the order given.
-    pub inputs: Vec<OsString>,
-    /// Frames of all inputs in the order of their times, not input after input.
+    /// Stop after this many frames.
+    pub frames: Option<u64>,
+    /// Several captures are read side by side and ordered by time, not one after the other.
     pub merge: bool,
-    /// In frames, over all inputs.
-    pub stop_after: Option<u64>,
-    /// Ports whose connections are MQTT whatever they look like.
-    pub decode_as: Vec<u16>,
-    /// A TLS key log file.
-    pub keylog: Option<OsString>,
-    /// Somebody shows the layers below MQTT.
+    /// A view wants the layers below MQTT.
     pub layers: bool,
-    /// Somebody hears what became of messages, not only the packets.
-    pub analysis: bool,
-}
-
-/// Whoever hears a run.
-pub trait Listener {
-    /// A frame was read: the first one with a time, or every one if
-    /// [`Listener::wants_frames`].
-    fn frame(&mut self, stamp: &FrameStamp);
-    /// Whether every frame is to be told.
-    fn wants_frames(&self) -> bool;
-    /// Hears one event. An error ends the run.
-    fn event(&mut self, event: &Event<'_>) -> io::Result<()>;
-    /// A pipe has nothing more just now.
-    fn idle(&mut self) -> io::Result<()>;
-    /// So many octets of all inputs were read, of so many where that is known.
-    fn progress(&mut self, octets: u64, of: Option<u64>);
+    pub decoding: connection::Options,
+    pub limits: Limits,
 }
 
 /// What became of a run.
-#[derive(Debug, Default)]
-pub struct Report {
+#[derive(Debug)]
+pub struct Outcome {
     pub totals: Totals,
-    /// What is wrong with the captures; what could be read was told.
-    pub errors: Vec<CaptureError>,
+    /// What is wrong with the captures; everything before it was shown.
+    pub unreadable: Vec<CaptureError>,
+    /// The view could not write: a closed pipe, a full disk. The run ended there.
+    pub unwritten: Option<io::Error>,
 }
 
-/// Frames between two words of progress.
-const PROGRESS_EVERY: u64 = 8192;
+/// How far a run is: called now and then with the octets taken from the captures so far.
+pub type Progress<'a> = &'a mut dyn FnMut(u64);
 
-/// Reads the captures and tells `listener` what they hold.
-///
-/// # Errors
-/// Those of the listener alone: what is wrong with a capture stands in the report.
-pub fn run<L: Listener + 'static>(
+/// Frames between two calls of [`Progress`].
+const FRAMES_A_STEP: u64 = 16 * 1024;
+
+/// Reads the captures named by `inputs` (`-` is standard input) and shows them in `view`.
+pub fn run(
+    inputs: &[OsString],
     options: &Options,
-    listener: &Rc<RefCell<L>>,
-) -> io::Result<Report> {
-    let mut run = Run::new(options, listener);
+    view: &mut dyn View,
+    progress: Progress<'_>,
+) -> Outcome {
+    let pipeline = RefCell::new(Pipeline::new(options, view));
+    let idle = || pipeline.borrow_mut().idle();
+    let mut unreadable = Vec::new();
     let mut readers = Vec::new();
-    for input in &options.inputs {
-        run.report
-            .totals
-            .files
-            .push(input.to_string_lossy().into_owned());
-        match open(input, listener, &run.broken) {
+    for input in inputs {
+        match capture::open(input, &idle) {
             Ok(reader) => readers.push(reader),
-            Err(error) => run.report.errors.push(error),
+            Err(error) => unreadable.push(error),
         }
     }
-    run.length = readers
-        .iter()
-        .map(|reader| reader.source().and_then(Source::length))
-        .sum();
-    if options.merge {
-        run.merged(Merge::new(readers))?;
+    if options.merge && readers.len() > 1 {
+        merged(readers, &pipeline, progress, &mut unreadable);
     } else {
-        run.one_after_another(readers)?;
+        in_turn(readers, &pipeline, progress, &mut unreadable);
     }
-    run.finish()
-}
-
-/// Opens an input. Before a pipe is waited for, the listener shows what it holds back.
-fn open<L: Listener + 'static>(
-    input: &OsString,
-    listener: &Rc<RefCell<L>>,
-    broken: &Rc<RefCell<Option<io::Error>>>,
-) -> Result<Reader<Source>, CaptureError> {
-    let (listener, broken) = (Rc::clone(listener), Rc::clone(broken));
-    capture::open_waiting(input, move || {
-        if let Err(error) = listener.borrow_mut().idle() {
-            broken.borrow_mut().get_or_insert(error);
-        }
-    })
-}
-
-struct Run<'o, L> {
-    options: &'o Options,
-    listener: &'o Rc<RefCell<L>>,
-    /// What went wrong while a pipe was waited for.
-    broken: Rc<RefCell<Option<io::Error>>>,
-    report: Report,
-    /// Octets of all inputs, where all are files.
-    length: Option<u64>,
-    /// Octets of the inputs that are done.
-    done: u64,
-    first_told: bool,
-}
-
-impl<'o, L: Listener> Run<'o, L> {
-    fn new(options: &'o Options, listener: &'o Rc<RefCell<L>>) -> Self {
-        Self {
-            options,
-            listener,
-            broken: Rc::default(),
-            report: Report::default(),
-            length: None,
-            done: 0,
-            first_told: false,
-        }
+    let mut pipeline = pipeline.into_inner();
+    let totals = pipeline.finish(inputs);
+    Outcome {
+        totals,
+        unreadable,
+        unwritten: pipeline.unwritten,
     }
+}
 
-    fn one_after_another(&mut self, readers: Vec<Reader<Source>>) -> io::Result<()> {
-        for (file, reader) in readers.into_iter().enumerate() {
-            let file = u16::try_from(file).unwrap_or(u16::MAX);
-            let mut reader = reader.counting_on(file, self.report.totals.frames);
-            while !self.enough() {
-                let taken = reader.taken();
-                match reader.next_item() {
-                    Ok(Some(item)) => self.item(&item, taken)?,
-                    Ok(None) => break,
-                    Err(error) => {
-                        self.report.errors.push(error);
-                        break;
+/// One capture after the other; frames are counted on, connections go on.
+fn in_turn(
+    readers: Vec<Reader<Source<'_>>>,
+    pipeline: &RefCell<Pipeline<'_>>,
+    progress: Progress<'_>,
+    unreadable: &mut Vec<CaptureError>,
+) {
+    let (mut frames, mut taken) = (0, 0);
+    for (file, reader) in readers.into_iter().enumerate() {
+        let mut reader = reader.counting_on(u16::try_from(file).unwrap_or(u16::MAX), frames);
+        loop {
+            match reader.next_item() {
+                Ok(Some(item)) => {
+                    let step = pipeline.borrow_mut().item(item);
+                    if step.is_break() {
+                        return;
                     }
                 }
-            }
-            self.done += reader.taken();
-            self.sum_up(&reader.summary());
-        }
-        Ok(())
-    }
-
-    fn merged(&mut self, mut merge: Merge<Source>) -> io::Result<()> {
-        while !self.enough() {
-            let taken = merge.taken();
-            match merge.next_item() {
-                Ok(Some(item)) => self.item(&item, taken)?,
                 Ok(None) => break,
-                Err(error) => self.report.errors.push(error),
+                Err(error) => {
+                    unreadable.push(error);
+                    break;
+                }
+            }
+            if reader.last_number() % FRAMES_A_STEP == 0 {
+                progress(taken + reader.taken());
             }
         }
-        self.sum_up(&merge.summary());
-        Ok(())
+        frames = reader.last_number();
+        taken += reader.taken();
+        progress(taken);
+        pipeline.borrow_mut().precision(reader.summary().precision);
     }
+}
 
-    fn enough(&self) -> bool {
-        self.options
-            .stop_after
-            .is_some_and(|frames| self.report.totals.frames >= frames)
-    }
-
-    fn sum_up(&mut self, summary: &Summary) {
-        let totals = &mut self.report.totals;
-        totals.first_time = totals.first_time.or(summary.first_time);
-        totals.last_time = summary.last_time.or(totals.last_time);
-        totals.precision = totals.precision.max(summary.precision);
-    }
-
-    fn item(&mut self, item: &Item<'_>, taken: u64) -> io::Result<()> {
-        if let Some(error) = self.broken.borrow_mut().take() {
-            return Err(error);
+/// All captures side by side, ordered by time.
+fn merged(
+    readers: Vec<Reader<Source<'_>>>,
+    pipeline: &RefCell<Pipeline<'_>>,
+    progress: Progress<'_>,
+    unreadable: &mut Vec<CaptureError>,
+) {
+    let mut merge = Merge::new(readers);
+    let mut frames = 0u64;
+    loop {
+        match merge.next_item() {
+            Ok(Some(item)) => {
+                let step = pipeline.borrow_mut().item(item);
+                if step.is_break() {
+                    return;
+                }
+            }
+            Ok(None) => break,
+            Err(error) => unreadable.push(error),
         }
+        frames += 1;
+        if frames % FRAMES_A_STEP == 0 {
+            progress(merge.taken());
+        }
+    }
+    pipeline.borrow_mut().precision(merge.summary().precision);
+}
+
+/// The layers from frame to view, and what they share.
+struct Pipeline<'v> {
+    dissector: Dissector,
+    assembler: Assembler<Decoder>,
+    context: Context,
+    shown: Shown<'v>,
+    /// The last frame of all.
+    last: FrameStamp,
+    totals: Totals,
+    wants_frames: bool,
+    most_frames: u64,
+    unwritten: Option<io::Error>,
+}
+
+/// The end of the pipeline: the view, and the first error that it met.
+struct Shown<'v> {
+    view: &'v mut dyn View,
+    failed: Option<io::Error>,
+}
+
+impl Shown<'_> {
+    #[inline]
+    fn event(&mut self, event: &Event<'_>) {
+        if self.failed.is_none() {
+            self.failed = self.view.event(event).err();
+        }
+    }
+}
+
+impl<'v> Pipeline<'v> {
+    fn new(options: &Options, view: &'v mut dyn View) -> Self {
+        let wire = wire::Options {
+            layers: options.layers,
+            ..wire::Options::default()
+        };
+        let decoding = connection::Options {
+            layers: options.layers,
+            ..options.decoding.clone()
+        };
+        Self {
+            dissector: Dissector::new(wire),
+            assembler: Assembler::new(options.limits),
+            context: Context::new(decoding),
+            wants_frames: view.wants_frames(),
+            shown: Shown { view, failed: None },
+            last: FrameStamp::default(),
+            totals: Totals::default(),
+            most_frames: options.frames.unwrap_or(u64::MAX),
+            unwritten: None,
+        }
+    }
+
+    #[inline]
+    fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
         match item {
-            Item::Frame(frame) => self.frame(frame, taken),
-            Item::Secrets(_) | Item::Comment(_) => Ok(()),
+            Item::Frame(frame) => self.frame(&frame),
+            // Secrets decrypt what this version does not decrypt; comments are not shown.
+            Item::Secrets(_) | Item::Comment(_) => ControlFlow::Continue(()),
         }
     }
 
-    fn frame(&mut self, frame: &Frame<'_>, taken: u64) -> io::Result<()> {
-        let mut listener = self.listener.borrow_mut();
-        if !self.first_told || listener.wants_frames() {
-            listener.frame(&frame.stamp);
-            self.first_told |= frame.stamp.time.is_some();
+    #[inline]
+    fn frame(&mut self, frame: &capture::Frame<'_>) -> ControlFlow<()> {
+        self.last = frame.stamp;
+        self.totals.frames += 1;
+        if self.totals.first_time.is_none() {
+            self.totals.first_time = frame.stamp.time;
+            self.shown.view.frame(&frame.stamp);
+        } else if self.wants_frames {
+            self.shown.view.frame(&frame.stamp);
         }
-        self.report.totals.frames += 1;
-        if self.report.totals.frames.is_multiple_of(PROGRESS_EVERY) {
-            listener.progress(self.done + taken, self.length);
+        self.totals.cut_frames +=
+            u64::from((frame.octets.len() as u64) < u64::from(frame.stamp.length));
+        if let Ok(segment) = self.dissector.dissect(frame) {
+            let Self {
+                assembler,
+                context,
+                shown,
+                ..
+            } = self;
+            assembler.push(&segment, &mut |decoder: &mut Decoder, connection, event| {
+                decoder.on(context, connection, event, &mut |event| shown.event(event));
+            });
         }
-        Ok(())
+        if self.shown.failed.is_some() || self.totals.frames >= self.most_frames {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
     }
 
-    fn finish(self) -> io::Result<Report> {
-        match self.broken.borrow_mut().take() {
-            Some(error) => Err(error),
-            None => Ok(self.report),
+    /// The input may wait for its writer: what is held back only for speed is shown.
+    fn idle(&mut self) {
+        if self.shown.failed.is_none() {
+            self.shown.failed = self.shown.view.idle().err();
         }
     }
+
+    fn precision(&mut self, precision: crate::base::Precision) {
+        self.totals.precision = self.totals.precision.max(precision);
+    }
+
+    /// Tells what was waiting for the end, and sums up.
+    fn finish(&mut self, inputs: &[OsString]) -> Totals {
+        let Self {
+            assembler,
+            context,
+            shown,
+            last,
+            ..
+        } = self;
+        assembler.finish(last, &mut |decoder: &mut Decoder, connection, event| {
+            decoder.on(context, connection, event, &mut |event| shown.event(event));
+        });
+        let mut totals = std::mem::take(&mut self.totals);
+        totals.files = inputs
+            .iter()
+            .map(|input| input.to_string_lossy().into_owned())
+            .collect();
+        totals.packets = self.context.counters.packets;
+        totals.last_time = self.last.time;
+        totals.skipped = skipped(self.dissector.tally());
+        self.unwritten = self.shown.failed.take();
+        if self.unwritten.is_none() {
+            self.unwritten = self.shown.view.finish(&totals).err();
+        }
+        totals
+    }
+}
+
+/// Frames without a TCP segment by reason, most frequent first.
+fn skipped(tally: &wire::Tally) -> Vec<SkippedFrames> {
+    let mut reasons: Vec<_> = tally
+        .skipped
+        .iter()
+        .map(|(skipped, frames)| SkippedFrames {
+            reason: skipped.key(),
+            told: skipped.to_string(),
+            frames: *frames,
+        })
+        .collect();
+    if tally.others > 0 {
+        reasons.push(SkippedFrames {
+            reason: "other",
+            told: "other reasons".to_owned(),
+            frames: tally.others,
+        });
+    }
+    reasons.sort_by(|a, b| b.frames.cmp(&a.frames).then(a.told.cmp(&b.told)));
+    reasons
 }

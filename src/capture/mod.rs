@@ -30,7 +30,7 @@ pub use buffer::BUFFER;
 pub use error::{CaptureError, Fault};
 pub use looks::LooksLike;
 pub use merge::Merge;
-pub use open::{Source, open, open_waiting};
+pub use open::{Source, open};
 pub use pcap::{MAX_FRAME, USUAL_SNAPLEN};
 pub use pcapng::{MAX_BLOCK, MAX_DESCRIPTION, MAX_INTERFACES};
 pub use reader::{Reader, Summary, read};

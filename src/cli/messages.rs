@@ -21,7 +21,10 @@ pub fn totals(totals: &Totals) {
         "{} frames, {} control packets",
         totals.frames, totals.packets
     ));
-    for (reason, frames) in &totals.skipped {
-        error(format_args!("{frames} frames skipped: {reason}"));
+    for skipped in &totals.skipped {
+        error(format_args!(
+            "{} frames skipped: {}",
+            skipped.frames, skipped.told
+        ));
     }
 }

@@ -7,15 +7,19 @@ use std::path::{Path, PathBuf};
 
 use super::args::{Format, Progress, ReadArgs, ViewArgs, When};
 use crate::event::Level;
-use crate::inspect;
 use crate::view::flow::Kind as FlowKind;
 use crate::view::stats::Section;
 use crate::view::{Selection, Style};
+use crate::{connection, inspect};
 
 /// What a run does.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// Files, named pipes, or `-` for standard input, in the order given.
+    pub inputs: Vec<OsString>,
     pub reading: inspect::Options,
+    /// A TLS key log file.
+    pub keylog: Option<PathBuf>,
     /// `None` is standard output.
     pub output: Option<PathBuf>,
     pub show: Show,
@@ -216,19 +220,22 @@ impl Plan {
         }
         let show = Show::new(view, around, output.is_some());
         Ok(Self {
+            inputs,
             reading: inspect::Options {
-                inputs,
+                frames: read.count,
                 merge: read.merge,
-                stop_after: read.count,
-                decode_as: read
-                    .decode_as
-                    .into_iter()
-                    .flat_map(|ports| ports.0)
-                    .collect(),
-                keylog: read.keylog.map(PathBuf::into_os_string),
                 layers: show.needs_layers(),
-                analysis: show.needs_analysis(),
+                decoding: connection::Options {
+                    decode_as: read
+                        .decode_as
+                        .into_iter()
+                        .flat_map(|ports| ports.0)
+                        .collect(),
+                    ..connection::Options::default()
+                },
+                ..inspect::Options::default()
             },
+            keylog: read.keylog,
             output,
             show,
         })
@@ -288,10 +295,10 @@ mod tests {
     #[test]
     fn without_options_it_is_the_table() {
         let plan = plan(&["a.pcap", "-r", "b.pcap"], &Surroundings::default()).unwrap();
-        assert_eq!(plan.reading.inputs, ["a.pcap", "b.pcap"]);
+        assert_eq!(plan.inputs, ["a.pcap", "b.pcap"]);
         assert_eq!(plan.show.what, What::Table);
         assert_eq!(plan.show.style, Style::default());
-        assert!(!plan.reading.layers && !plan.reading.analysis);
+        assert!(!plan.reading.layers && !plan.show.needs_analysis());
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
-use std::rc::Rc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -12,7 +11,7 @@ use super::messages;
 use super::plan::Plan;
 use crate::base::{FrameStamp, text};
 use crate::event::{Event, Level, LooksLike, Totals};
-use crate::inspect::{self, Listener, Report};
+use crate::inspect::{self, Outcome};
 use crate::view::View;
 
 /// Bad usage, or a capture that cannot be read.
@@ -37,24 +36,22 @@ pub fn run(plan: &Plan) -> ExitCode {
             }
         },
     };
-    let heard = Heard {
+    let bar = RefCell::new(Bar::new(plan));
+    let mut heard = Heard {
         view: plan.show.view(writer),
         worst: None,
         tls_port: None,
-        bar: Bar::new(plan.show.progress),
+        bar: &bar,
     };
-    let heard = Rc::new(RefCell::new(heard));
-    let ran = inspect::run(&plan.reading, &heard).and_then(|report| {
-        let mut heard = heard.borrow_mut();
-        heard.bar.clear();
-        heard.view.finish(&report.totals)?;
-        Ok(report)
+    let outcome = inspect::run(&plan.inputs, &plan.reading, &mut heard, &mut |octets| {
+        bar.borrow_mut().at(octets);
     });
-    match ran {
-        Ok(report) => conclude(plan, &heard.borrow(), &report),
+    bar.borrow_mut().clear();
+    match &outcome.unwritten {
+        None => conclude(plan, &heard, &outcome),
         // Whoever read the answer has had enough, as `head` does.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
+        Some(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Some(error) => {
             let path = plan.output.as_ref().map_or_else(
                 || "standard output".to_owned(),
                 |path| text::safe(&path.to_string_lossy()),
@@ -66,24 +63,39 @@ pub fn run(plan: &Plan) -> ExitCode {
 }
 
 /// Says what there is to say, and finds the exit status.
-fn conclude(plan: &Plan, heard: &Heard, report: &Report) -> ExitCode {
-    for error in &report.errors {
+fn conclude(plan: &Plan, heard: &Heard<'_>, outcome: &Outcome) -> ExitCode {
+    let readable = outcome.unreadable.is_empty();
+    for error in &outcome.unreadable {
         messages::error(error);
     }
     if plan.show.verbose {
-        messages::totals(&report.totals);
+        messages::totals(&outcome.totals);
     }
-    if !plan.show.quiet && report.errors.is_empty() && report.totals.packets == 0 {
-        messages::error(nothing(&report.totals, heard.tls_port));
+    if !plan.show.quiet && readable {
+        warn(&outcome.totals, heard.tls_port);
     }
     let found = plan
         .show
         .fails_from
         .is_some_and(|level| heard.worst.is_some_and(|worst| worst >= level));
-    match (report.errors.is_empty(), found) {
+    match (readable, found) {
         (false, _) => TROUBLE.into(),
         (true, true) => FOUND.into(),
         (true, false) => ExitCode::SUCCESS,
+    }
+}
+
+/// Says why there may be less to see than there was.
+fn warn(totals: &Totals, tls_port: Option<u16>) {
+    if totals.packets == 0 {
+        messages::error(nothing(totals, tls_port));
+    }
+    if totals.cut_frames > 0 {
+        messages::error(format_args!(
+            "{} of {} frames were cut by the snapshot length: what they carried beyond it is \
+             missing",
+            totals.cut_frames, totals.frames
+        ));
     }
 }
 
@@ -100,16 +112,16 @@ fn nothing(totals: &Totals, tls_port: Option<u16>) -> String {
 }
 
 /// The view, and what the exit status and the messages need beside it.
-struct Heard {
+struct Heard<'b> {
     view: Box<dyn View>,
     /// The worst finding.
     worst: Option<Level>,
     /// A port on which there was TLS where MQTT may be inside.
     tls_port: Option<u16>,
-    bar: Bar,
+    bar: &'b RefCell<Bar>,
 }
 
-impl Listener for Heard {
+impl View for Heard<'_> {
     fn frame(&mut self, stamp: &FrameStamp) {
         self.view.frame(stamp);
     }
@@ -133,31 +145,47 @@ impl Listener for Heard {
         self.view.idle()
     }
 
-    fn progress(&mut self, octets: u64, of: Option<u64>) {
-        self.bar.at(octets, of);
+    fn finish(&mut self, totals: &Totals) -> io::Result<()> {
+        self.bar.borrow_mut().clear();
+        self.view.finish(totals)
     }
 }
 
-/// The progress bar; it appears only when a long input is known to be long.
+/// The progress bar; it appears only where the inputs are known to be long.
 struct Bar {
-    wanted: bool,
+    /// Octets of all inputs, where a bar is wanted for so many.
+    length: Option<u64>,
     shown: Option<ProgressBar>,
 }
 
 impl Bar {
-    fn new(wanted: bool) -> Self {
+    fn new(plan: &Plan) -> Self {
+        let length = || {
+            plan.inputs
+                .iter()
+                .map(|input| {
+                    std::fs::metadata(input)
+                        .ok()
+                        .filter(|about| about.is_file())
+                })
+                .map(|about| about.map(|about| about.len()))
+                .sum::<Option<u64>>()
+        };
         Self {
-            wanted,
+            length: plan
+                .show
+                .progress
+                .then(length)
+                .flatten()
+                .filter(|&length| length >= LONG),
             shown: None,
         }
     }
 
-    fn at(&mut self, octets: u64, of: Option<u64>) {
-        let Some(of) = of.filter(|&of| self.wanted && of >= LONG) else {
-            return;
-        };
+    fn at(&mut self, octets: u64) {
+        let Some(length) = self.length else { return };
         let bar = self.shown.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(Some(of), ProgressDrawTarget::stderr());
+            let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
             let template = "{bar:40} {percent:>3} %  {bytes} of {total_bytes}  {eta} left";
             bar.with_style(
                 ProgressStyle::with_template(template)

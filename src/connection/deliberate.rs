@@ -89,7 +89,7 @@ impl Decoder {
         match side.mode {
             Mode::NotMqtt => context.counters.not_mqtt += octets.len() as u64,
             Mode::GivenUp => context.counters.given_up += octets.len() as u64,
-            Mode::Framing | Mode::Seeking => {
+            Mode::Framing | Mode::Doubtful | Mode::Seeking => {
                 let deliberation = self.deliberation.get_or_insert_default();
                 deliberation.first.get_or_insert(*stamp);
                 let held = deliberation.held.of_mut(direction);
@@ -641,14 +641,13 @@ impl Decoder {
 
     /// Gives up what is held of `direction`; how many octets of an MQTT connection that is.
     fn drop_held(&mut self, context: &mut Context, direction: Direction) -> u64 {
-        let Some(deliberation) = self.deliberation.as_deref_mut() else {
-            return 0;
-        };
-        let held = deliberation.held.of_mut(direction);
-        let end = held.end();
-        let dropped = held.drop_before(context, end) as u64;
-        held.candidates.clear();
-        self.pass_over(context, direction, dropped);
+        if let Some(deliberation) = self.deliberation.as_deref_mut() {
+            let held = deliberation.held.of_mut(direction);
+            let end = held.end();
+            let dropped = held.drop_before(context, end) as u64;
+            held.candidates.clear();
+            self.pass_over(context, direction, dropped);
+        }
         if self.phase == Phase::Mqtt {
             self.take_passed_over(context, direction)
         } else {

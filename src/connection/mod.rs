@@ -199,6 +199,9 @@ enum Mode {
     /// The next octet begins a packet or continues the partial one.
     #[default]
     Framing,
+    /// A packet of no known type ended here: what follows is believed only if it comes in a
+    /// segment of its own.
+    Doubtful,
     /// It is not known where a packet begins.
     Seeking,
     /// Framing broke: octets are counted.

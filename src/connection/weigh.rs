@@ -83,9 +83,8 @@ pub(super) fn lean_to_five(octets: &[u8]) -> i8 {
         Ok(ControlPacket::Publish(publish)) => {
             let text = std::str::from_utf8(publish.payload);
             // Properties that all make sense, or a 0 that alone keeps a text from being one.
-            if !publish.properties.is_empty() {
-                decisive
-            } else if !publish.payload.is_empty() && text.is_ok_and(is_plain) {
+            let is_text = !publish.payload.is_empty() && text.is_ok_and(is_plain);
+            if is_text || !publish.properties.is_empty() {
                 decisive
             } else {
                 1

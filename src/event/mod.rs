@@ -186,7 +186,17 @@ pub struct Totals {
     pub last_time: Option<crate::base::Timestamp>,
     pub precision: crate::base::Precision,
     /// Frames without TCP, by reason, most frequent first.
-    pub skipped: Vec<(&'static str, u64)>,
+    pub skipped: Vec<SkippedFrames>,
     /// Frames that the snapshot length cut.
     pub cut_frames: u64,
+}
+
+/// Frames that gave no TCP segment, for one reason.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SkippedFrames {
+    /// Kebab case, stable.
+    pub reason: &'static str,
+    /// In words, with the number that goes with it: `unsupported link type 105 (IEEE 802.11)`.
+    pub told: String,
+    pub frames: u64,
 }

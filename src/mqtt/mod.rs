@@ -16,6 +16,11 @@ mod violation;
 pub mod words;
 pub mod writer;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
 pub use framer::{Framer, RawPacket};
 pub use packet::ControlPacket;
 pub use property::{Properties, Property, PropertyId, PropertyValue};

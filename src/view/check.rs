@@ -73,5 +73,10 @@ impl<W: Write> View for Check<W> {
 }
 
 fn painted(colour: &[u8], text: &str) -> String {
-    [&String::from_utf8_lossy(colour), text, &String::from_utf8_lossy(colour::RESET)].concat()
+    [
+        &String::from_utf8_lossy(colour),
+        text,
+        &String::from_utf8_lossy(colour::RESET),
+    ]
+    .concat()
 }

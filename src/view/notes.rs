@@ -29,6 +29,12 @@ impl Notes {
                 self.remember(opened);
                 false
             }
+            Event::Packet(_)
+            | Event::Handshake(_)
+            | Event::Will(_)
+            | Event::Retained(_)
+            | Event::Session(_)
+            | Event::Finding(_) => false,
             Event::Gap(gap) => {
                 let from = begin(out, gap.stamp.number);
                 if gap.length > 0 {
@@ -84,7 +90,6 @@ impl Notes {
                 });
                 end(out, from)
             }
-            _ => false,
         }
     }
 

@@ -3,15 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr};
 
 use super::fragments::{Fragment, FragmentCaps, FragmentTally, Fragments};
-use super::ip::{self, number};
+use super::ip::{self, Addresses, number};
 use super::listen::Listen;
 use super::part::{Next, Part};
-use super::tcp::{self, Tcp};
-use super::{Segment, Skipped, link};
-use crate::base::{Endpoint, FrameStamp, Layer, Layers};
+use super::stripped::Stripped;
+use super::{Segment, Skipped, link, straight, tcp};
+use crate::base::{Layer, Layers};
 use crate::capture::Frame;
 
 /// Headers taken off one frame, whatever they are: tags, labels, extension headers, tunnels.
@@ -72,10 +71,16 @@ impl Dissector {
     #[inline]
     pub fn dissect<'a>(&'a mut self, frame: &Frame<'a>) -> Result<Segment<'a>, Skipped> {
         self.tally.frames += 1;
+        if !self.wants_layers
+            && let Some(stripped) = straight::read(frame)
+        {
+            self.tally.segments += 1;
+            return Ok(stripped.into_segment(frame.stamp, &self.layers));
+        }
         let stripped = if self.wants_layers {
             self.layers = Layers::default();
-            let layers = &mut self.layers;
-            strip(frame, &mut self.fragments, &mut self.rebuilt, layers)
+            let told = &mut self.layers;
+            strip(frame, &mut self.fragments, &mut self.rebuilt, told)
         } else {
             strip(frame, &mut self.fragments, &mut self.rebuilt, &mut ())
         };
@@ -115,63 +120,8 @@ impl Tally {
     }
 }
 
-/// What a frame comes down to.
-#[derive(Clone, Copy, Debug)]
-struct Stripped<'a> {
-    source: IpAddr,
-    destination: IpAddr,
-    tcp: Tcp<'a>,
-}
-
-impl<'a> Stripped<'a> {
-    #[inline]
-    fn source(&self) -> Endpoint {
-        Endpoint {
-            address: self.source,
-            port: self.tcp.source_port,
-        }
-    }
-
-    #[inline]
-    fn destination(&self) -> Endpoint {
-        Endpoint {
-            address: self.destination,
-            port: self.tcp.destination_port,
-        }
-    }
-
-    #[inline]
-    fn layer(&self) -> Layer {
-        Layer::Tcp {
-            source: self.source(),
-            destination: self.destination(),
-            sequence: self.tcp.sequence,
-            acknowledgement: self.tcp.acknowledgement,
-            flags: self.tcp.flags.0,
-            length: (self.tcp.payload.len() as u32).saturating_add(self.tcp.cut),
-        }
-    }
-
-    #[inline]
-    fn into_segment(self, stamp: FrameStamp, layers: &'a Layers) -> Segment<'a> {
-        Segment {
-            stamp,
-            source: self.source(),
-            destination: self.destination(),
-            sequence: self.tcp.sequence,
-            acknowledgement: self.tcp.acknowledgement,
-            flags: self.tcp.flags,
-            window: self.tcp.window,
-            payload: self.tcp.payload,
-            cut: self.tcp.cut,
-            layers,
-        }
-    }
-}
-
 /// Takes off header after header. A loop and not calls within calls, so that no frame can
 /// nest deeper than [`MAX_HEADERS`].
-#[inline]
 fn strip<'a>(
     frame: &Frame<'a>,
     fragments: &mut Fragments,
@@ -182,21 +132,14 @@ fn strip<'a>(
         octets: frame.octets,
         cut: (frame.stamp.length as usize).saturating_sub(frame.octets.len()),
     };
-    let mut addresses = (
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-    );
+    let mut addresses = Addresses::NONE;
     let (mut next, mut part) = link::enter(frame.link_type, whole, told)?;
     for _ in 0..MAX_HEADERS {
         (next, part) = match next {
             Next::Ip => ip::read(part, &mut addresses, told)?,
             Next::Protocol(number::TCP) => {
-                let (source, destination) = addresses;
-                let stripped = Stripped {
-                    source,
-                    destination,
-                    tcp: tcp::read(part)?,
-                };
+                let tcp = tcp::read(part)?;
+                let stripped = Stripped { addresses, tcp };
                 told.layer(|| stripped.layer());
                 return Ok(stripped);
             }
@@ -210,8 +153,8 @@ fn strip<'a>(
                     .ok_or(Skipped::TooDeep)?;
                 rebuilt = others;
                 let fragment = Fragment {
-                    source: addresses.0,
-                    destination: addresses.1,
+                    source: addresses.source(),
+                    destination: addresses.destination(),
                     header,
                     part,
                     time: frame.stamp.time,

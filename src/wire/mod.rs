@@ -11,6 +11,8 @@ mod link;
 mod listen;
 mod part;
 mod skipped;
+mod straight;
+mod stripped;
 mod tcp;
 mod tunnel;
 

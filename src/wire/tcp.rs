@@ -21,7 +21,6 @@ pub(super) struct Tcp<'a> {
 /// A header without options, in octets.
 const MIN_HEADER: usize = 20;
 
-#[inline]
 pub(super) fn read(part: Part<'_>) -> Result<Tcp<'_>, Skipped> {
     let Ok(header) = TcpHeaderSlice::from_slice(part.octets) else {
         return read_cut(part);

@@ -38,10 +38,11 @@ pub fn capture(json: &mut JsonWriter<'_>, totals: &Totals, date: &mut DateText) 
     if !totals.skipped.is_empty() {
         json.key("skipped");
         json.begin_array();
-        for &(reason, frames) in &totals.skipped {
+        for skipped in &totals.skipped {
             json.begin_object();
-            json.word_member("reason", reason);
-            json.number_member("frames", frames);
+            json.word_member("reason", skipped.reason);
+            json.string_member("told", &skipped.told);
+            json.number_member("frames", skipped.frames);
             json.end_object();
         }
         json.end_array();

@@ -70,7 +70,11 @@ impl<W: Write> Stories<W> {
     }
 
     /// A record of the streamed kind.
-    fn main(&mut self, kind: &'static str, members: impl FnOnce(&mut JsonWriter<'_>)) -> io::Result<()> {
+    fn main(
+        &mut self,
+        kind: &'static str,
+        members: impl FnOnce(&mut JsonWriter<'_>),
+    ) -> io::Result<()> {
         match self.form {
             Form::Document if self.count == 0 => self.begin(),
             Form::Document => self.out.text().extend_from_slice(b",\n"),
@@ -127,18 +131,24 @@ impl<W: Write> View for Stories<W> {
             (Main::Handshakes, Event::Handshake(handshake)) if (self.takes)(event) => {
                 self.handshake(handshake)
             }
-            (Main::Handshakes, Event::Will(will)) if (self.takes)(event) => {
-                self.beside("will", |view| &mut view.wills, |json| story::will(json, will, start))
-            }
+            (Main::Handshakes, Event::Will(will)) if (self.takes)(event) => self.beside(
+                "will",
+                |view| &mut view.wills,
+                |json| story::will(json, will, start),
+            ),
             (Main::Handshakes, Event::Retained(retained)) if (self.takes)(event) => self.beside(
                 "retained",
                 |view| &mut view.retained,
                 |json| story::retained(json, retained, start),
             ),
-            (Main::Handshakes, Event::Session(session)) => {
-                self.beside("session", |view| &mut view.sessions, |json| story::session(json, session))
+            (Main::Handshakes, Event::Session(session)) => self.beside(
+                "session",
+                |view| &mut view.sessions,
+                |json| story::session(json, session),
+            ),
+            (_, Event::Gap(gap)) => {
+                self.beside("gap", |view| &mut view.gaps, |json| record::gap(json, gap))
             }
-            (_, Event::Gap(gap)) => self.beside("gap", |view| &mut view.gaps, |json| record::gap(json, gap)),
             _ => Ok(()),
         }
     }
@@ -164,7 +174,12 @@ impl<W: Write> View for Stories<W> {
         }
         self.out.text().extend_from_slice(b"\n]");
         let mut json = JsonWriter::after_value(self.out.text());
-        for held in [&mut self.wills, &mut self.retained, &mut self.sessions, &mut self.gaps] {
+        for held in [
+            &mut self.wills,
+            &mut self.retained,
+            &mut self.sessions,
+            &mut self.gaps,
+        ] {
             held.tell(&mut json);
         }
         json.key("capture");

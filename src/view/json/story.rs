@@ -18,7 +18,10 @@ pub fn handshake(json: &mut JsonWriter<'_>, handshake: &Handshake, start: Option
     if let Some(id) = handshake.packet_id {
         json.number_member("packet_id", id.number());
     }
-    if let Some(topic) = handshake.message().and_then(|message| message.topic.as_deref()) {
+    if let Some(topic) = handshake
+        .message()
+        .and_then(|message| message.topic.as_deref())
+    {
         json.string_member("topic", topic);
     }
     if let Some(client_id) = &handshake.client_id {
@@ -39,7 +42,9 @@ pub fn handshake(json: &mut JsonWriter<'_>, handshake: &Handshake, start: Option
             json.bool_member("retain", message.retain);
             payload(json, &message.payload);
         }
-        About::Subscribe(asked) | About::Unsubscribe(asked) => filters(json, asked, handshake.version),
+        About::Subscribe(asked) | About::Unsubscribe(asked) => {
+            filters(json, asked, handshake.version)
+        }
         About::Connect(connecting) => {
             if let Some(will) = &connecting.will {
                 json.key("will");
@@ -142,7 +147,10 @@ pub fn session(json: &mut JsonWriter<'_>, story: &SessionStory) {
         if let Some(expiry) = connection.session_expiry {
             json.number_member("session_expiry", expiry);
         }
-        for (key, [client, server]) in [("packets", connection.packets), ("octets", connection.octets)] {
+        for (key, [client, server]) in [
+            ("packets", connection.packets),
+            ("octets", connection.octets),
+        ] {
             json.key(key);
             json.begin_object();
             json.number_member("client", client);
@@ -189,7 +197,10 @@ fn state(json: &mut JsonWriter<'_>, state: &State, version: Option<ProtocolVersi
             json.number_member("reason_code", code);
             json.word_member("reason_name", reason::name(packet_type, version, code));
         }
-        State::Incomplete { waiting_for, ended_by } => {
+        State::Incomplete {
+            waiting_for,
+            ended_by,
+        } => {
             json.word_member("waiting_for", waiting_for.name());
             json.word_member("ended_by", ended_by.name());
         }
@@ -246,7 +257,9 @@ fn legs(json: &mut JsonWriter<'_>, legs: &[Leg], start: Option<Timestamp>) {
         json.key("not_delivered");
         json.begin_array();
         for leg in legs {
-            let Outcome::NotDelivered(why) = leg.outcome else { continue };
+            let Outcome::NotDelivered(why) = leg.outcome else {
+                continue;
+            };
             json.begin_object();
             subscriber(json, leg);
             json.word_member("why", undelivered(why));
@@ -318,7 +331,10 @@ fn filters(json: &mut JsonWriter<'_>, asked: &[Asked], version: Option<ProtocolV
         if let Some(code) = asked.code {
             let version = version.unwrap_or(ProtocolVersion::V3_1_1);
             json.number_member("reason_code", code);
-            json.word_member("reason_name", reason::name(crate::mqtt::PacketType::SubAck, version, code));
+            json.word_member(
+                "reason_name",
+                reason::name(crate::mqtt::PacketType::SubAck, version, code),
+            );
         }
         json.end_object();
     }
@@ -327,13 +343,28 @@ fn filters(json: &mut JsonWriter<'_>, asked: &[Asked], version: Option<ProtocolV
 
 fn origin(json: &mut JsonWriter<'_>, origin: &Origin) {
     let (word, connection, client_id, frame) = match origin {
-        Origin::Published { connection, client_id, frame, .. } => {
-            ("published", Some(*connection), client_id.as_deref(), Some(*frame))
-        }
+        Origin::Published {
+            connection,
+            client_id,
+            frame,
+            ..
+        } => (
+            "published",
+            Some(*connection),
+            client_id.as_deref(),
+            Some(*frame),
+        ),
         Origin::Stored { connection, frame } => ("stored", *connection, None, *frame),
-        Origin::Will { connection, client_id, frame } => {
-            ("will", Some(*connection), client_id.as_deref(), Some(*frame))
-        }
+        Origin::Will {
+            connection,
+            client_id,
+            frame,
+        } => (
+            "will",
+            Some(*connection),
+            client_id.as_deref(),
+            Some(*frame),
+        ),
         Origin::Server => ("server", None, None, None),
         Origin::NotSeen => ("not_seen", None, None, None),
     };
@@ -347,7 +378,10 @@ fn origin(json: &mut JsonWriter<'_>, origin: &Origin) {
     if let Some(frame) = frame {
         json.number_member("frame", frame);
     }
-    if let Origin::Published { ambiguous: true, .. } = origin {
+    if let Origin::Published {
+        ambiguous: true, ..
+    } = origin
+    {
         json.bool_member("ambiguous", true);
     }
 }
@@ -368,7 +402,14 @@ fn payload(json: &mut JsonWriter<'_>, payload: &Payload) {
     json.begin_object();
     json.number_member("length", payload.length);
     if let Some(text) = payload.text() {
-        json.string_member(if payload.is_cut() { "text_begins" } else { "text" }, text);
+        json.string_member(
+            if payload.is_cut() {
+                "text_begins"
+            } else {
+                "text"
+            },
+            text,
+        );
     }
     json.end_object();
 }
@@ -389,7 +430,10 @@ fn end(json: &mut JsonWriter<'_>, end: &End) {
             json.number_member("taken_over_by", by.0);
             json.number_member("taken_over_frame", frame);
         }
-        EndCause::KeepAlive { silence, keep_alive } => {
+        EndCause::KeepAlive {
+            silence,
+            keep_alive,
+        } => {
             seconds(json, "silence", silence);
             json.number_member("keep_alive", keep_alive);
         }

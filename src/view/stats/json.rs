@@ -9,7 +9,13 @@ use crate::view::clock::DateText;
 use crate::view::json::{JsonWriter, SCHEMA, record, story::seconds};
 
 /// Appends the document, or the one line of NDJSON, that holds the statistics.
-pub(super) fn write(tally: &Tally, sections: &[Section], totals: &Totals, lines: bool, out: &mut Vec<u8>) {
+pub(super) fn write(
+    tally: &Tally,
+    sections: &[Section],
+    totals: &Totals,
+    lines: bool,
+    out: &mut Vec<u8>,
+) {
     let mut json = JsonWriter::new(out);
     json.begin_object();
     if lines {
@@ -161,8 +167,13 @@ fn latency(json: &mut JsonWriter<'_>, tally: &Tally) {
 
 /// Members `min`, `median`, `p95`, `p99`, `max`, in seconds.
 fn quantiles(json: &mut JsonWriter<'_>, spans: &Spans) {
-    let Some(quantiles) = spans.quantiles() else { return };
-    for (key, span) in ["min", "median", "p95", "p99", "max"].into_iter().zip(quantiles) {
+    let Some(quantiles) = spans.quantiles() else {
+        return;
+    };
+    for (key, span) in ["min", "median", "p95", "p99", "max"]
+        .into_iter()
+        .zip(quantiles)
+    {
         let span: Span = span;
         seconds(json, key, span);
     }

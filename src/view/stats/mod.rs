@@ -50,7 +50,9 @@ pub struct Stats<W: Write> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Form {
     /// Tables of at most this many columns of a terminal, where a width is known.
-    Tables { width: Option<u16> },
+    Tables {
+        width: Option<u16>,
+    },
     Json,
     NdJson,
 }
@@ -86,7 +88,9 @@ impl<W: Write> View for Stats<W> {
 
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {
         match self.form {
-            Form::Tables { width } => tables::write(&self.tally, &self.sections, totals, width, &mut self.out)?,
+            Form::Tables { width } => {
+                tables::write(&self.tally, &self.sections, totals, width, &mut self.out)?
+            }
             Form::Json | Form::NdJson => {
                 let mut document = Vec::new();
                 let lines = self.form == Form::NdJson;

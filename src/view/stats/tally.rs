@@ -155,11 +155,20 @@ impl Spans {
 
     /// Minimum, median, 95th and 99th percentile, maximum.
     pub fn quantiles(&self) -> Option<[Span; 5]> {
-        let histogram = self.histogram.as_ref().filter(|histogram| !histogram.is_empty())?;
+        let histogram = self
+            .histogram
+            .as_ref()
+            .filter(|histogram| !histogram.is_empty())?;
         let at = |quantile| histogram.value_at_quantile(quantile);
         Some(
-            [histogram.min(), at(0.5), at(0.95), at(0.99), histogram.max()]
-                .map(|nanos| Span::from_nanos(nanos.min(i64::MAX as u64) as i64)),
+            [
+                histogram.min(),
+                at(0.5),
+                at(0.95),
+                at(0.99),
+                histogram.max(),
+            ]
+            .map(|nanos| Span::from_nanos(nanos.min(i64::MAX as u64) as i64)),
         )
     }
 }
@@ -223,10 +232,15 @@ impl Tally {
 
     /// Counts a settled handshake and its deliveries.
     pub fn handshake(&mut self, handshake: &Handshake) {
-        let at = match self.handshakes.iter().position(|(kind, _)| *kind == handshake.kind) {
+        let at = match self
+            .handshakes
+            .iter()
+            .position(|(kind, _)| *kind == handshake.kind)
+        {
             Some(at) => at,
             None => {
-                self.handshakes.push((handshake.kind, Handshakes::default()));
+                self.handshakes
+                    .push((handshake.kind, Handshakes::default()));
                 self.handshakes.len() - 1
             }
         };
@@ -241,12 +255,19 @@ impl Tally {
                 counts.spans.add(took);
             }
         }
-        let Some(topic) = handshake.message().and_then(|message| message.topic.as_ref()) else {
+        let Some(topic) = handshake
+            .message()
+            .and_then(|message| message.topic.as_ref())
+        else {
             return;
         };
         for leg in &handshake.deliveries {
-            let Outcome::Delivered(delivered) = &leg.outcome else { continue };
-            let Some(latency) = delivered.latency else { continue };
+            let Outcome::Delivered(delivered) = &leg.outcome else {
+                continue;
+            };
+            let Some(latency) = delivered.latency else {
+                continue;
+            };
             match self.latencies.get_mut(topic) {
                 Some(spans) => spans.add(latency),
                 None => self.new_latency(topic).add(latency),
@@ -264,17 +285,27 @@ impl Tally {
             return;
         }
         let sum = |of: fn(&ConnectionStory) -> [u64; 2]| {
-            story.connections.iter().map(of).fold([0, 0], |[a, b], [c, d]| [a + c, b + d])
+            story
+                .connections
+                .iter()
+                .map(of)
+                .fold([0, 0], |[a, b], [c, d]| [a + c, b + d])
         };
         self.clients.push(Client {
             client_id: story.client_id.clone(),
             version: story.version.map(|version| version.name()),
             user_name: story.user_name.clone(),
-            keep_alive: story.connections.last().and_then(|connection| connection.keep_alive),
+            keep_alive: story
+                .connections
+                .last()
+                .and_then(|connection| connection.keep_alive),
             connections: story.connections.len() as u64 + story.connections_left_out,
             packets: sum(|connection| connection.packets),
             octets: sum(|connection| connection.octets),
-            end: story.connections.last().map_or("", |connection| connection.end.cause.name()),
+            end: story
+                .connections
+                .last()
+                .map_or("", |connection| connection.end.cause.name()),
         });
     }
 

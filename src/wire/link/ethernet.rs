@@ -10,7 +10,6 @@ use crate::base::Layer;
 /// Octets of destination address, source address and EtherType.
 const LENGTH: usize = 14;
 
-#[inline]
 pub(super) fn read<'a>(part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
     let header = Ethernet2HeaderSlice::from_slice(part.octets).map_err(|_| Skipped::CutShort)?;
     told.layer(|| Layer::Ethernet {
