@@ -1,6 +1,7 @@
 //! The pipeline, top to bottom: capture, wire, stream, connection, session, view.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::io;
 use std::ops::ControlFlow;
 
@@ -43,7 +44,7 @@ const FRAMES_A_STEP: u64 = 16 * 1024;
 
 /// Reads the captures named by `inputs` (`-` is standard input) and shows them in `view`.
 pub fn run(
-    inputs: &[String],
+    inputs: &[OsString],
     options: &Options,
     view: &mut dyn View,
     progress: Progress<'_>,
@@ -237,7 +238,7 @@ impl<'v> Pipeline<'v> {
     }
 
     /// Tells what was waiting for the end, and sums up.
-    fn finish(&mut self, inputs: &[String]) -> Totals {
+    fn finish(&mut self, inputs: &[OsString]) -> Totals {
         let Self {
             assembler,
             context,
@@ -249,7 +250,10 @@ impl<'v> Pipeline<'v> {
             decoder.on(context, connection, event, &mut |event| shown.event(event));
         });
         let mut totals = std::mem::take(&mut self.totals);
-        totals.files = inputs.to_vec();
+        totals.files = inputs
+            .iter()
+            .map(|input| input.to_string_lossy().into_owned())
+            .collect();
         totals.packets = self.context.counters.packets;
         totals.last_time = self.last.time;
         totals.skipped = skipped(self.dissector.tally());

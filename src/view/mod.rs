@@ -15,6 +15,7 @@ pub mod clock;
 pub mod colour;
 pub mod detail;
 pub mod filter;
+pub mod heard;
 pub mod info;
 pub mod json;
 pub mod notes;

@@ -3,16 +3,18 @@
 use std::io::{self, Write};
 
 use super::super::clock::{Clock, DateText, TimeFormat, push_seconds};
+use super::super::heard::Heard;
 use super::super::info::{self, JsonText};
 use super::super::out::{Out, push_hex};
 use super::super::routes::Routes;
-use super::heard::Heard;
 use super::record;
 use super::writer::{JsonWriter, push_escaped};
 use crate::base::{FrameStamp, text};
 use crate::event::{PacketEvent, Transport};
 use crate::mqtt::packet::{Connect, ControlPacket, Publish, Subscribe, Will};
-use crate::mqtt::{PacketType, Properties, PropertyValue, ProtocolVersion, reason};
+use crate::mqtt::{
+    Breach, PacketType, Properties, PropertyValue, ProtocolVersion, Rule, reason, violations,
+};
 
 /// Octets of a payload from which on it goes to the writer in pieces.
 const LARGE_PAYLOAD: usize = 64 * 1024;
@@ -62,6 +64,7 @@ impl PacketMembers {
         match &seen.packet {
             Ok(packet) => {
                 self.packet(json, packet, seen);
+                errors(json, packet, seen);
                 if let ControlPacket::Publish(publish) = packet {
                     if publish.payload.len() < LARGE_PAYLOAD {
                         json.key("payload");
@@ -78,12 +81,7 @@ impl PacketMembers {
                 heard.tell(json, seen.packet_type);
                 let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
                 json.key("malformed");
-                json.begin_object();
-                json.word_member("rule", malformed.rule.name());
-                json.words_member("statements", malformed.rule.ids(version));
-                json.number_member("offset", malformed.offset as u64);
-                json.word_member("message", malformed.rule.sentence());
-                json.end_object();
+                broken(json, malformed.rule, malformed.offset, version);
             }
         }
         json.key("info");
@@ -256,7 +254,7 @@ impl PacketMembers {
 }
 
 /// The Connect Flags octet, bit by bit.
-pub(super) fn flags(json: &mut JsonWriter<'_>, flags: u8, version: Option<ProtocolVersion>) {
+pub(crate) fn flags(json: &mut JsonWriter<'_>, flags: u8, version: Option<ProtocolVersion>) {
     let bit = |mask: u8| flags & mask != 0;
     json.key("flags");
     json.begin_object();
@@ -298,6 +296,36 @@ fn publish_members(json: &mut JsonWriter<'_>, publish: &Publish<'_>, seen: &Pack
         json.string_member("topic_resolved", topic);
     }
     properties(json, &publish.properties);
+}
+
+/// `errors`: what a readable packet breaks all the same; absent where that is nothing.
+fn errors(json: &mut JsonWriter<'_>, packet: &ControlPacket<'_>, seen: &PacketEvent<'_>) {
+    let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
+    let mut any = false;
+    violations(packet, seen.octets, version, &mut |violation| {
+        if violation.rule.breach() == Breach::Advice {
+            return;
+        }
+        if !any {
+            json.key("errors");
+            json.begin_array();
+        }
+        any = true;
+        broken(json, violation.rule, violation.offset, version);
+    });
+    if any {
+        json.end_array();
+    }
+}
+
+/// A rule that is broken: `{"rule", "statements", "offset", "message"}`.
+fn broken(json: &mut JsonWriter<'_>, rule: Rule, offset: usize, version: ProtocolVersion) {
+    json.begin_object();
+    json.word_member("rule", rule.name());
+    json.words_member("statements", rule.ids(version));
+    json.number_member("offset", offset as u64);
+    json.word_member("message", rule.sentence());
+    json.end_object();
 }
 
 fn subscriptions(json: &mut JsonWriter<'_>, subscribe: &Subscribe<'_>, v5: bool) {

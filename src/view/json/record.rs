@@ -63,8 +63,8 @@ pub fn gap(json: &mut JsonWriter<'_>, gap: &Gap) {
             GapCause::NotCaptured => "not_captured",
             GapCause::SnapshotLength => "snapshot_length",
             GapCause::WaitingCap => "waiting_cap",
-            GapCause::EndOfCapture => "end_of_capture",
             GapCause::HeldCap => "held_cap",
+            GapCause::EndOfCapture => "end_of_capture",
         },
     );
     if gap.discarded > 0 {

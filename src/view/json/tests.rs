@@ -172,6 +172,18 @@ fn a_malformed_packet_stands_beside_what_was_read_of_it() {
 }
 
 #[test]
+fn a_readable_packet_that_breaks_a_rule_lists_its_errors() {
+    let samples = [
+        Sample::publish("t", b""),
+        Sample::client(0, b"\x82\x0a\x00\x01\x00\x05a/#/b\x00"),
+    ];
+    let value = document(&samples);
+    assert_eq!(value["packets"][0].get("errors"), None);
+    let errors = &value["packets"][1]["errors"];
+    assert_eq!(errors[0]["statements"], json!(["MQTT-4.7.1-2"]), "{value}");
+}
+
+#[test]
 fn text_is_given_only_where_it_can_be_read() {
     for (payload, text) in [
         (b"a\tb\r\n".as_slice(), Some("a\tb\r\n")),
