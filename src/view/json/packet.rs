@@ -59,6 +59,12 @@ impl PacketMembers {
             if seen.version_inferred {
                 json.bool_member("version_inferred", true);
             }
+        } else if seen.packet_type == PacketType::Connect {
+            // Its protocol level is none that any specification knows.
+            json.word_member("version", "?");
+        }
+        if repeats(seen) {
+            json.bool_member("dup", true);
         }
         let mut large = None;
         match &seen.packet {
@@ -282,6 +288,15 @@ fn will(json: &mut JsonWriter<'_>, will: &Will<'_>) {
     payload(json, will.payload);
     properties(json, &will.properties);
     json.end_object();
+}
+
+/// Whether a packet other than PUBLISH has DUP set: MQTT 3.1 (§3.8, §3.10, §3.6) has the
+/// flag in SUBSCRIBE, UNSUBSCRIBE and PUBREL too.
+fn repeats(seen: &PacketEvent<'_>) -> bool {
+    use PacketType::{PubRel, Subscribe, Unsubscribe};
+    seen.version == Some(ProtocolVersion::V3_1)
+        && matches!(seen.packet_type, PubRel | Subscribe | Unsubscribe)
+        && seen.octets.first().is_some_and(|first| first & 0x08 != 0)
 }
 
 fn publish_members(json: &mut JsonWriter<'_>, publish: &Publish<'_>, seen: &PacketEvent<'_>) {
