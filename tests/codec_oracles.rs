@@ -296,7 +296,7 @@ fn both<'o>(
 type Damage = Option<(prop::sample::Index, u8)>;
 
 fn seeds() -> impl Strategy<Value = (Vec<u8>, bool, Damage)> {
-    let octet = prop_oneof![3 => b'a'..b'z', 1 => any::<u8>(), 1 => 0..4u8];
+    let octet = prop_oneof![3 => b'a'..=b'z', 1 => any::<u8>(), 1 => 0..4u8];
     (
         proptest::collection::vec(octet, 20..400),
         any::<bool>(),
