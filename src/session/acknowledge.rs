@@ -102,8 +102,8 @@ impl Session {
         self.paid(link, open.record.initiator, id);
     }
 
-    fn wrong_acknowledgement(&mut self, link: &Link, event: &PacketEvent<'_>, open: &Open) {
-        if open.may_be_missing(link) || link.gaps_of(open.record.initiator) > 0 {
+    fn wrong_acknowledgement(&mut self, link: &mut Link, event: &PacketEvent<'_>, open: &Open) {
+        if open.may_be_missing(link) || !link.certain(open.record.initiator) {
             return;
         }
         let at = link.at(event.stamp);
@@ -115,10 +115,13 @@ impl Session {
         };
         let first = open.first().number;
         let packet = event.packet_type.name();
-        self.findings
-            .tell(&mut self.outbox, &c::WRONG_ACKNOWLEDGEMENT, at, || {
-                format!("{packet} does not answer the packet of frame {first}, which is {kind}.")
-            });
+        self.suspect(
+            link,
+            open.record.initiator,
+            &c::WRONG_ACKNOWLEDGEMENT,
+            at,
+            || format!("{packet} does not answer the packet of frame {first}, which is {kind}."),
+        );
     }
 
     /// An acknowledgement for an identifier that is not in flight, as far as was captured.
@@ -130,7 +133,7 @@ impl Session {
         initiator: Sender,
     ) {
         let id = ack.packet_id.number();
-        let history = self.history_known(link) && link.gaps_of(initiator) == 0;
+        let history = self.history_known(link) && link.certain(initiator);
         let answers = matches!(event.packet_type, PacketType::PubRec | PacketType::PubRel);
         if !history {
             // The PUBLISH lies before the capture or in a gap: what is left of the handshake
@@ -174,8 +177,7 @@ impl Session {
             Sender::Client => link.name(),
             Sender::Server => "The server".to_owned(),
         };
-        self.findings
-            .tell(&mut self.outbox, &c::ACK_WITHOUT_PUBLISH, at, || {
+        self.suspect(link, initiator, &c::ACK_WITHOUT_PUBLISH, at, || {
                 format!("{who} sends {packet} for packet identifier {id}, and no PUBLISH with this identifier is in flight.")
             });
     }

@@ -1,10 +1,12 @@
 //! What each packet must be where it stands: the order of packets, their senders, limits.
 
 use super::Session;
+use super::caps;
 use super::clauses as c;
 use super::ends::{exceeds, silence};
 use super::exchange::Open;
-use super::link::{Fault, Link, Phase};
+use super::findings::Where;
+use super::link::{Fault, Link, Phase, Suspect};
 use crate::event::{Level, PacketEvent, Transport};
 use crate::mqtt::rule::Breach;
 use crate::mqtt::{ControlPacket, Malformed, PacketType, Rule, Sender, reason, violations};
@@ -248,6 +250,58 @@ impl Session {
             });
     }
 
+    /// Tells a finding once it is sure that no hole in what `depends` sent explains it.
+    pub(super) fn suspect(
+        &mut self,
+        link: &mut Link,
+        depends: Sender,
+        clause: &'static c::Clause,
+        at: Where,
+        message: impl FnOnce() -> String,
+    ) {
+        if !self.findings.wanted {
+            return;
+        }
+        let gaps = link.gaps_of(depends);
+        if link.suspects.len() >= caps::SUSPECTS {
+            self.findings.tell(&mut self.outbox, clause, at, message);
+            return;
+        }
+        link.suspects.push(Suspect {
+            clause,
+            at,
+            message: message(),
+            depends,
+            gaps,
+        });
+    }
+
+    /// A packet of `event`'s sender came in order: what its side was suspected of missing
+    /// before is not missing, or a gap has been told by now.
+    pub(super) fn sure_of(&mut self, link: &mut Link, event: &PacketEvent<'_>) {
+        let due =
+            |one: &Suspect| one.depends == event.sender && one.at.stamp.number < event.stamp.number;
+        if !link.suspects.iter().any(due) {
+            return;
+        }
+        let (sure, left) = std::mem::take(&mut link.suspects)
+            .into_iter()
+            .partition(due);
+        link.suspects = left;
+        self.tell_suspects(link, sure);
+    }
+
+    /// Tells those suspects that no gap has explained.
+    pub(super) fn tell_suspects(&mut self, link: &Link, suspects: Vec<Suspect>) {
+        for one in suspects {
+            if link.gaps_of(one.depends) == one.gaps {
+                let message = one.message;
+                self.findings
+                    .tell(&mut self.outbox, one.clause, one.at, || message);
+            }
+        }
+    }
+
     /// A DUP on what was never seen before.
     pub(super) fn check_first_dup(&mut self, link: &Link, event: &PacketEvent<'_>) {
         if !link.whole() || !self.history_known(link) {
@@ -352,7 +406,7 @@ impl Session {
         };
         let under_way = link.side(event.sender).in_flight;
         // An acknowledgement in a gap would free what seems to be in flight.
-        if under_way <= u32::from(most) || link.gaps_of(event.sender.peer()) > 0 {
+        if under_way <= u32::from(most) || !link.certain(event.sender.peer()) {
             return;
         }
         let at = link.at(event.stamp);
@@ -360,8 +414,7 @@ impl Session {
             Sender::Client => link.name(),
             Sender::Server => "The server".to_owned(),
         };
-        self.findings
-            .tell(&mut self.outbox, &c::RECEIVE_MAXIMUM, at, || {
+        self.suspect(link, event.sender.peer(), &c::RECEIVE_MAXIMUM, at, || {
                 format!("{who} has {under_way} messages above QoS 0 in flight; the receiver's Receive Maximum is {most}.")
             });
         blame(link, event);

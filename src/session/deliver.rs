@@ -360,23 +360,35 @@ impl Session {
         let client = link.client?;
         let line = self.messages.expected.get_mut(&(client, digest))?;
         let held = &self.messages.held;
-        // A waiting leg first; a further copy of overlapping subscriptions else.
-        let mut chosen = None;
-        let mut waiting = 0;
+        // The earliest message that still waits; among its legs the one that fits best.
+        let mut chosen: Option<(u32, usize, MessageKey, usize)> = None;
+        let mut others = false;
         let mut stale = 0;
         for (at, (key, leg)) in line.iter().enumerate().take(caps::CANDIDATES) {
-            let Some(route) = held.get(key).and_then(|held| held.routes.get(*leg)) else {
+            let Some((message, route)) = held
+                .get(key)
+                .and_then(|held| Some((held, held.routes.get(*leg)?)))
+            else {
                 stale += usize::from(at == stale);
                 continue;
             };
-            if route.progress == Progress::Waiting {
-                waiting += 1;
-                chosen = chosen.or(Some((at, *key, *leg)));
-            } else if route.spare == 0 {
-                stale += usize::from(at == stale);
+            if route.progress != Progress::Waiting {
+                stale += usize::from(at == stale && route.spare == 0);
+                continue;
+            }
+            let fit = fit(route, message.qos, copy);
+            match chosen {
+                None => chosen = Some((fit, at, *key, *leg)),
+                Some((best, _, first, _)) if first == *key => {
+                    if fit > best {
+                        chosen = Some((fit, at, *key, *leg));
+                    }
+                }
+                Some(_) => others = true,
             }
         }
-        let chosen = chosen.or_else(|| {
+        // A further copy for overlapping subscriptions else.
+        let chosen = chosen.map(|(_, at, key, leg)| (at, key, leg)).or_else(|| {
             line.iter()
                 .enumerate()
                 .take(caps::CANDIDATES)
@@ -396,7 +408,7 @@ impl Session {
         for _ in 0..stale.min(at) {
             line.pop_front();
         }
-        Some(self.deliver(link, key, leg, copy, waiting > 1))
+        Some(self.deliver(link, key, leg, copy, others))
     }
 
     /// Joins a copy to the leg that it is.
@@ -556,6 +568,19 @@ impl Session {
         });
         Some(self.deliver(link, key, at, copy, ambiguous))
     }
+}
+
+/// How well a copy fits a leg of its message: identifiers say most, QoS the rest.
+fn fit(route: &Route, published: QoS, copy: &Copy<'_>) -> u32 {
+    let identified = if copy.identifiers.is_empty() {
+        route.identifiers.is_empty()
+    } else {
+        copy.identifiers
+            .iter()
+            .any(|id| route.identifiers.contains(id))
+    };
+    let due = route.leg.granted.map(|granted| granted.min(published));
+    2 * u32::from(identified) + u32::from(due == Some(copy.qos))
 }
 
 enum RouteKind {

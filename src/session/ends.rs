@@ -19,6 +19,8 @@ use crate::stream::Closed;
 impl Session {
     /// A connection is told no more.
     pub(super) fn on_ended(&mut self, mut link: Link, ended: &Ended) {
+        let suspects = std::mem::take(&mut link.suspects);
+        self.tell_suspects(&link, suspects);
         let cause = self.cause(&link, ended);
         let end = End {
             cause,

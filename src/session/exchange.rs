@@ -40,6 +40,8 @@ pub(super) struct Open {
     pub(super) answered: u64,
     /// It takes a part of its sender's send quota.
     pub(super) counted: bool,
+    /// Something else explains that it goes no further: its silence is no finding.
+    pub(super) excused: bool,
     /// The end of the connection on which it waited, until another one continues it.
     pub(super) suspended: Option<EndedBy>,
 }
@@ -188,6 +190,7 @@ impl Session {
             order: 0,
             answered: 0,
             counted: false,
+            excused: false,
             suspended: None,
         }
     }
@@ -223,7 +226,9 @@ impl Session {
     }
 
     /// Gives a handshake up because its connection is over (or the capture is).
-    pub(super) fn give_up(&mut self, link: &Link, open: Open, ended_by: EndedBy) {
+    pub(super) fn give_up(&mut self, link: &Link, mut open: Open, ended_by: EndedBy) {
+        // A server that closes over a broken rule answers nothing else.
+        open.excused |= link.fault.is_some() && open.from == Sender::Server;
         let ended_by = if open.may_be_missing(link) {
             EndedBy::Gap
         } else {
@@ -247,10 +252,11 @@ impl Session {
             place,
             message,
             leg,
+            excused,
             ..
         } = open;
         record.state = state;
-        if self.findings.wanted {
+        if self.findings.wanted && !excused {
             self.judge(&record);
         }
         if let Some(leg) = leg {
@@ -358,7 +364,7 @@ impl Session {
         }
         let (clause, stamp) = match record.kind {
             HandshakeKind::Qos1 => (&c::QOS1_NEVER_ACKED, self.first_publish(record)),
-            HandshakeKind::Qos2 => (&c::QOS2_STUCK, last.stamp),
+            HandshakeKind::Qos2 => (&c::QOS2_STUCK, self.first_publish(record)),
             HandshakeKind::Subscribe => (&c::SUBSCRIBE_UNANSWERED, last.stamp),
             HandshakeKind::Unsubscribe => (&c::UNSUBSCRIBE_UNANSWERED, last.stamp),
             HandshakeKind::Ping => (&c::PING_UNANSWERED, last.stamp),

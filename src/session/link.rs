@@ -6,13 +6,14 @@ use std::sync::Arc;
 use foldhash::{HashMap, HashMapExt};
 
 use super::brokers::BrokerId;
+use super::clauses::Clause;
 use super::client::ClientKey;
 use super::exchange::Open;
 use super::findings::Where;
 use super::wills::WillKey;
 use crate::base::{Endpoint, FrameStamp};
 use crate::event::{Connecting, PacketEvent};
-use crate::mqtt::{ProtocolVersion, Sender};
+use crate::mqtt::{PacketType, ProtocolVersion, Sender};
 use crate::stream::{Connection, ConnectionId};
 
 /// How far the connection has come, as far as the capture shows.
@@ -50,6 +51,8 @@ pub(super) struct Fault {
 pub(super) struct Side {
     /// Holes in what this end sent, the capture's begin in the middle included.
     pub(super) gaps: u32,
+    /// Malformed packets: what their sender meant is not known.
+    pub(super) garbled: u32,
     /// The latest packet.
     pub(super) last: Option<FrameStamp>,
     pub(super) packets: u64,
@@ -123,6 +126,20 @@ pub(super) struct Link {
     pub(super) topic: Option<Arc<str>>,
     pub(super) told_late_packet: bool,
     pub(super) told_silence: bool,
+    /// Findings that a hole in what an end sent would explain, until that end's next packet
+    /// shows that there is none.
+    pub(super) suspects: Vec<Suspect>,
+}
+
+/// A finding that is not sure yet.
+#[derive(Debug)]
+pub(super) struct Suspect {
+    pub(super) clause: &'static Clause,
+    pub(super) at: Where,
+    pub(super) message: String,
+    /// Whose missing octets would explain it.
+    pub(super) depends: Sender,
+    pub(super) gaps: u32,
 }
 
 /// What a CONNACK said that the server does not offer.
@@ -199,6 +216,7 @@ impl Link {
             topic: None,
             told_late_packet: false,
             told_silence: false,
+            suspects: Vec::new(),
         }
     }
 
@@ -223,9 +241,27 @@ impl Link {
         }
     }
 
-    /// Nothing is missing of what either end sent.
+    /// Everything that an end sent was captured and could be read.
+    pub(super) fn certain(&self, sender: Sender) -> bool {
+        let [client, server] = &self.sides;
+        let side = match sender {
+            Sender::Client => client,
+            Sender::Server => server,
+        };
+        side.gaps == 0 && side.garbled == 0
+    }
+
+    /// Everything that either end sent was captured and could be read.
     pub(super) fn whole(&self) -> bool {
-        self.gaps() == [0, 0]
+        self.certain(Sender::Client) && self.certain(Sender::Server)
+    }
+
+    /// A packet could not be read: what it meant is not known.
+    pub(super) fn garbled(&mut self, event: &PacketEvent<'_>) {
+        self.side(event.sender).garbled += 1;
+        if event.packet_type == PacketType::Connect && self.phase == Phase::Fresh {
+            self.phase = Phase::Unknown;
+        }
     }
 
     /// The connection is still of use to its client: neither end has said goodbye.

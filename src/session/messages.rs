@@ -255,7 +255,8 @@ const fn awaited(qos: QoS) -> PacketType {
 /// Writes what a leg's handshake came to into the leg.
 pub(super) fn note_settled(leg: &mut Leg, record: &Handshake) {
     if let Outcome::Delivered(delivered) = &mut leg.outcome {
-        delivered.state = Some(record.state);
+        // At QoS 0 nothing is awaited, so there is no state.
+        delivered.state = delivered.packet_id.map(|_| record.state);
         delivered.redelivered = record.redelivered();
         delivered.steps.clone_from(&record.steps);
     }
@@ -307,15 +308,18 @@ impl Session {
         if held.record.is_none() || held.unsettled > 0 || held.stored {
             return;
         }
-        let blind = self
-            .brokers
-            .get(held.broker)
-            .is_some_and(|broker| broker.blind > 0);
+        // A copy may come that no visible subscription announces, or a further one for an
+        // overlapping subscription.
+        let more = held.routes.iter().any(|route| route.spare > 0)
+            || self
+                .brokers
+                .get(held.broker)
+                .is_some_and(|broker| broker.blind > 0);
         let young = match between(&held.published, &self.now) {
             Some(age) => age < caps::LINGER,
             None => false,
         };
-        if blind && young {
+        if more && young {
             return;
         }
         self.tell_message(key);
@@ -435,36 +439,30 @@ impl Session {
                 _ => {}
             }
         }
-        let Some(client) = self.clients.get(route.client) else {
-            return Undelivered::ConnectionEnded;
-        };
-        let Some(link) = client.link else {
-            let waited = between(&held.published, &self.now).map(|waited| waited.nanos());
-            return match held.carried.expiry {
-                Some(expiry)
-                    if waited.is_some_and(|waited| waited > i64::from(expiry) * 1_000_000_000) =>
-                {
-                    Undelivered::Expired
-                }
-                _ if route.leg.connection.is_some() => Undelivered::ConnectionEnded,
-                _ if held.qos == QoS::AtMostOnce || route.leg.granted == Some(QoS::AtMostOnce) => {
-                    Undelivered::AwayAtQoS0
-                }
-                _ => Undelivered::Away,
-            };
-        };
+        let link = self
+            .clients
+            .get(route.client)
+            .and_then(|client| client.link);
+        let expired = held.carried.expiry.is_some_and(|expiry| {
+            between(&held.published, &self.now)
+                .is_some_and(|waited| waited.nanos() > i64::from(expiry) * 1_000_000_000)
+        });
         if route.leg.connection.is_none() {
-            // It came back and was not sent the message.
+            // Its session had no connection when the message was published.
+            if expired {
+                return Undelivered::Expired;
+            }
             if held.qos == QoS::AtMostOnce || route.leg.granted == Some(QoS::AtMostOnce) {
                 return Undelivered::AwayAtQoS0;
             }
-            if let Some(expiry) = held.carried.expiry
-                && between(&held.published, &self.now)
-                    .is_some_and(|waited| waited.nanos() > i64::from(expiry) * 1_000_000_000)
-            {
-                return Undelivered::Expired;
-            }
-        } else if route.leg.connection != Some(link) {
+        }
+        let Some(link) = link else {
+            return match route.leg.connection {
+                None if self.clients.get(route.client).is_some() => Undelivered::Away,
+                _ => Undelivered::ConnectionEnded,
+            };
+        };
+        if route.leg.connection.is_some_and(|before| before != link) {
             return Undelivered::ConnectionEnded;
         }
         let gaps = self.links.get(&link).map_or(0, |link| {

@@ -167,13 +167,21 @@ impl Session {
             return;
         };
         link.count(event);
+        if let Ok(ControlPacket::Connect(connect)) = event.packet
+            && link.connect.is_none()
+        {
+            // Findings about the CONNECT itself name the client too.
+            link.client_id = Some(exchange::shared(connect.client_id));
+        }
         if event.after_gap {
             self.blinded(&mut link);
         }
         self.check_packet(&mut link, event);
-        if let Ok(packet) = event.packet {
-            self.act(&mut link, event, packet);
+        match event.packet {
+            Ok(packet) => self.act(&mut link, event, packet),
+            Err(_) => link.garbled(event),
         }
+        self.sure_of(&mut link, event);
         link.side(event.sender).last = Some(event.stamp);
         self.links.insert(event.connection, link);
     }

@@ -138,7 +138,8 @@ impl Session {
     /// The identifier of a handshake is used for something else.
     pub(super) fn replace(&mut self, link: &mut Link, event: &PacketEvent<'_>, open: Open) {
         let lost = open.may_be_missing(link) || link.gaps_of(event.sender) > 0;
-        if !lost {
+        let garbled = !link.whole();
+        if !lost && !garbled {
             let at = link.at(event.stamp);
             let first = open.first().number;
             let waiting = open.waiting.name();
@@ -147,8 +148,7 @@ impl Session {
                 Sender::Server => "The server".to_owned(),
             };
             let id = open.record.packet_id.map_or(0, |id| id.number());
-            self.findings
-                .tell(&mut self.outbox, &c::PACKET_ID_IN_USE, at, || {
+            self.suspect(link, event.sender.peer(), &c::PACKET_ID_IN_USE, at, || {
                     format!(
                         "{who} uses packet identifier {id} although the handshake of frame {first} still has it: {waiting} has not come."
                     )

@@ -288,28 +288,26 @@ impl Session {
         self.unsubscribe(client, filter);
     }
 
-    fn stray_answer(&mut self, link: &Link, event: &PacketEvent<'_>, id: u16) {
-        if link.gaps_of(Sender::Client) > 0 || link.connect_stamp.is_none() {
+    fn stray_answer(&mut self, link: &mut Link, event: &PacketEvent<'_>, id: u16) {
+        if !link.certain(Sender::Client) || link.connect_stamp.is_none() {
             return;
         }
         let at = link.at(event.stamp);
         let packet = event.packet_type.name();
-        self.findings
-            .tell(&mut self.outbox, &c::SUBACK_WITHOUT_SUBSCRIBE, at, || {
+        self.suspect(link, Sender::Client, &c::SUBACK_WITHOUT_SUBSCRIBE, at, || {
                 format!("{packet} answers a request with packet identifier {id}, and no such request waits for an answer.")
             });
     }
 
-    fn answers_another(&mut self, link: &Link, event: &PacketEvent<'_>, id: u16) {
-        if link.gaps_of(Sender::Client) > 0 {
+    fn answers_another(&mut self, link: &mut Link, event: &PacketEvent<'_>, id: u16) {
+        if !link.certain(Sender::Client) {
             return;
         }
         let at = link.at(event.stamp);
         let packet = event.packet_type.name();
-        self.findings
-            .tell(&mut self.outbox, &c::WRONG_ACKNOWLEDGEMENT, at, || {
-                format!("{packet} does not answer what was sent with packet identifier {id}.")
-            });
+        self.suspect(link, Sender::Client, &c::WRONG_ACKNOWLEDGEMENT, at, || {
+            format!("{packet} does not answer what was sent with packet identifier {id}.")
+        });
     }
 
     pub(super) fn on_pingreq(&mut self, link: &mut Link, event: &PacketEvent<'_>) {
@@ -339,12 +337,15 @@ impl Session {
                 open.advance(link, event);
                 self.settle(open, State::Complete);
             }
-            None if link.gaps_of(Sender::Client) == 0 => {
+            None if link.certain(Sender::Client) => {
                 let at = link.at(event.stamp);
-                self.findings
-                    .tell(&mut self.outbox, &c::PINGRESP_WITHOUT_PINGREQ, at, || {
-                        "PINGRESP answers a PINGREQ, and none was sent.".to_owned()
-                    });
+                self.suspect(
+                    link,
+                    Sender::Client,
+                    &c::PINGRESP_WITHOUT_PINGREQ,
+                    at,
+                    || "PINGRESP answers a PINGREQ, and none was sent.".to_owned(),
+                );
             }
             None => {}
         }

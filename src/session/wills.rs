@@ -187,7 +187,10 @@ impl Session {
         self.wills.ended.push_back((key, end.stamp));
         let at_peace = matches!(
             end.cause,
-            EndCause::Disconnect { by: Sender::Client, code } if code != 0x04
+            EndCause::Disconnect {
+                by: Sender::Client,
+                code: 0
+            }
         );
         if at_peace {
             // It stays known for a moment: its publication would be an error.
@@ -355,16 +358,16 @@ impl Session {
             WillFate::Published(stamp) => {
                 at.stamp = stamp;
                 let cause = end_words(&story.end.cause);
-                let seen_by: Vec<&str> = story
+                let seen_by: Vec<String> = story
                     .deliveries
                     .iter()
                     .filter(|leg| matches!(leg.outcome, Outcome::Delivered(_)))
-                    .map(|leg| leg.client_id.as_deref().unwrap_or("?"))
+                    .map(|leg| name(leg.client_id.as_deref()))
                     .collect();
                 self.findings
                     .tell(&mut self.outbox, &c::WILL_PUBLISHED, at, || {
                         format!(
-                            "The will of {client} (set in frame {set}) was published to {} for {}, because {cause}.",
+                            "The will of {client} (set in frame {set}) was published to {} and sent to {}, because {cause}.",
                             story.will.topic,
                             seen_by.join(", ")
                         )
