@@ -239,12 +239,14 @@ fn connect_extras<S: Sink>(list: &mut List<'_, S>, connect: &Connect<'_>) {
     let version = connect.version();
     let out = list.item();
     match version {
-        Some(version) => {
+        Some(version) if connect.is_known() => {
             out.word("MQTT ");
             out.word(version.name());
         }
-        None => {
-            out.word("protocol level ");
+        _ => {
+            out.word("unknown protocol ");
+            out.text(connect.protocol_name);
+            out.word(" level ");
             out.number(connect.protocol_level.into());
         }
     }

@@ -54,15 +54,23 @@ impl PacketMembers {
         self.place(json, seen);
         json.number_member("type", seen.packet_type as u8);
         json.word_member("type_name", seen.packet_type.name());
-        if let Some(version) = seen.version {
-            json.word_member("version", version.name());
-            if seen.version_inferred {
-                json.bool_member("version_inferred", true);
+        match seen.version {
+            Some(version) => {
+                json.word_member("version", version.name());
+                if seen.version_inferred {
+                    json.bool_member("version_inferred", true);
+                }
             }
+            // A CONNECT whose protocol level no specification has.
+            None if seen.packet_type == PacketType::Connect => json.word_member("version", "?"),
+            None => {}
         }
         let mut large = None;
         match &seen.packet {
             Ok(packet) => {
+                if is_redelivery_of_3_1(seen) {
+                    json.bool_member("dup", true);
+                }
                 self.packet(json, packet, seen);
                 errors(json, packet, seen);
                 if let ControlPacket::Publish(publish) = packet {
@@ -296,6 +304,14 @@ fn publish_members(json: &mut JsonWriter<'_>, publish: &Publish<'_>, seen: &Pack
         json.string_member("topic_resolved", topic);
     }
     properties(json, &publish.properties);
+}
+
+/// Whether a packet other than PUBLISH has the DUP flag, which MQTT 3.1 alone gives to
+/// SUBSCRIBE, UNSUBSCRIBE and PUBREL (MQTT 3.1 §2.1).
+fn is_redelivery_of_3_1(seen: &PacketEvent<'_>) -> bool {
+    seen.version == Some(ProtocolVersion::V3_1)
+        && seen.packet_type != PacketType::Publish
+        && seen.octets.first().is_some_and(|first| first & 0x08 != 0)
 }
 
 /// `errors`: what a readable packet breaks all the same; absent where that is nothing.
