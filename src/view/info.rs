@@ -222,12 +222,13 @@ fn broken(out: &mut impl Sink, begin: &str, rule: Rule, offset: usize, version: 
         out.word(if at == 0 { " (" } else { ", " });
         out.word(statement);
     }
-    if !statements.is_empty() {
-        out.word(")");
-    }
-    out.word(" at octet ");
+    let (begin, end) = match statements {
+        [] => (" (at octet ", ")]"),
+        _ => (") at octet ", "]"),
+    };
+    out.word(begin);
     out.number(offset as u64);
-    out.word("]");
+    out.word(end);
 }
 
 fn connect_extras<S: Sink>(list: &mut List<'_, S>, connect: &Connect<'_>) {
