@@ -50,9 +50,8 @@ impl<'o> Tree<'o> {
         }
         self.value(&field.value);
         self.out.push(b'\n');
-        match field.value {
-            Value::Octets(octets) => self.decoded(octets),
-            _ => {}
+        if let Value::Octets(octets) = field.value {
+            self.decoded(octets);
         }
     }
 
