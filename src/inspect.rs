@@ -129,7 +129,7 @@ fn merged(
             Err(error) => unreadable.push(error),
         }
         frames += 1;
-        if frames % FRAMES_A_STEP == 0 {
+        if frames.is_multiple_of(FRAMES_A_STEP) {
             progress(merge.taken());
         }
     }

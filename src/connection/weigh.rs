@@ -50,8 +50,8 @@ pub(super) fn weigh(packet: &ControlPacket<'_>, place: Place) -> u32 {
 }
 
 /// Bits in a text that fits its length.
-pub(super) fn text(text: &str) -> u32 {
-    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+pub(super) fn text(text: impl AsRef<[u8]>) -> u32 {
+    let length = u32::try_from(text.as_ref().len()).unwrap_or(u32::MAX);
     let upper = if length < 256 { 8 } else { 0 };
     upper + (length.min(16) * 5) / 4
 }

@@ -55,7 +55,8 @@ pub struct Counts {
     pub gaps: u64,
     /// Octets told as gaps; a gap of unknown length adds nothing.
     pub gap_octets: u64,
-    /// Octets that came again: retransmissions, frames captured twice.
+    /// Octets that came again (retransmissions, frames captured twice), or after they were
+    /// given up.
     pub repeated_octets: u64,
     /// Retransmitted segments that differed from the first copy.
     pub conflicts: u64,

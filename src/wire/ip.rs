@@ -247,3 +247,111 @@ fn final_destination(header: &[u8]) -> Option<&[u8; 16]> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{
+        Addresses, assert_found, dissect, ethernet, fragment_v4, ipv4, ipv6, join, segment, udp,
+        v4, v6, whole,
+    };
+    use super::*;
+
+    #[test]
+    fn options_of_ipv4_are_taken_off() {
+        let mut datagram = v4();
+        datagram.splice(20..20, [1; 12]);
+        datagram[0] = 0x48;
+        datagram[3] += 12;
+        assert_found(101, &datagram, Addresses::V4);
+    }
+
+    #[test]
+    fn without_a_length_the_datagram_takes_the_rest_of_the_frame() {
+        let mut datagram = v4();
+        datagram[2..4].fill(0);
+        assert_found(1, &ethernet(0x0800, &datagram), Addresses::V4);
+        let mut datagram = v6();
+        datagram[4..6].fill(0);
+        assert_found(1, &ethernet(0x86dd, &datagram), Addresses::V6);
+    }
+
+    #[test]
+    fn a_jumbogram_ends_where_its_option_says() {
+        let length = 8 + segment().len() as u8;
+        let options = [6, 0, 0xc2, 4, 0, 0, 0, length];
+        let mut datagram = ipv6(0, &join(&[&options, &segment(), &[0; 7]]));
+        datagram[4..6].fill(0);
+        assert_found(101, &datagram, Addresses::V6);
+    }
+
+    #[test]
+    fn a_jumbogram_longer_than_its_frame_is_not_believed() {
+        let options = [6, 0, 0xc2, 4, 0xff, 0, 0, 0];
+        let mut datagram = ipv6(0, &join(&[&options, &segment()]));
+        datagram[4..6].fill(0);
+        assert_found(101, &datagram, Addresses::V6);
+    }
+
+    #[test]
+    fn extension_headers_are_taken_off_in_any_order() {
+        let hop = [60, 0, 1, 4, 0, 0, 0, 0];
+        let destination = [51, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let authentication = join(&[&[44, 4, 0, 0], &[7; 20]]);
+        // A fragment header of a datagram that is whole.
+        let atomic = [43, 0, 0, 0, 0, 0, 0, 9];
+        let routing = [6, 0, 0, 0, 0, 0, 0, 0];
+        let chain = [&hop[..], &destination, &authentication, &atomic, &routing];
+        let payload = join(&[&chain.concat(), &segment()]);
+        assert_found(101, &ipv6(0, &payload), Addresses::V6);
+        let authentication = join(&[&[6, 4, 0, 0], &[7; 20], &segment()]);
+        assert_found(101, &ipv4(51, &authentication), Addresses::V4);
+    }
+
+    #[test]
+    fn the_last_station_of_a_routing_header_is_the_destination() {
+        let last = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9];
+        let other = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8];
+        for (kind, stations) in [(0, [other, last]), (4, [last, other])] {
+            for segments_left in [0, 1] {
+                let header = [6, 4, kind, segments_left, 1, 0, 0, 0];
+                let payload = join(&[&header, &stations.concat(), &segment()]);
+                let (found, _) = dissect(101, &ipv6(43, &payload)).unwrap();
+                let mut expected = whole(Addresses::V6);
+                if segments_left == 1 {
+                    expected.destination.address = IpAddr::from(last);
+                }
+                assert_eq!(found, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn other_protocols_are_told() {
+        for (datagram, reason) in [
+            (ipv4(1, &[8; 8]), Skipped::Icmp),
+            (ipv6(58, &[128; 8]), Skipped::Icmp),
+            (ipv4(17, &udp(53, b"query")), Skipped::Udp),
+            (ipv4(2, &[0; 8]), Skipped::IpProtocol(2)),
+            (ipv6(59, &[]), Skipped::IpProtocol(59)),
+            // Nothing of the datagram could hold TCP, so the fragment is not kept.
+            (fragment_v4(1, 9, 0x2000, &[0; 8]), Skipped::Icmp),
+        ] {
+            assert_eq!(dissect(101, &datagram).unwrap_err(), reason);
+        }
+    }
+
+    #[test]
+    fn headers_that_contradict_themselves_are_malformed() {
+        let mut short = v4();
+        short[0] = 0x44;
+        assert_eq!(dissect(101, &short).unwrap_err(), Skipped::MalformedIp);
+        let mut short = v4();
+        short[3] = 19;
+        assert_eq!(dissect(101, &short).unwrap_err(), Skipped::MalformedIp);
+        let authentication = ipv6(51, &join(&[&[6, 0, 0, 0], &[0; 20]]));
+        assert_eq!(
+            dissect(101, &authentication).unwrap_err(),
+            Skipped::MalformedIp
+        );
+    }
+}

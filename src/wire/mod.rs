@@ -14,6 +14,8 @@ mod skipped;
 mod straight;
 mod stripped;
 mod tcp;
+#[cfg(test)]
+mod testing;
 mod tunnel;
 
 pub use dissector::{Dissector, MAX_HEADERS, MAX_REASONS, Options, Tally};

@@ -633,10 +633,10 @@ fn label(
             label.push_str(" retain");
         }
     }
-    if let Some(code) = step.reason_code {
-        if code != 0 || step.packet_type == PacketType::ConnAck {
-            label.push_str(&format!(" {}", code_told(step.packet_type, version, code)));
-        }
+    if let Some(code) = step.reason_code
+        && (code != 0 || step.packet_type == PacketType::ConnAck)
+    {
+        label.push_str(&format!(" {}", code_told(step.packet_type, version, code)));
     }
     label
 }

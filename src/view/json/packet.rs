@@ -61,16 +61,16 @@ impl PacketMembers {
                     json.bool_member("version_inferred", true);
                 }
             }
-            // A CONNECT whose protocol level no specification has.
+            // Its protocol level is none that any specification knows.
             None if seen.packet_type == PacketType::Connect => json.word_member("version", "?"),
             None => {}
+        }
+        if repeats(seen) {
+            json.bool_member("dup", true);
         }
         let mut large = None;
         match &seen.packet {
             Ok(packet) => {
-                if is_redelivery_of_3_1(seen) {
-                    json.bool_member("dup", true);
-                }
                 self.packet(json, packet, seen);
                 errors(json, packet, seen);
                 if let ControlPacket::Publish(publish) = packet {
@@ -292,6 +292,15 @@ fn will(json: &mut JsonWriter<'_>, will: &Will<'_>) {
     json.end_object();
 }
 
+/// Whether a packet other than PUBLISH has DUP set: MQTT 3.1 (§3.8, §3.10, §3.6) has the
+/// flag in SUBSCRIBE, UNSUBSCRIBE and PUBREL too.
+fn repeats(seen: &PacketEvent<'_>) -> bool {
+    use PacketType::{PubRel, Subscribe, Unsubscribe};
+    seen.version == Some(ProtocolVersion::V3_1)
+        && matches!(seen.packet_type, PubRel | Subscribe | Unsubscribe)
+        && seen.octets.first().is_some_and(|first| first & 0x08 != 0)
+}
+
 fn publish_members(json: &mut JsonWriter<'_>, publish: &Publish<'_>, seen: &PacketEvent<'_>) {
     json.bool_member("dup", publish.dup);
     json.number_member("qos", publish.delivery.qos() as u8);
@@ -304,14 +313,6 @@ fn publish_members(json: &mut JsonWriter<'_>, publish: &Publish<'_>, seen: &Pack
         json.string_member("topic_resolved", topic);
     }
     properties(json, &publish.properties);
-}
-
-/// Whether a packet other than PUBLISH has the DUP flag, which MQTT 3.1 alone gives to
-/// SUBSCRIBE, UNSUBSCRIBE and PUBREL (MQTT 3.1 §2.1).
-fn is_redelivery_of_3_1(seen: &PacketEvent<'_>) -> bool {
-    seen.version == Some(ProtocolVersion::V3_1)
-        && seen.packet_type != PacketType::Publish
-        && seen.octets.first().is_some_and(|first| first & 0x08 != 0)
 }
 
 /// `errors`: what a readable packet breaks all the same; absent where that is nothing.

@@ -125,3 +125,27 @@ pub(super) const fn name(link_type: LinkType) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use crate::base::Layer;
+    use crate::wire::Skipped;
+
+    #[test]
+    fn raw_ip_is_read_under_all_its_numbers() {
+        for link_type in [12, 14, 101, 228] {
+            let layers = assert_found(link_type, &v4(), Addresses::V4);
+            assert_eq!(layers[0], Layer::RawIp);
+        }
+        for link_type in [12, 14, 101, 229] {
+            assert_found(link_type, &v6(), Addresses::V6);
+        }
+        assert_eq!(dissect(101, &[0x10; 40]).unwrap_err(), Skipped::NotIp);
+    }
+
+    #[test]
+    fn an_unknown_link_type_is_told_by_its_number() {
+        assert_eq!(dissect(105, &v4()).unwrap_err(), Skipped::LinkType(105));
+    }
+}
