@@ -1,5 +1,7 @@
 //! The words between analysis and views: control packets, gaps, connections, findings.
 
+pub mod log;
+
 use crate::base::field::Fields;
 use crate::base::{Endpoint, FrameStamp, Layers, Span};
 use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Sender};
