@@ -1,1 +1,372 @@
-//! (in work)
+//! Cuts a stream of octets into control packets by their fixed headers (MQTT 5.0 §2.1).
+//!
+//! [`cut`] and [`fixed_header`] hold nothing; [`Framer`] keeps the one packet that has begun.
+//! Memory is taken as octets arrive, never because a Remaining Length announces them.
+
+use super::{Malformed, PacketType, Rule};
+
+/// The largest Remaining Length that four octets can say: 268,435,455 (MQTT 5.0 §1.5.5).
+pub const MAX_REMAINING_LENGTH: u32 = 0x0fff_ffff;
+
+/// Octets of a buffer that [`Framer`] keeps for the next packet; a larger one is freed.
+pub const KEPT_BUFFER: usize = 16 * 1024;
+
+/// The fixed header of a control packet: its first octet and Remaining Length.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FixedHeader {
+    pub packet_type: PacketType,
+    /// The low four bits of the first octet.
+    pub flags: u8,
+    /// In octets: 2 to 5.
+    pub header_len: usize,
+    /// Octets that follow the fixed header.
+    pub remaining_length: u32,
+}
+
+impl FixedHeader {
+    /// Octets of the whole control packet.
+    pub const fn total_len(&self) -> usize {
+        self.header_len + self.remaining_length as usize
+    }
+
+    /// Whether Remaining Length takes no more octets than it needs, as 5.0 demands
+    /// ([MQTT-1.5.5-1]). 3.1 and 3.1.1 say nothing about it.
+    pub const fn is_minimal(&self) -> bool {
+        let needed = match self.remaining_length {
+            0..=0x7f => 1,
+            0x80..=0x3fff => 2,
+            0x4000..=0x1f_ffff => 3,
+            _ => 4,
+        };
+        self.header_len == 1 + needed
+    }
+}
+
+/// What the first octets of a stream say about the packet that begins there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Header {
+    /// The fixed header is there.
+    Whole(FixedHeader),
+    /// More octets are needed: the first octet or a part of Remaining Length is missing.
+    Partial,
+    /// Remaining Length goes on after its fourth octet: nobody can tell where the packet ends.
+    Malformed(Malformed),
+}
+
+/// Reads the fixed header at the beginning of `octets`.
+#[inline]
+pub fn fixed_header(octets: &[u8]) -> Header {
+    let [first, lengths @ ..] = octets else {
+        return Header::Partial;
+    };
+    let mut remaining_length = 0;
+    for (at, octet) in lengths.iter().take(4).enumerate() {
+        remaining_length |= u32::from(octet & 0x7f) << (7 * at);
+        if octet & 0x80 == 0 {
+            return Header::Whole(FixedHeader {
+                packet_type: PacketType::of(*first),
+                flags: first & 0x0f,
+                header_len: at + 2,
+                remaining_length,
+            });
+        }
+    }
+    if lengths.len() < 4 {
+        return Header::Partial;
+    }
+    Header::Malformed(Malformed {
+        rule: Rule::RemainingLengthHasFourOctets,
+        offset: 4,
+    })
+}
+
+/// A control packet cut out of a stream, not yet decoded.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RawPacket<'a> {
+    /// The whole packet, fixed header included.
+    pub octets: &'a [u8],
+    /// Octets of the fixed header: 2 to 5.
+    pub header_len: usize,
+}
+
+impl<'a> RawPacket<'a> {
+    /// The type in the first octet.
+    pub fn packet_type(&self) -> PacketType {
+        PacketType::of(self.octets.first().copied().unwrap_or(0))
+    }
+
+    /// What follows the fixed header.
+    pub fn body(&self) -> &'a [u8] {
+        self.octets.get(self.header_len..).unwrap_or(&[])
+    }
+}
+
+/// What stands at the beginning of some octets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cut<'a> {
+    /// A whole packet, and the octets after it.
+    Whole {
+        packet: RawPacket<'a>,
+        rest: &'a [u8],
+    },
+    /// The packet is not complete.
+    Needs {
+        /// Octets that are still missing; `None` where Remaining Length itself is cut.
+        more: Option<usize>,
+    },
+    /// Nobody can tell where the packet ends.
+    Malformed(Malformed),
+}
+
+/// Cuts the first control packet off `octets`.
+#[inline]
+pub fn cut(octets: &[u8]) -> Cut<'_> {
+    match fixed_header(octets) {
+        Header::Whole(header) => match octets.split_at_checked(header.total_len()) {
+            Some((packet, rest)) => Cut::Whole {
+                packet: RawPacket {
+                    octets: packet,
+                    header_len: header.header_len,
+                },
+                rest,
+            },
+            None => Cut::Needs {
+                more: Some(header.total_len() - octets.len()),
+            },
+        },
+        Header::Partial => Cut::Needs { more: None },
+        Header::Malformed(malformed) => Cut::Malformed(malformed),
+    }
+}
+
+/// Why a stream can't be cut any further.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Uncut {
+    /// Remaining Length has more than four octets.
+    Malformed(Malformed),
+    /// A packet announces more octets than the limit.
+    TooLarge {
+        packet_type: PacketType,
+        /// Octets of the whole packet as announced.
+        announced: usize,
+    },
+}
+
+/// Puts control packets together from octets that arrive in any portions.
+#[derive(Debug)]
+pub struct Framer {
+    /// The packet that has begun; never a whole one.
+    pending: Vec<u8>,
+    limit: usize,
+}
+
+impl Default for Framer {
+    /// Without a limit other than the protocol's own.
+    fn default() -> Self {
+        Self::new(MAX_REMAINING_LENGTH as usize + 5)
+    }
+}
+
+impl Framer {
+    /// `limit`: the largest packet that is accepted, in octets with its fixed header.
+    pub const fn new(limit: usize) -> Self {
+        Self {
+            pending: Vec::new(),
+            limit,
+        }
+    }
+
+    /// Octets of the packet that has begun.
+    pub fn pending(&self) -> &[u8] {
+        &self.pending
+    }
+
+    /// Takes the next octets of the stream and hands each packet that they complete to
+    /// `each`. A packet that lies whole in `octets` is not copied.
+    ///
+    /// # Errors
+    /// The stream can't be cut any further; packets before that place were handed over. The
+    /// framer must not be used again.
+    pub fn push(
+        &mut self,
+        octets: &[u8],
+        mut each: impl FnMut(RawPacket<'_>),
+    ) -> Result<(), Uncut> {
+        let mut octets = octets;
+        while !self.pending.is_empty() {
+            let Some(missing) = self.missing()? else {
+                return self.held(octets);
+            };
+            let (part, rest) = octets.split_at(missing.min(octets.len()));
+            self.pending.extend_from_slice(part);
+            octets = rest;
+            if let Cut::Whole { packet, .. } = cut(&self.pending) {
+                each(packet);
+                self.clear();
+            } else if octets.is_empty() {
+                self.missing()?;
+                return Ok(());
+            }
+        }
+        loop {
+            match cut(octets) {
+                Cut::Whole { packet, rest } => {
+                    self.within_limit(octets)?;
+                    each(packet);
+                    octets = rest;
+                }
+                Cut::Needs { .. } => {
+                    self.within_limit(octets)?;
+                    return self.held(octets);
+                }
+                Cut::Malformed(malformed) => return Err(Uncut::Malformed(malformed)),
+            }
+        }
+    }
+
+    /// How many octets the pending packet needs next: one where Remaining Length is cut.
+    fn missing(&self) -> Result<Option<usize>, Uncut> {
+        self.within_limit(&self.pending)?;
+        match cut(&self.pending) {
+            Cut::Whole { .. } => Ok(None),
+            Cut::Needs { more } => Ok(Some(more.unwrap_or(1))),
+            Cut::Malformed(malformed) => Err(Uncut::Malformed(malformed)),
+        }
+    }
+
+    fn within_limit(&self, octets: &[u8]) -> Result<(), Uncut> {
+        match fixed_header(octets) {
+            Header::Whole(header) if header.total_len() > self.limit => Err(Uncut::TooLarge {
+                packet_type: header.packet_type,
+                announced: header.total_len(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn held(&mut self, octets: &[u8]) -> Result<(), Uncut> {
+        self.pending.extend_from_slice(octets);
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        if self.pending.capacity() > KEPT_BUFFER {
+            self.pending = Vec::new();
+        } else {
+            self.pending.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_split_of_a_stream_yields_the_same_packets() {
+        let stream = [0x30, 3, 0, 1, b'a', 0xc0, 0, 0x40, 2, 0, 7];
+        for at in 0..=stream.len() {
+            let mut framer = Framer::default();
+            let mut lengths = Vec::new();
+            for part in [&stream[..at], &stream[at..]] {
+                framer
+                    .push(part, |raw| lengths.push(raw.octets.len()))
+                    .unwrap();
+            }
+            assert_eq!(
+                (lengths, framer.pending().len()),
+                (vec![5, 2, 4], 0),
+                "split at {at}"
+            );
+        }
+    }
+
+    #[test]
+    fn octet_by_octet_is_as_good_as_at_once() {
+        let mut stream = vec![0x30, 0x81, 0x02, 0, 1, b'a'];
+        stream.resize(260, b'x');
+        stream.extend([0xd0, 0x00]);
+        let mut framer = Framer::default();
+        let mut lengths = Vec::new();
+        for octet in &stream {
+            framer
+                .push(&[*octet], |raw| lengths.push(raw.octets.len()))
+                .unwrap();
+        }
+        assert_eq!(lengths, [260, 2]);
+    }
+
+    #[test]
+    fn remaining_length_of_five_octets_ends_the_stream() {
+        let octets = [0x30, 0xff, 0xff, 0xff, 0xff, 0x01];
+        assert_eq!(fixed_header(&octets[..4]), Header::Partial);
+        let malformed = Malformed {
+            rule: Rule::RemainingLengthHasFourOctets,
+            offset: 4,
+        };
+        assert_eq!(cut(&octets), Cut::Malformed(malformed));
+        for at in 0..=octets.len() {
+            let mut framer = Framer::default();
+            let first = framer.push(&octets[..at], |_| panic!("no packet"));
+            let both = first.and_then(|()| framer.push(&octets[at..], |_| panic!("no packet")));
+            assert_eq!(both, Err(Uncut::Malformed(malformed)), "split at {at}");
+        }
+    }
+
+    #[test]
+    fn an_announced_length_takes_no_memory() {
+        let mut framer = Framer::default();
+        framer
+            .push(&[0x30, 0xff, 0xff, 0xff, 0x7f, 0, 1], |_| {
+                panic!("no packet")
+            })
+            .unwrap();
+        assert!(framer.pending.capacity() < 64);
+        assert_eq!(
+            cut(framer.pending()),
+            Cut::Needs {
+                more: Some(268_435_453)
+            }
+        );
+    }
+
+    #[test]
+    fn a_packet_above_the_limit_is_refused_by_its_header_alone() {
+        for at in 0..3 {
+            let octets = [0x30, 0x80, 0x01];
+            let mut framer = Framer::new(100);
+            let first = framer.push(&octets[..at], |_| panic!("no packet"));
+            let both = first.and_then(|()| framer.push(&octets[at..], |_| panic!("no packet")));
+            assert_eq!(
+                both,
+                Err(Uncut::TooLarge {
+                    packet_type: PacketType::Publish,
+                    announced: 131
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn a_large_buffer_is_freed_once_its_packet_is_told() {
+        let mut packet = vec![0x30, 0xa0, 0x8d, 0x06];
+        packet.resize(4 + 100_000, 0);
+        let mut framer = Framer::default();
+        framer.push(&packet[..9], |_| panic!("no packet")).unwrap();
+        let mut told = 0;
+        framer.push(&packet[9..], |_| told += 1).unwrap();
+        assert_eq!((told, framer.pending.capacity()), (1, 0));
+    }
+
+    #[test]
+    fn a_length_that_takes_more_octets_than_needed_is_seen() {
+        let Header::Whole(header) = fixed_header(&[0xc0, 0x80, 0x00]) else {
+            panic!("whole");
+        };
+        assert_eq!((header.total_len(), header.is_minimal()), (3, false));
+        let Header::Whole(header) = fixed_header(&[0xc0, 0x00]) else {
+            panic!("whole");
+        };
+        assert!(header.is_minimal());
+    }
+}

@@ -1,1 +1,481 @@
-//! (in work)
+//! One cursor over a control packet: each field is told as it is read.
+//!
+//! Two kinds of trouble. Where the place of the next field is lost, reading ends with an
+//! error. Where only a value is wrong (a reserved flag, QoS 3, ill-formed text), the first
+//! such rule is noted, reading goes on so that the rest is told too, and the note becomes
+//! the error at the end.
+
+use super::property::{self, Place, PropertyType};
+use super::{Malformed, PacketIdentifier, Properties, PropertyId, Rule, fields as f};
+use crate::base::field::{Bit, Field, FieldDef, Fields, Value};
+
+/// What a step returns: an error ends the reading.
+pub(super) type Step<T> = Result<T, Malformed>;
+
+/// How octets are told.
+#[derive(Clone, Copy)]
+pub(super) enum Telling {
+    Openly,
+    Secret,
+}
+
+pub(super) struct Reader<'a, 'f, F> {
+    /// From the packet's first octet to the end of what may be read.
+    octets: &'a [u8],
+    at: usize,
+    fields: &'f mut F,
+    noted: Option<Malformed>,
+}
+
+impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
+    #[inline]
+    pub(super) fn new(octets: &'a [u8], fields: &'f mut F) -> Self {
+        Self {
+            octets,
+            at: 0,
+            fields,
+            noted: None,
+        }
+    }
+
+    /// Octets from the first of the packet.
+    pub(super) const fn offset(&self) -> usize {
+        self.at
+    }
+
+    pub(super) const fn is_at_end(&self) -> bool {
+        self.at >= self.octets.len()
+    }
+
+    /// A rule broken by a value: reading goes on.
+    #[cold]
+    pub(super) fn note(&mut self, rule: Rule, offset: usize) {
+        self.noted.get_or_insert(Malformed { rule, offset });
+    }
+
+    /// The first rule broken by a value.
+    pub(super) const fn noted(&self) -> Option<Malformed> {
+        self.noted
+    }
+
+    /// Forgets what was noted: the packet follows rules that nobody here knows.
+    pub(super) fn forgive(&mut self) {
+        self.noted = None;
+    }
+
+    /// Steps over octets that were told already.
+    pub(super) fn skip(&mut self, octets: usize) {
+        self.at = self.at.saturating_add(octets).min(self.octets.len());
+    }
+
+    /// The verdict once all fields are read.
+    #[inline]
+    pub(super) fn finish(&mut self) -> Step<()> {
+        if !self.is_at_end() {
+            let offset = self.at;
+            self.note(Rule::NothingFollowsTheFields, offset);
+            let rest = self.octets.get(offset..).unwrap_or(&[]);
+            self.tell(&f::TRAILING, Value::Octets(rest), offset, rest.len());
+        }
+        match self.noted {
+            None => Ok(()),
+            Some(malformed) => Err(malformed),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn tell(
+        &mut self,
+        def: &'static FieldDef,
+        value: Value<'a>,
+        offset: usize,
+        length: usize,
+    ) {
+        if F::LISTENING {
+            self.fields.field(Field {
+                def,
+                value,
+                offset,
+                length,
+            });
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn open(
+        &mut self,
+        def: &'static FieldDef,
+        value: Value<'a>,
+        offset: usize,
+        length: usize,
+    ) {
+        if F::LISTENING {
+            self.fields.open(Field {
+                def,
+                value,
+                offset,
+                length,
+            });
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn close(&mut self) {
+        if F::LISTENING {
+            self.fields.close();
+        }
+    }
+
+    /// Tells an octet of flags as a branch with its bit fields.
+    #[inline(always)]
+    pub(super) fn tell_bits(
+        &mut self,
+        def: &'static FieldDef,
+        octet: u8,
+        bits: &'static [Bit],
+        offset: usize,
+    ) {
+        if F::LISTENING {
+            self.open(def, Value::Flags { octet, bits }, offset, 1);
+            for bit in bits {
+                self.tell(&bit.def, bit.value(octet), offset, 1);
+            }
+            self.close();
+        }
+    }
+
+    #[cold]
+    fn past_the_end<T>(&self) -> Step<T> {
+        Err(Malformed {
+            rule: Rule::FieldsFitThePacket,
+            offset: self.at,
+        })
+    }
+
+    #[inline]
+    fn take(&mut self, len: usize) -> Step<&'a [u8]> {
+        let rest = self.octets.get(self.at..).unwrap_or(&[]);
+        match rest.split_at_checked(len) {
+            Some((taken, _)) => {
+                self.at += len;
+                Ok(taken)
+            }
+            None => self.past_the_end(),
+        }
+    }
+
+    /// An octet that the caller tells.
+    #[inline]
+    pub(super) fn octet(&mut self) -> Step<u8> {
+        match self.octets.get(self.at) {
+            Some(octet) => {
+                self.at += 1;
+                Ok(*octet)
+            }
+            None => self.past_the_end(),
+        }
+    }
+
+    #[inline]
+    fn two_octets(&mut self) -> Step<u16> {
+        let rest = self.octets.get(self.at..).unwrap_or(&[]);
+        match rest.first_chunk() {
+            Some(octets) => {
+                self.at += 2;
+                Ok(u16::from_be_bytes(*octets))
+            }
+            None => self.past_the_end(),
+        }
+    }
+
+    fn four_octets(&mut self) -> Step<u32> {
+        let rest = self.octets.get(self.at..).unwrap_or(&[]);
+        match rest.first_chunk() {
+            Some(octets) => {
+                self.at += 4;
+                Ok(u32::from_be_bytes(*octets))
+            }
+            None => self.past_the_end(),
+        }
+    }
+
+    fn variable(&mut self) -> Step<u32> {
+        let rest = self.octets.get(self.at..).unwrap_or(&[]);
+        match property::variable_integer(rest) {
+            Some((value, len)) => {
+                self.at += len;
+                Ok(value)
+            }
+            None if rest.len() >= 4 => Err(Malformed {
+                rule: Rule::VariableIntegerHasFourOctets,
+                offset: self.at,
+            }),
+            None => self.past_the_end(),
+        }
+    }
+
+    /// A code with its name.
+    #[inline]
+    pub(super) fn named(
+        &mut self,
+        def: &'static FieldDef,
+        name: impl FnOnce(u8) -> &'static str,
+    ) -> Step<u8> {
+        let offset = self.at;
+        let code = self.octet()?;
+        if F::LISTENING {
+            self.tell(def, Value::Named(code.into(), name(code)), offset, 1);
+        }
+        Ok(code)
+    }
+
+    #[inline]
+    pub(super) fn number(&mut self, def: &'static FieldDef) -> Step<u16> {
+        let offset = self.at;
+        let number = self.two_octets()?;
+        self.tell(def, Value::Number(number.into()), offset, 2);
+        Ok(number)
+    }
+
+    /// A packet identifier; 0 is noted and read as 1.
+    #[inline]
+    pub(super) fn packet_id(&mut self) -> Step<PacketIdentifier> {
+        let offset = self.at;
+        let number = self.number(&f::PACKET_ID)?;
+        Ok(match PacketIdentifier::new(number) {
+            Some(id) => id,
+            None => {
+                self.note(Rule::PacketIdentifierIsNotZero, offset);
+                PacketIdentifier(std::num::NonZeroU16::MIN)
+            }
+        })
+    }
+
+    /// Octets behind their two-octet length.
+    #[inline]
+    fn prefixed(&mut self, length: &'static FieldDef) -> Step<&'a [u8]> {
+        let len = self.number(length)?;
+        self.take(len.into())
+    }
+
+    /// A UTF-8 string (MQTT 5.0 §1.5.4); an ill-formed one is noted and read as empty.
+    #[inline]
+    pub(super) fn text(
+        &mut self,
+        length: &'static FieldDef,
+        def: &'static FieldDef,
+    ) -> Step<&'a str> {
+        let octets = self.prefixed(length)?;
+        let offset = self.at - octets.len();
+        match simdutf8::basic::from_utf8(octets) {
+            Ok(text) => {
+                self.tell(def, Value::Text(text), offset, octets.len());
+                if has_null(octets) {
+                    let at = memchr::memchr(0, octets).unwrap_or(0);
+                    self.note(Rule::TextHasNoNull, offset + at);
+                }
+                Ok(text)
+            }
+            Err(_) => {
+                self.ill_formed(def, octets, offset);
+                Ok("")
+            }
+        }
+    }
+
+    #[cold]
+    fn ill_formed(&mut self, def: &'static FieldDef, octets: &'a [u8], offset: usize) {
+        self.tell(def, Value::Octets(octets), offset, octets.len());
+        let good = std::str::from_utf8(octets).map_or_else(|error| error.valid_up_to(), str::len);
+        self.note(Rule::TextIsUtf8, offset + good);
+    }
+
+    /// Binary data (§1.5.6).
+    #[inline]
+    pub(super) fn binary(
+        &mut self,
+        length: &'static FieldDef,
+        def: &'static FieldDef,
+        telling: Telling,
+    ) -> Step<&'a [u8]> {
+        let octets = self.prefixed(length)?;
+        let value = match telling {
+            Telling::Openly => Value::Octets(octets),
+            Telling::Secret => Value::Secret(octets),
+        };
+        self.tell(def, value, self.at - octets.len(), octets.len());
+        Ok(octets)
+    }
+
+    /// The octets that are left, still to be read.
+    #[inline]
+    pub(super) fn ahead(&self) -> &'a [u8] {
+        self.octets.get(self.at..).unwrap_or(&[])
+    }
+
+    /// All octets that are left, to be told by the caller.
+    #[inline]
+    pub(super) fn rest(&mut self) -> &'a [u8] {
+        let rest = self.octets.get(self.at..).unwrap_or(&[]);
+        self.at = self.octets.len();
+        rest
+    }
+
+    /// Property Length and the properties that it counts (§2.2.2).
+    #[inline]
+    pub(super) fn properties(
+        &mut self,
+        def: &'static FieldDef,
+        place: Place,
+    ) -> Step<Properties<'a>> {
+        let start = self.at;
+        let length = match self.variable() {
+            Ok(length) => length as usize,
+            Err(malformed) => return Err(malformed),
+        };
+        let begin = self.at;
+        let whole = self.octets;
+        let end = begin.saturating_add(length);
+        self.open(def, Value::Heading, start, end - start);
+        self.tell(
+            &f::PROPERTY_LENGTH,
+            Value::Number(length as u64),
+            start,
+            begin - start,
+        );
+        let (Some(within), Some(octets)) = (whole.get(..end), whole.get(begin..end)) else {
+            return Err(Malformed {
+                rule: Rule::PropertiesFitThePacket,
+                offset: start,
+            });
+        };
+        if length > 0 {
+            self.octets = within;
+            if let Err(malformed) = self.each_property(place) {
+                // The end is known all the same: what follows the properties can be told.
+                self.note(malformed.rule, malformed.offset);
+            }
+            self.octets = whole;
+            self.at = end;
+        }
+        self.close();
+        Ok(Properties { octets })
+    }
+
+    fn each_property(&mut self, place: Place) -> Step<()> {
+        let mut seen = 0u64;
+        while !self.is_at_end() {
+            let offset = self.at;
+            let id = PropertyId(self.octet()?);
+            self.tell(
+                &f::PROPERTY_ID,
+                Value::NamedHex(id.0, id.wireshark()),
+                offset,
+                1,
+            );
+            let Some(kind) = id.kind() else {
+                let rest = self.rest();
+                self.tell(
+                    &f::PROPERTY_UNKNOWN,
+                    Value::Octets(rest),
+                    offset + 1,
+                    rest.len(),
+                );
+                return Err(Malformed {
+                    rule: Rule::PropertyIsKnown,
+                    offset,
+                });
+            };
+            // Identifiers end at 42, so each has its bit.
+            let bit = 1u64 << (id.0 & 63);
+            if seen & bit != 0 && !id.may_repeat(place) {
+                self.note(Rule::PropertyIsNotRepeated, offset);
+            }
+            seen |= bit;
+            if !id.is_allowed(place) {
+                self.note(Rule::PropertyIsAllowedHere, offset);
+            }
+            self.property(id, kind)
+                .map_err(|malformed| match malformed.rule {
+                    Rule::FieldsFitThePacket => Malformed {
+                        rule: Rule::PropertyFitsTheProperties,
+                        ..malformed
+                    },
+                    _ => malformed,
+                })?;
+        }
+        Ok(())
+    }
+
+    fn property(&mut self, id: PropertyId, kind: PropertyType) -> Step<()> {
+        let offset = self.at;
+        let number = match kind {
+            PropertyType::Byte => self.octet()?.into(),
+            PropertyType::TwoByte => self.two_octets()?.into(),
+            PropertyType::FourByte => self.four_octets()?,
+            PropertyType::Variable => self.variable()?,
+            PropertyType::Binary => {
+                let telling = match id {
+                    PropertyId::AUTHENTICATION_DATA => Telling::Secret,
+                    _ => Telling::Openly,
+                };
+                self.binary(&f::PROPERTY_TEXT_LENGTH, &f::PROPERTY_TEXT, telling)?;
+                return Ok(());
+            }
+            PropertyType::Text if id == PropertyId::CONTENT_TYPE => {
+                return self.content_type();
+            }
+            PropertyType::Text => {
+                self.text(&f::PROPERTY_TEXT_LENGTH, &f::PROPERTY_TEXT)?;
+                return Ok(());
+            }
+            PropertyType::Pair => {
+                self.text(&f::PROPERTY_KEY_LENGTH, &f::PROPERTY_KEY)?;
+                self.text(&f::PROPERTY_VALUE_LENGTH, &f::PROPERTY_VALUE)?;
+                return Ok(());
+            }
+        };
+        if F::LISTENING {
+            let (def, value) = match id {
+                PropertyId::TOPIC_ALIAS => (&f::PROPERTY_TOPIC_ALIAS, Value::Number(number.into())),
+                PropertyId::MAXIMUM_QOS => {
+                    let name = f::QOS.get(number as usize).copied().unwrap_or("Unknown");
+                    (&f::PROPERTY_MAXIMUM_QOS, Value::Named(number.into(), name))
+                }
+                _ => (&f::PROPERTY_NUMBER, Value::Number(number.into())),
+            };
+            self.tell(def, value, offset, self.at - offset);
+        }
+        if let Some(rule) = id.value_broken(number) {
+            self.note(rule, offset);
+        }
+        Ok(())
+    }
+
+    /// Wireshark shows the content type as one line, length and text.
+    fn content_type(&mut self) -> Step<()> {
+        let offset = self.at;
+        let len = self.two_octets()?;
+        let octets = self.take(len.into())?;
+        match simdutf8::basic::from_utf8(octets) {
+            Ok(text) => {
+                let length = self.at - offset;
+                self.tell(&f::PROPERTY_CONTENT_TYPE, Value::Text(text), offset, length);
+                if has_null(octets) {
+                    self.note(Rule::TextHasNoNull, offset + 2);
+                }
+            }
+            Err(_) => self.ill_formed(&f::PROPERTY_CONTENT_TYPE, octets, offset + 2),
+        }
+        Ok(())
+    }
+}
+
+/// Whether U+0000 is among well-formed text. Without a branch, so that short topics cost
+/// next to nothing.
+#[inline]
+pub(super) fn has_null(octets: &[u8]) -> bool {
+    octets
+        .iter()
+        .fold(false, |found, octet| found | (*octet == 0))
+}

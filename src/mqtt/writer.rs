@@ -1,1 +1,415 @@
-//! (in work)
+//! Control packets as octets: the other direction of `packet`.
+//!
+//! A value that the version has no place for is left out (properties and reason codes before
+//! 5.0, Session Present in 3.1), so one packet can be written for Clients of each version.
+//! Rules about values are the caller's to keep: what is written is what was asked for.
+
+use super::framer::MAX_REMAINING_LENGTH;
+use super::packet::{
+    Acknowledgement, Auth, ConnAck, Connect, ControlPacket, Disconnect, Publish, SubAck, Subscribe,
+    Subscription, Subscriptions, TopicFilters, UnsubAck, Unsubscribe, Will,
+};
+use super::{PacketIdentifier, Properties, Property, PropertyId, PropertyValue, ProtocolVersion};
+
+/// Why a packet can't be put into octets.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Unwritable {
+    /// A string or binary data of more than 65,535 octets.
+    FieldTooLong { octets: usize },
+    /// More than 268,435,455 octets after the fixed header.
+    PacketTooLarge { octets: usize },
+    /// A variable byte integer above 268,435,455.
+    NumberTooLarge { number: u32 },
+    /// A property's value is not of the type that its identifier fixes.
+    PropertyOfOtherType { id: PropertyId },
+    /// AUTH does not exist before 5.0.
+    AuthBeforeFive,
+}
+
+impl std::fmt::Display for Unwritable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::FieldTooLong { octets } => {
+                write!(f, "a field of {octets} octets: 65,535 is the most")
+            }
+            Self::PacketTooLarge { octets } => {
+                write!(f, "a packet of {octets} octets: 268,435,455 is the most")
+            }
+            Self::NumberTooLarge { number } => {
+                write!(
+                    f,
+                    "{number} as a variable byte integer: 268,435,455 is the most"
+                )
+            }
+            Self::PropertyOfOtherType { id } => {
+                write!(f, "the value is not of the type of {}", id.wireshark())
+            }
+            Self::AuthBeforeFive => write!(f, "AUTH came with MQTT 5.0"),
+        }
+    }
+}
+
+impl std::error::Error for Unwritable {}
+
+type Written = Result<(), Unwritable>;
+
+impl ControlPacket<'_> {
+    /// Appends the packet to `out` as `version` has it.
+    ///
+    /// # Errors
+    /// A value that has no form in octets; `out` is as before.
+    pub fn write(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Written {
+        let start = out.len();
+        let written = self.write_whole(version, out);
+        if written.is_err() {
+            out.truncate(start);
+        }
+        written
+    }
+
+    fn write_whole(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Written {
+        out.push((self.packet_type() as u8) << 4 | self.header_flags());
+        let body = out.len();
+        self.write_body(version, out)?;
+        let octets = out.len() - body;
+        let length = u32::try_from(octets)
+            .ok()
+            .filter(|length| *length <= MAX_REMAINING_LENGTH)
+            .ok_or(Unwritable::PacketTooLarge { octets })?;
+        let (encoded, len) = variable_integer(length);
+        out.splice(body..body, encoded.into_iter().take(len));
+        Ok(())
+    }
+
+    const fn header_flags(&self) -> u8 {
+        match self {
+            Self::Publish(publish) => publish.flags(),
+            Self::PubRel(_) | Self::Subscribe(_) | Self::Unsubscribe(_) => 0x02,
+            _ => 0x00,
+        }
+    }
+
+    fn write_body(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Written {
+        let five = version == ProtocolVersion::V5_0;
+        match self {
+            Self::Connect(connect) => write_connect(connect, out),
+            Self::ConnAck(ConnAck {
+                session_present,
+                code,
+                properties,
+            }) => {
+                let present = *session_present && version != ProtocolVersion::V3_1;
+                out.extend([present.into(), *code]);
+                write_properties(*properties, version, out)
+            }
+            Self::Publish(publish) => write_publish(publish, version, out),
+            Self::PubAck(ack) | Self::PubRec(ack) | Self::PubRel(ack) | Self::PubComp(ack) => {
+                let Acknowledgement {
+                    packet_id,
+                    reason_code,
+                    properties,
+                } = ack;
+                write_packet_id(*packet_id, out);
+                write_reason(*reason_code, *properties, version, out)
+            }
+            Self::Subscribe(Subscribe {
+                packet_id,
+                properties,
+                subscriptions,
+            }) => {
+                write_packet_id(*packet_id, out);
+                write_properties(*properties, version, out)?;
+                if five {
+                    out.extend_from_slice(subscriptions.octets);
+                    return Ok(());
+                }
+                for Subscription { filter, options } in *subscriptions {
+                    write_text(filter, out)?;
+                    out.push(options & 0x03);
+                }
+                Ok(())
+            }
+            Self::SubAck(SubAck {
+                packet_id,
+                properties,
+                codes,
+            }) => {
+                write_packet_id(*packet_id, out);
+                write_properties(*properties, version, out)?;
+                out.extend_from_slice(codes);
+                Ok(())
+            }
+            Self::Unsubscribe(Unsubscribe {
+                packet_id,
+                properties,
+                filters,
+            }) => {
+                write_packet_id(*packet_id, out);
+                write_properties(*properties, version, out)?;
+                out.extend_from_slice(filters.octets);
+                Ok(())
+            }
+            Self::UnsubAck(UnsubAck {
+                packet_id,
+                properties,
+                codes,
+            }) => {
+                write_packet_id(*packet_id, out);
+                write_properties(*properties, version, out)?;
+                if five {
+                    out.extend_from_slice(codes);
+                }
+                Ok(())
+            }
+            Self::PingReq | Self::PingResp => Ok(()),
+            Self::Disconnect(Disconnect {
+                reason_code,
+                properties,
+            }) => write_reason(*reason_code, *properties, version, out),
+            Self::Auth(_) if !five => Err(Unwritable::AuthBeforeFive),
+            Self::Auth(Auth {
+                reason_code,
+                properties,
+            }) => write_reason(*reason_code, *properties, version, out),
+        }
+    }
+}
+
+/// A CONNECT says its version itself: its protocol level decides, not the connection's.
+fn write_connect(connect: &Connect<'_>, out: &mut Vec<u8>) -> Written {
+    let version = connect.version().unwrap_or(ProtocolVersion::V3_1_1);
+    write_text(connect.protocol_name, out)?;
+    out.push(connect.protocol_level | u8::from(connect.bridge) << 7);
+    out.push(connect.written_flags());
+    out.extend(connect.keep_alive.to_be_bytes());
+    write_properties(connect.properties, version, out)?;
+    write_text(connect.client_id, out)?;
+    if let Some(Will {
+        properties,
+        topic,
+        payload,
+        ..
+    }) = &connect.will
+    {
+        write_properties(*properties, version, out)?;
+        write_text(topic, out)?;
+        write_binary(payload, out)?;
+    }
+    if let Some(user_name) = connect.user_name {
+        write_text(user_name, out)?;
+    }
+    if let Some(password) = connect.password {
+        write_binary(password, out)?;
+    }
+    Ok(())
+}
+
+fn write_publish(publish: &Publish<'_>, version: ProtocolVersion, out: &mut Vec<u8>) -> Written {
+    out.reserve(publish.topic.len() + publish.payload.len() + 16);
+    write_text(publish.topic, out)?;
+    if let Some(packet_id) = publish.delivery.packet_id() {
+        write_packet_id(packet_id, out);
+    }
+    write_properties(publish.properties, version, out)?;
+    out.extend_from_slice(publish.payload);
+    Ok(())
+}
+
+fn write_packet_id(packet_id: PacketIdentifier, out: &mut Vec<u8>) {
+    out.extend(packet_id.number().to_be_bytes());
+}
+
+/// Reason Code and properties, each left out where it says nothing.
+fn write_reason(
+    code: u8,
+    properties: Properties<'_>,
+    version: ProtocolVersion,
+    out: &mut Vec<u8>,
+) -> Written {
+    if version != ProtocolVersion::V5_0 || (code == 0 && properties.is_empty()) {
+        return Ok(());
+    }
+    out.push(code);
+    if properties.is_empty() {
+        return Ok(());
+    }
+    write_properties(properties, version, out)
+}
+
+fn write_properties(
+    properties: Properties<'_>,
+    version: ProtocolVersion,
+    out: &mut Vec<u8>,
+) -> Written {
+    if version != ProtocolVersion::V5_0 {
+        return Ok(());
+    }
+    let octets = properties.octets.len();
+    let length = u32::try_from(octets).map_err(|_| Unwritable::PacketTooLarge { octets })?;
+    write_variable(length, out)?;
+    out.extend_from_slice(properties.octets);
+    Ok(())
+}
+
+fn write_text(text: &str, out: &mut Vec<u8>) -> Written {
+    write_binary(text.as_bytes(), out)
+}
+
+fn write_binary(octets: &[u8], out: &mut Vec<u8>) -> Written {
+    let length = u16::try_from(octets.len()).map_err(|_| Unwritable::FieldTooLong {
+        octets: octets.len(),
+    })?;
+    out.extend(length.to_be_bytes());
+    out.extend_from_slice(octets);
+    Ok(())
+}
+
+fn write_variable(number: u32, out: &mut Vec<u8>) -> Written {
+    if number > MAX_REMAINING_LENGTH {
+        return Err(Unwritable::NumberTooLarge { number });
+    }
+    let (encoded, len) = variable_integer(number);
+    out.extend(encoded.into_iter().take(len));
+    Ok(())
+}
+
+/// A variable byte integer of at most 28 bits, and how many octets it takes (§1.5.5).
+fn variable_integer(number: u32) -> ([u8; 4], usize) {
+    let mut octets = [0; 4];
+    let mut rest = number;
+    let mut len = 0;
+    for octet in &mut octets {
+        len += 1;
+        *octet = (rest & 0x7f) as u8;
+        rest >>= 7;
+        if rest == 0 {
+            break;
+        }
+        *octet |= 0x80;
+    }
+    (octets, len)
+}
+
+/// Properties in the making.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PropertiesBuf {
+    octets: Vec<u8>,
+}
+
+impl PropertiesBuf {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self { octets: Vec::new() }
+    }
+
+    /// Appends one. Order, repetition and place are the caller's to keep.
+    ///
+    /// # Errors
+    /// The value has no form in octets or is not of the identifier's type; nothing is
+    /// appended.
+    pub fn push(&mut self, id: PropertyId, value: PropertyValue<'_>) -> Written {
+        let start = self.octets.len();
+        let written = self.push_whole(id, value);
+        if written.is_err() {
+            self.octets.truncate(start);
+        }
+        written
+    }
+
+    fn push_whole(&mut self, id: PropertyId, value: PropertyValue<'_>) -> Written {
+        if id.kind() != Some(value.kind()) {
+            return Err(Unwritable::PropertyOfOtherType { id });
+        }
+        let out = &mut self.octets;
+        out.push(id.0);
+        match value {
+            PropertyValue::Byte(number) => out.push(number),
+            PropertyValue::TwoByte(number) => out.extend(number.to_be_bytes()),
+            PropertyValue::FourByte(number) => out.extend(number.to_be_bytes()),
+            PropertyValue::Variable(number) => write_variable(number, out)?,
+            PropertyValue::Binary(octets) => write_binary(octets, out)?,
+            PropertyValue::Text(text) => write_text(text, out)?,
+            PropertyValue::Pair(name, value) => {
+                write_text(name, out)?;
+                write_text(value, out)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends properties of a packet that was read, such as those that a Server passes on.
+    ///
+    /// # Errors
+    /// As [`PropertiesBuf::push`].
+    pub fn extend<'p>(&mut self, properties: impl IntoIterator<Item = Property<'p>>) -> Written {
+        for Property { id, value } in properties {
+            self.push(id, value)?;
+        }
+        Ok(())
+    }
+
+    /// For a packet to be written.
+    pub fn as_properties(&self) -> Properties<'_> {
+        Properties {
+            octets: &self.octets,
+        }
+    }
+}
+
+/// Subscriptions in the making.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SubscriptionsBuf {
+    octets: Vec<u8>,
+}
+
+impl SubscriptionsBuf {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self { octets: Vec::new() }
+    }
+
+    /// Appends one; `options` as in [`Subscription`].
+    ///
+    /// # Errors
+    /// The filter is longer than 65,535 octets.
+    pub fn push(&mut self, filter: &str, options: u8) -> Written {
+        write_text(filter, &mut self.octets)?;
+        self.octets.push(options);
+        Ok(())
+    }
+
+    /// For a packet to be written.
+    pub fn as_subscriptions(&self) -> Subscriptions<'_> {
+        Subscriptions {
+            octets: &self.octets,
+        }
+    }
+}
+
+/// Topic filters of an UNSUBSCRIBE in the making.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TopicFiltersBuf {
+    octets: Vec<u8>,
+}
+
+impl TopicFiltersBuf {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self { octets: Vec::new() }
+    }
+
+    /// Appends one.
+    ///
+    /// # Errors
+    /// The filter is longer than 65,535 octets.
+    pub fn push(&mut self, filter: &str) -> Written {
+        write_text(filter, &mut self.octets)
+    }
+
+    /// For a packet to be written.
+    pub fn as_filters(&self) -> TopicFilters<'_> {
+        TopicFilters {
+            octets: &self.octets,
+        }
+    }
+}

@@ -1,6 +1,33 @@
 //! The fifteen control packets, one file each, and the enum over them.
 
-use super::{Delivery, PacketIdentifier, Properties, QoS};
+mod acknowledgement;
+mod auth;
+mod connack;
+mod connect;
+mod disconnect;
+mod publish;
+mod suback;
+mod subscribe;
+mod unsuback;
+mod unsubscribe;
+
+pub use acknowledgement::Acknowledgement;
+pub use auth::Auth;
+pub use connack::ConnAck;
+pub use connect::{Connect, Will};
+pub use disconnect::Disconnect;
+pub use publish::Publish;
+pub use suback::SubAck;
+pub use subscribe::{Subscribe, Subscription, Subscriptions, SubscriptionsIter};
+pub use unsuback::UnsubAck;
+pub use unsubscribe::{TopicFilters, TopicFiltersIter, Unsubscribe};
+
+use super::framer::{self, FixedHeader, Header};
+use super::reader::{Reader, Step};
+use super::{
+    Malformed, PacketIdentifier, PacketType, Properties, ProtocolVersion, Rule, fields as f,
+};
+use crate::base::field::{Fields, Value};
 
 /// A control packet that was read whole, borrowing from its octets.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,131 +49,100 @@ pub enum ControlPacket<'a> {
     Auth(Auth<'a>),
 }
 
-// Shapes fixed for the layers above; reading and writing come with the codec.
+impl<'a> ControlPacket<'a> {
+    /// Reads the packet that `octets` hold from its first octet to its last, telling `fields`
+    /// each field in wire order; with `&mut ()` nobody listens and nothing is done for it.
+    ///
+    /// `version` is what the connection agreed on. A CONNECT says its own and ignores it: one
+    /// whose protocol level is none of 3, 4 and 5 is read as 3.1.1 (see [`Connect::version`]).
+    ///
+    /// # Errors
+    /// The first rule that makes the packet malformed. `fields` has heard everything before
+    /// that place, and what follows it where the place of the next field is still known.
+    pub fn read(
+        octets: &'a [u8],
+        version: ProtocolVersion,
+        fields: &mut impl Fields<'a>,
+    ) -> Result<Self, Malformed> {
+        let header = match framer::fixed_header(octets) {
+            Header::Whole(header) => header,
+            Header::Partial => return Err(cut_header(octets, octets.len(), fields)),
+            Header::Malformed(malformed) => {
+                cut_header(octets, malformed.offset, fields);
+                return Err(malformed);
+            }
+        };
+        // Octets beyond those that the header announces are no part of the packet.
+        let total = header.total_len();
+        let (packet, surplus) = octets.split_at_checked(total).unwrap_or((octets, &[]));
+        let mut reader = Reader::new(packet, fields);
+        let read = match read_packet(&mut reader, &header, version) {
+            Ok(read) => read,
+            Err(malformed) => return Err(reader.noted().unwrap_or(malformed)),
+        };
+        if packet.len() < total {
+            reader.note(Rule::FieldsFitThePacket, packet.len());
+        } else if !surplus.is_empty() {
+            reader.note(Rule::NothingFollowsTheFields, total);
+        }
+        reader.finish()?;
+        Ok(read)
+    }
 
-/// CONNECT (MQTT 5.0 §3.1). `protocol_level` is without the bridge bit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Connect<'a> {
-    pub protocol_name: &'a str,
-    pub protocol_level: u8,
-    /// Bit 7 of the level octet: set by mosquitto's bridges.
-    pub bridge: bool,
-    /// The Connect Flags octet as it stood on the wire.
-    pub flags: u8,
-    /// In seconds; 0 turns the mechanism off.
-    pub keep_alive: u16,
-    /// Empty before 5.0.
-    pub properties: Properties<'a>,
-    pub client_id: &'a str,
-    pub will: Option<Will<'a>>,
-    pub user_name: Option<&'a str>,
-    pub password: Option<&'a [u8]>,
-}
+    /// The packet's type.
+    pub const fn packet_type(&self) -> PacketType {
+        match self {
+            Self::Connect(_) => PacketType::Connect,
+            Self::ConnAck(_) => PacketType::ConnAck,
+            Self::Publish(_) => PacketType::Publish,
+            Self::PubAck(_) => PacketType::PubAck,
+            Self::PubRec(_) => PacketType::PubRec,
+            Self::PubRel(_) => PacketType::PubRel,
+            Self::PubComp(_) => PacketType::PubComp,
+            Self::Subscribe(_) => PacketType::Subscribe,
+            Self::SubAck(_) => PacketType::SubAck,
+            Self::Unsubscribe(_) => PacketType::Unsubscribe,
+            Self::UnsubAck(_) => PacketType::UnsubAck,
+            Self::PingReq => PacketType::PingReq,
+            Self::PingResp => PacketType::PingResp,
+            Self::Disconnect(_) => PacketType::Disconnect,
+            Self::Auth(_) => PacketType::Auth,
+        }
+    }
 
-/// The Will Message that a CONNECT registers (MQTT 5.0 §3.1.2.5).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Will<'a> {
-    pub qos: QoS,
-    pub retain: bool,
-    /// Empty before 5.0.
-    pub properties: Properties<'a>,
-    pub topic: &'a str,
-    pub payload: &'a [u8],
-}
+    /// The packet identifier, where the packet has one.
+    pub const fn packet_id(&self) -> Option<PacketIdentifier> {
+        match self {
+            Self::Publish(publish) => publish.delivery.packet_id(),
+            Self::PubAck(ack) | Self::PubRec(ack) | Self::PubRel(ack) | Self::PubComp(ack) => {
+                Some(ack.packet_id)
+            }
+            Self::Subscribe(subscribe) => Some(subscribe.packet_id),
+            Self::SubAck(ack) => Some(ack.packet_id),
+            Self::Unsubscribe(unsubscribe) => Some(unsubscribe.packet_id),
+            Self::UnsubAck(ack) => Some(ack.packet_id),
+            _ => None,
+        }
+    }
 
-/// CONNACK (§3.2). `code` is the Connect Return code (3.x) or the Reason Code (5.0).
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConnAck<'a> {
-    pub session_present: bool,
-    pub code: u8,
-    pub properties: Properties<'a>,
-}
-
-/// PUBLISH (§3.3). An empty topic is legal in 5.0 with a Topic Alias.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Publish<'a> {
-    pub dup: bool,
-    pub retain: bool,
-    pub delivery: Delivery,
-    pub topic: &'a str,
-    pub properties: Properties<'a>,
-    pub payload: &'a [u8],
-}
-
-/// PUBACK, PUBREC, PUBREL, PUBCOMP (§3.4–3.7).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Acknowledgement<'a> {
-    pub packet_id: PacketIdentifier,
-    /// 0x00 (Success) before 5.0 and where a 5.0 packet leaves it out.
-    pub reason_code: u8,
-    pub properties: Properties<'a>,
-}
-
-/// SUBSCRIBE (§3.8).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Subscribe<'a> {
-    pub packet_id: PacketIdentifier,
-    pub properties: Properties<'a>,
-    pub subscriptions: Subscriptions<'a>,
-}
-
-/// SUBACK (§3.9): a return or reason code for each subscription, in order.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SubAck<'a> {
-    pub packet_id: PacketIdentifier,
-    pub properties: Properties<'a>,
-    pub codes: &'a [u8],
-}
-
-/// UNSUBSCRIBE (§3.10).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Unsubscribe<'a> {
-    pub packet_id: PacketIdentifier,
-    pub properties: Properties<'a>,
-    pub filters: TopicFilters<'a>,
-}
-
-/// UNSUBACK (§3.11); `codes` is empty before 5.0.
-#[derive(Clone, Debug, PartialEq)]
-pub struct UnsubAck<'a> {
-    pub packet_id: PacketIdentifier,
-    pub properties: Properties<'a>,
-    pub codes: &'a [u8],
-}
-
-/// DISCONNECT (§3.14). `reason_code` is 0x00 before 5.0 and where 5.0 leaves it out.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Disconnect<'a> {
-    pub reason_code: u8,
-    pub properties: Properties<'a>,
-}
-
-/// AUTH (§3.15), 5.0 only.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Auth<'a> {
-    pub reason_code: u8,
-    pub properties: Properties<'a>,
-}
-
-/// The subscriptions of a SUBSCRIBE: octets already found valid, walked again on demand, so
-/// that no packet costs an allocation.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
-pub struct Subscriptions<'a> {
-    pub(super) octets: &'a [u8],
-}
-
-/// One subscription: a filter and its options octet.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Subscription<'a> {
-    pub filter: &'a str,
-    /// The Subscription Options octet (5.0 §3.8.3.1); before 5.0 only the QoS bits.
-    pub options: u8,
-}
-
-/// The topic filters of an UNSUBSCRIBE: octets already found valid.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
-pub struct TopicFilters<'a> {
-    pub(super) octets: &'a [u8],
+    /// The packet's own properties (not those of a will); empty where it has none.
+    pub const fn properties(&self) -> Properties<'a> {
+        match self {
+            Self::Connect(connect) => connect.properties,
+            Self::ConnAck(ack) => ack.properties,
+            Self::Publish(publish) => publish.properties,
+            Self::PubAck(ack) | Self::PubRec(ack) | Self::PubRel(ack) | Self::PubComp(ack) => {
+                ack.properties
+            }
+            Self::Subscribe(subscribe) => subscribe.properties,
+            Self::SubAck(ack) => ack.properties,
+            Self::Unsubscribe(unsubscribe) => unsubscribe.properties,
+            Self::UnsubAck(ack) => ack.properties,
+            Self::PingReq | Self::PingResp => Properties { octets: &[] },
+            Self::Disconnect(disconnect) => disconnect.properties,
+            Self::Auth(auth) => auth.properties,
+        }
+    }
 }
 
 /// Reads the packet in `octets` for `fields` to hear.
@@ -155,9 +151,146 @@ pub struct TopicFilters<'a> {
 /// What makes the packet malformed; `fields` has heard everything before it.
 pub fn describe<'a>(
     octets: &'a [u8],
-    version: super::ProtocolVersion,
-    fields: &mut impl crate::base::field::Fields<'a>,
-) -> Result<(), super::Malformed> {
-    let _ = (octets, version, fields);
-    Ok(())
+    version: ProtocolVersion,
+    fields: &mut impl Fields<'a>,
+) -> Result<(), Malformed> {
+    ControlPacket::read(octets, version, fields).map(|_| ())
+}
+
+/// Tells what there is of a fixed header without an end.
+#[cold]
+fn cut_header<'a>(octets: &'a [u8], offset: usize, fields: &mut impl Fields<'a>) -> Malformed {
+    if let Some(first) = octets.first() {
+        let mut reader = Reader::new(octets, fields);
+        tell_first_octet(&mut reader, *first, ProtocolVersion::V5_0);
+    }
+    Malformed {
+        rule: Rule::FieldsFitThePacket,
+        offset,
+    }
+}
+
+#[inline]
+fn read_packet<'a, F: Fields<'a>>(
+    reader: &mut Reader<'a, '_, F>,
+    header: &FixedHeader,
+    version: ProtocolVersion,
+) -> Step<ControlPacket<'a>> {
+    let packet_type = header.packet_type;
+    if F::LISTENING {
+        let first = (packet_type as u8) << 4 | header.flags;
+        tell_first_octet(reader, first, version);
+        let remaining = Value::Number(header.remaining_length.into());
+        reader.tell(&f::LENGTH, remaining, 1, header.header_len - 1);
+    }
+    reader.skip(header.header_len);
+    if !flags_hold(packet_type, header.flags, version) {
+        reader.note(Rule::ReservedHeaderFlagsHold, 0);
+    }
+    Ok(match packet_type {
+        PacketType::Reserved => return Err(at_first(Rule::PacketTypeIsNotZero)),
+        PacketType::Connect => ControlPacket::Connect(Connect::read(reader)?),
+        PacketType::ConnAck => ControlPacket::ConnAck(ConnAck::read(reader, header, version)?),
+        PacketType::Publish => {
+            ControlPacket::Publish(Publish::read(reader, header.flags, version)?)
+        }
+        PacketType::PubAck => {
+            ControlPacket::PubAck(Acknowledgement::read(reader, packet_type, version)?)
+        }
+        PacketType::PubRec => {
+            ControlPacket::PubRec(Acknowledgement::read(reader, packet_type, version)?)
+        }
+        PacketType::PubRel => {
+            ControlPacket::PubRel(Acknowledgement::read(reader, packet_type, version)?)
+        }
+        PacketType::PubComp => {
+            ControlPacket::PubComp(Acknowledgement::read(reader, packet_type, version)?)
+        }
+        PacketType::Subscribe => ControlPacket::Subscribe(Subscribe::read(reader, version)?),
+        PacketType::SubAck => ControlPacket::SubAck(SubAck::read(reader, version)?),
+        PacketType::Unsubscribe => ControlPacket::Unsubscribe(Unsubscribe::read(reader, version)?),
+        PacketType::UnsubAck => ControlPacket::UnsubAck(UnsubAck::read(reader, version)?),
+        PacketType::PingReq => ControlPacket::PingReq,
+        PacketType::PingResp => ControlPacket::PingResp,
+        PacketType::Disconnect => ControlPacket::Disconnect(Disconnect::read(reader, version)?),
+        PacketType::Auth if version != ProtocolVersion::V5_0 => {
+            return Err(at_first(Rule::AuthComesWithFive));
+        }
+        PacketType::Auth => ControlPacket::Auth(Auth::read(reader)?),
+    })
+}
+
+const fn at_first(rule: Rule) -> Malformed {
+    Malformed { rule, offset: 0 }
+}
+
+/// Whether the low four bits of the first octet are as they must be (Table 2-2). MQTT 3.1
+/// does not use them except in SUBSCRIBE, UNSUBSCRIBE and PUBREL, which are of QoS 1 there
+/// and may be redelivered with DUP.
+fn flags_hold(packet_type: PacketType, flags: u8, version: ProtocolVersion) -> bool {
+    let of_qos_1 = matches!(
+        packet_type,
+        PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe
+    );
+    match (packet_type, version) {
+        // Their flags are their own, or the type alone is wrong enough.
+        (PacketType::Publish | PacketType::Reserved, _) => true,
+        (PacketType::Auth, ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1) => true,
+        // A CONNECT says its version itself.
+        (PacketType::Connect, _) => flags == 0x00,
+        (_, ProtocolVersion::V3_1) => !of_qos_1 || flags & 0x06 == 0x02,
+        _ => flags == if of_qos_1 { 0x02 } else { 0x00 },
+    }
+}
+
+fn tell_first_octet<'a, F: Fields<'a>>(
+    reader: &mut Reader<'a, '_, F>,
+    first: u8,
+    version: ProtocolVersion,
+) {
+    match (PacketType::of(first), version) {
+        (PacketType::Publish, _) => {
+            reader.tell_bits(&f::HEADER_FLAGS, first, &f::PUBLISH_HEADER, 0);
+        }
+        (
+            PacketType::Subscribe | PacketType::Unsubscribe | PacketType::PubRel,
+            ProtocolVersion::V3_1,
+        ) => reader.tell_bits(&f::HEADER_FLAGS, first, &f::THREE_ONE_HEADER, 0),
+        _ => reader.tell_bits(&f::HEADER_FLAGS, first, &f::OTHER_HEADER, 0),
+    }
+}
+
+/// What the acknowledgements, DISCONNECT and AUTH of 5.0 end with: a Reason Code, 0x00 where
+/// it is left out, and properties, none where they are.
+fn reason_and_properties<'a, F: Fields<'a>>(
+    reader: &mut Reader<'a, '_, F>,
+    packet_type: PacketType,
+    def: &'static crate::base::field::FieldDef,
+    version: ProtocolVersion,
+) -> Step<(u8, Properties<'a>)> {
+    if version != ProtocolVersion::V5_0 || reader.is_at_end() {
+        return Ok((0, Properties::default()));
+    }
+    let code = reader.named(def, |code| super::reason::name(packet_type, version, code))?;
+    if reader.is_at_end() {
+        return Ok((code, Properties::default()));
+    }
+    let place = super::property::Place::Packet(packet_type);
+    Ok((code, reader.properties(&f::PROPERTIES, place)?))
+}
+
+/// The properties of a packet that always has them in 5.0.
+#[inline]
+fn own_properties<'a, F: Fields<'a>>(
+    reader: &mut Reader<'a, '_, F>,
+    packet_type: PacketType,
+    version: ProtocolVersion,
+) -> Step<Properties<'a>> {
+    match version {
+        ProtocolVersion::V5_0 => {
+            let place = super::property::Place::Packet(packet_type);
+            reader.properties(&f::PROPERTIES, place)
+        }
+        _ => Ok(Properties::default()),
+    }
 }

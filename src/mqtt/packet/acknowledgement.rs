@@ -1,0 +1,51 @@
+//! PUBACK, PUBREC, PUBREL and PUBCOMP: one shape.
+
+use super::reason_and_properties;
+use crate::base::field::{FieldDef, Fields};
+use crate::mqtt::reader::{Reader, Step};
+use crate::mqtt::{PacketIdentifier, PacketType, Properties, ProtocolVersion, fields as f};
+
+/// PUBACK, PUBREC, PUBREL, PUBCOMP (§3.4–3.7).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Acknowledgement<'a> {
+    pub packet_id: PacketIdentifier,
+    /// 0x00 (Success) before 5.0 and where a 5.0 packet leaves it out.
+    pub reason_code: u8,
+    pub properties: Properties<'a>,
+}
+
+impl<'a> Acknowledgement<'a> {
+    /// Success, with nothing more to say.
+    pub const fn success(packet_id: PacketIdentifier) -> Self {
+        Self {
+            packet_id,
+            reason_code: 0,
+            properties: Properties { octets: &[] },
+        }
+    }
+
+    #[inline]
+    pub(super) fn read<F: Fields<'a>>(
+        reader: &mut Reader<'a, '_, F>,
+        packet_type: PacketType,
+        version: ProtocolVersion,
+    ) -> Step<Self> {
+        let packet_id = reader.packet_id()?;
+        let def = reason_field(packet_type);
+        let (reason_code, properties) = reason_and_properties(reader, packet_type, def, version)?;
+        Ok(Self {
+            packet_id,
+            reason_code,
+            properties,
+        })
+    }
+}
+
+fn reason_field(packet_type: PacketType) -> &'static FieldDef {
+    match packet_type {
+        PacketType::PubAck => &f::PUBACK_REASON,
+        PacketType::PubRec => &f::PUBREC_REASON,
+        PacketType::PubRel => &f::PUBREL_REASON,
+        _ => &f::PUBCOMP_REASON,
+    }
+}

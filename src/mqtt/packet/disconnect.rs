@@ -1,0 +1,28 @@
+//! DISCONNECT.
+
+use super::reason_and_properties;
+use crate::base::field::Fields;
+use crate::mqtt::reader::{Reader, Step};
+use crate::mqtt::{PacketType, Properties, ProtocolVersion, fields as f};
+
+/// DISCONNECT (§3.14). `reason_code` is 0x00 before 5.0 and where 5.0 leaves it out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Disconnect<'a> {
+    pub reason_code: u8,
+    pub properties: Properties<'a>,
+}
+
+impl<'a> Disconnect<'a> {
+    pub(super) fn read<F: Fields<'a>>(
+        reader: &mut Reader<'a, '_, F>,
+        version: ProtocolVersion,
+    ) -> Step<Self> {
+        let packet_type = PacketType::Disconnect;
+        let (reason_code, properties) =
+            reason_and_properties(reader, packet_type, &f::DISCONNECT_REASON, version)?;
+        Ok(Self {
+            reason_code,
+            properties,
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! PUBLISH.
+
+use super::own_properties;
+use crate::base::field::{Fields, Value};
+use crate::mqtt::reader::{Reader, Step};
+use crate::mqtt::{Delivery, PacketType, Properties, ProtocolVersion, Rule, fields as f};
+
+/// PUBLISH (§3.3). An empty topic is legal in 5.0 with a Topic Alias.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Publish<'a> {
+    pub dup: bool,
+    pub retain: bool,
+    pub delivery: Delivery,
+    pub topic: &'a str,
+    pub properties: Properties<'a>,
+    pub payload: &'a [u8],
+}
+
+impl<'a> Publish<'a> {
+    #[inline]
+    pub(super) fn read<F: Fields<'a>>(
+        reader: &mut Reader<'a, '_, F>,
+        flags: u8,
+        version: ProtocolVersion,
+    ) -> Step<Self> {
+        let topic_at = reader.offset();
+        let topic = reader.text(&f::TOPIC_LENGTH, &f::TOPIC)?;
+        if has_wildcard(topic) {
+            let at = topic.find(['+', '#']).unwrap_or(0);
+            reader.note(Rule::TopicNameHasNoWildcard, topic_at + 2 + at);
+        }
+        let dup = flags & 0x08 != 0;
+        let delivery = match flags & 0x06 {
+            0x00 => Delivery::AtMostOnce,
+            0x02 => Delivery::AtLeastOnce(reader.packet_id()?),
+            0x04 => Delivery::ExactlyOnce(reader.packet_id()?),
+            _ => {
+                reader.note(Rule::QosIsNotThree, 0);
+                Delivery::ExactlyOnce(reader.packet_id()?)
+            }
+        };
+        // 3.1 defines DUP for QoS above 0 and says nothing about QoS 0.
+        if dup && delivery == Delivery::AtMostOnce && version != ProtocolVersion::V3_1 {
+            reader.note(Rule::DupNeedsQos, 0);
+        }
+        let properties = own_properties(reader, PacketType::Publish, version)?;
+        if topic.is_empty() && properties.topic_alias().is_none() {
+            reader.note(Rule::TopicNameIsNotEmpty, topic_at);
+        }
+        let payload_at = reader.offset();
+        let payload = reader.rest();
+        reader.tell(
+            &f::MESSAGE,
+            Value::Octets(payload),
+            payload_at,
+            payload.len(),
+        );
+        Ok(Self {
+            dup,
+            retain: flags & 0x01 != 0,
+            delivery,
+            topic,
+            properties,
+            payload,
+        })
+    }
+
+    /// The four flags of the fixed header.
+    pub const fn flags(&self) -> u8 {
+        (self.dup as u8) << 3 | (self.delivery.qos() as u8) << 1 | self.retain as u8
+    }
+}
+
+/// Whether a topic name holds what only topic filters may hold. Without a branch inside, so
+/// that short topics cost next to nothing.
+#[inline]
+fn has_wildcard(topic: &str) -> bool {
+    let octets = topic.as_bytes();
+    octets.iter().fold(false, |found, octet| {
+        found | (*octet == b'+') | (*octet == b'#')
+    })
+}

@@ -1,0 +1,58 @@
+//! SUBACK.
+
+use super::own_properties;
+use crate::base::field::Fields;
+use crate::mqtt::reader::{Reader, Step};
+use crate::mqtt::{
+    PacketIdentifier, PacketType, Properties, ProtocolVersion, Rule, fields as f, reason,
+};
+
+/// SUBACK (§3.9): a return or reason code for each subscription, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubAck<'a> {
+    pub packet_id: PacketIdentifier,
+    pub properties: Properties<'a>,
+    pub codes: &'a [u8],
+}
+
+impl<'a> SubAck<'a> {
+    pub(super) fn read<F: Fields<'a>>(
+        reader: &mut Reader<'a, '_, F>,
+        version: ProtocolVersion,
+    ) -> Step<Self> {
+        let packet_id = reader.packet_id()?;
+        let properties = own_properties(reader, PacketType::SubAck, version)?;
+        let def = match version {
+            ProtocolVersion::V5_0 => &f::SUBACK_REASON,
+            _ => &f::GRANTED_QOS,
+        };
+        let codes = codes(reader, PacketType::SubAck, def, version)?;
+        Ok(Self {
+            packet_id,
+            properties,
+            codes,
+        })
+    }
+}
+
+/// One code for each topic filter, to the end of the packet.
+pub(super) fn codes<'a, F: Fields<'a>>(
+    reader: &mut Reader<'a, '_, F>,
+    packet_type: PacketType,
+    def: &'static crate::base::field::FieldDef,
+    version: ProtocolVersion,
+) -> Step<&'a [u8]> {
+    let octets = reader.ahead();
+    if octets.is_empty() {
+        let offset = reader.offset();
+        reader.note(Rule::AcknowledgementHasACode, offset);
+    }
+    if F::LISTENING {
+        while !reader.is_at_end() {
+            reader.named(def, |code| reason::name(packet_type, version, code))?;
+        }
+    } else {
+        reader.skip(octets.len());
+    }
+    Ok(octets)
+}

@@ -1,0 +1,167 @@
+//! SUBSCRIBE and its subscriptions.
+
+use super::own_properties;
+use crate::base::field::{Fields, Value};
+use crate::mqtt::property::prefixed_text;
+use crate::mqtt::reader::{Reader, Step};
+use crate::mqtt::{
+    PacketIdentifier, PacketType, Properties, ProtocolVersion, QoS, Rule, fields as f,
+};
+
+/// SUBSCRIBE (§3.8).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subscribe<'a> {
+    pub packet_id: PacketIdentifier,
+    pub properties: Properties<'a>,
+    pub subscriptions: Subscriptions<'a>,
+}
+
+/// The subscriptions of a SUBSCRIBE: octets already found valid, walked again on demand, so
+/// that no packet costs an allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct Subscriptions<'a> {
+    pub(in crate::mqtt) octets: &'a [u8],
+}
+
+/// One subscription: a filter and its options octet.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Subscription<'a> {
+    pub filter: &'a str,
+    /// The Subscription Options octet (5.0 §3.8.3.1); before 5.0 only the QoS bits.
+    pub options: u8,
+}
+
+impl Subscription<'_> {
+    /// The highest QoS at which messages are wanted.
+    pub fn qos(&self) -> QoS {
+        QoS::from_bits(self.options & 0x03).unwrap_or(QoS::ExactlyOnce)
+    }
+
+    /// Messages that the subscriber published itself are not wanted (5.0).
+    pub const fn no_local(&self) -> bool {
+        self.options & 0x04 != 0
+    }
+
+    /// Messages keep the RETAIN flag with which they were published (5.0).
+    pub const fn retain_as_published(&self) -> bool {
+        self.options & 0x08 != 0
+    }
+
+    /// When retained messages are sent (5.0): 0 at every SUBSCRIBE, 1 at a new subscription,
+    /// 2 never.
+    pub const fn retain_handling(&self) -> u8 {
+        self.options >> 4 & 0x03
+    }
+}
+
+impl<'a> Subscriptions<'a> {
+    /// In wire order.
+    pub const fn iter(&self) -> SubscriptionsIter<'a> {
+        SubscriptionsIter {
+            octets: self.octets,
+        }
+    }
+
+    /// How many there are; walks them.
+    pub fn count(&self) -> usize {
+        self.iter().count()
+    }
+}
+
+impl<'a> IntoIterator for Subscriptions<'a> {
+    type Item = Subscription<'a>;
+    type IntoIter = SubscriptionsIter<'a>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// Walks subscriptions that were found valid; ends at anything else.
+#[derive(Clone, Debug)]
+pub struct SubscriptionsIter<'a> {
+    octets: &'a [u8],
+}
+
+impl<'a> Iterator for SubscriptionsIter<'a> {
+    type Item = Subscription<'a>;
+
+    fn next(&mut self) -> Option<Subscription<'a>> {
+        let (filter, rest) = prefixed_text(self.octets)?;
+        let (options, rest) = rest.split_first()?;
+        self.octets = rest;
+        Some(Subscription {
+            filter,
+            options: *options,
+        })
+    }
+}
+
+impl<'a> Subscribe<'a> {
+    pub(super) fn read<F: Fields<'a>>(
+        reader: &mut Reader<'a, '_, F>,
+        version: ProtocolVersion,
+    ) -> Step<Self> {
+        let packet_id = reader.packet_id()?;
+        let properties = own_properties(reader, PacketType::Subscribe, version)?;
+        if reader.is_at_end() {
+            let offset = reader.offset();
+            reader.note(Rule::SubscribeHasAFilter, offset);
+        }
+        let octets = reader.ahead();
+        while !reader.is_at_end() {
+            let filter = reader.text(&f::TOPIC_LENGTH, &f::TOPIC)?;
+            read_options(reader, filter, version)?;
+        }
+        Ok(Self {
+            packet_id,
+            properties,
+            subscriptions: Subscriptions { octets },
+        })
+    }
+}
+
+fn read_options<'a, F: Fields<'a>>(
+    reader: &mut Reader<'a, '_, F>,
+    filter: &str,
+    version: ProtocolVersion,
+) -> Step<()> {
+    let offset = reader.offset();
+    if version == ProtocolVersion::V5_0 {
+        let options = reader.octet()?;
+        reader.tell_bits(
+            &f::SUBSCRIPTION_OPTIONS,
+            options,
+            &f::SUBSCRIPTION_BITS,
+            offset,
+        );
+        if options & 0xc0 != 0 {
+            reader.note(Rule::SubscriptionReservedBitsAreZero, offset);
+        }
+        if options & 0x30 == 0x30 {
+            reader.note(Rule::RetainHandlingIsNotThree, offset);
+        }
+        if options & 0x03 == 0x03 {
+            reader.note(Rule::SubscriptionQosIsNotThree, offset);
+        }
+        if options & 0x04 != 0 && filter.starts_with("$share/") {
+            reader.note(Rule::NoLocalIsNotShared, offset);
+        }
+        return Ok(());
+    }
+    let options = reader.octet()?;
+    if F::LISTENING {
+        let qos = options & 0x03;
+        let name = f::QOS.get(usize::from(qos)).copied().unwrap_or("");
+        let value = Value::Named(qos.into(), name);
+        reader.tell(&f::REQUESTED_QOS, value, offset, 1);
+    }
+    // 3.1 does not use the upper six bits (§3.8).
+    if options & 0xfc != 0 && version == ProtocolVersion::V3_1_1 {
+        reader.note(Rule::SubscriptionReservedBitsAreZero, offset);
+    }
+    if options & 0x03 == 0x03 {
+        reader.note(Rule::SubscriptionQosIsNotThree, offset);
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! UNSUBSCRIBE and its topic filters.
+
+use super::own_properties;
+use crate::base::field::Fields;
+use crate::mqtt::property::prefixed_text;
+use crate::mqtt::reader::{Reader, Step};
+use crate::mqtt::{PacketIdentifier, PacketType, Properties, ProtocolVersion, Rule, fields as f};
+
+/// UNSUBSCRIBE (§3.10).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unsubscribe<'a> {
+    pub packet_id: PacketIdentifier,
+    pub properties: Properties<'a>,
+    pub filters: TopicFilters<'a>,
+}
+
+/// The topic filters of an UNSUBSCRIBE: octets already found valid.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub struct TopicFilters<'a> {
+    pub(in crate::mqtt) octets: &'a [u8],
+}
+
+impl<'a> TopicFilters<'a> {
+    /// In wire order.
+    pub const fn iter(&self) -> TopicFiltersIter<'a> {
+        TopicFiltersIter {
+            octets: self.octets,
+        }
+    }
+
+    /// How many there are; walks them.
+    pub fn count(&self) -> usize {
+        self.iter().count()
+    }
+}
+
+impl<'a> IntoIterator for TopicFilters<'a> {
+    type Item = &'a str;
+    type IntoIter = TopicFiltersIter<'a>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// Walks topic filters that were found valid; ends at anything else.
+#[derive(Clone, Debug)]
+pub struct TopicFiltersIter<'a> {
+    octets: &'a [u8],
+}
+
+impl<'a> Iterator for TopicFiltersIter<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let (filter, rest) = prefixed_text(self.octets)?;
+        self.octets = rest;
+        Some(filter)
+    }
+}
+
+impl<'a> Unsubscribe<'a> {
+    pub(super) fn read<F: Fields<'a>>(
+        reader: &mut Reader<'a, '_, F>,
+        version: ProtocolVersion,
+    ) -> Step<Self> {
+        let packet_id = reader.packet_id()?;
+        let properties = own_properties(reader, PacketType::Unsubscribe, version)?;
+        if reader.is_at_end() {
+            let offset = reader.offset();
+            reader.note(Rule::UnsubscribeHasAFilter, offset);
+        }
+        let octets = reader.ahead();
+        while !reader.is_at_end() {
+            reader.text(&f::TOPIC_LENGTH, &f::TOPIC)?;
+        }
+        Ok(Self {
+            packet_id,
+            properties,
+            filters: TopicFilters { octets },
+        })
+    }
+}
