@@ -1,1 +1,520 @@
-//! (in work)
+//! A connection's octets recognised as MQTT, framed, decoded.
+//!
+//! In: what [`crate::stream`] tells of one TCP connection. Out: [`Event`]s. Packets are told
+//! straight from the segment that carried them; only one that straddles segments is copied.
+//! Where it is not known that the octets are MQTT, or where a packet begins (the capture's
+//! begin in mid-connection, a gap that swallowed a fixed header), octets are held back until
+//! the evidence suffices: silence is better than a phantom. Every octet ends in exactly one
+//! of the [`Counters`].
+
+mod alias;
+mod candidate;
+mod deliberate;
+mod framing;
+mod held;
+mod opening;
+mod plausible;
+mod tell;
+mod weigh;
+
+#[cfg(test)]
+mod tests;
+
+use crate::base::{FrameStamp, Layers};
+use crate::event::{Ended, Event, Gap, Incomplete, NotMqtt, Opened, Transport};
+use crate::mqtt::{ProtocolVersion, Sender};
+use crate::stream::{Closed, Connection, Direction, End, GapCause, StreamEvent};
+
+use alias::Aliases;
+use deliberate::Deliberation;
+use framing::Partial;
+
+/// Octets of unfinished packets and of undecided connections held at a time, over all
+/// connections, unless the user says otherwise.
+pub const HELD_CAP: u64 = 128 << 20;
+
+/// Ports where MQTT is expected, so that little evidence suffices.
+pub const MQTT_PORTS: [u16; 2] = [1883, 1884];
+
+/// Ports where MQTT inside TLS is expected: nothing is guessed there, but it is said that
+/// the octets are TLS.
+pub const MQTT_TLS_PORTS: [u16; 1] = [8883];
+
+/// What the user asked of the decoding.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Ports whose connections are MQTT whatever they look like (`-d tcp.port==N,mqtt`).
+    pub decode_as: Vec<u16>,
+    /// Whether a view wants [`crate::event::PacketEvent::layers`]; else they stay empty
+    /// for packets that were held back.
+    pub layers: bool,
+    /// In octets over all connections, see [`HELD_CAP`].
+    pub held_cap: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            decode_as: Vec::new(),
+            layers: false,
+            held_cap: HELD_CAP,
+        }
+    }
+}
+
+/// What became of every octet that the streams brought, and which caps were reached.
+///
+/// `octets` equals the sum of `in_packets`, `discarded`, `over_cap`, `given_up`, `not_mqtt`
+/// and `incomplete` once every connection is closed; before that, what is missing is held.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    /// Octets that the streams brought.
+    pub octets: u64,
+    /// Control packets told, malformed ones included.
+    pub packets: u64,
+    /// Malformed control packets told.
+    pub malformed: u64,
+    /// MQTT connections told.
+    pub connections: u64,
+    /// Octets of packets that were told.
+    pub in_packets: u64,
+    /// Octets of packets cut by a gap, or passed over while a packet's begin was sought.
+    pub discarded: u64,
+    /// Octets of packets that the cap on held octets kept from being told.
+    pub over_cap: u64,
+    /// Packets that the cap on held octets kept from being told.
+    pub packets_over_cap: u64,
+    /// Octets that follow broken framing, where nothing is guessed at.
+    pub given_up: u64,
+    /// Octets of connections, or of directions, that are not MQTT.
+    pub not_mqtt: u64,
+    /// Octets of packets that never completed.
+    pub incomplete: u64,
+    /// Octets of MQTT connections that never came, where their number is known.
+    pub missing: u64,
+    /// Gaps of MQTT connections.
+    pub gaps: u64,
+    /// Retransmissions that differed from the octets first seen.
+    pub conflicts: u64,
+    /// Topic aliases that were not kept, because a connection's table was full.
+    pub aliases_refused: u64,
+    /// Frames left out of a packet's list, because it was full.
+    pub frames_unlisted: u64,
+    /// Times that octets held for want of evidence reached a cap and were passed over.
+    pub holds_given_up: u64,
+}
+
+/// What all connections of a run share.
+#[derive(Debug, Default)]
+pub struct Context {
+    pub options: Options,
+    pub counters: Counters,
+    /// Octets held now: unfinished packets and undecided connections.
+    held: u64,
+    /// Frame numbers held now in the lists of unfinished packets.
+    held_frames: u64,
+    /// The frame that the last packet ended in, and how many packets have ended there.
+    indexed: (u64, u32),
+    /// A buffer that an unfinished packet left behind, for the next one.
+    spare: Vec<u8>,
+}
+
+impl Context {
+    /// A context for one run.
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            ..Self::default()
+        }
+    }
+
+    /// Octets held at this moment.
+    pub const fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// The place of the next packet that ends in `frame`.
+    #[inline]
+    fn next_index(&mut self, frame: u64) -> u32 {
+        if self.indexed.0 != frame {
+            self.indexed = (frame, 0);
+        }
+        let index = self.indexed.1;
+        self.indexed.1 += 1;
+        index
+    }
+
+    fn hold(&mut self, octets: usize) {
+        self.held += octets as u64;
+    }
+
+    fn let_go(&mut self, octets: usize) {
+        self.held = self.held.saturating_sub(octets as u64);
+    }
+}
+
+/// One of something for each direction.
+#[derive(Clone, Copy, Debug, Default)]
+struct Both<T> {
+    forward: T,
+    backward: T,
+}
+
+impl<T> Both<T> {
+    #[inline]
+    fn of(&self, direction: Direction) -> &T {
+        match direction {
+            Direction::Forward => &self.forward,
+            Direction::Backward => &self.backward,
+        }
+    }
+
+    #[inline]
+    fn of_mut(&mut self, direction: Direction) -> &mut T {
+        match direction {
+            Direction::Forward => &mut self.forward,
+            Direction::Backward => &mut self.backward,
+        }
+    }
+}
+
+const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Backward];
+
+/// What is known of a connection as a whole.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Phase {
+    /// Nothing was heard yet.
+    #[default]
+    New,
+    /// Nothing says yet what the octets are.
+    Undecided,
+    Mqtt,
+    /// Not MQTT in either direction.
+    Other,
+}
+
+/// What is known of one direction.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Mode {
+    /// The next octet begins a packet or continues the partial one.
+    #[default]
+    Framing,
+    /// It is not known where a packet begins.
+    Seeking,
+    /// Framing broke: octets are counted.
+    GivenUp,
+    /// The octets are something else: they are counted.
+    NotMqtt,
+}
+
+/// One direction of a connection: small, since most connections are idle.
+#[derive(Debug, Default)]
+struct Side {
+    mode: Mode,
+    /// A gap, or the capture's begin, lies before what comes.
+    after_gap: bool,
+    /// A packet was read here, or the evidence sufficed.
+    proven: bool,
+    /// Octets came.
+    heard: bool,
+    /// [`Event::NotMqtt`] was told.
+    told_not: bool,
+    /// Packets in a row whose structure is broken although their length seemed right.
+    broken: u8,
+    /// Segments tried in vain while a packet's begin was sought on an unknown connection.
+    tries: u8,
+    /// Octets that belong to no packet that can be told, since it was last told of them.
+    passed_over: u64,
+    /// Those of them that were counted as not MQTT, since nothing told that they are.
+    counted_other: u64,
+    partial: Option<Box<Partial>>,
+}
+
+/// What a connection's octets have shown so far.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    phase: Phase,
+    version: Option<ProtocolVersion>,
+    version_from: VersionFrom,
+    /// How much structure speaks for 5.0 (above 0) where both versions fit.
+    lean: i8,
+    /// The direction in which the Client sends.
+    client: Option<Direction>,
+    /// A packet told who the Client is; else it is the likelier end.
+    client_certain: bool,
+    first_end: Option<Direction>,
+    transport: Transport,
+    sides: Both<Side>,
+    deliberation: Option<Box<Deliberation>>,
+    aliases: Both<Option<Box<Aliases>>>,
+}
+
+/// How the version is known.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum VersionFrom {
+    /// Not yet, or from packets that fit other versions as well.
+    #[default]
+    Guess,
+    /// From packets that fit no other version.
+    Structure,
+    /// From CONNECT, even where its level is none that is known.
+    Connect,
+}
+
+/// Octets on their way in, with where they came from.
+#[derive(Clone, Copy)]
+struct Arrival<'a> {
+    connection: &'a Connection,
+    direction: Direction,
+    stamp: &'a FrameStamp,
+    layers: &'a Layers,
+}
+
+/// What a port says beforehand.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Expectation {
+    /// The user insists.
+    Insisted,
+    /// A registered port.
+    Likely,
+    None,
+}
+
+impl Decoder {
+    /// Hears what happens on `connection` and tells what it means.
+    ///
+    /// All calls for one connection must name the same `connection`, and all calls of a run
+    /// the same `context`.
+    #[inline]
+    pub fn on(
+        &mut self,
+        context: &mut Context,
+        connection: &Connection,
+        event: StreamEvent<'_>,
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        match event {
+            StreamEvent::Octets {
+                direction,
+                octets,
+                stamp,
+                layers,
+            } => {
+                let arrival = Arrival {
+                    connection,
+                    direction,
+                    stamp,
+                    layers,
+                };
+                context.counters.octets += octets.len() as u64;
+                if self.phase == Phase::Mqtt && self.deliberation.is_none() {
+                    self.receive(context, arrival, octets, emit);
+                } else {
+                    self.receive_undecided(context, arrival, octets, emit);
+                }
+            }
+            StreamEvent::Gap {
+                direction,
+                length,
+                cause,
+                stamp,
+            } => {
+                let hole = Hole {
+                    direction,
+                    length,
+                    cause,
+                    stamp,
+                };
+                self.gap(context, connection, &hole, emit);
+            }
+            StreamEvent::Conflict { .. } => context.counters.conflicts += 1,
+            StreamEvent::End { direction, how, .. } => self.end(direction, how),
+            StreamEvent::Closed { why, stamp } => {
+                self.close(context, connection, why, stamp, emit);
+            }
+        }
+    }
+
+    fn end(&mut self, direction: Direction, how: End) {
+        // Both count as the first end; a RST after a FIN does not change who began.
+        let (End::Fin | End::Reset) = how;
+        self.first_end.get_or_insert(direction);
+    }
+
+    /// Sets up what the connection's first event tells.
+    fn begin(&mut self, connection: &Connection) {
+        self.phase = Phase::Undecided;
+        if connection.handshake_seen {
+            return;
+        }
+        for direction in DIRECTIONS {
+            let side = self.sides.of_mut(direction);
+            side.mode = Mode::Seeking;
+            side.after_gap = true;
+        }
+    }
+
+    /// Which end sends in `direction`.
+    #[inline]
+    fn sender(&self, direction: Direction) -> Sender {
+        if self.client.unwrap_or(Direction::Forward) == direction {
+            Sender::Client
+        } else {
+            Sender::Server
+        }
+    }
+
+    fn close(
+        &mut self,
+        context: &mut Context,
+        connection: &Connection,
+        why: Closed,
+        stamp: &FrameStamp,
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        self.close_deliberation(context, connection, stamp, emit);
+        let incomplete = DIRECTIONS.map(|direction| self.incomplete(context, direction));
+        match self.phase {
+            Phase::Mqtt => emit(&Event::Ended(&Ended {
+                connection: connection.id,
+                why,
+                by: self.first_end.map(|direction| self.sender(direction)),
+                stamp: *stamp,
+                incomplete,
+            })),
+            Phase::Undecided if expectation(context, connection) != Expectation::None => {
+                for direction in DIRECTIONS {
+                    if self.sides.of(direction).heard {
+                        self.tell_not_mqtt(connection, direction, stamp, &[], emit);
+                    }
+                }
+            }
+            Phase::New | Phase::Undecided | Phase::Other => {}
+        }
+        *self = Self {
+            phase: Phase::Other,
+            ..Self::default()
+        };
+    }
+
+    /// The packet of `direction` that never completed; its octets are accounted for.
+    fn incomplete(&mut self, context: &mut Context, direction: Direction) -> Option<Incomplete> {
+        let sender = self.sender(direction);
+        let partial = self.sides.of_mut(direction).partial.take()?;
+        let incomplete = Incomplete {
+            sender,
+            packet_type: partial.packet_type(),
+            announced: partial.announced(),
+            received: partial.received(),
+            stamp: *partial.first(),
+        };
+        context.counters.incomplete += partial.release(context) as u64;
+        Some(incomplete)
+    }
+
+    fn tell_not_mqtt(
+        &mut self,
+        connection: &Connection,
+        direction: Direction,
+        stamp: &FrameStamp,
+        octets: &[u8],
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        let side = self.sides.of_mut(direction);
+        if side.told_not {
+            return;
+        }
+        side.told_not = true;
+        emit(&Event::NotMqtt(&NotMqtt {
+            connection: *connection,
+            direction,
+            stamp: *stamp,
+            looks_like: opening::looks_like(octets),
+        }));
+    }
+
+    fn open(
+        &mut self,
+        context: &mut Context,
+        connection: &Connection,
+        stamp: &FrameStamp,
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        self.phase = Phase::Mqtt;
+        context.counters.connections += 1;
+        let (client, server) = match self.client.unwrap_or(Direction::Forward) {
+            Direction::Forward => (connection.initiator, connection.responder),
+            Direction::Backward => (connection.responder, connection.initiator),
+        };
+        emit(&Event::Opened(&Opened {
+            connection: *connection,
+            server,
+            client,
+            stamp: *stamp,
+        }));
+    }
+}
+
+/// A [`StreamEvent::Gap`] on its way in.
+#[derive(Clone, Copy)]
+struct Hole<'a> {
+    direction: Direction,
+    length: u64,
+    cause: GapCause,
+    stamp: &'a FrameStamp,
+}
+
+impl Hole<'_> {
+    fn event(&self, connection: &Connection, sender: Sender, discarded: u64) -> Gap {
+        Gap {
+            connection: connection.id,
+            sender,
+            direction: self.direction,
+            length: self.length,
+            cause: self.cause,
+            stamp: *self.stamp,
+            discarded,
+        }
+    }
+}
+
+fn expectation(context: &Context, connection: &Connection) -> Expectation {
+    let ports = [connection.responder.port, connection.initiator.port];
+    if ports
+        .iter()
+        .any(|port| context.options.decode_as.contains(port))
+    {
+        return Expectation::Insisted;
+    }
+    if ports.iter().any(|port| MQTT_PORTS.contains(port)) {
+        return Expectation::Likely;
+    }
+    Expectation::None
+}
+
+/// Whether MQTT inside TLS is expected.
+fn expects_tls(connection: &Connection) -> bool {
+    [connection.responder.port, connection.initiator.port]
+        .iter()
+        .any(|port| MQTT_TLS_PORTS.contains(port))
+}
+
+/// The direction of the end that opens, where no packet tells: it sent the SYN, else its
+/// peer is on a port where MQTT is expected, else its port is the higher one.
+fn likely_client(context: &Context, connection: &Connection) -> Direction {
+    let expected = |port: u16| {
+        MQTT_PORTS.contains(&port)
+            || MQTT_TLS_PORTS.contains(&port)
+            || context.options.decode_as.contains(&port)
+    };
+    let (initiator, responder) = (connection.initiator.port, connection.responder.port);
+    if connection.handshake_seen {
+        return Direction::Forward;
+    }
+    match (expected(initiator), expected(responder)) {
+        (true, false) => Direction::Backward,
+        (false, true) => Direction::Forward,
+        _ if initiator < responder => Direction::Backward,
+        _ => Direction::Forward,
+    }
+}

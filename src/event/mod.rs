@@ -1,6 +1,20 @@
 //! The words between analysis and views: control packets, gaps, connections, findings.
 
 pub mod log;
+pub mod finding;
+pub mod handshake;
+pub mod message;
+pub mod session;
+pub mod will;
+
+pub use finding::{Finding, Level};
+pub use handshake::{
+    About, Answer, Asked, Connecting, EndedBy, Handshake, HandshakeKind, Origin, State, Step,
+    WillAsked,
+};
+pub use message::{Delivered, Leg, Message, Outcome, Payload, Undelivered};
+pub use session::{ConnectionStory, End, EndCause, SessionStory};
+pub use will::{NoWill, RetainedEnd, RetainedStory, Stored, WillFate, WillStory};
 
 use crate::base::field::Fields;
 use crate::base::{Endpoint, FrameStamp, Layers, Span};
@@ -20,6 +34,16 @@ pub enum Event<'a> {
     Ended(&'a Ended),
     /// A connection on an MQTT port, or asked for by the user, that is not MQTT after all.
     NotMqtt(&'a NotMqtt),
+    /// An exchange of control packets is settled, its deliveries known.
+    Handshake(&'a Handshake),
+    /// What became of a Will Message.
+    Will(&'a WillStory),
+    /// What became of a stored message.
+    Retained(&'a RetainedStory),
+    /// A session is over, or the capture is.
+    Session(&'a SessionStory),
+    /// What is wrong, odd or worth knowing.
+    Finding(&'a Finding),
 }
 
 /// An MQTT connection begins to be told.

@@ -82,6 +82,8 @@ pub enum GapCause {
     WaitingCap,
     /// The connection or the capture ended before they came.
     EndOfCapture,
+    /// They were captured, but a control packet reached the cap on octets that are held.
+    HeldCap,
 }
 
 /// How one direction ended.

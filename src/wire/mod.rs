@@ -1,4 +1,22 @@
 //! Frames in, TCP segments out: link layers, tunnels, IP, fragments and TCP headers stripped.
+//!
+//! A frame gives one segment or one reason why there is none ([`Skipped`]). Headers are read
+//! by etherparse's slices one at a time, which costs nothing over reading them by hand; its
+//! slicers of whole packets cost 92 to 130 ns a frame and know fewer layers.
+
+mod dissector;
+mod fragments;
+mod ip;
+mod link;
+mod listen;
+mod part;
+mod skipped;
+mod tcp;
+mod tunnel;
+
+pub use dissector::{Dissector, MAX_HEADERS, MAX_REASONS, Options, Tally};
+pub use fragments::{FragmentCaps, FragmentTally, MAX_AGE, MAX_DATAGRAMS, MAX_OCTETS};
+pub use skipped::Skipped;
 
 use crate::base::{Endpoint, FrameStamp, Layers};
 

@@ -1,0 +1,228 @@
+//! The octets as they come from a file or pipe: short reads, interruptions and the end told
+//! apart, the first octets looked at before they are taken.
+
+use std::io::{self, BufRead, ErrorKind, Read};
+
+/// What is read ahead of a decompressor, in octets.
+const AHEAD: usize = 64 * 1024;
+
+/// A source, counted, with a look ahead.
+pub(super) struct Input<R> {
+    source: R,
+    ahead: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// Octets handed on.
+    taken: u64,
+    /// The source has no more.
+    ended: bool,
+    /// Someone asked for more than there was.
+    starved: bool,
+    /// The source's own error: a decompressor on top may wrap or lose it.
+    failed: Option<io::Error>,
+}
+
+impl<R: Read> Input<R> {
+    pub(super) fn new(source: R) -> Self {
+        Self {
+            source,
+            ahead: vec![0; AHEAD].into_boxed_slice(),
+            start: 0,
+            end: 0,
+            taken: 0,
+            ended: false,
+            starved: false,
+            failed: None,
+        }
+    }
+
+    /// The next `count` octets without taking them; fewer only where the source ends.
+    /// `count` is at most [`AHEAD`].
+    pub(super) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
+        while self.end - self.start < count && !self.ended {
+            if self.start > 0 {
+                self.ahead.copy_within(self.start..self.end, 0);
+                self.end -= self.start;
+                self.start = 0;
+            }
+            self.fill()?;
+        }
+        Ok(self.held())
+    }
+
+    /// Takes `count` octets without looking at them; fewer only where the source ends.
+    pub(super) fn skip(&mut self, count: u64) -> io::Result<()> {
+        let mut left = count;
+        while left > 0 {
+            let there = self.fill_buf()?.len();
+            if there == 0 {
+                break;
+            }
+            let step = usize::try_from(left).unwrap_or(usize::MAX).min(there);
+            self.consume(step);
+            left -= step as u64;
+        }
+        Ok(())
+    }
+
+    fn held(&self) -> &[u8] {
+        self.ahead.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Adds to what is held, once.
+    fn fill(&mut self) -> io::Result<()> {
+        let room = self.ahead.get_mut(self.end..).unwrap_or_default();
+        let count = read_once(&mut self.source, room, &mut self.failed)?;
+        self.end += count;
+        self.ended = count == 0;
+        Ok(())
+    }
+}
+
+impl<R> Input<R> {
+    /// Octets handed on so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Whether someone asked for more than there was.
+    pub(super) fn starved(&self) -> bool {
+        self.starved
+    }
+
+    /// The source's own error, where there was one.
+    pub(super) fn failure(&mut self) -> Option<io::Error> {
+        self.failed.take()
+    }
+
+    pub(super) fn source(&self) -> &R {
+        &self.source
+    }
+}
+
+impl<R: Read> Read for Input<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if into.is_empty() {
+            return Ok(0);
+        }
+        let count = if self.start < self.end {
+            let held = self.held();
+            let count = held.len().min(into.len());
+            if let (Some(to), Some(from)) = (into.get_mut(..count), held.get(..count)) {
+                to.copy_from_slice(from);
+            }
+            self.start += count;
+            count
+        } else if self.ended {
+            0
+        } else if into.len() < self.ahead.len() / 4 {
+            // A decompressor asks for three octets of a header: never a system call each.
+            self.start = 0;
+            self.end = 0;
+            self.fill()?;
+            return self.read(into);
+        } else {
+            // Nothing is held: large reads go to the caller's own buffer.
+            let count = read_once(&mut self.source, into, &mut self.failed)?;
+            self.ended = count == 0;
+            count
+        };
+        self.taken += count as u64;
+        self.starved |= count == 0;
+        Ok(count)
+    }
+}
+
+impl<R: Read> BufRead for Input<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.start == self.end && !self.ended {
+            self.start = 0;
+            self.end = 0;
+            self.fill()?;
+        }
+        self.starved |= self.start == self.end;
+        Ok(self.held())
+    }
+
+    fn consume(&mut self, count: usize) {
+        let count = count.min(self.end - self.start);
+        self.start += count;
+        self.taken += count as u64;
+    }
+}
+
+/// One read; a read that a signal interrupted is begun again, any other error is kept too.
+fn read_once(
+    source: &mut impl Read,
+    into: &mut [u8],
+    failed: &mut Option<io::Error>,
+) -> io::Result<usize> {
+    loop {
+        match source.read(into) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => {
+                let kind = error.kind();
+                *failed = Some(error);
+                return Err(kind.into());
+            }
+            // A source that claims more than it was given room for breaks its own contract.
+            Ok(count) => return Ok(count.min(into.len())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives one octet a read, each after an interruption.
+    struct Drip(Vec<u8>, bool);
+
+    impl Read for Drip {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            if self.0.is_empty() {
+                return Ok(0);
+            }
+            into[0] = self.0.remove(0);
+            Ok(1)
+        }
+    }
+
+    #[test]
+    fn a_look_ahead_takes_nothing_and_survives_short_and_interrupted_reads() {
+        let mut input = Input::new(Drip(b"abcdef".to_vec(), false));
+        assert_eq!(input.peek(4).unwrap(), b"abcd");
+        assert_eq!((input.taken(), input.starved()), (0, false));
+        let mut all = Vec::new();
+        input.read_to_end(&mut all).unwrap();
+        assert_eq!(all, b"abcdef");
+        assert_eq!((input.taken(), input.starved()), (6, true));
+        assert_eq!(input.peek(4).unwrap(), b"");
+    }
+
+    #[test]
+    fn octets_are_skipped_up_to_the_end() {
+        let mut input = Input::new(&b"abcdef"[..]);
+        input.skip(4).unwrap();
+        assert_eq!(input.peek(9).unwrap(), b"ef");
+        input.skip(u64::MAX).unwrap();
+        assert_eq!((input.taken(), input.starved()), (6, true));
+    }
+
+    #[test]
+    fn the_error_of_the_source_is_kept() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("the disk is gone"))
+            }
+        }
+        let mut input = Input::new(Broken);
+        assert!(input.peek(1).is_err());
+        assert_eq!(input.failure().unwrap().to_string(), "the disk is gone");
+    }
+}

@@ -1,0 +1,136 @@
+//! Captures by their names: files, pipes, standard input.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, ErrorKind, IsTerminal, Read};
+
+use super::{CaptureError, Fault, Reader};
+
+/// A file, pipe or standard input that holds a capture.
+#[derive(Debug)]
+pub struct Source {
+    from: From,
+    length: Option<u64>,
+}
+
+#[derive(Debug)]
+enum From {
+    File(File),
+    Stdin(io::Stdin),
+}
+
+impl Source {
+    /// Octets of the file; `None` for a pipe. A file that is still written may grow.
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match &mut self.from {
+            From::File(file) => file.read(into),
+            From::Stdin(stdin) => stdin.read(into),
+        }
+    }
+}
+
+/// Opens a capture: the name of a file or named pipe, or `-` for standard input. What it
+/// holds is looked at when the first item is asked for.
+///
+/// # Errors
+/// [`Fault::Missing`], [`Fault::Directory`], [`Fault::Permission`], [`Fault::Terminal`], or
+/// what else the system says.
+pub fn open(name: impl AsRef<OsStr>) -> Result<Reader<Source>, CaptureError> {
+    let name = name.as_ref();
+    if name == "-" {
+        return standard_input();
+    }
+    let shown = name.to_string_lossy().into_owned();
+    let wrong = |error: io::Error| {
+        let fault = match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Fault::Missing,
+            ErrorKind::PermissionDenied => Fault::Permission,
+            ErrorKind::IsADirectory => Fault::Directory,
+            _ => Fault::Io(error),
+        };
+        CaptureError::unopened(&shown, fault)
+    };
+    // A system may open a directory, or refuse to: either way it is a directory.
+    let file = match File::open(name) {
+        Ok(file) => file,
+        Err(_) if std::path::Path::new(name).is_dir() => {
+            return Err(wrong(ErrorKind::IsADirectory.into()));
+        }
+        Err(error) => return Err(wrong(error)),
+    };
+    let about = file.metadata().map_err(wrong)?;
+    if about.is_dir() {
+        return Err(wrong(ErrorKind::IsADirectory.into()));
+    }
+    let length = about.is_file().then_some(about.len());
+    let source = Source {
+        from: From::File(file),
+        length,
+    };
+    Ok(Reader::new(source, shown))
+}
+
+fn standard_input() -> Result<Reader<Source>, CaptureError> {
+    let name = "standard input";
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        return Err(CaptureError::unopened(name, Fault::Terminal));
+    }
+    let source = Source {
+        from: From::Stdin(stdin),
+        length: None,
+    };
+    Ok(Reader::new(source, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_opened_is_said_plainly() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = |path: &std::path::Path| open(path).err().unwrap();
+        assert!(matches!(error(folder.path()).fault(), Fault::Directory));
+        let missing = folder.path().join("none.pcap");
+        assert!(matches!(error(&missing).fault(), Fault::Missing));
+        assert!(
+            error(&missing)
+                .to_string()
+                .ends_with("there is no such file; check the name")
+        );
+        let file = folder.path().join("a.pcap");
+        std::fs::write(&file, "").unwrap();
+        assert!(matches!(error(&file.join("below")).fault(), Fault::Missing));
+    }
+
+    #[test]
+    fn a_file_is_read_and_knows_its_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.pcap");
+        std::fs::write(&file, "hello").unwrap();
+        let mut reader = open(&file).unwrap();
+        assert_eq!(reader.source().unwrap().length(), Some(5));
+        let error = reader.next_item().unwrap_err();
+        assert!(error.name().ends_with("a.pcap"));
+        assert!(matches!(error.fault(), Fault::NotACapture(_)));
+        assert!(reader.next_item().unwrap().is_none());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_named_file_may_be_a_device() {
+        let error = open("/dev/null")
+            .unwrap()
+            .next_item()
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("/dev/null: empty file"), "{error}");
+    }
+}

@@ -1,0 +1,291 @@
+//! Capture files written: pcap and pcapng, whole at every moment.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use super::LinkType;
+use crate::base::{Precision, Timestamp};
+
+/// The format of a capture file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Format {
+    Pcap,
+    PcapNg,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pcap => "pcap",
+            Self::PcapNg => "pcapng",
+        })
+    }
+}
+
+/// The snapshot length that is stated, in octets: Wireshark takes no more.
+const SNAPLEN: u32 = super::USUAL_SNAPLEN;
+
+/// The longest comment, in octets: what an option's length can state, in whole words.
+const MAX_COMMENT: usize = 65_532;
+
+/// Writes a capture with one interface, in little-endian order.
+///
+/// The header and each frame are one `write_all` each to the writer below, so a reader at
+/// any moment finds whole records, unless the writer below itself stops in the middle (a
+/// full disk); [`Writer::whole`] tells where to cut then.
+#[derive(Debug)]
+pub struct Writer<W> {
+    to: W,
+    format: Format,
+    precision: Precision,
+    /// The record at hand; kept so that no frame allocates.
+    record: Vec<u8>,
+    whole: u64,
+}
+
+impl<W: Write> Writer<W> {
+    /// Writes the header. `comment` speaks of the whole capture; pcap has no place for it.
+    ///
+    /// # Errors
+    /// Those of the writer below.
+    pub fn new(
+        to: W,
+        format: Format,
+        link_type: LinkType,
+        precision: Precision,
+        comment: Option<&str>,
+    ) -> io::Result<Self> {
+        let mut writer = Self {
+            to,
+            format,
+            precision,
+            record: Vec::new(),
+            whole: 0,
+        };
+        match format {
+            Format::Pcap => writer.pcap_header(link_type),
+            Format::PcapNg => writer.pcapng_header(link_type, comment),
+        }
+        writer.put()?;
+        Ok(writer)
+    }
+
+    /// Writes one frame of `length` octets on the wire, of which `octets` were captured.
+    /// `comment` speaks of this frame; pcap has no place for it.
+    ///
+    /// Times before 1970 become 1970; pcap cannot tell times after 2106 and gives 2106.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] for more octets than [`super::MAX_FRAME`], which no
+    /// reader takes; else those of the writer below.
+    pub fn write_frame(
+        &mut self,
+        time: Timestamp,
+        octets: &[u8],
+        length: u32,
+        comment: Option<&str>,
+    ) -> io::Result<()> {
+        let captured = u32::try_from(octets.len()).unwrap_or(u32::MAX);
+        if captured > super::MAX_FRAME {
+            let words = "a frame longer than any reader takes";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
+        }
+        let length = length.max(captured);
+        let nanos = u64::try_from(time.nanos()).unwrap_or(0);
+        match self.format {
+            Format::Pcap => {
+                let unit = self.nanos_in_a_tick();
+                let seconds = nanos / 1_000_000_000;
+                let fraction = (nanos % 1_000_000_000 / unit) as u32;
+                self.word(u32::try_from(seconds).unwrap_or(u32::MAX));
+                self.word(fraction);
+                self.word(captured);
+                self.word(length);
+                self.record.extend_from_slice(octets);
+            }
+            Format::PcapNg => {
+                let ticks = nanos / self.nanos_in_a_tick();
+                self.begin_block(6);
+                self.word(0);
+                self.word((ticks >> 32) as u32);
+                self.word(ticks as u32);
+                self.word(captured);
+                self.word(length);
+                self.padded(octets);
+                self.comment(comment);
+                self.end_block();
+            }
+        }
+        self.put()
+    }
+
+    /// Writes secrets that decrypt the frames that follow, with a kind such as
+    /// [`super::Secrets::TLS_KEY_LOG`]; pcap has no place for them.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] for more octets than [`super::MAX_FRAME`]; else those
+    /// of the writer below.
+    pub fn write_secrets(&mut self, kind: u32, octets: &[u8]) -> io::Result<()> {
+        if self.format == Format::Pcap {
+            return Ok(());
+        }
+        if octets.len() > super::MAX_FRAME as usize {
+            let words = "more secrets than any reader takes";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
+        }
+        self.begin_block(10);
+        self.word(kind);
+        self.word(octets.len() as u32);
+        self.padded(octets);
+        self.end_block();
+        self.put()
+    }
+
+    /// Flushes the writer below.
+    ///
+    /// # Errors
+    /// Those of the writer below.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+
+    fn pcap_header(&mut self, link_type: LinkType) {
+        self.word(match self.precision {
+            Precision::Micro => 0xa1b2_c3d4,
+            Precision::Nano => 0xa1b2_3c4d,
+        });
+        self.half(2);
+        self.half(4);
+        self.word(0);
+        self.word(0);
+        self.word(SNAPLEN);
+        self.word(u32::from(link_type.0));
+    }
+
+    fn pcapng_header(&mut self, link_type: LinkType, comment: Option<&str>) {
+        self.begin_block(0x0a0d_0d0a);
+        self.word(0x1a2b_3c4d);
+        self.half(1);
+        self.half(0);
+        // The length of the section is not known beforehand.
+        self.word(u32::MAX);
+        self.word(u32::MAX);
+        if let Some(comment) = comment {
+            self.option(1, comment.as_bytes());
+        }
+        self.option(
+            4,
+            concat!("mqtt-inspect ", env!("CARGO_PKG_VERSION")).as_bytes(),
+        );
+        self.end_options();
+        self.end_block();
+        self.begin_block(1);
+        self.half(link_type.0);
+        self.half(0);
+        self.word(SNAPLEN);
+        self.option(9, &[self.precision.digits() as u8]);
+        self.end_options();
+        self.end_block();
+    }
+
+    fn comment(&mut self, comment: Option<&str>) {
+        if let Some(comment) = comment {
+            self.option(1, comment.as_bytes());
+            self.end_options();
+        }
+    }
+
+    fn nanos_in_a_tick(&self) -> u64 {
+        match self.precision {
+            Precision::Micro => 1_000,
+            Precision::Nano => 1,
+        }
+    }
+
+    fn half(&mut self, number: u16) {
+        self.record.extend_from_slice(&number.to_le_bytes());
+    }
+
+    fn word(&mut self, number: u32) {
+        self.record.extend_from_slice(&number.to_le_bytes());
+    }
+
+    fn padded(&mut self, octets: &[u8]) {
+        self.record.extend_from_slice(octets);
+        let padded = self.record.len().next_multiple_of(4);
+        self.record.resize(padded, 0);
+    }
+
+    /// An option; a text that is too long is cut between characters.
+    fn option(&mut self, code: u16, value: &[u8]) {
+        let mut length = value.len().min(MAX_COMMENT);
+        while length < value.len() && value.get(length).is_some_and(|b| b & 0xc0 == 0x80) {
+            length -= 1;
+        }
+        self.half(code);
+        self.half(length as u16);
+        self.padded(value.get(..length).unwrap_or_default());
+    }
+
+    fn end_options(&mut self) {
+        self.word(0);
+    }
+
+    /// Begins a block; its length is filled in at its end.
+    fn begin_block(&mut self, kind: u32) {
+        self.word(kind);
+        self.word(0);
+    }
+
+    /// Ends the block that was begun last: the header holds two, all else one.
+    fn end_block(&mut self) {
+        let start = self.block_start();
+        let length = (self.record.len() - start + 4) as u32;
+        self.word(length);
+        if let Some(at) = self.record.get_mut(start + 4..start + 8) {
+            at.copy_from_slice(&length.to_le_bytes());
+        }
+    }
+
+    /// Where the open block begins: the first whose length is 0.
+    fn block_start(&self) -> usize {
+        let mut start = 0;
+        loop {
+            let length = self
+                .record
+                .get(start + 4..start + 8)
+                .and_then(<[u8]>::first_chunk);
+            match length.map_or(0, |&length| u32::from_le_bytes(length)) {
+                0 => return start,
+                length => start += length as usize,
+            }
+        }
+    }
+
+    /// Hands the record at hand on in one piece.
+    fn put(&mut self) -> io::Result<()> {
+        let result = self.to.write_all(&self.record);
+        if result.is_ok() {
+            self.whole += self.record.len() as u64;
+        }
+        self.record.clear();
+        result
+    }
+}
+
+impl<W> Writer<W> {
+    /// Octets of whole records that were handed on: where to cut a file whose disk was full.
+    pub fn whole(&self) -> u64 {
+        self.whole
+    }
+
+    /// The writer below.
+    pub fn get_ref(&self) -> &W {
+        &self.to
+    }
+
+    /// The writer below, for good.
+    pub fn into_inner(self) -> W {
+        self.to
+    }
+}

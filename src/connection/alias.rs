@@ -1,0 +1,85 @@
+//! Topic aliases of one direction (MQTT 5.0 §3.3.2.3.4), as they stand at the moment.
+
+/// Aliases kept for one direction; MQTT allows 65,535.
+pub(super) const ALIASES_CAP: usize = 4096;
+
+/// Octets of topic names kept for one direction.
+pub(super) const TOPICS_CAP: usize = 1 << 20;
+
+/// Which topic name each alias stands for.
+#[derive(Debug, Default)]
+pub(super) struct Aliases {
+    /// Sorted by alias: most connections use a few, set once.
+    topics: Vec<(u16, Box<str>)>,
+    /// Octets of all names.
+    octets: usize,
+}
+
+impl Aliases {
+    /// The topic name that `alias` stands for.
+    pub(super) fn topic(&self, alias: u16) -> Option<&str> {
+        let at = self.at(alias).ok()?;
+        self.topics.get(at).map(|(_, topic)| topic.as_ref())
+    }
+
+    /// From now on `alias` stands for `topic`. `false` where a cap kept it out; then the
+    /// alias stands for nothing, rather than for what it was.
+    pub(super) fn set(&mut self, alias: u16, topic: &str) -> bool {
+        let at = self.at(alias);
+        if let Ok(at) = at
+            && let Some((_, known)) = self.topics.get_mut(at)
+        {
+            if **known == *topic {
+                return true;
+            }
+            self.octets -= known.len();
+            if self.octets + topic.len() > TOPICS_CAP {
+                self.topics.remove(at);
+                return false;
+            }
+            *known = topic.into();
+            self.octets += topic.len();
+            return true;
+        }
+        if self.topics.len() >= ALIASES_CAP || self.octets + topic.len() > TOPICS_CAP {
+            return false;
+        }
+        let at = at.unwrap_or_else(|at| at).min(self.topics.len());
+        self.topics.insert(at, (alias, topic.into()));
+        self.octets += topic.len();
+        true
+    }
+
+    fn at(&self, alias: u16) -> Result<usize, usize> {
+        self.topics
+            .binary_search_by_key(&alias, |(alias, _)| *alias)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alias_stands_for_the_topic_it_was_last_given() {
+        let mut aliases = Aliases::default();
+        assert!(aliases.set(7, "a/b") && aliases.set(1, "c"));
+        assert_eq!((aliases.topic(7), aliases.topic(2)), (Some("a/b"), None));
+        assert!(aliases.set(7, "d"));
+        assert_eq!((aliases.topic(7), aliases.topic(1)), (Some("d"), Some("c")));
+    }
+
+    #[test]
+    fn an_alias_beyond_the_cap_stands_for_nothing() {
+        let mut aliases = Aliases::default();
+        let long = "x".repeat(60_000);
+        let kept = (1..=100).filter(|alias| aliases.set(*alias, &long)).count();
+        assert_eq!(kept, TOPICS_CAP / long.len());
+        assert_eq!(aliases.topic(100), None);
+        let mut aliases = Aliases::default();
+        let kept = (1..=u16::MAX)
+            .filter(|alias| aliases.set(*alias, "t"))
+            .count();
+        assert_eq!(kept, ALIASES_CAP);
+    }
+}

@@ -1,0 +1,263 @@
+//! A place where a packet may begin, and the chain of packets that would follow from it.
+
+use std::hash::BuildHasher;
+
+use crate::mqtt::framer::{Header, fixed_header};
+use crate::mqtt::{ControlPacket, PacketType, ProtocolVersion};
+
+use super::held::Pieces;
+use super::plausible::{Roles, Versions, may_begin};
+use super::weigh::{self, Note};
+
+/// Packets of a chain that are remembered, to know a repetition.
+const REMEMBERED_CAP: usize = 64;
+
+/// Questions and answers of a chain that are remembered, each.
+const NOTES_CAP: usize = 32;
+
+/// A packet that begins amid a segment on mere suspicion may announce this much, in octets.
+const SUSPECT_CAP: usize = 64 << 10;
+
+/// What is known beforehand of the packets of a direction.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expected {
+    pub(super) versions: Versions,
+    pub(super) roles: Roles,
+    /// Nothing was read from this direction so far, so CONNECT or CONNACK may come.
+    pub(super) may_open: bool,
+}
+
+/// How far a chain got.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Standing {
+    /// Every octet so far belongs to a packet that can be read.
+    Alive,
+    /// No packet can stand where the chain led.
+    Dead,
+}
+
+/// A chain of packets from a place that was chosen because one may begin there.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    /// In octets from the begin of what the direction held.
+    pub(super) start: u64,
+    /// Where the packet after the last complete one begins.
+    pub(super) next: u64,
+    /// It starts where a segment starts.
+    pub(super) aligned: bool,
+    /// The segment it starts in was filled up.
+    pub(super) from_full: bool,
+    /// Bits of evidence in its complete packets.
+    pub(super) score: u32,
+    /// Bits of evidence in what is there of its last, incomplete packet.
+    pub(super) head: u32,
+    pub(super) packets: u32,
+    pub(super) versions: Versions,
+    pub(super) roles: Roles,
+    pub(super) lean: i8,
+    /// The first begin of a segment that is a begin of a packet in this chain, and the
+    /// evidence before it.
+    pub(super) meets_segment: Option<(u64, u32)>,
+    /// DISCONNECT came: nothing may follow.
+    over: bool,
+    remembered: Vec<u64>,
+    asks: Vec<Note>,
+    answers: Vec<Note>,
+}
+
+impl Candidate {
+    pub(super) fn new(start: u64, aligned: bool, from_full: bool, expected: Expected) -> Self {
+        Self {
+            start,
+            next: start,
+            aligned,
+            from_full,
+            score: 0,
+            head: 0,
+            packets: 0,
+            versions: expected.versions,
+            roles: expected.roles,
+            lean: 0,
+            meets_segment: None,
+            over: false,
+            remembered: Vec::new(),
+            asks: Vec::new(),
+            answers: Vec::new(),
+        }
+    }
+
+    /// Whether a packet has begun and is not complete.
+    pub(super) fn is_open(&self, end: u64) -> bool {
+        self.next < end
+    }
+
+    /// Reads on as far as `octets`, which begin at the place `base`, go.
+    pub(super) fn advance(
+        &mut self,
+        octets: &[u8],
+        base: u64,
+        pieces: &Pieces,
+        expected: Expected,
+    ) -> Standing {
+        loop {
+            let at = usize::try_from(self.next - base).unwrap_or(usize::MAX);
+            let rest = octets.get(at..).unwrap_or(&[]);
+            let Some(first) = rest.first() else {
+                self.head = 0;
+                return Standing::Alive;
+            };
+            if self.next > self.start && self.meets_segment.is_none() && pieces.begins(self.next) {
+                self.meets_segment = Some((self.next, self.score));
+            }
+            let packet_type = PacketType::of(*first);
+            let roles = self.roles.and(Roles::of(packet_type));
+            let opens = matches!(packet_type, PacketType::Connect | PacketType::ConnAck);
+            if self.over || roles.is_empty() || opens && !(expected.may_open && self.packets == 0) {
+                return Standing::Dead;
+            }
+            let (total, remaining, header_len) = match fixed_header(rest) {
+                Header::Whole(header) => (
+                    header.total_len(),
+                    header.total_len() - header.header_len,
+                    header.header_len,
+                ),
+                // Flags may be wrong already; the length is taken as the likeliest.
+                Header::Partial => return standing(could_begin(*first, self.versions)),
+                Header::Malformed(_) => return Standing::Dead,
+            };
+            let versions = may_begin(*first, remaining, self.versions);
+            if versions.is_empty() || !self.aligned && total > SUSPECT_CAP {
+                return Standing::Dead;
+            }
+            let Some(packet) = rest.get(..total) else {
+                self.head = match open_head(rest, header_len, remaining) {
+                    Some(head) => head,
+                    None => return Standing::Dead,
+                };
+                return Standing::Alive;
+            };
+            if !self.take(packet, versions, pieces) {
+                return Standing::Dead;
+            }
+            self.roles = roles;
+            self.next += total as u64;
+        }
+    }
+
+    /// Reads one whole packet; `false` where no version can.
+    fn take(&mut self, octets: &[u8], versions: Versions, pieces: &Pieces) -> bool {
+        let three = read_if(versions.three(), octets, ProtocolVersion::V3_1_1);
+        let five = read_if(versions.five(), octets, ProtocolVersion::V5_0);
+        let versions = match (&three, &five) {
+            (Some(_), Some(_)) => versions,
+            (Some(_), None) => versions.without_five(),
+            (None, Some(_)) => versions.without_three(),
+            (None, None) => return false,
+        };
+        let Some(packet) = three.or(five) else {
+            return false;
+        };
+        self.versions = versions;
+        if versions.both() {
+            self.lean = self.lean.saturating_add(weigh::lean_to_five(octets));
+        }
+        self.packets += 1;
+        self.over = matches!(packet, ControlPacket::Disconnect(_));
+        let end = self.next + octets.len() as u64;
+        let place = pieces.place(self.next, end);
+        let (asks, answers) = weigh::notes(&packet);
+        // What was there before proves nothing more: payloads repeat themselves.
+        if self.remember(octets) {
+            self.score += weigh::weigh(&packet, place);
+        }
+        note(&mut self.asks, asks);
+        note(&mut self.answers, answers);
+        true
+    }
+
+    /// Whether these octets are new to the chain.
+    fn remember(&mut self, octets: &[u8]) -> bool {
+        // A fixed seed: a collision that somebody sought would only lose evidence.
+        let hash = foldhash::fast::FixedState::with_seed(0).hash_one(octets);
+        if self.remembered.contains(&hash) {
+            return false;
+        }
+        if self.remembered.len() < REMEMBERED_CAP {
+            self.remembered.push(hash);
+        }
+        true
+    }
+
+    /// Bits of evidence in questions of one end that the other answered.
+    pub(super) fn agreement(&self, other: &Self) -> u32 {
+        let met = |asks: &[Note], answers: &[Note]| {
+            asks.iter().filter(|note| answers.contains(note)).count()
+        };
+        let met = met(&self.asks, &other.answers) + met(&other.asks, &self.answers);
+        u32::try_from(met.min(6)).unwrap_or(6) * 6
+    }
+}
+
+fn standing(possible: bool) -> Standing {
+    if possible {
+        Standing::Alive
+    } else {
+        Standing::Dead
+    }
+}
+
+fn note(notes: &mut Vec<Note>, note: Option<Note>) {
+    if let Some(note) = note
+        && notes.len() < NOTES_CAP
+    {
+        notes.push(note);
+    }
+}
+
+fn read_if(wanted: bool, octets: &[u8], version: ProtocolVersion) -> Option<ControlPacket<'_>> {
+    wanted
+        .then(|| weigh::read_strictly(octets, version))
+        .flatten()
+}
+
+/// Whether a packet may begin with `first`, whatever its length.
+pub(super) fn could_begin(first: u8, versions: Versions) -> bool {
+    [0, 2, 4, 64]
+        .iter()
+        .any(|remaining| !may_begin(first, *remaining, versions).is_empty())
+}
+
+/// What is there of a packet that is not complete, in bits; `None` where it can't become one.
+fn open_head(octets: &[u8], header_len: usize, remaining: usize) -> Option<u32> {
+    let first = octets.first()?;
+    if PacketType::of(*first) != PacketType::Publish {
+        return Some(0);
+    }
+    let body = octets.get(header_len..).unwrap_or(&[]);
+    let Some((length, rest)) = body.split_first_chunk() else {
+        return Some(0);
+    };
+    let length = usize::from(u16::from_be_bytes(*length));
+    let identifier = if first & 6 == 0 { 0 } else { 2 };
+    if length + 2 + identifier > remaining {
+        return None;
+    }
+    let topic = rest.get(..length).unwrap_or(rest);
+    let sound = match std::str::from_utf8(topic) {
+        Ok(_) => true,
+        // The topic may be cut amid a character.
+        Err(error) => error.error_len().is_none() && topic.len() < length,
+    };
+    if !sound
+        || topic
+            .iter()
+            .any(|octet| *octet < 0x20 || matches!(octet, b'#' | b'+' | 0x7f))
+    {
+        return None;
+    }
+    Some(if topic.len() == length {
+        4 + std::str::from_utf8(topic).map_or(0, weigh::text)
+    } else {
+        0
+    })
+}

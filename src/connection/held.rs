@@ -1,0 +1,250 @@
+//! Octets of one direction held back until it is known what they are, and the places in
+//! them where a packet may begin.
+
+use std::collections::VecDeque;
+
+use crate::base::{FrameStamp, Layers};
+
+use super::Context;
+use super::candidate::{Candidate, Expected, Standing, could_begin};
+use super::weigh::Place;
+
+/// Places that are followed at a time in one direction.
+const CANDIDATES_CAP: usize = 64;
+
+/// A segment at least this long, in octets, may have been filled up: 536 is the least that
+/// every TCP takes (RFC 9293 §3.7.1), less room for options.
+const FULL_SEGMENT: usize = 500;
+
+/// One segment's octets.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// In octets from the begin of what the direction held.
+    pub(super) at: u64,
+    pub(super) length: usize,
+    pub(super) stamp: FrameStamp,
+    /// Kept only where a view wants them.
+    pub(super) layers: Option<Box<Layers>>,
+}
+
+impl Piece {
+    pub(super) fn end(&self) -> u64 {
+        self.at + self.length as u64
+    }
+}
+
+/// The segments that brought the octets, in order.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    pieces: VecDeque<Piece>,
+    /// The longest segment.
+    longest: usize,
+}
+
+impl Pieces {
+    /// Whether a segment begins at `place`.
+    pub(super) fn begins(&self, place: u64) -> bool {
+        self.pieces
+            .binary_search_by_key(&place, |piece| piece.at)
+            .is_ok()
+    }
+
+    /// How a packet from `start` to `end` lies in its segments.
+    pub(super) fn place(&self, start: u64, end: u64) -> Place {
+        let first = self.around(start);
+        let last = self.around(end.saturating_sub(1));
+        Place {
+            ends_a_segment: last.is_some_and(|piece| piece.end() == end && !self.is_full(piece)),
+            in_full_segment: first.is_some_and(|piece| self.is_full(piece)),
+        }
+    }
+
+    /// Whether the segment was filled up, so that its end says nothing.
+    fn is_full(&self, piece: &Piece) -> bool {
+        piece.length >= FULL_SEGMENT && piece.length >= self.longest
+    }
+
+    fn around(&self, place: u64) -> Option<&Piece> {
+        let after = self.pieces.partition_point(|piece| piece.at <= place);
+        self.pieces.get(after.checked_sub(1)?)
+    }
+}
+
+/// The octets of one direction that are held back.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    octets: Vec<u8>,
+    /// How many of `octets` are no longer held; they are moved out now and then.
+    gone: usize,
+    /// The place of the first octet that is held.
+    base: u64,
+    pieces: Pieces,
+    pub(super) candidates: Vec<Candidate>,
+}
+
+impl Held {
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.octets.len() - self.gone
+    }
+
+    pub(super) fn base(&self) -> u64 {
+        self.base
+    }
+
+    pub(super) fn end(&self) -> u64 {
+        self.base + self.len() as u64
+    }
+
+    pub(super) fn octets(&self) -> &[u8] {
+        self.octets.get(self.gone..).unwrap_or(&[])
+    }
+
+    /// The first segment that is held.
+    pub(super) fn first_piece(&self) -> Option<&Piece> {
+        self.pieces.pieces.front()
+    }
+
+    pub(super) fn push(
+        &mut self,
+        context: &mut Context,
+        octets: &[u8],
+        stamp: &FrameStamp,
+        layers: &Layers,
+    ) {
+        let at = self.end();
+        self.octets.extend_from_slice(octets);
+        context.hold(octets.len());
+        self.pieces.longest = self.pieces.longest.max(octets.len());
+        self.pieces.pieces.push_back(Piece {
+            at,
+            length: octets.len(),
+            stamp: *stamp,
+            layers: context.options.layers.then(|| Box::new(*layers)),
+        });
+    }
+
+    /// Follows `place` alone: there a packet begins, if the direction is MQTT.
+    pub(super) fn expect_at(&mut self, place: u64, expected: Expected) {
+        self.candidates.clear();
+        self.candidates
+            .push(Candidate::new(place, true, false, expected));
+    }
+
+    /// Reads on with every candidate; those that led nowhere are forgotten.
+    pub(super) fn advance(&mut self, expected: Expected) {
+        let octets = self.octets.get(self.gone..).unwrap_or(&[]);
+        let (base, pieces) = (self.base, &self.pieces);
+        self.candidates.retain_mut(|candidate| {
+            candidate.advance(octets, base, pieces, expected) == Standing::Alive
+        });
+    }
+
+    /// Looks for places where a packet may begin in the segment that came last: its begin,
+    /// and every other octet if `anywhere`.
+    pub(super) fn seek(&mut self, expected: Expected, anywhere: bool) {
+        let Some(piece) = self.pieces.pieces.back() else {
+            return;
+        };
+        let (at, full) = (piece.at, self.pieces.is_full(piece));
+        let leads_here = |candidate: &Candidate| candidate.aligned && candidate.next == at;
+        if !self.candidates.iter().any(leads_here) {
+            self.consider(Candidate::new(at, true, full, expected), expected);
+        }
+        // A chain that read the whole segment explains it.
+        let end = self.end();
+        if !anywhere || self.candidates.iter().any(|c| c.aligned && c.next == end) {
+            return;
+        }
+        let from = usize::try_from(at - self.base).unwrap_or(usize::MAX);
+        for offset in from.saturating_add(1)..self.len() {
+            let Some(first) = self.octets().get(offset) else {
+                return;
+            };
+            if could_begin(*first, expected.versions) {
+                let place = self.base + offset as u64;
+                self.consider(Candidate::new(place, false, full, expected), expected);
+            }
+        }
+    }
+
+    fn consider(&mut self, mut candidate: Candidate, expected: Expected) {
+        let octets = self.octets.get(self.gone..).unwrap_or(&[]);
+        if candidate.advance(octets, self.base, &self.pieces, expected) == Standing::Dead {
+            return;
+        }
+        if self.candidates.len() >= CANDIDATES_CAP {
+            // Room is made at the expense of the weakest place amid a segment.
+            let weakest = (0..self.candidates.len())
+                .filter(|at| self.candidates.get(*at).is_some_and(|c| !c.aligned))
+                .min_by_key(|at| self.candidates.get(*at).map_or(0, |c| c.score));
+            match weakest {
+                Some(at) if candidate.aligned => drop(self.candidates.remove(at)),
+                _ => return,
+            }
+        }
+        self.candidates.push(candidate);
+    }
+
+    /// Lets go of everything before `place`; how many octets that were.
+    pub(super) fn drop_before(&mut self, context: &mut Context, place: u64) -> usize {
+        let place = place.clamp(self.base, self.end());
+        let count = usize::try_from(place - self.base).unwrap_or(usize::MAX);
+        context.let_go(count);
+        self.gone += count;
+        self.base = place;
+        while self
+            .pieces
+            .pieces
+            .front()
+            .is_some_and(|piece| piece.end() <= place)
+        {
+            self.pieces.pieces.pop_front();
+        }
+        self.candidates.retain(|candidate| candidate.start >= place);
+        // Moved only when half is gone, so that each octet moves once on average.
+        if self.gone > self.octets.len() / 2 {
+            self.octets.drain(..self.gone);
+            self.gone = 0;
+        }
+        count
+    }
+
+    /// Lets go of everything that no candidate needs; how many octets that were.
+    pub(super) fn drop_unneeded(&mut self, context: &mut Context) -> usize {
+        let needed = self.candidates.iter().map(|candidate| candidate.start);
+        let place = needed.min().unwrap_or(self.end());
+        self.drop_before(context, place)
+    }
+
+    /// Lets go of the earliest candidate and what it alone needed.
+    pub(super) fn drop_earliest(&mut self, context: &mut Context) -> usize {
+        let earliest = self
+            .candidates
+            .iter()
+            .map(|candidate| candidate.start)
+            .min();
+        self.candidates
+            .retain(|candidate| Some(candidate.start) != earliest);
+        self.drop_unneeded(context)
+    }
+
+    /// Takes the first segment out, with its octets that are still held.
+    pub(super) fn pop<'a>(
+        &mut self,
+        buffer: &'a mut Vec<u8>,
+        context: &mut Context,
+    ) -> Option<(Piece, &'a [u8])> {
+        let piece = self.pieces.pieces.pop_front()?;
+        let length = usize::try_from(piece.end().saturating_sub(self.base)).unwrap_or(0);
+        buffer.clear();
+        buffer.extend_from_slice(self.octets().get(..length).unwrap_or(&[]));
+        context.let_go(buffer.len());
+        self.gone += buffer.len();
+        self.base += buffer.len() as u64;
+        Some((piece, buffer.as_slice()))
+    }
+}

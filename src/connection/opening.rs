@@ -1,0 +1,125 @@
+//! How a connection begins: a CONNECT is proof of MQTT, other protocols show themselves too.
+
+use crate::event::LooksLike;
+use crate::mqtt::ProtocolVersion;
+use crate::mqtt::framer::{Header, fixed_header};
+
+/// What the first octets of a direction say.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Opening {
+    /// A CONNECT with MQTT's name, sound or not.
+    Connect,
+    /// It may become one when more octets come.
+    Unfinished,
+    /// Something else.
+    Other,
+}
+
+/// Looks for a CONNECT at the front of `octets`, by its protocol name. Flags and lengths may
+/// be wrong: then it is a malformed CONNECT, which is to be shown.
+pub(super) fn opening(octets: &[u8]) -> Opening {
+    match octets.first() {
+        None => return Opening::Unfinished,
+        Some(first) if first >> 4 != 1 => return Opening::Other,
+        Some(_) => {}
+    }
+    let names: [&[u8]; 2] = [b"\x00\x04MQTT", b"\x00\x06MQIsdp"];
+    let after = match fixed_header(octets) {
+        Header::Whole(header) if header.remaining_length < 8 => return Opening::Other,
+        Header::Whole(header) => octets.get(header.header_len..).unwrap_or(&[]),
+        Header::Partial => return Opening::Unfinished,
+        // Remaining Length has too many octets; the name may follow them all the same.
+        Header::Malformed(_) => {
+            let lengths = octets.get(1..).unwrap_or(&[]);
+            let more = lengths
+                .iter()
+                .take(8)
+                .take_while(|octet| **octet >= 0x80)
+                .count();
+            lengths.get(more + 1..).unwrap_or(&[])
+        }
+    };
+    if names.iter().any(|name| after.starts_with(name)) {
+        Opening::Connect
+    } else if names.iter().any(|name| name.starts_with(after)) {
+        Opening::Unfinished
+    } else {
+        Opening::Other
+    }
+}
+
+/// The version that the protocol level of a CONNECT names, `None` where there is none such.
+pub(super) fn connect_version(octets: &[u8]) -> Option<ProtocolVersion> {
+    let Header::Whole(header) = fixed_header(octets) else {
+        return None;
+    };
+    let body = octets.get(header.header_len..)?;
+    let (length, rest) = body.split_first_chunk()?;
+    let level = rest.get(usize::from(u16::from_be_bytes(*length)))?;
+    // Bit 7 is set by bridges of mosquitto.
+    match level & 0x7f {
+        3 => Some(ProtocolVersion::V3_1),
+        4 => Some(ProtocolVersion::V3_1_1),
+        5 => Some(ProtocolVersion::V5_0),
+        _ => None,
+    }
+}
+
+/// What octets that are not MQTT look like.
+pub(super) fn looks_like(octets: &[u8]) -> LooksLike {
+    const METHODS: [&[u8]; 9] = [
+        b"GET ",
+        b"HTTP/",
+        b"POST ",
+        b"PUT ",
+        b"HEAD ",
+        b"OPTIONS ",
+        b"DELETE ",
+        b"CONNECT ",
+        b"PATCH ",
+    ];
+    if matches!(octets, [20..=23, 3, 0..=4, ..]) {
+        LooksLike::Tls
+    } else if METHODS.iter().any(|method| octets.starts_with(method)) {
+        LooksLike::Http
+    } else {
+        LooksLike::Unknown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connect_is_known_by_its_name_however_wrong_the_rest_is() {
+        let sound = b"\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04fine";
+        assert_eq!(opening(sound), Opening::Connect);
+        assert_eq!(connect_version(sound), Some(ProtocolVersion::V3_1_1));
+        for cut in 0..8 {
+            assert_eq!(opening(&sound[..cut]), Opening::Unfinished, "{cut}");
+        }
+        assert_eq!(opening(b"\x13\x10\x00\x04MQTT\x04"), Opening::Connect);
+        assert_eq!(
+            opening(b"\x10\x80\x80\x80\x80\x0e\x00\x04MQTT"),
+            Opening::Connect
+        );
+        assert_eq!(opening(b"\x10\x0c\x00\x06MQIsdp\x83\x02"), Opening::Connect);
+        let bridge = b"\x10\x0c\x00\x06MQIsdp\x83\x02\x00\x00";
+        assert_eq!(connect_version(bridge), Some(ProtocolVersion::V3_1));
+    }
+
+    #[test]
+    fn an_octet_of_0x10_alone_makes_no_connect() {
+        assert_eq!(opening(b"\x10\x04nope not mqtt\n"), Opening::Other);
+        assert_eq!(opening(b"\x10\x20nope not mqtt\n"), Opening::Other);
+        assert_eq!(opening(b"GET / HTTP/1.1\r\n"), Opening::Other);
+    }
+
+    #[test]
+    fn tls_and_http_are_told_apart() {
+        assert_eq!(looks_like(b"\x16\x03\x01\x02\x00"), LooksLike::Tls);
+        assert_eq!(looks_like(b"HTTP/1.1 400 Bad"), LooksLike::Http);
+        assert_eq!(looks_like(b"hello"), LooksLike::Unknown);
+    }
+}

@@ -1,0 +1,274 @@
+//! A packet cut out of its connection: decoded, its place in the connection known, told.
+
+use crate::event::{Event, Gap, PacketEvent};
+use crate::mqtt::framer::{Header, fixed_header};
+use crate::mqtt::packet::Publish;
+use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Rule, Sender};
+use crate::stream::{Direction, GapCause};
+
+use super::framing::Partial;
+use super::opening::{self, Opening};
+use super::plausible::{Roles, Versions, may_begin};
+use super::weigh;
+use super::{Arrival, Context, Decoder, Mode, VersionFrom};
+
+/// Packets in a row with a broken structure after which a direction's framing counts as lost.
+const BROKEN_CAP: u8 = 3;
+
+/// As much as must speak for 5.0 before packets that fit 3.1.1 too are read as 5.0.
+pub(super) const LEAN_TO_FIVE: i8 = 3;
+
+type Read<'a> = Result<ControlPacket<'a>, Malformed>;
+
+impl Decoder {
+    /// Decodes the packet in `octets` and tells it.
+    #[inline]
+    pub(super) fn tell(
+        &mut self,
+        context: &mut Context,
+        arrival: Arrival<'_>,
+        octets: &[u8],
+        frames: &[u64],
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        let packet_type = PacketType::of(octets.first().copied().unwrap_or(0));
+        if packet_type == PacketType::Connect {
+            self.hear_connect(arrival.direction, octets);
+        }
+        let mut read = ControlPacket::read(octets, self.reading(), &mut ());
+        if self.version_from == VersionFrom::Guess || read.is_err() {
+            read = self.reconsider(octets, read);
+        }
+        if !self.client_certain {
+            self.learn_roles(arrival.direction, packet_type);
+        }
+        let side = self.sides.of_mut(arrival.direction);
+        if !side.proven {
+            if read.is_err() {
+                return self.not_mqtt(context, arrival, octets, emit);
+            }
+            side.proven = true;
+        }
+        match &read {
+            Ok(_) => side.broken = 0,
+            Err(malformed) => self.malformed(context, arrival.direction, malformed.rule),
+        }
+        context.counters.packets += 1;
+        context.counters.in_packets += octets.len() as u64;
+        let topic_resolved = match &read {
+            Ok(ControlPacket::Publish(publish)) if !publish.properties.is_empty() => {
+                self.learn_alias(context, arrival.direction, publish);
+                self.resolve(arrival.direction, publish)
+            }
+            _ => None,
+        };
+        let (source, destination) = match arrival.direction {
+            Direction::Forward => (arrival.connection.initiator, arrival.connection.responder),
+            Direction::Backward => (arrival.connection.responder, arrival.connection.initiator),
+        };
+        emit(&Event::Packet(&PacketEvent {
+            stamp: *arrival.stamp,
+            index: context.next_index(arrival.stamp.number),
+            frames,
+            connection: arrival.connection.id,
+            source,
+            destination,
+            direction: arrival.direction,
+            sender: self.sender(arrival.direction),
+            transport: self.transport,
+            version: self.version,
+            version_inferred: self.version_from != VersionFrom::Connect && self.version.is_some(),
+            after_gap: self.sides.of(arrival.direction).after_gap,
+            packet_type,
+            octets,
+            packet: read.as_ref().map_err(|malformed| *malformed),
+            topic_resolved,
+            layers: arrival.layers,
+        }));
+    }
+
+    /// The version to read by: 3.1.1 as long as nothing tells.
+    #[inline]
+    pub(super) fn reading(&self) -> ProtocolVersion {
+        self.version.unwrap_or(ProtocolVersion::V3_1_1)
+    }
+
+    /// Learns what a CONNECT tells of its connection.
+    #[cold]
+    pub(super) fn hear_connect(&mut self, direction: Direction, octets: &[u8]) {
+        // A second CONNECT is a protocol error; the first one stands.
+        if self.version_from == VersionFrom::Connect {
+            return;
+        }
+        self.version_from = VersionFrom::Connect;
+        self.version = opening::connect_version(octets);
+        self.client = Some(direction);
+        self.client_certain = true;
+    }
+
+    /// No CONNECT told the version, or the packet doesn't fit it: does structure tell?
+    #[cold]
+    fn reconsider<'a>(&mut self, octets: &'a [u8], read: Read<'a>) -> Read<'a> {
+        if self.version_from == VersionFrom::Connect {
+            return read;
+        }
+        let fits = weigh::versions(octets);
+        if fits.is_empty() {
+            return read;
+        }
+        if !fits.both() {
+            let version = if fits.five() {
+                ProtocolVersion::V5_0
+            } else {
+                ProtocolVersion::V3_1_1
+            };
+            // A version from structure that a later packet contradicts was wrong.
+            self.version_from = VersionFrom::Structure;
+            self.version = Some(version);
+            return ControlPacket::read(octets, version, &mut ());
+        }
+        if read.is_ok() && self.version_from == VersionFrom::Guess {
+            self.lean = self.lean.saturating_add(weigh::lean_to_five(octets));
+            if self.lean >= LEAN_TO_FIVE && self.version != Some(ProtocolVersion::V5_0) {
+                self.version = Some(ProtocolVersion::V5_0);
+                return ControlPacket::read(octets, ProtocolVersion::V5_0, &mut ());
+            }
+        }
+        read
+    }
+
+    /// Learns who the Client is from what only one end sends.
+    #[cold]
+    fn learn_roles(&mut self, direction: Direction, packet_type: PacketType) {
+        let client = match Roles::of(packet_type).sender() {
+            Some(Sender::Client) => direction,
+            Some(Sender::Server) => direction.reverse(),
+            None => return,
+        };
+        self.client = Some(client);
+        self.client_certain = true;
+    }
+
+    #[cold]
+    fn malformed(&mut self, context: &mut Context, direction: Direction, rule: Rule) {
+        context.counters.malformed += 1;
+        let side = self.sides.of_mut(direction);
+        match rule {
+            // No type: whatever this is, it is not a packet whose length could be trusted.
+            Rule::PacketTypeIsNotZero => side.mode = Mode::GivenUp,
+            Rule::ReservedHeaderFlagsHold
+            | Rule::FieldsFitThePacket
+            | Rule::NothingFollowsTheFields
+            | Rule::QosIsNotThree => {
+                side.broken += 1;
+                if side.broken >= BROKEN_CAP {
+                    side.mode = Mode::GivenUp;
+                }
+            }
+            _ => side.broken = 0,
+        }
+    }
+
+    /// Tells a packet whose end nobody can know, and gives its direction up.
+    #[cold]
+    pub(super) fn break_off(
+        &mut self,
+        context: &mut Context,
+        arrival: Arrival<'_>,
+        octets: &[u8],
+        frames: &[u64],
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        self.tell(context, arrival, octets, frames, emit);
+        let side = self.sides.of_mut(arrival.direction);
+        if side.mode == Mode::Framing {
+            side.mode = Mode::GivenUp;
+        }
+    }
+
+    /// Tells that a packet was framed but not kept.
+    #[cold]
+    pub(super) fn tell_over_cap(
+        &mut self,
+        arrival: Arrival<'_>,
+        partial: &Partial,
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        emit(&Event::Gap(&Gap {
+            connection: arrival.connection.id,
+            sender: self.sender(arrival.direction),
+            direction: arrival.direction,
+            length: 0,
+            cause: GapCause::HeldCap,
+            stamp: *arrival.stamp,
+            discarded: partial.received(),
+        }));
+    }
+
+    /// Whether `octets` may be the first packet of `direction` on an MQTT connection.
+    #[cold]
+    pub(super) fn may_be_first(&self, octets: &[u8], direction: Direction) -> bool {
+        let Some(first) = octets.first() else {
+            return true;
+        };
+        if opening::opening(octets) != Opening::Other {
+            return true;
+        }
+        let roles = Roles::of(PacketType::of(*first));
+        if self.client_certain && roles.and(Roles::only(self.sender(direction))).is_empty() {
+            return false;
+        }
+        match fixed_header(octets) {
+            Header::Whole(header) => {
+                let remaining = usize::try_from(header.remaining_length).unwrap_or(usize::MAX);
+                !may_begin(*first, remaining, Versions::BOTH).is_empty()
+            }
+            Header::Partial => true,
+            Header::Malformed(_) => false,
+        }
+    }
+
+    /// This direction of an MQTT connection is something else.
+    #[cold]
+    pub(super) fn not_mqtt(
+        &mut self,
+        context: &mut Context,
+        arrival: Arrival<'_>,
+        octets: &[u8],
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        context.counters.not_mqtt += octets.len() as u64;
+        self.sides.of_mut(arrival.direction).mode = Mode::NotMqtt;
+        self.tell_not_mqtt(
+            arrival.connection,
+            arrival.direction,
+            arrival.stamp,
+            octets,
+            emit,
+        );
+    }
+
+    /// Learns the topic alias that a PUBLISH sets.
+    #[cold]
+    fn learn_alias(&mut self, context: &mut Context, direction: Direction, publish: &Publish<'_>) {
+        let Some(alias) = publish.properties.topic_alias() else {
+            return;
+        };
+        if publish.topic.is_empty() {
+            return;
+        }
+        let aliases = self.aliases.of_mut(direction).get_or_insert_default();
+        if !aliases.set(alias, publish.topic) {
+            context.counters.aliases_refused += 1;
+        }
+    }
+
+    /// The topic name that a PUBLISH without one stands for.
+    fn resolve(&self, direction: Direction, publish: &Publish<'_>) -> Option<&str> {
+        if !publish.topic.is_empty() {
+            return None;
+        }
+        let alias = publish.properties.topic_alias()?;
+        self.aliases.of(direction).as_ref()?.topic(alias)
+    }
+}

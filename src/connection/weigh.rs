@@ -1,0 +1,181 @@
+//! What a packet is worth as evidence, in bits: how unlikely it is that octets which are no
+//! packet look like this one.
+//!
+//! The figures are plain counting. A first octet with sound flags is one in 16 (4 bits), a
+//! length that must be one value, or that ends with its segment, one in 256 (8 bits), the
+//! upper octet of a short topic's length another 8, a character of a topic a little above
+//! one bit, since two octets in five are printable.
+
+use crate::mqtt::{ControlPacket, Delivery, PacketType, ProtocolVersion};
+
+use super::plausible::Versions;
+
+/// Where a packet lies in the segments that brought it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// It ends where a segment ends that had room for more.
+    pub(super) ends_a_segment: bool,
+    /// It begins in a segment that was filled up: more of the same may surround it, so small
+    /// packets there tell nothing.
+    pub(super) in_full_segment: bool,
+}
+
+/// Bits of evidence in one packet that was read without error.
+pub(super) fn weigh(packet: &ControlPacket<'_>, place: Place) -> u32 {
+    let small = if place.in_full_segment { 0 } else { 12 };
+    let ends = if place.ends_a_segment { 8 } else { 0 };
+    match packet {
+        ControlPacket::Connect(connect) if connect.is_known() => 60,
+        ControlPacket::Connect(_) => 20,
+        ControlPacket::ConnAck(_) => 20,
+        ControlPacket::Publish(publish) => 4 + ends + text(publish.topic),
+        ControlPacket::PubAck(_)
+        | ControlPacket::PubRec(_)
+        | ControlPacket::PubRel(_)
+        | ControlPacket::PubComp(_)
+        | ControlPacket::PingReq
+        | ControlPacket::PingResp
+        | ControlPacket::Disconnect(_)
+        | ControlPacket::Auth(_)
+        | ControlPacket::UnsubAck(_) => small,
+        ControlPacket::SubAck(_) => small + small / 3,
+        ControlPacket::Subscribe(subscribe) => {
+            let filter = subscribe.subscriptions.iter().next();
+            12 + filter.map_or(0, |subscription| text(subscription.filter))
+        }
+        ControlPacket::Unsubscribe(unsubscribe) => {
+            12 + unsubscribe.filters.iter().next().map_or(0, text)
+        }
+    }
+}
+
+/// Bits in a text that fits its length.
+pub(super) fn text(text: &str) -> u32 {
+    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+    let upper = if length < 256 { 8 } else { 0 };
+    upper + (length.min(16) * 5) / 4
+}
+
+/// Reads `octets` as a packet of `version` that breaks no rule, not even one that leaves it
+/// readable: what is only guessed to be a packet gets no benefit of doubt.
+pub(super) fn read_strictly(octets: &[u8], version: ProtocolVersion) -> Option<ControlPacket<'_>> {
+    ControlPacket::read(octets, version, &mut ())
+        .ok()
+        .filter(|packet| is_strict(packet, version))
+}
+
+/// The versions under which `octets` are a packet that breaks no rule.
+pub(super) fn versions(octets: &[u8]) -> Versions {
+    let mut versions = Versions::BOTH;
+    if read_strictly(octets, ProtocolVersion::V3_1_1).is_none() {
+        versions = versions.without_three();
+    }
+    if read_strictly(octets, ProtocolVersion::V5_0).is_none() {
+        versions = versions.without_five();
+    }
+    versions
+}
+
+/// How much a packet that fits both versions speaks for 5.0.
+pub(super) fn lean_to_five(octets: &[u8]) -> i8 {
+    let decisive = super::tell::LEAN_TO_FIVE;
+    match ControlPacket::read(octets, ProtocolVersion::V5_0, &mut ()) {
+        Ok(ControlPacket::Publish(publish)) => {
+            let text = std::str::from_utf8(publish.payload);
+            // Properties that all make sense, or a 0 that alone keeps a text from being one.
+            if !publish.properties.is_empty() {
+                decisive
+            } else if !publish.payload.is_empty() && text.is_ok_and(is_plain) {
+                decisive
+            } else {
+                1
+            }
+        }
+        Ok(ControlPacket::SubAck(_)) => 1,
+        _ => 0,
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| !c.is_control() || matches!(c, '\t' | '\n' | '\r'))
+}
+
+fn is_strict(packet: &ControlPacket<'_>, version: ProtocolVersion) -> bool {
+    let five = version == ProtocolVersion::V5_0;
+    match packet {
+        ControlPacket::ConnAck(connack) if five => connack.code == 0 || connack.code >= 0x80,
+        ControlPacket::ConnAck(connack) => connack.code <= 5,
+        ControlPacket::Publish(publish) => {
+            is_plain(publish.topic) || five && publish.topic.is_empty()
+        }
+        ControlPacket::Subscribe(subscribe) => subscribe
+            .subscriptions
+            .iter()
+            .all(|subscription| is_plain(subscription.filter)),
+        ControlPacket::Unsubscribe(unsubscribe) => unsubscribe.filters.iter().all(is_plain),
+        ControlPacket::SubAck(suback) => suback.codes.iter().all(|code| {
+            matches!(code, 0..=2 | 0x80)
+                || five && matches!(code, 0x83 | 0x87 | 0x8f | 0x91 | 0x97 | 0x9e | 0xa1 | 0xa2)
+        }),
+        ControlPacket::UnsubAck(unsuback) => unsuback
+            .codes
+            .iter()
+            .all(|code| matches!(code, 0 | 0x11 | 0x80 | 0x83 | 0x87 | 0x8f | 0x91)),
+        ControlPacket::PubAck(ack)
+        | ControlPacket::PubRec(ack)
+        | ControlPacket::PubRel(ack)
+        | ControlPacket::PubComp(ack) => matches!(
+            ack.reason_code,
+            0 | 0x10 | 0x80 | 0x83 | 0x87 | 0x90..=0x92 | 0x97 | 0x99
+        ),
+        ControlPacket::Disconnect(disconnect) => {
+            matches!(disconnect.reason_code, 0 | 4 | 0x80..=0xa2)
+        }
+        ControlPacket::Auth(auth) => matches!(auth.reason_code, 0 | 0x18 | 0x19),
+        ControlPacket::Connect(_) | ControlPacket::PingReq | ControlPacket::PingResp => true,
+    }
+}
+
+/// A packet's type with its identifier, 0 where it has none.
+pub(super) type Note = (PacketType, u16);
+
+/// What a packet asks the other end to answer, and what it answers itself.
+pub(super) fn notes(packet: &ControlPacket<'_>) -> (Option<Note>, Option<Note>) {
+    let asks = |answer, id| (Some((answer, id)), None);
+    let answers = |own, id| (None, Some((own, id)));
+    match packet {
+        ControlPacket::Publish(publish) => match publish.delivery {
+            Delivery::AtMostOnce => (None, None),
+            Delivery::AtLeastOnce(id) => asks(PacketType::PubAck, id.number()),
+            Delivery::ExactlyOnce(id) => asks(PacketType::PubRec, id.number()),
+        },
+        ControlPacket::PubAck(ack) => answers(PacketType::PubAck, ack.packet_id.number()),
+        ControlPacket::PubRec(ack) => {
+            let id = ack.packet_id.number();
+            (
+                Some((PacketType::PubRel, id)),
+                Some((PacketType::PubRec, id)),
+            )
+        }
+        ControlPacket::PubRel(ack) => {
+            let id = ack.packet_id.number();
+            (
+                Some((PacketType::PubComp, id)),
+                Some((PacketType::PubRel, id)),
+            )
+        }
+        ControlPacket::PubComp(ack) => answers(PacketType::PubComp, ack.packet_id.number()),
+        ControlPacket::Subscribe(packet) => asks(PacketType::SubAck, packet.packet_id.number()),
+        ControlPacket::SubAck(packet) => answers(PacketType::SubAck, packet.packet_id.number()),
+        ControlPacket::Unsubscribe(packet) => asks(PacketType::UnsubAck, packet.packet_id.number()),
+        ControlPacket::UnsubAck(packet) => answers(PacketType::UnsubAck, packet.packet_id.number()),
+        ControlPacket::PingReq => asks(PacketType::PingResp, 0),
+        ControlPacket::PingResp => answers(PacketType::PingResp, 0),
+        ControlPacket::Connect(_) => asks(PacketType::ConnAck, 0),
+        ControlPacket::ConnAck(_) => answers(PacketType::ConnAck, 0),
+        ControlPacket::Disconnect(_) | ControlPacket::Auth(_) => (None, None),
+    }
+}

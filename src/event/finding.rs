@@ -1,0 +1,46 @@
+//! Findings: what is wrong, odd or worth knowing about the traffic.
+
+use std::sync::Arc;
+
+use crate::base::FrameStamp;
+use crate::stream::ConnectionId;
+
+/// One finding about one frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    pub level: Level,
+    /// Kebab case, stable: `packet-id-in-use`.
+    pub rule: &'static str,
+    /// Statement numbers as the connection's version of the specification numbers them;
+    /// empty for what no statement forbids.
+    pub statements: &'static [&'static str],
+    pub stamp: FrameStamp,
+    /// `None` for findings about the capture as a whole.
+    pub connection: Option<ConnectionId>,
+    pub client_id: Option<Arc<str>>,
+    /// One sentence that a newcomer understands. Text from the capture in it is raw: views
+    /// make it safe.
+    pub message: String,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Level {
+    /// Worth knowing; nothing is broken.
+    Note,
+    /// Trouble, though no rule is broken.
+    Warning,
+    /// The specification is broken.
+    Error,
+}
+
+impl Level {
+    /// As the JSON has it: `error`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Handshakes: the control packets that belong together, and how each exchange ended.
+
+use std::sync::Arc;
+
+use super::message::{Leg, Message, Payload};
+use crate::base::{Endpoint, FrameStamp, Span};
+use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, QoS, Sender};
+use crate::stream::ConnectionId;
+
+/// One exchange of control packets, told when it is settled: over, and its deliveries known.
+///
+/// A QoS 0 PUBLISH is told as a handshake of a single step, so that every application message
+/// has one record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Handshake {
+    pub kind: HandshakeKind,
+    /// The connection on which it began.
+    pub connection: ConnectionId,
+    /// The server endpoint's place in the order of first appearance: connections of one
+    /// broker share it.
+    pub broker: u32,
+    /// The server's endpoint as the client reached it: the name of the ladder's middle lane.
+    pub server: Endpoint,
+    /// Who sent the first packet.
+    pub initiator: Sender,
+    /// Of the connection's client; `None` where its CONNECT was not captured.
+    pub client_id: Option<Arc<str>>,
+    pub version: Option<ProtocolVersion>,
+    /// `None` for CONNECT, PINGREQ, AUTH and PUBLISH at QoS 0.
+    pub packet_id: Option<PacketIdentifier>,
+    /// In order; the first may be an acknowledgement where the capture begins in between.
+    pub steps: Vec<Step>,
+    /// Steps beyond [`Handshake::STEPS_KEPT`] that are not in `steps`.
+    pub steps_left_out: u64,
+    pub state: State,
+    pub about: About,
+    /// On a publisher's PUBLISH: what became of it for each subscriber.
+    pub deliveries: Vec<Leg>,
+    /// Legs beyond [`Handshake::LEGS_KEPT`] that are not in `deliveries`.
+    pub legs_left_out: u64,
+    /// On a server's PUBLISH: where the message came from.
+    pub origin: Option<Origin>,
+}
+
+impl Handshake {
+    /// Redeliveries can go on for ever.
+    pub const STEPS_KEPT: usize = 64;
+    /// A message may go to very many subscribers.
+    pub const LEGS_KEPT: usize = 4096;
+
+    /// From the first step to the last; `None` where a frame has no time or the handshake is
+    /// incomplete.
+    pub fn duration(&self) -> Option<Span> {
+        if matches!(self.state, State::Incomplete { .. }) || self.steps.len() < 2 {
+            return None;
+        }
+        super::between(&self.steps.first()?.stamp, &self.steps.last()?.stamp)
+    }
+
+    /// The message of a PUBLISH.
+    pub fn message(&self) -> Option<&Message> {
+        match &self.about {
+            About::Message(message) => Some(message),
+            _ => None,
+        }
+    }
+
+    /// Whether a PUBLISH was sent more than once.
+    pub fn redelivered(&self) -> bool {
+        self.steps
+            .iter()
+            .filter(|step| step.packet_type == PacketType::Publish)
+            .count()
+            > 1
+    }
+}
+
+/// What kind of exchange.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum HandshakeKind {
+    Connect,
+    /// Re-authentication (5.0 §4.12.1); AUTH within CONNECT belongs to that handshake.
+    Auth,
+    Qos0,
+    Qos1,
+    Qos2,
+    Subscribe,
+    Unsubscribe,
+    Ping,
+}
+
+impl HandshakeKind {
+    /// As the JSON has it: `qos1`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Auth => "auth",
+            Self::Qos0 => "qos0",
+            Self::Qos1 => "qos1",
+            Self::Qos2 => "qos2",
+            Self::Subscribe => "subscribe",
+            Self::Unsubscribe => "unsubscribe",
+            Self::Ping => "ping",
+        }
+    }
+}
+
+/// One control packet of a handshake.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    pub packet_type: PacketType,
+    pub sender: Sender,
+    pub stamp: FrameStamp,
+    /// Place among the control packets ending in that frame, from 0.
+    pub index: u32,
+    /// A redelivery may travel on a later connection of the same session.
+    pub connection: ConnectionId,
+    /// PUBLISH only, else false.
+    pub dup: bool,
+    /// PUBLISH only.
+    pub qos: Option<QoS>,
+    /// PUBLISH only, else false.
+    pub retain: bool,
+    /// Acknowledgements and AUTH of 5.0, and CONNACK of any version.
+    pub reason_code: Option<u8>,
+    /// Octets of the same direction are missing between the step before and this one.
+    pub after_gap: bool,
+}
+
+/// How a handshake ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum State {
+    Complete,
+    /// A packet with a reason code of 128 or above (3.x: a CONNACK return code above 0, a
+    /// SUBACK of failures only) ended it.
+    Refused {
+        packet_type: PacketType,
+        code: u8,
+    },
+    Incomplete {
+        waiting_for: PacketType,
+        ended_by: EndedBy,
+    },
+}
+
+impl State {
+    /// As the JSON has it: `complete`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Refused { .. } => "refused",
+            Self::Incomplete { .. } => "incomplete",
+        }
+    }
+}
+
+/// Why a handshake is not waited for any longer.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum EndedBy {
+    CaptureEnd,
+    ConnectionClosed,
+    ConnectionReset,
+    /// Octets are missing from the capture: the packet may be among them.
+    Gap,
+    /// The packet identifier was used for something else.
+    IdentifierReused,
+    /// The table of open handshakes reached its cap.
+    TableFull,
+}
+
+impl EndedBy {
+    /// As the JSON has it: `capture_end`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CaptureEnd => "capture_end",
+            Self::ConnectionClosed => "connection_closed",
+            Self::ConnectionReset => "connection_reset",
+            Self::Gap => "gap",
+            Self::IdentifierReused => "identifier_reused",
+            Self::TableFull => "table_full",
+        }
+    }
+}
+
+/// What the first packet asked or carried.
+#[derive(Clone, Debug, PartialEq)]
+pub enum About {
+    Message(Message),
+    Connect(Box<Connecting>),
+    Subscribe(Vec<Asked>),
+    Unsubscribe(Vec<Asked>),
+    /// PINGREQ, AUTH, or a first packet that was not captured.
+    Nothing,
+}
+
+/// A CONNECT, decoded, with what the CONNACK answered.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Connecting {
+    pub protocol_name: Arc<str>,
+    /// Without the bridge bit.
+    pub protocol_level: u8,
+    pub bridge: bool,
+    /// The Connect Flags octet as it stood on the wire.
+    pub flags: u8,
+    /// In seconds, as the client asked.
+    pub keep_alive: u16,
+    /// As the client sent it; empty where it asked for one to be assigned.
+    pub client_id: Arc<str>,
+    pub user_name: Option<Arc<str>>,
+    /// In octets: passwords themselves are never kept.
+    pub password_length: Option<u64>,
+    pub session_expiry: Option<u32>,
+    pub receive_maximum: Option<u16>,
+    pub topic_alias_maximum: Option<u16>,
+    pub maximum_packet_size: Option<u32>,
+    pub will: Option<WillAsked>,
+    /// `None` until the CONNACK came.
+    pub answer: Option<Answer>,
+}
+
+/// The Will Message as a CONNECT registers it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WillAsked {
+    pub topic: Arc<str>,
+    pub qos: QoS,
+    pub retain: bool,
+    pub payload: Payload,
+    /// In seconds; 0 before 5.0.
+    pub delay: u32,
+}
+
+/// What a CONNACK said.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    pub code: u8,
+    pub session_present: bool,
+    pub assigned_client_id: Option<Arc<str>>,
+    pub server_keep_alive: Option<u16>,
+    pub session_expiry: Option<u32>,
+    pub receive_maximum: Option<u16>,
+    pub topic_alias_maximum: Option<u16>,
+    pub maximum_packet_size: Option<u32>,
+    pub maximum_qos: Option<u8>,
+}
+
+/// One filter of a SUBSCRIBE or UNSUBSCRIBE, with its answer.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Asked {
+    pub filter: Arc<str>,
+    /// The Subscription Options octet; 0 in UNSUBSCRIBE.
+    pub options: u8,
+    /// The return or reason code; `None` while unanswered, and for UNSUBACK before 5.0.
+    pub code: Option<u8>,
+}
+
+/// Where a message that a server sent came from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Origin {
+    /// A client's PUBLISH.
+    Published {
+        connection: ConnectionId,
+        client_id: Option<Arc<str>>,
+        frame: u64,
+        ambiguous: bool,
+    },
+    /// The stored message of its topic, sent because of a new subscription; the frame that
+    /// stored it, where that was captured.
+    Stored {
+        connection: Option<ConnectionId>,
+        frame: Option<u64>,
+    },
+    /// A Will Message; the frame of the CONNECT that set it.
+    Will {
+        connection: ConnectionId,
+        client_id: Option<Arc<str>>,
+        frame: u64,
+    },
+    /// The server's own (`$SYS/...`).
+    Server,
+    /// No PUBLISH in the capture explains it.
+    NotSeen,
+}

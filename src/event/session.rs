@@ -1,0 +1,110 @@
+//! Sessions: a client's connections to one broker, and how each ended.
+
+use std::sync::Arc;
+
+use super::handshake::Connecting;
+use crate::base::{Endpoint, FrameStamp, Span};
+use crate::mqtt::{ProtocolVersion, Sender};
+use crate::stream::ConnectionId;
+
+/// What the capture shows of one session, told when it is over or the capture is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionStory {
+    pub broker: u32,
+    /// The server's endpoint, as the session's first connection reached it.
+    pub server: Endpoint,
+    /// `None` where no CONNECT was captured.
+    pub client_id: Option<Arc<str>>,
+    /// The server assigned the client identifier (5.0), or made one of its own for an empty
+    /// one (3.1.1; then `client_id` is empty).
+    pub assigned: bool,
+    pub user_name: Option<Arc<str>>,
+    pub version: Option<ProtocolVersion>,
+    /// In order; at most [`SessionStory::CONNECTIONS_KEPT`].
+    pub connections: Vec<ConnectionStory>,
+    /// Connections beyond the cap.
+    pub connections_left_out: u64,
+    /// Active subscriptions when the story ends.
+    pub subscriptions: Vec<Arc<str>>,
+}
+
+impl SessionStory {
+    /// A client that reconnects in a loop makes very many.
+    pub const CONNECTIONS_KEPT: usize = 256;
+}
+
+/// One MQTT connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConnectionStory {
+    pub connection: ConnectionId,
+    pub client: Endpoint,
+    pub server: Endpoint,
+    /// The frame from which the connection is known.
+    pub opened: FrameStamp,
+    /// The CONNECT's frame; `None` where it was not captured.
+    pub connect_stamp: Option<FrameStamp>,
+    /// `None` where the CONNECT was not captured.
+    pub connect: Option<Box<Connecting>>,
+    /// The keep alive in force, in seconds: the server's where it gave one.
+    pub keep_alive: Option<u16>,
+    /// The session expiry interval in force, in seconds: `u32::MAX` never expires; 3.x
+    /// counts 0 (clean session) or never.
+    pub session_expiry: Option<u32>,
+    /// Control packets that each side sent: client, server.
+    pub packets: [u64; 2],
+    /// Octets of those control packets.
+    pub octets: [u64; 2],
+    pub end: End,
+}
+
+/// The end of a connection and its cause.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct End {
+    pub cause: EndCause,
+    /// The frame that made the end certain: DISCONNECT, FIN, RST, or the capture's last.
+    pub stamp: FrameStamp,
+}
+
+/// Why a connection ended, the most telling cause first.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum EndCause {
+    /// DISCONNECT; `code` is 0x00 before 5.0.
+    Disconnect { by: Sender, code: u8 },
+    /// CONNACK with this code refused it.
+    Refused { code: u8 },
+    /// A CONNECT with the same client identifier on another connection took it over.
+    Takeover { by: ConnectionId, frame: u64 },
+    /// The server closed after the client had been silent for longer than one and a half
+    /// times the keep alive ([MQTT-3.1.2-24]; 5.0: [MQTT-3.1.2-22]).
+    KeepAlive { silence: Span, keep_alive: u16 },
+    /// The server closed after a packet of the client that breaks the protocol.
+    ProtocolError { frame: u64 },
+    /// FIN without DISCONNECT.
+    Fin { by: Option<Sender> },
+    /// RST without DISCONNECT.
+    Reset { by: Option<Sender> },
+    /// The endpoints began a new TCP connection.
+    Replaced,
+    /// It was dropped from a full table.
+    Evicted,
+    /// Nothing in the capture ends it.
+    CaptureEnd,
+}
+
+impl EndCause {
+    /// As the JSON has it: `disconnect`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Disconnect { .. } => "disconnect",
+            Self::Refused { .. } => "refused",
+            Self::Takeover { .. } => "takeover",
+            Self::KeepAlive { .. } => "keep_alive_timeout",
+            Self::ProtocolError { .. } => "protocol_error",
+            Self::Fin { .. } => "connection_closed",
+            Self::Reset { .. } => "connection_reset",
+            Self::Replaced => "replaced",
+            Self::Evicted => "evicted",
+            Self::CaptureEnd => "capture_end",
+        }
+    }
+}

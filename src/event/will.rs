@@ -1,0 +1,92 @@
+//! Wills and retained messages: two ways in which a message outlives its publisher.
+
+use std::sync::Arc;
+
+use super::handshake::WillAsked;
+use super::message::{Leg, Message};
+use super::session::End;
+use crate::base::{Endpoint, FrameStamp};
+use crate::stream::ConnectionId;
+
+/// A Will Message from the CONNECT that set it to its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WillStory {
+    pub connection: ConnectionId,
+    pub broker: u32,
+    /// The server's endpoint as the client reached it.
+    pub server: Endpoint,
+    pub client_id: Option<Arc<str>>,
+    /// The CONNECT's frame.
+    pub set: FrameStamp,
+    pub will: WillAsked,
+    /// How the connection that set it ended.
+    pub end: End,
+    pub fate: WillFate,
+    /// Each subscriber's leg; empty unless published.
+    pub deliveries: Vec<Leg>,
+}
+
+/// What became of a will.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WillFate {
+    /// First seen in this frame.
+    Published(FrameStamp),
+    NotPublished(NoWill),
+}
+
+/// Why a will was not seen.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum NoWill {
+    /// DISCONNECT with reason 0x00 deletes it ([MQTT-3.1.2-10]; 3.1.1: [MQTT-3.14.4-3]).
+    Disconnected,
+    /// The connection was refused: the will was never registered.
+    Refused,
+    /// The connection is still open where the capture ends.
+    StillOpen,
+    /// A new connection of the session came before the Will Delay Interval passed (5.0).
+    SessionResumed,
+    /// The capture ends before the Will Delay Interval does (5.0).
+    DelayRunning,
+    /// It was due, and no subscription to its topic is visible.
+    NoSubscriber,
+    /// It was due, and a subscriber with a matching subscription did not get it.
+    NotSeen,
+}
+
+/// A stored message of one topic, from the PUBLISH that stored it to its replacement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RetainedStory {
+    pub broker: u32,
+    /// The server's endpoint as the client reached it.
+    pub server: Endpoint,
+    pub message: Message,
+    /// Who stored it and in which frame; `None` where it was stored before the capture.
+    pub stored: Option<Stored>,
+    pub end: RetainedEnd,
+    /// Stored copies that subscribers were sent; live copies stand on the handshake.
+    pub deliveries: Vec<Leg>,
+}
+
+/// The PUBLISH that stored a message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    pub stamp: FrameStamp,
+    pub connection: ConnectionId,
+    pub client_id: Option<Arc<str>>,
+    /// It was a Will Message with Will Retain.
+    pub will: bool,
+}
+
+/// How a stored message ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RetainedEnd {
+    /// Another retained PUBLISH to the topic took its place.
+    Replaced(FrameStamp),
+    /// A retained PUBLISH with an empty payload removed it ([MQTT-3.3.1-10]; 5.0:
+    /// [MQTT-3.3.1-6]).
+    Cleared(FrameStamp),
+    /// It was still stored where the capture ends, as far as the capture tells.
+    Kept,
+    /// The table of stored messages reached its cap.
+    TableFull,
+}

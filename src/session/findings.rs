@@ -1,0 +1,122 @@
+//! Findings told, and counted where there are too many.
+
+use std::sync::Arc;
+
+use foldhash::HashMap;
+
+use super::caps;
+use super::clauses::{self, Clause};
+use super::outbox::{Outbox, Told};
+use crate::base::FrameStamp;
+use crate::event::{Finding, Level};
+use crate::mqtt::ProtocolVersion;
+use crate::stream::ConnectionId;
+
+/// Where a finding belongs.
+#[derive(Clone, Debug)]
+pub(super) struct Where {
+    pub(super) stamp: FrameStamp,
+    pub(super) connection: Option<ConnectionId>,
+    pub(super) client_id: Option<Arc<str>>,
+    pub(super) version: Option<ProtocolVersion>,
+}
+
+/// Tells findings.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    pub(super) wanted: bool,
+    counts: HashMap<&'static str, u64>,
+    /// Tables that have reached their caps.
+    full: Vec<&'static str>,
+}
+
+impl Findings {
+    /// Tells a finding of `clause` with all its statements.
+    pub(super) fn tell(
+        &mut self,
+        outbox: &mut Outbox,
+        clause: &'static Clause,
+        at: Where,
+        message: impl FnOnce() -> String,
+    ) {
+        let statements = clause.statements(at.version.unwrap_or(ProtocolVersion::V3_1_1));
+        self.tell_as(outbox, (clause.level, clause.name, statements), at, message);
+    }
+
+    /// Tells a finding that is about `statements` only.
+    pub(super) fn tell_as(
+        &mut self,
+        outbox: &mut Outbox,
+        (level, rule, statements): (Level, &'static str, &'static [&'static str]),
+        at: Where,
+        message: impl FnOnce() -> String,
+    ) {
+        if !self.wanted {
+            return;
+        }
+        let count = self.counts.entry(rule).or_default();
+        *count += 1;
+        if *count > caps::FINDINGS_OF_A_RULE {
+            return;
+        }
+        outbox.now(Told::Finding(Box::new(Finding {
+            level,
+            rule,
+            statements,
+            stamp: at.stamp,
+            connection: at.connection,
+            client_id: at.client_id,
+            message: message(),
+        })));
+    }
+
+    /// Tells once that a table reached its cap.
+    pub(super) fn table_full(
+        &mut self,
+        outbox: &mut Outbox,
+        table: &'static str,
+        cap: usize,
+        stamp: FrameStamp,
+    ) {
+        if !self.wanted || self.full.contains(&table) {
+            return;
+        }
+        self.full.push(table);
+        let at = Where {
+            stamp,
+            connection: None,
+            client_id: None,
+            version: None,
+        };
+        self.tell(outbox, &clauses::TABLE_FULL, at, || {
+            format!(
+                "From here on the analysis may miss something: its table of {table} reached its cap of {cap}."
+            )
+        });
+    }
+
+    /// Tells how many findings were only counted.
+    pub(super) fn finish(&mut self, outbox: &mut Outbox, stamp: FrameStamp) {
+        let mut over: Vec<_> = self
+            .counts
+            .iter()
+            .filter(|(_, count)| **count > caps::FINDINGS_OF_A_RULE)
+            .map(|(rule, count)| (*rule, *count))
+            .collect();
+        over.sort_unstable();
+        for (rule, count) in over {
+            let at = Where {
+                stamp,
+                connection: None,
+                client_id: None,
+                version: None,
+            };
+            self.tell(outbox, &clauses::MORE_FINDINGS, at, || {
+                format!(
+                    "{} more findings of the rule {rule} are not told one by one.",
+                    count - caps::FINDINGS_OF_A_RULE
+                )
+            });
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What is to be told, in the order in which it began.
+
+use std::collections::VecDeque;
+
+use super::caps;
+use crate::event::{Event, Finding, Handshake, RetainedStory, SessionStory, WillStory};
+
+/// Something to tell.
+#[derive(Debug)]
+pub(super) enum Told {
+    Handshake(Box<Handshake>),
+    Will(Box<WillStory>),
+    Retained(Box<RetainedStory>),
+    Session(Box<SessionStory>),
+    Finding(Box<Finding>),
+}
+
+impl Told {
+    fn event(&self) -> Event<'_> {
+        match self {
+            Self::Handshake(told) => Event::Handshake(told),
+            Self::Will(told) => Event::Will(told),
+            Self::Retained(told) => Event::Retained(told),
+            Self::Session(told) => Event::Session(told),
+            Self::Finding(told) => Event::Finding(told),
+        }
+    }
+}
+
+/// A place in the order of telling, reserved when a story begins.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Place(u64);
+
+#[derive(Debug)]
+enum Slot {
+    Waiting,
+    Ready(Told),
+    Given,
+}
+
+/// Stories are told in the order of their first frames, as long as the wait for an early one
+/// does not hold back more than [`caps::REORDERED`] later ones.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    first: u64,
+    slots: VecDeque<Slot>,
+    ready: Vec<Told>,
+}
+
+impl Outbox {
+    pub(super) fn reserve(&mut self) -> Place {
+        let place = Place(self.first.saturating_add(self.slots.len() as u64));
+        self.slots.push_back(Slot::Waiting);
+        if self.slots.len() > caps::REORDERED {
+            self.give_front();
+            self.advance();
+        }
+        place
+    }
+
+    /// Tells what belongs at `place`.
+    pub(super) fn put(&mut self, place: Place, told: Told) {
+        match self.slot(place) {
+            Some(slot) => {
+                *slot = Slot::Ready(told);
+                self.advance();
+            }
+            None => self.ready.push(told),
+        }
+    }
+
+    /// Nothing will be told at `place`.
+    pub(super) fn skip(&mut self, place: Place) {
+        if let Some(slot) = self.slot(place) {
+            *slot = Slot::Given;
+            self.advance();
+        }
+    }
+
+    /// Tells at once, out of order.
+    pub(super) fn now(&mut self, told: Told) {
+        self.ready.push(told);
+    }
+
+    pub(super) fn drain(&mut self, emit: &mut impl FnMut(&Event<'_>)) {
+        for told in self.ready.drain(..) {
+            emit(&told.event());
+        }
+    }
+
+    /// Lets everything go that still waits for an earlier story.
+    pub(super) fn flush(&mut self) {
+        while !self.slots.is_empty() {
+            self.give_front();
+        }
+    }
+
+    fn slot(&mut self, place: Place) -> Option<&mut Slot> {
+        let at = place.0.checked_sub(self.first)?;
+        self.slots.get_mut(usize::try_from(at).ok()?)
+    }
+
+    fn advance(&mut self) {
+        while matches!(self.slots.front(), Some(Slot::Ready(_) | Slot::Given)) {
+            self.give_front();
+        }
+    }
+
+    fn give_front(&mut self) {
+        if let Some(slot) = self.slots.pop_front() {
+            self.first = self.first.saturating_add(1);
+            if let Slot::Ready(told) = slot {
+                self.ready.push(told);
+            }
+        }
+    }
+}

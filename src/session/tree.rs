@@ -1,0 +1,198 @@
+//! Topic filters as a tree of levels: which subscriptions take a topic name.
+
+use foldhash::HashMap;
+
+/// Names one subscription for as long as the analysis runs.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(super) struct SubscriptionKey(pub(super) u64);
+
+/// The filters of one broker.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// The root is the first; levels are never removed, only emptied.
+    levels: Vec<Level>,
+}
+
+#[derive(Debug, Default)]
+struct Level {
+    below: HashMap<Box<str>, u32>,
+    here: Vec<SubscriptionKey>,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        Self {
+            levels: vec![Level::default()],
+        }
+    }
+}
+
+impl Tree {
+    /// Levels that the tree holds.
+    pub(super) fn len(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// Adds a subscription to `filter`.
+    pub(super) fn insert(&mut self, filter: &str, key: SubscriptionKey) {
+        let mut at = 0;
+        for part in filter.split('/') {
+            let Some(level) = self.levels.get(at) else {
+                return;
+            };
+            at = match level.below.get(part) {
+                Some(next) => *next as usize,
+                None => {
+                    let next = self.levels.len();
+                    let Ok(number) = u32::try_from(next) else {
+                        return;
+                    };
+                    self.levels.push(Level::default());
+                    if let Some(level) = self.levels.get_mut(at) {
+                        level.below.insert(part.into(), number);
+                    }
+                    next
+                }
+            };
+        }
+        if let Some(level) = self.levels.get_mut(at) {
+            level.here.push(key);
+        }
+    }
+
+    /// Removes a subscription to `filter`.
+    pub(super) fn remove(&mut self, filter: &str, key: SubscriptionKey) {
+        let mut at = 0;
+        for part in filter.split('/') {
+            match self.levels.get(at).and_then(|level| level.below.get(part)) {
+                Some(next) => at = *next as usize,
+                None => return,
+            }
+        }
+        if let Some(level) = self.levels.get_mut(at) {
+            level.here.retain(|other| *other != key);
+        }
+    }
+
+    /// Appends the subscriptions that take `topic` to `found` (MQTT 5.0 §4.7).
+    pub(super) fn matching(&self, topic: &str, found: &mut Vec<SubscriptionKey>) {
+        // A path of the walk: a level and what of the topic lies below it.
+        let mut paths: Vec<(u32, Option<&str>)> = vec![(0, Some(topic))];
+        while let Some((at, rest)) = paths.pop() {
+            let Some(level) = self.levels.get(at as usize) else {
+                continue;
+            };
+            // Filters that begin with a wildcard don't take topics that begin with $
+            // ([MQTT-4.7.2-1]).
+            let wildcards = at != 0 || !topic.starts_with('$');
+            if wildcards && let Some(many) = level.below.get("#") {
+                // `a/#` takes `a` too.
+                if let Some(level) = self.levels.get(*many as usize) {
+                    found.extend_from_slice(&level.here);
+                }
+            }
+            let Some(rest) = rest else {
+                found.extend_from_slice(&level.here);
+                continue;
+            };
+            let (part, below) = match rest.split_once('/') {
+                Some((part, below)) => (part, Some(below)),
+                None => (rest, None),
+            };
+            if wildcards && let Some(any) = level.below.get("+") {
+                paths.push((*any, below));
+            }
+            if part != "+"
+                && part != "#"
+                && let Some(same) = level.below.get(part)
+            {
+                paths.push((*same, below));
+            }
+        }
+    }
+}
+
+/// Whether `filter` (without a share's prefix) takes `topic`.
+pub(super) fn takes(filter: &str, topic: &str) -> bool {
+    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+        return false;
+    }
+    let mut parts = topic.split('/');
+    for level in filter.split('/') {
+        if level == "#" {
+            return true;
+        }
+        match parts.next() {
+            Some(part) if level == "+" || level == part => {}
+            _ => return false,
+        }
+    }
+    parts.next().is_none()
+}
+
+/// The group and the filter of a shared subscription (MQTT 5.0 §4.8.2).
+pub(super) fn shared(filter: &str) -> Option<(&str, &str)> {
+    filter.strip_prefix("$share/")?.split_once('/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const CASES: [(&str, &str, bool); 14] = [
+        ("a/b", "a/b", true),
+        ("a/+", "a/b", true),
+        ("a/+", "a", false),
+        ("a/+", "a/b/c", false),
+        ("+", "/a", false),
+        ("+/+", "/a", true),
+        ("/+", "/a", true),
+        ("a/#", "a", true),
+        ("a/#", "a/b/c", true),
+        ("#", "a/b", true),
+        ("#", "$SYS/x", false),
+        ("+/x", "$SYS/x", false),
+        ("$SYS/#", "$SYS/x", true),
+        ("A", "a", false),
+    ];
+
+    #[test]
+    fn filters_take_topics_as_the_specification_says() {
+        for (filter, topic, expected) in CASES {
+            assert_eq!(takes(filter, topic), expected, "{filter} {topic}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_tree_finds_what_each_filter_alone_takes(
+            filters in prop::collection::vec("[ab+]{0,1}(/[ab+]{0,1}){0,3}(/#)?", 0..12),
+            topic in "[ab$]{0,1}(/[ab]{0,1}){0,4}",
+        ) {
+            let mut tree = Tree::default();
+            for (at, filter) in filters.iter().enumerate() {
+                tree.insert(filter, SubscriptionKey(at as u64));
+            }
+            let mut found = Vec::new();
+            tree.matching(&topic, &mut found);
+            found.sort();
+            let expected: Vec<_> = (0..filters.len())
+                .filter(|at| takes(&filters[*at], &topic))
+                .map(|at| SubscriptionKey(at as u64))
+                .collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_removed_subscription_takes_nothing() {
+        let mut tree = Tree::default();
+        tree.insert("a/#", SubscriptionKey(1));
+        tree.insert("a/#", SubscriptionKey(2));
+        tree.remove("a/#", SubscriptionKey(1));
+        let mut found = Vec::new();
+        tree.matching("a", &mut found);
+        assert_eq!(found, [SubscriptionKey(2)]);
+    }
+}

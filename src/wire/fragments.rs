@@ -1,0 +1,379 @@
+//! IP fragments put together again (RFC 791 §3.2, RFC 8200 §4.5).
+//!
+//! Fragments may come in any order and more than once. Where two overlap, the octets that
+//! came first stand; receivers differ here (Linux drops such a datagram), but none takes
+//! octets of which part was never sent. A fragment that the snapshot length cut counts as
+//! come: the datagram's payload then ends at the first octet that was cut.
+//!
+//! A datagram that is complete stays known until it is old, so that fragments captured twice
+//! do not begin a second one that could never be completed and would spoil a later datagram
+//! with the same identification.
+//!
+//! etherparse's pool is not used: it keeps whatever comes, without limit, and takes no
+//! fragment that was cut.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+
+use foldhash::fast::RandomState;
+
+use super::Skipped;
+use super::part::{FragmentHeader, Part};
+use crate::base::{Span, Timestamp};
+
+/// Datagrams of which fragments are kept, those just completed included.
+pub const MAX_DATAGRAMS: usize = 1024;
+/// Payload octets of all those datagrams together. What they take in memory may be twice
+/// that, and as much again for notes on what has come.
+pub const MAX_OCTETS: usize = 4 << 20;
+/// How long a datagram's fragments are kept by the capture's clock; Linux waits as long.
+pub const MAX_AGE: Span = Span::from_nanos(30_000_000_000);
+
+/// The payload of an IP datagram is no longer than its length field can say.
+const MAX_DATAGRAM: u32 = 0xffff;
+
+/// How much is kept of datagrams that are not yet whole.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FragmentCaps {
+    /// How many datagrams; beyond, the oldest is given up.
+    pub datagrams: usize,
+    /// Payload octets in all; beyond, the oldest datagram is given up.
+    pub octets: usize,
+    /// By the capture's clock, from a datagram's first fragment on. Frames without a time
+    /// never make a datagram old.
+    pub age: Span,
+}
+
+impl Default for FragmentCaps {
+    fn default() -> Self {
+        Self {
+            datagrams: MAX_DATAGRAMS,
+            octets: MAX_OCTETS,
+            age: MAX_AGE,
+        }
+    }
+}
+
+/// What became of fragmented datagrams.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct FragmentTally {
+    /// Datagrams put together.
+    pub rebuilt: u64,
+    /// Datagrams given up since the rest did not come within the time allowed.
+    pub expired: u64,
+    /// Datagrams given up since a cap was reached.
+    pub evicted: u64,
+    /// Datagrams that still wait.
+    pub waiting: u64,
+}
+
+/// What the fragments of one datagram have in common. IPv6 leaves the protocol out, since
+/// fragments may disagree on it (RFC 8200 §4.5).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+struct Key {
+    source: IpAddr,
+    destination: IpAddr,
+    identification: u32,
+    protocol: Option<u8>,
+}
+
+/// A fragment as it came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fragment<'a> {
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    pub(super) header: FragmentHeader,
+    pub(super) part: Part<'a>,
+    pub(super) time: Option<Timestamp>,
+}
+
+impl Fragment<'_> {
+    fn key(&self) -> Key {
+        Key {
+            source: self.source,
+            destination: self.destination,
+            identification: self.header.identification,
+            protocol: self.source.is_ipv4().then_some(self.header.protocol),
+        }
+    }
+
+    /// First octet and the one behind the last, within the datagram's payload. Every fragment
+    /// but the last has a multiple of eight octets.
+    fn range(&self) -> Result<(u32, u32), Skipped> {
+        let start = u32::from(self.header.offset);
+        let length = u32::try_from(self.part.length()).unwrap_or(u32::MAX);
+        let end = start.saturating_add(length);
+        let odd = self.header.more && length % 8 != 0;
+        if length == 0 || odd || end > MAX_DATAGRAM {
+            return Err(Skipped::MalformedIp);
+        }
+        Ok((start, end))
+    }
+}
+
+/// A datagram's payload as put together; its octets are in the buffer that was given.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Rebuilt {
+    /// What the payload begins with.
+    pub(super) protocol: u8,
+    /// Octets at the end that were cut.
+    pub(super) cut: usize,
+    /// Frames that brought octets of it.
+    pub(super) fragments: u16,
+}
+
+/// Fragments that wait for the others of their datagrams, bounded by [`FragmentCaps`].
+#[derive(Debug)]
+pub(super) struct Fragments {
+    caps: FragmentCaps,
+    datagrams: HashMap<Key, Datagram, RandomState>,
+    /// The keys of `datagrams`, each once, oldest first.
+    order: VecDeque<Key>,
+    /// The sum over `datagrams` of their payload octets.
+    octets: usize,
+    tally: FragmentTally,
+}
+
+impl Fragments {
+    pub(super) fn new(caps: FragmentCaps) -> Self {
+        Self {
+            caps,
+            datagrams: HashMap::with_hasher(RandomState::default()),
+            order: VecDeque::new(),
+            octets: 0,
+            tally: FragmentTally::default(),
+        }
+    }
+
+    pub(super) fn tally(&self) -> FragmentTally {
+        let waiting = self.datagrams.values().filter(|d| !d.complete).count();
+        FragmentTally {
+            waiting: waiting as u64,
+            ..self.tally
+        }
+    }
+
+    /// Takes a fragment. If it completes its datagram, the payload goes to `payload`;
+    /// otherwise the fragment's frame gives no segment.
+    pub(super) fn add(
+        &mut self,
+        fragment: &Fragment<'_>,
+        payload: &mut Vec<u8>,
+    ) -> Result<Rebuilt, Skipped> {
+        let key = fragment.key();
+        let (start, end) = fragment.range()?;
+        self.expire(&key, fragment.time);
+        if let Some(datagram) = self.datagrams.get(&key)
+            && datagram.complete
+        {
+            if datagram.holds(start, fragment.part.octets) {
+                return Err(Skipped::FragmentRepeated);
+            }
+            // Other octets: the sender has come round to the same identification.
+            self.remove(&key);
+        }
+        self.make_room(&key, end as usize)?;
+
+        let datagram = self.datagrams.entry(key).or_insert_with(|| {
+            self.order.push_back(key);
+            Datagram::new(fragment.time)
+        });
+        let before = datagram.octets.len();
+        let fresh = datagram.add(fragment, start, end);
+        self.octets = self.octets - before + datagram.octets.len();
+        match datagram.rebuild(payload) {
+            Some(rebuilt) => {
+                self.tally.rebuilt += 1;
+                Ok(rebuilt)
+            }
+            None if fresh => Err(Skipped::FragmentWaiting),
+            None => Err(Skipped::FragmentRepeated),
+        }
+    }
+
+    /// Gives up what has become old: the oldest of all, and the datagram of `key`, which may
+    /// be old before its turn where the capture's clock went back.
+    fn expire(&mut self, key: &Key, now: Option<Timestamp>) {
+        let Some(now) = now else { return };
+        while let Some(oldest) = self.order.front().copied()
+            && self.is_old(&oldest, now)
+        {
+            self.expire_one(&oldest);
+        }
+        if self.is_old(key, now) {
+            self.expire_one(key);
+        }
+    }
+
+    fn is_old(&self, key: &Key, now: Timestamp) -> bool {
+        self.datagrams
+            .get(key)
+            .and_then(|datagram| datagram.began)
+            .is_some_and(|began| now.since(began) > self.caps.age)
+    }
+
+    fn expire_one(&mut self, key: &Key) {
+        if self.remove(key) {
+            self.tally.expired += 1;
+        }
+    }
+
+    /// Gives up the oldest datagrams until `end` octets of the datagram of `key` can be kept.
+    fn make_room(&mut self, key: &Key, end: usize) -> Result<(), Skipped> {
+        loop {
+            let held = self.datagrams.get(key).map(|d| d.octets.len());
+            let more = end.saturating_sub(held.unwrap_or(0));
+            let count = self.datagrams.len() + usize::from(held.is_none());
+            if self.octets + more <= self.caps.octets && count <= self.caps.datagrams {
+                return Ok(());
+            }
+            let oldest = self.order.iter().find(|oldest| *oldest != key).copied();
+            let Some(oldest) = oldest else {
+                return Err(Skipped::FragmentCap);
+            };
+            if self.remove(&oldest) {
+                self.tally.evicted += 1;
+            }
+        }
+    }
+
+    /// Forgets a datagram; whether it was still waiting.
+    fn remove(&mut self, key: &Key) -> bool {
+        // Nearly always the first or, when making room for the first, the second.
+        if let Some(at) = self.order.iter().position(|other| other == key) {
+            self.order.remove(at);
+        }
+        let Some(datagram) = self.datagrams.remove(key) else {
+            return false;
+        };
+        self.octets -= datagram.octets.len();
+        !datagram.complete
+    }
+}
+
+/// What has come of one datagram's payload.
+#[derive(Debug)]
+struct Datagram {
+    began: Option<Timestamp>,
+    /// From the payload's first octet to the last that any fragment had.
+    octets: Vec<u8>,
+    /// What has come; nothing once `complete`.
+    come: Ranges,
+    /// The first octet that came in a fragment and was cut from it.
+    cut_from: u32,
+    /// Where the payload ends, once the last fragment has come.
+    end: Option<u32>,
+    /// What the payload begins with, once the first fragment has come.
+    protocol: Option<u8>,
+    fragments: u16,
+    /// The payload was handed out; the octets stay, to know repeated fragments by.
+    complete: bool,
+}
+
+impl Datagram {
+    fn new(began: Option<Timestamp>) -> Self {
+        Self {
+            began,
+            octets: Vec::new(),
+            come: Ranges::default(),
+            cut_from: u32::MAX,
+            end: None,
+            protocol: None,
+            fragments: 0,
+            complete: false,
+        }
+    }
+
+    /// Whether a complete datagram has these octets at `start`.
+    fn holds(&self, start: u32, octets: &[u8]) -> bool {
+        let there = self.octets.get(start as usize..).unwrap_or_default();
+        there.starts_with(octets)
+    }
+
+    /// Keeps the octets of `fragment` that had not come yet; whether there were any.
+    fn add(&mut self, fragment: &Fragment<'_>, start: u32, end: u32) -> bool {
+        if self.octets.len() < end as usize {
+            self.octets.resize(end as usize, 0);
+        }
+        let captured = fragment.part.octets;
+        let captured_end = start + captured.len() as u32;
+        let mut fresh = false;
+        self.come.cover(start, end, |from, to| {
+            fresh = true;
+            if to > captured_end {
+                self.cut_from = self.cut_from.min(from.max(captured_end));
+            }
+            let to = to.min(captured_end);
+            let source = captured.get((from - start) as usize..to.saturating_sub(start) as usize);
+            let target = self.octets.get_mut(from as usize..to as usize);
+            if let (Some(source), Some(target)) = (source, target) {
+                target.copy_from_slice(source);
+            }
+        });
+        if fresh {
+            self.fragments = self.fragments.saturating_add(1);
+        }
+        if start == 0 {
+            self.protocol.get_or_insert(fragment.header.protocol);
+        }
+        // The first last fragment stands, as the first copy of any octet does.
+        if !fragment.header.more {
+            self.end.get_or_insert(end);
+        }
+        fresh
+    }
+
+    /// Hands the payload out if all of it has come.
+    fn rebuild(&mut self, payload: &mut Vec<u8>) -> Option<Rebuilt> {
+        let (end, protocol) = (self.end?, self.protocol?);
+        if self.come.first_run() < end {
+            return None;
+        }
+        let intact = self.octets.get(..self.cut_from.min(end) as usize)?;
+        payload.clear();
+        payload.extend_from_slice(intact);
+        self.complete = true;
+        self.come = Ranges::default();
+        Some(Rebuilt {
+            protocol,
+            cut: end as usize - payload.len(),
+            fragments: self.fragments,
+        })
+    }
+}
+
+/// Which octets have come: ranges in order that neither overlap nor touch.
+#[derive(Debug, Default)]
+struct Ranges(Vec<(u32, u32)>);
+
+impl Ranges {
+    /// Adds a range; `fresh` hears of each part of it that was not covered before.
+    fn cover(&mut self, start: u32, end: u32, mut fresh: impl FnMut(u32, u32)) {
+        let first = self.0.partition_point(|&(_, to)| to < start);
+        let mut joined = (start, end);
+        let mut at = start;
+        let mut behind = first;
+        while let Some(&(from, to)) = self.0.get(behind)
+            && from <= end
+        {
+            if at < from {
+                fresh(at, from);
+            }
+            at = at.max(to);
+            joined = (joined.0.min(from), joined.1.max(to));
+            behind += 1;
+        }
+        if at < end {
+            fresh(at, end);
+        }
+        self.0.splice(first..behind, [joined]);
+    }
+
+    /// How many octets have come from the first on without a hole.
+    fn first_run(&self) -> u32 {
+        match self.0.first() {
+            Some(&(0, to)) => to,
+            _ => 0,
+        }
+    }
+}

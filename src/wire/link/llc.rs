@@ -1,0 +1,31 @@
+//! IEEE 802.2 LLC, as it stands behind a length in place of an EtherType, with SNAP.
+
+use super::super::part::{Next, Part};
+use super::{Skipped, Step, announced};
+
+/// The largest value that is a length and not an EtherType (IEEE 802.3 §3.2.6).
+pub(in super::super) const LLC_MAX: u16 = 1500;
+
+/// Unnumbered information: the only control octet that carries datagrams.
+const UNNUMBERED: u8 = 0x03;
+
+pub(super) fn read(part: Part<'_>) -> Step<'_> {
+    let ([destination, source, control], rest) = part.split::<3>()?;
+    match (destination, source, *control) {
+        // SNAP: an organisation, then what it numbers. Ethernet's own numbers are those of
+        // organisation 0 (RFC 1042) and of 00-00-f8 (802.1H bridge tunnel).
+        (0xaa | 0xab, 0xaa | 0xab, UNNUMBERED) => {
+            let (snap, rest) = rest.split::<5>()?;
+            match *snap {
+                [0, 0, 0 | 0xf8, high, low] => match u16::from_be_bytes([high, low]) {
+                    length if length <= LLC_MAX => Err(Skipped::Llc),
+                    ether_type => Ok((announced(ether_type), rest)),
+                },
+                _ => Err(Skipped::Llc),
+            }
+        }
+        // The service access point that IP has of its own.
+        (0x06, 0x06, UNNUMBERED) => Ok((Next::Ip, rest)),
+        _ => Err(Skipped::Llc),
+    }
+}

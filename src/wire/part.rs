@@ -1,0 +1,82 @@
+//! What is left of a frame once the headers before it are taken off, and what comes next.
+
+use super::Skipped;
+
+/// The octets of a frame from some header on: those that were captured, and how many more
+/// there were on the wire.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part<'a> {
+    pub(super) octets: &'a [u8],
+    /// Octets on the wire after `octets` that the snapshot length cut.
+    pub(super) cut: usize,
+}
+
+impl<'a> Part<'a> {
+    /// How many octets there were on the wire.
+    #[inline]
+    pub(super) fn length(self) -> usize {
+        self.octets.len().saturating_add(self.cut)
+    }
+
+    /// What lies behind a header of `length` octets; all of the header must be captured.
+    #[inline]
+    pub(super) fn behind(self, length: usize) -> Result<Self, Skipped> {
+        let octets = self.octets.get(length..).ok_or(Skipped::CutShort)?;
+        Ok(Self { octets, ..self })
+    }
+
+    /// The first `N` octets, and what lies behind them.
+    #[inline]
+    pub(super) fn split<const N: usize>(self) -> Result<(&'a [u8; N], Self), Skipped> {
+        let (header, octets) = self
+            .octets
+            .split_first_chunk::<N>()
+            .ok_or(Skipped::CutShort)?;
+        Ok((header, Self { octets, ..self }))
+    }
+
+    /// As much as a header's length field says: what lies behind is padding or a checksum of
+    /// the link layer, and what is missing was cut. The field is believed over the length
+    /// that the capture states, since tools that shorten captures often lose the latter.
+    #[inline]
+    pub(super) fn within(self, length: usize) -> Self {
+        match self.octets.get(..length) {
+            Some(octets) => Self { octets, cut: 0 },
+            None => Self {
+                octets: self.octets,
+                cut: length.saturating_sub(self.octets.len()),
+            },
+        }
+    }
+}
+
+/// The header that a [`Part`] begins with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Next {
+    /// Destination address, source address, EtherType or length.
+    Ethernet,
+    /// Whatever this EtherType announces; up to [`LLC_MAX`](super::link::LLC_MAX) it is the
+    /// length of an 802.2 LLC frame.
+    EtherType(u16),
+    /// The protocol field of PPP, without the octets `ff 03` before it or with them.
+    Ppp,
+    /// IPv4 or IPv6, as the first four bits say.
+    Ip,
+    /// The protocol of this number in IPv4's protocol and IPv6's next-header field.
+    Protocol(u8),
+    /// A piece of the payload of an IP datagram.
+    Fragment(FragmentHeader),
+}
+
+/// What IPv4's header and IPv6's fragment header say about a fragment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct FragmentHeader {
+    /// 16 bits in IPv4.
+    pub(super) identification: u32,
+    /// Where the fragment's first octet belongs in the datagram's payload, in octets.
+    pub(super) offset: u16,
+    /// Another fragment lies behind this one.
+    pub(super) more: bool,
+    /// What the payload begins with.
+    pub(super) protocol: u8,
+}

@@ -1,0 +1,138 @@
+//! Tunnels: GRE (RFC 2784, 2890, 2637) with ERSPAN in it, and VXLAN (RFC 7348) and Geneve
+//! (RFC 8926) in UDP. IP in IP needs no header of its own.
+
+use etherparse::UdpHeaderSlice;
+
+use super::Skipped;
+use super::listen::Listen;
+use super::part::{Next, Part};
+use crate::base::Layer;
+
+/// Port mirroring within GRE, types I and II: with a sequence number there is a header before
+/// the mirrored frame, without one there is none.
+pub(super) const ERSPAN: u16 = 0x88be;
+/// Port mirroring within GRE, type III.
+pub(super) const ERSPAN_III: u16 = 0x22eb;
+
+const GRE_CHECKSUM: u16 = 0x8000;
+const GRE_ROUTING: u16 = 0x4000;
+const GRE_KEY: u16 = 0x2000;
+const GRE_SEQUENCE: u16 = 0x1000;
+const GRE_ACKNOWLEDGEMENT: u16 = 0x0080;
+const GRE_VERSION: u16 = 0x0007;
+
+/// The port that IANA gave VXLAN, and the one Linux used before.
+const VXLAN_PORTS: [u16; 2] = [4789, 8472];
+const GENEVE_PORT: u16 = 6081;
+
+/// Reads a GRE header; what follows is numbered by EtherType.
+pub(super) fn read_gre<'a>(
+    part: Part<'a>,
+    told: &mut impl Listen,
+) -> Result<(Next, Part<'a>), Skipped> {
+    let (&[f0, f1, p0, p1], mut rest) = part.split::<4>()?;
+    let flags = u16::from_be_bytes([f0, f1]);
+    let protocol = u16::from_be_bytes([p0, p1]);
+    // Version 1 is PPTP's: its key holds a length and a call, and it may acknowledge.
+    let version = flags & GRE_VERSION;
+    if flags & GRE_ROUTING != 0 || version > 1 {
+        return Err(Skipped::Gre);
+    }
+    if flags & GRE_CHECKSUM != 0 {
+        rest = rest.behind(4)?;
+    }
+    let mut key = None;
+    if flags & GRE_KEY != 0 {
+        let octets;
+        (octets, rest) = rest.split::<4>()?;
+        key = Some(u32::from_be_bytes(*octets));
+    }
+    let numbered = flags & GRE_SEQUENCE != 0;
+    if numbered {
+        rest = rest.behind(4)?;
+    }
+    if version == 1 && flags & GRE_ACKNOWLEDGEMENT != 0 {
+        rest = rest.behind(4)?;
+    }
+    told.layer(|| Layer::Gre { key });
+    match protocol {
+        ERSPAN if !numbered => Ok((Next::Ethernet, rest)),
+        other => Ok((Next::EtherType(other), rest)),
+    }
+}
+
+/// Takes off the ERSPAN header before a mirrored Ethernet frame.
+pub(super) fn read_erspan(ether_type: u16, part: Part<'_>) -> Result<(Next, Part<'_>), Skipped> {
+    let length = match part.octets {
+        _ if ether_type == ERSPAN => 8,
+        // The last bit says that eight octets more follow, which depend on the platform.
+        [_, _, _, _, _, _, _, _, _, _, _, last, ..] if last & 1 == 1 => 20,
+        _ => 12,
+    };
+    Ok((Next::Ethernet, part.behind(length)?))
+}
+
+/// Reads a UDP header and, where its destination port is a tunnel's, the tunnel's header.
+pub(super) fn read_udp<'a>(
+    part: Part<'a>,
+    told: &mut impl Listen,
+) -> Result<(Next, Part<'a>), Skipped> {
+    let udp = UdpHeaderSlice::from_slice(part.octets).map_err(|_| Skipped::Udp)?;
+    let port = udp.destination_port();
+    let vxlan = VXLAN_PORTS.contains(&port);
+    if !vxlan && port != GENEVE_PORT {
+        return Err(Skipped::Udp);
+    }
+    let part = match usize::from(udp.length()) {
+        0 => part,
+        length => part.within(length),
+    };
+    let (header, rest) = part.behind(udp.slice().len())?.split::<8>()?;
+    let udp = Layer::Udp {
+        source: udp.source_port(),
+        destination: port,
+    };
+    if vxlan {
+        read_vxlan(*header, rest, udp, told)
+    } else {
+        read_geneve(*header, rest, udp, told)
+    }
+}
+
+/// ```text
+/// flags 1 | reserved 3 | VNI 3 | reserved 1
+/// ```
+fn read_vxlan<'a>(
+    [flags, _, _, _, v0, v1, v2, _]: [u8; 8],
+    rest: Part<'a>,
+    udp: Layer,
+    told: &mut impl Listen,
+) -> Result<(Next, Part<'a>), Skipped> {
+    // The identifier must be valid, or it is something else on that port.
+    if flags & 0x08 == 0 {
+        return Err(Skipped::Udp);
+    }
+    told.layer(|| udp);
+    told.layer(|| Layer::Vxlan {
+        vni: u32::from_be_bytes([0, v0, v1, v2]),
+    });
+    Ok((Next::Ethernet, rest))
+}
+
+/// ```text
+/// version 2 bits, options' length in 4 octets 6 bits | flags 1 | protocol 2 | VNI 3 | reserved 1
+/// ```
+fn read_geneve<'a>(
+    [first, _, p0, p1, ..]: [u8; 8],
+    rest: Part<'a>,
+    udp: Layer,
+    told: &mut impl Listen,
+) -> Result<(Next, Part<'a>), Skipped> {
+    if first >> 6 != 0 {
+        return Err(Skipped::Udp);
+    }
+    told.layer(|| udp);
+    let options = usize::from(first & 0x3f) * 4;
+    let protocol = u16::from_be_bytes([p0, p1]);
+    Ok((Next::EtherType(protocol), rest.behind(options)?))
+}

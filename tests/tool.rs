@@ -1,0 +1,76 @@
+//! Runs the built program, and the other programs that a test may compare it with.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The program under test, with a surrounding that no terminal or locale of the developer's
+/// can change.
+pub(crate) fn inspect() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mqtt-inspect"));
+    command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("TZ", "UTC")
+        .env("LC_ALL", "C.UTF-8")
+        .env_remove("NO_COLOR")
+        .env_remove("COLUMNS")
+        .stdin(Stdio::null());
+    command
+}
+
+/// What a run printed, as text, with its exit status.
+pub(crate) struct Ran {
+    pub(crate) status: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// Runs the program with `args`.
+pub(crate) fn run<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(args: I) -> Ran {
+    ran(inspect().args(args).output().expect("the program starts"))
+}
+
+/// The text of an output.
+pub(crate) fn ran(output: Output) -> Ran {
+    Ran {
+        status: output.status.code(),
+        out: String::from_utf8(output.stdout).expect("standard output is UTF-8"),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The captures that ship with the project, by name.
+pub(crate) fn captures() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/captures");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .expect("testdata")
+        .map(|entry| entry.expect("entry").path())
+        .collect();
+    files.sort();
+    files
+}
+
+/// Whether `program` can be run. Where it can't, the test says so and passes, unless
+/// `MQTT_INSPECT_REQUIRE_TOOLS` is set, as CI does: then it fails.
+pub(crate) fn have(program: &str) -> bool {
+    let found = Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .stdin(Stdio::null())
+        .status()
+        .is_ok();
+    assert!(
+        found || std::env::var_os("MQTT_INSPECT_REQUIRE_TOOLS").is_none(),
+        "{program} is required here and was not found"
+    );
+    if !found {
+        skipped(&format!("{program} is not installed"));
+    }
+    found
+}
+
+/// Says on standard error why a test did nothing.
+#[expect(clippy::print_stderr, reason = "a test's own word to whoever runs it")]
+pub(crate) fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
+}
