@@ -47,6 +47,9 @@ mod tests {
         assert_ne!(ids(1), ids(2));
         let [first, second] = ids(1);
         assert_ne!(first, second);
-        assert_eq!(first.len(), "auto-90E021C2-74E3-B3E9-FF0D-6840BD9E9B50".len());
+        assert_eq!(
+            first.len(),
+            "auto-90E021C2-74E3-B3E9-FF0D-6840BD9E9B50".len()
+        );
     }
 }

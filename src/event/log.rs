@@ -14,9 +14,15 @@ use crate::mqtt::ProtocolVersion;
 #[derive(Clone, Copy, Debug)]
 pub enum Line<'a> {
     /// A listening socket was opened; `family` is 4 or 6.
-    Listening { family: u8, port: u16 },
+    Listening {
+        family: u8,
+        port: u16,
+    },
     /// A TCP connection was accepted.
-    NewConnection { peer: Endpoint, port: u16 },
+    NewConnection {
+        peer: Endpoint,
+        port: u16,
+    },
     /// A CONNECT was accepted. `level` as mosquitto numbers it: 1 for 3.1, 2 for 3.1.1, 5.
     NewClient {
         peer: Endpoint,
@@ -33,7 +39,9 @@ pub enum Line<'a> {
         qos: u8,
         topic: &'a str,
     },
-    AlreadyConnected { client: &'a str },
+    AlreadyConnected {
+        client: &'a str,
+    },
     SendingConnAck {
         client: &'a str,
         session_present: bool,
@@ -65,7 +73,10 @@ pub enum Line<'a> {
         client: &'a str,
     },
     /// One subscription of a SUBSCRIBE.
-    Subscription { filter: &'a str, qos: u8 },
+    Subscription {
+        filter: &'a str,
+        qos: u8,
+    },
     /// The subscription as it was entered.
     Subscribed {
         client: &'a str,
@@ -73,22 +84,43 @@ pub enum Line<'a> {
         filter: &'a str,
     },
     /// One topic filter of an UNSUBSCRIBE.
-    Filter { filter: &'a str },
-    Unsubscribed { client: &'a str, filter: &'a str },
+    Filter {
+        filter: &'a str,
+    },
+    Unsubscribed {
+        client: &'a str,
+        filter: &'a str,
+    },
     /// DISCONNECT from the Server (5.0).
-    SendingDisconnect { client: &'a str, reason_code: u8 },
+    SendingDisconnect {
+        client: &'a str,
+        reason_code: u8,
+    },
     /// The connection ended after DISCONNECT.
-    Disconnected { client: &'a str },
+    Disconnected {
+        client: &'a str,
+    },
     /// The Client closed without DISCONNECT.
-    Closed { client: &'a str },
+    Closed {
+        client: &'a str,
+    },
     /// The connection was reset or failed.
-    SocketError { client: &'a str },
+    SocketError {
+        client: &'a str,
+    },
     /// Keep alive ran out.
-    TimedOut { client: &'a str },
+    TimedOut {
+        client: &'a str,
+    },
     /// The Server ended the connection, and why.
-    Dismissed { client: &'a str, why: &'a str },
+    Dismissed {
+        client: &'a str,
+        why: &'a str,
+    },
     /// A queue reached its cap: messages are dropped.
-    Dropping { client: &'a str },
+    Dropping {
+        client: &'a str,
+    },
     /// Anything else worth a line.
     Note(&'a str),
 }
@@ -278,7 +310,11 @@ impl Line<'_> {
             Self::SendingDisconnect {
                 client,
                 reason_code,
-            } => write!(f, "Sending DISCONNECT to {} (rc{reason_code})", safe(client)),
+            } => write!(
+                f,
+                "Sending DISCONNECT to {} (rc{reason_code})",
+                safe(client)
+            ),
             _ => Ok(()),
         }
     }

@@ -1,8 +1,8 @@
 //! The words between analysis and views: control packets, gaps, connections, findings.
 
-pub mod log;
 pub mod finding;
 pub mod handshake;
+pub mod log;
 pub mod message;
 pub mod session;
 pub mod will;

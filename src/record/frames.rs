@@ -44,6 +44,23 @@ impl LinkLayer {
         }
     }
 
+    /// An Ethernet frame as this link layer has it, in `out`; `false` where it is too short.
+    pub fn convert(self, ethernet: &[u8], out: &mut Vec<u8>) -> bool {
+        out.clear();
+        let Some((header, rest)) = ethernet.split_at_checked(14) else {
+            return false;
+        };
+        let Some(&[high, low]) = header.get(12..) else {
+            return false;
+        };
+        match self {
+            Self::Ethernet => out.extend_from_slice(header),
+            _ => self.push([high, low], out),
+        }
+        out.extend_from_slice(rest);
+        true
+    }
+
     fn push(self, ether_type: [u8; 2], out: &mut Vec<u8>) {
         // ARPHRD_LOOPBACK; the address is six octets of zero in a field of eight.
         const LOOPBACK: [u8; 2] = 772_u16.to_be_bytes();

@@ -92,14 +92,9 @@ impl<S: Sink> Tee<S> {
         }
     }
 
-    /// Where the frames go.
-    pub fn sink(&self) -> &S {
-        &self.sink
-    }
-
-    /// Where the frames go, to flush or finish it.
-    pub fn sink_mut(&mut self) -> &mut S {
-        &mut self.sink
+    /// Where the frames went.
+    pub fn into_sink(self) -> S {
+        self.sink
     }
 
     fn emit(

@@ -121,7 +121,9 @@ impl Core {
             Some(seconds) if version == V5 => seconds,
             _ => connect.keep_alive,
         };
-        self.enter(now, connection, key, &client_id, version, connect, keep_alive);
+        self.enter(
+            now, connection, key, &client_id, version, connect, keep_alive,
+        );
         self.log_client(connection, &client_id, version, connect);
         let answer = ConnAck {
             session_present,
@@ -162,8 +164,8 @@ impl Core {
         link.name = Arc::clone(client_id);
         link.bridge = connect.bridge;
         // [MQTT-3.1.2-22]: one and a half times the keep alive.
-        link.patience = (keep_alive > 0)
-            .then(|| Span::from_nanos(i64::from(keep_alive) * 1_500_000_000));
+        link.patience =
+            (keep_alive > 0).then(|| Span::from_nanos(i64::from(keep_alive) * 1_500_000_000));
         link.window = window.into();
         if version == V5 {
             let asked = connect.properties.receive_maximum().unwrap_or(u16::MAX);
@@ -248,7 +250,11 @@ impl Core {
         ends: bool,
     ) {
         self.log(Line::AlreadyConnected { client });
-        if self.links.get(&connection).is_some_and(|link| link.version == V5) {
+        if self
+            .links
+            .get(&connection)
+            .is_some_and(|link| link.version == V5)
+        {
             self.log(Line::SendingDisconnect {
                 client,
                 reason_code: encode::SESSION_TAKEN_OVER,
@@ -271,13 +277,20 @@ impl Core {
             return;
         };
         let address = Arc::clone(&link.name);
-        let client = if client_id.is_empty() { &address } else { client_id };
+        let client = if client_id.is_empty() {
+            &address
+        } else {
+            client_id
+        };
         self.log(Line::SendingConnAck {
             client,
             session_present: false,
             code,
         });
-        self.send(connection, encode::conn_ack(version, &ConnAck::refusal(code)));
+        self.send(
+            connection,
+            encode::conn_ack(version, &ConnAck::refusal(code)),
+        );
         self.actions.push_back(Action::Close { connection });
         self.log(Line::Dismissed {
             client,
@@ -312,7 +325,12 @@ impl Core {
         match (malformed.rule, encode::connect_level(octets)) {
             (Rule::ProtocolLevelIsKnown, Some(_)) => self.refuse_version(now, connection, "MQTT"),
             (_, Some(5)) => self.refuse(now, connection, V5, "", encode::MALFORMED_PACKET),
-            _ => self.dismiss(now, connection, encode::MALFORMED_PACKET, "malformed packet"),
+            _ => self.dismiss(
+                now,
+                connection,
+                encode::MALFORMED_PACKET,
+                "malformed packet",
+            ),
         }
     }
 
@@ -376,7 +394,9 @@ impl Core {
         }
         // The will's delay ends with the session ([MQTT-3.1.3-9] and §3.1.3.2.2).
         let delay = session.will.as_ref().map(|will| will.delay);
-        session.will_at = delay.filter(|&delay| delay > Span::ZERO && !ends).map(|delay| now.plus(delay));
+        session.will_at = delay
+            .filter(|&delay| delay > Span::ZERO && !ends)
+            .map(|delay| now.plus(delay));
         session.ends_at = match session.expiry {
             Expiry::After(span) => Some(now.plus(span)),
             Expiry::WithConnection | Expiry::Never => None,

@@ -57,7 +57,10 @@ impl Core {
         let limits = self.options.limits;
         let (most, octets) = (limits.retained_messages, limits.retained_octets);
         if !self.retained.set(message, most, octets) {
-            let note = format!("Retained message for '{}' not kept: the store is full.", message.topic);
+            let note = format!(
+                "Retained message for '{}' not kept: the store is full.",
+                message.topic
+            );
             self.log(Line::Note(&note));
         }
     }

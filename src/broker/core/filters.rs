@@ -180,15 +180,20 @@ impl Filters {
     ) {
         out.clear();
         let levels: Vec<&str> = topic.split('/').collect();
-        let mut own = Vec::new();
+        let mut own: Vec<Entry> = Vec::new();
         let wildcards = !topic.starts_with('$');
         collect(&mut self.root, &levels, wildcards, &mut |node| {
             own.extend(
                 node.entries
                     .iter()
+                    .copied()
                     .filter(|entry| !(entry.granted.no_local && publisher == Some(entry.session))),
             );
-            out.extend(node.groups.values_mut().filter_map(|group| group.next(&online)));
+            out.extend(
+                node.groups
+                    .values_mut()
+                    .filter_map(|group| group.next(&online)),
+            );
         });
         own.sort_unstable_by_key(|entry| (entry.session, entry.order));
         let mut last: Option<Match> = None;
@@ -204,12 +209,7 @@ impl Filters {
 }
 
 /// Calls `visit` with each node whose filter selects the topic.
-fn collect(
-    node: &mut Node,
-    levels: &[&str],
-    wildcards: bool,
-    visit: &mut impl FnMut(&mut Node),
-) {
+fn collect(node: &mut Node, levels: &[&str], wildcards: bool, visit: &mut impl FnMut(&mut Node)) {
     if wildcards && let Some(all) = node.children.get_mut("#") {
         visit(all);
     }
@@ -336,7 +336,15 @@ mod tests {
     #[test]
     fn malformed_filters_and_shares_are_refused() {
         for bad in [
-            "", "a/#/b", "a#", "a+/b", "#a", "$share/", "$share/g", "$share/g/", "$share//a",
+            "",
+            "a/#/b",
+            "a#",
+            "a+/b",
+            "#a",
+            "$share/",
+            "$share/g",
+            "$share/g/",
+            "$share//a",
             "$share/g+/a",
         ] {
             assert_eq!(Target::parse(bad), None, "{bad}");

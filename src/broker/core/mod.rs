@@ -192,6 +192,11 @@ impl Core {
         self.actions.pop_front()
     }
 
+    /// Whether [`Core::next_action`] has one.
+    pub fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
     /// A network connection was accepted.
     pub fn connected(&mut self, now: Timestamp, connection: ConnectionKey, peer: Endpoint) {
         self.log(Line::NewConnection {
@@ -251,7 +256,12 @@ impl Core {
             if let Header::Whole(header) = fixed_header(rest)
                 && header.total_len() > self.options.limits.packet_octets
             {
-                self.dismiss(now, connection, encode::PACKET_TOO_LARGE, "packet too large");
+                self.dismiss(
+                    now,
+                    connection,
+                    encode::PACKET_TOO_LARGE,
+                    "packet too large",
+                );
                 break;
             }
             match cut(rest) {
@@ -261,7 +271,12 @@ impl Core {
                 }
                 Cut::Needs { .. } => break,
                 Cut::Malformed(_) => {
-                    self.dismiss(now, connection, encode::MALFORMED_PACKET, "malformed packet");
+                    self.dismiss(
+                        now,
+                        connection,
+                        encode::MALFORMED_PACKET,
+                        "malformed packet",
+                    );
                     break;
                 }
             }

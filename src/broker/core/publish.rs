@@ -98,7 +98,10 @@ impl Core {
         message: Arc<Message>,
     ) {
         let limits = self.options.limits;
-        let v5 = self.links.get(&connection).is_some_and(|link| link.version == V5);
+        let v5 = self
+            .links
+            .get(&connection)
+            .is_some_and(|link| link.version == V5);
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
@@ -113,7 +116,12 @@ impl Core {
                 || session.unreleased_octets.saturating_add(octets) > limits.unreleased_octets
             {
                 let code = encode::QUOTA_EXCEEDED;
-                return self.dismiss(now, connection, code, "too many QoS 2 messages not released");
+                return self.dismiss(
+                    now,
+                    connection,
+                    code,
+                    "too many QoS 2 messages not released",
+                );
             }
             session.unreleased_octets += octets;
             session.unreleased.insert(packet_id, message);

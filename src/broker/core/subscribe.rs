@@ -58,7 +58,8 @@ impl Core {
                 let code = encode::PROTOCOL_ERROR;
                 return self.dismiss(now, connection, code, "no local on a shared subscription");
             }
-            let (code, retained) = self.enter_subscription(key, version, target, &subscription, identifier);
+            let (code, retained) =
+                self.enter_subscription(key, version, target, &subscription, identifier);
             if code < 0x80 {
                 self.log(Line::Subscribed {
                     client: &client,

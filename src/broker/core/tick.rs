@@ -17,7 +17,12 @@ impl Core {
         }
         for (connection, opened) in self.late_connections(now) {
             if opened {
-                self.dismiss(now, connection, encode::PROTOCOL_ERROR, "no CONNECT in time");
+                self.dismiss(
+                    now,
+                    connection,
+                    encode::PROTOCOL_ERROR,
+                    "no CONNECT in time",
+                );
             } else {
                 self.time_out(now, connection);
             }

@@ -15,7 +15,10 @@ pub enum ListenError {
     /// Another program listens on that port.
     PortInUse { address: IpAddr, port: u16 },
     /// The system refuses for another reason.
-    Refused { address: SocketAddr, error: io::Error },
+    Refused {
+        address: SocketAddr,
+        error: io::Error,
+    },
     /// Neither of the loopback addresses exists.
     NoLoopback,
 }

@@ -260,19 +260,41 @@ impl<W: Witness> Net<W> {
     /// The witness failed, or the system's event queue.
     pub fn turn(&mut self, timeout: Duration) -> io::Result<()> {
         self.perform_all()?;
+        self.hear(timeout, Self::perform_all)?;
+        self.perform_all()
+    }
+
+    /// As [`Net::turn`], but what the core wants done is left to [`Net::perform`].
+    ///
+    /// # Errors
+    /// The witness failed, or the system's event queue.
+    pub fn listen_only(&mut self, timeout: Duration) -> io::Result<()> {
+        self.hear(timeout, |_| Ok(()))
+    }
+
+    fn hear(
+        &mut self,
+        timeout: Duration,
+        mut then: impl FnMut(&mut Self) -> io::Result<()>,
+    ) -> io::Result<()> {
         let now = self.clock.now();
-        let timeout = self.time_passes(now)?.map_or(timeout, |at| {
-            let nanos = u64::try_from(at.since(now).nanos()).unwrap_or(0);
-            timeout.min(Duration::from_nanos(nanos))
-        });
-        self.perform_all()?;
+        let due = self.time_passes(now)?;
+        then(self)?;
+        let timeout = if self.core.has_actions() {
+            Duration::ZERO
+        } else {
+            due.map_or(timeout, |at| {
+                let nanos = u64::try_from(at.since(now).nanos()).unwrap_or(0);
+                timeout.min(Duration::from_nanos(nanos))
+            })
+        };
         self.witness.flush()?;
         self.wait(timeout)?;
         self.accept()?;
         // Those that become ready meanwhile wait for the next turn.
         for key in std::mem::take(&mut self.ready) {
             self.serve(key)?;
-            self.perform_all()?;
+            then(self)?;
         }
         Ok(())
     }
@@ -298,7 +320,8 @@ impl<W: Witness> Net<W> {
             }
             let key = ConnectionKey(token as u64);
             if let Some(socket) = self.sockets.get_mut(&key) {
-                socket.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+                socket.readable |=
+                    event.is_readable() || event.is_read_closed() || event.is_error();
                 socket.writable |= event.is_writable();
                 self.ready.insert(key);
             }
@@ -425,9 +448,42 @@ impl<W: Witness> Net<W> {
         self.sockets.contains_key(&key)
     }
 
-    /// Octets that were read from that connection so far.
+    /// Whether the Server has closed that connection, or is about to once all is sent.
+    pub fn is_closing(&self, key: ConnectionKey) -> bool {
+        self.sockets.get(&key).is_none_or(|socket| socket.closing)
+    }
+
+    /// Octets that were read from that connection so far; `None` once it is closed.
     pub fn octets_read(&self, key: ConnectionKey) -> Option<u64> {
         self.sockets.get(&key).map(|socket| socket.octets_read)
+    }
+
+    /// Octets written to that connection so far, and octets that wait to be; `None` once it
+    /// is closed.
+    pub fn octets_written(&self, key: ConnectionKey) -> Option<(u64, usize)> {
+        let socket = self.sockets.get(&key)?;
+        Some((socket.octets_written, socket.unsent()))
+    }
+
+    /// Accepts what waits, whether or not the system has told of it yet.
+    ///
+    /// # Errors
+    /// The witness failed.
+    pub fn accept_now(&mut self) -> io::Result<()> {
+        self.waiting.extend(0..self.listeners.sockets.len());
+        self.accept()
+    }
+
+    /// [`Net::serve`], whether or not the system has told that there is something to read.
+    ///
+    /// # Errors
+    /// The witness failed.
+    pub fn serve_now(&mut self, key: ConnectionKey) -> io::Result<()> {
+        if let Some(socket) = self.sockets.get_mut(&key) {
+            socket.readable = true;
+            socket.writable = true;
+        }
+        self.serve(key)
     }
 
     /// Writes to and reads from one connection what is possible now. What the core wants
@@ -590,12 +646,17 @@ impl<W: Witness> Net<W> {
         }
     }
 
+    /// Every Client is to be told that the Server stops: see [`Net::perform`].
+    pub fn begin_to_shut_down(&mut self) {
+        self.core.shut_down();
+    }
+
     /// Tells every Client that the Server stops, and waits a moment for them to close.
     ///
     /// # Errors
     /// The witness failed.
     pub fn shut_down(&mut self, patience: Duration) -> io::Result<()> {
-        self.core.shut_down();
+        self.begin_to_shut_down();
         let until = std::time::Instant::now() + patience;
         while !self.sockets.is_empty() {
             let left = until.saturating_duration_since(std::time::Instant::now());

@@ -35,6 +35,7 @@ pub(super) struct Socket {
     /// Octets that came after the Server had closed.
     pub(super) late: usize,
     pub(super) octets_read: u64,
+    pub(super) octets_written: u64,
     /// The Client runs in this thread and tells the witness itself.
     pub(super) in_step: bool,
 }
@@ -64,6 +65,7 @@ impl Socket {
             linger: None,
             late: 0,
             octets_read: 0,
+            octets_written: 0,
             in_step: false,
         }
     }
@@ -100,6 +102,7 @@ impl Socket {
             match self.stream.write(portion) {
                 Ok(count) => {
                     self.written += count;
+                    self.octets_written += count as u64;
                     self.unsent = self.unsent.saturating_sub(count);
                     if self.written >= packet.len() {
                         self.packets.pop_front();
