@@ -124,6 +124,7 @@ impl Actor {
         let version = self.options.version;
         let mut replies = Vec::new();
         let (heard, open) = (&mut self.heard, &mut self.open);
+        let next_packet_id = &mut self.next_packet_id;
         let aliases = &mut link.aliases;
         // The broker frames correctly; should it not, the client hears nothing more.
         let _ = link.framer.push(&incoming, |raw| {
@@ -137,6 +138,9 @@ impl Actor {
                 packet_type: packet.packet_type(),
                 topic: topic_of(&packet, aliases),
             });
+            if matches!(&packet, ControlPacket::ConnAck(ack) if !ack.session_present) {
+                *next_packet_id = 1;
+            }
             answer_one(&packet, version, open, &mut replies);
         });
         replies
