@@ -4,7 +4,7 @@ use super::message::Message;
 use crate::mqtt::framer::{Header, fixed_header};
 use crate::mqtt::packet::{self, Acknowledgement, Disconnect, Publish, SubAck, UnsubAck};
 use crate::mqtt::{
-    ControlPacket, Delivery, PacketIdentifier, PacketType, PropertiesBuf, PropertyId,
+    ControlPacket, Delivery, PacketIdentifier, PacketType, Properties, PropertiesBuf, PropertyId,
     PropertyValue, ProtocolVersion,
 };
 
@@ -187,11 +187,10 @@ pub(super) fn acknowledgement(
     packet_id: PacketIdentifier,
     reason_code: u8,
 ) -> Vec<u8> {
-    let none = PropertiesBuf::new();
     let said = Acknowledgement {
         packet_id,
         reason_code,
-        properties: none.as_properties(),
+        properties: Properties::default(),
     };
     let packet = match packet_type {
         PacketType::PubRec => ControlPacket::PubRec(said),
@@ -209,8 +208,7 @@ pub(super) fn codes(
     packet_id: PacketIdentifier,
     codes: &[u8],
 ) -> Vec<u8> {
-    let none = PropertiesBuf::new();
-    let properties = none.as_properties();
+    let properties = Properties::default();
     let packet = match packet_type {
         PacketType::UnsubAck => ControlPacket::UnsubAck(UnsubAck {
             packet_id,
@@ -232,10 +230,9 @@ pub(super) fn ping_response() -> Vec<u8> {
 
 /// DISCONNECT from the Server exists in 5.0 only.
 pub(super) fn disconnect(reason_code: u8) -> Vec<u8> {
-    let none = PropertiesBuf::new();
     let said = Disconnect {
         reason_code,
-        properties: none.as_properties(),
+        properties: Properties::default(),
     };
     octets(ProtocolVersion::V5_0, &ControlPacket::Disconnect(said))
 }

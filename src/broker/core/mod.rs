@@ -18,6 +18,8 @@ mod publish;
 mod retained;
 mod session;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 mod tick;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -252,7 +254,13 @@ impl Core {
     /// Handles each whole packet at the begin of `octets`; returns how many octets they took.
     fn packets(&mut self, now: Timestamp, connection: ConnectionKey, octets: &[u8]) -> usize {
         let mut rest = octets;
-        while self.links.contains_key(&connection) {
+        while let Some(link) = self.links.get(&connection) {
+            // Something else than MQTT need not be waited for until it fills a packet.
+            let opened = matches!(link.stage, Stage::Opened(_));
+            if opened && rest.first().is_some_and(|&first| first != CONNECT) {
+                self.dismiss(now, connection, encode::PROTOCOL_ERROR, "no CONNECT");
+                break;
+            }
             if let Header::Whole(header) = fixed_header(rest)
                 && header.total_len() > self.options.limits.packet_octets
             {
@@ -374,6 +382,9 @@ impl Core {
         self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
     }
 }
+
+/// The first octet of every CONNECT ([MQTT-3.1.0-1]).
+const CONNECT: u8 = 0x10;
 
 const V5: ProtocolVersion = ProtocolVersion::V5_0;
 

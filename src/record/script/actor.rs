@@ -9,7 +9,7 @@ use crate::base::Timestamp;
 use crate::broker::ConnectionKey;
 use crate::mqtt::packet::{self, Acknowledgement, Connect};
 use crate::mqtt::{
-    ControlPacket, Framer, PacketIdentifier, PacketType, PropertiesBuf, ProtocolVersion, QoS,
+    ControlPacket, Framer, PacketIdentifier, PacketType, Properties, ProtocolVersion, QoS,
 };
 
 /// Packets that a client remembers for a `wait`; older ones are forgotten.
@@ -182,11 +182,10 @@ fn answer_one(
     open: &mut BTreeMap<PacketIdentifier, Vec<u8>>,
     replies: &mut Vec<Reply>,
 ) {
-    let none = PropertiesBuf::new();
     let acknowledge = |packet_id| Acknowledgement {
         packet_id,
         reason_code: 0,
-        properties: none.as_properties(),
+        properties: Properties::default(),
     };
     let reply = match packet {
         ControlPacket::ConnAck(ack) if ack.code == 0 && ack.session_present => {

@@ -19,8 +19,8 @@ use crate::broker::ConnectionKey;
 use crate::broker::net::{Net, Performed, Witness};
 use crate::mqtt::packet::{self, Disconnect, Subscribe, Unsubscribe};
 use crate::mqtt::{
-    ControlPacket, Delivery, Framer, PacketIdentifier, PacketType, PropertiesBuf, QoS, Sender,
-    SubscriptionsBuf, TopicFiltersBuf,
+    ControlPacket, Delivery, Framer, PacketIdentifier, PacketType, Properties, PropertiesBuf, QoS,
+    Sender, SubscriptionsBuf, TopicFiltersBuf,
 };
 
 /// How long octets may take across the loopback interface.
@@ -392,10 +392,9 @@ impl Player {
 
     /// DISCONNECT and FIN.
     fn leave<W: Witness>(&mut self, net: &mut Net<W>, at: usize) -> Result<(), PlayError> {
-        let none = PropertiesBuf::new();
         let packet = ControlPacket::Disconnect(Disconnect {
             reason_code: 0,
-            properties: none.as_properties(),
+            properties: Properties::default(),
         });
         self.send(net, at, &packet)?;
         self.close(net, at)
