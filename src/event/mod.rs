@@ -2,6 +2,7 @@
 
 pub mod finding;
 pub mod handshake;
+pub mod log;
 pub mod message;
 pub mod session;
 pub mod will;
