@@ -9,6 +9,7 @@ use crate::base::FrameStamp;
 use crate::capture::{self, CaptureError, Item, Merge, Reader, Source};
 use crate::connection::{self, Context, Decoder};
 use crate::event::{Accounting, CapReached, Event, SkippedFrames, Totals};
+use crate::session::{Session, Wanted};
 use crate::stream::{Assembler, Counts, Limits};
 use crate::view::View;
 use crate::wire::{self, Dissector};
@@ -24,6 +25,8 @@ pub struct Options {
     pub layers: bool,
     pub decoding: connection::Options,
     pub limits: Limits,
+    /// The stories that a view wants to hear beyond packets.
+    pub wanted: Wanted,
 }
 
 /// What became of a run.
@@ -159,6 +162,8 @@ struct Pipeline<'v> {
 /// The end of the pipeline: the view, and the first error that it met.
 struct Shown<'v> {
     view: &'v mut dyn View,
+    /// The analysis, where a view wants any of it.
+    session: Option<Session>,
     failed: Option<io::Error>,
 }
 
@@ -168,6 +173,43 @@ impl Shown<'_> {
         if self.failed.is_none() {
             self.failed = self.view.event(event).err();
         }
+        if self.session.is_some() {
+            self.analyse(event);
+        }
+    }
+
+    /// The packet is shown before what it made clear.
+    fn analyse(&mut self, event: &Event<'_>) {
+        let Self {
+            view,
+            session: Some(session),
+            failed,
+        } = self
+        else {
+            return;
+        };
+        session.observe(event, &mut |told| {
+            if failed.is_none() {
+                *failed = view.event(told).err();
+            }
+        });
+    }
+
+    /// What the analysis still had to wait for.
+    fn conclude(&mut self) {
+        let Self {
+            view,
+            session: Some(session),
+            failed,
+        } = self
+        else {
+            return;
+        };
+        session.finish(&mut |told| {
+            if failed.is_none() {
+                *failed = view.event(told).err();
+            }
+        });
     }
 }
 
@@ -186,7 +228,11 @@ impl<'v> Pipeline<'v> {
             assembler: Assembler::new(options.limits),
             context: Context::new(decoding),
             wants_frames: view.wants_frames(),
-            shown: Shown { view, failed: None },
+            shown: Shown {
+                view,
+                session: options.wanted.any().then(|| Session::new(options.wanted)),
+                failed: None,
+            },
             last: FrameStamp::default(),
             totals: Totals::default(),
             most_frames: options.frames.unwrap_or(u64::MAX),
@@ -266,6 +312,7 @@ impl<'v> Pipeline<'v> {
         assembler.finish(last, &mut |decoder: &mut Decoder, connection, event| {
             decoder.on(context, connection, event, &mut |event| shown.event(event));
         });
+        shown.conclude();
         let mut totals = std::mem::take(&mut self.totals);
         totals.files = files;
         totals.packets = self.context.counters.packets;

@@ -64,7 +64,10 @@ fn one_loopback(endpoint: Endpoint) -> Endpoint {
     } else {
         address
     };
-    Endpoint { address, ..endpoint }
+    Endpoint {
+        address,
+        ..endpoint
+    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,10 @@ pub(super) const REORDERED: usize = 16_384;
 pub(super) const FINDINGS_OF_A_RULE: u64 = 10_000;
 /// PINGREQs of a connection that wait for their PINGRESP.
 pub(super) const PINGS: usize = 16;
+/// Settled messages that must not come to a client again.
+pub(super) const SETTLED: usize = 16_384;
+/// Findings of a connection that wait for certainty.
+pub(super) const SUSPECTS: usize = 64;
 /// Streams of messages whose order is watched.
 pub(super) const ORDERED: usize = 65_536;
 /// Candidates that are looked at for a copy without a visible subscription.

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use mqtt_inspect::base::text;
 use mqtt_inspect::event::Event;
 use mqtt_inspect::inspect::{self, Options, Outcome};
+use mqtt_inspect::session::Wanted;
 use mqtt_inspect::view::check::Check;
 use mqtt_inspect::view::detail::Detail;
 use mqtt_inspect::view::flow::{self, Flow, Kind};
@@ -91,6 +92,14 @@ impl Shown {
                 Box::new(Stats::new(page, sections, form))
             }
             Self::StatsJson => Box::new(Stats::new(page, sections, stats::Form::Json)),
+        }
+    }
+
+    /// The analysis that it needs, or more: hearing more than it asked for is right too.
+    fn wanted(self) -> Wanted {
+        match self {
+            Self::Table | Self::Json | Self::NdJson => Wanted::default(),
+            _ => Wanted::ALL,
         }
     }
 
@@ -196,7 +205,11 @@ pub fn check(capture: impl Read, shown: Shown, options: &Options) -> Outcome {
         ended: HashSet::new(),
         view: shown.view(page.clone()),
     };
-    let outcome = inspect::read(capture, "damaged", options, &mut counting);
+    let options = Options {
+        wanted: shown.wanted(),
+        ..options.clone()
+    };
+    let outcome = inspect::read(capture, "damaged", &options, &mut counting);
     let totals = &outcome.totals;
     let sums = &totals.accounting;
     assert!(sums.adds_up(totals.frames), "{totals:#?}");
