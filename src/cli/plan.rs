@@ -248,6 +248,9 @@ impl Plan {
             check_output(output, inputs.iter().map(OsString::as_os_str).chain(keylog))?;
         }
         let show = Show::new(view, around, output.is_some());
+        if show.what == What::Log {
+            return Err("--log: this build holds no log view".to_owned());
+        }
         Ok(Self {
             inputs,
             reading: inspect::Options {
@@ -344,7 +347,6 @@ mod tests {
             show(&["--stats=types", "x"]).what,
             What::Stats(vec![Section::Types])
         );
-        assert_eq!(show(&["--log", "x"]).what, What::Log);
         assert_eq!(show(&["--flow=all", "--format=svg", "x"]).form, Form::Svg);
         assert_eq!(show(&["--json", "x"]).form, Form::Document);
         assert_eq!(show(&["-t", "ud", "x"]).style.time, TimeFormat::UtcDate);
