@@ -5,6 +5,9 @@ pub mod damager;
 #[path = "../../tests/damage/shown.rs"]
 pub mod shown;
 
+// Linked into every program, also those that are no targets: it holds what coverage calls.
+use libfuzzer_sys as _;
+
 /// Takes a fuzzer's input apart, front to back; after its end everything is 0.
 #[derive(Clone, Copy)]
 pub struct Input<'a>(pub &'a [u8]);

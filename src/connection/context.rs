@@ -82,6 +82,8 @@ pub struct Context {
     pub(super) held: u64,
     /// Frame numbers held now in the lists of unfinished packets.
     pub(super) held_frames: u64,
+    /// What all topic aliases cost, in octets.
+    pub(super) aliases: u64,
     /// The frames that the last packets ended in, the latest first, and how many packets
     /// have ended there. More than one, since a segment that fills holes on both sides of
     /// others that waited is told in parts, with the others in between.

@@ -337,6 +337,7 @@ impl Flow {
         }
         self.flush(GapCause::NotCaptured, teller);
         if self.has_ended() {
+            teller.shared.counts.after_end_octets += span.captured();
             return;
         }
         let stamp = teller.stamp;

@@ -1,7 +1,9 @@
 //! Damaged captures: no panic, nothing lost in silence, nothing unsafe written.
 
-pub mod damager;
-pub mod shown;
+#[expect(unreachable_pub, reason = "the fuzz targets have it as a library")]
+mod damager;
+#[expect(unreachable_pub, reason = "the fuzz targets have it as a library")]
+mod shown;
 
 use std::fs;
 
