@@ -57,7 +57,7 @@ pub enum Command {
 }
 
 /// What is read.
-#[derive(Debug, Group)]
+#[derive(Debug, Default, Group)]
 #[command(next_help_heading = "Reading")]
 pub struct ReadArgs {
     /// Captures, read one after another; `-` is standard input.
@@ -85,16 +85,27 @@ pub struct ReadArgs {
     #[arg(short = 'd', long = "decode-as", value_name = "RULE", value_parser = values::decode_as)]
     pub decode_as: Vec<values::Ports>,
 
-    /// TLS secrets in the format of SSLKEYLOGFILE.
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    /// TLS secrets in the format of SSLKEYLOGFILE. The name is kept for them; this version
+    /// decrypts nothing and says so.
+    #[arg(long, value_name = "FILE", hide = true, value_hint = clap::ValueHint::FilePath)]
     pub keylog: Option<PathBuf>,
+}
+
+impl ReadArgs {
+    /// Of one capture, read whole.
+    pub fn of(capture: OsString) -> Self {
+        Self {
+            captures: vec![capture],
+            ..Self::default()
+        }
+    }
 }
 
 /// The heading of the options that narrow and style a view.
 const STYLING: &str = "Selecting and styling";
 
 /// What is shown, and how. `record` takes these too, for what it shows at its end.
-#[derive(Debug, Group)]
+#[derive(Clone, Debug, Group)]
 #[command(next_help_heading = "Views")]
 pub struct ViewArgs {
     /// The detail tree of each control packet, CONNECT flags bit by bit.

@@ -3,6 +3,7 @@
 pub mod accounting;
 pub mod finding;
 pub mod handshake;
+pub mod log;
 pub mod message;
 pub mod session;
 pub mod will;
