@@ -7,6 +7,7 @@
 
 mod cli;
 mod codec_oracles;
+mod damage;
 mod differential;
 mod golden;
 mod house;
