@@ -10,6 +10,8 @@ pub(super) const MESSAGES: usize = 16_384;
 pub(super) const LEGS: usize = 131_072;
 /// Stored (retained) messages.
 pub(super) const RETAINED: usize = 8_192;
+/// Stored messages that a wildcard is held against when a subscription begins.
+pub(super) const RETAINED_SEARCHED: usize = 256;
 /// Wills whose story is not over.
 pub(super) const WILLS: usize = 16_384;
 /// Sessions, with and without a connection.
@@ -28,6 +30,8 @@ pub(super) const PINGS: usize = 16;
 pub(super) const SETTLED: usize = 16_384;
 /// Findings of a connection that wait for certainty.
 pub(super) const SUSPECTS: usize = 64;
+/// Stored messages that a connection is due.
+pub(super) const STORED_DUE: usize = 64;
 /// Streams of messages whose order is watched.
 pub(super) const ORDERED: usize = 65_536;
 /// Candidates that are looked at for a copy without a visible subscription.
@@ -39,5 +43,7 @@ pub(super) const LINGER: Span = Span::from_nanos(2_000_000_000);
 pub(super) const PATIENCE: Span = Span::from_nanos(60_000_000_000);
 /// What is missing this short a time before the capture ends may still have come.
 pub(super) const LAST_MOMENT: Span = Span::from_nanos(1_000_000_000);
+/// What passes through a server is not settled faster than this.
+pub(super) const IN_TRANSIT: Span = Span::from_nanos(100_000_000);
 /// An acknowledgement that takes longer is slow.
 pub(super) const SLOW: Span = Span::from_nanos(1_000_000_000);
