@@ -1,1 +1,288 @@
-//! The pipeline: capture, wire, stream, connection, session, view.
+//! The pipeline, top to bottom: capture, wire, stream, connection, session, view.
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::io;
+use std::ops::ControlFlow;
+
+use crate::base::FrameStamp;
+use crate::capture::{self, CaptureError, Item, Merge, Reader, Source};
+use crate::connection::{self, Context, Decoder};
+use crate::event::{Event, SkippedFrames, Totals};
+use crate::stream::{Assembler, Limits};
+use crate::view::View;
+use crate::wire::{self, Dissector};
+
+/// What a run is to do, apart from what it shows.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Stop after this many frames.
+    pub frames: Option<u64>,
+    /// Several captures are read side by side and ordered by time, not one after the other.
+    pub merge: bool,
+    /// A view wants the layers below MQTT.
+    pub layers: bool,
+    pub decoding: connection::Options,
+    pub limits: Limits,
+}
+
+/// What became of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    pub totals: Totals,
+    /// What is wrong with the captures; everything before it was shown.
+    pub unreadable: Vec<CaptureError>,
+    /// The view could not write: a closed pipe, a full disk. The run ended there.
+    pub unwritten: Option<io::Error>,
+}
+
+/// How far a run is: called now and then with the octets taken from the captures so far.
+pub type Progress<'a> = &'a mut dyn FnMut(u64);
+
+/// Frames between two calls of [`Progress`].
+const FRAMES_A_STEP: u64 = 16 * 1024;
+
+/// Reads the captures named by `inputs` (`-` is standard input) and shows them in `view`.
+pub fn run(
+    inputs: &[OsString],
+    options: &Options,
+    view: &mut dyn View,
+    progress: Progress<'_>,
+) -> Outcome {
+    let pipeline = RefCell::new(Pipeline::new(options, view));
+    let idle = || pipeline.borrow_mut().idle();
+    let mut unreadable = Vec::new();
+    let mut readers = Vec::new();
+    for input in inputs {
+        match capture::open(input, &idle) {
+            Ok(reader) => readers.push(reader),
+            Err(error) => unreadable.push(error),
+        }
+    }
+    if options.merge && readers.len() > 1 {
+        merged(readers, &pipeline, progress, &mut unreadable);
+    } else {
+        in_turn(readers, &pipeline, progress, &mut unreadable);
+    }
+    let mut pipeline = pipeline.into_inner();
+    let totals = pipeline.finish(inputs);
+    Outcome {
+        totals,
+        unreadable,
+        unwritten: pipeline.unwritten,
+    }
+}
+
+/// One capture after the other; frames are counted on, connections go on.
+fn in_turn(
+    readers: Vec<Reader<Source<'_>>>,
+    pipeline: &RefCell<Pipeline<'_>>,
+    progress: Progress<'_>,
+    unreadable: &mut Vec<CaptureError>,
+) {
+    let (mut frames, mut taken) = (0, 0);
+    for (file, reader) in readers.into_iter().enumerate() {
+        let mut reader = reader.counting_on(u16::try_from(file).unwrap_or(u16::MAX), frames);
+        loop {
+            match reader.next_item() {
+                Ok(Some(item)) => {
+                    let step = pipeline.borrow_mut().item(item);
+                    if step.is_break() {
+                        return;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    unreadable.push(error);
+                    break;
+                }
+            }
+            if reader.last_number() % FRAMES_A_STEP == 0 {
+                progress(taken + reader.taken());
+            }
+        }
+        frames = reader.last_number();
+        taken += reader.taken();
+        progress(taken);
+        pipeline.borrow_mut().precision(reader.summary().precision);
+    }
+}
+
+/// All captures side by side, ordered by time.
+fn merged(
+    readers: Vec<Reader<Source<'_>>>,
+    pipeline: &RefCell<Pipeline<'_>>,
+    progress: Progress<'_>,
+    unreadable: &mut Vec<CaptureError>,
+) {
+    let mut merge = Merge::new(readers);
+    let mut frames = 0u64;
+    loop {
+        match merge.next_item() {
+            Ok(Some(item)) => {
+                let step = pipeline.borrow_mut().item(item);
+                if step.is_break() {
+                    return;
+                }
+            }
+            Ok(None) => break,
+            Err(error) => unreadable.push(error),
+        }
+        frames += 1;
+        if frames.is_multiple_of(FRAMES_A_STEP) {
+            progress(merge.taken());
+        }
+    }
+    pipeline.borrow_mut().precision(merge.summary().precision);
+}
+
+/// The layers from frame to view, and what they share.
+struct Pipeline<'v> {
+    dissector: Dissector,
+    assembler: Assembler<Decoder>,
+    context: Context,
+    shown: Shown<'v>,
+    /// The last frame of all.
+    last: FrameStamp,
+    totals: Totals,
+    wants_frames: bool,
+    most_frames: u64,
+    unwritten: Option<io::Error>,
+}
+
+/// The end of the pipeline: the view, and the first error that it met.
+struct Shown<'v> {
+    view: &'v mut dyn View,
+    failed: Option<io::Error>,
+}
+
+impl Shown<'_> {
+    #[inline]
+    fn event(&mut self, event: &Event<'_>) {
+        if self.failed.is_none() {
+            self.failed = self.view.event(event).err();
+        }
+    }
+}
+
+impl<'v> Pipeline<'v> {
+    fn new(options: &Options, view: &'v mut dyn View) -> Self {
+        let wire = wire::Options {
+            layers: options.layers,
+            ..wire::Options::default()
+        };
+        let decoding = connection::Options {
+            layers: options.layers,
+            ..options.decoding.clone()
+        };
+        Self {
+            dissector: Dissector::new(wire),
+            assembler: Assembler::new(options.limits),
+            context: Context::new(decoding),
+            wants_frames: view.wants_frames(),
+            shown: Shown { view, failed: None },
+            last: FrameStamp::default(),
+            totals: Totals::default(),
+            most_frames: options.frames.unwrap_or(u64::MAX),
+            unwritten: None,
+        }
+    }
+
+    #[inline]
+    fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
+        match item {
+            Item::Frame(frame) => self.frame(&frame),
+            // Secrets decrypt what this version does not decrypt; comments are not shown.
+            Item::Secrets(_) | Item::Comment(_) => ControlFlow::Continue(()),
+        }
+    }
+
+    #[inline]
+    fn frame(&mut self, frame: &capture::Frame<'_>) -> ControlFlow<()> {
+        self.last = frame.stamp;
+        self.totals.frames += 1;
+        if self.totals.first_time.is_none() {
+            self.totals.first_time = frame.stamp.time;
+            self.shown.view.frame(&frame.stamp);
+        } else if self.wants_frames {
+            self.shown.view.frame(&frame.stamp);
+        }
+        self.totals.cut_frames +=
+            u64::from((frame.octets.len() as u64) < u64::from(frame.stamp.length));
+        if let Ok(segment) = self.dissector.dissect(frame) {
+            let Self {
+                assembler,
+                context,
+                shown,
+                ..
+            } = self;
+            assembler.push(&segment, &mut |decoder: &mut Decoder, connection, event| {
+                decoder.on(context, connection, event, &mut |event| shown.event(event));
+            });
+        }
+        if self.shown.failed.is_some() || self.totals.frames >= self.most_frames {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The input may wait for its writer: what is held back only for speed is shown.
+    fn idle(&mut self) {
+        if self.shown.failed.is_none() {
+            self.shown.failed = self.shown.view.idle().err();
+        }
+    }
+
+    fn precision(&mut self, precision: crate::base::Precision) {
+        self.totals.precision = self.totals.precision.max(precision);
+    }
+
+    /// Tells what was waiting for the end, and sums up.
+    fn finish(&mut self, inputs: &[OsString]) -> Totals {
+        let Self {
+            assembler,
+            context,
+            shown,
+            last,
+            ..
+        } = self;
+        assembler.finish(last, &mut |decoder: &mut Decoder, connection, event| {
+            decoder.on(context, connection, event, &mut |event| shown.event(event));
+        });
+        let mut totals = std::mem::take(&mut self.totals);
+        totals.files = inputs
+            .iter()
+            .map(|input| input.to_string_lossy().into_owned())
+            .collect();
+        totals.packets = self.context.counters.packets;
+        totals.last_time = self.last.time;
+        totals.skipped = skipped(self.dissector.tally());
+        self.unwritten = self.shown.failed.take();
+        if self.unwritten.is_none() {
+            self.unwritten = self.shown.view.finish(&totals).err();
+        }
+        totals
+    }
+}
+
+/// Frames without a TCP segment by reason, most frequent first.
+fn skipped(tally: &wire::Tally) -> Vec<SkippedFrames> {
+    let mut reasons: Vec<_> = tally
+        .skipped
+        .iter()
+        .map(|(skipped, frames)| SkippedFrames {
+            reason: skipped.key(),
+            told: skipped.to_string(),
+            frames: *frames,
+        })
+        .collect();
+    if tally.others > 0 {
+        reasons.push(SkippedFrames {
+            reason: "other",
+            told: "other reasons".to_owned(),
+            frames: tally.others,
+        });
+    }
+    reasons.sort_by(|a, b| b.frames.cmp(&a.frames).then(a.told.cmp(&b.told)));
+    reasons
+}

@@ -16,7 +16,7 @@ broker() {
 # $1 is the file; the rest are tcpdump's own arguments.
 capture() {
     local file=$1; shift
-    tcpdump --immediate-mode -U -w "$file" "$@" >/dev/null 2>&1 & tap=$!
+    tcpdump --immediate-mode -B 16384 -U -w "$file" "$@" >/dev/null 2>&1 & tap=$!
     sleep 0.7
 }
 done_with() { sleep 0.5; kill -INT "$tap"; wait "$tap" || true; kill "$broker" 2>/dev/null || true; wait "$broker" 2>/dev/null || true; }
@@ -90,7 +90,7 @@ def send(octets, step):
         s.sendall(octets[at:at + step]); time.sleep(0.004)
     time.sleep(0.1); s.close()
 connect = bytes.fromhex("100f00044d5154540402003c00036f6e65")
-send(connect + bytes.fromhex("30050001616869" "3205000161000761" "e000"), 1)
+send(connect + bytes.fromhex("30050001616869" "3206000161000761" "e000"), 1)
 PY
 done_with
 broker 1883; capture malformed.pcap "${lo[@]}"

@@ -6,6 +6,7 @@
 )]
 
 mod cli;
+mod codec_oracles;
 mod differential;
 mod golden;
 mod house;

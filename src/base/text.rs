@@ -12,24 +12,59 @@ pub fn is_unsafe(c: char) -> bool {
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
         | '\u{ad}' | '\u{61c}' | '\u{180e}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        | '\u{fdd0}'..='\u{fdef}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e007f}')
         || (c as u32) & 0xfffe == 0xfffe
+}
+
+/// Whether every octet is printable ASCII (0x20 to 0x7e), eight at a time: this is asked of
+/// nearly every text of a capture.
+#[inline]
+pub fn is_printable_ascii(octets: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = 0x8080_8080_8080_8080;
+    let (words, rest) = octets.as_chunks::<8>();
+    // With the top bits known to be clear, adding 1 to DEL sets its top bit, and adding
+    // 0x60 leaves it clear for controls alone; no octet carries into the next.
+    words.iter().all(|word| {
+        let word = u64::from_le_bytes(*word);
+        let low = word & !TOPS;
+        (word | (low + ONES) | !(low + ONES * 0x60)) & TOPS == 0
+    }) && rest.iter().all(|octet| matches!(octet, 0x20..=0x7e))
 }
 
 /// Appends `text` to `out` with every unsafe character escaped: `\n`, `\r`, `\t`, `\x1b`,
 /// `\u{202e}`. A backslash stays single: the escapes are for safety, not for parsing back.
+#[inline]
 pub fn push_safe(out: &mut Vec<u8>, text: &str) {
     // Plain printable ASCII is nearly all there is; it is copied whole.
-    if text.bytes().all(|b| matches!(b, 0x20..=0x7e)) {
+    if is_printable_ascii(text.as_bytes()) {
         out.extend_from_slice(text.as_bytes());
-        return;
+    } else {
+        push_safe_slowly(out, text);
     }
+}
+
+#[cold]
+fn push_safe_slowly(out: &mut Vec<u8>, text: &str) {
     let mut utf8 = [0; 4];
     for c in text.chars() {
         if is_unsafe(c) {
             push_escape(out, c);
         } else {
             out.extend_from_slice(c.encode_utf8(&mut utf8).as_bytes());
+        }
+    }
+}
+
+/// Appends octets of any kind as safe text: what is UTF-8 as [`push_safe`] does, every other
+/// octet as `\xff`.
+pub fn push_safe_octets(out: &mut Vec<u8>, octets: &[u8]) {
+    for chunk in octets.utf8_chunks() {
+        push_safe(out, chunk.valid());
+        for &octet in chunk.invalid() {
+            push_hex_escape(out, octet);
         }
     }
 }
@@ -50,14 +85,19 @@ pub fn width(text: &str) -> usize {
 }
 
 fn push_escape(out: &mut Vec<u8>, c: char) {
-    let escape = match c {
-        '\n' => "\\n".to_owned(),
-        '\r' => "\\r".to_owned(),
-        '\t' => "\\t".to_owned(),
-        c if (c as u32) < 0x100 => format!("\\x{:02x}", c as u32),
-        c => format!("\\u{{{:x}}}", c as u32),
-    };
-    out.extend_from_slice(escape.as_bytes());
+    match c {
+        '\n' => out.extend_from_slice(b"\\n"),
+        '\r' => out.extend_from_slice(b"\\r"),
+        '\t' => out.extend_from_slice(b"\\t"),
+        c if (c as u32) < 0x100 => push_hex_escape(out, c as u8),
+        c => out.extend_from_slice(format!("\\u{{{:x}}}", c as u32).as_bytes()),
+    }
+}
+
+fn push_hex_escape(out: &mut Vec<u8>, octet: u8) {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let digit = |value: u8| DIGITS.get(usize::from(value & 15)).copied().unwrap_or(b'?');
+    out.extend_from_slice(&[b'\\', b'x', digit(octet >> 4), digit(octet)]);
 }
 
 #[cfg(test)]
@@ -74,5 +114,24 @@ mod tests {
     fn ordinary_text_of_any_script_stays_as_it_is() {
         assert_eq!(safe("한동/서버 ä \\"), "한동/서버 ä \\");
         assert_eq!(width("한동"), 4);
+    }
+
+    #[test]
+    fn octets_that_are_no_text_show_their_numbers() {
+        let mut out = Vec::new();
+        push_safe_octets(&mut out, b"ab\xffc\x1b");
+        assert_eq!(out, b"ab\\xffc\\x1b");
+    }
+
+    #[test]
+    fn eight_octets_at_a_time_agree_with_one_at_a_time() {
+        for octet in 0..=255u8 {
+            for at in 0..9 {
+                let mut text = [b'x'; 9];
+                text[at] = octet;
+                let plain = matches!(octet, 0x20..=0x7e);
+                assert_eq!(is_printable_ascii(&text), plain, "{octet} at {at}");
+            }
+        }
     }
 }

@@ -161,12 +161,10 @@ impl fmt::Display for CaptureError {
             && fault.has_a_place()
         {
             write!(f, " (octet {}", place.offset)?;
-            if let Some(packing) = place.packing {
-                let what = if fault.is_of_packing() { "the" } else { "what" };
-                match what {
-                    "the" => write!(f, " of the {packing} data")?,
-                    _ => write!(f, " of what {packing} unpacks to")?,
-                }
+            match place.packing {
+                Some(packing) if fault.is_of_packing() => write!(f, " of the {packing} data")?,
+                Some(packing) => write!(f, " of what {packing} unpacks to")?,
+                None => {}
             }
             match place.after_frame {
                 Some(frame) => write!(f, ", after frame {frame})")?,
@@ -260,7 +258,7 @@ impl Fault {
     fn has_a_place(&self) -> bool {
         !matches!(
             self,
-            Self::Empty | Self::NotACapture(_) | Self::HeaderCut(_)
+            Self::Directory | Self::Empty | Self::NotACapture(_) | Self::HeaderCut(_)
         )
     }
 

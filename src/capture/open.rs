@@ -7,10 +7,11 @@ use std::io::{self, ErrorKind, IsTerminal, Read};
 use super::{CaptureError, Fault, Reader};
 
 /// A file, pipe or standard input that holds a capture.
-#[derive(Debug)]
-pub struct Source {
+pub struct Source<'a> {
     from: From,
     length: Option<u64>,
+    /// Called before a read that may wait: of a pipe or standard input.
+    waiting: Option<&'a dyn Fn()>,
 }
 
 #[derive(Debug)]
@@ -19,15 +20,18 @@ enum From {
     Stdin(io::Stdin),
 }
 
-impl Source {
+impl Source<'_> {
     /// Octets of the file; `None` for a pipe. A file that is still written may grow.
     pub fn length(&self) -> Option<u64> {
         self.length
     }
 }
 
-impl Read for Source {
+impl Read for Source<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if let Some(waiting) = self.waiting {
+            waiting();
+        }
         match &mut self.from {
             From::File(file) => file.read(into),
             From::Stdin(stdin) => stdin.read(into),
@@ -38,13 +42,19 @@ impl Read for Source {
 /// Opens a capture: the name of a file or named pipe, or `-` for standard input. What it
 /// holds is looked at when the first item is asked for.
 ///
+/// `waiting` is called before every read of a pipe or of standard input, which may wait for
+/// a writer: so that what is held back only for speed can be shown.
+///
 /// # Errors
 /// [`Fault::Missing`], [`Fault::Directory`], [`Fault::Permission`], [`Fault::Terminal`], or
 /// what else the system says.
-pub fn open(name: impl AsRef<OsStr>) -> Result<Reader<Source>, CaptureError> {
+pub fn open<'a>(
+    name: impl AsRef<OsStr>,
+    waiting: &'a dyn Fn(),
+) -> Result<Reader<Source<'a>>, CaptureError> {
     let name = name.as_ref();
     if name == "-" {
-        return standard_input();
+        return standard_input(waiting);
     }
     let shown = name.to_string_lossy().into_owned();
     let wrong = |error: io::Error| {
@@ -72,11 +82,12 @@ pub fn open(name: impl AsRef<OsStr>) -> Result<Reader<Source>, CaptureError> {
     let source = Source {
         from: From::File(file),
         length,
+        waiting: length.is_none().then_some(waiting),
     };
     Ok(Reader::new(source, shown))
 }
 
-fn standard_input() -> Result<Reader<Source>, CaptureError> {
+fn standard_input(waiting: &dyn Fn()) -> Result<Reader<Source<'_>>, CaptureError> {
     let name = "standard input";
     let stdin = io::stdin();
     if stdin.is_terminal() {
@@ -85,6 +96,7 @@ fn standard_input() -> Result<Reader<Source>, CaptureError> {
     let source = Source {
         from: From::Stdin(stdin),
         length: None,
+        waiting: Some(waiting),
     };
     Ok(Reader::new(source, name))
 }
@@ -96,7 +108,7 @@ mod tests {
     #[test]
     fn what_cannot_be_opened_is_said_plainly() {
         let folder = tempfile::tempdir().unwrap();
-        let error = |path: &std::path::Path| open(path).err().unwrap();
+        let error = |path: &std::path::Path| open(path, &|| {}).err().unwrap();
         assert!(matches!(error(folder.path()).fault(), Fault::Directory));
         let missing = folder.path().join("none.pcap");
         assert!(matches!(error(&missing).fault(), Fault::Missing));
@@ -115,7 +127,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.pcap");
         std::fs::write(&file, "hello").unwrap();
-        let mut reader = open(&file).unwrap();
+        let mut reader = open(&file, &|| {}).unwrap();
         assert_eq!(reader.source().unwrap().length(), Some(5));
         let error = reader.next_item().unwrap_err();
         assert!(error.name().ends_with("a.pcap"));
@@ -126,7 +138,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_named_file_may_be_a_device() {
-        let error = open("/dev/null")
+        let error = open("/dev/null", &|| {})
             .unwrap()
             .next_item()
             .unwrap_err()

@@ -99,7 +99,7 @@ impl Layout {
     /// The head of the record with which `octets` begin; `None` where they are too few.
     ///
     /// By hand: the crate's parser wants the whole record before it tells how long that is,
-    /// and it knows the "modified" format in one order only. The speed is the same, 17 ns.
+    /// and it knows the "modified" format in one order only. The speed is the same.
     #[inline]
     pub(super) fn head(&self, octets: &[u8]) -> Option<Head> {
         let octets: &[u8; 16] = octets.first_chunk()?;

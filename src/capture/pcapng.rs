@@ -112,8 +112,9 @@ impl Section {
     /// The head of the Enhanced Packet Block (§4.3), or of the obsolete Packet Block (§A),
     /// with which `octets` begin.
     ///
-    /// By hand: the crate makes a list of a packet's options (19 ns more a packet, and ten
-    /// times the memory of the options), and it does not know the obsolete block.
+    /// By hand: the crate makes a list of a packet's options, ten times their size, takes 61
+    /// against 51 ns a block (100 MB in memory, without options), and it does not know the
+    /// obsolete block.
     #[inline]
     pub(super) fn packet_head(&self, kind: u32, octets: &[u8]) -> Option<PacketHead> {
         let octets: &[u8; PACKET_HEAD] = octets.first_chunk()?;

@@ -76,8 +76,8 @@ impl<W: Write> Writer<W> {
     /// Times before 1970 become 1970; pcap cannot tell times after 2106 and gives 2106.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] for more octets than [`super::MAX_FRAME`], which no
-    /// reader takes; else those of the writer below.
+    /// [`io::ErrorKind::InvalidInput`] for more octets than [`super::USUAL_SNAPLEN`], which
+    /// the header states and Wireshark insists on; else those of the writer below.
     pub fn write_frame(
         &mut self,
         time: Timestamp,
@@ -86,8 +86,8 @@ impl<W: Write> Writer<W> {
         comment: Option<&str>,
     ) -> io::Result<()> {
         let captured = u32::try_from(octets.len()).unwrap_or(u32::MAX);
-        if captured > super::MAX_FRAME {
-            let words = "a frame longer than any reader takes";
+        if captured > SNAPLEN {
+            let words = "a frame longer than readers take";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
         }
         let length = length.max(captured);
@@ -130,7 +130,7 @@ impl<W: Write> Writer<W> {
             return Ok(());
         }
         if octets.len() > super::MAX_FRAME as usize {
-            let words = "more secrets than any reader takes";
+            let words = "more secrets than readers take";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
         }
         self.begin_block(10);
@@ -287,5 +287,77 @@ impl<W> Writer<W> {
     /// The writer below, for good.
     pub fn into_inner(self) -> W {
         self.to
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(format: Format, comment: Option<&str>) -> Vec<u8> {
+        let writer = Writer::new(Vec::new(), format, LinkType(1), Precision::Nano, comment);
+        writer.unwrap().into_inner()
+    }
+
+    #[test]
+    fn a_pcap_header_is_the_one_of_the_format() {
+        assert_eq!(
+            header(Format::Pcap, Some("no place for it")),
+            [
+                0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0
+            ]
+        );
+    }
+
+    #[test]
+    fn every_record_is_one_write() {
+        struct Count(Vec<usize>);
+        impl Write for Count {
+            fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+                self.0.push(octets.len());
+                Ok(octets.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let to = Count(Vec::new());
+        let mut writer =
+            Writer::new(to, Format::PcapNg, LinkType(1), Precision::Micro, Some("c")).unwrap();
+        let time = Timestamp::from_nanos(-5);
+        writer
+            .write_frame(time, &[1; 9], 0, Some("remark"))
+            .unwrap();
+        writer.write_secrets(7, b"s").unwrap();
+        assert_eq!(
+            writer.get_ref().0.get(1..),
+            Some(&[28 + 12 + 4 + 8 + 4 + 4, 24][..])
+        );
+    }
+
+    #[test]
+    fn a_comment_that_is_too_long_is_cut_between_characters() {
+        let octets = header(Format::PcapNg, Some(&format!("x{}", "한".repeat(30_000))));
+        let length = usize::from(u16::from_le_bytes([octets[26], octets[27]]));
+        assert!(length > 65_500 && length < MAX_COMMENT);
+        assert!(std::str::from_utf8(&octets[28..28 + length]).is_ok());
+    }
+
+    #[test]
+    fn a_frame_that_no_reader_takes_is_refused_and_nothing_is_written() {
+        let mut writer = Writer::new(
+            Vec::new(),
+            Format::Pcap,
+            LinkType(1),
+            Precision::Micro,
+            None,
+        )
+        .unwrap();
+        let frame = vec![0; SNAPLEN as usize + 1];
+        let error = writer
+            .write_frame(Timestamp::default(), &frame, 0, None)
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        assert_eq!((writer.whole(), writer.get_ref().len()), (24, 24));
     }
 }

@@ -1,8 +1,108 @@
 //! The command line: arguments, typed; the plan, decided.
 
+pub mod args;
+pub mod messages;
+pub mod plan;
+pub mod record;
+pub mod run;
+mod show;
+mod values;
+
+use std::io::{self, Write};
 use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use self::args::{Args, Command, MakeArgs};
+use self::plan::{Plan, Surroundings};
+use self::run::TROUBLE;
 
 /// Runs the program on the process's own arguments and streams.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help goes to standard output, usage to standard error; a closed pipe is no
+            // trouble.
+            let _ = error.print();
+            return match error.use_stderr() {
+                true => TROUBLE.into(),
+                false => ExitCode::SUCCESS,
+            };
+        }
+    };
+    if let Some(done) = make(&args.make) {
+        return done;
+    }
+    if let Some(Command::Record(record)) = args.command {
+        return record::run(*record);
+    }
+    match Plan::new(args.read, args.view, &Surroundings::of_process()) {
+        Ok(plan) => run::run(&plan),
+        Err(message) => {
+            messages::error(message);
+            TROUBLE.into()
+        }
+    }
+}
+
+/// Writes the man page or completions, where they are asked for.
+fn make(args: &MakeArgs) -> Option<ExitCode> {
+    let mut made = Vec::new();
+    if args.generate_man {
+        if let Err(error) = man(&mut made) {
+            messages::error(error);
+            return Some(TROUBLE.into());
+        }
+    } else if let Some(shell) = args.generate_completions {
+        clap_complete::generate(shell, &mut Args::command(), "mqtt-inspect", &mut made);
+    } else {
+        return None;
+    }
+    let written = io::stdout().write_all(&made);
+    Some(match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            messages::error(error);
+            TROUBLE.into()
+        }
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// The man page: the program's own, and below it that of `record`.
+fn man(out: &mut Vec<u8>) -> io::Result<()> {
+    let mut command = Args::command();
+    command.build();
+    clap_mangen::Man::new(command.clone()).render(out)?;
+    for sub in command.get_subcommands() {
+        clap_mangen::Man::new(sub.clone()).render(out)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn man_page_and_completions_come_from_the_arguments() {
+        let mut page = Vec::new();
+        man(&mut page).unwrap();
+        let page = String::from_utf8(page).unwrap();
+        assert!(page.contains("\\-\\-show\\-secrets"), "{page}");
+        assert!(page.contains("\\-\\-list\\-scenarios"), "{page}");
+        let mut made = Vec::new();
+        clap_complete::generate(
+            clap_complete::Shell::Bash,
+            &mut Args::command(),
+            "mqtt-inspect",
+            &mut made,
+        );
+        assert!(String::from_utf8(made).unwrap().contains("--ndjson"));
+    }
 }

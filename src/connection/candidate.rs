@@ -13,10 +13,16 @@ use super::weigh::{self, Note};
 const REMEMBERED_CAP: usize = 64;
 
 /// Questions and answers of a chain that are remembered, each.
-const NOTES_CAP: usize = 32;
+const NOTES_CAP: usize = 16;
+
+/// Bits that agreement with the other direction can give at most.
+pub(super) const AGREEMENT_CAP: u32 = 36;
 
 /// A packet that begins amid a segment on mere suspicion may announce this much, in octets.
 const SUSPECT_CAP: usize = 64 << 10;
+
+/// Octets of an incomplete packet's topic that are looked at.
+const HEAD_CAP: usize = 256;
 
 /// What is known beforehand of the packets of a direction.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +90,13 @@ impl Candidate {
             asks: Vec::new(),
             answers: Vec::new(),
         }
+    }
+
+    /// Whether the chain holds a packet, and nothing that is known by now speaks against it.
+    pub(super) fn fits(&self, expected: Expected) -> bool {
+        self.packets > 0
+            && !self.versions.and(expected.versions).is_empty()
+            && !self.roles.and(expected.roles).is_empty()
     }
 
     /// Whether a packet has begun and is not complete.
@@ -194,7 +207,7 @@ impl Candidate {
             asks.iter().filter(|note| answers.contains(note)).count()
         };
         let met = met(&self.asks, &other.answers) + met(&other.asks, &self.answers);
-        u32::try_from(met.min(6)).unwrap_or(6) * 6
+        u32::try_from(met * 6).map_or(AGREEMENT_CAP, |bits| bits.min(AGREEMENT_CAP))
     }
 }
 
@@ -242,11 +255,13 @@ fn open_head(octets: &[u8], header_len: usize, remaining: usize) -> Option<u32> 
     if length + 2 + identifier > remaining {
         return None;
     }
+    // This is read again whenever a segment comes, so a bounded part must do.
+    let length = length.min(HEAD_CAP);
     let topic = rest.get(..length).unwrap_or(rest);
     let sound = match std::str::from_utf8(topic) {
         Ok(_) => true,
         // The topic may be cut amid a character.
-        Err(error) => error.error_len().is_none() && topic.len() < length,
+        Err(error) => error.error_len().is_none(),
     };
     if !sound
         || topic
@@ -256,7 +271,7 @@ fn open_head(octets: &[u8], header_len: usize, remaining: usize) -> Option<u32> 
         return None;
     }
     Some(if topic.len() == length {
-        4 + std::str::from_utf8(topic).map_or(0, weigh::text)
+        4 + weigh::text(topic)
     } else {
         0
     })

@@ -71,13 +71,18 @@ impl Partial {
         &self.first
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.octets.capacity()
+    }
+
     /// Octets until its end, where its length is known.
     pub(super) fn rest(&self) -> Option<u64> {
         (self.total > 0).then(|| self.total - self.passed)
     }
 
     /// Gives its memory back; how many octets it held.
-    pub(super) fn release(mut self: Box<Self>, context: &mut Context) -> usize {
+    pub(super) fn release(mut self, context: &mut Context) -> usize {
         let held = self.octets.len();
         self.free(context);
         held
@@ -171,7 +176,7 @@ impl Decoder {
         let side = self.sides.of_mut(arrival.direction);
         side.heard = true;
         match side.mode {
-            Mode::Framing => self.frame(context, arrival, octets, emit),
+            Mode::Framing | Mode::Doubtful => self.frame(context, arrival, octets, emit),
             Mode::Seeking => self.receive_undecided(context, arrival, octets, emit),
             Mode::GivenUp => context.counters.given_up += octets.len() as u64,
             Mode::NotMqtt => context.counters.not_mqtt += octets.len() as u64,
@@ -195,6 +200,10 @@ impl Decoder {
             let side = self.sides.of(arrival.direction);
             match side.mode {
                 Mode::Framing => {}
+                Mode::Doubtful => {
+                    self.sides.of_mut(arrival.direction).mode = Mode::GivenUp;
+                    continue;
+                }
                 Mode::NotMqtt => {
                     context.counters.not_mqtt += rest.len() as u64;
                     return;
@@ -229,6 +238,10 @@ impl Decoder {
                     return;
                 }
             }
+        }
+        let side = self.sides.of_mut(arrival.direction);
+        if side.mode == Mode::Doubtful {
+            side.mode = Mode::Framing;
         }
     }
 

@@ -9,11 +9,14 @@
 
 mod alias;
 mod candidate;
+mod context;
 mod deliberate;
 mod framing;
 mod held;
 mod opening;
 mod plausible;
+mod recognise;
+mod settle;
 mod tell;
 mod weigh;
 
@@ -25,13 +28,11 @@ use crate::event::{Ended, Event, Gap, Incomplete, NotMqtt, Opened, Transport};
 use crate::mqtt::{ProtocolVersion, Sender};
 use crate::stream::{Closed, Connection, Direction, End, GapCause, StreamEvent};
 
+pub use context::{Context, Counters, HELD_CAP, Options};
+
 use alias::Aliases;
 use deliberate::Deliberation;
 use framing::Partial;
-
-/// Octets of unfinished packets and of undecided connections held at a time, over all
-/// connections, unless the user says otherwise.
-pub const HELD_CAP: u64 = 128 << 20;
 
 /// Ports where MQTT is expected, so that little evidence suffices.
 pub const MQTT_PORTS: [u16; 2] = [1883, 1884];
@@ -39,119 +40,6 @@ pub const MQTT_PORTS: [u16; 2] = [1883, 1884];
 /// Ports where MQTT inside TLS is expected: nothing is guessed there, but it is said that
 /// the octets are TLS.
 pub const MQTT_TLS_PORTS: [u16; 1] = [8883];
-
-/// What the user asked of the decoding.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Ports whose connections are MQTT whatever they look like (`-d tcp.port==N,mqtt`).
-    pub decode_as: Vec<u16>,
-    /// Whether a view wants [`crate::event::PacketEvent::layers`]; else they stay empty
-    /// for packets that were held back.
-    pub layers: bool,
-    /// In octets over all connections, see [`HELD_CAP`].
-    pub held_cap: u64,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            decode_as: Vec::new(),
-            layers: false,
-            held_cap: HELD_CAP,
-        }
-    }
-}
-
-/// What became of every octet that the streams brought, and which caps were reached.
-///
-/// `octets` equals the sum of `in_packets`, `discarded`, `over_cap`, `given_up`, `not_mqtt`
-/// and `incomplete` once every connection is closed; before that, what is missing is held.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Counters {
-    /// Octets that the streams brought.
-    pub octets: u64,
-    /// Control packets told, malformed ones included.
-    pub packets: u64,
-    /// Malformed control packets told.
-    pub malformed: u64,
-    /// MQTT connections told.
-    pub connections: u64,
-    /// Octets of packets that were told.
-    pub in_packets: u64,
-    /// Octets of packets cut by a gap, or passed over while a packet's begin was sought.
-    pub discarded: u64,
-    /// Octets of packets that the cap on held octets kept from being told.
-    pub over_cap: u64,
-    /// Packets that the cap on held octets kept from being told.
-    pub packets_over_cap: u64,
-    /// Octets that follow broken framing, where nothing is guessed at.
-    pub given_up: u64,
-    /// Octets of connections, or of directions, that are not MQTT.
-    pub not_mqtt: u64,
-    /// Octets of packets that never completed.
-    pub incomplete: u64,
-    /// Octets of MQTT connections that never came, where their number is known.
-    pub missing: u64,
-    /// Gaps of MQTT connections.
-    pub gaps: u64,
-    /// Retransmissions that differed from the octets first seen.
-    pub conflicts: u64,
-    /// Topic aliases that were not kept, because a connection's table was full.
-    pub aliases_refused: u64,
-    /// Frames left out of a packet's list, because it was full.
-    pub frames_unlisted: u64,
-    /// Times that octets held for want of evidence reached a cap and were passed over.
-    pub holds_given_up: u64,
-}
-
-/// What all connections of a run share.
-#[derive(Debug, Default)]
-pub struct Context {
-    pub options: Options,
-    pub counters: Counters,
-    /// Octets held now: unfinished packets and undecided connections.
-    held: u64,
-    /// Frame numbers held now in the lists of unfinished packets.
-    held_frames: u64,
-    /// The frame that the last packet ended in, and how many packets have ended there.
-    indexed: (u64, u32),
-    /// A buffer that an unfinished packet left behind, for the next one.
-    spare: Vec<u8>,
-}
-
-impl Context {
-    /// A context for one run.
-    pub fn new(options: Options) -> Self {
-        Self {
-            options,
-            ..Self::default()
-        }
-    }
-
-    /// Octets held at this moment.
-    pub const fn held(&self) -> u64 {
-        self.held
-    }
-
-    /// The place of the next packet that ends in `frame`.
-    #[inline]
-    fn next_index(&mut self, frame: u64) -> u32 {
-        if self.indexed.0 != frame {
-            self.indexed = (frame, 0);
-        }
-        let index = self.indexed.1;
-        self.indexed.1 += 1;
-        index
-    }
-
-    fn hold(&mut self, octets: usize) {
-        self.held += octets as u64;
-    }
-
-    fn let_go(&mut self, octets: usize) {
-        self.held = self.held.saturating_sub(octets as u64);
-    }
-}
 
 /// One of something for each direction.
 #[derive(Clone, Copy, Debug, Default)]
@@ -199,6 +87,9 @@ enum Mode {
     /// The next octet begins a packet or continues the partial one.
     #[default]
     Framing,
+    /// A packet of no known type ended here: what follows is believed only if it comes in a
+    /// segment of its own.
+    Doubtful,
     /// It is not known where a packet begins.
     Seeking,
     /// Framing broke: octets are counted.

@@ -96,8 +96,9 @@ impl Decoder {
     /// Learns what a CONNECT tells of its connection.
     #[cold]
     pub(super) fn hear_connect(&mut self, direction: Direction, octets: &[u8]) {
-        // A second CONNECT is a protocol error; the first one stands.
-        if self.version_from == VersionFrom::Connect {
+        // A second CONNECT is a protocol error; the first one stands. Its begin may have been
+        // heard already, before its level came.
+        if self.version_from == VersionFrom::Connect && self.version.is_some() {
             return;
         }
         self.version_from = VersionFrom::Connect;
@@ -154,15 +155,18 @@ impl Decoder {
         context.counters.malformed += 1;
         let side = self.sides.of_mut(direction);
         match rule {
-            // No type: whatever this is, it is not a packet whose length could be trusted.
-            Rule::PacketTypeIsNotZero => side.mode = Mode::GivenUp,
-            Rule::ReservedHeaderFlagsHold
+            Rule::PacketTypeIsNotZero
+            | Rule::ReservedHeaderFlagsHold
             | Rule::FieldsFitThePacket
             | Rule::NothingFollowsTheFields
             | Rule::QosIsNotThree => {
                 side.broken += 1;
                 if side.broken >= BROKEN_CAP {
                     side.mode = Mode::GivenUp;
+                } else if rule == Rule::PacketTypeIsNotZero {
+                    // Whatever this is, its length is not to be trusted further than to
+                    // the end of its segment.
+                    side.mode = Mode::Doubtful;
                 }
             }
             _ => side.broken = 0,
@@ -181,7 +185,7 @@ impl Decoder {
     ) {
         self.tell(context, arrival, octets, frames, emit);
         let side = self.sides.of_mut(arrival.direction);
-        if side.mode == Mode::Framing {
+        if side.mode != Mode::NotMqtt {
             side.mode = Mode::GivenUp;
         }
     }

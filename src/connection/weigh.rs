@@ -50,8 +50,8 @@ pub(super) fn weigh(packet: &ControlPacket<'_>, place: Place) -> u32 {
 }
 
 /// Bits in a text that fits its length.
-pub(super) fn text(text: &str) -> u32 {
-    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
+pub(super) fn text(text: impl AsRef<[u8]>) -> u32 {
+    let length = u32::try_from(text.as_ref().len()).unwrap_or(u32::MAX);
     let upper = if length < 256 { 8 } else { 0 };
     upper + (length.min(16) * 5) / 4
 }
@@ -83,9 +83,8 @@ pub(super) fn lean_to_five(octets: &[u8]) -> i8 {
         Ok(ControlPacket::Publish(publish)) => {
             let text = std::str::from_utf8(publish.payload);
             // Properties that all make sense, or a 0 that alone keeps a text from being one.
-            if !publish.properties.is_empty() {
-                decisive
-            } else if !publish.payload.is_empty() && text.is_ok_and(is_plain) {
+            let is_text = !publish.payload.is_empty() && text.is_ok_and(is_plain);
+            if is_text || !publish.properties.is_empty() {
                 decisive
             } else {
                 1

@@ -19,7 +19,7 @@ pub use will::{NoWill, RetainedEnd, RetainedStory, Stored, WillFate, WillStory};
 use crate::base::field::Fields;
 use crate::base::{Endpoint, FrameStamp, Layers, Span};
 use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Sender};
-use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
+pub use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
 
 /// Everything that a run tells, in the order in which it becomes known.
 #[derive(Clone, Copy, Debug)]
@@ -187,7 +187,17 @@ pub struct Totals {
     pub last_time: Option<crate::base::Timestamp>,
     pub precision: crate::base::Precision,
     /// Frames without TCP, by reason, most frequent first.
-    pub skipped: Vec<(&'static str, u64)>,
+    pub skipped: Vec<SkippedFrames>,
     /// Frames that the snapshot length cut.
     pub cut_frames: u64,
+}
+
+/// Frames that gave no TCP segment, for one reason.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SkippedFrames {
+    /// Kebab case, stable.
+    pub reason: &'static str,
+    /// In words, with the number that goes with it: `unsupported link type 105 (IEEE 802.11)`.
+    pub told: String,
+    pub frames: u64,
 }

@@ -461,13 +461,6 @@ pub struct PropertiesIter<'a> {
     octets: &'a [u8],
 }
 
-impl<'a> PropertiesIter<'a> {
-    /// What is still to be walked.
-    pub(super) const fn octets(&self) -> &'a [u8] {
-        self.octets
-    }
-}
-
 impl<'a> Iterator for PropertiesIter<'a> {
     type Item = Property<'a>;
 

@@ -1,10 +1,12 @@
 //! Rules that a readable packet breaks all the same: for the check, not for the hot path.
 
-use super::framer::{Header, fixed_header};
-use super::packet::{Connect, ControlPacket, Publish};
-use super::property::{PropertyId, PropertyType, variable_integer};
+use super::framer::{Header, fixed_header, octets_needed};
+use super::packet::{Connect, ControlPacket, Publish, describe};
 use super::rule::Violation;
-use super::{PacketType, Properties, ProtocolVersion, Rule, reason, topic};
+use super::{
+    PacketType, Properties, PropertyId, ProtocolVersion, Rule, fields as f, reason, topic,
+};
+use crate::base::field::{Field, Fields, Value};
 
 /// Tells each rule that `packet` breaks although it was read, in no particular order.
 /// `octets` is what it was read from, `version` what it was read by.
@@ -23,8 +25,12 @@ pub fn violations(
         version,
         each,
     };
-    check.lengths();
-    check.texts(packet);
+    let mut aloud = Aloud {
+        check: &mut check,
+        property: 0,
+    };
+    // The packet was read, so it is read again without an error.
+    let _ = describe(octets, version, &mut aloud);
     check.properties(packet.packet_type(), packet.properties());
     match packet {
         ControlPacket::Connect(connect) => check.connect(connect),
@@ -93,18 +99,6 @@ impl Check<'_, '_> {
     fn place(&self, part: &[u8]) -> usize {
         let place = (part.as_ptr() as usize).wrapping_sub(self.octets.as_ptr() as usize);
         if place <= self.octets.len() { place } else { 0 }
-    }
-
-    /// Variable byte integers that are longer than need be: Remaining Length here, those of
-    /// properties with the properties.
-    fn lengths(&mut self) {
-        let five = self.version == ProtocolVersion::V5_0;
-        if let Header::Whole(header) = fixed_header(self.octets)
-            && five
-            && !header.is_minimal()
-        {
-            self.tell(Rule::LengthIsMinimal, 1);
-        }
     }
 
     fn code(&mut self, packet_type: PacketType, code: u8, offset: usize) {
@@ -181,8 +175,6 @@ impl Check<'_, '_> {
         if self.version != ProtocolVersion::V5_0 || properties.is_empty() {
             return;
         }
-        let begin = self.place(properties.octets());
-        self.property_length(begin, properties.octets().len());
         if let Some(response_topic) = properties.response_topic()
             && !topic::is_name(response_topic)
         {
@@ -196,75 +188,54 @@ impl Check<'_, '_> {
             let at = self.place(octets);
             self.tell(Rule::AuthenticationDataNeedsAMethod, at);
         }
-        self.identifiers(begin, properties);
     }
+}
 
-    /// Property Length stands before its properties; it is longer than need be if its last
-    /// octet adds nothing.
-    fn property_length(&mut self, begin: usize, length: usize) {
-        let needed = match length {
-            0..=0x7f => 1,
-            0x80..=0x3fff => 2,
-            0x4000..=0x1f_ffff => 3,
-            _ => 4,
-        };
-        let minimal = begin
-            .checked_sub(needed)
-            .and_then(|at| self.octets.get(at..begin))
-            .and_then(variable_integer);
-        if minimal.is_none_or(|(value, _)| value as usize != length) {
-            self.tell(Rule::LengthIsMinimal, begin.saturating_sub(1));
+/// Hears the packet once more: numbers and strings as they stand in the octets.
+struct Aloud<'c, 'o, 'e> {
+    check: &'c mut Check<'o, 'e>,
+    /// The property whose value comes next.
+    property: u8,
+}
+
+impl Aloud<'_, '_, '_> {
+    fn variable(&mut self, number: u64, field: &Field<'_>) {
+        let needed = u32::try_from(number).map_or(4, octets_needed);
+        if field.length > needed && self.check.version == ProtocolVersion::V5_0 {
+            self.check.tell(Rule::LengthIsMinimal, field.offset);
         }
     }
+}
 
-    /// Subscription Identifiers that are longer than need be.
-    fn identifiers(&mut self, begin: usize, properties: Properties<'_>) {
-        let mut rest = properties.iter();
-        loop {
-            let before = rest.octets().len();
-            let Some(property) = rest.next() else { return };
-            if property.id.kind() != Some(PropertyType::Variable) {
-                continue;
+impl<'a> Fields<'a> for Aloud<'_, '_, '_> {
+    fn field(&mut self, field: Field<'a>) {
+        let name = field.def.name;
+        match field.value {
+            Value::NamedHex(id, _) => self.property = id,
+            Value::Number(number)
+                if name == f::LENGTH.name
+                    || name == f::PROPERTY_LENGTH.name
+                    || (name == f::PROPERTY_NUMBER.name
+                        && self.property == PropertyId::SUBSCRIPTION_IDENTIFIER.0) =>
+            {
+                self.variable(number, &field);
             }
-            let taken = before - rest.octets().len();
-            let last = begin + properties.octets().len() - rest.octets().len() - 1;
-            // More than identifier and one octet, and the last adds nothing.
-            if taken > 2 && self.octets.get(last) == Some(&0) {
-                self.tell(Rule::LengthIsMinimal, last);
-            }
-        }
-    }
-
-    fn texts(&mut self, packet: &ControlPacket<'_>) {
-        let mut text = |text: &str| {
-            if let Some(at) = text.find(is_discouraged) {
-                let at = self.place(text.as_bytes()) + at;
-                self.tell(Rule::TextHasNoControlCharacter, at);
-            }
-        };
-        match packet {
-            ControlPacket::Connect(connect) => {
-                text(connect.client_id);
-                connect.user_name.into_iter().for_each(&mut text);
-                connect.will.iter().for_each(|will| text(will.topic));
-            }
-            ControlPacket::Publish(publish) => text(publish.topic),
-            ControlPacket::Subscribe(subscribe) => subscribe
-                .subscriptions
-                .iter()
-                .for_each(|subscription| text(subscription.filter)),
-            ControlPacket::Unsubscribe(unsubscribe) => {
-                unsubscribe.filters.iter().for_each(&mut text);
+            Value::Text(text) => {
+                if let Some(at) = text.find(is_discouraged) {
+                    // The field may begin with its length.
+                    let begin = field.offset + field.length.saturating_sub(text.len());
+                    self.check.tell(Rule::TextHasNoControlCharacter, begin + at);
+                }
             }
             _ => {}
         }
-        for property in packet.properties() {
-            if property.id == PropertyId::USER_PROPERTY {
-                continue;
-            }
-            property.value.text().into_iter().for_each(&mut text);
-        }
     }
+
+    fn open(&mut self, field: Field<'a>) {
+        self.field(field);
+    }
+
+    fn close(&mut self) {}
 }
 
 /// Characters that a string should not hold (MQTT 5.0 §1.5.4, 3.1.1 §1.5.3): controls and

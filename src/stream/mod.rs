@@ -2,7 +2,21 @@
 //!
 //! What never comes is a gap, told with its length; nothing is lost in silence.
 
+mod assembler;
+mod flow;
+mod key;
+mod limits;
+mod sample;
+mod slot;
+mod teller;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
 use crate::base::{Endpoint, FrameStamp, Layers};
+
+pub use assembler::Assembler;
+pub use limits::{Counts, Limits};
 
 /// Number of a TCP connection, from 0, by its first frame in the capture.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -3,15 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr};
 
 use super::fragments::{Fragment, FragmentCaps, FragmentTally, Fragments};
-use super::ip::{self, number};
+use super::ip::{self, Addresses, number};
 use super::listen::Listen;
 use super::part::{Next, Part};
-use super::tcp::{self, Tcp};
-use super::{Segment, Skipped, link};
-use crate::base::{Endpoint, FrameStamp, Layer, Layers};
+use super::stripped::Stripped;
+use super::{Segment, Skipped, link, straight, tcp};
+use crate::base::{Layer, Layers};
 use crate::capture::Frame;
 
 /// Headers taken off one frame, whatever they are: tags, labels, extension headers, tunnels.
@@ -72,10 +71,16 @@ impl Dissector {
     #[inline]
     pub fn dissect<'a>(&'a mut self, frame: &Frame<'a>) -> Result<Segment<'a>, Skipped> {
         self.tally.frames += 1;
+        if !self.wants_layers
+            && let Some(stripped) = straight::read(frame)
+        {
+            self.tally.segments += 1;
+            return Ok(stripped.into_segment(frame.stamp, &self.layers));
+        }
         let stripped = if self.wants_layers {
             self.layers = Layers::default();
-            let layers = &mut self.layers;
-            strip(frame, &mut self.fragments, &mut self.rebuilt, layers)
+            let told = &mut self.layers;
+            strip(frame, &mut self.fragments, &mut self.rebuilt, told)
         } else {
             strip(frame, &mut self.fragments, &mut self.rebuilt, &mut ())
         };
@@ -115,63 +120,8 @@ impl Tally {
     }
 }
 
-/// What a frame comes down to.
-#[derive(Clone, Copy, Debug)]
-struct Stripped<'a> {
-    source: IpAddr,
-    destination: IpAddr,
-    tcp: Tcp<'a>,
-}
-
-impl<'a> Stripped<'a> {
-    #[inline]
-    fn source(&self) -> Endpoint {
-        Endpoint {
-            address: self.source,
-            port: self.tcp.source_port,
-        }
-    }
-
-    #[inline]
-    fn destination(&self) -> Endpoint {
-        Endpoint {
-            address: self.destination,
-            port: self.tcp.destination_port,
-        }
-    }
-
-    #[inline]
-    fn layer(&self) -> Layer {
-        Layer::Tcp {
-            source: self.source(),
-            destination: self.destination(),
-            sequence: self.tcp.sequence,
-            acknowledgement: self.tcp.acknowledgement,
-            flags: self.tcp.flags.0,
-            length: (self.tcp.payload.len() as u32).saturating_add(self.tcp.cut),
-        }
-    }
-
-    #[inline]
-    fn into_segment(self, stamp: FrameStamp, layers: &'a Layers) -> Segment<'a> {
-        Segment {
-            stamp,
-            source: self.source(),
-            destination: self.destination(),
-            sequence: self.tcp.sequence,
-            acknowledgement: self.tcp.acknowledgement,
-            flags: self.tcp.flags,
-            window: self.tcp.window,
-            payload: self.tcp.payload,
-            cut: self.tcp.cut,
-            layers,
-        }
-    }
-}
-
 /// Takes off header after header. A loop and not calls within calls, so that no frame can
 /// nest deeper than [`MAX_HEADERS`].
-#[inline]
 fn strip<'a>(
     frame: &Frame<'a>,
     fragments: &mut Fragments,
@@ -182,21 +132,14 @@ fn strip<'a>(
         octets: frame.octets,
         cut: (frame.stamp.length as usize).saturating_sub(frame.octets.len()),
     };
-    let mut addresses = (
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-    );
+    let mut addresses = Addresses::NONE;
     let (mut next, mut part) = link::enter(frame.link_type, whole, told)?;
     for _ in 0..MAX_HEADERS {
         (next, part) = match next {
             Next::Ip => ip::read(part, &mut addresses, told)?,
             Next::Protocol(number::TCP) => {
-                let (source, destination) = addresses;
-                let stripped = Stripped {
-                    source,
-                    destination,
-                    tcp: tcp::read(part)?,
-                };
+                let tcp = tcp::read(part)?;
+                let stripped = Stripped { addresses, tcp };
                 told.layer(|| stripped.layer());
                 return Ok(stripped);
             }
@@ -210,8 +153,8 @@ fn strip<'a>(
                     .ok_or(Skipped::TooDeep)?;
                 rebuilt = others;
                 let fragment = Fragment {
-                    source: addresses.0,
-                    destination: addresses.1,
+                    source: addresses.source(),
+                    destination: addresses.destination(),
                     header,
                     part,
                     time: frame.stamp.time,
@@ -230,4 +173,204 @@ fn strip<'a>(
         };
     }
     Err(Skipped::TooDeep)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::testing::*;
+    use super::*;
+    use crate::base::{Span, Timestamp};
+
+    #[test]
+    fn a_frame_cut_anywhere_gives_its_part_of_the_payload_and_what_is_missing() {
+        for (link_type, whole) in samples() {
+            let header = whole.len() - PAYLOAD.len();
+            for end in 0..=whole.len() {
+                let captured = &whole[..end];
+                let found = Both::new().dissect(link_type, captured, whole.len());
+                match found {
+                    Ok(found) => {
+                        let there = end.saturating_sub(header);
+                        assert_eq!(found.payload, &PAYLOAD[..there]);
+                        assert_eq!(found.cut as usize, PAYLOAD.len() - there);
+                        assert_eq!(found.sequence, SEQUENCE);
+                    }
+                    // Ports, numbers and flags are the first 14 octets of 20.
+                    Err(reason) => {
+                        assert_eq!(reason, Skipped::CutShort, "{link_type}: cut at {end}");
+                        assert!(end < header - 6, "{link_type}: cut at {end}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_ip_length_counts_where_the_capture_lost_the_frames_own() {
+        let whole = ethernet(0x0800, &v4());
+        let captured = &whole[..whole.len() - 4];
+        let found = Both::new().dissect(1, captured, captured.len()).unwrap();
+        assert_eq!((found.payload.len(), found.cut), (PAYLOAD.len() - 4, 4));
+    }
+
+    #[test]
+    fn fragments_give_one_segment_in_the_frame_that_completes_it() {
+        let (first, last) = (&segment()[..24], &segment()[24..]);
+        for (first, last) in [
+            (fragment_v4(6, 7, 0x2000, first), fragment_v4(6, 7, 3, last)),
+            (fragment_v6(6, 7, 1, first), fragment_v6(6, 7, 24, last)),
+        ] {
+            for [early, late] in [[&first, &last], [&last, &first]] {
+                let mut both = Both::new();
+                let waiting = both.dissect(101, early, early.len());
+                assert_eq!(waiting, Err(Skipped::FragmentWaiting));
+                let again = both.dissect(101, early, early.len());
+                assert_eq!(again, Err(Skipped::FragmentRepeated));
+                let found = both.dissect(101, late, late.len()).unwrap();
+                assert_eq!((found.payload.as_slice(), found.frame), (PAYLOAD, 3));
+                let reassembled = Layer::Reassembled { fragments: 2 };
+                assert_eq!(both.layers[2], reassembled);
+                let repeated = both.dissect(101, early, early.len());
+                assert_eq!(repeated, Err(Skipped::FragmentRepeated));
+            }
+        }
+    }
+
+    #[test]
+    fn fragments_within_fragments_are_put_together_twice_and_no_deeper() {
+        fn fragmented(datagrams: &[Vec<u8>], id: u16) -> Vec<Vec<u8>> {
+            let mut pieces = Vec::new();
+            for (n, datagram) in datagrams.iter().enumerate() {
+                let id = id + n as u16;
+                let (first, last) = datagram.split_at(16);
+                pieces.push(fragment_v4(4, id, 0x2000, first));
+                pieces.push(fragment_v4(4, id, 2, last));
+            }
+            pieces
+        }
+        let once = fragmented(&[v4()], 100);
+        let twice = fragmented(&once, 200);
+        let thrice = fragmented(&twice, 300);
+        let last = |frames: &[Vec<u8>]| {
+            let mut both = Both::new();
+            let results = frames.iter().map(|f| both.dissect(101, f, f.len()));
+            results.last().unwrap()
+        };
+        assert_eq!(last(&once).unwrap().payload, PAYLOAD);
+        assert_eq!(last(&twice).unwrap().payload, PAYLOAD);
+        assert_eq!(last(&thrice), Err(Skipped::TooDeep));
+    }
+
+    #[test]
+    fn reasons_beyond_their_cap_are_counted_together() {
+        let mut dissector = Dissector::new(Options::default());
+        let frames = 2 * MAX_REASONS as u16;
+        for link_type in 0..frames {
+            let _ = dissector.dissect(&frame(1, 1000 + link_type, &[], 0));
+        }
+        let tally = dissector.tally();
+        assert_eq!(tally.skipped.len(), MAX_REASONS);
+        assert_eq!(tally.others, u64::from(frames) - MAX_REASONS as u64);
+    }
+
+    #[test]
+    fn caps_on_fragments_can_be_given() {
+        let age = Span::from_nanos(5);
+        let fragments = FragmentCaps {
+            age,
+            ..FragmentCaps::default()
+        };
+        let mut dissector = Dissector::new(Options {
+            fragments,
+            ..Options::default()
+        });
+        let octets = fragment_v4(6, 7, 0x2000, &[0; 8]);
+        let mut first = frame(1, 101, &octets, octets.len());
+        assert!(dissector.dissect(&first).is_err());
+        let other = fragment_v4(6, 8, 0x2000, &[0; 8]);
+        first = frame(2, 101, &other, other.len());
+        first.stamp.time = Some(Timestamp::from_nanos(7));
+        assert!(dissector.dissect(&first).is_err());
+        let fragments = dissector.fragments();
+        assert_eq!((fragments.expired, fragments.waiting), (1, 1));
+    }
+
+    /// Fragments of `whole` cut at `places` (in units of eight octets).
+    fn split(whole: &[u8], places: &[usize]) -> Vec<(usize, Vec<u8>)> {
+        let mut cuts: Vec<usize> = places.iter().map(|at| at * 8).collect();
+        cuts.retain(|at| *at < whole.len());
+        cuts.extend([0, whole.len()]);
+        cuts.sort_unstable();
+        cuts.dedup();
+        let pairs = cuts.windows(2);
+        pairs.map(|w| (w[0], whole[w[0]..w[1]].to_vec())).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_panic(
+            link_type in prop::sample::select(vec![0u16, 1, 9, 50, 51, 101, 104, 113, 219, 276]),
+            octets in prop::collection::vec(any::<u8>(), 0..200),
+            cut in 0usize..100,
+        ) {
+            let _ = Both::new().dissect(link_type, &octets, octets.len() + cut);
+        }
+
+        #[test]
+        fn no_damage_panics_and_the_short_way_agrees_with_the_long(
+            sample in 0..samples().len(),
+            damage in prop::collection::vec((0usize..120, any::<u8>()), 0..6),
+            length in 0usize..200,
+            cut in 0usize..50,
+        ) {
+            let (link_type, mut octets) = samples().swap_remove(sample);
+            for (at, octet) in damage {
+                if let Some(there) = octets.get_mut(at) {
+                    *there = octet;
+                }
+            }
+            octets.truncate(length);
+            let mut both = Both::new();
+            // Twice, so that a fragment meets itself.
+            let _ = both.dissect(link_type, &octets, octets.len() + cut);
+            let _ = both.dissect(link_type, &octets, octets.len() + cut);
+        }
+
+        #[test]
+        fn any_split_in_any_order_with_any_repetition_gives_the_same_segment(
+            payload in prop::collection::vec(any::<u8>(), 1..600),
+            places in prop::collection::vec(1usize..80, 0..8),
+            mut order in prop::collection::vec(any::<u32>(), 24),
+            v6 in any::<bool>(),
+        ) {
+            let whole = join(&[&segment()[..20], &payload]);
+            let mut pieces = split(&whole, &places);
+            // Other places the second time, so that fragments overlap as well.
+            let moved: Vec<usize> = places.iter().map(|at| at / 2 + 1).collect();
+            pieces.extend(split(&whole, &moved));
+            order.resize(pieces.len(), 7);
+            let mut shuffled: Vec<_> = order.into_iter().zip(pieces).collect();
+            shuffled.sort_by_key(|(key, _)| *key);
+            let mut both = Both::new();
+            let mut found = Vec::new();
+            for (_, (at, octets)) in shuffled {
+                let more = at + octets.len() < whole.len();
+                let datagram = if v6 {
+                    fragment_v6(6, 9, at as u16 | u16::from(more), &octets)
+                } else {
+                    let more = if more { 0x2000 } else { 0 };
+                    fragment_v4(6, 9, (at as u16 / 8) | more, &octets)
+                };
+                found.extend(both.dissect(101, &datagram, datagram.len()));
+            }
+            // Unfragmented ones are whole each time they come.
+            prop_assert!(!found.is_empty());
+            for found in found {
+                prop_assert_eq!(&found.payload, &payload);
+                prop_assert_eq!(found.cut, 0);
+            }
+        }
+    }
 }

@@ -377,3 +377,154 @@ impl Ranges {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn pool(datagrams: usize, octets: usize) -> Fragments {
+        Fragments::new(FragmentCaps {
+            datagrams,
+            octets,
+            age: Span::from_nanos(100),
+        })
+    }
+
+    /// A fragment of datagram `id` at `offset`; the last unless `more`.
+    fn fragment(id: u32, offset: u16, more: bool, octets: &[u8], cut: usize) -> Fragment<'_> {
+        Fragment {
+            source: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            destination: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            header: FragmentHeader {
+                identification: id,
+                offset,
+                more,
+                protocol: 6,
+            },
+            part: Part { octets, cut },
+            time: Some(Timestamp::from_nanos(0)),
+        }
+    }
+
+    fn add(pool: &mut Fragments, fragment: Fragment<'_>) -> Result<(Vec<u8>, usize), Skipped> {
+        let mut payload = Vec::new();
+        let rebuilt = pool.add(&fragment, &mut payload)?;
+        assert_eq!(rebuilt.protocol, 6);
+        Ok((payload, rebuilt.cut))
+    }
+
+    #[test]
+    fn where_fragments_overlap_the_first_copy_stands() {
+        let mut pool = pool(4, 1000);
+        let waiting = add(&mut pool, fragment(1, 8, true, &[b'a'; 16], 0));
+        assert_eq!(waiting, Err(Skipped::FragmentWaiting));
+        let waiting = add(&mut pool, fragment(1, 0, true, &[b'b'; 16], 0));
+        assert_eq!(waiting, Err(Skipped::FragmentWaiting));
+        let (payload, _) = add(&mut pool, fragment(1, 16, false, &[b'c'; 12], 0)).unwrap();
+        assert_eq!(payload, b"bbbbbbbbaaaaaaaaaaaaaaaacccc");
+    }
+
+    #[test]
+    fn the_first_last_fragment_says_where_the_datagram_ends() {
+        let mut pool = pool(4, 1000);
+        assert!(add(&mut pool, fragment(1, 16, false, &[1; 4], 0)).is_err());
+        assert!(add(&mut pool, fragment(1, 24, false, &[2; 4], 0)).is_err());
+        let (payload, _) = add(&mut pool, fragment(1, 0, true, &[3; 24], 0)).unwrap();
+        assert_eq!(payload.len(), 20);
+    }
+
+    #[test]
+    fn a_fragment_that_was_cut_ends_what_is_known_of_the_payload() {
+        let mut pool = pool(4, 1000);
+        assert!(add(&mut pool, fragment(1, 0, true, &[1; 10], 14)).is_err());
+        let (payload, cut) = add(&mut pool, fragment(1, 24, false, &[2; 8], 0)).unwrap();
+        assert_eq!((payload, cut), (vec![1; 10], 22));
+        assert!(add(&mut pool, fragment(2, 0, true, &[1; 24], 0)).is_err());
+        let (payload, cut) = add(&mut pool, fragment(2, 24, false, &[2; 2], 6)).unwrap();
+        assert_eq!((payload.len(), cut), (26, 6));
+    }
+
+    #[test]
+    fn an_identification_used_again_begins_a_new_datagram() {
+        let mut pool = pool(4, 1000);
+        assert!(add(&mut pool, fragment(1, 0, true, &[1; 8], 0)).is_err());
+        assert!(add(&mut pool, fragment(1, 8, false, &[2; 8], 0)).is_ok());
+        let repeated = add(&mut pool, fragment(1, 0, true, &[1; 8], 0));
+        assert_eq!(repeated, Err(Skipped::FragmentRepeated));
+        let waiting = add(&mut pool, fragment(1, 0, true, &[3; 8], 0));
+        assert_eq!(waiting, Err(Skipped::FragmentWaiting));
+        let (payload, _) = add(&mut pool, fragment(1, 8, false, &[2; 8], 0)).unwrap();
+        assert_eq!(payload[..9], [3, 3, 3, 3, 3, 3, 3, 3, 2]);
+        assert_eq!(pool.tally().rebuilt, 2);
+    }
+
+    #[test]
+    fn beyond_the_cap_on_datagrams_the_oldest_is_given_up() {
+        let mut pool = pool(2, 1000);
+        for id in 1..=3 {
+            assert!(add(&mut pool, fragment(id, 0, true, &[1; 8], 0)).is_err());
+        }
+        assert_eq!((pool.tally().evicted, pool.tally().waiting), (1, 2));
+        let gone = add(&mut pool, fragment(1, 8, false, &[2; 8], 0));
+        assert_eq!(gone, Err(Skipped::FragmentWaiting));
+        assert!(add(&mut pool, fragment(3, 8, false, &[2; 8], 0)).is_ok());
+        assert_eq!(pool.order.len(), pool.datagrams.len());
+    }
+
+    #[test]
+    fn beyond_the_cap_on_octets_the_oldest_is_given_up_but_not_for_itself() {
+        let mut pool = pool(10, 100);
+        for id in 1..=4 {
+            assert!(add(&mut pool, fragment(id, 0, true, &[1; 32], 0)).is_err());
+        }
+        assert_eq!((pool.tally().evicted, pool.octets), (1, 96));
+        let large = add(&mut pool, fragment(4, 96, true, &[1; 8], 0));
+        assert_eq!(large, Err(Skipped::FragmentCap));
+        assert_eq!((pool.tally().evicted, pool.octets), (3, 32));
+    }
+
+    #[test]
+    fn old_datagrams_are_given_up_by_the_captures_clock() {
+        let mut pool = pool(10, 1000);
+        assert!(add(&mut pool, fragment(1, 0, true, &[1; 8], 0)).is_err());
+        let mut late = fragment(1, 8, false, &[2; 8], 0);
+        late.time = Some(Timestamp::from_nanos(101));
+        assert_eq!(add(&mut pool, late), Err(Skipped::FragmentWaiting));
+        assert_eq!((pool.tally().expired, pool.tally().waiting), (1, 1));
+        // A clock that goes back, or says nothing, makes nothing old.
+        let mut back = fragment(1, 0, true, &[1; 8], 0);
+        back.time = Some(Timestamp::from_nanos(-500));
+        assert!(add(&mut pool, back).is_ok());
+    }
+
+    #[test]
+    fn fragments_that_no_sender_makes_are_malformed() {
+        let mut pool = pool(10, 100_000);
+        for wrong in [
+            fragment(1, 0, true, &[], 0),
+            fragment(1, 0, true, &[1; 7], 0),
+            fragment(1, 65_528, false, &[1; 8], 0),
+            fragment(1, 8, false, &[1; 8], usize::MAX),
+        ] {
+            assert_eq!(add(&mut pool, wrong), Err(Skipped::MalformedIp));
+        }
+        assert_eq!(pool.octets, 0);
+    }
+
+    #[test]
+    fn ranges_join_and_tell_only_what_is_new() {
+        let mut ranges = Ranges::default();
+        let mut cover = |start, end| {
+            let mut fresh = Vec::new();
+            ranges.cover(start, end, |from, to| fresh.push((from, to)));
+            fresh
+        };
+        assert_eq!(cover(8, 16), [(8, 16)]);
+        assert_eq!(cover(24, 32), [(24, 32)]);
+        assert_eq!(cover(0, 40), [(0, 8), (16, 24), (32, 40)]);
+        assert_eq!(cover(8, 40), []);
+        assert_eq!(ranges.0, [(0, 40)]);
+    }
+}

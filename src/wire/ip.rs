@@ -3,7 +3,7 @@
 //! Checksums are not verified: where the network card computes them, nearly every frame a
 //! host captures of itself has a wrong one.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use etherparse::{
     IpAuthHeaderSlice, IpNumber, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice,
@@ -36,14 +36,40 @@ pub(super) mod number {
     pub(in super::super) const SHIM6: u8 = IpNumber::SHIM6.0;
 }
 
-/// Source and destination of the innermost IP header read so far.
-pub(super) type Addresses = (IpAddr, IpAddr);
+/// Source and destination of the innermost IP header read so far, where they stand in the
+/// frame. `IpAddr`s are made once TCP is reached: copied from header to header they cost
+/// 10 ns a frame.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Addresses<'a> {
+    V4(&'a [u8; 4], &'a [u8; 4]),
+    V6(&'a [u8; 16], &'a [u8; 16]),
+}
+
+impl Addresses<'_> {
+    /// Before any IP header.
+    pub(super) const NONE: Self = Self::V4(&[0; 4], &[0; 4]);
+
+    #[inline]
+    pub(super) fn source(self) -> IpAddr {
+        match self {
+            Self::V4(source, _) => IpAddr::from(*source),
+            Self::V6(source, _) => IpAddr::from(*source),
+        }
+    }
+
+    #[inline]
+    pub(super) fn destination(self) -> IpAddr {
+        match self {
+            Self::V4(_, destination) => IpAddr::from(*destination),
+            Self::V6(_, destination) => IpAddr::from(*destination),
+        }
+    }
+}
 
 /// Reads an IPv4 or IPv6 header, as its first four bits say.
-#[inline]
 pub(super) fn read<'a>(
     part: Part<'a>,
-    addresses: &mut Addresses,
+    addresses: &mut Addresses<'a>,
     told: &mut impl Listen,
 ) -> Result<(Next, Part<'a>), Skipped> {
     let stripped = match part.octets.first().ok_or(Skipped::CutShort)? >> 4 {
@@ -52,14 +78,13 @@ pub(super) fn read<'a>(
         _ => return Err(Skipped::NotIp),
     };
     told.layer(|| Layer::Ip {
-        source: addresses.0,
-        destination: addresses.1,
+        source: addresses.source(),
+        destination: addresses.destination(),
     });
     Ok(stripped)
 }
 
-#[inline]
-fn read_v4<'a>(part: Part<'a>, addresses: &mut Addresses) -> Result<(Next, Part<'a>), Skipped> {
+fn read_v4<'a>(part: Part<'a>, addresses: &mut Addresses<'a>) -> Result<(Next, Part<'a>), Skipped> {
     let header = Ipv4HeaderSlice::from_slice(part.octets).map_err(|error| match error {
         err::ipv4::HeaderSliceError::Len(_) => Skipped::CutShort,
         err::ipv4::HeaderSliceError::Content(_) => Skipped::MalformedIp,
@@ -71,10 +96,8 @@ fn read_v4<'a>(part: Part<'a>, addresses: &mut Addresses) -> Result<(Next, Part<
         total if total < length => return Err(Skipped::MalformedIp),
         total => part.within(total),
     };
-    *addresses = (
-        IpAddr::V4(header.source_addr()),
-        IpAddr::V4(header.destination_addr()),
-    );
+    let (source, destination) = address_pair(header.slice(), 12).ok_or(Skipped::CutShort)?;
+    *addresses = Addresses::V4(source, destination);
     let rest = part.behind(length)?;
     let protocol = header.protocol().0;
     if !header.is_fragmenting_payload() {
@@ -89,8 +112,7 @@ fn read_v4<'a>(part: Part<'a>, addresses: &mut Addresses) -> Result<(Next, Part<
     Ok((Next::Fragment(fragment), rest))
 }
 
-#[inline]
-fn read_v6<'a>(part: Part<'a>, addresses: &mut Addresses) -> Result<(Next, Part<'a>), Skipped> {
+fn read_v6<'a>(part: Part<'a>, addresses: &mut Addresses<'a>) -> Result<(Next, Part<'a>), Skipped> {
     let header = Ipv6HeaderSlice::from_slice(part.octets).map_err(|_| Skipped::CutShort)?;
     let rest = part.behind(header.slice().len())?;
     let next = header.next_header().0;
@@ -98,11 +120,19 @@ fn read_v6<'a>(part: Part<'a>, addresses: &mut Addresses) -> Result<(Next, Part<
         0 => rest.within(jumbo(next, rest).unwrap_or(rest.length())),
         length => rest.within(length),
     };
-    *addresses = (
-        IpAddr::V6(header.source_addr()),
-        IpAddr::V6(header.destination_addr()),
-    );
+    let (source, destination) = address_pair(header.slice(), 8).ok_or(Skipped::CutShort)?;
+    *addresses = Addresses::V6(source, destination);
     Ok((Next::Protocol(next), rest))
+}
+
+/// Two addresses behind each other, at an offset in octets from the header's first.
+#[inline(always)]
+pub(super) fn address_pair<const N: usize>(
+    header: &[u8],
+    offset: usize,
+) -> Option<(&[u8; N], &[u8; N])> {
+    let (source, rest) = header.get(offset..)?.split_first_chunk()?;
+    Some((source, rest.first_chunk()?))
 }
 
 /// The payload length of a jumbogram (RFC 2675 §2): an option that its alignment puts first
@@ -123,7 +153,7 @@ fn jumbo(next: u8, rest: Part<'_>) -> Option<usize> {
 pub(super) fn protocol<'a>(
     protocol: u8,
     part: Part<'a>,
-    addresses: &mut Addresses,
+    addresses: &mut Addresses<'a>,
     told: &mut impl Listen,
 ) -> Result<(Next, Part<'a>), Skipped> {
     match protocol {
@@ -138,7 +168,7 @@ pub(super) fn protocol<'a>(
         | number::SHIM6 => {
             let header =
                 Ipv6RawExtHeaderSlice::from_slice(part.octets).map_err(|_| Skipped::CutShort)?;
-            if let IpAddr::V6(destination) = &mut addresses.1
+            if let Addresses::V6(_, destination) = addresses
                 && protocol == number::ROUTING
                 && let Some(last) = final_destination(header.slice())
             {
@@ -156,7 +186,7 @@ pub(super) fn protocol<'a>(
             let rest = part.behind(header.slice().len())?;
             Ok((Next::Protocol(header.next_header().0), rest))
         }
-        number::FRAGMENT if addresses.0.is_ipv6() => {
+        number::FRAGMENT if matches!(addresses, Addresses::V6(..)) => {
             let header =
                 Ipv6FragmentHeaderSlice::from_slice(part.octets).map_err(|_| Skipped::CutShort)?;
             let rest = part.behind(header.slice().len())?;
@@ -205,16 +235,123 @@ pub(super) fn may_lead_to_tcp(protocol: u8) -> bool {
 /// Where a datagram under way through the stations of a routing header is bound for: that is
 /// the end of the connection (RFC 8200 §8.1), the header's own destination only the next
 /// station. Types 0 and 2 list the stations in order, type 4 (RFC 8754 §2) in reverse.
-fn final_destination(header: &[u8]) -> Option<Ipv6Addr> {
+fn final_destination(header: &[u8]) -> Option<&[u8; 16]> {
     let &[_, _, kind, segments_left, ..] = header else {
         return None;
     };
     let (stations, _) = header.get(8..)?.as_chunks::<16>();
-    let last = match kind {
+    match kind {
         _ if segments_left == 0 => None,
         0 | 2 => stations.last(),
         4 => stations.first(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{
+        Addresses, assert_found, dissect, ethernet, fragment_v4, ipv4, ipv6, join, segment, udp,
+        v4, v6, whole,
     };
-    last.map(|octets| Ipv6Addr::from(*octets))
+    use super::*;
+
+    #[test]
+    fn options_of_ipv4_are_taken_off() {
+        let mut datagram = v4();
+        datagram.splice(20..20, [1; 12]);
+        datagram[0] = 0x48;
+        datagram[3] += 12;
+        assert_found(101, &datagram, Addresses::V4);
+    }
+
+    #[test]
+    fn without_a_length_the_datagram_takes_the_rest_of_the_frame() {
+        let mut datagram = v4();
+        datagram[2..4].fill(0);
+        assert_found(1, &ethernet(0x0800, &datagram), Addresses::V4);
+        let mut datagram = v6();
+        datagram[4..6].fill(0);
+        assert_found(1, &ethernet(0x86dd, &datagram), Addresses::V6);
+    }
+
+    #[test]
+    fn a_jumbogram_ends_where_its_option_says() {
+        let length = 8 + segment().len() as u8;
+        let options = [6, 0, 0xc2, 4, 0, 0, 0, length];
+        let mut datagram = ipv6(0, &join(&[&options, &segment(), &[0; 7]]));
+        datagram[4..6].fill(0);
+        assert_found(101, &datagram, Addresses::V6);
+    }
+
+    #[test]
+    fn a_jumbogram_longer_than_its_frame_is_not_believed() {
+        let options = [6, 0, 0xc2, 4, 0xff, 0, 0, 0];
+        let mut datagram = ipv6(0, &join(&[&options, &segment()]));
+        datagram[4..6].fill(0);
+        assert_found(101, &datagram, Addresses::V6);
+    }
+
+    #[test]
+    fn extension_headers_are_taken_off_in_any_order() {
+        let hop = [60, 0, 1, 4, 0, 0, 0, 0];
+        let destination = [51, 1, 1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let authentication = join(&[&[44, 4, 0, 0], &[7; 20]]);
+        // A fragment header of a datagram that is whole.
+        let atomic = [43, 0, 0, 0, 0, 0, 0, 9];
+        let routing = [6, 0, 0, 0, 0, 0, 0, 0];
+        let chain = [&hop[..], &destination, &authentication, &atomic, &routing];
+        let payload = join(&[&chain.concat(), &segment()]);
+        assert_found(101, &ipv6(0, &payload), Addresses::V6);
+        let authentication = join(&[&[6, 4, 0, 0], &[7; 20], &segment()]);
+        assert_found(101, &ipv4(51, &authentication), Addresses::V4);
+    }
+
+    #[test]
+    fn the_last_station_of_a_routing_header_is_the_destination() {
+        let last = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9];
+        let other = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8];
+        for (kind, stations) in [(0, [other, last]), (4, [last, other])] {
+            for segments_left in [0, 1] {
+                let header = [6, 4, kind, segments_left, 1, 0, 0, 0];
+                let payload = join(&[&header, &stations.concat(), &segment()]);
+                let (found, _) = dissect(101, &ipv6(43, &payload)).unwrap();
+                let mut expected = whole(Addresses::V6);
+                if segments_left == 1 {
+                    expected.destination.address = IpAddr::from(last);
+                }
+                assert_eq!(found, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn other_protocols_are_told() {
+        for (datagram, reason) in [
+            (ipv4(1, &[8; 8]), Skipped::Icmp),
+            (ipv6(58, &[128; 8]), Skipped::Icmp),
+            (ipv4(17, &udp(53, b"query")), Skipped::Udp),
+            (ipv4(2, &[0; 8]), Skipped::IpProtocol(2)),
+            (ipv6(59, &[]), Skipped::IpProtocol(59)),
+            // Nothing of the datagram could hold TCP, so the fragment is not kept.
+            (fragment_v4(1, 9, 0x2000, &[0; 8]), Skipped::Icmp),
+        ] {
+            assert_eq!(dissect(101, &datagram).unwrap_err(), reason);
+        }
+    }
+
+    #[test]
+    fn headers_that_contradict_themselves_are_malformed() {
+        let mut short = v4();
+        short[0] = 0x44;
+        assert_eq!(dissect(101, &short).unwrap_err(), Skipped::MalformedIp);
+        let mut short = v4();
+        short[3] = 19;
+        assert_eq!(dissect(101, &short).unwrap_err(), Skipped::MalformedIp);
+        let authentication = ipv6(51, &join(&[&[6, 0, 0, 0], &[0; 20]]));
+        assert_eq!(
+            dissect(101, &authentication).unwrap_err(),
+            Skipped::MalformedIp
+        );
+    }
 }

@@ -11,7 +11,11 @@ mod link;
 mod listen;
 mod part;
 mod skipped;
+mod straight;
+mod stripped;
 mod tcp;
+#[cfg(test)]
+mod testing;
 mod tunnel;
 
 pub use dissector::{Dissector, MAX_HEADERS, MAX_REASONS, Options, Tally};

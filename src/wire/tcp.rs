@@ -21,7 +21,6 @@ pub(super) struct Tcp<'a> {
 /// A header without options, in octets.
 const MIN_HEADER: usize = 20;
 
-#[inline]
 pub(super) fn read(part: Part<'_>) -> Result<Tcp<'_>, Skipped> {
     let Ok(header) = TcpHeaderSlice::from_slice(part.octets) else {
         return read_cut(part);
@@ -77,4 +76,47 @@ fn read_cut(part: Part<'_>) -> Result<Tcp<'_>, Skipped> {
         payload: &[],
         cut: u32::try_from(part.length() - header).unwrap_or(u32::MAX),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    fn read_part(octets: &[u8], cut: usize) -> Result<(Vec<u8>, u32, u16), Skipped> {
+        let tcp = read(Part { octets, cut })?;
+        assert_eq!((tcp.source_port, tcp.sequence), (SOURCE_PORT, SEQUENCE));
+        Ok((tcp.payload.to_vec(), tcp.cut, tcp.window))
+    }
+
+    #[test]
+    fn options_are_no_payload() {
+        let mut octets = segment();
+        octets.splice(20..20, [1; 8]);
+        octets[12] = 7 << 4;
+        assert_eq!(read_part(&octets, 3), Ok((PAYLOAD.to_vec(), 3, 4096)));
+    }
+
+    #[test]
+    fn a_header_cut_behind_the_flags_still_tells_the_length() {
+        let octets = segment();
+        let payload = PAYLOAD.len() as u32;
+        for end in 16..20 {
+            let part = read_part(&octets[..end], octets.len() - end);
+            assert_eq!(part, Ok((Vec::new(), payload, 4096)));
+        }
+        let part = read_part(&octets[..14], octets.len() - 14);
+        assert_eq!(part, Ok((Vec::new(), payload, 0)));
+        let part = read_part(&octets[..13], octets.len() - 13);
+        assert_eq!(part, Err(Skipped::CutShort));
+    }
+
+    #[test]
+    fn a_data_offset_below_the_header_or_beyond_the_segment_is_malformed() {
+        for offset in [4 << 4, 0xf0] {
+            let mut octets = segment();
+            octets[12] = offset;
+            assert_eq!(read_part(&octets, 0), Err(Skipped::MalformedTcp));
+        }
+    }
 }

@@ -77,7 +77,7 @@ pub(super) fn read_udp<'a>(
     part: Part<'a>,
     told: &mut impl Listen,
 ) -> Result<(Next, Part<'a>), Skipped> {
-    let udp = UdpHeaderSlice::from_slice(part.octets).map_err(|_| Skipped::Udp)?;
+    let udp = UdpHeaderSlice::from_slice(part.octets).map_err(|_| Skipped::CutShort)?;
     let port = udp.destination_port();
     let vxlan = VXLAN_PORTS.contains(&port);
     if !vxlan && port != GENEVE_PORT {
@@ -135,4 +135,100 @@ fn read_geneve<'a>(
     let options = usize::from(first & 0x3f) * 4;
     let protocol = u16::from_be_bytes([p0, p1]);
     Ok((Next::EtherType(protocol), rest.behind(options)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{
+        Addresses, ETHERNET, assert_found, dissect, ethernet, ipv4, ipv6, join, udp, v4, v6,
+    };
+    use super::*;
+    use crate::wire::MAX_HEADERS;
+
+    #[test]
+    fn gre_is_read_with_any_of_its_fields() {
+        for (flags, fields, key) in [
+            (0, 0, None),
+            (0x80, 4, None),
+            (0x20, 4, Some(0x0707_0707)),
+            (0xb0, 12, Some(0x0707_0707)),
+        ] {
+            let fields = vec![7; fields];
+            let gre = join(&[&[flags, 0, 0x86, 0xdd], &fields, &v6()]);
+            let layers = assert_found(101, &ipv4(47, &gre), Addresses::V6);
+            assert_eq!(layers[2], Layer::Gre { key });
+            let bridged = ethernet(0x0800, &v4());
+            let gre = join(&[&[flags, 0, 0x65, 0x58], &fields, &bridged]);
+            let layers = assert_found(101, &ipv6(47, &gre), Addresses::V4);
+            assert_eq!(layers[3], ETHERNET);
+        }
+    }
+
+    #[test]
+    fn gre_of_pptp_holds_ppp() {
+        let gre = [0x30, 0x81, 0x88, 0x0b, 0, 9, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2];
+        let gre = join(&[&gre, &[0xff, 3, 0, 0x21], &v4()]);
+        assert_found(101, &ipv4(47, &gre), Addresses::V4);
+    }
+
+    #[test]
+    fn gre_that_is_not_known_is_told() {
+        for flags in [[0x40, 0], [0, 2]] {
+            let gre = join(&[&flags, &[8, 0], &v4()]);
+            assert_eq!(dissect(101, &ipv4(47, &gre)).unwrap_err(), Skipped::Gre);
+        }
+    }
+
+    #[test]
+    fn mirrored_frames_are_read_in_all_three_types() {
+        let frame = ethernet(0x0800, &v4());
+        let mut with_more = [0; 20];
+        with_more[11] = 1;
+        for (gre, header) in [
+            (&[0, 0, 0x88, 0xbe][..], &[][..]),
+            (
+                &[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1],
+                &[0x10, 0, 0, 0, 0, 0, 0, 0],
+            ),
+            (&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1], &[0; 12]),
+            (&[0x10, 0, 0x22, 0xeb, 0, 0, 0, 1], &with_more),
+        ] {
+            let gre = join(&[gre, header, &frame]);
+            assert_found(101, &ipv4(47, &gre), Addresses::V4);
+        }
+    }
+
+    #[test]
+    fn vxlan_is_read_on_both_ports_and_nothing_else_is_taken_for_it() {
+        let header = [8, 0, 0, 0, 0, 1, 0, 0];
+        for port in VXLAN_PORTS {
+            let vxlan = udp(port, &join(&[&header, &ethernet(0x86dd, &v6())]));
+            let layers = assert_found(101, &ipv4(17, &vxlan), Addresses::V6);
+            assert_eq!(layers[3], Layer::Vxlan { vni: 0x100 });
+        }
+        let other = udp(4789, &join(&[&[0; 8], &ethernet(0x86dd, &v6())]));
+        assert_eq!(dissect(101, &ipv4(17, &other)).unwrap_err(), Skipped::Udp);
+        let other = udp(1883, &join(&[&header, &ethernet(0x86dd, &v6())]));
+        assert_eq!(dissect(101, &ipv4(17, &other)).unwrap_err(), Skipped::Udp);
+    }
+
+    #[test]
+    fn geneve_is_read_with_options() {
+        let header = [2, 0, 0x65, 0x58, 0, 0, 7, 0, 1, 2, 0, 1, 9, 9, 9, 9];
+        let geneve = udp(GENEVE_PORT, &join(&[&header, &ethernet(0x0800, &v4())]));
+        assert_found(101, &ipv6(17, &geneve), Addresses::V4);
+    }
+
+    #[test]
+    fn ip_in_ip_is_read_in_every_pairing_and_to_a_bounded_depth() {
+        assert_found(101, &ipv4(4, &v4()), Addresses::V4);
+        assert_found(101, &ipv4(41, &v6()), Addresses::V6);
+        assert_found(101, &ipv6(4, &v4()), Addresses::V4);
+        assert_found(101, &ipv6(41, &v6()), Addresses::V6);
+        let mut nested = v4();
+        for _ in 0..MAX_HEADERS {
+            nested = ipv4(4, &nested);
+        }
+        assert_eq!(dissect(101, &nested).unwrap_err(), Skipped::TooDeep);
+    }
 }

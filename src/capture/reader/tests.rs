@@ -364,6 +364,34 @@ fn frames_up_to_the_cap_are_read_where_the_header_allows_them() {
 }
 
 #[test]
+fn captures_joined_end_to_end_are_read_as_one() {
+    let (little, ng) = (
+        pcap(&[b"a", b""]),
+        ng().section(Order::Little, &[]).interface(1, 0, &[]),
+    );
+    let mut big = vec![
+        0xa1, 0xb2, 0x3c, 0x4d, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 0,
+    ];
+    big.extend([0, 0, 0, 113]);
+    big.extend([0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 9, b'z']);
+    let joined = [&little[..], &big[..], &little[..]].concat();
+    let (lines, error) = told(&joined[..]);
+    assert!(error.is_none(), "{error:?}");
+    assert_eq!(
+        lines,
+        [
+            "#1 Some(1000000000).6 1 on 1: [97]",
+            "#2 Some(1000000000).6 0 on 1: []",
+            "#3 Some(1000000002).9 9 on 113: [122]",
+            "#4 Some(1000000000).6 1 on 1: [97]",
+            "#5 Some(1000000000).6 0 on 1: []",
+        ]
+    );
+    let ng = ng.block(6, &[0, 0, 0, 1, 1], b"x").1;
+    assert_eq!(told(&[&ng[..], &ng[..]].concat()[..]).0.len(), 2);
+}
+
+#[test]
 fn what_is_no_capture_is_named() {
     let looks = |octets: &[u8]| match told(octets).1.unwrap().fault() {
         Fault::NotACapture(looks) => *looks,

@@ -29,3 +29,33 @@ pub(super) fn read(part: Part<'_>) -> Step<'_> {
         _ => Err(Skipped::Llc),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::*;
+    use crate::wire::Skipped;
+
+    fn framed(llc: &[u8]) -> Vec<u8> {
+        // The padding of a short frame lies behind the length.
+        join(&[&ethernet(llc.len() as u16, llc), &[0; 8]])
+    }
+
+    #[test]
+    fn ip_is_found_behind_snap_and_behind_its_own_access_point() {
+        for organisation in [[0, 0, 0], [0, 0, 0xf8]] {
+            let llc = join(&[&[0xaa, 0xaa, 3], &organisation, &[0x86, 0xdd], &v6()]);
+            assert_found(1, &framed(&llc), Addresses::V6);
+        }
+        assert_found(1, &framed(&join(&[&[6, 6, 3], &v4()])), Addresses::V4);
+    }
+
+    #[test]
+    fn spanning_tree_and_other_organisations_are_skipped() {
+        for llc in [
+            &[0x42, 0x42, 3, 0, 0][..],
+            &[0xaa, 0xaa, 3, 0, 0, 0xc, 0x20, 0],
+        ] {
+            assert_eq!(dissect(1, &framed(llc)).unwrap_err(), Skipped::Llc);
+        }
+    }
+}

@@ -31,18 +31,13 @@ const BRIDGED: u16 = 0x6558;
 
 type Step<'a> = Result<(Next, Part<'a>), Skipped>;
 
+/// The commonest link type, for which there is a short way as well.
+pub(super) const ETHERNET: LinkType = LinkType(1);
+
 /// Takes the first header off a frame, as the capture's link type says.
-#[inline]
 pub(super) fn enter<'a>(link_type: LinkType, part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
     match link_type.0 {
-        1 => ethernet::read(part, told),
-        other => enter_other(other, part, told),
-    }
-}
-
-/// Kept apart so that Ethernet's way stays short.
-fn enter_other<'a>(link_type: u16, part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
-    match link_type {
+        1 => Ok((Next::Ethernet, part)),
         0 | 108 => null::read(part, told),
         // 12 and 14 are what BSDs write for raw IP; 228 and 229 promise one version.
         12 | 14 | 101 | 228 | 229 => {
@@ -86,7 +81,6 @@ fn behind<'a>(ether_type: u16, part: Part<'a>, told: &mut impl Listen) -> Step<'
 }
 
 /// What an EtherType is to a reader that found it: IP at once, anything else by and by.
-#[inline]
 fn announced(ether_type: u16) -> Next {
     match ether_type {
         IPV4 | IPV6 => Next::Ip,
@@ -130,4 +124,28 @@ pub(super) const fn name(link_type: LinkType) -> Option<&'static str> {
         276 => "Linux cooked capture, version 2",
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use crate::base::Layer;
+    use crate::wire::Skipped;
+
+    #[test]
+    fn raw_ip_is_read_under_all_its_numbers() {
+        for link_type in [12, 14, 101, 228] {
+            let layers = assert_found(link_type, &v4(), Addresses::V4);
+            assert_eq!(layers[0], Layer::RawIp);
+        }
+        for link_type in [12, 14, 101, 229] {
+            assert_found(link_type, &v6(), Addresses::V6);
+        }
+        assert_eq!(dissect(101, &[0x10; 40]).unwrap_err(), Skipped::NotIp);
+    }
+
+    #[test]
+    fn an_unknown_link_type_is_told_by_its_number() {
+        assert_eq!(dissect(105, &v4()).unwrap_err(), Skipped::LinkType(105));
+    }
 }

@@ -37,3 +37,45 @@ fn below(rest: Part<'_>) -> Step<'_> {
 fn is_plausible(ether_type: u16) -> bool {
     announced(ether_type) == Next::Ip || super::vlan::is_tag(ether_type)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::*;
+    use crate::base::Layer;
+    use crate::wire::Skipped;
+
+    const LABEL: [u8; 4] = [0, 1, 0x40, 64];
+    const BOTTOM: [u8; 4] = [0, 2, 0x41, 64];
+
+    #[test]
+    fn a_stack_of_labels_comes_off_and_the_version_tells_what_is_below() {
+        let frame = ethernet(0x8847, &join(&[&LABEL, &BOTTOM, &v4()]));
+        let layers = assert_found(1, &frame, Addresses::V4);
+        assert_eq!(
+            layers[1..3],
+            [Layer::Mpls { label: 20 }, Layer::Mpls { label: 36 }]
+        );
+        assert_found(
+            1,
+            &ethernet(0x8848, &join(&[&BOTTOM, &v6()])),
+            Addresses::V6,
+        );
+        assert_found(219, &join(&[&BOTTOM, &v6()]), Addresses::V6);
+    }
+
+    #[test]
+    fn pseudowires_are_read_with_a_control_word_and_without() {
+        let inner = ethernet(0x0800, &v4());
+        let with = join(&[&BOTTOM, &[0; 4], &inner]);
+        assert_found(1, &ethernet(0x8847, &with), Addresses::V4);
+        let mut without = join(&[&BOTTOM, &inner]);
+        without[4] = 0x12;
+        assert_found(1, &ethernet(0x8847, &without), Addresses::V4);
+    }
+
+    #[test]
+    fn anything_else_below_is_skipped() {
+        let frame = ethernet(0x8847, &join(&[&BOTTOM, &[0x10; 40]]));
+        assert_eq!(dissect(1, &frame).unwrap_err(), Skipped::MplsPayload);
+    }
+}

@@ -23,3 +23,32 @@ pub(super) fn read<'a>(part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
         Err(Skipped::AddressFamily(family))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::*;
+    use super::INET6;
+    use crate::base::Layer;
+    use crate::wire::Skipped;
+
+    #[test]
+    fn every_family_of_ipv6_is_known_in_both_orders() {
+        for family in INET6 {
+            for order in [family.to_le_bytes(), family.to_be_bytes()] {
+                for link_type in [0, 108] {
+                    let frame = join(&[&order, &v6()]);
+                    let layers = assert_found(link_type, &frame, Addresses::V6);
+                    assert_eq!(layers[0], Layer::Null { family });
+                }
+            }
+        }
+        assert_found(0, &join(&[&[2, 0, 0, 0], &v4()]), Addresses::V4);
+        assert_found(0, &join(&[&[0, 0, 0, 2], &v4()]), Addresses::V4);
+    }
+
+    #[test]
+    fn other_families_are_told() {
+        let appletalk = dissect(0, &join(&[&[0, 0, 0, 16], &v4()]));
+        assert_eq!(appletalk.unwrap_err(), Skipped::AddressFamily(16));
+    }
+}

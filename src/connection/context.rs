@@ -1,0 +1,118 @@
+//! What all connections of a run share: the user's wishes, the counts, the caps.
+
+/// Octets of unfinished packets and of undecided connections held at a time, over all
+/// connections, unless the user says otherwise.
+pub const HELD_CAP: u64 = 128 << 20;
+
+/// What the user asked of the decoding.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Ports whose connections are MQTT whatever they look like (`-d tcp.port==N,mqtt`).
+    pub decode_as: Vec<u16>,
+    /// Whether a view wants [`crate::event::PacketEvent::layers`]; else they stay empty
+    /// for packets that were held back.
+    pub layers: bool,
+    /// In octets over all connections, see [`HELD_CAP`].
+    pub held_cap: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            decode_as: Vec::new(),
+            layers: false,
+            held_cap: HELD_CAP,
+        }
+    }
+}
+
+/// What became of every octet that the streams brought, and which caps were reached.
+///
+/// `octets` equals the sum of `in_packets`, `discarded`, `over_cap`, `given_up`, `not_mqtt`
+/// and `incomplete` once every connection is closed; before that, what is missing is held.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    /// Octets that the streams brought.
+    pub octets: u64,
+    /// Control packets told, malformed ones included.
+    pub packets: u64,
+    /// Malformed control packets told.
+    pub malformed: u64,
+    /// MQTT connections told.
+    pub connections: u64,
+    /// Octets of packets that were told.
+    pub in_packets: u64,
+    /// Octets of packets cut by a gap, or passed over while a packet's begin was sought.
+    pub discarded: u64,
+    /// Octets of packets that the cap on held octets kept from being told.
+    pub over_cap: u64,
+    /// Packets that the cap on held octets kept from being told.
+    pub packets_over_cap: u64,
+    /// Octets that follow broken framing, where nothing is guessed at.
+    pub given_up: u64,
+    /// Octets of connections, or of directions, that are not MQTT.
+    pub not_mqtt: u64,
+    /// Octets of packets that never completed.
+    pub incomplete: u64,
+    /// Octets of MQTT connections that never came, where their number is known.
+    pub missing: u64,
+    /// Gaps of MQTT connections.
+    pub gaps: u64,
+    /// Retransmissions that differed from the octets first seen.
+    pub conflicts: u64,
+    /// Topic aliases that were not kept, because a connection's table was full.
+    pub aliases_refused: u64,
+    /// Frames left out of a packet's list, because it was full.
+    pub frames_unlisted: u64,
+    /// Times that octets held for want of evidence reached a cap and were passed over.
+    pub holds_given_up: u64,
+}
+
+/// What all connections of a run share.
+#[derive(Debug, Default)]
+pub struct Context {
+    pub options: Options,
+    pub counters: Counters,
+    /// Octets held now: unfinished packets and undecided connections.
+    pub(super) held: u64,
+    /// Frame numbers held now in the lists of unfinished packets.
+    pub(super) held_frames: u64,
+    /// The frame that the last packet ended in, and how many packets have ended there.
+    indexed: (u64, u32),
+    /// A buffer that an unfinished packet left behind, for the next one.
+    pub(super) spare: Vec<u8>,
+}
+
+impl Context {
+    /// A context for one run.
+    pub fn new(options: Options) -> Self {
+        Self {
+            options,
+            ..Self::default()
+        }
+    }
+
+    /// Octets held at this moment.
+    pub const fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// The place of the next packet that ends in `frame`.
+    #[inline]
+    pub(super) fn next_index(&mut self, frame: u64) -> u32 {
+        if self.indexed.0 != frame {
+            self.indexed = (frame, 0);
+        }
+        let index = self.indexed.1;
+        self.indexed.1 += 1;
+        index
+    }
+
+    pub(super) fn hold(&mut self, octets: usize) {
+        self.held += octets as u64;
+    }
+
+    pub(super) fn let_go(&mut self, octets: usize) {
+        self.held = self.held.saturating_sub(octets as u64);
+    }
+}

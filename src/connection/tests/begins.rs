@@ -1,0 +1,210 @@
+//! Connections from their begin, and connections met in their midst.
+
+use super::*;
+
+#[test]
+fn a_connect_on_any_port_in_either_direction_makes_a_connection_mqtt() {
+    for port in [1883, 2000, 443] {
+        let mut run = Run::to(port);
+        run.segment(UP, &connect(4))
+            .segment(DOWN, &connack(4))
+            .segment(UP, &PINGREQ)
+            .close();
+        assert_eq!(run.types(), ["CONNECT", "CONNACK", "PINGREQ"], "{port}");
+        assert_eq!(run.others, [format!("opened {port}"), "ended".to_owned()]);
+    }
+    let mut run = Run::to(1883);
+    run.segment(DOWN, &connect(4)).segment(UP, &connack(4));
+    assert_eq!(run.others, ["opened 50000"]);
+    assert_eq!(run.packets[0].sender, Sender::Client);
+    assert_eq!(run.packets[1].sender, Sender::Server);
+}
+
+#[test]
+fn the_version_of_connect_holds_for_both_directions() {
+    let mut run = Run::to(1883);
+    run.segment(UP, &connect(5))
+        .segment(DOWN, &connack(5))
+        .segment(UP, &publish(5, "a", 1, b"x"));
+    let versions: Vec<_> = run.packets.iter().map(|told| told.version).collect();
+    assert_eq!(versions, [Some(ProtocolVersion::V5_0); 3]);
+    assert!(
+        run.packets
+            .iter()
+            .all(|told| !told.inferred && told.rule.is_none())
+    );
+    assert_eq!(run.packets[2].payload.as_deref(), Some(&b"x"[..]));
+}
+
+#[test]
+fn other_protocols_on_the_mqtt_port_show_no_packet_and_are_named() {
+    let cases: [(&[u8], LooksLike); 4] = [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", LooksLike::Http),
+        (b"\x16\x03\x01\x00\x05hello", LooksLike::Tls),
+        (b"hello broker\n", LooksLike::Unknown),
+        (
+            b"\xc7\x26\xbc\x46\xa8\x27\x90\x92\x7b\x44",
+            LooksLike::Unknown,
+        ),
+    ];
+    for (octets, looks_like) in cases {
+        let mut run = Run::to(1883);
+        run.segment(UP, octets)
+            .segment(UP, b"\r\nand so on")
+            .close();
+        assert_eq!(run.packets, []);
+        assert_eq!(run.others, ["not mqtt"], "{octets:?}");
+        assert_eq!(run.looks_like, [looks_like]);
+    }
+}
+
+#[test]
+fn a_protocol_that_begins_with_0x10_is_not_mqtt() {
+    let mut run = Run::to(7000);
+    run.segment(UP, b"\x10\x04nope not mqtt\n")
+        .segment(DOWN, b"HELLO\r\n")
+        .close();
+    assert_eq!((run.packets.len(), run.others.len()), (0, 0));
+}
+
+#[test]
+fn a_server_that_answers_connect_with_http_is_not_listed() {
+    let mut run = Run::to(1883);
+    run.segment(UP, &connect(4))
+        .segment(DOWN, b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        .segment(DOWN, b"more")
+        .close();
+    assert_eq!(run.types(), ["CONNECT"]);
+    assert_eq!(run.others, ["opened 1883", "not mqtt", "ended"]);
+    assert_eq!(run.looks_like, [LooksLike::Http]);
+}
+
+#[test]
+fn a_publish_before_connect_is_shown_on_an_mqtt_port() {
+    let mut run = Run::to(1883);
+    let octets = [publish(4, "n/ok", 0, b"fine before"), PINGREQ.to_vec()].concat();
+    run.segment(UP, &octets).close();
+    assert_eq!(run.types(), ["PUBLISH", "PINGREQ"]);
+}
+
+#[test]
+fn a_malformed_connect_is_shown_as_such() {
+    let mut flags = connect(4);
+    flags[0] = 0x13;
+    let mut run = Run::to(1883);
+    run.segment(UP, &flags).segment(UP, &PINGREQ).close();
+    assert_eq!(run.types(), ["CONNECT", "PINGREQ"]);
+    assert_eq!(run.packets[0].rule, Some(Rule::ReservedHeaderFlagsHold));
+
+    let mut run = Run::to(1883);
+    run.segment(UP, b"\x10\x80\x80\x80\x80\x0e\x00\x04MQTT")
+        .close();
+    assert_eq!(
+        run.packets[0].rule,
+        Some(Rule::RemainingLengthHasFourOctets)
+    );
+    assert_eq!(run.packets.len(), 1);
+}
+
+#[test]
+fn a_ping_and_its_answer_amid_a_connection_are_shown() {
+    let mut run = Run::amid(1883);
+    run.segment(UP, &PINGREQ).segment(DOWN, &PINGRESP).close();
+    assert_eq!(run.types(), ["PINGREQ", "PINGRESP"]);
+    assert!(run.packets.iter().all(|told| told.after_gap));
+    assert_eq!(run.packets[0].version, None);
+}
+
+#[test]
+fn roles_amid_a_connection_come_from_the_packets() {
+    let mut run = Run::amid(1883);
+    std::mem::swap(&mut run.connection.initiator, &mut run.connection.responder);
+    run.segment(UP, &suback(4, 1)).segment(DOWN, &PINGREQ);
+    assert_eq!(run.others, ["opened 1883"]);
+    let senders: Vec<_> = run.packets.iter().map(|told| told.sender).collect();
+    assert_eq!(senders, [Sender::Server, Sender::Client]);
+}
+
+#[test]
+fn publishes_both_ways_amid_a_connection_are_recognised_on_any_port() {
+    let message = publish(4, "presence", 0, b"Hello MQTT from somewhere");
+    let mut run = Run::amid(1337);
+    for _ in 0..3 {
+        run.segment(UP, &message).segment(DOWN, &message);
+    }
+    run.close();
+    assert_eq!(run.packets.len(), 6);
+    let frames: Vec<_> = run.packets.iter().map(|told| told.frame).collect();
+    assert_eq!(frames, [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn other_protocols_amid_a_connection_are_left_alone() {
+    let samples: [&[u8]; 8] = [
+        b"0123456789abcdef\r\n",
+        b"220 mail.example ESMTP\r\n",
+        b"\x30\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\x00\x80\x00",
+        b"\x17\x03\x03\x00\x10abcdefghijklmnop",
+        b"\x00\x00\x00\x08\x00\x00\x00\x01",
+        b"\x10\x04nope",
+        b"\xc0\x00\x10\x00\x20\x00",
+        b"$5\r\nhello\r\n",
+    ];
+    for sample in samples {
+        for port in [7000, 1883] {
+            let mut run = Run::amid(port);
+            for _ in 0..20 {
+                run.segment(UP, sample).segment(DOWN, sample);
+            }
+            run.close();
+            assert_eq!(run.packets, [], "{sample:?} on {port}");
+        }
+    }
+}
+
+#[test]
+fn the_version_is_inferred_from_structure() {
+    use ProtocolVersion::{V3_1_1, V5_0};
+    let cases: [(u8, Vec<u8>, ProtocolVersion); 6] = [
+        (4, publish(4, "a/b", 7, b"hello"), V3_1_1),
+        (5, publish(5, "a/b", 7, b"hello"), V5_0),
+        (4, subscribe(4, 7, "a/b"), V3_1_1),
+        (5, subscribe(5, 7, "a/b"), V5_0),
+        (5, packet(0x40, &[0, 7, 0x10]), V5_0),
+        (4, publish(4, "a/b", 7, b"21.5"), V3_1_1),
+    ];
+    for (level, octets, version) in cases {
+        let mut run = Run::amid(1883);
+        run.segment(UP, &octets)
+            .segment(UP, &publish(level, "a/b", 8, b"world"));
+        let told: Vec<_> = run
+            .packets
+            .iter()
+            .map(|told| (told.version, told.inferred))
+            .collect();
+        assert_eq!(told, [(Some(version), true); 2], "{octets:02x?}");
+        assert_eq!(run.packets[1].payload.as_deref(), Some(&b"world"[..]));
+    }
+}
+
+#[test]
+fn what_the_user_insists_on_is_mqtt_even_where_it_is_malformed() {
+    let mut run = Run::to(7000);
+    run.context.options.decode_as = vec![7000];
+    run.segment(UP, &[0x82, 5, 0, 1, 0, 1, b'a'])
+        .segment(UP, &PINGREQ)
+        .close();
+    assert_eq!(run.types(), ["SUBSCRIBE", "PINGREQ"]);
+    assert!(run.packets[0].rule.is_some());
+}
+
+#[test]
+fn tls_on_its_own_port_is_named() {
+    let mut run = Run::amid(8883);
+    run.segment(UP, b"\x17\x03\x03\x00\x10abcdefghijklmnop")
+        .close();
+    assert_eq!(
+        (run.others, run.looks_like),
+        (vec!["not mqtt".to_owned()], vec![LooksLike::Tls])
+    );
+}

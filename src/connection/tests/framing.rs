@@ -1,0 +1,202 @@
+//! Packets in segments of any size, malformed packets, caps, topic aliases.
+
+use super::*;
+use crate::connection::framing::FRAMES_CAP;
+
+fn opened() -> Run {
+    let mut run = Run::to(1883);
+    run.segment(UP, &connect(4)).segment(DOWN, &connack(4));
+    run.packets.clear();
+    run
+}
+
+#[test]
+fn any_segmentation_down_to_one_octet_gives_the_same_packets() {
+    let packets = [
+        connect(4),
+        publish(4, "a/b", 1, &[b'x'; 300]),
+        subscribe(4, 2, "#"),
+        PINGREQ.to_vec(),
+        publish(4, "c", 0, b""),
+        DISCONNECT.to_vec(),
+    ];
+    let stream = packets.concat();
+    for size in [1, 2, 3, 5, 7, 100, 311, stream.len()] {
+        let mut run = Run::to(4444);
+        for part in stream.chunks(size) {
+            run.segment(UP, part);
+        }
+        run.close();
+        assert_eq!(run.told(UP), packets, "{size}");
+        let mut end = 0;
+        for told in &run.packets {
+            let begin = end;
+            end += told.octets.len();
+            let frames: Vec<u64> = (begin / size..=(end - 1) / size)
+                .map(|f| f as u64 + 1)
+                .collect();
+            assert_eq!(
+                (&told.frames, told.frame),
+                (&frames, frames[frames.len() - 1])
+            );
+        }
+    }
+}
+
+#[test]
+fn packets_that_end_in_one_frame_are_counted_from_0() {
+    let mut run = opened();
+    let octets = [PINGREQ.to_vec(), publish(4, "a", 0, b"x"), PINGREQ.to_vec()].concat();
+    run.segment(UP, &octets).segment(UP, &PINGREQ);
+    let places: Vec<_> = run
+        .packets
+        .iter()
+        .map(|told| (told.frame, told.index))
+        .collect();
+    assert_eq!(places, [(3, 0), (3, 1), (3, 2), (4, 0)]);
+}
+
+#[test]
+fn after_a_malformed_packet_of_known_length_the_next_one_is_read() {
+    let mut run = opened();
+    run.segment(UP, &[0xc1, 0]).segment(UP, &PINGREQ).close();
+    assert_eq!(run.packets[0].rule, Some(Rule::ReservedHeaderFlagsHold));
+    assert_eq!(run.packets[1].rule, None);
+}
+
+#[test]
+fn nothing_is_guessed_at_after_broken_framing() {
+    for broken in [
+        &b"\x30\xff\xff\xff\xff\x01\x00\x03a/b"[..],
+        &[0, 0, 0xc0, 0],
+    ] {
+        let mut run = opened();
+        run.segment(UP, broken).segment(UP, &PINGREQ).close();
+        assert_eq!(run.packets.len(), 1);
+        assert!(run.packets[0].rule.is_some());
+        assert!(run.context.counters.given_up >= 2);
+    }
+    // One octet a segment is no different.
+    let mut run = opened();
+    for octet in b"\x30\xff\xff\xff\xff\x01\x00\x03a/b" {
+        run.segment(UP, &[*octet]);
+    }
+    run.close();
+    assert_eq!(run.packets.len(), 1);
+    assert_eq!(run.packets[0].octets, b"\x30\xff\xff\xff\xff");
+}
+
+#[test]
+fn a_packet_of_type_0_that_fills_its_segment_leaves_the_framing_intact() {
+    let mut run = opened();
+    run.segment(UP, &[0, 3, 1, 2, 3])
+        .segment(UP, &PINGREQ)
+        .close();
+    assert_eq!(run.packets[0].rule, Some(Rule::PacketTypeIsNotZero));
+    assert_eq!(run.types(), ["RESERVED0", "PINGREQ"]);
+}
+
+#[test]
+fn auth_before_5_0_is_malformed() {
+    let mut run = opened();
+    run.segment(UP, &[0xf0, 0]).close();
+    assert!(run.packets[0].rule.is_some());
+}
+
+#[test]
+fn an_announced_length_reserves_no_memory() {
+    let mut run = opened();
+    run.segment(UP, b"\x30\xff\xff\xff\x7f\x00\x01at the begin of 256 MiB");
+    assert!(run.context.held() < 100);
+    let partial = run
+        .decoder
+        .sides
+        .of(UP)
+        .partial
+        .as_ref()
+        .expect("unfinished");
+    assert!(partial.capacity() < 1000);
+    run.close();
+    assert_eq!(
+        run.others.last().map(String::as_str),
+        Some("ended PUBLISH 30/268435460")
+    );
+}
+
+#[test]
+fn a_packet_beyond_the_cap_is_counted_and_the_next_one_is_told() {
+    let mut run = opened();
+    run.context.options.held_cap = 100_000;
+    run.context.options.held_cap -= 1;
+    let large = publish(4, "big", 0, &vec![7; 200_000]);
+    // Larger than what is held for small packets and than the cap.
+    let stream = [large.clone(), PINGREQ.to_vec()].concat();
+    for part in stream.chunks(1000) {
+        run.segment(UP, part);
+    }
+    run.close();
+    assert_eq!(run.types(), ["PINGREQ"]);
+    assert_eq!(run.context.counters.packets_over_cap, 1);
+    assert_eq!(run.context.counters.over_cap, large.len() as u64);
+    assert!(run.others.contains(&format!("gap 0 {}", large.len())));
+}
+
+#[test]
+fn the_frames_of_a_packet_are_listed_up_to_a_cap() {
+    let mut run = opened();
+    let large = publish(4, "b", 0, &vec![7; FRAMES_CAP + 10]);
+    for octet in &large {
+        run.segment(UP, std::slice::from_ref(octet));
+    }
+    assert_eq!(run.packets.len(), 1);
+    assert_eq!(run.packets[0].frames.len(), FRAMES_CAP);
+    assert_eq!(
+        run.context.counters.frames_unlisted,
+        (large.len() - FRAMES_CAP) as u64
+    );
+}
+
+fn alias(topic: &str, alias: u8) -> Vec<u8> {
+    packet(0x30, &[text(topic), vec![3, 0x23, 0, alias, b'x']].concat())
+}
+
+#[test]
+fn a_topic_alias_stands_for_what_its_own_direction_last_gave_it() {
+    let mut run = Run::to(1883);
+    run.segment(UP, &connect(5)).segment(DOWN, &connack(5));
+    run.segment(UP, &alias("up", 1))
+        .segment(DOWN, &alias("down", 1))
+        .segment(UP, &alias("", 1))
+        .segment(DOWN, &alias("", 1))
+        .segment(UP, &alias("other", 1))
+        .segment(UP, &alias("", 1))
+        .segment(UP, &alias("", 2));
+    let resolved: Vec<_> = run.packets[2..]
+        .iter()
+        .map(|t| t.resolved.as_deref())
+        .collect();
+    let up_down = [
+        None,
+        None,
+        Some("up"),
+        Some("down"),
+        None,
+        Some("other"),
+        None,
+    ];
+    assert_eq!(resolved, up_down);
+}
+
+#[test]
+fn after_a_gap_an_alias_is_not_trusted() {
+    let mut run = Run::to(1883);
+    run.segment(UP, &connect(5)).segment(UP, &alias("up", 1));
+    run.gap(UP, 50).segment(UP, &alias("", 1));
+    assert_eq!(run.packets.len(), 3);
+    assert_eq!(run.packets[2].resolved, None);
+}
+
+#[test]
+fn an_idle_connection_takes_little_memory() {
+    assert!(size_of::<Decoder>() <= 150, "{}", size_of::<Decoder>());
+}

@@ -1,0 +1,684 @@
+//! What the codec promises as a whole: reading and writing agree, no octets make it panic,
+//! every rule is noticed, and the tree is Wireshark's.
+
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::ProtocolVersion::{V3_1, V3_1_1, V5_0};
+use super::rule::Breach;
+use super::testing::{Lines, parts};
+use super::{ControlPacket, Malformed, ProtocolVersion, Rule, packet, violations};
+
+const VERSIONS: [ProtocolVersion; 3] = [V3_1, V3_1_1, V5_0];
+
+/// The verdict with nobody listening, which must be that with a listener.
+fn verdict(octets: &[u8], version: ProtocolVersion) -> Result<ControlPacket<'_>, Malformed> {
+    let quiet = ControlPacket::read(octets, version, &mut ());
+    let mut lines = Lines::default();
+    let told = ControlPacket::read(octets, version, &mut lines);
+    assert_eq!(quiet, told, "{octets:02x?}");
+    if quiet.is_ok() {
+        assert_eq!(lines.depth, 0, "every branch is closed: {octets:02x?}");
+    }
+    for (offset, length) in lines.places {
+        let end = offset.checked_add(length);
+        // Properties may claim to end beyond the packet; nothing else does.
+        assert!(offset <= octets.len() && end.is_some(), "{octets:02x?}");
+    }
+    quiet
+}
+
+fn broken(octets: &[u8], version: ProtocolVersion) -> Vec<(Rule, usize)> {
+    let packet = verdict(octets, version).expect("readable");
+    let mut rules = Vec::new();
+    violations(&packet, octets, version, &mut |violation| {
+        rules.push((violation.rule, violation.offset));
+    });
+    rules
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(parts in parts()) {
+        parts.with(|packet| {
+            let mut octets = vec![0xaa];
+            packet.write(parts.version, &mut octets).unwrap();
+            let read = verdict(&octets[1..], parts.version);
+            assert_eq!(read.as_ref(), Ok(&packet));
+            let mut again = Vec::new();
+            packet.write(parts.version, &mut again).unwrap();
+            assert_eq!(again, &octets[1..]);
+        });
+    }
+
+    #[test]
+    fn a_prefix_of_a_packet_is_no_packet(parts in parts(), cut in any::<prop::sample::Index>()) {
+        parts.with(|packet| {
+            let mut octets = Vec::new();
+            packet.write(parts.version, &mut octets).unwrap();
+            let cut = cut.index(octets.len());
+            assert!(verdict(&octets[..cut], parts.version).is_err());
+        });
+    }
+
+    #[test]
+    fn a_damaged_packet_makes_nothing_panic(
+        parts in parts(),
+        at in any::<prop::sample::Index>(),
+        octet in any::<u8>(),
+    ) {
+        parts.with(|packet| {
+            let mut octets = Vec::new();
+            packet.write(parts.version, &mut octets).unwrap();
+            let at = at.index(octets.len());
+            octets[at] = octet;
+            for version in VERSIONS {
+                if let Ok(packet) = verdict(&octets, version) {
+                    violations(&packet, &octets, version, &mut |violation| {
+                        assert!(violation.offset <= octets.len());
+                    });
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn no_octets_make_anything_panic(octets in proptest::collection::vec(any::<u8>(), 0..80)) {
+        for version in VERSIONS {
+            let _ = verdict(&octets, version);
+        }
+    }
+
+    #[test]
+    fn no_octets_behind_a_right_header_make_anything_panic(
+        first in any::<u8>(),
+        body in proptest::collection::vec(prop_oneof![any::<u8>(), 0..4u8], 0..60),
+    ) {
+        let mut octets = vec![first, body.len() as u8];
+        octets.extend(&body);
+        for version in VERSIONS {
+            if let Ok(packet) = verdict(&octets, version) {
+                violations(&packet, &octets, version, &mut |_| {});
+            }
+        }
+    }
+}
+
+/// A packet's body behind its fixed header.
+fn of(first: u8, body: &[u8]) -> Vec<u8> {
+    let mut octets = vec![first, body.len() as u8];
+    octets.extend(body);
+    octets
+}
+
+/// A CONNECT of level 4 with those flags and that payload.
+fn connect(level: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let mut body = b"\0\x04MQTT".to_vec();
+    body.extend([level, flags, 0, 60]);
+    body.extend(payload);
+    of(0x10, &body)
+}
+
+/// Packets that can't be read: the rule, where it shows, the version, the octets.
+fn malformed() -> Vec<(Rule, usize, ProtocolVersion, Vec<u8>)> {
+    vec![
+        (
+            Rule::RemainingLengthHasFourOctets,
+            4,
+            V3_1_1,
+            vec![0x30, 0xff, 0xff, 0xff, 0xff, 1],
+        ),
+        (Rule::FieldsFitThePacket, 4, V3_1_1, of(0x30, b"\0\x0an/x")),
+        (Rule::FieldsFitThePacket, 1, V3_1_1, vec![0x30]),
+        (
+            Rule::FieldsFitThePacket,
+            6,
+            V3_1_1,
+            vec![0x30, 9, 0, 1, b'a', b'x'],
+        ),
+        (Rule::NothingFollowsTheFields, 2, V3_1_1, of(0xc0, &[0])),
+        (
+            Rule::NothingFollowsTheFields,
+            4,
+            V3_1_1,
+            of(0x40, &[0, 1, 0]),
+        ),
+        (
+            Rule::NothingFollowsTheFields,
+            2,
+            V3_1_1,
+            vec![0xc0, 0, 0xc0],
+        ),
+        (Rule::PacketTypeIsNotZero, 0, V5_0, of(0x00, &[])),
+        (Rule::AuthComesWithFive, 0, V3_1_1, of(0xf0, &[])),
+        (
+            Rule::ReservedHeaderFlagsHold,
+            0,
+            V3_1_1,
+            of(0x80, b"\0\x01\0\x03n/x\0"),
+        ),
+        (Rule::ReservedHeaderFlagsHold, 0, V3_1_1, of(0x60, &[0, 5])),
+        (Rule::ReservedHeaderFlagsHold, 0, V5_0, of(0xc1, &[])),
+        (
+            Rule::ReservedHeaderFlagsHold,
+            0,
+            V3_1,
+            of(0x84, b"\0\x01\0\x03n/x\0"),
+        ),
+        (
+            Rule::QosIsNotThree,
+            0,
+            V3_1,
+            of(0x36, b"\0\x03n/q\0\x07three"),
+        ),
+        (Rule::DupNeedsQos, 0, V3_1_1, of(0x38, b"\0\x03n/q")),
+        (Rule::TextIsUtf8, 6, V3_1_1, of(0x30, b"\0\x04n/\xff\xfex")),
+        (
+            Rule::TextIsUtf8,
+            6,
+            V5_0,
+            of(0x30, b"\0\x05n/\xed\xa0\x80\0x"),
+        ),
+        (Rule::TextHasNoNull, 6, V3_1_1, of(0x30, b"\0\x04n/\0zx")),
+        (
+            Rule::PacketIdentifierIsNotZero,
+            7,
+            V3_1_1,
+            of(0x32, b"\0\x03n/z\0\0x"),
+        ),
+        (Rule::PacketIdentifierIsNotZero, 2, V3_1, of(0x40, &[0, 0])),
+        (
+            Rule::TopicNameHasNoWildcard,
+            6,
+            V3_1_1,
+            of(0x30, b"\0\x03n/#x"),
+        ),
+        (
+            Rule::TopicNameHasNoWildcard,
+            6,
+            V3_1_1,
+            of(0x30, b"\0\x05n/+/bx"),
+        ),
+        (Rule::TopicNameIsNotEmpty, 2, V3_1_1, of(0x30, b"\0\0x")),
+        (Rule::TopicNameIsNotEmpty, 2, V5_0, of(0x30, b"\0\0\0x")),
+        (
+            Rule::ConnectReservedFlagIsZero,
+            9,
+            V3_1_1,
+            connect(4, 0x03, b"\0\x01a"),
+        ),
+        (
+            Rule::WillFlagsNeedAWill,
+            9,
+            V3_1_1,
+            connect(4, 0x22, b"\0\x01a"),
+        ),
+        (
+            Rule::WillFlagsNeedAWill,
+            9,
+            V5_0,
+            connect(5, 0x0a, b"\0\0\x01a"),
+        ),
+        (
+            Rule::WillQosIsNotThree,
+            9,
+            V3_1_1,
+            connect(4, 0x1e, b"\0\x01a\0\x01t\0\0"),
+        ),
+        (
+            Rule::PasswordNeedsUserName,
+            9,
+            V3_1_1,
+            connect(4, 0x42, b"\0\x01a\0\x01p"),
+        ),
+        (
+            Rule::ProtocolLevelIsKnown,
+            8,
+            V3_1_1,
+            connect(6, 0x02, b"\0\0\x01a"),
+        ),
+        (
+            Rule::ConnackReservedFlagsAreZero,
+            2,
+            V3_1_1,
+            of(0x20, &[2, 0]),
+        ),
+        (Rule::SubscribeHasAFilter, 4, V3_1_1, of(0x82, &[0, 1])),
+        (Rule::UnsubscribeHasAFilter, 4, V3_1_1, of(0xa2, &[0, 1])),
+        (Rule::AcknowledgementHasACode, 4, V3_1_1, of(0x90, &[0, 1])),
+        (Rule::AcknowledgementHasACode, 5, V5_0, of(0xb0, &[0, 1, 0])),
+        (
+            Rule::SubscriptionQosIsNotThree,
+            7,
+            V3_1_1,
+            of(0x82, b"\0\x01\0\x01a\x03"),
+        ),
+        (
+            Rule::SubscriptionReservedBitsAreZero,
+            7,
+            V3_1_1,
+            of(0x82, b"\0\x01\0\x01a\x04"),
+        ),
+        (
+            Rule::SubscriptionReservedBitsAreZero,
+            8,
+            V5_0,
+            of(0x82, b"\0\x01\0\0\x01a\x40"),
+        ),
+        (
+            Rule::RetainHandlingIsNotThree,
+            8,
+            V5_0,
+            of(0x82, b"\0\x01\0\0\x01a\x30"),
+        ),
+        (
+            Rule::NoLocalIsNotShared,
+            17,
+            V5_0,
+            of(0x82, b"\0\x01\0\0\x0a$share/g/a\x04"),
+        ),
+        (
+            Rule::VariableIntegerHasFourOctets,
+            5,
+            V5_0,
+            of(0x30, b"\0\x01a\xff\xff\xff\xff\x01"),
+        ),
+        (
+            Rule::PropertiesFitThePacket,
+            7,
+            V5_0,
+            of(0x30, b"\0\x03n/x\x7f\x01\0"),
+        ),
+        (
+            Rule::PropertyFitsTheProperties,
+            7,
+            V5_0,
+            of(0x30, b"\0\x01a\x03\x02\0\0x"),
+        ),
+        (
+            Rule::PropertyIsKnown,
+            6,
+            V5_0,
+            of(0x30, b"\0\x01a\x02\x7f\0x"),
+        ),
+        (
+            Rule::PropertyIsAllowedHere,
+            6,
+            V5_0,
+            of(0x30, b"\0\x01a\x05\x11\0\0\0\x05x"),
+        ),
+        (
+            Rule::PropertyIsNotRepeated,
+            8,
+            V5_0,
+            of(0x30, b"\0\x01a\x04\x01\x01\x01\x01x"),
+        ),
+        (
+            Rule::PropertyIsZeroOrOne,
+            7,
+            V5_0,
+            of(0x30, b"\0\x01a\x02\x01\x02x"),
+        ),
+        (
+            Rule::SubscriptionIdentifierIsNotZero,
+            6,
+            V5_0,
+            of(0x82, b"\0\x01\x02\x0b\0\0\x01a\0"),
+        ),
+        (
+            Rule::ReceiveMaximumIsNotZero,
+            6,
+            V5_0,
+            of(0x20, &[0, 0, 3, 0x21, 0, 0]),
+        ),
+        (
+            Rule::TopicAliasIsNotZero,
+            7,
+            V5_0,
+            of(0x30, b"\0\x01a\x03\x23\0\0x"),
+        ),
+        (
+            Rule::MaximumPacketSizeIsNotZero,
+            6,
+            V5_0,
+            of(0x20, &[0, 0, 5, 0x27, 0, 0, 0, 0]),
+        ),
+    ]
+}
+
+/// Packets that are read and forbidden, or unwise.
+fn readable() -> Vec<(Rule, usize, ProtocolVersion, Vec<u8>)> {
+    let published = |properties: &[u8], payload: &[u8]| {
+        let mut body = b"\0\x01a".to_vec();
+        body.push(properties.len() as u8);
+        body.extend(properties);
+        body.extend(payload);
+        of(0x30, &body)
+    };
+    vec![
+        (
+            Rule::ProtocolNameIsKnown,
+            4,
+            V3_1_1,
+            of(0x10, b"\0\x04MQTX\x04\x02\0\x3c\0\x01a"),
+        ),
+        (
+            Rule::ProtocolLevelIsKnown,
+            8,
+            V3_1_1,
+            connect(6, 0x02, b"\0\x03lv6"),
+        ),
+        (
+            Rule::ProtocolLevelIsKnown,
+            8,
+            V3_1_1,
+            connect(3, 0x02, b"\0\x03lv3"),
+        ),
+        (
+            Rule::ProtocolLevelIsKnown,
+            10,
+            V5_0,
+            of(0x10, b"\0\x06MQIsdp\x04\x02\0\x3c\0\x01a"),
+        ),
+        (Rule::LengthIsMinimal, 1, V5_0, vec![0xc0, 0x80, 0x00]),
+        (
+            Rule::LengthIsMinimal,
+            5,
+            V5_0,
+            of(0x30, b"\0\x01a\x80\x00x"),
+        ),
+        (
+            Rule::LengthIsMinimal,
+            7,
+            V5_0,
+            published(b"\x0b\x81\x00", b""),
+        ),
+        (
+            Rule::TopicFilterIsNotEmpty,
+            6,
+            V3_1_1,
+            of(0x82, b"\0\x01\0\0\0"),
+        ),
+        (
+            Rule::MultiLevelWildcardIsLast,
+            8,
+            V3_1_1,
+            of(0x82, b"\0\x05\0\x05n/#/x\0"),
+        ),
+        (
+            Rule::SingleLevelWildcardIsAlone,
+            6,
+            V3_1_1,
+            of(0xa2, b"\0\x05\0\x02n+"),
+        ),
+        (
+            Rule::ShareNameIsPlain,
+            14,
+            V5_0,
+            of(0x82, b"\0\x01\0\0\x09$share//a\0"),
+        ),
+        (
+            Rule::SharedSubscriptionHasAFilter,
+            15,
+            V5_0,
+            of(0x82, b"\0\x01\0\0\x08$share/g\0"),
+        ),
+        (
+            Rule::WillTopicIsATopicName,
+            17,
+            V3_1_1,
+            connect(4, 0x06, b"\0\x01a\0\x02w#\0\0"),
+        ),
+        (
+            Rule::ResponseTopicIsATopicName,
+            9,
+            V5_0,
+            published(b"\x08\0\x01+", b""),
+        ),
+        (
+            Rule::EmptyClientIdIsClean,
+            14,
+            V3_1_1,
+            connect(4, 0x00, b"\0\0"),
+        ),
+        (
+            Rule::ClientIdFitsThreeOne,
+            16,
+            V3_1_1,
+            of(0x10, b"\0\x06MQIsdp\x03\x02\0\x3c\0\0"),
+        ),
+        (
+            Rule::AuthenticationDataNeedsAMethod,
+            16,
+            V3_1_1,
+            connect(5, 0x02, b"\x04\x16\0\x01x\0\x01a"),
+        ),
+        (Rule::AuthHasAMethod, 2, V5_0, of(0xf0, &[0x18, 0])),
+        (Rule::RefusalHasNoSession, 2, V3_1_1, of(0x20, &[1, 5])),
+        (Rule::ConnackCodeIsDefined, 3, V3_1_1, of(0x20, &[0, 6])),
+        (Rule::ConnackCodeIsDefined, 3, V5_0, of(0x20, &[0, 0x92, 0])),
+        (Rule::PubackCodeIsDefined, 4, V5_0, of(0x40, &[0, 1, 1])),
+        (Rule::PubrecCodeIsDefined, 4, V5_0, of(0x50, &[0, 1, 0x92])),
+        (Rule::PubrelCodeIsDefined, 4, V5_0, of(0x62, &[0, 1, 0x10])),
+        (Rule::PubcompCodeIsDefined, 4, V5_0, of(0x70, &[0, 1, 0x10])),
+        (
+            Rule::SubackCodeIsDefined,
+            5,
+            V3_1_1,
+            of(0x90, &[0, 1, 1, 3]),
+        ),
+        (Rule::SubackCodeIsDefined, 4, V3_1, of(0x90, &[0, 1, 0x80])),
+        (
+            Rule::UnsubackCodeIsDefined,
+            5,
+            V5_0,
+            of(0xb0, &[0, 1, 0, 2]),
+        ),
+        (Rule::DisconnectCodeIsDefined, 2, V5_0, of(0xe0, &[1])),
+        (
+            Rule::AuthCodeIsDefined,
+            2,
+            V5_0,
+            of(0xf0, b"\x01\x04\x15\0\x01m"),
+        ),
+        (
+            Rule::PayloadIsTheTextItClaims,
+            9,
+            V5_0,
+            published(b"\x01\x01", b"a\xff"),
+        ),
+        (
+            Rule::TextHasNoControlCharacter,
+            5,
+            V3_1_1,
+            of(0x30, b"\0\x02a\x1b"),
+        ),
+    ]
+}
+
+#[test]
+fn each_malformed_packet_is_told_by_its_rule_and_place() {
+    for (rule, offset, version, octets) in malformed() {
+        let told = verdict(&octets, version).map(|_| ());
+        assert_eq!(told, Err(Malformed { rule, offset }), "{octets:02x?}");
+    }
+}
+
+#[test]
+fn each_protocol_error_is_told_by_its_rule_and_place() {
+    for (rule, offset, version, octets) in readable() {
+        assert_eq!(broken(&octets, version), [(rule, offset)], "{octets:02x?}");
+    }
+}
+
+#[test]
+fn every_rule_is_provoked() {
+    let provoked: HashSet<Rule> = malformed()
+        .into_iter()
+        .chain(readable())
+        .map(|(rule, ..)| rule)
+        .collect();
+    for rule in Rule::all() {
+        assert!(provoked.contains(rule), "{rule:?}");
+    }
+    for (rule, ..) in malformed() {
+        let breach = rule.breach();
+        assert!(
+            breach == Breach::Malformed || rule == Rule::ProtocolLevelIsKnown,
+            "{rule:?}"
+        );
+    }
+}
+
+#[test]
+fn mqtt_3_1_is_laxer() {
+    // A SUBSCRIBE and a PUBREL sent again, DUP at QoS 0, flags of CONNACK that say nothing.
+    for octets in [
+        of(0x8a, b"\0\x05\0\x08legacy/d\x01"),
+        of(0x6a, &[0, 3]),
+        of(0x38, b"\0\x01a"),
+        of(0x20, &[0xff, 0]),
+    ] {
+        assert!(verdict(&octets, V3_1).is_ok(), "{octets:02x?}");
+        assert!(verdict(&octets, V3_1_1).is_err(), "{octets:02x?}");
+    }
+    // User name and password may be announced and missing.
+    let octets = of(0x10, b"\0\x06MQIsdp\x03\xc2\0\x3c\0\x01a\0\x01u");
+    let Ok(ControlPacket::Connect(connect)) = verdict(&octets, V3_1) else {
+        panic!("readable");
+    };
+    assert_eq!((connect.user_name, connect.password), (Some("u"), None));
+}
+
+#[test]
+fn a_bridge_is_told_from_the_level() {
+    let octets = connect(0x84, 0x02, b"\0\x01a");
+    let Ok(ControlPacket::Connect(connect)) = verdict(&octets, V5_0) else {
+        panic!("readable");
+    };
+    assert!(connect.bridge && connect.is_known());
+    assert_eq!(connect.version(), Some(V3_1_1));
+}
+
+#[test]
+fn a_server_that_knows_no_five_refuses_in_the_old_shape() {
+    let octets = of(0x20, &[0, 1]);
+    assert!(verdict(&octets, V5_0).is_ok());
+    assert_eq!(broken(&octets, V5_0), []);
+    assert!(verdict(&of(0x20, &[0, 0]), V5_0).is_err());
+}
+
+#[test]
+fn what_follows_a_wrong_value_is_told_all_the_same() {
+    let mut lines = Lines::default();
+    let octets = of(0x36, b"\0\x03n/q\0\x07three");
+    assert!(packet::describe(&octets, V3_1_1, &mut lines).is_err());
+    assert_eq!(lines.lines.last().unwrap(), "Message: 7468726565");
+}
+
+#[test]
+fn a_connect_is_told_in_wiresharks_words() {
+    let octets =
+        b"\x10\x2b\0\x04MQTT\x04\xf6\0\x09\0\x05plc-7\0\x0bplc/7/alive\0\x04dead\0\x01u\0\x02pw";
+    let mut octets = octets.to_vec();
+    octets[1] = (octets.len() - 2) as u8;
+    let mut lines = Lines::default();
+    packet::describe(&octets, V3_1_1, &mut lines).unwrap();
+    assert_eq!(
+        lines.lines.join("\n"),
+        "\
+Header Flags: 0x10, Message Type: Connect Command
+  0001 .... = Message Type: Connect Command (1)
+  .... 0000 = Reserved: 0
+Msg Len: 43
+Protocol Name Length: 4
+Protocol Name: MQTT
+Version: MQTT v3.1.1 (4)
+Connect Flags: 0xf6, User Name Flag, Password Flag, Will Retain, QoS Level: Exactly once delivery (Assured Delivery), Will Flag, Clean Session Flag
+  1... .... = User Name Flag: Set
+  .1.. .... = Password Flag: Set
+  ..1. .... = Will Retain: Set
+  ...1 0... = QoS Level: Exactly once delivery (Assured Delivery) (2)
+  .... .1.. = Will Flag: Set
+  .... ..1. = Clean Session Flag: Set
+  .... ...0 = (Reserved): Not set
+Keep Alive: 9
+Client ID Length: 5
+Client ID: plc-7
+Will Topic Length: 11
+Will Topic: plc/7/alive
+Will Message Length: 4
+Will Message: 64656164
+User Name Length: 1
+User Name: u
+Password Length: 2
+Password: <2 octets>"
+    );
+}
+
+#[test]
+fn properties_and_options_are_told_in_wiresharks_words() {
+    let octets = of(
+        0x82,
+        b"\0\x0a\x0b\x0b\x80\x01\x26\0\x02k1\0\x01v\0\x05a/+/b\x2d",
+    );
+    let mut octets = octets;
+    octets[4] = 11;
+    let mut lines = Lines::default();
+    packet::describe(&octets, V5_0, &mut lines).unwrap();
+    assert_eq!(
+        lines.lines.join("\n"),
+        "\
+Header Flags: 0x82, Message Type: Subscribe Request
+  1000 .... = Message Type: Subscribe Request (8)
+  .... 0010 = Reserved: 2
+Msg Len: 22
+Message Identifier: 10
+Properties
+  Total Length: 11
+  ID: Subscription Identifier (0x0b)
+  Value: 128
+  ID: User Property (0x26)
+  Key Length: 2
+  Key: k1
+  Value Length: 1
+  Value: v
+Topic Length: 5
+Topic: a/+/b
+Subscription Options: 0x2d, Retain Handling: Do not send msgs at subscription time, Retain As Published, No Local, QoS: At least once delivery (Acknowledged deliver)
+  00.. .... = Reserved: 0x0
+  ..10 .... = Retain Handling: Do not send msgs at subscription time (2)
+  .... 1... = Retain As Published: Set
+  .... .1.. = No Local: Set
+  .... ..01 = QoS: At least once delivery (Acknowledged deliver) (1)"
+    );
+}
+
+#[test]
+fn acknowledgements_are_told_in_wiresharks_words() {
+    let told = |octets: &[u8], version| {
+        let mut lines = Lines::default();
+        packet::describe(octets, version, &mut lines).unwrap();
+        lines.lines.split_off(4).join("\n")
+    };
+    assert_eq!(
+        told(&of(0x20, &[1, 0]), V3_1_1),
+        "Acknowledge Flags: 0x01, Session Present
+  0000 000. = Reserved: Not set
+  .... ...1 = Session Present: Set
+Return Code: Connection Accepted (0)"
+    );
+    assert_eq!(
+        told(&of(0x20, &[0, 0]), V3_1),
+        "Reserved: Not set\nReturn Code: Connection Accepted (0)"
+    );
+    assert_eq!(
+        told(&of(0x90, &[0, 1, 0x80]), V3_1_1),
+        "Message Identifier: 1\nGranted QoS: Failure (128)"
+    );
+    assert_eq!(
+        told(&of(0x62, &[0, 3]), V3_1),
+        "  .... ...0 = Reserved: 0\nMsg Len: 2\nMessage Identifier: 3"
+    );
+}

@@ -1,0 +1,366 @@
+//! The table of connections: segments in, events out, each with the listener's own state.
+//!
+//! An ordinary segment (a connection in good order, the next octets) costs one look-up and
+//! no allocation. Whatever else happens goes through `flow.rs`.
+
+use std::collections::VecDeque;
+
+use super::key::{Keys, Sender};
+use super::limits::{Counts, Limits, Shared};
+use super::slot::{Life, Slot, owner};
+use super::teller::owner_of;
+use super::waiting::Span;
+use super::{Closed, Connection, ConnectionId, Direction, StreamEvent};
+use crate::base::FrameStamp;
+use crate::wire::{Segment, TcpFlags};
+
+/// Puts the segments of every connection in order.
+///
+/// Each connection has a state `S` of the listener's own, which is made with the connection
+/// and dropped right after its [`StreamEvent::Closed`]; so the listener needs no table.
+///
+/// A capture may begin in mid-connection: then the first octets seen of a direction are its
+/// first, they are told at once, and octets from before them that come later (two segments
+/// swapped just there) are counted as unplaced, since they can't be told in order any more.
+pub struct Assembler<S> {
+    keys: Keys,
+    slots: Vec<Slot<S>>,
+    free: Vec<u32>,
+    /// Slots whose connection closed, oldest first.
+    to_free: VecDeque<u32>,
+    /// Slots with waiting octets, those that have waited longest first.
+    to_flush: VecDeque<u32>,
+    /// Where the search for a connection to evict goes on.
+    hand: usize,
+    next_id: u32,
+    shared: Shared,
+}
+
+impl<S: Default> Default for Assembler<S> {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}
+
+impl<S: Default> Assembler<S> {
+    /// An empty table with these caps.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            keys: Keys::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            to_free: VecDeque::new(),
+            to_flush: VecDeque::new(),
+            hand: 0,
+            next_id: 0,
+            shared: Shared {
+                limits,
+                ..Shared::default()
+            },
+        }
+    }
+
+    /// How many TCP connections were seen, whatever they carried.
+    pub fn connections_seen(&self) -> u64 {
+        self.shared.counts.connections
+    }
+
+    /// What became of everything pushed so far.
+    pub fn counts(&self) -> &Counts {
+        &self.shared.counts
+    }
+
+    /// Takes the next segment of the capture and tells what follows from it.
+    ///
+    /// Events of the other direction come first where the segment's acknowledgement gives
+    /// up a hole there, so that what was answered is told before the answer.
+    #[inline]
+    pub fn push(
+        &mut self,
+        segment: &Segment<'_>,
+        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
+    ) {
+        let (found, sender) = self.keys.find(&segment.source, &segment.destination);
+        let Some(place) = found else {
+            self.push_first(segment, sender, deliver);
+            return;
+        };
+        let Some(slot) = self.slots.get_mut(place as usize) else {
+            return;
+        };
+        slot.touched = true;
+        let direction = slot.direction(sender);
+        let (flow, peer) = match direction {
+            Direction::Forward => (&mut slot.forward, &slot.backward),
+            Direction::Backward => (&mut slot.backward, &slot.forward),
+        };
+        const SPECIAL: u8 = TcpFlags::ACK | TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST;
+        let ordinary = segment.flags.0 & SPECIAL == TcpFlags::ACK
+            && segment.cut == 0
+            && segment.payload.len() <= Span::LIMIT
+            && flow.is_plain()
+            && peer.is_plain()
+            && segment.sequence == flow.next()
+            && segment.acknowledgement.wrapping_sub(peer.next()) as i32 <= 0
+            && slot.life == Life::Open;
+        if !ordinary {
+            self.push_special(place, segment, sender, deliver);
+            return;
+        }
+        if segment.payload.is_empty() {
+            return;
+        }
+        flow.advance_plain(segment.payload.len() as u32);
+        self.shared.counts.octets += segment.payload.len() as u64;
+        let owner = owner_of(owner(slot.connection.id), direction);
+        let samples = &mut self.shared.samples;
+        samples.record(owner, segment.sequence, segment.payload);
+        let event = StreamEvent::Octets {
+            direction,
+            octets: segment.payload,
+            stamp: &segment.stamp,
+            layers: segment.layers,
+        };
+        deliver(&mut slot.state, &slot.connection, event);
+    }
+
+    /// The capture is over: what waits is told, with the holes before it, and every open
+    /// connection is closed, in the order of their numbers. `last` is the last frame.
+    pub fn finish(
+        &mut self,
+        last: &FrameStamp,
+        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
+    ) {
+        let mut open: Vec<(ConnectionId, u32)> = (0..)
+            .zip(&self.slots)
+            .filter(|(_, slot)| slot.life == Life::Open)
+            .map(|(place, slot)| (slot.connection.id, place))
+            .collect();
+        open.sort_unstable();
+        for (_, place) in open {
+            self.close(place, Closed::CaptureEnd, last, deliver);
+        }
+        self.keys = Keys::default();
+        self.slots = Vec::new();
+        self.free = Vec::new();
+        self.to_free = VecDeque::new();
+        self.to_flush = VecDeque::new();
+    }
+
+    #[cold]
+    fn push_first(
+        &mut self,
+        segment: &Segment<'_>,
+        sender: Sender,
+        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
+    ) {
+        let slot = self.new_slot(segment, sender);
+        let place = if let Some(place) = self.free_place(&segment.stamp, deliver) {
+            if let Some(old) = self.slots.get_mut(place as usize) {
+                let queued = (old.queued_to_free, old.queued_to_flush);
+                *old = slot;
+                (old.queued_to_free, old.queued_to_flush) = queued;
+            }
+            place
+        } else {
+            self.slots.push(slot);
+            self.slots.len() as u32 - 1
+        };
+        self.keys
+            .insert(&segment.source, &segment.destination, place);
+        self.push_special(place, segment, sender, deliver);
+    }
+
+    /// Anything but the next octets of a connection in good order.
+    #[inline(never)]
+    fn push_special(
+        &mut self,
+        place: u32,
+        segment: &Segment<'_>,
+        sender: Sender,
+        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
+    ) {
+        let Some(slot) = self.slots.get(place as usize) else {
+            return;
+        };
+        if slot.begins_anew(segment, sender) {
+            if slot.life == Life::Open {
+                self.close(place, Closed::Replaced, &segment.stamp, deliver);
+            }
+            let fresh = self.new_slot(segment, sender);
+            if let Some(slot) = self.slots.get_mut(place as usize) {
+                *slot = Slot {
+                    queued_to_free: slot.queued_to_free,
+                    queued_to_flush: slot.queued_to_flush,
+                    ..fresh
+                };
+            }
+        } else if slot.life != Life::Open {
+            self.shared.counts.after_end_octets += segment.payload.len() as u64;
+            return;
+        }
+        let Some(slot) = self.slots.get_mut(place as usize) else {
+            return;
+        };
+        let closed = slot.take(segment, sender, &mut self.shared, deliver);
+        let queue = slot.has_waiting() && !slot.queued_to_flush;
+        if queue {
+            slot.queued_to_flush = true;
+            self.to_flush.push_back(place);
+        }
+        if let Some(why) = closed {
+            self.close(place, why, &segment.stamp, deliver);
+            self.linger(place);
+        }
+        self.keep_waiting_total(&segment.stamp, deliver);
+    }
+
+    /// Numbers a new connection, which begins with `segment`.
+    fn new_slot(&mut self, segment: &Segment<'_>, sender: Sender) -> Slot<S> {
+        let id = ConnectionId(self.next_id);
+        self.next_id = self.next_id.saturating_add(1);
+        self.shared.counts.connections += 1;
+        Slot::new(id, segment, sender)
+    }
+
+    /// A slot for a new connection: a free one, or, when the table is full, that of a
+    /// lingering or an evicted connection. `None` where the table may grow.
+    fn free_place(
+        &mut self,
+        stamp: &FrameStamp,
+        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
+    ) -> Option<u32> {
+        if let Some(place) = self.free.pop() {
+            return Some(place);
+        }
+        let limit = self.shared.limits.connections.clamp(1, u32::MAX as usize);
+        if self.slots.len() < limit {
+            return None;
+        }
+        while let Some(place) = self.to_free.pop_front() {
+            self.free(place);
+            if let Some(place) = self.free.pop() {
+                return Some(place);
+            }
+        }
+        let place = self.silent_longest();
+        self.shared.counts.evicted += 1;
+        self.close(place, Closed::Evicted, stamp, deliver);
+        if let Some(slot) = self.slots.get(place as usize) {
+            let Connection {
+                initiator,
+                responder,
+                ..
+            } = slot.connection;
+            self.keys.remove(&initiator, &responder);
+        }
+        Some(place)
+    }
+
+    /// The connection to evict. The hand goes round the table and takes the first that got
+    /// no segment since it last passed: close to the one silent longest, at a cost that the
+    /// segments in between have paid for.
+    fn silent_longest(&mut self) -> u32 {
+        for _ in 0..=self.slots.len() {
+            let place = self.hand;
+            self.hand = if place + 1 < self.slots.len() {
+                place + 1
+            } else {
+                0
+            };
+            if let Some(slot) = self.slots.get_mut(place)
+                && !std::mem::take(&mut slot.touched)
+            {
+                return place as u32;
+            }
+        }
+        self.hand as u32
+    }
+
+    /// Tells what is left of a connection and that it is closed; its state is dropped.
+    fn close(
+        &mut self,
+        place: u32,
+        why: Closed,
+        stamp: &FrameStamp,
+        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
+    ) {
+        let Some(slot) = self.slots.get_mut(place as usize) else {
+            return;
+        };
+        if slot.life != Life::Open {
+            return;
+        }
+        slot.flush(why == Closed::Reset, stamp, &mut self.shared, deliver);
+        let event = StreamEvent::Closed { why, stamp };
+        deliver(&mut slot.state, &slot.connection, event);
+        slot.state = S::default();
+        slot.life = Life::Lingering;
+    }
+
+    /// Keeps a closed connection for a while, and lets the oldest such go.
+    fn linger(&mut self, place: u32) {
+        if let Some(slot) = self.slots.get_mut(place as usize)
+            && !std::mem::replace(&mut slot.queued_to_free, true)
+        {
+            self.to_free.push_back(place);
+        }
+        if self.to_free.len() > self.shared.limits.lingering
+            && let Some(place) = self.to_free.pop_front()
+        {
+            self.free(place);
+        }
+    }
+
+    /// Frees a slot that was taken from the queue of lingering connections, unless it is in
+    /// use again.
+    fn free(&mut self, place: u32) {
+        let Some(slot) = self.slots.get_mut(place as usize) else {
+            return;
+        };
+        slot.queued_to_free = false;
+        if slot.life != Life::Lingering {
+            return;
+        }
+        slot.life = Life::Free;
+        let connection = slot.connection;
+        self.keys
+            .remove(&connection.initiator, &connection.responder);
+        self.free.push(place);
+    }
+
+    /// Where too much waits in all, the connections that have waited longest give up their
+    /// holes.
+    fn keep_waiting_total(
+        &mut self,
+        stamp: &FrameStamp,
+        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
+    ) {
+        while self.shared.waiting > self.shared.limits.waiting_total {
+            let Some(place) = self.to_flush.pop_front() else {
+                return;
+            };
+            let Some(slot) = self.slots.get_mut(place as usize) else {
+                continue;
+            };
+            slot.queued_to_flush = false;
+            let closed = slot.give_up_holes(stamp, &mut self.shared, deliver);
+            if let Some(why) = closed {
+                self.close(place, why, stamp, deliver);
+                self.linger(place);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+impl<S> Assembler<S> {
+    /// Octets waiting behind holes, as charged.
+    pub(super) fn shared_waiting(&self) -> usize {
+        self.shared.waiting
+    }
+
+    pub(super) fn slots_held(&self) -> usize {
+        self.slots.len()
+    }
+}

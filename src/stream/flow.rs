@@ -1,0 +1,347 @@
+//! One direction of a connection: sequence numbers in, octets in order out.
+//!
+//! What it promises: every octet is told once, the first copy of it, with the frame that
+//! carried that copy; what cannot come any more is told as a gap, in its place.
+
+mod holes;
+
+use std::fmt;
+
+use super::teller::Teller;
+use super::waiting::{Span, Waiting};
+use super::{End, GapCause};
+
+/// How far from its place a sequence number may lie, in octets: more than any window in
+/// use, and little enough that a number from elsewhere seldom falls in.
+const REACH: u32 = 1 << 26;
+
+/// What is known of a direction, one bit each.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+struct Marks(u8);
+
+impl Marks {
+    /// `start` and `next` are known for certain.
+    const BASED: u8 = 1;
+    /// ... from a SYN, or from the SYN-ACK that answered it.
+    const SYN: u8 = 2;
+    /// No octet was seen yet; `start` and `next` are what the peer acknowledged first.
+    const PEER_BASED: u8 = 4;
+    /// The peer acknowledged up to `acked`, which lies past `next`.
+    const UNSEEN: u8 = 8;
+    /// The end went on to `sent`, which lies past `next`.
+    const SENT: u8 = 16;
+    /// FIN stands at `fin`.
+    const FIN: u8 = 32;
+    /// The end was told.
+    const ENDED: u8 = 64;
+    /// The last segment was out of reach, and the next after it would begin at `stray`.
+    const STRAY: u8 = 128;
+
+    /// Whether any of `bits` is set.
+    const fn has(self, bits: u8) -> bool {
+        self.0 & bits != 0
+    }
+
+    fn set(&mut self, bits: u8) {
+        self.0 |= bits;
+    }
+
+    fn clear(&mut self, bits: u8) {
+        self.0 &= !bits;
+    }
+}
+
+/// One direction of a connection. All numbers are sequence numbers as on the wire.
+#[derive(Default)]
+pub(super) struct Flow {
+    /// Of the next octet to tell.
+    next: u32,
+    /// Of the direction's first octet.
+    start: u32,
+    acked: u32,
+    sent: u32,
+    fin: u32,
+    stray: u32,
+    marks: Marks,
+    waiting: Option<Box<Waiting>>,
+}
+
+impl fmt::Debug for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flow")
+            .field("next", &self.next)
+            .field("marks", &self.marks.0)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How far `to` lies after `from`, or, if negative, before it.
+const fn distance(from: u32, to: u32) -> i32 {
+    to.wrapping_sub(from) as i32
+}
+
+const fn within_reach(distance: i32) -> bool {
+    distance.unsigned_abs() <= REACH
+}
+
+impl Flow {
+    /// Whether nothing but the ordinary is to be expected: a base, and nothing waiting,
+    /// missing, ended or strange.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.marks.0 & !Marks::SYN == Marks::BASED && self.waiting.is_none()
+    }
+
+    /// The sequence number of the next octet to tell.
+    #[inline]
+    pub(super) fn next(&self) -> u32 {
+        self.next
+    }
+
+    /// `count` octets in turn were told by the caller, on a plain direction.
+    #[inline]
+    pub(super) fn advance_plain(&mut self, count: u32) {
+        self.next = self.next.wrapping_add(count);
+    }
+
+    pub(super) fn has_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    pub(super) fn is_based(&self) -> bool {
+        self.marks.has(Marks::BASED)
+    }
+
+    pub(super) fn has_syn(&self) -> bool {
+        self.marks.has(Marks::SYN)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.marks.has(Marks::ENDED)
+    }
+
+    /// Whether anything was told, or anything is known past the first octet.
+    pub(super) fn has_begun(&self) -> bool {
+        self.is_based() && (self.next != self.start || self.waiting.is_some())
+    }
+
+    /// Whether the first octet is known to be `first`; `None` where nothing is known of it.
+    pub(super) fn begins_at(&self, first: u32) -> Option<bool> {
+        let known = self.marks.has(Marks::BASED | Marks::PEER_BASED);
+        known.then_some(self.start == first)
+    }
+
+    /// Whether a segment with this sequence number can belong to this direction.
+    pub(super) fn reaches(&self, sequence: u32) -> bool {
+        !self.is_based() || within_reach(distance(self.next, sequence))
+    }
+
+    /// Whether a reset with this sequence number can be this direction's.
+    pub(super) fn allows_reset(&self, sequence: u32) -> bool {
+        // Before the first octet, an older connection between the same ends is reset by the
+        // numbers of that one (the answer to its challenge ACK, RFC 5961 §4).
+        let only_syn = self.has_syn() && !self.has_begun();
+        self.reaches(sequence) && !(only_syn && distance(self.start, sequence) < -1)
+    }
+
+    /// The direction's first octet has this number, as a SYN says.
+    pub(super) fn begin_by_syn(&mut self, first: u32) {
+        if !self.is_based() || !self.has_begun() {
+            self.begin(first);
+        }
+        if self.start == first {
+            self.marks.set(Marks::SYN);
+        }
+    }
+
+    fn begin(&mut self, first: u32) {
+        self.start = first;
+        self.next = first;
+        self.marks = Marks(Marks::BASED);
+    }
+
+    /// The peer acknowledged everything before `ack`. `answered`: the peer has sent a SYN or
+    /// octets of its own.
+    pub(super) fn acknowledge(&mut self, ack: u32, answered: bool, teller: &mut Teller<'_>) {
+        if self.marks.has(Marks::ENDED) {
+            return;
+        }
+        if !self.marks.has(Marks::BASED | Marks::PEER_BASED) {
+            self.start = ack;
+            self.next = ack;
+            self.marks.set(Marks::PEER_BASED);
+            return;
+        }
+        let unseen = distance(self.next, ack);
+        // After a SYN that nobody answered, an acknowledgement past it is a challenge ACK
+        // of an older connection (RFC 5961 §4).
+        let challenge = self.has_syn() && !answered && !self.has_begun();
+        if unseen <= 0 || !within_reach(unseen) || challenge {
+            return;
+        }
+        if !self.marks.has(Marks::UNSEEN) || distance(self.acked, ack) > 0 {
+            self.acked = ack;
+            self.marks.set(Marks::UNSEEN);
+        }
+        self.give_up_acknowledged(teller);
+    }
+
+    /// The end is at `sequence`, though its segment carries no octet.
+    pub(super) fn note_sent(&mut self, sequence: u32) {
+        let ahead = distance(self.next, sequence);
+        if !self.is_based() || self.has_ended() || ahead <= 0 || !within_reach(ahead) {
+            return;
+        }
+        if !self.marks.has(Marks::SENT) || distance(self.sent, sequence) > 0 {
+            self.sent = sequence;
+            self.marks.set(Marks::SENT);
+        }
+    }
+
+    /// Octets came. `pushed`: with PSH, which no keep-alive probe has.
+    pub(super) fn take(
+        &mut self,
+        sequence: u32,
+        span: Span<'_>,
+        pushed: bool,
+        teller: &mut Teller<'_>,
+    ) {
+        if !self.is_based() {
+            if !pushed && self.is_probe(sequence, span) {
+                teller.shared.counts.unplaced_octets += u64::from(span.len());
+                return;
+            }
+            self.begin(sequence);
+        }
+        let span = self.before_fin(sequence, span, teller);
+        if span.is_empty() {
+            return;
+        }
+        let ahead = distance(self.next, sequence);
+        if !within_reach(ahead) {
+            self.astray(sequence, span, teller);
+            return;
+        }
+        self.marks.clear(Marks::STRAY);
+        if ahead > 0 {
+            self.hold(ahead.unsigned_abs(), span, teller);
+            return;
+        }
+        let old = ahead.unsigned_abs().min(span.len());
+        if old > 0 {
+            self.repeated(sequence, span, old, teller);
+        }
+        let fresh = span.skip(old);
+        if fresh.is_empty() {
+            return;
+        }
+        let free = self.waiting.as_ref().and_then(|waiting| waiting.hole());
+        if free.is_none_or(|free| fresh.len() <= free) {
+            let stamp = teller.stamp;
+            let layers = teller.layers;
+            self.tell(fresh, &stamp, layers, teller);
+            self.drain(teller);
+        } else {
+            // Some of it is held already, and the first copy stands.
+            self.hold(0, fresh, teller);
+        }
+    }
+
+    /// The end sends nothing from `fin` on.
+    pub(super) fn finish(&mut self, fin: u32, teller: &mut Teller<'_>) {
+        if self.marks.has(Marks::FIN | Marks::ENDED) {
+            return;
+        }
+        if !self.is_based() {
+            self.begin(fin);
+        }
+        let ahead = distance(self.next, fin);
+        if ahead < 0 || !within_reach(ahead) {
+            teller.shared.counts.ignored_segments += 1;
+            return;
+        }
+        self.fin = fin;
+        self.marks.set(Marks::FIN);
+        if ahead > 0 {
+            let stamp = teller.stamp;
+            self.waiting(teller).fin = Some(stamp);
+        }
+        self.drain(teller);
+        self.give_up_acknowledged(teller);
+    }
+
+    /// The connection was reset.
+    pub(super) fn reset(&mut self, teller: &mut Teller<'_>) {
+        if !self.has_ended() {
+            self.marks.set(Marks::ENDED);
+            let stamp = teller.stamp;
+            teller.end(End::Reset, &stamp);
+        }
+    }
+
+    /// A keep-alive probe may carry one octet that was acknowledged long ago (RFC 9293
+    /// §3.8.4). It must not be taken for the direction's first octet.
+    fn is_probe(&self, sequence: u32, span: Span<'_>) -> bool {
+        if span.len() != 1 {
+            return false;
+        }
+        if self.marks.has(Marks::PEER_BASED) {
+            sequence.wrapping_add(1) == self.start
+        } else {
+            span.octets() == [0]
+        }
+    }
+
+    fn before_fin<'s>(&self, sequence: u32, span: Span<'s>, teller: &mut Teller<'_>) -> Span<'s> {
+        if !self.marks.has(Marks::FIN) {
+            return span;
+        }
+        let room = distance(sequence, self.fin).max(0).unsigned_abs();
+        let kept = span.first(room);
+        teller.shared.counts.after_end_octets += u64::from(span.len() - kept.len());
+        kept
+    }
+
+    /// `old` octets of `span` lie before `next`.
+    fn repeated(&self, sequence: u32, span: Span<'_>, old: u32, teller: &mut Teller<'_>) {
+        let counts = &mut teller.shared.counts;
+        // Where the capture began in mid-connection, octets from before the first that was
+        // captured come too late to be told in order.
+        let early = distance(sequence, self.start).max(0).unsigned_abs();
+        let early = if early <= REACH { early.min(old) } else { 0 };
+        counts.unplaced_octets += u64::from(early);
+        counts.repeated_octets += u64::from(old - early);
+        // A probe's one octet is anything (RFC 9293 §3.8.4).
+        let probe = span.len() == 1 && distance(self.next, sequence) == -1;
+        let octets = span.octets();
+        if !probe
+            && teller
+                .shared
+                .samples
+                .differs(teller.owner(), sequence, octets)
+        {
+            teller.conflict();
+        }
+    }
+
+    /// A segment out of reach: a second one that continues it shows that the capture lost
+    /// sight of the stream for longer than sequence numbers can tell.
+    fn astray(&mut self, sequence: u32, span: Span<'_>, teller: &mut Teller<'_>) {
+        let continues = self.marks.has(Marks::STRAY) && self.stray == sequence;
+        self.stray = sequence.wrapping_add(span.len());
+        self.marks.set(Marks::STRAY);
+        if !continues {
+            teller.shared.counts.unplaced_octets += u64::from(span.len());
+            return;
+        }
+        self.flush(GapCause::NotCaptured, teller);
+        if self.has_ended() {
+            return;
+        }
+        let stamp = teller.stamp;
+        teller.gap(0, GapCause::NotCaptured, &stamp);
+        self.begin(sequence);
+        let layers = teller.layers;
+        self.tell(span, &stamp, layers, teller);
+    }
+}

@@ -1,0 +1,212 @@
+//! Finds the slot of a connection by its two ends.
+//!
+//! One table per IP family, so that an IPv4 look-up hashes 12 octets and not 36. Both
+//! directions of a connection have the same key: the lower end stands first.
+
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+
+use foldhash::fast::RandomState;
+
+use crate::base::Endpoint;
+
+/// Two IPv4 addresses, lower end first, and their ports.
+#[derive(Clone, Copy, Eq, PartialEq)]
+struct Key4 {
+    addresses: [u32; 2],
+    ports: u32,
+}
+
+impl Hash for Key4 {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [lower, higher] = self.addresses;
+        state.write_u64(u64::from(lower) << 32 | u64::from(higher));
+        state.write_u32(self.ports);
+    }
+}
+
+/// Two IPv6 addresses, lower end first, and their ports. Words of 32 bits keep it at 36
+/// octets.
+#[derive(Clone, Copy, Eq, PartialEq)]
+struct Key6 {
+    addresses: [[u32; 4]; 2],
+    ports: u32,
+}
+
+impl Hash for Key6 {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for [a, b, c, d] in self.addresses {
+            state.write_u64(u64::from(a) << 32 | u64::from(b));
+            state.write_u64(u64::from(c) << 32 | u64::from(d));
+        }
+        state.write_u32(self.ports);
+    }
+}
+
+enum Key {
+    V4(Key4),
+    V6(Key6),
+}
+
+/// Which end of a segment's connection sent it, as the key orders them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Sender {
+    Lower,
+    Higher,
+}
+
+impl Sender {
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::Lower => Self::Higher,
+            Self::Higher => Self::Lower,
+        }
+    }
+}
+
+/// Slots by connection ends.
+#[derive(Default)]
+pub(super) struct Keys {
+    v4: HashMap<Key4, u32, RandomState>,
+    v6: HashMap<Key6, u32, RandomState>,
+}
+
+impl Keys {
+    /// The slot of the connection between these ends, if it has one, and which end of the
+    /// key `source` is.
+    #[inline]
+    pub(super) fn find(&self, source: &Endpoint, destination: &Endpoint) -> (Option<u32>, Sender) {
+        match key(source, destination) {
+            (Key::V4(key), sender) => (self.v4.get(&key).copied(), sender),
+            (Key::V6(key), sender) => (self.v6.get(&key).copied(), sender),
+        }
+    }
+
+    pub(super) fn insert(&mut self, one: &Endpoint, other: &Endpoint, slot: u32) {
+        match key(one, other).0 {
+            Key::V4(key) => self.v4.insert(key, slot),
+            Key::V6(key) => self.v6.insert(key, slot),
+        };
+    }
+
+    pub(super) fn remove(&mut self, one: &Endpoint, other: &Endpoint) {
+        match key(one, other).0 {
+            Key::V4(key) => self.v4.remove(&key),
+            Key::V6(key) => self.v6.remove(&key),
+        };
+    }
+}
+
+#[inline]
+fn key(source: &Endpoint, destination: &Endpoint) -> (Key, Sender) {
+    if let (IpAddr::V4(from), IpAddr::V4(to)) = (source.address, destination.address) {
+        let ends = ordered(
+            (from.to_bits(), source.port),
+            (to.to_bits(), destination.port),
+        );
+        let key = Key4 {
+            addresses: [ends.lower.0, ends.higher.0],
+            ports: ports(ends.lower.1, ends.higher.1),
+        };
+        return (Key::V4(key), ends.sender);
+    }
+    let ends = ordered(
+        (bits(source.address), source.port),
+        (bits(destination.address), destination.port),
+    );
+    let key = Key6 {
+        addresses: [words(ends.lower.0), words(ends.higher.0)],
+        ports: ports(ends.lower.1, ends.higher.1),
+    };
+    (Key::V6(key), ends.sender)
+}
+
+struct Ends<T> {
+    lower: T,
+    higher: T,
+    sender: Sender,
+}
+
+#[inline]
+fn ordered<T: PartialOrd>(source: T, destination: T) -> Ends<T> {
+    if source <= destination {
+        Ends {
+            lower: source,
+            higher: destination,
+            sender: Sender::Lower,
+        }
+    } else {
+        Ends {
+            lower: destination,
+            higher: source,
+            sender: Sender::Higher,
+        }
+    }
+}
+
+#[inline]
+fn ports(lower: u16, higher: u16) -> u32 {
+    u32::from(lower) << 16 | u32::from(higher)
+}
+
+/// Ends of different families never meet in one segment; should a caller bring them, they
+/// still have a key.
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+fn words(bits: u128) -> [u32; 4] {
+    [96, 64, 32, 0].map(|shift| (bits >> shift) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(address: &str, port: u16) -> Endpoint {
+        Endpoint {
+            address: address.parse().unwrap(),
+            port,
+        }
+    }
+
+    #[test]
+    fn both_directions_find_the_same_slot_and_know_who_sent() {
+        let mut keys = Keys::default();
+        for (slot, (one, other)) in [
+            (end("10.0.0.1", 40000), end("10.0.0.2", 1883)),
+            (end("::1", 40000), end("::1", 1883)),
+            (end("10.0.0.1", 1883), end("10.0.0.2", 40000)),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            keys.insert(&one, &other, slot as u32);
+            let (found, sender) = keys.find(&one, &other);
+            let (back, peer) = keys.find(&other, &one);
+            assert_eq!((found, back), (Some(slot as u32), Some(slot as u32)));
+            assert_ne!(sender, peer);
+        }
+    }
+
+    #[test]
+    fn an_ipv4_address_and_its_mapped_ipv6_address_are_different_ends() {
+        let mut keys = Keys::default();
+        keys.insert(&end("10.0.0.1", 1), &end("10.0.0.2", 2), 7);
+        let (found, _) = keys.find(&end("::ffff:10.0.0.1", 1), &end("::ffff:10.0.0.2", 2));
+        assert_eq!(found, None);
+        keys.remove(&end("10.0.0.2", 2), &end("10.0.0.1", 1));
+        let (found, _) = keys.find(&end("10.0.0.1", 1), &end("10.0.0.2", 2));
+        assert_eq!(found, None);
+    }
+
+    #[test]
+    fn keys_are_compact() {
+        assert_eq!(size_of::<(Key4, u32)>(), 16);
+        assert_eq!(size_of::<(Key6, u32)>(), 40);
+    }
+}

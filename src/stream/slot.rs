@@ -1,0 +1,252 @@
+//! One connection: its two directions, the listener's state, and which segments are its own.
+
+use super::flow::Flow;
+use super::key::Sender;
+use super::limits::Shared;
+use super::teller::Teller;
+use super::waiting::Span;
+use super::{Closed, Connection, ConnectionId, Direction, GapCause, StreamEvent};
+use crate::base::{FrameStamp, Layers};
+use crate::wire::{Segment, TcpFlags};
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Life {
+    /// In no table; waits to be used again.
+    Free,
+    Open,
+    /// Closed and told; kept so that what still comes of it opens no new connection.
+    Lingering,
+}
+
+/// One connection of the table.
+pub(super) struct Slot<S> {
+    pub(super) connection: Connection,
+    pub(super) forward: Flow,
+    pub(super) backward: Flow,
+    pub(super) state: S,
+    pub(super) life: Life,
+    /// Which end of the key the initiator is.
+    pub(super) initiator: Sender,
+    /// A segment came since the eviction hand last passed.
+    pub(super) touched: bool,
+    /// Stands in the queue of lingering connections. As a mark of the slot and not of its
+    /// connection, it keeps each slot in the queue at most once.
+    pub(super) queued_to_free: bool,
+    /// The same for the queue of connections with waiting octets.
+    pub(super) queued_to_flush: bool,
+}
+
+impl<S> Slot<S> {
+    /// A new connection, which begins with `segment`.
+    pub(super) fn new(id: ConnectionId, segment: &Segment<'_>, sender: Sender) -> Self
+    where
+        S: Default,
+    {
+        let syn = segment.flags.has(TcpFlags::SYN);
+        let answer = syn && segment.flags.has(TcpFlags::ACK);
+        let (initiator, responder) = if answer {
+            (segment.destination, segment.source)
+        } else {
+            (segment.source, segment.destination)
+        };
+        Self {
+            connection: Connection {
+                id,
+                initiator,
+                responder,
+                handshake_seen: syn,
+            },
+            forward: Flow::default(),
+            backward: Flow::default(),
+            state: S::default(),
+            life: Life::Open,
+            initiator: if answer { sender.other() } else { sender },
+            touched: true,
+            queued_to_free: false,
+            queued_to_flush: false,
+        }
+    }
+
+    pub(super) fn direction(&self, sender: Sender) -> Direction {
+        if sender == self.initiator {
+            Direction::Forward
+        } else {
+            Direction::Backward
+        }
+    }
+
+    fn flow(&self, direction: Direction) -> &Flow {
+        match direction {
+            Direction::Forward => &self.forward,
+            Direction::Backward => &self.backward,
+        }
+    }
+
+    pub(super) fn has_waiting(&self) -> bool {
+        self.forward.has_waiting() || self.backward.has_waiting()
+    }
+
+    /// Whether `segment` begins a new connection between the ends of an old one.
+    ///
+    /// A SYN does whose number is not the old connection's, or that follows the old one's end
+    /// (a client that was refused tries again with the same number); the same SYN again is a
+    /// retransmission. A SYN-ACK does where it answers a SYN of another number.
+    pub(super) fn begins_anew(&self, segment: &Segment<'_>, sender: Sender) -> bool {
+        if segment.flags.has(TcpFlags::RST) {
+            return false;
+        }
+        let direction = self.direction(sender);
+        let flow = self.flow(direction);
+        let peer = self.flow(direction.reverse());
+        let lingering = self.life != Life::Open;
+        if !segment.flags.has(TcpFlags::SYN) {
+            // Octets far from where the closed connection ended are another connection's, whose
+            // SYN was not captured.
+            return lingering && !segment.payload.is_empty() && !flow.reaches(segment.sequence);
+        }
+        let first = segment.sequence.wrapping_add(1);
+        if !segment.flags.has(TcpFlags::ACK) {
+            let other = flow.begins_at(first).map(|same| !same);
+            return lingering || other.unwrap_or(peer.has_begun() && !peer.has_syn());
+        }
+        let answers = peer
+            .begins_at(segment.acknowledgement)
+            .unwrap_or(!lingering);
+        let answers_octets = peer.has_begun() && peer.next() == segment.acknowledgement;
+        if answers || (answers_octets && !flow.has_syn()) {
+            return false;
+        }
+        // An answer to something else: another connection, unless this one has only begun.
+        flow.begins_at(first) != Some(true) && (lingering || peer.has_begun() || !peer.has_syn())
+    }
+
+    /// Takes a segment of this connection; returns why it closes if it does.
+    pub(super) fn take(
+        &mut self,
+        segment: &Segment<'_>,
+        sender: Sender,
+        shared: &mut Shared,
+        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
+    ) -> Option<Closed> {
+        let direction = self.direction(sender);
+        let flags = segment.flags;
+        let (syn, ack) = (flags.has(TcpFlags::SYN), flags.has(TcpFlags::ACK));
+        self.connection.handshake_seen |= syn;
+        let connection = &self.connection;
+        let state = &mut self.state;
+        let teller = &mut Teller {
+            direction: direction.reverse(),
+            stamp: segment.stamp,
+            layers: segment.layers,
+            owner: owner(connection.id),
+            shared,
+            emit: &mut |event| deliver(state, connection, event),
+        };
+        let (flow, peer) = match direction {
+            Direction::Forward => (&mut self.forward, &mut self.backward),
+            Direction::Backward => (&mut self.backward, &mut self.forward),
+        };
+        let span = Span::new(segment.payload, segment.cut);
+        if flags.has(TcpFlags::RST) {
+            teller.shared.counts.unplaced_octets += segment.payload.len() as u64;
+            if !flow.allows_reset(segment.sequence) {
+                teller.shared.counts.ignored_segments += 1;
+                return None;
+            }
+            return Some(Closed::Reset);
+        }
+        let first = segment.sequence.wrapping_add(u32::from(syn));
+        if syn {
+            flow.begin_by_syn(first);
+        }
+        if ack && syn && !peer.is_based() {
+            peer.begin_by_syn(segment.acknowledgement);
+        } else if ack {
+            let answered = flow.is_based() || !span.is_empty();
+            peer.acknowledge(segment.acknowledgement, answered, teller);
+        }
+        teller.direction = direction;
+        if span.is_empty() {
+            flow.note_sent(first);
+        } else {
+            flow.take(first, span, flags.has(TcpFlags::PSH), teller);
+        }
+        if flags.has(TcpFlags::FIN) {
+            flow.finish(first.wrapping_add(span.len()), teller);
+        }
+        (flow.has_ended() && peer.has_ended()).then_some(Closed::Finished)
+    }
+
+    /// Tells everything that waits, with the holes before it.
+    pub(super) fn flush(
+        &mut self,
+        reset: bool,
+        stamp: &FrameStamp,
+        shared: &mut Shared,
+        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
+    ) {
+        self.each_flow(stamp, shared, deliver, |flow, teller| {
+            flow.flush(GapCause::EndOfCapture, teller);
+            if reset {
+                flow.reset(teller);
+            }
+        });
+    }
+
+    /// Gives up every hole because a cap was reached.
+    pub(super) fn give_up_holes(
+        &mut self,
+        stamp: &FrameStamp,
+        shared: &mut Shared,
+        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
+    ) -> Option<Closed> {
+        self.each_flow(
+            stamp,
+            shared,
+            deliver,
+            |flow, teller| {
+                while flow.give_up_first(teller) {}
+            },
+        );
+        let ended = self.forward.has_ended() && self.backward.has_ended();
+        (self.life == Life::Open && ended).then_some(Closed::Finished)
+    }
+
+    fn each_flow(
+        &mut self,
+        stamp: &FrameStamp,
+        shared: &mut Shared,
+        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
+        mut act: impl FnMut(&mut Flow, &mut Teller<'_>),
+    ) {
+        let connection = &self.connection;
+        let state = &mut self.state;
+        let mut teller = Teller {
+            direction: Direction::Forward,
+            stamp: *stamp,
+            layers: &Layers::default(),
+            owner: owner(connection.id),
+            shared,
+            emit: &mut |event| deliver(state, connection, event),
+        };
+        act(&mut self.forward, &mut teller);
+        teller.direction = Direction::Backward;
+        act(&mut self.backward, &mut teller);
+    }
+}
+
+/// Names a connection among the samples; never 0.
+#[inline]
+pub(super) fn owner(id: ConnectionId) -> u64 {
+    u64::from(id.0) + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_takes_little_memory() {
+        assert!(size_of::<Slot<()>>() <= 144);
+    }
+}

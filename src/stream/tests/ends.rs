@@ -1,0 +1,330 @@
+//! How connections end, and how their endpoints are used again.
+
+use super::*;
+
+#[test]
+fn fin_with_octets_and_before_its_turn_ends_the_direction_after_them() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK | FIN, 1004, 5001, "def"));
+    assert_eq!(bench.heard(), []);
+    bench.push(client(ACK, 1001, 5001, "abc"));
+    assert_eq!(
+        bench.heard(),
+        [
+            octets(Forward, "abc", 5),
+            octets(Forward, "def", 4),
+            Told::End(Forward, End::Fin)
+        ]
+    );
+    bench.push(server(ACK, 5001, 1008, "still talks"));
+    bench.push(server(ACK | FIN, 5012, 1008, ""));
+    assert_eq!(
+        bench.heard(),
+        [
+            octets(Backward, "still talks", 6),
+            Told::End(Backward, End::Fin),
+            Told::Closed(Closed::Finished),
+        ]
+    );
+}
+
+#[test]
+fn a_bare_fin_waits_for_the_octets_before_it() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK | FIN, 1004, 5001, ""));
+    bench.push(client(ACK, 1001, 5001, "abc"));
+    assert_eq!(
+        bench.heard(),
+        [octets(Forward, "abc", 5), Told::End(Forward, End::Fin)]
+    );
+}
+
+#[test]
+fn a_hole_before_fin_is_a_gap_once_it_is_acknowledged() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK | FIN, 1004, 5001, ""));
+    bench.push(server(ACK, 5001, 1005, ""));
+    assert_eq!(
+        bench.heard(),
+        [
+            Told::Gap(Forward, 3, GapCause::NotCaptured),
+            Told::End(Forward, End::Fin)
+        ]
+    );
+}
+
+#[test]
+fn octets_after_fin_are_counted_and_not_told() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK, 1006, 5001, "late"));
+    bench.push(client(ACK | FIN, 1001, 5001, "abc"));
+    bench.push(client(ACK, 1004, 5001, "more"));
+    bench.push(client(ACK | FIN, 1008, 5001, ""));
+    bench.finish();
+    assert_eq!(
+        bench.heard(),
+        [
+            octets(Forward, "abc", 5),
+            Told::End(Forward, End::Fin),
+            Told::Closed(Closed::CaptureEnd)
+        ]
+    );
+    assert_eq!(bench.assembler.counts().after_end_octets, 8);
+    assert_eq!(bench.assembler.shared_waiting(), 0);
+}
+
+#[test]
+fn reset_ends_both_directions_and_what_waited_is_told_first() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK, 1004, 5001, "def"));
+    bench.push(Sent {
+        octets: b"why",
+        ..server(RST | ACK, 5001, 1001, "")
+    });
+    bench.push(client(ACK, 1001, 5001, "abc"));
+    bench.push(client(RST, 1001, 0, ""));
+    bench.finish();
+    assert_eq!(
+        bench.heard(),
+        [
+            Told::Gap(Forward, 3, GapCause::EndOfCapture),
+            octets(Forward, "def", 4),
+            Told::End(Forward, End::Reset),
+            Told::End(Backward, End::Reset),
+            Told::Closed(Closed::Reset),
+        ]
+    );
+    assert_eq!(bench.assembler.connections_seen(), 1);
+}
+
+#[test]
+fn a_direction_that_ended_by_fin_does_not_end_again_by_reset() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK | FIN, 1001, 5001, ""));
+    bench.push(server(RST | ACK, 5001, 1002, ""));
+    assert_eq!(
+        bench.heard(),
+        [
+            Told::End(Forward, End::Fin),
+            Told::End(Backward, End::Reset),
+            Told::Closed(Closed::Reset)
+        ]
+    );
+}
+
+#[test]
+fn a_reset_from_nowhere_is_not_believed() {
+    let mut bench = Bench::opened();
+    bench.push(client(RST, 1 << 31, 0, ""));
+    bench.push(client(ACK, 1001, 5001, "abc"));
+    assert_eq!(bench.heard(), [octets(Forward, "abc", 5)]);
+    assert_eq!(bench.assembler.counts().ignored_segments, 1);
+}
+
+#[test]
+fn the_reset_of_an_older_connection_leaves_the_new_one_open() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK, 1001, 5001, "abc"));
+    bench.push(client(SYN, 2000, 0, ""));
+    bench.push(server(ACK, 5001, 1004, ""));
+    bench.push(client(RST, 1004, 0, ""));
+    bench.push(client(SYN, 2000, 0, ""));
+    bench.push(server(SYN | ACK, 9000, 2001, ""));
+    bench.push(client(ACK, 2001, 9001, "new"));
+    bench.finish();
+    assert_eq!(
+        bench.heard(),
+        [
+            octets(Forward, "abc", 4),
+            Told::Closed(Closed::Replaced),
+            octets(Forward, "new", 10),
+            Told::Closed(Closed::CaptureEnd),
+        ]
+    );
+}
+
+#[test]
+fn a_refused_connection_is_closed_and_another_try_is_another_connection() {
+    let mut bench = Bench::new();
+    for _ in 0..2 {
+        bench.push(client(SYN, 1000, 0, ""));
+        bench.push(server(RST | ACK, 0, 1001, ""));
+    }
+    let closed = [
+        Told::End(Forward, End::Reset),
+        Told::End(Backward, End::Reset),
+        Told::Closed(Closed::Reset),
+    ];
+    assert_eq!(bench.heard(), [closed.clone(), closed].concat());
+    assert_eq!(bench.assembler.connections_seen(), 2);
+}
+
+#[test]
+fn the_same_endpoints_are_used_again_after_a_proper_end() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK | FIN, 1001, 5001, ""));
+    bench.push(server(ACK | FIN, 5001, 1002, ""));
+    bench.push(client(ACK, 1002, 5002, ""));
+    bench.push(client(SYN, 900_000, 0, ""));
+    bench.push(server(SYN | ACK, 70, 900_001, ""));
+    bench.push(client(ACK, 900_001, 71, "new"));
+    bench.heard();
+    bench.push(server(ACK, 71, 900_004, "yes"));
+    assert_eq!(bench.told, [(ConnectionId(1), octets(Backward, "yes", 10))]);
+}
+
+#[test]
+fn a_syn_with_another_number_replaces_a_connection_that_never_ended() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK, 1001, 5001, "old"));
+    bench.push(server(ACK, 5010, 1004, "waits"));
+    bench.push(client(SYN, 2000, 0, ""));
+    bench.push(server(SYN | ACK, 8000, 2001, ""));
+    bench.push(client(ACK, 2001, 8001, "new"));
+    assert_eq!(
+        bench.heard(),
+        [
+            octets(Forward, "old", 4),
+            Told::Gap(Backward, 9, GapCause::EndOfCapture),
+            octets(Backward, "waits", 5),
+            Told::Closed(Closed::Replaced),
+            octets(Forward, "new", 8),
+        ]
+    );
+    assert_eq!(bench.connections[1].id, ConnectionId(1));
+}
+
+#[test]
+fn a_new_connection_whose_syn_was_not_captured_shows_by_the_answer() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK, 1001, 5001, "old"));
+    bench.push(server(SYN | ACK, 8000, 2001, ""));
+    bench.push(client(ACK, 2001, 8001, "new"));
+    assert_eq!(
+        bench.heard(),
+        [
+            octets(Forward, "old", 4),
+            Told::Closed(Closed::Replaced),
+            octets(Forward, "new", 6),
+        ]
+    );
+}
+
+#[test]
+fn after_the_end_octets_from_far_away_are_another_connection() {
+    let mut bench = Bench::opened();
+    bench.push(client(RST, 1001, 0, ""));
+    bench.push(client(ACK, 1001, 5001, "late"));
+    bench.heard();
+    bench.push(client(ACK | PSH, 1 << 30, 99, "other"));
+    assert_eq!(bench.told, [(ConnectionId(1), octets(Forward, "other", 6))]);
+    assert_eq!(bench.assembler.counts().after_end_octets, 4);
+}
+
+#[test]
+fn a_syn_after_a_connection_that_the_capture_joined_is_another_connection() {
+    let mut bench = Bench::new();
+    bench.push(server(ACK, 5000, 1001, "x"));
+    bench.push(client(SYN, 4000, 0, ""));
+    bench.push(client(ACK, 4001, 0, "new"));
+    assert_eq!(
+        bench.heard(),
+        [
+            octets(Forward, "x", 1),
+            Told::Closed(Closed::Replaced),
+            octets(Forward, "new", 3)
+        ]
+    );
+    assert_eq!(bench.connections[1].initiator, endpoint(CLIENT));
+}
+
+#[test]
+fn the_state_is_new_for_each_connection() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK, 1001, 5001, "a"));
+    bench.push(client(SYN, 2000, 0, ""));
+    bench.push(client(ACK, 2001, 0, "b"));
+    // A state of 0 writes the connection down: it was 0 at each connection's first event.
+    assert_eq!(bench.connections.len(), 2);
+}
+
+#[test]
+fn a_full_table_evicts_who_was_silent_longest_and_says_so() {
+    let mut bench = Bench::with(Limits {
+        connections: 3,
+        ..Limits::default()
+    });
+    for port in 1..=3 {
+        bench.push(Sent {
+            ends: (port, SERVER),
+            ..client(ACK | PSH, 1, 0, "a")
+        });
+    }
+    // The first new one makes the hand go round once and takes the first slot.
+    for port in 4..=5 {
+        for talker in [3, port] {
+            bench.push(Sent {
+                ends: (talker, SERVER),
+                ..client(ACK | PSH, 2, 0, "b")
+            });
+        }
+    }
+    let evicted: Vec<_> = bench
+        .told
+        .iter()
+        .filter(|(_, told)| *told == Told::Closed(Closed::Evicted))
+        .map(|(id, _)| id.0)
+        .collect();
+    assert_eq!(evicted, [0, 1]);
+    assert_eq!(bench.assembler.counts().evicted, 2);
+    bench.told.clear();
+    bench.finish();
+    let closed: Vec<_> = bench.told.iter().map(|(id, _)| id.0).collect();
+    assert_eq!(closed, [2, 3, 4]);
+}
+
+#[test]
+fn closed_connections_make_room_before_an_open_one_is_evicted() {
+    let mut bench = Bench::with(Limits {
+        connections: 2,
+        ..Limits::default()
+    });
+    for port in 1..=50 {
+        let ends = (port, SERVER);
+        bench.push(Sent {
+            ends,
+            ..client(ACK | PSH, 1, 0, "a")
+        });
+        if port > 1 {
+            bench.push(Sent {
+                ends,
+                ..client(RST, 2, 0, "")
+            });
+        }
+    }
+    assert_eq!(bench.assembler.counts().evicted, 0);
+    assert_eq!(bench.assembler.counts().connections, 50);
+}
+
+#[test]
+fn lingering_connections_have_a_cap() {
+    for lingering in [0, 5] {
+        let mut bench = Bench::with(Limits {
+            lingering,
+            ..Limits::default()
+        });
+        for port in 1..=50 {
+            let ends = (port, SERVER);
+            bench.push(Sent {
+                ends,
+                ..client(ACK | PSH, 1, 0, "a")
+            });
+            bench.push(Sent {
+                ends,
+                ..client(RST, 2, 0, "")
+            });
+        }
+        assert!(bench.assembler.slots_held() <= lingering + 1);
+        assert_eq!(bench.assembler.counts().octets, 50);
+    }
+}

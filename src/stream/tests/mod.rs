@@ -1,0 +1,189 @@
+//! The promises of the TCP layer, by hand-made segments.
+
+mod cases;
+mod ends;
+mod loss;
+mod model;
+
+use std::net::Ipv4Addr;
+
+use super::*;
+use crate::base::{Precision, Timestamp};
+use crate::wire::{Segment, TcpFlags};
+
+const SYN: u8 = TcpFlags::SYN;
+const ACK: u8 = TcpFlags::ACK;
+const FIN: u8 = TcpFlags::FIN;
+const RST: u8 = TcpFlags::RST;
+const PSH: u8 = TcpFlags::PSH;
+
+/// An event as a test compares it: octets as text, frames by number.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Told {
+    Octets(Direction, String, u64),
+    Gap(Direction, u64, GapCause),
+    Conflict(Direction, u64),
+    End(Direction, End),
+    Closed(Closed),
+}
+
+use Direction::{Backward, Forward};
+
+/// A segment between two ends, written short.
+#[derive(Clone, Copy)]
+struct Sent<'a> {
+    ends: (u16, u16),
+    flags: u8,
+    sequence: u32,
+    acknowledgement: u32,
+    octets: &'a [u8],
+    cut: u32,
+}
+
+const CLIENT: u16 = 40000;
+const SERVER: u16 = 1883;
+
+fn client(flags: u8, sequence: u32, acknowledgement: u32, octets: &str) -> Sent<'_> {
+    Sent {
+        ends: (CLIENT, SERVER),
+        flags,
+        sequence,
+        acknowledgement,
+        octets: octets.as_bytes(),
+        cut: 0,
+    }
+}
+
+fn server(flags: u8, sequence: u32, acknowledgement: u32, octets: &str) -> Sent<'_> {
+    Sent {
+        ends: (SERVER, CLIENT),
+        ..client(flags, sequence, acknowledgement, octets)
+    }
+}
+
+fn endpoint(port: u16) -> Endpoint {
+    Endpoint {
+        address: Ipv4Addr::new(10, 0, 0, 1).into(),
+        port,
+    }
+}
+
+fn stamp(number: u64) -> FrameStamp {
+    FrameStamp {
+        number,
+        time: Some(Timestamp::from_nanos(number as i64 * 1000)),
+        precision: Precision::Micro,
+        length: 100,
+        file: 0,
+    }
+}
+
+/// An assembler whose listener writes down what it hears; its state counts the events.
+struct Bench {
+    assembler: Assembler<u32>,
+    told: Vec<(ConnectionId, Told)>,
+    connections: Vec<Connection>,
+    frames: u64,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    fn with(limits: Limits) -> Self {
+        Self {
+            assembler: Assembler::new(limits),
+            told: Vec::new(),
+            connections: Vec::new(),
+            frames: 0,
+        }
+    }
+
+    /// A connection whose client begins at 1001 and whose server begins at 5001; the first
+    /// three frames are its handshake.
+    fn opened() -> Self {
+        let mut bench = Self::new();
+        bench.open();
+        bench
+    }
+
+    fn open(&mut self) {
+        self.push(client(SYN, 1000, 0, ""));
+        self.push(server(SYN | ACK, 5000, 1001, ""));
+        self.push(client(ACK, 1001, 5001, ""));
+    }
+
+    fn push(&mut self, sent: Sent<'_>) {
+        self.frames += 1;
+        let layers = Layers::default();
+        let segment = Segment {
+            stamp: stamp(self.frames),
+            source: endpoint(sent.ends.0),
+            destination: endpoint(sent.ends.1),
+            sequence: sent.sequence,
+            acknowledgement: sent.acknowledgement,
+            flags: TcpFlags(sent.flags),
+            window: 1000,
+            payload: sent.octets,
+            cut: sent.cut,
+            layers: &layers,
+        };
+        let (told, connections) = (&mut self.told, &mut self.connections);
+        self.assembler
+            .push(&segment, &mut |state, connection, event| {
+                hear(told, connections, state, connection, event);
+            });
+    }
+
+    fn finish(&mut self) {
+        let (told, connections) = (&mut self.told, &mut self.connections);
+        self.assembler
+            .finish(&stamp(self.frames), &mut |state, connection, event| {
+                hear(told, connections, state, connection, event);
+            });
+    }
+
+    /// Everything told since the last call.
+    fn heard(&mut self) -> Vec<Told> {
+        self.told.drain(..).map(|(_, told)| told).collect()
+    }
+}
+
+fn hear(
+    told: &mut Vec<(ConnectionId, Told)>,
+    connections: &mut Vec<Connection>,
+    state: &mut u32,
+    connection: &Connection,
+    event: StreamEvent<'_>,
+) {
+    if *state == 0 {
+        connections.push(*connection);
+    }
+    *state += 1;
+    let event = match event {
+        StreamEvent::Octets {
+            direction,
+            octets,
+            stamp,
+            ..
+        } => {
+            let text = String::from_utf8_lossy(octets).into_owned();
+            Told::Octets(direction, text, stamp.number)
+        }
+        StreamEvent::Gap {
+            direction,
+            length,
+            cause,
+            ..
+        } => Told::Gap(direction, length, cause),
+        StreamEvent::Conflict { direction, stamp } => Told::Conflict(direction, stamp.number),
+        StreamEvent::End { direction, how, .. } => Told::End(direction, how),
+        StreamEvent::Closed { why, .. } => Told::Closed(why),
+    };
+    told.push((connection.id, event));
+}
+
+fn octets(direction: Direction, text: &str, frame: u64) -> Told {
+    Told::Octets(direction, text.to_owned(), frame)
+}

@@ -1,0 +1,238 @@
+//! Properties: the assembler against a slow one that keeps everything.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+/// Octets of a stream such that each place has its own.
+fn stream(length: usize) -> Vec<u8> {
+    (0..length).map(|at| b'!' + (at * 7 % 90) as u8).collect()
+}
+
+/// Segments of one stream: where each begins and ends.
+fn pieces(length: usize) -> impl Strategy<Value = Vec<(usize, usize)>> {
+    vec(1..40usize, 1..40).prop_map(move |lengths| {
+        let mut out = Vec::new();
+        let mut at = 0;
+        for size in lengths.into_iter().cycle() {
+            if at >= length {
+                break;
+            }
+            let end = (at + size).min(length);
+            out.push((at, end));
+            at = end;
+        }
+        out
+    })
+}
+
+/// A damaged order of sending: each piece once at least, shuffled within a window, some
+/// again, some with other boundaries.
+fn damaged(length: usize) -> impl Strategy<Value = Vec<(usize, usize)>> {
+    let extra = vec((0..length, 1..60usize, 0..1000usize), 0..20);
+    (pieces(length), vec(0..6usize, 400), extra).prop_map(move |(pieces, jumps, extra)| {
+        let mut keyed: Vec<(usize, (usize, usize))> = pieces
+            .into_iter()
+            .enumerate()
+            .map(|(at, piece)| (at + jumps.get(at).copied().unwrap_or(0), piece))
+            .collect();
+        keyed.sort_by_key(|(key, _)| *key);
+        let mut order: Vec<_> = keyed.into_iter().map(|(_, piece)| piece).collect();
+        for (start, size, place) in extra {
+            let place = place % (order.len() + 1);
+            order.insert(place, (start, (start + size).min(length)));
+        }
+        order
+    })
+}
+
+/// Which frame carried each octet first.
+fn first_carriers(length: usize, sent: &[(u64, usize, usize)]) -> Vec<u64> {
+    let mut frames = vec![0; length];
+    for (frame, start, end) in sent {
+        for place in &mut frames[*start..*end] {
+            if *place == 0 {
+                *place = *frame;
+            }
+        }
+    }
+    frames
+}
+
+/// Octets and the frame of each, as told.
+fn told_octets(told: &[(ConnectionId, Told)], wanted: Direction) -> (Vec<u8>, Vec<u64>) {
+    let mut octets = Vec::new();
+    let mut frames = Vec::new();
+    for (_, told) in told {
+        if let Told::Octets(direction, text, frame) = told
+            && *direction == wanted
+        {
+            octets.extend_from_slice(text.as_bytes());
+            frames.extend(std::iter::repeat_n(*frame, text.len()));
+        }
+    }
+    (octets, frames)
+}
+
+proptest! {
+    #[test]
+    fn any_cutting_shuffling_and_overlapping_of_both_directions_gives_the_same_octets(
+        up in damaged(300),
+        down in damaged(200),
+        turns in vec(any::<bool>(), 1..200),
+        starts in any::<(u32, u32)>(),
+        acknowledging in any::<bool>(),
+    ) {
+        let (up_octets, down_octets) = (stream(300), stream(200));
+        let mut bench = Bench::new();
+        bench.push(client(SYN, starts.0.wrapping_sub(1), 0, ""));
+        bench.push(server(SYN | ACK, starts.1.wrapping_sub(1), starts.0, ""));
+        let (mut ups, mut downs) = (up.iter(), down.iter());
+        let mut sent = (Vec::new(), Vec::new());
+        let mut turns = turns.iter().cycle();
+        loop {
+            let (from_client, piece) = match (turns.next(), ups.len(), downs.len()) {
+                (_, 0, 0) => break,
+                (_, _, 0) => (true, ups.next()),
+                (_, 0, _) => (false, downs.next()),
+                (Some(&true), ..) => (true, ups.next()),
+                _ => (false, downs.next()),
+            };
+            let (start, end) = *piece.unwrap();
+            let frame = bench.frames + 1;
+            // An honest peer acknowledges what it has in order.
+            let have = |sent: &[(u64, usize, usize)], length| {
+                let frames = first_carriers(length, sent);
+                frames.iter().position(|frame| *frame == 0).unwrap_or(length) as u32
+            };
+            if from_client {
+                let ack = if acknowledging { have(&sent.1, 200) } else { 0 };
+                bench.push(Sent {
+                    octets: &up_octets[start..end],
+                    ..client(ACK, starts.0.wrapping_add(start as u32), starts.1.wrapping_add(ack), "")
+                });
+                sent.0.push((frame, start, end));
+            } else {
+                let ack = if acknowledging { have(&sent.0, 300) } else { 0 };
+                bench.push(Sent {
+                    octets: &down_octets[start..end],
+                    ..server(ACK, starts.1.wrapping_add(start as u32), starts.0.wrapping_add(ack), "")
+                });
+                sent.1.push((frame, start, end));
+            }
+        }
+        let waiting = bench.assembler.shared_waiting();
+        prop_assert_eq!(waiting, 0);
+        let strange = bench.told.iter().any(|(_, told)| !matches!(told, Told::Octets(..)));
+        prop_assert!(!strange, "{:?}", bench.told);
+        let (octets, frames) = told_octets(&bench.told, Forward);
+        prop_assert_eq!(octets, up_octets);
+        prop_assert_eq!(frames, first_carriers(300, &sent.0));
+        let (octets, frames) = told_octets(&bench.told, Backward);
+        prop_assert_eq!(octets, down_octets);
+        prop_assert_eq!(frames, first_carriers(200, &sent.1));
+    }
+
+    #[test]
+    fn octets_and_gaps_together_fill_the_stream_whatever_is_lost(
+        order in damaged(300),
+        kept in vec(prop::bool::weighted(0.7), 1..100),
+        cuts in vec(prop_oneof![4 => Just(0u32), 1 => 1..30u32], 1..50),
+        cap in prop_oneof![Just(Limits::WAITING_OCTETS), 300..4000usize],
+        start in any::<u32>(),
+        acks in vec(prop::option::weighted(0.2, 0..300u32), 1..50),
+    ) {
+        let octets = stream(300);
+        let mut bench = Bench::with(Limits { waiting_octets: cap, ..Limits::default() });
+        bench.push(client(SYN, start.wrapping_sub(1), 0, ""));
+        bench.push(server(SYN | ACK, 4999, start, ""));
+        let mut highest = 0;
+        let (mut cuts, mut acks) = (cuts.iter().cycle(), acks.iter().cycle());
+        for (&(from, to), kept) in order.iter().zip(kept.iter().cycle()) {
+            if !kept {
+                continue;
+            }
+            let cut = (*cuts.next().unwrap()).min((to - from) as u32);
+            bench.push(Sent {
+                octets: &octets[from..to - cut as usize],
+                cut,
+                ..client(ACK, start.wrapping_add(from as u32), 5000, "")
+            });
+            highest = highest.max(to);
+            if let Some(ack) = acks.next().unwrap() {
+                bench.push(server(ACK, 5000, start.wrapping_add(*ack), ""));
+            }
+        }
+        bench.finish();
+        let mut at = 0usize;
+        for (_, told) in &bench.told {
+            match told {
+                Told::Octets(Forward, text, _) => {
+                    prop_assert_eq!(text.as_bytes(), &octets[at..at + text.len()]);
+                    at += text.len();
+                }
+                Told::Gap(Forward, length, _) => at += *length as usize,
+                Told::Closed(_) => {}
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+        prop_assert!(at >= highest && at <= 300, "{} {}", at, highest);
+        prop_assert_eq!(bench.assembler.shared_waiting(), 0);
+    }
+
+    #[test]
+    fn a_soup_of_segments_is_survived_and_every_connection_closes_once(
+        soup in vec(
+            (0..3u16, any::<bool>(), 0..64u8, 0..12u32, 0..12u32, 0..60usize, 0..9u32),
+            0..300,
+        ),
+        limits in (1..4usize, 0..3usize, 300..6000usize, 1000..9000usize),
+    ) {
+        let limits = Limits {
+            connections: limits.0,
+            lingering: limits.1,
+            waiting_octets: limits.2,
+            waiting_total: limits.3,
+        };
+        let octets = stream(60);
+        let far = [0, 1, 2, 20, 40, 100, 1 << 20, 1 << 26, (1 << 26) + 1, 1 << 31, u32::MAX, u32::MAX - 9];
+        let mut bench = Bench::with(limits);
+        for (port, back, flags, sequence, ack, length, cut) in soup {
+            let ends = if back { (SERVER, port) } else { (port, SERVER) };
+            // Flags that matter most come often alone.
+            let flags = if flags > 31 { ACK } else { flags };
+            bench.push(Sent {
+                ends,
+                flags,
+                sequence: far[sequence as usize],
+                acknowledgement: far[ack as usize],
+                octets: &octets[..length],
+                cut: cut / 8,
+            });
+            prop_assert!(bench.assembler.shared_waiting() <= limits.waiting_total);
+        }
+        bench.finish();
+        prop_assert_eq!(bench.assembler.shared_waiting(), 0);
+        let seen = bench.assembler.connections_seen() as usize;
+        let mut closed = vec![0; seen];
+        let mut ended = vec![[false; 2]; seen];
+        for (id, told) in &bench.told {
+            let id = id.0 as usize;
+            prop_assert_eq!(closed[id], 0, "told after Closed");
+            let end = |direction: Direction| usize::from(direction == Backward);
+            match told {
+                Told::Closed(_) => closed[id] += 1,
+                Told::End(direction, _) => {
+                    prop_assert!(!ended[id][end(*direction)], "a direction ends once");
+                    ended[id][end(*direction)] = true;
+                }
+                Told::Octets(direction, ..) | Told::Gap(direction, ..) => {
+                    prop_assert!(!ended[id][end(*direction)], "told after its end");
+                }
+                Told::Conflict(..) => {}
+            }
+        }
+        prop_assert!(closed.iter().all(|times| *times == 1));
+    }
+}

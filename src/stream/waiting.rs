@@ -1,0 +1,354 @@
+//! Octets that came before their turn, kept until the hole in front of them is filled or
+//! given up.
+//!
+//! Pieces never overlap: what is already held stands, a later copy only fills the holes
+//! between. Every operation costs at most a step for each octet of the segment that brings
+//! it, so the whole is linear in the input whatever the input is.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use crate::base::{FrameStamp, Layers};
+
+/// What a piece costs besides its octets, charged against the caps: its place in the tree
+/// (nodes may be half empty) and its allocation.
+pub(super) const PIECE_COST: usize = 224;
+
+/// What the first piece of a direction costs besides: the box and the tree's first node.
+pub(super) const WAITING_COST: usize = 1536;
+
+/// Octets in stream order: captured ones, then those that the snapshot length cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span<'a> {
+    octets: &'a [u8],
+    cut: u32,
+}
+
+impl<'a> Span<'a> {
+    /// No segment is longer; what a caller brings beyond it is left off, so that lengths
+    /// never overflow.
+    pub(super) const LIMIT: usize = 1 << 24;
+
+    pub(super) fn new(octets: &'a [u8], cut: u32) -> Self {
+        Self {
+            octets: octets.get(..Self::LIMIT).unwrap_or(octets),
+            cut: cut.min(Self::LIMIT as u32),
+        }
+    }
+
+    pub(super) fn len(self) -> u32 {
+        self.octets.len() as u32 + self.cut
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn octets(self) -> &'a [u8] {
+        self.octets
+    }
+
+    pub(super) fn cut(self) -> u32 {
+        self.cut
+    }
+
+    /// The first `count` of it, or all.
+    pub(super) fn first(self, count: u32) -> Self {
+        match self.octets.get(..count as usize) {
+            Some(octets) => Self { octets, cut: 0 },
+            None => Self {
+                octets: self.octets,
+                cut: self.cut.min(count - self.octets.len() as u32),
+            },
+        }
+    }
+
+    /// All but the first `count` of it.
+    pub(super) fn skip(self, count: u32) -> Self {
+        match self.octets.get(count as usize..) {
+            Some(octets) => Self {
+                octets,
+                cut: self.cut,
+            },
+            None => Self {
+                octets: &[],
+                cut: self.cut.saturating_sub(count - self.octets.len() as u32),
+            },
+        }
+    }
+}
+
+/// What one piece holds.
+#[derive(Debug)]
+pub(super) enum Held {
+    Octets(Box<[u8]>),
+    /// As many octets were on the wire, and the snapshot length cut them.
+    Cut(u32),
+}
+
+impl Held {
+    fn len(&self) -> u32 {
+        match self {
+            Self::Octets(octets) => octets.len() as u32,
+            Self::Cut(length) => *length,
+        }
+    }
+}
+
+/// A piece and the frame that carried it first.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) held: Held,
+    pub(super) stamp: FrameStamp,
+    pub(super) layers: Option<Box<Layers>>,
+}
+
+impl Piece {
+    /// In octets, as charged against the caps.
+    pub(super) fn cost(&self) -> usize {
+        let octets = match &self.held {
+            Held::Octets(octets) => octets.len(),
+            Held::Cut(_) => 0,
+        };
+        let layers = self.layers.as_ref().map_or(0, |_| size_of::<Layers>());
+        PIECE_COST + octets + layers
+    }
+}
+
+/// What adding a span did.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Added {
+    /// Octets that were held already.
+    pub(super) repeated: u32,
+    /// Some of those differed from the copy that is held.
+    pub(super) conflict: bool,
+}
+
+/// Pieces of one direction by position.
+///
+/// Positions count octets from wherever the direction stood when this was made, so that
+/// sequence numbers that wrap need no thought here.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pieces: BTreeMap<u64, Piece>,
+    /// Position of the next octet in turn.
+    turn: u64,
+    /// In octets, as charged against the caps.
+    cost: usize,
+    /// The frame that carried FIN before its turn.
+    pub(super) fin: Option<FrameStamp>,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self {
+            pieces: BTreeMap::new(),
+            turn: 0,
+            cost: WAITING_COST,
+            fin: None,
+        }
+    }
+}
+
+impl Waiting {
+    pub(super) fn cost(&self) -> usize {
+        self.cost
+    }
+
+    /// Octets that wait, those that the snapshot length cut included.
+    pub(super) fn octets(&self) -> u64 {
+        self.pieces
+            .values()
+            .map(|piece| u64::from(piece.held.len()))
+            .sum()
+    }
+
+    /// Whether no octets wait; FIN may.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Octets from the turn to the first piece.
+    pub(super) fn hole(&self) -> Option<u32> {
+        let (position, _) = self.pieces.first_key_value()?;
+        Some(position.saturating_sub(self.turn) as u32)
+    }
+
+    /// `count` octets were told or given up. They must not reach into the first piece.
+    pub(super) fn advance(&mut self, count: u32) {
+        self.turn += u64::from(count);
+    }
+
+    /// Takes the first piece out if its turn has come.
+    pub(super) fn next(&mut self) -> Option<Piece> {
+        let first = self.pieces.first_entry()?;
+        if *first.key() > self.turn {
+            return None;
+        }
+        let piece = first.remove();
+        self.cost -= piece.cost();
+        Some(piece)
+    }
+
+    /// Adds what of `span` is not held, which begins `ahead` octets after the turn.
+    pub(super) fn add(
+        &mut self,
+        ahead: u32,
+        span: Span<'_>,
+        stamp: &FrameStamp,
+        layers: &Layers,
+    ) -> Added {
+        let mut added = Added::default();
+        let from = self.turn + u64::from(ahead);
+        let end = from + u64::from(span.len());
+        let mut at = from;
+        if let Some((start, piece)) = self.pieces.range(..=from).next_back() {
+            at += u64::from(compare(from, span, *start, piece, &mut added));
+        }
+        while at < end {
+            let next = self.pieces.range(at..end).next();
+            let until = next.map_or(end, |(start, _)| *start);
+            let known = next.map_or(0, |(start, piece)| {
+                compare(from, span, *start, piece, &mut added)
+            });
+            let part = span.skip((at - from) as u32).first((until - at) as u32);
+            self.hold(at, part, stamp, layers);
+            at = until + u64::from(known);
+        }
+        added
+    }
+
+    fn hold(&mut self, at: u64, part: Span<'_>, stamp: &FrameStamp, layers: &Layers) {
+        if !part.octets.is_empty() {
+            self.insert(at, Held::Octets(part.octets.into()), stamp, layers);
+        }
+        if part.cut > 0 {
+            let at = at + part.octets.len() as u64;
+            self.insert(at, Held::Cut(part.cut), stamp, layers);
+        }
+    }
+
+    fn insert(&mut self, at: u64, held: Held, stamp: &FrameStamp, layers: &Layers) {
+        let empty = layers.iter().next().is_none();
+        let piece = Piece {
+            held,
+            stamp: *stamp,
+            layers: (!empty).then(|| Box::new(*layers)),
+        };
+        if let Entry::Vacant(place) = self.pieces.entry(at) {
+            self.cost += piece.cost();
+            place.insert(piece);
+        }
+    }
+}
+
+/// Holds the part of `span` (which begins at `from`) that lies on `piece` (which begins at
+/// `start`) against it; returns how many octets that part has.
+fn compare(from: u64, span: Span<'_>, start: u64, piece: &Piece, added: &mut Added) -> u32 {
+    let end = from + u64::from(span.len());
+    let low = from.max(start);
+    let high = end.min(start + u64::from(piece.held.len()));
+    if high <= low {
+        return 0;
+    }
+    let count = (high - low) as u32;
+    added.repeated += count;
+    if let Held::Octets(held) = &piece.held {
+        let again = span.skip((low - from) as u32).first(count).octets;
+        let offset = (low - start) as usize;
+        let first = held.get(offset..offset + again.len());
+        added.conflict |= first.is_some_and(|first| first != again);
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(number: u64) -> FrameStamp {
+        FrameStamp {
+            number,
+            ..FrameStamp::default()
+        }
+    }
+
+    fn add(waiting: &mut Waiting, ahead: u32, octets: &[u8], frame: u64) -> Added {
+        let span = Span::new(octets, 0);
+        waiting.add(ahead, span, &stamp(frame), &Layers::default())
+    }
+
+    fn drain(waiting: &mut Waiting) -> Vec<(u64, Vec<u8>)> {
+        let mut out = Vec::new();
+        while let Some(piece) = waiting.next() {
+            let length = piece.held.len();
+            let Held::Octets(octets) = piece.held else {
+                panic!("nothing was cut")
+            };
+            out.push((piece.stamp.number, octets.into_vec()));
+            waiting.advance(length);
+        }
+        out
+    }
+
+    #[test]
+    fn the_first_copy_stands_and_a_later_one_fills_what_is_between() {
+        let mut waiting = Waiting::default();
+        assert_eq!(add(&mut waiting, 2, b"cd", 1), Added::default());
+        assert_eq!(add(&mut waiting, 6, b"gh", 2), Added::default());
+        let added = add(&mut waiting, 0, b"abcdefghij", 3);
+        assert_eq!(added.repeated, 4);
+        assert!(!added.conflict);
+        let told: Vec<_> = drain(&mut waiting);
+        assert_eq!(
+            told,
+            [
+                (3, b"ab".to_vec()),
+                (1, b"cd".to_vec()),
+                (3, b"ef".to_vec()),
+                (2, b"gh".to_vec()),
+                (3, b"ij".to_vec()),
+            ]
+        );
+        assert_eq!(waiting.cost(), WAITING_COST);
+    }
+
+    #[test]
+    fn a_copy_that_differs_is_a_conflict_and_is_not_taken() {
+        let mut waiting = Waiting::default();
+        add(&mut waiting, 0, b"abcd", 1);
+        let added = add(&mut waiting, 2, b"cX", 2);
+        assert_eq!((added.repeated, added.conflict), (2, true));
+        assert_eq!(drain(&mut waiting), [(1, b"abcd".to_vec())]);
+    }
+
+    #[test]
+    fn what_the_snapshot_length_cut_is_held_as_a_piece_of_its_own() {
+        let mut waiting = Waiting::default();
+        waiting.add(3, Span::new(b"ab", 5), &stamp(1), &Layers::default());
+        assert_eq!(waiting.hole(), Some(3));
+        waiting.advance(3);
+        assert!(matches!(waiting.next().unwrap().held, Held::Octets(_)));
+        waiting.advance(2);
+        assert!(matches!(waiting.next().unwrap().held, Held::Cut(5)));
+        assert!(waiting.is_empty());
+    }
+
+    #[test]
+    fn a_span_is_cut_at_either_end_across_its_two_parts() {
+        let span = Span::new(b"abc", 4);
+        assert_eq!(span.len(), 7);
+        assert_eq!(
+            (span.first(2).octets(), span.first(2).cut()),
+            (&b"ab"[..], 0)
+        );
+        assert_eq!(
+            (span.first(5).octets(), span.first(5).cut()),
+            (&b"abc"[..], 2)
+        );
+        assert_eq!((span.skip(2).octets(), span.skip(2).cut()), (&b"c"[..], 4));
+        assert_eq!((span.skip(5).octets(), span.skip(5).cut()), (&b""[..], 2));
+        assert!(span.skip(9).is_empty());
+        assert_eq!(span.first(9).len(), 7);
+    }
+}

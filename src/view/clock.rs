@@ -1,0 +1,352 @@
+//! The time column, in tshark's ways, and RFC 3339 for JSON.
+
+use chrono::{Local, Offset, TimeZone};
+
+use super::out::push_number;
+use crate::base::{FrameStamp, Precision, Span, Timestamp};
+
+/// What the time column tells; named by tshark's letters for `-t`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum TimeFormat {
+    /// `r`: seconds since the first frame of the run.
+    #[default]
+    Relative,
+    /// `a`: local time of day.
+    Absolute,
+    /// `ad`: local date and time of day.
+    AbsoluteDate,
+    /// `d`: seconds since the frame before, shown or not.
+    Delta,
+    /// `dd`: seconds since the row before.
+    DeltaDisplayed,
+    /// `e`: seconds since the Unix epoch.
+    Epoch,
+    /// `u`: UTC time of day.
+    Utc,
+    /// `ud`: UTC date and time of day.
+    UtcDate,
+}
+
+/// Frames whose times are remembered for `-t d`: a packet may end in a frame that was
+/// captured before others of its stream.
+const REMEMBERED_FRAMES: usize = 1024;
+
+/// Turns frames' stamps into the text of the time column.
+#[derive(Debug)]
+pub struct Clock {
+    format: TimeFormat,
+    first: Option<Timestamp>,
+    /// Number and time of the latest frames, at their number modulo the length.
+    frames: Vec<(u64, Option<Timestamp>)>,
+    /// The row before.
+    shown: Option<Timestamp>,
+    date: DateText,
+}
+
+impl Clock {
+    pub fn new(format: TimeFormat) -> Self {
+        let local = matches!(format, TimeFormat::Absolute | TimeFormat::AbsoluteDate);
+        Self {
+            format,
+            first: None,
+            frames: Vec::new(),
+            shown: None,
+            date: DateText::new(if local { Zone::Local } else { Zone::Utc }),
+        }
+    }
+
+    /// Whether every frame is to be told, or the first one is enough.
+    pub fn wants_frames(&self) -> bool {
+        self.format == TimeFormat::Delta
+    }
+
+    /// A frame was read.
+    pub fn frame(&mut self, stamp: &FrameStamp) {
+        if self.first.is_none() {
+            self.first = stamp.time;
+        }
+        if self.wants_frames() {
+            self.frames.resize(REMEMBERED_FRAMES, (0, None));
+            if let Some(slot) = self.frames.get_mut(Self::slot(stamp.number)) {
+                *slot = (stamp.number, stamp.time);
+            }
+        }
+    }
+
+    /// The span since the first frame, where both have a time.
+    pub fn relative(&mut self, stamp: &FrameStamp) -> Option<Span> {
+        let time = stamp.time?;
+        Some(time.since(*self.first.get_or_insert(time)))
+    }
+
+    /// Appends the time column of a row; `-` where the capture has no time.
+    #[inline]
+    pub fn push(&mut self, out: &mut Vec<u8>, stamp: &FrameStamp) {
+        let Some(time) = stamp.time else {
+            out.push(b'-');
+            return;
+        };
+        let span = match self.format {
+            TimeFormat::Relative => time.since(*self.first.get_or_insert(time)),
+            TimeFormat::Epoch => Span::from_nanos(time.nanos()),
+            TimeFormat::Delta => match self.since_previous_frame(stamp.number, time) {
+                Some(span) => span,
+                None => {
+                    out.push(b'-');
+                    return;
+                }
+            },
+            TimeFormat::DeltaDisplayed => time.since(self.shown.replace(time).unwrap_or(time)),
+            TimeFormat::Absolute | TimeFormat::Utc => {
+                self.date.push_time(out, time, stamp.precision);
+                return;
+            }
+            TimeFormat::AbsoluteDate | TimeFormat::UtcDate => {
+                self.date.push_date_time(out, time, stamp.precision, b' ');
+                return;
+            }
+        };
+        push_seconds(out, span, stamp.precision);
+    }
+
+    fn since_previous_frame(&self, number: u64, time: Timestamp) -> Option<Span> {
+        let previous = number.saturating_sub(1);
+        if previous == 0 {
+            return Some(Span::ZERO);
+        }
+        let &(kept, earlier) = self.frames.get(Self::slot(previous))?;
+        (kept == previous).then_some(())?;
+        Some(time.since(earlier?))
+    }
+
+    const fn slot(number: u64) -> usize {
+        (number % REMEMBERED_FRAMES as u64) as usize
+    }
+}
+
+/// Appends a span in seconds with 6 or 9 digits: `0.456435`, `-1.000000`. Exact: no floating
+/// point on the way.
+#[inline]
+pub fn push_seconds(out: &mut Vec<u8>, span: Span, precision: Precision) {
+    let nanos = span.nanos();
+    if nanos < 0 {
+        out.push(b'-');
+    }
+    let nanos = nanos.unsigned_abs();
+    push_number(out, nanos / 1_000_000_000);
+    push_fraction(out, (nanos % 1_000_000_000) as u32, precision);
+}
+
+/// Appends `.` and the digits that the capture keeps of `nanos` (below a second).
+#[inline]
+fn push_fraction(out: &mut Vec<u8>, nanos: u32, precision: Precision) {
+    let mut digits = *b".000000000";
+    let mut rest = nanos;
+    for digit in digits.iter_mut().skip(1).rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    out.extend_from_slice(match precision {
+        Precision::Micro => digits.first_chunk::<7>().map_or(&[], |d| d.as_slice()),
+        Precision::Nano => &digits,
+    });
+}
+
+/// Which clock a date is told by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Zone {
+    Utc,
+    Local,
+}
+
+/// Date and time of day; the text of a second is made once and kept, since thousands of
+/// packets share it.
+#[derive(Debug)]
+pub struct DateText {
+    zone: Zone,
+    second: i64,
+    /// `2026-11-22 06:56:01`, or nothing yet.
+    text: Vec<u8>,
+}
+
+/// Octets of `2026-11-22 `.
+const DATE_LENGTH: usize = 11;
+
+impl DateText {
+    /// UTC, for RFC 3339.
+    pub fn utc() -> Self {
+        Self::new(Zone::Utc)
+    }
+
+    /// The zone of the machine.
+    pub fn local() -> Self {
+        Self::new(Zone::Local)
+    }
+
+    fn new(zone: Zone) -> Self {
+        Self {
+            zone,
+            second: 0,
+            text: Vec::new(),
+        }
+    }
+
+    /// Appends `2026-11-22T06:56:01.505717Z`.
+    pub fn push_rfc3339(&mut self, out: &mut Vec<u8>, time: Timestamp, precision: Precision) {
+        self.push_date_time(out, time, precision, b'T');
+        out.push(b'Z');
+    }
+
+    /// Appends the date, `between` and the time of day.
+    pub fn push_date_time(
+        &mut self,
+        out: &mut Vec<u8>,
+        time: Timestamp,
+        precision: Precision,
+        between: u8,
+    ) {
+        let nanos = self.turn_to(time);
+        let (date, clock) = self.text.split_at(DATE_LENGTH.min(self.text.len()));
+        out.extend_from_slice(date);
+        if let Some(last) = out.last_mut() {
+            *last = between;
+        }
+        out.extend_from_slice(clock);
+        push_fraction(out, nanos, precision);
+    }
+
+    /// Appends the time of day.
+    pub fn push_time(&mut self, out: &mut Vec<u8>, time: Timestamp, precision: Precision) {
+        let nanos = self.turn_to(time);
+        out.extend_from_slice(self.text.get(DATE_LENGTH..).unwrap_or_default());
+        push_fraction(out, nanos, precision);
+    }
+
+    /// Makes `text` the second of `time`; returns the nanoseconds after it.
+    fn turn_to(&mut self, time: Timestamp) -> u32 {
+        let second = time.nanos().div_euclid(1_000_000_000);
+        if second != self.second || self.text.is_empty() {
+            self.second = second;
+            let offset = match self.zone {
+                Zone::Utc => 0,
+                Zone::Local => Local
+                    .timestamp_opt(second, 0)
+                    .single()
+                    .map_or(0, |local| local.offset().fix().local_minus_utc()),
+            };
+            self.text.clear();
+            push_civil(&mut self.text, second + i64::from(offset));
+        }
+        time.nanos().rem_euclid(1_000_000_000) as u32
+    }
+}
+
+/// Appends `2026-11-22 06:56:01` for a number of seconds since the epoch. The years of a
+/// [`Timestamp`] lie between 1677 and 2262.
+fn push_civil(out: &mut Vec<u8>, second: i64) {
+    let (days, second) = (second.div_euclid(86_400), second.rem_euclid(86_400) as u64);
+    // Days are counted in eras of 400 years that begin on 1 March, so that the leap day is
+    // the last of its year.
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097) as u64);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, later) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    let year = (era * 400) as u64 + year + later;
+    for (number, width, after) in [
+        (year, 4, b'-'),
+        (month, 2, b'-'),
+        (day_of_month, 2, b' '),
+        (second / 3600, 2, b':'),
+        (second / 60 % 60, 2, b':'),
+        (second % 60, 2, b' '),
+    ] {
+        let from = out.len();
+        push_number(out, number);
+        while out.len() - from < width {
+            out.insert(from, b'0');
+        }
+        out.push(after);
+    }
+    out.pop();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn stamp(number: u64, nanos: i64) -> FrameStamp {
+        FrameStamp {
+            number,
+            time: Some(Timestamp::from_nanos(nanos)),
+            ..FrameStamp::default()
+        }
+    }
+
+    fn shown(clock: &mut Clock, stamp: &FrameStamp) -> String {
+        let mut out = Vec::new();
+        clock.push(&mut out, stamp);
+        String::from_utf8(out).unwrap()
+    }
+
+    const NOON: i64 = 1_795_334_745_215_025_000;
+
+    #[test]
+    fn each_letter_tells_the_time_as_tshark_does() {
+        let later = FrameStamp {
+            precision: Precision::Nano,
+            ..stamp(3, NOON + 1_500_000_001)
+        };
+        for (format, first, second) in [
+            (TimeFormat::Relative, "0.000000", "1.500000001"),
+            (
+                TimeFormat::Epoch,
+                "1795334745.215025",
+                "1795334746.715025001",
+            ),
+            (TimeFormat::Utc, "08:05:45.215025", "08:05:46.715025001"),
+            (
+                TimeFormat::UtcDate,
+                "2026-11-22 08:05:45.215025",
+                "2026-11-22 08:05:46.715025001",
+            ),
+            (TimeFormat::Delta, "0.000000", "0.500000001"),
+            (TimeFormat::DeltaDisplayed, "0.000000", "1.500000001"),
+        ] {
+            let mut clock = Clock::new(format);
+            for frame in [stamp(1, NOON), stamp(2, NOON + 1_000_000_000), later] {
+                clock.frame(&frame);
+            }
+            assert_eq!(shown(&mut clock, &stamp(1, NOON)), first, "{format:?}");
+            assert_eq!(shown(&mut clock, &later), second, "{format:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_gives_a_negative_time_and_no_time_a_dash() {
+        let mut clock = Clock::new(TimeFormat::Relative);
+        clock.frame(&stamp(1, NOON));
+        assert_eq!(shown(&mut clock, &stamp(2, NOON - 250_000)), "-0.000250");
+        assert_eq!(shown(&mut clock, &FrameStamp::default()), "-");
+    }
+
+    proptest! {
+        #[test]
+        fn dates_equal_those_of_chrono(nanos in i64::MIN..i64::MAX) {
+            let mut out = Vec::new();
+            let time = Timestamp::from_nanos(nanos);
+            DateText::utc().push_rfc3339(&mut out, time, Precision::Nano);
+            let expected = chrono::DateTime::from_timestamp_nanos(nanos)
+                .format("%Y-%m-%dT%H:%M:%S%.9fZ")
+                .to_string();
+            prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Octets as Wireshark dumps them: sixteen a line, in hexadecimal and in ASCII.
+
+use std::io::{self, Write};
+use std::ops::Range;
+
+use super::super::out::{Out, push_blanks, push_hex};
+use crate::base::field::{Field, Fields, Value};
+use crate::event::PacketEvent;
+use crate::mqtt::PacketType;
+
+/// Octets of a line.
+const LINE: usize = 16;
+
+/// The octets that a dump does not show: passwords, unless secrets were asked for.
+#[derive(Debug, Default)]
+pub struct Hidden {
+    ranges: Vec<Range<usize>>,
+}
+
+impl Hidden {
+    /// What to hide of this packet. Only CONNECT, CONNACK and AUTH carry secrets. Of a
+    /// malformed CONNECT nobody can say where its password stands, so everything from the
+    /// octet that stopped the decoder on is hidden.
+    pub fn of(seen: &PacketEvent<'_>, secrets: bool) -> Self {
+        let mut hidden = Self::default();
+        let may_hold_secrets = matches!(
+            seen.packet_type,
+            PacketType::Connect | PacketType::ConnAck | PacketType::Auth
+        );
+        if may_hold_secrets && !secrets {
+            let read = seen.describe(&mut hidden);
+            if let (Err(malformed), PacketType::Connect) = (read, seen.packet_type) {
+                hidden.ranges.push(malformed.offset..usize::MAX);
+            }
+        }
+        hidden
+    }
+
+    fn hides(&self, at: usize) -> bool {
+        self.ranges.iter().any(|range| range.contains(&at))
+    }
+}
+
+impl<'a> Fields<'a> for Hidden {
+    fn field(&mut self, field: Field<'a>) {
+        if let Value::Secret(octets) = field.value {
+            // A length prefix may be counted in; the value is the end of its field.
+            let end = field.offset.saturating_add(field.length);
+            self.ranges.push(end.saturating_sub(octets.len())..end);
+        }
+    }
+    fn open(&mut self, field: Field<'a>) {
+        self.field(field);
+    }
+    fn close(&mut self) {}
+}
+
+/// Appends the dump of `octets`, handing the buffer on where it is full: a packet of
+/// megabytes is not held as text.
+pub fn dump<W: Write>(out: &mut Out<W>, octets: &[u8], hidden: &Hidden) -> io::Result<()> {
+    let digits = if octets.len() > 0x1_0000 { 8 } else { 4 };
+    for (number, line) in octets.chunks(LINE).enumerate() {
+        push_line(out.text(), number * LINE, digits, line, hidden);
+        out.row_done()?;
+    }
+    Ok(())
+}
+
+fn push_line(out: &mut Vec<u8>, offset: usize, digits: usize, line: &[u8], hidden: &Hidden) {
+    let from = out.len();
+    push_hex(out, &(offset as u32).to_be_bytes());
+    out.drain(from..from + 8 - digits);
+    out.push(b' ');
+    for (at, octet) in (offset..).zip(line) {
+        out.push(b' ');
+        if hidden.hides(at) {
+            out.extend_from_slice(b"**");
+        } else {
+            push_hex(out, &[*octet]);
+        }
+    }
+    push_blanks(out, 3 * (LINE - line.len()) + 3);
+    for (at, octet) in (offset..).zip(line) {
+        out.push(match octet {
+            _ if hidden.hides(at) => b'*',
+            0x20..=0x7e => *octet,
+            _ => b'.',
+        });
+    }
+    out.push(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dumped(octets: &[u8], hidden: &Hidden) -> String {
+        let mut written = Vec::new();
+        let mut out = Out::new(&mut written);
+        dump(&mut out, octets, hidden).unwrap();
+        out.flush().unwrap();
+        String::from_utf8(written).unwrap()
+    }
+
+    #[test]
+    fn a_dump_has_sixteen_octets_a_line() {
+        let octets = b"\x10\x0c\x00\x04MQTT\x04\x02\x00<\x00\x00\x1b[m";
+        assert_eq!(
+            dumped(octets, &Hidden::default()),
+            "0000  10 0c 00 04 4d 51 54 54 04 02 00 3c 00 00 1b 5b   ....MQTT...<...[\n\
+             0010  6d                                                m\n"
+        );
+    }
+
+    #[test]
+    fn hidden_octets_are_counted_and_not_shown() {
+        let hidden = Hidden {
+            ranges: std::iter::once(1..3).collect(),
+        };
+        assert_eq!(
+            dumped(b"abcd", &hidden),
+            "0000  61 ** ** 64                                       a**d\n"
+        );
+    }
+
+    #[test]
+    fn a_long_packet_has_longer_offsets() {
+        let text = dumped(&vec![0; 0x1_0001], &Hidden::default());
+        assert!(text.ends_with("00010000  00                                                .\n"));
+    }
+}

@@ -1,0 +1,451 @@
+//! Only the packets that the user asked for: by topic, by client, by packet type.
+
+use std::io;
+
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
+
+use super::View;
+use super::info::topic_of;
+use crate::base::FrameStamp;
+use crate::event::{About, ConnectionId, Event, Handshake, PacketEvent, Totals};
+use crate::mqtt::packet::ControlPacket;
+use crate::mqtt::topic::matching_part;
+use crate::mqtt::{PacketIdentifier, PacketType, Sender};
+
+/// Packet identifiers that are followed at once to show the acknowledgements of packets that
+/// carry the topic; beyond, an acknowledgement is left out, and the view says how many
+/// packets that concerned ([`Filtered::unfollowed`]).
+pub const FOLLOWED_IDENTIFIERS: usize = 65_536;
+
+/// Connections of the client that are remembered; more at once would mean a capture of one
+/// client id taken over as often.
+pub const FOLLOWED_CONNECTIONS: usize = 65_536;
+
+/// What the user asked for; what is `None` lets everything through.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Selection {
+    /// A topic filter, by MQTT's own wildcard rules. It selects a PUBLISH by its topic
+    /// (aliases resolved), a CONNECT by its will topic, SUBSCRIBE and UNSUBSCRIBE by any
+    /// filter that could select a topic in common, and what acknowledges those packets.
+    pub topic: Option<String>,
+    /// A client identifier, also one that the Server assigned: all packets of its
+    /// connections, in both directions.
+    pub client: Option<String>,
+    pub types: Option<PacketTypes>,
+}
+
+impl Selection {
+    /// Whether everything is let through.
+    pub fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A set of packet types.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct PacketTypes(u16);
+
+impl PacketTypes {
+    /// Adds a type.
+    pub const fn with(self, packet_type: PacketType) -> Self {
+        Self(self.0 | 1 << packet_type as u8)
+    }
+
+    /// Whether the set has the type.
+    pub const fn has(self, packet_type: PacketType) -> bool {
+        self.0 >> packet_type as u8 & 1 != 0
+    }
+}
+
+/// Lets through to a view what the selection takes.
+#[derive(Debug)]
+pub struct Filtered<V> {
+    selection: Selection,
+    view: V,
+    /// Connections of the client asked for.
+    connections: HashSet<ConnectionId>,
+    /// Identifiers of packets that carried the topic and wait for acknowledgement, by who
+    /// sent them: both ends count on their own.
+    open: HashMap<ConnectionId, Vec<(Sender, PacketIdentifier)>>,
+    open_count: usize,
+    unfollowed: u64,
+}
+
+impl<V: View> Filtered<V> {
+    pub fn new(selection: Selection, view: V) -> Self {
+        Self {
+            selection,
+            view,
+            connections: HashSet::new(),
+            open: HashMap::new(),
+            open_count: 0,
+            unfollowed: 0,
+        }
+    }
+
+    /// Packets and connections that could not be followed because a cap was reached.
+    pub fn unfollowed(&self) -> u64 {
+        self.unfollowed
+    }
+
+    fn takes(&mut self, seen: &PacketEvent<'_>) -> bool {
+        // Each is asked even if another has refused: both remember what they see.
+        let client = self.takes_client(seen);
+        let topic = self.takes_topic(seen);
+        let types = self.selection.types;
+        client && topic && types.is_none_or(|types| types.has(seen.packet_type))
+    }
+
+    fn takes_client(&mut self, seen: &PacketEvent<'_>) -> bool {
+        let Some(client) = self.selection.client.as_deref() else {
+            return true;
+        };
+        let named = match &seen.packet {
+            Ok(ControlPacket::Connect(connect)) => Some(connect.client_id),
+            Ok(ControlPacket::ConnAck(ack)) => ack.properties.assigned_client_identifier(),
+            _ => None,
+        };
+        if named == Some(client) {
+            if self.connections.len() < FOLLOWED_CONNECTIONS {
+                self.connections.insert(seen.connection);
+            } else {
+                self.unfollowed += 1;
+            }
+            return true;
+        }
+        self.connections.contains(&seen.connection)
+    }
+
+    fn takes_topic(&mut self, seen: &PacketEvent<'_>) -> bool {
+        let Some(wanted) = self.selection.topic.as_deref() else {
+            return true;
+        };
+        let Ok(packet) = &seen.packet else {
+            return false;
+        };
+        let key = (seen.connection, seen.sender);
+        match packet {
+            ControlPacket::Publish(publish) => {
+                let topic = topic_of(publish, seen);
+                let takes = !topic.is_empty() && share_a_topic(wanted, topic);
+                self.follow(key, publish.delivery.packet_id(), takes)
+            }
+            ControlPacket::Connect(connect) => connect
+                .will
+                .as_ref()
+                .is_some_and(|will| share_a_topic(wanted, will.topic)),
+            ControlPacket::Subscribe(subscribe) => {
+                let takes = subscribe
+                    .subscriptions
+                    .iter()
+                    .any(|one| share_a_topic(wanted, one.filter));
+                self.follow(key, Some(subscribe.packet_id), takes)
+            }
+            ControlPacket::Unsubscribe(unsubscribe) => {
+                let takes = unsubscribe
+                    .filters
+                    .iter()
+                    .any(|filter| share_a_topic(wanted, filter));
+                self.follow(key, Some(unsubscribe.packet_id), takes)
+            }
+            ControlPacket::PubRec(ack) => {
+                let refused = ack.reason_code >= 0x80;
+                self.answers(seen.connection, seen.sender.peer(), ack.packet_id, refused)
+            }
+            ControlPacket::PubRel(ack) => {
+                self.answers(seen.connection, seen.sender, ack.packet_id, false)
+            }
+            ControlPacket::PubAck(ack) | ControlPacket::PubComp(ack) => {
+                self.answers(seen.connection, seen.sender.peer(), ack.packet_id, true)
+            }
+            ControlPacket::SubAck(ack) => {
+                self.answers(seen.connection, Sender::Client, ack.packet_id, true)
+            }
+            ControlPacket::UnsubAck(ack) => {
+                self.answers(seen.connection, Sender::Client, ack.packet_id, true)
+            }
+            ControlPacket::ConnAck(_)
+            | ControlPacket::PingReq
+            | ControlPacket::PingResp
+            | ControlPacket::Disconnect(_)
+            | ControlPacket::Auth(_) => false,
+        }
+    }
+
+    /// Remembers or forgets the identifier of a packet that begins a handshake.
+    fn follow(
+        &mut self,
+        (connection, sender): (ConnectionId, Sender),
+        id: Option<PacketIdentifier>,
+        takes: bool,
+    ) -> bool {
+        let Some(id) = id else { return takes };
+        if !takes {
+            self.answers(connection, sender, id, true);
+            return false;
+        }
+        if self.open_count >= FOLLOWED_IDENTIFIERS {
+            self.unfollowed += 1;
+            return true;
+        }
+        let open = self.open.entry(connection).or_default();
+        if !open.contains(&(sender, id)) {
+            open.push((sender, id));
+            self.open_count += 1;
+        }
+        true
+    }
+
+    /// Whether this identifier of `sender` is followed; `last`: from now on no more.
+    fn answers(
+        &mut self,
+        connection: ConnectionId,
+        sender: Sender,
+        id: PacketIdentifier,
+        last: bool,
+    ) -> bool {
+        let Some(open) = self.open.get_mut(&connection) else {
+            return false;
+        };
+        let Some(at) = open.iter().position(|&one| one == (sender, id)) else {
+            return false;
+        };
+        if last {
+            open.swap_remove(at);
+            self.open_count -= 1;
+            if open.is_empty() {
+                self.open.remove(&connection);
+            }
+        }
+        true
+    }
+
+    /// Whether the story of an exchange is let through.
+    fn takes_handshake(&self, handshake: &Handshake) -> bool {
+        let ids = [handshake.client_id.as_deref()];
+        let legs = handshake.deliveries.iter();
+        let ids = ids
+            .into_iter()
+            .chain(legs.map(|leg| leg.client_id.as_deref()));
+        match &handshake.about {
+            About::Message(message) => self.takes_story(ids, message.topic.as_deref()),
+            About::Connect(connect) => {
+                self.takes_story(ids, connect.will.as_ref().map(|will| &*will.topic))
+            }
+            About::Subscribe(asked) | About::Unsubscribe(asked) => {
+                self.takes_story(ids, asked.iter().map(|one| &*one.filter))
+            }
+            About::Nothing => self.takes_story(ids, None),
+        }
+    }
+
+    /// Whether a story of these clients and topics (or filters) is let through.
+    fn takes_story<'s>(
+        &self,
+        clients: impl IntoIterator<Item = Option<&'s str>>,
+        topics: impl IntoIterator<Item = &'s str>,
+    ) -> bool {
+        let Selection { topic, client, .. } = &self.selection;
+        let mut clients = clients.into_iter().flatten();
+        let mut topics = topics.into_iter();
+        client
+            .as_deref()
+            .is_none_or(|wanted| clients.any(|id| id == wanted))
+            && topic
+                .as_deref()
+                .is_none_or(|wanted| topics.any(|topic| share_a_topic(wanted, topic)))
+    }
+
+    /// Whether what concerns a whole connection is let through.
+    fn takes_connection(&self, connection: ConnectionId) -> bool {
+        self.selection.client.is_none() || self.connections.contains(&connection)
+    }
+
+    fn forget(&mut self, connection: ConnectionId) {
+        self.connections.remove(&connection);
+        if let Some(open) = self.open.remove(&connection) {
+            self.open_count -= open.len();
+        }
+    }
+}
+
+impl<V: View> View for Filtered<V> {
+    fn frame(&mut self, stamp: &FrameStamp) {
+        self.view.frame(stamp);
+    }
+
+    fn wants_frames(&self) -> bool {
+        self.view.wants_frames()
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        let takes = match event {
+            Event::Opened(_) => true,
+            Event::Packet(seen) => self.takes(seen),
+            Event::Gap(gap) => self.takes_connection(gap.connection),
+            Event::Ended(ended) => {
+                let takes = self.takes_connection(ended.connection);
+                self.forget(ended.connection);
+                takes
+            }
+            Event::NotMqtt(_) => self.selection.client.is_none(),
+            Event::Handshake(handshake) => self.takes_handshake(handshake),
+            Event::Will(story) => {
+                let ids = [story.client_id.as_deref()];
+                let deliveries = story.deliveries.iter().map(|leg| leg.client_id.as_deref());
+                self.takes_story(ids.into_iter().chain(deliveries), [&*story.will.topic])
+            }
+            Event::Retained(story) => {
+                let stored = story.stored.as_ref().map(|one| one.client_id.as_deref());
+                let deliveries = story.deliveries.iter().map(|leg| leg.client_id.as_deref());
+                self.takes_story(
+                    stored.into_iter().chain(deliveries),
+                    story.message.topic.as_deref(),
+                )
+            }
+            Event::Session(story) => self.takes_story(
+                [story.client_id.as_deref()],
+                story.subscriptions.iter().map(|filter| &**filter),
+            ),
+            // What a finding is about has no topic of its own: better one too many.
+            Event::Finding(finding) => match &self.selection.client {
+                Some(client) => finding.client_id.as_deref() == Some(client),
+                None => true,
+            },
+        };
+        if takes {
+            self.view.event(event)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn idle(&mut self) -> io::Result<()> {
+        self.view.idle()
+    }
+
+    fn finish(&mut self, totals: &Totals) -> io::Result<()> {
+        self.view.finish(totals)
+    }
+}
+
+/// Whether some topic name is selected by both filters (MQTT 5.0 §4.7); a topic name is a
+/// filter without wildcards. Of a shared subscription it is the filter within (§4.8.2).
+pub fn share_a_topic(one: &str, other: &str) -> bool {
+    let (one, other) = (matching_part(one), matching_part(other));
+    // [MQTT-4.7.2-1]: a filter that begins with a wildcard selects no topic that begins
+    // with $.
+    let wild = |filter: &str| filter.starts_with(['#', '+']);
+    if wild(one) && other.starts_with('$') || wild(other) && one.starts_with('$') {
+        return false;
+    }
+    let (mut one, mut other) = (one.split('/'), other.split('/'));
+    loop {
+        match (one.next(), other.next()) {
+            // # takes the parent level too ([MQTT-4.7.1-2]).
+            (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
+            (None, _) | (_, None) => return false,
+            (Some("+"), _) | (_, Some("+")) => {}
+            (Some(one), Some(other)) if one == other => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::samples::{Sample, recorded};
+
+    #[test]
+    fn filters_share_a_topic_as_the_wildcard_rules_have_it() {
+        for (one, other, expected) in [
+            ("handong/csee/#", "handong/csee", true),
+            ("handong/+/b", "handong/csee/b", true),
+            ("handong/+/b", "handong/csee/#", true),
+            ("handong/+", "handong/csee/a", false),
+            ("#", "$SYS/x", false),
+            ("+/x", "$SYS/x", false),
+            ("$SYS/#", "$SYS/x", true),
+            ("a/b", "$share/group/a/+", true),
+            ("a", "b", false),
+            ("/a", "+/a", true),
+            ("a/+", "a/", true),
+        ] {
+            assert_eq!(share_a_topic(one, other), expected, "{one} {other}");
+            assert_eq!(share_a_topic(other, one), expected, "{other} {one}");
+        }
+    }
+
+    fn select(selection: Selection, samples: &[Sample]) -> Vec<&'static str> {
+        recorded(samples, |seen| Filtered::new(selection, seen))
+    }
+
+    fn conversation() -> Vec<Sample> {
+        vec![
+            Sample::connect(1, "a", None),
+            Sample::connect(2, "b", Some("t/will")),
+            Sample::server(2, &[0x20, 2, 0, 0]),
+            Sample::client(1, b"\x82\x08\x00\x01\x00\x03t/#\x01"),
+            Sample::server(1, &[0x90, 3, 0, 1, 1]),
+            Sample::client(2, b"\x34\x06\x00\x02\x00\x01uX"),
+            Sample::server(2, &[0x50, 2, 0, 2]),
+            Sample::client(2, b"\x34\x07\x00\x03t/u\x00\x03"),
+            Sample::server(2, &[0x50, 2, 0, 3]),
+            Sample::client(2, &[0x62, 2, 0, 3]),
+            Sample::server(2, &[0x70, 2, 0, 3]),
+            Sample::server(1, b"\x30\x05\x00\x03t/u"),
+            Sample::client(1, &[0xc0, 0]),
+        ]
+    }
+
+    #[test]
+    fn a_topic_selects_the_packets_that_carry_it_and_their_acknowledgements() {
+        let selection = Selection {
+            topic: Some("t/#".to_owned()),
+            ..Selection::default()
+        };
+        assert_eq!(
+            select(selection, &conversation()),
+            [
+                "CONNECT",
+                "SUBSCRIBE",
+                "SUBACK",
+                "PUBLISH",
+                "PUBREC",
+                "PUBREL",
+                "PUBCOMP",
+                "PUBLISH"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_client_selects_its_connections_in_both_directions() {
+        let selection = Selection {
+            client: Some("a".to_owned()),
+            ..Selection::default()
+        };
+        assert_eq!(
+            select(selection, &conversation()),
+            ["CONNECT", "SUBSCRIBE", "SUBACK", "PUBLISH", "PINGREQ"]
+        );
+    }
+
+    #[test]
+    fn types_narrow_what_topic_and_client_take() {
+        let selection = Selection {
+            client: Some("b".to_owned()),
+            types: Some(
+                PacketTypes::default()
+                    .with(PacketType::PubRec)
+                    .with(PacketType::ConnAck),
+            ),
+            ..Selection::default()
+        };
+        assert_eq!(
+            select(selection, &conversation()),
+            ["CONNACK", "PUBREC", "PUBREC"]
+        );
+    }
+}

@@ -1,0 +1,149 @@
+//! Ladder diagrams: what became of each message, drawn.
+
+pub mod ladder;
+pub mod mermaid;
+#[cfg(test)]
+mod sample;
+pub mod svg;
+mod tell;
+pub mod text;
+
+use std::io::{self, Write};
+
+use self::ladder::Ladder;
+use self::mermaid::Mermaid;
+use self::svg::Svg;
+use super::View;
+use crate::base::{FrameStamp, Timestamp};
+use crate::event::{Event, HandshakeKind, Totals};
+
+/// What `--flow` may be asked for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Kind {
+    Qos1,
+    Qos2,
+    Connect,
+    Subscribe,
+    Will,
+    Retain,
+    All,
+}
+
+impl Kind {
+    /// Every kind with the word that asks for it.
+    pub const NAMES: [(&'static str, Self); 7] = [
+        ("qos1", Self::Qos1),
+        ("qos2", Self::Qos2),
+        ("connect", Self::Connect),
+        ("subscribe", Self::Subscribe),
+        ("will", Self::Will),
+        ("retain", Self::Retain),
+        ("all", Self::All),
+    ];
+
+    /// Whether this kind asks for the story in `event`.
+    pub fn takes(self, event: &Event<'_>) -> bool {
+        match event {
+            Event::Handshake(handshake) => match handshake.kind {
+                HandshakeKind::Qos1 => matches!(self, Self::Qos1 | Self::All),
+                HandshakeKind::Qos2 => matches!(self, Self::Qos2 | Self::All),
+                HandshakeKind::Connect => matches!(self, Self::Connect | Self::All),
+                HandshakeKind::Subscribe | HandshakeKind::Unsubscribe => {
+                    matches!(self, Self::Subscribe | Self::All)
+                }
+                HandshakeKind::Qos0 | HandshakeKind::Auth => self == Self::All,
+                HandshakeKind::Ping => false,
+            },
+            Event::Will(_) => matches!(self, Self::Will | Self::All),
+            Event::Retained(_) => matches!(self, Self::Retain | Self::All),
+            _ => false,
+        }
+    }
+}
+
+/// How ladders are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Format {
+    /// For a terminal.
+    Text(text::Style),
+    /// One Mermaid sequence diagram.
+    Mermaid,
+    /// One self-contained picture.
+    Svg,
+}
+
+/// Draws every story of the kinds asked for, in the order in which they are settled.
+pub struct Flow<W: Write> {
+    out: io::BufWriter<W>,
+    kinds: Vec<Kind>,
+    start: Option<Timestamp>,
+    pen: Pen,
+}
+
+enum Pen {
+    Text(text::Style),
+    Mermaid(Mermaid),
+    Svg(Svg),
+}
+
+impl<W: Write> Flow<W> {
+    /// Draws the stories of `kinds` to `out`.
+    pub fn new(out: W, kinds: Vec<Kind>, format: Format) -> Self {
+        let pen = match format {
+            Format::Text(style) => Pen::Text(style),
+            Format::Mermaid => Pen::Mermaid(Mermaid::default()),
+            Format::Svg => Pen::Svg(Svg::default()),
+        };
+        Self {
+            out: io::BufWriter::with_capacity(128 * 1024, out),
+            kinds,
+            start: None,
+            pen,
+        }
+    }
+
+    fn draw(&mut self, ladder: &Ladder) -> io::Result<()> {
+        match &mut self.pen {
+            Pen::Text(style) => {
+                style.start = self.start;
+                text::draw(ladder, style, &mut self.out)
+            }
+            Pen::Mermaid(mermaid) => mermaid.draw(ladder, &mut self.out),
+            Pen::Svg(svg) => {
+                svg.start_at(self.start);
+                svg.draw(ladder);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl<W: Write> View for Flow<W> {
+    fn frame(&mut self, stamp: &FrameStamp) {
+        self.start = self.start.or(stamp.time);
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        if !self.kinds.iter().any(|kind| kind.takes(event)) {
+            return Ok(());
+        }
+        let ladder = match event {
+            Event::Handshake(handshake) => tell::handshake(handshake),
+            Event::Will(story) => Some(tell::will(story)),
+            Event::Retained(story) => Some(tell::retained(story)),
+            _ => None,
+        };
+        ladder.map_or(Ok(()), |ladder| self.draw(&ladder))
+    }
+
+    fn idle(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    fn finish(&mut self, _: &Totals) -> io::Result<()> {
+        if let Pen::Svg(svg) = &mut self.pen {
+            std::mem::take(svg).finish(&mut self.out)?;
+        }
+        self.out.flush()
+    }
+}

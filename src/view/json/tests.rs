@@ -1,0 +1,311 @@
+use super::*;
+use crate::event::{Closed, ConnectionId, Direction, Ended, Gap, GapCause, Incomplete};
+use crate::mqtt::{PacketType, Sender};
+use crate::view::samples::{Page, Sample, totals, written};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn document(samples: &[Sample]) -> Value {
+    let text = written(samples, |page| {
+        Json::new(page, Form::Document, Style::default())
+    });
+    parsed(&text)
+}
+
+/// The value, after a look that no object gives a key twice.
+fn parsed(text: &str) -> Value {
+    struct Unique;
+    impl<'de> serde::de::DeserializeSeed<'de> for Unique {
+        type Value = ();
+        fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+            from.deserialize_any(Self)
+        }
+    }
+    impl<'de> serde::de::Visitor<'de> for Unique {
+        type Value = ();
+        fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            out.write_str("JSON")
+        }
+        fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_str<E>(self, _: &str) -> Result<(), E> {
+            Ok(())
+        }
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+            while seq.next_element_seed(Self)?.is_some() {}
+            Ok(())
+        }
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            let mut keys = std::collections::HashSet::new();
+            while let Some(key) = map.next_key::<String>()? {
+                assert!(keys.insert(key.clone()), "{key} twice");
+                map.next_value_seed(Self)?;
+            }
+            Ok(())
+        }
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    serde::de::DeserializeSeed::deserialize(Unique, &mut reader).unwrap();
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn a_publish_has_the_members_of_the_contract() {
+    let sample = Sample {
+        frame: Some(18),
+        micros: 505_717,
+        length: 111,
+        ..Sample::client(1, b"\x34\x15\x00\x04test\x00\x01hello handong")
+    };
+    assert_eq!(
+        document(&[sample]),
+        json!({
+            "schema": "mqtt-inspect/1",
+            "packets": [{
+                "frame": 18, "index": 0, "time": "2026-11-22T08:05:45.505717Z",
+                "time_relative": 0.505717,
+                "src": "::1", "src_port": 46596, "dst": "::1", "dst_port": 1883,
+                "length": 111, "stream": 1,
+                "type": 3, "type_name": "PUBLISH", "version": "3.1.1",
+                "dup": false, "qos": 2, "retain": false, "packet_id": 1, "topic": "test",
+                "payload": {"length": 13, "hex": "68656c6c6f2068616e646f6e67",
+                            "text": "hello handong"},
+                "info": "Publish Message (id=1) [test]"
+            }],
+            "capture": {"files": ["made by \"hand\".pcap"], "frames": 2, "packets": 1,
+                        "first_time": "2026-11-22T08:05:45.000000Z"}
+        })
+    );
+}
+
+#[test]
+fn a_connect_has_its_flags_and_never_its_password() {
+    let connect = Sample::client(
+        0,
+        b"\x10\x1f\x00\x04MQTT\x84\xee\x00\x3c\x00\x01c\x00\x03w/t\x00\x04gone\x00\x01u\x00\x02pw",
+    );
+    let value = document(std::slice::from_ref(&connect));
+    assert_eq!(
+        value["packets"][0]["connect"],
+        json!({
+            "protocol_name": "MQTT", "protocol_level": 4, "bridge": true,
+            "flags": {"byte": 238, "user_name": true, "password": true, "will_retain": true,
+                      "will_qos": 1, "will": true, "clean_session": true, "reserved": false},
+            "keep_alive": 60, "client_id": "c", "user_name": "u", "password_length": 2,
+            "will": {"topic": "w/t", "qos": 1, "retain": true,
+                     "payload": {"length": 4, "hex": "676f6e65", "text": "gone"}}
+        })
+    );
+    let secrets = Style {
+        secrets: true,
+        ..Style::default()
+    };
+    let text = written(&[connect], |page| Json::new(page, Form::Document, secrets));
+    assert_eq!(
+        parsed(&text)["packets"][0]["connect"]["password"],
+        json!({"length": 2, "hex": "7077", "text": "pw"})
+    );
+}
+
+#[test]
+fn every_kind_of_packet_has_its_own_members() {
+    let samples = [
+        Sample::server(0, b"\x20\x06\x01\x00\x03\x21\x00\x14").v5(),
+        Sample::client(0, b"\x82\x08\x00\x01\x00\x00\x02a/\x19").v5(),
+        Sample::server(0, b"\x90\x04\x00\x01\x00\x87").v5(),
+        Sample::client(0, b"\xa2\x07\x00\x02\x00\x03a/#"),
+        Sample::server(0, b"\x40\x03\x00\x07\x10").v5(),
+        Sample::client(0, b"\xe0\x0a\x04\x08\x26\x00\x01k\x00\x02v\"").v5(),
+        Sample {
+            topic_resolved: Some("room/1".to_owned()),
+            ..Sample::client(0, b"\x30\x0b\x00\x00\x08\x23\x00\x01\x09\x00\x02\xff\x00").v5()
+        },
+    ];
+    let value = document(&samples);
+    let packets = value["packets"].as_array().unwrap();
+    for (packet, (key, expected)) in packets.iter().zip([
+        (
+            "connack",
+            json!({"session_present": true, "reason_code": 0, "reason_name": "Success"}),
+        ),
+        (
+            "subscriptions",
+            json!([{"filter": "a/", "qos": 1, "no_local": false,
+                    "retain_as_published": true, "retain_handling": 1}]),
+        ),
+        ("reason_codes", json!([0x87])),
+        ("filters", json!(["a/#"])),
+        ("reason_name", json!("No matching subscribers")),
+        (
+            "properties",
+            json!([{"id": 38, "name": "user_property", "value": ["k", "v\""]}]),
+        ),
+        (
+            "properties",
+            json!([{"id": 35, "name": "topic_alias", "value": 1},
+                   {"id": 9, "name": "correlation_data", "value": "ff00"}]),
+        ),
+    ]) {
+        assert_eq!(packet[key], expected, "{packet}");
+    }
+    assert_eq!(packets[6]["topic_resolved"], json!("room/1"));
+    assert_eq!(packets[6]["info"], json!("Publish Message [room/1]"));
+}
+
+#[test]
+fn a_malformed_packet_stands_beside_what_was_read_of_it() {
+    let value = document(&[Sample::client(0, b"\x32\x05\x00\x01t\x00\x00")]);
+    let packet = &value["packets"][0];
+    assert_eq!(packet["topic"], json!("t"));
+    assert_eq!(packet["malformed"]["statements"], json!(["MQTT-2.3.1-1"]));
+    assert_eq!(packet["malformed"]["offset"], json!(5));
+}
+
+#[test]
+fn a_readable_packet_that_breaks_a_rule_lists_its_errors() {
+    let samples = [
+        Sample::publish("t", b""),
+        Sample::client(0, b"\x82\x0a\x00\x01\x00\x05a/#/b\x00"),
+    ];
+    let value = document(&samples);
+    assert_eq!(value["packets"][0].get("errors"), None);
+    let errors = &value["packets"][1]["errors"];
+    assert_eq!(errors[0]["statements"], json!(["MQTT-4.7.1-2"]), "{value}");
+}
+
+#[test]
+fn text_is_given_only_where_it_can_be_read() {
+    for (payload, text) in [
+        (b"a\tb\r\n".as_slice(), Some("a\tb\r\n")),
+        ("한동".as_bytes(), Some("한동")),
+        (b"\x1b[31m", None),
+        (b"\xff", None),
+        (b"\xc2\x85", None),
+        (b"", Some("")),
+    ] {
+        let value = document(&[Sample::publish("t", payload)]);
+        let expected = text.map_or(Value::Null, Value::from);
+        assert_eq!(value["packets"][0]["payload"]["text"], expected);
+    }
+}
+
+#[test]
+fn a_large_payload_goes_out_in_pieces_and_comes_back_whole() {
+    let text = "안녕 \"handong\" ".repeat(20_000);
+    let mut out = Out::new(Vec::new());
+    out.text().extend_from_slice(b"{\"a\":1");
+    let page = Page::default();
+    let mut out_page = Out::new(page.clone());
+    out_page.text().append(out.text());
+    packet::stream_payload(&mut out_page, text.as_bytes()).unwrap();
+    out_page.text().push(b'}');
+    out_page.flush().unwrap();
+    let value = parsed(&page.text());
+    assert_eq!(value["payload"]["text"], json!(text));
+    assert_eq!(value["payload"]["length"], json!(text.len()));
+    assert_eq!(
+        value["payload"]["hex"].as_str().unwrap().len(),
+        2 * text.len()
+    );
+}
+
+fn gap(number: u64) -> Gap {
+    Gap {
+        connection: ConnectionId(5),
+        sender: Sender::Server,
+        direction: Direction::Backward,
+        length: 1448,
+        cause: GapCause::NotCaptured,
+        stamp: FrameStamp {
+            number,
+            ..FrameStamp::default()
+        },
+        discarded: 0,
+    }
+}
+
+fn ended() -> Ended {
+    Ended {
+        connection: ConnectionId(6),
+        why: Closed::CaptureEnd,
+        by: None,
+        stamp: FrameStamp::default(),
+        incomplete: [
+            Some(Incomplete {
+                sender: Sender::Client,
+                packet_type: PacketType::Publish,
+                announced: 268_435_460,
+                received: 63,
+                stamp: FrameStamp::default(),
+            }),
+            None,
+        ],
+    }
+}
+
+#[test]
+fn lines_stream_every_record_with_its_kind() {
+    let page = Page::default();
+    let mut view = Json::new(page.clone(), Form::Lines, Style::default());
+    view.event(&Event::Gap(&gap(3))).unwrap();
+    Sample::publish("t", b"").tell(0, &mut view).unwrap();
+    view.event(&Event::Ended(&ended())).unwrap();
+    view.finish(&totals(&[])).unwrap();
+    let text = page.text();
+    let kinds: Vec<_> = text
+        .lines()
+        .map(|line| parsed(line)["record"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(kinds, ["gap", "packet", "incomplete", "capture"]);
+}
+
+#[test]
+fn a_document_holds_no_more_records_than_its_cap_and_says_so() {
+    let page = Page::default();
+    let mut view = Json::new(page.clone(), Form::Document, Style::default());
+    for number in 0..HELD_RECORDS as u64 + 3 {
+        view.event(&Event::Gap(&gap(number))).unwrap();
+    }
+    view.event(&Event::Ended(&ended())).unwrap();
+    view.finish(&totals(&[])).unwrap();
+    let value = parsed(&page.text());
+    assert_eq!(value["gaps"].as_array().unwrap().len(), HELD_RECORDS);
+    assert_eq!(value["gaps_untold"], json!(3));
+    assert_eq!(
+        value["incomplete"][0],
+        json!({"frame": 0, "stream": 6, "sender": "client", "type": 3, "type_name": "PUBLISH",
+               "announced": 268_435_460, "received": 63, "ended_by": "capture_end"})
+    );
+    assert_eq!(value["packets"], json!([]));
+}
+
+proptest! {
+    #[test]
+    fn any_octets_at_all_give_valid_json(
+        octets in proptest::collection::vec(any::<u8>(), 0..60),
+        topic in ".{0,20}",
+    ) {
+        let samples = [
+            Sample::client(0, &octets),
+            Sample::client(0, &octets).v5(),
+            Sample::publish(&topic, &octets),
+            Sample::connect(0, &topic, Some(&topic)),
+        ];
+        let value = document(&samples);
+        prop_assert_eq!(value["packets"].as_array().unwrap().len(), 4);
+        let lines = written(&samples, |page| Json::new(page, Form::Lines, Style::default()));
+        for line in lines.lines() {
+            parsed(line);
+        }
+    }
+}

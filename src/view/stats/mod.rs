@@ -1,0 +1,103 @@
+//! Summary tables: packet types, topics, clients, handshakes, latencies, connections.
+
+mod json;
+mod tables;
+pub mod tally;
+
+use std::io::{self, Write};
+
+use self::tally::Tally;
+use super::View;
+use crate::event::{Event, HandshakeKind, Totals};
+
+/// What `--stats` may be narrowed to.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Section {
+    Types,
+    Topics,
+    Clients,
+    Handshakes,
+    Latency,
+    Connections,
+}
+
+impl Section {
+    /// Every section with the word that asks for it.
+    pub const NAMES: [(&'static str, Self); 6] = [
+        ("types", Self::Types),
+        ("topics", Self::Topics),
+        ("clients", Self::Clients),
+        ("handshakes", Self::Handshakes),
+        ("latency", Self::Latency),
+        ("connections", Self::Connections),
+    ];
+
+    /// Whether the section needs more than the packets themselves: what became of them.
+    pub const fn needs_analysis(self) -> bool {
+        !matches!(self, Self::Types | Self::Topics)
+    }
+}
+
+/// Counts while the run goes on; writes its tables at the end.
+pub struct Stats<W: Write> {
+    out: W,
+    sections: Vec<Section>,
+    form: Form,
+    tally: Tally,
+}
+
+/// How the statistics are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Form {
+    /// Tables of at most this many columns of a terminal, where a width is known.
+    Tables {
+        width: Option<u16>,
+    },
+    Json,
+    NdJson,
+}
+
+impl<W: Write> Stats<W> {
+    /// Writes the tables of `sections` to `out`.
+    pub fn new(out: W, sections: Vec<Section>, form: Form) -> Self {
+        Self {
+            out,
+            sections,
+            form,
+            tally: Tally::default(),
+        }
+    }
+
+    fn wants(&self, section: Section) -> bool {
+        self.sections.contains(&section)
+    }
+}
+
+impl<W: Write> View for Stats<W> {
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        match event {
+            Event::Packet(seen) => self.tally.packet(seen, self.wants(Section::Topics)),
+            Event::Handshake(handshake) if handshake.kind != HandshakeKind::Ping => {
+                self.tally.handshake(handshake);
+            }
+            Event::Session(story) => self.tally.session(story),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, totals: &Totals) -> io::Result<()> {
+        match self.form {
+            Form::Tables { width } => {
+                tables::write(&self.tally, &self.sections, totals, width, &mut self.out)?
+            }
+            Form::Json | Form::NdJson => {
+                let mut document = Vec::new();
+                let lines = self.form == Form::NdJson;
+                json::write(&self.tally, &self.sections, totals, lines, &mut document);
+                self.out.write_all(&document)?;
+            }
+        }
+        self.out.flush()
+    }
+}

@@ -1,0 +1,318 @@
+//! What the statistics count while a run goes on. Every table has a cap; what lies beyond is
+//! counted together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hdrhistogram::Histogram;
+
+use crate::base::{Span, Timestamp};
+use crate::event::{
+    ConnectionStory, Handshake, HandshakeKind, Outcome, PacketEvent, SessionStory, State,
+};
+use crate::mqtt::{ControlPacket, QoS, Sender};
+
+type Map<K, V> = HashMap<K, V, RandomState>;
+
+/// Topics told one by one.
+pub const MOST_TOPICS: usize = 100_000;
+/// Topics whose end-to-end latency is told one by one: a histogram takes some kilobytes.
+pub const MOST_LATENCIES: usize = 1_000;
+/// Sessions told one by one.
+pub const MOST_CLIENTS: usize = 100_000;
+/// Publishers and subscribers of one topic that are told apart.
+pub const MOST_PEERS: usize = 1_000;
+
+/// Everything that the tables are made of.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub types: Types,
+    pub topics: Map<Box<str>, Topic>,
+    /// Messages on topics beyond the cap.
+    pub other_topics: Topic,
+    pub handshakes: Vec<(HandshakeKind, Handshakes)>,
+    pub latencies: Map<Arc<str>, Spans>,
+    /// Deliveries on topics beyond the cap.
+    pub other_latencies: Spans,
+    pub clients: Vec<Client>,
+    /// Sessions beyond the cap.
+    pub other_clients: u64,
+    /// How connections ended: cause and number.
+    pub ends: Vec<(&'static str, u64)>,
+}
+
+/// Control packets and their octets by type and sender.
+#[derive(Clone, Debug, Default)]
+pub struct Types {
+    /// By packet type, then client, server: packets, octets.
+    pub counts: [[(u64, u64); 2]; 16],
+    pub malformed: u64,
+}
+
+/// What was published on one topic.
+#[derive(Clone, Debug, Default)]
+pub struct Topic {
+    /// PUBLISH packets from clients and from servers.
+    pub published: u64,
+    pub delivered: u64,
+    /// Octets of payload that clients published.
+    pub octets: u64,
+    /// Of the packets from clients (from servers where a client was never seen), by QoS.
+    pub qos: [u64; 3],
+    /// PUBLISH packets from clients with RETAIN.
+    pub retained: u64,
+    pub first: Option<Timestamp>,
+    pub last: Option<Timestamp>,
+    /// Connections, at most [`MOST_PEERS`] each.
+    publishers: Vec<u32>,
+    subscribers: Vec<u32>,
+}
+
+impl Topic {
+    fn add(&mut self, seen: &PacketEvent<'_>, qos: QoS, retain: bool, octets: u64) {
+        let peers = match seen.sender {
+            Sender::Client => {
+                self.published += 1;
+                self.octets += octets;
+                self.retained += u64::from(retain);
+                if let Some(count) = self.qos.get_mut(qos as usize) {
+                    *count += 1;
+                }
+                &mut self.publishers
+            }
+            Sender::Server => {
+                self.delivered += 1;
+                &mut self.subscribers
+            }
+        };
+        // Kept in order: a look-up stays cheap, and connections mostly come in order.
+        if let Err(at) = peers.binary_search(&seen.connection.0)
+            && peers.len() < MOST_PEERS
+        {
+            peers.insert(at, seen.connection.0);
+        }
+        self.first = self.first.or(seen.stamp.time);
+        self.last = seen.stamp.time.or(self.last);
+    }
+
+    /// Connections that published, at most [`MOST_PEERS`].
+    pub fn publishers(&self) -> usize {
+        self.publishers.len()
+    }
+
+    /// Connections that received, at most [`MOST_PEERS`].
+    pub fn subscribers(&self) -> usize {
+        self.subscribers.len()
+    }
+
+    /// Messages a second between the first and the last.
+    pub fn rate(&self) -> Option<f64> {
+        let span = self.last?.since(self.first?).seconds();
+        let messages = self.published.max(self.delivered);
+        (span > 0.0 && messages > 1).then(|| (messages - 1) as f64 / span)
+    }
+}
+
+/// Handshakes of one kind.
+#[derive(Clone, Debug, Default)]
+pub struct Handshakes {
+    pub complete: u64,
+    pub refused: u64,
+    pub incomplete: u64,
+    pub redelivered: u64,
+    /// From the first packet to the last.
+    pub spans: Spans,
+}
+
+/// Spans of time, as a histogram of 3 digits.
+#[derive(Clone, Debug, Default)]
+pub struct Spans {
+    /// In nanoseconds; made when the first span comes, for it takes some tens of kilobytes.
+    histogram: Option<Histogram<u64>>,
+}
+
+impl Spans {
+    fn add(&mut self, span: Span) {
+        // 3 significant digits from 1 µs on; longer spans make it grow by itself.
+        let histogram = match &mut self.histogram {
+            Some(histogram) => histogram,
+            None => match Histogram::new_with_bounds(1_000, 10_000_000_000, 3) {
+                Ok(mut histogram) => {
+                    histogram.auto(true);
+                    self.histogram.insert(histogram)
+                }
+                Err(_) => return,
+            },
+        };
+        histogram.saturating_record(span.nanos().max(0) as u64);
+    }
+
+    /// How many spans.
+    pub fn count(&self) -> u64 {
+        self.histogram.as_ref().map_or(0, Histogram::len)
+    }
+
+    /// Minimum, median, 95th and 99th percentile, maximum.
+    pub fn quantiles(&self) -> Option<[Span; 5]> {
+        let histogram = self
+            .histogram
+            .as_ref()
+            .filter(|histogram| !histogram.is_empty())?;
+        let at = |quantile| histogram.value_at_quantile(quantile);
+        Some(
+            [
+                histogram.min(),
+                at(0.5),
+                at(0.95),
+                at(0.99),
+                histogram.max(),
+            ]
+            .map(|nanos| Span::from_nanos(nanos.min(i64::MAX as u64) as i64)),
+        )
+    }
+}
+
+/// A session, reduced to its row.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub client_id: Option<Arc<str>>,
+    pub version: Option<&'static str>,
+    pub user_name: Option<Arc<str>>,
+    pub keep_alive: Option<u16>,
+    pub connections: u64,
+    /// From the client, to the client.
+    pub packets: [u64; 2],
+    pub octets: [u64; 2],
+    pub end: &'static str,
+}
+
+impl Tally {
+    /// Counts a control packet; its topic too where `topics` says so.
+    pub fn packet(&mut self, seen: &PacketEvent<'_>, topics: bool) {
+        let sender = match seen.sender {
+            Sender::Client => 0,
+            Sender::Server => 1,
+        };
+        let counts = self.types.counts.get_mut(seen.packet_type as usize);
+        if let Some((packets, octets)) = counts.and_then(|counts| counts.get_mut(sender)) {
+            *packets += 1;
+            *octets += seen.octets.len() as u64;
+        }
+        match seen.packet {
+            Err(_) => self.types.malformed += 1,
+            Ok(ControlPacket::Publish(publish)) if topics => {
+                let topic = seen.topic_resolved.unwrap_or(publish.topic);
+                let qos = publish.delivery.qos();
+                let octets = publish.payload.len() as u64;
+                match self.topics.get_mut(topic) {
+                    Some(entry) => entry.add(seen, qos, publish.retain, octets),
+                    None => self.new_topic(topic).add(seen, qos, publish.retain, octets),
+                }
+            }
+            Ok(_) => {}
+        }
+    }
+
+    #[cold]
+    fn new_topic(&mut self, topic: &str) -> &mut Topic {
+        if self.topics.len() == MOST_TOPICS {
+            return &mut self.other_topics;
+        }
+        self.topics.entry(topic.into()).or_default()
+    }
+
+    #[cold]
+    fn new_latency(&mut self, topic: &Arc<str>) -> &mut Spans {
+        if self.latencies.len() == MOST_LATENCIES {
+            return &mut self.other_latencies;
+        }
+        self.latencies.entry(Arc::clone(topic)).or_default()
+    }
+
+    /// Counts a settled handshake and its deliveries.
+    pub fn handshake(&mut self, handshake: &Handshake) {
+        let at = match self
+            .handshakes
+            .iter()
+            .position(|(kind, _)| *kind == handshake.kind)
+        {
+            Some(at) => at,
+            None => {
+                self.handshakes
+                    .push((handshake.kind, Handshakes::default()));
+                self.handshakes.len() - 1
+            }
+        };
+        if let Some((_, counts)) = self.handshakes.get_mut(at) {
+            match handshake.state {
+                State::Complete => counts.complete += 1,
+                State::Refused { .. } => counts.refused += 1,
+                State::Incomplete { .. } => counts.incomplete += 1,
+            }
+            counts.redelivered += u64::from(handshake.redelivered());
+            if let Some(took) = handshake.duration() {
+                counts.spans.add(took);
+            }
+        }
+        let Some(topic) = handshake
+            .message()
+            .and_then(|message| message.topic.as_ref())
+        else {
+            return;
+        };
+        for leg in &handshake.deliveries {
+            let Outcome::Delivered(delivered) = &leg.outcome else {
+                continue;
+            };
+            let Some(latency) = delivered.latency else {
+                continue;
+            };
+            match self.latencies.get_mut(topic) {
+                Some(spans) => spans.add(latency),
+                None => self.new_latency(topic).add(latency),
+            }
+        }
+    }
+
+    /// Counts a session and its connections.
+    pub fn session(&mut self, story: &SessionStory) {
+        for connection in &story.connections {
+            self.end(connection.end.cause.name());
+        }
+        if self.clients.len() == MOST_CLIENTS {
+            self.other_clients += 1;
+            return;
+        }
+        let sum = |of: fn(&ConnectionStory) -> [u64; 2]| {
+            story
+                .connections
+                .iter()
+                .map(of)
+                .fold([0, 0], |[a, b], [c, d]| [a + c, b + d])
+        };
+        self.clients.push(Client {
+            client_id: story.client_id.clone(),
+            version: story.version.map(|version| version.name()),
+            user_name: story.user_name.clone(),
+            keep_alive: story
+                .connections
+                .last()
+                .and_then(|connection| connection.keep_alive),
+            connections: story.connections.len() as u64 + story.connections_left_out,
+            packets: sum(|connection| connection.packets),
+            octets: sum(|connection| connection.octets),
+            end: story
+                .connections
+                .last()
+                .map_or("", |connection| connection.end.cause.name()),
+        });
+    }
+
+    fn end(&mut self, cause: &'static str) {
+        match self.ends.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, count)) => *count += 1,
+            None => self.ends.push((cause, 1)),
+        }
+    }
+}
