@@ -6,6 +6,7 @@
 )]
 
 mod cli;
+mod conformance;
 mod differential;
 mod golden;
 mod house;
