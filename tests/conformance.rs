@@ -79,7 +79,11 @@ fn every_rule_and_every_test_that_a_table_names_exists() {
                 );
             }
             for test in &one.tests {
-                assert!(tests.contains(test), "{name}: {}: no test {test}", one.number);
+                assert!(
+                    tests.contains(test),
+                    "{name}: {}: no test {test}",
+                    one.number
+                );
             }
         }
     }

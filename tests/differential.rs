@@ -43,6 +43,12 @@ const REWORDED: &[(&str, &str)] = &[
         "tshark shows text and octets of a property alike; compared by identifier",
     ),
     ("Key: ", "we show a user property on one line"),
+    (
+        "Unknown version",
+        "where no CONNECT was seen we infer the version, and say so",
+    ),
+    ("Severity level: ", "an opinion of tshark's, not a field"),
+    ("Group: ", "an opinion of tshark's, not a field"),
     ("[Expert Info", "an opinion of tshark's, not a field"),
     ("Expert Info", "an opinion of tshark's, not a field"),
 ];

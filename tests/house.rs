@@ -27,6 +27,7 @@ const HOUSE: &[(&str, &[&str])] = &[
             "event",
             "connection",
             "session",
+            "view",
         ],
     ),
     (

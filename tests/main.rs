@@ -6,7 +6,9 @@
 )]
 
 mod cli;
+mod codec_oracles;
 mod conformance;
+mod damage;
 mod differential;
 mod golden;
 mod house;

@@ -1,38 +1,109 @@
 //! The command line: arguments, typed; the plan, decided.
 
+pub mod args;
+pub mod caps;
+pub mod messages;
+pub mod plan;
+pub mod record;
+pub mod run;
+mod show;
+mod values;
+
+use std::io::{self, Write};
 use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use self::args::{Args, Command, MakeArgs};
+use self::plan::{Plan, Surroundings};
+use self::run::TROUBLE;
 
 /// Runs the program on the process's own arguments and streams.
 pub fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let (mode, files) = args.split_first().unwrap();
-    let style = crate::view::Style::default();
-    let out = std::io::stdout().lock();
-    let mut options = crate::inspect::Options::default();
-    let mut view: Box<dyn crate::view::View> = match mode.as_str() {
-        "--json" => Box::new(crate::view::json::Json::new(
-            out,
-            crate::view::json::Form::Document,
-            style,
-        )),
-        "-V" => {
-            options.layers = true;
-            Box::new(crate::view::detail::Detail::new(out, style))
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help goes to standard output, usage to standard error; a closed pipe is no
+            // trouble.
+            let _ = error.print();
+            return match error.use_stderr() {
+                true => TROUBLE.into(),
+                false => ExitCode::SUCCESS,
+            };
         }
-        "--types" => Box::new(crate::view::stats::Stats::new(
-            out,
-            vec![crate::view::stats::Section::Types],
-            crate::view::stats::Form::Tables { width: None },
-        )),
-        _ => Box::new(crate::view::table::Table::new(out, style)),
     };
-    let outcome = crate::inspect::run(&files, &options, &mut view, &mut |_| {});
-    for error in &outcome.unreadable {
-        eprintln!("mqtt-inspect: {error}");
+    if let Some(done) = make(&args.make) {
+        return done;
     }
-    if outcome.unreadable.is_empty() {
-        ExitCode::SUCCESS
+    if let Some(Command::Record(record)) = args.command {
+        return record::run(*record);
+    }
+    match Plan::new(args.read, args.view, &Surroundings::of_process()) {
+        Ok(plan) => run::run(&plan),
+        Err(message) => {
+            messages::error(message);
+            TROUBLE.into()
+        }
+    }
+}
+
+/// Writes the man page or completions, where they are asked for.
+fn make(args: &MakeArgs) -> Option<ExitCode> {
+    let mut made = Vec::new();
+    if args.generate_man {
+        if let Err(error) = man(&mut made) {
+            messages::error(error);
+            return Some(TROUBLE.into());
+        }
+    } else if let Some(shell) = args.generate_completions {
+        clap_complete::generate(shell, &mut Args::command(), "mqtt-inspect", &mut made);
     } else {
-        ExitCode::from(2)
+        return None;
+    }
+    let written = io::stdout().write_all(&made);
+    Some(match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            messages::error(error);
+            TROUBLE.into()
+        }
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// The man page: the program's own, and below it that of `record`.
+fn man(out: &mut Vec<u8>) -> io::Result<()> {
+    let mut command = Args::command();
+    command.build();
+    clap_mangen::Man::new(command.clone()).render(out)?;
+    for sub in command.get_subcommands() {
+        clap_mangen::Man::new(sub.clone()).render(out)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn man_page_and_completions_come_from_the_arguments() {
+        let mut page = Vec::new();
+        man(&mut page).unwrap();
+        let page = String::from_utf8(page).unwrap();
+        assert!(page.contains("\\-\\-show\\-secrets"), "{page}");
+        assert!(page.contains("\\-\\-list\\-scenarios"), "{page}");
+        let mut made = Vec::new();
+        clap_complete::generate(
+            clap_complete::Shell::Bash,
+            &mut Args::command(),
+            "mqtt-inspect",
+            &mut made,
+        );
+        assert!(String::from_utf8(made).unwrap().contains("--ndjson"));
     }
 }

@@ -24,7 +24,7 @@ mod tests;
 pub use framer::{Framer, RawPacket};
 pub use packet::ControlPacket;
 pub use property::{Properties, Property, PropertyId, PropertyValue};
-pub use rule::{Malformed, Rule, Violation};
+pub use rule::{Breach, Malformed, Rule, Violation};
 pub use violation::violations;
 pub use words::{Delivery, PacketIdentifier, PacketType, ProtocolVersion, QoS, Sender};
 pub use writer::{PropertiesBuf, SubscriptionsBuf, TopicFiltersBuf, Unwritable};

@@ -172,7 +172,7 @@ rules! {
     SingleLevelWildcardIsAlone "single-level-wildcard-is-alone" ProtocolError
         ["MQTT-4.7.1-3"] ["MQTT-4.7.1-2"]
         "In a topic filter + takes a whole level, as in a/+/c."
-    ShareNameIsPlain "share-name-is-plain" ProtocolError [] ["MQTT-4.8.2-1"]
+    ShareNameIsPlain "share-name-is-plain" ProtocolError [] ["MQTT-4.8.2-1", "MQTT-4.8.2-2"]
         "A shared subscription names its group in one level without wildcards: $share/group/filter."
     SharedSubscriptionHasAFilter "shared-subscription-has-a-filter" ProtocolError
         [] ["MQTT-4.8.2-2"]

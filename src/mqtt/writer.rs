@@ -168,9 +168,17 @@ impl ControlPacket<'_> {
             }) => write_reason(*reason_code, *properties, version, out),
             Self::Auth(_) if !five => Err(Unwritable::AuthBeforeFive),
             Self::Auth(Auth {
+                reason_code: 0,
+                properties,
+            }) if properties.is_empty() => Ok(()),
+            // Unlike the acknowledgements it has its Property Length always (§3.15.2.2.1).
+            Self::Auth(Auth {
                 reason_code,
                 properties,
-            }) => write_reason(*reason_code, *properties, version, out),
+            }) => {
+                out.push(*reason_code);
+                write_properties(*properties, version, out)
+            }
         }
     }
 }

@@ -149,7 +149,7 @@ impl Session {
                 retain: properties.retain_available().unwrap_or(true),
                 wildcards: properties.wildcard_subscription_available().unwrap_or(true),
                 identifiers: properties
-                    .subscription_identifier_available()
+                    .subscription_identifiers_available()
                     .unwrap_or(true),
                 shared: properties.shared_subscription_available().unwrap_or(true),
             };

@@ -17,7 +17,7 @@
 
 mod acknowledge;
 mod brokers;
-mod caps;
+pub mod caps;
 mod checks;
 pub mod clauses;
 mod client;

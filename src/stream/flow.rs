@@ -2,21 +2,14 @@
 //!
 //! What it promises: every octet is told once, the first copy of it, with the frame that
 //! carried that copy; what cannot come any more is told as a gap, in its place.
-//!
-//! **When a hole is given up.** An end acknowledges what it received, so once the peer has
-//! acknowledged octets and later ones are here, those that are not were never captured: a
-//! segment lost before the capture point and sent again is not acknowledged before its
-//! second copy is seen. This is decided at once, with no grace in frames or time, and before
-//! the octets of the acknowledging segment are told: so a PUBACK never overtakes the PUBLISH
-//! that waited behind the hole. A capture that merges its two directions late does no harm:
-//! a direction that merely lags has no hole.
+
+mod holes;
 
 use std::fmt;
 
 use super::teller::Teller;
-use super::waiting::{Held, Piece, Span, Waiting};
+use super::waiting::{Span, Waiting};
 use super::{End, GapCause};
-use crate::base::{FrameStamp, Layers};
 
 /// How far from its place a sequence number may lie, in octets: more than any window in
 /// use, and little enough that a number from elsewhere seldom falls in.
@@ -143,6 +136,14 @@ impl Flow {
         !self.is_based() || within_reach(distance(self.next, sequence))
     }
 
+    /// Whether a reset with this sequence number can be this direction's.
+    pub(super) fn allows_reset(&self, sequence: u32) -> bool {
+        // Before the first octet, an older connection between the same ends is reset by the
+        // numbers of that one (the answer to its challenge ACK, RFC 5961 §4).
+        let only_syn = self.has_syn() && !self.has_begun();
+        self.reaches(sequence) && !(only_syn && distance(self.start, sequence) < -1)
+    }
+
     /// The direction's first octet has this number, as a SYN says.
     pub(super) fn begin_by_syn(&mut self, first: u32) {
         if !self.is_based() || !self.has_begun() {
@@ -207,7 +208,7 @@ impl Flow {
     ) {
         if !self.is_based() {
             if !pushed && self.is_probe(sequence, span) {
-                teller.shared.counts.unplaced_octets += u64::from(span.len());
+                teller.shared.counts.unplaced_octets += span.captured();
                 return;
             }
             self.begin(sequence);
@@ -269,34 +270,6 @@ impl Flow {
         self.give_up_acknowledged(teller);
     }
 
-    /// Nothing more comes: what waits is told, with the holes before it, and what is known
-    /// to have been sent besides is a gap as well.
-    pub(super) fn flush(&mut self, cause: GapCause, teller: &mut Teller<'_>) {
-        let stamp = teller.stamp;
-        while let Some(hole) = self.hole() {
-            let cause = if self.unseen() >= hole {
-                GapCause::NotCaptured
-            } else {
-                cause
-            };
-            self.skip(hole, cause, teller);
-        }
-        let (unseen, unsent) = (self.unseen(), self.unsent());
-        let missing = unseen.max(unsent);
-        // A single number past the last octet is a FIN that was not captured.
-        if missing > 1 && !self.has_ended() {
-            let cause = if unseen == missing {
-                GapCause::NotCaptured
-            } else {
-                cause
-            };
-            teller.gap(missing, cause, &stamp);
-            self.advance(missing);
-        }
-        self.marks.clear(Marks::UNSEEN | Marks::SENT);
-        self.release(teller);
-    }
-
     /// The connection was reset.
     pub(super) fn reset(&mut self, teller: &mut Teller<'_>) {
         if !self.has_ended() {
@@ -304,16 +277,6 @@ impl Flow {
             let stamp = teller.stamp;
             teller.end(End::Reset, &stamp);
         }
-    }
-
-    /// Gives up the first hole because a cap was reached; `false` where there is none.
-    pub(super) fn give_up_first(&mut self, teller: &mut Teller<'_>) -> bool {
-        let Some(hole) = self.hole() else {
-            return false;
-        };
-        teller.shared.counts.waiting_cap += 1;
-        self.skip(hole, GapCause::WaitingCap, teller);
-        true
     }
 
     /// A keep-alive probe may carry one octet that was acknowledged long ago (RFC 9293
@@ -335,7 +298,7 @@ impl Flow {
         }
         let room = distance(sequence, self.fin).max(0).unsigned_abs();
         let kept = span.first(room);
-        teller.shared.counts.after_end_octets += u64::from(span.len() - kept.len());
+        teller.shared.counts.after_end_octets += span.captured() - kept.captured();
         kept
     }
 
@@ -346,8 +309,9 @@ impl Flow {
         // captured come too late to be told in order.
         let early = distance(sequence, self.start).max(0).unsigned_abs();
         let early = if early <= REACH { early.min(old) } else { 0 };
-        counts.unplaced_octets += u64::from(early);
-        counts.repeated_octets += u64::from(old - early);
+        let unplaced = span.first(early).captured();
+        counts.unplaced_octets += unplaced;
+        counts.repeated_octets += span.first(old).captured() - unplaced;
         // A probe's one octet is anything (RFC 9293 §3.8.4).
         let probe = span.len() == 1 && distance(self.next, sequence) == -1;
         let octets = span.octets();
@@ -368,11 +332,12 @@ impl Flow {
         self.stray = sequence.wrapping_add(span.len());
         self.marks.set(Marks::STRAY);
         if !continues {
-            teller.shared.counts.unplaced_octets += u64::from(span.len());
+            teller.shared.counts.unplaced_octets += span.captured();
             return;
         }
         self.flush(GapCause::NotCaptured, teller);
         if self.has_ended() {
+            teller.shared.counts.after_end_octets += span.captured();
             return;
         }
         let stamp = teller.stamp;
@@ -380,163 +345,5 @@ impl Flow {
         self.begin(sequence);
         let layers = teller.layers;
         self.tell(span, &stamp, layers, teller);
-    }
-
-    fn hold(&mut self, ahead: u32, span: Span<'_>, teller: &mut Teller<'_>) {
-        let stamp = teller.stamp;
-        let layers = teller.layers;
-        let waiting = self.waiting(teller);
-        let before = waiting.cost();
-        let added = waiting.add(ahead, span, &stamp, layers);
-        let cost = waiting.cost();
-        teller.shared.waiting += cost - before;
-        teller.shared.counts.repeated_octets += u64::from(added.repeated);
-        if added.conflict {
-            teller.conflict();
-        }
-        self.drain(teller);
-        self.give_up_acknowledged(teller);
-        while self.cost() > teller.shared.limits.waiting_octets && self.give_up_first(teller) {}
-    }
-
-    /// Holes that the peer acknowledged, with something behind them, are given up.
-    fn give_up_acknowledged(&mut self, teller: &mut Teller<'_>) {
-        while self.unseen() > 0 {
-            let Some(hole) = self.hole() else {
-                return;
-            };
-            self.skip(hole.min(self.unseen()), GapCause::NotCaptured, teller);
-        }
-    }
-
-    /// Octets from `next` to the first that waits, or to FIN.
-    fn hole(&self) -> Option<u32> {
-        let piece = self.waiting.as_ref()?.hole();
-        if !self.marks.has(Marks::FIN) || self.has_ended() {
-            return piece;
-        }
-        let fin = distance(self.next, self.fin).max(0).unsigned_abs();
-        Some(piece.map_or(fin, |piece| piece.min(fin)))
-    }
-
-    /// `count` octets will never come.
-    fn skip(&mut self, count: u32, cause: GapCause, teller: &mut Teller<'_>) {
-        let stamp = teller.stamp;
-        if count > 0 {
-            teller.gap(count, cause, &stamp);
-            self.advance(count);
-        }
-        self.drain(teller);
-    }
-
-    /// Octets past `next` that the peer acknowledged.
-    fn unseen(&self) -> u32 {
-        if !self.marks.has(Marks::UNSEEN) {
-            return 0;
-        }
-        distance(self.next, self.acked).max(0).unsigned_abs()
-    }
-
-    /// Octets past `next` that the end is known to have sent.
-    fn unsent(&self) -> u32 {
-        if !self.marks.has(Marks::SENT) {
-            return 0;
-        }
-        distance(self.next, self.sent).max(0).unsigned_abs()
-    }
-
-    /// Tells what waited and is in turn now, and the end if FIN is.
-    fn drain(&mut self, teller: &mut Teller<'_>) {
-        while let Some(waiting) = &mut self.waiting {
-            let before = waiting.cost();
-            let Some(piece) = waiting.next() else {
-                break;
-            };
-            teller.shared.waiting -= before - waiting.cost();
-            self.tell_piece(&piece, teller);
-        }
-        if self.marks.has(Marks::FIN) && !self.has_ended() && self.next == self.fin {
-            self.end_by_fin(teller);
-        }
-        self.release(teller);
-    }
-
-    fn tell_piece(&mut self, piece: &Piece, teller: &mut Teller<'_>) {
-        let span = match &piece.held {
-            Held::Octets(octets) => Span::new(octets, 0),
-            Held::Cut(length) => Span::new(&[], *length),
-        };
-        let span = self.before_fin(self.next, span, teller);
-        match &piece.layers {
-            Some(layers) => self.tell(span, &piece.stamp, layers, teller),
-            None => self.tell(span, &piece.stamp, &Layers::default(), teller),
-        }
-    }
-
-    fn end_by_fin(&mut self, teller: &mut Teller<'_>) {
-        let held = self.waiting.as_mut().and_then(|waiting| waiting.fin.take());
-        let stamp = held.unwrap_or(teller.stamp);
-        if let Some(waiting) = self.waiting.take() {
-            teller.shared.waiting -= waiting.cost();
-            teller.shared.counts.after_end_octets += waiting.octets();
-        }
-        // FIN takes a sequence number of its own.
-        self.advance(1);
-        self.marks.set(Marks::ENDED);
-        teller.end(End::Fin, &stamp);
-    }
-
-    /// Tells the next octets, and as a gap those that the snapshot length cut.
-    fn tell(
-        &mut self,
-        span: Span<'_>,
-        stamp: &FrameStamp,
-        layers: &Layers,
-        teller: &mut Teller<'_>,
-    ) {
-        let octets = span.octets();
-        if !octets.is_empty() {
-            let sequence = self.next;
-            self.advance(octets.len() as u32);
-            teller.octets(sequence, octets, stamp, layers);
-        }
-        if span.cut() > 0 {
-            self.advance(span.cut());
-            teller.gap(span.cut(), GapCause::SnapshotLength, stamp);
-        }
-    }
-
-    fn advance(&mut self, count: u32) {
-        self.next = self.next.wrapping_add(count);
-        if let Some(waiting) = &mut self.waiting {
-            waiting.advance(count);
-        }
-    }
-
-    fn cost(&self) -> usize {
-        self.waiting.as_ref().map_or(0, |waiting| waiting.cost())
-    }
-
-    fn waiting(&mut self, teller: &mut Teller<'_>) -> &mut Waiting {
-        self.waiting.get_or_insert_with(|| {
-            let waiting = Box::<Waiting>::default();
-            teller.shared.waiting += waiting.cost();
-            waiting
-        })
-    }
-
-    /// Forgets what is settled, so that the direction is plain again.
-    fn release(&mut self, teller: &mut Teller<'_>) {
-        if self.marks.has(Marks::UNSEEN) && self.unseen() == 0 {
-            self.marks.clear(Marks::UNSEEN);
-        }
-        if self.marks.has(Marks::SENT) && self.unsent() == 0 {
-            self.marks.clear(Marks::SENT);
-        }
-        let settled = |waiting: &Waiting| waiting.is_empty() && waiting.fin.is_none();
-        if self.waiting.as_deref().is_some_and(settled) {
-            teller.shared.waiting -= self.cost();
-            self.waiting = None;
-        }
     }
 }

@@ -7,8 +7,9 @@ use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use super::View;
 use super::info::topic_of;
 use crate::base::FrameStamp;
-use crate::event::{ConnectionId, Event, PacketEvent, Totals};
+use crate::event::{About, ConnectionId, Event, Handshake, PacketEvent, Totals};
 use crate::mqtt::packet::ControlPacket;
+use crate::mqtt::topic::matching_part;
 use crate::mqtt::{PacketIdentifier, PacketType, Sender};
 
 /// Packet identifiers that are followed at once to show the acknowledgements of packets that
@@ -219,6 +220,42 @@ impl<V: View> Filtered<V> {
         true
     }
 
+    /// Whether the story of an exchange is let through.
+    fn takes_handshake(&self, handshake: &Handshake) -> bool {
+        let ids = [handshake.client_id.as_deref()];
+        let legs = handshake.deliveries.iter();
+        let ids = ids
+            .into_iter()
+            .chain(legs.map(|leg| leg.client_id.as_deref()));
+        match &handshake.about {
+            About::Message(message) => self.takes_story(ids, message.topic.as_deref()),
+            About::Connect(connect) => {
+                self.takes_story(ids, connect.will.as_ref().map(|will| &*will.topic))
+            }
+            About::Subscribe(asked) | About::Unsubscribe(asked) => {
+                self.takes_story(ids, asked.iter().map(|one| &*one.filter))
+            }
+            About::Nothing => self.takes_story(ids, None),
+        }
+    }
+
+    /// Whether a story of these clients and topics (or filters) is let through.
+    fn takes_story<'s>(
+        &self,
+        clients: impl IntoIterator<Item = Option<&'s str>>,
+        topics: impl IntoIterator<Item = &'s str>,
+    ) -> bool {
+        let Selection { topic, client, .. } = &self.selection;
+        let mut clients = clients.into_iter().flatten();
+        let mut topics = topics.into_iter();
+        client
+            .as_deref()
+            .is_none_or(|wanted| clients.any(|id| id == wanted))
+            && topic
+                .as_deref()
+                .is_none_or(|wanted| topics.any(|topic| share_a_topic(wanted, topic)))
+    }
+
     /// Whether what concerns a whole connection is let through.
     fn takes_connection(&self, connection: ConnectionId) -> bool {
         self.selection.client.is_none() || self.connections.contains(&connection)
@@ -252,7 +289,29 @@ impl<V: View> View for Filtered<V> {
                 takes
             }
             Event::NotMqtt(_) => self.selection.client.is_none(),
-            _ => true,
+            Event::Handshake(handshake) => self.takes_handshake(handshake),
+            Event::Will(story) => {
+                let ids = [story.client_id.as_deref()];
+                let deliveries = story.deliveries.iter().map(|leg| leg.client_id.as_deref());
+                self.takes_story(ids.into_iter().chain(deliveries), [&*story.will.topic])
+            }
+            Event::Retained(story) => {
+                let stored = story.stored.as_ref().map(|one| one.client_id.as_deref());
+                let deliveries = story.deliveries.iter().map(|leg| leg.client_id.as_deref());
+                self.takes_story(
+                    stored.into_iter().chain(deliveries),
+                    story.message.topic.as_deref(),
+                )
+            }
+            Event::Session(story) => self.takes_story(
+                [story.client_id.as_deref()],
+                story.subscriptions.iter().map(|filter| &**filter),
+            ),
+            // What a finding is about has no topic of its own: better one too many.
+            Event::Finding(finding) => match &self.selection.client {
+                Some(client) => finding.client_id.as_deref() == Some(client),
+                None => true,
+            },
         };
         if takes {
             self.view.event(event)
@@ -271,9 +330,9 @@ impl<V: View> View for Filtered<V> {
 }
 
 /// Whether some topic name is selected by both filters (MQTT 5.0 §4.7); a topic name is a
-/// filter without wildcards. What `$share/NAME/` precedes is the filter (§4.8.2).
+/// filter without wildcards. Of a shared subscription it is the filter within (§4.8.2).
 pub fn share_a_topic(one: &str, other: &str) -> bool {
-    let (one, other) = (unshared(one), unshared(other));
+    let (one, other) = (matching_part(one), matching_part(other));
     // [MQTT-4.7.2-1]: a filter that begins with a wildcard selects no topic that begins
     // with $.
     let wild = |filter: &str| filter.starts_with(['#', '+']);
@@ -291,13 +350,6 @@ pub fn share_a_topic(one: &str, other: &str) -> bool {
             _ => return false,
         }
     }
-}
-
-fn unshared(filter: &str) -> &str {
-    filter
-        .strip_prefix("$share/")
-        .and_then(|rest| rest.split_once('/'))
-        .map_or(filter, |(_, filter)| filter)
 }
 
 #[cfg(test)]

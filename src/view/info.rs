@@ -1,6 +1,7 @@
 //! The Info column: Wireshark's words for a control packet, and after two blanks what those
 //! words leave out.
 
+use super::heard::Heard;
 use super::json::writer::push_escaped;
 use super::out::push_number;
 use crate::base::text;
@@ -9,7 +10,8 @@ use crate::mqtt::packet::{
     Acknowledgement, ConnAck, Connect, ControlPacket, Publish, Subscription,
 };
 use crate::mqtt::{
-    Malformed, PacketIdentifier, PacketType, Properties, ProtocolVersion, QoS, Sender, reason,
+    Breach, Malformed, PacketIdentifier, PacketType, Properties, ProtocolVersion, QoS, Rule,
+    Sender, Violation, reason,
 };
 
 /// Topic filters that a row lists before it only counts the rest.
@@ -67,7 +69,10 @@ impl Sink for JsonText<'_> {
 #[inline]
 pub fn words(out: &mut impl Sink, seen: &PacketEvent<'_>) {
     out.word(seen.packet_type.wireshark());
-    let Ok(packet) = &seen.packet else { return };
+    let Ok(packet) = &seen.packet else {
+        heard_words(out, seen);
+        return;
+    };
     match packet {
         ControlPacket::Publish(publish) => {
             if let Some(id) = publish.delivery.packet_id() {
@@ -92,6 +97,25 @@ pub fn words(out: &mut impl Sink, seen: &PacketEvent<'_>) {
         | ControlPacket::PingResp
         | ControlPacket::Disconnect(_)
         | ControlPacket::Auth(_) => {}
+    }
+}
+
+/// Of a malformed packet, what was read before it turned out so.
+#[cold]
+fn heard_words(out: &mut impl Sink, seen: &PacketEvent<'_>) {
+    let mut heard = Heard::default();
+    // That it is malformed is told elsewhere.
+    let _ = seen.describe(&mut heard);
+    if let Some(id) = heard.packet_id {
+        out.word(" (id=");
+        out.number(id);
+        out.word(")");
+    }
+    if matches!(
+        seen.packet_type,
+        PacketType::Publish | PacketType::Subscribe
+    ) {
+        filters(out, heard.topics.into_iter());
     }
 }
 
@@ -171,18 +195,40 @@ pub fn extras(out: &mut impl Sink, seen: &PacketEvent<'_>) {
 
 /// What is malformed: the rule in words, its statements, the place.
 pub fn malformation(out: &mut impl Sink, malformed: &Malformed, version: ProtocolVersion) {
-    out.word("[Malformed: ");
-    out.word(malformed.rule.sentence().trim_end_matches('.'));
-    for (at, statement) in malformed.rule.ids(version).iter().enumerate() {
+    broken(
+        out,
+        "[Malformed: ",
+        malformed.rule,
+        malformed.offset,
+        version,
+    );
+}
+
+/// What a readable packet breaks, or what its sender should do better.
+pub fn violation(out: &mut impl Sink, violation: &Violation, version: ProtocolVersion) {
+    let begin = match violation.rule.breach() {
+        Breach::Malformed => "[Malformed: ",
+        Breach::ProtocolError => "[Protocol error: ",
+        Breach::Advice => "[Advice: ",
+    };
+    broken(out, begin, violation.rule, violation.offset, version);
+}
+
+fn broken(out: &mut impl Sink, begin: &str, rule: Rule, offset: usize, version: ProtocolVersion) {
+    out.word(begin);
+    out.word(rule.sentence().trim_end_matches('.'));
+    let statements = rule.ids(version);
+    for (at, statement) in statements.iter().enumerate() {
         out.word(if at == 0 { " (" } else { ", " });
         out.word(statement);
     }
-    if !malformed.rule.ids(version).is_empty() {
-        out.word(")");
-    }
-    out.word(" at octet ");
-    out.number(malformed.offset as u64);
-    out.word("]");
+    let (begin, end) = match statements {
+        [] => (" (at octet ", ")]"),
+        _ => (") at octet ", "]"),
+    };
+    out.word(begin);
+    out.number(offset as u64);
+    out.word(end);
 }
 
 fn connect_extras<S: Sink>(list: &mut List<'_, S>, connect: &Connect<'_>) {
@@ -194,12 +240,14 @@ fn connect_extras<S: Sink>(list: &mut List<'_, S>, connect: &Connect<'_>) {
     let version = connect.version();
     let out = list.item();
     match version {
-        Some(version) => {
+        Some(version) if connect.is_known() => {
             out.word("MQTT ");
             out.word(version.name());
         }
-        None => {
-            out.word("protocol level ");
+        _ => {
+            out.word("unknown protocol ");
+            out.text(connect.protocol_name);
+            out.word(" level ");
             out.number(connect.protocol_level.into());
         }
     }

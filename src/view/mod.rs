@@ -10,11 +10,13 @@ use std::io;
 use crate::base::FrameStamp;
 use crate::event::{Event, Totals};
 
+mod accounting;
 pub mod check;
 pub mod clock;
 pub mod colour;
 pub mod detail;
 pub mod filter;
+pub mod heard;
 pub mod info;
 pub mod json;
 pub mod notes;
@@ -23,6 +25,7 @@ mod routes;
 pub mod stats;
 pub mod table;
 
+pub use accounting::accounting;
 pub use clock::{Clock, TimeFormat};
 pub use filter::{Filtered, Selection};
 pub use out::Out;

@@ -176,7 +176,7 @@ fn cause(cause: GapCause) -> &'static str {
         GapCause::NotCaptured => " are missing: the peer has them, the capture has not",
         GapCause::SnapshotLength => " are missing: the snapshot length cut them off",
         GapCause::WaitingCap => " are missing: too much already waits behind them",
-        GapCause::HeldCap => ": too many octets of unfinished packets are held (cap reached)",
+        GapCause::HeldCap => " are not told: too much is held for packets that are not whole",
         GapCause::EndOfCapture => " are missing: they had not come when the connection was over",
     }
 }

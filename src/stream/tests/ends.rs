@@ -122,6 +122,28 @@ fn a_reset_from_nowhere_is_not_believed() {
 }
 
 #[test]
+fn the_reset_of_an_older_connection_leaves_the_new_one_open() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK, 1001, 5001, "abc"));
+    bench.push(client(SYN, 2000, 0, ""));
+    bench.push(server(ACK, 5001, 1004, ""));
+    bench.push(client(RST, 1004, 0, ""));
+    bench.push(client(SYN, 2000, 0, ""));
+    bench.push(server(SYN | ACK, 9000, 2001, ""));
+    bench.push(client(ACK, 2001, 9001, "new"));
+    bench.finish();
+    assert_eq!(
+        bench.heard(),
+        [
+            octets(Forward, "abc", 4),
+            Told::Closed(Closed::Replaced),
+            octets(Forward, "new", 10),
+            Told::Closed(Closed::CaptureEnd),
+        ]
+    );
+}
+
+#[test]
 fn a_refused_connection_is_closed_and_another_try_is_another_connection() {
     let mut bench = Bench::new();
     for _ in 0..2 {

@@ -114,7 +114,9 @@ mod tests {
 
     #[test]
     fn hidden_octets_are_counted_and_not_shown() {
-        let hidden = Hidden { ranges: vec![1..3] };
+        let hidden = Hidden {
+            ranges: std::iter::once(1..3).collect(),
+        };
         assert_eq!(
             dumped(b"abcd", &hidden),
             "0000  61 ** ** 64                                       a**d\n"

@@ -15,7 +15,7 @@ use super::out::{Out, push_number};
 use super::{Style, View, colour};
 use crate::base::{FrameStamp, text};
 use crate::event::{Event, PacketEvent, Totals, Transport};
-use crate::mqtt::ProtocolVersion;
+use crate::mqtt::{ProtocolVersion, violations};
 
 /// Frames that the line of a packet's parts names before it only counts the rest.
 const LISTED_FRAMES: usize = 1000;
@@ -145,6 +145,13 @@ impl<W: Write> Detail<W> {
         if let Err(malformed) = &seen.packet {
             alarm(out, self.style.colour, |out| {
                 info::malformation(&mut SafeText(out), malformed, version);
+            });
+        }
+        if let Ok(packet) = &seen.packet {
+            violations(packet, seen.octets, version, &mut |violation| {
+                alarm(out, self.style.colour, |out| {
+                    info::violation(&mut SafeText(out), &violation, version);
+                });
             });
         }
     }

@@ -78,9 +78,9 @@ impl Svg {
             }
             let mut lines = String::new();
             for x in &lanes {
-                let _ = write!(
+                let _ = writeln!(
                     lines,
-                    "<line class=\"lane\" x1=\"{x}\" y1=\"{top}\" x2=\"{x}\" y2=\"{}\"/>\n",
+                    "<line class=\"lane\" x1=\"{x}\" y1=\"{top}\" x2=\"{x}\" y2=\"{}\"/>",
                     y + 12
                 );
             }

@@ -4,8 +4,7 @@
 //! connections that are not MQTT) is held as text until its packets are over, up to
 //! [`HELD_RECORDS`] of a kind; the lines hold nothing back.
 
-mod heard;
-mod packet;
+pub(super) mod packet;
 pub mod record;
 pub mod stories;
 pub mod story;

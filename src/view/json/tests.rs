@@ -1,6 +1,6 @@
 use super::*;
 use crate::event::{Closed, ConnectionId, Direction, Ended, Gap, GapCause, Incomplete};
-use crate::mqtt::{PacketType, Sender};
+use crate::mqtt::{Breach, ControlPacket, PacketType, Sender, violations};
 use crate::view::samples::{Page, Sample, totals, written};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -172,6 +172,18 @@ fn a_malformed_packet_stands_beside_what_was_read_of_it() {
 }
 
 #[test]
+fn a_readable_packet_that_breaks_a_rule_lists_its_errors() {
+    let samples = [
+        Sample::publish("t", b""),
+        Sample::client(0, b"\x82\x0a\x00\x01\x00\x05a/#/b\x00"),
+    ];
+    let value = document(&samples);
+    assert_eq!(value["packets"][0].get("errors"), None);
+    let errors = &value["packets"][1]["errors"];
+    assert_eq!(errors[0]["statements"], json!(["MQTT-4.7.1-2"]), "{value}");
+}
+
+#[test]
 fn text_is_given_only_where_it_can_be_read() {
     for (payload, text) in [
         (b"a\tb\r\n".as_slice(), Some("a\tb\r\n")),
@@ -281,16 +293,37 @@ proptest! {
     #[test]
     fn any_octets_at_all_give_valid_json(
         octets in proptest::collection::vec(any::<u8>(), 0..60),
-        topic in ".{0,20}",
+        topic in ".{0,20}|[a-d+#/]{0,6}",
+        first in 0..=255u8,
+        rest in "[\\x00-\\x04]{2}[a+]{0,4}",
     ) {
+        let mut small = vec![first, rest.len() as u8];
+        small.extend_from_slice(rest.as_bytes());
+        let mut long = vec![first, rest.len() as u8 | 0x80, 0];
+        long.extend_from_slice(rest.as_bytes());
         let samples = [
+            Sample::client(0, &small),
+            Sample::client(0, &long),
+            Sample::client(0, &small).v5(),
             Sample::client(0, &octets),
             Sample::client(0, &octets).v5(),
             Sample::publish(&topic, &octets),
             Sample::connect(0, &topic, Some(&topic)),
         ];
         let value = document(&samples);
-        prop_assert_eq!(value["packets"].as_array().unwrap().len(), 4);
+        prop_assert_eq!(value["packets"].as_array().unwrap().len(), samples.len());
+        // What is passed over as surely right has no errors.
+        for (sample, packet) in samples.iter().zip(value["packets"].as_array().unwrap()) {
+            let Ok(read) = ControlPacket::read(&sample.octets, sample.version, &mut ()) else {
+                continue;
+            };
+            let mut errors = 0;
+            violations(&read, &sample.octets, sample.version, &mut |violation| {
+                errors += usize::from(violation.rule.breach() != Breach::Advice);
+            });
+            let told = packet.get("errors").map_or(0, |told| told.as_array().unwrap().len());
+            prop_assert_eq!(told, errors, "{}", packet);
+        }
         let lines = written(&samples, |page| Json::new(page, Form::Lines, Style::default()));
         for line in lines.lines() {
             parsed(line);

@@ -87,10 +87,10 @@ impl Topic {
             }
         };
         // Kept in order: a look-up stays cheap, and connections mostly come in order.
-        if let Err(at) = peers.binary_search(&seen.connection.0) {
-            if peers.len() < MOST_PEERS {
-                peers.insert(at, seen.connection.0);
-            }
+        if let Err(at) = peers.binary_search(&seen.connection.0)
+            && peers.len() < MOST_PEERS
+        {
+            peers.insert(at, seen.connection.0);
         }
         self.first = self.first.or(seen.stamp.time);
         self.last = seen.stamp.time.or(self.last);

@@ -96,7 +96,10 @@ fn wide_characters_are_counted_by_the_columns_they_take() {
 fn a_malformed_packet_says_what_is_wrong_and_colour_only_adds() {
     let samples = [Sample::client(0, b"\x36\x05\x00\x01t\x00\x01")];
     let plain = table(&samples, Style::default());
-    assert!(plain.contains("Publish Message  [Malformed: "), "{plain}");
+    assert!(
+        plain.contains("Publish Message (id=1) [t]  [Malformed: "),
+        "{plain}"
+    );
     assert!(plain.contains("MQTT-3.3.1-4"), "{plain}");
     for width in [None, Some(80), Some(200)] {
         let style = Style {
@@ -201,13 +204,13 @@ fn the_octets_of_a_password_are_hidden_in_a_dump() {
         ..Style::default()
     };
     let text = table(std::slice::from_ref(&connect), hex);
-    assert!(text.contains("00 01 75 00 02 ** **"), "{text}");
+    assert!(text.contains("\n0010  01 75 00 02 ** **"), "{text}");
     assert!(!text.contains("pw"), "{text}");
     let secrets = Style {
         secrets: true,
         ..hex
     };
-    assert!(table(&[connect], secrets).contains("00 02 70 77"));
+    assert!(table(&[connect], secrets).contains("\n0010  01 75 00 02 70 77"));
 }
 
 proptest! {

@@ -1,8 +1,7 @@
-//! What was read of a packet before it turned out malformed, in the members that a whole
-//! packet would have.
+//! What was read of a packet before it turned out malformed.
 
-use super::packet::flags;
-use super::writer::JsonWriter;
+use super::json::JsonWriter;
+use super::json::packet::flags;
 use crate::base::field::{Field, Fields, Value};
 use crate::mqtt::{PacketType, ProtocolVersion};
 
@@ -11,10 +10,12 @@ const FILTERS: usize = 64;
 
 /// Hears the fields of a malformed packet.
 #[derive(Debug, Default)]
-pub(super) struct Heard<'a> {
+pub struct Heard<'a> {
     flags: Option<u8>,
-    packet_id: Option<u64>,
-    topics: Vec<&'a str>,
+    /// The packet identifier, 0 too.
+    pub packet_id: Option<u64>,
+    /// The topic name, or the topic filters.
+    pub topics: Vec<&'a str>,
     protocol_name: Option<&'a str>,
     protocol_level: Option<u64>,
     connect_flags: Option<u8>,
@@ -45,8 +46,8 @@ impl<'a> Heard<'a> {
         }
     }
 
-    /// Writes the members into an object that is open.
-    pub(super) fn tell(&self, json: &mut JsonWriter<'_>, packet_type: PacketType) {
+    /// Writes it as the members that a whole packet would have, into an object that is open.
+    pub fn tell(&self, json: &mut JsonWriter<'_>, packet_type: PacketType) {
         if let (PacketType::Publish, Some(octet)) = (packet_type, self.flags) {
             json.bool_member("dup", octet & 0x08 != 0);
             json.number_member("qos", octet >> 1 & 3);

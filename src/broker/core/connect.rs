@@ -1,0 +1,443 @@
+//! CONNECT and how connections and sessions end (5.0 §3.1, §3.14, §4.1).
+
+use std::sync::Arc;
+
+use super::encode::{self, ConnAck};
+use super::link::{ALIASES, Stage};
+use super::message::{Message, seconds_span};
+use super::session::{Expiry, Session, SessionKey, Will};
+use super::{Action, ConnectionKey, Core, Departure, V5};
+use crate::base::{Span, Timestamp};
+use crate::event::log::{Line, Way};
+use crate::mqtt::packet::{Connect, Disconnect};
+use crate::mqtt::{Malformed, ProtocolVersion};
+
+impl Core {
+    pub(super) fn connect(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        connect: &Connect<'_>,
+    ) {
+        let version = match connect.version() {
+            Some(version) if connect.is_known() => version,
+            _ => return self.refuse_version(now, connection, connect.protocol_name),
+        };
+        if let Some(link) = self.links.get_mut(&connection) {
+            link.version = version;
+        }
+        match self.admits(version, connect) {
+            Ok(client_id) => self.accept(now, connection, version, connect, client_id),
+            Err(refusal) => {
+                let code = refusal.code(version);
+                self.refuse(now, connection, version, connect.client_id, code);
+            }
+        }
+    }
+
+    /// The client identifier if the Client gave one that may be used; whether it may come in.
+    fn admits(
+        &self,
+        version: ProtocolVersion,
+        connect: &Connect<'_>,
+    ) -> Result<Option<Arc<str>>, encode::Refusal> {
+        if connect.properties.authentication_method().is_some() {
+            return Err(encode::Refusal::AuthenticationMethod);
+        }
+        if let Some(users) = &self.options.users {
+            let known = |name: &str| users.iter().find(|(user, _)| user == name);
+            match connect.user_name {
+                None if self.options.anonymous => {}
+                None => return Err(encode::Refusal::NotAuthorized),
+                Some(name) => {
+                    let password = known(name).map(|(_, password)| password.as_slice());
+                    if password.is_none() || password != connect.password {
+                        return Err(encode::Refusal::BadUser);
+                    }
+                }
+            }
+        }
+        if let Some(will) = &connect.will
+            && !super::filters::is_topic_name(will.topic)
+        {
+            return Err(encode::Refusal::WillTopic);
+        }
+        let clean = connect.clean();
+        match connect.client_id {
+            // [MQTT-3.1.3-8] of 3.1.1; 3.1 knows no empty client identifier at all.
+            "" if version == ProtocolVersion::V3_1 => Err(encode::Refusal::ClientIdentifier),
+            "" if version == ProtocolVersion::V3_1_1 && !clean => {
+                Err(encode::Refusal::ClientIdentifier)
+            }
+            "" => Ok(None),
+            client_id => {
+                let new = !self.by_client.contains_key(client_id);
+                if new && self.sessions.len() >= self.options.limits.sessions {
+                    return Err(encode::Refusal::Quota);
+                }
+                Ok(Some(client_id.into()))
+            }
+        }
+    }
+
+    fn accept(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        version: ProtocolVersion,
+        connect: &Connect<'_>,
+        client_id: Option<Arc<str>>,
+    ) {
+        let clean = connect.clean();
+        let assigned = client_id.is_none();
+        let client_id = client_id.unwrap_or_else(|| self.seed.client_id().into());
+        let (key, session_present) = self.take_session(now, &client_id, clean);
+        let asked = match version {
+            V5 => connect.properties.session_expiry_interval().unwrap_or(0),
+            _ if clean => 0,
+            _ => u32::MAX,
+        };
+        let will = connect.will.as_ref().map(|will| {
+            let delay = will.properties.will_delay_interval().unwrap_or(0);
+            let (topic, payload) = (will.topic, will.payload);
+            let message = Message::new(topic, payload, will.qos, will.retain, will.properties, now);
+            Will {
+                message,
+                delay: seconds_span(delay),
+            }
+        });
+        let session = self
+            .sessions
+            .entry(key)
+            .or_insert_with(|| Session::new(Arc::clone(&client_id)));
+        session.connection = Some(connection);
+        session.expiry = Expiry::from_seconds(asked);
+        session.ends_at = None;
+        session.will_at = None;
+        session.will = will;
+        session.dropping = false;
+        session.rewind();
+        let keep_alive = match self.options.server_keep_alive {
+            Some(seconds) if version == V5 => seconds,
+            _ => connect.keep_alive,
+        };
+        self.enter(
+            now, connection, key, &client_id, version, connect, keep_alive,
+        );
+        self.log_client(connection, &client_id, version, connect);
+        let answer = ConnAck {
+            session_present,
+            code: 0,
+            assigned: (assigned && version == V5).then_some(&*client_id),
+            server_keep_alive: self.options.server_keep_alive,
+            receive_maximum: self.options.receive_maximum,
+            topic_alias_maximum: self.options.topic_alias_maximum,
+            maximum_packet_size: u32::try_from(self.options.limits.packet_octets).ok(),
+        };
+        let octets = encode::conn_ack(version, &answer);
+        self.log(Line::SendingConnAck {
+            client: &client_id,
+            session_present,
+            code: 0,
+        });
+        self.send(connection, octets);
+        self.pump(now, key);
+    }
+
+    /// What the link must know from now on.
+    #[expect(clippy::too_many_arguments, reason = "each is a fact of the CONNECT")]
+    fn enter(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        key: SessionKey,
+        client_id: &Arc<str>,
+        version: ProtocolVersion,
+        connect: &Connect<'_>,
+        keep_alive: u16,
+    ) {
+        let window = self.options.limits.window;
+        let Some(link) = self.links.get_mut(&connection) else {
+            return;
+        };
+        link.stage = Stage::Connected(key);
+        link.name = Arc::clone(client_id);
+        link.bridge = connect.bridge;
+        // [MQTT-3.1.2-22]: one and a half times the keep alive.
+        link.patience =
+            (keep_alive > 0).then(|| Span::from_nanos(i64::from(keep_alive) * 1_500_000_000));
+        link.window = window.into();
+        if version == V5 {
+            let asked = connect.properties.receive_maximum().unwrap_or(u16::MAX);
+            link.window = asked.min(window).into();
+            link.largest_packet = connect
+                .properties
+                .maximum_packet_size()
+                .and_then(|octets| usize::try_from(octets).ok())
+                .unwrap_or(usize::MAX);
+            let aliases = connect.properties.topic_alias_maximum().unwrap_or(0);
+            link.alias_maximum = aliases.min(ALIASES);
+        }
+        let deadline = link.patience.map(|patience| now.plus(patience));
+        if let Some(deadline) = deadline {
+            self.wake_at(deadline);
+        }
+    }
+
+    fn log_client(
+        &mut self,
+        connection: ConnectionKey,
+        client: &str,
+        version: ProtocolVersion,
+        connect: &Connect<'_>,
+    ) {
+        let Some(link) = self.links.get(&connection) else {
+            return;
+        };
+        let peer = link.peer;
+        self.log(Line::NewClient {
+            peer,
+            client,
+            level: Line::level(version),
+            clean: connect.clean(),
+            keep_alive: connect.keep_alive,
+            user_name: connect.user_name,
+        });
+        self.log(match &connect.will {
+            None => Line::NoWill,
+            Some(will) => Line::Will {
+                length: will.payload.len(),
+                retain: will.retain,
+                qos: will.qos as u8,
+                topic: will.topic,
+            },
+        });
+    }
+
+    /// The session that this client identifier continues or begins; whether it continues.
+    fn take_session(
+        &mut self,
+        now: Timestamp,
+        client_id: &Arc<str>,
+        clean: bool,
+    ) -> (SessionKey, bool) {
+        if let Some(&key) = self.by_client.get(client_id) {
+            let lasts = self
+                .sessions
+                .get(&key)
+                .is_some_and(|session| session.expiry != Expiry::WithConnection);
+            let ends = clean || !lasts;
+            if let Some(connection) = self.sessions.get(&key).and_then(|s| s.connection) {
+                self.take_over(now, connection, client_id, ends);
+            }
+            if !ends && self.sessions.contains_key(&key) {
+                return (key, true);
+            }
+            self.end_session(now, key);
+        }
+        self.next_session += 1;
+        let key = SessionKey(self.next_session);
+        self.by_client.insert(Arc::clone(client_id), key);
+        (key, false)
+    }
+
+    /// [MQTT-3.1.4-3]: the older connection goes.
+    fn take_over(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        client: &Arc<str>,
+        ends: bool,
+    ) {
+        self.log(Line::AlreadyConnected { client });
+        if self
+            .links
+            .get(&connection)
+            .is_some_and(|link| link.version == V5)
+        {
+            self.log(Line::SendingDisconnect {
+                client,
+                reason_code: encode::SESSION_TAKEN_OVER,
+            });
+            self.send(connection, encode::disconnect(encode::SESSION_TAKEN_OVER));
+        }
+        self.actions.push_back(Action::Close { connection });
+        self.leave(now, connection, Departure::TakenOver { ends });
+    }
+
+    fn refuse(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        version: ProtocolVersion,
+        client_id: &str,
+        code: u8,
+    ) {
+        let Some(link) = self.links.get(&connection) else {
+            return;
+        };
+        let address = Arc::clone(&link.name);
+        let client = if client_id.is_empty() {
+            &address
+        } else {
+            client_id
+        };
+        self.log(Line::SendingConnAck {
+            client,
+            session_present: false,
+            code,
+        });
+        self.send(
+            connection,
+            encode::conn_ack(version, &ConnAck::refusal(code)),
+        );
+        self.actions.push_back(Action::Close { connection });
+        self.log(Line::Dismissed {
+            client,
+            why: "connection refused",
+        });
+        self.leave(now, connection, Departure::WithoutDisconnect);
+    }
+
+    /// A protocol level that the Server does not know is answered as 3.x does it
+    /// ([MQTT-3.1.2-2] of 3.1.1), since nothing is known of the Client's own version; another
+    /// protocol name is not MQTT at all.
+    fn refuse_version(&mut self, now: Timestamp, connection: ConnectionKey, name: &str) {
+        if !matches!(name, "MQTT" | "MQIsdp") {
+            let code = encode::PROTOCOL_ERROR;
+            return self.dismiss(now, connection, code, "unknown protocol name");
+        }
+        let version = ProtocolVersion::V3_1_1;
+        let code = encode::Refusal::Version.code(version);
+        self.refuse(now, connection, version, "", code);
+    }
+
+    /// A CONNECT that cannot be read, or something else where one must stand. 5.0 may be told
+    /// (§4.13); whoever did not even say its version is not.
+    pub(super) fn refuse_malformed(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        octets: &[u8],
+        malformed: Malformed,
+    ) {
+        use crate::mqtt::Rule;
+        match (malformed.rule, encode::connect_level(octets)) {
+            (Rule::ProtocolLevelIsKnown, Some(_)) => self.refuse_version(now, connection, "MQTT"),
+            (_, Some(5)) => self.refuse(now, connection, V5, "", encode::MALFORMED_PACKET),
+            _ => self.dismiss(
+                now,
+                connection,
+                encode::MALFORMED_PACKET,
+                "malformed packet",
+            ),
+        }
+    }
+
+    pub(super) fn disconnect(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        disconnect: &Disconnect<'_>,
+    ) {
+        let Some(link) = self.links.get(&connection) else {
+            return;
+        };
+        let client = Arc::clone(&link.name);
+        let session = link.session();
+        self.log(Line::Plain {
+            way: Way::Received,
+            name: "DISCONNECT",
+            client: &client,
+        });
+        if let Some(seconds) = disconnect.properties.session_expiry_interval()
+            && let Some(session) = session.and_then(|key| self.sessions.get_mut(&key))
+        {
+            // §3.14.2.2.2: a session that was to end with its connection cannot be kept.
+            if session.expiry == Expiry::WithConnection && seconds > 0 {
+                return self.dismiss(now, connection, encode::PROTOCOL_ERROR, "protocol error");
+            }
+            session.expiry = Expiry::from_seconds(seconds);
+        }
+        self.actions.push_back(Action::Close { connection });
+        self.log(Line::Disconnected { client: &client });
+        let departure = match disconnect.reason_code {
+            0 => Departure::Normal,
+            _ => Departure::WithReason,
+        };
+        self.leave(now, connection, departure);
+    }
+
+    /// The connection is no more: its will, and its session's time to live.
+    pub(super) fn leave(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        departure: Departure,
+    ) {
+        let Some(link) = self.links.remove(&connection) else {
+            return;
+        };
+        let Some(key) = link.session() else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        session.connection = None;
+        let ends = match departure {
+            Departure::TakenOver { ends } => ends,
+            _ => session.expiry == Expiry::WithConnection,
+        };
+        if departure == Departure::Normal {
+            session.will = None;
+        }
+        // The will's delay ends with the session ([MQTT-3.1.3-9] and §3.1.3.2.2).
+        let delay = session.will.as_ref().map(|will| will.delay);
+        session.will_at = delay
+            .filter(|&delay| delay > Span::ZERO && !ends)
+            .map(|delay| now.plus(delay));
+        session.ends_at = match session.expiry {
+            Expiry::After(span) => Some(now.plus(span)),
+            Expiry::WithConnection | Expiry::Never => None,
+        };
+        let wake = [session.will_at, session.ends_at];
+        for at in wake.into_iter().flatten() {
+            self.wake_at(at);
+        }
+        if delay.is_some_and(|delay| delay <= Span::ZERO) {
+            self.publish_will(now, key);
+        }
+        if ends && !matches!(departure, Departure::TakenOver { .. }) {
+            self.end_session(now, key);
+        }
+    }
+
+    pub(super) fn publish_will(&mut self, now: Timestamp, key: SessionKey) {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        session.will_at = None;
+        if let Some(Will { mut message, .. }) = session.will.take() {
+            message.publish(now);
+            self.route(now, Some(key), Arc::new(message));
+        }
+    }
+
+    /// Forgets a session; a will that still waits is published first.
+    pub(super) fn end_session(&mut self, now: Timestamp, key: SessionKey) {
+        self.publish_will(now, key);
+        let Some(session) = self.sessions.remove(&key) else {
+            return;
+        };
+        self.queued_octets = self.queued_octets.saturating_sub(session.queued_octets);
+        for filter in session.subscriptions.keys() {
+            if let Some(target) = super::filters::Target::parse(filter) {
+                self.filters.unsubscribe(target, key);
+            }
+        }
+        if self.by_client.get(&session.client_id) == Some(&key) {
+            self.by_client.remove(&session.client_id);
+        }
+    }
+}

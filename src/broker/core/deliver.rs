@@ -1,0 +1,252 @@
+//! From an application message to the Clients that subscribed: routing, windows, queues.
+
+use std::sync::Arc;
+
+use super::encode::{self, Sent};
+use super::link::Link;
+use super::message::Message;
+use super::session::{Awaiting, Exchange, Outgoing, SessionKey};
+use super::{ConnectionKey, Core};
+use crate::base::Timestamp;
+use crate::event::log::{Line, Way};
+use crate::mqtt::{Delivery, QoS};
+
+impl Core {
+    /// Keeps a retained message and hands the message to every subscription that selects its
+    /// topic; whether there was one.
+    pub(super) fn route(
+        &mut self,
+        now: Timestamp,
+        publisher: Option<SessionKey>,
+        message: Arc<Message>,
+    ) -> bool {
+        if message.retain {
+            self.retain(&message);
+        }
+        let mut matches = std::mem::take(&mut self.matches);
+        let sessions = &self.sessions;
+        let online = |key| sessions.get(&key).is_some_and(|s| s.connection.is_some());
+        self.filters
+            .matches(&message.topic, publisher, online, &mut matches);
+        let any = !matches.is_empty();
+        for found in matches.drain(..) {
+            let outgoing = Outgoing {
+                qos: found.qos.min(message.qos),
+                // [MQTT-3.3.1-12], [MQTT-3.3.1-13].
+                retain: message.retain
+                    && (found.retain_as_published || self.is_bridge(found.session)),
+                identifiers: found.identifiers,
+                message: Arc::clone(&message),
+            };
+            self.offer(now, found.session, outgoing);
+        }
+        self.matches = matches;
+        any
+    }
+
+    fn is_bridge(&self, key: SessionKey) -> bool {
+        self.link_of(key).is_some_and(|(_, link)| link.bridge)
+    }
+
+    fn link_of(&self, key: SessionKey) -> Option<(ConnectionKey, &Link)> {
+        let connection = self.sessions.get(&key)?.connection?;
+        Some((connection, self.links.get(&connection)?))
+    }
+
+    fn retain(&mut self, message: &Arc<Message>) {
+        let limits = self.options.limits;
+        let (most, octets) = (limits.retained_messages, limits.retained_octets);
+        if !self.retained.set(message, most, octets) {
+            let note = format!(
+                "Retained message for '{}' not kept: the store is full.",
+                message.topic
+            );
+            self.log(Line::Note(&note));
+        }
+    }
+
+    /// Sends a message to a session's Client, or queues it, by the policy of the module.
+    pub(super) fn offer(&mut self, now: Timestamp, key: SessionKey, outgoing: Outgoing) {
+        if outgoing.qos == QoS::AtMostOnce {
+            let unsent_octets = self.options.limits.unsent_octets;
+            match self.link_of(key) {
+                Some((connection, link)) if link.unsent < unsent_octets => {
+                    self.send_publish(now, connection, &outgoing, Delivery::AtMostOnce, false);
+                }
+                Some(_) => self.note_dropping(key),
+                None => {}
+            }
+            return;
+        }
+        let octets = outgoing.message.octets();
+        let limits = self.options.limits;
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        if session.queue.len() >= limits.queued_messages
+            || session.queued_octets.saturating_add(octets) > limits.queued_octets
+            || self.queued_octets.saturating_add(octets) > limits.all_queued_octets
+        {
+            return self.note_dropping(key);
+        }
+        session.queued_octets += octets;
+        self.queued_octets += octets;
+        session.queue.push_back(outgoing);
+        self.pump(now, key);
+    }
+
+    fn note_dropping(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(&key)
+            && !std::mem::replace(&mut session.dropping, true)
+        {
+            let client = Arc::clone(&session.client_id);
+            self.log(Line::Dropping { client: &client });
+        }
+    }
+
+    /// Sends what the window has room for: first what an earlier connection left open, in
+    /// its order ([MQTT-4.4.0-1]), then the queue.
+    pub(super) fn pump(&mut self, now: Timestamp, key: SessionKey) {
+        let Some((connection, link)) = self.link_of(key) else {
+            return;
+        };
+        let window = link.window;
+        self.resend(now, key, connection, window);
+        loop {
+            let Some(session) = self.sessions.get_mut(&key) else {
+                return;
+            };
+            if session.exchanges.len() >= window {
+                return;
+            }
+            let Some(outgoing) = session.queue.pop_front() else {
+                session.dropping = false;
+                return;
+            };
+            let octets = outgoing.message.octets();
+            session.queued_octets = session.queued_octets.saturating_sub(octets);
+            self.queued_octets = self.queued_octets.saturating_sub(octets);
+            if outgoing.message.expired(now) {
+                continue;
+            }
+            let Some(packet_id) = session.take_packet_id() else {
+                return;
+            };
+            let (delivery, awaiting) = match outgoing.qos {
+                QoS::ExactlyOnce => (Delivery::ExactlyOnce(packet_id), Awaiting::PubRec),
+                _ => (Delivery::AtLeastOnce(packet_id), Awaiting::PubAck),
+            };
+            session.exchanges.push_back(Exchange {
+                packet_id,
+                outgoing: outgoing.clone(),
+                awaiting,
+                sent: true,
+                dup: false,
+            });
+            if !self.send_publish(now, connection, &outgoing, delivery, false)
+                && let Some(session) = self.sessions.get_mut(&key)
+            {
+                session.exchanges.pop_back();
+            }
+        }
+    }
+
+    fn resend(
+        &mut self,
+        now: Timestamp,
+        key: SessionKey,
+        connection: ConnectionKey,
+        window: usize,
+    ) {
+        let mut at = 0;
+        while at < window {
+            let Some(exchange) = self
+                .sessions
+                .get_mut(&key)
+                .and_then(|session| session.exchanges.get_mut(at))
+            else {
+                return;
+            };
+            at += 1;
+            if std::mem::replace(&mut exchange.sent, true) {
+                continue;
+            }
+            let (packet_id, dup) = (exchange.packet_id, exchange.dup);
+            let delivery = match exchange.awaiting {
+                Awaiting::PubComp => {
+                    self.send_pub_rel(connection, packet_id, encode::SUCCESS);
+                    continue;
+                }
+                Awaiting::PubRec => Delivery::ExactlyOnce(packet_id),
+                Awaiting::PubAck => Delivery::AtLeastOnce(packet_id),
+            };
+            let outgoing = exchange.outgoing.clone();
+            if !self.send_publish(now, connection, &outgoing, delivery, dup)
+                && let Some(session) = self.sessions.get_mut(&key)
+            {
+                at -= 1;
+                session.exchanges.remove(at);
+            }
+        }
+    }
+
+    /// Sends a PUBLISH; `false` where the Client does not take a packet of that size
+    /// ([MQTT-3.1.2-24]: then it is as if it had been delivered).
+    fn send_publish(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        outgoing: &Outgoing,
+        delivery: Delivery,
+        dup: bool,
+    ) -> bool {
+        let Some(link) = self.links.get_mut(&connection) else {
+            return false;
+        };
+        let message = &outgoing.message;
+        let topic = &message.topic;
+        let (mut alias, mut known) = (None, false);
+        if link.alias_maximum > 0 {
+            alias = link.aliases_out.get(topic).copied();
+            known = alias.is_some();
+            let next = link.aliases_out.len() as u16 + 1;
+            if alias.is_none() && next <= link.alias_maximum {
+                alias = Some(next);
+            }
+        }
+        let sent = Sent {
+            dup,
+            retain: outgoing.retain,
+            delivery,
+            topic: if known { "" } else { topic },
+            alias,
+            seconds_left: message.seconds_left(now),
+            identifiers: &outgoing.identifiers,
+            message,
+        };
+        let Some(octets) = encode::publish(link.version, &sent) else {
+            return false;
+        };
+        if octets.len() > link.largest_packet {
+            return false;
+        }
+        if let Some(alias) = alias
+            && !known
+        {
+            link.aliases_out.insert(topic.clone(), alias);
+        }
+        let client = Arc::clone(&link.name);
+        self.log(Line::Publish {
+            way: Way::Sending,
+            client: &client,
+            dup,
+            qos: delivery.qos() as u8,
+            retain: outgoing.retain,
+            packet_id: delivery.packet_id().map_or(0, |id| id.number()),
+            topic,
+            length: message.payload.len(),
+        });
+        self.send(connection, octets);
+        true
+    }
+}

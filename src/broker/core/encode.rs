@@ -1,0 +1,260 @@
+//! What the Server says, as octets, and its reason codes (5.0 §2.4).
+
+use super::message::Message;
+use crate::mqtt::framer::{Header, fixed_header};
+use crate::mqtt::packet::{self, Acknowledgement, Disconnect, Publish, SubAck, UnsubAck};
+use crate::mqtt::{
+    ControlPacket, Delivery, PacketIdentifier, PacketType, Properties, PropertiesBuf, PropertyId,
+    PropertyValue, ProtocolVersion,
+};
+
+pub(super) const SUCCESS: u8 = 0x00;
+pub(super) const NO_MATCHING_SUBSCRIBERS: u8 = 0x10;
+pub(super) const NO_SUBSCRIPTION_EXISTED: u8 = 0x11;
+pub(super) const UNSPECIFIED_ERROR: u8 = 0x80;
+pub(super) const MALFORMED_PACKET: u8 = 0x81;
+pub(super) const PROTOCOL_ERROR: u8 = 0x82;
+pub(super) const SERVER_SHUTTING_DOWN: u8 = 0x8b;
+pub(super) const KEEP_ALIVE_TIMEOUT: u8 = 0x8d;
+pub(super) const SESSION_TAKEN_OVER: u8 = 0x8e;
+pub(super) const TOPIC_FILTER_INVALID: u8 = 0x8f;
+pub(super) const TOPIC_NAME_INVALID: u8 = 0x90;
+pub(super) const PACKET_IDENTIFIER_NOT_FOUND: u8 = 0x92;
+pub(super) const RECEIVE_MAXIMUM_EXCEEDED: u8 = 0x93;
+pub(super) const TOPIC_ALIAS_INVALID: u8 = 0x94;
+pub(super) const PACKET_TOO_LARGE: u8 = 0x95;
+pub(super) const QUOTA_EXCEEDED: u8 = 0x97;
+
+/// Why a CONNECT is refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Refusal {
+    Version,
+    ClientIdentifier,
+    BadUser,
+    NotAuthorized,
+    AuthenticationMethod,
+    WillTopic,
+    Quota,
+}
+
+impl Refusal {
+    /// The Connect Return code of 3.x (3.1.1 §3.2.2.3) or the Reason Code of 5.0. What 3.x
+    /// has no code for is "server unavailable" or "not authorized".
+    pub(super) const fn code(self, version: ProtocolVersion) -> u8 {
+        let five = matches!(version, ProtocolVersion::V5_0);
+        match self {
+            Self::Version if five => 0x84,
+            Self::Version => 1,
+            Self::ClientIdentifier if five => 0x85,
+            Self::ClientIdentifier => 2,
+            Self::BadUser if five => 0x86,
+            Self::BadUser => 4,
+            Self::NotAuthorized if five => 0x87,
+            Self::NotAuthorized => 5,
+            Self::AuthenticationMethod if five => 0x8c,
+            Self::AuthenticationMethod => 5,
+            Self::WillTopic if five => TOPIC_NAME_INVALID,
+            Self::WillTopic => 5,
+            Self::Quota if five => QUOTA_EXCEEDED,
+            Self::Quota => 3,
+        }
+    }
+}
+
+/// The protocol level of a CONNECT, however broken the rest of it is; without the bridge bit.
+pub(super) fn connect_level(octets: &[u8]) -> Option<u8> {
+    let Header::Whole(header) = fixed_header(octets) else {
+        return None;
+    };
+    if header.packet_type != PacketType::Connect {
+        return None;
+    }
+    let level = match octets.get(header.header_len..)? {
+        [0, 4, b'M', b'Q', b'T', b'T', level, ..] => level,
+        [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', level, ..] => level,
+        _ => return None,
+    };
+    Some(level & 0x7f)
+}
+
+/// What a CONNACK says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ConnAck<'a> {
+    pub(super) session_present: bool,
+    pub(super) code: u8,
+    pub(super) assigned: Option<&'a str>,
+    pub(super) server_keep_alive: Option<u16>,
+    pub(super) receive_maximum: u16,
+    pub(super) topic_alias_maximum: u16,
+    pub(super) maximum_packet_size: Option<u32>,
+}
+
+impl ConnAck<'_> {
+    pub(super) fn refusal(code: u8) -> Self {
+        Self {
+            code,
+            ..Self::default()
+        }
+    }
+}
+
+pub(super) fn conn_ack(version: ProtocolVersion, said: &ConnAck<'_>) -> Vec<u8> {
+    let mut properties = Written::default();
+    if said.code == 0 {
+        properties.put(
+            PropertyId::ASSIGNED_CLIENT_IDENTIFIER,
+            said.assigned.map(PropertyValue::Text),
+        );
+        properties.put(
+            PropertyId::TOPIC_ALIAS_MAXIMUM,
+            Some(PropertyValue::TwoByte(said.topic_alias_maximum)),
+        );
+        properties.put(
+            PropertyId::RECEIVE_MAXIMUM,
+            Some(PropertyValue::TwoByte(said.receive_maximum)),
+        );
+        properties.put(
+            PropertyId::MAXIMUM_PACKET_SIZE,
+            said.maximum_packet_size.map(PropertyValue::FourByte),
+        );
+        properties.put(
+            PropertyId::SERVER_KEEP_ALIVE,
+            said.server_keep_alive.map(PropertyValue::TwoByte),
+        );
+    }
+    octets(
+        version,
+        &ControlPacket::ConnAck(packet::ConnAck {
+            session_present: said.session_present,
+            code: said.code,
+            properties: properties.0.as_properties(),
+        }),
+    )
+}
+
+/// What a PUBLISH to a subscriber says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent<'a> {
+    pub(super) dup: bool,
+    pub(super) retain: bool,
+    pub(super) delivery: Delivery,
+    /// Empty where the alias alone stands for it.
+    pub(super) topic: &'a str,
+    pub(super) alias: Option<u16>,
+    pub(super) seconds_left: Option<u32>,
+    pub(super) identifiers: &'a [u32],
+    pub(super) message: &'a Message,
+}
+
+/// `None` where no control packet is large enough for it.
+pub(super) fn publish(version: ProtocolVersion, sent: &Sent<'_>) -> Option<Vec<u8>> {
+    let mut properties = Written::default();
+    if version == ProtocolVersion::V5_0 {
+        properties.put(
+            PropertyId::MESSAGE_EXPIRY_INTERVAL,
+            sent.seconds_left.map(PropertyValue::FourByte),
+        );
+        properties.put(
+            PropertyId::TOPIC_ALIAS,
+            sent.alias.map(PropertyValue::TwoByte),
+        );
+        for &identifier in sent.identifiers {
+            properties.put(
+                PropertyId::SUBSCRIPTION_IDENTIFIER,
+                Some(PropertyValue::Variable(identifier)),
+            );
+        }
+        let passed = sent.message.properties.as_properties();
+        properties.0.extend(passed.iter()).ok()?;
+    }
+    let packet = ControlPacket::Publish(Publish {
+        dup: sent.dup,
+        retain: sent.retain,
+        delivery: sent.delivery,
+        topic: sent.topic,
+        properties: properties.0.as_properties(),
+        payload: &sent.message.payload,
+    });
+    let mut out = Vec::new();
+    packet.write(version, &mut out).ok()?;
+    Some(out)
+}
+
+/// PUBACK, PUBREC, PUBREL, PUBCOMP.
+pub(super) fn acknowledgement(
+    version: ProtocolVersion,
+    packet_type: PacketType,
+    packet_id: PacketIdentifier,
+    reason_code: u8,
+) -> Vec<u8> {
+    let said = Acknowledgement {
+        packet_id,
+        reason_code,
+        properties: Properties::default(),
+    };
+    let packet = match packet_type {
+        PacketType::PubRec => ControlPacket::PubRec(said),
+        PacketType::PubRel => ControlPacket::PubRel(said),
+        PacketType::PubComp => ControlPacket::PubComp(said),
+        _ => ControlPacket::PubAck(said),
+    };
+    octets(version, &packet)
+}
+
+/// SUBACK with a code for each subscription; UNSUBACK.
+pub(super) fn codes(
+    version: ProtocolVersion,
+    packet_type: PacketType,
+    packet_id: PacketIdentifier,
+    codes: &[u8],
+) -> Vec<u8> {
+    let properties = Properties::default();
+    let packet = match packet_type {
+        PacketType::UnsubAck => ControlPacket::UnsubAck(UnsubAck {
+            packet_id,
+            properties,
+            codes,
+        }),
+        _ => ControlPacket::SubAck(SubAck {
+            packet_id,
+            properties,
+            codes,
+        }),
+    };
+    octets(version, &packet)
+}
+
+pub(super) fn ping_response() -> Vec<u8> {
+    octets(ProtocolVersion::V3_1_1, &ControlPacket::PingResp)
+}
+
+/// DISCONNECT from the Server exists in 5.0 only.
+pub(super) fn disconnect(reason_code: u8) -> Vec<u8> {
+    let said = Disconnect {
+        reason_code,
+        properties: Properties::default(),
+    };
+    octets(ProtocolVersion::V5_0, &ControlPacket::Disconnect(said))
+}
+
+/// The Server's own answers are small and well formed: each has a form in octets.
+fn octets(version: ProtocolVersion, packet: &ControlPacket<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    match packet.write(version, &mut out) {
+        Ok(()) => out,
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Properties in the making, of values that always have a form.
+#[derive(Default)]
+struct Written(PropertiesBuf);
+
+impl Written {
+    fn put(&mut self, id: PropertyId, value: Option<PropertyValue<'_>>) {
+        if let Some(value) = value {
+            // The assigned identifier is short and every type is the identifier's own.
+            let _ = self.0.push(id, value);
+        }
+    }
+}

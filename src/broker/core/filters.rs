@@ -1,0 +1,383 @@
+//! Who subscribed to what: a tree over the levels of topic filters.
+//!
+//! The levels of a filter or topic are capped ([`LEVELS`]), so walking the tree is bounded in
+//! depth whatever a client sends.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::session::SessionKey;
+use crate::mqtt::{QoS, topic};
+
+/// Levels that a topic or filter may have; mosquitto's limit as well.
+pub(super) const LEVELS: usize = 200;
+
+/// What was granted to one subscription.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Granted {
+    pub(super) qos: QoS,
+    pub(super) no_local: bool,
+    pub(super) retain_as_published: bool,
+    /// Subscription Identifier (5.0 §3.8.2.1.2).
+    pub(super) identifier: Option<u32>,
+}
+
+/// A subscription that a topic matched.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Match {
+    pub(super) session: SessionKey,
+    pub(super) qos: QoS,
+    pub(super) retain_as_published: bool,
+    pub(super) identifiers: Vec<u32>,
+    order: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    session: SessionKey,
+    granted: Granted,
+    /// When it was entered, counted: deliveries go out in this order.
+    order: u64,
+}
+
+/// The members of one shared subscription (5.0 §4.8.2) and whose turn is next.
+#[derive(Debug, Default)]
+struct Group {
+    members: Vec<Entry>,
+    turn: usize,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    children: HashMap<Box<str>, Node>,
+    entries: Vec<Entry>,
+    groups: BTreeMap<Box<str>, Group>,
+}
+
+impl Node {
+    fn is_empty(&self) -> bool {
+        self.children.is_empty() && self.entries.is_empty() && self.groups.is_empty()
+    }
+}
+
+/// All subscriptions of all sessions.
+#[derive(Debug, Default)]
+pub(super) struct Filters {
+    root: Node,
+    entered: u64,
+}
+
+/// A topic filter taken apart: `$share/GROUP/FILTER`, or a filter alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Target<'a> {
+    pub(super) group: Option<&'a str>,
+    pub(super) filter: &'a str,
+}
+
+impl<'a> Target<'a> {
+    /// `None` where the filter is not valid (5.0 §4.7.1, §4.8.2), or has more than
+    /// [`LEVELS`] levels. Shared subscriptions are known to Clients of every version, as
+    /// with mosquitto: 3.x could not ask for them otherwise.
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
+        if !topic::is_filter(text) || text.split('/').count() > LEVELS {
+            return None;
+        }
+        Some(match topic::Shared::of(text) {
+            Some(shared) => Self {
+                group: Some(shared.group),
+                filter: shared.filter,
+            },
+            None => Self {
+                group: None,
+                filter: text,
+            },
+        })
+    }
+}
+
+/// Whether `name` may be published to: a topic name with at most [`LEVELS`] levels.
+pub(super) fn is_topic_name(name: &str) -> bool {
+    topic::is_name(name) && name.split('/').count() <= LEVELS
+}
+
+impl Filters {
+    /// Enters a subscription, or replaces it in its place; whether it is new.
+    pub(super) fn subscribe(
+        &mut self,
+        target: Target<'_>,
+        session: SessionKey,
+        granted: Granted,
+    ) -> bool {
+        let mut node = &mut self.root;
+        for level in target.filter.split('/') {
+            node = node.children.entry(level.into()).or_default();
+        }
+        let entries = match target.group {
+            Some(group) => &mut node.groups.entry(group.into()).or_default().members,
+            None => &mut node.entries,
+        };
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.session == session) {
+            entry.granted = granted;
+            return false;
+        }
+        self.entered += 1;
+        entries.push(Entry {
+            session,
+            granted,
+            order: self.entered,
+        });
+        true
+    }
+
+    /// Takes a subscription out, with the branches that it leaves empty.
+    pub(super) fn unsubscribe(&mut self, target: Target<'_>, session: SessionKey) {
+        fn walk<'a>(
+            node: &mut Node,
+            mut levels: impl Iterator<Item = &'a str>,
+            group: Option<&str>,
+            session: SessionKey,
+        ) {
+            match levels.next() {
+                Some(level) => {
+                    if let Some(child) = node.children.get_mut(level) {
+                        walk(child, levels, group, session);
+                        if child.is_empty() {
+                            node.children.remove(level);
+                        }
+                    }
+                }
+                None => match group {
+                    Some(name) => {
+                        if let Some(group) = node.groups.get_mut(name) {
+                            group.members.retain(|entry| entry.session != session);
+                            if group.members.is_empty() {
+                                node.groups.remove(name);
+                            }
+                        }
+                    }
+                    None => node.entries.retain(|entry| entry.session != session),
+                },
+            }
+        }
+        walk(
+            &mut self.root,
+            &mut target.filter.split('/'),
+            target.group,
+            session,
+        );
+    }
+
+    /// The sessions that get an application message for `topic`, in the order in which they
+    /// subscribed: each once for all its own subscriptions, with the highest QoS among them
+    /// ([MQTT-3.3.4-2]), and once more for each shared subscription whose turn it is.
+    ///
+    /// `online` says whether a session has a connection: a group's turn goes to one that has.
+    pub(super) fn matches(
+        &mut self,
+        topic: &str,
+        publisher: Option<SessionKey>,
+        online: impl Fn(SessionKey) -> bool,
+        out: &mut Vec<Match>,
+    ) {
+        out.clear();
+        let levels: Vec<&str> = topic.split('/').collect();
+        let mut own: Vec<Entry> = Vec::new();
+        let wildcards = !topic.starts_with('$');
+        collect(&mut self.root, &levels, wildcards, &mut |node| {
+            own.extend(
+                node.entries
+                    .iter()
+                    .copied()
+                    .filter(|entry| !(entry.granted.no_local && publisher == Some(entry.session))),
+            );
+            out.extend(
+                node.groups
+                    .values_mut()
+                    .filter_map(|group| group.next(&online)),
+            );
+        });
+        own.sort_unstable_by_key(|entry| (entry.session, entry.order));
+        let mut last: Option<Match> = None;
+        for entry in own {
+            match &mut last {
+                Some(found) if found.session == entry.session => found.join(&entry),
+                _ => out.extend(last.replace(Match::of(&entry))),
+            }
+        }
+        out.extend(last);
+        out.sort_by_key(|found| found.order);
+    }
+}
+
+/// Calls `visit` with each node whose filter selects the topic.
+fn collect(node: &mut Node, levels: &[&str], wildcards: bool, visit: &mut impl FnMut(&mut Node)) {
+    if wildcards && let Some(all) = node.children.get_mut("#") {
+        visit(all);
+    }
+    let Some((level, rest)) = levels.split_first() else {
+        visit(node);
+        return;
+    };
+    if wildcards && let Some(any) = node.children.get_mut("+") {
+        collect(any, rest, true, visit);
+    }
+    if let Some(child) = node.children.get_mut(*level) {
+        collect(child, rest, true, visit);
+    }
+}
+
+impl Group {
+    /// Turns go round among the members that are connected; while none is, among all.
+    fn next(&mut self, online: impl Fn(SessionKey) -> bool) -> Option<Match> {
+        let count = self.members.len();
+        let turns = (0..count).map(|step| (self.turn + step) % count.max(1));
+        let chosen = turns
+            .clone()
+            .find(|&at| self.members.get(at).is_some_and(|m| online(m.session)))
+            .or_else(|| turns.clone().next())?;
+        self.turn = (chosen + 1) % count.max(1);
+        self.members.get(chosen).map(Match::of)
+    }
+}
+
+impl Match {
+    fn of(entry: &Entry) -> Self {
+        Self {
+            session: entry.session,
+            qos: entry.granted.qos,
+            retain_as_published: entry.granted.retain_as_published,
+            identifiers: entry.granted.identifier.into_iter().collect(),
+            order: entry.order,
+        }
+    }
+
+    fn join(&mut self, entry: &Entry) {
+        self.qos = self.qos.max(entry.granted.qos);
+        self.retain_as_published |= entry.granted.retain_as_published;
+        self.identifiers.extend(entry.granted.identifier);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn granted(qos: QoS) -> Granted {
+        Granted {
+            qos,
+            no_local: false,
+            retain_as_published: false,
+            identifier: None,
+        }
+    }
+
+    fn found(filters: &mut Filters, topic: &str) -> Vec<u64> {
+        let mut out = Vec::new();
+        filters.matches(topic, None, |_| true, &mut out);
+        out.iter().map(|found| found.session.0).collect()
+    }
+
+    #[test]
+    fn the_tree_selects_what_the_specification_says() {
+        let mut filters = Filters::default();
+        for (key, filter) in ["handong/csee/#", "handong/+/b", "#", "$SYS/#", "+/x"]
+            .into_iter()
+            .enumerate()
+        {
+            let target = Target::parse(filter).unwrap();
+            filters.subscribe(target, SessionKey(key as u64), granted(QoS::AtMostOnce));
+        }
+        assert_eq!(found(&mut filters, "handong/csee"), [0, 2]);
+        assert_eq!(found(&mut filters, "handong/csee/b"), [0, 1, 2]);
+        assert_eq!(found(&mut filters, "handong/mec/a"), [2]);
+        assert_eq!(found(&mut filters, "$SYS/a"), [3]);
+        assert_eq!(found(&mut filters, "$SYS/x"), [3]);
+        assert_eq!(found(&mut filters, "/x"), [2, 4]);
+    }
+
+    #[test]
+    fn overlapping_subscriptions_of_one_session_give_one_delivery_at_the_highest_qos() {
+        let mut filters = Filters::default();
+        for (filter, qos, identifier) in [
+            ("a/#", QoS::AtLeastOnce, 1),
+            ("a/b", QoS::ExactlyOnce, 2),
+            ("+/b", QoS::AtMostOnce, 3),
+        ] {
+            let granted = Granted {
+                identifier: Some(identifier),
+                ..granted(qos)
+            };
+            filters.subscribe(Target::parse(filter).unwrap(), SessionKey(1), granted);
+        }
+        let mut out = Vec::new();
+        filters.matches("a/b", None, |_| true, &mut out);
+        assert_eq!(out.len(), 1);
+        assert_eq!(out[0].qos, QoS::ExactlyOnce);
+        assert_eq!(out[0].identifiers, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_shared_subscription_takes_turns_among_those_that_are_connected() {
+        let mut filters = Filters::default();
+        for key in 1..=3 {
+            let target = Target::parse("$share/g/jobs/#").unwrap();
+            filters.subscribe(target, SessionKey(key), granted(QoS::AtLeastOnce));
+        }
+        let mut turns = Vec::new();
+        for _ in 0..4 {
+            let mut out = Vec::new();
+            filters.matches("jobs/1", None, |key| key != SessionKey(2), &mut out);
+            turns.extend(out.iter().map(|found| found.session.0));
+        }
+        assert_eq!(turns, [1, 3, 1, 3]);
+    }
+
+    #[test]
+    fn malformed_filters_and_shares_are_refused() {
+        for bad in [
+            "",
+            "a/#/b",
+            "a#",
+            "a+/b",
+            "#a",
+            "$share/",
+            "$share/g",
+            "$share/g/",
+            "$share//a",
+            "$share/g+/a",
+        ] {
+            assert_eq!(Target::parse(bad), None, "{bad}");
+        }
+        assert!(Target::parse(&"a/".repeat(LEVELS)).is_none());
+        for good in ["/", "+", "#", "a//b", "$share/g//", "$SYS/#"] {
+            assert!(Target::parse(good).is_some(), "{good}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_tree_and_the_plain_comparison_agree(
+            filters in proptest::collection::vec("([ab+]/){0,3}[ab+#]|[$]a(/[ab+#])?", 1..12),
+            topic in "([ab]/){0,3}[ab]|[$]a(/[ab])?",
+        ) {
+            let mut tree = Filters::default();
+            let mut expected = Vec::new();
+            for (key, filter) in filters.iter().enumerate() {
+                tree.subscribe(
+                    Target::parse(filter).unwrap(),
+                    SessionKey(key as u64),
+                    granted(QoS::AtMostOnce),
+                );
+                if crate::mqtt::topic::matches(filter, &topic) {
+                    expected.push(key as u64);
+                }
+            }
+            prop_assert_eq!(found(&mut tree, &topic), expected);
+            for (key, filter) in filters.iter().enumerate() {
+                tree.unsubscribe(Target::parse(filter).unwrap(), SessionKey(key as u64));
+            }
+            prop_assert!(tree.root.is_empty());
+        }
+    }
+}

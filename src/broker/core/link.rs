@@ -1,0 +1,74 @@
+//! What the Server keeps of a network connection.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::session::SessionKey;
+use crate::base::{Endpoint, Span, Timestamp};
+use crate::mqtt::ProtocolVersion;
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Stage {
+    /// No CONNECT yet, since then.
+    Opened(Timestamp),
+    Connected(SessionKey),
+}
+
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) peer: Endpoint,
+    pub(super) stage: Stage,
+    /// The client identifier, before CONNECT the address: what the log calls it.
+    pub(super) name: Arc<str>,
+    pub(super) version: ProtocolVersion,
+    /// A packet that has begun.
+    pub(super) input: Vec<u8>,
+    pub(super) last_heard: Timestamp,
+    /// 1.5 times the keep alive; `None` where it is off.
+    pub(super) patience: Option<Span>,
+    /// Octets on their way to the Client that its socket has not taken.
+    pub(super) unsent: usize,
+    /// Open exchanges that the Client takes (Receive Maximum, capped by the window).
+    pub(super) window: usize,
+    /// Octets of a packet that the Client takes.
+    pub(super) largest_packet: usize,
+    /// What the Client's aliases stand for.
+    pub(super) aliases_in: HashMap<u16, Box<str>>,
+    /// The Server's own aliases, up to the Client's Topic Alias Maximum.
+    pub(super) aliases_out: HashMap<Box<str>, u16>,
+    pub(super) alias_maximum: u16,
+    /// A bridge hears retained messages with their flag, as if it had asked for it.
+    pub(super) bridge: bool,
+}
+
+/// Aliases of the Server's own for one connection: they are kept in memory by name.
+pub(super) const ALIASES: u16 = 64;
+
+impl Link {
+    pub(super) fn new(peer: Endpoint, now: Timestamp) -> Self {
+        Self {
+            peer,
+            stage: Stage::Opened(now),
+            name: peer.address.to_string().into(),
+            version: ProtocolVersion::V3_1_1,
+            input: Vec::new(),
+            last_heard: now,
+            patience: None,
+            unsent: 0,
+            window: 1,
+            largest_packet: usize::MAX,
+            aliases_in: HashMap::new(),
+            aliases_out: HashMap::new(),
+            alias_maximum: 0,
+            bridge: false,
+        }
+    }
+
+    pub(super) const fn session(&self) -> Option<SessionKey> {
+        match self.stage {
+            Stage::Opened(_) => None,
+            Stage::Connected(session) => Some(session),
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! The MQTT server without I/O: octets and the time in, [`Action`]s out.
+//!
+//! Deterministic: the same calls with the same seed give the same actions in the same order.
+//! What a Client may make the Server keep is capped by [`Limits`]; reaching a cap is told in
+//! the log and, where the protocol has a word for it, to the Client.
+//!
+//! Policy where queues are full: a QoS 0 message is dropped for a Client that does not read
+//! ([`Limits::unsent_octets`]); above QoS 0 the newest message is dropped once the Client's
+//! queue is full ([`Limits::queued_messages`], [`Limits::queued_octets`]).
+
+mod connect;
+mod deliver;
+mod encode;
+mod filters;
+mod link;
+mod message;
+mod publish;
+mod retained;
+mod session;
+mod subscribe;
+#[cfg(test)]
+mod tests;
+mod tick;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use self::filters::{Filters, Match};
+use self::link::{Link, Stage};
+use self::retained::Retained;
+use self::session::{Session, SessionKey};
+use super::Seed;
+use crate::base::{Endpoint, Span, Timestamp};
+use crate::event::log::Line;
+use crate::mqtt::framer::{Cut, Header, cut, fixed_header};
+use crate::mqtt::{ControlPacket, ProtocolVersion, Rule};
+
+/// Names a network connection; the caller chooses, and never twice.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ConnectionKey(pub u64);
+
+/// What the Server wants done, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// One control packet for the Client.
+    Send {
+        connection: ConnectionKey,
+        octets: Vec<u8>,
+    },
+    /// Nothing more is said to the Client: close once everything before is sent.
+    Close { connection: ConnectionKey },
+    /// A line for the log.
+    Log(String),
+}
+
+/// How a network connection ended, seen from the Server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ending {
+    /// The Client closed its direction.
+    Fin,
+    /// The connection was reset or failed.
+    Reset,
+}
+
+/// How the Server serves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where assigned client identifiers come from.
+    pub seed: u64,
+    /// Whether the log is wanted.
+    pub log: bool,
+    /// The port, for the log.
+    pub port: u16,
+    /// User names and passwords; `None` lets everybody in.
+    pub users: Option<Vec<(String, Vec<u8>)>>,
+    /// Whether a Client without user name is let in where there are users.
+    pub anonymous: bool,
+    /// Topic Alias Maximum that the Server announces (5.0).
+    pub topic_alias_maximum: u16,
+    /// Receive Maximum that the Server announces (5.0).
+    pub receive_maximum: u16,
+    /// Server Keep Alive (5.0) in seconds, instead of what the Client asks for.
+    pub server_keep_alive: Option<u16>,
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            log: true,
+            port: 1883,
+            users: None,
+            anonymous: true,
+            topic_alias_maximum: 10,
+            receive_maximum: 20,
+            server_keep_alive: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What the Server keeps at the most.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Octets of one control packet, fixed header included.
+    pub packet_octets: usize,
+    /// How long a connection may take to bring its CONNECT.
+    pub connect_timeout: Span,
+    /// Sessions, connected or not.
+    pub sessions: usize,
+    /// Subscriptions of one session.
+    pub subscriptions: usize,
+    /// Exchanges above QoS 0 that the Server has open with one Client; a 5.0 Client may ask
+    /// for fewer.
+    pub window: u16,
+    /// Messages above QoS 0 that wait for one Client.
+    pub queued_messages: usize,
+    /// Octets of those.
+    pub queued_octets: usize,
+    /// Octets of the messages that wait for all Clients together.
+    pub all_queued_octets: usize,
+    /// QoS 2 messages of one Client that wait for their PUBREL.
+    pub unreleased_messages: usize,
+    /// Octets of those.
+    pub unreleased_octets: usize,
+    pub retained_messages: usize,
+    pub retained_octets: usize,
+    /// Octets not yet taken by the Client's socket, beyond which QoS 0 is dropped for it.
+    pub unsent_octets: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: usize = 1 << 20;
+        Self {
+            packet_octets: 64 * MIB,
+            connect_timeout: Span::from_nanos(30_000_000_000),
+            sessions: 20_000,
+            subscriptions: 10_000,
+            window: 20,
+            queued_messages: 100_000,
+            queued_octets: 64 * MIB,
+            all_queued_octets: 512 * MIB,
+            unreleased_messages: 10_000,
+            unreleased_octets: 64 * MIB,
+            retained_messages: 100_000,
+            retained_octets: 256 * MIB,
+            unsent_octets: 16 * MIB,
+        }
+    }
+}
+
+/// The Server.
+#[derive(Debug)]
+pub struct Core {
+    options: Options,
+    seed: Seed,
+    links: HashMap<ConnectionKey, Link>,
+    sessions: BTreeMap<SessionKey, Session>,
+    by_client: HashMap<Arc<str>, SessionKey>,
+    next_session: u64,
+    filters: Filters,
+    retained: Retained,
+    /// Octets of the messages in all queues.
+    queued_octets: usize,
+    actions: VecDeque<Action>,
+    /// No deadline lies before this instant.
+    wake: Option<Timestamp>,
+    matches: Vec<Match>,
+}
+
+impl Core {
+    /// A Server that nobody is connected to.
+    pub fn new(options: Options) -> Self {
+        Self {
+            seed: Seed::new(options.seed),
+            options,
+            links: HashMap::new(),
+            sessions: BTreeMap::new(),
+            by_client: HashMap::new(),
+            next_session: 0,
+            filters: Filters::default(),
+            retained: Retained::default(),
+            queued_octets: 0,
+            actions: VecDeque::new(),
+            wake: None,
+            matches: Vec::new(),
+        }
+    }
+
+    /// The next thing to do, oldest first.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Whether [`Core::next_action`] has one.
+    pub fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
+    /// A network connection was accepted.
+    pub fn connected(&mut self, now: Timestamp, connection: ConnectionKey, peer: Endpoint) {
+        self.log(Line::NewConnection {
+            peer,
+            port: self.options.port,
+        });
+        self.links.insert(connection, Link::new(peer, now));
+        self.wake_at(now.plus(self.options.limits.connect_timeout));
+    }
+
+    /// The next octets that a Client sent, in any portions.
+    pub fn received(&mut self, now: Timestamp, connection: ConnectionKey, octets: &[u8]) {
+        let Some(link) = self.links.get_mut(&connection) else {
+            return;
+        };
+        if link.input.is_empty() {
+            let used = self.packets(now, connection, octets);
+            let rest = octets.get(used..).unwrap_or_default();
+            if let Some(link) = self.links.get_mut(&connection) {
+                link.input.extend_from_slice(rest);
+            }
+            return;
+        }
+        link.input.extend_from_slice(octets);
+        let mut input = std::mem::take(&mut link.input);
+        let used = self.packets(now, connection, &input);
+        if let Some(link) = self.links.get_mut(&connection) {
+            input.drain(..used.min(input.len()));
+            link.input = input;
+        }
+    }
+
+    /// How many octets the caller still holds for a Client that does not read them.
+    pub fn unsent(&mut self, connection: ConnectionKey, octets: usize) {
+        if let Some(link) = self.links.get_mut(&connection) {
+            link.unsent = octets;
+        }
+    }
+
+    /// A network connection ended without the Server's doing.
+    pub fn closed(&mut self, now: Timestamp, connection: ConnectionKey, how: Ending) {
+        let Some(link) = self.links.get(&connection) else {
+            return;
+        };
+        let client = Arc::clone(&link.name);
+        self.log(match how {
+            Ending::Fin => Line::Closed { client: &client },
+            Ending::Reset => Line::SocketError { client: &client },
+        });
+        self.leave(now, connection, Departure::WithoutDisconnect);
+    }
+
+    /// Handles each whole packet at the begin of `octets`; returns how many octets they took.
+    fn packets(&mut self, now: Timestamp, connection: ConnectionKey, octets: &[u8]) -> usize {
+        let mut rest = octets;
+        while let Some(link) = self.links.get(&connection) {
+            // Something else than MQTT need not be waited for until it fills a packet.
+            let opened = matches!(link.stage, Stage::Opened(_));
+            if opened && rest.first().is_some_and(|&first| first != CONNECT) {
+                self.dismiss(now, connection, encode::PROTOCOL_ERROR, "no CONNECT");
+                break;
+            }
+            if let Header::Whole(header) = fixed_header(rest)
+                && header.total_len() > self.options.limits.packet_octets
+            {
+                self.dismiss(
+                    now,
+                    connection,
+                    encode::PACKET_TOO_LARGE,
+                    "packet too large",
+                );
+                break;
+            }
+            match cut(rest) {
+                Cut::Whole { packet, rest: next } => {
+                    rest = next;
+                    self.packet(now, connection, packet.octets);
+                }
+                Cut::Needs { .. } => break,
+                Cut::Malformed(_) => {
+                    self.dismiss(
+                        now,
+                        connection,
+                        encode::MALFORMED_PACKET,
+                        "malformed packet",
+                    );
+                    break;
+                }
+            }
+        }
+        octets.len() - rest.len()
+    }
+
+    fn packet(&mut self, now: Timestamp, connection: ConnectionKey, octets: &[u8]) {
+        let Some(link) = self.links.get_mut(&connection) else {
+            return;
+        };
+        link.last_heard = now;
+        let version = link.version;
+        let connected = matches!(link.stage, Stage::Connected(_));
+        match (connected, ControlPacket::read(octets, version, &mut ())) {
+            (false, Ok(ControlPacket::Connect(connect))) => self.connect(now, connection, &connect),
+            (false, Ok(_)) => self.dismiss(now, connection, encode::PROTOCOL_ERROR, "no CONNECT"),
+            (false, Err(malformed)) => self.refuse_malformed(now, connection, octets, malformed),
+            (true, Ok(packet)) => self.dispatch(now, connection, &packet),
+            (true, Err(malformed)) => {
+                let code = match malformed.rule {
+                    Rule::TopicNameHasNoWildcard => encode::TOPIC_NAME_INVALID,
+                    Rule::TopicAliasIsNotZero => encode::TOPIC_ALIAS_INVALID,
+                    Rule::NoLocalIsNotShared
+                    | Rule::PropertyIsNotRepeated
+                    | Rule::ReceiveMaximumIsNotZero
+                    | Rule::SubscriptionIdentifierIsNotZero
+                    | Rule::SubscribeHasAFilter
+                    | Rule::UnsubscribeHasAFilter => encode::PROTOCOL_ERROR,
+                    _ => encode::MALFORMED_PACKET,
+                };
+                self.dismiss(now, connection, code, "malformed packet");
+            }
+        }
+    }
+
+    fn dispatch(&mut self, now: Timestamp, connection: ConnectionKey, packet: &ControlPacket<'_>) {
+        match packet {
+            ControlPacket::Publish(publish) => self.publish(now, connection, publish),
+            ControlPacket::PubAck(ack) => self.pub_ack(now, connection, ack),
+            ControlPacket::PubRec(ack) => self.pub_rec(now, connection, ack),
+            ControlPacket::PubRel(ack) => self.pub_rel(now, connection, ack),
+            ControlPacket::PubComp(ack) => self.pub_comp(now, connection, ack),
+            ControlPacket::Subscribe(subscribe) => self.subscribe(now, connection, subscribe),
+            ControlPacket::Unsubscribe(unsubscribe) => self.unsubscribe(connection, unsubscribe),
+            ControlPacket::PingReq => self.ping(connection),
+            ControlPacket::Disconnect(disconnect) => self.disconnect(now, connection, disconnect),
+            ControlPacket::Connect(_)
+            | ControlPacket::ConnAck(_)
+            | ControlPacket::SubAck(_)
+            | ControlPacket::UnsubAck(_)
+            | ControlPacket::PingResp
+            | ControlPacket::Auth(_) => {
+                self.dismiss(now, connection, encode::PROTOCOL_ERROR, "protocol error");
+            }
+        }
+    }
+
+    /// Ends a connection for what its Client did, and says why where the version can.
+    fn dismiss(&mut self, now: Timestamp, connection: ConnectionKey, code: u8, why: &str) {
+        let Some(link) = self.links.get(&connection) else {
+            return;
+        };
+        let client = Arc::clone(&link.name);
+        let tell = matches!(link.stage, Stage::Connected(_)) && link.version == V5;
+        if tell {
+            self.log(Line::SendingDisconnect {
+                client: &client,
+                reason_code: code,
+            });
+            self.send(connection, encode::disconnect(code));
+        }
+        self.actions.push_back(Action::Close { connection });
+        self.log(Line::Dismissed {
+            client: &client,
+            why,
+        });
+        self.leave(now, connection, Departure::WithoutDisconnect);
+    }
+
+    fn send(&mut self, connection: ConnectionKey, octets: Vec<u8>) {
+        if let Some(link) = self.links.get_mut(&connection) {
+            link.unsent = link.unsent.saturating_add(octets.len());
+            self.actions.push_back(Action::Send { connection, octets });
+        }
+    }
+
+    fn log(&mut self, line: Line<'_>) {
+        if self.options.log {
+            self.actions.push_back(Action::Log(line.to_string()));
+        }
+    }
+
+    fn wake_at(&mut self, at: Timestamp) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+}
+
+/// The first octet of every CONNECT ([MQTT-3.1.0-1]).
+const CONNECT: u8 = 0x10;
+
+const V5: ProtocolVersion = ProtocolVersion::V5_0;
+
+/// How a Client leaves: whether its will is published hangs on it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Departure {
+    /// DISCONNECT with reason code 0x00, or any of 3.x.
+    Normal,
+    /// DISCONNECT with another reason code (0x04 asks for the will).
+    WithReason,
+    /// The connection closed first.
+    WithoutDisconnect,
+    /// Another connection of the same client identifier took over; `ends` tells whether the
+    /// session ended with it.
+    TakenOver { ends: bool },
+}

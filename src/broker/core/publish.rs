@@ -1,0 +1,288 @@
+//! PUBLISH from Clients and the acknowledgements of both directions (5.0 §3.3 to §3.7, §4.3).
+
+use std::sync::Arc;
+
+use super::encode;
+use super::filters::is_topic_name;
+use super::message::Message;
+use super::session::{Awaiting, SessionKey};
+use super::{ConnectionKey, Core, V5};
+use crate::base::Timestamp;
+use crate::event::log::{Line, Way};
+use crate::mqtt::packet::{Acknowledgement, Publish};
+use crate::mqtt::{Delivery, PacketIdentifier, PacketType};
+
+impl Core {
+    pub(super) fn publish(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        publish: &Publish<'_>,
+    ) {
+        let Some(link) = self.links.get_mut(&connection) else {
+            return;
+        };
+        let Some(key) = link.session() else {
+            return;
+        };
+        let client = Arc::clone(&link.name);
+        let version = link.version;
+        let topic: Box<str> = match publish.properties.topic_alias() {
+            None => publish.topic.into(),
+            // [MQTT-3.2.2-17]: above what the Server announced.
+            Some(alias) if alias > self.options.topic_alias_maximum => {
+                let code = encode::TOPIC_ALIAS_INVALID;
+                return self.dismiss(now, connection, code, "topic alias invalid");
+            }
+            Some(alias) if publish.topic.is_empty() => match link.aliases_in.get(&alias) {
+                Some(topic) => topic.clone(),
+                None => {
+                    let code = encode::PROTOCOL_ERROR;
+                    return self.dismiss(now, connection, code, "topic alias unknown");
+                }
+            },
+            Some(alias) => {
+                link.aliases_in.insert(alias, publish.topic.into());
+                publish.topic.into()
+            }
+        };
+        self.log(Line::Publish {
+            way: Way::Received,
+            client: &client,
+            dup: publish.dup,
+            qos: publish.delivery.qos() as u8,
+            retain: publish.retain,
+            packet_id: publish.delivery.packet_id().map_or(0, |id| id.number()),
+            topic: &topic,
+            length: publish.payload.len(),
+        });
+        if !is_topic_name(&topic) {
+            let code = encode::TOPIC_NAME_INVALID;
+            return self.dismiss(now, connection, code, "topic name invalid");
+        }
+        let message = Arc::new(Message::new(
+            &topic,
+            publish.payload,
+            publish.delivery.qos(),
+            publish.retain,
+            publish.properties,
+            now,
+        ));
+        match publish.delivery {
+            Delivery::AtMostOnce => {
+                self.route(now, Some(key), message);
+            }
+            Delivery::AtLeastOnce(packet_id) => {
+                // mosquitto's order: the subscribers first, then the publisher.
+                let matched = self.route(now, Some(key), message);
+                let code = if matched || version != V5 {
+                    encode::SUCCESS
+                } else {
+                    encode::NO_MATCHING_SUBSCRIBERS
+                };
+                self.acknowledge(connection, PacketType::PubAck, packet_id, code);
+            }
+            Delivery::ExactlyOnce(packet_id) => {
+                self.receive(now, connection, key, packet_id, message);
+            }
+        }
+    }
+
+    /// A QoS 2 message: kept until its PUBREL, so that a repetition is told from a new one.
+    fn receive(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        key: SessionKey,
+        packet_id: PacketIdentifier,
+        message: Arc<Message>,
+    ) {
+        let limits = self.options.limits;
+        let v5 = self
+            .links
+            .get(&connection)
+            .is_some_and(|link| link.version == V5);
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        if !session.unreleased.contains_key(&packet_id) {
+            // [MQTT-3.3.4-7]: more than the Server announced.
+            if v5 && session.unreleased.len() >= usize::from(self.options.receive_maximum) {
+                let code = encode::RECEIVE_MAXIMUM_EXCEEDED;
+                return self.dismiss(now, connection, code, "receive maximum exceeded");
+            }
+            let octets = message.octets();
+            if session.unreleased.len() >= limits.unreleased_messages
+                || session.unreleased_octets.saturating_add(octets) > limits.unreleased_octets
+            {
+                let code = encode::QUOTA_EXCEEDED;
+                return self.dismiss(
+                    now,
+                    connection,
+                    code,
+                    "too many QoS 2 messages not released",
+                );
+            }
+            session.unreleased_octets += octets;
+            session.unreleased.insert(packet_id, message);
+        }
+        self.acknowledge(connection, PacketType::PubRec, packet_id, encode::SUCCESS);
+    }
+
+    pub(super) fn pub_rel(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        ack: &Acknowledgement<'_>,
+    ) {
+        let Some(key) = self.heard(connection, "PUBREL", ack) else {
+            return;
+        };
+        let message = self.sessions.get_mut(&key).and_then(|session| {
+            let message = session.unreleased.remove(&ack.packet_id)?;
+            session.unreleased_octets = session.unreleased_octets.saturating_sub(message.octets());
+            Some(message)
+        });
+        let code = match message {
+            Some(message) => {
+                if !message.expired(now) {
+                    self.route(now, Some(key), message);
+                }
+                encode::SUCCESS
+            }
+            None => encode::PACKET_IDENTIFIER_NOT_FOUND,
+        };
+        self.acknowledge(connection, PacketType::PubComp, ack.packet_id, code);
+    }
+
+    pub(super) fn pub_ack(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        ack: &Acknowledgement<'_>,
+    ) {
+        if let Some(key) = self.heard(connection, "PUBACK", ack) {
+            self.finish(now, key, ack.packet_id, Awaiting::PubAck);
+        }
+    }
+
+    pub(super) fn pub_rec(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        ack: &Acknowledgement<'_>,
+    ) {
+        let Some(key) = self.heard(connection, "PUBREC", ack) else {
+            return;
+        };
+        if ack.reason_code >= 0x80 {
+            // [MQTT-4.3.3-4]: the exchange ends here.
+            return self.finish(now, key, ack.packet_id, Awaiting::PubRec);
+        }
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        let first = session.awaits(ack.packet_id, Awaiting::PubRec);
+        let known = first.or_else(|| session.awaits(ack.packet_id, Awaiting::PubComp));
+        let code = match known.and_then(|at| session.exchanges.get_mut(at)) {
+            Some(exchange) => {
+                exchange.awaiting = Awaiting::PubComp;
+                encode::SUCCESS
+            }
+            None => encode::PACKET_IDENTIFIER_NOT_FOUND,
+        };
+        self.send_pub_rel(connection, ack.packet_id, code);
+    }
+
+    pub(super) fn pub_comp(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        ack: &Acknowledgement<'_>,
+    ) {
+        if let Some(key) = self.heard(connection, "PUBCOMP", ack) {
+            self.finish(now, key, ack.packet_id, Awaiting::PubComp);
+        }
+    }
+
+    /// An exchange is over: its identifier is free and the window has room. Nothing happens
+    /// for an identifier that no exchange uses: an acknowledgement may come twice.
+    fn finish(
+        &mut self,
+        now: Timestamp,
+        key: SessionKey,
+        packet_id: PacketIdentifier,
+        awaiting: Awaiting,
+    ) {
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return;
+        };
+        if let Some(at) = session.awaits(packet_id, awaiting) {
+            session.exchanges.remove(at);
+            self.pump(now, key);
+        }
+    }
+
+    fn heard(
+        &mut self,
+        connection: ConnectionKey,
+        name: &'static str,
+        ack: &Acknowledgement<'_>,
+    ) -> Option<SessionKey> {
+        let link = self.links.get(&connection)?;
+        let client = Arc::clone(&link.name);
+        let key = link.session()?;
+        self.log(Line::Acknowledgement {
+            way: Way::Received,
+            name,
+            client: &client,
+            packet_id: ack.packet_id.number(),
+            reason_code: ack.reason_code,
+        });
+        Some(key)
+    }
+
+    pub(super) fn send_pub_rel(
+        &mut self,
+        connection: ConnectionKey,
+        packet_id: PacketIdentifier,
+        code: u8,
+    ) {
+        self.acknowledge(connection, PacketType::PubRel, packet_id, code);
+    }
+
+    fn acknowledge(
+        &mut self,
+        connection: ConnectionKey,
+        packet_type: PacketType,
+        packet_id: PacketIdentifier,
+        code: u8,
+    ) {
+        let Some(link) = self.links.get(&connection) else {
+            return;
+        };
+        let client = Arc::clone(&link.name);
+        let octets = encode::acknowledgement(link.version, packet_type, packet_id, code);
+        self.log(Line::Acknowledgement {
+            way: Way::Sending,
+            name: packet_type.name(),
+            client: &client,
+            packet_id: packet_id.number(),
+            reason_code: code,
+        });
+        self.send(connection, octets);
+    }
+
+    /// The Client lives, and wants to hear that the Server does.
+    pub(super) fn ping(&mut self, connection: ConnectionKey) {
+        let Some(link) = self.links.get(&connection) else {
+            return;
+        };
+        let client = Arc::clone(&link.name);
+        for (way, name) in [(Way::Received, "PINGREQ"), (Way::Sending, "PINGRESP")] {
+            let client = &client;
+            self.log(Line::Plain { way, name, client });
+        }
+        self.send(connection, encode::ping_response());
+    }
+}

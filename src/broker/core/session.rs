@@ -1,0 +1,149 @@
+//! What the Server keeps of a Client from one connection to the next (5.0 §4.1).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::ConnectionKey;
+use super::message::Message;
+use crate::base::{Span, Timestamp};
+use crate::mqtt::{PacketIdentifier, QoS};
+
+/// Names a session for as long as the Server runs.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(super) struct SessionKey(pub(super) u64);
+
+/// How long a session outlives its connection (5.0 §3.1.2.11.2).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Expiry {
+    /// It ends with its connection: a clean session of 3.x.
+    WithConnection,
+    After(Span),
+    Never,
+}
+
+impl Expiry {
+    /// From the property's seconds: 0 and 0xFFFFFFFF have meanings of their own.
+    pub(super) const fn from_seconds(seconds: u32) -> Self {
+        match seconds {
+            0 => Self::WithConnection,
+            u32::MAX => Self::Never,
+            seconds => Self::After(Span::from_nanos(seconds as i64 * 1_000_000_000)),
+        }
+    }
+}
+
+/// A will that waits to be published (5.0 §3.1.2.5).
+#[derive(Clone, Debug)]
+pub(super) struct Will {
+    pub(super) message: Message,
+    pub(super) delay: Span,
+}
+
+/// An application message on its way to a Client, with what its subscription granted.
+#[derive(Clone, Debug)]
+pub(super) struct Outgoing {
+    pub(super) message: Arc<Message>,
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+    /// Subscription Identifiers of the subscriptions that matched.
+    pub(super) identifiers: Vec<u32>,
+}
+
+/// An exchange above QoS 0 that the Server began.
+#[derive(Clone, Debug)]
+pub(super) struct Exchange {
+    pub(super) packet_id: PacketIdentifier,
+    pub(super) outgoing: Outgoing,
+    pub(super) awaiting: Awaiting,
+    /// Sent on this connection; what is not is sent again once the Client is back.
+    pub(super) sent: bool,
+    /// Sent on an earlier connection: the next sending is a re-delivery ([MQTT-3.3.1-1]).
+    pub(super) dup: bool,
+}
+
+/// The packet that an exchange waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Awaiting {
+    PubAck,
+    PubRec,
+    PubComp,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) client_id: Arc<str>,
+    pub(super) connection: Option<ConnectionKey>,
+    pub(super) expiry: Expiry,
+    /// While disconnected: when the session ends.
+    pub(super) ends_at: Option<Timestamp>,
+    pub(super) will: Option<Will>,
+    /// While disconnected: when the will is published.
+    pub(super) will_at: Option<Timestamp>,
+    /// Topic filters as the Client wrote them.
+    pub(super) subscriptions: BTreeMap<Box<str>, ()>,
+    /// In the order of first sending ([MQTT-4.6.0-5]).
+    pub(super) exchanges: VecDeque<Exchange>,
+    /// Waiting for room in the window, or for the Client to come back.
+    pub(super) queue: VecDeque<Outgoing>,
+    pub(super) queued_octets: usize,
+    /// The queue reached its cap and this was told.
+    pub(super) dropping: bool,
+    /// Received at QoS 2 and not yet released: a PUBLISH with one of these identifiers is a
+    /// repetition.
+    pub(super) unreleased: BTreeMap<PacketIdentifier, Arc<Message>>,
+    pub(super) unreleased_octets: usize,
+    next_packet_id: u16,
+}
+
+impl Session {
+    pub(super) fn new(client_id: Arc<str>) -> Self {
+        Self {
+            client_id,
+            connection: None,
+            expiry: Expiry::WithConnection,
+            ends_at: None,
+            will: None,
+            will_at: None,
+            subscriptions: BTreeMap::new(),
+            exchanges: VecDeque::new(),
+            queue: VecDeque::new(),
+            queued_octets: 0,
+            dropping: false,
+            unreleased: BTreeMap::new(),
+            unreleased_octets: 0,
+            next_packet_id: 1,
+        }
+    }
+
+    /// The next packet identifier that no exchange uses ([MQTT-2.2.1-4]); `None` when all
+    /// 65,535 are in use.
+    pub(super) fn take_packet_id(&mut self) -> Option<PacketIdentifier> {
+        for _ in 0..u16::MAX {
+            let id = self.next_packet_id;
+            self.next_packet_id = id.checked_add(1).unwrap_or(1);
+            if let Some(id) = PacketIdentifier::new(id)
+                && !self.exchanges.iter().any(|other| other.packet_id == id)
+            {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// The exchange with `packet_id` that waits for `awaiting`, by its place.
+    pub(super) fn awaits(&self, packet_id: PacketIdentifier, awaiting: Awaiting) -> Option<usize> {
+        self.exchanges
+            .iter()
+            .position(|other| other.packet_id == packet_id && other.awaiting == awaiting)
+    }
+
+    /// The connection is gone: everything that was sent will be sent again.
+    pub(super) fn rewind(&mut self) {
+        for exchange in &mut self.exchanges {
+            if exchange.sent {
+                exchange.dup = true;
+                exchange.sent = false;
+            }
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! SUBSCRIBE and UNSUBSCRIBE (5.0 §3.8 to §3.11).
+
+use std::sync::Arc;
+
+use super::encode;
+use super::filters::{Granted, Target};
+use super::session::{Outgoing, SessionKey};
+use super::{ConnectionKey, Core, V5};
+use crate::base::Timestamp;
+use crate::event::log::{Line, Way};
+use crate::mqtt::packet::{Subscribe, Subscription, Unsubscribe};
+use crate::mqtt::{PacketType, ProtocolVersion};
+
+/// What a new subscription gets of the retained messages.
+struct Wanted {
+    filter: Box<str>,
+    granted: Granted,
+}
+
+impl Core {
+    pub(super) fn subscribe(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        subscribe: &Subscribe<'_>,
+    ) {
+        let Some(link) = self.links.get(&connection) else {
+            return;
+        };
+        let (client, version) = (Arc::clone(&link.name), link.version);
+        let Some(key) = link.session() else {
+            return;
+        };
+        self.log(Line::Plain {
+            way: Way::Received,
+            name: "SUBSCRIBE",
+            client: &client,
+        });
+        let identifier = subscribe.properties.subscription_identifiers().next();
+        let mut codes = Vec::new();
+        let mut wanted = Vec::new();
+        for subscription in subscribe.subscriptions.iter() {
+            self.log(Line::Subscription {
+                filter: subscription.filter,
+                qos: subscription.options & 0x03,
+            });
+            let Some(target) = Target::parse(subscription.filter) else {
+                if version == V5 {
+                    codes.push(encode::TOPIC_FILTER_INVALID);
+                    continue;
+                }
+                // 3.x has no word for it that a Client could act on; mosquitto closes too.
+                let code = encode::TOPIC_FILTER_INVALID;
+                return self.dismiss(now, connection, code, "topic filter invalid");
+            };
+            // [MQTT-3.8.3-4].
+            if version == V5 && target.group.is_some() && subscription.options & 0x04 != 0 {
+                let code = encode::PROTOCOL_ERROR;
+                return self.dismiss(now, connection, code, "no local on a shared subscription");
+            }
+            let (code, retained) =
+                self.enter_subscription(key, version, target, &subscription, identifier);
+            if code < 0x80 {
+                self.log(Line::Subscribed {
+                    client: &client,
+                    qos: subscription.options & 0x03,
+                    filter: subscription.filter,
+                });
+            }
+            codes.push(code);
+            wanted.extend(retained);
+        }
+        self.log(Line::Plain {
+            way: Way::Sending,
+            name: "SUBACK",
+            client: &client,
+        });
+        let octets = encode::codes(version, PacketType::SubAck, subscribe.packet_id, &codes);
+        self.send(connection, octets);
+        for wanted in wanted {
+            self.send_retained(now, key, &wanted);
+        }
+    }
+
+    /// Enters one subscription: its code for SUBACK, and what it wants of the retained
+    /// messages by its Retain Handling (5.0 §3.8.3.1).
+    fn enter_subscription(
+        &mut self,
+        key: SessionKey,
+        version: ProtocolVersion,
+        target: Target<'_>,
+        subscription: &Subscription<'_>,
+        identifier: Option<u32>,
+    ) -> (u8, Option<Wanted>) {
+        let options = if version == V5 {
+            subscription.options
+        } else {
+            subscription.options & 0x03
+        };
+        let granted = Granted {
+            qos: subscription.qos(),
+            no_local: options & 0x04 != 0,
+            retain_as_published: options & 0x08 != 0,
+            identifier,
+        };
+        let most = self.options.limits.subscriptions;
+        let Some(session) = self.sessions.get_mut(&key) else {
+            return (encode::UNSPECIFIED_ERROR, None);
+        };
+        let new = !session.subscriptions.contains_key(subscription.filter);
+        if new && session.subscriptions.len() >= most {
+            let code = match version {
+                V5 => encode::QUOTA_EXCEEDED,
+                _ => encode::UNSPECIFIED_ERROR,
+            };
+            return (code, None);
+        }
+        session.subscriptions.insert(subscription.filter.into(), ());
+        self.filters.subscribe(target, key, granted);
+        let handling = if version == V5 {
+            subscription.retain_handling()
+        } else {
+            0
+        };
+        let wants = target.group.is_none() && (handling == 0 || (handling == 1 && new));
+        let wanted = wants.then(|| Wanted {
+            filter: target.filter.into(),
+            granted,
+        });
+        (granted.qos as u8, wanted)
+    }
+
+    fn send_retained(&mut self, now: Timestamp, key: SessionKey, wanted: &Wanted) {
+        for message in self.retained.select(&wanted.filter, now) {
+            let outgoing = Outgoing {
+                qos: wanted.granted.qos.min(message.qos),
+                retain: true,
+                identifiers: wanted.granted.identifier.into_iter().collect(),
+                message,
+            };
+            self.offer(now, key, outgoing);
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, connection: ConnectionKey, unsubscribe: &Unsubscribe<'_>) {
+        let Some(link) = self.links.get(&connection) else {
+            return;
+        };
+        let (client, version) = (Arc::clone(&link.name), link.version);
+        let Some(key) = link.session() else {
+            return;
+        };
+        self.log(Line::Plain {
+            way: Way::Received,
+            name: "UNSUBSCRIBE",
+            client: &client,
+        });
+        let mut codes = Vec::new();
+        for filter in unsubscribe.filters.iter() {
+            self.log(Line::Filter { filter });
+            let known = self
+                .sessions
+                .get_mut(&key)
+                .is_some_and(|session| session.subscriptions.remove(filter).is_some());
+            if known && let Some(target) = Target::parse(filter) {
+                self.filters.unsubscribe(target, key);
+            }
+            self.log(Line::Unsubscribed {
+                client: &client,
+                filter,
+            });
+            codes.push(if known {
+                encode::SUCCESS
+            } else {
+                encode::NO_SUBSCRIPTION_EXISTED
+            });
+        }
+        self.log(Line::Plain {
+            way: Way::Sending,
+            name: "UNSUBACK",
+            client: &client,
+        });
+        // 3.x says nothing of each filter (3.1.1 §3.11).
+        let codes: &[u8] = if version == V5 { &codes } else { &[] };
+        let octets = encode::codes(version, PacketType::UnsubAck, unsubscribe.packet_id, codes);
+        self.send(connection, octets);
+    }
+}

@@ -1,0 +1,1095 @@
+//! The server held to the specification, by packets made by hand.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::mqtt::packet::{
+    Acknowledgement, Connect, Disconnect, Publish, Subscribe, Unsubscribe, Will,
+};
+use crate::mqtt::{
+    Delivery, PacketIdentifier, PacketType, Properties, PropertiesBuf, PropertyId, PropertyValue,
+    QoS, SubscriptionsBuf, TopicFiltersBuf,
+};
+
+use ProtocolVersion::{V3_1, V3_1_1, V5_0};
+
+/// A server, its clock, and what each connection was sent, told in words.
+struct Bench {
+    core: Core,
+    now: Timestamp,
+    versions: BTreeMap<ConnectionKey, ProtocolVersion>,
+    log: Vec<String>,
+    order: Vec<(ConnectionKey, String)>,
+}
+
+type Key = ConnectionKey;
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(Options::default())
+    }
+
+    fn with(options: Options) -> Self {
+        Self {
+            core: Core::new(options),
+            now: Timestamp::from_nanos(1_000_000_000_000),
+            versions: BTreeMap::new(),
+            log: Vec::new(),
+            order: Vec::new(),
+        }
+    }
+
+    fn open(&mut self, version: ProtocolVersion) -> Key {
+        let key = ConnectionKey(self.versions.len() as u64);
+        let peer = Endpoint {
+            address: [127, 0, 0, 1].into(),
+            port: 40_000 + key.0 as u16,
+        };
+        self.versions.insert(key, version);
+        self.core.connected(self.now, key, peer);
+        self.collect();
+        key
+    }
+
+    fn collect(&mut self) {
+        while let Some(action) = self.core.next_action() {
+            match action {
+                Action::Send { connection, octets } => {
+                    let words = words(self.versions[&connection], &octets);
+                    self.order.push((connection, words));
+                    self.core.unsent(connection, 0);
+                }
+                Action::Close { connection } => self.order.push((connection, "close".to_owned())),
+                Action::Log(line) => self.log.push(line),
+            }
+        }
+    }
+
+    fn raw(&mut self, key: Key, octets: &[u8]) {
+        self.core.received(self.now, key, octets);
+        self.collect();
+    }
+
+    fn send(&mut self, key: Key, packet: &ControlPacket<'_>) {
+        let mut octets = Vec::new();
+        packet.write(self.versions[&key], &mut octets).unwrap();
+        self.raw(key, &octets);
+    }
+
+    /// What has been sent since the last call, to everybody.
+    fn heard(&mut self) -> Vec<(u64, String)> {
+        let all = std::mem::take(&mut self.order);
+        all.into_iter().map(|(key, words)| (key.0, words)).collect()
+    }
+
+    /// What has been sent to `key` since anybody asked.
+    fn heard_by(&mut self, key: Key) -> Vec<String> {
+        let all = std::mem::take(&mut self.order);
+        let (own, other) = all.into_iter().partition(|(to, _)| *to == key);
+        self.order = other;
+        own.into_iter().map(|(_, words)| words).collect()
+    }
+
+    fn client(&mut self, version: ProtocolVersion, id: &str) -> Key {
+        self.client_with(version, id, |_| {})
+    }
+
+    fn client_with<'c>(
+        &mut self,
+        version: ProtocolVersion,
+        id: &'c str,
+        adapt: impl FnOnce(&mut Connect<'c>),
+    ) -> Key {
+        let key = self.open(version);
+        let mut connect = Connect::new(version, id);
+        connect.keep_alive = 0;
+        adapt(&mut connect);
+        self.send(key, &ControlPacket::Connect(connect));
+        key
+    }
+
+    /// Connects and takes the CONNACK away.
+    fn joined(&mut self, version: ProtocolVersion, id: &str) -> Key {
+        let key = self.client(version, id);
+        let heard = self.heard_by(key);
+        assert!(heard[0].starts_with("CONNACK 0 0"), "{heard:?}");
+        key
+    }
+
+    fn subscribe(&mut self, key: Key, filter: &str, options: u8) {
+        self.subscribe_with(key, filter, options, &PropertiesBuf::new());
+        let answer = self
+            .order
+            .iter()
+            .position(|(to, words)| *to == key && words.starts_with("SUBACK"));
+        self.order.remove(answer.expect("a SUBACK"));
+    }
+
+    fn subscribe_with(&mut self, key: Key, filter: &str, options: u8, with: &PropertiesBuf) {
+        let mut subscriptions = SubscriptionsBuf::new();
+        subscriptions.push(filter, options).unwrap();
+        let packet = ControlPacket::Subscribe(Subscribe {
+            packet_id: id(1),
+            properties: with.as_properties(),
+            subscriptions: subscriptions.as_subscriptions(),
+        });
+        self.send(key, &packet);
+    }
+
+    fn publish(&mut self, key: Key, topic: &str, payload: &str, qos: u8, packet_id: u16) {
+        self.publish_with(key, topic, payload, delivery(qos, packet_id), |_| {});
+    }
+
+    fn publish_with<'p>(
+        &mut self,
+        key: Key,
+        topic: &'p str,
+        payload: &'p str,
+        delivery: Delivery,
+        adapt: impl FnOnce(&mut Publish<'p>),
+    ) {
+        let mut publish = Publish {
+            dup: false,
+            retain: false,
+            delivery,
+            topic,
+            properties: Properties::default(),
+            payload: payload.as_bytes(),
+        };
+        adapt(&mut publish);
+        let mut octets = Vec::new();
+        ControlPacket::Publish(publish)
+            .write(self.versions[&key], &mut octets)
+            .unwrap();
+        self.raw(key, &octets);
+    }
+
+    fn ack(&mut self, key: Key, packet_type: PacketType, packet_id: u16) {
+        let octets = encode::acknowledgement(self.versions[&key], packet_type, id(packet_id), 0);
+        self.raw(key, &octets);
+    }
+
+    fn retain(&mut self, key: Key, topic: &str, payload: &str) {
+        self.publish_with(key, topic, payload, Delivery::AtMostOnce, |publish| {
+            publish.retain = true;
+        });
+    }
+
+    fn leave(&mut self, key: Key, reason_code: u8) {
+        let packet = ControlPacket::Disconnect(Disconnect {
+            reason_code,
+            properties: Properties::default(),
+        });
+        self.send(key, &packet);
+        assert_eq!(self.heard_by(key), ["close"]);
+    }
+
+    fn vanish(&mut self, key: Key) {
+        self.core.closed(self.now, key, Ending::Reset);
+        self.collect();
+    }
+
+    fn pass(&mut self, milliseconds: i64) {
+        self.now = self.now.plus(Span::from_nanos(milliseconds * 1_000_000));
+        self.core.tick(self.now);
+        self.collect();
+    }
+}
+
+fn id(number: u16) -> PacketIdentifier {
+    PacketIdentifier::new(number).unwrap()
+}
+
+fn delivery(qos: u8, packet_id: u16) -> Delivery {
+    match qos {
+        0 => Delivery::AtMostOnce,
+        1 => Delivery::AtLeastOnce(id(packet_id)),
+        _ => Delivery::ExactlyOnce(id(packet_id)),
+    }
+}
+
+fn with(properties: &[(PropertyId, PropertyValue<'_>)]) -> PropertiesBuf {
+    let mut out = PropertiesBuf::new();
+    for (id, value) in properties {
+        out.push(*id, *value).unwrap();
+    }
+    out
+}
+
+fn words(version: ProtocolVersion, octets: &[u8]) -> String {
+    let packet = ControlPacket::read(octets, version, &mut ()).expect("a well-formed packet");
+    let name = packet.packet_type().name();
+    let said = match &packet {
+        ControlPacket::ConnAck(ack) => format!(" {} {}", u8::from(ack.session_present), ack.code),
+        ControlPacket::Publish(publish) => format!(
+            " q{} m{} d{} r{} {} {}",
+            publish.delivery.qos() as u8,
+            publish.delivery.packet_id().map_or(0, |id| id.number()),
+            u8::from(publish.dup),
+            u8::from(publish.retain),
+            publish.topic,
+            String::from_utf8_lossy(publish.payload)
+        ),
+        ControlPacket::PubAck(ack)
+        | ControlPacket::PubRec(ack)
+        | ControlPacket::PubRel(ack)
+        | ControlPacket::PubComp(ack) => {
+            format!(" m{} {}", ack.packet_id.number(), ack.reason_code)
+        }
+        ControlPacket::SubAck(ack) => format!(" {:?}", ack.codes),
+        ControlPacket::UnsubAck(ack) => format!(" {:?}", ack.codes),
+        ControlPacket::Disconnect(disconnect) => format!(" {}", disconnect.reason_code),
+        _ => String::new(),
+    };
+    let properties: Vec<_> = packet
+        .properties()
+        .iter()
+        .filter(|_| !matches!(packet, ControlPacket::ConnAck(_)))
+        .map(|property| format!(" {}={:?}", property.id.name(), property.value))
+        .collect();
+    format!("{name}{said}{}", properties.concat())
+}
+
+#[test]
+fn each_delivery_is_at_the_lower_of_the_two_qos_and_in_mosquittos_order() {
+    for published in 0..3 {
+        for granted in 0..3 {
+            let mut bench = Bench::new();
+            let (sub, publisher) = (bench.joined(V3_1_1, "s"), bench.joined(V3_1_1, "p"));
+            bench.subscribe(sub, "t", granted);
+            bench.publish(publisher, "t", "x", published, 7);
+            if published == 2 {
+                assert_eq!(bench.heard(), [(1, "PUBREC m7 0".to_owned())]);
+                bench.ack(publisher, PacketType::PubRel, 7);
+            }
+            let qos = published.min(granted);
+            let packet_id = u8::from(qos > 0);
+            let mut expected = vec![(0, format!("PUBLISH q{qos} m{packet_id} d0 r0 t x"))];
+            match published {
+                1 => expected.push((1, "PUBACK m7 0".to_owned())),
+                2 => expected.push((1, "PUBCOMP m7 0".to_owned())),
+                _ => {}
+            }
+            assert_eq!(bench.heard(), expected, "{published} {granted}");
+        }
+    }
+}
+
+#[test]
+fn a_qos_2_message_is_delivered_once_however_often_it_is_sent() {
+    let mut bench = Bench::new();
+    let (sub, publisher) = (bench.joined(V3_1_1, "s"), bench.joined(V3_1_1, "p"));
+    bench.subscribe(sub, "t", 0);
+    for _ in 0..3 {
+        bench.publish(publisher, "t", "x", 2, 7);
+    }
+    bench.ack(publisher, PacketType::PubRel, 7);
+    bench.ack(publisher, PacketType::PubRel, 7);
+    assert_eq!(bench.heard_by(sub), ["PUBLISH q0 m0 d0 r0 t x"]);
+    assert_eq!(
+        bench.heard_by(publisher),
+        [
+            "PUBREC m7 0",
+            "PUBREC m7 0",
+            "PUBREC m7 0",
+            "PUBCOMP m7 0",
+            "PUBCOMP m7 0"
+        ]
+    );
+    // The identifier is free again: a new message.
+    bench.publish(publisher, "t", "y", 2, 7);
+    bench.ack(publisher, PacketType::PubRel, 7);
+    assert_eq!(bench.heard_by(sub), ["PUBLISH q0 m0 d0 r0 t y"]);
+}
+
+#[test]
+fn an_unknown_release_is_completed_and_in_5_says_so() {
+    let mut bench = Bench::new();
+    let (old, new) = (bench.joined(V3_1_1, "a"), bench.joined(V5_0, "b"));
+    bench.ack(old, PacketType::PubRel, 9);
+    bench.ack(new, PacketType::PubRel, 9);
+    bench.ack(new, PacketType::PubRec, 9);
+    assert_eq!(
+        bench.heard(),
+        [
+            (0, "PUBCOMP m9 0".to_owned()),
+            (1, "PUBCOMP m9 146".to_owned()),
+            (1, "PUBREL m9 146".to_owned())
+        ]
+    );
+}
+
+#[test]
+fn connack_answers_each_connect_as_its_version_has_it() {
+    let mut bench = Bench::new();
+    let not_clean = |connect: &mut Connect<'_>| connect.flags = 0;
+    bench.client(V3_1, "");
+    bench.client_with(V3_1_1, "", not_clean);
+    bench.client(V3_1_1, "");
+    bench.client_with(V3_1_1, "kept", not_clean);
+    let told: Vec<_> = bench.heard().into_iter().map(|(_, words)| words).collect();
+    let expected = [
+        "CONNACK 0 2",
+        "close",
+        "CONNACK 0 2",
+        "close",
+        "CONNACK 0 0",
+        "CONNACK 0 0",
+    ];
+    assert_eq!(told, expected);
+    assert!(bench.log.iter().any(|line| line.contains("as auto-")));
+}
+
+#[test]
+fn a_5_client_without_identifier_is_told_the_one_it_got_and_the_limits() {
+    let mut bench = Bench::new();
+    let key = bench.open(V5_0);
+    let mut octets = Vec::new();
+    let connect = ControlPacket::Connect(Connect::new(V5_0, ""));
+    connect.write(V5_0, &mut octets).unwrap();
+    bench.core.received(bench.now, key, &octets);
+    let sent = std::iter::from_fn(|| bench.core.next_action());
+    let answer = sent.filter_map(|action| match action {
+        Action::Send { octets, .. } => Some(octets),
+        _ => None,
+    });
+    let answer = answer.last().unwrap();
+    let Ok(ControlPacket::ConnAck(ack)) = ControlPacket::read(&answer, V5_0, &mut ()) else {
+        panic!("no CONNACK");
+    };
+    let assigned = ack.properties.assigned_client_identifier().unwrap();
+    assert!(assigned.starts_with("auto-"));
+    assert_eq!(ack.properties.receive_maximum(), Some(20));
+    assert_eq!(ack.properties.topic_alias_maximum(), Some(10));
+}
+
+#[test]
+fn who_is_let_in_is_decided_by_user_and_password() {
+    let mut bench = Bench::with(Options {
+        users: Some(vec![("ann".to_owned(), b"secret".to_vec())]),
+        anonymous: false,
+        ..Options::default()
+    });
+    for (version, user_name, password, code) in [
+        (V3_1_1, Some("ann"), Some("secret"), 0),
+        (V3_1_1, Some("ann"), Some("guess"), 4),
+        (V3_1_1, Some("bob"), None, 4),
+        (V3_1_1, None, None, 5),
+        (V5_0, Some("ann"), None, 0x86),
+        (V5_0, None, None, 0x87),
+    ] {
+        let key = bench.client_with(version, "c", |connect| {
+            connect.user_name = user_name;
+            connect.password = password.map(str::as_bytes);
+        });
+        let heard = bench.heard_by(key);
+        assert_eq!(
+            heard[0],
+            format!("CONNACK 0 {code}"),
+            "{user_name:?} {password:?}"
+        );
+        assert_eq!(heard.len(), if code == 0 { 1 } else { 2 });
+    }
+}
+
+#[test]
+fn an_unknown_version_is_refused_and_something_else_than_mqtt_is_closed() {
+    let mut bench = Bench::new();
+    for (octets, expected) in [
+        (
+            &b"\x10\x0c\0\x04MQTT\x09\x02\0\x3c\0\0"[..],
+            &["CONNACK 0 1", "close"][..],
+        ),
+        (b"\x10\x0c\0\x04HTTP\x04\x02\0\x3c\0\0", &["close"]),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", &["close"]),
+        (b"\xc0\0", &["close"]),
+        (b"\x10\xff\xff\xff\xff\x7f", &["close"]),
+    ] {
+        let key = bench.open(V3_1_1);
+        bench.raw(key, octets);
+        assert_eq!(bench.heard_by(key), expected, "{octets:?}");
+    }
+}
+
+#[test]
+fn a_will_is_published_unless_the_client_says_goodbye() {
+    for (version, farewell, published) in [
+        (V3_1_1, None, true),
+        (V3_1_1, Some(0), false),
+        (V5_0, Some(0), false),
+        (V5_0, Some(4), true),
+        (V5_0, None, true),
+    ] {
+        let mut bench = Bench::new();
+        let watch = bench.joined(V3_1_1, "watch");
+        bench.subscribe(watch, "will", 1);
+        let key = bench.client_with(version, "w", |connect| {
+            connect.will = Some(Will {
+                qos: QoS::AtLeastOnce,
+                retain: false,
+                properties: Properties::default(),
+                topic: "will",
+                payload: b"gone",
+            });
+        });
+        bench.heard();
+        match farewell {
+            Some(reason) => bench.leave(key, reason),
+            None => bench.vanish(key),
+        }
+        let expected: &[&str] = if published {
+            &["PUBLISH q1 m1 d0 r0 will gone"]
+        } else {
+            &[]
+        };
+        assert_eq!(bench.heard_by(watch), expected, "{version:?} {farewell:?}");
+    }
+}
+
+/// A 5.0 client `id` with a will that waits `delay` seconds, its session `expiry` seconds.
+fn delayed_will(bench: &mut Bench, id: &str, delay: u32, expiry: u32) -> Key {
+    let will = with(&[(
+        PropertyId::WILL_DELAY_INTERVAL,
+        PropertyValue::FourByte(delay),
+    )]);
+    let session = with(&[(
+        PropertyId::SESSION_EXPIRY_INTERVAL,
+        PropertyValue::FourByte(expiry),
+    )]);
+    let key = bench.open(V5_0);
+    let mut connect = Connect::new(V5_0, id);
+    connect.keep_alive = 0;
+    connect.flags = 0;
+    connect.properties = session.as_properties();
+    connect.will = Some(Will {
+        qos: QoS::AtMostOnce,
+        retain: false,
+        properties: will.as_properties(),
+        topic: "will",
+        payload: b"gone",
+    });
+    bench.send(key, &ControlPacket::Connect(connect));
+    bench.heard_by(key);
+    key
+}
+
+#[test]
+fn a_delayed_will_waits_for_its_time_or_the_end_of_the_session() {
+    for (delay, expiry, milliseconds) in [(5, 60, 5_000), (60, 3, 3_000), (5, 0, 0)] {
+        let mut bench = Bench::new();
+        let watch = bench.joined(V3_1_1, "watch");
+        bench.subscribe(watch, "will", 0);
+        let key = delayed_will(&mut bench, "w", delay, expiry);
+        bench.vanish(key);
+        if milliseconds > 0 {
+            bench.pass(milliseconds - 1);
+            assert_eq!(bench.heard(), []);
+            bench.pass(1);
+        }
+        assert_eq!(bench.heard_by(watch), ["PUBLISH q0 m0 d0 r0 will gone"]);
+        bench.pass(100_000);
+        assert_eq!(bench.heard(), []);
+    }
+}
+
+#[test]
+fn coming_back_in_time_takes_the_delayed_will_back() {
+    let mut bench = Bench::new();
+    let watch = bench.joined(V3_1_1, "watch");
+    bench.subscribe(watch, "will", 0);
+    let key = delayed_will(&mut bench, "w", 5, 60);
+    bench.vanish(key);
+    bench.pass(4_000);
+    let again = delayed_will(&mut bench, "w", 5, 60);
+    bench.pass(20_000);
+    assert_eq!(bench.heard_by(watch), [""; 0]);
+    bench.leave(again, 0);
+    bench.pass(20_000);
+    assert_eq!(bench.heard(), []);
+}
+
+#[test]
+fn retained_messages_are_set_replaced_cleared_and_sent_to_who_comes_later() {
+    let mut bench = Bench::new();
+    let (sub, publisher) = (bench.joined(V3_1_1, "s"), bench.joined(V3_1_1, "p"));
+    bench.subscribe(sub, "r/#", 0);
+    bench.retain(publisher, "r/a", "1");
+    bench.retain(publisher, "r/a", "2");
+    bench.retain(publisher, "r/b", "3");
+    bench.retain(publisher, "r/b", "");
+    let live = bench.heard_by(sub);
+    assert_eq!(live.len(), 4);
+    assert!(live.iter().all(|words| words.contains(" r0 ")));
+    let late = bench.joined(V5_0, "late");
+    bench.subscribe(late, "r/#", 1);
+    assert_eq!(bench.heard_by(late), ["PUBLISH q0 m0 d0 r1 r/a 2"]);
+    // Retain Handling 1: the subscription is not new; 2: never.
+    bench.subscribe(late, "r/#", 0x11);
+    bench.subscribe(late, "r/+", 0x21);
+    assert_eq!(bench.heard_by(late), [""; 0]);
+    bench.subscribe(late, "r/#", 0x01);
+    assert_eq!(bench.heard_by(late), ["PUBLISH q0 m0 d0 r1 r/a 2"]);
+}
+
+#[test]
+fn retain_as_published_and_no_local_hold() {
+    let mut bench = Bench::new();
+    let (own, other) = (bench.joined(V5_0, "own"), bench.joined(V5_0, "other"));
+    bench.subscribe(own, "t", 0x04);
+    bench.subscribe(other, "t", 0x08);
+    bench.retain(own, "t", "x");
+    assert_eq!(bench.heard(), [(1, "PUBLISH q0 m0 d0 r1 t x".to_owned())]);
+    bench.publish(other, "t", "y", 0, 0);
+    assert_eq!(
+        bench.heard(),
+        [
+            (0, "PUBLISH q0 m0 d0 r0 t y".to_owned()),
+            (1, "PUBLISH q0 m0 d0 r0 t y".to_owned())
+        ]
+    );
+}
+
+#[test]
+fn messages_wait_for_a_client_that_is_away_and_open_exchanges_go_on_with_dup() {
+    let mut bench = Bench::new();
+    let publisher = bench.joined(V3_1_1, "p");
+    let stay = |bench: &mut Bench| {
+        let key = bench.client_with(V3_1_1, "worker", |connect| connect.flags = 0);
+        (key, bench.heard_by(key))
+    };
+    let (worker, _) = stay(&mut bench);
+    bench.subscribe(worker, "jobs", 2);
+    bench.publish(publisher, "jobs", "a", 1, 1);
+    bench.publish(publisher, "jobs", "b", 2, 2);
+    bench.ack(publisher, PacketType::PubRel, 2);
+    bench.ack(worker, PacketType::PubRec, 2);
+    bench.vanish(worker);
+    bench.publish(publisher, "jobs", "c", 0, 0);
+    bench.publish(publisher, "jobs", "d", 1, 3);
+    bench.heard();
+    let (worker, heard) = stay(&mut bench);
+    assert_eq!(
+        heard,
+        [
+            "CONNACK 1 0",
+            "PUBLISH q1 m1 d1 r0 jobs a",
+            "PUBREL m2 0",
+            "PUBLISH q1 m3 d0 r0 jobs d"
+        ]
+    );
+    bench.ack(worker, PacketType::PubAck, 1);
+    bench.ack(worker, PacketType::PubComp, 2);
+    bench.ack(worker, PacketType::PubAck, 3);
+    bench.vanish(worker);
+    let (worker, heard) = stay(&mut bench);
+    assert_eq!(heard, ["CONNACK 1 0"]);
+    bench.leave(worker, 0);
+    let clean = bench.client(V3_1_1, "worker");
+    assert_eq!(bench.heard_by(clean), ["CONNACK 0 0"]);
+}
+
+#[test]
+fn a_session_ends_when_its_expiry_has_passed() {
+    let mut bench = Bench::new();
+    let key = delayed_will(&mut bench, "w", 0, 10);
+    bench.subscribe(key, "t", 1);
+    bench.vanish(key);
+    bench.pass(9_999);
+    assert_eq!(bench.core.sessions.len(), 1);
+    bench.pass(1);
+    assert_eq!(bench.core.sessions.len(), 0);
+    let mut found = Vec::new();
+    bench.core.filters.matches("t", None, |_| true, &mut found);
+    assert!(found.is_empty());
+}
+
+#[test]
+fn the_second_connection_of_a_client_identifier_takes_over() {
+    let mut bench = Bench::new();
+    let first = bench.joined(V5_0, "twin");
+    bench.client(V3_1_1, "twin");
+    assert_eq!(
+        bench.heard(),
+        [
+            (0, "DISCONNECT 142".to_owned()),
+            (0, "close".to_owned()),
+            (1, "CONNACK 0 0".to_owned())
+        ]
+    );
+    bench.raw(first, &[0xc0, 0]);
+    assert_eq!(bench.heard(), [], "the old connection is heard no more");
+}
+
+#[test]
+fn who_is_silent_for_one_and_a_half_keep_alives_is_closed() {
+    let mut bench = Bench::new();
+    let silent = bench.client_with(V5_0, "silent", |connect| connect.keep_alive = 2);
+    let lively = bench.client_with(V3_1_1, "lively", |connect| connect.keep_alive = 2);
+    let never = bench.client_with(V3_1_1, "never", |connect| connect.keep_alive = 0);
+    bench.heard();
+    bench.pass(2_000);
+    bench.raw(lively, &[0xc0, 0]);
+    bench.pass(999);
+    assert_eq!(bench.heard(), [(1, "PINGRESP".to_owned())]);
+    bench.pass(1);
+    assert_eq!(bench.heard_by(silent), ["DISCONNECT 141", "close"]);
+    bench.pass(2_000);
+    assert_eq!(bench.heard_by(lively), ["close"]);
+    bench.pass(1_000_000);
+    assert_eq!(bench.heard_by(never), [""; 0]);
+}
+
+#[test]
+fn a_connection_that_brings_no_connect_is_closed_in_time() {
+    let mut bench = Bench::new();
+    let key = bench.open(V3_1_1);
+    bench.raw(key, &[0x10]);
+    bench.pass(29_999);
+    assert_eq!(bench.heard(), []);
+    bench.pass(1);
+    assert_eq!(bench.heard_by(key), ["close"]);
+}
+
+#[test]
+fn properties_are_passed_on_and_the_expiry_is_what_is_left_of_it() {
+    let mut bench = Bench::new();
+    let publisher = bench.joined(V5_0, "p");
+    let key = delayed_will(&mut bench, "s", 0, 600);
+    let identifier = with(&[(
+        PropertyId::SUBSCRIPTION_IDENTIFIER,
+        PropertyValue::Variable(300),
+    )]);
+    bench.subscribe_with(key, "t", 1, &identifier);
+    bench.heard();
+    bench.leave(key, 0);
+    let said = with(&[
+        (
+            PropertyId::MESSAGE_EXPIRY_INTERVAL,
+            PropertyValue::FourByte(10),
+        ),
+        (PropertyId::CONTENT_TYPE, PropertyValue::Text("text/plain")),
+        (PropertyId::USER_PROPERTY, PropertyValue::Pair("k", "1")),
+        (PropertyId::USER_PROPERTY, PropertyValue::Pair("k", "2")),
+        (PropertyId::CORRELATION_DATA, PropertyValue::Binary(b"42")),
+    ]);
+    for payload in ["x", "y"] {
+        let delivery = delivery(1, 1);
+        bench.publish_with(publisher, "t", payload, delivery, |publish| {
+            publish.properties = said.as_properties();
+        });
+        bench.pass(3_500);
+    }
+    bench.heard();
+    bench.pass(3_000);
+    bench.client_with(V5_0, "s", |connect| connect.flags = 0);
+    let heard = bench.heard();
+    let told: Vec<_> = heard.iter().map(|(_, words)| words.as_str()).collect();
+    // The first expired at 10 s; of the second, 3.5 s are left.
+    assert_eq!(
+        told,
+        [
+            "CONNACK 1 0",
+            "PUBLISH q1 m1 d0 r0 t y message_expiry_interval=FourByte(4) \
+             subscription_identifier=Variable(300) content_type=Text(\"text/plain\") \
+             user_property=Pair(\"k\", \"1\") user_property=Pair(\"k\", \"2\") \
+             correlation_data=Binary([52, 50])"
+        ]
+    );
+}
+
+#[test]
+fn an_alias_stands_for_the_topic_that_its_own_direction_gave_it() {
+    let mut bench = Bench::new();
+    let aliases = with(&[(PropertyId::TOPIC_ALIAS_MAXIMUM, PropertyValue::TwoByte(1))]);
+    let sub = bench.open(V5_0);
+    let mut connect = Connect::new(V5_0, "s");
+    connect.properties = aliases.as_properties();
+    bench.send(sub, &ControlPacket::Connect(connect));
+    let publisher = bench.joined(V5_0, "p");
+    bench.heard();
+    bench.subscribe(sub, "#", 0);
+    let mut publish = |topic: &str, alias| {
+        let said = with(&[(PropertyId::TOPIC_ALIAS, PropertyValue::TwoByte(alias))]);
+        bench.publish_with(publisher, topic, "x", Delivery::AtMostOnce, |publish| {
+            publish.properties = said.as_properties();
+        });
+        bench.heard()
+    };
+    let one = |words: &str| vec![(0, words.to_owned())];
+    assert_eq!(
+        publish("a", 7),
+        one("PUBLISH q0 m0 d0 r0 a x topic_alias=TwoByte(1)")
+    );
+    assert_eq!(
+        publish("", 7),
+        one("PUBLISH q0 m0 d0 r0  x topic_alias=TwoByte(1)")
+    );
+    assert_eq!(publish("b", 7), one("PUBLISH q0 m0 d0 r0 b x"));
+    assert_eq!(publish("", 7), one("PUBLISH q0 m0 d0 r0 b x"));
+    let refused = publish("", 11);
+    assert_eq!(refused[0], (1, "DISCONNECT 148".to_owned()));
+}
+
+#[test]
+fn no_more_exchanges_are_open_than_the_receive_maximum_allows() {
+    let mut bench = Bench::new();
+    let most = with(&[(PropertyId::RECEIVE_MAXIMUM, PropertyValue::TwoByte(2))]);
+    let sub = bench.open(V5_0);
+    let mut connect = Connect::new(V5_0, "s");
+    connect.properties = most.as_properties();
+    bench.send(sub, &ControlPacket::Connect(connect));
+    let publisher = bench.joined(V5_0, "p");
+    bench.heard();
+    bench.subscribe(sub, "t", 2);
+    for number in 1..=4 {
+        bench.publish(publisher, "t", "x", 1, number);
+    }
+    assert_eq!(bench.heard_by(sub).len(), 2);
+    bench.ack(sub, PacketType::PubAck, 1);
+    assert_eq!(bench.heard_by(sub), ["PUBLISH q1 m3 d0 r0 t x"]);
+    // And the other way round: the Server takes 20.
+    for number in 1..=21 {
+        bench.publish(publisher, "u", "x", 2, number);
+    }
+    let heard = bench.heard_by(publisher);
+    assert_eq!(heard[heard.len() - 2..], ["DISCONNECT 147", "close"]);
+}
+
+#[test]
+fn a_client_gets_no_packet_larger_than_it_takes_nor_sends_one() {
+    let mut bench = Bench::with(Options {
+        limits: Limits {
+            packet_octets: 100,
+            ..Limits::default()
+        },
+        ..Options::default()
+    });
+    let most = with(&[(PropertyId::MAXIMUM_PACKET_SIZE, PropertyValue::FourByte(20))]);
+    let sub = bench.open(V5_0);
+    let mut connect = Connect::new(V5_0, "s");
+    connect.properties = most.as_properties();
+    bench.send(sub, &ControlPacket::Connect(connect));
+    let publisher = bench.joined(V5_0, "p");
+    bench.heard();
+    bench.subscribe(sub, "t", 1);
+    bench.publish(publisher, "t", &"x".repeat(40), 1, 1);
+    bench.publish(publisher, "t", "small", 1, 2);
+    assert_eq!(bench.heard_by(sub), ["PUBLISH q1 m2 d0 r0 t small"]);
+    bench.heard();
+    bench.raw(publisher, &[0x30, 0xff, 0xff, 0x03]);
+    assert_eq!(bench.heard_by(publisher), ["DISCONNECT 149", "close"]);
+}
+
+#[test]
+fn reason_codes_tell_what_nobody_subscribed_to_and_what_was_never_subscribed() {
+    let mut bench = Bench::new();
+    let key = bench.joined(V5_0, "c");
+    bench.publish(key, "t", "x", 1, 1);
+    bench.subscribe(key, "t", 0);
+    let mut filters = TopicFiltersBuf::new();
+    filters.push("t").unwrap();
+    filters.push("u").unwrap();
+    bench.send(
+        key,
+        &ControlPacket::Unsubscribe(Unsubscribe {
+            packet_id: id(2),
+            properties: Properties::default(),
+            filters: filters.as_filters(),
+        }),
+    );
+    assert_eq!(bench.heard_by(key), ["PUBACK m1 16", "UNSUBACK [0, 17]"]);
+}
+
+#[test]
+fn malformed_packets_end_the_connection_with_a_reason_and_harm_nobody_else() {
+    for (octets, reason) in [
+        (&[0x36, 3, 0, 1, b'a'][..], 129),
+        (&[0x82, 3, 0, 1, 0], 130),
+        (&[0x30, 4, 0, 1, b'#', 0], 144),
+        (&[0x20, 3, 0, 0, 0], 130),
+        (&[0xf0, 2, 0x18, 0], 130),
+        (&[0x30, 0xff, 0xff, 0xff, 0xff], 129),
+        (
+            &[0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 5, 2, 0, 60, 0, 0, 0],
+            130,
+        ),
+    ] {
+        let mut bench = Bench::new();
+        let (sub, bad) = (bench.joined(V3_1_1, "s"), bench.joined(V5_0, "bad"));
+        bench.subscribe(sub, "t", 0);
+        bench.raw(bad, octets);
+        assert_eq!(
+            bench.heard_by(bad),
+            [format!("DISCONNECT {reason}"), "close".to_owned()],
+            "{octets:x?}"
+        );
+        let good = bench.joined(V3_1_1, "good");
+        bench.publish(good, "t", "x", 0, 0);
+        assert_eq!(bench.heard_by(sub).len(), 1);
+    }
+}
+
+#[test]
+fn a_full_queue_drops_the_newest_and_says_so_once() {
+    let mut bench = Bench::with(Options {
+        limits: Limits {
+            queued_messages: 2,
+            ..Limits::default()
+        },
+        ..Options::default()
+    });
+    let publisher = bench.joined(V3_1_1, "p");
+    let key = delayed_will(&mut bench, "s", 0, 600);
+    bench.subscribe(key, "t", 1);
+    bench.leave(key, 0);
+    for (number, payload) in ["a", "b", "c", "d"].into_iter().enumerate() {
+        bench.publish(publisher, "t", payload, 1, number as u16 + 1);
+    }
+    let told = bench.log.iter().filter(|line| line.contains("dropped"));
+    assert_eq!(told.count(), 1);
+    bench.heard();
+    bench.client_with(V5_0, "s", |connect| connect.flags = 0);
+    let heard: Vec<_> = bench.heard().into_iter().map(|(_, words)| words).collect();
+    assert_eq!(
+        heard,
+        [
+            "CONNACK 1 0",
+            "PUBLISH q1 m1 d0 r0 t a",
+            "PUBLISH q1 m2 d0 r0 t b"
+        ]
+    );
+    assert_eq!(bench.core.queued_octets, 0);
+}
+
+#[test]
+fn qos_0_is_dropped_for_a_client_that_does_not_read() {
+    let mut bench = Bench::new();
+    let (sub, publisher) = (bench.joined(V3_1_1, "s"), bench.joined(V3_1_1, "p"));
+    bench.subscribe(sub, "t", 0);
+    bench.core.unsent(sub, usize::MAX);
+    bench.publish(publisher, "t", "lost", 0, 0);
+    bench.core.unsent(sub, 0);
+    bench.publish(publisher, "t", "kept", 0, 0);
+    assert_eq!(bench.heard_by(sub), ["PUBLISH q0 m0 d0 r0 t kept"]);
+}
+
+#[test]
+fn packets_may_come_in_any_portions() {
+    let mut octets = Vec::new();
+    let connect = ControlPacket::Connect(Connect::new(V3_1_1, "a"));
+    connect.write(V3_1_1, &mut octets).unwrap();
+    octets.extend([0x82, 6, 0, 1, 0, 1, b't', 1]);
+    octets.extend([0x32, 6, 0, 1, b't', 0, 9, b'x', 0xc0, 0]);
+    let expected = {
+        let mut bench = Bench::new();
+        let key = bench.open(V3_1_1);
+        bench.raw(key, &octets);
+        bench.heard()
+    };
+    assert_eq!(expected.len(), 5);
+    for at in 0..octets.len() {
+        let mut bench = Bench::new();
+        let key = bench.open(V3_1_1);
+        bench.raw(key, &octets[..at]);
+        bench.raw(key, &octets[at..]);
+        assert_eq!(bench.heard(), expected, "split at {at}");
+    }
+}
+
+#[test]
+fn the_same_calls_with_the_same_seed_give_the_same_actions() {
+    let play = || {
+        let mut bench = Bench::new();
+        for _ in 0..3 {
+            let key = bench.client(V3_1_1, "");
+            bench.subscribe(key, "#", 2);
+            bench.publish(key, "t", "x", 2, 1);
+            bench.ack(key, PacketType::PubRel, 1);
+        }
+        (bench.heard(), bench.log)
+    };
+    assert_eq!(play(), play());
+}
+
+/// What a client of the property test does next.
+#[derive(Clone, Debug)]
+enum Move {
+    Connect {
+        clean: bool,
+        keep_alive: u16,
+    },
+    Subscribe {
+        filter: &'static str,
+        options: u8,
+    },
+    Unsubscribe {
+        filter: &'static str,
+    },
+    Publish {
+        topic: &'static str,
+        qos: u8,
+        id: u16,
+        retain: bool,
+    },
+    Acknowledge {
+        kind: u8,
+        id: u16,
+    },
+    Disconnect,
+    Vanish,
+    Pass(i64),
+    Octets(Vec<u8>),
+}
+
+fn moves() -> impl Strategy<Value = Move> {
+    let filter = prop_oneof![
+        Just("#"),
+        Just("a/+"),
+        Just("a/b"),
+        Just("$share/g/a/#"),
+        Just("a/#/b")
+    ];
+    let topic = prop_oneof![Just("a/b"), Just("a"), Just("$x"), Just("a/#")];
+    prop_oneof![
+        (any::<bool>(), 0..3_u16)
+            .prop_map(|(clean, keep_alive)| Move::Connect { clean, keep_alive }),
+        (filter.clone(), 0..0x30_u8)
+            .prop_map(|(filter, options)| Move::Subscribe { filter, options }),
+        filter.prop_map(|filter| Move::Unsubscribe { filter }),
+        (topic, 0..3_u8, 1..4_u16, any::<bool>()).prop_map(|(topic, qos, id, retain)| {
+            Move::Publish {
+                topic,
+                qos,
+                id,
+                retain,
+            }
+        }),
+        (4..8_u8, 1..5_u16).prop_map(|(kind, id)| Move::Acknowledge { kind, id }),
+        Just(Move::Disconnect),
+        Just(Move::Vanish),
+        (0..5_000_i64).prop_map(Move::Pass),
+        proptest::collection::vec(any::<u8>(), 0..12).prop_map(Move::Octets),
+    ]
+}
+
+fn make(bench: &mut Bench, keys: &mut [Option<Key>; 3], who: usize, what: &Move) {
+    const VERSIONS: [ProtocolVersion; 3] = [V3_1, V3_1_1, V5_0];
+    let Some(key) = keys[who] else {
+        if let Move::Connect { clean, keep_alive } = what {
+            let name = ["one", "two", "two"][who];
+            keys[who] = Some(bench.client_with(VERSIONS[who], name, |connect| {
+                connect.flags = if *clean { 2 } else { 0 };
+                connect.keep_alive = *keep_alive;
+            }));
+        }
+        return;
+    };
+    match what {
+        Move::Connect { .. } => bench.send(key, &ControlPacket::PingReq),
+        Move::Subscribe { filter, options } => {
+            let options = if VERSIONS[who] == V5_0 {
+                *options
+            } else {
+                options & 3
+            };
+            let options = if options & 3 == 3 {
+                options & !1
+            } else {
+                options
+            };
+            bench.subscribe_with(key, filter, options, &PropertiesBuf::new());
+        }
+        Move::Unsubscribe { filter } => {
+            let mut filters = TopicFiltersBuf::new();
+            filters.push(filter).unwrap();
+            bench.send(
+                key,
+                &ControlPacket::Unsubscribe(Unsubscribe {
+                    packet_id: id(1),
+                    properties: Properties::default(),
+                    filters: filters.as_filters(),
+                }),
+            );
+        }
+        Move::Publish {
+            topic,
+            qos,
+            id,
+            retain,
+        } => {
+            bench.publish_with(key, topic, "x", delivery(*qos, *id), |publish| {
+                publish.retain = *retain;
+            });
+        }
+        Move::Acknowledge { kind, id: number } => {
+            let said = Acknowledgement {
+                packet_id: id(*number),
+                reason_code: 0,
+                properties: Properties::default(),
+            };
+            bench.send(
+                key,
+                &match kind {
+                    4 => ControlPacket::PubAck(said),
+                    5 => ControlPacket::PubRec(said),
+                    6 => ControlPacket::PubRel(said),
+                    _ => ControlPacket::PubComp(said),
+                },
+            );
+        }
+        Move::Disconnect => {
+            let packet = ControlPacket::Disconnect(Disconnect {
+                reason_code: 0,
+                properties: Properties::default(),
+            });
+            bench.send(key, &packet);
+        }
+        Move::Vanish => {
+            bench.vanish(key);
+            keys[who] = None;
+        }
+        Move::Pass(milliseconds) => bench.pass(*milliseconds),
+        Move::Octets(octets) => bench.raw(key, octets),
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_several_clients_do_the_server_keeps_its_books(
+        script in proptest::collection::vec((0..3_usize, moves()), 1..80),
+    ) {
+        let mut bench = Bench::new();
+        let mut keys = [None; 3];
+        for (who, what) in &script {
+            make(&mut bench, &mut keys, *who, what);
+            for (_, words) in bench.heard() {
+                if words == "close" {
+                    continue;
+                }
+                prop_assert!(!words.is_empty());
+            }
+            for key in &mut keys {
+                if key.is_some_and(|key| !bench.core.links.contains_key(&key)) {
+                    *key = None;
+                }
+            }
+            let core = &bench.core;
+            // Each connection in a session is that session's, and the other way round.
+            for (key, session) in &core.sessions {
+                if let Some(connection) = session.connection {
+                    prop_assert_eq!(core.links[&connection].session(), Some(*key));
+                }
+                prop_assert_eq!(core.by_client.get(&session.client_id), Some(key));
+                let ids: std::collections::BTreeSet<_> =
+                    session.exchanges.iter().map(|exchange| exchange.packet_id).collect();
+                prop_assert_eq!(ids.len(), session.exchanges.len());
+                prop_assert!(session.exchanges.len() <= usize::from(core.options.limits.window));
+            }
+            let queued: usize = core.sessions.values().map(|session| session.queued_octets).sum();
+            prop_assert_eq!(queued, core.queued_octets);
+            prop_assert_eq!(core.by_client.len(), core.sessions.len());
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What happens because time passes, and the end of the Server.
+
+use std::sync::Arc;
+
+use super::encode;
+use super::link::Stage;
+use super::session::SessionKey;
+use super::{Action, ConnectionKey, Core, Departure, V5};
+use crate::base::Timestamp;
+use crate::event::log::Line;
+
+impl Core {
+    /// Does what is due at `now`; returns when it wants to be called again at the latest.
+    pub fn tick(&mut self, now: Timestamp) -> Option<Timestamp> {
+        if self.wake.is_none_or(|wake| now < wake) {
+            return self.wake;
+        }
+        for (connection, opened) in self.late_connections(now) {
+            if opened {
+                self.dismiss(
+                    now,
+                    connection,
+                    encode::PROTOCOL_ERROR,
+                    "no CONNECT in time",
+                );
+            } else {
+                self.time_out(now, connection);
+            }
+        }
+        for key in self.due_sessions(now) {
+            let Some(session) = self.sessions.get(&key) else {
+                continue;
+            };
+            if session.ends_at.is_some_and(|at| at <= now) {
+                self.end_session(now, key);
+            } else {
+                self.publish_will(now, key);
+            }
+        }
+        self.retained.expire(now);
+        self.wake = self.next_deadline();
+        self.wake
+    }
+
+    /// Connections past their time, oldest first; `true` for one without CONNECT.
+    fn late_connections(&self, now: Timestamp) -> Vec<(ConnectionKey, bool)> {
+        let mut late: Vec<_> = self
+            .links
+            .iter()
+            .filter(|(_, link)| self.deadline(link).is_some_and(|at| at <= now))
+            .map(|(&connection, link)| (connection, matches!(link.stage, Stage::Opened(_))))
+            .collect();
+        late.sort_unstable();
+        late
+    }
+
+    fn due_sessions(&self, now: Timestamp) -> Vec<SessionKey> {
+        let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        self.sessions
+            .iter()
+            .filter(|(_, session)| due(session.ends_at) || due(session.will_at))
+            .map(|(&key, _)| key)
+            .collect()
+    }
+
+    fn deadline(&self, link: &super::Link) -> Option<Timestamp> {
+        match link.stage {
+            Stage::Opened(since) => Some(since.plus(self.options.limits.connect_timeout)),
+            Stage::Connected(_) => Some(link.last_heard.plus(link.patience?)),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Timestamp> {
+        let links = self.links.values().filter_map(|link| self.deadline(link));
+        let sessions = self
+            .sessions
+            .values()
+            .flat_map(|session| [session.ends_at, session.will_at])
+            .flatten();
+        links.chain(sessions).min()
+    }
+
+    /// [MQTT-3.1.2-22]: nothing was heard for one and a half times the keep alive.
+    fn time_out(&mut self, now: Timestamp, connection: ConnectionKey) {
+        let Some(link) = self.links.get(&connection) else {
+            return;
+        };
+        let (client, version) = (Arc::clone(&link.name), link.version);
+        self.log(Line::TimedOut { client: &client });
+        if version == V5 {
+            self.log(Line::SendingDisconnect {
+                client: &client,
+                reason_code: encode::KEEP_ALIVE_TIMEOUT,
+            });
+            self.send(connection, encode::disconnect(encode::KEEP_ALIVE_TIMEOUT));
+        }
+        self.actions.push_back(Action::Close { connection });
+        self.leave(now, connection, Departure::WithoutDisconnect);
+    }
+
+    /// The Server stops: 5.0 Clients are told, every connection is closed. No will is
+    /// published: nobody would be left to hear it.
+    pub fn shut_down(&mut self) {
+        let mut links: Vec<_> = self.links.drain().collect();
+        links.sort_unstable_by_key(|&(connection, _)| connection);
+        for (connection, link) in links {
+            if link.version == V5 && link.session().is_some() {
+                self.log(Line::SendingDisconnect {
+                    client: &link.name,
+                    reason_code: encode::SERVER_SHUTTING_DOWN,
+                });
+                self.actions.push_back(Action::Send {
+                    connection,
+                    octets: encode::disconnect(encode::SERVER_SHUTTING_DOWN),
+                });
+            }
+            self.actions.push_back(Action::Close { connection });
+        }
+    }
+
+    /// How many network connections there are.
+    pub fn connections(&self) -> usize {
+        self.links.len()
+    }
+}

@@ -1,0 +1,122 @@
+//! One connection's socket and what waits to be written to it.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+
+use mio::net::TcpStream;
+
+use super::{Clock, Witness};
+use crate::base::{Endpoint, Timestamp};
+use crate::broker::core::ConnectionKey;
+use crate::mqtt::Sender;
+
+/// Octets told to the witness and then written at once: a full segment of loopback, so that
+/// at most one segment was told and not written when a Client stops reading.
+const PORTION: usize = 65_464;
+
+#[derive(Debug)]
+pub(super) struct Socket {
+    pub(super) stream: TcpStream,
+    pub(super) client: Endpoint,
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// Whole packets, the first of which may be written in part.
+    packets: VecDeque<Vec<u8>>,
+    /// Of the first packet: octets written, and octets told to the witness.
+    written: usize,
+    told: usize,
+    unsent: usize,
+    /// The Server has nothing more to say than what waits.
+    pub(super) closing: bool,
+    /// The Server's direction is closed.
+    pub(super) finished: bool,
+    /// When to stop waiting for the Client to close too.
+    pub(super) linger: Option<Timestamp>,
+    /// Octets that came after the Server had closed.
+    pub(super) late: usize,
+    pub(super) octets_read: u64,
+    pub(super) octets_written: u64,
+    /// The Client runs in this thread and tells the witness itself.
+    pub(super) in_step: bool,
+}
+
+/// How far a flush came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Flushed {
+    All,
+    /// The Client's socket is full.
+    Waits,
+    Failed,
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream, client: Endpoint) -> Self {
+        Self {
+            stream,
+            client,
+            readable: true,
+            writable: true,
+            packets: VecDeque::new(),
+            written: 0,
+            told: 0,
+            unsent: 0,
+            closing: false,
+            finished: false,
+            linger: None,
+            late: 0,
+            octets_read: 0,
+            octets_written: 0,
+            in_step: false,
+        }
+    }
+
+    pub(super) fn push(&mut self, packet: Vec<u8>) {
+        if !self.closing {
+            self.unsent += packet.len();
+            self.packets.push_back(packet);
+        }
+    }
+
+    /// Octets that the socket has not taken.
+    pub(super) const fn unsent(&self) -> usize {
+        self.unsent
+    }
+
+    pub(super) fn flush(
+        &mut self,
+        key: ConnectionKey,
+        clock: Clock,
+        witness: &mut impl Witness,
+    ) -> io::Result<Flushed> {
+        while let Some(packet) = self.packets.front() {
+            if !self.writable {
+                return Ok(Flushed::Waits);
+            }
+            if self.told == self.written {
+                let end = packet.len().min(self.written + PORTION);
+                let portion = packet.get(self.written..end).unwrap_or_default();
+                witness.octets(clock.now(), key, Sender::Server, portion)?;
+                self.told = end;
+            }
+            let portion = packet.get(self.written..self.told).unwrap_or_default();
+            match self.stream.write(portion) {
+                Ok(count) => {
+                    self.written += count;
+                    self.octets_written += count as u64;
+                    self.unsent = self.unsent.saturating_sub(count);
+                    if self.written >= packet.len() {
+                        self.packets.pop_front();
+                        self.written = 0;
+                        self.told = 0;
+                    }
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => self.writable = false,
+                    io::ErrorKind::Interrupted => {}
+                    _ => return Ok(Flushed::Failed),
+                },
+            }
+        }
+        Ok(Flushed::All)
+    }
+}

@@ -1,0 +1,24 @@
+//! Words to the user on standard error: each a line, each named after the program.
+
+use std::io::{self, Write};
+
+use crate::base::text;
+use crate::event::Totals;
+use crate::view::accounting;
+
+/// Says what is wrong.
+pub fn error(message: impl std::fmt::Display) {
+    // Nothing can be done about a standard error that is closed.
+    let _ = writeln!(
+        io::stderr().lock(),
+        "mqtt-inspect: {}",
+        text::safe(&message.to_string())
+    );
+}
+
+/// Tells what was read, under `-v`.
+pub fn totals(totals: &Totals) {
+    for line in accounting(totals) {
+        error(line);
+    }
+}

@@ -1,0 +1,445 @@
+//! The plan: what a run does, decided once from the arguments and the surroundings.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use super::args::{Format, Progress, ReadArgs, ViewArgs, When};
+use crate::event::Level;
+use crate::session::Wanted;
+use crate::view::flow::Kind as FlowKind;
+use crate::view::stats::Section;
+use crate::view::{Selection, Style};
+use crate::{connection, inspect};
+
+/// What a run does.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Files, named pipes, or `-` for standard input, in the order given.
+    pub inputs: Vec<OsString>,
+    pub reading: inspect::Options,
+    /// `None` is standard output.
+    pub output: Option<PathBuf>,
+    pub show: Show,
+}
+
+/// What is shown, and how.
+#[derive(Clone, Debug)]
+pub struct Show {
+    pub what: What,
+    pub form: Form,
+    pub style: Style,
+    pub selection: Selection,
+    /// Ladders without box characters.
+    pub ascii: bool,
+    /// The level of a finding from which the exit status is 1; `None` without `--check`.
+    pub fails_from: Option<Level>,
+    /// Nothing on standard error but what is wrong.
+    pub quiet: bool,
+    /// What was read, and what became of it, on standard error.
+    pub verbose: bool,
+    pub progress: bool,
+}
+
+/// The view.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum What {
+    Table,
+    Detail,
+    Flow(Vec<FlowKind>),
+    Stats(Vec<Section>),
+    Check,
+    Log,
+}
+
+/// How the view is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Form {
+    Text,
+    /// One JSON document.
+    Document,
+    /// A JSON record a line.
+    Lines,
+    Mermaid,
+    Svg,
+}
+
+/// What the program stands in: asked once, so that a plan depends on nothing else.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Columns of the terminal that standard output is; `None` where it is none.
+    pub terminal: Option<usize>,
+    /// Standard error is a terminal.
+    pub messages_on_terminal: bool,
+    /// `NO_COLOR` is set and not empty, or the terminal knows no colour.
+    pub no_color: bool,
+    /// `COLUMNS`, where it is a number.
+    pub columns: Option<usize>,
+    /// The locale knows only ASCII.
+    pub ascii: bool,
+}
+
+/// Columns of a terminal that does not tell its width.
+const USUAL_WIDTH: usize = 80;
+
+/// Columns below which nothing can be laid out.
+const LEAST_WIDTH: usize = 20;
+
+impl Surroundings {
+    /// Those of this process.
+    pub fn of_process() -> Self {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let locale = set("LC_ALL")
+            .or_else(|| set("LC_CTYPE"))
+            .or_else(|| set("LANG"));
+        let columns = set("COLUMNS").and_then(|text| text.parse().ok());
+        let measured = || {
+            let size = terminal_size::terminal_size_of(io::stdout());
+            size.map(|(columns, _)| usize::from(columns.0))
+                .filter(|&columns| columns > 0)
+        };
+        Self {
+            terminal: io::stdout()
+                .is_terminal()
+                .then(|| measured().or(columns).unwrap_or(USUAL_WIDTH)),
+            messages_on_terminal: io::stderr().is_terminal(),
+            no_color: set("NO_COLOR").is_some() || set("TERM").as_deref() == Some("dumb"),
+            columns,
+            ascii: locale.is_some_and(|locale| is_ascii(&locale)),
+        }
+    }
+}
+
+/// Whether a locale's name says that its characters are ASCII: `C`, `POSIX`, `en_US.ASCII`.
+fn is_ascii(locale: &str) -> bool {
+    let codeset = locale.split_once('.').map(|(_, codeset)| codeset);
+    match codeset {
+        None => matches!(locale, "C" | "POSIX"),
+        Some(codeset) => {
+            let codeset = codeset.to_ascii_lowercase();
+            codeset.starts_with("ascii") || codeset.starts_with("ansi_x3.4")
+        }
+    }
+}
+
+impl Show {
+    /// Decides; `to_file` where the output is no standard output.
+    pub fn new(args: ViewArgs, around: &Surroundings, to_file: bool) -> Self {
+        let types = args.packet_types();
+        let terminal = around.terminal.filter(|_| !to_file);
+        let colour = match args.color {
+            When::Always => true,
+            When::Never => false,
+            When::Auto => terminal.is_some() && !around.no_color,
+        };
+        let width = args
+            .width
+            .map(usize::from)
+            .or(terminal)
+            .or(around.columns)
+            .map(|columns| columns.max(LEAST_WIDTH));
+        let what = match (args.flow.is_empty(), args.stats, args.check) {
+            (false, ..) => What::Flow(args.flow),
+            (_, Some(sections), _) => What::Stats(sections.0),
+            (_, _, Some(_)) => What::Check,
+            _ if args.log => What::Log,
+            _ if args.detail => What::Detail,
+            _ => What::Table,
+        };
+        let form = match args.format {
+            _ if args.json => Form::Document,
+            _ if args.ndjson => Form::Lines,
+            Format::Text => Form::Text,
+            Format::Mermaid => Form::Mermaid,
+            Format::Svg => Form::Svg,
+        };
+        Self {
+            what,
+            form,
+            style: Style {
+                time: args.time,
+                colour,
+                width,
+                secrets: args.show_secrets,
+                hex: args.hex,
+            },
+            selection: Selection {
+                topic: args.topic,
+                client: args.client,
+                types,
+            },
+            ascii: args.ascii || around.ascii,
+            fails_from: args.check,
+            quiet: args.quiet,
+            verbose: args.verbose > 0,
+            // Rows that run over a terminal leave no place for a bar.
+            progress: args.progress == Progress::Auto
+                && around.messages_on_terminal
+                && terminal.is_none()
+                && !args.quiet,
+        }
+    }
+
+    /// What the view tells of each message's fate; nothing where it shows packets only.
+    pub fn wanted(&self) -> Wanted {
+        let json = matches!(self.form, Form::Document | Form::Lines);
+        match &self.what {
+            What::Table | What::Detail | What::Log => Wanted::default(),
+            What::Check => Wanted {
+                findings: true,
+                ..Wanted::default()
+            },
+            What::Flow(kinds) => {
+                let any = |of: &[FlowKind]| {
+                    kinds
+                        .iter()
+                        .any(|kind| *kind == FlowKind::All || of.contains(kind))
+                };
+                let messages = any(&[FlowKind::Qos1, FlowKind::Qos2]);
+                let stories = any(&[FlowKind::Will, FlowKind::Retain]);
+                Wanted {
+                    handshakes: messages || any(&[FlowKind::Connect, FlowKind::Subscribe]),
+                    deliveries: messages || stories,
+                    stories: stories || json,
+                    findings: false,
+                }
+            }
+            What::Stats(sections) => {
+                let latency = sections.contains(&Section::Latency);
+                let any = |of: &[Section]| sections.iter().any(|section| of.contains(section));
+                Wanted {
+                    handshakes: latency || sections.contains(&Section::Handshakes),
+                    deliveries: latency,
+                    stories: any(&[Section::Clients, Section::Connections]),
+                    findings: false,
+                }
+            }
+        }
+    }
+
+    /// Whether the view shows the layers below MQTT.
+    pub fn needs_layers(&self) -> bool {
+        self.what == What::Detail && self.form == Form::Text
+    }
+}
+
+impl Plan {
+    /// Decides; refuses what would do harm.
+    ///
+    /// # Errors
+    /// One line for the user.
+    pub fn new(read: ReadArgs, view: ViewArgs, around: &Surroundings) -> Result<Self, String> {
+        let mut inputs = read.captures;
+        inputs.extend(read.read);
+        if inputs.is_empty() {
+            return Err(
+                "no capture was named; try mqtt-inspect FILE, or --help for more".to_owned(),
+            );
+        }
+        if inputs.iter().filter(|input| *input == "-").count() > 1 {
+            return Err("standard input (-) can be read only once".to_owned());
+        }
+        let output = read.output.filter(|path| path.as_os_str() != "-");
+        if let Some(output) = &output {
+            check_output(output, inputs.iter().map(OsString::as_os_str))?;
+        }
+        if read.keylog.is_some() {
+            return Err("--keylog: this version does not decrypt TLS".to_owned());
+        }
+        let show = Show::new(view, around, output.is_some());
+        if show.what == What::Log {
+            return Err("--log: this build holds no log view".to_owned());
+        }
+        Ok(Self {
+            inputs,
+            reading: inspect::Options {
+                frames: read.count,
+                merge: read.merge,
+                layers: show.needs_layers(),
+                wanted: show.wanted(),
+                decoding: connection::Options {
+                    decode_as: read
+                        .decode_as
+                        .into_iter()
+                        .flat_map(|ports| ports.0)
+                        .collect(),
+                    ..connection::Options::default()
+                },
+                ..inspect::Options::default()
+            },
+            output,
+            show,
+        })
+    }
+}
+
+/// Refuses an output that is a directory or one of the inputs, by whatever name.
+fn check_output<'a>(output: &Path, inputs: impl Iterator<Item = &'a OsStr>) -> Result<(), String> {
+    let shown = crate::base::text::safe(&output.to_string_lossy());
+    if output.is_dir() {
+        return Err(format!("{shown}: this is a directory; name a file for -o"));
+    }
+    for input in inputs.filter(|input| *input != "-") {
+        if same_file(output, Path::new(input)) {
+            return Err(format!(
+                "{shown}: this is an input file, and -o would write over it; name another"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether both names lead to one file. A file that does not exist is like no other.
+fn same_file(one: &Path, other: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        // Hard links have different paths and one inode. Devices such as /dev/null may be
+        // read and written.
+        if let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) {
+            return one.is_file() && (one.dev(), one.ino()) == (other.dev(), other.ino());
+        }
+    }
+    match (fs::canonicalize(one), fs::canonicalize(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Args;
+    use crate::view::TimeFormat;
+    use clap::Parser;
+
+    fn plan(args: &[&str], around: &Surroundings) -> Result<Plan, String> {
+        let args = ["mqtt-inspect"].iter().chain(args);
+        let args = Args::try_parse_from(args).map_err(|error| error.to_string())?;
+        Plan::new(args.read, args.view, around)
+    }
+
+    fn show(args: &[&str]) -> Show {
+        plan(args, &Surroundings::default()).unwrap().show
+    }
+
+    #[test]
+    fn without_options_it_is_the_table() {
+        let plan = plan(&["a.pcap", "-r", "b.pcap"], &Surroundings::default()).unwrap();
+        assert_eq!(plan.inputs, ["a.pcap", "b.pcap"]);
+        assert_eq!(plan.show.what, What::Table);
+        assert_eq!(plan.show.style, Style::default());
+        assert!(!plan.reading.layers && !plan.reading.wanted.any());
+    }
+
+    #[test]
+    fn each_view_is_asked_for_by_its_option() {
+        assert_eq!(show(&["-V", "x"]).what, What::Detail);
+        assert_eq!(
+            show(&["--flow", "qos1,will", "x"]).what,
+            What::Flow(vec![FlowKind::Qos1, FlowKind::Will])
+        );
+        assert_eq!(show(&["--check", "x"]).fails_from, Some(Level::Warning));
+        assert_eq!(show(&["--check=note", "x"]).fails_from, Some(Level::Note));
+        assert_eq!(
+            show(&["--stats=types", "x"]).what,
+            What::Stats(vec![Section::Types])
+        );
+        assert_eq!(show(&["--flow=all", "--format=svg", "x"]).form, Form::Svg);
+        assert_eq!(show(&["--json", "x"]).form, Form::Document);
+        assert_eq!(show(&["-t", "ud", "x"]).style.time, TimeFormat::UtcDate);
+        assert!(show(&["-x", "x"]).style.hex);
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for args in [
+            &["-V", "--stats", "x"][..],
+            &["--json", "--ndjson", "x"],
+            &["--format=svg", "x"],
+            &["--flow", "all", "--format=svg", "--json", "x"],
+            &["--log", "--json", "x"],
+            &["--flow", "nope", "x"],
+            &["-", "-"],
+            &["-q", "-v", "x"],
+            &["--topic", "a/#/b", "x"],
+            &[],
+        ] {
+            assert!(plan(args, &Surroundings::default()).is_err(), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn colour_and_width_follow_the_terminal_and_nothing_else_does() {
+        let terminal = Surroundings {
+            terminal: Some(100),
+            columns: Some(70),
+            messages_on_terminal: true,
+            ..Surroundings::default()
+        };
+        let style = |args: &[&str], around: &Surroundings| plan(args, around).unwrap().show.style;
+        let on = style(&["x"], &terminal);
+        assert_eq!((on.colour, on.width), (true, Some(100)));
+        let no_color = Surroundings {
+            no_color: true,
+            ..terminal.clone()
+        };
+        assert!(!style(&["x"], &no_color).colour);
+        assert!(style(&["--color=always", "x"], &no_color).colour);
+        let to_file = style(&["-o", "/nowhere/y", "x"], &terminal);
+        assert_eq!((to_file.colour, to_file.width), (false, Some(70)));
+        assert_eq!(style(&["--width", "132", "x"], &terminal).width, Some(132));
+        assert_eq!(style(&["x"], &Surroundings::default()).width, None);
+    }
+
+    #[test]
+    fn record_is_a_command_and_a_path_to_record_is_a_capture() {
+        let record = Args::try_parse_from([
+            "mqtt-inspect",
+            "record",
+            "--scenario",
+            "qos2",
+            "--flow",
+            "qos2",
+        ]);
+        assert!(record.unwrap().command.is_some());
+        let file = Args::try_parse_from(["mqtt-inspect", "./record"]).unwrap();
+        assert!(file.command.is_none());
+        assert_eq!(file.read.captures, ["./record"]);
+        let second = Args::try_parse_from(["mqtt-inspect", "a.pcap", "record"]).unwrap();
+        assert_eq!(second.read.captures, ["a.pcap", "record"]);
+    }
+
+    #[test]
+    fn the_output_is_no_input_by_whatever_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.pcap");
+        fs::write(&file, "x").unwrap();
+        let refused = |output: &Path| check_output(output, [file.as_os_str()].into_iter()).is_err();
+        assert!(refused(&file));
+        assert!(refused(&folder.path().join(".").join("a.pcap")));
+        assert!(refused(folder.path()));
+        assert!(!refused(&folder.path().join("b.txt")));
+        #[cfg(unix)]
+        {
+            let link = folder.path().join("link");
+            fs::hard_link(&file, &link).unwrap();
+            assert!(refused(&link));
+        }
+    }
+
+    #[test]
+    fn a_locale_of_ascii_is_known_by_its_name() {
+        for (locale, ascii) in [
+            ("C", true),
+            ("POSIX", true),
+            ("C.UTF-8", false),
+            ("ko_KR.UTF-8", false),
+            ("en_US", false),
+            ("en_US.ANSI_X3.4-1968", true),
+        ] {
+            assert_eq!(is_ascii(locale), ascii, "{locale}");
+        }
+    }
+}

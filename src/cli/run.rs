@@ -1,0 +1,244 @@
+//! A plan carried out: the view opened, the captures read, the exit status found.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::messages;
+use super::plan::Plan;
+use crate::base::{FrameStamp, text};
+use crate::event::{Event, Gap, Level, LooksLike, Totals};
+use crate::inspect::{self, Outcome};
+use crate::view::View;
+
+/// Bad usage, or a capture that cannot be read.
+pub const TROUBLE: u8 = 2;
+
+/// A finding at or above the level of `--check`.
+const FOUND: u8 = 1;
+
+/// Octets of input from which on there is a progress bar: about a tenth of a second.
+const LONG: u64 = 64 << 20;
+
+/// Carries out `plan`.
+pub fn run(plan: &Plan) -> ExitCode {
+    let writer: Box<dyn Write> = match &plan.output {
+        None => Box::new(io::stdout()),
+        Some(path) => match File::create(path) {
+            Ok(file) => Box::new(file),
+            Err(error) => {
+                let path = text::safe(&path.to_string_lossy());
+                messages::error(format_args!("{path}: cannot be written: {error}"));
+                return TROUBLE.into();
+            }
+        },
+    };
+    let bar = RefCell::new(Bar::new(plan));
+    let mut heard = Heard {
+        view: plan.show.view(writer),
+        worst: None,
+        tls_port: None,
+        gaps: Gaps::default(),
+        bar: &bar,
+    };
+    let outcome = inspect::run(&plan.inputs, &plan.reading, &mut heard, &mut |octets| {
+        bar.borrow_mut().at(octets);
+    });
+    bar.borrow_mut().clear();
+    match &outcome.unwritten {
+        None => conclude(plan, &heard, &outcome),
+        // Whoever read the answer has had enough, as `head` does.
+        Some(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Some(error) => {
+            let path = plan.output.as_ref().map_or_else(
+                || "standard output".to_owned(),
+                |path| text::safe(&path.to_string_lossy()),
+            );
+            messages::error(format_args!("{path}: cannot be written: {error}"));
+            TROUBLE.into()
+        }
+    }
+}
+
+/// Says what there is to say, and finds the exit status.
+fn conclude(plan: &Plan, heard: &Heard<'_>, outcome: &Outcome) -> ExitCode {
+    let readable = outcome.unreadable.is_empty();
+    for error in &outcome.unreadable {
+        messages::error(error);
+    }
+    if plan.show.verbose {
+        messages::totals(&outcome.totals);
+    }
+    if !plan.show.quiet {
+        if readable {
+            warn(&outcome.totals, heard.tls_port);
+        }
+        heard.gaps.warn();
+    }
+    let found = plan
+        .show
+        .fails_from
+        .is_some_and(|level| heard.worst.is_some_and(|worst| worst >= level));
+    match (readable, found) {
+        (false, _) => TROUBLE.into(),
+        (true, true) => FOUND.into(),
+        (true, false) => ExitCode::SUCCESS,
+    }
+}
+
+/// Says why there may be less to see than there was.
+fn warn(totals: &Totals, tls_port: Option<u16>) {
+    if totals.packets == 0 {
+        messages::error(nothing(totals, tls_port));
+    }
+    for skipped in &totals.skipped {
+        if skipped.reason == "link-type" {
+            messages::error(format_args!("{} frames: {}", skipped.frames, skipped.told));
+        }
+    }
+    if totals.cut_frames > 0 {
+        messages::error(format_args!(
+            "{} of {} frames were cut by the snapshot length: what they carried beyond it is \
+             missing",
+            totals.cut_frames, totals.frames
+        ));
+    }
+}
+
+/// Why there is nothing to see.
+fn nothing(totals: &Totals, tls_port: Option<u16>) -> String {
+    match (totals.frames, tls_port) {
+        (0, _) => "the capture is empty: it holds no frame".to_owned(),
+        (frames, None) => format!("no MQTT in this capture ({frames} frames)"),
+        (frames, Some(port)) => format!(
+            "no MQTT in clear in this capture ({frames} frames), but TLS on port {port}, \
+             which this version does not decrypt"
+        ),
+    }
+}
+
+/// The view, and what the exit status and the messages need beside it.
+struct Heard<'b> {
+    view: Box<dyn View>,
+    /// The worst finding.
+    worst: Option<Level>,
+    /// A port on which there was TLS where MQTT may be inside.
+    tls_port: Option<u16>,
+    gaps: Gaps,
+    bar: &'b RefCell<Bar>,
+}
+
+/// What was never captured, in figures.
+#[derive(Default)]
+struct Gaps {
+    count: u64,
+    /// Octets that are missing, where their number is known.
+    missing: u64,
+    /// Octets that were captured, and belong to no packet that can be told for certain.
+    discarded: u64,
+}
+
+impl Gaps {
+    fn add(&mut self, gap: &Gap) {
+        self.count += 1;
+        self.missing += gap.length;
+        self.discarded += gap.discarded;
+    }
+
+    /// Says that something is missing.
+    fn warn(&self) {
+        if self.count == 0 {
+            return;
+        }
+        let (count, missing, discarded) = (self.count, self.missing, self.discarded);
+        messages::error(format_args!(
+            "missing TCP data: {count} gaps, {missing} octets that the capture does not hold, \
+             and {discarded} that belong to control packets cut by them"
+        ));
+    }
+}
+
+impl View for Heard<'_> {
+    fn frame(&mut self, stamp: &FrameStamp) {
+        self.view.frame(stamp);
+    }
+
+    fn wants_frames(&self) -> bool {
+        self.view.wants_frames()
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        match event {
+            Event::Finding(finding) => self.worst = self.worst.max(Some(finding.level)),
+            Event::Gap(gap) => self.gaps.add(gap),
+            Event::NotMqtt(not) if not.looks_like == LooksLike::Tls => {
+                self.tls_port = Some(not.connection.responder.port);
+            }
+            _ => {}
+        }
+        self.view.event(event)
+    }
+
+    fn idle(&mut self) -> io::Result<()> {
+        self.view.idle()
+    }
+
+    fn finish(&mut self, totals: &Totals) -> io::Result<()> {
+        self.bar.borrow_mut().clear();
+        self.view.finish(totals)
+    }
+}
+
+/// The progress bar; it appears only where the inputs are known to be long.
+struct Bar {
+    /// Octets of all inputs, where a bar is wanted for so many.
+    length: Option<u64>,
+    shown: Option<ProgressBar>,
+}
+
+impl Bar {
+    fn new(plan: &Plan) -> Self {
+        let length = || {
+            plan.inputs
+                .iter()
+                .map(|input| {
+                    std::fs::metadata(input)
+                        .ok()
+                        .filter(|about| about.is_file())
+                })
+                .map(|about| about.map(|about| about.len()))
+                .sum::<Option<u64>>()
+        };
+        Self {
+            length: plan
+                .show
+                .progress
+                .then(length)
+                .flatten()
+                .filter(|&length| length >= LONG),
+            shown: None,
+        }
+    }
+
+    fn at(&mut self, octets: u64) {
+        let Some(length) = self.length else { return };
+        let bar = self.shown.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+            let template = "{bar:40} {percent:>3} %  {bytes} of {total_bytes}  {eta} left";
+            bar.with_style(
+                ProgressStyle::with_template(template)
+                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
+            )
+        });
+        bar.set_position(octets);
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.shown.take() {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Values of arguments that are more than a word or a number.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use crate::mqtt::{PacketType, topic};
+use crate::view::stats::Section;
+
+/// TCP ports of a `-d` rule.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ports(pub RangeInclusive<u16>);
+
+/// The sections of `--stats`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Sections(pub Vec<Section>);
+
+/// `tcp.port==1884,mqtt`; a range of ports as `1884-1890`.
+pub(super) fn decode_as(rule: &str) -> Result<Ports, String> {
+    let wanted = "expected tcp.port==N,mqtt or tcp.port==N-M,mqtt";
+    let (selector, protocol) = rule.split_once(',').ok_or(wanted)?;
+    let (field, ports) = selector.split_once("==").ok_or(wanted)?;
+    if field.trim() != "tcp.port" {
+        return Err(format!("{wanted}: only tcp.port selects"));
+    }
+    if !protocol.trim().eq_ignore_ascii_case("mqtt") {
+        return Err(format!("{wanted}: only mqtt is decoded"));
+    }
+    let port = |text: &str| {
+        text.trim()
+            .parse::<u16>()
+            .ok()
+            .filter(|&port| port > 0)
+            .ok_or_else(|| format!("{wanted}: `{text}` is no TCP port (1 to 65535)"))
+    };
+    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+    let (first, last) = (port(first)?, port(last)?);
+    if first > last {
+        return Err(format!("{wanted}: the range {first}-{last} is empty"));
+    }
+    Ok(Ports(first..=last))
+}
+
+/// A packet type by the specification's name, by Wireshark's words, or by its number.
+pub(super) fn packet_type(text: &str) -> Result<PacketType, String> {
+    let text = text.trim();
+    let all = || PacketType::ALL.into_iter().skip(1);
+    all()
+        .find(|one| {
+            one.name().eq_ignore_ascii_case(text)
+                || one.wireshark().eq_ignore_ascii_case(text)
+                || text.parse() == Ok(*one as u8)
+        })
+        .ok_or_else(|| {
+            let names: Vec<_> = all().map(PacketType::name).collect();
+            format!("expected one of {}", names.join(", "))
+        })
+}
+
+/// A valid topic filter.
+pub(super) fn topic_filter(text: &str) -> Result<String, String> {
+    match topic::filter_broken(text) {
+        None => Ok(text.to_owned()),
+        Some((rule, _)) => Err(rule.sentence().to_owned()),
+    }
+}
+
+/// Sections of the statistics, joined by commas; `all`.
+pub(super) fn sections(text: &str) -> Result<Sections, String> {
+    if text == "all" {
+        return Ok(Sections(
+            Section::NAMES.iter().map(|&(_, section)| section).collect(),
+        ));
+    }
+    text.split(',')
+        .map(|word| {
+            Section::NAMES
+                .iter()
+                .find(|(name, _)| *name == word.trim())
+                .map(|&(_, section)| section)
+                .ok_or_else(|| {
+                    let names: Vec<_> = Section::NAMES.iter().map(|(name, _)| *name).collect();
+                    format!("expected all, or some of {}", names.join(","))
+                })
+        })
+        .collect::<Result<_, _>>()
+        .map(Sections)
+}
+
+/// A span of time: `10s`, `500ms`, `1.5m`, `2h`; a number alone is seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wanted = || format!("`{text}` is no span of time such as 10s, 500ms, 2m or 1h");
+    let text = text.trim();
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let (number, unit) = units
+        .iter()
+        .find_map(|&(name, unit)| Some((text.strip_suffix(name)?, unit)))
+        .unwrap_or((text, 1.0));
+    let seconds = number.trim().parse::<f64>().map_err(|_| wanted())? * unit;
+    Duration::try_from_secs_f64(seconds).map_err(|_| wanted())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_names_a_port_or_a_range() {
+        assert_eq!(decode_as("tcp.port==1884,mqtt"), Ok(Ports(1884..=1884)));
+        assert_eq!(decode_as("tcp.port==10-12,MQTT"), Ok(Ports(10..=12)));
+        for wrong in [
+            "udp",
+            "udp.port==1,mqtt",
+            "tcp.port==0,mqtt",
+            "tcp.port==70000,mqtt",
+            "tcp.port==5-4,mqtt",
+            "tcp.port==1,http",
+            "tcp.port=1,mqtt",
+        ] {
+            let said = decode_as(wrong).unwrap_err();
+            assert!(said.contains("tcp.port==N,mqtt"), "{wrong}: {said}");
+        }
+    }
+
+    #[test]
+    fn packet_types_go_by_name_words_or_number() {
+        assert_eq!(packet_type("publish"), Ok(PacketType::Publish));
+        assert_eq!(packet_type("Publish Ack"), Ok(PacketType::PubAck));
+        assert_eq!(packet_type("14"), Ok(PacketType::Disconnect));
+        assert!(packet_type("0").is_err());
+        assert!(packet_type("NOPE").unwrap_err().contains("CONNACK"));
+    }
+
+    #[test]
+    fn a_span_of_time_has_a_unit() {
+        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("3"), Ok(Duration::from_secs(3)));
+        for wrong in ["", "s", "-1s", "1d", "nan", "inf"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_topic_filter_must_be_one() {
+        assert!(topic_filter("a/+/b/#").is_ok());
+        for wrong in ["", "a/#/b", "a+"] {
+            assert!(topic_filter(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The kernel's own frames of the loopback interface, while the broker serves.
+
+#[cfg(target_os = "linux")]
+mod sys;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use super::file::CaptureFile;
+use super::frames::LinkLayer;
+use super::tee::Sink;
+
+#[cfg(target_os = "linux")]
+pub(super) use sys::PacketSocket;
+
+/// Why the kernel's frames cannot be had.
+#[derive(Debug)]
+pub enum KernelError {
+    /// The user may not capture.
+    NoPrivilege,
+    /// The system has no such thing.
+    NotHere,
+    System(io::Error),
+}
+
+impl fmt::Display for KernelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPrivilege => f.write_str(
+                "--capture kernel needs root or the capability cap_net_raw; the default, \
+                 --capture tee, needs neither",
+            ),
+            Self::NotHere => f.write_str(
+                "--capture kernel is there on Linux only; the default, --capture tee, is \
+                 everywhere",
+            ),
+            Self::System(error) => write!(f, "cannot capture on the loopback interface: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for KernelError {}
+
+/// Takes frames in a thread of its own until it is told to stop.
+#[derive(Debug)]
+pub(super) struct KernelCapture {
+    stop: Arc<AtomicBool>,
+    full: Arc<AtomicBool>,
+    thread: JoinHandle<io::Result<(u64, u64)>>,
+}
+
+impl KernelCapture {
+    /// Whether the file has as many frames as were asked for.
+    pub(super) fn full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// Takes what is still there and ends: frames kept, frames that the kernel dropped.
+    pub(super) fn finish(self) -> io::Result<(u64, u64)> {
+        self.stop.store(true, Ordering::Relaxed);
+        match self.thread.join() {
+            Ok(outcome) => outcome,
+            Err(_) => Err(io::Error::other("the capturing thread failed")),
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl KernelCapture {
+    pub(super) fn start(
+        mut socket: PacketSocket,
+        mut file: CaptureFile,
+        link: LinkLayer,
+        port: u16,
+    ) -> Self {
+        let (stop, full) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let (stopped, filled) = (Arc::clone(&stop), Arc::clone(&full));
+        let thread = std::thread::spawn(move || {
+            let outcome = take(&mut socket, &mut file, link, port, &stopped, &filled);
+            // After an error too the broker must not serve on unrecorded.
+            filled.store(true, Ordering::Relaxed);
+            outcome.map(|lost| (file.frames(), lost))
+        });
+        Self { stop, full, thread }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn take(
+    socket: &mut PacketSocket,
+    file: &mut CaptureFile,
+    link: LinkLayer,
+    port: u16,
+    stop: &AtomicBool,
+    full: &AtomicBool,
+) -> io::Result<u64> {
+    let mut frame = Vec::new();
+    let mut lost = 0;
+    loop {
+        // Asked before the socket is, so nothing that came before the end is missed.
+        let last = stop.load(Ordering::Relaxed);
+        match socket.receive()? {
+            Some((time, octets)) => {
+                if has_port(octets, port) && link.convert(octets, &mut frame) {
+                    file.frame(time, &frame)?;
+                }
+                full.store(file.full(), Ordering::Relaxed);
+            }
+            None => {
+                file.flush()?;
+                lost += socket.dropped();
+                if last {
+                    return Ok(lost);
+                }
+            }
+        }
+    }
+}
+
+/// Whether an Ethernet frame carries TCP from or to `port`.
+#[cfg(target_os = "linux")]
+fn has_port(frame: &[u8], port: u16) -> bool {
+    const TCP: u8 = 6;
+    let Some((header, ip)) = frame.split_at_checked(14) else {
+        return false;
+    };
+    let tcp = match (header.get(12..), ip.first(), ip.get(6), ip.get(9)) {
+        (Some([0x08, 0x00]), Some(first), _, Some(&TCP)) => ip.get(usize::from(first & 0x0f) * 4..),
+        (Some([0x86, 0xdd]), _, Some(&TCP), _) => ip.get(40..),
+        _ => None,
+    };
+    let port = port.to_be_bytes();
+    matches!(tcp, Some([a, b, c, d, ..]) if [*a, *b] == port || [*c, *d] == port)
+}
+
+/// Opens the loopback interface.
+///
+/// # Errors
+/// See [`KernelError`].
+#[cfg(target_os = "linux")]
+pub(super) fn open() -> Result<PacketSocket, KernelError> {
+    PacketSocket::open().map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => KernelError::NoPrivilege,
+        _ => KernelError::System(error),
+    })
+}
+
+/// Lets the process open as many descriptors as the system allows it to; it may be too few
+/// for the connections that come, and then accepting one says so.
+pub(super) fn raise_descriptor_limit() {
+    #[cfg(target_os = "linux")]
+    sys::raise_descriptor_limit();
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) struct PacketSocket;
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn open() -> Result<PacketSocket, KernelError> {
+    Err(KernelError::NotHere)
+}
+
+#[cfg(not(target_os = "linux"))]
+impl KernelCapture {
+    pub(super) fn start(_: PacketSocket, file: CaptureFile, _: LinkLayer, _: u16) -> Self {
+        let thread = std::thread::spawn(move || Ok((file.frames(), 0)));
+        Self {
+            stop: Arc::default(),
+            full: Arc::default(),
+            thread,
+        }
+    }
+}

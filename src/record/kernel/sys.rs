@@ -1,0 +1,212 @@
+//! The system calls that the standard library has no safe words for: a packet socket
+//! (packet(7)) and the limit of descriptors. The crate's only unsafe code.
+
+#![expect(
+    unsafe_code,
+    reason = "AF_PACKET sockets and setrlimit have no safe interface in std"
+)]
+
+use std::io;
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+use crate::base::Timestamp;
+
+/// Octets that the kernel may hold for us: several seconds of loopback traffic.
+const RECEIVE_BUFFER: libc::c_int = 64 << 20;
+/// The longest frame of the loopback interface: 65,536 octets and a link-layer header.
+const LONGEST: usize = 1 << 17;
+/// How long [`PacketSocket::receive`] waits, in milliseconds.
+const WAIT: libc::c_int = 50;
+/// Room for the control messages: one timestamp.
+const CONTROL: usize = 128;
+
+/// Frames of the loopback interface, each once, with the time the kernel took it.
+#[derive(Debug)]
+pub(in crate::record) struct PacketSocket {
+    socket: OwnedFd,
+    frame: Vec<u8>,
+}
+
+impl PacketSocket {
+    /// Opens it. Needs `CAP_NET_RAW`.
+    pub(super) fn open() -> io::Result<Self> {
+        let protocol = (libc::ETH_P_ALL as u16).to_be();
+        // SAFETY: socket(2) takes no pointers.
+        let raw = unsafe {
+            libc::socket(
+                libc::AF_PACKET,
+                libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
+                // Nothing is received before bind names the interface.
+                0,
+            )
+        };
+        if raw < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: `raw` is a descriptor that was just made and that nobody else owns.
+        let socket = unsafe { OwnedFd::from_raw_fd(raw) };
+        set(&socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
+        // Each frame of loopback is seen leaving and arriving; once is enough.
+        set(&socket, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, 1)?;
+        // Without CAP_NET_ADMIN the ordinary limit holds.
+        if set(
+            &socket,
+            libc::SOL_SOCKET,
+            libc::SO_RCVBUFFORCE,
+            RECEIVE_BUFFER,
+        )
+        .is_err()
+        {
+            set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, RECEIVE_BUFFER)?;
+        }
+        // SAFETY: the argument is a string that ends in NUL.
+        let interface = unsafe { libc::if_nametoindex(c"lo".as_ptr()) };
+        if interface == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: all octets zero is a valid sockaddr_ll.
+        let mut address: libc::sockaddr_ll = unsafe { zeroed() };
+        address.sll_family = libc::AF_PACKET as libc::c_ushort;
+        address.sll_protocol = protocol;
+        address.sll_ifindex = interface as libc::c_int;
+        // SAFETY: `address` is a sockaddr_ll of the stated size and outlives the call.
+        let bound = unsafe {
+            libc::bind(
+                socket.as_raw_fd(),
+                ptr::from_ref(&address).cast(),
+                size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+            )
+        };
+        if bound < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self {
+            socket,
+            frame: vec![0; LONGEST],
+        })
+    }
+
+    /// The next frame; `None` when none came for a moment.
+    pub(super) fn receive(&mut self) -> io::Result<Option<(Timestamp, &[u8])>> {
+        let mut control = [0_u64; CONTROL / 8];
+        let mut part = libc::iovec {
+            iov_base: self.frame.as_mut_ptr().cast(),
+            iov_len: self.frame.len(),
+        };
+        // SAFETY: all octets zero is a valid msghdr.
+        let mut message: libc::msghdr = unsafe { zeroed() };
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = CONTROL as _;
+        // SAFETY: `message` points at `part` and `control`, and `part` at `self.frame`; all
+        // are of the stated lengths and outlive the call.
+        let length = unsafe { libc::recvmsg(self.socket.as_raw_fd(), &raw mut message, 0) };
+        let Ok(length) = usize::try_from(length) else {
+            let error = io::Error::last_os_error();
+            return match error.kind() {
+                io::ErrorKind::WouldBlock => self.wait().map(|()| None),
+                io::ErrorKind::Interrupted => Ok(None),
+                _ => Err(error),
+            };
+        };
+        let time = timestamp(&message);
+        Ok(Some((time, self.frame.get(..length).unwrap_or_default())))
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        let mut wanted = libc::pollfd {
+            fd: self.socket.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: `wanted` is one pollfd, as stated, and outlives the call.
+        let ready = unsafe { libc::poll(&raw mut wanted, 1, WAIT) };
+        let error = io::Error::last_os_error();
+        if ready < 0 && error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Frames that the kernel dropped since the last call, as its buffer was full.
+    pub(super) fn dropped(&self) -> u64 {
+        // SAFETY: all octets zero is a valid tpacket_stats.
+        let mut told: libc::tpacket_stats = unsafe { zeroed() };
+        let mut length = size_of::<libc::tpacket_stats>() as libc::socklen_t;
+        // SAFETY: `told` is of the stated length and outlives the call.
+        let got = unsafe {
+            libc::getsockopt(
+                self.socket.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_STATISTICS,
+                (&raw mut told).cast(),
+                &raw mut length,
+            )
+        };
+        if got < 0 { 0 } else { told.tp_drops.into() }
+    }
+}
+
+/// The control message that SO_TIMESTAMPNS adds; the epoch where there is none.
+fn timestamp(message: &libc::msghdr) -> Timestamp {
+    // SAFETY: `message` was filled in by recvmsg, so its control messages are well formed;
+    // CMSG_FIRSTHDR gives null or the first of them.
+    let first = unsafe { libc::CMSG_FIRSTHDR(message) };
+    // SAFETY: `first` is null or points at a cmsghdr within the control buffer, which is
+    // aligned for it.
+    let Some(header) = (unsafe { first.as_ref() }) else {
+        return Timestamp::default();
+    };
+    if header.cmsg_level != libc::SOL_SOCKET || header.cmsg_type != libc::SCM_TIMESTAMPNS {
+        return Timestamp::default();
+    }
+    // SAFETY: a message of this type holds one timespec, perhaps not aligned.
+    let time: libc::timespec = unsafe { ptr::read_unaligned(libc::CMSG_DATA(header).cast()) };
+    #[expect(
+        clippy::unnecessary_cast,
+        reason = "the fields are 32 bits wide on some targets"
+    )]
+    let (seconds, nanos) = (time.tv_sec as i64, time.tv_nsec as i64);
+    Timestamp::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+}
+
+fn set(
+    socket: &OwnedFd,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    // SAFETY: `value` is an int, of the stated size, and outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            ptr::from_ref(&value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Raises the soft limit of descriptors to the hard one.
+pub(super) fn raise_descriptor_limit() {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is an rlimit and outlives the call.
+    let got = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    if got < 0 || limit.rlim_cur >= limit.rlim_max {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: as above. Should it fail, the limit stays what it was.
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+}

@@ -1,0 +1,847 @@
+//! A script's text, checked: what is wrong is told with its line.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+use toml::Spanned;
+
+use super::{
+    Action, BrokerWishes, CLIENTS, Client, ConnectOptions, Kill, Publish, STEPS, Script, Step,
+    Until, Will,
+};
+use crate::mqtt::property::PropertyType;
+use crate::mqtt::{PacketType, PropertiesBuf, PropertyId, PropertyValue, ProtocolVersion, QoS};
+
+/// What is wrong with a script, and where.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ScriptError {
+    /// From 1.
+    pub line: usize,
+    pub message: String,
+}
+
+impl fmt::Display for ScriptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.message)
+    }
+}
+
+impl std::error::Error for ScriptError {}
+
+/// The longest that one `sleep` or `wait` may take: a script ends.
+const LONGEST: Duration = Duration::from_secs(3_600);
+/// Octets of one payload that a script may ask for.
+const PAYLOAD: usize = 64 << 20;
+/// How long a `wait` waits unless it says.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(super) fn parse(text: &str) -> Result<Script, ScriptError> {
+    let lines = Lines { text };
+    let raw: RawScript = toml::from_str(text).map_err(|error| ScriptError {
+        line: lines.at(error.span()),
+        message: error.message().to_owned(),
+    })?;
+    let mut names = HashMap::new();
+    let mut clients = Vec::new();
+    for client in raw.clients {
+        let at = client.span();
+        let client = client.into_inner();
+        if names.insert(client.name.clone(), clients.len()).is_some() {
+            let message = format!("there is a client named '{}' already", client.name);
+            return Err(lines.error(at, message));
+        }
+        if clients.len() >= CLIENTS {
+            return Err(lines.error(at, format!("more than {CLIENTS} clients")));
+        }
+        let options = client.options.over(&ConnectOptions::default());
+        clients.push(Client {
+            name: client.name,
+            options: options.map_err(|message| lines.error(at, message))?,
+        });
+    }
+    if raw.steps.len() > STEPS {
+        return Err(ScriptError {
+            line: 1,
+            message: format!("more than {STEPS} steps"),
+        });
+    }
+    let mut steps = Vec::new();
+    for step in raw.steps {
+        let at = step.span();
+        let checked = step.into_inner().check(&names, &clients);
+        let (client, action) = checked.map_err(|message| lines.error(at.clone(), message))?;
+        steps.push(Step {
+            line: lines.at(Some(at)),
+            client,
+            action,
+        });
+    }
+    Ok(Script {
+        about: raw.about,
+        seed: raw.seed,
+        broker: raw.broker.unwrap_or_default().into(),
+        clients,
+        steps,
+    })
+}
+
+struct Lines<'a> {
+    text: &'a str,
+}
+
+impl Lines<'_> {
+    fn at(&self, span: Option<Range<usize>>) -> usize {
+        let before = span.and_then(|span| self.text.get(..span.start));
+        1 + before.unwrap_or("").matches('\n').count()
+    }
+
+    fn error(&self, span: Range<usize>, message: String) -> ScriptError {
+        ScriptError {
+            line: self.at(Some(span)),
+            message,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawScript {
+    #[serde(default)]
+    about: String,
+    seed: Option<u64>,
+    broker: Option<RawBroker>,
+    #[serde(default)]
+    clients: Vec<Spanned<RawClient>>,
+    #[serde(default)]
+    steps: Vec<Spanned<RawStep>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBroker {
+    #[serde(default)]
+    users: BTreeMap<String, String>,
+    anonymous: Option<bool>,
+    receive_maximum: Option<u16>,
+    topic_alias_maximum: Option<u16>,
+    maximum_packet_size: Option<u32>,
+    server_keep_alive: Option<u16>,
+    connect_timeout: Option<Time>,
+}
+
+impl From<RawBroker> for BrokerWishes {
+    fn from(raw: RawBroker) -> Self {
+        Self {
+            users: raw.users,
+            anonymous: raw.anonymous.unwrap_or(true),
+            receive_maximum: raw.receive_maximum.filter(|&most| most > 0),
+            topic_alias_maximum: raw.topic_alias_maximum,
+            maximum_packet_size: raw.maximum_packet_size.map(|octets| octets.max(2) as usize),
+            server_keep_alive: raw.server_keep_alive,
+            connect_timeout: raw.connect_timeout.map(|time| time.0),
+        }
+    }
+}
+
+/// `name` beside the options of a connection. serde cannot flatten and refuse unknown keys at
+/// once, so the options are listed once in this macro.
+macro_rules! with_connect_options {
+    ($name:ident { $key:ident }) => {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct $name {
+            $key: String,
+            version: Option<String>,
+            client_id: Option<String>,
+            clean: Option<bool>,
+            keep_alive: Option<u16>,
+            user_name: Option<String>,
+            password: Option<String>,
+            will: Option<RawWill>,
+            properties: Option<RawProperties>,
+            ip: Option<String>,
+            eager: Option<bool>,
+            ping: Option<bool>,
+        }
+
+        impl $name {
+            fn split(self) -> (String, RawOptions) {
+                let options = RawOptions {
+                    version: self.version,
+                    client_id: self.client_id,
+                    clean: self.clean,
+                    keep_alive: self.keep_alive,
+                    user_name: self.user_name,
+                    password: self.password,
+                    will: self.will,
+                    properties: self.properties,
+                    ip: self.ip,
+                    eager: self.eager,
+                    ping: self.ping,
+                };
+                (self.$key, options)
+            }
+        }
+    };
+}
+
+with_connect_options!(RawNamed { name });
+with_connect_options!(RawConnect { client });
+
+#[derive(Deserialize)]
+#[serde(from = "RawNamed")]
+struct RawClient {
+    name: String,
+    options: RawOptions,
+}
+
+impl From<RawNamed> for RawClient {
+    fn from(raw: RawNamed) -> Self {
+        let (name, options) = raw.split();
+        Self { name, options }
+    }
+}
+
+struct RawOptions {
+    version: Option<String>,
+    client_id: Option<String>,
+    clean: Option<bool>,
+    keep_alive: Option<u16>,
+    user_name: Option<String>,
+    password: Option<String>,
+    will: Option<RawWill>,
+    properties: Option<RawProperties>,
+    ip: Option<String>,
+    eager: Option<bool>,
+    ping: Option<bool>,
+}
+
+impl RawOptions {
+    /// These options where they say something, `base` where they do not.
+    fn over(self, base: &ConnectOptions) -> Result<ConnectOptions, String> {
+        let mut options = base.clone();
+        match self.version.as_deref() {
+            None => {}
+            Some("3.1") => options.version = ProtocolVersion::V3_1,
+            Some("3.1.1") => options.version = ProtocolVersion::V3_1_1,
+            Some("5.0" | "5") => options.version = ProtocolVersion::V5_0,
+            Some(other) => return Err(format!("version '{other}' is none of 3.1, 3.1.1, 5.0")),
+        }
+        match self.ip.as_deref() {
+            None => {}
+            Some("ipv4") => options.ip = Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            Some("ipv6") => options.ip = Some(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+            Some(other) => return Err(format!("ip '{other}' is neither ipv4 nor ipv6")),
+        }
+        options.client_id = fits(self.client_id.unwrap_or(options.client_id))?;
+        options.clean = self.clean.unwrap_or(options.clean);
+        options.keep_alive = self.keep_alive.unwrap_or(options.keep_alive);
+        options.user_name = self.user_name.map(fits).transpose()?.or(options.user_name);
+        options.password = self.password.map(fits).transpose()?.or(options.password);
+        options.eager = self.eager.unwrap_or(options.eager);
+        options.ping = self.ping.unwrap_or(options.ping);
+        if let Some(will) = self.will {
+            options.will = Some(will.check()?);
+        }
+        if let Some(properties) = self.properties {
+            options.properties = properties.check()?;
+        }
+        Ok(options)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWill {
+    topic: String,
+    #[serde(default)]
+    payload: String,
+    #[serde(default)]
+    qos: u8,
+    #[serde(default)]
+    retain: bool,
+    properties: Option<RawProperties>,
+}
+
+impl RawWill {
+    fn check(self) -> Result<Will, String> {
+        Ok(Will {
+            topic: fits(self.topic)?,
+            payload: fits(self.payload)?.into_bytes(),
+            qos: qos(self.qos)?,
+            retain: self.retain,
+            properties: checked(self.properties)?,
+        })
+    }
+}
+
+/// By the names of the JSON: `topic_alias = 1`; user properties are a table or a list of
+/// pairs, binary data is text.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct RawProperties(toml::Table);
+
+impl RawProperties {
+    fn check(self) -> Result<PropertiesBuf, String> {
+        let mut out = PropertiesBuf::new();
+        for (name, value) in self.0 {
+            let id = PropertyId::ALL
+                .into_iter()
+                .find(|id| id.name() == name)
+                .ok_or_else(|| format!("there is no property '{name}'"))?;
+            let values = match value {
+                toml::Value::Array(values) if id != PropertyId::USER_PROPERTY => values,
+                value => vec![value],
+            };
+            for value in values {
+                push_property(&mut out, id, &value)?;
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn push_property(
+    out: &mut PropertiesBuf,
+    id: PropertyId,
+    value: &toml::Value,
+) -> Result<(), String> {
+    let name = id.name();
+    let wrong = || format!("the value of '{name}' is not of its type");
+    let number = || {
+        value
+            .as_integer()
+            .and_then(|number| u32::try_from(number).ok())
+    };
+    let narrow = || number().ok_or_else(wrong);
+    let written = match id.kind() {
+        Some(PropertyType::Byte) => {
+            let number = match value.as_bool() {
+                Some(flag) => flag.into(),
+                None => u8::try_from(narrow()?).map_err(|_| wrong())?,
+            };
+            out.push(id, PropertyValue::Byte(number))
+        }
+        Some(PropertyType::TwoByte) => {
+            let number = u16::try_from(narrow()?).map_err(|_| wrong())?;
+            out.push(id, PropertyValue::TwoByte(number))
+        }
+        Some(PropertyType::FourByte) => out.push(id, PropertyValue::FourByte(narrow()?)),
+        Some(PropertyType::Variable) => out.push(id, PropertyValue::Variable(narrow()?)),
+        Some(PropertyType::Text) => {
+            out.push(id, PropertyValue::Text(value.as_str().ok_or_else(wrong)?))
+        }
+        Some(PropertyType::Binary) => {
+            let octets = value.as_str().ok_or_else(wrong)?.as_bytes();
+            out.push(id, PropertyValue::Binary(octets))
+        }
+        Some(PropertyType::Pair) => return push_pairs(out, id, value).ok_or_else(wrong)?,
+        None => return Err(wrong()),
+    };
+    written.map_err(|error| format!("{name}: {error}"))
+}
+
+/// `{ a = "1", b = "2" }` or, where a name comes again, `[["a", "1"], ["a", "2"]]`. `None`
+/// where it is neither.
+fn push_pairs(
+    out: &mut PropertiesBuf,
+    id: PropertyId,
+    value: &toml::Value,
+) -> Option<Result<(), String>> {
+    let mut push = |name: &str, value: &str| {
+        out.push(id, PropertyValue::Pair(name, value))
+            .map_err(|error| error.to_string())
+    };
+    match value {
+        toml::Value::Table(pairs) => {
+            for (name, value) in pairs {
+                if let Err(error) = push(name, value.as_str()?) {
+                    return Some(Err(error));
+                }
+            }
+        }
+        toml::Value::Array(pairs) => {
+            for pair in pairs {
+                let [name, value] = pair.as_array()?.as_slice() else {
+                    return None;
+                };
+                if let Err(error) = push(name.as_str()?, value.as_str()?) {
+                    return Some(Err(error));
+                }
+            }
+        }
+        _ => return None,
+    }
+    Some(Ok(()))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawStep {
+    Connect(RawConnect),
+    Open(RawConnect),
+    Subscribe(RawSubscribe),
+    Unsubscribe(RawUnsubscribe),
+    Publish(RawPublish),
+    Ping(RawClientOnly),
+    Disconnect(RawDisconnect),
+    Kill(RawKill),
+    Send(RawSend),
+    Wait(RawWait),
+    Hold(RawPackets),
+    Release(RawClientOnly),
+    Drop(RawPackets),
+    Delay(RawDelay),
+    Sleep(Time),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawClientOnly {
+    client: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    fn into_vec(self) -> Vec<String> {
+        match self {
+            Self::One(one) => vec![one],
+            Self::More(more) => more,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSubscribe {
+    client: String,
+    filter: OneOrMore,
+    #[serde(default)]
+    qos: u8,
+    #[serde(default)]
+    no_local: bool,
+    #[serde(default)]
+    retain_as_published: bool,
+    #[serde(default)]
+    retain_handling: u8,
+    properties: Option<RawProperties>,
+}
+
+impl RawSubscribe {
+    fn check(self) -> Result<(String, Action), String> {
+        if self.retain_handling > 2 {
+            return Err("retain_handling is none of 0, 1, 2".to_owned());
+        }
+        let options = qos(self.qos)? as u8
+            | u8::from(self.no_local) << 2
+            | u8::from(self.retain_as_published) << 3
+            | self.retain_handling << 4;
+        let filters = self.filter.into_vec().into_iter();
+        let filters = filters
+            .map(|filter| Ok((fits(filter)?, options)))
+            .collect::<Result<_, String>>()?;
+        let properties = checked(self.properties)?;
+        let action = Action::Subscribe {
+            filters,
+            properties,
+        };
+        Ok((self.client, action))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawUnsubscribe {
+    client: String,
+    filter: OneOrMore,
+    properties: Option<RawProperties>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPublish {
+    client: String,
+    #[serde(default)]
+    topic: String,
+    payload: Option<String>,
+    payload_hex: Option<String>,
+    payload_octets: Option<usize>,
+    #[serde(default)]
+    qos: u8,
+    #[serde(default)]
+    retain: bool,
+    #[serde(default)]
+    dup: bool,
+    packet_id: Option<u16>,
+    count: Option<u32>,
+    #[serde(default)]
+    leave: bool,
+    properties: Option<RawProperties>,
+}
+
+impl RawPublish {
+    fn check(self) -> Result<(String, Action), String> {
+        let payload = match (self.payload, self.payload_hex, self.payload_octets) {
+            (None, None, None) => Vec::new(),
+            (Some(text), None, None) => text.into_bytes(),
+            (None, Some(digits), None) => hex(&digits)?,
+            (None, None, Some(octets)) if octets <= PAYLOAD => {
+                (b'a'..=b'z').cycle().take(octets).collect()
+            }
+            (None, None, Some(_)) => return Err(format!("payload_octets is above {PAYLOAD}")),
+            _ => return Err("more than one payload".to_owned()),
+        };
+        if self.packet_id == Some(0) {
+            return Err("packet_id 0 is none; send it as octets".to_owned());
+        }
+        let publish = Publish {
+            topic: fits(self.topic)?,
+            payload,
+            qos: qos(self.qos)?,
+            retain: self.retain,
+            dup: self.dup,
+            packet_id: self.packet_id,
+            count: self.count.unwrap_or(1),
+            leave: self.leave,
+            properties: checked(self.properties)?,
+        };
+        Ok((self.client, Action::Publish(Box::new(publish))))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDisconnect {
+    client: String,
+    #[serde(default)]
+    reason_code: u8,
+    properties: Option<RawProperties>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawKill {
+    client: String,
+    #[serde(default)]
+    how: RawHow,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RawHow {
+    #[default]
+    Reset,
+    Fin,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSend {
+    client: String,
+    hex: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWait {
+    client: String,
+    packet: Option<String>,
+    topic: Option<String>,
+    #[serde(default)]
+    closed: bool,
+    timeout: Option<Time>,
+}
+
+impl RawWait {
+    fn check(self) -> Result<(String, Action), String> {
+        let until = match (self.packet, self.closed) {
+            (Some(name), false) => Until::Packet {
+                packet_type: packet_type(&name)?,
+                topic: self.topic,
+            },
+            (None, true) => Until::Closed,
+            _ => return Err("a wait needs either packet = \"...\" or closed = true".to_owned()),
+        };
+        let timeout = self.timeout.map_or(PATIENCE, |time| time.0);
+        Ok((self.client, Action::Wait { until, timeout }))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPackets {
+    client: String,
+    packets: Vec<String>,
+    count: Option<u32>,
+}
+
+impl RawPackets {
+    fn types(&self) -> Result<Vec<PacketType>, String> {
+        self.packets.iter().map(|name| packet_type(name)).collect()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawDelay {
+    client: String,
+    by: Time,
+}
+
+impl RawStep {
+    /// The client that the step names, by its place, and what is to be done.
+    fn check(
+        self,
+        names: &HashMap<String, usize>,
+        clients: &[Client],
+    ) -> Result<(usize, Action), String> {
+        let place = |name: &str| {
+            let place = names.get(name).copied();
+            place.ok_or_else(|| format!("there is no client named '{name}'"))
+        };
+        let connect = |raw: RawConnect| {
+            let (name, options) = raw.split();
+            let client = place(&name)?;
+            let base = clients.get(client).map(|client| client.options.clone());
+            let options = options.over(&base.unwrap_or_default())?;
+            Ok::<_, String>((client, Box::new(options)))
+        };
+        let (name, action) = match self {
+            Self::Connect(raw) => {
+                let (client, options) = connect(raw)?;
+                return Ok((client, Action::Connect(options)));
+            }
+            Self::Open(raw) => {
+                let (client, options) = connect(raw)?;
+                return Ok((client, Action::Open(options)));
+            }
+            Self::Sleep(time) => return Ok((0, Action::Sleep(time.0))),
+            Self::Subscribe(raw) => raw.check()?,
+            Self::Unsubscribe(raw) => {
+                let filters = raw.filter.into_vec().into_iter().map(fits);
+                let action = Action::Unsubscribe {
+                    filters: filters.collect::<Result<_, _>>()?,
+                    properties: checked(raw.properties)?,
+                };
+                (raw.client, action)
+            }
+            Self::Publish(raw) => raw.check()?,
+            Self::Ping(raw) => (raw.client, Action::Ping),
+            Self::Disconnect(raw) => {
+                let action = Action::Disconnect {
+                    reason_code: raw.reason_code,
+                    properties: checked(raw.properties)?,
+                };
+                (raw.client, action)
+            }
+            Self::Kill(raw) => {
+                let how = match raw.how {
+                    RawHow::Reset => Kill::Reset,
+                    RawHow::Fin => Kill::Fin,
+                };
+                (raw.client, Action::Kill(how))
+            }
+            Self::Send(raw) => (raw.client, Action::Send(hex(&raw.hex)?)),
+            Self::Wait(raw) => raw.check()?,
+            Self::Hold(raw) if raw.count.is_some() => {
+                return Err("hold has no count".to_owned());
+            }
+            Self::Hold(raw) => (raw.client.clone(), Action::Hold(raw.types()?)),
+            Self::Release(raw) => (raw.client, Action::Release),
+            Self::Drop(raw) => {
+                let (packets, count) = (raw.types()?, raw.count.unwrap_or(1));
+                (raw.client, Action::Drop { packets, count })
+            }
+            Self::Delay(raw) => (raw.client, Action::Delay(raw.by.0)),
+        };
+        Ok((place(&name)?, action))
+    }
+}
+
+fn checked(properties: Option<RawProperties>) -> Result<PropertiesBuf, String> {
+    properties.map_or_else(|| Ok(PropertiesBuf::new()), RawProperties::check)
+}
+
+fn qos(number: u8) -> Result<QoS, String> {
+    QoS::from_bits(number).ok_or_else(|| format!("qos {number} is none of 0, 1, 2"))
+}
+
+fn packet_type(name: &str) -> Result<PacketType, String> {
+    PacketType::ALL
+        .into_iter()
+        .find(|known| known.name() == name)
+        .ok_or_else(|| format!("there is no packet type '{name}'"))
+}
+
+/// Text that a length of two octets can state.
+fn fits(text: String) -> Result<String, String> {
+    if text.len() > usize::from(u16::MAX) {
+        return Err(format!(
+            "a text of {} octets: 65,535 is the most",
+            text.len()
+        ));
+    }
+    Ok(text)
+}
+
+/// Octets from hexadecimal digits; blanks, colons and line ends may stand between them.
+fn hex(digits: &str) -> Result<Vec<u8>, String> {
+    let mut octets = Vec::new();
+    let mut high = None;
+    for c in digits.chars().filter(|c| !c.is_whitespace() && *c != ':') {
+        let digit = c
+            .to_digit(16)
+            .ok_or_else(|| format!("'{c}' is no hexadecimal digit"))? as u8;
+        match high.take() {
+            None => high = Some(digit),
+            Some(high) => octets.push(high << 4 | digit),
+        }
+    }
+    match high {
+        None => Ok(octets),
+        Some(_) => Err("an odd number of hexadecimal digits".to_owned()),
+    }
+}
+
+/// A time as scripts and options write it: `500ms`, `10s`, `2m`, `1h`; a number alone is
+/// seconds.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is no time such as 500ms, 10s, 2m or 1h");
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor = match unit {
+        "ms" => 0.001,
+        "s" | "" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        _ => return Err(wrong()),
+    };
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    Duration::try_from_secs_f64(number * factor).map_err(|_| wrong())
+}
+
+/// A time in a script.
+struct Time(Duration);
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let time = parse_duration(&text).map_err(de::Error::custom)?;
+        if time > LONGEST {
+            return Err(de::Error::custom("longer than an hour"));
+        }
+        Ok(Self(time))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> ScriptError {
+        parse(text).expect_err("a script with an error")
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_line() {
+        let client = "[[clients]]\nname = \"a\"\n";
+        for (rest, line, words) in [
+            (
+                "[[steps]]\nfly = { client = \"a\" }\n",
+                4,
+                "unknown variant",
+            ),
+            (
+                "[[steps]]\nping = { client = \"b\" }\n",
+                3,
+                "no client named 'b'",
+            ),
+            (
+                "[[steps]]\npublish = { client = \"a\", topic = \"t\", qos = 3 }\n",
+                3,
+                "qos 3",
+            ),
+            (
+                "[[steps]]\npublish = { client = \"a\", topc = \"t\" }\n",
+                4,
+                "unknown field `topc`",
+            ),
+            ("[[steps]]\nsleep = \"soon\"\n", 4, "'soon' is no time"),
+            ("[[clients]]\nname = \"a\"\n", 3, "'a' already"),
+            (
+                "[[clients]]\nname = \"b\"\nversion = \"4\"\n",
+                3,
+                "version '4'",
+            ),
+            (
+                "[[steps]]\nconnect = { client = \"a\", properties = { speed = 1 } }\n",
+                3,
+                "no property 'speed'",
+            ),
+            (
+                "[[steps]]\nsend = { client = \"a\", hex = \"1\" }\n",
+                3,
+                "odd number",
+            ),
+            ("[[steps]\n", 3, ""),
+        ] {
+            let error = error(&format!("{client}{rest}"));
+            assert_eq!(error.line, line, "{rest}: {error}");
+            assert!(error.message.contains(words), "{rest}: {error}");
+        }
+    }
+
+    #[test]
+    fn times_are_written_with_their_unit() {
+        for (text, milliseconds) in [
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+            ("1.5s", 1_500),
+            ("3", 3_000),
+        ] {
+            assert_eq!(
+                parse_duration(text),
+                Ok(Duration::from_millis(milliseconds))
+            );
+        }
+        for bad in ["", "s", "1d", "-1s", "1s2", "1e400"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn properties_go_by_their_names_and_types() {
+        let script = parse(
+            r#"
+            [[clients]]
+            name = "a"
+            version = "5.0"
+            properties = { receive_maximum = 2, user_property = [["k", "1"], ["k", "2"]] }
+            "#,
+        )
+        .unwrap();
+        let properties = &script.clients[0].options.properties;
+        let read = properties.as_properties();
+        assert_eq!(read.receive_maximum(), Some(2));
+        let pairs: Vec<_> = read.user_properties().collect();
+        assert_eq!(pairs, [("k", "1"), ("k", "2")]);
+    }
+}

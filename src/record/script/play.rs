@@ -1,0 +1,765 @@
+//! Plays a script: clients and broker take turns in one thread, over real sockets.
+//!
+//! The order is fixed. Everything that the broker wants done is done first, one thing after
+//! the other, and an eager client answers at once what it gets. Then the other clients
+//! answer, in the order in which something reached them. Then the broker reads what the
+//! clients wrote, in the order in which they wrote it. So nothing hangs on which thread the
+//! system lets run.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use super::actor::{Actor, Heard, Link, Reply, written};
+use super::{Action, ConnectOptions, Kill, Publish, Script, Step, Until};
+use crate::base::{Endpoint, Span, Timestamp};
+use crate::broker::ConnectionKey;
+use crate::broker::net::{Net, Performed, Witness};
+use crate::mqtt::packet::{self, Disconnect, Subscribe, Unsubscribe};
+use crate::mqtt::{
+    ControlPacket, Delivery, Framer, PacketIdentifier, PacketType, Properties, PropertiesBuf, QoS,
+    Sender, SubscriptionsBuf, TopicFiltersBuf,
+};
+
+/// How long octets may take across the loopback interface.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Told to the witness and written at once.
+const PORTION: usize = 65_464;
+/// How often a waiting script looks whether it is to stop.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Why a script did not come to its end.
+#[derive(Debug)]
+pub enum PlayError {
+    /// A step could not be taken.
+    Step { line: usize, message: String },
+    /// What passed could not be recorded.
+    Record(io::Error),
+    /// It was told to stop.
+    Stopped,
+}
+
+impl fmt::Display for PlayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step { line, message } => write!(f, "step in line {line}: {message}"),
+            Self::Record(error) => error.fmt(f),
+            Self::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+impl std::error::Error for PlayError {}
+
+impl From<io::Error> for PlayError {
+    fn from(error: io::Error) -> Self {
+        Self::Record(error)
+    }
+}
+
+/// Something that a client did and the broker has not read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Done {
+    Wrote(usize),
+    Ended(ConnectionKey),
+}
+
+/// The clients of a script at play.
+#[derive(Debug)]
+pub struct Player {
+    steps: Vec<Step>,
+    actors: Vec<Actor>,
+    by_key: HashMap<ConnectionKey, usize>,
+    addresses: Vec<SocketAddr>,
+    /// Clients that have something to answer.
+    reactions: VecDeque<usize>,
+    done: VecDeque<Done>,
+    /// Answers that wait for their time; the number keeps those of one instant in order.
+    delayed: BTreeMap<(Timestamp, u64), (usize, ConnectionKey, Vec<u8>)>,
+    delays: u64,
+    /// Where the step at hand stands, and the client that it names.
+    line: usize,
+    at: usize,
+}
+
+impl Player {
+    /// The script's clients, about to connect to the broker at one of `addresses`.
+    pub fn new(script: &Script, addresses: &[SocketAddr]) -> Self {
+        let actors = script.clients.iter().map(Actor::new);
+        Self {
+            steps: script.steps.clone(),
+            actors: actors.collect(),
+            by_key: HashMap::new(),
+            addresses: addresses.to_vec(),
+            reactions: VecDeque::new(),
+            done: VecDeque::new(),
+            delayed: BTreeMap::new(),
+            delays: 0,
+            line: 0,
+            at: 0,
+        }
+    }
+
+    /// Takes all steps. `go_on` is asked after each, and from time to time while one waits.
+    ///
+    /// # Errors
+    /// A step that cannot be taken; a witness that failed; `go_on` said no.
+    pub fn play<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        go_on: &mut dyn FnMut(&mut Net<W>) -> bool,
+    ) -> Result<(), PlayError> {
+        for step in std::mem::take(&mut self.steps) {
+            self.line = step.line;
+            self.at = step.client;
+            self.take(net, step, go_on)?;
+            self.settle(net)?;
+            if !go_on(net) {
+                return Err(PlayError::Stopped);
+            }
+        }
+        while let Some((&(at, _), _)) = self.delayed.last_key_value() {
+            self.pass(net, at, go_on, |_| false)?;
+        }
+        Ok(())
+    }
+
+    /// Ends what is still open: the broker stops, and the clients close.
+    ///
+    /// # Errors
+    /// The witness failed.
+    pub fn finish<W: Witness>(&mut self, net: &mut Net<W>) -> Result<(), PlayError> {
+        self.delayed.clear();
+        net.begin_to_shut_down();
+        self.settle(net)
+    }
+
+    fn failed<T>(&self, message: impl AsRef<str>) -> Result<T, PlayError> {
+        let name = self.actors.get(self.at).map_or("", |actor| &actor.name);
+        Err(PlayError::Step {
+            line: self.line,
+            message: format!("client '{name}': {}", message.as_ref()),
+        })
+    }
+
+    fn take<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        step: Step,
+        go_on: &mut dyn FnMut(&mut Net<W>) -> bool,
+    ) -> Result<(), PlayError> {
+        let at = step.client;
+        match step.action {
+            Action::Connect(options) => self.connect(net, at, *options)?,
+            Action::Open(options) => self.open(net, at, *options)?,
+            Action::Subscribe {
+                filters,
+                properties,
+            } => self.subscribe(net, at, &filters, &properties)?,
+            Action::Unsubscribe {
+                filters,
+                properties,
+            } => self.unsubscribe(net, at, &filters, &properties)?,
+            Action::Publish(publish) => self.publish(net, at, &publish)?,
+            Action::Ping => self.send(net, at, &ControlPacket::PingReq)?,
+            Action::Disconnect {
+                reason_code,
+                properties,
+            } => {
+                let properties = properties.as_properties();
+                let packet = ControlPacket::Disconnect(Disconnect {
+                    reason_code,
+                    properties,
+                });
+                self.send(net, at, &packet)?;
+                self.close(net, at)?;
+            }
+            Action::Kill(Kill::Fin) => self.close(net, at)?,
+            Action::Kill(Kill::Reset) => self.reset(net, at)?,
+            Action::Send(octets) => self.write(net, at, &octets)?,
+            Action::Wait { until, timeout } => self.wait(net, at, &until, timeout, go_on)?,
+            Action::Hold(packets) => self.actor(at)?.hold = packets,
+            Action::Release => self.release(net, at)?,
+            Action::Drop { packets, count } => {
+                let dropped = packets.into_iter().map(|packet_type| (packet_type, count));
+                self.actor(at)?.drop.extend(dropped);
+            }
+            Action::Delay(by) => self.actor(at)?.delay = by,
+            Action::Sleep(time) => {
+                let until = net.clock().now().plus(span(time));
+                self.pass(net, until, go_on, |_| false)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn actor(&mut self, at: usize) -> Result<&mut Actor, PlayError> {
+        let line = self.line;
+        self.actors.get_mut(at).ok_or_else(|| PlayError::Step {
+            line,
+            message: "the script has no clients".to_owned(),
+        })
+    }
+
+    fn open<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        at: usize,
+        options: ConnectOptions,
+    ) -> Result<(), PlayError> {
+        if self.actor(at)?.link.is_some() {
+            return self.failed("connected already");
+        }
+        let wanted = self.addresses.iter().find(|address| match options.ip {
+            Some(ip) => address.ip() == ip,
+            None => address.is_ipv6(),
+        });
+        let Some(&address) = wanted.or_else(|| self.addresses.first()) else {
+            return self.failed("the broker listens nowhere");
+        };
+        let stream = match dial(address) {
+            Ok(stream) => stream,
+            Err(error) => return self.failed(format!("cannot connect to {address}: {error}")),
+        };
+        let own = match stream.local_addr() {
+            Ok(own) => Endpoint {
+                address: own.ip(),
+                port: own.port(),
+            },
+            Err(error) => return self.failed(error.to_string()),
+        };
+        let deadline = Instant::now() + PATIENCE;
+        let key = loop {
+            net.accept_now()?;
+            if let Some(key) = net.find(own) {
+                break key;
+            }
+            if Instant::now() > deadline {
+                return self.failed("the broker did not accept the connection");
+            }
+            std::thread::yield_now();
+        };
+        net.keep_in_step(key);
+        self.by_key.insert(key, at);
+        let now = net.clock().now();
+        let actor = self.actor(at)?;
+        actor.options = options;
+        actor.heard.clear();
+        actor.held.clear();
+        actor.leave = false;
+        actor.link = Some(Link {
+            stream,
+            key,
+            written: 0,
+            read: 0,
+            last_sent: now,
+            incoming: Vec::new(),
+            framer: Framer::default(),
+            server_closed: false,
+            aliases: HashMap::new(),
+        });
+        self.settle(net)
+    }
+
+    fn connect<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        at: usize,
+        options: ConnectOptions,
+    ) -> Result<(), PlayError> {
+        self.open(net, at, options)?;
+        let octets = self.actor(at)?.connect_packet();
+        self.write(net, at, &octets)?;
+        self.settle(net)?;
+        let actor = self.actor(at)?;
+        let answered = actor
+            .heard
+            .iter()
+            .any(|h| h.packet_type == PacketType::ConnAck);
+        if answered || actor.link.is_none() {
+            return Ok(());
+        }
+        self.failed("no CONNACK came")
+    }
+
+    fn send<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        at: usize,
+        packet: &ControlPacket<'_>,
+    ) -> Result<(), PlayError> {
+        let version = self.actor(at)?.options.version;
+        self.write(net, at, &written(version, packet))
+    }
+
+    fn packet_id(&mut self, at: usize) -> Result<PacketIdentifier, PlayError> {
+        match self.actor(at)?.take_packet_id() {
+            Some(id) => Ok(id),
+            None => self.failed("every packet identifier is in use"),
+        }
+    }
+
+    fn subscribe<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        at: usize,
+        filters: &[(String, u8)],
+        properties: &PropertiesBuf,
+    ) -> Result<(), PlayError> {
+        let mut subscriptions = SubscriptionsBuf::new();
+        for (filter, options) in filters {
+            if let Err(error) = subscriptions.push(filter, *options) {
+                return self.failed(error.to_string());
+            }
+        }
+        let packet_id = self.packet_id(at)?;
+        let packet = ControlPacket::Subscribe(Subscribe {
+            packet_id,
+            properties: properties.as_properties(),
+            subscriptions: subscriptions.as_subscriptions(),
+        });
+        self.send(net, at, &packet)
+    }
+
+    fn unsubscribe<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        at: usize,
+        names: &[String],
+        properties: &PropertiesBuf,
+    ) -> Result<(), PlayError> {
+        let mut filters = TopicFiltersBuf::new();
+        for name in names {
+            if let Err(error) = filters.push(name) {
+                return self.failed(error.to_string());
+            }
+        }
+        let packet_id = self.packet_id(at)?;
+        let packet = ControlPacket::Unsubscribe(Unsubscribe {
+            packet_id,
+            properties: properties.as_properties(),
+            filters: filters.as_filters(),
+        });
+        self.send(net, at, &packet)
+    }
+
+    fn publish<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        at: usize,
+        publish: &Publish,
+    ) -> Result<(), PlayError> {
+        for _ in 0..publish.count {
+            let delivery = self.delivery(at, publish)?;
+            let packet = ControlPacket::Publish(packet::Publish {
+                dup: publish.dup,
+                retain: publish.retain,
+                delivery,
+                topic: &publish.topic,
+                properties: publish.properties.as_properties(),
+                payload: &publish.payload,
+            });
+            let actor = self.actor(at)?;
+            let octets = written(actor.options.version, &packet);
+            if let Some(id) = delivery.packet_id() {
+                actor.open.insert(id, octets.clone());
+            }
+            actor.leave = publish.leave && publish.qos != QoS::AtMostOnce;
+            self.write(net, at, &octets)?;
+        }
+        self.settle(net)?;
+        if publish.leave && publish.qos == QoS::AtMostOnce && self.actor(at)?.link.is_some() {
+            self.leave(net, at)?;
+        }
+        Ok(())
+    }
+
+    fn delivery(&mut self, at: usize, publish: &Publish) -> Result<Delivery, PlayError> {
+        if publish.qos == QoS::AtMostOnce {
+            return Ok(Delivery::AtMostOnce);
+        }
+        let id = match publish.packet_id.and_then(PacketIdentifier::new) {
+            Some(id) => id,
+            None => self.packet_id(at)?,
+        };
+        Ok(match publish.qos {
+            QoS::ExactlyOnce => Delivery::ExactlyOnce(id),
+            _ => Delivery::AtLeastOnce(id),
+        })
+    }
+
+    /// DISCONNECT and FIN.
+    fn leave<W: Witness>(&mut self, net: &mut Net<W>, at: usize) -> Result<(), PlayError> {
+        let packet = ControlPacket::Disconnect(Disconnect {
+            reason_code: 0,
+            properties: Properties::default(),
+        });
+        self.send(net, at, &packet)?;
+        self.close(net, at)
+    }
+
+    fn release<W: Witness>(&mut self, net: &mut Net<W>, at: usize) -> Result<(), PlayError> {
+        let actor = self.actor(at)?;
+        actor.hold.clear();
+        let held = std::mem::take(&mut actor.held);
+        if actor.link.is_some() {
+            for octets in held {
+                self.write(net, at, &octets)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        at: usize,
+        until: &Until,
+        timeout: Duration,
+        go_on: &mut dyn FnMut(&mut Net<W>) -> bool,
+    ) -> Result<(), PlayError> {
+        let deadline = net.clock().now().plus(span(timeout));
+        let over = |player: &Self| {
+            player.actors.get(at).is_some_and(|actor| match until {
+                Until::Closed => actor.link.is_none(),
+                Until::Packet { packet_type, topic } => actor
+                    .heard
+                    .iter()
+                    .any(|h| h.is(*packet_type, topic.as_deref())),
+            })
+        };
+        if !self.pass(net, deadline, go_on, over)? {
+            return self.failed(match until {
+                Until::Closed => "the broker did not close the connection in time".to_owned(),
+                Until::Packet { packet_type, .. } => {
+                    format!("no {} came in time", packet_type.name())
+                }
+            });
+        }
+        if let Until::Packet { packet_type, topic } = until {
+            let heard = &mut self.actor(at)?.heard;
+            let found = heard
+                .iter()
+                .position(|h| h.is(*packet_type, topic.as_deref()));
+            heard.drain(..found.map_or(0, |found| found + 1));
+        }
+        Ok(())
+    }
+
+    /// Lets time pass until `until`, or until `over`; whether that came.
+    fn pass<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        until: Timestamp,
+        go_on: &mut dyn FnMut(&mut Net<W>) -> bool,
+        over: impl Fn(&Self) -> bool,
+    ) -> Result<bool, PlayError> {
+        loop {
+            self.settle(net)?;
+            let now = net.clock().now();
+            if self.act_in_time(net, now)? {
+                continue;
+            }
+            if over(self) {
+                return Ok(true);
+            }
+            if now >= until {
+                return Ok(false);
+            }
+            if !go_on(net) {
+                return Err(PlayError::Stopped);
+            }
+            let next = self.next_in_time().map_or(until, |next| next.min(until));
+            let nanos = u64::try_from(next.since(now).nanos()).unwrap_or(0);
+            net.listen_only(Duration::from_nanos(nanos).min(LOOK))?;
+        }
+    }
+
+    /// Sends what is due by the clock: delayed answers, PINGREQ. Whether there was any.
+    fn act_in_time<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        now: Timestamp,
+    ) -> Result<bool, PlayError> {
+        let mut acted = false;
+        while let Some(entry) = self.delayed.first_entry().filter(|e| e.key().0 <= now) {
+            let (at, key, octets) = entry.remove();
+            if self.link(at).is_some_and(|link| link.key == key) {
+                self.write(net, at, &octets)?;
+                acted = true;
+            }
+        }
+        for at in 0..self.actors.len() {
+            if self.ping_at(at).is_some_and(|due| due <= now) {
+                self.send(net, at, &ControlPacket::PingReq)?;
+                acted = true;
+            }
+        }
+        Ok(acted)
+    }
+
+    fn next_in_time(&self) -> Option<Timestamp> {
+        let delayed = self.delayed.keys().next().map(|&(at, _)| at);
+        let pings = (0..self.actors.len()).filter_map(|at| self.ping_at(at));
+        delayed.into_iter().chain(pings).min()
+    }
+
+    fn ping_at(&self, at: usize) -> Option<Timestamp> {
+        let actor = self.actors.get(at).filter(|actor| actor.options.ping)?;
+        let link = actor.link.as_ref().filter(|link| !link.server_closed)?;
+        let seconds = i64::from(actor.options.keep_alive);
+        (seconds > 0).then(|| {
+            link.last_sent
+                .plus(Span::from_nanos(seconds * 1_000_000_000))
+        })
+    }
+
+    fn link(&self, at: usize) -> Option<&Link> {
+        self.actors.get(at)?.link.as_ref()
+    }
+
+    /// Until nothing more follows from what was done.
+    fn settle<W: Witness>(&mut self, net: &mut Net<W>) -> Result<(), PlayError> {
+        loop {
+            if let Some(performed) = net.perform()? {
+                if let Performed::Sent(key) | Performed::Closed(key) = performed
+                    && let Some(&at) = self.by_key.get(&key)
+                {
+                    self.hear(net, at, key)?;
+                }
+            } else if let Some(at) = self.reactions.pop_front() {
+                self.react(net, at)?;
+            } else if let Some(done) = self.done.pop_front() {
+                self.bring(net, done)?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The client reads what the broker wrote to it.
+    fn hear<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        at: usize,
+        key: ConnectionKey,
+    ) -> Result<(), PlayError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let state = net.octets_written(key);
+            let closed = net.is_closing(key);
+            let Some(link) = self
+                .actors
+                .get_mut(at)
+                .and_then(|actor| actor.link.as_mut())
+            else {
+                return Ok(());
+            };
+            if link.key != key {
+                return Ok(());
+            }
+            read(link);
+            let all = match state {
+                Some((written, unsent)) => link.read >= written && unsent == 0,
+                None => link.server_closed,
+            };
+            if link.server_closed || (all && !closed) {
+                break;
+            }
+            if state.is_some_and(|(_, unsent)| unsent > 0) {
+                net.serve_now(key)?;
+            }
+            if Instant::now() > deadline {
+                return self.failed("what the broker sent did not arrive");
+            }
+            std::thread::yield_now();
+        }
+        if self.actor(at)?.options.eager {
+            return self.react(net, at);
+        }
+        if !self.reactions.contains(&at) {
+            self.reactions.push_back(at);
+        }
+        Ok(())
+    }
+
+    /// The client answers what it has heard.
+    fn react<W: Witness>(&mut self, net: &mut Net<W>, at: usize) -> Result<(), PlayError> {
+        let replies = self.actor(at)?.answer();
+        for Reply {
+            packet_type,
+            octets,
+        } in replies
+        {
+            let actor = self.actor(at)?;
+            let Some(key) = actor.link.as_ref().map(|link| link.key) else {
+                break;
+            };
+            if actor.drops(packet_type) {
+                continue;
+            }
+            if actor.hold.contains(&packet_type) {
+                actor.held.push(octets);
+            } else if actor.delay > Duration::ZERO {
+                let due = net.clock().now().plus(span(actor.delay));
+                self.delays += 1;
+                self.delayed.insert((due, self.delays), (at, key, octets));
+            } else {
+                self.write(net, at, &octets)?;
+            }
+        }
+        let actor = self.actor(at)?;
+        let closed = actor.link.as_ref().is_some_and(|link| link.server_closed);
+        if closed {
+            return self.close(net, at);
+        }
+        if actor.leave && actor.open.is_empty() && actor.link.is_some() {
+            actor.leave = false;
+            return self.leave(net, at);
+        }
+        Ok(())
+    }
+
+    /// The broker reads what a client did.
+    fn bring<W: Witness>(&mut self, net: &mut Net<W>, done: Done) -> Result<(), PlayError> {
+        let deadline = Instant::now() + PATIENCE;
+        let (key, expected) = match done {
+            Done::Ended(key) => (key, u64::MAX),
+            Done::Wrote(at) => match self.link(at) {
+                Some(link) => (link.key, link.written),
+                None => return Ok(()),
+            },
+        };
+        while net.octets_read(key).is_some_and(|read| read < expected) {
+            net.serve_now(key)?;
+            if Instant::now() > deadline {
+                return self.failed("the broker did not read what was sent");
+            }
+            std::thread::yield_now();
+        }
+        if let Done::Ended(key) = done {
+            self.by_key.remove(&key);
+        }
+        Ok(())
+    }
+
+    /// The client writes; the witness hears of it first.
+    fn write<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        at: usize,
+        octets: &[u8],
+    ) -> Result<(), PlayError> {
+        let deadline = Instant::now() + PATIENCE;
+        let Some(link) = self
+            .actors
+            .get_mut(at)
+            .and_then(|actor| actor.link.as_mut())
+        else {
+            return self.failed("not connected");
+        };
+        for portion in octets.chunks(PORTION) {
+            let now = net.clock().now();
+            net.witness_mut()
+                .octets(now, link.key, Sender::Client, portion)?;
+            link.last_sent = now;
+            link.written += portion.len() as u64;
+            let mut rest = portion;
+            while !rest.is_empty() {
+                match link.stream.write(rest) {
+                    Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        net.serve_now(link.key)?;
+                        if Instant::now() > deadline {
+                            return self.failed("the broker does not read what is sent");
+                        }
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    // The broker is gone; the client learns it when it reads.
+                    Err(_) => rest = &[],
+                }
+            }
+        }
+        self.done.push_back(Done::Wrote(at));
+        Ok(())
+    }
+
+    /// FIN from the client.
+    fn close<W: Witness>(&mut self, net: &mut Net<W>, at: usize) -> Result<(), PlayError> {
+        // Everything written is read before the end is.
+        while let Some(place) = self.done.iter().position(|&done| done == Done::Wrote(at)) {
+            self.done.remove(place);
+            self.bring(net, Done::Wrote(at))?;
+        }
+        let Some(link) = self.actor(at)?.link.take() else {
+            return self.failed("not connected");
+        };
+        let now = net.clock().now();
+        net.witness_mut().finished(now, link.key, Sender::Client)?;
+        drop(link.stream);
+        self.done.push_back(Done::Ended(link.key));
+        Ok(())
+    }
+
+    /// RST from the client.
+    fn reset<W: Witness>(&mut self, net: &mut Net<W>, at: usize) -> Result<(), PlayError> {
+        let Some(link) = self.actor(at)?.link.take() else {
+            return self.failed("not connected");
+        };
+        let now = net.clock().now();
+        net.witness_mut().reset(now, link.key, Sender::Client)?;
+        // With no time to linger, closing sends RST.
+        let socket = socket2::SockRef::from(&link.stream);
+        if let Err(error) = socket.set_linger(Some(Duration::ZERO)) {
+            return self.failed(error.to_string());
+        }
+        drop(link.stream);
+        self.done.push_back(Done::Ended(link.key));
+        Ok(())
+    }
+}
+
+impl Heard {
+    fn is(&self, packet_type: PacketType, topic: Option<&str>) -> bool {
+        self.packet_type == packet_type && (topic.is_none() || self.topic.as_deref() == topic)
+    }
+}
+
+fn dial(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_nonblocking(true)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Reads what is there.
+fn read(link: &mut Link) {
+    let mut buffer = [0; 16_384];
+    loop {
+        match link.stream.read(&mut buffer) {
+            Ok(0) => {
+                link.server_closed = true;
+                return;
+            }
+            Ok(count) => {
+                link.read += count as u64;
+                link.incoming
+                    .extend_from_slice(buffer.get(..count).unwrap_or_default());
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock => return,
+                ErrorKind::Interrupted => {}
+                _ => {
+                    link.server_closed = true;
+                    return;
+                }
+            },
+        }
+    }
+}
+
+fn span(time: Duration) -> Span {
+    Span::from_nanos(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
+}
