@@ -7,6 +7,7 @@
 
 mod cli;
 mod codec_oracles;
+mod conformance;
 mod damage;
 mod differential;
 mod golden;

@@ -424,7 +424,14 @@ impl Session {
         if under_way <= u32::from(most) || !link.certain(event.sender.peer()) {
             return;
         }
-        let at = link.at(event.stamp);
+        let at = match event.sender {
+            Sender::Client => link
+                .at(event.stamp)
+                .citing(&[], &["MQTT-3.3.4-7", "MQTT-4.9.0-2"]),
+            Sender::Server => link
+                .at(event.stamp)
+                .citing(&[], &["MQTT-3.3.4-9", "MQTT-4.9.0-2"]),
+        };
         let who = match event.sender {
             Sender::Client => link.name(),
             Sender::Server => "The server".to_owned(),

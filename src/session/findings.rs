@@ -19,6 +19,24 @@ pub(super) struct Where {
     pub(super) connection: Option<ConnectionId>,
     pub(super) client_id: Option<Arc<str>>,
     pub(super) version: Option<ProtocolVersion>,
+    /// The statements that it is about, where they are fewer than its rule's.
+    pub(super) citing: Option<&'static [&'static str]>,
+}
+
+impl Where {
+    /// Names the statements of 3.1.1 and of 5.0 that the finding is about.
+    pub(super) fn citing(
+        mut self,
+        old: &'static [&'static str],
+        new: &'static [&'static str],
+    ) -> Self {
+        self.citing = match self.version {
+            Some(ProtocolVersion::V3_1) => Some(&[]),
+            Some(ProtocolVersion::V5_0) => Some(new),
+            _ => Some(old),
+        };
+        self
+    }
 }
 
 /// Tells findings.
@@ -39,7 +57,8 @@ impl Findings {
         at: Where,
         message: impl FnOnce() -> String,
     ) {
-        let statements = clause.statements(at.version.unwrap_or(ProtocolVersion::V3_1_1));
+        let version = at.version.unwrap_or(ProtocolVersion::V3_1_1);
+        let statements = at.citing.unwrap_or_else(|| clause.statements(version));
         self.tell_as(outbox, (clause.level, clause.name, statements), at, message);
     }
 
@@ -87,6 +106,7 @@ impl Findings {
             connection: None,
             client_id: None,
             version: None,
+            citing: None,
         };
         self.tell(outbox, &clauses::TABLE_FULL, at, || {
             format!(
@@ -110,6 +130,7 @@ impl Findings {
                 connection: None,
                 client_id: None,
                 version: None,
+                citing: None,
             };
             self.tell(outbox, &clauses::MORE_FINDINGS, at, || {
                 format!(

@@ -245,8 +245,17 @@ impl Session {
             let answered = event.sender == Sender::Server || link.phase == Phase::Connected;
             let most = link.side(event.sender.peer()).topic_alias_maximum;
             if alias > most && answered && link.connect_stamp.is_some() {
+                let at = at.clone().citing(
+                    &[],
+                    match (event.sender, most) {
+                        (Sender::Client, 0) => &["MQTT-3.2.2-18", "MQTT-3.3.2-9"],
+                        (Sender::Client, _) => &["MQTT-3.2.2-17", "MQTT-3.3.2-9"],
+                        (Sender::Server, 0) => &["MQTT-3.1.2-27", "MQTT-3.3.2-11"],
+                        (Sender::Server, _) => &["MQTT-3.1.2-26", "MQTT-3.3.2-11"],
+                    },
+                );
                 self.findings
-                    .tell(&mut self.outbox, &c::TOPIC_ALIAS_MAXIMUM, at.clone(), || {
+                    .tell(&mut self.outbox, &c::TOPIC_ALIAS_MAXIMUM, at, || {
                         format!("Topic alias {alias} is above the receiver's Topic Alias Maximum of {most}.")
                     });
                 blame(link, event);
