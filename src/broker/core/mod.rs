@@ -31,9 +31,9 @@ use self::retained::Retained;
 use self::session::{Session, SessionKey};
 use super::Seed;
 use crate::base::{Endpoint, Span, Timestamp};
-use crate::event::log::Line;
+use crate::event::log::{Line, Way};
 use crate::mqtt::framer::{Cut, Header, cut, fixed_header};
-use crate::mqtt::{ControlPacket, ProtocolVersion, Rule};
+use crate::mqtt::{ControlPacket, PacketType, ProtocolVersion, Rule};
 
 /// Names a network connection; the caller chooses, and never twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -338,8 +338,20 @@ impl Core {
             | ControlPacket::UnsubAck(_)
             | ControlPacket::PingResp
             | ControlPacket::Auth(_) => {
+                self.log_received(connection, packet.packet_type());
                 self.dismiss(now, connection, encode::PROTOCOL_ERROR, "protocol error");
             }
+        }
+    }
+
+    fn log_received(&mut self, connection: ConnectionKey, packet_type: PacketType) {
+        if let Some(link) = self.links.get(&connection) {
+            let client = Arc::clone(&link.name);
+            self.log(Line::Plain {
+                way: Way::Received,
+                name: packet_type.name(),
+                client: &client,
+            });
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Every octet passes a [`Witness`] before it is forwarded. Reads and writes never block, so
 //! a Client that does not read holds up nobody: what it does not take waits in a queue whose
-//! growth `core` and [`PAUSE`] bound.
+//! growth `core` and a pause in reading bound.
 
 mod clock;
 mod listen;
