@@ -104,6 +104,7 @@ impl Core {
             let octets = message.octets();
             if session.unreleased.len() >= limits.unreleased_messages
                 || session.unreleased_octets.saturating_add(octets) > limits.unreleased_octets
+                || self.held_octets.saturating_add(octets) > limits.all_held_octets
             {
                 let code = encode::QUOTA_EXCEEDED;
                 return self.dismiss(
@@ -114,6 +115,7 @@ impl Core {
                 );
             }
             session.unreleased_octets += octets;
+            self.held_octets += octets;
             session.unreleased.insert(packet_id, message);
         }
         self.acknowledge(connection, PacketType::PubRec, packet_id, encode::SUCCESS);
@@ -130,7 +132,9 @@ impl Core {
         };
         let message = self.sessions.get_mut(&key).and_then(|session| {
             let message = session.unreleased.remove(&ack.packet_id)?;
-            session.unreleased_octets = session.unreleased_octets.saturating_sub(message.octets());
+            let octets = message.octets();
+            session.unreleased_octets = session.unreleased_octets.saturating_sub(octets);
+            self.held_octets = self.held_octets.saturating_sub(octets);
             Some(message)
         });
         let code = match message {
@@ -208,7 +212,9 @@ impl Core {
             return;
         };
         if let Some(at) = session.awaits(packet_id, awaiting) {
-            session.exchanges.remove(at);
+            if let Some(over) = session.exchanges.remove(at) {
+                self.let_go(key, &over.outgoing);
+            }
             self.pump(now, key);
         }
     }

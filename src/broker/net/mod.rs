@@ -624,7 +624,7 @@ impl<W: Witness> Net<W> {
         if was_paused && after <= PAUSE && socket.readable {
             self.ready.insert(key);
         }
-        self.core.unsent(key, after);
+        self.core.unsent(self.clock.now(), key, after);
         match flushed {
             Flushed::Waits => Ok(()),
             Flushed::Failed => self.failed(key),
