@@ -6,6 +6,8 @@
 mod actor;
 mod parse;
 mod play;
+mod properties;
+mod turns;
 
 pub use parse::{ScriptError, parse_duration};
 pub use play::{PlayError, Player};
