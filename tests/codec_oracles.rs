@@ -395,7 +395,7 @@ fn same_fields(theirs: &v5::Packet, ours: &ControlPacket<'_>) {
             );
             assert_eq!(
                 said.subscription_id_available,
-                properties.subscription_identifier_available()
+                properties.subscription_identifiers_available()
             );
             assert_eq!(
                 said.shared_subscription_available,

@@ -8,6 +8,7 @@
 mod broker;
 mod cli;
 mod codec_oracles;
+mod damage;
 mod differential;
 mod golden;
 mod house;

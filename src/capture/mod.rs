@@ -11,6 +11,7 @@
 
 mod buffer;
 mod error;
+mod gzip;
 mod input;
 mod looks;
 mod merge;

@@ -6,11 +6,11 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use flate2::bufread::MultiGzDecoder;
 use lz4_flex::frame::FrameDecoder as Lz4Decoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder as ZstdDecoder};
 
+use super::gzip::Gzip;
 use super::input::Input;
 
 /// The largest window of a zstd frame that is decompressed, in octets: what the zstd program
@@ -70,7 +70,7 @@ pub(super) struct Unpacked<R: Read> {
 
 enum Stage<R: Read> {
     Plain(Input<R>),
-    Gzip(Box<MultiGzDecoder<Input<R>>>),
+    Gzip(Box<Gzip<R>>),
     /// Before the magic number of a zstd, lz4 or skippable frame.
     Between(Input<R>),
     /// With what broke the frame, once what was decoded before is all that is left to give.
@@ -154,7 +154,7 @@ impl<R: Read> Unpacked<R> {
             return Ok(());
         };
         self.stage = match packing {
-            Some(Packing::Gzip) => Stage::Gzip(Box::new(MultiGzDecoder::new(input))),
+            Some(Packing::Gzip) => Stage::Gzip(Box::new(Gzip::new(input))),
             _ => Stage::Between(input),
         };
         Ok(())
@@ -168,7 +168,7 @@ impl<R: Read> Unpacked<R> {
                 Stage::Gzip(decoder) => {
                     let result = decoder.read(into);
                     return result
-                        .map_err(|error| broken(decoder.get_mut(), Packing::Gzip, &error));
+                        .map_err(|error| broken(decoder.input_mut(), Packing::Gzip, &error));
                 }
                 Stage::Between(_) => {
                     if !self.next_frame()? {
@@ -283,7 +283,7 @@ impl<R: Read> Unpacked<R> {
     fn input(&self) -> Option<&Input<R>> {
         match &self.stage {
             Stage::Plain(input) | Stage::Between(input) | Stage::Zstd(_, input, _) => Some(input),
-            Stage::Gzip(decoder) => Some(decoder.get_ref()),
+            Stage::Gzip(decoder) => Some(decoder.input()),
             Stage::Lz4(decoder, _) => Some(decoder.get_ref()),
             Stage::Turning => None,
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{Format, Progress, ReadArgs, ViewArgs, When};
 use crate::event::Level;
+use crate::session::Wanted;
 use crate::view::flow::Kind as FlowKind;
 use crate::view::stats::Section;
 use crate::view::{Selection, Style};
@@ -18,8 +19,6 @@ pub struct Plan {
     /// Files, named pipes, or `-` for standard input, in the order given.
     pub inputs: Vec<OsString>,
     pub reading: inspect::Options,
-    /// A TLS key log file.
-    pub keylog: Option<PathBuf>,
     /// `None` is standard output.
     pub output: Option<PathBuf>,
     pub show: Show,
@@ -182,12 +181,40 @@ impl Show {
         }
     }
 
-    /// Whether the view hears what became of messages, not only the packets.
-    pub fn needs_analysis(&self) -> bool {
+    /// What the view tells of each message's fate; nothing where it shows packets only.
+    pub fn wanted(&self) -> Wanted {
+        let json = matches!(self.form, Form::Document | Form::Lines);
         match &self.what {
-            What::Table | What::Detail | What::Log => false,
-            What::Flow(_) | What::Check => true,
-            What::Stats(sections) => sections.iter().any(|one| one.needs_analysis()),
+            What::Table | What::Detail | What::Log => Wanted::default(),
+            What::Check => Wanted {
+                findings: true,
+                ..Wanted::default()
+            },
+            What::Flow(kinds) => {
+                let any = |of: &[FlowKind]| {
+                    kinds
+                        .iter()
+                        .any(|kind| *kind == FlowKind::All || of.contains(kind))
+                };
+                let messages = any(&[FlowKind::Qos1, FlowKind::Qos2]);
+                let stories = any(&[FlowKind::Will, FlowKind::Retain]);
+                Wanted {
+                    handshakes: messages || any(&[FlowKind::Connect, FlowKind::Subscribe]),
+                    deliveries: messages || stories,
+                    stories: stories || json,
+                    findings: false,
+                }
+            }
+            What::Stats(sections) => {
+                let latency = sections.contains(&Section::Latency);
+                let any = |of: &[Section]| sections.iter().any(|section| of.contains(section));
+                Wanted {
+                    handshakes: latency || sections.contains(&Section::Handshakes),
+                    deliveries: latency,
+                    stories: any(&[Section::Clients, Section::Connections]),
+                    findings: false,
+                }
+            }
         }
     }
 
@@ -215,8 +242,10 @@ impl Plan {
         }
         let output = read.output.filter(|path| path.as_os_str() != "-");
         if let Some(output) = &output {
-            let keylog = read.keylog.as_deref().map(Path::as_os_str);
-            check_output(output, inputs.iter().map(OsString::as_os_str).chain(keylog))?;
+            check_output(output, inputs.iter().map(OsString::as_os_str))?;
+        }
+        if read.keylog.is_some() {
+            return Err("--keylog: this version does not decrypt TLS".to_owned());
         }
         let show = Show::new(view, around, output.is_some());
         Ok(Self {
@@ -225,6 +254,7 @@ impl Plan {
                 frames: read.count,
                 merge: read.merge,
                 layers: show.needs_layers(),
+                wanted: show.wanted(),
                 decoding: connection::Options {
                     decode_as: read
                         .decode_as
@@ -235,7 +265,6 @@ impl Plan {
                 },
                 ..inspect::Options::default()
             },
-            keylog: read.keylog,
             output,
             show,
         })
@@ -298,7 +327,7 @@ mod tests {
         assert_eq!(plan.inputs, ["a.pcap", "b.pcap"]);
         assert_eq!(plan.show.what, What::Table);
         assert_eq!(plan.show.style, Style::default());
-        assert!(!plan.reading.layers && !plan.show.needs_analysis());
+        assert!(!plan.reading.layers && !plan.reading.wanted.any());
     }
 
     #[test]
@@ -314,7 +343,6 @@ mod tests {
             show(&["--stats=types", "x"]).what,
             What::Stats(vec![Section::Types])
         );
-        assert_eq!(show(&["--log", "x"]).what, What::Log);
         assert_eq!(show(&["--flow=all", "--format=svg", "x"]).form, Form::Svg);
         assert_eq!(show(&["--json", "x"]).form, Form::Document);
         assert_eq!(show(&["-t", "ud", "x"]).style.time, TimeFormat::UtcDate);

@@ -28,7 +28,10 @@ use crate::event::{Ended, Event, Gap, Incomplete, NotMqtt, Opened, Transport};
 use crate::mqtt::{ProtocolVersion, Sender};
 use crate::stream::{Closed, Connection, Direction, End, GapCause, StreamEvent};
 
+pub use alias::{ALIASES_CAP, ALIASES_TOTAL, TOPICS_CAP};
 pub use context::{Context, Counters, HELD_CAP, Options};
+pub use framing::FRAMES_CAP;
+pub use settle::{BEHIND_CAP, SEEKING_CAP, UNKNOWN_CAP};
 
 use alias::Aliases;
 use deliberate::Deliberation;
@@ -281,6 +284,9 @@ impl Decoder {
                 }
             }
             Phase::New | Phase::Undecided | Phase::Other => {}
+        }
+        for direction in DIRECTIONS {
+            self.forget_aliases(context, direction);
         }
         *self = Self {
             phase: Phase::Other,

@@ -144,7 +144,7 @@ properties! {
         (CONNECT | CONNACK) Some(Rule::MaximumPacketSizeIsNotZero);
     WILDCARD_SUBSCRIPTION_AVAILABLE 0x28 Byte "wildcard_subscription_available"
         "Wildcard Subscription Available" (CONNACK) Some(Rule::PropertyIsZeroOrOne);
-    SUBSCRIPTION_IDENTIFIER_AVAILABLE 0x29 Byte "subscription_identifier_available"
+    SUBSCRIPTION_IDENTIFIER_AVAILABLE 0x29 Byte "subscription_identifiers_available"
         "Subscription Identifier Available" (CONNACK) Some(Rule::PropertyIsZeroOrOne);
     SHARED_SUBSCRIPTION_AVAILABLE 0x2a Byte "shared_subscription_available"
         "Shared Subscription Available" (CONNACK) Some(Rule::PropertyIsZeroOrOne);
@@ -436,7 +436,7 @@ impl<'a> Properties<'a> {
     }
 
     /// §3.2.2.3.12.
-    pub fn subscription_identifier_available(&self) -> Option<bool> {
+    pub fn subscription_identifiers_available(&self) -> Option<bool> {
         self.flag(PropertyId::SUBSCRIPTION_IDENTIFIER_AVAILABLE)
     }
 

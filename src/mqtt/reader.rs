@@ -339,7 +339,8 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
         let begin = self.at;
         let whole = self.octets;
         let end = begin.saturating_add(length);
-        self.open(def, Value::Heading, start, end - start);
+        // What is announced may lie beyond the packet; what is told never does.
+        self.open(def, Value::Heading, start, end.min(whole.len()) - start);
         self.tell(
             &f::PROPERTY_LENGTH,
             Value::Number(length as u64),

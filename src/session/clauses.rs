@@ -224,7 +224,7 @@ clauses! {
         "After UNSUBACK no new message is delivered for the filter."
     DOLLAR_TOPIC "wildcard-took-dollar-topic" Error ["MQTT-4.7.2-1"] ["MQTT-4.7.2-1"]
         "A filter that begins with a wildcard takes no topic that begins with $."
-    NO_LOCAL "no-local-ignored" Error [] ["MQTT-3.8.3-3"]
+    NO_LOCAL "no-local-ignored" Warning [] ["MQTT-3.8.3-3"]
         "With No Local a Client does not get back what it published."
     LIVE_WITH_RETAIN "live-copy-with-retain" Error ["MQTT-3.3.1-9"] ["MQTT-3.3.1-12"]
         "RETAIN marks stored copies; a live copy has RETAIN 0 unless Retain As Published asks for more."
@@ -257,7 +257,7 @@ clauses! {
     OUT_OF_ORDER "delivered-out-of-order" Error
         ["MQTT-4.6.0-5", "MQTT-4.6.0-6"] ["MQTT-4.6.0-5", "MQTT-4.6.0-6"]
         "Messages of one publisher, one topic and one QoS are delivered in order."
-    DELIVERED_TWICE "delivered-twice" Error ["MQTT-4.3.3-2"] ["MQTT-4.3.3-10"]
+    DELIVERED_TWICE "delivered-twice" Warning ["MQTT-4.3.3-2"] ["MQTT-4.3.3-10"]
         "A QoS 2 message is delivered exactly once."
     MESSAGE_LOST "message-not-delivered" Warning
         ["MQTT-4.5.0-1", "MQTT-3.1.2-5"] ["MQTT-4.5.0-1"]

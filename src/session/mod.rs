@@ -1,1 +1,309 @@
-//! (in work)
+//! What became of each message: handshakes, deliveries, wills, sessions, findings.
+//!
+//! [`Session`] hears every event of a run and tells stories of it. "Not seen" is never told
+//! as "not sent": each conclusion asks first whether the capture has a hole where the packet
+//! could have been. Everything that is held has a cap, and reaching one is a finding.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `brokers`, `tree` | which servers are one broker; its topic filters |
+//! | `link`, `client` | what is kept of a connection; of a session |
+//! | `connect`, `requests`, `publish`, `acknowledge` | what each packet type does |
+//! | `exchange` | a handshake while it goes on |
+//! | `messages`, `deliver` | from a publisher's PUBLISH to each subscriber's |
+//! | `retained`, `wills`, `ends` | stored messages; wills; how connections end |
+//! | `clauses`, `findings`, `checks`, `limits`, `judge` | the rules between packets |
+//! | `outbox` | what is to be told, in order |
+
+mod acknowledge;
+mod brokers;
+pub mod caps;
+mod checks;
+pub mod clauses;
+mod client;
+mod connect;
+mod deliver;
+mod ends;
+mod exchange;
+mod findings;
+mod judge;
+mod limits;
+mod link;
+mod messages;
+mod outbox;
+mod publish;
+mod requests;
+mod retained;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod wills;
+
+use std::sync::Arc;
+
+use foldhash::HashMap;
+use foldhash::fast::RandomState;
+
+use crate::base::FrameStamp;
+use crate::event::{Ended, Event, Gap, NotMqtt, Opened, PacketEvent};
+use crate::mqtt::{ControlPacket, QoS, Sender};
+use crate::stream::{ConnectionId, GapCause};
+use brokers::Brokers;
+use client::{ClientKey, Clients};
+use findings::{Findings, Where};
+use link::Link;
+use messages::Messages;
+use outbox::Outbox;
+use retained::Retained;
+use tree::SubscriptionKey;
+use wills::Wills;
+
+/// Which stories are wanted: what only serves others is not done.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Wanted {
+    /// [`Event::Handshake`].
+    pub handshakes: bool,
+    /// Deliveries on handshakes, [`Event::Will`] and [`Event::Retained`] need the messages to
+    /// be followed.
+    pub deliveries: bool,
+    /// [`Event::Will`], [`Event::Retained`] and [`Event::Session`].
+    pub stories: bool,
+    /// [`Event::Finding`].
+    pub findings: bool,
+}
+
+impl Wanted {
+    /// Everything.
+    pub const ALL: Self = Self {
+        handshakes: true,
+        deliveries: true,
+        stories: true,
+        findings: true,
+    };
+
+    /// Whether any of it is wanted.
+    pub const fn any(self) -> bool {
+        self.handshakes || self.deliveries || self.stories || self.findings
+    }
+}
+
+/// The messages of one publisher to one topic for one subscriber, at the two QoS.
+type OrderedStream = (ClientKey, ClientKey, Arc<str>, QoS, QoS);
+
+/// Hears the events of a run and tells what became of each message.
+#[derive(Debug, Default)]
+pub struct Session {
+    wanted: Wanted,
+    brokers: Brokers,
+    links: HashMap<ConnectionId, Box<Link>>,
+    clients: Clients,
+    messages: Messages,
+    retained: Retained,
+    wills: Wills,
+    findings: Findings,
+    outbox: Outbox,
+    /// Seeded: what it hashes comes from the network.
+    hash: RandomState,
+    open_handshakes: usize,
+    /// The latest message of each stream whose order is watched.
+    ordered: HashMap<OrderedStream, u64>,
+    /// Room for the subscriptions that take a topic.
+    found: Vec<SubscriptionKey>,
+    now: FrameStamp,
+}
+
+impl Session {
+    /// An analysis that tells what is wanted.
+    pub fn new(wanted: Wanted) -> Self {
+        let mut session = Self {
+            wanted,
+            ..Self::default()
+        };
+        session.findings.wanted = wanted.findings;
+        // Findings about deliveries and wills need the messages.
+        session.wanted.deliveries |= wanted.stories || wanted.findings;
+        session
+    }
+
+    /// Hears an event and tells what became clear by it.
+    pub fn observe(&mut self, event: &Event<'_>, emit: &mut impl FnMut(&Event<'_>)) {
+        match event {
+            Event::Opened(opened) => self.opened(opened),
+            Event::Packet(packet) => self.packet(packet),
+            Event::Gap(gap) => self.gap(gap),
+            Event::Ended(ended) => self.ended(ended),
+            Event::NotMqtt(not_mqtt) => self.not_mqtt(not_mqtt),
+            _ => return,
+        }
+        self.outbox.drain(emit);
+    }
+
+    /// Tells everything that still waits: the capture is over.
+    pub fn finish(&mut self, emit: &mut impl FnMut(&Event<'_>)) {
+        self.finish_all();
+        self.outbox.drain(emit);
+    }
+
+    fn opened(&mut self, opened: &Opened) {
+        self.pass(opened.stamp);
+        let id = opened.connection.id;
+        let broker = self.brokers.of(opened.server);
+        let ends = (opened.client, opened.server);
+        let link = Link::new(&opened.connection, ends, broker, opened.stamp);
+        if !opened.connection.handshake_seen {
+            let at = link.at(opened.stamp);
+            self.findings
+                .tell(&mut self.outbox, &clauses::STARTS_MIDWAY, at, || {
+                    "The capture begins in the middle of this connection: what was sent before is not known.".to_owned()
+                });
+        }
+        self.links.insert(id, Box::new(link));
+    }
+
+    fn packet(&mut self, event: &PacketEvent<'_>) {
+        self.pass(event.stamp);
+        // Out of the table, so that it and the rest can be changed together.
+        let Some(mut link) = self.links.remove(&event.connection) else {
+            return;
+        };
+        link.count(event);
+        if let Ok(ControlPacket::Connect(connect)) = event.packet
+            && link.connect.is_none()
+        {
+            // Findings about the CONNECT itself name the client too.
+            link.client_id = Some(exchange::shared(connect.client_id));
+        }
+        if event.after_gap {
+            self.blinded(&mut link);
+        }
+        self.check_packet(&mut link, event);
+        match event.packet {
+            Ok(packet) => self.act(&mut link, event, packet),
+            Err(_) => link.garbled(event),
+        }
+        self.sure_of(&mut link, event);
+        link.side(event.sender).last = Some(event.stamp);
+        self.links.insert(event.connection, link);
+    }
+
+    fn act(&mut self, link: &mut Link, event: &PacketEvent<'_>, packet: &ControlPacket<'_>) {
+        if self.findings.wanted {
+            self.check_problem_information(link, event);
+        }
+        let handshaking = matches!(
+            packet,
+            ControlPacket::Connect(_)
+                | ControlPacket::ConnAck(_)
+                | ControlPacket::Auth(_)
+                | ControlPacket::Disconnect(_)
+        );
+        if !handshaking && link.client.is_none() && link.refusal.is_none() {
+            self.attach(link, None, event);
+        }
+        match packet {
+            ControlPacket::Connect(connect) => self.on_connect(link, event, connect),
+            ControlPacket::ConnAck(ack) => self.on_connack(link, event, ack),
+            ControlPacket::Publish(publish) => self.on_publish(link, event, publish),
+            ControlPacket::PubAck(ack)
+            | ControlPacket::PubRec(ack)
+            | ControlPacket::PubRel(ack)
+            | ControlPacket::PubComp(ack) => self.on_acknowledgement(link, event, ack),
+            ControlPacket::Subscribe(subscribe) if event.sender == Sender::Client => {
+                self.on_subscribe(link, event, subscribe);
+            }
+            ControlPacket::SubAck(ack) if event.sender == Sender::Server => {
+                self.on_suback(link, event, ack);
+            }
+            ControlPacket::Unsubscribe(unsubscribe) if event.sender == Sender::Client => {
+                self.on_unsubscribe(link, event, unsubscribe);
+            }
+            ControlPacket::UnsubAck(ack) if event.sender == Sender::Server => {
+                self.on_unsuback(link, event, ack);
+            }
+            ControlPacket::PingReq if event.sender == Sender::Client => {
+                self.on_pingreq(link, event);
+            }
+            ControlPacket::PingResp if event.sender == Sender::Server => {
+                self.on_pingresp(link, event);
+            }
+            ControlPacket::Disconnect(disconnect) => self.on_disconnect(link, event, disconnect),
+            ControlPacket::Auth(auth) => self.on_auth(link, event, auth),
+            // From the wrong end: told as such.
+            _ => {}
+        }
+    }
+
+    fn gap(&mut self, gap: &Gap) {
+        self.pass(gap.stamp);
+        let Some(mut link) = self.links.remove(&gap.connection) else {
+            return;
+        };
+        link.side(gap.sender).gaps += 1;
+        self.blinded(&mut link);
+        let at = link.at(gap.stamp);
+        let who = match gap.sender {
+            Sender::Client => "the client",
+            Sender::Server => "the server",
+        };
+        let clause = match gap.cause {
+            GapCause::SnapshotLength => &clauses::FRAME_CUT,
+            _ => &clauses::MISSING_OCTETS,
+        };
+        self.findings.tell(&mut self.outbox, clause, at, || {
+            let length = match gap.length {
+                0 => "Octets".to_owned(),
+                1 => "1 octet".to_owned(),
+                length => format!("{length} octets"),
+            };
+            let why = match gap.cause {
+                GapCause::NotCaptured => {
+                    "they were acknowledged, so they arrived, and the capture does not hold them"
+                }
+                GapCause::SnapshotLength => "the snapshot length cut the frame",
+                GapCause::WaitingCap => "too much waited behind them",
+                GapCause::HeldCap => "a control packet is larger than what is held of one",
+                GapCause::EndOfCapture => "the connection or the capture ended before they came",
+            };
+            format!("{length} of {who} are missing: {why}.")
+        });
+        self.links.insert(gap.connection, link);
+    }
+
+    fn ended(&mut self, ended: &Ended) {
+        self.pass(ended.stamp);
+        if let Some(link) = self.links.remove(&ended.connection) {
+            self.on_ended(*link, ended);
+        }
+    }
+
+    fn not_mqtt(&mut self, told: &NotMqtt) {
+        self.pass(told.stamp);
+        let at = Where {
+            stamp: told.stamp,
+            connection: Some(told.connection.id),
+            client_id: None,
+            version: None,
+        };
+        let looks_like = match told.looks_like {
+            crate::event::LooksLike::Tls => "TLS: without its keys nothing more can be told",
+            crate::event::LooksLike::Http => "HTTP",
+            _ => "something else",
+        };
+        self.findings
+            .tell(&mut self.outbox, &clauses::NOT_MQTT, at, || {
+                format!("What is sent on this connection is not MQTT; it looks like {looks_like}.")
+            });
+    }
+
+    /// The capture's clock goes on.
+    fn pass(&mut self, stamp: FrameStamp) {
+        // Directions are told apart, so a later frame may come first; time goes on only.
+        if stamp.number >= self.now.number {
+            self.now = stamp;
+        }
+        if self.wanted.deliveries {
+            self.sweep();
+            self.sweep_wills();
+        }
+    }
+}

@@ -112,57 +112,11 @@ impl Tree {
     }
 }
 
-/// Whether `filter` (without a share's prefix) takes `topic`.
-pub(super) fn takes(filter: &str, topic: &str) -> bool {
-    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
-        return false;
-    }
-    let mut parts = topic.split('/');
-    for level in filter.split('/') {
-        if level == "#" {
-            return true;
-        }
-        match parts.next() {
-            Some(part) if level == "+" || level == part => {}
-            _ => return false,
-        }
-    }
-    parts.next().is_none()
-}
-
-/// The group and the filter of a shared subscription (MQTT 5.0 §4.8.2).
-pub(super) fn shared(filter: &str) -> Option<(&str, &str)> {
-    filter.strip_prefix("$share/")?.split_once('/')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mqtt::topic;
     use proptest::prelude::*;
-
-    const CASES: [(&str, &str, bool); 14] = [
-        ("a/b", "a/b", true),
-        ("a/+", "a/b", true),
-        ("a/+", "a", false),
-        ("a/+", "a/b/c", false),
-        ("+", "/a", false),
-        ("+/+", "/a", true),
-        ("/+", "/a", true),
-        ("a/#", "a", true),
-        ("a/#", "a/b/c", true),
-        ("#", "a/b", true),
-        ("#", "$SYS/x", false),
-        ("+/x", "$SYS/x", false),
-        ("$SYS/#", "$SYS/x", true),
-        ("A", "a", false),
-    ];
-
-    #[test]
-    fn filters_take_topics_as_the_specification_says() {
-        for (filter, topic, expected) in CASES {
-            assert_eq!(takes(filter, topic), expected, "{filter} {topic}");
-        }
-    }
 
     proptest! {
         #[test]
@@ -178,7 +132,7 @@ mod tests {
             tree.matching(&topic, &mut found);
             found.sort();
             let expected: Vec<_> = (0..filters.len())
-                .filter(|at| takes(&filters[*at], &topic))
+                .filter(|at| topic::matches(&filters[*at], &topic))
                 .map(|at| SubscriptionKey(at as u64))
                 .collect();
             prop_assert_eq!(found, expected);

@@ -222,12 +222,13 @@ fn broken(out: &mut impl Sink, begin: &str, rule: Rule, offset: usize, version: 
         out.word(if at == 0 { " (" } else { ", " });
         out.word(statement);
     }
-    if !statements.is_empty() {
-        out.word(")");
-    }
-    out.word(" at octet ");
+    let (begin, end) = match statements {
+        [] => (" (at octet ", ")]"),
+        _ => (") at octet ", "]"),
+    };
+    out.word(begin);
     out.number(offset as u64);
-    out.word("]");
+    out.word(end);
 }
 
 fn connect_extras<S: Sink>(list: &mut List<'_, S>, connect: &Connect<'_>) {
@@ -239,12 +240,14 @@ fn connect_extras<S: Sink>(list: &mut List<'_, S>, connect: &Connect<'_>) {
     let version = connect.version();
     let out = list.item();
     match version {
-        Some(version) => {
+        Some(version) if connect.is_known() => {
             out.word("MQTT ");
             out.word(version.name());
         }
-        None => {
-            out.word("protocol level ");
+        _ => {
+            out.word("unknown protocol ");
+            out.text(connect.protocol_name);
+            out.word(" level ");
             out.number(connect.protocol_level.into());
         }
     }

@@ -6,6 +6,9 @@ use super::super::out::{push_blanks, push_hex, push_number};
 use crate::base::field::{Bit, Field, Fields, Value};
 use crate::base::text;
 
+/// Stands where something is cut.
+const ELLIPSIS: &str = "\u{2026}";
+
 /// Octets of binary data that a line shows, as tshark does; `-x` shows all.
 const SHOWN_OCTETS: usize = 36;
 
@@ -47,10 +50,8 @@ impl<'o> Tree<'o> {
         }
         self.value(&field.value);
         self.out.push(b'\n');
-        match field.value {
-            Value::Octets(octets) => self.decoded(octets),
-            Value::Secret(octets) if self.secrets => self.decoded(octets),
-            _ => {}
+        if let Value::Octets(octets) = field.value {
+            self.decoded(octets);
         }
     }
 
@@ -97,7 +98,10 @@ impl<'o> Tree<'o> {
             }
             Value::Text(text) => text::push_safe(out, text),
             Value::Octets(octets) => push_cut_hex(out, octets),
-            Value::Secret(octets) if self.secrets => push_cut_hex(out, octets),
+            Value::Secret(octets) if self.secrets => match readable(octets) {
+                Some(text) => text::push_safe(out, text),
+                None => push_cut_hex(out, octets),
+            },
             Value::Secret(octets) => {
                 out.push(b'(');
                 push_number(out, octets.len() as u64);
@@ -121,7 +125,8 @@ impl<'o> Tree<'o> {
         let cut = text.floor_char_boundary(SHOWN_TEXT);
         text::push_safe(self.out, text.get(..cut).unwrap_or(text));
         if cut < text.len() {
-            self.out.extend_from_slice(b"\xe2\x80\xa6 (");
+            self.out.extend_from_slice(ELLIPSIS.as_bytes());
+            self.out.extend_from_slice(b" (");
             push_number(self.out, octets.len() as u64);
             self.out.extend_from_slice(b" octets)");
         }
@@ -156,14 +161,14 @@ fn push_bits(out: &mut Vec<u8>, octet: u8, mask: u8) {
     }
 }
 
+/// Appends the octets as tshark does: cut, and `<MISSING>` where there are none.
 fn push_cut_hex(out: &mut Vec<u8>, octets: &[u8]) {
     match octets.get(..SHOWN_OCTETS) {
         Some(shown) if octets.len() > SHOWN_OCTETS => {
             push_hex(out, shown);
-            out.extend_from_slice(b"\xe2\x80\xa6 (");
-            push_number(out, octets.len() as u64);
-            out.extend_from_slice(b" octets)");
+            out.extend_from_slice(ELLIPSIS.as_bytes());
         }
+        _ if octets.is_empty() => out.extend_from_slice(b"<MISSING>"),
         _ => push_hex(out, octets),
     }
 }

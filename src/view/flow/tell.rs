@@ -297,7 +297,7 @@ impl Teller {
                 return;
             }
             self.subscribers += 1;
-            let lane = self.lane(Role::Subscriber, leg.client_id.as_deref(), &leg_name(leg));
+            let lane = self.lane(Role::Subscriber, leg.client_id.as_deref(), &leg_stream(leg));
             let ends = Ends {
                 client: lane,
                 broker,
@@ -711,19 +711,23 @@ fn asked(connecting: &Connecting, version: Option<ProtocolVersion>) -> Vec<Strin
     lines
 }
 
+/// The client identifier; where there is none, or an empty one, what stands in its place.
 fn name(client_id: Option<&str>, otherwise: &str) -> String {
     match client_id {
-        Some("") => format!("(empty client id, {otherwise})"),
+        Some("") | None => format!("({otherwise})"),
         Some(client_id) => client_id.to_owned(),
-        None => format!("({otherwise})"),
     }
 }
 
-fn leg_name(leg: &Leg) -> String {
-    let stream = leg.connection.map_or("away".to_owned(), |connection| {
+/// The number of a leg's connection, as `name` takes it.
+fn leg_stream(leg: &Leg) -> String {
+    leg.connection.map_or("away".to_owned(), |connection| {
         format!("stream {}", connection.0)
-    });
-    name(leg.client_id.as_deref(), &stream)
+    })
+}
+
+fn leg_name(leg: &Leg) -> String {
+    name(leg.client_id.as_deref(), &leg_stream(leg))
 }
 
 fn delivered(leg: &Leg) -> Option<&Delivered> {

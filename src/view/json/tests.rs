@@ -1,6 +1,6 @@
 use super::*;
 use crate::event::{Closed, ConnectionId, Direction, Ended, Gap, GapCause, Incomplete};
-use crate::mqtt::{PacketType, Sender};
+use crate::mqtt::{Breach, ControlPacket, PacketType, Sender, violations};
 use crate::view::samples::{Page, Sample, totals, written};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -293,16 +293,37 @@ proptest! {
     #[test]
     fn any_octets_at_all_give_valid_json(
         octets in proptest::collection::vec(any::<u8>(), 0..60),
-        topic in ".{0,20}",
+        topic in ".{0,20}|[a-d+#/]{0,6}",
+        first in 0..=255u8,
+        rest in "[\\x00-\\x04]{2}[a+]{0,4}",
     ) {
+        let mut small = vec![first, rest.len() as u8];
+        small.extend_from_slice(rest.as_bytes());
+        let mut long = vec![first, rest.len() as u8 | 0x80, 0];
+        long.extend_from_slice(rest.as_bytes());
         let samples = [
+            Sample::client(0, &small),
+            Sample::client(0, &long),
+            Sample::client(0, &small).v5(),
             Sample::client(0, &octets),
             Sample::client(0, &octets).v5(),
             Sample::publish(&topic, &octets),
             Sample::connect(0, &topic, Some(&topic)),
         ];
         let value = document(&samples);
-        prop_assert_eq!(value["packets"].as_array().unwrap().len(), 4);
+        prop_assert_eq!(value["packets"].as_array().unwrap().len(), samples.len());
+        // What is passed over as surely right has no errors.
+        for (sample, packet) in samples.iter().zip(value["packets"].as_array().unwrap()) {
+            let Ok(read) = ControlPacket::read(&sample.octets, sample.version, &mut ()) else {
+                continue;
+            };
+            let mut errors = 0;
+            violations(&read, &sample.octets, sample.version, &mut |violation| {
+                errors += usize::from(violation.rule.breach() != Breach::Advice);
+            });
+            let told = packet.get("errors").map_or(0, |told| told.as_array().unwrap().len());
+            prop_assert_eq!(told, errors, "{}", packet);
+        }
         let lines = written(&samples, |page| Json::new(page, Form::Lines, Style::default()));
         for line in lines.lines() {
             parsed(line);

@@ -108,6 +108,16 @@ impl<'a> JsonWriter<'a> {
         self.comma = true;
     }
 
+    /// A string of octets that are all printable ASCII which needs no escape
+    /// ([`plain_prefix`]).
+    pub(super) fn plain(&mut self, octets: &[u8]) {
+        self.separate();
+        self.out.push(b'"');
+        self.out.extend_from_slice(octets);
+        self.out.push(b'"');
+        self.comma = true;
+    }
+
     /// Octets as a string of hexadecimal digits.
     pub fn hex(&mut self, octets: &[u8]) {
         self.separate();
@@ -176,7 +186,7 @@ pub fn push_escaped(out: &mut Vec<u8>, mut text: &str) {
 
 /// How many octets from the first are printable ASCII that JSON leaves as it is. Eight at a
 /// time: 231 ns a message with its payload, against 469 octet by octet.
-fn plain_prefix(octets: &[u8]) -> usize {
+pub(super) fn plain_prefix(octets: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const TOPS: u64 = 0x8080_8080_8080_8080;
     const QUOTES: u64 = ONES * b'"' as u64;

@@ -31,11 +31,6 @@ impl Section {
         ("latency", Self::Latency),
         ("connections", Self::Connections),
     ];
-
-    /// Whether the section needs more than the packets themselves: what became of them.
-    pub const fn needs_analysis(self) -> bool {
-        !matches!(self, Self::Types | Self::Topics)
-    }
 }
 
 /// Counts while the run goes on; writes its tables at the end.

@@ -78,6 +78,7 @@ impl Row {
             used: 0,
             width,
             paint,
+            painting: false,
         };
         for cell in &self.cells {
             let text = self.text.get(cell.from..cell.to).unwrap_or_default();
@@ -99,6 +100,7 @@ impl Row {
             }
         }
         self.lay_out_info(&mut line, between);
+        line.stop_painting();
         line.out.push(b'\n');
     }
 
@@ -148,6 +150,8 @@ struct Line<'o, 'p> {
     used: usize,
     width: usize,
     paint: Option<&'p [u8]>,
+    /// What is written now is in that colour.
+    painting: bool,
 }
 
 impl Line<'_, '_> {
@@ -156,12 +160,19 @@ impl Line<'_, '_> {
     }
 
     fn next(&mut self) {
+        self.stop_painting();
         while self.out.last() == Some(&b' ') {
             self.out.pop();
         }
         self.out.push(b'\n');
         self.used = 0;
         self.blanks(INDENT.min(self.width / 2));
+    }
+
+    fn stop_painting(&mut self) {
+        if std::mem::take(&mut self.painting) {
+            self.out.extend_from_slice(colour::RESET);
+        }
     }
 
     fn blanks(&mut self, count: usize) {
@@ -175,17 +186,16 @@ impl Line<'_, '_> {
     }
 
     fn painted(&mut self, text: &str) {
-        if let Some(paint) = self.paint {
+        if let (Some(paint), false) = (self.paint, self.painting) {
             self.out.extend_from_slice(paint);
+            self.painting = true;
         }
         self.plain(text);
-        if self.paint.is_some() {
-            self.out.extend_from_slice(colour::RESET);
-        }
     }
 
     /// Text that ends at the right edge.
     fn at_right(&mut self, text: &str) {
+        self.stop_painting();
         self.blanks(self.room().saturating_sub(text.len()));
         self.plain(text);
     }

@@ -1,0 +1,370 @@
+//! Findings about deliveries.
+
+use std::sync::Arc;
+
+use super::Session;
+use super::caps;
+use super::clauses as c;
+use super::link::Link;
+use super::messages::{Barred, Copy, MessageKey};
+use crate::base::FrameStamp;
+use crate::event::between;
+use crate::mqtt::{ProtocolVersion, QoS, Sender};
+
+impl Session {
+    /// The findings about a copy that was joined to its message.
+    pub(super) fn judge_copy(
+        &mut self,
+        link: &mut Link,
+        key: MessageKey,
+        at: usize,
+        copy: &Copy<'_>,
+    ) {
+        if !self.findings.wanted {
+            return;
+        }
+        let Some(held) = self.messages.held.get(&key) else {
+            return;
+        };
+        let Some(route) = held.routes.get(at) else {
+            return;
+        };
+        let place = link.at(copy.stamp);
+        let client = link.name();
+        let frame = held.published.number;
+        let bridge = link.connect.as_ref().is_some_and(|connect| connect.bridge);
+        let known = link
+            .client
+            .and_then(|client| self.clients.get(client))
+            .is_some_and(|client| client.known)
+            && link.whole();
+        let unsubscribed = route.leg.filters.is_empty() && known && !bridge;
+        if let Some(granted) = route.leg.granted {
+            let due = held.qos.min(granted);
+            // Several filters may be answered one by one, each at its own QoS.
+            if copy.qos > due {
+                self.findings
+                    .tell(&mut self.outbox, &c::DELIVERED_ABOVE, place.clone(), || {
+                        format!(
+                            "The message of frame {frame} was published at QoS {} and {client} was granted QoS {}, so it is delivered at QoS {} at most; here it is QoS {}.",
+                            held.qos as u8, granted as u8, due as u8, copy.qos as u8
+                        )
+                    });
+            } else if copy.qos < due && route.leg.filters.len() == 1 && !route.tentative {
+                self.findings
+                    .tell(&mut self.outbox, &c::DELIVERED_BELOW, place.clone(), || {
+                        format!(
+                            "The message of frame {frame} was published at QoS {} and {client} was granted QoS {}, so QoS {} is due; it is delivered at QoS {}.",
+                            held.qos as u8, granted as u8, due as u8, copy.qos as u8
+                        )
+                    });
+            }
+        }
+        if unsubscribed {
+            self.judge_unsubscribed(link, copy);
+        }
+        self.judge_retain(link, key, at, copy);
+        self.judge_carried(link, key, at, copy);
+        self.judge_order(link, key, at, copy);
+    }
+
+    /// A copy that no visible subscription of the client takes.
+    fn judge_unsubscribed(&mut self, link: &mut Link, copy: &Copy<'_>) {
+        let topic = link.topic.clone().unwrap_or_default();
+        let session = link.client.and_then(|client| self.clients.get(client));
+        let given_up = session.and_then(|client| {
+            let mut filters = client.given_up.iter();
+            filters.find(|filter| takes(filter, &topic)).cloned()
+        });
+        let at = link.at(copy.stamp);
+        let client = link.name();
+        match given_up {
+            Some(filter) => {
+                self.suspect(link, Sender::Client, &c::AFTER_UNSUBSCRIBE, at, || {
+                    format!(
+                        "{client} is sent {topic} although it gave up its subscription to {filter}."
+                    )
+                });
+            }
+            None => {
+                self.suspect(link, Sender::Client, &c::NO_SUBSCRIPTION, at, || {
+                    format!("{client} is sent {topic} and has no subscription that takes it.")
+                });
+            }
+        }
+    }
+
+    fn judge_retain(&mut self, link: &Link, key: MessageKey, at: usize, copy: &Copy<'_>) {
+        let Some(held) = self.messages.held.get(&key) else {
+            return;
+        };
+        let Some(route) = held.routes.get(at) else {
+            return;
+        };
+        if link.connect.as_ref().is_none_or(|connect| connect.bridge)
+            || route.leg.filters.is_empty()
+            || route.tentative
+        {
+            return;
+        }
+        let frame = held.published.number;
+        let (every, some) = route.as_published;
+        let client = link.name();
+        if copy.retain && !some {
+            let at = link.at(copy.stamp);
+            self.findings
+                .tell(&mut self.outbox, &c::LIVE_WITH_RETAIN, at, || {
+                    format!("{client} gets the message of frame {frame} live, so RETAIN should be 0 (1 marks stored messages).")
+                });
+        } else if every && some && copy.retain != held.retain {
+            let at = link.at(copy.stamp);
+            self.findings
+                .tell(&mut self.outbox, &c::RETAIN_AS_PUBLISHED, at, || {
+                    format!("{client} asked for RETAIN as published, and gets the message of frame {frame} with another RETAIN.")
+                });
+        }
+    }
+
+    /// Properties, expiry and identifiers of a 5.0 copy.
+    fn judge_carried(&mut self, link: &Link, key: MessageKey, at: usize, copy: &Copy<'_>) {
+        let Some(held) = self.messages.held.get(&key) else {
+            return;
+        };
+        let Some(route) = held.routes.get(at) else {
+            return;
+        };
+        let frame = held.published.number;
+        let place = link.at(copy.stamp);
+        if let (Some(before), Some(after)) = (held.carried.properties, copy.carried.properties)
+            && before != after
+        {
+            self.findings
+                .tell(&mut self.outbox, &c::PROPERTY_ALTERED, place.clone(), || {
+                    format!("The properties of the message of frame {frame} are not those that this copy carries.")
+                });
+        }
+        if let Some(expiry) = held.carried.expiry
+            && let Some(waited) = between(&held.published, &copy.stamp)
+        {
+            let waited = waited.nanos() / 1_000_000_000;
+            if waited > i64::from(expiry) + 1 {
+                self.findings
+                    .tell(&mut self.outbox, &c::DELIVERED_EXPIRED, place.clone(), || {
+                        format!("The message of frame {frame} was to expire after {expiry} s and is delivered after {waited} s.")
+                    });
+            } else if copy.carried.properties.is_some() {
+                // Seconds are rounded either way.
+                let left = copy.carried.expiry.map(i64::from);
+                if left.is_none_or(|left| left > i64::from(expiry) - waited + 1) {
+                    self.findings
+                        .tell(&mut self.outbox, &c::EXPIRY_NOT_COUNTED, place.clone(), || {
+                            format!("The message of frame {frame} waited {waited} s of its {expiry} s, and its copy does not say so.")
+                        });
+                }
+            }
+        }
+        if link.five() && !route.tentative {
+            let missing = if route.leg.filters.len() > 1 && copy.identifiers.is_empty() {
+                !route.identifiers.is_empty() && route.identifiers.len() == route.leg.filters.len()
+            } else {
+                route.leg.filters.len() == 1
+                    && route
+                        .identifiers
+                        .iter()
+                        .any(|id| !copy.identifiers.contains(id))
+            };
+            if missing {
+                self.findings
+                    .tell(&mut self.outbox, &c::IDENTIFIER_MISSING, place, || {
+                        format!("The copy of the message of frame {frame} lacks the Subscription Identifier that the subscription set.")
+                    });
+            }
+        }
+    }
+
+    fn judge_order(&mut self, link: &Link, key: MessageKey, at: usize, copy: &Copy<'_>) {
+        let Some(held) = self.messages.held.get(&key) else {
+            return;
+        };
+        let Some(route) = held.routes.get(at) else {
+            return;
+        };
+        // Which of two equal messages this is can't be told; a redelivery has its own order.
+        if copy.dup || route.leg.ambiguous || route.group.is_some() || held.client.is_none() {
+            return;
+        }
+        let (Some(publisher), Some(topic)) = (held.client, link.topic.clone()) else {
+            return;
+        };
+        if self.ordered.len() >= caps::ORDERED {
+            self.ordered.clear();
+        }
+        let stream = (route.client, publisher, topic, held.qos, copy.qos);
+        let order = held.order;
+        let frame = held.published.number;
+        let latest = self.ordered.entry(stream).or_insert(order);
+        if order >= *latest {
+            *latest = order;
+            return;
+        }
+        let at = link.at(copy.stamp);
+        let client = link.name();
+        self.findings
+            .tell(&mut self.outbox, &c::OUT_OF_ORDER, at, || {
+                format!("{client} gets the message of frame {frame} after a later one of the same publisher, topic and QoS.")
+            });
+    }
+
+    /// A stored copy that was sent.
+    pub(super) fn judge_stored_copy(&mut self, link: &Link, topic: &Arc<str>, copy: &Copy<'_>) {
+        if !self.findings.wanted {
+            return;
+        }
+        let five = link.version == Some(ProtocolVersion::V5_0);
+        if !copy.retain {
+            if !five {
+                let at = link.at(copy.stamp);
+                self.findings
+                    .tell(&mut self.outbox, &c::STORED_WITHOUT_RETAIN, at, || {
+                        format!("The stored message of {topic} is sent with RETAIN 0, as if it were live.")
+                    });
+            }
+            return;
+        }
+        let Some(client) = link.client.and_then(|client| self.clients.get(client)) else {
+            return;
+        };
+        let unwanted = five && client.known && {
+            let mut options = client
+                .subscriptions
+                .iter()
+                .filter(|(filter, _)| takes(filter, topic))
+                .filter_map(|(_, key)| self.clients.subscriptions.get(key))
+                .peekable();
+            options.peek().is_some() && options.all(|one| one.options >> 4 & 3 == 2)
+        };
+        if unwanted {
+            let at = link.at(copy.stamp);
+            let client = link.name();
+            self.findings
+                .tell(&mut self.outbox, &c::RETAINED_NOT_WANTED, at, || {
+                    format!("{client} asked for no stored messages (Retain Handling 2) and is sent that of {topic}.")
+                });
+        }
+    }
+
+    /// A stored copy that is not the latest retained message of its topic.
+    pub(super) fn judge_stale(
+        &mut self,
+        link: &Link,
+        topic: &Arc<str>,
+        copy: &Copy<'_>,
+        changed: Option<FrameStamp>,
+    ) {
+        let blind = self
+            .brokers
+            .get(link.broker)
+            .is_none_or(|broker| broker.blind > 0);
+        // Another publisher may be outside the capture's sight; and what crosses a change
+        // inside the server is neither old nor new.
+        let settled = changed.is_some_and(|changed| {
+            between(&changed, &copy.stamp).is_some_and(|since| since >= caps::IN_TRANSIT)
+        });
+        if blind || !settled {
+            return;
+        }
+        let at = link.at(copy.stamp);
+        let frame = changed.map_or(0, |changed| changed.number);
+        self.findings
+            .tell(&mut self.outbox, &c::STALE_RETAINED, at, || {
+                format!("The stored message of {topic} was last changed in frame {frame}, and this is not what that left.")
+            });
+    }
+
+    /// A server's PUBLISH that nothing in the capture explains.
+    pub(super) fn judge_unexplained(
+        &mut self,
+        link: &mut Link,
+        topic: &Arc<str>,
+        digest: u64,
+        copy: &Copy<'_>,
+    ) {
+        if !self.findings.wanted || !link.whole() {
+            return;
+        }
+        if !copy.retain
+            && !copy.dup
+            && let Some((frame, why)) = link
+                .client
+                .and_then(|client| self.messages.barred(client, digest))
+        {
+            match why {
+                Barred::OwnMessage => self.judge_echo(link, topic, copy, frame),
+                Barred::HadIt => self.judge_twice(link, topic, copy, frame),
+            }
+            return;
+        }
+        let Some(client) = link.client.and_then(|client| self.clients.get(client)) else {
+            return;
+        };
+        if !client.known || link.connect.as_ref().is_none_or(|connect| connect.bridge) {
+            return;
+        }
+        let taken = client
+            .subscriptions
+            .keys()
+            .any(|filter| takes(filter, topic));
+        if taken {
+            return;
+        }
+        let by_wildcard = topic.starts_with('$')
+            && client.subscriptions.keys().any(|filter| {
+                let filter = crate::mqtt::topic::matching_part(filter);
+                filter.starts_with(['+', '#'])
+                    && crate::mqtt::topic::matches(filter, topic.trim_start_matches('$'))
+            });
+        if !by_wildcard {
+            // Servers can subscribe on their clients' behalf: from here on messages wait a
+            // moment for copies that nobody asked for.
+            if let Some(broker) = self.brokers.get_mut(link.broker) {
+                broker.surprises = true;
+            }
+            self.judge_unsubscribed(link, copy);
+            return;
+        }
+        let at = link.at(copy.stamp);
+        let client = link.name();
+        self.suspect(link, Sender::Client, &c::DOLLAR_TOPIC, at, || {
+            format!("{client} is sent {topic} for a filter that begins with a wildcard, which takes no topic that begins with $.")
+        });
+    }
+
+    /// A client got back what it published, although it asked not to.
+    fn judge_echo(&mut self, link: &Link, topic: &Arc<str>, copy: &Copy<'_>, frame: u64) {
+        let at = link.at(copy.stamp);
+        let client = link.name();
+        self.findings.tell(&mut self.outbox, &c::NO_LOCAL, at, || {
+            format!("{client} asked for No Local and gets back its own message of frame {frame} to {topic}.")
+        });
+    }
+
+    /// A QoS 2 message came to a subscriber a second time.
+    fn judge_twice(&mut self, link: &Link, topic: &Arc<str>, copy: &Copy<'_>, frame: u64) {
+        if copy.qos != QoS::ExactlyOnce {
+            return;
+        }
+        let at = link.at(copy.stamp);
+        let client = link.name();
+        self.findings
+            .tell(&mut self.outbox, &c::DELIVERED_TWICE, at, || {
+                format!(
+                    "{client} gets the QoS 2 message of frame {frame} to {topic} a second time."
+                )
+            });
+    }
+}
+
+/// Whether a filter as subscribed takes a topic.
+pub(super) fn takes(filter: &str, topic: &str) -> bool {
+    crate::mqtt::topic::matches(crate::mqtt::topic::matching_part(filter), topic)
+}

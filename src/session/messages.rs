@@ -1,0 +1,535 @@
+//! Application messages on their way: each held until what became of it is known.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use foldhash::HashMap;
+
+use super::Session;
+use super::brokers::BrokerId;
+use super::caps;
+use super::clauses as c;
+use super::client::ClientKey;
+use super::exchange::place_of;
+use super::link::name;
+use super::outbox::Place;
+use super::retained::StoredKey;
+use super::wills::WillKey;
+use crate::base::FrameStamp;
+use crate::event::{
+    Delivered, EndedBy, Handshake, Leg, Outcome, State, Step, Undelivered, between,
+};
+use crate::mqtt::{PacketIdentifier, PacketType, QoS};
+use crate::stream::ConnectionId;
+
+/// Names one application message for as long as the analysis runs.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(super) struct MessageKey(pub(super) u64);
+
+/// Whose leg a server's PUBLISH is, and its place among the legs.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LegRef {
+    Message(MessageKey, usize),
+    Stored(StoredKey, usize),
+    Will(WillKey, usize),
+}
+
+/// How far a leg has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Progress {
+    Waiting,
+    /// Delivered above QoS 0 and not acknowledged.
+    Open,
+    Done,
+}
+
+/// A leg with what the analysis needs to know of it.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) leg: Leg,
+    pub(super) client: ClientKey,
+    pub(super) progress: Progress,
+    /// Holes in what the server sent on the subscriber's connection, when it was published.
+    pub(super) gaps: u32,
+    /// The subscription was only asked for, or being given up: its silence means nothing.
+    pub(super) tentative: bool,
+    /// Members of one shared subscription have one number.
+    pub(super) group: Option<u32>,
+    /// Further copies that overlapping subscriptions may bring.
+    pub(super) spare: u32,
+    /// Every filter that takes the message asks for Retain As Published; some does.
+    pub(super) as_published: (bool, bool),
+    /// Subscription Identifiers that a copy should carry.
+    pub(super) identifiers: Vec<u32>,
+}
+
+/// What a message brought along for its subscribers, to be compared with the copies.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Carried {
+    /// Digest of the properties that a server hands on as they are; `None` before 5.0.
+    pub(super) properties: Option<u64>,
+    /// Message Expiry Interval, in seconds.
+    pub(super) expiry: Option<u32>,
+}
+
+/// An application message that a client published.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) broker: BrokerId,
+    pub(super) digest: u64,
+    pub(super) place: Place,
+    /// The publisher's handshake, once it is over.
+    pub(super) record: Option<Box<Handshake>>,
+    pub(super) published: FrameStamp,
+    pub(super) connection: ConnectionId,
+    pub(super) client: Option<ClientKey>,
+    pub(super) client_id: Option<Arc<str>>,
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+    pub(super) carried: Carried,
+    /// Its number among all messages: the order of publication.
+    pub(super) order: u64,
+    pub(super) routes: Vec<Route>,
+    pub(super) left_out: u64,
+    /// Routes that are not done.
+    pub(super) unsettled: usize,
+    /// It is the stored message of its topic: late subscribers may still get it.
+    pub(super) stored: bool,
+    /// Its stored copies for late subscribers.
+    pub(super) late: Vec<Leg>,
+}
+
+/// The messages that are held.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    pub(super) held: HashMap<MessageKey, Held>,
+    /// What each subscriber is expected to be sent, by digest, in order of publication.
+    pub(super) expected: HashMap<(ClientKey, u64), VecDeque<(MessageKey, usize)>>,
+    pub(super) by_digest: HashMap<u64, VecDeque<MessageKey>>,
+    /// In order of publication.
+    line: VecDeque<MessageKey>,
+    /// Those that wait for a subscriber to come back.
+    parked: VecDeque<MessageKey>,
+    pub(super) legs: usize,
+    next: u64,
+    /// Frames of settled messages that a client must not be sent (again), and why.
+    settled: HashMap<(ClientKey, u64), (u64, Barred)>,
+    settled_line: VecDeque<(ClientKey, u64)>,
+}
+
+/// Why a settled message must not come to a client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Barred {
+    /// The client published it, and asked for No Local.
+    OwnMessage,
+    /// It had it, at QoS 2.
+    HadIt,
+}
+
+impl Messages {
+    pub(super) fn add(&mut self, held: Held) -> MessageKey {
+        let key = MessageKey(self.next);
+        self.next += 1;
+        for (at, route) in held.routes.iter().enumerate() {
+            if route.progress == Progress::Waiting {
+                self.expected
+                    .entry((route.client, held.digest))
+                    .or_default()
+                    .push_back((key, at));
+            }
+        }
+        self.legs += held.routes.len();
+        self.by_digest
+            .entry(held.digest)
+            .or_default()
+            .push_back(key);
+        self.line.push_back(key);
+        self.held.insert(key, held);
+        key
+    }
+
+    /// Remembers what of a settled message must not come any more.
+    fn remember(&mut self, digest: u64, frame: u64, routes: &[Route]) {
+        for route in routes {
+            let why = match &route.leg.outcome {
+                Outcome::NotDelivered(Undelivered::NoLocal) => Barred::OwnMessage,
+                Outcome::Delivered(delivered) if delivered.qos == QoS::ExactlyOnce => Barred::HadIt,
+                _ => continue,
+            };
+            let place = (route.client, digest);
+            if self.settled.insert(place, (frame, why)).is_none() {
+                self.settled_line.push_back(place);
+            }
+            if self.settled_line.len() > caps::SETTLED
+                && let Some(oldest) = self.settled_line.pop_front()
+            {
+                self.settled.remove(&oldest);
+            }
+        }
+    }
+
+    /// Why a copy that nothing explains must not have come.
+    pub(super) fn barred(&self, client: ClientKey, digest: u64) -> Option<(u64, Barred)> {
+        self.settled.get(&(client, digest)).copied()
+    }
+
+    /// The number that the next message gets.
+    pub(super) fn order(&self) -> u64 {
+        self.next
+    }
+
+    fn remove(&mut self, key: MessageKey) -> Option<Held> {
+        let held = self.held.remove(&key)?;
+        self.legs = self.legs.saturating_sub(held.routes.len());
+        for route in &held.routes {
+            let place = (route.client, held.digest);
+            if let Some(line) = self.expected.get_mut(&place) {
+                line.retain(|(other, _)| *other != key);
+                if line.is_empty() {
+                    self.expected.remove(&place);
+                }
+            }
+        }
+        if let Some(line) = self.by_digest.get_mut(&held.digest) {
+            line.retain(|other| *other != key);
+            if line.is_empty() {
+                self.by_digest.remove(&held.digest);
+            }
+        }
+        Some(held)
+    }
+}
+
+/// A copy of a message on its way to a subscriber.
+pub(super) struct Copy<'a> {
+    pub(super) stamp: FrameStamp,
+    pub(super) connection: ConnectionId,
+    pub(super) client_id: Option<Arc<str>>,
+    pub(super) qos: QoS,
+    pub(super) retain: bool,
+    pub(super) dup: bool,
+    pub(super) packet_id: Option<PacketIdentifier>,
+    pub(super) identifiers: Vec<u32>,
+    pub(super) carried: Carried,
+    pub(super) step: &'a Step,
+}
+
+impl Copy<'_> {
+    /// The leg's outcome, at its first PUBLISH.
+    pub(super) fn delivered(&self, published: Option<FrameStamp>, qos: QoS) -> Delivered {
+        Delivered {
+            stamp: self.stamp,
+            latency: published.and_then(|published| between(&published, &self.stamp)),
+            qos: self.qos,
+            downgraded: self.qos < qos,
+            retain: self.retain,
+            stored: published.is_none(),
+            redelivered: false,
+            queued: false,
+            packet_id: self.packet_id,
+            state: self.packet_id.map(|_| State::Incomplete {
+                waiting_for: awaited(self.qos),
+                ended_by: EndedBy::CaptureEnd,
+            }),
+            steps: vec![self.step.clone()],
+        }
+    }
+
+    /// How far a leg with this copy has come.
+    pub(super) fn progress(&self) -> Progress {
+        if self.packet_id.is_some() {
+            Progress::Open
+        } else {
+            Progress::Done
+        }
+    }
+}
+
+const fn awaited(qos: QoS) -> PacketType {
+    match qos {
+        QoS::ExactlyOnce => PacketType::PubRec,
+        _ => PacketType::PubAck,
+    }
+}
+
+/// Writes what a leg's handshake came to into the leg.
+pub(super) fn note_settled(leg: &mut Leg, record: &Handshake) {
+    if let Outcome::Delivered(delivered) = &mut leg.outcome {
+        // At QoS 0 nothing is awaited, so there is no state.
+        delivered.state = delivered.packet_id.map(|_| record.state);
+        delivered.redelivered = record.redelivered();
+        delivered.steps.clone_from(&record.steps);
+    }
+}
+
+impl Session {
+    /// A subscriber's handshake is over.
+    pub(super) fn leg_settled(&mut self, leg: LegRef, record: &Handshake) {
+        match leg {
+            LegRef::Message(key, at) => {
+                let Some(held) = self.messages.held.get_mut(&key) else {
+                    return;
+                };
+                if let Some(route) = held.routes.get_mut(at) {
+                    note_settled(&mut route.leg, record);
+                    if route.progress == Progress::Open {
+                        route.progress = Progress::Done;
+                        held.unsettled = held.unsettled.saturating_sub(1);
+                    }
+                }
+                self.try_settle(key);
+            }
+            LegRef::Stored(key, at) => self.retained.leg_settled(key, at, record),
+            LegRef::Will(key, at) => self.wills.leg_settled(key, at, record),
+        }
+    }
+
+    /// The publisher's handshake is over.
+    pub(super) fn publisher_settled(&mut self, key: MessageKey, record: Box<Handshake>) {
+        match self.messages.held.get_mut(&key) {
+            Some(held) => {
+                held.record = Some(record);
+                self.try_settle(key);
+            }
+            // It was given up at the cap, with its place.
+            None => {
+                if self.wanted.handshakes {
+                    self.outbox.now(super::outbox::Told::Handshake(record));
+                }
+            }
+        }
+    }
+
+    /// Tells a message once nothing more can become of it.
+    pub(super) fn try_settle(&mut self, key: MessageKey) {
+        let Some(held) = self.messages.held.get(&key) else {
+            return;
+        };
+        if held.record.is_none() || held.unsettled > 0 || held.stored {
+            return;
+        }
+        // A copy may come that no visible subscription announces, or a further one for an
+        // overlapping subscription.
+        let more = held.routes.iter().any(|route| route.spare > 0)
+            || self
+                .brokers
+                .get(held.broker)
+                .is_some_and(|broker| broker.blind > 0 || broker.surprises);
+        let young = match between(&held.published, &self.now) {
+            Some(age) => age < caps::LINGER,
+            None => false,
+        };
+        if more && young {
+            return;
+        }
+        self.tell_message(key);
+    }
+
+    /// Gives up waiting where waiting has no more use, and at the caps.
+    pub(super) fn sweep(&mut self) {
+        while let Some(key) = self.messages.line.front().copied() {
+            let Some(held) = self.messages.held.get(&key) else {
+                self.messages.line.pop_front();
+                continue;
+            };
+            let Some(age) = between(&held.published, &self.now) else {
+                break;
+            };
+            if held.stored {
+                // Its stored message will settle it.
+                self.messages.line.pop_front();
+                continue;
+            }
+            let lingers = held.record.is_some() && held.unsettled == 0;
+            if lingers && age >= caps::LINGER {
+                self.messages.line.pop_front();
+                self.tell_message(key);
+            } else if age >= caps::PATIENCE {
+                self.messages.line.pop_front();
+                if held.record.is_none() || self.waits_for_the_absent(held) {
+                    self.messages.parked.push_back(key);
+                } else {
+                    self.tell_message(key);
+                }
+            } else {
+                break;
+            }
+        }
+        while self.messages.held.len() > caps::MESSAGES || self.messages.legs > caps::LEGS {
+            let oldest = self
+                .messages
+                .parked
+                .pop_front()
+                .or_else(|| self.messages.line.pop_front())
+                .or_else(|| self.messages.held.keys().min().copied());
+            let Some(key) = oldest else {
+                break;
+            };
+            // What only lingered is complete; giving it up loses nothing that is known.
+            let complete = self
+                .messages
+                .held
+                .get(&key)
+                .is_none_or(|held| held.record.is_some() && held.unsettled == 0);
+            if !complete {
+                let stamp = self.now;
+                self.findings.table_full(
+                    &mut self.outbox,
+                    "messages on their way",
+                    caps::MESSAGES,
+                    stamp,
+                );
+            }
+            self.tell_message(key);
+        }
+    }
+
+    /// Whether some subscriber's session waits for its client, so that the copy may come
+    /// much later.
+    fn waits_for_the_absent(&self, held: &Held) -> bool {
+        held.routes.iter().any(|route| {
+            route.progress != Progress::Done
+                && self
+                    .clients
+                    .get(route.client)
+                    .is_some_and(|client| client.link.is_none() && !client.expired(self.now))
+        })
+    }
+
+    /// Tells a message as it stands and forgets it.
+    pub(super) fn tell_message(&mut self, key: MessageKey) {
+        let Some(mut held) = self.messages.remove(key) else {
+            return;
+        };
+        let routes = std::mem::take(&mut held.routes);
+        if self.findings.wanted {
+            self.messages
+                .remember(held.digest, held.published.number, &routes);
+        }
+        let mut legs = Vec::with_capacity(routes.len());
+        for mut route in routes {
+            if route.progress == Progress::Waiting {
+                if route.tentative {
+                    continue;
+                }
+                let why = self.why_undelivered(&held, &route);
+                route.leg.outcome = Outcome::NotDelivered(why);
+                if self.findings.wanted {
+                    self.judge_undelivered(&held, &route, why);
+                }
+            }
+            legs.push(route.leg);
+        }
+        legs.sort_by_key(|leg| match &leg.outcome {
+            Outcome::Delivered(delivered) => (delivered.stamp.number, 0),
+            Outcome::NotDelivered(_) => (u64::MAX, leg.connection.map_or(u32::MAX, |id| id.0)),
+        });
+        let Some(mut record) = held.record.take() else {
+            // Its handshake still goes on, without its deliveries, and is told where it ends.
+            self.outbox.skip(held.place);
+            return;
+        };
+        legs.append(&mut held.late);
+        record.deliveries = legs;
+        record.legs_left_out = held.left_out;
+        self.tell_handshake(held.place, record);
+    }
+
+    fn why_undelivered(&self, held: &Held, route: &Route) -> Undelivered {
+        if let Some(record) = &held.record {
+            match record.state {
+                State::Refused { code, .. } => return Undelivered::Refused(code),
+                State::Incomplete { .. } | State::Complete
+                    if held.qos == QoS::ExactlyOnce && !released(record) =>
+                {
+                    return Undelivered::NotReleased;
+                }
+                _ => {}
+            }
+        }
+        let link = self
+            .clients
+            .get(route.client)
+            .and_then(|client| client.link);
+        let expired = held.carried.expiry.is_some_and(|expiry| {
+            between(&held.published, &self.now)
+                .is_some_and(|waited| waited.nanos() > i64::from(expiry) * 1_000_000_000)
+        });
+        if route.leg.connection.is_none() {
+            // Its session had no connection when the message was published.
+            if expired {
+                return Undelivered::Expired;
+            }
+            if held.qos == QoS::AtMostOnce || route.leg.granted == Some(QoS::AtMostOnce) {
+                return Undelivered::AwayAtQoS0;
+            }
+        }
+        let Some(link) = link else {
+            return match route.leg.connection {
+                None if self.clients.get(route.client).is_some() => Undelivered::Away,
+                _ => Undelivered::ConnectionEnded,
+            };
+        };
+        if route.leg.connection.is_some_and(|before| before != link) {
+            return Undelivered::ConnectionEnded;
+        }
+        let gaps = self.links.get(&link).map_or(0, |link| {
+            let [_, server] = link.gaps();
+            server
+        });
+        if gaps != route.gaps {
+            return Undelivered::Gap;
+        }
+        match between(&held.published, &self.now) {
+            Some(waited) if waited >= caps::LAST_MOMENT => Undelivered::Unknown,
+            _ => Undelivered::CaptureEnded,
+        }
+    }
+
+    fn judge_undelivered(&mut self, held: &Held, route: &Route, why: Undelivered) {
+        let clause = match why {
+            Undelivered::Expired => &c::MESSAGE_EXPIRED,
+            // QoS 0 may be lost, and a shared message goes to another member.
+            Undelivered::Unknown
+                if held.qos > QoS::AtMostOnce
+                    && route
+                        .leg
+                        .granted
+                        .is_some_and(|granted| granted > QoS::AtMostOnce)
+                    && route.group.is_none() =>
+            {
+                &c::MESSAGE_LOST
+            }
+            _ => return,
+        };
+        let Some(record) = &held.record else {
+            return;
+        };
+        let at = place_of(record, held.published);
+        let subscriber = name(route.leg.client_id.as_deref());
+        let topic = record
+            .message()
+            .and_then(|message| message.topic.as_deref())
+            .unwrap_or("")
+            .to_owned();
+        self.findings.tell(&mut self.outbox, clause, at, || {
+            if why == Undelivered::Expired {
+                format!(
+                    "The message to {topic} expired while {subscriber} was away: it is never delivered there."
+                )
+            } else {
+                format!(
+                    "The message to {topic} was accepted by the server and never sent to {subscriber}, which has a subscription that takes it."
+                )
+            }
+        });
+    }
+}
+
+/// Whether the publisher released a QoS 2 message with PUBREL.
+fn released(record: &Handshake) -> bool {
+    record
+        .steps
+        .iter()
+        .any(|step| matches!(step.packet_type, PacketType::PubRel | PacketType::PubComp))
+}

@@ -1,0 +1,257 @@
+//! PUBLISH, from a client and from a server.
+
+use std::sync::Arc;
+
+use super::Session;
+use super::clauses as c;
+use super::deliver::{Explained, Published};
+use super::exchange::{Begin, Open, step};
+use super::link::Link;
+use super::messages::{Copy, MessageKey};
+use super::retained::Storing;
+use crate::event::{About, HandshakeKind, Message, PacketEvent, Payload, State, Stored};
+use crate::mqtt::packet::Publish;
+use crate::mqtt::{Delivery, PacketType, ProtocolVersion, Sender};
+
+impl Session {
+    /// A PUBLISH of either end.
+    pub(super) fn on_publish(
+        &mut self,
+        link: &mut Link,
+        event: &PacketEvent<'_>,
+        publish: &Publish<'_>,
+    ) {
+        let text = if publish.topic.is_empty() {
+            event.topic_resolved
+        } else {
+            Some(publish.topic)
+        };
+        let topic = text.map(|text| link.topic_of(text));
+        self.check_publish(link, event, publish, topic.is_some());
+        let digest = match &topic {
+            Some(topic) => self.digest(link.broker, topic, publish.payload),
+            None => 0,
+        };
+        if let Some(id) = publish.delivery.packet_id()
+            && let Some(open) = link.side(event.sender).open.remove(&id.number())
+        {
+            match self.repeats(link, event, publish, digest, open) {
+                None => return,
+                Some(replaced) => self.replace(link, event, replaced),
+            }
+        } else if publish.dup {
+            self.check_first_dup(link, event, publish, digest);
+        }
+        if let Some(id) = publish.delivery.packet_id() {
+            link.side(event.sender).refused.remove(&id.number());
+        }
+        let message = Message {
+            topic: topic.clone(),
+            qos: publish.delivery.qos(),
+            retain: publish.retain,
+            payload: Payload::of(publish.payload),
+        };
+        let (kind, waiting) = match publish.delivery {
+            Delivery::AtMostOnce => (HandshakeKind::Qos0, PacketType::Publish),
+            Delivery::AtLeastOnce(_) => (HandshakeKind::Qos1, PacketType::PubAck),
+            Delivery::ExactlyOnce(_) => (HandshakeKind::Qos2, PacketType::PubRec),
+        };
+        let mut open = self.begin(
+            link,
+            event,
+            Begin {
+                kind,
+                initiator: event.sender,
+                packet_id: publish.delivery.packet_id(),
+                about: About::Message(message),
+                waiting,
+                from: event.sender.peer(),
+            },
+        );
+        open.key = digest;
+        if let Some(topic) = &topic
+            && self.wanted.deliveries
+        {
+            match event.sender {
+                Sender::Client => {
+                    open.message =
+                        Some(self.published_by_client(link, event, publish, topic, &open));
+                }
+                Sender::Server => {
+                    let explained = self.sent_by_server(link, event, publish, topic, digest);
+                    open.record.origin = Some(explained.origin);
+                    open.leg = explained.leg;
+                }
+            }
+        }
+        if kind == HandshakeKind::Qos0 {
+            self.settle(open, State::Complete);
+            return;
+        }
+        let side = link.side(event.sender);
+        side.published += 1;
+        open.order = side.published;
+        open.counted = true;
+        side.in_flight += 1;
+        self.check_quota(link, event);
+        self.keep(link, open);
+    }
+
+    /// Another PUBLISH with the identifier of a handshake that is not over: a redelivery is
+    /// joined to it; what it replaces comes back.
+    fn repeats(
+        &mut self,
+        link: &mut Link,
+        event: &PacketEvent<'_>,
+        publish: &Publish<'_>,
+        digest: u64,
+        mut open: Open,
+    ) -> Option<Open> {
+        let kind = match publish.delivery {
+            Delivery::ExactlyOnce(_) => HandshakeKind::Qos2,
+            _ => HandshakeKind::Qos1,
+        };
+        // Before 5.0 a topic that an alias hides has no digest.
+        if open.record.kind != kind || (open.key != digest && open.key != 0 && digest != 0) {
+            return Some(open);
+        }
+        if !publish.dup && open.may_be_missing(link) {
+            // Its acknowledgement may have passed unseen: the same words, said anew.
+            return Some(open);
+        }
+        self.check_repeat(link, event, publish, &open);
+        open.publishes += 1;
+        open.suspended = None;
+        open.advance(link, event);
+        let side = link.side(event.sender);
+        if open.order == 0 {
+            side.published += 1;
+            open.order = side.published;
+        }
+        if !open.counted {
+            open.counted = true;
+            side.in_flight += 1;
+        }
+        if let Some(id) = publish.delivery.packet_id() {
+            side.open.insert(id.number(), open);
+            self.paid(link, event.sender, id.number());
+        }
+        None
+    }
+
+    /// The identifier of a handshake is used for something else.
+    pub(super) fn replace(&mut self, link: &mut Link, event: &PacketEvent<'_>, open: Open) {
+        let lost = open.may_be_missing(link) || link.gaps_of(event.sender) > 0;
+        let garbled = !link.whole();
+        if !lost && !garbled {
+            let at = link.at(event.stamp);
+            let first = open.first().number;
+            let waiting = open.waiting.name();
+            let who = match event.sender {
+                Sender::Client => link.name(),
+                Sender::Server => "The server".to_owned(),
+            };
+            let id = open.record.packet_id.map_or(0, |id| id.number());
+            self.suspect(link, event.sender.peer(), &c::PACKET_ID_IN_USE, at, || {
+                    format!(
+                        "{who} uses packet identifier {id} although the handshake of frame {first} still has it: {waiting} has not come."
+                    )
+                });
+        }
+        if open.counted {
+            let side = link.side(open.record.initiator);
+            side.in_flight = side.in_flight.saturating_sub(1);
+        }
+        let waiting_for = open.waiting;
+        let ended_by = if lost {
+            crate::event::EndedBy::Gap
+        } else {
+            crate::event::EndedBy::IdentifierReused
+        };
+        self.settle(
+            open,
+            State::Incomplete {
+                waiting_for,
+                ended_by,
+            },
+        );
+    }
+
+    fn published_by_client(
+        &mut self,
+        link: &mut Link,
+        event: &PacketEvent<'_>,
+        publish: &Publish<'_>,
+        topic: &Arc<str>,
+        open: &Open,
+    ) -> MessageKey {
+        let version = link.version.unwrap_or(ProtocolVersion::V3_1_1);
+        let published = Published {
+            topic,
+            digest: open.key,
+            qos: publish.delivery.qos(),
+            retain: publish.retain,
+            place: open.place,
+            stamp: event.stamp,
+            carried: self.carried(publish, version),
+        };
+        let key = self.publish_message(link, &published);
+        if publish.retain {
+            let storing = Storing {
+                broker: link.broker,
+                server: link.server,
+                topic: Arc::clone(topic),
+                digest: open.key,
+                message: Message {
+                    topic: Some(Arc::clone(topic)),
+                    qos: publish.delivery.qos(),
+                    retain: true,
+                    payload: Payload::of(publish.payload),
+                },
+                by: Some(Stored {
+                    stamp: event.stamp,
+                    connection: link.id,
+                    client_id: link.client_id.clone(),
+                    will: false,
+                }),
+                held: Some(key),
+                stamp: event.stamp,
+            };
+            if self.store(storing).is_some()
+                && let Some(held) = self.messages.held.get_mut(&key)
+            {
+                held.stored = true;
+            }
+        }
+        key
+    }
+
+    fn sent_by_server(
+        &mut self,
+        link: &mut Link,
+        event: &PacketEvent<'_>,
+        publish: &Publish<'_>,
+        topic: &Arc<str>,
+        digest: u64,
+    ) -> Explained {
+        let version = link.version.unwrap_or(ProtocolVersion::V3_1_1);
+        let step = step(event);
+        let copy = Copy {
+            stamp: event.stamp,
+            connection: link.id,
+            client_id: link.client_id.clone(),
+            qos: publish.delivery.qos(),
+            retain: publish.retain,
+            dup: publish.dup,
+            packet_id: publish.delivery.packet_id(),
+            identifiers: if version == ProtocolVersion::V5_0 {
+                publish.properties.subscription_identifiers().collect()
+            } else {
+                Vec::new()
+            },
+            carried: self.carried(publish, version),
+            step: &step,
+        };
+        self.explain(link, topic, digest, &copy)
+    }
+}

@@ -1,0 +1,200 @@
+//! Stored (retained) messages: one for each topic of each broker.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use foldhash::HashMap;
+
+use super::Session;
+use super::brokers::BrokerId;
+use super::caps;
+use super::messages::{MessageKey, note_settled};
+use super::outbox::Told;
+use crate::base::{Endpoint, FrameStamp};
+use crate::event::{Handshake, Leg, Message, RetainedEnd, RetainedStory, Stored};
+
+/// Names one stored message for as long as the analysis runs.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(super) struct StoredKey(u64);
+
+/// A stored message.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) broker: BrokerId,
+    pub(super) digest: u64,
+    pub(super) story: RetainedStory,
+    /// The publisher's message, held for its late copies.
+    message: Option<MessageKey>,
+}
+
+/// The stored messages.
+#[derive(Debug, Default)]
+pub(super) struct Retained {
+    by_topic: HashMap<(BrokerId, Arc<str>), StoredKey>,
+    /// Topics whose stored message was removed, and when.
+    cleared: HashMap<(BrokerId, Arc<str>), FrameStamp>,
+    /// In order of storing.
+    pub(super) all: BTreeMap<StoredKey, Entry>,
+    next: u64,
+}
+
+impl Retained {
+    pub(super) fn find(&self, broker: BrokerId, topic: &Arc<str>) -> Option<StoredKey> {
+        self.by_topic.get(&(broker, Arc::clone(topic))).copied()
+    }
+
+    /// When the stored message of a topic was removed; `None` where it was not, or one was
+    /// stored since.
+    pub(super) fn cleared(&self, broker: BrokerId, topic: &Arc<str>) -> Option<FrameStamp> {
+        self.cleared.get(&(broker, Arc::clone(topic))).copied()
+    }
+
+    /// The stored messages that a filter takes, as far as they are few.
+    pub(super) fn taken_by(&self, broker: BrokerId, filter: &str) -> Vec<StoredKey> {
+        if !filter.contains(['+', '#']) {
+            return self
+                .by_topic
+                .get(&(broker, Arc::from(filter)))
+                .copied()
+                .into_iter()
+                .collect();
+        }
+        if self.all.len() > caps::RETAINED_SEARCHED {
+            return Vec::new();
+        }
+        self.all
+            .iter()
+            .filter(|(_, entry)| {
+                entry.broker == broker
+                    && entry
+                        .story
+                        .message
+                        .topic
+                        .as_ref()
+                        .is_some_and(|topic| crate::mqtt::topic::matches(filter, topic))
+            })
+            .map(|(key, _)| *key)
+            .collect()
+    }
+
+    pub(super) fn get_mut(&mut self, key: StoredKey) -> Option<&mut Entry> {
+        self.all.get_mut(&key)
+    }
+
+    /// Adds a stored copy's leg; `None` where the story has as many as it keeps.
+    pub(super) fn add_leg(&mut self, key: StoredKey, leg: Leg) -> Option<usize> {
+        let legs = &mut self.all.get_mut(&key)?.story.deliveries;
+        if legs.len() >= Handshake::LEGS_KEPT {
+            return None;
+        }
+        legs.push(leg);
+        Some(legs.len() - 1)
+    }
+
+    pub(super) fn leg_settled(&mut self, key: StoredKey, at: usize, record: &Handshake) {
+        if let Some(leg) = self
+            .all
+            .get_mut(&key)
+            .and_then(|entry| entry.story.deliveries.get_mut(at))
+        {
+            note_settled(leg, record);
+        }
+    }
+}
+
+/// A message to be stored.
+pub(super) struct Storing {
+    pub(super) broker: BrokerId,
+    pub(super) server: Endpoint,
+    pub(super) topic: Arc<str>,
+    pub(super) digest: u64,
+    pub(super) message: Message,
+    pub(super) by: Option<Stored>,
+    pub(super) held: Option<MessageKey>,
+    pub(super) stamp: FrameStamp,
+}
+
+impl Session {
+    /// Stores a message, replacing the one of its topic; an empty payload removes it.
+    pub(super) fn store(&mut self, storing: Storing) -> Option<StoredKey> {
+        let empty = storing.message.payload.length == 0;
+        if let Some(old) = self.retained.find(storing.broker, &storing.topic) {
+            let end = if empty {
+                RetainedEnd::Cleared(storing.stamp)
+            } else {
+                RetainedEnd::Replaced(storing.stamp)
+            };
+            self.end_stored(old, end);
+        }
+        let named = (storing.broker, Arc::clone(&storing.topic));
+        if empty {
+            if self.retained.cleared.len() >= caps::RETAINED {
+                self.retained.cleared.clear();
+            }
+            self.retained.cleared.insert(named, storing.stamp);
+            return None;
+        }
+        self.retained.cleared.remove(&named);
+        if self.retained.all.len() >= caps::RETAINED
+            && let Some((oldest, _)) = self.retained.all.first_key_value()
+        {
+            let oldest = *oldest;
+            let stamp = storing.stamp;
+            self.findings
+                .table_full(&mut self.outbox, "stored messages", caps::RETAINED, stamp);
+            self.end_stored(oldest, RetainedEnd::TableFull);
+        }
+        let key = StoredKey(self.retained.next);
+        self.retained.next += 1;
+        self.retained
+            .by_topic
+            .insert((storing.broker, storing.topic), key);
+        self.retained.all.insert(
+            key,
+            Entry {
+                broker: storing.broker,
+                digest: storing.digest,
+                story: RetainedStory {
+                    broker: storing.broker.0,
+                    server: storing.server,
+                    message: storing.message,
+                    stored: storing.by,
+                    end: RetainedEnd::Kept,
+                    deliveries: Vec::new(),
+                },
+                message: storing.held,
+            },
+        );
+        Some(key)
+    }
+
+    /// Tells a stored message's story.
+    pub(super) fn end_stored(&mut self, key: StoredKey, end: RetainedEnd) {
+        let Some(mut entry) = self.retained.all.remove(&key) else {
+            return;
+        };
+        if let Some(topic) = &entry.story.message.topic {
+            let named = (entry.broker, Arc::clone(topic));
+            if self.retained.by_topic.get(&named) == Some(&key) {
+                self.retained.by_topic.remove(&named);
+            }
+        }
+        entry.story.end = end;
+        if let Some(message) = entry.message {
+            self.stored_copies_known(message, &entry.story.deliveries);
+        }
+        if self.wanted.stories {
+            self.outbox.now(Told::Retained(Box::new(entry.story)));
+        }
+    }
+
+    /// The late copies of a message stand with its live ones.
+    fn stored_copies_known(&mut self, key: MessageKey, legs: &[Leg]) {
+        let Some(held) = self.messages.held.get_mut(&key) else {
+            return;
+        };
+        held.stored = false;
+        held.late.extend_from_slice(legs);
+        self.try_settle(key);
+    }
+}
