@@ -5,6 +5,7 @@
     reason = "a test's helper fails the test by panicking"
 )]
 
+mod broker;
 mod cli;
 mod codec_oracles;
 mod conformance;
