@@ -201,7 +201,7 @@ mod tests {
     }
 
     fn sample() -> Vec<u8> {
-        (0..20_000_u32).map(|i| (i * i >> 9) as u8).collect()
+        (0..20_000_u32).map(|i| ((i * i) >> 9) as u8).collect()
     }
 
     fn packed(octets: &[u8]) -> Vec<u8> {
