@@ -44,8 +44,8 @@ pub struct Options {
     pub force: bool,
     /// 0: a free one.
     pub port: u16,
-    /// `None`: both loopback addresses.
-    pub bind: Option<IpAddr>,
+    /// None: both loopback addresses.
+    pub bind: Vec<IpAddr>,
     pub link: LinkLayer,
     pub capture: CaptureFrom,
     /// End after this time.
@@ -67,7 +67,7 @@ impl Default for Options {
             format: None,
             force: false,
             port: 1883,
-            bind: None,
+            bind: Vec::new(),
             link: LinkLayer::default(),
             capture: CaptureFrom::default(),
             duration: None,
@@ -264,7 +264,7 @@ fn listen<W: Witness>(
     witness: W,
 ) -> Result<Net<W>, RecordError> {
     let net = NetOptions {
-        bind: options.bind,
+        bind: options.bind.clone(),
         port: options.port,
         ..NetOptions::default()
     };

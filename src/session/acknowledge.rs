@@ -72,6 +72,9 @@ impl Session {
             return;
         }
         self.close_publish(link, &open, id);
+        if refused {
+            link.side(initiator).refused.insert(id, open.key);
+        }
         let state = if refused {
             State::Refused {
                 packet_type: event.packet_type,
@@ -169,7 +172,8 @@ impl Session {
         }
         if answers {
             // The answer to it is no second stray.
-            side.late.insert(id, 1);
+            let answers = 1 + u32::from(event.packet_type == PacketType::PubRec);
+            side.late.insert(id, answers);
         }
         let at = link.at(event.stamp);
         let packet = event.packet_type.name();

@@ -17,6 +17,8 @@ pub(super) struct Broker {
     pub(super) tree: Tree,
     /// Connections whose client's subscriptions are not all known.
     pub(super) blind: u32,
+    /// It has sent what no subscription explains.
+    pub(super) surprises: bool,
 }
 
 /// Every broker of the capture. Their number is bounded by the connections that the stream

@@ -10,6 +10,8 @@ pub const MESSAGES: usize = 16_384;
 pub const LEGS: usize = 131_072;
 /// Stored (retained) messages.
 pub const RETAINED: usize = 8_192;
+/// Stored messages that a wildcard is held against when a subscription begins.
+pub const RETAINED_SEARCHED: usize = 256;
 /// Wills whose story is not over.
 pub const WILLS: usize = 16_384;
 /// Sessions, with and without a connection.
@@ -28,6 +30,8 @@ pub const PINGS: usize = 16;
 pub const SETTLED: usize = 16_384;
 /// Findings of a connection that wait for certainty.
 pub const SUSPECTS: usize = 64;
+/// Stored messages that a connection is due.
+pub const STORED_DUE: usize = 64;
 /// Streams of messages whose order is watched.
 pub const ORDERED: usize = 65_536;
 /// Candidates that are looked at for a copy without a visible subscription.
@@ -39,5 +43,7 @@ pub const LINGER: Span = Span::from_nanos(2_000_000_000);
 pub const PATIENCE: Span = Span::from_nanos(60_000_000_000);
 /// What is missing this short a time before the capture ends may still have come.
 pub const LAST_MOMENT: Span = Span::from_nanos(1_000_000_000);
+/// What passes through a server is not settled faster than this.
+pub const IN_TRANSIT: Span = Span::from_nanos(100_000_000);
 /// An acknowledgement that takes longer is slow.
 pub const SLOW: Span = Span::from_nanos(1_000_000_000);

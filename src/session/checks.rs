@@ -303,7 +303,22 @@ impl Session {
     }
 
     /// A DUP on what was never seen before.
-    pub(super) fn check_first_dup(&mut self, link: &Link, event: &PacketEvent<'_>) {
+    pub(super) fn check_first_dup(
+        &mut self,
+        link: &mut Link,
+        event: &PacketEvent<'_>,
+        publish: &crate::mqtt::packet::Publish<'_>,
+        digest: u64,
+    ) {
+        let id = publish.delivery.packet_id().map_or(0, |id| id.number());
+        if link.side(event.sender).refused.get(&id) == Some(&digest) {
+            let at = link.at(event.stamp);
+            self.findings
+                .tell(&mut self.outbox, &c::RESENT_AFTER_REFUSAL, at, || {
+                    format!("The message with identifier {id} is sent again although the receiver refused it.")
+                });
+            return;
+        }
         if !link.whole() || !self.history_known(link) {
             return;
         }

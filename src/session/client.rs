@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::{HashMap, HashMapExt, HashSet};
 
 use super::brokers::BrokerId;
 use super::caps;
@@ -130,6 +130,8 @@ pub(super) struct Clients {
     pub(super) subscriptions: HashMap<SubscriptionKey, Subscription>,
     /// When client identifiers were last taken over.
     pub(super) takeovers: HashMap<(BrokerId, Arc<str>), VecDeque<Option<Timestamp>>>,
+    /// Client identifiers whose sessions, seen from their begins, have ended.
+    gone: HashSet<(BrokerId, Arc<str>)>,
     /// In the order in which they lost their connections; some are back, or gone.
     away: VecDeque<ClientKey>,
     next: u64,
@@ -143,6 +145,7 @@ impl Clients {
         if let Some(id) = &client.client_id
             && !id.is_empty()
         {
+            self.gone.remove(&(client.broker, Arc::clone(id)));
             self.by_id.insert((client.broker, Arc::clone(id)), key);
         }
         self.all.insert(key, client);
@@ -164,6 +167,11 @@ impl Clients {
         self.all.get_mut(&key)
     }
 
+    /// Whether the last session of an identifier is known to have ended.
+    pub(super) fn is_gone(&self, broker: BrokerId, id: &Arc<str>) -> bool {
+        self.gone.contains(&(broker, Arc::clone(id)))
+    }
+
     /// Takes a session off the books; its subscriptions are the caller's to remove.
     pub(super) fn remove(&mut self, key: ClientKey) -> Option<Client> {
         let client = self.all.remove(&key)?;
@@ -171,6 +179,12 @@ impl Clients {
             let named = (client.broker, Arc::clone(id));
             if self.by_id.get(&named) == Some(&key) {
                 self.by_id.remove(&named);
+            }
+            if client.known {
+                if self.gone.len() >= caps::SESSIONS {
+                    self.gone.clear();
+                }
+                self.gone.insert(named);
             }
         }
         Some(client)

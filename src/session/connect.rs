@@ -281,6 +281,10 @@ impl Session {
             self.findings
                 .table_full(&mut self.outbox, "sessions", caps::SESSIONS, stamp);
             if let Some(oldest) = self.clients.longest_away() {
+                // It goes on for the server: its end here proves nothing.
+                if let Some(client) = self.clients.get_mut(oldest) {
+                    client.known = false;
+                }
                 self.end_client(oldest, EndedBy::TableFull);
             }
         }

@@ -7,12 +7,19 @@ use super::caps;
 use super::clauses as c;
 use super::link::Link;
 use super::messages::{Barred, Copy, MessageKey};
+use crate::base::FrameStamp;
 use crate::event::between;
-use crate::mqtt::{ProtocolVersion, QoS};
+use crate::mqtt::{ProtocolVersion, QoS, Sender};
 
 impl Session {
     /// The findings about a copy that was joined to its message.
-    pub(super) fn judge_copy(&mut self, link: &Link, key: MessageKey, at: usize, copy: &Copy<'_>) {
+    pub(super) fn judge_copy(
+        &mut self,
+        link: &mut Link,
+        key: MessageKey,
+        at: usize,
+        copy: &Copy<'_>,
+    ) {
         if !self.findings.wanted {
             return;
         }
@@ -31,31 +38,7 @@ impl Session {
             .and_then(|client| self.clients.get(client))
             .is_some_and(|client| client.known)
             && link.whole();
-        if route.leg.filters.is_empty() && known && !bridge {
-            let record = &mut self.findings;
-            let given_up = link
-                .client
-                .and_then(|client| self.clients.get(client))
-                .and_then(|client| {
-                    client
-                        .given_up
-                        .iter()
-                        .find(|filter| takes(filter, link.topic.as_deref().unwrap_or("")))
-                        .cloned()
-                });
-            match given_up {
-                Some(filter) => {
-                    record.tell(&mut self.outbox, &c::AFTER_UNSUBSCRIBE, place.clone(), || {
-                        format!("{client} gets the message of frame {frame} although it gave up its subscription to {filter}.")
-                    });
-                }
-                None => {
-                    record.tell(&mut self.outbox, &c::NO_SUBSCRIPTION, place.clone(), || {
-                        format!("{client} gets the message of frame {frame} and has no subscription that takes it.")
-                    });
-                }
-            }
-        }
+        let unsubscribed = route.leg.filters.is_empty() && known && !bridge;
         if let Some(granted) = route.leg.granted {
             let due = held.qos.min(granted);
             // Several filters may be answered one by one, each at its own QoS.
@@ -77,9 +60,38 @@ impl Session {
                     });
             }
         }
+        if unsubscribed {
+            self.judge_unsubscribed(link, copy);
+        }
         self.judge_retain(link, key, at, copy);
         self.judge_carried(link, key, at, copy);
         self.judge_order(link, key, at, copy);
+    }
+
+    /// A copy that no visible subscription of the client takes.
+    fn judge_unsubscribed(&mut self, link: &mut Link, copy: &Copy<'_>) {
+        let topic = link.topic.clone().unwrap_or_default();
+        let session = link.client.and_then(|client| self.clients.get(client));
+        let given_up = session.and_then(|client| {
+            let mut filters = client.given_up.iter();
+            filters.find(|filter| takes(filter, &topic)).cloned()
+        });
+        let at = link.at(copy.stamp);
+        let client = link.name();
+        match given_up {
+            Some(filter) => {
+                self.suspect(link, Sender::Client, &c::AFTER_UNSUBSCRIBE, at, || {
+                    format!(
+                        "{client} is sent {topic} although it gave up its subscription to {filter}."
+                    )
+                });
+            }
+            None => {
+                self.suspect(link, Sender::Client, &c::NO_SUBSCRIPTION, at, || {
+                    format!("{client} is sent {topic} and has no subscription that takes it.")
+                });
+            }
+        }
     }
 
     fn judge_retain(&mut self, link: &Link, key: MessageKey, at: usize, copy: &Copy<'_>) {
@@ -247,24 +259,32 @@ impl Session {
         link: &Link,
         topic: &Arc<str>,
         copy: &Copy<'_>,
-        stored: Option<u64>,
+        changed: Option<FrameStamp>,
     ) {
+        let blind = self
+            .brokers
+            .get(link.broker)
+            .is_none_or(|broker| broker.blind > 0);
+        // Another publisher may be outside the capture's sight; and what crosses a change
+        // inside the server is neither old nor new.
+        let settled = changed.is_some_and(|changed| {
+            between(&changed, &copy.stamp).is_some_and(|since| since >= caps::IN_TRANSIT)
+        });
+        if blind || !settled {
+            return;
+        }
         let at = link.at(copy.stamp);
+        let frame = changed.map_or(0, |changed| changed.number);
         self.findings
-            .tell(&mut self.outbox, &c::STALE_RETAINED, at, || match stored {
-                Some(frame) => format!(
-                    "The stored message of {topic} is that of frame {frame}; another one is sent."
-                ),
-                None => format!(
-                    "The message that is sent as the stored one of {topic} is not the stored one."
-                ),
+            .tell(&mut self.outbox, &c::STALE_RETAINED, at, || {
+                format!("The stored message of {topic} was last changed in frame {frame}, and this is not what that left.")
             });
     }
 
     /// A server's PUBLISH that nothing in the capture explains.
     pub(super) fn judge_unexplained(
         &mut self,
-        link: &Link,
+        link: &mut Link,
         topic: &Arc<str>,
         digest: u64,
         copy: &Copy<'_>,
@@ -303,19 +323,19 @@ impl Session {
                 filter.starts_with(['+', '#'])
                     && crate::mqtt::topic::matches(filter, topic.trim_start_matches('$'))
             });
-        let clause = if by_wildcard {
-            &c::DOLLAR_TOPIC
-        } else {
-            &c::NO_SUBSCRIPTION
-        };
+        if !by_wildcard {
+            // Servers can subscribe on their clients' behalf: from here on messages wait a
+            // moment for copies that nobody asked for.
+            if let Some(broker) = self.brokers.get_mut(link.broker) {
+                broker.surprises = true;
+            }
+            self.judge_unsubscribed(link, copy);
+            return;
+        }
         let at = link.at(copy.stamp);
         let client = link.name();
-        self.findings.tell(&mut self.outbox, clause, at, || {
-            if by_wildcard {
-                format!("{client} is sent {topic} for a filter that begins with a wildcard, which takes no topic that begins with $.")
-            } else {
-                format!("{client} is sent {topic} and has no subscription that takes it.")
-            }
+        self.suspect(link, Sender::Client, &c::DOLLAR_TOPIC, at, || {
+            format!("{client} is sent {topic} for a filter that begins with a wildcard, which takes no topic that begins with $.")
         });
     }
 

@@ -84,6 +84,7 @@ impl Session {
                     });
             }
             if five {
+                self.check_method(link, event, ack);
                 self.check_assigned(link, event, ack, id.is_empty());
                 let most = ack.properties.maximum_qos().map_or(2, |qos| qos as u8);
                 let keeps = ack.properties.retain_available().unwrap_or(true);
@@ -114,6 +115,27 @@ impl Session {
                 .tell(&mut self.outbox, &c::CLIENT_ID_REFUSED, at, || {
                     format!("The server refuses the client identifier {id}, which every server has to allow.")
                 });
+        }
+    }
+
+    /// An accepted connection keeps the method of its CONNECT ([MQTT-4.12.0-5]).
+    fn check_method(&mut self, link: &Link, event: &PacketEvent<'_>, ack: &ConnAck<'_>) {
+        let named = ack.properties.authentication_method();
+        let at = link.at(event.stamp);
+        match (&link.authentication_method, named) {
+            (Some(method), _) if named != Some(&**method) => {
+                self.findings
+                    .tell(&mut self.outbox, &c::AUTH_METHOD_CHANGED, at, || {
+                        format!("CONNACK does not name the Authentication Method {method} of the CONNECT.")
+                    });
+            }
+            (None, Some(method)) => {
+                self.findings
+                    .tell(&mut self.outbox, &c::AUTH_WITHOUT_METHOD, at, || {
+                        format!("CONNACK names the Authentication Method {method}; the CONNECT named none.")
+                    });
+            }
+            _ => {}
         }
     }
 
@@ -172,6 +194,16 @@ impl Session {
             return;
         }
         let Some(session) = known.and_then(|key| self.clients.get(key)) else {
+            let gone = link
+                .client_id
+                .as_ref()
+                .is_some_and(|id| self.clients.is_gone(link.broker, id));
+            if present && gone {
+                self.findings
+                    .tell(&mut self.outbox, &c::SESSION_FROM_NOWHERE, at, || {
+                        format!("The session of {client} had ended, and the server says that it is present.")
+                    });
+            }
             return;
         };
         // A session that lost its connection; a live one is taken over with all it has.

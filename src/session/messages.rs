@@ -314,7 +314,7 @@ impl Session {
             || self
                 .brokers
                 .get(held.broker)
-                .is_some_and(|broker| broker.blind > 0);
+                .is_some_and(|broker| broker.blind > 0 || broker.surprises);
         let young = match between(&held.published, &self.now) {
             Some(age) => age < caps::LINGER,
             None => false,
@@ -356,23 +356,31 @@ impl Session {
             }
         }
         while self.messages.held.len() > caps::MESSAGES || self.messages.legs > caps::LEGS {
-            let stamp = self.now;
-            self.findings.table_full(
-                &mut self.outbox,
-                "messages on their way",
-                caps::MESSAGES,
-                stamp,
-            );
             let oldest = self
                 .messages
                 .parked
                 .pop_front()
                 .or_else(|| self.messages.line.pop_front())
                 .or_else(|| self.messages.held.keys().min().copied());
-            match oldest {
-                Some(key) => self.tell_message(key),
-                None => break,
+            let Some(key) = oldest else {
+                break;
+            };
+            // What only lingered is complete; giving it up loses nothing that is known.
+            let complete = self
+                .messages
+                .held
+                .get(&key)
+                .is_none_or(|held| held.record.is_some() && held.unsettled == 0);
+            if !complete {
+                let stamp = self.now;
+                self.findings.table_full(
+                    &mut self.outbox,
+                    "messages on their way",
+                    caps::MESSAGES,
+                    stamp,
+                );
             }
+            self.tell_message(key);
         }
     }
 

@@ -40,7 +40,10 @@ impl Session {
                 Some(replaced) => self.replace(link, event, replaced),
             }
         } else if publish.dup {
-            self.check_first_dup(link, event);
+            self.check_first_dup(link, event, publish, digest);
+        }
+        if let Some(id) = publish.delivery.packet_id() {
+            link.side(event.sender).refused.remove(&id.number());
         }
         let message = Message {
             topic: topic.clone(),
@@ -71,10 +74,11 @@ impl Session {
         {
             match event.sender {
                 Sender::Client => {
-                    open.message = Some(self.from_client(link, event, publish, topic, &open));
+                    open.message =
+                        Some(self.published_by_client(link, event, publish, topic, &open));
                 }
                 Sender::Server => {
-                    let explained = self.from_server(link, event, publish, topic, digest);
+                    let explained = self.sent_by_server(link, event, publish, topic, digest);
                     open.record.origin = Some(explained.origin);
                     open.leg = explained.leg;
                 }
@@ -173,7 +177,7 @@ impl Session {
         );
     }
 
-    fn from_client(
+    fn published_by_client(
         &mut self,
         link: &mut Link,
         event: &PacketEvent<'_>,
@@ -222,7 +226,7 @@ impl Session {
         key
     }
 
-    fn from_server(
+    fn sent_by_server(
         &mut self,
         link: &mut Link,
         event: &PacketEvent<'_>,

@@ -133,8 +133,8 @@ impl Core {
                 return;
             };
             let (delivery, awaiting) = match outgoing.qos {
-                QoS::ExactlyOnce => (Delivery::ExactlyOnce(packet_id), Awaiting::PubRec),
-                _ => (Delivery::AtLeastOnce(packet_id), Awaiting::PubAck),
+                QoS::ExactlyOnce => (Delivery::ExactlyOnce(packet_id), Awaiting::Received),
+                _ => (Delivery::AtLeastOnce(packet_id), Awaiting::Acknowledged),
             };
             session.exchanges.push_back(Exchange {
                 packet_id,
@@ -173,12 +173,12 @@ impl Core {
             }
             let (packet_id, dup) = (exchange.packet_id, exchange.dup);
             let delivery = match exchange.awaiting {
-                Awaiting::PubComp => {
+                Awaiting::Completed => {
                     self.send_pub_rel(connection, packet_id, encode::SUCCESS);
                     continue;
                 }
-                Awaiting::PubRec => Delivery::ExactlyOnce(packet_id),
-                Awaiting::PubAck => Delivery::AtLeastOnce(packet_id),
+                Awaiting::Received => Delivery::ExactlyOnce(packet_id),
+                Awaiting::Acknowledged => Delivery::AtLeastOnce(packet_id),
             };
             let outgoing = exchange.outgoing.clone();
             if !self.send_publish(now, connection, &outgoing, delivery, dup)

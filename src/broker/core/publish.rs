@@ -162,7 +162,7 @@ impl Core {
         ack: &Acknowledgement<'_>,
     ) {
         if let Some(key) = self.heard(connection, "PUBACK", ack) {
-            self.finish(now, key, ack.packet_id, Awaiting::PubAck);
+            self.finish(now, key, ack.packet_id, Awaiting::Acknowledged);
         }
     }
 
@@ -177,16 +177,16 @@ impl Core {
         };
         if ack.reason_code >= 0x80 {
             // [MQTT-4.3.3-4]: the exchange ends here.
-            return self.finish(now, key, ack.packet_id, Awaiting::PubRec);
+            return self.finish(now, key, ack.packet_id, Awaiting::Received);
         }
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
-        let first = session.awaits(ack.packet_id, Awaiting::PubRec);
-        let known = first.or_else(|| session.awaits(ack.packet_id, Awaiting::PubComp));
+        let first = session.awaits(ack.packet_id, Awaiting::Received);
+        let known = first.or_else(|| session.awaits(ack.packet_id, Awaiting::Completed));
         let code = match known.and_then(|at| session.exchanges.get_mut(at)) {
             Some(exchange) => {
-                exchange.awaiting = Awaiting::PubComp;
+                exchange.awaiting = Awaiting::Completed;
                 encode::SUCCESS
             }
             None => encode::PACKET_IDENTIFIER_NOT_FOUND,
@@ -201,7 +201,7 @@ impl Core {
         ack: &Acknowledgement<'_>,
     ) {
         if let Some(key) = self.heard(connection, "PUBCOMP", ack) {
-            self.finish(now, key, ack.packet_id, Awaiting::PubComp);
+            self.finish(now, key, ack.packet_id, Awaiting::Completed);
         }
     }
 

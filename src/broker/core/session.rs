@@ -64,9 +64,12 @@ pub(super) struct Exchange {
 /// The packet that an exchange waits for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Awaiting {
-    PubAck,
-    PubRec,
-    PubComp,
+    /// PUBACK.
+    Acknowledged,
+    /// PUBREC.
+    Received,
+    /// PUBCOMP.
+    Completed,
 }
 
 #[derive(Debug)]

@@ -95,8 +95,8 @@ impl Witness for () {
 /// Where the broker listens, and how many may connect.
 #[derive(Clone, Debug)]
 pub struct NetOptions {
-    /// `None`: both loopback addresses.
-    pub bind: Option<IpAddr>,
+    /// None: both loopback addresses.
+    pub bind: Vec<IpAddr>,
     /// 0: a free one.
     pub port: u16,
     /// Connections at a time; a further one is closed at once, with a line in the log.
@@ -106,7 +106,7 @@ pub struct NetOptions {
 impl Default for NetOptions {
     fn default() -> Self {
         Self {
-            bind: None,
+            bind: Vec::new(),
             port: 1883,
             connections: 4_096,
         }
@@ -175,7 +175,7 @@ impl<W: Witness> Net<W> {
     /// # Errors
     /// The port is in use, or the system refuses.
     pub fn listen(options: Options, net: &NetOptions, witness: W) -> Result<Self, ListenError> {
-        let mut listeners = listen::listen(net.bind, net.port)?;
+        let mut listeners = listen::listen(&net.bind, net.port)?;
         let refused = |error| ListenError::Refused {
             address: SocketAddr::new(IpAddr::from([0; 4]), net.port),
             error,
@@ -355,10 +355,7 @@ impl<W: Witness> Net<W> {
     /// The witness failed.
     pub fn accept(&mut self) -> io::Result<()> {
         for at in std::mem::take(&mut self.waiting) {
-            loop {
-                let Some(listener) = self.listeners.sockets.get(at) else {
-                    break;
-                };
+            while let Some(listener) = self.listeners.sockets.get(at) {
                 match listener.accept() {
                     Ok((stream, peer)) => {
                         self.out_of_descriptors = false;

@@ -95,9 +95,17 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
+    /// The line where `span` begins; of a table, the first line below its header.
     fn at(&self, span: Option<Range<usize>>) -> usize {
-        let before = span.and_then(|span| self.text.get(..span.start));
-        1 + before.unwrap_or("").matches('\n').count()
+        let start = span.map_or(0, |span| span.start);
+        let (before, after) = self.text.split_at_checked(start).unwrap_or((self.text, ""));
+        let line = 1 + before.matches('\n').count();
+        if !after.starts_with("[[") {
+            return line;
+        }
+        let below = after.lines().skip(1);
+        let empty = |text: &str| text.trim().is_empty() || text.trim_start().starts_with('#');
+        line + 1 + below.take_while(|text| empty(text)).count()
     }
 
     fn error(&self, span: Range<usize>, message: String) -> ScriptError {
@@ -769,12 +777,12 @@ mod tests {
             ),
             (
                 "[[steps]]\nping = { client = \"b\" }\n",
-                3,
+                4,
                 "no client named 'b'",
             ),
             (
                 "[[steps]]\npublish = { client = \"a\", topic = \"t\", qos = 3 }\n",
-                3,
+                4,
                 "qos 3",
             ),
             (
@@ -783,20 +791,20 @@ mod tests {
                 "unknown field `topc`",
             ),
             ("[[steps]]\nsleep = \"soon\"\n", 4, "'soon' is no time"),
-            ("[[clients]]\nname = \"a\"\n", 3, "'a' already"),
+            ("[[clients]]\nname = \"a\"\n", 4, "'a' already"),
             (
                 "[[clients]]\nname = \"b\"\nversion = \"4\"\n",
-                3,
+                4,
                 "version '4'",
             ),
             (
                 "[[steps]]\nconnect = { client = \"a\", properties = { speed = 1 } }\n",
-                3,
+                4,
                 "no property 'speed'",
             ),
             (
                 "[[steps]]\nsend = { client = \"a\", hex = \"1\" }\n",
-                3,
+                4,
                 "odd number",
             ),
             ("[[steps]\n", 3, ""),
