@@ -10,5 +10,8 @@ mod codec_oracles;
 mod differential;
 mod golden;
 mod house;
+mod made;
 mod tool;
+#[path = "../benches/traffic/mod.rs"]
+mod traffic;
 mod truth;
