@@ -13,5 +13,8 @@ mod damage;
 mod differential;
 mod golden;
 mod house;
+mod made;
 mod tool;
+#[path = "../benches/traffic/mod.rs"]
+mod traffic;
 mod truth;
