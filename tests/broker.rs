@@ -385,11 +385,14 @@ fn mosquittos_clients_see_the_properties_of_5() {
 
 #[test]
 fn paho_finds_its_broker() {
-    let known = Command::new("python3")
-        .args(["-c", "import paho.mqtt.client"])
-        .output();
-    let known = known.is_ok_and(|output| output.status.success());
-    if !tool::needs("paho-mqtt", known) {
+    // Debian's package is for Debian's own Python, which need not be the first in the path.
+    let python = ["python3", "/usr/bin/python3"].into_iter().find(|python| {
+        let known = Command::new(python)
+            .args(["-c", "import paho.mqtt.client"])
+            .output();
+        known.is_ok_and(|output| output.status.success())
+    });
+    if !tool::needs("paho-mqtt", python.is_some()) {
         return;
     }
     let folder = tempfile::tempdir().expect("a folder");
@@ -417,7 +420,8 @@ for version in (mqtt.MQTTv31, mqtt.MQTTv311, mqtt.MQTTv5):
     assert sorted(got) == sorted(("paho/%d" % i, i % 3, b"%d" % i) for i in range(60))
     for c in (sub, pub): c.disconnect(); c.loop_stop()
 "#;
-    let line = ["python3", "-c", script].map(OsString::from).to_vec();
+    let line = [python.unwrap_or_default(), "-c", script];
+    let line = line.map(OsString::from).to_vec();
     let options = Options {
         source: Source::Command(line),
         duration: Some(Duration::from_secs(60)),
@@ -563,4 +567,50 @@ fn three_hundred_subscribers_all_get_the_message() {
         assert_eq!(read(stream, 6), [0x30, 4, 0, 1, b't', b'x']);
     }
     broker.stop();
+}
+
+#[test]
+fn mqtt_js_finds_its_broker() {
+    let known = Command::new("node")
+        .args(["-e", "require('mqtt')"])
+        .output();
+    if !tool::needs("MQTT.js", known.is_ok_and(|output| output.status.success())) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = r#"
+const mqtt = require("mqtt");
+const url = `mqtt://${process.env.MQTT_HOST.includes(":") ? `[${process.env.MQTT_HOST}]` : process.env.MQTT_HOST}:${process.env.MQTT_PORT}`;
+const fail = (why) => { console.error(why); process.exit(1); };
+setTimeout(() => fail("nothing for 30 s"), 30000);
+async function round(version) {
+    const options = (clientId) => ({ clientId, protocolVersion: version, protocolId: version === 3 ? "MQIsdp" : "MQTT", reconnectPeriod: 0 });
+    const sub = await mqtt.connectAsync(url, options(`js-sub-${version}`));
+    const pub = await mqtt.connectAsync(url, options(`js-pub-${version}`));
+    const got = [];
+    const all = new Promise((done) => sub.on("message", (topic, payload, packet) => {
+        got.push(`${topic} ${payload} ${packet.qos} ${packet.retain}`);
+        if (got.length === 10) done();
+    }));
+    await pub.publishAsync(`js/${version}/kept`, "kept", { qos: 1, retain: true });
+    await sub.subscribeAsync(`js/${version}/#`, { qos: 2 });
+    for (let i = 0; i < 9; i++) await pub.publishAsync(`js/${version}/${i}`, `${i}`, { qos: i % 3 });
+    await all;
+    const right = [`js/${version}/kept kept 1 true`];
+    for (let i = 0; i < 9; i++) right.push(`js/${version}/${i} ${i} ${i % 3} false`);
+    if (got.sort().join() !== right.sort().join()) fail(`${version}: ${got}`);
+    await pub.publishAsync(`js/${version}/kept`, "", { qos: 1, retain: true });
+    await sub.endAsync(); await pub.endAsync();
+}
+(async () => { for (const version of [3, 4, 5]) await round(version); process.exit(0); })().catch(fail);
+"#;
+    let line = ["node", "-e", script].map(OsString::from).to_vec();
+    let options = Options {
+        source: Source::Command(line),
+        duration: Some(Duration::from_secs(60)),
+        ..Options::default()
+    };
+    let made = record(folder.path(), "js.pcapng", options);
+    assert_eq!(made.status, Some(0), "{:#?}", made.log);
+    flawless(&made);
 }
