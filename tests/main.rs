@@ -14,3 +14,4 @@ mod golden;
 mod house;
 mod tool;
 mod truth;
+mod verdicts;
