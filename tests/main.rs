@@ -18,3 +18,4 @@ mod tool;
 #[path = "../benches/traffic/mod.rs"]
 mod traffic;
 mod truth;
+mod verdicts;

@@ -401,11 +401,7 @@ impl Session {
             } else {
                 format!("{last}, which {begun} for {what}, is not answered")
             };
-            format!(
-                "{}: {} never came {how}.",
-                capital(&subject),
-                waiting_for.name()
-            )
+            format!("{subject}: {} never came {how}.", waiting_for.name())
         });
     }
 
@@ -455,14 +451,6 @@ fn topic_words(record: &Handshake) -> String {
             HandshakeKind::Ping => "keep alive".to_owned(),
             _ => format!("a message{id}"),
         },
-    }
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => first.to_uppercase().chain(chars).collect(),
-        None => String::new(),
     }
 }
 

@@ -39,6 +39,17 @@ impl Where {
     }
 }
 
+/// A sentence that may begin with a client's name.
+fn capital(sentence: String) -> String {
+    match sentence.strip_prefix("client ") {
+        Some(rest) => format!("Client {rest}"),
+        None => match sentence.strip_prefix("the ") {
+            Some(rest) => format!("The {rest}"),
+            None => sentence,
+        },
+    }
+}
+
 /// Tells findings.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
@@ -85,7 +96,7 @@ impl Findings {
             stamp: at.stamp,
             connection: at.connection,
             client_id: at.client_id,
-            message: message(),
+            message: capital(message()),
         })));
     }
 
