@@ -1,6 +1,7 @@
 //! PUBACK, PUBREC, PUBREL, PUBCOMP: a PUBLISH's handshake goes on or is over.
 
 use super::Session;
+use super::caps;
 use super::clauses as c;
 use super::exchange::{Begin, Open};
 use super::link::Link;
@@ -73,7 +74,11 @@ impl Session {
         }
         self.close_publish(link, &open, id);
         if refused {
-            link.side(initiator).refused.insert(id, open.key);
+            let refused = &mut link.side(initiator).refused;
+            if refused.len() >= caps::REMEMBERED {
+                refused.clear();
+            }
+            refused.insert(id, open.key);
         }
         let state = if refused {
             State::Refused {
@@ -98,6 +103,9 @@ impl Session {
             _ => 0,
         };
         if owed > 0 {
+            if side.late.len() >= caps::REMEMBERED {
+                side.late.clear();
+            }
             side.late.insert(id, owed);
         } else {
             side.late.remove(&id);
@@ -173,6 +181,9 @@ impl Session {
         if answers {
             // The answer to it is no second stray.
             let answers = 1 + u32::from(event.packet_type == PacketType::PubRec);
+            if side.late.len() >= caps::REMEMBERED {
+                side.late.clear();
+            }
             side.late.insert(id, answers);
         }
         let at = link.at(event.stamp);

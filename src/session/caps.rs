@@ -20,6 +20,16 @@ pub const SESSIONS: usize = 65_536;
 pub const SUBSCRIPTIONS: usize = 131_072;
 /// Levels of topic filters, over all brokers.
 pub const FILTER_LEVELS: usize = 524_288;
+/// Server endpoints that are told apart.
+pub const BROKERS: usize = 65_536;
+/// Open handshakes that a session keeps for its next connection, of either end.
+pub const PENDING: usize = 1_024;
+/// Identifiers of a connection that are remembered for a late acknowledgement or a refusal.
+pub const REMEMBERED: usize = 1_024;
+/// Subscriptions of one client that are looked through one by one.
+pub const LOOKED_THROUGH: usize = 1_024;
+/// Levels of the filter tree that one topic is held against.
+pub const STEPS_OF_A_MATCH: usize = 16_384;
 /// Settled handshakes that wait for an earlier one, so that they are told in order.
 pub const REORDERED: usize = 16_384;
 /// Findings of one rule that are told one by one; the rest is counted.

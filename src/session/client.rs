@@ -12,7 +12,7 @@ use super::tree::SubscriptionKey;
 use super::wills::WillKey;
 use crate::base::{Endpoint, FrameStamp, Timestamp};
 use crate::event::ConnectionStory;
-use crate::mqtt::{ProtocolVersion, QoS};
+use crate::mqtt::{ProtocolVersion, QoS, Sender};
 use crate::stream::ConnectionId;
 
 /// Names one session for as long as the analysis runs.
@@ -66,6 +66,15 @@ impl Client {
             connections_left_out: 0,
             delayed_will: None,
             given_up: VecDeque::new(),
+        }
+    }
+
+    /// How many handshakes of an end wait for the next connection.
+    pub(super) fn pending_of(&self, sender: Sender) -> usize {
+        let [client, server] = &self.pending;
+        match sender {
+            Sender::Client => client.len(),
+            Sender::Server => server.len(),
         }
     }
 

@@ -319,6 +319,21 @@ impl Session {
                     self.give_up(link, open, ended_by);
                     continue;
                 }
+                let full = self
+                    .clients
+                    .get(key)
+                    .is_none_or(|client| client.pending_of(sender) >= caps::PENDING);
+                if full {
+                    let stamp = self.now;
+                    self.findings.table_full(
+                        &mut self.outbox,
+                        "handshakes that wait for a session's next connection",
+                        caps::PENDING,
+                        stamp,
+                    );
+                    self.give_up(link, open, EndedBy::TableFull);
+                    continue;
+                }
                 open.missing = open.may_be_missing(link);
                 open.suspended = Some(ended_by);
                 match self.clients.get_mut(key) {

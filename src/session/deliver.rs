@@ -350,6 +350,7 @@ impl Session {
         client
             .subscriptions
             .keys()
+            .take(caps::LOOKED_THROUGH)
             .filter(|filter| {
                 crate::mqtt::topic::matches(crate::mqtt::topic::matching_part(filter), topic)
             })

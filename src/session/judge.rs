@@ -34,7 +34,9 @@ impl Session {
         let known = link
             .client
             .and_then(|client| self.clients.get(client))
-            .is_some_and(|client| client.known)
+            .is_some_and(|client| {
+                client.known && client.subscriptions.len() <= caps::LOOKED_THROUGH
+            })
             && link.whole();
         let unsubscribed = route.leg.filters.is_empty() && known && !bridge;
         if let Some(granted) = route.leg.granted {
@@ -230,7 +232,8 @@ impl Session {
         let Some(client) = link.client.and_then(|client| self.clients.get(client)) else {
             return;
         };
-        let unwanted = five && client.known && {
+        let few = client.subscriptions.len() <= caps::LOOKED_THROUGH;
+        let unwanted = five && client.known && few && {
             let mut options = client
                 .subscriptions
                 .iter()
@@ -303,7 +306,10 @@ impl Session {
         let Some(client) = link.client.and_then(|client| self.clients.get(client)) else {
             return;
         };
-        if !client.known || link.connect.as_ref().is_none_or(|connect| connect.bridge) {
+        if !client.known
+            || client.subscriptions.len() > caps::LOOKED_THROUGH
+            || link.connect.as_ref().is_none_or(|connect| connect.bridge)
+        {
             return;
         }
         let taken = client

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod handshakes;
+mod hostile;
 mod order;
 mod properties;
 mod quotas;
