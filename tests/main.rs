@@ -11,5 +11,6 @@ mod damage;
 mod differential;
 mod golden;
 mod house;
+mod segments;
 mod tool;
 mod truth;
