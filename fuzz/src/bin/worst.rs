@@ -7,6 +7,8 @@ use flate2::write::GzEncoder;
 use mqtt_inspect::base::{Precision, Timestamp};
 use mqtt_inspect::capture::{Format, LinkType, Writer};
 
+use mqtt_inspect_fuzz as _;
+
 /// Each kind, and what COUNT counts.
 const KINDS: &str = "\
 half-open      connections of which only the SYN came
