@@ -10,5 +10,6 @@ mod codec_oracles;
 mod differential;
 mod golden;
 mod house;
+mod svg;
 mod tool;
 mod truth;
