@@ -15,8 +15,8 @@ mod golden;
 mod house;
 mod made;
 mod segments;
+mod svg;
 mod tool;
-#[path = "../benches/traffic/mod.rs"]
 mod traffic;
 mod truth;
 mod verdicts;
