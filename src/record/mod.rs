@@ -335,14 +335,14 @@ impl<'a, W: Witness> Running<'a, W> {
 
     fn announce(&mut self) {
         self.flush_log();
-        if self.options.log {
-            for address in self.net.addresses().to_vec() {
-                if !address.ip().is_loopback() {
-                    self.say(&format!(
-                        "Warning: {address} can be reached from other machines, by anybody."
-                    ));
-                }
+        for address in self.net.addresses() {
+            if !address.ip().is_loopback() {
+                // Told whether or not the log is wanted.
+                let note = format!("Warning: anybody who reaches {address} may connect.");
+                write_lines(self.log, true, vec![note]);
             }
+        }
+        if self.options.log {
             let (port, path) = (self.net.port(), self.path.display().to_string());
             self.say(&format!("Broker on port {port}, capture in {path}"));
         }

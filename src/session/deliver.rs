@@ -539,7 +539,9 @@ impl Session {
     ) -> Option<Explained> {
         let client = link.client?;
         let line = self.messages.by_digest.get(&digest)?;
-        let mut candidates = line.iter().take(caps::CANDIDATES).filter(|key| {
+        let reached = self.messages.reached.get(&(client, digest));
+        let from = line.partition_point(|key| reached.is_some_and(|reached| key <= reached));
+        let mut candidates = line.iter().skip(from).take(caps::CANDIDATES).filter(|key| {
             self.messages.held.get(key).is_some_and(|held| {
                 held.routes.iter().all(|route| route.client != client)
                     && between(&held.published, &copy.stamp).is_none_or(|age| {
@@ -554,6 +556,10 @@ impl Session {
         });
         let key = *candidates.next()?;
         let ambiguous = candidates.next().is_some();
+        if self.messages.reached.len() >= caps::ORDERED {
+            self.messages.reached.clear();
+        }
+        self.messages.reached.insert((client, digest), key);
         let filters = self.filters_of(Some(client), topic);
         let held = self.messages.held.get_mut(&key)?;
         if held.routes.len() >= Handshake::LEGS_KEPT {

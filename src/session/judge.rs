@@ -29,8 +29,6 @@ impl Session {
         let Some(route) = held.routes.get(at) else {
             return;
         };
-        let place = link.at(copy.stamp);
-        let client = link.name();
         let frame = held.published.number;
         let bridge = link.connect.as_ref().is_some_and(|connect| connect.bridge);
         let known = link
@@ -44,18 +42,18 @@ impl Session {
             // Several filters may be answered one by one, each at its own QoS.
             if copy.qos > due {
                 self.findings
-                    .tell(&mut self.outbox, &c::DELIVERED_ABOVE, place.clone(), || {
+                    .tell(&mut self.outbox, &c::DELIVERED_ABOVE, link.at(copy.stamp), || {
                         format!(
-                            "The message of frame {frame} was published at QoS {} and {client} was granted QoS {}, so it is delivered at QoS {} at most; here it is QoS {}.",
-                            held.qos as u8, granted as u8, due as u8, copy.qos as u8
+                            "The message of frame {frame} was published at QoS {} and {} was granted QoS {}, so it is delivered at QoS {} at most; here it is QoS {}.",
+                            held.qos as u8, link.name(), granted as u8, due as u8, copy.qos as u8
                         )
                     });
             } else if copy.qos < due && route.leg.filters.len() == 1 && !route.tentative {
                 self.findings
-                    .tell(&mut self.outbox, &c::DELIVERED_BELOW, place.clone(), || {
+                    .tell(&mut self.outbox, &c::DELIVERED_BELOW, link.at(copy.stamp), || {
                         format!(
-                            "The message of frame {frame} was published at QoS {} and {client} was granted QoS {}, so QoS {} is due; it is delivered at QoS {}.",
-                            held.qos as u8, granted as u8, due as u8, copy.qos as u8
+                            "The message of frame {frame} was published at QoS {} and {} was granted QoS {}, so QoS {} is due; it is delivered at QoS {}.",
+                            held.qos as u8, link.name(), granted as u8, due as u8, copy.qos as u8
                         )
                     });
             }
@@ -109,18 +107,17 @@ impl Session {
         }
         let frame = held.published.number;
         let (every, some) = route.as_published;
-        let client = link.name();
         if copy.retain && !some {
             let at = link.at(copy.stamp);
             self.findings
                 .tell(&mut self.outbox, &c::LIVE_WITH_RETAIN, at, || {
-                    format!("{client} gets the message of frame {frame} live, so RETAIN should be 0 (1 marks stored messages).")
+                    format!("{} gets the message of frame {frame} live, so RETAIN should be 0 (1 marks stored messages).", link.name())
                 });
         } else if every && some && copy.retain != held.retain {
             let at = link.at(copy.stamp);
             self.findings
                 .tell(&mut self.outbox, &c::RETAIN_AS_PUBLISHED, at, || {
-                    format!("{client} asked for RETAIN as published, and gets the message of frame {frame} with another RETAIN.")
+                    format!("{} asked for RETAIN as published, and gets the message of frame {frame} with another RETAIN.", link.name())
                 });
         }
     }
@@ -134,12 +131,11 @@ impl Session {
             return;
         };
         let frame = held.published.number;
-        let place = link.at(copy.stamp);
         if let (Some(before), Some(after)) = (held.carried.properties, copy.carried.properties)
             && before != after
         {
             self.findings
-                .tell(&mut self.outbox, &c::PROPERTY_ALTERED, place.clone(), || {
+                .tell(&mut self.outbox, &c::PROPERTY_ALTERED, link.at(copy.stamp), || {
                     format!("The properties of the message of frame {frame} are not those that this copy carries.")
                 });
         }
@@ -149,7 +145,7 @@ impl Session {
             let waited = waited.nanos() / 1_000_000_000;
             if waited > i64::from(expiry) + 1 {
                 self.findings
-                    .tell(&mut self.outbox, &c::DELIVERED_EXPIRED, place.clone(), || {
+                    .tell(&mut self.outbox, &c::DELIVERED_EXPIRED, link.at(copy.stamp), || {
                         format!("The message of frame {frame} was to expire after {expiry} s and is delivered after {waited} s.")
                     });
             } else if copy.carried.properties.is_some() {
@@ -157,7 +153,7 @@ impl Session {
                 let left = copy.carried.expiry.map(i64::from);
                 if left.is_none_or(|left| left > i64::from(expiry) - waited + 1) {
                     self.findings
-                        .tell(&mut self.outbox, &c::EXPIRY_NOT_COUNTED, place.clone(), || {
+                        .tell(&mut self.outbox, &c::EXPIRY_NOT_COUNTED, link.at(copy.stamp), || {
                             format!("The message of frame {frame} waited {waited} s of its {expiry} s, and its copy does not say so.")
                         });
                 }
@@ -175,7 +171,7 @@ impl Session {
             };
             if missing {
                 self.findings
-                    .tell(&mut self.outbox, &c::IDENTIFIER_MISSING, place, || {
+                    .tell(&mut self.outbox, &c::IDENTIFIER_MISSING, link.at(copy.stamp), || {
                         format!("The copy of the message of frame {frame} lacks the Subscription Identifier that the subscription set.")
                     });
             }

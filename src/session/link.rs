@@ -290,6 +290,7 @@ impl Link {
             connection: Some(self.id),
             client_id: self.client_id.clone(),
             version: self.version,
+            citing: None,
         }
     }
 

@@ -110,6 +110,8 @@ pub(super) struct Messages {
     line: VecDeque<MessageKey>,
     /// Those that wait for a subscriber to come back.
     parked: VecDeque<MessageKey>,
+    /// The latest message that a client was sent unasked, by digest: the next one is later.
+    pub(super) reached: HashMap<(ClientKey, u64), MessageKey>,
     pub(super) legs: usize,
     next: u64,
     /// Frames of settled messages that a client must not be sent (again), and why.
@@ -184,14 +186,24 @@ impl Messages {
         for route in &held.routes {
             let place = (route.client, held.digest);
             if let Some(line) = self.expected.get_mut(&place) {
-                line.retain(|(other, _)| *other != key);
+                if line.front().is_some_and(|(other, _)| *other == key) {
+                    line.pop_front();
+                }
+                if line.front().is_some_and(|(other, _)| *other <= key) {
+                    line.retain(|(other, _)| *other != key);
+                }
                 if line.is_empty() {
                     self.expected.remove(&place);
                 }
             }
         }
         if let Some(line) = self.by_digest.get_mut(&held.digest) {
-            line.retain(|other| *other != key);
+            // The oldest goes first, nearly always.
+            if line.front() == Some(&key) {
+                line.pop_front();
+            } else {
+                line.retain(|other| *other != key);
+            }
             if line.is_empty() {
                 self.by_digest.remove(&held.digest);
             }

@@ -283,6 +283,7 @@ impl Session {
             connection: Some(told.connection.id),
             client_id: None,
             version: None,
+            citing: None,
         };
         let looks_like = match told.looks_like {
             crate::event::LooksLike::Tls => "TLS: without its keys nothing more can be told",

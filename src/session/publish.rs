@@ -11,7 +11,7 @@ use super::messages::{Copy, MessageKey};
 use super::retained::Storing;
 use crate::event::{About, HandshakeKind, Message, PacketEvent, Payload, State, Stored};
 use crate::mqtt::packet::Publish;
-use crate::mqtt::{Delivery, PacketType, ProtocolVersion, Sender};
+use crate::mqtt::{ControlPacket, Delivery, PacketType, ProtocolVersion, QoS, Sender};
 
 impl Session {
     /// A PUBLISH of either end.
@@ -144,7 +144,26 @@ impl Session {
         let lost = open.may_be_missing(link) || link.gaps_of(event.sender) > 0;
         let garbled = !link.whole();
         if !lost && !garbled {
-            let at = link.at(event.stamp);
+            let at = match (event.sender, event.packet) {
+                (Sender::Server, _) => link
+                    .at(event.stamp)
+                    .citing(&["MQTT-2.3.1-4"], &["MQTT-2.2.1-4"]),
+                (Sender::Client, Ok(ControlPacket::Publish(publish)))
+                    if publish.delivery.qos() == QoS::ExactlyOnce =>
+                {
+                    link.at(event.stamp).citing(
+                        &["MQTT-2.3.1-2", "MQTT-4.3.3-1"],
+                        &["MQTT-2.2.1-3", "MQTT-4.3.3-1"],
+                    )
+                }
+                (Sender::Client, Ok(ControlPacket::Publish(_))) => link.at(event.stamp).citing(
+                    &["MQTT-2.3.1-2", "MQTT-4.3.2-1"],
+                    &["MQTT-2.2.1-3", "MQTT-4.3.2-1"],
+                ),
+                (Sender::Client, _) => link
+                    .at(event.stamp)
+                    .citing(&["MQTT-2.3.1-2"], &["MQTT-2.2.1-3"]),
+            };
             let first = open.first().number;
             let waiting = open.waiting.name();
             let who = match event.sender {

@@ -2,7 +2,7 @@
 
 use chrono::{Local, Offset, TimeZone};
 
-use super::out::push_number;
+use super::out::{push_micros, push_number};
 use crate::base::{FrameStamp, Precision, Span, Timestamp};
 
 /// What the time column tells; named by tshark's letters for `-t`.
@@ -140,16 +140,15 @@ pub fn push_seconds(out: &mut Vec<u8>, span: Span, precision: Precision) {
 /// Appends `.` and the digits that the capture keeps of `nanos` (below a second).
 #[inline]
 fn push_fraction(out: &mut Vec<u8>, nanos: u32, precision: Precision) {
-    let mut digits = *b".000000000";
-    let mut rest = nanos;
-    for digit in digits.iter_mut().skip(1).rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
+    let micros = nanos / 1000;
+    push_micros(out, micros);
+    if precision == Precision::Nano {
+        let mut rest = nanos % 1000;
+        for unit in [100, 10, 1] {
+            out.push(b'0' + (rest / unit) as u8);
+            rest %= unit;
+        }
     }
-    out.extend_from_slice(match precision {
-        Precision::Micro => digits.first_chunk::<7>().map_or(&[], |d| d.as_slice()),
-        Precision::Nano => &digits,
-    });
 }
 
 /// Which clock a date is told by.

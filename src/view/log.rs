@@ -33,6 +33,8 @@ struct Told {
     client: Endpoint,
     server: Endpoint,
     name: String,
+    /// A CONNECT was accepted.
+    came_in: bool,
     /// A CONNECT that was not answered.
     asked: Option<Asked>,
     /// The end was told already.
@@ -87,7 +89,12 @@ impl<W: Write> Log<W> {
         let told = Told {
             client: opened.client,
             server: opened.server,
-            name: format!("{}:{}", opened.client.address, opened.client.port),
+            // Without the begin of the connection nothing else tells its Client from others.
+            name: match opened.connection.handshake_seen {
+                true => opened.client.address.to_string(),
+                false => format!("{}:{}", opened.client.address, opened.client.port),
+            },
+            came_in: false,
             asked: None,
             over: false,
         };
@@ -124,10 +131,13 @@ impl<W: Write> Log<W> {
         match packet {
             ControlPacket::Connect(connect) => {
                 let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
-                if let Some(told) = self.connections.get_mut(&seen.connection) {
-                    told.asked = Some(Asked::of(connect, version));
+                match self.connections.get_mut(&seen.connection) {
+                    Some(told) if !told.came_in => {
+                        told.asked = Some(Asked::of(connect, version));
+                        Ok(())
+                    }
+                    _ => self.line(stamp, plain),
                 }
-                Ok(())
             }
             ControlPacket::ConnAck(ack) => self.answered(seen, ack),
             ControlPacket::Publish(publish) => self.publish(seen, way, client, publish),
@@ -185,6 +195,7 @@ impl<W: Write> Log<W> {
             return Ok(());
         };
         let asked = told.asked.take();
+        told.came_in = ack.code == 0;
         if let Some(asked) = &asked {
             told.name = match ack.properties.assigned_client_identifier() {
                 Some(assigned) => assigned.to_owned(),
@@ -372,7 +383,7 @@ impl<W: Write> View for Log<W> {
 mod tests {
     use super::super::samples::{BEGIN, Sample, written};
     use super::*;
-    use crate::stream::{Connection, ConnectionId as Id};
+    use crate::event::{Connection, ConnectionId as Id};
 
     #[test]
     fn a_run_is_told_in_mosquittos_words() {

@@ -281,7 +281,7 @@ fn what_a_resumed_session_owes_is_sent_again() {
     assert!(
         run.finding("not-resent-after-reconnecting")
             .message
-            .contains("client p")
+            .contains("Client p")
     );
 }
 

@@ -1,20 +1,33 @@
 //! Turns what the analysis found into ladders: whose lanes, which steps, what verdict.
 
+mod legs;
+#[cfg(test)]
+mod tests;
+mod words;
+
 use std::net::IpAddr;
 
+use self::legs::{delivered, leg_name, leg_stream, leg_told, name};
+use self::words::{
+    absence, answered, asked, code_told, end_cause, label, no_will, octets, short_absence, title,
+    topic_of, with_id,
+};
 use super::ladder::{Arrow, Ladder, Lane, Role, Row, Tone, Verdict, span};
 use crate::base::{Endpoint, FrameStamp};
 use crate::event::{
-    About, Asked, Connecting, Delivered, EndCause, EndedBy, Handshake, HandshakeKind, Leg, NoWill,
-    Origin, Outcome, RetainedEnd, RetainedStory, State, Step, Undelivered, WillFate, WillStory,
+    About, Connecting, Handshake, HandshakeKind, Leg, NoWill, Origin, RetainedEnd, RetainedStory,
+    State, Step, WillFate, WillStory,
 };
-use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, QoS, Sender, reason};
+use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, Sender};
 
 /// A subscriber's leg beyond this many lanes is told in its verdict alone.
 const SUBSCRIBERS_DRAWN: usize = 4;
 
 /// Verdicts of single legs beyond this many are summed up.
 const LEGS_TOLD: usize = 32;
+
+/// Subscribers that a will's verdict names.
+const NAMES_TOLD: usize = 4;
 
 /// The ladder of a handshake. `None` for the server's leg of a message whose publisher was
 /// seen: it stands in the publisher's ladder.
@@ -89,10 +102,10 @@ pub(super) fn will(story: &WillStory) -> Ladder {
         Some(story.set),
         Some(client),
         format!(
-            "CONNECT sets the will: [{topic}] QoS {}{}, {} octets{}",
+            "CONNECT sets the will: [{topic}] QoS {}{}, {}{}",
             story.will.qos as u8,
             if story.will.retain { ", retain" } else { "" },
-            story.will.payload.length,
+            octets(&story.will.payload),
             if story.will.delay > 0 {
                 format!(", delay {} s", story.will.delay)
             } else {
@@ -105,13 +118,6 @@ pub(super) fn will(story: &WillStory) -> Ladder {
         Some(client),
         end_cause(&story.end.cause),
     );
-    if let WillFate::Published(stamp) = story.fate {
-        teller.note(
-            Some(stamp),
-            Some(broker),
-            "the broker publishes the will".to_owned(),
-        );
-    }
     teller.legs(&story.deliveries, Some(topic), broker, None);
     teller.sort();
     let how = format!(
@@ -129,7 +135,7 @@ pub(super) fn will(story: &WillStory) -> Ladder {
                 .collect();
             (
                 Tone::Good,
-                format!("published in frame {} to {}", stamp.number, to.join(", ")),
+                format!("published in frame {} to {}", stamp.number, listed(&to)),
             )
         }
         WillFate::NotPublished(why) => match why {
@@ -142,14 +148,24 @@ pub(super) fn will(story: &WillStory) -> Ladder {
     teller.ladder
 }
 
+/// The first few of many names.
+fn listed(names: &[String]) -> String {
+    match names.split_at_checked(NAMES_TOLD) {
+        Some((first, rest)) if !rest.is_empty() => {
+            format!("{} and {} more", first.join(", "), rest.len())
+        }
+        _ => names.join(", "),
+    }
+}
+
 /// The ladder of a stored message.
 pub(super) fn retained(story: &RetainedStory) -> Ladder {
     let mut teller = Teller::default();
     let topic = story.message.topic.as_deref();
     teller.ladder.title = format!(
-        "Retained · {} · {} octets",
+        "Retained · {} · {}",
         topic.unwrap_or("(topic set before the capture)"),
-        story.message.payload.length
+        octets(&story.message.payload)
     );
     let publisher = story.stored.as_ref().map(|stored| {
         let stream = format!("stream {}", stored.connection.0);
@@ -224,7 +240,7 @@ struct Ends {
 #[derive(Default)]
 struct Teller {
     ladder: Ladder,
-    /// Lanes of subscribers, beside the client and the broker.
+    /// Legs that were delivered; at most [`SUBSCRIBERS_DRAWN`] of them have a lane.
     subscribers: usize,
 }
 
@@ -293,10 +309,10 @@ impl Teller {
             let Some(delivered) = delivered(leg) else {
                 continue;
             };
-            if self.subscribers == SUBSCRIBERS_DRAWN {
-                return;
-            }
             self.subscribers += 1;
+            if self.subscribers > SUBSCRIBERS_DRAWN {
+                continue;
+            }
             let lane = self.lane(Role::Subscriber, leg.client_id.as_deref(), &leg_stream(leg));
             let ends = Ends {
                 client: lane,
@@ -342,7 +358,12 @@ impl Teller {
     }
 
     fn note(&mut self, stamp: Option<FrameStamp>, lane: Option<usize>, text: String) {
-        self.ladder.rows.push(Row::Note { stamp, lane, text });
+        self.ladder.rows.push(Row::Note {
+            stamp,
+            since: None,
+            lane,
+            text,
+        });
     }
 
     /// Puts the rows in the order of their frames, what is missing last, and tells how long
@@ -357,18 +378,23 @@ impl Teller {
             Row::Missing { .. } | Row::Note { stamp: None, .. } => u64::MAX,
         });
         let mut before: Option<FrameStamp> = None;
+        let mut noted = None;
         for row in &mut self.ladder.rows {
-            match row {
-                Row::Arrow(arrow) => {
-                    arrow.since =
-                        before.and_then(|before| crate::event::between(&before, &arrow.stamp));
-                    before = Some(arrow.stamp);
-                }
+            let (stamp, since, note) = match row {
+                Row::Arrow(arrow) => (arrow.stamp, &mut arrow.since, false),
                 Row::Note {
-                    stamp: Some(stamp), ..
-                } => before = Some(*stamp),
-                Row::Missing { .. } | Row::Note { .. } => {}
+                    stamp: Some(stamp),
+                    since,
+                    ..
+                } => (*stamp, since, true),
+                Row::Missing { .. } | Row::Note { .. } => continue,
+            };
+            // A note on a step has told the step's own span.
+            if noted != Some(stamp.number) {
+                *since = before.and_then(|before| crate::event::between(&before, &stamp));
             }
+            noted = note.then_some(stamp.number);
+            before = Some(stamp);
         }
     }
 
@@ -383,6 +409,7 @@ impl Teller {
             .into_iter()
             .map(|text| Row::Note {
                 stamp: None,
+                since: None,
                 lane: Some(client),
                 text,
             })
@@ -520,26 +547,22 @@ impl Teller {
         }
         if let About::Subscribe(filters) | About::Unsubscribe(filters) = &handshake.about {
             for asked in filters.iter().take(LEGS_TOLD) {
-                self.answer(handshake.kind, asked, handshake.version);
+                if let Some((tone, text)) = answered(handshake.kind, asked, handshake.version) {
+                    self.verdict(tone, text);
+                }
             }
         }
     }
 
-    fn answer(&mut self, kind: HandshakeKind, asked: &Asked, version: Option<ProtocolVersion>) {
-        let (packet_type, verb) = match kind {
-            HandshakeKind::Subscribe => {
-                (PacketType::SubAck, format!(" at QoS {}", asked.options & 3))
-            }
-            _ => (PacketType::UnsubAck, String::new()),
-        };
-        let Some(code) = asked.code else { return };
-        let tone = if code >= 0x80 { Tone::Bad } else { Tone::Good };
-        let said = code_told(packet_type, version, code);
-        self.verdict(tone, format!("[{}]{verb}: {said}", asked.filter));
-    }
-
     /// A verdict for each leg; many are summed up.
     fn legs_told(&mut self, legs: &[Leg], left_out: u64) {
+        if self.subscribers > SUBSCRIBERS_DRAWN {
+            let text = format!(
+                "the first {SUBSCRIBERS_DRAWN} of {} subscribers are drawn",
+                self.subscribers
+            );
+            self.verdict(Tone::Neutral, text);
+        }
         for leg in legs.iter().take(LEGS_TOLD) {
             let (tone, text) = leg_told(leg);
             self.verdict(tone, text);
@@ -551,372 +574,5 @@ impl Teller {
                 format!("{more} further subscribers are not told here"),
             );
         }
-    }
-}
-
-fn topic_of(handshake: &Handshake) -> Option<&str> {
-    handshake.message()?.topic.as_deref()
-}
-
-fn title(handshake: &Handshake) -> String {
-    let who = name(
-        handshake.client_id.as_deref(),
-        &format!("stream {}", handshake.connection.0),
-    );
-    let id = handshake
-        .packet_id
-        .map_or(String::new(), |id| format!(" · id {}", id.number()));
-    let kind = match handshake.kind {
-        HandshakeKind::Connect => "Connect",
-        HandshakeKind::Auth => "Re-authentication",
-        HandshakeKind::Qos0 => "QoS 0",
-        HandshakeKind::Qos1 => "QoS 1",
-        HandshakeKind::Qos2 => "QoS 2",
-        HandshakeKind::Subscribe => "Subscribe",
-        HandshakeKind::Unsubscribe => "Unsubscribe",
-        HandshakeKind::Ping => "Ping",
-    };
-    match &handshake.about {
-        About::Message(message) => {
-            let topic = message
-                .topic
-                .as_deref()
-                .unwrap_or("(topic set before the capture)");
-            let text = message.payload.text().filter(|text| !text.is_empty());
-            let text = text.map_or(String::new(), |text| {
-                format!(
-                    " \"{text}{}\"",
-                    if message.payload.is_cut() { "…" } else { "" }
-                )
-            });
-            format!(
-                "{kind} · {topic}{id} · {} octets{text}",
-                message.payload.length
-            )
-        }
-        About::Subscribe(filters) | About::Unsubscribe(filters) => {
-            let filters: Vec<_> = filters
-                .iter()
-                .take(3)
-                .map(|asked| format!("[{}]", asked.filter))
-                .collect();
-            format!("{kind} · {who} · {}{id}", filters.join(" "))
-        }
-        About::Connect(_) | About::Nothing => format!("{kind} · {who}{id}"),
-    }
-}
-
-/// What stands at an arrow.
-fn label(
-    step: &Step,
-    id: Option<PacketIdentifier>,
-    topic: Option<&str>,
-    version: Option<ProtocolVersion>,
-) -> String {
-    let carries_id = !matches!(
-        step.packet_type,
-        PacketType::Connect
-            | PacketType::ConnAck
-            | PacketType::PingReq
-            | PacketType::PingResp
-            | PacketType::Auth
-    );
-    let mut label = with_id(step.packet_type, id.filter(|_| carries_id));
-    if step.packet_type == PacketType::Publish {
-        if let Some(topic) = topic {
-            label.push_str(&format!(" [{topic}]"));
-        }
-        if step.dup {
-            label.push_str(" DUP");
-        }
-        if step.retain {
-            label.push_str(" retain");
-        }
-    }
-    if let Some(code) = step.reason_code
-        && (code != 0 || step.packet_type == PacketType::ConnAck)
-    {
-        label.push_str(&format!(" {}", code_told(step.packet_type, version, code)));
-    }
-    label
-}
-
-fn with_id(packet_type: PacketType, id: Option<PacketIdentifier>) -> String {
-    let name = packet_type.name();
-    id.map_or(name.to_owned(), |id| format!("{name} (id={})", id.number()))
-}
-
-fn code_told(packet_type: PacketType, version: Option<ProtocolVersion>, code: u8) -> String {
-    let version = version.unwrap_or(ProtocolVersion::V3_1_1);
-    format!(
-        "{} (0x{code:02x})",
-        reason::name(packet_type, version, code)
-    )
-}
-
-/// What a CONNECT asks for, in a few lines: the flags bit by bit where they are set.
-fn asked(connecting: &Connecting, version: Option<ProtocolVersion>) -> Vec<String> {
-    let clean = if version == Some(ProtocolVersion::V5_0) {
-        "clean start"
-    } else {
-        "clean session"
-    };
-    let flags = connecting.flags;
-    let mut set = Vec::new();
-    for (bit, word) in [
-        (0x80, "user name"),
-        (0x40, "password"),
-        (0x20, "will retain"),
-        (0x04, "will"),
-        (0x02, clean),
-    ] {
-        if flags & bit != 0 {
-            set.push(word.to_owned());
-        }
-    }
-    if flags & 0x04 != 0 {
-        set.push(format!("will QoS {}", flags >> 3 & 3));
-    }
-    let set = if set.is_empty() {
-        "none".to_owned()
-    } else {
-        set.join(", ")
-    };
-    let mut lines = vec![
-        format!(
-            "{} level {}{}, keep alive {} s",
-            connecting.protocol_name,
-            connecting.protocol_level,
-            if connecting.bridge { " (bridge)" } else { "" },
-            connecting.keep_alive
-        ),
-        format!("flags 0x{flags:02x}: {set}"),
-    ];
-    if flags & 0x02 == 0 {
-        lines.push(format!("{clean} not set: the session goes on"));
-    }
-    if let Some(expiry) = connecting.session_expiry {
-        lines.push(format!("session expiry {expiry} s"));
-    }
-    if let Some(user) = &connecting.user_name {
-        lines.push(format!("user name {user}"));
-    }
-    if let Some(will) = &connecting.will {
-        let retain = if will.retain { ", retain" } else { "" };
-        lines.push(format!(
-            "will [{}] QoS {}{retain}, {} octets",
-            will.topic, will.qos as u8, will.payload.length
-        ));
-    }
-    lines
-}
-
-/// The client identifier; where there is none, or an empty one, what stands in its place.
-fn name(client_id: Option<&str>, otherwise: &str) -> String {
-    match client_id {
-        Some("") | None => format!("({otherwise})"),
-        Some(client_id) => client_id.to_owned(),
-    }
-}
-
-/// The number of a leg's connection, as `name` takes it.
-fn leg_stream(leg: &Leg) -> String {
-    leg.connection.map_or("away".to_owned(), |connection| {
-        format!("stream {}", connection.0)
-    })
-}
-
-fn leg_name(leg: &Leg) -> String {
-    name(leg.client_id.as_deref(), &leg_stream(leg))
-}
-
-fn delivered(leg: &Leg) -> Option<&Delivered> {
-    match &leg.outcome {
-        Outcome::Delivered(delivered) => Some(delivered),
-        Outcome::NotDelivered(_) => None,
-    }
-}
-
-fn leg_told(leg: &Leg) -> (Tone, String) {
-    let who = leg_name(leg);
-    let filters: Vec<_> = leg
-        .filters
-        .iter()
-        .take(3)
-        .map(|filter| format!("[{filter}]"))
-        .collect();
-    let by = if filters.is_empty() {
-        "no visible subscription".to_owned()
-    } else {
-        format!("by {}", filters.join(" "))
-    };
-    let ambiguous = if leg.ambiguous {
-        "; an equal message was on its way: which copy this is cannot be told"
-    } else {
-        ""
-    };
-    match &leg.outcome {
-        Outcome::Delivered(delivered) => {
-            let mut told = vec![if delivered.stored {
-                format!(
-                    "stored copy in frame {} at QoS {}",
-                    delivered.stamp.number, delivered.qos as u8
-                )
-            } else {
-                let latency = delivered
-                    .latency
-                    .map_or(String::new(), |latency| format!(" after {}", span(latency)));
-                format!(
-                    "delivered in frame {}{latency} at QoS {}",
-                    delivered.stamp.number, delivered.qos as u8
-                )
-            }];
-            if delivered.downgraded {
-                let granted = leg.granted.map_or(String::new(), |qos: QoS| {
-                    format!(" (granted QoS {})", qos as u8)
-                });
-                told.push(format!("downgraded{granted}"));
-            }
-            if delivered.queued {
-                told.push("queued while the subscriber was away".to_owned());
-            }
-            if delivered.redelivered {
-                told.push("redelivered".to_owned());
-            }
-            let tone = match delivered.state {
-                None | Some(State::Complete) => Tone::Good,
-                Some(State::Refused { packet_type, code }) => {
-                    told.push(format!("refused: {} 0x{code:02x}", packet_type.name()));
-                    Tone::Bad
-                }
-                Some(State::Incomplete {
-                    waiting_for,
-                    ended_by,
-                }) => {
-                    told.push(format!(
-                        "incomplete: {} {}",
-                        waiting_for.name(),
-                        absence(ended_by)
-                    ));
-                    Tone::Bad
-                }
-            };
-            (
-                tone,
-                format!("{who} ({by}): {}{ambiguous}", told.join(", ")),
-            )
-        }
-        Outcome::NotDelivered(why) => {
-            let tone = match why {
-                Undelivered::Unknown | Undelivered::ConnectionEnded => Tone::Bad,
-                _ => Tone::Neutral,
-            };
-            (
-                tone,
-                format!(
-                    "{who} ({by}): not delivered in this capture: {}",
-                    undelivered(*why)
-                ),
-            )
-        }
-    }
-}
-
-fn undelivered(why: Undelivered) -> String {
-    match why {
-        Undelivered::Away => {
-            "the session is away; the broker may keep the message for it".to_owned()
-        }
-        Undelivered::OtherOfGroup => "another member of the shared subscription got it".to_owned(),
-        Undelivered::NoLocal => "No Local: it published the message itself".to_owned(),
-        Undelivered::NotReleased => "no PUBREL: the broker may not release it yet".to_owned(),
-        Undelivered::Refused(code) => format!("the broker refused it (0x{code:02x})"),
-        Undelivered::Expired => "it expired while the subscriber was away".to_owned(),
-        Undelivered::AwayAtQoS0 => {
-            "the session is away, and at QoS 0 nothing need be kept".to_owned()
-        }
-        Undelivered::ConnectionEnded => "its connection ended first".to_owned(),
-        Undelivered::Gap => {
-            "octets to it are missing from the capture: it may be among them".to_owned()
-        }
-        Undelivered::CaptureEnded => "the capture ends first".to_owned(),
-        Undelivered::Unknown => "nothing in the capture says why".to_owned(),
-    }
-}
-
-fn absence(ended_by: EndedBy) -> &'static str {
-    match ended_by {
-        EndedBy::CaptureEnd => "was not seen before the capture ends",
-        EndedBy::ConnectionClosed => "never came; connection closed",
-        EndedBy::ConnectionReset => "never came; connection reset",
-        EndedBy::Gap => "was not seen: octets are missing from the capture",
-        EndedBy::IdentifierReused => "never came; the packet identifier was used again",
-        EndedBy::TableFull => "is no longer waited for: too many open handshakes",
-    }
-}
-
-fn short_absence(ended_by: EndedBy) -> &'static str {
-    match ended_by {
-        EndedBy::ConnectionClosed | EndedBy::ConnectionReset | EndedBy::IdentifierReused => {
-            "never came"
-        }
-        EndedBy::CaptureEnd | EndedBy::Gap | EndedBy::TableFull => "not seen",
-    }
-}
-
-/// How a connection ended, in words.
-pub(super) fn end_cause(cause: &EndCause) -> String {
-    let by = |sender: &Option<Sender>| match sender {
-        Some(Sender::Client) => " by the client",
-        Some(Sender::Server) => " by the broker",
-        None => "",
-    };
-    match cause {
-        EndCause::Disconnect { by: sender, code } => {
-            let code = if *code == 0 {
-                String::new()
-            } else {
-                format!(" with reason 0x{code:02x}")
-            };
-            format!("DISCONNECT{}{code}", by(&Some(*sender)))
-        }
-        EndCause::Refused { code } => format!("connection refused (0x{code:02x})"),
-        EndCause::Takeover { by, frame } => {
-            format!(
-                "taken over by the same client id on stream {} (frame {frame})",
-                by.0
-            )
-        }
-        EndCause::KeepAlive {
-            silence,
-            keep_alive,
-        } => format!(
-            "keep alive ran out: silent for {}, allowed are 1.5 x {keep_alive} s",
-            span(*silence)
-        ),
-        EndCause::ProtocolError { frame } => {
-            format!("closed by the broker after the protocol error in frame {frame}")
-        }
-        EndCause::Fin { by: sender } => {
-            format!("connection closed{} without DISCONNECT", by(sender))
-        }
-        EndCause::Reset { by: sender } => format!("connection reset{}", by(sender)),
-        EndCause::Replaced => "a new connection between the same endpoints".to_owned(),
-        EndCause::Evicted => "no longer followed: too many connections".to_owned(),
-        EndCause::CaptureEnd => "the capture ends".to_owned(),
-    }
-}
-
-fn no_will(why: NoWill) -> &'static str {
-    match why {
-        NoWill::Disconnected => "not published: DISCONNECT deletes the will",
-        NoWill::Refused => "not published: the connection was refused",
-        NoWill::StillOpen => "not published: the connection is open where the capture ends",
-        NoWill::SessionResumed => {
-            "not published: the client came back before the will delay was over"
-        }
-        NoWill::DelayRunning => "not published yet: the will delay goes on where the capture ends",
-        NoWill::NoSubscriber => "due, but no subscription to its topic is visible",
-        NoWill::NotSeen => "due, but not seen although a subscription to its topic is visible",
     }
 }
