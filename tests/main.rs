@@ -17,6 +17,7 @@ mod made;
 mod segments;
 mod svg;
 mod tool;
+#[path = "../benches/traffic/mod.rs"]
 mod traffic;
 mod truth;
 mod verdicts;

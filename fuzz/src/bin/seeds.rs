@@ -21,14 +21,24 @@ fn main() -> io::Result<()> {
         return Err(io::Error::other("seeds FOLDER CAPTURE..."));
     };
     for target in [
-        "capture", "wire", "stream", "framer", "packet", "connection", "pipeline", "broker",
+        "capture",
+        "wire",
+        "stream",
+        "framer",
+        "packet",
+        "connection",
+        "pipeline",
+        "broker",
         "script",
     ] {
         fs::create_dir_all(folder.join(target))?;
     }
     for (number, path) in args.enumerate() {
         let capture = fs::read(&path)?;
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             fs::write(folder.join(format!("script/{number}")), capture)?;
             continue;
         }
@@ -126,7 +136,8 @@ impl View for Kept {
             connection.extend([direction | 4, length]);
             connection.extend(packet.octets);
             if packet.sender == Sender::Client && self.broker.len() < 4000 {
-                self.broker.extend([packet.connection.0 as u8 & 3 | 12, length]);
+                self.broker
+                    .extend([packet.connection.0 as u8 & 3 | 12, length]);
                 self.broker.extend(packet.octets);
             }
         }
