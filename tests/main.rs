@@ -14,6 +14,7 @@ mod differential;
 mod golden;
 mod house;
 mod made;
+mod safety;
 mod segments;
 mod svg;
 mod tool;
