@@ -19,6 +19,14 @@ use crate::stream::Closed;
 impl Session {
     /// A connection is told no more.
     pub(super) fn on_ended(&mut self, mut link: Link, ended: &Ended) {
+        link.closer = ended.by;
+        let [_, gaps] = link.gaps();
+        if gaps > 0 {
+            if self.ended_with_gaps.len() >= caps::SESSIONS {
+                self.ended_with_gaps.clear();
+            }
+            self.ended_with_gaps.insert(link.id, gaps);
+        }
         let suspects = std::mem::take(&mut link.suspects);
         self.tell_suspects(&link, suspects);
         let cause = self.cause(&link, ended);
