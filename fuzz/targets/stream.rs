@@ -101,7 +101,9 @@ fuzz_target!(|data: &[u8]| {
             _ => 0,
         };
         let first = sequence.wrapping_add(u32::from(flags & TcpFlags::SYN != 0));
-        let payload: Vec<u8> = (0..length).map(|at| (first as u8).wrapping_add(at as u8)).collect();
+        let payload: Vec<u8> = (0..length)
+            .map(|at| (first as u8).wrapping_add(at as u8))
+            .collect();
         let cut = if kind & 0xc0 == 0xc0 { 17 } else { 0 };
         let end = first.wrapping_add(length as u32 + cut);
         if kind >> 3 & 3 != 3 {

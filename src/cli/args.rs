@@ -73,7 +73,7 @@ pub struct ReadArgs {
     pub merge: bool,
 
     /// Stop after so many frames.
-    #[arg(short = 'c', value_name = "N")]
+    #[arg(short = 'c', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
     /// Write there, not to standard output; never over an input file.

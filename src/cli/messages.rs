@@ -16,6 +16,12 @@ pub fn error(message: impl std::fmt::Display) {
     );
 }
 
+/// A number of things: `1 frame`, `2 frames`.
+pub fn counted(count: u64, what: &str) -> String {
+    let more = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{more}")
+}
+
 /// Tells what was read, under `-v`.
 pub fn totals(totals: &Totals) {
     for line in accounting(totals) {

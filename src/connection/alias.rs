@@ -6,7 +6,7 @@ pub const ALIASES_CAP: usize = 4096;
 /// Octets of topic names kept for one direction.
 pub const TOPICS_CAP: usize = 1 << 20;
 
-/// Octets of topic names kept in all, each with [`ALIAS_COST`] besides.
+/// Octets of topic names kept in all, each with `ALIAS_COST` besides.
 pub const ALIASES_TOTAL: u64 = 64 << 20;
 
 /// What an alias takes besides its topic name: its entry, and the name's allocation.

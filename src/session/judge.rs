@@ -6,7 +6,7 @@ use super::Session;
 use super::caps;
 use super::clauses as c;
 use super::link::Link;
-use super::messages::{Barred, Copy, MessageKey};
+use super::messages::{Barred, Copy, Held, MessageKey, Route};
 use crate::base::FrameStamp;
 use crate::event::between;
 use crate::mqtt::{ProtocolVersion, QoS, Sender};
@@ -42,7 +42,7 @@ impl Session {
         if let Some(granted) = route.leg.granted {
             let due = held.qos.min(granted);
             // Several filters may be answered one by one, each at its own QoS.
-            if copy.qos > due {
+            if copy.qos > due && alone(held, route) {
                 self.findings
                     .tell(&mut self.outbox, &c::DELIVERED_ABOVE, link.at(copy.stamp), || {
                         format!(
@@ -50,7 +50,11 @@ impl Session {
                             held.qos as u8, link.name(), granted as u8, due as u8, copy.qos as u8
                         )
                     });
-            } else if copy.qos < due && route.leg.filters.len() == 1 && !route.tentative {
+            } else if copy.qos < due
+                && route.leg.filters.len() == 1
+                && !route.tentative
+                && alone(held, route)
+            {
                 self.findings
                     .tell(&mut self.outbox, &c::DELIVERED_BELOW, link.at(copy.stamp), || {
                         format!(
@@ -171,7 +175,7 @@ impl Session {
                         .iter()
                         .any(|id| !copy.identifiers.contains(id))
             };
-            if missing {
+            if missing && alone(held, route) {
                 self.findings
                     .tell(&mut self.outbox, &c::IDENTIFIER_MISSING, link.at(copy.stamp), || {
                         format!("The copy of the message of frame {frame} lacks the Subscription Identifier that the subscription set.")
@@ -369,4 +373,14 @@ impl Session {
 /// Whether a filter as subscribed takes a topic.
 pub(super) fn takes(filter: &str, topic: &str) -> bool {
     crate::mqtt::topic::matches(crate::mqtt::topic::matching_part(filter), topic)
+}
+
+/// Whether the client gets the message by this one way: with a shared subscription beside its
+/// own, which of the copies came by which cannot be told.
+fn alone(held: &Held, route: &Route) -> bool {
+    let same = held
+        .routes
+        .iter()
+        .filter(|other| other.client == route.client);
+    same.count() == 1
 }

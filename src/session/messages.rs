@@ -110,6 +110,8 @@ pub(super) struct Messages {
     line: VecDeque<MessageKey>,
     /// Those that wait for a subscriber to come back.
     parked: VecDeque<MessageKey>,
+    /// Those that the end of their stored message settles.
+    kept: VecDeque<MessageKey>,
     /// The latest message that a client was sent unasked, by digest: the next one is later.
     pub(super) reached: HashMap<(ClientKey, u64), MessageKey>,
     pub(super) legs: usize,
@@ -178,6 +180,15 @@ impl Messages {
     /// The number that the next message gets.
     pub(super) fn order(&self) -> u64 {
         self.next
+    }
+
+    /// Lets go of keys of messages that are settled, before they outnumber the others.
+    fn prune(&mut self) {
+        for line in [&mut self.parked, &mut self.kept] {
+            if line.len() > 2 * caps::MESSAGES {
+                line.retain(|key| self.held.contains_key(key));
+            }
+        }
     }
 
     fn remove(&mut self, key: MessageKey) -> Option<Held> {
@@ -350,6 +361,8 @@ impl Session {
             if held.stored {
                 // Its stored message will settle it.
                 self.messages.line.pop_front();
+                self.messages.kept.push_back(key);
+                self.messages.prune();
                 continue;
             }
             let lingers = held.record.is_some() && held.unsettled == 0;
@@ -360,6 +373,7 @@ impl Session {
                 self.messages.line.pop_front();
                 if held.record.is_none() || self.waits_for_the_absent(held) {
                     self.messages.parked.push_back(key);
+                    self.messages.prune();
                 } else {
                     self.tell_message(key);
                 }
@@ -373,6 +387,7 @@ impl Session {
                 .parked
                 .pop_front()
                 .or_else(|| self.messages.line.pop_front())
+                .or_else(|| self.messages.kept.pop_front())
                 .or_else(|| self.messages.held.keys().min().copied());
             let Some(key) = oldest else {
                 break;

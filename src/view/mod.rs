@@ -19,6 +19,7 @@ pub mod filter;
 pub mod heard;
 pub mod info;
 pub mod json;
+pub mod log;
 pub mod notes;
 pub mod out;
 mod routes;

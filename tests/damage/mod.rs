@@ -3,7 +3,7 @@
 #[expect(unreachable_pub, reason = "the fuzz targets have it as a library")]
 mod damager;
 #[expect(unreachable_pub, reason = "the fuzz targets have it as a library")]
-mod shown;
+pub(crate) mod shown;
 
 use std::fs;
 

@@ -195,7 +195,15 @@ impl View for Counting {
 ///
 /// # Panics
 /// Where something does not hold.
-pub fn check(capture: impl Read, shown: Shown, options: &Options) -> Outcome {
+pub fn check(capture: impl Read, view: Shown, options: &Options) -> Outcome {
+    shown(capture, view, options).0
+}
+
+/// As [`check`], and what the view wrote.
+///
+/// # Panics
+/// Where something does not hold.
+pub fn shown(capture: impl Read, shown: Shown, options: &Options) -> (Outcome, Vec<u8>) {
     let page = Page::default();
     let mut counting = Counting {
         packets: 0,
@@ -218,6 +226,7 @@ pub fn check(capture: impl Read, shown: Shown, options: &Options) -> Outcome {
     assert_eq!(sums.mqtt_frames, counting.frames.len() as u64);
     let skipped: u64 = totals.skipped.iter().map(|skipped| skipped.frames).sum();
     assert_eq!(sums.skipped_frames, skipped);
-    shown.holds(&page.take());
-    outcome
+    let written = page.take();
+    shown.holds(&written);
+    (outcome, written)
 }

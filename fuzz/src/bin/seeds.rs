@@ -8,7 +8,7 @@ use std::{env, fs, io};
 use mqtt_inspect::capture::{Item, Reader};
 use mqtt_inspect::event::{Direction, Event, Totals};
 use mqtt_inspect::inspect::{self, Options};
-use mqtt_inspect::mqtt::ProtocolVersion;
+use mqtt_inspect::mqtt::{ProtocolVersion, Sender};
 use mqtt_inspect::view::View;
 use mqtt_inspect_fuzz::shown::Shown;
 
@@ -21,12 +21,27 @@ fn main() -> io::Result<()> {
         return Err(io::Error::other("seeds FOLDER CAPTURE..."));
     };
     for target in [
-        "capture", "wire", "stream", "framer", "packet", "connection", "pipeline",
+        "capture",
+        "wire",
+        "stream",
+        "framer",
+        "packet",
+        "connection",
+        "pipeline",
+        "broker",
+        "script",
     ] {
         fs::create_dir_all(folder.join(target))?;
     }
     for (number, path) in args.enumerate() {
         let capture = fs::read(&path)?;
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
+            fs::write(folder.join(format!("script/{number}")), capture)?;
+            continue;
+        }
         if capture.len() <= SMALL {
             let portion = [[255].as_slice(), &capture].concat();
             fs::write(folder.join(format!("capture/{number}")), portion)?;
@@ -77,6 +92,10 @@ fn packets(folder: &Path, number: usize, capture: &[u8]) -> io::Result<()> {
     for (at, packet) in kept.packets.values().enumerate() {
         fs::write(folder.join(format!("packet/{number}-{at}")), packet)?;
     }
+    if !kept.broker.is_empty() {
+        let broker = [[0].as_slice(), &kept.broker].concat();
+        fs::write(folder.join(format!("broker/{number}")), broker)?;
+    }
     for (id, (framer, connection)) in kept.connections.iter().take(8) {
         let framer = [[7, 1, 200, 30].as_slice(), framer].concat();
         fs::write(folder.join(format!("framer/{number}-{id}")), framer)?;
@@ -90,6 +109,8 @@ fn packets(folder: &Path, number: usize, capture: &[u8]) -> io::Result<()> {
 struct Kept {
     packets: BTreeMap<(u8, u8), Vec<u8>>,
     connections: BTreeMap<u32, (Vec<u8>, Vec<u8>)>,
+    /// What Clients sent, for a broker to hear.
+    broker: Vec<u8>,
 }
 
 impl View for Kept {
@@ -114,6 +135,11 @@ impl View for Kept {
             let direction = u8::from(packet.direction == Direction::Backward);
             connection.extend([direction | 4, length]);
             connection.extend(packet.octets);
+            if packet.sender == Sender::Client && self.broker.len() < 4000 {
+                self.broker
+                    .extend([packet.connection.0 as u8 & 3 | 12, length]);
+                self.broker.extend(packet.octets);
+            }
         }
         Ok(())
     }

@@ -7,6 +7,8 @@ use flate2::write::GzEncoder;
 use mqtt_inspect::base::{Precision, Timestamp};
 use mqtt_inspect::capture::{Format, LinkType, Writer};
 
+use mqtt_inspect_fuzz as _;
+
 /// Each kind, and what COUNT counts.
 const KINDS: &str = "\
 half-open      connections of which only the SYN came
@@ -30,8 +32,7 @@ const ACK: u8 = 16;
 
 fn main() -> io::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let (Some(kind), Some(count)) = (args.first(), args.get(1).and_then(|n| n.parse().ok()))
-    else {
+    let (Some(kind), Some(count)) = (args.first(), args.get(1).and_then(|n| n.parse().ok())) else {
         eprint!("worst KIND COUNT > FILE\n{KINDS}");
         return Err(io::Error::other("which kind, and how many?"));
     };
@@ -87,7 +88,13 @@ fn main() -> io::Result<()> {
 /// `gigabytes` of zeros: a pcap file header and then frames without octets.
 fn bomb(out: impl Write, gigabytes: u64) -> io::Result<()> {
     let mut encoder = GzEncoder::new(out, Compression::best());
-    let header = Writer::new(Vec::new(), Format::Pcap, LinkType(101), Precision::Micro, None)?;
+    let header = Writer::new(
+        Vec::new(),
+        Format::Pcap,
+        LinkType(101),
+        Precision::Micro,
+        None,
+    )?;
     encoder.write_all(&header.into_inner())?;
     let zeros = vec![0; 1 << 20];
     for _ in 0..gigabytes * 1000 {

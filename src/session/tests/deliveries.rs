@@ -552,3 +552,19 @@ fn a_message_expires_for_a_subscriber_that_is_away() {
         ["s not: Expired"]
     );
 }
+
+#[test]
+fn copies_by_an_own_and_a_shared_subscription_are_not_judged_apart() {
+    let mut run = Run::new(V5);
+    run.stay(0, "s", false)
+        .take(0, "t", 0)
+        .take(0, "$share/g/t", 1)
+        .join(1, "p");
+    run.client(1, numbered(V5, "t", b"x", 1, 7));
+    run.server(0, publish(V5, "t", b"x", Sent::default()));
+    run.server(0, numbered(V5, "t", b"x", 1, 1));
+    run.client(0, puback(1));
+    run.server(1, puback(7));
+    run.leave(0).leave(1).finish();
+    assert_eq!(run.rules(), [""; 0]);
+}

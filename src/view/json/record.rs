@@ -47,7 +47,9 @@ pub fn capture(json: &mut JsonWriter<'_>, totals: &Totals, date: &mut DateText) 
         }
         json.end_array();
     }
-    accounting(json, &totals.accounting);
+    if totals.accounting != Accounting::default() {
+        accounting(json, &totals.accounting);
+    }
 }
 
 /// The member `accounting`: where every frame and every octet went.
