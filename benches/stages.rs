@@ -2,6 +2,12 @@
 //!
 //! Nothing is asserted here. The TCP layer has a program of its own, `stream`.
 
+#![expect(clippy::expect_used, reason = "a bench that cannot be set up ends")]
+#![expect(
+    clippy::type_complexity,
+    reason = "the frames of one buffer, by their places"
+)]
+
 mod traffic;
 
 use std::ffi::OsString;

@@ -11,7 +11,7 @@ use super::buffer::Buffer;
 use super::error::{CaptureError, Fault};
 use super::looks::{ENOUGH, looks_like};
 use super::pcapng::{Section, block};
-use super::unpack::Broken;
+use super::unpack::{Broken, Detach};
 use super::{Comment, CommentOf, Frame, Item, LinkType, Packing, Secrets, pcap};
 use crate::base::{FrameStamp, Precision, Timestamp};
 
@@ -115,8 +115,12 @@ enum Turn {
 impl<R: Read> Reader<R> {
     /// A reader of `source`; `name` is for errors.
     pub fn new(source: R, name: impl Into<String>) -> Self {
+        Self::of(Buffer::new(source), name.into())
+    }
+
+    fn of(buffer: Buffer<R>, name: String) -> Self {
         Self {
-            buffer: Buffer::new(source),
+            buffer,
             state: State::Start,
             remarks: None,
             number: 0,
@@ -126,8 +130,13 @@ impl<R: Read> Reader<R> {
             last_time: None,
             precision: Precision::Micro,
             disagreeing: 0,
-            name: name.into(),
+            name,
         }
+    }
+
+    /// The same; what is compressed is decompressed in another thread where `detach` allows it.
+    pub(super) fn apart(source: R, name: String, detach: Detach<R>) -> Self {
+        Self::of(Buffer::apart(source, detach), name)
     }
 
     /// The same as input number `file`, its frames numbered after `frames` earlier ones. To
@@ -144,7 +153,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// What is wrong with the capture from here on. It is told once.
-    #[inline]
+    #[inline(always)]
     pub fn next_item(&mut self) -> Result<Option<Item<'_>>, CaptureError> {
         if let Some((stamp, link_type, places)) = self.ordinary() {
             return Ok(Some(Item::Frame(Frame {
@@ -175,7 +184,7 @@ impl<R: Read> Reader<R> {
 
     /// The next record of a pcap file where it is whole in the buffer and has nothing odd:
     /// what [`Reader::record`] gives, in 50 instructions a frame and not 150.
-    #[inline]
+    #[inline(always)]
     fn ordinary(&mut self) -> Option<(FrameStamp, LinkType, Range<usize>)> {
         let State::Pcap(layout) = &self.state else {
             return None;
