@@ -338,7 +338,8 @@ impl Session {
     fn judge_end(&mut self, link: &mut Link, ended: &Ended, end: &End) {
         self.judge_stored_due(link);
         for incomplete in ended.incomplete.iter().flatten() {
-            if link.gaps_of(incomplete.sender) > 0 || ended.why == Closed::CaptureEnd {
+            // After a packet that could not be read nobody knows where the next one begins.
+            if !link.certain(incomplete.sender) || ended.why == Closed::CaptureEnd {
                 continue;
             }
             let at = link.at(incomplete.stamp);
@@ -347,7 +348,7 @@ impl Session {
             self.findings
                 .tell(&mut self.outbox, &c::INCOMPLETE_PACKET, at, || {
                     if announced == 0 {
-                        format!("{packet} ends within its Remaining Length, after {received} octets: the connection was over.")
+                        format!("{packet} ends within its Remaining Length: the connection was over.")
                     } else {
                         format!("{packet} announces {announced} octets and {received} came before the connection was over.")
                     }
