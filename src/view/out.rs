@@ -79,9 +79,9 @@ const fn eight_digits(number: u32) -> u64 {
     // Two lanes of four digits, then four of two, then eight of one. Each product stays
     // within its lane: 9,999 * 10,486 < 2^32 and 99 * 103 < 2^16.
     let fours = (number / 10_000) as u64 | ((number % 10_000) as u64) << 32;
-    let upper = (fours * 10_486 >> 20) & 0x0000_007f_0000_007f;
+    let upper = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
     let twos = upper | (fours - 100 * upper) << 16;
-    let upper = (twos * 103 >> 10) & 0x000f_000f_000f_000f;
+    let upper = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
     upper | (twos - 10 * upper) << 8
 }
 
