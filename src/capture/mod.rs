@@ -12,6 +12,7 @@
 mod apart;
 mod buffer;
 mod error;
+mod gzip;
 mod input;
 mod looks;
 mod merge;

@@ -6,12 +6,12 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use flate2::bufread::MultiGzDecoder;
 use lz4_flex::frame::FrameDecoder as Lz4Decoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder as ZstdDecoder};
 
 use super::apart::{Apart, Sent};
+use super::gzip::Gzip;
 use super::input::Input;
 
 /// The largest window of a zstd frame that is decompressed, in octets: what the zstd program
@@ -75,7 +75,7 @@ pub(super) type Detach<R> = fn(R) -> Result<Sent, R>;
 
 enum Stage<R: Read> {
     Plain(Input<R>),
-    Gzip(Box<MultiGzDecoder<Input<R>>>),
+    Gzip(Box<Gzip<R>>),
     /// Before the magic number of a zstd, lz4 or skippable frame.
     Between(Input<R>),
     /// With what broke the frame, once what was decoded before is all that is left to give.
@@ -130,7 +130,7 @@ impl<R: Read> Unpacked<R> {
     pub(super) fn of(input: Input<R>, packing: Packing) -> Self {
         Self {
             stage: match packing {
-                Packing::Gzip => Stage::Gzip(Box::new(MultiGzDecoder::new(input))),
+                Packing::Gzip => Stage::Gzip(Box::new(Gzip::new(input))),
                 Packing::Zstd | Packing::Lz4 => Stage::Between(input),
             },
             packing: Some(packing),
@@ -212,7 +212,7 @@ impl<R: Read> Unpacked<R> {
                 Stage::Gzip(decoder) => {
                     let result = decoder.read(into);
                     return result
-                        .map_err(|error| broken(decoder.get_mut(), Packing::Gzip, &error));
+                        .map_err(|error| broken(decoder.input_mut(), Packing::Gzip, &error));
                 }
                 Stage::Between(_) => {
                     if !self.next_frame()? {
@@ -330,7 +330,7 @@ impl<R: Read> Unpacked<R> {
     fn input(&self) -> Option<&Input<R>> {
         match &self.stage {
             Stage::Plain(input) | Stage::Between(input) | Stage::Zstd(_, input, _) => Some(input),
-            Stage::Gzip(decoder) => Some(decoder.get_ref()),
+            Stage::Gzip(decoder) => Some(decoder.input()),
             Stage::Lz4(decoder, _) => Some(decoder.get_ref()),
             Stage::Apart(_) | Stage::Turning => None,
         }

@@ -8,11 +8,16 @@ use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::record::RecordArgs;
-use super::values;
+use super::{caps, values};
 use crate::event::Level;
 use crate::view::TimeFormat;
 use crate::view::filter::PacketTypes;
 use crate::view::flow::Kind as FlowKind;
+
+/// What follows the options.
+const AFTER: &str = "Exit status: 0 done; 1 --check found something at or above its level; \
+    2 bad usage, or a capture that cannot be read (what could be read is shown first).\n\n\
+    A capture that is named `record` is read as ./record.";
 
 /// Shows every MQTT control packet of a capture, and what became of each message.
 ///
@@ -30,9 +35,8 @@ use crate::view::flow::Kind as FlowKind;
     max_term_width = 100,
     override_usage = "mqtt-inspect [OPTIONS] <CAPTURE>...\n       \
                       mqtt-inspect record [OPTIONS] [-- COMMAND [ARG]...]",
-    after_help = "Exit status: 0 done; 1 --check found something at or above its level; \
-                  2 bad usage, or a capture that cannot be read (what could be read is shown \
-                  first).\n\nA capture that is named `record` is read as ./record."
+    after_help = AFTER,
+    after_long_help = format!("{AFTER}\n\n{}", caps::help())
 )]
 pub struct Args {
     #[command(flatten)]
@@ -53,7 +57,7 @@ pub enum Command {
 }
 
 /// What is read.
-#[derive(Debug, Group)]
+#[derive(Debug, Default, Group)]
 #[command(next_help_heading = "Reading")]
 pub struct ReadArgs {
     /// Captures, read one after another; `-` is standard input.
@@ -69,7 +73,7 @@ pub struct ReadArgs {
     pub merge: bool,
 
     /// Stop after so many frames.
-    #[arg(short = 'c', value_name = "N")]
+    #[arg(short = 'c', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
     /// Write there, not to standard output; never over an input file.
@@ -81,16 +85,27 @@ pub struct ReadArgs {
     #[arg(short = 'd', long = "decode-as", value_name = "RULE", value_parser = values::decode_as)]
     pub decode_as: Vec<values::Ports>,
 
-    /// TLS secrets in the format of SSLKEYLOGFILE.
-    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    /// TLS secrets in the format of SSLKEYLOGFILE. The name is kept for them; this version
+    /// decrypts nothing and says so.
+    #[arg(long, value_name = "FILE", hide = true, value_hint = clap::ValueHint::FilePath)]
     pub keylog: Option<PathBuf>,
+}
+
+impl ReadArgs {
+    /// Of one capture, read whole.
+    pub fn of(capture: OsString) -> Self {
+        Self {
+            captures: vec![capture],
+            ..Self::default()
+        }
+    }
 }
 
 /// The heading of the options that narrow and style a view.
 const STYLING: &str = "Selecting and styling";
 
 /// What is shown, and how. `record` takes these too, for what it shows at its end.
-#[derive(Debug, Group)]
+#[derive(Clone, Debug, Group)]
 #[command(next_help_heading = "Views")]
 pub struct ViewArgs {
     /// The detail tree of each control packet, CONNECT flags bit by bit.

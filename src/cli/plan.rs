@@ -19,8 +19,6 @@ pub struct Plan {
     /// Files, named pipes, or `-` for standard input, in the order given.
     pub inputs: Vec<OsString>,
     pub reading: inspect::Options,
-    /// A TLS key log file.
-    pub keylog: Option<PathBuf>,
     /// `None` is standard output.
     pub output: Option<PathBuf>,
     pub show: Show,
@@ -244,13 +242,12 @@ impl Plan {
         }
         let output = read.output.filter(|path| path.as_os_str() != "-");
         if let Some(output) = &output {
-            let keylog = read.keylog.as_deref().map(Path::as_os_str);
-            check_output(output, inputs.iter().map(OsString::as_os_str).chain(keylog))?;
+            check_output(output, inputs.iter().map(OsString::as_os_str))?;
+        }
+        if read.keylog.is_some() {
+            return Err("--keylog: this version does not decrypt TLS".to_owned());
         }
         let show = Show::new(view, around, output.is_some());
-        if show.what == What::Log {
-            return Err("--log: this build holds no log view".to_owned());
-        }
         Ok(Self {
             inputs,
             reading: inspect::Options {
@@ -268,7 +265,6 @@ impl Plan {
                 },
                 ..inspect::Options::default()
             },
-            keylog: read.keylog,
             output,
             show,
         })

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::messages;
 use super::plan::Plan;
 use crate::base::{FrameStamp, text};
-use crate::event::{Event, Level, LooksLike, Totals};
+use crate::event::{Event, Gap, Level, LooksLike, Totals};
 use crate::inspect::{self, Outcome};
 use crate::view::View;
 
@@ -41,6 +41,7 @@ pub fn run(plan: &Plan) -> ExitCode {
         view: plan.show.view(writer),
         worst: None,
         tls_port: None,
+        gaps: Gaps::default(),
         bar: &bar,
     };
     let outcome = inspect::run(&plan.inputs, &plan.reading, &mut heard, &mut |octets| {
@@ -64,15 +65,19 @@ pub fn run(plan: &Plan) -> ExitCode {
 
 /// Says what there is to say, and finds the exit status.
 fn conclude(plan: &Plan, heard: &Heard<'_>, outcome: &Outcome) -> ExitCode {
-    let readable = outcome.unreadable.is_empty();
     for error in &outcome.unreadable {
         messages::error(error);
     }
+    let understood = unsupported(&outcome.totals);
+    let readable = outcome.unreadable.is_empty() && understood;
     if plan.show.verbose {
         messages::totals(&outcome.totals);
     }
-    if !plan.show.quiet && readable {
-        warn(&outcome.totals, heard.tls_port);
+    if !plan.show.quiet {
+        if readable {
+            warn(&outcome.totals, heard.tls_port);
+        }
+        heard.gaps.warn();
     }
     let found = plan
         .show
@@ -85,6 +90,25 @@ fn conclude(plan: &Plan, heard: &Heard<'_>, outcome: &Outcome) -> ExitCode {
     }
 }
 
+/// Says which frames are of a link type that is not read; whether there are none.
+fn unsupported(totals: &Totals) -> bool {
+    let mut none = true;
+    for skipped in &totals.skipped {
+        if skipped.reason == "link-type" {
+            none = false;
+            messages::error(format_args!(
+                "{}: {} in {} of {}; capture again on an interface that gives Ethernet, Linux \
+                 cooked, loopback or raw IP frames",
+                text::safe(&totals.files.join(", ")),
+                skipped.told,
+                skipped.frames,
+                messages::counted(totals.frames, "frame"),
+            ));
+        }
+    }
+    none
+}
+
 /// Says why there may be less to see than there was.
 fn warn(totals: &Totals, tls_port: Option<u16>) {
     if totals.packets == 0 {
@@ -92,9 +116,9 @@ fn warn(totals: &Totals, tls_port: Option<u16>) {
     }
     if totals.cut_frames > 0 {
         messages::error(format_args!(
-            "{} of {} frames were cut by the snapshot length: what they carried beyond it is \
-             missing",
-            totals.cut_frames, totals.frames
+            "{} of {} were cut by the snapshot length: what they carried beyond it is missing",
+            totals.cut_frames,
+            messages::counted(totals.frames, "frame"),
         ));
     }
 }
@@ -103,10 +127,14 @@ fn warn(totals: &Totals, tls_port: Option<u16>) {
 fn nothing(totals: &Totals, tls_port: Option<u16>) -> String {
     match (totals.frames, tls_port) {
         (0, _) => "the capture is empty: it holds no frame".to_owned(),
-        (frames, None) => format!("no MQTT in this capture ({frames} frames)"),
+        (frames, None) => format!(
+            "no MQTT in this capture ({})",
+            messages::counted(frames, "frame")
+        ),
         (frames, Some(port)) => format!(
-            "no MQTT in clear in this capture ({frames} frames), but TLS on port {port}: \
-             give its keys with --keylog"
+            "no MQTT in clear in this capture ({}), but TLS on port {port}, which this version \
+             does not decrypt",
+            messages::counted(frames, "frame")
         ),
     }
 }
@@ -118,7 +146,40 @@ struct Heard<'b> {
     worst: Option<Level>,
     /// A port on which there was TLS where MQTT may be inside.
     tls_port: Option<u16>,
+    gaps: Gaps,
     bar: &'b RefCell<Bar>,
+}
+
+/// What was never captured, in figures.
+#[derive(Default)]
+struct Gaps {
+    count: u64,
+    /// Octets that are missing, where their number is known.
+    missing: u64,
+    /// Octets that were captured, and belong to no packet that can be told for certain.
+    discarded: u64,
+}
+
+impl Gaps {
+    fn add(&mut self, gap: &Gap) {
+        self.count += 1;
+        self.missing += gap.length;
+        self.discarded += gap.discarded;
+    }
+
+    /// Says that something is missing.
+    fn warn(&self) {
+        if self.count == 0 {
+            return;
+        }
+        let (count, missing, discarded) = (self.count, self.missing, self.discarded);
+        messages::error(format_args!(
+            "missing TCP data: {}, {} that the capture does not hold, and {discarded} that belong \
+             to control packets cut by them",
+            messages::counted(count, "gap"),
+            messages::counted(missing, "octet"),
+        ));
+    }
 }
 
 impl View for Heard<'_> {
@@ -133,6 +194,7 @@ impl View for Heard<'_> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Finding(finding) => self.worst = self.worst.max(Some(finding.level)),
+            Event::Gap(gap) => self.gaps.add(gap),
             Event::NotMqtt(not) if not.looks_like == LooksLike::Tls => {
                 self.tls_port = Some(not.connection.responder.port);
             }

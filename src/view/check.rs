@@ -65,11 +65,18 @@ impl<W: Write> View for Check<W> {
         let [notes, warnings, errors] = self.counts;
         writeln!(
             self.out,
-            "{errors} errors, {warnings} warnings, {notes} notes in {} control packets",
-            totals.packets
+            "{}, {}, {} in {}",
+            counted(errors, "error"),
+            counted(warnings, "warning"),
+            counted(notes, "note"),
+            counted(totals.packets, "control packet")
         )?;
         self.out.flush()
     }
+}
+
+fn counted(count: u64, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 fn painted(colour: &[u8], text: &str) -> String {

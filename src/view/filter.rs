@@ -7,7 +7,7 @@ use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use super::View;
 use super::info::topic_of;
 use crate::base::FrameStamp;
-use crate::event::{About, ConnectionId, Event, Handshake, PacketEvent, Totals};
+use crate::event::{About, ConnectionId, Event, Handshake, Origin, PacketEvent, Totals};
 use crate::mqtt::packet::ControlPacket;
 use crate::mqtt::topic::matching_part;
 use crate::mqtt::{PacketIdentifier, PacketType, Sender};
@@ -224,8 +224,16 @@ impl<V: View> Filtered<V> {
     fn takes_handshake(&self, handshake: &Handshake) -> bool {
         let ids = [handshake.client_id.as_deref()];
         let legs = handshake.deliveries.iter();
+        // A server's copy is also its publisher's.
+        let publisher = match &handshake.origin {
+            Some(Origin::Published { client_id, .. } | Origin::Will { client_id, .. }) => {
+                client_id.as_deref()
+            }
+            _ => None,
+        };
         let ids = ids
             .into_iter()
+            .chain([publisher])
             .chain(legs.map(|leg| leg.client_id.as_deref()));
         match &handshake.about {
             About::Message(message) => self.takes_story(ids, message.topic.as_deref()),

@@ -1,6 +1,6 @@
 //! A ladder diagram as data: lanes, steps between them, a verdict. Three renderers draw it.
 
-use crate::base::{FrameStamp, Span};
+use crate::base::{FrameStamp, Precision, Span, Timestamp};
 use crate::mqtt::PacketType;
 
 /// One diagram.
@@ -60,6 +60,8 @@ pub enum Row {
     /// Something that happened that is no control packet, at a lane or across all.
     Note {
         stamp: Option<FrameStamp>,
+        /// Since the step before in this diagram.
+        since: Option<Span>,
         lane: Option<usize>,
         text: String,
     },
@@ -121,6 +123,31 @@ pub fn span(span: Span) -> String {
             nanos / 1_000_000_000,
             nanos / 1_000_000 % 1_000
         ),
+    }
+}
+
+/// The time since the step before: `+0.021 ms`.
+pub(super) fn after(since: Span) -> String {
+    let told = span(since);
+    if told.starts_with('-') {
+        told
+    } else {
+        format!("+{told}")
+    }
+}
+
+/// Seconds from `start` on with the capture's own digits; empty where either is not known.
+pub(super) fn time(stamp: &FrameStamp, start: Option<Timestamp>) -> String {
+    let (Some(time), Some(start)) = (stamp.time, start) else {
+        return String::new();
+    };
+    let nanos = time.since(start).nanos();
+    let sign = if nanos < 0 { "-" } else { "" };
+    let nanos = nanos.unsigned_abs();
+    let (seconds, nanos) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+    match stamp.precision {
+        Precision::Micro => format!("{sign}{seconds}.{:06}", nanos / 1_000),
+        Precision::Nano => format!("{sign}{seconds}.{nanos:09}"),
     }
 }
 

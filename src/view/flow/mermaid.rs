@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::ladder::{Ladder, Row, span};
+use super::ladder::{Ladder, Row, after};
 use crate::base::text::is_unsafe;
 
 /// Writes ladders behind each other as one `sequenceDiagram`.
@@ -60,7 +60,7 @@ impl Mermaid {
                     };
                     let since = arrow
                         .since
-                        .map_or(String::new(), |since| format!(", +{}", span(since)));
+                        .map_or(String::new(), |since| format!(", {}", after(since)));
                     let frame = arrow.stamp.number;
                     writeln!(
                         out,
@@ -74,7 +74,9 @@ impl Mermaid {
                     };
                     writeln!(out, "    p{from}--xp{to}: {}", told(label))?;
                 }
-                Row::Note { stamp, lane, text } => {
+                Row::Note {
+                    stamp, lane, text, ..
+                } => {
                     let over = lane
                         .and_then(|lane| lanes.get(lane))
                         .map_or(over.clone(), |lane| format!("p{lane}"));

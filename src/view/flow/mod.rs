@@ -1,5 +1,6 @@
 //! Ladder diagrams: what became of each message, drawn.
 
+mod canvas;
 pub mod ladder;
 pub mod mermaid;
 #[cfg(test)]
@@ -15,7 +16,8 @@ use self::mermaid::Mermaid;
 use self::svg::Svg;
 use super::View;
 use crate::base::{FrameStamp, Timestamp};
-use crate::event::{Event, HandshakeKind, Totals};
+use crate::event::{Event, HandshakeKind, Outcome, Totals};
+use crate::mqtt::QoS;
 
 /// What `--flow` may be asked for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -58,6 +60,23 @@ impl Kind {
             Event::Retained(_) => matches!(self, Self::Retain | Self::All),
             _ => false,
         }
+    }
+
+    /// Whether the ladder of `event` belongs to this kind: a message's also where a subscriber
+    /// was sent it at the QoS asked for, since that leg has no ladder of its own.
+    fn draws(self, event: &Event<'_>) -> bool {
+        let qos = match self {
+            Self::Qos1 => QoS::AtLeastOnce,
+            Self::Qos2 => QoS::ExactlyOnce,
+            _ => return self.takes(event),
+        };
+        let Event::Handshake(handshake) = event else {
+            return false;
+        };
+        self.takes(event)
+            || handshake.deliveries.iter().any(
+                |leg| matches!(&leg.outcome, Outcome::Delivered(delivered) if delivered.qos == qos),
+            )
     }
 }
 
@@ -124,7 +143,7 @@ impl<W: Write> View for Flow<W> {
     }
 
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
-        if !self.kinds.iter().any(|kind| kind.takes(event)) {
+        if !self.kinds.iter().any(|kind| kind.draws(event)) {
             return Ok(());
         }
         let ladder = match event {

@@ -42,6 +42,7 @@ pub(super) fn qos2() -> Ladder {
             arrow(24, 1, 0, PacketType::PubComp, ""),
             arrow(27, 1, 2, PacketType::PubRel, ""),
             Row::Note {
+                since: None,
                 stamp: None,
                 lane: Some(2),
                 text: "connection reset".to_owned(),

@@ -3,18 +3,22 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::ladder::{Arrow, Ladder, Row, Tone, span};
+use super::canvas::wrap;
+use super::ladder::{Arrow, Ladder, Row, Tone, after, time};
+use crate::base::Timestamp;
 use crate::base::text::{is_unsafe, width};
-use crate::base::{FrameStamp, Timestamp};
 
 /// One column of the monospace font at its size, in pixels, a little wide so that no font
 /// makes labels meet.
 const COLUMN: usize = 8;
 const ROW: usize = 34;
-const GUTTER: usize = 230;
 const MARGIN: usize = 16;
 /// Labels longer than this are cut: a topic name may have 65,535 octets.
 const LONGEST: usize = 72;
+/// Verdicts are broken into lines of at most so many columns.
+const VERDICT: usize = 110;
+/// Lanes are never drawn closer than this, in columns.
+const CLOSEST: usize = 14;
 
 /// Collects ladders and writes them as one picture: its height stands at its beginning.
 #[derive(Debug, Default)]
@@ -52,20 +56,16 @@ impl Svg {
             return;
         }
         self.drawn += 1;
-        let lanes = lanes(ladder);
-        let right = lanes.last().copied().unwrap_or(GUTTER) + reach(ladder) + MARGIN;
-        let texts = std::iter::once(&ladder.title)
-            .chain(ladder.verdicts.iter().map(|verdict| &verdict.text));
-        let widest = texts
-            .map(|text| 2 * MARGIN + (width(&told(text)) + 4) * COLUMN)
-            .max()
-            .unwrap_or(0);
-        self.width = self.width.max(right).max(widest);
+        let layout = Layout::of(ladder, self.start);
+        let lanes = &layout.lanes;
+        self.width = self.width.max(layout.right + MARGIN);
+        let title = cut_to(&ladder.title, VERDICT);
+        self.reaches(MARGIN, &title);
         let mut y = self.height + MARGIN + 18;
-        self.text("title", MARGIN, y, "start", &ladder.title);
+        self.text("title", MARGIN, y, "start", &title);
         if !ladder.rows.is_empty() {
             y += 28;
-            for (lane, x) in ladder.lanes.iter().zip(&lanes) {
+            for (lane, x) in ladder.lanes.iter().zip(lanes) {
                 self.text("role", *x, y, "middle", lane.role.name());
                 self.text("name", *x, y + 17, "middle", &cut(&lane.name));
             }
@@ -74,10 +74,10 @@ impl Svg {
             let bars = self.body.len();
             for row in &ladder.rows {
                 y += ROW;
-                self.row(row, &lanes, y);
+                self.row(row, &layout, y);
             }
             let mut lines = String::new();
-            for x in &lanes {
+            for x in lanes {
                 let _ = writeln!(
                     lines,
                     "<line class=\"lane\" x1=\"{x}\" y1=\"{top}\" x2=\"{x}\" y2=\"{}\"/>",
@@ -89,64 +89,65 @@ impl Svg {
             y += 12;
         }
         for verdict in &ladder.verdicts {
-            y += 24;
             let (class, mark) = match verdict.tone {
-                Tone::Good => ("good", "✓ "),
-                Tone::Bad => ("bad", "✗ "),
-                Tone::Neutral => ("neutral", "· "),
+                Tone::Good => ("good", "✓"),
+                Tone::Bad => ("bad", "✗"),
+                Tone::Neutral => ("neutral", "·"),
             };
-            self.text(
-                class,
-                MARGIN,
-                y,
-                "start",
-                &format!("{mark}{}", verdict.text),
-            );
+            for (at, line) in wrap(&visible(&verdict.text), VERDICT).iter().enumerate() {
+                y += if at == 0 { 24 } else { 18 };
+                if at == 0 {
+                    self.text(class, MARGIN, y, "start", mark);
+                }
+                let from = MARGIN + 2 * COLUMN;
+                self.text(class, from, y, "start", line);
+                self.reaches(from, line);
+            }
         }
         self.height = y + MARGIN;
     }
 
-    fn row(&mut self, row: &Row, lanes: &[usize], y: usize) {
+    /// Makes the picture wide enough for `text` from `x` on.
+    fn reaches(&mut self, x: usize, text: &str) {
+        self.width = self.width.max(x + columns(text) * COLUMN + MARGIN);
+    }
+
+    fn row(&mut self, row: &Row, layout: &Layout, y: usize) {
+        let lane = |at: usize| layout.lanes.get(at).copied();
         match row {
-            Row::Arrow(arrow) => self.arrow(arrow, lanes, y),
-            Row::Missing { from, to, label } => {
-                let (Some(&from), Some(&to)) = (lanes.get(*from), lanes.get(*to)) else {
+            Row::Arrow(arrow) => {
+                let (Some(from), Some(to)) = (lane(arrow.from), lane(arrow.to)) else {
                     return;
                 };
-                let middle = (from + to) / 2;
+                self.gutter(layout, &cells(row, self.start), y);
+                self.arrow(arrow, (from, to), y);
+            }
+            Row::Missing { from, to, label } => {
+                let (Some(from), Some(to)) = (lane(*from), lane(*to)) else {
+                    return;
+                };
                 let _ = writeln!(
                     self.body,
                     "<line class=\"missing\" x1=\"{from}\" y1=\"{y}\" x2=\"{to}\" y2=\"{y}\"/>"
                 );
-                self.text("bad label", middle, y - 6, "middle", &cut(label));
+                self.text("bad label", (from + to) / 2, y - 6, "middle", &cut(label));
             }
-            Row::Note { stamp, lane, text } => {
-                if let Some(stamp) = stamp {
-                    self.gutter(stamp, None, y);
-                }
-                let x = lane.and_then(|lane| lanes.get(lane)).copied();
+            Row::Note { lane: at, text, .. } => {
+                self.gutter(layout, &cells(row, self.start), y);
+                let x = at.and_then(lane);
                 if let Some(x) = x {
                     let _ = writeln!(
                         self.body,
-                        "<circle class=\"dot\" cx=\"{x}\" cy=\"{}\" r=\"4\"/>",
-                        y - 4
+                        "<circle class=\"dot\" cx=\"{x}\" cy=\"{y}\" r=\"4\"/>"
                     );
                 }
-                let from = x.map_or(GUTTER, |x| x + 10);
-                self.text("note label", from, y, "start", &cut(text));
+                let from = x.map_or(layout.gutter, |x| x + 10);
+                self.text("note label", from, y + 4, "start", &cut(text));
             }
         }
     }
 
-    fn arrow(&mut self, arrow: &Arrow, lanes: &[usize], y: usize) {
-        let (Some(&from), Some(&to)) = (lanes.get(arrow.from), lanes.get(arrow.to)) else {
-            return;
-        };
-        self.gutter(
-            &arrow.stamp,
-            arrow.since.map(|since| format!("+{}", span(since))),
-            y,
-        );
+    fn arrow(&mut self, arrow: &Arrow, (from, to): (usize, usize), y: usize) {
         let (tip, back) = if to > from {
             (to - 1, to - 9)
         } else {
@@ -159,28 +160,16 @@ impl Svg {
             y - 4,
             y + 4
         );
-        self.text(
-            "label",
-            (from + to) / 2,
-            y - 6,
-            "middle",
-            &cut(&arrow.label),
-        );
+        let middle = (from + to) / 2;
+        self.text("label", middle, y - 6, "middle", &cut(&arrow.label));
     }
 
-    fn gutter(&mut self, stamp: &FrameStamp, since: Option<String>, y: usize) {
-        self.text("gutter", 60, y + 4, "end", &stamp.number.to_string());
-        if let (Some(time), Some(start)) = (stamp.time, self.start) {
-            self.text(
-                "gutter",
-                140,
-                y + 4,
-                "end",
-                &format!("{:.6}", time.since(start).seconds()),
-            );
-        }
-        if let Some(since) = since {
-            self.text("gutter", GUTTER - 8, y + 4, "end", &since);
+    /// Frame number, time, time since the step before, each ending at its column's end.
+    fn gutter(&mut self, layout: &Layout, cells: &[String; 3], y: usize) {
+        for (cell, end) in cells.iter().zip(layout.cells) {
+            if !cell.is_empty() {
+                self.text("gutter", end, y + 4, "end", cell);
+            }
         }
     }
 
@@ -222,58 +211,104 @@ text{font:13px ui-monospace,Menlo,Consolas,\"DejaVu Sans Mono\",monospace;fill:#
 .label,.note{paint-order:stroke;stroke:#fff;stroke-width:4px}.note{fill:#8250df}.dot{fill:#8250df}\
 .good{fill:#1a7f37}.bad{fill:#cf222e}.neutral{fill:#57606a}";
 
-/// The column of each lane: far enough apart that no label between two neighbours meets
-/// another lane's, and no two names meet.
-fn lanes(ladder: &Ladder) -> Vec<usize> {
-    let name = |at: usize| {
-        ladder
-            .lanes
-            .get(at)
-            .map_or(0, |lane| columns(&lane.name).max(10))
-    };
-    let mut lanes = vec![GUTTER + MARGIN + name(0) * COLUMN / 2];
-    for at in 1..ladder.lanes.len() {
-        let names = (name(at - 1) + name(at)) / 2 + 2;
-        let labels = ladder.rows.iter().filter_map(|row| match row {
-            Row::Arrow(arrow) => Some((arrow.from, arrow.to, &arrow.label)),
-            Row::Missing { from, to, label } => Some((*from, *to, label)),
-            Row::Note { .. } => None,
+/// Where the parts of one ladder stand, in pixels from the left.
+struct Layout {
+    /// The ends of the gutter's columns.
+    cells: [usize; 3],
+    /// Where notes at no lane begin.
+    gutter: usize,
+    lanes: Vec<usize>,
+    /// The end of what reaches furthest to the right.
+    right: usize,
+}
+
+impl Layout {
+    /// Lanes stand far enough apart that no label reaches beyond the lanes that it joins, and
+    /// no two names meet.
+    fn of(ladder: &Ladder, start: Option<Timestamp>) -> Self {
+        let mut widths = [0; 3];
+        for row in &ladder.rows {
+            for (widest, cell) in widths.iter_mut().zip(cells(row, start)) {
+                *widest = (*widest).max(width(&cell));
+            }
+        }
+        let mut end = MARGIN;
+        let cells = widths.map(|columns| {
+            end += (columns + 2) * COLUMN;
+            end - 2 * COLUMN
         });
-        let labels = labels
-            .filter(|(from, to, _)| from.min(to) + 1 == at && from.max(to) == &at)
-            .map(|(_, _, label)| columns(label) + 4)
-            .max()
-            .unwrap_or(0);
-        let before = lanes.last().copied().unwrap_or(GUTTER);
-        lanes.push(before + names.max(labels).max(14) * COLUMN);
+        let name = |at: usize| {
+            let lane = ladder.lanes.get(at);
+            lane.map_or(0, |lane| columns(&cut(&lane.name)).max(10))
+        };
+        let labels: Vec<_> = ladder
+            .rows
+            .iter()
+            .filter_map(|row| match row {
+                Row::Arrow(arrow) => Some((arrow.from, arrow.to, &arrow.label)),
+                Row::Missing { from, to, label } => Some((*from, *to, label)),
+                Row::Note { .. } => None,
+            })
+            .map(|(from, to, label)| (from.min(to), from.max(to), columns(&cut(label)) + 4))
+            .collect();
+        let mut lanes = vec![end + name(0) * COLUMN / 2];
+        for at in 1..ladder.lanes.len() {
+            let names = (name(at - 1) + name(at)) / 2 + 2;
+            let before = lanes.last().copied().unwrap_or(end);
+            let mut x = before + names.max(CLOSEST) * COLUMN;
+            for (low, _, label) in labels.iter().filter(|(_, high, _)| *high == at) {
+                if let Some(low) = lanes.get(*low) {
+                    x = x.max(low + label * COLUMN);
+                }
+            }
+            lanes.push(x);
+        }
+        let last = ladder.lanes.len().saturating_sub(1);
+        let mut right = lanes.last().map_or(end, |x| x + name(last) * COLUMN / 2);
+        for row in &ladder.rows {
+            if let Row::Note { lane, text, .. } = row {
+                let lane = lane.and_then(|lane| lanes.get(lane));
+                let from = lane.map_or(end, |x| x + 10);
+                right = right.max(from + columns(&cut(text)) * COLUMN);
+            }
+        }
+        Self {
+            cells,
+            gutter: end,
+            lanes,
+            right,
+        }
     }
-    lanes
 }
 
-/// Pixels that text may take to the right of the last lane.
-fn reach(ladder: &Ladder) -> usize {
-    let last = ladder.lanes.len().saturating_sub(1);
-    let notes = ladder.rows.iter().filter_map(|row| match row {
-        Row::Note { text, .. } => Some(columns(text) * COLUMN + 12),
-        _ => None,
-    });
-    let name = ladder
-        .lanes
-        .get(last)
-        .map_or(0, |lane| columns(&lane.name).max(10) * COLUMN / 2);
-    notes.max().unwrap_or(0).max(name)
+/// What the gutter says of a row: frame number, time, time since the step before.
+fn cells(row: &Row, start: Option<Timestamp>) -> [String; 3] {
+    let (stamp, since) = match row {
+        Row::Arrow(arrow) => (Some(arrow.stamp), arrow.since),
+        Row::Note { stamp, since, .. } => (*stamp, *since),
+        Row::Missing { .. } => (None, None),
+    };
+    [
+        stamp.map_or(String::new(), |stamp| stamp.number.to_string()),
+        stamp.map_or(String::new(), |stamp| time(&stamp, start)),
+        since.map_or(String::new(), after),
+    ]
 }
 
-/// Columns that a label takes once it is cut and escaped.
+/// Columns that text takes once it is escaped.
 fn columns(text: &str) -> usize {
-    width(&visible(&cut(text)))
+    width(&visible(text))
 }
 
 fn cut(text: &str) -> String {
-    if text.chars().count() <= LONGEST {
+    cut_to(text, LONGEST)
+}
+
+fn cut_to(text: &str, longest: usize) -> String {
+    if text.chars().count() <= longest {
         return text.to_owned();
     }
-    text.chars().take(LONGEST - 1).chain(['…']).collect()
+    text.chars().take(longest - 1).chain(['…']).collect()
 }
 
 /// Text with nothing invisible in it.
@@ -349,7 +384,18 @@ mod tests {
         if let Row::Arrow(arrow) = &mut ladder.rows[0] {
             arrow.label = label.to_owned();
         }
-        let lanes = lanes(&ladder);
+        let lanes = Layout::of(&ladder, None).lanes;
         assert!(lanes[1] - lanes[0] >= label.len() * COLUMN);
+    }
+
+    #[test]
+    fn a_label_over_several_lanes_stays_between_the_lanes_that_it_joins() {
+        let mut ladder = sample::qos2();
+        let long = "PUBLISH (id=1) [a/topic/name/that/is/longer/than/two/lanes]".to_owned();
+        if let Row::Arrow(arrow) = &mut ladder.rows[0] {
+            (arrow.from, arrow.to, arrow.label) = (0, 2, long.clone());
+        }
+        let lanes = Layout::of(&ladder, None).lanes;
+        assert!(lanes[2] - lanes[0] >= long.len() * COLUMN);
     }
 }

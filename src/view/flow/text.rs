@@ -2,9 +2,10 @@
 
 use std::io::{self, Write};
 
-use super::ladder::{Arrow, Ladder, Lane, Row, Tone, span};
+use super::canvas::{Canvas, fit, wrap};
+use super::ladder::{Arrow, Ladder, Lane, Role, Row, Tone, after, time};
 use crate::base::text::{safe, width};
-use crate::base::{FrameStamp, Precision, Span, Timestamp};
+use crate::base::{FrameStamp, Span, Timestamp};
 
 /// How a ladder is drawn as text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -89,6 +90,8 @@ struct Drawing<'a> {
     lanes: Vec<usize>,
     /// Columns right of the gutter.
     room: usize,
+    /// A line with nothing but the lanes.
+    blank: Canvas,
 }
 
 impl<'a> Drawing<'a> {
@@ -100,11 +103,12 @@ impl<'a> Drawing<'a> {
             gutter: HEADS.map(|(head, _)| head.len()),
             lanes: Vec::new(),
             room: 0,
+            blank: Canvas::new(0),
         };
         for row in &ladder.rows {
             let cells = match row {
                 Row::Arrow(arrow) => drawing.cells(Some(arrow.stamp), arrow.since),
-                Row::Note { stamp, .. } => drawing.cells(*stamp, None),
+                Row::Note { stamp, since, .. } => drawing.cells(*stamp, *since),
                 Row::Missing { .. } => continue,
             };
             for (columns, cell) in drawing.gutter.iter_mut().zip(&cells) {
@@ -115,6 +119,10 @@ impl<'a> Drawing<'a> {
         let gutter = drawing.gutter_width();
         drawing.room = style.width.saturating_sub(gutter).max(CLOSEST * count);
         drawing.lanes = drawing.place(count);
+        drawing.blank = Canvas::new(drawing.room);
+        for lane in &drawing.lanes {
+            drawing.blank.set(*lane, drawing.pens.lane);
+        }
         drawing
     }
 
@@ -150,7 +158,15 @@ impl<'a> Drawing<'a> {
                 match row {
                     Row::Arrow(arrow) => self.arrow(arrow, out)?,
                     Row::Missing { from, to, label } => self.missing(*from, *to, label, out)?,
-                    Row::Note { stamp, lane, text } => self.note(*stamp, *lane, text, out)?,
+                    Row::Note {
+                        stamp,
+                        since,
+                        lane,
+                        text,
+                    } => {
+                        let gutter = self.gutter(&self.cells(*stamp, *since));
+                        self.note(gutter, *lane, text, out)?;
+                    }
                 }
             }
         }
@@ -191,7 +207,13 @@ impl<'a> Drawing<'a> {
             .ladder
             .lanes
             .iter()
-            .map(|lane| self.told(&lane.name))
+            .map(|lane| match lane.name.rsplit_once(':') {
+                // Of an endpoint that does not fit the port tells more than the address.
+                Some((_, port)) if lane.role == Role::Broker && width(&lane.name) > spacing => {
+                    self.told(&format!(":{port}"))
+                }
+                _ => self.told(&lane.name),
+            })
             .collect();
         let blank = HEADS.map(|_| String::new());
         for (titles, heads) in [
@@ -288,23 +310,32 @@ impl<'a> Drawing<'a> {
 
     fn note(
         &self,
-        stamp: Option<FrameStamp>,
+        mut gutter: String,
         lane: Option<usize>,
         text: &str,
         out: &mut impl Write,
     ) -> io::Result<()> {
         let text = self.told(text);
-        let mut gutter = self.gutter(&self.cells(stamp, None));
         let at = lane.and_then(|lane| self.lanes.get(lane)).copied();
-        for part in wrap(&text, self.room.saturating_sub(4)) {
+        let (from, room, leftwards) = self.beside(at, width(&text));
+        for (line_at, part) in wrap(&text, room).iter().enumerate() {
             let mut line = self.bars();
+            let from = if leftwards {
+                from.saturating_sub(width(part))
+            } else {
+                from
+            };
+            line.put(from.saturating_sub(1), &format!(" {part} "));
             if let Some(at) = at {
-                line.set(at, self.pens.dot);
+                line.set(
+                    at,
+                    if line_at == 0 {
+                        self.pens.dot
+                    } else {
+                        self.pens.lane
+                    },
+                );
             }
-            // Right of its lane where there is room, else as far left as it needs.
-            let from = at.map_or(1, |at| at + 2);
-            let from = from.min(self.room.saturating_sub(width(&part) + 1));
-            line.put(from, &format!("{part} "));
             writeln!(
                 out,
                 "{}{}",
@@ -316,14 +347,27 @@ impl<'a> Drawing<'a> {
         Ok(())
     }
 
+    /// Where the text of a note at the lane in column `at` stands: from which column, in how
+    /// many columns, and whether it ends there (left of its lane) instead. Text stands right of its
+    /// lane where it fits or where there is more room, else left.
+    fn beside(&self, at: Option<usize>, wanted: usize) -> (usize, usize, bool) {
+        let Some(at) = at else {
+            return (1, self.room.saturating_sub(2), false);
+        };
+        let (left, right) = (at.saturating_sub(2), self.room.saturating_sub(at + 2));
+        if right >= wanted || right >= left {
+            (at + 2, right, false)
+        } else {
+            (at.saturating_sub(1), left, true)
+        }
+    }
+
     /// The gutter's cells: frame number, time, time since the step before.
     fn cells(&self, stamp: Option<FrameStamp>, since: Option<Span>) -> [String; 3] {
         [
             stamp.map_or(String::new(), |stamp| stamp.number.to_string()),
-            stamp.map_or(String::new(), |stamp| self.time(&stamp)),
-            since.map_or(String::new(), |since| {
-                format!("+{}", span(since)).replace("+-", "-")
-            }),
+            stamp.map_or(String::new(), |stamp| time(&stamp, self.style.start)),
+            since.map_or(String::new(), after),
         ]
     }
 
@@ -343,28 +387,9 @@ impl<'a> Drawing<'a> {
             + HEADS.iter().map(|(_, behind)| behind.len()).sum::<usize>()
     }
 
-    /// Seconds since the start of the capture.
-    fn time(&self, stamp: &FrameStamp) -> String {
-        let (Some(time), Some(start)) = (stamp.time, self.style.start) else {
-            return String::new();
-        };
-        let nanos = time.since(start).nanos();
-        let sign = if nanos < 0 { "-" } else { "" };
-        let nanos = nanos.unsigned_abs();
-        let (seconds, nanos) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
-        match stamp.precision {
-            Precision::Micro => format!("{sign}{seconds}.{:06}", nanos / 1_000),
-            Precision::Nano => format!("{sign}{seconds}.{nanos:09}"),
-        }
-    }
-
     /// A line with nothing but the lanes.
     fn bars(&self) -> Canvas {
-        let mut canvas = Canvas::new(self.room);
-        for lane in &self.lanes {
-            canvas.set(*lane, self.pens.lane);
-        }
-        canvas
+        self.blank.clone()
     }
 
     /// Text made safe for the terminal; in ASCII drawings, ASCII.
@@ -391,128 +416,6 @@ impl<'a> Drawing<'a> {
             text.to_owned()
         }
     }
-}
-
-/// A line of columns; a wide character takes two of them.
-///
-/// A `char` a column and no text of its own: half of all CPU went into allocating those.
-struct Canvas {
-    /// [`SECOND`] is the second column of a wide character.
-    columns: Vec<char>,
-    /// Combining characters, by the column on which they stand.
-    marks: Vec<(usize, char)>,
-}
-
-/// No text has this character: it was made safe.
-const SECOND: char = '\0';
-
-impl Canvas {
-    fn new(room: usize) -> Self {
-        Self {
-            columns: vec![' '; room],
-            marks: Vec::new(),
-        }
-    }
-
-    fn set(&mut self, at: usize, c: char) {
-        if let Some(column) = self.columns.get_mut(at) {
-            *column = c;
-            self.marks.retain(|(marked, _)| *marked != at);
-        }
-    }
-
-    fn put(&mut self, at: usize, text: &str) {
-        let mut at = at;
-        for c in text.chars() {
-            match width(c.encode_utf8(&mut [0; 4])) {
-                // A combining character stands on the one before.
-                0 => {
-                    if let Some(before) = at.checked_sub(1) {
-                        self.marks.push((before, c));
-                    }
-                }
-                taken => {
-                    if at + taken > self.columns.len() {
-                        return;
-                    }
-                    self.set(at, c);
-                    for second in at + 1..at + taken {
-                        self.set(second, SECOND);
-                    }
-                    at += taken;
-                }
-            }
-        }
-    }
-
-    fn text(&self) -> String {
-        let mut text = String::with_capacity(2 * self.columns.len());
-        for (at, c) in self.columns.iter().enumerate() {
-            if *c != SECOND {
-                text.push(*c);
-            }
-            if !self.marks.is_empty() {
-                text.extend(
-                    self.marks
-                        .iter()
-                        .filter(|mark| mark.0 == at)
-                        .map(|mark| mark.1),
-                );
-            }
-        }
-        text.truncate(text.trim_end().len());
-        text
-    }
-}
-
-/// `text` cut to `room` columns, the cut shown.
-fn fit(text: &str, room: usize, ellipsis: &str) -> String {
-    if width(text) <= room {
-        return text.to_owned();
-    }
-    let room = room.saturating_sub(width(ellipsis));
-    let (mut cut, mut taken) = (String::new(), 0);
-    for c in text.chars() {
-        taken += width(c.encode_utf8(&mut [0; 4]));
-        if taken > room {
-            break;
-        }
-        cut.push(c);
-    }
-    cut + ellipsis
-}
-
-/// `text` in lines of at most `room` columns, broken at blanks where there are any.
-fn wrap(text: &str, room: usize) -> Vec<String> {
-    let room = room.max(8);
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let mut word = word;
-        loop {
-            let line = lines.last().map_or(0, |line| width(line));
-            let blank = usize::from(line > 0);
-            if line + blank + width(word) <= room {
-                break;
-            }
-            if line > 0 {
-                lines.push(String::new());
-                continue;
-            }
-            let head = fit(word, room, "");
-            let (head, rest) = word.split_at(head.len());
-            lines.push(head.to_owned());
-            lines.push(String::new());
-            word = rest;
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines.retain(|line| !line.is_empty());
-    lines
 }
 
 #[cfg(test)]
@@ -589,14 +492,5 @@ mod tests {
             .filter(|bars| bars.len() == 3)
             .collect();
         assert!(lanes.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
-    }
-
-    #[test]
-    fn long_text_is_wrapped_without_losing_a_character() {
-        let text = "incomplete: PUBCOMP never came; connection reset averyveryverylongword";
-        let lines = wrap(text, 12);
-        assert!(lines.iter().all(|line| width(line) <= 12));
-        let joined: String = lines.concat().replace(' ', "");
-        assert_eq!(joined, text.replace(' ', ""));
     }
 }

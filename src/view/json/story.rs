@@ -3,11 +3,11 @@
 use super::writer::JsonWriter;
 use crate::base::{FrameStamp, Span, Timestamp};
 use crate::event::{
-    About, Asked, Delivered, End, Finding, Handshake, Leg, NoWill, Origin, Outcome, Payload,
-    RetainedEnd, RetainedStory, SessionStory, State, Step, Undelivered, WillAsked, WillFate,
-    WillStory,
+    About, Answer, Asked, Connecting, Delivered, End, Finding, Handshake, Leg, NoWill, Origin,
+    Outcome, Payload, RetainedEnd, RetainedStory, SessionStory, State, Step, Undelivered,
+    WillAsked, WillFate, WillStory,
 };
-use crate::mqtt::{ProtocolVersion, Sender, reason};
+use crate::mqtt::{PacketType, ProtocolVersion, Sender, reason};
 use crate::view::clock::push_seconds;
 
 /// Members of a handshake; `start` is the run's first instant.
@@ -42,17 +42,9 @@ pub fn handshake(json: &mut JsonWriter<'_>, handshake: &Handshake, start: Option
             json.bool_member("retain", message.retain);
             payload(json, &message.payload);
         }
-        About::Subscribe(asked) | About::Unsubscribe(asked) => {
-            filters(json, asked, handshake.version)
-        }
-        About::Connect(connecting) => {
-            if let Some(will) = &connecting.will {
-                json.key("will");
-                json.begin_object();
-                will_asked(json, will);
-                json.end_object();
-            }
-        }
+        About::Subscribe(asked) => subscriptions(json, asked, handshake.version),
+        About::Unsubscribe(asked) => filters(json, asked),
+        About::Connect(connecting) => connect(json, connecting, handshake.version),
         About::Nothing => {}
     }
     steps(json, &handshake.steps, start);
@@ -321,24 +313,126 @@ fn delivered(json: &mut JsonWriter<'_>, delivered: &Delivered, start: Option<Tim
     steps(json, &delivered.steps, start);
 }
 
-fn filters(json: &mut JsonWriter<'_>, asked: &[Asked], version: Option<ProtocolVersion>) {
-    json.key("filters");
+/// `subscriptions`: what each filter asked for and what was answered.
+fn subscriptions(json: &mut JsonWriter<'_>, asked: &[Asked], version: Option<ProtocolVersion>) {
+    json.key("subscriptions");
     json.begin_array();
     for asked in asked {
         json.begin_object();
         json.string_member("filter", &asked.filter);
         json.number_member("qos", asked.options & 3);
+        if version == Some(ProtocolVersion::V5_0) {
+            json.bool_member("no_local", asked.options & 4 != 0);
+            json.bool_member("retain_as_published", asked.options & 8 != 0);
+            json.number_member("retain_handling", asked.options >> 4 & 3);
+        }
         if let Some(code) = asked.code {
             let version = version.unwrap_or(ProtocolVersion::V3_1_1);
             json.number_member("reason_code", code);
             json.word_member(
                 "reason_name",
-                reason::name(crate::mqtt::PacketType::SubAck, version, code),
+                reason::name(PacketType::SubAck, version, code),
             );
         }
         json.end_object();
     }
     json.end_array();
+}
+
+/// `filters` of an UNSUBSCRIBE and, where the UNSUBACK told any (5.0), their `reason_codes`.
+fn filters(json: &mut JsonWriter<'_>, asked: &[Asked]) {
+    json.key("filters");
+    json.begin_array();
+    for asked in asked {
+        json.string(&asked.filter);
+    }
+    json.end_array();
+    if asked.iter().any(|asked| asked.code.is_some()) {
+        json.key("reason_codes");
+        json.begin_array();
+        for code in asked.iter().filter_map(|asked| asked.code) {
+            json.number(u64::from(code));
+        }
+        json.end_array();
+    }
+}
+
+/// `connect` and `connack`, as the packets themselves are told.
+fn connect(json: &mut JsonWriter<'_>, asked: &Connecting, version: Option<ProtocolVersion>) {
+    json.key("connect");
+    json.begin_object();
+    json.string_member("protocol_name", &asked.protocol_name);
+    json.number_member("protocol_level", asked.protocol_level);
+    if asked.bridge {
+        json.bool_member("bridge", true);
+    }
+    super::packet::flags(json, asked.flags, version);
+    json.number_member("keep_alive", asked.keep_alive);
+    json.string_member("client_id", &asked.client_id);
+    if let Some(user_name) = &asked.user_name {
+        json.string_member("user_name", user_name);
+    }
+    if let Some(length) = asked.password_length {
+        json.number_member("password_length", length);
+    }
+    for (key, value) in [
+        ("session_expiry", asked.session_expiry),
+        ("receive_maximum", asked.receive_maximum.map(u32::from)),
+        (
+            "topic_alias_maximum",
+            asked.topic_alias_maximum.map(u32::from),
+        ),
+        ("maximum_packet_size", asked.maximum_packet_size),
+    ] {
+        if let Some(value) = value {
+            json.number_member(key, value);
+        }
+    }
+    if let Some(will) = &asked.will {
+        json.key("will");
+        json.begin_object();
+        will_asked(json, will);
+        json.end_object();
+    }
+    json.end_object();
+    if let Some(answer) = &asked.answer {
+        connack(json, answer, version);
+    }
+}
+
+fn connack(json: &mut JsonWriter<'_>, answer: &Answer, version: Option<ProtocolVersion>) {
+    json.key("connack");
+    json.begin_object();
+    json.bool_member("session_present", answer.session_present);
+    let key = match version {
+        Some(ProtocolVersion::V5_0) => "reason_code",
+        _ => "return_code",
+    };
+    json.number_member(key, answer.code);
+    let named = version.unwrap_or(ProtocolVersion::V3_1_1);
+    json.word_member(
+        "reason_name",
+        reason::name(PacketType::ConnAck, named, answer.code),
+    );
+    if let Some(id) = &answer.assigned_client_id {
+        json.string_member("assigned_client_id", id);
+    }
+    for (key, value) in [
+        ("server_keep_alive", answer.server_keep_alive.map(u32::from)),
+        ("session_expiry", answer.session_expiry),
+        ("receive_maximum", answer.receive_maximum.map(u32::from)),
+        (
+            "topic_alias_maximum",
+            answer.topic_alias_maximum.map(u32::from),
+        ),
+        ("maximum_packet_size", answer.maximum_packet_size),
+        ("maximum_qos", answer.maximum_qos.map(u32::from)),
+    ] {
+        if let Some(value) = value {
+            json.number_member(key, value);
+        }
+    }
+    json.end_object();
 }
 
 fn origin(json: &mut JsonWriter<'_>, origin: &Origin) {

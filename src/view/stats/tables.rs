@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{
+    Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
+};
 
 use super::Section;
 use super::tally::{Spans, Tally, Topic};
@@ -105,16 +107,22 @@ impl<W: Write> Tables<'_, W> {
         }
         let heads = [
             "Topic",
-            "Published",
-            "Delivered",
-            "Octets",
-            "Per second",
-            "QoS 0/1/2",
-            "Retained",
-            "Publishers",
-            "Subscribers",
+            "In",
+            "Out",
+            "Octets\nin",
+            "In per\nsecond",
+            "QoS\n0/1/2",
+            "Retain",
+            "Pubs",
+            "Subs",
         ];
-        self.table("Topics", &heads, 1, rows, topics.len().saturating_sub(ROWS))
+        self.table(
+            "Topics (in: published to the broker; out: sent to subscribers)",
+            &heads,
+            1,
+            rows,
+            topics.len().saturating_sub(ROWS),
+        )
     }
 
     fn clients(&mut self, tally: &Tally) -> io::Result<()> {
@@ -139,10 +147,8 @@ impl<W: Write> Tables<'_, W> {
                     .keep_alive
                     .map_or("-".to_owned(), |seconds| format!("{seconds} s")),
                 client.connections.to_string(),
-                client.packets[0].to_string(),
-                client.packets[1].to_string(),
-                client.octets[0].to_string(),
-                client.octets[1].to_string(),
+                format!("{}/{}", client.packets[0], client.packets[1]),
+                format!("{}/{}", client.octets[0], client.octets[1]),
             ]
         });
         let heads = [
@@ -150,34 +156,33 @@ impl<W: Write> Tables<'_, W> {
             "User",
             "MQTT",
             "Ended",
-            "Keep alive",
-            "Connections",
-            "Packets sent",
-            "Received",
-            "Octets sent",
-            "Received",
+            "Keep\nalive",
+            "Conns",
+            "Packets",
+            "Octets",
         ];
         let more = clients.len().saturating_sub(ROWS) + tally.other_clients as usize;
-        self.table("Clients", &heads, 4, rows.collect(), more)
+        self.table(
+            "Clients (packets and octets: sent/received)",
+            &heads,
+            4,
+            rows.collect(),
+            more,
+        )
     }
 
     fn handshakes(&mut self, tally: &Tally) -> io::Result<()> {
         let mut kinds: Vec<_> = tally.handshakes.iter().collect();
         kinds.sort_by_key(|(kind, _)| *kind);
         let rows = kinds.iter().map(|(kind, counts)| {
-            let numbers = [
-                counts.complete,
-                counts.refused,
-                counts.incomplete,
-                counts.redelivered,
-            ];
-            let numbers = numbers.map(|number| number.to_string());
             [
-                vec![kind.name().to_owned()],
-                numbers.to_vec(),
-                quantiles(&counts.spans),
+                kind.name().to_owned(),
+                counts.complete.to_string(),
+                counts.refused.to_string(),
+                counts.incomplete.to_string(),
+                counts.redelivered.to_string(),
             ]
-            .concat()
+            .to_vec()
         });
         let heads = [
             "Handshake",
@@ -185,13 +190,24 @@ impl<W: Write> Tables<'_, W> {
             "Refused",
             "Incomplete",
             "Redelivered",
-            "Min",
-            "Median",
-            "95 %",
-            "99 %",
-            "Max",
         ];
-        self.table("Handshakes", &heads, 1, rows.collect(), 0)
+        self.table("Handshakes", &heads, 1, rows.collect(), 0)?;
+        let rows: Vec<_> = kinds
+            .iter()
+            .filter(|(_, counts)| counts.spans.count() > 0)
+            .map(|(kind, counts)| [vec![kind.name().to_owned()], quantiles(&counts.spans)].concat())
+            .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let heads = ["Handshake", "Min", "Median", "95 %", "99 %", "Max"];
+        self.table(
+            "Round trips (complete handshakes, first packet to last)",
+            &heads,
+            1,
+            rows,
+            0,
+        )
     }
 
     fn latency(&mut self, tally: &Tally) -> io::Result<()> {
@@ -260,7 +276,10 @@ impl<W: Write> Tables<'_, W> {
             return writeln!(self.out, "  none");
         }
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+        // A line under the heads alone: rows are short and many.
+        table.load_style(
+            TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')),
+        );
         table.set_content_arrangement(ContentArrangement::Dynamic);
         if let Some(width) = self.width {
             table.set_width(width);
@@ -277,7 +296,15 @@ impl<W: Write> Tables<'_, W> {
         for row in &rows {
             table.add_row(row.iter().enumerate().map(|(at, text)| aligned(at, text)));
         }
-        writeln!(self.out, "{table}")?;
+        let last = heads.len().saturating_sub(1);
+        for (at, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((0, if at == last { 0 } else { 2 }));
+            // Numbers are never broken; names are, where the width asks for it.
+            if at >= texts {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+        writeln!(self.out, "{}", table.trim_fmt())?;
         if more > 0 {
             writeln!(self.out, "and {more} more")?;
         }

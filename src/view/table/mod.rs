@@ -277,7 +277,13 @@ impl<W: Write> Table<W> {
             Some(width) => width.saturating_sub(ports.len()),
             None => at + INFO_WIDTH,
         };
-        push_blanks(out, ports_at.saturating_sub(used).max(1));
+        let fits = |width| used + 1 + ports.len() <= width;
+        if self.style.width.is_none_or(fits) {
+            push_blanks(out, ports_at.saturating_sub(used).max(1));
+        } else {
+            out.push(b'\n');
+            push_blanks(out, ports_at);
+        }
         out.extend_from_slice(ports.as_bytes());
         if self.style.colour {
             out.extend_from_slice(colour::RESET);
