@@ -110,7 +110,7 @@ impl<W: Write> Tables<'_, W> {
             "In",
             "Out",
             "Octets\nin",
-            "In per\nsecond",
+            "Per\nsecond",
             "QoS\n0/1/2",
             "Retain",
             "Pubs",
