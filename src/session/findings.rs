@@ -59,6 +59,11 @@ impl Findings {
         if *count > caps::FINDINGS_OF_A_RULE {
             return;
         }
+        // A sentence, also where it begins with "client ...".
+        let mut message = message();
+        if let Some(first) = message.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
         outbox.now(Told::Finding(Box::new(Finding {
             level,
             rule,
@@ -66,7 +71,7 @@ impl Findings {
             stamp: at.stamp,
             connection: at.connection,
             client_id: at.client_id,
-            message: message(),
+            message,
         })));
     }
 
