@@ -52,6 +52,23 @@ fn a_file_that_cannot_be_read_is_one_clear_line_and_exit_status_2() {
 }
 
 #[test]
+fn a_link_type_that_is_not_read_is_one_clear_line_and_exit_status_2() {
+    let capture = [
+        0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 105, 0, 0,
+        0, //
+        0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 8, 1,
+    ];
+    let (_folder, path) = file("radio.pcap", &capture);
+    let ran = run([&path]);
+    assert_eq!((ran.status, ran.err.lines().count()), (Some(2), 1));
+    assert!(
+        ran.err.contains("radio.pcap: unsupported link type 105"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn an_empty_capture_is_no_error_and_says_so() {
     let header = [
         0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0,
@@ -180,6 +197,7 @@ fn bad_usage_is_exit_status_2() {
         &["-t", "zz", "x"],
         &["--type", "NOPE", "x"],
         &["-d", "udp", "x"],
+        &["-c", "0", "x"],
     ] {
         assert_eq!(run(args).status, Some(2), "{args:?}");
     }

@@ -16,7 +16,10 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("session", &["base", "stream", "mqtt", "event"]),
     ("view", &["base", "mqtt", "event"]),
     ("broker", &["base", "mqtt", "event"]),
-    ("record", &["base", "capture", "mqtt", "event", "broker"]),
+    (
+        "record",
+        &["base", "capture", "wire", "mqtt", "event", "broker"],
+    ),
     (
         "inspect",
         &[

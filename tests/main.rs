@@ -2,14 +2,24 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::panic,
     reason = "a test's helper fails the test by panicking"
 )]
 
+mod broker;
 mod cli;
 mod codec_oracles;
+mod conformance;
+mod damage;
 mod differential;
 mod golden;
 mod house;
+mod made;
+mod safety;
+mod segments;
 mod svg;
 mod tool;
+#[path = "../benches/traffic/mod.rs"]
+mod traffic;
 mod truth;
+mod verdicts;

@@ -59,6 +59,11 @@ pub(crate) fn have(program: &str) -> bool {
         .stdin(Stdio::null())
         .status()
         .is_ok();
+    needs(program, found)
+}
+
+/// What [`have`] says of something that was looked for already.
+pub(crate) fn needs(program: &str, found: bool) -> bool {
     assert!(
         found || std::env::var_os("MQTT_INSPECT_REQUIRE_TOOLS").is_none(),
         "{program} is required here and was not found"

@@ -58,17 +58,6 @@ fn push_safe_slowly(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Appends octets of any kind as safe text: what is UTF-8 as [`push_safe`] does, every other
-/// octet as `\xff`.
-pub fn push_safe_octets(out: &mut Vec<u8>, octets: &[u8]) {
-    for chunk in octets.utf8_chunks() {
-        push_safe(out, chunk.valid());
-        for &octet in chunk.invalid() {
-            push_hex_escape(out, octet);
-        }
-    }
-}
-
 /// [`push_safe`] into a new string, for the views that are not hot.
 pub fn safe(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
@@ -114,13 +103,6 @@ mod tests {
     fn ordinary_text_of_any_script_stays_as_it_is() {
         assert_eq!(safe("한동/서버 ä \\"), "한동/서버 ä \\");
         assert_eq!(width("한동"), 4);
-    }
-
-    #[test]
-    fn octets_that_are_no_text_show_their_numbers() {
-        let mut out = Vec::new();
-        push_safe_octets(&mut out, b"ab\xffc\x1b");
-        assert_eq!(out, b"ab\\xffc\\x1b");
     }
 
     #[test]

@@ -80,6 +80,42 @@ impl<R: Read> Input<R> {
 }
 
 impl<R> Input<R> {
+    /// The same input with its source turned into another, or not.
+    pub(super) fn try_map<S>(self, turn: impl FnOnce(R) -> Result<S, R>) -> Result<Input<S>, Self> {
+        let Self {
+            source,
+            ahead,
+            start,
+            end,
+            taken,
+            ended,
+            starved,
+            failed,
+        } = self;
+        match turn(source) {
+            Ok(source) => Ok(Input {
+                source,
+                ahead,
+                start,
+                end,
+                taken,
+                ended,
+                starved,
+                failed,
+            }),
+            Err(source) => Err(Self {
+                source,
+                ahead,
+                start,
+                end,
+                taken,
+                ended,
+                starved,
+                failed,
+            }),
+        }
+    }
+
     /// Octets handed on so far.
     pub(super) fn taken(&self) -> u64 {
         self.taken

@@ -9,8 +9,10 @@
 //! as octets arrive, up to [`MAX_BLOCK`] and shrinks again; [`MAX_INTERFACES`] interfaces of a
 //! section; and the window of the decompressor, up to [`MAX_WINDOW`].
 
+mod apart;
 mod buffer;
 mod error;
+mod gzip;
 mod input;
 mod looks;
 mod merge;

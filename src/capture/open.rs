@@ -84,7 +84,15 @@ pub fn open<'a>(
         length,
         waiting: length.is_none().then_some(waiting),
     };
-    Ok(Reader::new(source, shown))
+    // A file never waits for a writer, so nothing is lost when another thread reads it.
+    Ok(Reader::apart(source, shown, |source| match source {
+        Source {
+            from: From::File(file),
+            waiting: None,
+            ..
+        } => Ok(Box::new(file)),
+        source => Err(source),
+    }))
 }
 
 fn standard_input(waiting: &dyn Fn()) -> Result<Reader<Source<'_>>, CaptureError> {

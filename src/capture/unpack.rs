@@ -6,11 +6,12 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use flate2::bufread::MultiGzDecoder;
 use lz4_flex::frame::FrameDecoder as Lz4Decoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder as ZstdDecoder};
 
+use super::apart::{Apart, Sent};
+use super::gzip::Gzip;
 use super::input::Input;
 
 /// The largest window of a zstd frame that is decompressed, in octets: what the zstd program
@@ -66,16 +67,22 @@ pub(super) struct Unpacked<R: Read> {
     looked: bool,
     produced: u64,
     free: u64,
+    detach: Option<Detach<R>>,
 }
+
+/// Makes of a source one that another thread may read, if that is possible.
+pub(super) type Detach<R> = fn(R) -> Result<Sent, R>;
 
 enum Stage<R: Read> {
     Plain(Input<R>),
-    Gzip(Box<MultiGzDecoder<Input<R>>>),
+    Gzip(Box<Gzip<R>>),
     /// Before the magic number of a zstd, lz4 or skippable frame.
     Between(Input<R>),
     /// With what broke the frame, once what was decoded before is all that is left to give.
     Zstd(Box<ZstdDecoder>, Input<R>, Option<Broken>),
     Lz4(Box<Lz4Decoder<Input<R>>>, Lz4Kind),
+    /// Another thread does it.
+    Apart(Apart),
     /// While one stage turns into another.
     Turning,
 }
@@ -106,6 +113,31 @@ impl<R: Read> Unpacked<R> {
             looked: false,
             produced: 0,
             free: FREE_EXPANSION,
+            detach: None,
+        }
+    }
+
+    /// The same; what is compressed is decompressed in another thread where that pays and
+    /// `detach` allows it.
+    pub(super) fn apart(source: R, detach: Detach<R>) -> Self {
+        Self {
+            detach: Some(detach).filter(|_| Apart::pays()),
+            ..Self::new(source)
+        }
+    }
+
+    /// What is known to be compressed so.
+    pub(super) fn of(input: Input<R>, packing: Packing) -> Self {
+        Self {
+            stage: match packing {
+                Packing::Gzip => Stage::Gzip(Box::new(Gzip::new(input))),
+                Packing::Zstd | Packing::Lz4 => Stage::Between(input),
+            },
+            packing: Some(packing),
+            looked: true,
+            produced: 0,
+            free: FREE_EXPANSION,
+            detach: None,
         }
     }
 
@@ -117,6 +149,12 @@ impl<R: Read> Unpacked<R> {
         }
         let count = match &mut self.stage {
             Stage::Plain(input) => return input.read(into).map_err(|error| plain(input, error)),
+            Stage::Apart(apart) => {
+                return apart.read(into).map_err(|(broken, packing)| {
+                    self.packing = packing;
+                    broken
+                });
+            }
             _ => self.unpack(into)?,
         };
         self.produced += count as u64;
@@ -146,17 +184,23 @@ impl<R: Read> Unpacked<R> {
                 _ => None,
             }
         };
-        self.packing = packing;
-        if packing.is_none() {
+        let Some(packing) = packing else {
             return Ok(());
+        };
+        self.packing = Some(packing);
+        let Stage::Plain(mut input) = std::mem::replace(&mut self.stage, Stage::Turning) else {
+            return Ok(());
+        };
+        if let Some(detach) = self.detach {
+            match input.try_map(detach) {
+                Ok(input) => {
+                    self.stage = Stage::Apart(Apart::start(input, packing)?);
+                    return Ok(());
+                }
+                Err(same) => input = same,
+            }
         }
-        let Stage::Plain(input) = std::mem::replace(&mut self.stage, Stage::Turning) else {
-            return Ok(());
-        };
-        self.stage = match packing {
-            Some(Packing::Gzip) => Stage::Gzip(Box::new(MultiGzDecoder::new(input))),
-            _ => Stage::Between(input),
-        };
+        self.stage = Self::of(input, packing).stage;
         Ok(())
     }
 
@@ -164,11 +208,11 @@ impl<R: Read> Unpacked<R> {
     fn unpack(&mut self, into: &mut [u8]) -> Result<usize, Broken> {
         loop {
             match &mut self.stage {
-                Stage::Plain(_) | Stage::Turning => return Ok(0),
+                Stage::Plain(_) | Stage::Apart(_) | Stage::Turning => return Ok(0),
                 Stage::Gzip(decoder) => {
                     let result = decoder.read(into);
                     return result
-                        .map_err(|error| broken(decoder.get_mut(), Packing::Gzip, &error));
+                        .map_err(|error| broken(decoder.input_mut(), Packing::Gzip, &error));
                 }
                 Stage::Between(_) => {
                     if !self.next_frame()? {
@@ -272,10 +316,13 @@ impl<R: Read> Unpacked<R> {
 
     /// Octets taken from the source so far, compressed ones where it is compressed.
     pub(super) fn taken(&self) -> u64 {
-        self.input().map_or(0, Input::taken)
+        match &self.stage {
+            Stage::Apart(apart) => apart.taken(),
+            _ => self.input().map_or(0, Input::taken),
+        }
     }
 
-    /// The source.
+    /// The source, as long as this thread has it.
     pub(super) fn source(&self) -> Option<&R> {
         self.input().map(Input::source)
     }
@@ -283,9 +330,9 @@ impl<R: Read> Unpacked<R> {
     fn input(&self) -> Option<&Input<R>> {
         match &self.stage {
             Stage::Plain(input) | Stage::Between(input) | Stage::Zstd(_, input, _) => Some(input),
-            Stage::Gzip(decoder) => Some(decoder.get_ref()),
+            Stage::Gzip(decoder) => Some(decoder.input()),
             Stage::Lz4(decoder, _) => Some(decoder.get_ref()),
-            Stage::Turning => None,
+            Stage::Apart(_) | Stage::Turning => None,
         }
     }
 }
@@ -488,6 +535,30 @@ pub(super) mod tests {
             unpack(&packed).1,
             Some(Broken::Damaged(Packing::Zstd, _))
         ));
+    }
+
+    #[test]
+    fn another_thread_gives_the_same_octets_and_the_same_errors() {
+        let plain: Vec<u8> = sample().into_iter().cycle().take(3_000_000).collect();
+        let sent = |octets: io::Cursor<Vec<u8>>| Ok(Box::new(octets) as Sent);
+        for (pack, packing) in [
+            (gzip as fn(&[u8]) -> Vec<u8>, Packing::Gzip),
+            (zstd, Packing::Zstd),
+            (lz4, Packing::Lz4),
+        ] {
+            let packed = pack(&plain);
+            let half = packed[..packed.len() / 2].to_vec();
+            for packed in [packed, half] {
+                let (here, broken) = unpack(&packed);
+                let apart = Unpacked {
+                    detach: Some(sent),
+                    ..Unpacked::new(io::Cursor::new(packed))
+                };
+                let (there, broken_there) = unpack_all(apart);
+                assert!(here == there, "{packing}");
+                assert_eq!(format!("{broken:?}"), format!("{broken_there:?}"));
+            }
+        }
     }
 
     #[test]

@@ -8,11 +8,16 @@ use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::record::RecordArgs;
-use super::values;
+use super::{caps, values};
 use crate::event::Level;
 use crate::view::TimeFormat;
 use crate::view::filter::PacketTypes;
 use crate::view::flow::Kind as FlowKind;
+
+/// What follows the options.
+const AFTER: &str = "Exit status: 0 done; 1 --check found something at or above its level; \
+    2 bad usage, or a capture that cannot be read (what could be read is shown first).\n\n\
+    A capture that is named `record` is read as ./record.";
 
 /// Shows every MQTT control packet of a capture, and what became of each message.
 ///
@@ -30,9 +35,8 @@ use crate::view::flow::Kind as FlowKind;
     max_term_width = 100,
     override_usage = "mqtt-inspect [OPTIONS] <CAPTURE>...\n       \
                       mqtt-inspect record [OPTIONS] [-- COMMAND [ARG]...]",
-    after_help = "Exit status: 0 done; 1 --check found something at or above its level; \
-                  2 bad usage, or a capture that cannot be read (what could be read is shown \
-                  first).\n\nA capture that is named `record` is read as ./record."
+    after_help = AFTER,
+    after_long_help = format!("{AFTER}\n\n{}", caps::help())
 )]
 pub struct Args {
     #[command(flatten)]
@@ -69,7 +73,7 @@ pub struct ReadArgs {
     pub merge: bool,
 
     /// Stop after so many frames.
-    #[arg(short = 'c', value_name = "N")]
+    #[arg(short = 'c', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: Option<u64>,
 
     /// Write there, not to standard output; never over an input file.

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::base::text;
 use crate::event::Totals;
+use crate::view::accounting;
 
 /// Says what is wrong.
 pub fn error(message: impl std::fmt::Display) {
@@ -15,16 +16,15 @@ pub fn error(message: impl std::fmt::Display) {
     );
 }
 
+/// A number of things: `1 frame`, `2 frames`.
+pub fn counted(count: u64, what: &str) -> String {
+    let more = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{more}")
+}
+
 /// Tells what was read, under `-v`.
 pub fn totals(totals: &Totals) {
-    error(format_args!(
-        "{} frames, {} control packets",
-        totals.frames, totals.packets
-    ));
-    for skipped in &totals.skipped {
-        error(format_args!(
-            "{} frames skipped: {}",
-            skipped.frames, skipped.told
-        ));
+    for line in accounting(totals) {
+        error(line);
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: arguments, typed; the plan, decided.
 
 pub mod args;
+pub mod caps;
 pub mod messages;
 pub mod plan;
 pub mod record;

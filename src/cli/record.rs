@@ -33,7 +33,7 @@ pub struct RecordArgs {
 
     /// Another address than loopback to listen on. Anyone who reaches it may connect.
     #[arg(long, value_name = "ADDRESS")]
-    pub bind: Option<IpAddr>,
+    pub bind: Vec<IpAddr>,
 
     /// Stop after this time: 10s, 500ms, 2m.
     #[arg(long, value_name = "TIME", value_parser = values::duration)]

@@ -65,10 +65,11 @@ pub fn run(plan: &Plan) -> ExitCode {
 
 /// Says what there is to say, and finds the exit status.
 fn conclude(plan: &Plan, heard: &Heard<'_>, outcome: &Outcome) -> ExitCode {
-    let readable = outcome.unreadable.is_empty();
     for error in &outcome.unreadable {
         messages::error(error);
     }
+    let understood = unsupported(&outcome.totals);
+    let readable = outcome.unreadable.is_empty() && understood;
     if plan.show.verbose {
         messages::totals(&outcome.totals);
     }
@@ -89,21 +90,35 @@ fn conclude(plan: &Plan, heard: &Heard<'_>, outcome: &Outcome) -> ExitCode {
     }
 }
 
+/// Says which frames are of a link type that is not read; whether there are none.
+fn unsupported(totals: &Totals) -> bool {
+    let mut none = true;
+    for skipped in &totals.skipped {
+        if skipped.reason == "link-type" {
+            none = false;
+            messages::error(format_args!(
+                "{}: {} in {} of {}; capture again on an interface that gives Ethernet, Linux \
+                 cooked, loopback or raw IP frames",
+                text::safe(&totals.files.join(", ")),
+                skipped.told,
+                skipped.frames,
+                messages::counted(totals.frames, "frame"),
+            ));
+        }
+    }
+    none
+}
+
 /// Says why there may be less to see than there was.
 fn warn(totals: &Totals, tls_port: Option<u16>) {
     if totals.packets == 0 {
         messages::error(nothing(totals, tls_port));
     }
-    for skipped in &totals.skipped {
-        if skipped.reason == "link-type" {
-            messages::error(format_args!("{} frames: {}", skipped.frames, skipped.told));
-        }
-    }
     if totals.cut_frames > 0 {
         messages::error(format_args!(
-            "{} of {} frames were cut by the snapshot length: what they carried beyond it is \
-             missing",
-            totals.cut_frames, totals.frames
+            "{} of {} were cut by the snapshot length: what they carried beyond it is missing",
+            totals.cut_frames,
+            messages::counted(totals.frames, "frame"),
         ));
     }
 }
@@ -112,10 +127,14 @@ fn warn(totals: &Totals, tls_port: Option<u16>) {
 fn nothing(totals: &Totals, tls_port: Option<u16>) -> String {
     match (totals.frames, tls_port) {
         (0, _) => "the capture is empty: it holds no frame".to_owned(),
-        (frames, None) => format!("no MQTT in this capture ({frames} frames)"),
+        (frames, None) => format!(
+            "no MQTT in this capture ({})",
+            messages::counted(frames, "frame")
+        ),
         (frames, Some(port)) => format!(
-            "no MQTT in clear in this capture ({frames} frames), but TLS on port {port}, \
-             which this version does not decrypt"
+            "no MQTT in clear in this capture ({}), but TLS on port {port}, which this version \
+             does not decrypt",
+            messages::counted(frames, "frame")
         ),
     }
 }
@@ -155,8 +174,10 @@ impl Gaps {
         }
         let (count, missing, discarded) = (self.count, self.missing, self.discarded);
         messages::error(format_args!(
-            "missing TCP data: {count} gaps, {missing} octets that the capture does not hold, \
-             and {discarded} that belong to control packets cut by them"
+            "missing TCP data: {}, {} that the capture does not hold, and {discarded} that belong \
+             to control packets cut by them",
+            messages::counted(count, "gap"),
+            messages::counted(missing, "octet"),
         ));
     }
 }

@@ -9,6 +9,7 @@ use crate::view::detail::Detail;
 use crate::view::flow::{self, Flow, Kind as FlowKind};
 use crate::view::json::stories::{Main, Stories};
 use crate::view::json::{self, Json};
+use crate::view::log::Log;
 use crate::view::stats::{self, Stats};
 use crate::view::table::Table;
 use crate::view::{Filtered, View};
@@ -37,7 +38,8 @@ impl Show {
             (What::Table | What::Detail | What::Log, Some(form)) => {
                 Box::new(Json::new(writer, form, self.style))
             }
-            (What::Table | What::Log, None) => Box::new(Table::new(writer, self.style)),
+            (What::Table, None) => Box::new(Table::new(writer, self.style)),
+            (What::Log, None) => Box::new(Log::new(writer)),
             (What::Detail, None) => Box::new(Detail::new(writer, self.style)),
             (What::Flow(kinds), Some(form)) => {
                 let kinds = kinds.clone();

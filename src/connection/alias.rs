@@ -1,10 +1,16 @@
 //! Topic aliases of one direction (MQTT 5.0 §3.3.2.3.4), as they stand at the moment.
 
 /// Aliases kept for one direction; MQTT allows 65,535.
-pub(super) const ALIASES_CAP: usize = 4096;
+pub const ALIASES_CAP: usize = 4096;
 
 /// Octets of topic names kept for one direction.
-pub(super) const TOPICS_CAP: usize = 1 << 20;
+pub const TOPICS_CAP: usize = 1 << 20;
+
+/// Octets of topic names kept in all, each with `ALIAS_COST` besides.
+pub const ALIASES_TOTAL: u64 = 64 << 20;
+
+/// What an alias takes besides its topic name: its entry, and the name's allocation.
+const ALIAS_COST: usize = 48;
 
 /// Which topic name each alias stands for.
 #[derive(Debug, Default)]
@@ -22,9 +28,16 @@ impl Aliases {
         self.topics.get(at).map(|(_, topic)| topic.as_ref())
     }
 
-    /// From now on `alias` stands for `topic`. `false` where a cap kept it out; then the
-    /// alias stands for nothing, rather than for what it was.
-    pub(super) fn set(&mut self, alias: u16, topic: &str) -> bool {
+    /// In octets, as charged against [`ALIASES_TOTAL`].
+    pub(super) fn cost(&self) -> u64 {
+        (self.octets + self.topics.len() * ALIAS_COST) as u64
+    }
+
+    /// From now on `alias` stands for `topic`, as long as that costs no more than `room`.
+    /// `false` where a cap kept it out; then the alias stands for nothing, rather than for
+    /// what it was.
+    pub(super) fn set(&mut self, alias: u16, topic: &str, room: u64) -> bool {
+        let room = (topic.len() + ALIAS_COST) as u64 <= room;
         let at = self.at(alias);
         if let Ok(at) = at
             && let Some((_, known)) = self.topics.get_mut(at)
@@ -33,7 +46,7 @@ impl Aliases {
                 return true;
             }
             self.octets -= known.len();
-            if self.octets + topic.len() > TOPICS_CAP {
+            if !room || self.octets + topic.len() > TOPICS_CAP {
                 self.topics.remove(at);
                 return false;
             }
@@ -41,7 +54,8 @@ impl Aliases {
             self.octets += topic.len();
             return true;
         }
-        if self.topics.len() >= ALIASES_CAP || self.octets + topic.len() > TOPICS_CAP {
+        let full = self.topics.len() >= ALIASES_CAP;
+        if !room || full || self.octets + topic.len() > TOPICS_CAP {
             return false;
         }
         let at = at.unwrap_or_else(|at| at).min(self.topics.len());
@@ -63,9 +77,9 @@ mod tests {
     #[test]
     fn an_alias_stands_for_the_topic_it_was_last_given() {
         let mut aliases = Aliases::default();
-        assert!(aliases.set(7, "a/b") && aliases.set(1, "c"));
+        assert!(aliases.set(7, "a/b", 100) && aliases.set(1, "c", 100));
         assert_eq!((aliases.topic(7), aliases.topic(2)), (Some("a/b"), None));
-        assert!(aliases.set(7, "d"));
+        assert!(aliases.set(7, "d", 100));
         assert_eq!((aliases.topic(7), aliases.topic(1)), (Some("d"), Some("c")));
     }
 
@@ -73,13 +87,17 @@ mod tests {
     fn an_alias_beyond_the_cap_stands_for_nothing() {
         let mut aliases = Aliases::default();
         let long = "x".repeat(60_000);
-        let kept = (1..=100).filter(|alias| aliases.set(*alias, &long)).count();
+        let kept = (1..=100)
+            .filter(|alias| aliases.set(*alias, &long, u64::MAX))
+            .count();
         assert_eq!(kept, TOPICS_CAP / long.len());
         assert_eq!(aliases.topic(100), None);
         let mut aliases = Aliases::default();
         let kept = (1..=u16::MAX)
-            .filter(|alias| aliases.set(*alias, "t"))
+            .filter(|alias| aliases.set(*alias, "t", u64::MAX))
             .count();
         assert_eq!(kept, ALIASES_CAP);
+        assert!(!aliases.set(1, "other", 10));
+        assert_eq!(aliases.topic(1), None);
     }
 }

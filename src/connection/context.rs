@@ -4,6 +4,9 @@
 /// connections, unless the user says otherwise.
 pub const HELD_CAP: u64 = 128 << 20;
 
+/// Frames that are remembered at a time for the packets that end in them.
+const INDEXED: usize = 16;
+
 /// What the user asked of the decoding.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -36,6 +39,8 @@ pub struct Counters {
     pub octets: u64,
     /// Control packets told, malformed ones included.
     pub packets: u64,
+    /// Frames in which at least one of them ended.
+    pub frames: u64,
     /// Malformed control packets told.
     pub malformed: u64,
     /// MQTT connections told.
@@ -77,8 +82,12 @@ pub struct Context {
     pub(super) held: u64,
     /// Frame numbers held now in the lists of unfinished packets.
     pub(super) held_frames: u64,
-    /// The frame that the last packet ended in, and how many packets have ended there.
-    indexed: (u64, u32),
+    /// What all topic aliases cost, in octets.
+    pub(super) aliases: u64,
+    /// The frames that the last packets ended in, the latest first, and how many packets
+    /// have ended there. More than one, since a segment that fills holes on both sides of
+    /// others that waited is told in parts, with the others in between.
+    indexed: [(u64, u32); INDEXED],
     /// A buffer that an unfinished packet left behind, for the next one.
     pub(super) spare: Vec<u8>,
 }
@@ -100,11 +109,29 @@ impl Context {
     /// The place of the next packet that ends in `frame`.
     #[inline]
     pub(super) fn next_index(&mut self, frame: u64) -> u32 {
-        if self.indexed.0 != frame {
-            self.indexed = (frame, 0);
+        let [(latest, count), ..] = &mut self.indexed;
+        if *latest != frame || *count == 0 {
+            return self.next_index_elsewhere(frame);
         }
-        let index = self.indexed.1;
-        self.indexed.1 += 1;
+        let index = *count;
+        *count += 1;
+        index
+    }
+
+    fn next_index_elsewhere(&mut self, frame: u64) -> u32 {
+        let known = |(number, count): &(u64, u32)| *number == frame && *count > 0;
+        let at = self.indexed.iter().position(known);
+        let places = at.unwrap_or(INDEXED - 1);
+        if let Some(recent) = self.indexed.get_mut(..=places) {
+            recent.rotate_right(1);
+        }
+        let [first, ..] = &mut self.indexed;
+        if at.is_none() {
+            *first = (frame, 0);
+            self.counters.frames += 1;
+        }
+        let index = first.1;
+        first.1 += 1;
         index
     }
 
@@ -114,5 +141,18 @@ impl Context {
 
     pub(super) fn let_go(&mut self, octets: usize) {
         self.held = self.held.saturating_sub(octets as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_of_a_frame_are_numbered_on_after_those_of_others_in_between() {
+        let mut context = Context::default();
+        let indices = [12, 12, 9, 12, 8, 9, 12, 0, 0, 13].map(|frame| context.next_index(frame));
+        assert_eq!(indices, [0, 1, 0, 2, 0, 1, 3, 0, 1, 0]);
+        assert_eq!(context.counters.frames, 5);
     }
 }

@@ -15,7 +15,7 @@ use super::opening::{self, Opening};
 use super::plausible::{Roles, Versions};
 use super::{
     Both, Context, DIRECTIONS, Decoder, Expectation, Mode, Phase, VersionFrom, expectation,
-    likely_client, tell,
+    likely_client, server_by_port, tell,
 };
 
 /// Bits of evidence that make a chain of packets believed.
@@ -46,7 +46,12 @@ pub(super) struct Deliberation {
 }
 impl Decoder {
     /// What may come in `direction`.
-    fn expected(&self, direction: Direction) -> Expected {
+    fn expected(
+        &self,
+        context: &Context,
+        connection: &Connection,
+        direction: Direction,
+    ) -> Expected {
         let versions = match (self.version_from, self.version) {
             (VersionFrom::Connect | VersionFrom::Structure, Some(version)) => {
                 Versions::only(version)
@@ -56,7 +61,13 @@ impl Decoder {
         let roles = if self.client_certain {
             Roles::only(self.sender(direction))
         } else {
-            Roles::BOTH
+            server_by_port(context, connection).map_or(Roles::BOTH, |server| {
+                Roles::only(if server == direction {
+                    Sender::Server
+                } else {
+                    Sender::Client
+                })
+            })
         };
         Expected {
             versions,
@@ -72,7 +83,7 @@ impl Decoder {
         connection: &Connection,
         direction: Direction,
     ) {
-        let expected = self.expected(direction);
+        let expected = self.expected(context, connection, direction);
         let anywhere =
             self.phase == Phase::Mqtt || expectation(context, connection) != Expectation::None;
         let side = self.sides.of(direction);
@@ -148,7 +159,7 @@ impl Decoder {
         }
         let unknown = undecided && expectation(context, connection) == Expectation::None;
         let other = best(deliberation.held.of(direction.reverse()));
-        let expected = self.expected(direction);
+        let expected = self.expected(context, connection, direction);
         let chosen = held
             .candidates
             .iter()

@@ -10,7 +10,7 @@ use super::{Arrival, Context, Decoder, Mode};
 
 /// Frames that are listed for one packet; later ones are counted, and the last always
 /// stands in its stamp. 256 MiB in segments of 1,460 octets are 184,000 frames.
-pub(super) const FRAMES_CAP: usize = 1 << 18;
+pub const FRAMES_CAP: usize = 1 << 18;
 
 /// A packet of up to this many octets is held even where larger ones no longer are, so that
 /// one endless packet doesn't hide all the small ones ...

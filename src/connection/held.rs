@@ -54,6 +54,9 @@ impl Pieces {
         let first = self.around(start);
         let last = self.around(end.saturating_sub(1));
         Place {
+            fills_a_segment: first.is_some_and(|piece| {
+                piece.at == start && piece.end() == end && self.is_full(piece)
+            }),
             ends_a_segment: last.is_some_and(|piece| piece.end() == end && !self.is_full(piece)),
             in_full_segment: first.is_some_and(|piece| self.is_full(piece)),
         }

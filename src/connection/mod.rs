@@ -28,7 +28,10 @@ use crate::event::{Ended, Event, Gap, Incomplete, NotMqtt, Opened, Transport};
 use crate::mqtt::{ProtocolVersion, Sender};
 use crate::stream::{Closed, Connection, Direction, End, GapCause, StreamEvent};
 
+pub use alias::{ALIASES_CAP, ALIASES_TOTAL, TOPICS_CAP};
 pub use context::{Context, Counters, HELD_CAP, Options};
+pub use framing::FRAMES_CAP;
+pub use settle::{BEHIND_CAP, SEEKING_CAP, UNKNOWN_CAP};
 
 use alias::Aliases;
 use deliberate::Deliberation;
@@ -282,6 +285,9 @@ impl Decoder {
             }
             Phase::New | Phase::Undecided | Phase::Other => {}
         }
+        for direction in DIRECTIONS {
+            self.forget_aliases(context, direction);
+        }
         *self = Self {
             phase: Phase::Other,
             ..Self::default()
@@ -390,22 +396,32 @@ fn expects_tls(connection: &Connection) -> bool {
         .any(|port| MQTT_TLS_PORTS.contains(port))
 }
 
-/// The direction of the end that opens, where no packet tells: it sent the SYN, else its
-/// peer is on a port where MQTT is expected, else its port is the higher one.
-fn likely_client(context: &Context, connection: &Connection) -> Direction {
+/// The direction in which the Server sends, where one port alone is one on which it listens.
+fn server_by_port(context: &Context, connection: &Connection) -> Option<Direction> {
     let expected = |port: u16| {
         MQTT_PORTS.contains(&port)
             || MQTT_TLS_PORTS.contains(&port)
             || context.options.decode_as.contains(&port)
     };
-    let (initiator, responder) = (connection.initiator.port, connection.responder.port);
+    match (
+        expected(connection.initiator.port),
+        expected(connection.responder.port),
+    ) {
+        (true, false) => Some(Direction::Forward),
+        (false, true) => Some(Direction::Backward),
+        _ => None,
+    }
+}
+
+/// The direction of the end that opens, where no packet tells: it sent the SYN, else its
+/// peer is on a port where MQTT is expected, else its port is the higher one.
+fn likely_client(context: &Context, connection: &Connection) -> Direction {
     if connection.handshake_seen {
         return Direction::Forward;
     }
-    match (expected(initiator), expected(responder)) {
-        (true, false) => Direction::Backward,
-        (false, true) => Direction::Forward,
-        _ if initiator < responder => Direction::Backward,
-        _ => Direction::Forward,
+    match server_by_port(context, connection) {
+        Some(server) => server.reverse(),
+        None if connection.initiator.port < connection.responder.port => Direction::Backward,
+        None => Direction::Forward,
     }
 }

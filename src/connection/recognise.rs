@@ -14,7 +14,7 @@ use super::{
 
 /// Segments of a connection met in its midst that may fail to begin a packet, where nothing
 /// speaks for MQTT, before it counts as something else.
-pub(super) const TRIES_CAP: u8 = 64;
+pub(super) const TRIES_CAP: u8 = 250;
 
 impl Decoder {
     /// Octets of a connection, or of a direction, that is undecided.

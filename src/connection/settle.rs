@@ -14,13 +14,13 @@ use super::{
 
 /// Octets of one direction held for want of evidence, where MQTT is expected: a packet this
 /// large can still prove itself after a gap.
-const SEEKING_CAP: usize = 1 << 20;
+pub const SEEKING_CAP: usize = 1 << 20;
 
 /// The same where nothing speaks for MQTT.
-const UNKNOWN_CAP: usize = 64 << 10;
+pub const UNKNOWN_CAP: usize = 64 << 10;
 
 /// Octets of the direction that is not in doubt, held back for the order of the frames.
-const BEHIND_CAP: usize = 256 << 10;
+pub const BEHIND_CAP: usize = 256 << 10;
 
 impl Decoder {
     /// Octets of `direction` that belong to no packet that can be told.
@@ -229,7 +229,7 @@ impl Decoder {
             self.sides.of_mut(direction).mode = Mode::Seeking;
         }
         // A packet that was lost may have given them another meaning.
-        *self.aliases.of_mut(direction) = None;
+        self.forget_aliases(context, direction);
         if self.phase == Phase::Mqtt {
             context.counters.gaps += 1;
             context.counters.missing += hole.length;

@@ -6,6 +6,7 @@ use crate::mqtt::packet::Publish;
 use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Rule, Sender};
 use crate::stream::{Direction, GapCause};
 
+use super::alias::ALIASES_TOTAL;
 use super::framing::Partial;
 use super::opening::{self, Opening};
 use super::plausible::{Roles, Versions, may_begin};
@@ -262,8 +263,18 @@ impl Decoder {
             return;
         }
         let aliases = self.aliases.of_mut(direction).get_or_insert_default();
-        if !aliases.set(alias, publish.topic) {
+        let before = aliases.cost();
+        let room = ALIASES_TOTAL.saturating_sub(context.aliases);
+        if !aliases.set(alias, publish.topic, room) {
             context.counters.aliases_refused += 1;
+        }
+        context.aliases = context.aliases - before + aliases.cost();
+    }
+
+    /// The aliases of `direction` stand for nothing any more.
+    pub(super) fn forget_aliases(&mut self, context: &mut Context, direction: Direction) {
+        if let Some(aliases) = self.aliases.of_mut(direction).take() {
+            context.aliases -= aliases.cost();
         }
     }
 

@@ -15,6 +15,8 @@ use super::plausible::Versions;
 pub(super) struct Place {
     /// It ends where a segment ends that had room for more.
     pub(super) ends_a_segment: bool,
+    /// It is all that a filled-up segment holds.
+    pub(super) fills_a_segment: bool,
     /// It begins in a segment that was filled up: more of the same may surround it, so small
     /// packets there tell nothing.
     pub(super) in_full_segment: bool,
@@ -23,7 +25,18 @@ pub(super) struct Place {
 /// Bits of evidence in one packet that was read without error.
 pub(super) fn weigh(packet: &ControlPacket<'_>, place: Place) -> u32 {
     let small = if place.in_full_segment { 0 } else { 12 };
-    let ends = if place.ends_a_segment { 8 } else { 0 };
+    let ends = match place {
+        // A length of two octets or more that must be this one value.
+        Place {
+            fills_a_segment: true,
+            ..
+        } => 12,
+        Place {
+            ends_a_segment: true,
+            ..
+        } => 8,
+        _ => 0,
+    };
     match packet {
         ControlPacket::Connect(connect) if connect.is_known() => 60,
         ControlPacket::Connect(_) => 20,

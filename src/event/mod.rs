@@ -1,5 +1,6 @@
 //! The words between analysis and views: control packets, gaps, connections, findings.
 
+pub mod accounting;
 pub mod finding;
 pub mod handshake;
 pub mod log;
@@ -7,6 +8,7 @@ pub mod message;
 pub mod session;
 pub mod will;
 
+pub use accounting::{Accounting, CapReached};
 pub use finding::{Finding, Level};
 pub use handshake::{
     About, Answer, Asked, Connecting, EndedBy, Handshake, HandshakeKind, Origin, State, Step,
@@ -190,6 +192,8 @@ pub struct Totals {
     pub skipped: Vec<SkippedFrames>,
     /// Frames that the snapshot length cut.
     pub cut_frames: u64,
+    /// Where every frame and every octet went.
+    pub accounting: Accounting,
 }
 
 /// Frames that gave no TCP segment, for one reason.

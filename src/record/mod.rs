@@ -44,8 +44,8 @@ pub struct Options {
     pub force: bool,
     /// 0: a free one.
     pub port: u16,
-    /// `None`: both loopback addresses.
-    pub bind: Option<IpAddr>,
+    /// None: both loopback addresses.
+    pub bind: Vec<IpAddr>,
     pub link: LinkLayer,
     pub capture: CaptureFrom,
     /// End after this time.
@@ -67,7 +67,7 @@ impl Default for Options {
             format: None,
             force: false,
             port: 1883,
-            bind: None,
+            bind: Vec::new(),
             link: LinkLayer::default(),
             capture: CaptureFrom::default(),
             duration: None,
@@ -264,7 +264,7 @@ fn listen<W: Witness>(
     witness: W,
 ) -> Result<Net<W>, RecordError> {
     let net = NetOptions {
-        bind: options.bind,
+        bind: options.bind.clone(),
         port: options.port,
         ..NetOptions::default()
     };
@@ -335,14 +335,14 @@ impl<'a, W: Witness> Running<'a, W> {
 
     fn announce(&mut self) {
         self.flush_log();
-        if self.options.log {
-            for address in self.net.addresses().to_vec() {
-                if !address.ip().is_loopback() {
-                    self.say(&format!(
-                        "Warning: {address} can be reached from other machines, by anybody."
-                    ));
-                }
+        for address in self.net.addresses() {
+            if !address.ip().is_loopback() {
+                // Told whether or not the log is wanted.
+                let note = format!("Warning: anybody who reaches {address} may connect.");
+                write_lines(self.log, true, vec![note]);
             }
+        }
+        if self.options.log {
             let (port, path) = (self.net.port(), self.path.display().to_string());
             self.say(&format!("Broker on port {port}, capture in {path}"));
         }

@@ -1,6 +1,7 @@
 //! PUBACK, PUBREC, PUBREL, PUBCOMP: a PUBLISH's handshake goes on or is over.
 
 use super::Session;
+use super::caps;
 use super::clauses as c;
 use super::exchange::{Begin, Open};
 use super::link::Link;
@@ -72,6 +73,13 @@ impl Session {
             return;
         }
         self.close_publish(link, &open, id);
+        if refused {
+            let refused = &mut link.side(initiator).refused;
+            if refused.len() >= caps::REMEMBERED {
+                refused.clear();
+            }
+            refused.insert(id, open.key);
+        }
         let state = if refused {
             State::Refused {
                 packet_type: event.packet_type,
@@ -95,6 +103,9 @@ impl Session {
             _ => 0,
         };
         if owed > 0 {
+            if side.late.len() >= caps::REMEMBERED {
+                side.late.clear();
+            }
             side.late.insert(id, owed);
         } else {
             side.late.remove(&id);
@@ -169,7 +180,11 @@ impl Session {
         }
         if answers {
             // The answer to it is no second stray.
-            side.late.insert(id, 1);
+            let answers = 1 + u32::from(event.packet_type == PacketType::PubRec);
+            if side.late.len() >= caps::REMEMBERED {
+                side.late.clear();
+            }
+            side.late.insert(id, answers);
         }
         let at = link.at(event.stamp);
         let packet = event.packet_type.name();

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use foldhash::HashMap;
 
+use super::caps;
 use super::tree::Tree;
 use crate::base::Endpoint;
 
@@ -11,16 +12,22 @@ use crate::base::Endpoint;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct BrokerId(pub(super) u32);
 
+impl BrokerId {
+    /// Beyond the cap: its messages are not followed.
+    pub(super) const UNKNOWN: Self = Self(u32::MAX);
+}
+
 /// One broker.
 #[derive(Debug, Default)]
 pub(super) struct Broker {
     pub(super) tree: Tree,
     /// Connections whose client's subscriptions are not all known.
     pub(super) blind: u32,
+    /// It has sent what no subscription explains.
+    pub(super) surprises: bool,
 }
 
-/// Every broker of the capture. Their number is bounded by the connections that the stream
-/// layer tells.
+/// Every broker of the capture, up to [`caps::BROKERS`].
 #[derive(Debug, Default)]
 pub(super) struct Brokers {
     ids: HashMap<Endpoint, BrokerId>,
@@ -33,6 +40,9 @@ impl Brokers {
         let server = one_loopback(server);
         if let Some(id) = self.ids.get(&server) {
             return *id;
+        }
+        if self.all.len() >= caps::BROKERS {
+            return BrokerId::UNKNOWN;
         }
         let id = BrokerId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
         self.all.push(Broker::default());

@@ -3,41 +3,57 @@
 use crate::base::Span;
 
 /// Exchanges of control packets that wait for their next packet, over all connections.
-pub(super) const OPEN_HANDSHAKES: usize = 131_072;
+pub const OPEN_HANDSHAKES: usize = 131_072;
 /// Application messages whose deliveries are not all known.
-pub(super) const MESSAGES: usize = 16_384;
+pub const MESSAGES: usize = 16_384;
 /// Subscribers' legs of those messages.
-pub(super) const LEGS: usize = 131_072;
+pub const LEGS: usize = 131_072;
 /// Stored (retained) messages.
-pub(super) const RETAINED: usize = 8_192;
+pub const RETAINED: usize = 8_192;
+/// Stored messages that a wildcard is held against when a subscription begins.
+pub const RETAINED_SEARCHED: usize = 256;
 /// Wills whose story is not over.
-pub(super) const WILLS: usize = 16_384;
+pub const WILLS: usize = 16_384;
 /// Sessions, with and without a connection.
-pub(super) const SESSIONS: usize = 65_536;
+pub const SESSIONS: usize = 65_536;
 /// Subscriptions of those sessions.
-pub(super) const SUBSCRIPTIONS: usize = 131_072;
+pub const SUBSCRIPTIONS: usize = 131_072;
 /// Levels of topic filters, over all brokers.
-pub(super) const FILTER_LEVELS: usize = 524_288;
+pub const FILTER_LEVELS: usize = 524_288;
+/// Server endpoints that are told apart.
+pub const BROKERS: usize = 65_536;
+/// Open handshakes that a session keeps for its next connection, of either end.
+pub const PENDING: usize = 1_024;
+/// Identifiers of a connection that are remembered for a late acknowledgement or a refusal.
+pub const REMEMBERED: usize = 1_024;
+/// Subscriptions of one client that are looked through one by one.
+pub const LOOKED_THROUGH: usize = 1_024;
+/// Levels of the filter tree that one topic is held against.
+pub const STEPS_OF_A_MATCH: usize = 16_384;
 /// Settled handshakes that wait for an earlier one, so that they are told in order.
-pub(super) const REORDERED: usize = 16_384;
+pub const REORDERED: usize = 16_384;
 /// Findings of one rule that are told one by one; the rest is counted.
-pub(super) const FINDINGS_OF_A_RULE: u64 = 10_000;
+pub const FINDINGS_OF_A_RULE: u64 = 10_000;
 /// PINGREQs of a connection that wait for their PINGRESP.
-pub(super) const PINGS: usize = 16;
+pub const PINGS: usize = 16;
 /// Settled messages that must not come to a client again.
-pub(super) const SETTLED: usize = 16_384;
+pub const SETTLED: usize = 16_384;
 /// Findings of a connection that wait for certainty.
-pub(super) const SUSPECTS: usize = 64;
+pub const SUSPECTS: usize = 64;
+/// Stored messages that a connection is due.
+pub const STORED_DUE: usize = 64;
 /// Streams of messages whose order is watched.
-pub(super) const ORDERED: usize = 65_536;
+pub const ORDERED: usize = 65_536;
 /// Candidates that are looked at for a copy without a visible subscription.
-pub(super) const CANDIDATES: usize = 64;
+pub const CANDIDATES: usize = 64;
 
 /// A copy without a visible subscription comes within this time of its message.
-pub(super) const LINGER: Span = Span::from_nanos(2_000_000_000);
+pub const LINGER: Span = Span::from_nanos(2_000_000_000);
 /// A subscriber with a connection is not waited for any longer.
-pub(super) const PATIENCE: Span = Span::from_nanos(60_000_000_000);
+pub const PATIENCE: Span = Span::from_nanos(60_000_000_000);
 /// What is missing this short a time before the capture ends may still have come.
-pub(super) const LAST_MOMENT: Span = Span::from_nanos(1_000_000_000);
+pub const LAST_MOMENT: Span = Span::from_nanos(1_000_000_000);
+/// What passes through a server is not settled faster than this.
+pub const IN_TRANSIT: Span = Span::from_nanos(100_000_000);
 /// An acknowledgement that takes longer is slow.
-pub(super) const SLOW: Span = Span::from_nanos(1_000_000_000);
+pub const SLOW: Span = Span::from_nanos(1_000_000_000);

@@ -154,7 +154,6 @@ impl Session {
     /// CONNECT first, then CONNACK, then the rest.
     fn check_turn(&mut self, link: &mut Link, event: &PacketEvent<'_>) {
         let packet = event.packet_type.name();
-        let at = link.at(event.stamp);
         match (link.phase, event.sender) {
             (Phase::Fresh, Sender::Client)
                 if event.packet_type != PacketType::Connect
@@ -162,12 +161,16 @@ impl Session {
             {
                 // Told once: from here on the begin of the connection counts as unknown.
                 link.phase = Phase::Unknown;
-                self.findings
-                    .tell(&mut self.outbox, &c::PACKET_BEFORE_CONNECT, at, || {
+                self.findings.tell(
+                    &mut self.outbox,
+                    &c::PACKET_BEFORE_CONNECT,
+                    link.at(event.stamp),
+                    || {
                         format!(
                             "{packet} is the first packet of this connection; it must be CONNECT."
                         )
-                    });
+                    },
+                );
                 blame(link, event);
             }
             (Phase::Fresh | Phase::Connecting, Sender::Server)
@@ -177,7 +180,7 @@ impl Session {
             {
                 link.phase = Phase::Unknown;
                 self.findings
-                    .tell(&mut self.outbox, &c::PACKET_BEFORE_CONNACK, at, || {
+                    .tell(&mut self.outbox, &c::PACKET_BEFORE_CONNACK, link.at(event.stamp), || {
                         format!("The server sends {packet} before it accepted the connection with CONNACK.")
                     });
             }
@@ -193,7 +196,7 @@ impl Session {
                 self.findings.tell(
                     &mut self.outbox,
                     &c::PACKET_BEFORE_AUTHENTICATION,
-                    at,
+                    link.at(event.stamp),
                     || format!("{client} sends {packet} before its authentication is over."),
                 );
                 blame(link, event);
@@ -303,7 +306,22 @@ impl Session {
     }
 
     /// A DUP on what was never seen before.
-    pub(super) fn check_first_dup(&mut self, link: &Link, event: &PacketEvent<'_>) {
+    pub(super) fn check_first_dup(
+        &mut self,
+        link: &mut Link,
+        event: &PacketEvent<'_>,
+        publish: &crate::mqtt::packet::Publish<'_>,
+        digest: u64,
+    ) {
+        let id = publish.delivery.packet_id().map_or(0, |id| id.number());
+        if link.side(event.sender).refused.get(&id) == Some(&digest) {
+            let at = link.at(event.stamp);
+            self.findings
+                .tell(&mut self.outbox, &c::RESENT_AFTER_REFUSAL, at, || {
+                    format!("The message with identifier {id} is sent again although the receiver refused it.")
+                });
+            return;
+        }
         if !link.whole() || !self.history_known(link) {
             return;
         }
@@ -384,6 +402,11 @@ impl Session {
             Sender::Client => client,
             Sender::Server => server,
         };
+        /// Enough for what clients keep in flight.
+        const COMPARED: usize = 64;
+        if owed.len() > COMPARED {
+            return;
+        }
         let earlier = owed
             .iter()
             .filter(|other| **other != id)
@@ -409,7 +432,14 @@ impl Session {
         if under_way <= u32::from(most) || !link.certain(event.sender.peer()) {
             return;
         }
-        let at = link.at(event.stamp);
+        let at = match event.sender {
+            Sender::Client => link
+                .at(event.stamp)
+                .citing(&[], &["MQTT-3.3.4-7", "MQTT-4.9.0-2"]),
+            Sender::Server => link
+                .at(event.stamp)
+                .citing(&[], &["MQTT-3.3.4-9", "MQTT-4.9.0-2"]),
+        };
         let who = match event.sender {
             Sender::Client => link.name(),
             Sender::Server => "The server".to_owned(),

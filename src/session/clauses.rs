@@ -233,7 +233,7 @@ clauses! {
     STORED_WITHOUT_RETAIN "stored-copy-without-retain" Error ["MQTT-3.3.1-8"] []
         "A stored copy has RETAIN 1."
     RETAINED_NOT_SENT "retained-not-sent" Warning
-        ["MQTT-3.3.1-5", "MQTT-3.3.1-6", "MQTT-3.8.4-3", "MQTT-3.1.2-7"]
+        ["MQTT-3.3.1-5", "MQTT-3.3.1-6", "MQTT-3.8.4-3", "MQTT-3.1.2.7"]
         ["MQTT-3.3.1-9", "MQTT-3.3.1-10", "MQTT-3.8.4-4"]
         "A new subscription is answered with the stored messages that it takes."
     RETAINED_NOT_WANTED "retained-not-wanted" Error [] ["MQTT-3.3.1-10", "MQTT-3.3.1-11"]
@@ -282,7 +282,7 @@ clauses! {
         ["MQTT-3.1.2-8"] ["MQTT-3.1.2-7", "MQTT-3.1.2-8"]
         "A will is published when its connection ends without DISCONNECT."
     WILL_AFTER_DISCONNECT "will-after-disconnect" Error
-        ["MQTT-3.1.2-10", "MQTT-3.1.2-12", "MQTT-3.14.4-3"]
+        ["MQTT-3.1.2-10", "MQTT-3.14.4-3"]
         ["MQTT-3.1.2-10", "MQTT-3.14.4-3"]
         "DISCONNECT deletes the will."
     WILL_IN_SPITE_OF_RETURN "will-in-spite-of-return" Error [] ["MQTT-3.1.3-9"]

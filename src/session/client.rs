@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::{HashMap, HashMapExt, HashSet};
 
 use super::brokers::BrokerId;
 use super::caps;
@@ -12,7 +12,7 @@ use super::tree::SubscriptionKey;
 use super::wills::WillKey;
 use crate::base::{Endpoint, FrameStamp, Timestamp};
 use crate::event::ConnectionStory;
-use crate::mqtt::{ProtocolVersion, QoS};
+use crate::mqtt::{ProtocolVersion, QoS, Sender};
 use crate::stream::ConnectionId;
 
 /// Names one session for as long as the analysis runs.
@@ -66,6 +66,15 @@ impl Client {
             connections_left_out: 0,
             delayed_will: None,
             given_up: VecDeque::new(),
+        }
+    }
+
+    /// How many handshakes of an end wait for the next connection.
+    pub(super) fn pending_of(&self, sender: Sender) -> usize {
+        let [client, server] = &self.pending;
+        match sender {
+            Sender::Client => client.len(),
+            Sender::Server => server.len(),
         }
     }
 
@@ -130,6 +139,8 @@ pub(super) struct Clients {
     pub(super) subscriptions: HashMap<SubscriptionKey, Subscription>,
     /// When client identifiers were last taken over.
     pub(super) takeovers: HashMap<(BrokerId, Arc<str>), VecDeque<Option<Timestamp>>>,
+    /// Client identifiers whose sessions, seen from their begins, have ended.
+    gone: HashSet<(BrokerId, Arc<str>)>,
     /// In the order in which they lost their connections; some are back, or gone.
     away: VecDeque<ClientKey>,
     next: u64,
@@ -143,6 +154,7 @@ impl Clients {
         if let Some(id) = &client.client_id
             && !id.is_empty()
         {
+            self.gone.remove(&(client.broker, Arc::clone(id)));
             self.by_id.insert((client.broker, Arc::clone(id)), key);
         }
         self.all.insert(key, client);
@@ -164,6 +176,11 @@ impl Clients {
         self.all.get_mut(&key)
     }
 
+    /// Whether the last session of an identifier is known to have ended.
+    pub(super) fn is_gone(&self, broker: BrokerId, id: &Arc<str>) -> bool {
+        self.gone.contains(&(broker, Arc::clone(id)))
+    }
+
     /// Takes a session off the books; its subscriptions are the caller's to remove.
     pub(super) fn remove(&mut self, key: ClientKey) -> Option<Client> {
         let client = self.all.remove(&key)?;
@@ -171,6 +188,12 @@ impl Clients {
             let named = (client.broker, Arc::clone(id));
             if self.by_id.get(&named) == Some(&key) {
                 self.by_id.remove(&named);
+            }
+            if client.known {
+                if self.gone.len() >= caps::SESSIONS {
+                    self.gone.clear();
+                }
+                self.gone.insert(named);
             }
         }
         Some(client)

@@ -281,6 +281,10 @@ impl Session {
             self.findings
                 .table_full(&mut self.outbox, "sessions", caps::SESSIONS, stamp);
             if let Some(oldest) = self.clients.longest_away() {
+                // It goes on for the server: its end here proves nothing.
+                if let Some(client) = self.clients.get_mut(oldest) {
+                    client.known = false;
+                }
                 self.end_client(oldest, EndedBy::TableFull);
             }
         }
@@ -313,6 +317,21 @@ impl Session {
             for (id, mut open) in opens {
                 if !open.is_publish() {
                     self.give_up(link, open, ended_by);
+                    continue;
+                }
+                let full = self
+                    .clients
+                    .get(key)
+                    .is_none_or(|client| client.pending_of(sender) >= caps::PENDING);
+                if full {
+                    let stamp = self.now;
+                    self.findings.table_full(
+                        &mut self.outbox,
+                        "handshakes that wait for a session's next connection",
+                        caps::PENDING,
+                        stamp,
+                    );
+                    self.give_up(link, open, EndedBy::TableFull);
                     continue;
                 }
                 open.missing = open.may_be_missing(link);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Session;
 use super::brokers::BrokerId;
 use super::caps;
-use super::client::{ClientKey, Force};
+use super::client::{ClientKey, Force, Subscription};
 use super::link::Link;
 use super::messages::{Carried, Copy, Held, LegRef, MessageKey, Progress, Route};
 use super::outbox::Place;
@@ -81,7 +81,7 @@ impl Session {
 
     /// Holds a client's message and works out who is to be sent it.
     pub(super) fn publish_message(&mut self, link: &Link, published: &Published<'_>) -> MessageKey {
-        let mut routes = self.routes(link.broker, published.topic, link.client);
+        let mut routes = self.routes(link.broker, published.topic, Some(link));
         let mut left_out = 0;
         if routes.len() > Handshake::LEGS_KEPT {
             left_out = (routes.len() - Handshake::LEGS_KEPT) as u64;
@@ -124,12 +124,7 @@ impl Session {
 
     /// One route for each subscriber, and for each member of each group that shares a
     /// subscription.
-    fn routes(
-        &mut self,
-        broker: BrokerId,
-        topic: &str,
-        publisher: Option<ClientKey>,
-    ) -> Vec<Route> {
+    fn routes(&mut self, broker: BrokerId, topic: &str, publisher: Option<&Link>) -> Vec<Route> {
         let mut found = std::mem::take(&mut self.found);
         found.clear();
         if let Some(broker) = self.brokers.get(broker) {
@@ -148,9 +143,9 @@ impl Session {
                 continue;
             };
             let tentative = one.force != Force::Granted;
-            let own = publisher == Some(one.client);
+            let own = publisher.is_some_and(|link| link.client == Some(one.client));
             if own && one.no_local() && !tentative {
-                routes.push(self.route(one.client, &one.filter, one.granted, RouteKind::NoLocal));
+                routes.push(self.route(one, publisher, RouteKind::NoLocal));
                 continue;
             }
             let group = one.group.as_ref().map(|group| {
@@ -182,7 +177,7 @@ impl Session {
                     last.identifiers.extend(one.identifier);
                 }
                 _ => {
-                    let mut route = self.route(one.client, &one.filter, one.granted, kind);
+                    let mut route = self.route(one, publisher, kind);
                     route.as_published = (as_published, as_published);
                     route.identifiers.extend(one.identifier);
                     routes.push(route);
@@ -193,11 +188,15 @@ impl Session {
         routes
     }
 
-    fn route(&self, client: ClientKey, filter: &Arc<str>, granted: QoS, kind: RouteKind) -> Route {
-        let session = self.clients.get(client);
+    fn route(&self, one: &Subscription, publisher: Option<&Link>, kind: RouteKind) -> Route {
+        let session = self.clients.get(one.client);
+        // The publisher's own link is out of the table while its packet is acted on.
         let link = session
             .and_then(|session| session.link)
-            .and_then(|id| self.links.get(&id))
+            .and_then(|id| match publisher {
+                Some(link) if link.id == id => Some(link),
+                _ => self.links.get(&id).map(|link| &**link),
+            })
             .filter(|link| link.alive());
         let (progress, why, group, tentative) = match kind {
             RouteKind::NoLocal => (Progress::Done, Undelivered::NoLocal, None, false),
@@ -209,13 +208,13 @@ impl Session {
             leg: Leg {
                 connection: link.map(|link| link.id),
                 client_id: session.and_then(|session| session.client_id.clone()),
-                filters: vec![Arc::clone(filter)],
-                granted: Some(granted),
+                filters: vec![Arc::clone(&one.filter)],
+                granted: Some(one.granted),
                 subscription_ids: Vec::new(),
                 outcome: Outcome::NotDelivered(why),
                 ambiguous: false,
             },
-            client,
+            client: one.client,
             progress,
             gaps: link.map_or(0, |link| {
                 let [_, server] = link.gaps();
@@ -255,6 +254,11 @@ impl Session {
         if !stored_first && let Some(explained) = self.explain_stored(link, topic, digest, copy) {
             return explained;
         }
+        if copy.retain
+            && let Some(cleared) = self.retained.cleared(link.broker, topic)
+        {
+            self.judge_stale(link, topic, copy, Some(cleared));
+        }
         let origin = if copy.retain {
             Origin::Stored {
                 connection: None,
@@ -292,21 +296,18 @@ impl Session {
 
     fn explain_stored(
         &mut self,
-        link: &Link,
+        link: &mut Link,
         topic: &Arc<str>,
         digest: u64,
         copy: &Copy<'_>,
     ) -> Option<Explained> {
         let key = self.retained.find(link.broker, topic)?;
+        link.stored_due.retain(|(due, _)| *due != key);
         let filters = self.filters_of(link.client, topic);
         let entry = self.retained.get_mut(key)?;
         if entry.digest != digest {
             if copy.retain {
-                let by = entry
-                    .story
-                    .stored
-                    .as_ref()
-                    .map(|stored| stored.stamp.number);
+                let by = entry.story.stored.as_ref().map(|stored| stored.stamp);
                 self.judge_stale(link, topic, copy, by);
             }
             return None;
@@ -349,6 +350,7 @@ impl Session {
         client
             .subscriptions
             .keys()
+            .take(caps::LOOKED_THROUGH)
             .filter(|filter| {
                 crate::mqtt::topic::matches(crate::mqtt::topic::matching_part(filter), topic)
             })
@@ -356,7 +358,12 @@ impl Session {
             .collect()
     }
 
-    fn explain_expected(&mut self, link: &Link, digest: u64, copy: &Copy<'_>) -> Option<Explained> {
+    fn explain_expected(
+        &mut self,
+        link: &mut Link,
+        digest: u64,
+        copy: &Copy<'_>,
+    ) -> Option<Explained> {
         let client = link.client?;
         let line = self.messages.expected.get_mut(&(client, digest))?;
         let held = &self.messages.held;
@@ -414,7 +421,7 @@ impl Session {
     /// Joins a copy to the leg that it is.
     fn deliver(
         &mut self,
-        link: &Link,
+        link: &mut Link,
         key: MessageKey,
         at: usize,
         copy: &Copy<'_>,
@@ -491,8 +498,11 @@ impl Session {
 
     fn explain_will(&mut self, link: &Link, digest: u64, copy: &Copy<'_>) -> Option<Explained> {
         let key = self.wills.explain(digest, link.client)?;
-        self.judge_will_copy(key, copy.stamp);
         let topic = Arc::clone(&self.wills.all.get(&key)?.story.will.topic);
+        if copy.retain && !self.wills.all.get(&key)?.story.will.retain {
+            return None;
+        }
+        self.judge_will_copy(key, copy.stamp);
         let filters = self.filters_of(link.client, &topic);
         let will = self.wills.all.get(&key)?;
         let origin = Origin::Will {
@@ -523,21 +533,34 @@ impl Session {
     /// capture, or was acted on before it was seen.
     fn explain_unexpected(
         &mut self,
-        link: &Link,
+        link: &mut Link,
         topic: &Arc<str>,
         digest: u64,
         copy: &Copy<'_>,
     ) -> Option<Explained> {
         let client = link.client?;
         let line = self.messages.by_digest.get(&digest)?;
-        let mut candidates = line.iter().take(caps::CANDIDATES).filter(|key| {
+        let reached = self.messages.reached.get(&(client, digest));
+        let from = line.partition_point(|key| reached.is_some_and(|reached| key <= reached));
+        let mut candidates = line.iter().skip(from).take(caps::CANDIDATES).filter(|key| {
             self.messages.held.get(key).is_some_and(|held| {
                 held.routes.iter().all(|route| route.client != client)
-                    && between(&held.published, &copy.stamp).is_none_or(|age| age < caps::PATIENCE)
+                    && between(&held.published, &copy.stamp).is_none_or(|age| {
+                        // A stored message is held for its late copies, not for this.
+                        age < if held.stored {
+                            caps::LINGER
+                        } else {
+                            caps::PATIENCE
+                        }
+                    })
             })
         });
         let key = *candidates.next()?;
         let ambiguous = candidates.next().is_some();
+        if self.messages.reached.len() >= caps::ORDERED {
+            self.messages.reached.clear();
+        }
+        self.messages.reached.insert((client, digest), key);
         let filters = self.filters_of(Some(client), topic);
         let held = self.messages.held.get_mut(&key)?;
         if held.routes.len() >= Handshake::LEGS_KEPT {

@@ -298,7 +298,37 @@ impl Session {
         }
     }
 
+    /// Stored messages that a subscription took and that never came.
+    fn judge_stored_due(&mut self, link: &mut Link) {
+        let bridge = link.connect.as_ref().is_none_or(|connect| connect.bridge);
+        for (key, asked) in std::mem::take(&mut link.stored_due) {
+            let waited = between(&asked, &self.now);
+            if bridge || !link.whole() || waited.is_none_or(|waited| waited < caps::SLOW) {
+                continue;
+            }
+            let Some(entry) = self.retained.get_mut(key) else {
+                continue;
+            };
+            // A will is stored when the server notices, and what was stored a moment before
+            // may not have been there yet.
+            let there = entry.story.stored.as_ref().is_some_and(|stored| {
+                !stored.will
+                    && between(&stored.stamp, &asked).is_some_and(|since| since >= caps::IN_TRANSIT)
+            });
+            let topic = entry.story.message.topic.clone();
+            if let (true, Some(topic)) = (there, topic) {
+                let at = link.at(asked);
+                let client = link.name();
+                self.findings
+                    .tell(&mut self.outbox, &c::RETAINED_NOT_SENT, at, || {
+                        format!("{client} subscribes to what takes {topic} and is never sent its stored message.")
+                    });
+            }
+        }
+    }
+
     fn judge_end(&mut self, link: &mut Link, ended: &Ended, end: &End) {
+        self.judge_stored_due(link);
         for incomplete in ended.incomplete.iter().flatten() {
             if link.gaps_of(incomplete.sender) > 0 || ended.why == Closed::CaptureEnd {
                 continue;

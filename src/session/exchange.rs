@@ -371,7 +371,23 @@ impl Session {
             HandshakeKind::Connect => (&c::CONNECT_UNANSWERED, last.stamp),
             HandshakeKind::Auth | HandshakeKind::Qos0 => return,
         };
-        let at = place_of(record, stamp);
+        let at = match (record.kind, waiting_for) {
+            (HandshakeKind::Qos1, _) => place_of(record, stamp).citing(
+                &["MQTT-4.3.2-2", "MQTT-3.3.4-1"],
+                &["MQTT-4.3.2-4", "MQTT-3.3.4-1"],
+            ),
+            (HandshakeKind::Qos2, PacketType::PubRel) => {
+                place_of(record, stamp).citing(&["MQTT-4.3.3-1"], &["MQTT-4.3.3-4"])
+            }
+            (HandshakeKind::Qos2, PacketType::PubComp) => {
+                place_of(record, stamp).citing(&["MQTT-4.3.3-2"], &["MQTT-4.3.3-11"])
+            }
+            (HandshakeKind::Qos2, _) => place_of(record, stamp).citing(
+                &["MQTT-4.3.3-2", "MQTT-3.3.4-1"],
+                &["MQTT-4.3.3-8", "MQTT-3.3.4-1"],
+            ),
+            _ => place_of(record, stamp),
+        };
         let what = topic_words(record);
         let client = name(record.client_id.as_deref());
         let begun = match record.initiator {
@@ -385,11 +401,7 @@ impl Session {
             } else {
                 format!("{last}, which {begun} for {what}, is not answered")
             };
-            format!(
-                "{}: {} never came {how}.",
-                capital(&subject),
-                waiting_for.name()
-            )
+            format!("{subject}: {} never came {how}.", waiting_for.name())
         });
     }
 
@@ -414,6 +426,7 @@ pub(super) fn place_of(record: &Handshake, stamp: FrameStamp) -> Where {
             .or(Some(record.connection)),
         client_id: record.client_id.clone(),
         version: record.version,
+        citing: None,
     }
 }
 
@@ -438,14 +451,6 @@ fn topic_words(record: &Handshake) -> String {
             HandshakeKind::Ping => "keep alive".to_owned(),
             _ => format!("a message{id}"),
         },
-    }
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => first.to_uppercase().chain(chars).collect(),
-        None => String::new(),
     }
 }
 

@@ -19,6 +19,35 @@ pub(super) struct Where {
     pub(super) connection: Option<ConnectionId>,
     pub(super) client_id: Option<Arc<str>>,
     pub(super) version: Option<ProtocolVersion>,
+    /// The statements that it is about, where they are fewer than its rule's.
+    pub(super) citing: Option<&'static [&'static str]>,
+}
+
+impl Where {
+    /// Names the statements of 3.1.1 and of 5.0 that the finding is about.
+    pub(super) fn citing(
+        mut self,
+        old: &'static [&'static str],
+        new: &'static [&'static str],
+    ) -> Self {
+        self.citing = match self.version {
+            Some(ProtocolVersion::V3_1) => Some(&[]),
+            Some(ProtocolVersion::V5_0) => Some(new),
+            _ => Some(old),
+        };
+        self
+    }
+}
+
+/// A sentence that may begin with a client's name.
+fn capital(sentence: String) -> String {
+    match sentence.strip_prefix("client ") {
+        Some(rest) => format!("Client {rest}"),
+        None => match sentence.strip_prefix("the ") {
+            Some(rest) => format!("The {rest}"),
+            None => sentence,
+        },
+    }
 }
 
 /// Tells findings.
@@ -39,7 +68,8 @@ impl Findings {
         at: Where,
         message: impl FnOnce() -> String,
     ) {
-        let statements = clause.statements(at.version.unwrap_or(ProtocolVersion::V3_1_1));
+        let version = at.version.unwrap_or(ProtocolVersion::V3_1_1);
+        let statements = at.citing.unwrap_or_else(|| clause.statements(version));
         self.tell_as(outbox, (clause.level, clause.name, statements), at, message);
     }
 
@@ -59,11 +89,6 @@ impl Findings {
         if *count > caps::FINDINGS_OF_A_RULE {
             return;
         }
-        // A sentence, also where it begins with "client ...".
-        let mut message = message();
-        if let Some(first) = message.get_mut(..1) {
-            first.make_ascii_uppercase();
-        }
         outbox.now(Told::Finding(Box::new(Finding {
             level,
             rule,
@@ -71,7 +96,7 @@ impl Findings {
             stamp: at.stamp,
             connection: at.connection,
             client_id: at.client_id,
-            message,
+            message: capital(message()),
         })));
     }
 
@@ -92,6 +117,7 @@ impl Findings {
             connection: None,
             client_id: None,
             version: None,
+            citing: None,
         };
         self.tell(outbox, &clauses::TABLE_FULL, at, || {
             format!(
@@ -115,6 +141,7 @@ impl Findings {
                 connection: None,
                 client_id: None,
                 version: None,
+                citing: None,
             };
             self.tell(outbox, &clauses::MORE_FINDINGS, at, || {
                 format!(

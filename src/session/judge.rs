@@ -6,13 +6,20 @@ use super::Session;
 use super::caps;
 use super::clauses as c;
 use super::link::Link;
-use super::messages::{Barred, Copy, MessageKey};
+use super::messages::{Barred, Copy, Held, MessageKey, Route};
+use crate::base::FrameStamp;
 use crate::event::between;
-use crate::mqtt::{ProtocolVersion, QoS};
+use crate::mqtt::{ProtocolVersion, QoS, Sender};
 
 impl Session {
     /// The findings about a copy that was joined to its message.
-    pub(super) fn judge_copy(&mut self, link: &Link, key: MessageKey, at: usize, copy: &Copy<'_>) {
+    pub(super) fn judge_copy(
+        &mut self,
+        link: &mut Link,
+        key: MessageKey,
+        at: usize,
+        copy: &Copy<'_>,
+    ) {
         if !self.findings.wanted {
             return;
         }
@@ -22,64 +29,73 @@ impl Session {
         let Some(route) = held.routes.get(at) else {
             return;
         };
-        let place = link.at(copy.stamp);
-        let client = link.name();
         let frame = held.published.number;
         let bridge = link.connect.as_ref().is_some_and(|connect| connect.bridge);
         let known = link
             .client
             .and_then(|client| self.clients.get(client))
-            .is_some_and(|client| client.known)
+            .is_some_and(|client| {
+                client.known && client.subscriptions.len() <= caps::LOOKED_THROUGH
+            })
             && link.whole();
-        if route.leg.filters.is_empty() && known && !bridge {
-            let record = &mut self.findings;
-            let given_up = link
-                .client
-                .and_then(|client| self.clients.get(client))
-                .and_then(|client| {
-                    client
-                        .given_up
-                        .iter()
-                        .find(|filter| takes(filter, link.topic.as_deref().unwrap_or("")))
-                        .cloned()
-                });
-            match given_up {
-                Some(filter) => {
-                    record.tell(&mut self.outbox, &c::AFTER_UNSUBSCRIBE, place.clone(), || {
-                        format!("{client} gets the message of frame {frame} although it gave up its subscription to {filter}.")
-                    });
-                }
-                None => {
-                    record.tell(&mut self.outbox, &c::NO_SUBSCRIPTION, place.clone(), || {
-                        format!("{client} gets the message of frame {frame} and has no subscription that takes it.")
-                    });
-                }
-            }
-        }
+        let unsubscribed = route.leg.filters.is_empty() && known && !bridge;
         if let Some(granted) = route.leg.granted {
             let due = held.qos.min(granted);
             // Several filters may be answered one by one, each at its own QoS.
-            if copy.qos > due {
+            if copy.qos > due && alone(held, route) {
                 self.findings
-                    .tell(&mut self.outbox, &c::DELIVERED_ABOVE, place.clone(), || {
+                    .tell(&mut self.outbox, &c::DELIVERED_ABOVE, link.at(copy.stamp), || {
                         format!(
-                            "The message of frame {frame} was published at QoS {} and {client} was granted QoS {}, so it is delivered at QoS {} at most; here it is QoS {}.",
-                            held.qos as u8, granted as u8, due as u8, copy.qos as u8
+                            "The message of frame {frame} was published at QoS {} and {} was granted QoS {}, so it is delivered at QoS {} at most; here it is QoS {}.",
+                            held.qos as u8, link.name(), granted as u8, due as u8, copy.qos as u8
                         )
                     });
-            } else if copy.qos < due && route.leg.filters.len() == 1 && !route.tentative {
+            } else if copy.qos < due
+                && route.leg.filters.len() == 1
+                && !route.tentative
+                && alone(held, route)
+            {
                 self.findings
-                    .tell(&mut self.outbox, &c::DELIVERED_BELOW, place.clone(), || {
+                    .tell(&mut self.outbox, &c::DELIVERED_BELOW, link.at(copy.stamp), || {
                         format!(
-                            "The message of frame {frame} was published at QoS {} and {client} was granted QoS {}, so QoS {} is due; it is delivered at QoS {}.",
-                            held.qos as u8, granted as u8, due as u8, copy.qos as u8
+                            "The message of frame {frame} was published at QoS {} and {} was granted QoS {}, so QoS {} is due; it is delivered at QoS {}.",
+                            held.qos as u8, link.name(), granted as u8, due as u8, copy.qos as u8
                         )
                     });
             }
+        }
+        if unsubscribed {
+            self.judge_unsubscribed(link, copy);
         }
         self.judge_retain(link, key, at, copy);
         self.judge_carried(link, key, at, copy);
         self.judge_order(link, key, at, copy);
+    }
+
+    /// A copy that no visible subscription of the client takes.
+    fn judge_unsubscribed(&mut self, link: &mut Link, copy: &Copy<'_>) {
+        let topic = link.topic.clone().unwrap_or_default();
+        let session = link.client.and_then(|client| self.clients.get(client));
+        let given_up = session.and_then(|client| {
+            let mut filters = client.given_up.iter();
+            filters.find(|filter| takes(filter, &topic)).cloned()
+        });
+        let at = link.at(copy.stamp);
+        let client = link.name();
+        match given_up {
+            Some(filter) => {
+                self.suspect(link, Sender::Client, &c::AFTER_UNSUBSCRIBE, at, || {
+                    format!(
+                        "{client} is sent {topic} although it gave up its subscription to {filter}."
+                    )
+                });
+            }
+            None => {
+                self.suspect(link, Sender::Client, &c::NO_SUBSCRIPTION, at, || {
+                    format!("{client} is sent {topic} and has no subscription that takes it.")
+                });
+            }
+        }
     }
 
     fn judge_retain(&mut self, link: &Link, key: MessageKey, at: usize, copy: &Copy<'_>) {
@@ -97,18 +113,17 @@ impl Session {
         }
         let frame = held.published.number;
         let (every, some) = route.as_published;
-        let client = link.name();
         if copy.retain && !some {
             let at = link.at(copy.stamp);
             self.findings
                 .tell(&mut self.outbox, &c::LIVE_WITH_RETAIN, at, || {
-                    format!("{client} gets the message of frame {frame} live, so RETAIN should be 0 (1 marks stored messages).")
+                    format!("{} gets the message of frame {frame} live, so RETAIN should be 0 (1 marks stored messages).", link.name())
                 });
         } else if every && some && copy.retain != held.retain {
             let at = link.at(copy.stamp);
             self.findings
                 .tell(&mut self.outbox, &c::RETAIN_AS_PUBLISHED, at, || {
-                    format!("{client} asked for RETAIN as published, and gets the message of frame {frame} with another RETAIN.")
+                    format!("{} asked for RETAIN as published, and gets the message of frame {frame} with another RETAIN.", link.name())
                 });
         }
     }
@@ -122,12 +137,11 @@ impl Session {
             return;
         };
         let frame = held.published.number;
-        let place = link.at(copy.stamp);
         if let (Some(before), Some(after)) = (held.carried.properties, copy.carried.properties)
             && before != after
         {
             self.findings
-                .tell(&mut self.outbox, &c::PROPERTY_ALTERED, place.clone(), || {
+                .tell(&mut self.outbox, &c::PROPERTY_ALTERED, link.at(copy.stamp), || {
                     format!("The properties of the message of frame {frame} are not those that this copy carries.")
                 });
         }
@@ -137,7 +151,7 @@ impl Session {
             let waited = waited.nanos() / 1_000_000_000;
             if waited > i64::from(expiry) + 1 {
                 self.findings
-                    .tell(&mut self.outbox, &c::DELIVERED_EXPIRED, place.clone(), || {
+                    .tell(&mut self.outbox, &c::DELIVERED_EXPIRED, link.at(copy.stamp), || {
                         format!("The message of frame {frame} was to expire after {expiry} s and is delivered after {waited} s.")
                     });
             } else if copy.carried.properties.is_some() {
@@ -145,7 +159,7 @@ impl Session {
                 let left = copy.carried.expiry.map(i64::from);
                 if left.is_none_or(|left| left > i64::from(expiry) - waited + 1) {
                     self.findings
-                        .tell(&mut self.outbox, &c::EXPIRY_NOT_COUNTED, place.clone(), || {
+                        .tell(&mut self.outbox, &c::EXPIRY_NOT_COUNTED, link.at(copy.stamp), || {
                             format!("The message of frame {frame} waited {waited} s of its {expiry} s, and its copy does not say so.")
                         });
                 }
@@ -161,9 +175,9 @@ impl Session {
                         .iter()
                         .any(|id| !copy.identifiers.contains(id))
             };
-            if missing {
+            if missing && alone(held, route) {
                 self.findings
-                    .tell(&mut self.outbox, &c::IDENTIFIER_MISSING, place, || {
+                    .tell(&mut self.outbox, &c::IDENTIFIER_MISSING, link.at(copy.stamp), || {
                         format!("The copy of the message of frame {frame} lacks the Subscription Identifier that the subscription set.")
                     });
             }
@@ -222,7 +236,8 @@ impl Session {
         let Some(client) = link.client.and_then(|client| self.clients.get(client)) else {
             return;
         };
-        let unwanted = five && client.known && {
+        let few = client.subscriptions.len() <= caps::LOOKED_THROUGH;
+        let unwanted = five && client.known && few && {
             let mut options = client
                 .subscriptions
                 .iter()
@@ -247,24 +262,32 @@ impl Session {
         link: &Link,
         topic: &Arc<str>,
         copy: &Copy<'_>,
-        stored: Option<u64>,
+        changed: Option<FrameStamp>,
     ) {
+        let blind = self
+            .brokers
+            .get(link.broker)
+            .is_none_or(|broker| broker.blind > 0);
+        // Another publisher may be outside the capture's sight; and what crosses a change
+        // inside the server is neither old nor new.
+        let settled = changed.is_some_and(|changed| {
+            between(&changed, &copy.stamp).is_some_and(|since| since >= caps::IN_TRANSIT)
+        });
+        if blind || !settled {
+            return;
+        }
         let at = link.at(copy.stamp);
+        let frame = changed.map_or(0, |changed| changed.number);
         self.findings
-            .tell(&mut self.outbox, &c::STALE_RETAINED, at, || match stored {
-                Some(frame) => format!(
-                    "The stored message of {topic} is that of frame {frame}; another one is sent."
-                ),
-                None => format!(
-                    "The message that is sent as the stored one of {topic} is not the stored one."
-                ),
+            .tell(&mut self.outbox, &c::STALE_RETAINED, at, || {
+                format!("The stored message of {topic} was last changed in frame {frame}, and this is not what that left.")
             });
     }
 
     /// A server's PUBLISH that nothing in the capture explains.
     pub(super) fn judge_unexplained(
         &mut self,
-        link: &Link,
+        link: &mut Link,
         topic: &Arc<str>,
         digest: u64,
         copy: &Copy<'_>,
@@ -287,7 +310,10 @@ impl Session {
         let Some(client) = link.client.and_then(|client| self.clients.get(client)) else {
             return;
         };
-        if !client.known || link.connect.as_ref().is_none_or(|connect| connect.bridge) {
+        if !client.known
+            || client.subscriptions.len() > caps::LOOKED_THROUGH
+            || link.connect.as_ref().is_none_or(|connect| connect.bridge)
+        {
             return;
         }
         let taken = client
@@ -303,19 +329,19 @@ impl Session {
                 filter.starts_with(['+', '#'])
                     && crate::mqtt::topic::matches(filter, topic.trim_start_matches('$'))
             });
-        let clause = if by_wildcard {
-            &c::DOLLAR_TOPIC
-        } else {
-            &c::NO_SUBSCRIPTION
-        };
+        if !by_wildcard {
+            // Servers can subscribe on their clients' behalf: from here on messages wait a
+            // moment for copies that nobody asked for.
+            if let Some(broker) = self.brokers.get_mut(link.broker) {
+                broker.surprises = true;
+            }
+            self.judge_unsubscribed(link, copy);
+            return;
+        }
         let at = link.at(copy.stamp);
         let client = link.name();
-        self.findings.tell(&mut self.outbox, clause, at, || {
-            if by_wildcard {
-                format!("{client} is sent {topic} for a filter that begins with a wildcard, which takes no topic that begins with $.")
-            } else {
-                format!("{client} is sent {topic} and has no subscription that takes it.")
-            }
+        self.suspect(link, Sender::Client, &c::DOLLAR_TOPIC, at, || {
+            format!("{client} is sent {topic} for a filter that begins with a wildcard, which takes no topic that begins with $.")
         });
     }
 
@@ -347,4 +373,14 @@ impl Session {
 /// Whether a filter as subscribed takes a topic.
 pub(super) fn takes(filter: &str, topic: &str) -> bool {
     crate::mqtt::topic::matches(crate::mqtt::topic::matching_part(filter), topic)
+}
+
+/// Whether the client gets the message by this one way: with a shared subscription beside its
+/// own, which of the copies came by which cannot be told.
+fn alone(held: &Held, route: &Route) -> bool {
+    let same = held
+        .routes
+        .iter()
+        .filter(|other| other.client == route.client);
+    same.count() == 1
 }

@@ -84,6 +84,7 @@ impl Session {
                     });
             }
             if five {
+                self.check_method(link, event, ack);
                 self.check_assigned(link, event, ack, id.is_empty());
                 let most = ack.properties.maximum_qos().map_or(2, |qos| qos as u8);
                 let keeps = ack.properties.retain_available().unwrap_or(true);
@@ -114,6 +115,27 @@ impl Session {
                 .tell(&mut self.outbox, &c::CLIENT_ID_REFUSED, at, || {
                     format!("The server refuses the client identifier {id}, which every server has to allow.")
                 });
+        }
+    }
+
+    /// An accepted connection keeps the method of its CONNECT ([MQTT-4.12.0-5]).
+    fn check_method(&mut self, link: &Link, event: &PacketEvent<'_>, ack: &ConnAck<'_>) {
+        let named = ack.properties.authentication_method();
+        let at = link.at(event.stamp);
+        match (&link.authentication_method, named) {
+            (Some(method), _) if named != Some(&**method) => {
+                self.findings
+                    .tell(&mut self.outbox, &c::AUTH_METHOD_CHANGED, at, || {
+                        format!("CONNACK does not name the Authentication Method {method} of the CONNECT.")
+                    });
+            }
+            (None, Some(method)) => {
+                self.findings
+                    .tell(&mut self.outbox, &c::AUTH_WITHOUT_METHOD, at, || {
+                        format!("CONNACK names the Authentication Method {method}; the CONNECT named none.")
+                    });
+            }
+            _ => {}
         }
     }
 
@@ -172,6 +194,16 @@ impl Session {
             return;
         }
         let Some(session) = known.and_then(|key| self.clients.get(key)) else {
+            let gone = link
+                .client_id
+                .as_ref()
+                .is_some_and(|id| self.clients.is_gone(link.broker, id));
+            if present && gone {
+                self.findings
+                    .tell(&mut self.outbox, &c::SESSION_FROM_NOWHERE, at, || {
+                        format!("The session of {client} had ended, and the server says that it is present.")
+                    });
+            }
             return;
         };
         // A session that lost its connection; a live one is taken over with all it has.
@@ -201,10 +233,9 @@ impl Session {
         if !self.findings.wanted {
             return;
         }
-        let at = link.at(event.stamp);
         if !named && link.whole() {
             self.findings
-                .tell(&mut self.outbox, &c::TOPIC_ALIAS_UNKNOWN, at.clone(), || {
+                .tell(&mut self.outbox, &c::TOPIC_ALIAS_UNKNOWN, link.at(event.stamp), || {
                     "This PUBLISH names its topic by an alias that its sender has not set on this connection.".to_owned()
                 });
             blame(link, event);
@@ -213,8 +244,17 @@ impl Session {
             let answered = event.sender == Sender::Server || link.phase == Phase::Connected;
             let most = link.side(event.sender.peer()).topic_alias_maximum;
             if alias > most && answered && link.connect_stamp.is_some() {
+                let at = link.at(event.stamp).citing(
+                    &[],
+                    match (event.sender, most) {
+                        (Sender::Client, 0) => &["MQTT-3.2.2-18", "MQTT-3.3.2-9"],
+                        (Sender::Client, _) => &["MQTT-3.2.2-17", "MQTT-3.3.2-9"],
+                        (Sender::Server, 0) => &["MQTT-3.1.2-27", "MQTT-3.3.2-11"],
+                        (Sender::Server, _) => &["MQTT-3.1.2-26", "MQTT-3.3.2-11"],
+                    },
+                );
                 self.findings
-                    .tell(&mut self.outbox, &c::TOPIC_ALIAS_MAXIMUM, at.clone(), || {
+                    .tell(&mut self.outbox, &c::TOPIC_ALIAS_MAXIMUM, at, || {
                         format!("Topic alias {alias} is above the receiver's Topic Alias Maximum of {most}.")
                     });
                 blame(link, event);
@@ -223,24 +263,35 @@ impl Session {
         if event.sender == Sender::Server {
             return;
         }
-        let client = link.name();
         let qos = publish.delivery.qos() as u8;
         let limits = link.limits;
         if qos > limits.maximum_qos {
-            self.findings
-                .tell(&mut self.outbox, &c::MAXIMUM_QOS, at.clone(), || {
+            self.findings.tell(
+                &mut self.outbox,
+                &c::MAXIMUM_QOS,
+                link.at(event.stamp),
+                || {
                     format!(
-                        "{client} publishes at QoS {qos}; the server supports QoS {} at most.",
+                        "{} publishes at QoS {qos}; the server supports QoS {} at most.",
+                        link.name(),
                         limits.maximum_qos
                     )
-                });
+                },
+            );
             blame(link, event);
         }
         if publish.retain && !limits.retain {
-            self.findings
-                .tell(&mut self.outbox, &c::RETAIN_UNAVAILABLE, at.clone(), || {
-                    format!("{client} sends a message to be retained; the server said that it retains none.")
-                });
+            self.findings.tell(
+                &mut self.outbox,
+                &c::RETAIN_UNAVAILABLE,
+                link.at(event.stamp),
+                || {
+                    format!(
+                        "{} sends a message to be retained; the server said that it retains none.",
+                        link.name()
+                    )
+                },
+            );
             blame(link, event);
         }
         if link.five()
@@ -250,10 +301,17 @@ impl Session {
                 .next()
                 .is_some()
         {
-            self.findings
-                .tell(&mut self.outbox, &c::IDENTIFIER_FROM_CLIENT, at, || {
-                    format!("{client} publishes with a Subscription Identifier, which only servers send.")
-                });
+            self.findings.tell(
+                &mut self.outbox,
+                &c::IDENTIFIER_FROM_CLIENT,
+                link.at(event.stamp),
+                || {
+                    format!(
+                        "{} publishes with a Subscription Identifier, which only servers send.",
+                        link.name()
+                    )
+                },
+            );
             blame(link, event);
         }
     }

@@ -10,6 +10,7 @@ use super::clauses::Clause;
 use super::client::ClientKey;
 use super::exchange::Open;
 use super::findings::Where;
+use super::retained::StoredKey;
 use super::wills::WillKey;
 use crate::base::{Endpoint, FrameStamp};
 use crate::event::{Connecting, PacketEvent};
@@ -68,6 +69,8 @@ pub(super) struct Side {
     pub(super) acked: u64,
     pub(super) received: u64,
     pub(super) released: u64,
+    /// Digests of messages that the peer refused, by identifier.
+    pub(super) refused: HashMap<u16, u64>,
     /// Counts the PUBLISH packets of this end, and the PUBREC packets that answered them.
     pub(super) published: u64,
     pub(super) answered: u64,
@@ -122,6 +125,8 @@ pub(super) struct Link {
     pub(super) limits: Limits,
     /// The resumed session still owes these redeliveries, by sender.
     pub(super) owed: [Vec<u16>; 2],
+    /// Stored messages that a new subscription takes, with the frame of its SUBSCRIBE.
+    pub(super) stored_due: Vec<(StoredKey, FrameStamp)>,
     /// The topic of the latest PUBLISH: publishers repeat themselves.
     pub(super) topic: Option<Arc<str>>,
     pub(super) told_late_packet: bool,
@@ -213,6 +218,7 @@ impl Link {
             will: None,
             limits: Limits::default(),
             owed: [Vec::new(), Vec::new()],
+            stored_due: Vec::new(),
             topic: None,
             told_late_packet: false,
             told_silence: false,
@@ -284,6 +290,7 @@ impl Link {
             connection: Some(self.id),
             client_id: self.client_id.clone(),
             version: self.version,
+            citing: None,
         }
     }
 

@@ -110,6 +110,10 @@ pub(super) struct Messages {
     line: VecDeque<MessageKey>,
     /// Those that wait for a subscriber to come back.
     parked: VecDeque<MessageKey>,
+    /// Those that the end of their stored message settles.
+    kept: VecDeque<MessageKey>,
+    /// The latest message that a client was sent unasked, by digest: the next one is later.
+    pub(super) reached: HashMap<(ClientKey, u64), MessageKey>,
     pub(super) legs: usize,
     next: u64,
     /// Frames of settled messages that a client must not be sent (again), and why.
@@ -178,20 +182,39 @@ impl Messages {
         self.next
     }
 
+    /// Lets go of keys of messages that are settled, before they outnumber the others.
+    fn prune(&mut self) {
+        for line in [&mut self.parked, &mut self.kept] {
+            if line.len() > 2 * caps::MESSAGES {
+                line.retain(|key| self.held.contains_key(key));
+            }
+        }
+    }
+
     fn remove(&mut self, key: MessageKey) -> Option<Held> {
         let held = self.held.remove(&key)?;
         self.legs = self.legs.saturating_sub(held.routes.len());
         for route in &held.routes {
             let place = (route.client, held.digest);
             if let Some(line) = self.expected.get_mut(&place) {
-                line.retain(|(other, _)| *other != key);
+                if line.front().is_some_and(|(other, _)| *other == key) {
+                    line.pop_front();
+                }
+                if line.front().is_some_and(|(other, _)| *other <= key) {
+                    line.retain(|(other, _)| *other != key);
+                }
                 if line.is_empty() {
                     self.expected.remove(&place);
                 }
             }
         }
         if let Some(line) = self.by_digest.get_mut(&held.digest) {
-            line.retain(|other| *other != key);
+            // The oldest goes first, nearly always.
+            if line.front() == Some(&key) {
+                line.pop_front();
+            } else {
+                line.retain(|other| *other != key);
+            }
             if line.is_empty() {
                 self.by_digest.remove(&held.digest);
             }
@@ -314,7 +337,7 @@ impl Session {
             || self
                 .brokers
                 .get(held.broker)
-                .is_some_and(|broker| broker.blind > 0);
+                .is_some_and(|broker| broker.blind > 0 || broker.surprises);
         let young = match between(&held.published, &self.now) {
             Some(age) => age < caps::LINGER,
             None => false,
@@ -338,6 +361,8 @@ impl Session {
             if held.stored {
                 // Its stored message will settle it.
                 self.messages.line.pop_front();
+                self.messages.kept.push_back(key);
+                self.messages.prune();
                 continue;
             }
             let lingers = held.record.is_some() && held.unsettled == 0;
@@ -348,6 +373,7 @@ impl Session {
                 self.messages.line.pop_front();
                 if held.record.is_none() || self.waits_for_the_absent(held) {
                     self.messages.parked.push_back(key);
+                    self.messages.prune();
                 } else {
                     self.tell_message(key);
                 }
@@ -356,23 +382,32 @@ impl Session {
             }
         }
         while self.messages.held.len() > caps::MESSAGES || self.messages.legs > caps::LEGS {
-            let stamp = self.now;
-            self.findings.table_full(
-                &mut self.outbox,
-                "messages on their way",
-                caps::MESSAGES,
-                stamp,
-            );
             let oldest = self
                 .messages
                 .parked
                 .pop_front()
                 .or_else(|| self.messages.line.pop_front())
+                .or_else(|| self.messages.kept.pop_front())
                 .or_else(|| self.messages.held.keys().min().copied());
-            match oldest {
-                Some(key) => self.tell_message(key),
-                None => break,
+            let Some(key) = oldest else {
+                break;
+            };
+            // What only lingered is complete; giving it up loses nothing that is known.
+            let complete = self
+                .messages
+                .held
+                .get(&key)
+                .is_none_or(|held| held.record.is_some() && held.unsettled == 0);
+            if !complete {
+                let stamp = self.now;
+                self.findings.table_full(
+                    &mut self.outbox,
+                    "messages on their way",
+                    caps::MESSAGES,
+                    stamp,
+                );
             }
+            self.tell_message(key);
         }
     }
 

@@ -17,7 +17,7 @@
 
 mod acknowledge;
 mod brokers;
-mod caps;
+pub mod caps;
 mod checks;
 pub mod clauses;
 mod client;
@@ -48,7 +48,7 @@ use crate::base::FrameStamp;
 use crate::event::{Ended, Event, Gap, NotMqtt, Opened, PacketEvent};
 use crate::mqtt::{ControlPacket, QoS, Sender};
 use crate::stream::{ConnectionId, GapCause};
-use brokers::Brokers;
+use brokers::{BrokerId, Brokers};
 use client::{ClientKey, Clients};
 use findings::{Findings, Where};
 use link::Link;
@@ -148,6 +148,14 @@ impl Session {
         self.pass(opened.stamp);
         let id = opened.connection.id;
         let broker = self.brokers.of(opened.server);
+        if broker == BrokerId::UNKNOWN {
+            self.findings.table_full(
+                &mut self.outbox,
+                "server endpoints",
+                caps::BROKERS,
+                opened.stamp,
+            );
+        }
         let ends = (opened.client, opened.server);
         let link = Link::new(&opened.connection, ends, broker, opened.stamp);
         if !opened.connection.handshake_seen {
@@ -283,6 +291,7 @@ impl Session {
             connection: Some(told.connection.id),
             client_id: None,
             version: None,
+            citing: None,
         };
         let looks_like = match told.looks_like {
             crate::event::LooksLike::Tls => "TLS: without its keys nothing more can be told",

@@ -11,7 +11,7 @@ use super::messages::{Copy, MessageKey};
 use super::retained::Storing;
 use crate::event::{About, HandshakeKind, Message, PacketEvent, Payload, State, Stored};
 use crate::mqtt::packet::Publish;
-use crate::mqtt::{Delivery, PacketType, ProtocolVersion, Sender};
+use crate::mqtt::{ControlPacket, Delivery, PacketType, ProtocolVersion, QoS, Sender};
 
 impl Session {
     /// A PUBLISH of either end.
@@ -40,7 +40,10 @@ impl Session {
                 Some(replaced) => self.replace(link, event, replaced),
             }
         } else if publish.dup {
-            self.check_first_dup(link, event);
+            self.check_first_dup(link, event, publish, digest);
+        }
+        if let Some(id) = publish.delivery.packet_id() {
+            link.side(event.sender).refused.remove(&id.number());
         }
         let message = Message {
             topic: topic.clone(),
@@ -71,10 +74,11 @@ impl Session {
         {
             match event.sender {
                 Sender::Client => {
-                    open.message = Some(self.from_client(link, event, publish, topic, &open));
+                    open.message =
+                        Some(self.published_by_client(link, event, publish, topic, &open));
                 }
                 Sender::Server => {
-                    let explained = self.from_server(link, event, publish, topic, digest);
+                    let explained = self.sent_by_server(link, event, publish, topic, digest);
                     open.record.origin = Some(explained.origin);
                     open.leg = explained.leg;
                 }
@@ -140,7 +144,26 @@ impl Session {
         let lost = open.may_be_missing(link) || link.gaps_of(event.sender) > 0;
         let garbled = !link.whole();
         if !lost && !garbled {
-            let at = link.at(event.stamp);
+            let at = match (event.sender, event.packet) {
+                (Sender::Server, _) => link
+                    .at(event.stamp)
+                    .citing(&["MQTT-2.3.1-4"], &["MQTT-2.2.1-4"]),
+                (Sender::Client, Ok(ControlPacket::Publish(publish)))
+                    if publish.delivery.qos() == QoS::ExactlyOnce =>
+                {
+                    link.at(event.stamp).citing(
+                        &["MQTT-2.3.1-2", "MQTT-4.3.3-1"],
+                        &["MQTT-2.2.1-3", "MQTT-4.3.3-1"],
+                    )
+                }
+                (Sender::Client, Ok(ControlPacket::Publish(_))) => link.at(event.stamp).citing(
+                    &["MQTT-2.3.1-2", "MQTT-4.3.2-1"],
+                    &["MQTT-2.2.1-3", "MQTT-4.3.2-1"],
+                ),
+                (Sender::Client, _) => link
+                    .at(event.stamp)
+                    .citing(&["MQTT-2.3.1-2"], &["MQTT-2.2.1-3"]),
+            };
             let first = open.first().number;
             let waiting = open.waiting.name();
             let who = match event.sender {
@@ -173,7 +196,7 @@ impl Session {
         );
     }
 
-    fn from_client(
+    fn published_by_client(
         &mut self,
         link: &mut Link,
         event: &PacketEvent<'_>,
@@ -222,7 +245,7 @@ impl Session {
         key
     }
 
-    fn from_server(
+    fn sent_by_server(
         &mut self,
         link: &mut Link,
         event: &PacketEvent<'_>,

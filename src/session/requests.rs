@@ -37,8 +37,13 @@ impl Session {
         if self.wanted.deliveries
             && let Some(client) = link.client
         {
-            let identifier = subscribe.properties.subscription_identifiers().next();
+            let identifier = if link.five() {
+                subscribe.properties.subscription_identifiers().next()
+            } else {
+                None
+            };
             for one in &asked {
+                self.stored_falls_due(link, client, one, event);
                 self.subscribe(client, one, identifier, event);
             }
         }
@@ -55,6 +60,34 @@ impl Session {
             },
         );
         self.keep(link, open);
+    }
+
+    /// A new subscription is to be sent the stored messages that it takes.
+    fn stored_falls_due(
+        &self,
+        link: &mut Link,
+        client: ClientKey,
+        asked: &Asked,
+        event: &PacketEvent<'_>,
+    ) {
+        if !self.findings.wanted || Shared::of(&asked.filter).is_some() {
+            return;
+        }
+        // Retain Handling of 5.0: 2 asks for none, 1 for those of new subscriptions.
+        let existed = self
+            .clients
+            .get(client)
+            .is_some_and(|session| session.subscriptions.contains_key(&asked.filter));
+        match asked.options >> 4 & 3 {
+            0 => {}
+            1 if !existed => {}
+            _ => return,
+        }
+        for key in self.retained.taken_by(link.broker, &asked.filter) {
+            if link.stored_due.len() < caps::STORED_DUE {
+                link.stored_due.push((key, event.stamp));
+            }
+        }
     }
 
     /// Notes a subscription as asked for: a server may deliver before its SUBACK.

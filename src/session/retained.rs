@@ -31,6 +31,8 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Retained {
     by_topic: HashMap<(BrokerId, Arc<str>), StoredKey>,
+    /// Topics whose stored message was removed, and when.
+    cleared: HashMap<(BrokerId, Arc<str>), FrameStamp>,
     /// In order of storing.
     pub(super) all: BTreeMap<StoredKey, Entry>,
     next: u64,
@@ -39,6 +41,40 @@ pub(super) struct Retained {
 impl Retained {
     pub(super) fn find(&self, broker: BrokerId, topic: &Arc<str>) -> Option<StoredKey> {
         self.by_topic.get(&(broker, Arc::clone(topic))).copied()
+    }
+
+    /// When the stored message of a topic was removed; `None` where it was not, or one was
+    /// stored since.
+    pub(super) fn cleared(&self, broker: BrokerId, topic: &Arc<str>) -> Option<FrameStamp> {
+        self.cleared.get(&(broker, Arc::clone(topic))).copied()
+    }
+
+    /// The stored messages that a filter takes, as far as they are few.
+    pub(super) fn taken_by(&self, broker: BrokerId, filter: &str) -> Vec<StoredKey> {
+        if !filter.contains(['+', '#']) {
+            return self
+                .by_topic
+                .get(&(broker, Arc::from(filter)))
+                .copied()
+                .into_iter()
+                .collect();
+        }
+        if self.all.len() > caps::RETAINED_SEARCHED {
+            return Vec::new();
+        }
+        self.all
+            .iter()
+            .filter(|(_, entry)| {
+                entry.broker == broker
+                    && entry
+                        .story
+                        .message
+                        .topic
+                        .as_ref()
+                        .is_some_and(|topic| crate::mqtt::topic::matches(filter, topic))
+            })
+            .map(|(key, _)| *key)
+            .collect()
     }
 
     pub(super) fn get_mut(&mut self, key: StoredKey) -> Option<&mut Entry> {
@@ -90,9 +126,15 @@ impl Session {
             };
             self.end_stored(old, end);
         }
+        let named = (storing.broker, Arc::clone(&storing.topic));
         if empty {
+            if self.retained.cleared.len() >= caps::RETAINED {
+                self.retained.cleared.clear();
+            }
+            self.retained.cleared.insert(named, storing.stamp);
             return None;
         }
+        self.retained.cleared.remove(&named);
         if self.retained.all.len() >= caps::RETAINED
             && let Some((oldest, _)) = self.retained.all.first_key_value()
         {

@@ -2,6 +2,9 @@
 
 use foldhash::HashMap;
 
+use super::caps;
+use crate::event::Handshake;
+
 /// Names one subscription for as long as the analysis runs.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct SubscriptionKey(pub(super) u64);
@@ -78,7 +81,13 @@ impl Tree {
     pub(super) fn matching(&self, topic: &str, found: &mut Vec<SubscriptionKey>) {
         // A path of the walk: a level and what of the topic lies below it.
         let mut paths: Vec<(u32, Option<&str>)> = vec![(0, Some(topic))];
+        let mut steps = 0;
         while let Some((at, rest)) = paths.pop() {
+            // Filters made for it can make a topic take very many ways.
+            steps += 1;
+            if steps > caps::STEPS_OF_A_MATCH || found.len() > 2 * Handshake::LEGS_KEPT {
+                return;
+            }
             let Some(level) = self.levels.get(at as usize) else {
                 continue;
             };

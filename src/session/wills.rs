@@ -290,6 +290,7 @@ impl Session {
             connection: Some(will.story.connection),
             client_id: will.story.client_id.clone(),
             version: will.version,
+            citing: None,
         };
         let client = name(will.story.client_id.as_deref());
         let topic = Arc::clone(&will.story.will.topic);
@@ -353,6 +354,7 @@ impl Session {
             connection: Some(story.connection),
             client_id: story.client_id.clone(),
             version: will.version,
+            citing: None,
         };
         match story.fate {
             WillFate::Published(stamp) => {

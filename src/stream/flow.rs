@@ -208,7 +208,7 @@ impl Flow {
     ) {
         if !self.is_based() {
             if !pushed && self.is_probe(sequence, span) {
-                teller.shared.counts.unplaced_octets += u64::from(span.len());
+                teller.shared.counts.unplaced_octets += span.captured();
                 return;
             }
             self.begin(sequence);
@@ -298,7 +298,7 @@ impl Flow {
         }
         let room = distance(sequence, self.fin).max(0).unsigned_abs();
         let kept = span.first(room);
-        teller.shared.counts.after_end_octets += u64::from(span.len() - kept.len());
+        teller.shared.counts.after_end_octets += span.captured() - kept.captured();
         kept
     }
 
@@ -309,8 +309,9 @@ impl Flow {
         // captured come too late to be told in order.
         let early = distance(sequence, self.start).max(0).unsigned_abs();
         let early = if early <= REACH { early.min(old) } else { 0 };
-        counts.unplaced_octets += u64::from(early);
-        counts.repeated_octets += u64::from(old - early);
+        let unplaced = span.first(early).captured();
+        counts.unplaced_octets += unplaced;
+        counts.repeated_octets += span.first(old).captured() - unplaced;
         // A probe's one octet is anything (RFC 9293 §3.8.4).
         let probe = span.len() == 1 && distance(self.next, sequence) == -1;
         let octets = span.octets();
@@ -331,11 +332,12 @@ impl Flow {
         self.stray = sequence.wrapping_add(span.len());
         self.marks.set(Marks::STRAY);
         if !continues {
-            teller.shared.counts.unplaced_octets += u64::from(span.len());
+            teller.shared.counts.unplaced_octets += span.captured();
             return;
         }
         self.flush(GapCause::NotCaptured, teller);
         if self.has_ended() {
+            teller.shared.counts.after_end_octets += span.captured();
             return;
         }
         let stamp = teller.stamp;

@@ -44,7 +44,7 @@ impl Default for Limits {
 /// What became of everything that was pushed, summed over all connections.
 ///
 /// `octets + repeated_octets + unplaced_octets + after_end_octets` are the captured payload
-/// octets, and those that the snapshot length cut where they were not told as gaps.
+/// octets of all segments.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
     /// TCP connections, by the rule of [`ConnectionId`](super::ConnectionId).
@@ -60,8 +60,8 @@ pub struct Counts {
     pub repeated_octets: u64,
     /// Retransmitted segments that differed from the first copy.
     pub conflicts: u64,
-    /// Octets that have no place in their stream: from before the first captured octet of
-    /// a connection that the capture joined, far outside any window, or in a reset.
+    /// Captured octets that have no place in their stream: from before the first captured
+    /// octet of a connection that the capture joined, far outside any window, or in a reset.
     pub unplaced_octets: u64,
     /// Octets after FIN, or after the connection was closed.
     pub after_end_octets: u64,

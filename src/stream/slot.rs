@@ -19,11 +19,12 @@ pub(super) enum Life {
 }
 
 /// One connection of the table.
+///
+/// With 100,000 of them each segment waits for its slot's cache lines to come from memory.
+/// What every segment asks comes first and in one pair of lines; the listener's state, which
+/// a segment without payload never touches, comes last.
+#[repr(C, align(64))]
 pub(super) struct Slot<S> {
-    pub(super) connection: Connection,
-    pub(super) forward: Flow,
-    pub(super) backward: Flow,
-    pub(super) state: S,
     pub(super) life: Life,
     /// Which end of the key the initiator is.
     pub(super) initiator: Sender,
@@ -34,6 +35,10 @@ pub(super) struct Slot<S> {
     pub(super) queued_to_free: bool,
     /// The same for the queue of connections with waiting octets.
     pub(super) queued_to_flush: bool,
+    pub(super) forward: Flow,
+    pub(super) backward: Flow,
+    pub(super) connection: Connection,
+    pub(super) state: S,
 }
 
 impl<S> Slot<S> {
@@ -247,6 +252,6 @@ mod tests {
 
     #[test]
     fn an_idle_connection_takes_little_memory() {
-        assert!(size_of::<Slot<()>>() <= 144);
+        assert!(size_of::<Slot<()>>() <= 192);
     }
 }

@@ -52,6 +52,11 @@ impl<'a> Span<'a> {
         self.cut
     }
 
+    /// Octets of it that were captured.
+    pub(super) fn captured(self) -> u64 {
+        self.octets.len() as u64
+    }
+
     /// The first `count` of it, or all.
     pub(super) fn first(self, count: u32) -> Self {
         match self.octets.get(..count as usize) {
@@ -118,8 +123,8 @@ impl Piece {
 /// What adding a span did.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Added {
-    /// Octets that were held already.
-    pub(super) repeated: u32,
+    /// Captured octets that lie on what is held already.
+    pub(super) repeated: u64,
     /// Some of those differed from the copy that is held.
     pub(super) conflict: bool,
 }
@@ -155,11 +160,14 @@ impl Waiting {
         self.cost
     }
 
-    /// Octets that wait, those that the snapshot length cut included.
+    /// Captured octets that wait.
     pub(super) fn octets(&self) -> u64 {
         self.pieces
             .values()
-            .map(|piece| u64::from(piece.held.len()))
+            .map(|piece| match &piece.held {
+                Held::Octets(octets) => octets.len() as u64,
+                Held::Cut(_) => 0,
+            })
             .sum()
     }
 
@@ -252,9 +260,9 @@ fn compare(from: u64, span: Span<'_>, start: u64, piece: &Piece, added: &mut Add
         return 0;
     }
     let count = (high - low) as u32;
-    added.repeated += count;
+    let again = span.skip((low - from) as u32).first(count).octets;
+    added.repeated += again.len() as u64;
     if let Held::Octets(held) = &piece.held {
-        let again = span.skip((low - from) as u32).first(count).octets;
         let offset = (low - start) as usize;
         let first = held.get(offset..offset + again.len());
         added.conflict |= first.is_some_and(|first| first != again);

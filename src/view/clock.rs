@@ -1,8 +1,8 @@
 //! The time column, in tshark's ways, and RFC 3339 for JSON.
 
-use chrono::{Local, Offset, TimeZone};
+use chrono::{DateTime, Datelike, Local, NaiveDateTime, Timelike};
 
-use super::out::push_number;
+use super::out::{push_micros, push_number};
 use crate::base::{FrameStamp, Precision, Span, Timestamp};
 
 /// What the time column tells; named by tshark's letters for `-t`.
@@ -140,16 +140,15 @@ pub fn push_seconds(out: &mut Vec<u8>, span: Span, precision: Precision) {
 /// Appends `.` and the digits that the capture keeps of `nanos` (below a second).
 #[inline]
 fn push_fraction(out: &mut Vec<u8>, nanos: u32, precision: Precision) {
-    let mut digits = *b".000000000";
-    let mut rest = nanos;
-    for digit in digits.iter_mut().skip(1).rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
+    let micros = nanos / 1000;
+    push_micros(out, micros);
+    if precision == Precision::Nano {
+        let mut rest = nanos % 1000;
+        for unit in [100, 10, 1] {
+            out.push(b'0' + (rest / unit) as u8);
+            rest %= unit;
+        }
     }
-    out.extend_from_slice(match precision {
-        Precision::Micro => digits.first_chunk::<7>().map_or(&[], |d| d.as_slice()),
-        Precision::Nano => &digits,
-    });
 }
 
 /// Which clock a date is told by.
@@ -227,48 +226,30 @@ impl DateText {
         let second = time.nanos().div_euclid(1_000_000_000);
         if second != self.second || self.text.is_empty() {
             self.second = second;
-            let offset = match self.zone {
-                Zone::Utc => 0,
-                Zone::Local => Local
-                    .timestamp_opt(second, 0)
-                    .single()
-                    .map_or(0, |local| local.offset().fix().local_minus_utc()),
+            let utc = DateTime::from_timestamp(second, 0).unwrap_or_default();
+            let civil = match self.zone {
+                Zone::Utc => utc.naive_utc(),
+                Zone::Local => utc.with_timezone(&Local).naive_local(),
             };
             self.text.clear();
-            push_civil(&mut self.text, second + i64::from(offset));
+            push_civil(&mut self.text, civil);
         }
         time.nanos().rem_euclid(1_000_000_000) as u32
     }
 }
 
-/// Appends `2026-11-22 06:56:01` for a number of seconds since the epoch. The years of a
-/// [`Timestamp`] lie between 1677 and 2262.
-fn push_civil(out: &mut Vec<u8>, second: i64) {
-    let (days, second) = (second.div_euclid(86_400), second.rem_euclid(86_400) as u64);
-    // Days are counted in eras of 400 years that begin on 1 March, so that the leap day is
-    // the last of its year.
-    let days = days + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097) as u64);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    let year = (era * 400) as u64 + year + later;
+/// Appends `2026-11-22 06:56:01`; the years of a [`Timestamp`] lie between 1677 and 2262.
+fn push_civil(out: &mut Vec<u8>, civil: NaiveDateTime) {
     for (number, width, after) in [
-        (year, 4, b'-'),
-        (month, 2, b'-'),
-        (day_of_month, 2, b' '),
-        (second / 3600, 2, b':'),
-        (second / 60 % 60, 2, b':'),
-        (second % 60, 2, b' '),
+        (civil.year().unsigned_abs(), 4, b'-'),
+        (civil.month(), 2, b'-'),
+        (civil.day(), 2, b' '),
+        (civil.hour(), 2, b':'),
+        (civil.minute(), 2, b':'),
+        (civil.second(), 2, b' '),
     ] {
         let from = out.len();
-        push_number(out, number);
+        push_number(out, u64::from(number));
         while out.len() - from < width {
             out.insert(from, b'0');
         }

@@ -10,6 +10,7 @@ use std::io;
 use crate::base::FrameStamp;
 use crate::event::{Event, Totals};
 
+mod accounting;
 pub mod check;
 pub mod clock;
 pub mod colour;
@@ -18,12 +19,14 @@ pub mod filter;
 pub mod heard;
 pub mod info;
 pub mod json;
+pub mod log;
 pub mod notes;
 pub mod out;
 mod routes;
 pub mod stats;
 pub mod table;
 
+pub use accounting::accounting;
 pub use clock::{Clock, TimeFormat};
 pub use filter::{Filtered, Selection};
 pub use out::Out;

@@ -57,54 +57,123 @@ impl<W: Write> Out<W> {
     }
 }
 
+/// Appends the first `used` octets of `block`, at most all.
+///
+/// A copy of a fixed size and a cut: a few instructions. A copy of as many octets as a
+/// variable says is a call, and a row has a dozen of them: 1,115 instructions a row with
+/// calls, 650 without.
+#[inline(always)]
+pub fn push_first<const N: usize>(out: &mut Vec<u8>, block: &[u8; N], used: usize) {
+    let end = out.len() + used;
+    out.extend_from_slice(block);
+    out.truncate(end);
+}
+
+/// Numbers below this have at most eight digits.
+const EIGHT_DIGITS: u64 = 100_000_000;
+
+/// The eight decimal digits of `number`, which is below 10^8, as values from 0 to 9: the
+/// first in the lowest octet. All are found at once, in lanes of one word.
+#[inline]
+const fn eight_digits(number: u32) -> u64 {
+    // Two lanes of four digits, then four of two, then eight of one. Each product stays
+    // within its lane: 9,999 * 10,486 < 2^32 and 99 * 103 < 2^16.
+    let fours = (number / 10_000) as u64 | ((number % 10_000) as u64) << 32;
+    let upper = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = upper | (fours - 100 * upper) << 16;
+    let upper = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    upper | (twos - 10 * upper) << 8
+}
+
+const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
+const BLANKS: u64 = u64::from_le_bytes(*b"        ");
+
+/// Digits that are only leading zeros; the last one never is.
+#[inline]
+const fn leading(digits: u64) -> u32 {
+    (digits | 1 << 63).trailing_zeros() / 8
+}
+
 /// Appends `number` in decimal.
 #[inline]
 pub fn push_number(out: &mut Vec<u8>, number: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    if number < 10 {
+        out.push(b'0' + number as u8);
+    } else if number < EIGHT_DIGITS {
+        let digits = eight_digits(number as u32);
+        let leading = leading(digits);
+        let text = (digits | ZEROS) >> (8 * leading);
+        push_first(out, &text.to_le_bytes(), 8 - leading as usize);
+    } else {
+        out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    }
 }
 
 /// Appends `number` in decimal, right-aligned in `width` columns (more where it needs more).
 #[inline]
 pub fn push_number_right(out: &mut Vec<u8>, number: u64, width: usize) {
+    if number < EIGHT_DIGITS && width <= 8 {
+        let digits = eight_digits(number as u32);
+        let leading = leading(digits);
+        let blank = (1 << (8 * leading)) - 1;
+        let width = width.max(8 - leading as usize);
+        let text = (digits | ZEROS) & !blank | BLANKS & blank;
+        let text = text >> (8 * (8 - width));
+        return push_first(out, &text.to_le_bytes(), width);
+    }
     let mut digits = itoa::Buffer::new();
     let digits = digits.format(number);
     push_blanks(out, width.saturating_sub(digits.len()));
     out.extend_from_slice(digits.as_bytes());
 }
 
+/// Appends `.` and the six digits of a number of microseconds, which is below 10^6.
+#[inline]
+pub fn push_micros(out: &mut Vec<u8>, micros: u32) {
+    // The two leading zeros make room for the point.
+    let text = (eight_digits(micros) | ZEROS) >> 8 & !0xff | b'.' as u64;
+    push_first(out, &text.to_le_bytes(), 7);
+}
+
 /// Appends `count` blanks.
 #[inline]
 pub fn push_blanks(out: &mut Vec<u8>, count: usize) {
-    out.resize(out.len() + count, b' ');
+    match count {
+        0..=16 => push_first(out, &[b' '; 16], count),
+        17..=64 => push_first(out, &[b' '; 64], count),
+        _ => out.resize(out.len() + count, b' '),
+    }
 }
 
 /// Appends two lower-case hexadecimal digits an octet.
 pub fn push_hex(out: &mut Vec<u8>, octets: &[u8]) {
-    // A table of pairs and one reservation: 231 ns a message with its payload, against 469
-    // where digits are pushed one by one.
-    const BLOCK: usize = 64;
-    let mut text = [0; 2 * BLOCK];
     out.reserve(2 * octets.len());
-    for block in octets.chunks(BLOCK) {
-        let (pairs, _) = text.as_chunks_mut::<2>();
-        for (pair, octet) in pairs.iter_mut().zip(block) {
-            *pair = HEX[usize::from(*octet)];
-        }
-        out.extend_from_slice(text.get(..2 * block.len()).unwrap_or_default());
+    let (blocks, rest) = octets.as_chunks::<HEX_BLOCK>();
+    for block in blocks {
+        out.extend_from_slice(hex(block).as_flattened());
     }
+    let mut block = [0; HEX_BLOCK];
+    if let Some(begin) = block.get_mut(..rest.len()) {
+        begin.copy_from_slice(rest);
+    }
+    let text = hex(&block);
+    out.extend_from_slice(
+        text.as_flattened()
+            .get(..2 * rest.len())
+            .unwrap_or_default(),
+    );
 }
 
-/// The two lower-case hexadecimal digits of every octet.
-const HEX: [[u8; 2]; 256] = {
-    let digits = *b"0123456789abcdef";
-    let mut table = [[0; 2]; 256];
-    let mut octet = 0;
-    while octet < 256 {
-        table[octet] = [digits[octet >> 4], digits[octet & 15]];
-        octet += 1;
-    }
-    table
-};
+/// Octets that are turned into digits at once: what two registers hold.
+const HEX_BLOCK: usize = 32;
+
+/// The digits of a block, by arithmetic and not from a table, so that the compiler does all
+/// at once: 1.5 instructions an octet against 3.9.
+#[inline]
+fn hex(block: &[u8; HEX_BLOCK]) -> [[u8; 2]; HEX_BLOCK] {
+    let digit = |value: u8| value + if value > 9 { b'a' - 10 } else { b'0' };
+    block.map(|octet| [digit(octet >> 4), digit(octet & 15)])
+}
 
 #[cfg(test)]
 mod tests {
@@ -132,6 +201,38 @@ mod tests {
         push_number_right(&mut out, 123_456, 2);
         push_hex(&mut out, &[0, 0x1f, 0xff]);
         assert_eq!(out, b"   42123456001fff");
+        for number in [
+            0,
+            9,
+            10,
+            99,
+            100,
+            12_345_678,
+            99_999_999,
+            100_000_000,
+            u64::MAX,
+        ] {
+            for width in [0, 1, 5, 8, 9, 25] {
+                let (mut plain, mut right) = (Vec::new(), Vec::new());
+                push_number(&mut plain, number);
+                push_number_right(&mut right, number, width);
+                assert_eq!(String::from_utf8(plain).unwrap(), format!("{number}"));
+                assert_eq!(
+                    String::from_utf8(right).unwrap(),
+                    format!("{number:>width$}")
+                );
+            }
+        }
+        for micros in [0, 7, 456_435, 999_999] {
+            let mut out = Vec::new();
+            push_micros(&mut out, micros);
+            assert_eq!(String::from_utf8(out).unwrap(), format!(".{micros:06}"));
+        }
+        for count in [0, 1, 16, 17, 64, 65] {
+            let mut out = Vec::new();
+            push_blanks(&mut out, count);
+            assert_eq!(out, vec![b' '; count]);
+        }
         let octets: Vec<u8> = (0..200).collect();
         let mut hex = Vec::new();
         push_hex(&mut hex, &octets);

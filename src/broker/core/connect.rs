@@ -378,6 +378,8 @@ impl Core {
         let Some(link) = self.links.remove(&connection) else {
             return;
         };
+        self.unsent_octets = self.unsent_octets.saturating_sub(link.unsent);
+        self.begun_octets = self.begun_octets.saturating_sub(link.begun.len());
         let Some(key) = link.session() else {
             return;
         };
@@ -430,8 +432,9 @@ impl Core {
         let Some(session) = self.sessions.remove(&key) else {
             return;
         };
-        self.queued_octets = self.queued_octets.saturating_sub(session.queued_octets);
-        for filter in session.subscriptions.keys() {
+        let held = session.queued_octets + session.unreleased_octets;
+        self.held_octets = self.held_octets.saturating_sub(held);
+        for filter in &session.subscriptions {
             if let Some(target) = super::filters::Target::parse(filter) {
                 self.filters.unsubscribe(target, key);
             }

@@ -68,9 +68,12 @@ impl Core {
     /// Sends a message to a session's Client, or queues it, by the policy of the module.
     pub(super) fn offer(&mut self, now: Timestamp, key: SessionKey, outgoing: Outgoing) {
         if outgoing.qos == QoS::AtMostOnce {
-            let unsent_octets = self.options.limits.unsent_octets;
+            let limits = self.options.limits;
+            let crowded = self.unsent_octets >= limits.all_unsent_octets;
             match self.link_of(key) {
-                Some((connection, link)) if link.unsent < unsent_octets => {
+                Some((connection, link))
+                    if link.unsent < limits.unsent_octets && !(crowded && link.unsent > 0) =>
+                {
                     self.send_publish(now, connection, &outgoing, Delivery::AtMostOnce, false);
                 }
                 Some(_) => self.note_dropping(key),
@@ -85,12 +88,12 @@ impl Core {
         };
         if session.queue.len() >= limits.queued_messages
             || session.queued_octets.saturating_add(octets) > limits.queued_octets
-            || self.queued_octets.saturating_add(octets) > limits.all_queued_octets
+            || self.held_octets.saturating_add(octets) > limits.all_held_octets
         {
             return self.note_dropping(key);
         }
         session.queued_octets += octets;
-        self.queued_octets += octets;
+        self.held_octets += octets;
         session.queue.push_back(outgoing);
         self.pump(now, key);
     }
@@ -111,30 +114,34 @@ impl Core {
             return;
         };
         let window = link.window;
+        let most = self.options.limits.unsent_octets;
         self.resend(now, key, connection, window);
         loop {
             let Some(session) = self.sessions.get_mut(&key) else {
                 return;
             };
-            if session.exchanges.len() >= window {
+            let waits = self
+                .links
+                .get(&connection)
+                .is_none_or(|link| link.unsent >= most);
+            if waits || session.exchanges.len() >= window {
                 return;
             }
             let Some(outgoing) = session.queue.pop_front() else {
                 session.dropping = false;
                 return;
             };
-            let octets = outgoing.message.octets();
-            session.queued_octets = session.queued_octets.saturating_sub(octets);
-            self.queued_octets = self.queued_octets.saturating_sub(octets);
             if outgoing.message.expired(now) {
+                self.let_go(key, &outgoing);
                 continue;
             }
             let Some(packet_id) = session.take_packet_id() else {
+                session.queue.push_front(outgoing);
                 return;
             };
             let (delivery, awaiting) = match outgoing.qos {
-                QoS::ExactlyOnce => (Delivery::ExactlyOnce(packet_id), Awaiting::PubRec),
-                _ => (Delivery::AtLeastOnce(packet_id), Awaiting::PubAck),
+                QoS::ExactlyOnce => (Delivery::ExactlyOnce(packet_id), Awaiting::Received),
+                _ => (Delivery::AtLeastOnce(packet_id), Awaiting::Acknowledged),
             };
             session.exchanges.push_back(Exchange {
                 packet_id,
@@ -147,7 +154,17 @@ impl Core {
                 && let Some(session) = self.sessions.get_mut(&key)
             {
                 session.exchanges.pop_back();
+                self.let_go(key, &outgoing);
             }
+        }
+    }
+
+    /// A session holds this message no longer.
+    pub(super) fn let_go(&mut self, key: SessionKey, outgoing: &Outgoing) {
+        let octets = outgoing.message.octets();
+        if let Some(session) = self.sessions.get_mut(&key) {
+            session.queued_octets = session.queued_octets.saturating_sub(octets);
+            self.held_octets = self.held_octets.saturating_sub(octets);
         }
     }
 
@@ -173,12 +190,12 @@ impl Core {
             }
             let (packet_id, dup) = (exchange.packet_id, exchange.dup);
             let delivery = match exchange.awaiting {
-                Awaiting::PubComp => {
+                Awaiting::Completed => {
                     self.send_pub_rel(connection, packet_id, encode::SUCCESS);
                     continue;
                 }
-                Awaiting::PubRec => Delivery::ExactlyOnce(packet_id),
-                Awaiting::PubAck => Delivery::AtLeastOnce(packet_id),
+                Awaiting::Received => Delivery::ExactlyOnce(packet_id),
+                Awaiting::Acknowledged => Delivery::AtLeastOnce(packet_id),
             };
             let outgoing = exchange.outgoing.clone();
             if !self.send_publish(now, connection, &outgoing, delivery, dup)
@@ -186,6 +203,7 @@ impl Core {
             {
                 at -= 1;
                 session.exchanges.remove(at);
+                self.let_go(key, &outgoing);
             }
         }
     }

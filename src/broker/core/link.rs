@@ -23,7 +23,7 @@ pub(super) struct Link {
     pub(super) name: Arc<str>,
     pub(super) version: ProtocolVersion,
     /// A packet that has begun.
-    pub(super) input: Vec<u8>,
+    pub(super) begun: Vec<u8>,
     pub(super) last_heard: Timestamp,
     /// 1.5 times the keep alive; `None` where it is off.
     pub(super) patience: Option<Span>,
@@ -52,7 +52,7 @@ impl Link {
             stage: Stage::Opened(now),
             name: peer.address.to_string().into(),
             version: ProtocolVersion::V3_1_1,
-            input: Vec::new(),
+            begun: Vec::new(),
             last_heard: now,
             patience: None,
             unsent: 0,

@@ -5,8 +5,9 @@
 //! the log and, where the protocol has a word for it, to the Client.
 //!
 //! Policy where queues are full: a QoS 0 message is dropped for a Client that does not read
-//! ([`Limits::unsent_octets`]); above QoS 0 the newest message is dropped once the Client's
-//! queue is full ([`Limits::queued_messages`], [`Limits::queued_octets`]).
+//! ([`Limits::unsent_octets`], [`Limits::all_unsent_octets`]); above QoS 0 it waits, and the
+//! newest message is dropped once the Client's queue is full ([`Limits::queued_messages`],
+//! [`Limits::queued_octets`], [`Limits::all_held_octets`]).
 
 mod connect;
 mod deliver;
@@ -31,9 +32,9 @@ use self::retained::Retained;
 use self::session::{Session, SessionKey};
 use super::Seed;
 use crate::base::{Endpoint, Span, Timestamp};
-use crate::event::log::Line;
+use crate::event::log::{Line, Way};
 use crate::mqtt::framer::{Cut, Header, cut, fixed_header};
-use crate::mqtt::{ControlPacket, ProtocolVersion, Rule};
+use crate::mqtt::{ControlPacket, PacketType, ProtocolVersion, Rule};
 
 /// Names a network connection; the caller chooses, and never twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -114,12 +115,14 @@ pub struct Limits {
     /// Exchanges above QoS 0 that the Server has open with one Client; a 5.0 Client may ask
     /// for fewer.
     pub window: u16,
+    /// Octets of the topic filters of one session.
+    pub subscription_octets: usize,
     /// Messages above QoS 0 that wait for one Client.
     pub queued_messages: usize,
-    /// Octets of those.
+    /// Octets of those and of the messages in open exchanges.
     pub queued_octets: usize,
-    /// Octets of the messages that wait for all Clients together.
-    pub all_queued_octets: usize,
+    /// Octets of the messages that all sessions together hold, whichever way they go.
+    pub all_held_octets: usize,
     /// QoS 2 messages of one Client that wait for their PUBREL.
     pub unreleased_messages: usize,
     /// Octets of those.
@@ -128,6 +131,10 @@ pub struct Limits {
     pub retained_octets: usize,
     /// Octets not yet taken by the Client's socket, beyond which QoS 0 is dropped for it.
     pub unsent_octets: usize,
+    /// The same of all Clients together.
+    pub all_unsent_octets: usize,
+    /// Octets of packets that have begun, of all Clients together.
+    pub all_begun_octets: usize,
 }
 
 impl Default for Limits {
@@ -138,15 +145,18 @@ impl Default for Limits {
             connect_timeout: Span::from_nanos(30_000_000_000),
             sessions: 20_000,
             subscriptions: 10_000,
+            subscription_octets: MIB,
             window: 20,
             queued_messages: 100_000,
             queued_octets: 64 * MIB,
-            all_queued_octets: 512 * MIB,
+            all_held_octets: 512 * MIB,
             unreleased_messages: 10_000,
             unreleased_octets: 64 * MIB,
             retained_messages: 100_000,
             retained_octets: 256 * MIB,
             unsent_octets: 16 * MIB,
+            all_unsent_octets: 256 * MIB,
+            all_begun_octets: 512 * MIB,
         }
     }
 }
@@ -162,8 +172,12 @@ pub struct Core {
     next_session: u64,
     filters: Filters,
     retained: Retained,
-    /// Octets of the messages in all queues.
-    queued_octets: usize,
+    /// Octets of the messages that sessions hold.
+    held_octets: usize,
+    /// Octets that Clients have not taken.
+    unsent_octets: usize,
+    /// Octets of packets that have begun.
+    begun_octets: usize,
     actions: VecDeque<Action>,
     /// No deadline lies before this instant.
     wake: Option<Timestamp>,
@@ -182,7 +196,9 @@ impl Core {
             next_session: 0,
             filters: Filters::default(),
             retained: Retained::default(),
-            queued_octets: 0,
+            held_octets: 0,
+            unsent_octets: 0,
+            begun_octets: 0,
             actions: VecDeque::new(),
             wake: None,
             matches: Vec::new(),
@@ -214,27 +230,46 @@ impl Core {
         let Some(link) = self.links.get_mut(&connection) else {
             return;
         };
-        if link.input.is_empty() {
+        // While its packets are handled the link has none: what is left comes back to it.
+        let mut begun = std::mem::take(&mut link.begun);
+        self.begun_octets = self.begun_octets.saturating_sub(begun.len());
+        if begun.is_empty() {
             let used = self.packets(now, connection, octets);
-            let rest = octets.get(used..).unwrap_or_default();
-            if let Some(link) = self.links.get_mut(&connection) {
-                link.input.extend_from_slice(rest);
-            }
-            return;
+            begun.extend_from_slice(octets.get(used..).unwrap_or_default());
+        } else {
+            begun.extend_from_slice(octets);
+            let used = self.packets(now, connection, &begun);
+            begun.drain(..used.min(begun.len()));
         }
-        link.input.extend_from_slice(octets);
-        let mut input = std::mem::take(&mut link.input);
-        let used = self.packets(now, connection, &input);
-        if let Some(link) = self.links.get_mut(&connection) {
-            input.drain(..used.min(input.len()));
-            link.input = input;
+        let Some(link) = self.links.get_mut(&connection) else {
+            return;
+        };
+        self.begun_octets += begun.len();
+        link.begun = begun;
+        if self.begun_octets > self.options.limits.all_begun_octets {
+            self.dismiss(
+                now,
+                connection,
+                encode::QUOTA_EXCEEDED,
+                "too much memory in use",
+            );
         }
     }
 
     /// How many octets the caller still holds for a Client that does not read them.
-    pub fn unsent(&mut self, connection: ConnectionKey, octets: usize) {
-        if let Some(link) = self.links.get_mut(&connection) {
-            link.unsent = octets;
+    pub fn unsent(&mut self, now: Timestamp, connection: ConnectionKey, octets: usize) {
+        let most = self.options.limits.unsent_octets;
+        let Some(link) = self.links.get_mut(&connection) else {
+            return;
+        };
+        let before = std::mem::replace(&mut link.unsent, octets);
+        self.unsent_octets = self.unsent_octets.saturating_sub(before) + octets;
+        // What waited for the Client to read goes on.
+        if before >= most
+            && octets < most
+            && let Some(key) = link.session()
+        {
+            self.pump(now, key);
         }
     }
 
@@ -338,8 +373,20 @@ impl Core {
             | ControlPacket::UnsubAck(_)
             | ControlPacket::PingResp
             | ControlPacket::Auth(_) => {
+                self.log_received(connection, packet.packet_type());
                 self.dismiss(now, connection, encode::PROTOCOL_ERROR, "protocol error");
             }
+        }
+    }
+
+    fn log_received(&mut self, connection: ConnectionKey, packet_type: PacketType) {
+        if let Some(link) = self.links.get(&connection) {
+            let client = Arc::clone(&link.name);
+            self.log(Line::Plain {
+                way: Way::Received,
+                name: packet_type.name(),
+                client: &client,
+            });
         }
     }
 
@@ -367,7 +414,8 @@ impl Core {
 
     fn send(&mut self, connection: ConnectionKey, octets: Vec<u8>) {
         if let Some(link) = self.links.get_mut(&connection) {
-            link.unsent = link.unsent.saturating_add(octets.len());
+            link.unsent += octets.len();
+            self.unsent_octets += octets.len();
             self.actions.push_back(Action::Send { connection, octets });
         }
     }

@@ -1,5 +1,6 @@
 //! PUBLISH from Clients and the acknowledgements of both directions (5.0 §3.3 to §3.7, §4.3).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::encode;
@@ -27,24 +28,10 @@ impl Core {
         };
         let client = Arc::clone(&link.name);
         let version = link.version;
-        let topic: Box<str> = match publish.properties.topic_alias() {
-            None => publish.topic.into(),
-            // [MQTT-3.2.2-17]: above what the Server announced.
-            Some(alias) if alias > self.options.topic_alias_maximum => {
-                let code = encode::TOPIC_ALIAS_INVALID;
-                return self.dismiss(now, connection, code, "topic alias invalid");
-            }
-            Some(alias) if publish.topic.is_empty() => match link.aliases_in.get(&alias) {
-                Some(topic) => topic.clone(),
-                None => {
-                    let code = encode::PROTOCOL_ERROR;
-                    return self.dismiss(now, connection, code, "topic alias unknown");
-                }
-            },
-            Some(alias) => {
-                link.aliases_in.insert(alias, publish.topic.into());
-                publish.topic.into()
-            }
+        let most = self.options.topic_alias_maximum;
+        let (topic, wrong) = match resolve(publish, &mut link.aliases_in, most) {
+            Ok(topic) => (topic, None),
+            Err(wrong) => (publish.topic.into(), Some(wrong)),
         };
         self.log(Line::Publish {
             way: Way::Received,
@@ -56,6 +43,9 @@ impl Core {
             topic: &topic,
             length: publish.payload.len(),
         });
+        if let Some((code, why)) = wrong {
+            return self.dismiss(now, connection, code, why);
+        }
         if !is_topic_name(&topic) {
             let code = encode::TOPIC_NAME_INVALID;
             return self.dismiss(now, connection, code, "topic name invalid");
@@ -114,6 +104,7 @@ impl Core {
             let octets = message.octets();
             if session.unreleased.len() >= limits.unreleased_messages
                 || session.unreleased_octets.saturating_add(octets) > limits.unreleased_octets
+                || self.held_octets.saturating_add(octets) > limits.all_held_octets
             {
                 let code = encode::QUOTA_EXCEEDED;
                 return self.dismiss(
@@ -124,6 +115,7 @@ impl Core {
                 );
             }
             session.unreleased_octets += octets;
+            self.held_octets += octets;
             session.unreleased.insert(packet_id, message);
         }
         self.acknowledge(connection, PacketType::PubRec, packet_id, encode::SUCCESS);
@@ -140,7 +132,9 @@ impl Core {
         };
         let message = self.sessions.get_mut(&key).and_then(|session| {
             let message = session.unreleased.remove(&ack.packet_id)?;
-            session.unreleased_octets = session.unreleased_octets.saturating_sub(message.octets());
+            let octets = message.octets();
+            session.unreleased_octets = session.unreleased_octets.saturating_sub(octets);
+            self.held_octets = self.held_octets.saturating_sub(octets);
             Some(message)
         });
         let code = match message {
@@ -162,7 +156,7 @@ impl Core {
         ack: &Acknowledgement<'_>,
     ) {
         if let Some(key) = self.heard(connection, "PUBACK", ack) {
-            self.finish(now, key, ack.packet_id, Awaiting::PubAck);
+            self.finish(now, key, ack.packet_id, Awaiting::Acknowledged);
         }
     }
 
@@ -177,16 +171,16 @@ impl Core {
         };
         if ack.reason_code >= 0x80 {
             // [MQTT-4.3.3-4]: the exchange ends here.
-            return self.finish(now, key, ack.packet_id, Awaiting::PubRec);
+            return self.finish(now, key, ack.packet_id, Awaiting::Received);
         }
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
-        let first = session.awaits(ack.packet_id, Awaiting::PubRec);
-        let known = first.or_else(|| session.awaits(ack.packet_id, Awaiting::PubComp));
+        let first = session.awaits(ack.packet_id, Awaiting::Received);
+        let known = first.or_else(|| session.awaits(ack.packet_id, Awaiting::Completed));
         let code = match known.and_then(|at| session.exchanges.get_mut(at)) {
             Some(exchange) => {
-                exchange.awaiting = Awaiting::PubComp;
+                exchange.awaiting = Awaiting::Completed;
                 encode::SUCCESS
             }
             None => encode::PACKET_IDENTIFIER_NOT_FOUND,
@@ -201,7 +195,7 @@ impl Core {
         ack: &Acknowledgement<'_>,
     ) {
         if let Some(key) = self.heard(connection, "PUBCOMP", ack) {
-            self.finish(now, key, ack.packet_id, Awaiting::PubComp);
+            self.finish(now, key, ack.packet_id, Awaiting::Completed);
         }
     }
 
@@ -218,7 +212,9 @@ impl Core {
             return;
         };
         if let Some(at) = session.awaits(packet_id, awaiting) {
-            session.exchanges.remove(at);
+            if let Some(over) = session.exchanges.remove(at) {
+                self.let_go(key, &over.outgoing);
+            }
             self.pump(now, key);
         }
     }
@@ -285,4 +281,26 @@ impl Core {
         }
         self.send(connection, encode::ping_response());
     }
+}
+
+/// The topic name that a PUBLISH means, its alias taken into account (5.0 §3.3.2.3.4); or the
+/// reason code and words for what is wrong with the alias.
+fn resolve(
+    publish: &Publish<'_>,
+    aliases: &mut HashMap<u16, Box<str>>,
+    most: u16,
+) -> Result<Box<str>, (u8, &'static str)> {
+    let Some(alias) = publish.properties.topic_alias() else {
+        return Ok(publish.topic.into());
+    };
+    // [MQTT-3.2.2-17]: above what the Server announced.
+    if alias > most {
+        return Err((encode::TOPIC_ALIAS_INVALID, "topic alias invalid"));
+    }
+    if publish.topic.is_empty() {
+        let known = aliases.get(&alias).cloned();
+        return known.ok_or((encode::PROTOCOL_ERROR, "topic alias unknown"));
+    }
+    aliases.insert(alias, publish.topic.into());
+    Ok(publish.topic.into())
 }

@@ -1,6 +1,6 @@
 //! What the Server keeps of a Client from one connection to the next (5.0 §4.1).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::ConnectionKey;
@@ -64,9 +64,12 @@ pub(super) struct Exchange {
 /// The packet that an exchange waits for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Awaiting {
-    PubAck,
-    PubRec,
-    PubComp,
+    /// PUBACK.
+    Acknowledged,
+    /// PUBREC.
+    Received,
+    /// PUBCOMP.
+    Completed,
 }
 
 #[derive(Debug)]
@@ -80,11 +83,13 @@ pub(super) struct Session {
     /// While disconnected: when the will is published.
     pub(super) will_at: Option<Timestamp>,
     /// Topic filters as the Client wrote them.
-    pub(super) subscriptions: BTreeMap<Box<str>, ()>,
+    pub(super) subscriptions: BTreeSet<Box<str>>,
+    pub(super) subscription_octets: usize,
     /// In the order of first sending ([MQTT-4.6.0-5]).
     pub(super) exchanges: VecDeque<Exchange>,
     /// Waiting for room in the window, or for the Client to come back.
     pub(super) queue: VecDeque<Outgoing>,
+    /// Octets of the messages in `exchanges` and `queue`.
     pub(super) queued_octets: usize,
     /// The queue reached its cap and this was told.
     pub(super) dropping: bool,
@@ -104,7 +109,8 @@ impl Session {
             ends_at: None,
             will: None,
             will_at: None,
-            subscriptions: BTreeMap::new(),
+            subscriptions: BTreeSet::new(),
+            subscription_octets: 0,
             exchanges: VecDeque::new(),
             queue: VecDeque::new(),
             queued_octets: 0,

@@ -103,19 +103,25 @@ impl Core {
             retain_as_published: options & 0x08 != 0,
             identifier,
         };
-        let most = self.options.limits.subscriptions;
+        let limits = self.options.limits;
         let Some(session) = self.sessions.get_mut(&key) else {
             return (encode::UNSPECIFIED_ERROR, None);
         };
-        let new = !session.subscriptions.contains_key(subscription.filter);
-        if new && session.subscriptions.len() >= most {
+        let new = !session.subscriptions.contains(subscription.filter);
+        let octets = session.subscription_octets + subscription.filter.len();
+        if new
+            && (session.subscriptions.len() >= limits.subscriptions
+                || octets > limits.subscription_octets)
+        {
             let code = match version {
                 V5 => encode::QUOTA_EXCEEDED,
                 _ => encode::UNSPECIFIED_ERROR,
             };
             return (code, None);
         }
-        session.subscriptions.insert(subscription.filter.into(), ());
+        if session.subscriptions.insert(subscription.filter.into()) {
+            session.subscription_octets = octets;
+        }
         self.filters.subscribe(target, key, granted);
         let handling = if version == V5 {
             subscription.retain_handling()
@@ -158,10 +164,14 @@ impl Core {
         let mut codes = Vec::new();
         for filter in unsubscribe.filters.iter() {
             self.log(Line::Filter { filter });
-            let known = self
-                .sessions
-                .get_mut(&key)
-                .is_some_and(|session| session.subscriptions.remove(filter).is_some());
+            let known = self.sessions.get_mut(&key).is_some_and(|session| {
+                let known = session.subscriptions.remove(filter);
+                if known {
+                    let left = session.subscription_octets.saturating_sub(filter.len());
+                    session.subscription_octets = left;
+                }
+                known
+            });
             if known && let Some(target) = Target::parse(filter) {
                 self.filters.unsubscribe(target, key);
             }

@@ -59,7 +59,7 @@ impl Bench {
                 Action::Send { connection, octets } => {
                     let words = words(self.versions[&connection], &octets);
                     self.order.push((connection, words));
-                    self.core.unsent(connection, 0);
+                    self.core.unsent(self.now, connection, 0);
                 }
                 Action::Close { connection } => self.order.push((connection, "close".to_owned())),
                 Action::Log(line) => self.log.push(line),
@@ -860,7 +860,7 @@ fn a_full_queue_drops_the_newest_and_says_so_once() {
             "PUBLISH q1 m2 d0 r0 t b"
         ]
     );
-    assert_eq!(bench.core.queued_octets, 0);
+    assert_eq!(bench.core.sessions[&SessionKey(2)].queue.len(), 0);
 }
 
 #[test]
@@ -868,11 +868,44 @@ fn qos_0_is_dropped_for_a_client_that_does_not_read() {
     let mut bench = Bench::new();
     let (sub, publisher) = (bench.joined(V3_1_1, "s"), bench.joined(V3_1_1, "p"));
     bench.subscribe(sub, "t", 0);
-    bench.core.unsent(sub, usize::MAX);
+    bench.core.unsent(bench.now, sub, 1 << 30);
     bench.publish(publisher, "t", "lost", 0, 0);
-    bench.core.unsent(sub, 0);
+    bench.core.unsent(bench.now, sub, 0);
     bench.publish(publisher, "t", "kept", 0, 0);
     assert_eq!(bench.heard_by(sub), ["PUBLISH q0 m0 d0 r0 t kept"]);
+}
+
+#[test]
+fn above_qos_0_messages_wait_for_a_client_that_does_not_read() {
+    let mut bench = Bench::new();
+    let (sub, publisher) = (bench.joined(V3_1_1, "s"), bench.joined(V3_1_1, "p"));
+    bench.subscribe(sub, "t", 1);
+    bench.core.unsent(bench.now, sub, 1 << 30);
+    bench.publish(publisher, "t", "kept", 1, 1);
+    assert_eq!(bench.heard_by(sub), [""; 0]);
+    bench.core.unsent(bench.now, sub, 0);
+    bench.collect();
+    assert_eq!(bench.heard_by(sub), ["PUBLISH q1 m1 d0 r0 t kept"]);
+}
+
+#[test]
+fn packets_that_have_begun_are_capped_over_all_clients() {
+    let mut bench = Bench::with(Options {
+        limits: Limits {
+            all_begun_octets: 100,
+            ..Limits::default()
+        },
+        ..Options::default()
+    });
+    let (first, second) = (bench.joined(V3_1_1, "a"), bench.joined(V5_0, "b"));
+    for key in [first, second] {
+        let mut begun = vec![0x30, 0xff, 0x01];
+        begun.resize(60, 0);
+        bench.raw(key, &begun);
+    }
+    assert_eq!(bench.heard_by(first), [""; 0]);
+    assert_eq!(bench.heard_by(second), ["DISCONNECT 151", "close"]);
+    assert_eq!(bench.core.begun_octets, 60);
 }
 
 #[test]
@@ -1087,8 +1120,21 @@ proptest! {
                 prop_assert_eq!(ids.len(), session.exchanges.len());
                 prop_assert!(session.exchanges.len() <= usize::from(core.options.limits.window));
             }
-            let queued: usize = core.sessions.values().map(|session| session.queued_octets).sum();
-            prop_assert_eq!(queued, core.queued_octets);
+            let mut held = 0;
+            for session in core.sessions.values() {
+                let exchanges = session.exchanges.iter().map(|exchange| &exchange.outgoing);
+                let waiting = exchanges.chain(&session.queue).map(|out| out.message.octets());
+                prop_assert_eq!(waiting.sum::<usize>(), session.queued_octets);
+                let unreleased = session.unreleased.values().map(|message| message.octets());
+                prop_assert_eq!(unreleased.sum::<usize>(), session.unreleased_octets);
+                let filters = session.subscriptions.iter().map(|filter| filter.len());
+                prop_assert_eq!(filters.sum::<usize>(), session.subscription_octets);
+                held += session.queued_octets + session.unreleased_octets;
+            }
+            prop_assert_eq!(held, core.held_octets);
+            let begun: usize = core.links.values().map(|link| link.begun.len()).sum();
+            prop_assert_eq!(begun, core.begun_octets);
+            prop_assert_eq!(core.unsent_octets, 0);
             prop_assert_eq!(core.by_client.len(), core.sessions.len());
         }
     }

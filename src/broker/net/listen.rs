@@ -47,39 +47,43 @@ pub(super) struct Listeners {
     pub(super) port: u16,
 }
 
-/// Listens on 127.0.0.1 and `::1`, or on `bind` alone; port 0 is a free one on both.
-pub(super) fn listen(bind: Option<IpAddr>, port: u16) -> Result<Listeners, ListenError> {
-    if let Some(address) = bind {
-        let socket = open(address, port)?.ok_or(ListenError::NoLoopback)?;
-        return Ok(Listeners::of([Some(socket), None], port));
-    }
+/// Listens on 127.0.0.1 and `::1`, or on the addresses in `bind` alone; port 0 is one that is
+/// free on all of them.
+pub(super) fn listen(bind: &[IpAddr], port: u16) -> Result<Listeners, ListenError> {
+    const LOOPBACK: &[IpAddr] = &[
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    ];
+    let wanted = if bind.is_empty() { LOOPBACK } else { bind };
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let v4 = open(Ipv4Addr::LOCALHOST.into(), port)?;
-        let chosen = v4
-            .as_ref()
-            .and_then(|socket| socket.local_addr().ok())
-            .map_or(port, |address| address.port());
-        match open(Ipv6Addr::LOCALHOST.into(), chosen) {
+        match listen_on(wanted, port) {
             Err(ListenError::PortInUse { .. }) if port == 0 && attempt < ATTEMPTS => {}
-            Err(error) => return Err(error),
-            Ok(None) if v4.is_none() => return Err(ListenError::NoLoopback),
-            Ok(v6) => return Ok(Listeners::of([v4, v6], chosen)),
+            other => return other,
         }
     }
 }
 
-impl Listeners {
-    fn of(sockets: [Option<TcpListener>; 2], port: u16) -> Self {
-        let sockets: Vec<_> = sockets.into_iter().flatten().collect();
-        let addresses: Vec<_> = sockets.iter().filter_map(|s| s.local_addr().ok()).collect();
-        Self {
-            port: addresses.first().map_or(port, SocketAddr::port),
-            sockets,
-            addresses,
+fn listen_on(wanted: &[IpAddr], port: u16) -> Result<Listeners, ListenError> {
+    let mut sockets = Vec::new();
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for &address in wanted {
+        // A free port chosen for the first address is asked for on the others.
+        let port = addresses.first().map_or(port, SocketAddr::port);
+        if let Some(socket) = open(address, port)? {
+            addresses.extend(socket.local_addr().ok());
+            sockets.push(socket);
         }
     }
+    let Some(first) = addresses.first() else {
+        return Err(ListenError::NoLoopback);
+    };
+    Ok(Listeners {
+        port: first.port(),
+        sockets,
+        addresses,
+    })
 }
 
 /// `None` where the machine does not have the address, as with IPv6 switched off.
@@ -114,7 +118,7 @@ mod tests {
 
     #[test]
     fn port_zero_is_one_free_port_in_both_families() {
-        let listeners = listen(None, 0).unwrap();
+        let listeners = listen(&[], 0).unwrap();
         assert_ne!(listeners.port, 0);
         assert!(
             listeners
@@ -126,8 +130,8 @@ mod tests {
 
     #[test]
     fn a_port_in_use_is_an_error_that_says_so() {
-        let first = listen(None, 0).unwrap();
-        let second = listen(None, first.port).unwrap_err();
+        let first = listen(&[], 0).unwrap();
+        let second = listen(&[], first.port).unwrap_err();
         assert!(second.to_string().contains("is in use"), "{second}");
     }
 }

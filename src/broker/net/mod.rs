@@ -2,11 +2,12 @@
 //!
 //! Every octet passes a [`Witness`] before it is forwarded. Reads and writes never block, so
 //! a Client that does not read holds up nobody: what it does not take waits in a queue whose
-//! growth `core` and [`PAUSE`] bound.
+//! growth `core` and a pause in reading bound.
 
 mod clock;
 mod listen;
 mod socket;
+mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -19,84 +20,17 @@ pub use self::clock::Clock;
 pub use self::listen::ListenError;
 use self::listen::Listeners;
 use self::socket::{Flushed, Socket};
+pub use self::witness::Witness;
 use super::core::{Action, ConnectionKey, Core, Ending, Options};
 use crate::base::{Endpoint, Span, Timestamp};
 use crate::event::log::Line;
 use crate::mqtt::Sender;
 
-/// Sees everything that passes through the sockets, before it is forwarded.
-///
-/// An error ends the broker: what cannot be recorded is not forwarded.
-pub trait Witness {
-    /// A connection was accepted.
-    fn opened(
-        &mut self,
-        now: Timestamp,
-        key: ConnectionKey,
-        client: Endpoint,
-        server: Endpoint,
-    ) -> io::Result<()>;
-    /// Octets travel.
-    fn octets(
-        &mut self,
-        now: Timestamp,
-        key: ConnectionKey,
-        from: Sender,
-        octets: &[u8],
-    ) -> io::Result<()>;
-    /// One direction is closed.
-    fn finished(&mut self, now: Timestamp, key: ConnectionKey, from: Sender) -> io::Result<()>;
-    /// The connection was reset: nothing more is told of it.
-    fn reset(&mut self, now: Timestamp, key: ConnectionKey, from: Sender) -> io::Result<()>;
-    /// Both directions are closed, or the connection was left: nothing more is told of it.
-    fn gone(&mut self, now: Timestamp, key: ConnectionKey) -> io::Result<()>;
-    /// Time passed; returns when to call again.
-    fn tick(&mut self, now: Timestamp) -> io::Result<Option<Timestamp>>;
-    /// The broker is about to wait.
-    fn flush(&mut self) -> io::Result<()>;
-    /// The witness has seen enough.
-    fn full(&self) -> bool;
-}
-
-/// Nobody watches.
-impl Witness for () {
-    fn opened(
-        &mut self,
-        _: Timestamp,
-        _: ConnectionKey,
-        _: Endpoint,
-        _: Endpoint,
-    ) -> io::Result<()> {
-        Ok(())
-    }
-    fn octets(&mut self, _: Timestamp, _: ConnectionKey, _: Sender, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-    fn finished(&mut self, _: Timestamp, _: ConnectionKey, _: Sender) -> io::Result<()> {
-        Ok(())
-    }
-    fn reset(&mut self, _: Timestamp, _: ConnectionKey, _: Sender) -> io::Result<()> {
-        Ok(())
-    }
-    fn gone(&mut self, _: Timestamp, _: ConnectionKey) -> io::Result<()> {
-        Ok(())
-    }
-    fn tick(&mut self, _: Timestamp) -> io::Result<Option<Timestamp>> {
-        Ok(None)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-    fn full(&self) -> bool {
-        false
-    }
-}
-
 /// Where the broker listens, and how many may connect.
 #[derive(Clone, Debug)]
 pub struct NetOptions {
-    /// `None`: both loopback addresses.
-    pub bind: Option<IpAddr>,
+    /// None: both loopback addresses.
+    pub bind: Vec<IpAddr>,
     /// 0: a free one.
     pub port: u16,
     /// Connections at a time; a further one is closed at once, with a line in the log.
@@ -106,7 +40,7 @@ pub struct NetOptions {
 impl Default for NetOptions {
     fn default() -> Self {
         Self {
-            bind: None,
+            bind: Vec::new(),
             port: 1883,
             connections: 4_096,
         }
@@ -175,7 +109,7 @@ impl<W: Witness> Net<W> {
     /// # Errors
     /// The port is in use, or the system refuses.
     pub fn listen(options: Options, net: &NetOptions, witness: W) -> Result<Self, ListenError> {
-        let mut listeners = listen::listen(net.bind, net.port)?;
+        let mut listeners = listen::listen(&net.bind, net.port)?;
         let refused = |error| ListenError::Refused {
             address: SocketAddr::new(IpAddr::from([0; 4]), net.port),
             error,
@@ -355,10 +289,7 @@ impl<W: Witness> Net<W> {
     /// The witness failed.
     pub fn accept(&mut self) -> io::Result<()> {
         for at in std::mem::take(&mut self.waiting) {
-            loop {
-                let Some(listener) = self.listeners.sockets.get(at) else {
-                    break;
-                };
+            while let Some(listener) = self.listeners.sockets.get(at) {
                 match listener.accept() {
                     Ok((stream, peer)) => {
                         self.out_of_descriptors = false;
@@ -627,7 +558,7 @@ impl<W: Witness> Net<W> {
         if was_paused && after <= PAUSE && socket.readable {
             self.ready.insert(key);
         }
-        self.core.unsent(key, after);
+        self.core.unsent(self.clock.now(), key, after);
         match flushed {
             Flushed::Waits => Ok(()),
             Flushed::Failed => self.failed(key),

@@ -126,6 +126,41 @@ fn roles_amid_a_connection_come_from_the_packets() {
 }
 
 #[test]
+fn what_only_a_client_sends_is_not_believed_from_the_port_of_a_server() {
+    let mut run = Run::amid(1883);
+    run.segment(DOWN, &subscribe(4, 7, "a/b")).close();
+    assert_eq!(run.packets, []);
+    let mut run = Run::amid(1883);
+    run.segment(UP, &subscribe(4, 7, "a/b")).close();
+    assert_eq!(run.types(), ["SUBSCRIBE"]);
+}
+
+#[test]
+fn a_publish_that_fills_the_longest_segment_is_believed() {
+    let message = publish(4, "a/b", 0, &[0; 1500]);
+    let mut run = Run::amid(1883);
+    run.segment(UP, &message).close();
+    assert_eq!(run.types(), ["PUBLISH"]);
+    let mut run = Run::amid(1883);
+    run.segment(UP, &message[..1400])
+        .segment(UP, &message[..1400])
+        .close();
+    assert_eq!(run.packets, []);
+}
+
+#[test]
+fn a_connection_met_amid_a_large_packet_is_recognised_behind_it() {
+    let mut run = Run::amid(7000);
+    for _ in 0..200 {
+        run.segment(UP, &[b'y'; 1400]);
+    }
+    run.segment(UP, &publish(4, "presence", 0, b"Hello MQTT from somewhere"))
+        .segment(UP, &publish(4, "presence", 0, b"Hello MQTT again"))
+        .close();
+    assert_eq!(run.types(), ["PUBLISH", "PUBLISH"]);
+}
+
+#[test]
 fn publishes_both_ways_amid_a_connection_are_recognised_on_any_port() {
     let message = publish(4, "presence", 0, b"Hello MQTT from somewhere");
     let mut run = Run::amid(1337);

@@ -1,7 +1,7 @@
 //! Packets in segments of any size, malformed packets, caps, topic aliases.
 
 use super::*;
-use crate::connection::framing::FRAMES_CAP;
+use crate::connection::{ALIASES_TOTAL, FRAMES_CAP};
 
 fn opened() -> Run {
     let mut run = Run::to(1883);
@@ -199,4 +199,24 @@ fn after_a_gap_an_alias_is_not_trusted() {
 #[test]
 fn an_idle_connection_takes_little_memory() {
     assert!(size_of::<Decoder>() <= 150, "{}", size_of::<Decoder>());
+}
+
+#[test]
+fn topic_aliases_have_a_cap_over_all_connections() {
+    let mut run = Run::to(1883);
+    run.segment(UP, &connect(5)).segment(DOWN, &connack(5));
+    let others = ALIASES_TOTAL - 60;
+    run.context.aliases = others;
+    run.segment(UP, &alias("up", 1))
+        .segment(UP, &alias("too", 2));
+    run.segment(UP, &alias("", 1)).segment(UP, &alias("", 2));
+    let resolved: Vec<_> = run
+        .packets
+        .iter()
+        .map(|told| told.resolved.as_deref())
+        .collect();
+    assert!(resolved.ends_with(&[Some("up"), None]), "{resolved:?}");
+    assert_eq!(run.context.counters.aliases_refused, 1);
+    run.close();
+    assert_eq!(run.context.aliases, others);
 }

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 
 use super::file::CaptureFile;
 use super::frames::LinkLayer;
+#[cfg(target_os = "linux")]
 use super::tee::Sink;
 
 #[cfg(target_os = "linux")]

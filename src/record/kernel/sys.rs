@@ -165,12 +165,13 @@ fn timestamp(message: &libc::msghdr) -> Timestamp {
     }
     // SAFETY: a message of this type holds one timespec, perhaps not aligned.
     let time: libc::timespec = unsafe { ptr::read_unaligned(libc::CMSG_DATA(header).cast()) };
-    #[expect(
-        clippy::unnecessary_cast,
-        reason = "the fields are 32 bits wide on some targets"
-    )]
-    let (seconds, nanos) = (time.tv_sec as i64, time.tv_nsec as i64);
+    let (seconds, nanos) = (wide(time.tv_sec), wide(time.tv_nsec));
     Timestamp::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+}
+
+/// The fields of a timespec are 32 bits wide on some targets.
+fn wide(number: impl Into<i64>) -> i64 {
+    number.into()
 }
 
 fn set(

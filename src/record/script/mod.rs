@@ -1,65 +1,13 @@
 //! Scripts: clients with names, and the steps that they take one after the other.
 //!
-//! A script is a TOML file. The built-in scenarios are such scripts
-//! (`src/record/scenarios`), so each of them is an example.
-//!
-//! ```toml
-//! about = "One QoS 1 message"          # shown by --list-scenarios
-//! seed = 1                             # assigned client identifiers, sequence numbers
-//!
-//! [broker]                             # all optional
-//! users = { ann = "secret" }           # others get return code 4 (3.x), 0x86 (5.0)
-//! anonymous = false                    # let nobody in without a user name
-//! receive_maximum = 20
-//! topic_alias_maximum = 10
-//! maximum_packet_size = 1000
-//! server_keep_alive = 30
-//! connect_timeout = "2s"
-//!
-//! [[clients]]
-//! name = "sub"                         # what the steps call it; the rest is optional
-//! version = "3.1.1"                    # 3.1, 3.1.1 or 5.0
-//! client_id = ""
-//! clean = true
-//! keep_alive = 60
-//! user_name = "ann"
-//! password = "secret"
-//! will = { topic = "t", payload = "bye", qos = 0, retain = false, properties = {} }
-//! properties = { session_expiry_interval = 60 }
-//! ip = "ipv6"                          # or ipv4
-//! eager = false                        # answer before the broker has sent anything else
-//! ping = false                         # send PINGREQ when the keep alive asks for it
-//!
-//! [[steps]]
-//! connect = { client = "sub" }         # any line of [[clients]] can be given anew here
-//! ```
-//!
-//! | step | what it does |
-//! |---|---|
-//! | `connect = { client, ... }` | opens a connection, sends CONNECT, waits for the answer |
-//! | `open = { client }` | opens a connection only |
-//! | `subscribe = { client, filter, qos, no_local, retain_as_published, retain_handling, properties }` | `filter` may be a list |
-//! | `unsubscribe = { client, filter, properties }` | `filter` may be a list |
-//! | `publish = { client, topic, payload, qos, retain, dup, packet_id, count, leave, properties }` | `payload` is text; `payload_hex` or `payload_octets` (a number) instead; `leave`: DISCONNECT once it is done |
-//! | `ping = { client }` | PINGREQ |
-//! | `disconnect = { client, reason_code, properties }` | DISCONNECT and FIN |
-//! | `kill = { client, how }` | ends the connection without DISCONNECT: `how` is `"reset"` (RST) or `"fin"` |
-//! | `send = { client, hex }` | octets as they are |
-//! | `wait = { client, packet, topic, closed, timeout }` | until that packet has come, or the connection is closed |
-//! | `hold = { client, packets }` | from now on holds back answers of these types, `["PUBACK"]` |
-//! | `release = { client }` | sends what was held back, holds nothing any more |
-//! | `drop = { client, packets, count }` | never sends the next `count` (1) answers of these types |
-//! | `delay = { client, by }` | answers that much later from now on, `"50ms"` |
-//! | `sleep = "500ms"` | nothing happens but what time brings |
-//!
-//! Clients answer by themselves: PUBLISH with PUBACK or PUBREC, PUBREC with PUBREL, PUBREL
-//! with PUBCOMP. A step is over when everything that follows from it has happened. The
-//! clients take turns with the broker in one thread, so the same script with the same seed
-//! gives the same control packets in the same order.
+//! How one is written is told in `src/record/script/manual.md`, for users. The clients take turns with
+//! the broker in one thread: see [`Player`].
 
 mod actor;
 mod parse;
 mod play;
+mod properties;
+mod turns;
 
 pub use parse::{ScriptError, parse_duration};
 pub use play::{PlayError, Player};

@@ -10,12 +10,12 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use toml::Spanned;
 
+use super::properties::RawProperties;
 use super::{
     Action, BrokerWishes, CLIENTS, Client, ConnectOptions, Kill, Publish, STEPS, Script, Step,
     Until, Will,
 };
-use crate::mqtt::property::PropertyType;
-use crate::mqtt::{PacketType, PropertiesBuf, PropertyId, PropertyValue, ProtocolVersion, QoS};
+use crate::mqtt::{PacketType, PropertiesBuf, ProtocolVersion, QoS};
 
 /// What is wrong with a script, and where.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -95,9 +95,17 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
+    /// The line where `span` begins; of a table, the first line below its header.
     fn at(&self, span: Option<Range<usize>>) -> usize {
-        let before = span.and_then(|span| self.text.get(..span.start));
-        1 + before.unwrap_or("").matches('\n').count()
+        let start = span.map_or(0, |span| span.start);
+        let (before, after) = self.text.split_at_checked(start).unwrap_or((self.text, ""));
+        let line = 1 + before.matches('\n').count();
+        if !after.starts_with("[[") {
+            return line;
+        }
+        let below = after.lines().skip(1);
+        let empty = |text: &str| text.trim().is_empty() || text.trim_start().starts_with('#');
+        line + 1 + below.take_while(|text| empty(text)).count()
     }
 
     fn error(&self, span: Range<usize>, message: String) -> ScriptError {
@@ -278,106 +286,6 @@ impl RawWill {
             properties: checked(self.properties)?,
         })
     }
-}
-
-/// By the names of the JSON: `topic_alias = 1`; user properties are a table or a list of
-/// pairs, binary data is text.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct RawProperties(toml::Table);
-
-impl RawProperties {
-    fn check(self) -> Result<PropertiesBuf, String> {
-        let mut out = PropertiesBuf::new();
-        for (name, value) in self.0 {
-            let id = PropertyId::ALL
-                .into_iter()
-                .find(|id| id.name() == name)
-                .ok_or_else(|| format!("there is no property '{name}'"))?;
-            let values = match value {
-                toml::Value::Array(values) if id != PropertyId::USER_PROPERTY => values,
-                value => vec![value],
-            };
-            for value in values {
-                push_property(&mut out, id, &value)?;
-            }
-        }
-        Ok(out)
-    }
-}
-
-fn push_property(
-    out: &mut PropertiesBuf,
-    id: PropertyId,
-    value: &toml::Value,
-) -> Result<(), String> {
-    let name = id.name();
-    let wrong = || format!("the value of '{name}' is not of its type");
-    let number = || {
-        value
-            .as_integer()
-            .and_then(|number| u32::try_from(number).ok())
-    };
-    let narrow = || number().ok_or_else(wrong);
-    let written = match id.kind() {
-        Some(PropertyType::Byte) => {
-            let number = match value.as_bool() {
-                Some(flag) => flag.into(),
-                None => u8::try_from(narrow()?).map_err(|_| wrong())?,
-            };
-            out.push(id, PropertyValue::Byte(number))
-        }
-        Some(PropertyType::TwoByte) => {
-            let number = u16::try_from(narrow()?).map_err(|_| wrong())?;
-            out.push(id, PropertyValue::TwoByte(number))
-        }
-        Some(PropertyType::FourByte) => out.push(id, PropertyValue::FourByte(narrow()?)),
-        Some(PropertyType::Variable) => out.push(id, PropertyValue::Variable(narrow()?)),
-        Some(PropertyType::Text) => {
-            out.push(id, PropertyValue::Text(value.as_str().ok_or_else(wrong)?))
-        }
-        Some(PropertyType::Binary) => {
-            let octets = value.as_str().ok_or_else(wrong)?.as_bytes();
-            out.push(id, PropertyValue::Binary(octets))
-        }
-        Some(PropertyType::Pair) => return push_pairs(out, id, value).ok_or_else(wrong)?,
-        None => return Err(wrong()),
-    };
-    written.map_err(|error| format!("{name}: {error}"))
-}
-
-/// `{ a = "1", b = "2" }` or, where a name comes again, `[["a", "1"], ["a", "2"]]`. `None`
-/// where it is neither.
-fn push_pairs(
-    out: &mut PropertiesBuf,
-    id: PropertyId,
-    value: &toml::Value,
-) -> Option<Result<(), String>> {
-    let mut push = |name: &str, value: &str| {
-        out.push(id, PropertyValue::Pair(name, value))
-            .map_err(|error| error.to_string())
-    };
-    match value {
-        toml::Value::Table(pairs) => {
-            for (name, value) in pairs {
-                if let Err(error) = push(name, value.as_str()?) {
-                    return Some(Err(error));
-                }
-            }
-        }
-        toml::Value::Array(pairs) => {
-            for pair in pairs {
-                let [name, value] = pair.as_array()?.as_slice() else {
-                    return None;
-                };
-                if let Err(error) = push(name.as_str()?, value.as_str()?) {
-                    return Some(Err(error));
-                }
-            }
-        }
-        _ => return None,
-    }
-    Some(Ok(()))
 }
 
 #[derive(Deserialize)]
@@ -769,12 +677,12 @@ mod tests {
             ),
             (
                 "[[steps]]\nping = { client = \"b\" }\n",
-                3,
+                4,
                 "no client named 'b'",
             ),
             (
                 "[[steps]]\npublish = { client = \"a\", topic = \"t\", qos = 3 }\n",
-                3,
+                4,
                 "qos 3",
             ),
             (
@@ -783,20 +691,20 @@ mod tests {
                 "unknown field `topc`",
             ),
             ("[[steps]]\nsleep = \"soon\"\n", 4, "'soon' is no time"),
-            ("[[clients]]\nname = \"a\"\n", 3, "'a' already"),
+            ("[[clients]]\nname = \"a\"\n", 4, "'a' already"),
             (
                 "[[clients]]\nname = \"b\"\nversion = \"4\"\n",
-                3,
+                4,
                 "version '4'",
             ),
             (
                 "[[steps]]\nconnect = { client = \"a\", properties = { speed = 1 } }\n",
-                3,
+                4,
                 "no property 'speed'",
             ),
             (
                 "[[steps]]\nsend = { client = \"a\", hex = \"1\" }\n",
-                3,
+                4,
                 "odd number",
             ),
             ("[[steps]\n", 3, ""),

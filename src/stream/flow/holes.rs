@@ -60,7 +60,7 @@ impl Flow {
         let added = waiting.add(ahead, span, &stamp, layers);
         let cost = waiting.cost();
         teller.shared.waiting += cost - before;
-        teller.shared.counts.repeated_octets += u64::from(added.repeated);
+        teller.shared.counts.repeated_octets += added.repeated;
         if added.conflict {
             teller.conflict();
         }

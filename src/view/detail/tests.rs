@@ -84,6 +84,19 @@ fn a_password_is_told_by_its_length() {
 }
 
 #[test]
+fn octets_after_the_fields_of_a_connect_may_be_a_password_and_are_not_shown() {
+    let connect = Sample::client(
+        0,
+        b"\x10\x14\x00\x04MQTT\x04\x82\x00\x3c\x00\x01c\x00\x01u\x00\x02pw",
+    );
+    let text = detail(&[connect], Style::default());
+    assert!(
+        text.contains("    Octets after the last field: (4 octets, not shown)\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_malformed_packet_tells_what_was_read_and_what_is_wrong() {
     let text = detail(
         &[Sample::client(0, b"\x32\x05\x00\x01t\x00\x00")],

@@ -375,7 +375,10 @@ impl<'a> Drawing<'a> {
     fn gutter(&self, cells: &[String; 3]) -> String {
         let mut line = String::new();
         for ((cell, columns), (_, behind)) in cells.iter().zip(self.gutter).zip(HEADS) {
-            line.push_str(&format!("{cell:>columns$}{behind}"));
+            let blanks = columns.saturating_sub(width(cell));
+            line.extend(std::iter::repeat_n(' ', blanks));
+            line.push_str(cell);
+            line.push_str(behind);
         }
         line
     }

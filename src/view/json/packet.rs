@@ -455,11 +455,17 @@ pub(super) fn payload(json: &mut JsonWriter<'_>, octets: &[u8]) {
 /// tab and line ends.
 pub fn readable(octets: &[u8]) -> Option<&str> {
     let text = simdutf8::basic::from_utf8(octets).ok()?;
-    let plain = text::is_printable_ascii(octets)
-        || !text
-            .chars()
-            .any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r'));
-    plain.then_some(text)
+    // Octet by octet without a branch, since all of a payload must be looked at; the control
+    // characters above ASCII, U+0080 to U+009F, begin with an octet that is rare.
+    let is_control = |octet: u8| {
+        (octet < 0x20) & (octet != b'\t') & (octet != b'\n') & (octet != b'\r') | (octet == 0x7f)
+    };
+    let control = (octets.iter()).fold(false, |found, octet| found | is_control(*octet));
+    let above = || {
+        memchr::memchr_iter(0xc2, octets)
+            .any(|at| octets.get(at + 1).is_some_and(|next| *next < 0xa0))
+    };
+    (!control && !above()).then_some(text)
 }
 
 /// Writes the member `payload` after others, handing the buffer on between pieces, so that

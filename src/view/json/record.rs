@@ -5,7 +5,7 @@ use super::super::routes::push_address;
 use super::writer::JsonWriter;
 use crate::base::Endpoint;
 use crate::event::{
-    Closed, Direction, Ended, Gap, GapCause, Incomplete, LooksLike, NotMqtt, Totals,
+    Accounting, Closed, Direction, Ended, Gap, GapCause, Incomplete, LooksLike, NotMqtt, Totals,
 };
 use crate::mqtt::Sender;
 
@@ -47,6 +47,42 @@ pub fn capture(json: &mut JsonWriter<'_>, totals: &Totals, date: &mut DateText) 
         }
         json.end_array();
     }
+    if totals.accounting != Accounting::default() {
+        accounting(json, &totals.accounting);
+    }
+}
+
+/// The member `accounting`: where every frame and every octet went.
+fn accounting(json: &mut JsonWriter<'_>, accounting: &Accounting) {
+    json.key("accounting");
+    json.begin_object();
+    json.number_member("connections", accounting.connections);
+    json.number_member("mqtt_connections", accounting.mqtt_connections);
+    json.number_member("mqtt_frames", accounting.mqtt_frames);
+    json.number_member("tcp_frames", accounting.tcp_frames);
+    json.number_member("skipped_frames", accounting.skipped_frames);
+    json.number_member("captured_octets", accounting.captured);
+    json.key("octets");
+    json.begin_object();
+    for (key, _, octets) in accounting.octets() {
+        json.number_member(key, octets);
+    }
+    json.end_object();
+    json.number_member("gaps", accounting.gaps);
+    json.number_member("missing_octets", accounting.missing);
+    if !accounting.caps.is_empty() {
+        json.key("caps_reached");
+        json.begin_array();
+        for reached in &accounting.caps {
+            json.begin_object();
+            json.word_member("cap", reached.cap);
+            json.string_member("told", reached.told);
+            json.number_member("times", reached.times);
+            json.end_object();
+        }
+        json.end_array();
+    }
+    json.end_object();
 }
 
 /// Members of a gap.

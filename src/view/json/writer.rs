@@ -1,7 +1,7 @@
 //! A JSON writer by hand: commas in the right places, text always valid, nothing between a
 //! value and the buffer.
 
-use super::super::out::{push_hex, push_number};
+use super::super::out::{push_first, push_hex, push_number};
 use crate::base::text;
 
 /// Appends one JSON value to a buffer. Keys are the caller's: it must not give one twice.
@@ -64,7 +64,7 @@ impl<'a> JsonWriter<'a> {
 
     /// The key of the next value. Keys are the program's own words: nothing in them needs an
     /// escape.
-    #[inline]
+    #[inline(always)]
     pub fn key(&mut self, key: &'static str) {
         self.out
             .extend_from_slice(if self.comma { b",\"" } else { b"\"" });
@@ -73,14 +73,14 @@ impl<'a> JsonWriter<'a> {
         self.comma = false;
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn number(&mut self, number: u64) {
         self.separate();
         push_number(self.out, number);
         self.comma = true;
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn bool(&mut self, value: bool) {
         self.separate();
         self.out
@@ -99,7 +99,7 @@ impl<'a> JsonWriter<'a> {
     }
 
     /// Text of the program's own that needs no escape.
-    #[inline]
+    #[inline(always)]
     pub fn word(&mut self, word: &'static str) {
         self.separate();
         self.out.push(b'"');
@@ -127,13 +127,13 @@ impl<'a> JsonWriter<'a> {
         self.comma = true;
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn number_member(&mut self, key: &'static str, number: impl Into<u64>) {
         self.key(key);
         self.number(number.into());
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn bool_member(&mut self, key: &'static str, value: bool) {
         self.key(key);
         self.bool(value);
@@ -145,7 +145,7 @@ impl<'a> JsonWriter<'a> {
         self.string(text);
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn word_member(&mut self, key: &'static str, word: &'static str) {
         self.key(key);
         self.word(word);
@@ -161,7 +161,7 @@ impl<'a> JsonWriter<'a> {
         self.end_array();
     }
 
-    #[inline]
+    #[inline(always)]
     fn separate(&mut self) {
         if self.comma {
             self.out.push(b',');
@@ -172,46 +172,96 @@ impl<'a> JsonWriter<'a> {
 /// Appends `text` as it stands inside a JSON string. Beside what JSON demands, characters
 /// that could drive a terminal are escaped: the value is the same, and the document may be
 /// looked at.
-pub fn push_escaped(out: &mut Vec<u8>, mut text: &str) {
-    loop {
-        let plain = plain_prefix(text.as_bytes());
-        let (before, rest) = text.split_at_checked(plain).unwrap_or((text, ""));
-        out.extend_from_slice(before.as_bytes());
-        let mut chars = rest.chars();
-        let Some(c) = chars.next() else { return };
-        push_char(out, c);
-        text = chars.as_str();
+///
+/// Each step copies a block of fixed size and cuts off what needs an escape: payloads that
+/// are JSON themselves have a quotation mark every few octets.
+pub fn push_escaped(out: &mut Vec<u8>, text: &str) {
+    let octets = text.as_bytes();
+    let mut at = 0;
+    while let Some(rest) = octets.get(at..) {
+        let plain = if let Some(block) = rest.first_chunk::<BLOCK>()
+            && is_plain(block)
+        {
+            out.extend_from_slice(block);
+            at += BLOCK;
+            continue;
+        } else if let Some(word) = rest.first_chunk::<8>() {
+            let plain = plain_in(*word);
+            push_first(out, word, plain);
+            at += plain;
+            if plain == 8 {
+                continue;
+            }
+            rest.get(plain)
+        } else {
+            let plain = plain_tail(rest);
+            out.extend_from_slice(rest.get(..plain).unwrap_or_default());
+            at += plain;
+            rest.get(plain)
+        };
+        at += match plain {
+            None => return,
+            Some(b'"') => {
+                out.extend_from_slice(b"\\\"");
+                1
+            }
+            Some(_) => push_special(out, text, at),
+        };
     }
 }
 
-/// How many octets from the first are printable ASCII that JSON leaves as it is. Eight at a
-/// time: 231 ns a message with its payload, against 469 octet by octet.
+/// Appends the character at `at`; how many octets it has.
+fn push_special(out: &mut Vec<u8>, text: &str, at: usize) -> usize {
+    let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) else {
+        return 1;
+    };
+    push_char(out, c);
+    c.len_utf8()
+}
+
+/// Octets that are looked at together.
+const BLOCK: usize = 16;
+
+/// Whether JSON leaves an octet as it is, and it is printable ASCII.
+#[inline(always)]
+fn is_plain_octet(octet: u8) -> bool {
+    (0x20..=0x7e).contains(&octet) & (octet != b'"') & (octet != b'\\')
+}
+
+/// Without a branch inside: one comparison of each kind for the whole block.
+#[inline(always)]
+fn is_plain(block: &[u8; BLOCK]) -> bool {
+    (block.iter()).fold(true, |plain, octet| plain & is_plain_octet(*octet))
+}
+
+/// How many octets from the first are printable ASCII that JSON leaves as it is.
 pub(super) fn plain_prefix(octets: &[u8]) -> usize {
+    let (blocks, _) = octets.as_chunks::<BLOCK>();
+    let plain = BLOCK * blocks.iter().take_while(|block| is_plain(block)).count();
+    plain + plain_tail(octets.get(plain..).unwrap_or_default())
+}
+
+fn plain_tail(octets: &[u8]) -> usize {
+    let special = octets.iter().position(|octet| !is_plain_octet(*octet));
+    special.unwrap_or(octets.len())
+}
+
+/// The same of eight octets, at once.
+#[inline]
+fn plain_in(octets: [u8; 8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const TOPS: u64 = 0x8080_8080_8080_8080;
     const QUOTES: u64 = ONES * b'"' as u64;
     const BACKSLASHES: u64 = ONES * b'\\' as u64;
     // 0x80 in each octet of `word` that is zero, and perhaps in one above such.
     let zeros = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
-    let mut plain = 0;
-    let (words, _) = octets.as_chunks::<8>();
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        let low = word & !TOPS;
-        let special = (word | (low + ONES) | !(low + ONES * 0x60)) & TOPS
-            | zeros(word ^ QUOTES)
-            | zeros(word ^ BACKSLASHES);
-        if special != 0 {
-            // The lowest mark is never a false one.
-            return plain + special.trailing_zeros() as usize / 8;
-        }
-        plain += 8;
-    }
-    let rest = octets.get(plain..).unwrap_or_default();
-    let special = rest
-        .iter()
-        .position(|octet| !matches!(octet, 0x20..=0x7e) || matches!(octet, b'"' | b'\\'));
-    plain + special.unwrap_or(rest.len())
+    let word = u64::from_le_bytes(octets);
+    let low = word & !TOPS;
+    let special = (word | (low + ONES) | !(low + ONES * 0x60)) & TOPS
+        | zeros(word ^ QUOTES)
+        | zeros(word ^ BACKSLASHES);
+    // The lowest mark is never a false one.
+    special.trailing_zeros() as usize / 8
 }
 
 fn push_char(out: &mut Vec<u8>, c: char) {

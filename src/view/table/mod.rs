@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::detail::hex::{self, Hidden};
 use super::info::{self, SafeText};
 use super::notes::Notes;
-use super::out::{Out, push_blanks, push_number, push_number_right};
+use super::out::{Out, push_blanks, push_first, push_number, push_number_right};
 use super::routes::{Routes, push_address};
 use super::{Style, View, colour};
 use crate::base::{FrameStamp, text};
@@ -37,6 +37,9 @@ const SPREAD: usize = 120;
 
 /// Where `src,dest,type` stands when a row may be as long as it must: this far after Info.
 const INFO_WIDTH: usize = 56;
+
+/// Octets that a short text is padded to, so that a copy of fixed size can take it.
+const SHORT: usize = 16;
 
 /// How wide the columns are by now.
 #[derive(Clone, Copy, Debug)]
@@ -142,8 +145,13 @@ impl<W: Write> Table<W> {
             out.extend_from_slice(colour::ALARM);
         }
         push_number_right(out, seen.stamp.number, widths.number);
-        push_blanks(out, widths.between + widths.time - self.time.len());
-        out.extend_from_slice(&self.time);
+        let time = self.time.len();
+        push_blanks(out, widths.between + widths.time - time);
+        self.time.extend_from_slice(&[b' '; SHORT]);
+        match self.time.first_chunk::<SHORT>() {
+            Some(block) if time <= SHORT => push_first(out, block, time),
+            _ => out.extend_from_slice(self.time.get(..time).unwrap_or_default()),
+        }
 
         let before = (widths.source, widths.destination);
         let (middle, ports) = self.routes.of(seen.connection, seen.direction, |text| {
@@ -165,7 +173,9 @@ impl<W: Write> Table<W> {
             out.extend_from_slice(colour::RESET);
         }
         push_blanks(out, INFO_WIDTH.saturating_sub(wide).max(2));
-        out.extend_from_slice(ports);
+        if let Some(block) = ports.first_chunk::<SHORT>() {
+            push_first(out, block, ports.len() - SHORT);
+        }
         push_number(out, seen.packet_type as u64);
         if whole_row {
             out.extend_from_slice(colour::RESET);
@@ -267,7 +277,13 @@ impl<W: Write> Table<W> {
             Some(width) => width.saturating_sub(ports.len()),
             None => at + INFO_WIDTH,
         };
-        push_blanks(out, ports_at.saturating_sub(used).max(1));
+        let fits = |width| used + 1 + ports.len() <= width;
+        if self.style.width.is_none_or(fits) {
+            push_blanks(out, ports_at.saturating_sub(used).max(1));
+        } else {
+            out.push(b'\n');
+            push_blanks(out, ports_at);
+        }
         out.extend_from_slice(ports.as_bytes());
         if self.style.colour {
             out.extend_from_slice(colour::RESET);
@@ -324,7 +340,7 @@ impl<W: Write> View for Table<W> {
 }
 
 /// The text that a connection's rows share: source, destination and protocol, each with the
-/// blanks before it; then source and destination port. Returns where the ports begin.
+/// blanks before it; then source and destination port, padded. Returns where the ports begin.
 fn make_route(out: &mut Vec<u8>, widths: &mut Widths, seen: &PacketEvent<'_>) -> usize {
     for (address, width) in [
         (seen.source.address, &mut widths.source),
@@ -344,6 +360,7 @@ fn make_route(out: &mut Vec<u8>, widths: &mut Widths, seen: &PacketEvent<'_>) ->
     );
     let ports = out.len();
     push_ports(out, seen);
+    out.extend_from_slice(&[b' '; SHORT]);
     ports
 }
 

@@ -76,6 +76,15 @@ fn at_eighty_columns_a_row_flows_on_and_nothing_is_cut() {
 }
 
 #[test]
+fn no_line_is_wider_than_the_terminal_not_even_the_header() {
+    for width in 60..=130 {
+        let text = table(&exercise(), at_width(width));
+        let widest = text.lines().map(str::len).max();
+        assert!(widest.is_some_and(|widest| widest <= width), "{text}");
+    }
+}
+
+#[test]
 fn wide_characters_are_counted_by_the_columns_they_take() {
     for style in [Style::default(), at_width(200)] {
         let samples = [

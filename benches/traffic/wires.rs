@@ -1,0 +1,356 @@
+//! One TCP connection: octets in, frames out, with what befalls them on the way.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+
+use mqtt_inspect::base::{Precision, Timestamp};
+use mqtt_inspect::capture::{Format, LinkType, Writer};
+
+use super::{Chance, Manifest, Recipe};
+
+/// Octets of TCP payload in a full segment.
+const SEGMENT: usize = 1448;
+
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const PSH: u8 = 0x08;
+const ACK: u8 = 0x10;
+
+/// Who sends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum End {
+    Client,
+    Server,
+}
+
+impl End {
+    fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+}
+
+/// A frame that waits for its turn.
+struct Planned {
+    from: End,
+    flags: u8,
+    sequence: u32,
+    acknowledgement: u32,
+    payload: Vec<u8>,
+}
+
+/// Where a connection's frames go, and what is counted of them.
+pub(super) struct Tap<W: Write> {
+    writer: Writer<W>,
+    frame: Vec<u8>,
+    nanos: i64,
+    pub(super) manifest: Manifest,
+}
+
+impl<W: Write> Tap<W> {
+    pub(super) fn new(to: W) -> io::Result<Self> {
+        let ethernet = LinkType(1);
+        Ok(Self {
+            writer: Writer::new(to, Format::Pcap, ethernet, Precision::Micro, None)?,
+            frame: Vec::new(),
+            nanos: 1_700_000_000_000_000_000,
+            manifest: Manifest {
+                octets: 24,
+                ..Manifest::default()
+            },
+        })
+    }
+
+    pub(super) fn done(mut self) -> io::Result<Manifest> {
+        self.writer.flush()?;
+        Ok(self.manifest)
+    }
+}
+
+/// A connection, seen from the wire.
+pub(super) struct Wire {
+    client: u32,
+    port: u16,
+    v6: bool,
+    timestamps: bool,
+    next: [u32; 2],
+    /// Octets that wait to be sent together, and where each packet in them ends, with its
+    /// type.
+    pending: [Vec<u8>; 2],
+    ends: [Vec<(usize, u8)>; 2],
+    ready: VecDeque<Planned>,
+}
+
+impl Wire {
+    /// A connection of Client number `client`; the TCP handshake is ready to be sent.
+    pub(super) fn open(client: u32, chance: &mut Chance, timestamps: bool) -> Self {
+        let first = chance.next();
+        let mut wire = Self {
+            client,
+            port: 1024 + (client % 60_000) as u16,
+            v6: chance.happens(1, 5),
+            timestamps,
+            next: [first as u32, (first >> 32) as u32],
+            pending: Default::default(),
+            ends: Default::default(),
+            ready: VecDeque::new(),
+        };
+        wire.plan(End::Client, SYN, Vec::new());
+        wire.next[0] = wire.next[0].wrapping_add(1);
+        wire.plan(End::Server, SYN | ACK, Vec::new());
+        wire.next[1] = wire.next[1].wrapping_add(1);
+        wire.plan(End::Client, ACK, Vec::new());
+        wire
+    }
+
+    /// Octets of headers in a frame.
+    pub(super) fn headers(&self) -> usize {
+        let ip = if self.v6 { 40 } else { 20 };
+        14 + ip + 20 + if self.timestamps { 12 } else { 0 }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    /// A control packet to be sent with those around it. What the peer said before goes out
+    /// first: it may be what this answers.
+    pub(super) fn put(&mut self, from: End, packet: &[u8], fate: &mut Fate<'_>) {
+        self.flush(from.other(), fate);
+        let kind = packet.first().map_or(0, |first| first >> 4);
+        let pending = &mut self.pending[from as usize];
+        pending.extend_from_slice(packet);
+        self.ends[from as usize].push((pending.len(), kind));
+        fate.manifest.packets[usize::from(kind)] += 1;
+    }
+
+    /// Sends what is pending, cut into segments.
+    pub(super) fn flush(&mut self, from: End, fate: &mut Fate<'_>) {
+        let octets = std::mem::take(&mut self.pending[from as usize]);
+        let ends = std::mem::take(&mut self.ends[from as usize]);
+        if octets.is_empty() {
+            return;
+        }
+        let cuts = cuts(octets.len(), fate.chance);
+        let mut order: Vec<usize> = (0..cuts.len()).collect();
+        let mut begin = 0;
+        for &(end, kind) in &ends {
+            let parts = cuts.iter().filter(|cut| cut.0 < end && cut.1 > begin);
+            fate.manifest.spanning += u64::from(parts.count() > 1);
+            begin = end;
+            let _ = kind;
+        }
+        let base = self.next[from as usize];
+        let lost = fate.befalls(&mut order);
+        let mut begin = 0;
+        for &(end, kind) in &ends {
+            let hit = lost.is_some_and(|at| cuts[at].0 < end && cuts[at].1 > begin);
+            fate.manifest.hit[usize::from(kind)] += u64::from(hit);
+            begin = end;
+        }
+        let mut arrived = 0;
+        let mut whole = vec![false; cuts.len()];
+        for (place, &at) in order.iter().enumerate() {
+            let (start, end) = cuts[at];
+            self.next[from as usize] = base.wrapping_add(start as u32);
+            if lost != Some(at) {
+                self.plan(from, ACK | PSH, octets[start..end].to_vec());
+            }
+            // What is lost to the capture arrived all the same.
+            whole[at] = true;
+            while whole.get(arrived) == Some(&true) {
+                arrived += 1;
+            }
+            let behind = arrived < place + 1;
+            if behind
+                || fate
+                    .chance
+                    .happens(if place + 1 == order.len() { 6 } else { 2 }, 10)
+            {
+                let acknowledged = cuts.get(arrived).map_or(octets.len(), |cut| cut.0);
+                self.next[from as usize] = base.wrapping_add(acknowledged as u32);
+                self.plan(from.other(), ACK, Vec::new());
+            }
+        }
+        self.next[from as usize] = base.wrapping_add(octets.len() as u32);
+        if lost.is_some() {
+            self.plan(from.other(), ACK, Vec::new());
+        }
+    }
+
+    /// FIN from both ends, the Client first.
+    pub(super) fn close(&mut self, fate: &mut Fate<'_>) {
+        self.flush(End::Client, fate);
+        self.flush(End::Server, fate);
+        for end in [End::Client, End::Server] {
+            self.plan(end, FIN | ACK, Vec::new());
+            self.next[end as usize] = self.next[end as usize].wrapping_add(1);
+        }
+        self.plan(End::Client, ACK, Vec::new());
+    }
+
+    fn plan(&mut self, from: End, flags: u8, payload: Vec<u8>) {
+        let acknowledgement = if flags & ACK != 0 {
+            self.next[from.other() as usize]
+        } else {
+            0
+        };
+        self.ready.push_back(Planned {
+            from,
+            flags,
+            sequence: self.next[from as usize],
+            acknowledgement,
+            payload,
+        });
+    }
+
+    /// Writes the next frame, if one is ready.
+    pub(super) fn write_next<W: Write>(
+        &mut self,
+        tap: &mut Tap<W>,
+        chance: &mut Chance,
+    ) -> io::Result<()> {
+        let Some(planned) = self.ready.pop_front() else {
+            return Ok(());
+        };
+        self.lay_out(&planned, tap);
+        tap.nanos += 1000 * chance.within(1, 400) as i64;
+        let time = Timestamp::from_nanos(tap.nanos);
+        let length = tap.frame.len() as u32;
+        tap.writer.write_frame(time, &tap.frame, length, None)?;
+        tap.manifest.frames += 1;
+        tap.manifest.octets += 16 + u64::from(length);
+        Ok(())
+    }
+
+    /// Ethernet, IP, TCP. The TCP checksum is 0, as where the network card is to make it.
+    fn lay_out<W: Write>(&self, planned: &Planned, tap: &mut Tap<W>) {
+        let frame = &mut tap.frame;
+        frame.clear();
+        let (to, of) = match planned.from {
+            End::Client => (1, 2),
+            End::Server => (2, 1),
+        };
+        frame.extend([2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, of]);
+        let tcp = 20 + if self.timestamps { 12 } else { 0 } + planned.payload.len();
+        let client = Ipv4Addr::from_bits(0x0a00_0000 + self.client);
+        let server = Ipv4Addr::new(192, 0, 2, 1);
+        let (source, destination) = match planned.from {
+            End::Client => (client, server),
+            End::Server => (server, client),
+        };
+        if self.v6 {
+            frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
+            frame.extend((tcp as u16).to_be_bytes());
+            frame.extend([6, 64]);
+            for address in [source, destination] {
+                frame.extend([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0]);
+                frame.extend(address.octets());
+            }
+        } else {
+            frame.extend([8, 0]);
+            let start = frame.len();
+            frame.extend([0x45, 0]);
+            frame.extend((tcp as u16 + 20).to_be_bytes());
+            frame.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+            frame.extend(source.octets());
+            frame.extend(destination.octets());
+            let sum = checksum(&frame[start..]);
+            frame[start + 10..start + 12].copy_from_slice(&sum.to_be_bytes());
+        }
+        let (source, destination) = match planned.from {
+            End::Client => (self.port, 1883),
+            End::Server => (1883, self.port),
+        };
+        frame.extend(source.to_be_bytes());
+        frame.extend(destination.to_be_bytes());
+        frame.extend(planned.sequence.to_be_bytes());
+        frame.extend(planned.acknowledgement.to_be_bytes());
+        let offset = if self.timestamps { 0x80 } else { 0x50 };
+        frame.extend([offset, planned.flags, 0x20, 0, 0, 0, 0, 0]);
+        if self.timestamps {
+            let ticks = (tap.nanos / 1_000_000) as u32;
+            frame.extend([1, 1, 8, 10]);
+            frame.extend(ticks.to_be_bytes());
+            frame.extend(ticks.to_be_bytes());
+        }
+        frame.extend_from_slice(&planned.payload);
+    }
+}
+
+/// What befalls the segments of one flush.
+pub(super) struct Fate<'a> {
+    pub(super) recipe: &'a Recipe,
+    pub(super) chance: &'a mut Chance,
+    pub(super) manifest: &'a mut Manifest,
+}
+
+impl Fate<'_> {
+    /// Changes the order of segments, sends some twice; which one is lost, if any.
+    fn befalls(&mut self, order: &mut Vec<usize>) -> Option<usize> {
+        let mut lost = None;
+        let mut place = 0;
+        while place < order.len() {
+            let at = order[place];
+            let last = place + 1 == order.len();
+            let fate = self.chance.below(10_000);
+            let Recipe {
+                swapped,
+                late,
+                lost: gone,
+                twice,
+                ..
+            } = *self.recipe;
+            if fate < swapped && !last {
+                order.swap(place, place + 1);
+                self.manifest.swapped += 1;
+                place += 1;
+            } else if (swapped..swapped + late).contains(&fate) && !last {
+                order.remove(place);
+                order.push(at);
+                self.manifest.late += 1;
+                break;
+            } else if (swapped + late..swapped + late + gone).contains(&fate) && lost.is_none() {
+                lost = Some(at);
+                self.manifest.lost += 1;
+            } else if (swapped + late + gone..swapped + late + gone + twice).contains(&fate) {
+                order.insert(place + 1, at);
+                self.manifest.twice += 1;
+                place += 1;
+            }
+            place += 1;
+        }
+        lost
+    }
+}
+
+/// Where `length` octets are cut into segments; now and then too early, so that a packet's
+/// fixed header is cut as well.
+fn cuts(length: usize, chance: &mut Chance) -> Vec<(usize, usize)> {
+    let mut cuts = Vec::new();
+    let mut start = 0;
+    while start < length {
+        let mut size = SEGMENT.min(length - start);
+        if chance.happens(2, 100) {
+            size = chance.within(1, size as u64) as usize;
+        }
+        cuts.push((start, start + size));
+        start += size;
+    }
+    cuts
+}
+
+/// Of an IPv4 header (RFC 791 §3.1).
+fn checksum(header: &[u8]) -> u16 {
+    let mut sum: u32 = header
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
+        .sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}

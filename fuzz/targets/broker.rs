@@ -1,0 +1,120 @@
+//! The broker's core: packets from several Clients, connections that come and go, time that
+//! passes. Everything it sends is a sound packet, nothing is sent after a close, and what it
+//! does is the same in any portions of the same octets.
+
+#![no_main]
+
+use std::collections::HashSet;
+
+use libfuzzer_sys::fuzz_target;
+use mqtt_inspect::base::{Endpoint, Timestamp};
+use mqtt_inspect::broker::{Action, ConnectionKey, Core, Ending, Limits, Options};
+use mqtt_inspect::mqtt::{ControlPacket, ProtocolVersion};
+use mqtt_inspect_fuzz::Input;
+
+fn options(little: bool) -> Options {
+    let mut options = Options::default();
+    options.limits.packet_octets = 1 << 16;
+    if little {
+        options.limits = Limits {
+            packet_octets: 300,
+            sessions: 3,
+            subscriptions: 3,
+            window: 2,
+            queued_messages: 2,
+            queued_octets: 200,
+            all_queued_octets: 500,
+            unreleased_messages: 2,
+            unreleased_octets: 100,
+            retained_messages: 2,
+            retained_octets: 100,
+            unsent_octets: 50,
+            ..options.limits
+        };
+    }
+    options
+}
+
+/// Plays `input` to a core; octets arrive in portions of at most `portion`.
+fn play(mut input: Input<'_>, little: bool, portion: usize) -> Vec<Action> {
+    let mut core = Core::new(options(little));
+    let mut now = Timestamp::from_nanos(1_000_000_000);
+    // The connection of each Client, where it has one.
+    let mut open: [Option<u64>; 4] = [None; 4];
+    let mut closed = HashSet::new();
+    let mut next = 0;
+    let mut actions = Vec::new();
+    while !input.is_empty() {
+        let kind = input.octet();
+        let client = usize::from(kind & 3);
+        let key = *open[client].get_or_insert_with(|| {
+            next += 1;
+            let peer = Endpoint {
+                address: [127, 0, 0, 1].into(),
+                port: 40_000 + next as u16,
+            };
+            core.connected(now, ConnectionKey(next), peer);
+            next
+        });
+        match kind >> 2 & 7 {
+            0 => {
+                let how = if kind & 0x80 == 0 {
+                    Ending::Fin
+                } else {
+                    Ending::Reset
+                };
+                core.closed(now, ConnectionKey(key), how);
+                closed.insert(key);
+            }
+            1 => {
+                let seconds = i64::from(input.octet());
+                now = Timestamp::from_nanos(now.nanos() + seconds * 500_000_000);
+                core.tick(now);
+            }
+            2 => core.unsent(ConnectionKey(key), usize::from(input.octet())),
+            _ => {
+                let length = usize::from(input.octet()).max(1);
+                for part in input.take(length).chunks(portion) {
+                    core.received(now, ConnectionKey(key), part);
+                }
+            }
+        }
+        while let Some(action) = core.next_action() {
+            match &action {
+                Action::Send { connection, octets } => {
+                    assert!(!closed.contains(&connection.0), "sent after the close");
+                    let sound = [ProtocolVersion::V3_1_1, ProtocolVersion::V5_0]
+                        .iter()
+                        .any(|version| ControlPacket::read(octets, *version, &mut ()).is_ok());
+                    assert!(sound, "{octets:02x?}");
+                }
+                Action::Close { connection } => {
+                    assert!(closed.insert(connection.0), "closed twice");
+                }
+                Action::Log(line) => {
+                    // mosquitto indents a topic, and puts that of a will on a line of its own.
+                    let line = line.strip_prefix('\t').unwrap_or(line);
+                    let line = line.replacen("\n\t", " ", 1);
+                    let safe = mqtt_inspect::base::text::safe(&line);
+                    assert_eq!(line, safe, "a line for a terminal");
+                }
+            }
+            actions.push(action);
+        }
+        for slot in &mut open {
+            if slot.is_some_and(|key| closed.contains(&key)) {
+                *slot = None;
+            }
+        }
+    }
+    actions
+}
+
+fuzz_target!(|data: &[u8]| {
+    let mut input = Input(data);
+    let setting = input.octet();
+    let little = setting & 1 == 1;
+    let whole = play(input, little, usize::MAX);
+    let portions = play(input, little, usize::from(setting >> 1) + 1);
+    assert_eq!(whole, portions);
+});

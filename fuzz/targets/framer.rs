@@ -1,0 +1,48 @@
+//! The framer: in whatever portions octets arrive, the same packets are cut out of them.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mqtt_inspect::mqtt::framer::{Cut, Framer, cut};
+use mqtt_inspect_fuzz::Input;
+
+/// The packets at the front of `octets`, and whether nobody can tell where the next one ends.
+fn whole(mut octets: &[u8]) -> (Vec<&[u8]>, bool) {
+    let mut packets = Vec::new();
+    loop {
+        match cut(octets) {
+            Cut::Whole { packet, rest } => {
+                packets.push(packet.octets);
+                octets = rest;
+            }
+            Cut::Needs { .. } => return (packets, false),
+            Cut::Malformed(_) => return (packets, true),
+        }
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let mut input = Input(data);
+    let sizes: Vec<usize> = (0..4).map(|_| usize::from(input.octet())).collect();
+    let octets = input.0;
+    let (packets, broken) = whole(octets);
+    let mut framer = Framer::default();
+    let mut found = Vec::new();
+    let mut failed = false;
+    for size in sizes.iter().cycle().take(4 * octets.len() + 4) {
+        // At least one octet in four portions.
+        let portion = input.take((*size).max(usize::from(size == &sizes[0])));
+        if framer
+            .push(portion, |packet| found.push(packet.octets.to_vec()))
+            .is_err()
+        {
+            failed = true;
+            break;
+        }
+        if input.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(failed, broken);
+    assert_eq!(found, packets);
+});

@@ -1,0 +1,29 @@
+//! The whole pipeline into every view: the sums come out, JSON is JSON, and nothing that a
+//! terminal would obey is written.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mqtt_inspect::inspect::Options;
+use mqtt_inspect_fuzz::shown::{Shown, check};
+
+fuzz_target!(|data: &[u8]| {
+    let Some((setting, capture)) = data.split_first() else {
+        return;
+    };
+    let shown = Shown::ALL[usize::from(setting & 0x7f) % Shown::ALL.len()];
+    let mut options = Options {
+        // Small compressed files may hold very many frames.
+        frames: Some(5_000),
+        layers: setting & 1 == 0,
+        ..Options::default()
+    };
+    if setting & 0x80 != 0 {
+        options.limits.connections = 2;
+        options.limits.waiting_octets = 4096;
+        options.limits.waiting_total = 6000;
+        options.limits.lingering = 1;
+        options.decoding.held_cap = 1000;
+    }
+    check(capture, shown, &options);
+});

@@ -1,0 +1,63 @@
+//! Link layers, tunnels, IP, fragments, TCP headers: a sequence of frames gives the same
+//! segments whether anybody asks for the layers or not, and every frame is counted.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mqtt_inspect::base::{FrameStamp, Timestamp};
+use mqtt_inspect::capture::{Frame, LinkType};
+use mqtt_inspect::wire::{Dissector, Options, Segment};
+use mqtt_inspect_fuzz::Input;
+
+const LINK_TYPES: [u16; 12] = [0, 1, 9, 50, 51, 101, 104, 108, 113, 228, 229, 276];
+
+fn told(segment: &Segment<'_>) -> impl PartialEq + std::fmt::Debug {
+    (
+        (segment.source, segment.destination),
+        (segment.sequence, segment.acknowledgement),
+        (segment.flags, segment.window, segment.cut),
+        segment.payload.to_vec(),
+    )
+}
+
+fuzz_target!(|data: &[u8]| {
+    let mut input = Input(data);
+    let mut plain = Dissector::new(Options::default());
+    let mut asked = Dissector::new(Options {
+        layers: true,
+        ..Options::default()
+    });
+    let mut number = 0;
+    while !input.is_empty() {
+        let kind = input.octet();
+        let link_type = LINK_TYPES[usize::from(kind & 0x0f) % LINK_TYPES.len()];
+        let cut = if kind & 0x10 == 0 { 0 } else { input.octet() };
+        let length = usize::from(input.pair()) % 2048;
+        let octets = input.take(length);
+        number += 1;
+        let frame = Frame {
+            stamp: FrameStamp {
+                number,
+                length: octets.len() as u32 + u32::from(cut),
+                time: Some(Timestamp::from_nanos(number as i64 * 1_000_000_000)),
+                ..FrameStamp::default()
+            },
+            link_type: LinkType(link_type),
+            octets,
+        };
+        let found = plain.dissect(&frame);
+        let again = asked.dissect(&frame);
+        match (&found, &again) {
+            (Ok(found), Ok(again)) => {
+                assert_eq!(told(found), told(again));
+                assert!(again.layers.iter().count() > 0);
+            }
+            (Err(found), Err(again)) => assert_eq!(found, again),
+            _ => panic!("{found:?} but {again:?}"),
+        }
+    }
+    let tally = plain.tally();
+    let skipped: u64 = tally.skipped.values().sum();
+    assert_eq!(tally.frames, number);
+    assert_eq!(tally.segments + skipped + tally.others, number);
+});

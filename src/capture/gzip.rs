@@ -1,0 +1,252 @@
+//! gzip members (RFC 1952), any number of them.
+//!
+//! flate2's own reader of members drops what it unpacked in the call that meets damage, up to
+//! a whole buffer of sound frames; here everything before the damage is given.
+
+use std::io::{self, BufRead, ErrorKind, Read};
+
+use flate2::{Crc, Decompress, FlushDecompress, Status};
+
+use super::input::Input;
+
+/// Flags of a member's header.
+mod flag {
+    pub(super) const HEADER_CRC: u8 = 0x02;
+    pub(super) const EXTRA: u8 = 0x04;
+    pub(super) const NAME: u8 = 0x08;
+    pub(super) const COMMENT: u8 = 0x10;
+    pub(super) const RESERVED: u8 = 0xe0;
+}
+
+/// The octets in gzip members.
+pub(super) struct Gzip<R> {
+    input: Input<R>,
+    place: Place,
+    inflate: Decompress,
+    crc: Crc,
+    /// What is wrong behind the octets that were given last: for the next call.
+    wrong: Option<io::Error>,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Place {
+    /// Before a member, or the end.
+    Between,
+    Body,
+}
+
+impl<R: Read> Gzip<R> {
+    /// Reads nothing yet.
+    pub(super) fn new(input: Input<R>) -> Self {
+        Self {
+            input,
+            place: Place::Between,
+            inflate: Decompress::new(false),
+            crc: Crc::new(),
+            wrong: None,
+        }
+    }
+
+    /// The compressed octets.
+    pub(super) fn input(&self) -> &Input<R> {
+        &self.input
+    }
+
+    pub(super) fn input_mut(&mut self) -> &mut Input<R> {
+        &mut self.input
+    }
+
+    /// The next octets; 0 where there are no more. `into` must not be empty.
+    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if let Some(wrong) = self.wrong.take() {
+            return Err(wrong);
+        }
+        loop {
+            match self.place {
+                Place::Between => {
+                    if self.input.peek(1)?.is_empty() {
+                        return Ok(0);
+                    }
+                    self.header()?;
+                    self.inflate.reset(false);
+                    self.crc.reset();
+                    self.place = Place::Body;
+                }
+                Place::Body => {
+                    let count = self.body(into)?;
+                    if count > 0 {
+                        return Ok(count);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Octets of the member at hand; 0 where it made none of what it took, or has ended.
+    fn body(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let (taken, made) = (self.inflate.total_in(), self.inflate.total_out());
+        let octets = self.input.fill_buf()?;
+        let nothing = octets.is_empty();
+        let status = self.inflate.decompress(octets, into, FlushDecompress::None);
+        let taken = (self.inflate.total_in() - taken) as usize;
+        let made = (self.inflate.total_out() - made) as usize;
+        self.input.consume(taken);
+        self.crc.update(into.get(..made).unwrap_or_default());
+        match status {
+            Ok(Status::StreamEnd) => self.trailer(made),
+            Ok(_) if made == 0 && nothing => Err(ErrorKind::UnexpectedEof.into()),
+            Ok(_) if made > 0 || taken > 0 => Ok(made),
+            Ok(_) | Err(_) => self.behind(made, damaged("corrupt deflate stream")),
+        }
+    }
+
+    /// What was made is given, and the next call is told what is wrong behind it.
+    fn behind(&mut self, made: usize, wrong: io::Error) -> io::Result<usize> {
+        if made == 0 {
+            return Err(wrong);
+        }
+        self.wrong = Some(wrong);
+        Ok(made)
+    }
+
+    /// The checksum and the length behind a member.
+    fn trailer(&mut self, made: usize) -> io::Result<usize> {
+        let mut stated = [0; 8];
+        let expected = u64::from(self.crc.amount()) << 32 | u64::from(self.crc.sum());
+        self.place = Place::Between;
+        if let Err(error) = self.input.read_exact(&mut stated) {
+            return self.behind(made, error);
+        }
+        if u64::from_le_bytes(stated) != expected {
+            return self.behind(made, damaged("the checksum is wrong"));
+        }
+        Ok(made)
+    }
+
+    /// Takes a member's header (RFC 1952 §2.3).
+    fn header(&mut self) -> io::Result<()> {
+        let mut fixed = [0; 10];
+        self.input.read_exact(&mut fixed)?;
+        let [0x1f, 0x8b, 8, flags, ..] = fixed else {
+            return Err(damaged("what follows a member is not gzip"));
+        };
+        if flags & flag::RESERVED != 0 {
+            return Err(damaged("a header of an unknown kind"));
+        }
+        if flags & flag::EXTRA != 0 {
+            let mut length = [0; 2];
+            self.input.read_exact(&mut length)?;
+            self.skip(u16::from_le_bytes(length).into())?;
+        }
+        for text in [flag::NAME, flag::COMMENT] {
+            if flags & text != 0 {
+                self.skip_text()?;
+            }
+        }
+        if flags & flag::HEADER_CRC != 0 {
+            self.skip(2)?;
+        }
+        Ok(())
+    }
+
+    fn skip(&mut self, count: u64) -> io::Result<()> {
+        let before = self.input.taken();
+        self.input.skip(count)?;
+        if self.input.taken() - before < count {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        Ok(())
+    }
+
+    /// Takes a text up to the 0 behind it.
+    fn skip_text(&mut self) -> io::Result<()> {
+        loop {
+            let octets = self.input.fill_buf()?;
+            if octets.is_empty() {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            let end = memchr::memchr(0, octets);
+            let count = end.map_or(octets.len(), |end| end + 1);
+            self.input.consume(count);
+            if end.is_some() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn damaged(how: &'static str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, how)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, GzBuilder};
+
+    use super::*;
+
+    fn read_all(packed: &[u8], portion: usize) -> (Vec<u8>, Option<String>) {
+        let mut gzip = Gzip::new(Input::new(packed));
+        let mut into = vec![0; portion];
+        let mut all = Vec::new();
+        loop {
+            match gzip.read(&mut into) {
+                Ok(0) => return (all, None),
+                Ok(count) => all.extend(&into[..count]),
+                Err(error) => return (all, Some(error.to_string())),
+            }
+        }
+    }
+
+    fn sample() -> Vec<u8> {
+        (0..20_000_u32).map(|i| ((i * i) >> 9) as u8).collect()
+    }
+
+    fn packed(octets: &[u8]) -> Vec<u8> {
+        let mut encoder = GzBuilder::new()
+            .filename("a.pcap")
+            .comment("made for a test")
+            .extra(vec![1, 2, 3])
+            .write(Vec::new(), Compression::default());
+        encoder.write_all(octets).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn members_with_every_field_of_a_header_are_read_in_any_portions() {
+        let twice = [packed(&sample()), packed(b"more")].concat();
+        let plain = [sample(), b"more".to_vec()].concat();
+        for portion in [1, 7, 4096, 1 << 20] {
+            assert_eq!(read_all(&twice, portion), (plain.clone(), None));
+        }
+    }
+
+    #[test]
+    fn everything_before_a_damage_is_given_whatever_is_asked_for_at_a_time() {
+        let mut packed = packed(&sample());
+        let at = packed.len() / 2;
+        packed[at..at + 40].fill(0xff);
+        let (little, why) = read_all(&packed, 1);
+        let (before, _) = read_all(&packed[..at], 1);
+        assert!(!before.is_empty() && sample().starts_with(&before) && little.starts_with(&before));
+        assert_eq!(read_all(&packed, 1 << 20), (little, why.clone()));
+        // The stream itself, or at its end the checksum: that depends on who packed it.
+        assert!(why.is_some());
+    }
+
+    #[test]
+    fn an_end_that_is_cut_or_wrong_is_told_and_loses_nothing() {
+        let whole = packed(&sample());
+        for cut in 1..=8 {
+            let (read, why) = read_all(&whole[..whole.len() - cut], 1 << 20);
+            assert_eq!(read, sample());
+            assert!(why.is_some());
+        }
+        let mut wrong = whole;
+        *wrong.last_mut().unwrap() ^= 1;
+        let (_, why) = read_all(&wrong, 1 << 20);
+        assert_eq!(why.unwrap(), "the checksum is wrong");
+    }
+}

@@ -1,0 +1,278 @@
+//! The limits of what is held and believed, in one place: for the README and the man page.
+//!
+//! Whatever a capture holds, memory is bounded by these. Reaching one is told: by a gap, by an
+//! event, by a message, or by `-v` and the member `accounting` of the JSON.
+
+use std::fmt::Write as _;
+
+use crate::session::caps as session;
+use crate::stream::Limits;
+use crate::view::stats::tally;
+use crate::view::{filter, json};
+use crate::{capture, connection, wire};
+
+/// One limit.
+struct Cap {
+    what: &'static str,
+    most: Most,
+    /// What happens when it is reached.
+    then: &'static str,
+}
+
+/// How much.
+enum Most {
+    Count(u64),
+    Octets(u64),
+    Seconds(u64),
+    Times(u64),
+}
+
+const fn cap(what: &'static str, most: Most, then: &'static str) -> Cap {
+    Cap { what, most, then }
+}
+
+use Most::{Count, Octets, Seconds, Times};
+
+const CAPS: &[Cap] = &[
+    cap(
+        "Captured octets of a frame",
+        Octets(capture::MAX_FRAME as u64),
+        "the capture is damaged: an error, exit status 2",
+    ),
+    cap(
+        "pcapng block",
+        Octets(capture::MAX_BLOCK as u64),
+        "the capture is damaged: an error, exit status 2",
+    ),
+    cap(
+        "Interfaces of a pcapng section",
+        Count(capture::MAX_INTERFACES as u64),
+        "an error, exit status 2",
+    ),
+    cap(
+        "Window of a zstd frame",
+        Octets(capture::MAX_WINDOW),
+        "an error that names the window, exit status 2",
+    ),
+    cap(
+        "Expansion of compressed data",
+        Times(capture::MAX_EXPANSION),
+        "beyond the first GiB: an error, exit status 2",
+    ),
+    cap(
+        "Headers inside each other in a frame",
+        Count(wire::MAX_HEADERS as u64),
+        "the frame is skipped: `too-deep`",
+    ),
+    cap(
+        "Fragmented datagrams that wait",
+        Count(wire::MAX_DATAGRAMS as u64),
+        "the oldest is given up: cap `fragments`",
+    ),
+    cap(
+        "Octets of fragments that wait",
+        Octets(wire::MAX_OCTETS as u64),
+        "the oldest is given up: cap `fragments`",
+    ),
+    cap(
+        "Time that a fragment waits",
+        Seconds(wire::MAX_AGE.nanos() as u64 / 1_000_000_000),
+        "it is given up",
+    ),
+    cap(
+        "Reasons for skipped frames told apart",
+        Count(wire::MAX_REASONS as u64),
+        "the rest is counted as `other`",
+    ),
+    cap(
+        "TCP connections at a time",
+        Count(Limits::CONNECTIONS as u64),
+        "one that was long silent is evicted: cap `connections`",
+    ),
+    cap(
+        "Closed connections that are remembered",
+        Count(Limits::LINGERING as u64),
+        "the oldest is forgotten",
+    ),
+    cap(
+        "Octets that wait behind a hole, one direction",
+        Octets(Limits::WAITING_OCTETS as u64),
+        "the hole is given up: a gap, cap `waiting`",
+    ),
+    cap(
+        "Octets that wait behind holes, in all",
+        Octets(Limits::WAITING_TOTAL as u64),
+        "the oldest holes are given up: gaps, cap `waiting`",
+    ),
+    cap(
+        "Octets of unfinished packets and undecided connections",
+        Octets(connection::HELD_CAP),
+        "the packet is passed over: a gap, cap `held`",
+    ),
+    cap(
+        "Octets of an undecided direction, on an MQTT port",
+        Octets(connection::SEEKING_CAP as u64),
+        "the earliest are passed over: cap `undecided`",
+    ),
+    cap(
+        "Octets of an undecided direction, on any other port",
+        Octets(connection::UNKNOWN_CAP as u64),
+        "the earliest are passed over: cap `undecided`",
+    ),
+    cap(
+        "Frames listed for a control packet",
+        Count(connection::FRAMES_CAP as u64),
+        "the others are counted: cap `frames-listed`",
+    ),
+    cap(
+        "Topic aliases of a direction",
+        Count(connection::ALIASES_CAP as u64),
+        "the alias stays unresolved: cap `topic-aliases`",
+    ),
+    cap(
+        "Octets of topic names behind aliases, one direction",
+        Octets(connection::TOPICS_CAP as u64),
+        "the alias stays unresolved: cap `topic-aliases`",
+    ),
+    cap(
+        "Octets of topic names behind aliases, in all",
+        Octets(connection::ALIASES_TOTAL),
+        "the alias stays unresolved: cap `topic-aliases`",
+    ),
+    cap(
+        "Handshakes that are open",
+        Count(session::OPEN_HANDSHAKES as u64),
+        SESSION,
+    ),
+    cap(
+        "Application messages being followed",
+        Count(session::MESSAGES as u64),
+        SESSION,
+    ),
+    cap(
+        "Deliveries being followed",
+        Count(session::LEGS as u64),
+        SESSION,
+    ),
+    cap(
+        "Retained messages",
+        Count(session::RETAINED as u64),
+        SESSION,
+    ),
+    cap("Wills", Count(session::WILLS as u64), SESSION),
+    cap("Sessions", Count(session::SESSIONS as u64), SESSION),
+    cap(
+        "Subscriptions",
+        Count(session::SUBSCRIPTIONS as u64),
+        SESSION,
+    ),
+    cap(
+        "Levels of topic filters",
+        Count(session::FILTER_LEVELS as u64),
+        SESSION,
+    ),
+    cap(
+        "Findings of one rule",
+        Count(session::FINDINGS_OF_A_RULE),
+        "the rest is counted",
+    ),
+    cap(
+        "Records of a kind that a JSON document holds back",
+        Count(json::HELD_RECORDS as u64),
+        "the rest is counted; `--ndjson` holds none",
+    ),
+    cap(
+        "Topics in `--stats`",
+        Count(tally::MOST_TOPICS as u64),
+        "the rest is counted together",
+    ),
+    cap(
+        "Clients in `--stats`",
+        Count(tally::MOST_CLIENTS as u64),
+        "the rest is counted together",
+    ),
+    cap(
+        "Connections that `--topic` and `--client` follow",
+        Count(filter::FOLLOWED_CONNECTIONS as u64),
+        "the oldest is forgotten",
+    ),
+];
+
+/// What the analysis does.
+const SESSION: &str = "the oldest is given up, and a finding says so";
+
+impl Most {
+    fn told(&self) -> String {
+        match *self {
+            Self::Count(count) => grouped(count),
+            Self::Octets(octets) if octets >= 1 << 20 && octets.is_multiple_of(1 << 20) => {
+                format!("{} MiB", octets >> 20)
+            }
+            Self::Octets(octets) if octets.is_multiple_of(1 << 10) => {
+                format!("{} KiB", octets >> 10)
+            }
+            Self::Octets(octets) => format!("{} octets", grouped(octets)),
+            Self::Seconds(seconds) => format!("{seconds} s"),
+            Self::Times(times) => format!("{} times", grouped(times)),
+        }
+    }
+}
+
+/// A number with a comma before every third digit from the right.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// The limits as lines for the long help and the man page.
+pub fn help() -> String {
+    let mut help = "Limits, so that no capture takes memory without end:\n".to_owned();
+    for Cap { what, most, then } in CAPS {
+        // Writing to a String does not fail.
+        let _ = writeln!(help, "  {what}: {}; then {then}", most.told());
+    }
+    help
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of the README.
+    fn table() -> String {
+        let mut table = "| what | limit | when it is reached |\n|---|---|---|\n".to_owned();
+        for Cap { what, most, then } in CAPS {
+            writeln!(table, "| {what} | {} | {then} |", most.told()).unwrap();
+        }
+        table
+    }
+
+    #[test]
+    fn the_readme_lists_every_limit_with_its_number() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+        let readme = std::fs::read_to_string(path).unwrap();
+        let table = table();
+        assert!(
+            readme.contains(&table),
+            "the section Limits of README.md must hold this table:\n{table}"
+        );
+    }
+
+    #[test]
+    fn numbers_are_grouped_and_octets_told_in_their_largest_whole_unit() {
+        assert_eq!(
+            (grouped(7), grouped(1000), grouped(1234567)),
+            ("7".to_owned(), "1,000".to_owned(), "1,234,567".to_owned())
+        );
+        assert_eq!(Octets(8 << 20).told(), "8 MiB");
+        assert_eq!(Octets(64 << 10).told(), "64 KiB");
+        assert_eq!(Octets(10).told(), "10 octets");
+    }
+}

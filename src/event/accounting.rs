@@ -1,0 +1,102 @@
+//! Where every frame and every octet of a run went.
+
+/// What became of everything that was read; nothing is left over.
+///
+/// Frames: [`mqtt_frames`](Self::mqtt_frames) + [`tcp_frames`](Self::tcp_frames) +
+/// [`skipped_frames`](Self::skipped_frames) are the frames read. Octets:
+/// [`captured`](Self::captured) is the sum of all from [`repeated`](Self::repeated) to
+/// [`not_mqtt`](Self::not_mqtt). In octets unless it says otherwise.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Accounting {
+    /// Frames in which a control packet ended.
+    pub mqtt_frames: u64,
+    /// Frames with TCP in which none did: other protocols, segments without octets, parts of
+    /// packets that end in a later frame, repetitions.
+    pub tcp_frames: u64,
+    /// Frames without TCP: the sum of [`Totals::skipped`](super::Totals::skipped).
+    pub skipped_frames: u64,
+    /// TCP connections.
+    pub connections: u64,
+    /// Those of them that carried MQTT.
+    pub mqtt_connections: u64,
+
+    /// Payload of all TCP segments that was captured.
+    pub captured: u64,
+    /// Came again: retransmissions, frames captured twice.
+    pub repeated: u64,
+    /// Without a place in their stream: from before the first octet of a connection that the
+    /// capture joined, outside any window, in a reset.
+    pub unplaced: u64,
+    /// Behind FIN, or of a connection that was closed.
+    pub after_end: u64,
+    /// In control packets that were told.
+    pub in_packets: u64,
+    /// In control packets that never completed.
+    pub incomplete: u64,
+    /// In control packets that a gap cut, or passed over while a packet's begin was sought.
+    pub discarded: u64,
+    /// In control packets that the cap on held octets kept from being told.
+    pub over_cap: u64,
+    /// Behind broken framing, where nothing is guessed at.
+    pub given_up: u64,
+    /// In connections, or directions of them, that are not MQTT.
+    pub not_mqtt: u64,
+
+    /// Octets of MQTT connections that were never captured, where their number is known.
+    pub missing: u64,
+    /// Gaps in MQTT connections.
+    pub gaps: u64,
+    /// Caps that were reached; those that were not are left out.
+    pub caps: Vec<CapReached>,
+}
+
+/// A cap that was reached.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct CapReached {
+    /// Kebab case, stable.
+    pub cap: &'static str,
+    /// What happened, to stand behind a number: `connections evicted from a full table`.
+    pub told: &'static str,
+    pub times: u64,
+}
+
+impl Accounting {
+    /// What the captured octets became: a stable key, words, and how many. Their sum is
+    /// [`Accounting::captured`].
+    pub fn octets(&self) -> [(&'static str, &'static str, u64); 9] {
+        [
+            ("in_packets", "in control packets", self.in_packets),
+            (
+                "incomplete",
+                "in control packets that never completed",
+                self.incomplete,
+            ),
+            (
+                "discarded",
+                "of packets cut by a gap or before the first whole one",
+                self.discarded,
+            ),
+            (
+                "over_cap",
+                "of packets larger than what may be held",
+                self.over_cap,
+            ),
+            ("given_up", "behind broken framing", self.given_up),
+            ("not_mqtt", "not MQTT", self.not_mqtt),
+            ("repeated", "repeated", self.repeated),
+            ("unplaced", "without a place in their stream", self.unplaced),
+            (
+                "after_end",
+                "after the end of their connection",
+                self.after_end,
+            ),
+        ]
+    }
+
+    /// Whether everything adds up, for a run that read `frames` frames.
+    pub fn adds_up(&self, frames: u64) -> bool {
+        let octets: u64 = self.octets().iter().map(|(_, _, octets)| octets).sum();
+        self.mqtt_frames + self.tcp_frames + self.skipped_frames == frames
+            && octets == self.captured
+    }
+}

@@ -1,0 +1,255 @@
+//! How clients and broker take turns.
+//!
+//! The order is fixed. Everything that the broker wants done is done first, one thing after
+//! the other, and an eager client answers at once what it gets. Then the other clients
+//! answer, in the order in which something reached them. Then the broker reads what the
+//! clients wrote, in the order in which they wrote it. So nothing hangs on which thread the
+//! system lets run.
+
+use std::io::{ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+use super::actor::{Link, Reply};
+use super::play::{Done, PATIENCE, PlayError, Player, span};
+use crate::broker::ConnectionKey;
+use crate::broker::net::{Net, Performed, Witness};
+use crate::mqtt::Sender;
+
+/// Told to the witness and written at once.
+const PORTION: usize = 65_464;
+
+impl Player {
+    /// Until nothing more follows from what was done.
+    pub(super) fn settle<W: Witness>(&mut self, net: &mut Net<W>) -> Result<(), PlayError> {
+        loop {
+            if let Some(performed) = net.perform()? {
+                if let Performed::Sent(key) | Performed::Closed(key) = performed
+                    && let Some(&at) = self.by_key.get(&key)
+                {
+                    self.hear(net, at, key)?;
+                }
+            } else if let Some(at) = self.reactions.pop_front() {
+                self.react(net, at)?;
+            } else if let Some(done) = self.done.pop_front() {
+                self.bring(net, done)?;
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The client reads what the broker wrote to it.
+    fn hear<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        at: usize,
+        key: ConnectionKey,
+    ) -> Result<(), PlayError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let state = net.octets_written(key);
+            let closed = net.is_closing(key);
+            let Some(link) = self
+                .actors
+                .get_mut(at)
+                .and_then(|actor| actor.link.as_mut())
+            else {
+                return Ok(());
+            };
+            if link.key != key {
+                return Ok(());
+            }
+            read(link);
+            let all = match state {
+                Some((written, unsent)) => link.read >= written && unsent == 0,
+                None => link.server_closed,
+            };
+            if link.server_closed || (all && !closed) {
+                break;
+            }
+            if state.is_some_and(|(_, unsent)| unsent > 0) {
+                net.serve_now(key)?;
+            }
+            if Instant::now() > deadline {
+                return self.failed("what the broker sent did not arrive");
+            }
+            std::thread::yield_now();
+        }
+        if self.actor(at)?.options.eager {
+            return self.react(net, at);
+        }
+        if !self.reactions.contains(&at) {
+            self.reactions.push_back(at);
+        }
+        Ok(())
+    }
+
+    /// The client answers what it has heard.
+    fn react<W: Witness>(&mut self, net: &mut Net<W>, at: usize) -> Result<(), PlayError> {
+        let replies = self.actor(at)?.answer();
+        for Reply {
+            packet_type,
+            octets,
+        } in replies
+        {
+            let actor = self.actor(at)?;
+            let Some(key) = actor.link.as_ref().map(|link| link.key) else {
+                break;
+            };
+            if actor.drops(packet_type) {
+                continue;
+            }
+            if actor.hold.contains(&packet_type) {
+                actor.held.push(octets);
+            } else if actor.delay > Duration::ZERO {
+                let due = net.clock().now().plus(span(actor.delay));
+                self.delays += 1;
+                self.delayed.insert((due, self.delays), (at, key, octets));
+            } else {
+                self.write(net, at, &octets)?;
+            }
+        }
+        let actor = self.actor(at)?;
+        let closed = actor.link.as_ref().is_some_and(|link| link.server_closed);
+        if closed {
+            return self.close(net, at);
+        }
+        if actor.leave && actor.open.is_empty() && actor.link.is_some() {
+            actor.leave = false;
+            return self.leave(net, at);
+        }
+        Ok(())
+    }
+
+    /// The broker reads what a client did.
+    fn bring<W: Witness>(&mut self, net: &mut Net<W>, done: Done) -> Result<(), PlayError> {
+        let deadline = Instant::now() + PATIENCE;
+        let (key, expected) = match done {
+            Done::Ended(key) => (key, u64::MAX),
+            Done::Wrote(at) => match self.link(at) {
+                Some(link) => (link.key, link.written),
+                None => return Ok(()),
+            },
+        };
+        while net.octets_read(key).is_some_and(|read| read < expected) {
+            net.serve_now(key)?;
+            if Instant::now() > deadline {
+                return self.failed("the broker did not read what was sent");
+            }
+            std::thread::yield_now();
+        }
+        if let Done::Ended(key) = done {
+            self.by_key.remove(&key);
+        }
+        Ok(())
+    }
+
+    /// The client writes; the witness hears of it first.
+    pub(super) fn write<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        at: usize,
+        octets: &[u8],
+    ) -> Result<(), PlayError> {
+        let deadline = Instant::now() + PATIENCE;
+        let Some(link) = self
+            .actors
+            .get_mut(at)
+            .and_then(|actor| actor.link.as_mut())
+        else {
+            return self.failed("not connected");
+        };
+        for portion in octets.chunks(PORTION) {
+            let now = net.clock().now();
+            net.witness_mut()
+                .octets(now, link.key, Sender::Client, portion)?;
+            link.last_sent = now;
+            link.written += portion.len() as u64;
+            let mut rest = portion;
+            while !rest.is_empty() {
+                match link.stream.write(rest) {
+                    Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        net.serve_now(link.key)?;
+                        if Instant::now() > deadline {
+                            return self.failed("the broker does not read what is sent");
+                        }
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    // The broker is gone; the client learns it when it reads.
+                    Err(_) => rest = &[],
+                }
+            }
+        }
+        self.done.push_back(Done::Wrote(at));
+        Ok(())
+    }
+
+    /// FIN from the client.
+    pub(super) fn close<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        at: usize,
+    ) -> Result<(), PlayError> {
+        // Everything written is read before the end is.
+        while let Some(place) = self.done.iter().position(|&done| done == Done::Wrote(at)) {
+            self.done.remove(place);
+            self.bring(net, Done::Wrote(at))?;
+        }
+        let Some(link) = self.actor(at)?.link.take() else {
+            return self.failed("not connected");
+        };
+        let now = net.clock().now();
+        net.witness_mut().finished(now, link.key, Sender::Client)?;
+        drop(link.stream);
+        self.done.push_back(Done::Ended(link.key));
+        Ok(())
+    }
+
+    /// RST from the client.
+    pub(super) fn reset<W: Witness>(
+        &mut self,
+        net: &mut Net<W>,
+        at: usize,
+    ) -> Result<(), PlayError> {
+        let Some(link) = self.actor(at)?.link.take() else {
+            return self.failed("not connected");
+        };
+        let now = net.clock().now();
+        net.witness_mut().reset(now, link.key, Sender::Client)?;
+        // With no time to linger, closing sends RST.
+        let socket = socket2::SockRef::from(&link.stream);
+        if let Err(error) = socket.set_linger(Some(Duration::ZERO)) {
+            return self.failed(error.to_string());
+        }
+        drop(link.stream);
+        self.done.push_back(Done::Ended(link.key));
+        Ok(())
+    }
+}
+
+/// Reads what is there.
+fn read(link: &mut Link) {
+    let mut buffer = [0; 16_384];
+    loop {
+        match link.stream.read(&mut buffer) {
+            Ok(0) => {
+                link.server_closed = true;
+                return;
+            }
+            Ok(count) => {
+                link.read += count as u64;
+                link.incoming
+                    .extend_from_slice(buffer.get(..count).unwrap_or_default());
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock => return,
+                ErrorKind::Interrupted => {}
+                _ => {
+                    link.server_closed = true;
+                    return;
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,518 @@
+//! Handshakes: complete, refused, incomplete; identifiers; redeliveries.
+
+use super::*;
+use crate::event::{EndedBy, Level, State};
+
+#[test]
+fn a_qos_2_handshake_has_four_steps_and_a_duration() {
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    run.client(0, numbered(V3, "t", b"x", 2, 7));
+    run.server(0, pubrec(7));
+    run.client(0, pubrel(7));
+    run.server(0, pubcomp(7));
+    run.leave(0).finish();
+    let one = run.one(HandshakeKind::Qos2, Sender::Client);
+    assert_eq!(one.state, State::Complete);
+    assert_eq!(one.steps.len(), 4);
+    assert_eq!(one.duration().unwrap().nanos(), 300_000);
+    assert_eq!(one.client_id.as_deref(), Some("p"));
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn a_publish_that_is_never_acknowledged_waits_for_its_puback() {
+    let mut run = Run::new(V3);
+    run.join(0, "s");
+    let frame = run.server(0, numbered(V3, "t", b"x", 1, 1));
+    run.wait(400).leave(0).finish();
+    let one = run.one(HandshakeKind::Qos1, Sender::Server);
+    assert_eq!(
+        one.state,
+        State::Incomplete {
+            waiting_for: PacketType::PubAck,
+            ended_by: EndedBy::ConnectionClosed
+        }
+    );
+    assert_eq!(run.found("qos1-never-acked"), frame);
+}
+
+#[test]
+fn an_acknowledgement_that_crosses_the_farewell_is_no_finding() {
+    let mut run = Run::new(V3);
+    run.join(0, "s");
+    run.take(0, "t", 1);
+    run.join(1, "p");
+    run.client(1, numbered(V3, "t", b"x", 1, 1));
+    run.server(0, numbered(V3, "t", b"x", 1, 1));
+    run.server(1, puback(1));
+    run.leave(0).leave(1).finish();
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn a_qos_2_handshake_that_stops_says_after_what() {
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    let frame = run.client(0, numbered(V3, "t", b"x", 2, 7));
+    run.server(0, pubrec(7));
+    run.wait(2000).end(0, Closed::Reset, Some(Sender::Client));
+    run.finish();
+    let one = run.one(HandshakeKind::Qos2, Sender::Client);
+    assert_eq!(
+        one.state,
+        State::Incomplete {
+            waiting_for: PacketType::PubRel,
+            ended_by: EndedBy::ConnectionReset
+        }
+    );
+    let finding = run.finding("qos2-stuck");
+    assert_eq!(finding.stamp.number, frame);
+    assert!(
+        finding.message.contains("PUBREL never came"),
+        "{}",
+        finding.message
+    );
+}
+
+#[test]
+fn what_a_gap_may_hide_is_not_told_as_not_sent() {
+    let mut run = Run::new(V3);
+    run.join(0, "s");
+    run.server(0, numbered(V3, "t", b"x", 1, 1));
+    run.gap(0, Sender::Client).wait(2000).leave(0).finish();
+    let one = run.one(HandshakeKind::Qos1, Sender::Server);
+    assert_eq!(
+        one.state,
+        State::Incomplete {
+            waiting_for: PacketType::PubAck,
+            ended_by: EndedBy::Gap
+        }
+    );
+    assert_eq!(run.rules(), ["missing-octets"]);
+}
+
+#[test]
+fn a_capture_that_begins_midway_blames_nobody() {
+    let mut run = Run::new(V3);
+    run.open_to(0, 1883, false);
+    run.client(0, puback(5));
+    run.server(0, pubcomp(6));
+    run.client(0, PINGREQ);
+    run.server(0, PINGRESP);
+    run.server(0, suback(V3, 9, &[0]));
+    run.server(0, publish(V3, "t", b"x", Sent::default()));
+    run.leave(0).finish();
+    assert_eq!(run.rules(), [""; 0]);
+    assert_eq!(run.finding("starts-midway").level, Level::Note);
+}
+
+#[test]
+fn what_is_left_of_a_handshake_is_told_where_its_begin_was_not_captured() {
+    let mut run = Run::new(V3);
+    run.open_to(0, 1883, false);
+    run.client(0, pubrel(6));
+    run.server(0, pubcomp(6));
+    run.leave(0).finish();
+    let one = run.one(HandshakeKind::Qos2, Sender::Client);
+    assert_eq!(one.state, State::Complete);
+    assert_eq!(one.steps.len(), 2);
+}
+
+#[test]
+fn a_redelivery_on_a_new_connection_belongs_to_its_handshake() {
+    for version in [V3, V5] {
+        let mut run = Run::new(version);
+        run.stay(0, "s", false).take(0, "t", 1);
+        run.server(0, numbered(version, "t", b"x", 1, 1));
+        run.wait(2000).end(0, Closed::Reset, Some(Sender::Client));
+        run.stay(1, "s", true);
+        let dup = run.server(1, again(version, "t", b"x", 1, 1));
+        run.client(1, puback(1));
+        run.leave(1).finish();
+        let one = run.one(HandshakeKind::Qos1, Sender::Server);
+        assert_eq!(one.state, State::Complete, "{version:?}");
+        assert!(one.redelivered());
+        assert_eq!(one.connection, ConnectionId(0));
+        let places: Vec<_> = one.steps.iter().map(|step| step.connection.0).collect();
+        assert_eq!(places, [0, 1, 1]);
+        assert_eq!(run.found("redelivery"), dup);
+        assert_eq!(run.rules(), [""; 0], "{version:?}");
+    }
+}
+
+#[test]
+fn a_session_that_is_gone_gives_its_handshakes_up() {
+    let mut run = Run::new(V3);
+    run.stay(0, "s", false);
+    run.server(0, numbered(V3, "t", b"x", 1, 1));
+    run.wait(2000).end(0, Closed::Reset, Some(Sender::Client));
+    run.join(1, "s").leave(1).finish();
+    assert_eq!(
+        run.one(HandshakeKind::Qos1, Sender::Server).state,
+        State::Incomplete {
+            waiting_for: PacketType::PubAck,
+            ended_by: EndedBy::ConnectionReset
+        }
+    );
+}
+
+#[test]
+fn an_identifier_is_free_after_its_handshake_and_not_before() {
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    run.client(0, numbered(V3, "t", b"one", 1, 5));
+    run.server(0, puback(5));
+    run.client(0, numbered(V3, "t", b"two", 1, 5));
+    run.server(0, puback(5));
+    run.client(0, numbered(V3, "t", b"three", 2, 6));
+    run.server(0, pubrec(6));
+    let clash = run.client(0, numbered(V3, "t", b"four", 2, 6));
+    run.server(0, pubrec(6));
+    run.client(0, pubrel(6));
+    run.server(0, pubcomp(6));
+    run.leave(0).finish();
+    assert_eq!(run.rules(), ["packet-id-in-use"]);
+    assert_eq!(run.found("packet-id-in-use"), clash);
+    let states: Vec<_> = run
+        .handshakes
+        .iter()
+        .filter(|one| one.kind == HandshakeKind::Qos2)
+        .map(|one| one.state)
+        .collect();
+    assert_eq!(
+        states,
+        [
+            State::Incomplete {
+                waiting_for: PacketType::PubRel,
+                ended_by: EndedBy::IdentifierReused
+            },
+            State::Complete
+        ]
+    );
+}
+
+#[test]
+fn client_and_server_count_identifiers_apart() {
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    run.take(0, "t", 1);
+    run.client(0, numbered(V3, "t", b"x", 1, 1));
+    run.server(0, numbered(V3, "t", b"x", 1, 1));
+    run.server(0, puback(1));
+    run.client(0, puback(1));
+    run.leave(0).finish();
+    assert_eq!(run.rules(), [""; 0]);
+    assert_eq!(
+        run.one(HandshakeKind::Qos1, Sender::Client).state,
+        State::Complete
+    );
+    assert_eq!(
+        run.one(HandshakeKind::Qos1, Sender::Server).state,
+        State::Complete
+    );
+}
+
+#[test]
+fn a_redelivery_says_dup() {
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    run.client(0, numbered(V3, "t", b"x", 1, 1));
+    let frame = run.client(0, numbered(V3, "t", b"x", 1, 1));
+    run.server(0, puback(1));
+    run.leave(0).finish();
+    assert_eq!(run.found("redelivery-without-dup"), frame);
+}
+
+#[test]
+fn a_first_sending_does_not_say_dup() {
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    let frame = run.client(0, again(V3, "t", b"x", 1, 1));
+    run.server(0, puback(1));
+    run.leave(0).finish();
+    assert_eq!(run.found("dup-on-first-delivery"), frame);
+}
+
+#[test]
+fn each_copy_of_a_publish_may_be_acknowledged() {
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    run.client(0, numbered(V3, "t", b"x", 1, 1));
+    run.client(0, again(V3, "t", b"x", 1, 1));
+    run.server(0, puback(1));
+    run.server(0, puback(1));
+    run.leave(0).finish();
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn a_five_client_resends_on_a_new_connection_only() {
+    let mut run = Run::new(V5);
+    run.join(0, "p");
+    run.client(0, numbered(V5, "t", b"x", 1, 1));
+    let frame = run.client(0, again(V5, "t", b"x", 1, 1));
+    run.server(0, puback(1));
+    run.leave(0).finish();
+    assert_eq!(run.found("resent-without-reconnecting"), frame);
+}
+
+#[test]
+fn after_pubrel_the_publish_is_not_sent_again() {
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    run.client(0, numbered(V3, "t", b"x", 2, 1));
+    run.server(0, pubrec(1));
+    run.client(0, pubrel(1));
+    let frame = run.client(0, again(V3, "t", b"x", 2, 1));
+    run.server(0, pubcomp(1));
+    run.leave(0).finish();
+    assert_eq!(run.found("publish-after-pubrel"), frame);
+}
+
+#[test]
+fn what_a_resumed_session_owes_is_sent_again() {
+    let mut run = Run::new(V3);
+    run.stay(0, "p", false);
+    run.client(0, numbered(V3, "t", b"x", 1, 1));
+    run.wait(2000).end(0, Closed::Reset, Some(Sender::Client));
+    run.stay(1, "p", true);
+    run.wait(3000).leave(1).finish();
+    assert!(
+        run.finding("not-resent-after-reconnecting")
+            .message
+            .contains("Client p")
+    );
+}
+
+#[test]
+fn redeliveries_keep_their_order() {
+    let mut run = Run::new(V3);
+    run.stay(0, "p", false);
+    run.client(0, numbered(V3, "t", b"x", 1, 1));
+    run.client(0, numbered(V3, "t", b"y", 1, 2));
+    run.end(0, Closed::Reset, Some(Sender::Client));
+    run.stay(1, "p", true);
+    let frame = run.client(1, again(V3, "t", b"y", 1, 2));
+    run.client(1, again(V3, "t", b"x", 1, 1));
+    run.server(1, puback(2));
+    run.server(1, puback(1));
+    run.leave(1).finish();
+    assert_eq!(run.found("resent-out-of-order"), frame);
+}
+
+#[test]
+fn a_refused_message_is_not_sent_again() {
+    let mut run = Run::new(V5);
+    run.stay(0, "p", false);
+    run.client(0, numbered(V5, "t", b"x", 1, 1));
+    run.server(0, refusal(0x40, 1, 0x87));
+    let frame = run.client(0, again(V5, "t", b"x", 1, 1));
+    run.server(0, puback(1));
+    run.leave(0).finish();
+    assert_eq!(run.found("resent-after-refusal"), frame);
+    assert_eq!(run.finding("publish-refused").level, Level::Warning);
+    let refused = run
+        .handshakes
+        .iter()
+        .any(|one| matches!(one.state, State::Refused { code: 0x87, .. }));
+    assert!(refused);
+}
+
+#[test]
+fn an_acknowledgement_for_nothing_is_told() {
+    let mut run = Run::new(V3);
+    run.join(0, "s");
+    let frames = [
+        run.client(0, puback(1)),
+        run.client(0, pubrec(2)),
+        run.client(0, pubrel(3)),
+        run.client(0, pubcomp(4)),
+    ];
+    // The server's answers are answers.
+    run.server(0, pubrel(2));
+    run.client(0, pubcomp(2));
+    run.server(0, pubcomp(3));
+    run.leave(0).finish();
+    let told: Vec<_> = run
+        .findings
+        .iter()
+        .filter(|finding| finding.rule == "ack-without-publish")
+        .map(|finding| finding.stamp.number)
+        .collect();
+    let mut told = told;
+    told.sort_unstable();
+    assert_eq!(told, frames);
+}
+
+#[test]
+fn a_gap_that_is_certain_later_explains_an_acknowledgement_for_nothing() {
+    let mut run = Run::new(V3);
+    run.join(0, "s");
+    run.client(0, puback(1));
+    run.gap(0, Sender::Server);
+    run.client(0, PINGREQ);
+    run.server(0, PINGRESP);
+    run.leave(0).finish();
+    assert_eq!(run.rules(), ["missing-octets"]);
+}
+
+#[test]
+fn answers_to_requests_name_a_request() {
+    let mut run = Run::new(V3);
+    run.join(0, "s");
+    let stray = run.server(0, suback(V3, 1, &[0]));
+    run.client(0, PINGREQ);
+    run.server(0, PINGRESP);
+    let ping = run.server(0, PINGRESP);
+    run.client(0, subscribe(V3, 2, &[("a", 0)], &[]));
+    let wrong = run.server(0, puback(2));
+    run.server(0, suback(V3, 2, &[0]));
+    run.leave(0).finish();
+    assert_eq!(run.found("suback-without-subscribe"), stray);
+    assert_eq!(run.found("pingresp-without-pingreq"), ping);
+    assert_eq!(run.found("wrong-acknowledgement"), wrong);
+}
+
+#[test]
+fn qos_2_is_not_acknowledged_with_puback() {
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    run.client(0, numbered(V3, "t", b"x", 2, 1));
+    let frame = run.server(0, puback(1));
+    run.client(0, PINGREQ);
+    run.server(0, PINGRESP);
+    run.leave(0).finish();
+    assert_eq!(run.found("wrong-acknowledgement"), frame);
+}
+
+#[test]
+fn requests_without_answers_are_told() {
+    let mut run = Run::new(V3);
+    run.join(0, "s");
+    let subscribed = run.client(0, subscribe(V3, 1, &[("a", 0)], &[]));
+    let given_up = run.client(0, unsubscribe(V3, 2, &["a"]));
+    let ping = run.client(0, PINGREQ);
+    run.wait(5000).leave(0).finish();
+    assert_eq!(run.found("subscribe-unanswered"), subscribed);
+    assert_eq!(run.found("unsubscribe-unanswered"), given_up);
+    assert_eq!(run.found("ping-unanswered"), ping);
+}
+
+#[test]
+fn a_connect_without_an_answer_is_told() {
+    let mut run = Run::new(V3);
+    run.open(0);
+    let frame = run.client(0, connect(V3, &Hello::new("a")));
+    run.wait(5000)
+        .end(0, Closed::Finished, Some(Sender::Client));
+    run.finish();
+    assert_eq!(run.found("connect-unanswered"), frame);
+    assert_eq!(run.sessions.len(), 1, "the connection is told all the same");
+}
+
+#[test]
+fn slow_answers_and_the_40_ms_pattern_are_told() {
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    for id in 1..=3 {
+        run.client(0, numbered(V3, "t", b"x", 1, id));
+        run.wait(41);
+        run.server(0, puback(id));
+    }
+    run.client(0, numbered(V3, "t", b"x", 1, 9));
+    run.wait(1500);
+    let slow = run.server(0, puback(9));
+    run.leave(0).finish();
+    assert_eq!(run.found("slow-acknowledgement"), slow);
+    assert_eq!(run.finding("delayed-ack-40-ms").level, Level::Note);
+}
+
+#[test]
+fn suback_answers_each_filter_with_what_was_asked_or_less() {
+    let mut run = Run::new(V3);
+    run.join(0, "s");
+    run.client(0, subscribe(V3, 1, &[("a", 0), ("b", 1)], &[]));
+    let above = run.server(0, suback(V3, 1, &[1, 0x80]));
+    run.client(0, subscribe(V3, 2, &[("c", 0), ("d", 1)], &[]));
+    let short = run.server(0, suback(V3, 2, &[0]));
+    run.leave(0).finish();
+    assert_eq!(run.found("granted-above-asked"), above);
+    assert_eq!(run.found("subscription-refused"), above);
+    assert_eq!(run.found("suback-codes-match"), short);
+}
+
+#[test]
+fn a_subscription_that_fails_whole_is_refused() {
+    let mut run = Run::new(V3);
+    run.join(0, "s");
+    run.client(0, subscribe(V3, 1, &[("a", 0)], &[]));
+    let frame = run.server(0, suback(V3, 1, &[0x80]));
+    run.leave(0).finish();
+    assert_eq!(run.found("subscription-refused"), frame);
+    assert!(matches!(
+        run.one(HandshakeKind::Subscribe, Sender::Client).state,
+        State::Refused { code: 0x80, .. }
+    ));
+}
+
+#[test]
+fn a_client_acknowledges_in_order() {
+    let mut run = Run::new(V3);
+    run.join(0, "s");
+    for (id, qos) in [(1, 1), (2, 1), (3, 2), (4, 2)] {
+        run.server(0, numbered(V3, "t", &[id as u8], qos, id));
+    }
+    run.client(0, puback(2));
+    let late = run.client(0, puback(1));
+    run.client(0, pubrec(4));
+    let late_too = run.client(0, pubrec(3));
+    for id in [3, 4] {
+        run.server(0, pubrel(id));
+        run.client(0, pubcomp(id));
+    }
+    run.client(0, numbered(V3, "t", b"x", 2, 7));
+    run.client(0, numbered(V3, "t", b"y", 2, 8));
+    run.server(0, pubrec(7));
+    run.server(0, pubrec(8));
+    run.client(0, pubrel(8));
+    let released_late = run.client(0, pubrel(7));
+    run.server(0, pubcomp(7));
+    run.server(0, pubcomp(8));
+    run.leave(0).finish();
+    assert_eq!(run.found("puback-out-of-order"), late);
+    assert_eq!(run.found("pubrec-out-of-order"), late_too);
+    assert_eq!(run.found("pubrel-out-of-order"), released_late);
+}
+
+#[test]
+fn handshakes_are_told_in_the_order_of_their_first_frames() {
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    run.client(0, numbered(V3, "t", b"x", 2, 1));
+    run.client(0, numbered(V3, "t", b"y", 1, 2));
+    run.server(0, puback(2));
+    run.server(0, pubrec(1));
+    run.client(0, pubrel(1));
+    run.server(0, pubcomp(1));
+    run.leave(0).finish();
+    let firsts: Vec<_> = run
+        .handshakes
+        .iter()
+        .map(|one| one.steps[0].stamp.number)
+        .collect();
+    assert!(firsts.is_sorted(), "{firsts:?}");
+}
+
+#[test]
+fn a_ping_is_a_handshake_too() {
+    let mut run = Run::new(V3);
+    run.join(0, "s");
+    run.client(0, PINGREQ);
+    run.server(0, PINGRESP);
+    run.leave(0).finish();
+    assert_eq!(
+        run.one(HandshakeKind::Ping, Sender::Client).state,
+        State::Complete
+    );
+}

@@ -1,0 +1,285 @@
+//! Sessions, client identifiers, keep alive, takeovers, ends.
+
+use super::*;
+use crate::event::{EndCause, Level};
+
+fn cause(run: &Run, connection: u32) -> EndCause {
+    run.sessions
+        .iter()
+        .flat_map(|session| &session.connections)
+        .find(|one| one.connection.0 == connection)
+        .unwrap()
+        .end
+        .cause
+}
+
+#[test]
+fn a_session_goes_on_across_connections() {
+    let mut run = Run::new(V3);
+    run.stay(0, "s", false).take(0, "t", 1).leave(0);
+    run.stay(1, "s", true).leave(1).finish();
+    assert_eq!(run.sessions.len(), 1);
+    let session = &run.sessions[0];
+    assert_eq!(session.client_id.as_deref(), Some("s"));
+    assert_eq!(session.connections.len(), 2);
+    assert_eq!(session.subscriptions.len(), 1);
+    assert_eq!(session.connections[0].packets, [3, 2]);
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn a_clean_start_finds_no_session() {
+    let mut run = Run::new(V3);
+    run.open(0);
+    run.client(0, connect(V3, &Hello::new("a")));
+    let frame = run.server(0, connack(V3, true, 0, &[]));
+    run.leave(0).finish();
+    assert_eq!(run.found("session-present-after-clean-start"), frame);
+}
+
+#[test]
+fn a_server_remembers_the_session_that_it_was_asked_to_keep() {
+    let mut run = Run::new(V3);
+    run.stay(0, "s", false).leave(0);
+    run.open(1);
+    let hello = Hello {
+        clean: false,
+        ..Hello::new("s")
+    };
+    run.client(1, connect(V3, &hello));
+    let frame = run.server(1, connack(V3, false, 0, &[]));
+    run.leave(1).finish();
+    assert_eq!(run.found("session-forgotten"), frame);
+    assert_eq!(run.sessions.len(), 2);
+}
+
+#[test]
+fn an_expired_session_is_not_present() {
+    let mut run = Run::new(V5);
+    run.stay(0, "s", false).leave(0).wait(3_700_000);
+    run.open(1);
+    let hello = Hello {
+        clean: false,
+        ..Hello::new("s")
+    };
+    run.client(1, connect(V5, &hello));
+    let frame = run.server(1, connack(V5, true, 0, &[]));
+    run.leave(1).finish();
+    assert_eq!(run.found("session-from-nowhere"), frame);
+}
+
+#[test]
+fn a_session_that_ended_is_not_present() {
+    let mut run = Run::new(V3);
+    run.join(0, "s").leave(0);
+    run.open(1);
+    let hello = Hello {
+        clean: false,
+        ..Hello::new("s")
+    };
+    run.client(1, connect(V3, &hello));
+    let frame = run.server(1, connack(V3, true, 0, &[]));
+    run.leave(1).finish();
+    assert_eq!(run.found("session-from-nowhere"), frame);
+}
+
+#[test]
+fn an_empty_identifier_needs_a_clean_session_or_an_assigned_one() {
+    let mut run = Run::new(V3);
+    run.open(0);
+    let hello = Hello {
+        clean: false,
+        ..Hello::new("")
+    };
+    run.client(0, connect(V3, &hello));
+    let accepted = run.server(0, connack(V3, false, 0, &[]));
+    run.leave(0).finish();
+    assert_eq!(run.found("empty-client-id-accepted"), accepted);
+    run.finding("empty-client-id-is-clean");
+
+    let mut run = Run::new(V5);
+    run.open(0);
+    run.client(0, connect(V5, &Hello::new("")));
+    let unassigned = run.server(0, connack(V5, false, 0, &[]));
+    run.leave(0);
+    run.open(1);
+    run.client(1, connect(V5, &Hello::new("")));
+    run.server(1, connack(V5, false, 0, &string(0x12, "given")));
+    run.leave(1).finish();
+    assert_eq!(run.rules(), ["client-id-not-assigned"]);
+    assert_eq!(run.found("client-id-not-assigned"), unassigned);
+    let given = &run.sessions[1];
+    assert_eq!(given.client_id.as_deref(), Some("given"));
+    assert!(given.assigned);
+}
+
+#[test]
+fn a_plain_identifier_is_not_refused() {
+    let mut run = Run::new(V3);
+    run.open(0);
+    run.client(0, connect(V3, &Hello::new("abc123")));
+    let frame = run.server(0, connack(V3, false, 2, &[]));
+    run.end(0, Closed::Finished, Some(Sender::Server));
+    run.finish();
+    assert_eq!(run.found("plain-client-id-refused"), frame);
+    assert_eq!(cause(&run, 0), EndCause::Refused { code: 2 });
+}
+
+#[test]
+fn an_unknown_protocol_is_refused() {
+    let mut run = Run::new(V3);
+    run.open(0);
+    let hello = Hello {
+        level: 9,
+        ..Hello::new("a")
+    };
+    run.client(0, connect(V3, &hello));
+    let frame = run.server(0, connack(V3, false, 0, &[]));
+    run.leave(0).finish();
+    assert_eq!(run.found("unsupported-version-accepted"), frame);
+}
+
+fn with_keep_alive(run: &mut Run, id: &str, seconds: u16) {
+    let version = run.version;
+    run.open(0);
+    let hello = Hello {
+        keep_alive: seconds,
+        ..Hello::new(id)
+    };
+    run.client(0, connect(version, &hello));
+    run.server(0, connack(version, false, 0, &[]));
+}
+
+#[test]
+fn silence_beyond_the_keep_alive_is_measured() {
+    let mut run = Run::new(V3);
+    with_keep_alive(&mut run, "sleepy", 1);
+    let last = run.client(0, PINGREQ);
+    run.server(0, PINGRESP);
+    run.wait(1900)
+        .end(0, Closed::Finished, Some(Sender::Server));
+    run.finish();
+    assert_eq!(run.found("keepalive-violation"), last);
+    assert!(matches!(
+        cause(&run, 0),
+        EndCause::KeepAlive { silence, keep_alive: 1 } if silence.nanos() > 1_900_000_000
+    ));
+}
+
+#[test]
+fn a_dutiful_client_pings_in_time() {
+    let mut run = Run::new(V3);
+    with_keep_alive(&mut run, "dutiful", 1);
+    for _ in 0..5 {
+        run.wait(1100);
+        run.client(0, PINGREQ);
+        run.server(0, PINGRESP);
+    }
+    run.leave(0).finish();
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn a_server_enforces_the_keep_alive() {
+    let mut run = Run::new(V3);
+    with_keep_alive(&mut run, "a", 1);
+    let last = run.client(0, PINGREQ);
+    run.server(0, PINGRESP);
+    run.wait(20_000).join(1, "b").finish();
+    assert_eq!(run.found("keepalive-violation"), last);
+    assert_eq!(run.found("keep-alive-not-enforced"), last);
+    assert_eq!(run.finding("no-clean-end").level, Level::Note);
+}
+
+#[test]
+fn the_servers_keep_alive_counts() {
+    let mut run = Run::new(V5);
+    run.open(0);
+    let hello = Hello {
+        keep_alive: 60,
+        ..Hello::new("a")
+    };
+    run.client(0, connect(V5, &hello));
+    run.server(0, connack(V5, false, 0, &short(0x13, 1)));
+    let last = run.client(0, PINGREQ);
+    run.server(0, PINGRESP);
+    run.wait(1900);
+    run.client(0, PINGREQ);
+    run.server(0, PINGRESP);
+    run.leave(0).finish();
+    assert_eq!(run.found("keepalive-violation"), last);
+    assert_eq!(run.sessions[0].connections[0].keep_alive, Some(1));
+}
+
+#[test]
+fn a_second_connection_of_an_identifier_takes_over() {
+    let mut run = Run::new(V3);
+    run.join(0, "twin").join(1, "twin");
+    run.end(0, Closed::Finished, Some(Sender::Server));
+    run.leave(1).finish();
+    let takeover = run.finding("takeover");
+    assert!(matches!(cause(&run, 0), EndCause::Takeover { by, frame }
+        if by == ConnectionId(1) && frame == takeover.stamp.number));
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn a_five_server_says_that_the_session_was_taken_over() {
+    let mut run = Run::new(V5);
+    run.join(0, "twin");
+    run.open(1);
+    run.client(1, connect(V5, &Hello::new("twin")));
+    run.server(0, disconnect(V5, 0x8e));
+    run.end(0, Closed::Finished, Some(Sender::Server));
+    run.server(1, connack(V5, false, 0, &[]));
+    run.leave(1).finish();
+    assert!(matches!(cause(&run, 0), EndCause::Takeover { .. }));
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn two_clients_that_push_each_other_off_are_a_loop() {
+    let mut run = Run::new(V3);
+    run.join(0, "twin");
+    for at in 1..=4 {
+        run.wait(1000).join(at, "twin");
+        run.end(at - 1, Closed::Finished, Some(Sender::Server));
+    }
+    run.finish();
+    assert_eq!(run.finding("takeover-loop").level, Level::Warning);
+}
+
+#[test]
+fn two_connections_of_one_identifier_do_not_live_side_by_side() {
+    let mut run = Run::new(V3);
+    run.join(0, "twin").join(1, "twin");
+    run.wait(5000);
+    run.client(1, PINGREQ);
+    run.server(1, PINGRESP);
+    run.finish();
+    assert_eq!(run.finding("takeover-not-enforced").level, Level::Error);
+}
+
+#[test]
+fn each_end_has_its_cause() {
+    let mut run = Run::new(V3);
+    for at in 0..3 {
+        run.join(at, &format!("c{at}"));
+    }
+    run.end(0, Closed::Finished, Some(Sender::Client));
+    run.end(1, Closed::Reset, Some(Sender::Server));
+    run.finish();
+    assert_eq!(
+        cause(&run, 0),
+        EndCause::Fin {
+            by: Some(Sender::Client)
+        }
+    );
+    assert_eq!(
+        cause(&run, 1),
+        EndCause::Reset {
+            by: Some(Sender::Server)
+        }
+    );
+    assert_eq!(cause(&run, 2), EndCause::CaptureEnd);
+}

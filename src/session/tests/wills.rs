@@ -1,0 +1,195 @@
+//! Wills: published to whom, or why not.
+
+use super::*;
+use crate::event::{NoWill, WillFate};
+
+/// A subscriber `w` to `will/#` and a client `a` with a will.
+fn run_with_will(version: ProtocolVersion, will_properties: Vec<u8>, retain: bool) -> Run {
+    let mut run = Run::new(version);
+    run.join(0, "w").take(0, "will/#", 0);
+    run.open(1);
+    let hello = Hello {
+        will: Some(("will/a", b"gone", 0, retain)),
+        will_properties,
+        properties: if version == V5 {
+            expiry(0x11, 60)
+        } else {
+            Vec::new()
+        },
+        clean: version != V5,
+        ..Hello::new("a")
+    };
+    run.client(1, connect(version, &hello));
+    run.server(1, connack(version, false, 0, &[]));
+    run
+}
+
+fn will() -> Vec<u8> {
+    publish(V3, "will/a", b"gone", Sent::default())
+}
+
+fn will_five() -> Vec<u8> {
+    publish(V5, "will/a", b"gone", Sent::default())
+}
+
+#[test]
+fn a_will_is_published_after_a_reset() {
+    let mut run = run_with_will(V3, Vec::new(), false);
+    run.end(1, Closed::Reset, Some(Sender::Client));
+    let frame = run.server(0, will());
+    run.leave(0).finish();
+    let story = &run.wills[0];
+    assert!(matches!(story.fate, WillFate::Published(stamp) if stamp.number == frame));
+    assert_eq!(story.deliveries.len(), 1);
+    assert_eq!(outcome(&story.deliveries[0]), "w q0");
+    assert_eq!(run.found("will-published"), frame);
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn a_will_may_be_seen_before_the_end_of_its_connection() {
+    let mut run = run_with_will(V3, Vec::new(), false);
+    run.wait(5000);
+    let frame = run.server(0, will());
+    run.end(1, Closed::Finished, Some(Sender::Server));
+    run.leave(0).finish();
+    assert!(matches!(run.wills[0].fate, WillFate::Published(stamp) if stamp.number == frame));
+}
+
+#[test]
+fn disconnect_deletes_the_will() {
+    let mut run = run_with_will(V3, Vec::new(), false);
+    run.leave(1).wait(5000).leave(0).finish();
+    assert_eq!(
+        run.wills[0].fate,
+        WillFate::NotPublished(NoWill::Disconnected)
+    );
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn a_will_after_disconnect_is_an_error() {
+    let mut run = run_with_will(V3, Vec::new(), false);
+    run.leave(1);
+    let frame = run.server(0, will());
+    run.leave(0).finish();
+    assert_eq!(run.found("will-after-disconnect"), frame);
+}
+
+#[test]
+fn disconnect_with_will_publishes_it() {
+    let mut run = run_with_will(V5, Vec::new(), false);
+    run.client(1, disconnect(V5, 0x04));
+    run.end(1, Closed::Finished, Some(Sender::Client));
+    let frame = run.server(0, will_five());
+    run.leave(0).finish();
+    assert!(matches!(run.wills[0].fate, WillFate::Published(stamp) if stamp.number == frame));
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn a_client_that_returns_in_time_stops_its_delayed_will() {
+    let mut run = run_with_will(V5, expiry(0x18, 10), false);
+    run.end(1, Closed::Reset, Some(Sender::Client));
+    run.wait(2000).stay(2, "a", true);
+    let frame = run.server(0, will_five());
+    run.leave(2).leave(0).finish();
+    assert_eq!(run.found("will-in-spite-of-return"), frame);
+
+    let mut run = run_with_will(V5, expiry(0x18, 10), false);
+    run.end(1, Closed::Reset, Some(Sender::Client));
+    run.wait(2000).stay(2, "a", true);
+    run.leave(2).leave(0).finish();
+    assert_eq!(
+        run.wills[0].fate,
+        WillFate::NotPublished(NoWill::SessionResumed)
+    );
+}
+
+#[test]
+fn a_delayed_will_may_lie_behind_the_captures_end() {
+    let mut run = run_with_will(V5, expiry(0x18, 10), false);
+    run.end(1, Closed::Reset, Some(Sender::Client));
+    run.wait(1000).leave(0).finish();
+    assert_eq!(
+        run.wills[0].fate,
+        WillFate::NotPublished(NoWill::DelayRunning)
+    );
+}
+
+#[test]
+fn a_due_will_that_a_subscriber_misses_is_told() {
+    let mut run = run_with_will(V3, Vec::new(), false);
+    run.end(1, Closed::Reset, Some(Sender::Client));
+    for _ in 0..3 {
+        run.wait(30_000);
+        run.client(0, PINGREQ);
+        run.server(0, PINGRESP);
+    }
+    run.leave(0).finish();
+    assert_eq!(run.wills[0].fate, WillFate::NotPublished(NoWill::NotSeen));
+    run.finding("will-not-published");
+}
+
+#[test]
+fn nobody_may_listen_to_a_will() {
+    let mut run = Run::new(V3);
+    run.open(1);
+    let hello = Hello {
+        will: Some(("w", b"gone", 0, false)),
+        ..Hello::new("a")
+    };
+    run.client(1, connect(V3, &hello));
+    run.server(1, connack(V3, false, 0, &[]));
+    run.end(1, Closed::Reset, Some(Sender::Client));
+    run.finish();
+    assert_eq!(
+        run.wills[0].fate,
+        WillFate::NotPublished(NoWill::NoSubscriber)
+    );
+}
+
+#[test]
+fn a_will_of_a_living_connection_is_open() {
+    let mut run = run_with_will(V3, Vec::new(), false);
+    run.finish();
+    assert_eq!(run.wills[0].fate, WillFate::NotPublished(NoWill::StillOpen));
+}
+
+#[test]
+fn a_retained_will_is_stored_for_late_subscribers() {
+    let mut run = run_with_will(V3, Vec::new(), true);
+    let set = run.frame - 1;
+    run.end(1, Closed::Reset, Some(Sender::Client));
+    run.server(0, will());
+    run.join(2, "late").take(2, "will/#", 0);
+    let retain = Sent {
+        retain: true,
+        ..Sent::default()
+    };
+    run.server(2, publish(V3, "will/a", b"gone", retain));
+    run.leave(2).leave(0).finish();
+    assert_eq!(run.rules(), [""; 0]);
+    let stored = run.retained[0].stored.as_ref().unwrap();
+    assert!(stored.will);
+    assert_eq!(stored.stamp.number, set);
+    assert_eq!(run.retained[0].deliveries.len(), 1);
+}
+
+#[test]
+fn a_will_without_retain_is_not_stored() {
+    let mut run = run_with_will(V3, Vec::new(), false);
+    run.join(5, "p");
+    let retain = Sent {
+        retain: true,
+        ..Sent::default()
+    };
+    run.client(5, publish(V3, "will/a", b"here", retain));
+    run.server(0, publish(V3, "will/a", b"here", Sent::default()));
+    run.end(1, Closed::Reset, Some(Sender::Client));
+    run.server(0, will());
+    run.wait(500).join(2, "late").take(2, "will/#", 0);
+    let frame = run.server(2, publish(V3, "will/a", b"gone", retain));
+    run.leave(2).leave(0).finish();
+    assert_eq!(run.found("stale-retained-message"), frame);
+}

@@ -1,0 +1,100 @@
+//! Where every frame and every octet went, in lines for the user.
+
+use crate::event::Totals;
+
+/// What was read and what became of it, a line each; what did not occur is left out.
+pub fn accounting(totals: &Totals) -> Vec<String> {
+    let sums = &totals.accounting;
+    let mut lines = vec![
+        format!(
+            "{} frames, {} control packets",
+            totals.frames, totals.packets
+        ),
+        format!(
+            "{} frames in which control packets end, {} frames of TCP without, {} without TCP",
+            sums.mqtt_frames, sums.tcp_frames, sums.skipped_frames
+        ),
+    ];
+    for skipped in &totals.skipped {
+        lines.push(format!(
+            "{} frames skipped: {}",
+            skipped.frames, skipped.told
+        ));
+    }
+    lines.push(format!(
+        "{} TCP connections, {} of them with MQTT",
+        sums.connections, sums.mqtt_connections
+    ));
+    let mut octets = format!("{} octets of TCP captured", sums.captured);
+    let mut before = ": ";
+    for (_, told, count) in sums.octets() {
+        if count > 0 {
+            octets.push_str(&format!("{before}{count} {told}"));
+            before = ", ";
+        }
+    }
+    lines.push(octets);
+    if sums.gaps > 0 {
+        lines.push(format!(
+            "{} gaps in MQTT connections, at least {} octets never captured",
+            sums.gaps, sums.missing
+        ));
+    }
+    for reached in &sums.caps {
+        lines.push(format!(
+            "cap reached ({}): {} {}",
+            reached.cap, reached.times, reached.told
+        ));
+    }
+    if !sums.adds_up(totals.frames) {
+        lines.push(
+            "these sums do not add up, which is a fault of this program: please report it"
+                .to_owned(),
+        );
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Accounting, CapReached};
+
+    #[test]
+    fn what_occurred_is_told_and_sums_that_fail_are_told_too() {
+        let totals = Totals {
+            frames: 10,
+            packets: 4,
+            accounting: Accounting {
+                mqtt_frames: 3,
+                tcp_frames: 7,
+                captured: 50,
+                in_packets: 40,
+                repeated: 10,
+                caps: vec![CapReached {
+                    cap: "connections",
+                    told: "connections evicted from a full table",
+                    times: 2,
+                }],
+                ..Accounting::default()
+            },
+            ..Totals::default()
+        };
+        let lines = accounting(&totals);
+        assert_eq!(
+            lines,
+            [
+                "10 frames, 4 control packets",
+                "3 frames in which control packets end, 7 frames of TCP without, 0 without TCP",
+                "0 TCP connections, 0 of them with MQTT",
+                "50 octets of TCP captured: 40 in control packets, 10 repeated",
+                "cap reached (connections): 2 connections evicted from a full table",
+            ]
+        );
+        let more = Totals {
+            frames: 11,
+            ..totals
+        };
+        assert_eq!(accounting(&more).len(), lines.len() + 1);
+    }
+}

@@ -1,0 +1,474 @@
+//! The capture told as mosquitto's `-v` log would have told it.
+//!
+//! What the broker kept to itself is not in a capture: the client identifier that it assigned
+//! to a 3.1.1 Client (such a Client is called `auto-` and its port), and why it closed a
+//! connection.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+
+use super::View;
+use super::out::{Out, push_number};
+use crate::base::{Endpoint, FrameStamp};
+use crate::event::log::{Line, Way};
+use crate::event::{Closed, ConnectionId, Ended, Event, Opened, PacketEvent, Totals};
+use crate::mqtt::packet::{ConnAck, Connect, Publish};
+use crate::mqtt::{ControlPacket, ProtocolVersion, Sender};
+
+/// DISCONNECT's reason code where another connection took over (5.0 §3.14.2.1).
+const SESSION_TAKEN_OVER: u8 = 0x8e;
+
+/// The log of a capture.
+#[derive(Debug)]
+pub struct Log<W: Write> {
+    out: Out<W>,
+    connections: HashMap<ConnectionId, Told>,
+    /// Which connection of a Server has a client identifier.
+    names: HashMap<(Endpoint, String), ConnectionId>,
+}
+
+/// What has to be known of a connection to tell its packets.
+#[derive(Debug)]
+struct Told {
+    client: Endpoint,
+    server: Endpoint,
+    name: String,
+    /// A CONNECT was accepted.
+    came_in: bool,
+    /// A CONNECT that was not answered.
+    asked: Option<Asked>,
+    /// The end was told already.
+    over: bool,
+}
+
+/// What a log tells of a CONNECT once it is accepted.
+#[derive(Debug)]
+struct Asked {
+    version: ProtocolVersion,
+    clean: bool,
+    keep_alive: u16,
+    client_id: String,
+    user_name: Option<String>,
+    will: Option<AskedWill>,
+}
+
+#[derive(Debug)]
+struct AskedWill {
+    topic: String,
+    length: usize,
+    qos: u8,
+    retain: bool,
+}
+
+impl<W: Write> Log<W> {
+    /// The log goes to `writer`.
+    pub fn new(writer: W) -> Self {
+        Self {
+            out: Out::new(writer),
+            connections: HashMap::new(),
+            names: HashMap::new(),
+        }
+    }
+
+    /// One entry, each line with the second it happened in.
+    fn line(&mut self, stamp: &FrameStamp, line: Line<'_>) -> io::Result<()> {
+        for text in line.to_string().split('\n') {
+            let out = self.out.text();
+            if let Some(time) = stamp.time {
+                let seconds = u64::try_from(time.nanos() / 1_000_000_000).unwrap_or(0);
+                push_number(out, seconds);
+                out.extend_from_slice(b": ");
+            }
+            out.extend_from_slice(text.as_bytes());
+            out.push(b'\n');
+        }
+        self.out.row_done()
+    }
+
+    fn opened(&mut self, opened: &Opened) -> io::Result<()> {
+        let told = Told {
+            client: opened.client,
+            server: opened.server,
+            // Without the begin of the connection nothing else tells its Client from others.
+            name: match opened.connection.handshake_seen {
+                true => opened.client.address.to_string(),
+                false => format!("{}:{}", opened.client.address, opened.client.port),
+            },
+            came_in: false,
+            asked: None,
+            over: false,
+        };
+        self.connections.insert(opened.connection.id, told);
+        let line = Line::NewConnection {
+            peer: opened.client,
+            port: opened.server.port,
+        };
+        self.line(&opened.stamp, line)
+    }
+
+    fn packet(&mut self, seen: &PacketEvent<'_>) -> io::Result<()> {
+        let name = match self.connections.get(&seen.connection) {
+            Some(told) => told.name.clone(),
+            None => return Ok(()),
+        };
+        let (stamp, client) = (&seen.stamp, name.as_str());
+        let way = match seen.sender {
+            Sender::Client => Way::Received,
+            Sender::Server => Way::Sending,
+        };
+        let packet = match seen.packet {
+            Ok(packet) => packet,
+            Err(_) => {
+                let note = format!("Malformed {} {client}.", told_way(way, seen));
+                return self.line(stamp, Line::Note(&note));
+            }
+        };
+        let plain = Line::Plain {
+            way,
+            name: seen.packet_type.name(),
+            client,
+        };
+        match packet {
+            ControlPacket::Connect(connect) => {
+                let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
+                match self.connections.get_mut(&seen.connection) {
+                    Some(told) if !told.came_in => {
+                        told.asked = Some(Asked::of(connect, version));
+                        Ok(())
+                    }
+                    _ => self.line(stamp, plain),
+                }
+            }
+            ControlPacket::ConnAck(ack) => self.answered(seen, ack),
+            ControlPacket::Publish(publish) => self.publish(seen, way, client, publish),
+            ControlPacket::PubAck(ack)
+            | ControlPacket::PubRec(ack)
+            | ControlPacket::PubRel(ack)
+            | ControlPacket::PubComp(ack) => {
+                let line = Line::Acknowledgement {
+                    way,
+                    name: seen.packet_type.name(),
+                    client,
+                    packet_id: ack.packet_id.number(),
+                    reason_code: ack.reason_code,
+                };
+                self.line(stamp, line)
+            }
+            ControlPacket::Subscribe(subscribe) => {
+                self.line(stamp, plain)?;
+                for subscription in subscribe.subscriptions {
+                    let filter = subscription.filter;
+                    let qos = subscription.options & 0x03;
+                    self.line(stamp, Line::Subscription { filter, qos })?;
+                    let line = Line::Subscribed {
+                        client,
+                        qos,
+                        filter,
+                    };
+                    self.line(stamp, line)?;
+                }
+                Ok(())
+            }
+            ControlPacket::Unsubscribe(unsubscribe) => {
+                self.line(stamp, plain)?;
+                for filter in unsubscribe.filters {
+                    self.line(stamp, Line::Filter { filter })?;
+                    self.line(stamp, Line::Unsubscribed { client, filter })?;
+                }
+                Ok(())
+            }
+            ControlPacket::Disconnect(disconnect) => {
+                self.disconnect(seen, way, client, disconnect.reason_code)
+            }
+            ControlPacket::SubAck(_)
+            | ControlPacket::UnsubAck(_)
+            | ControlPacket::PingReq
+            | ControlPacket::PingResp
+            | ControlPacket::Auth(_) => self.line(stamp, plain),
+        }
+    }
+
+    /// CONNACK: only now is it known whether the Client came in, and as whom.
+    fn answered(&mut self, seen: &PacketEvent<'_>, ack: &ConnAck<'_>) -> io::Result<()> {
+        let stamp = &seen.stamp;
+        let Some(told) = self.connections.get_mut(&seen.connection) else {
+            return Ok(());
+        };
+        let asked = told.asked.take();
+        told.came_in = ack.code == 0;
+        if let Some(asked) = &asked {
+            told.name = match ack.properties.assigned_client_identifier() {
+                Some(assigned) => assigned.to_owned(),
+                None if !asked.client_id.is_empty() => asked.client_id.clone(),
+                None if ack.code != 0 => told.client.address.to_string(),
+                None => format!("auto-{}", told.client.port),
+            };
+        }
+        let (peer, server, name) = (told.client, told.server, told.name.clone());
+        let client = name.as_str();
+        if let Some(asked) = &asked
+            && ack.code == 0
+        {
+            self.named(seen, server, client)?;
+            let line = Line::NewClient {
+                peer,
+                client,
+                level: Line::level(asked.version),
+                clean: asked.clean,
+                keep_alive: asked.keep_alive,
+                user_name: asked.user_name.as_deref(),
+            };
+            self.line(stamp, line)?;
+            let will = match &asked.will {
+                None => Line::NoWill,
+                Some(will) => Line::Will {
+                    length: will.length,
+                    retain: will.retain,
+                    qos: will.qos,
+                    topic: &will.topic,
+                },
+            };
+            self.line(stamp, will)?;
+        }
+        let line = Line::SendingConnAck {
+            client,
+            session_present: ack.session_present,
+            code: ack.code,
+        };
+        self.line(stamp, line)?;
+        if ack.code != 0 {
+            self.over(seen.connection);
+            let why = "connection refused";
+            self.line(stamp, Line::Dismissed { client, why })?;
+        }
+        Ok(())
+    }
+
+    /// A Client came in under a name that another connection may still have.
+    fn named(&mut self, seen: &PacketEvent<'_>, server: Endpoint, client: &str) -> io::Result<()> {
+        let name = (server, client.to_owned());
+        let before = self.names.insert(name, seen.connection);
+        let Some(before) = before.filter(|&before| before != seen.connection) else {
+            return Ok(());
+        };
+        let lives = self.connections.get(&before).is_some_and(|told| !told.over);
+        if lives {
+            self.over(before);
+            self.line(&seen.stamp, Line::AlreadyConnected { client })?;
+        }
+        Ok(())
+    }
+
+    fn publish(
+        &mut self,
+        seen: &PacketEvent<'_>,
+        way: Way,
+        client: &str,
+        publish: &Publish<'_>,
+    ) -> io::Result<()> {
+        let line = Line::Publish {
+            way,
+            client,
+            dup: publish.dup,
+            qos: publish.delivery.qos() as u8,
+            retain: publish.retain,
+            packet_id: publish.delivery.packet_id().map_or(0, |id| id.number()),
+            topic: seen.topic_resolved.unwrap_or(publish.topic),
+            length: publish.payload.len(),
+        };
+        self.line(&seen.stamp, line)
+    }
+
+    fn disconnect(
+        &mut self,
+        seen: &PacketEvent<'_>,
+        way: Way,
+        client: &str,
+        reason_code: u8,
+    ) -> io::Result<()> {
+        let stamp = &seen.stamp;
+        let name = seen.packet_type.name();
+        if way == Way::Received {
+            self.over(seen.connection);
+            self.line(stamp, Line::Plain { way, name, client })?;
+            return self.line(stamp, Line::Disconnected { client });
+        }
+        if reason_code == SESSION_TAKEN_OVER {
+            self.over(seen.connection);
+            self.line(stamp, Line::AlreadyConnected { client })?;
+        }
+        let line = Line::SendingDisconnect {
+            client,
+            reason_code,
+        };
+        self.line(stamp, line)
+    }
+
+    fn over(&mut self, connection: ConnectionId) {
+        if let Some(told) = self.connections.get_mut(&connection) {
+            told.over = true;
+        }
+    }
+
+    fn ended(&mut self, ended: &Ended) -> io::Result<()> {
+        let Some(told) = self.connections.remove(&ended.connection) else {
+            return Ok(());
+        };
+        let name = (told.server, told.name);
+        if self.names.get(&name) == Some(&ended.connection) {
+            self.names.remove(&name);
+        }
+        let client = name.1.as_str();
+        if told.over {
+            return Ok(());
+        }
+        let line = match (ended.why, ended.by) {
+            (Closed::CaptureEnd | Closed::Evicted, _) => return Ok(()),
+            (Closed::Reset, _) => Line::SocketError { client },
+            (_, Some(Sender::Server)) => {
+                let why = "closed by the server";
+                Line::Dismissed { client, why }
+            }
+            _ => Line::Closed { client },
+        };
+        self.line(&ended.stamp, line)
+    }
+}
+
+fn told_way(way: Way, seen: &PacketEvent<'_>) -> String {
+    match way {
+        Way::Received => format!("{} from", seen.packet_type.name()),
+        Way::Sending => format!("{} to", seen.packet_type.name()),
+    }
+}
+
+impl Asked {
+    fn of(connect: &Connect<'_>, version: ProtocolVersion) -> Self {
+        Self {
+            version,
+            clean: connect.clean(),
+            keep_alive: connect.keep_alive,
+            client_id: connect.client_id.to_owned(),
+            user_name: connect.user_name.map(str::to_owned),
+            will: connect.will.as_ref().map(|will| AskedWill {
+                topic: will.topic.to_owned(),
+                length: will.payload.len(),
+                qos: will.qos as u8,
+                retain: will.retain,
+            }),
+        }
+    }
+}
+
+impl<W: Write> View for Log<W> {
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        match event {
+            Event::Opened(opened) => self.opened(opened),
+            Event::Packet(seen) => self.packet(seen),
+            Event::Ended(ended) => self.ended(ended),
+            _ => Ok(()),
+        }
+    }
+
+    fn idle(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    fn finish(&mut self, _: &Totals) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{BEGIN, Sample, written};
+    use super::*;
+    use crate::event::{Connection, ConnectionId as Id};
+
+    #[test]
+    fn a_run_is_told_in_mosquittos_words() {
+        let connack = Sample::server(0, &[0x20, 2, 0, 0]);
+        let mut publish = Sample::publish("test", b"hello");
+        publish.topic_resolved = Some("test".to_owned());
+        let samples = [
+            Sample::connect(0, "", Some("w/t")),
+            connack,
+            Sample::client(0, &[0x82, 9, 0, 1, 0, 4, b't', b'e', b's', b't', 2]),
+            Sample::server(0, &[0x90, 3, 0, 1, 2]),
+            publish,
+            Sample::server(0, &[0x50, 2, 0, 8]),
+            Sample::client(0, &[0x70, 2, 0, 8]),
+            Sample::client(0, &[0xe0, 0]),
+        ];
+        let second = BEGIN / 1_000_000_000;
+        let expected: Vec<String> = [
+            "New connection from ::1:46596 on port 1883.",
+            "New client connected from ::1:46596 as auto-46596 (p2, c1, k60).",
+            "Will message specified (4 bytes) (r0, q0).",
+            "\tw/t",
+            "Sending CONNACK to auto-46596 (0, 0)",
+            "Received SUBSCRIBE from auto-46596",
+            "\ttest (QoS 2)",
+            "auto-46596 2 test",
+            "Sending SUBACK to auto-46596",
+            "Received PUBLISH from auto-46596 (d0, q0, r0, m0, 'test', ... (5 bytes))",
+            "Sending PUBREC to auto-46596 (m8, rc0)",
+            "Received PUBCOMP from auto-46596 (Mid: 8, RC:0)",
+            "Received DISCONNECT from auto-46596",
+            "Client auto-46596 disconnected.",
+        ]
+        .iter()
+        .map(|line| format!("{second}: {line}\n"))
+        .collect();
+        let mut opened = samples[0].opened();
+        opened.stamp.time = Some(crate::base::Timestamp::from_nanos(BEGIN));
+        let text = written(&samples, |page| {
+            let mut log = Log::new(page);
+            log.event(&Event::Opened(&opened)).unwrap();
+            log
+        });
+        // Told by hand before the run, and by the run itself where it tells it too.
+        let told: Vec<_> = text.lines().map(|line| format!("{line}\n")).collect();
+        assert_eq!(told[told.len() - expected.len()..], expected, "{text}");
+    }
+
+    #[test]
+    fn an_end_without_disconnect_says_who_ended_it() {
+        for (why, by, words) in [
+            (
+                Closed::Reset,
+                Some(Sender::Client),
+                "Socket error on client",
+            ),
+            (
+                Closed::Finished,
+                Some(Sender::Client),
+                "closed its connection",
+            ),
+            (
+                Closed::Finished,
+                Some(Sender::Server),
+                "closed by the server",
+            ),
+        ] {
+            let sample = Sample::connect(0, "c", None);
+            let opened = sample.opened();
+            let Connection { id: Id(number), .. } = opened.connection;
+            let ended = Ended {
+                connection: ConnectionId(number),
+                why,
+                by,
+                stamp: FrameStamp::default(),
+                incomplete: [None, None],
+            };
+            let mut page = Vec::new();
+            let mut log = Log::new(&mut page);
+            log.event(&Event::Opened(&opened)).unwrap();
+            log.event(&Event::Ended(&ended)).unwrap();
+            log.finish(&Totals::default()).unwrap();
+            drop(log);
+            let text = String::from_utf8(page).unwrap();
+            assert!(text.contains(words), "{text}");
+        }
+    }
+}

@@ -1,0 +1,616 @@
+//! The integrated broker: played by scripts, used by other people's clients, and held
+//! against what its own capture shows.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use mqtt_inspect::broker::net::{Net, NetOptions};
+use mqtt_inspect::broker::{Options as BrokerOptions, Seed};
+use mqtt_inspect::record::frames::LinkLayer;
+use mqtt_inspect::record::scenario::{self, SCENARIOS};
+use mqtt_inspect::record::script::Script;
+use mqtt_inspect::record::{self, Options, Source};
+
+use crate::tool;
+
+/// A recording: its file, and the broker's log without the seconds.
+struct Made {
+    path: PathBuf,
+    log: Vec<String>,
+    status: Option<i32>,
+}
+
+impl Made {
+    /// The port that the broker listened on.
+    fn port(&self) -> &str {
+        let said = |line: &String| line.starts_with("Opening ipv4");
+        let line = self.log.iter().find(|line| said(line)).expect("a listener");
+        let (_, port) = line.rsplit_once(' ').expect("words");
+        port.trim_end_matches('.')
+    }
+}
+
+fn record(folder: &Path, name: &str, options: Options) -> Made {
+    let path = folder.join(name);
+    let options = Options {
+        output: Some(path.clone()),
+        port: 0,
+        ..options
+    };
+    let mut log = Vec::new();
+    let recorded = record::run(&options, &mut log);
+    let text = String::from_utf8(log).expect("the log is text");
+    assert!(recorded.is_ok(), "{name}: {recorded:?}\n{text}");
+    let recorded = recorded.expect("a recording");
+    assert!(recorded.frames > 0, "{name}: nothing was recorded\n{text}");
+    Made {
+        path,
+        log: told(&text),
+        status: recorded.status,
+    }
+}
+
+fn played(folder: &Path, name: &str, script: Script, link: LinkLayer) -> Made {
+    let options = Options {
+        source: Source::Script(Box::new(script)),
+        link,
+        ..Options::default()
+    };
+    record(folder, &format!("{name}.pcapng"), options)
+}
+
+fn scenario(folder: &Path, name: &str, link: LinkLayer) -> Made {
+    let scenario = scenario::find(name).expect("a scenario of that name");
+    let script = scenario.script().expect("a valid script");
+    played(folder, name, script, link)
+}
+
+/// The lines of a log without the seconds before them.
+fn told(log: &str) -> Vec<String> {
+    let line = |line: &str| {
+        line.split_once(": ")
+            .map_or(line, |(_, rest)| rest)
+            .to_owned()
+    };
+    log.lines().map(line).collect()
+}
+
+/// What a log tells of packets and clients, each client under a name that does not hang on
+/// ports, assigned identifiers or what only the broker knows.
+fn packets(log: &[String]) -> Vec<String> {
+    let mut names: HashMap<String, String> = HashMap::new();
+    for line in log {
+        if let Some((_, rest)) = line.split_once("New client connected from ")
+            && let Some((_, rest)) = rest.split_once(" as ")
+            && let Some((name, _)) = rest.split_once(" (")
+            && name.starts_with("auto-")
+        {
+            let number = names.len();
+            names
+                .entry(name.to_owned())
+                .or_insert(format!("client-{number}"));
+        }
+    }
+    let about_a_packet =
+        |line: &&String| line.starts_with("Received ") || line.starts_with("Sending ");
+    let named = |line: &String| {
+        let words = line
+            .split(' ')
+            .map(|word| names.get(word).map_or(word, String::as_str));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    log.iter().filter(about_a_packet).map(named).collect()
+}
+
+#[test]
+fn what_the_broker_handled_is_what_reading_its_capture_shows() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::thread::scope(|threads| {
+        for scenario in SCENARIOS.iter().filter(|scenario| scenario.name != "lab") {
+            let folder = folder.path();
+            threads.spawn(move || {
+                let made = self::scenario(folder, scenario.name, LinkLayer::Ethernet);
+                let shown = tool::run([OsString::from("--log"), made.path.clone().into()]);
+                let mut expected = packets(&made.log);
+                let mut found = packets(&told(&shown.out));
+                assert!(expected.len() > 4, "{}: {:#?}", scenario.name, made.log);
+                // An eager client answers before the broker reads it, so the log may tell in
+                // another order than the wire: each line once is what has to hold.
+                expected.sort_unstable();
+                found.sort_unstable();
+                assert_eq!(found, expected, "{}", scenario.name);
+                flawless(&made);
+            });
+        }
+    });
+}
+
+/// tshark finds nothing wrong with the frames.
+fn flawless(made: &Made) {
+    if !tool::have("tshark") {
+        return;
+    }
+    let wrong = Command::new("tshark")
+        .args(["-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE", "-Y"])
+        .arg(
+            // A client that reset its connection may be given the same port again.
+            "(tcp.analysis.flags && !tcp.analysis.reused_ports) || _ws.malformed || tcp.checksum.status == 0 || \
+             ip.checksum.status == 0",
+        )
+        .arg("-d")
+        .arg(format!("tcp.port=={},mqtt", made.port()))
+        .arg("-r")
+        .arg(&made.path)
+        .output()
+        .expect("tshark runs");
+    let wrong = String::from_utf8_lossy(&wrong.stdout).into_owned();
+    assert!(wrong.is_empty(), "{}: {wrong}", made.path.display());
+}
+
+#[test]
+fn the_same_script_with_the_same_seed_gives_the_same_packets_in_the_same_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let play = |name: &str| {
+        let made = scenario(folder.path(), name, LinkLayer::Ethernet);
+        let on_the_wire = tool::run([OsString::from("--log"), made.path.clone().into()]);
+        std::fs::remove_file(&made.path).expect("removed");
+        let assigned = |line: &&String| line.starts_with("Sending CONNACK");
+        let names: Vec<_> = made.log.iter().filter(assigned).cloned().collect();
+        (packets(&told(&on_the_wire.out)), names)
+    };
+    for name in ["fan-out", "qos2", "topic-alias"] {
+        assert_eq!(play(name), play(name), "{name}");
+    }
+}
+
+#[test]
+fn the_lab_comes_out_row_by_row() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = scenario(folder.path(), "lab", LinkLayer::LinuxCooked);
+    let json = tool::run([OsString::from("--json"), made.path.into()]);
+    let document: serde_json::Value = serde_json::from_str(&json.out).expect("JSON");
+    let rows = document["packets"].as_array().expect("packets");
+    let row = |packet: &serde_json::Value| {
+        let info = packet["info"].as_str().expect("info").to_owned();
+        (packet["length"].as_u64().expect("length"), info)
+    };
+    let rows: Vec<_> = rows.iter().map(row).collect();
+    let holds = |expected: &[(u64, &str)]| {
+        let same = |window: &[(u64, String)]| {
+            let pairs = window.iter().zip(expected);
+            pairs.into_iter().all(|((length, info), (wanted, words))| {
+                length == wanted && info.split("  ").next() == Some(words)
+            })
+        };
+        assert!(
+            rows.windows(expected.len()).any(same),
+            "{expected:?}\n{rows:#?}"
+        );
+    };
+    // QoS 1.
+    holds(&[
+        (102, "Connect Command"),
+        (92, "Connect Ack"),
+        (99, "Subscribe Request (id=1) [test]"),
+        (93, "Subscribe Ack (id=1)"),
+        (102, "Connect Command"),
+        (92, "Connect Ack"),
+        (109, "Publish Message (id=1) [test]"),
+        (109, "Publish Message (id=1) [test]"),
+        (92, "Publish Ack (id=1)"),
+        (92, "Publish Ack (id=1)"),
+        (90, "Disconnect Req"),
+        (102, "Connect Command"),
+        (92, "Connect Ack"),
+        (109, "Publish Message (id=1) [test]"),
+        (109, "Publish Message (id=2) [test]"),
+    ]);
+    // QoS 2: the subscriber's PUBREC stands before the publisher's PUBCOMP.
+    holds(&[
+        (109, "Publish Message (id=1) [test]"),
+        (92, "Publish Received (id=1)"),
+        (92, "Publish Release (id=1)"),
+        (109, "Publish Message (id=1) [test]"),
+        (92, "Publish Received (id=1)"),
+        (92, "Publish Complete (id=1)"),
+        (90, "Disconnect Req"),
+        (92, "Publish Release (id=1)"),
+        (92, "Publish Complete (id=1)"),
+    ]);
+    // The last will.
+    holds(&[
+        (148, "Connect Command"),
+        (92, "Connect Ack"),
+        (109, "Subscribe Request (id=1) [handong/csee/#]"),
+    ]);
+    holds(&[
+        (111, "Publish Message [handong/csee/c]"),
+        (90, "Disconnect Req"),
+    ]);
+    holds(&[(134, "Publish Message [handong/status]")]);
+    // The retained message goes to the second subscriber at once.
+    holds(&[
+        (93, "Subscribe Ack (id=1)"),
+        (117, "Publish Message [info/server]"),
+        (90, "Disconnect Req"),
+    ]);
+}
+
+#[test]
+fn a_script_that_cannot_be_played_says_at_which_step() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "[[clients]]\nname = \"a\"\n\n[[steps]]\nconnect = { client = \"a\" }\n\
+                [[steps]]\nwait = { client = \"a\", packet = \"PUBLISH\", timeout = \"50ms\" }\n";
+    let options = Options {
+        output: Some(folder.path().join("never.pcapng")),
+        port: 0,
+        source: Source::Script(Box::new(Script::parse(text).expect("valid"))),
+        ..Options::default()
+    };
+    let error = record::run(&options, &mut Vec::new()).expect_err("nothing is published");
+    let told = error.to_string();
+    assert!(
+        told.contains("line 7") && told.contains("PUBLISH"),
+        "{told}"
+    );
+    assert!(folder.path().join("never.pcapng").exists());
+}
+
+/// Runs a shell script beside the broker, with `$MQTT_HOST` and `$MQTT_PORT`.
+fn beside(folder: &Path, name: &str, script: &str) -> Made {
+    let line = ["sh", "-ec", script].map(OsString::from);
+    let options = Options {
+        source: Source::Command(line.to_vec()),
+        duration: Some(Duration::from_secs(60)),
+        ..Options::default()
+    };
+    record(folder, name, options)
+}
+
+/// Shell words for mosquitto's clients: `sub` waits in the background for what `out` tells.
+const MOSQUITTO: &str = r#"
+    export LC_ALL=C.UTF-8
+    cd "$FOLDER"
+    pub() { mosquitto_pub -h "$MQTT_HOST" -p "$MQTT_PORT" "$@"; }
+    sub() { n=$1; shift; mosquitto_sub -h "$MQTT_HOST" -p "$MQTT_PORT" -W 20 "$@" > "$n" & last=$!; sleep 0.3; }
+    is() { wait "$last" || true; [ "$(cat "$1")" = "$2" ] || { echo "$1: '$(cat "$1")', not '$2'" >&2; exit 1; }; }
+"#;
+
+fn with_mosquitto(name: &str, script: &str) {
+    if !tool::have("mosquitto_pub") || !tool::have("mosquitto_sub") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let set = format!(
+        "FOLDER='{}'\n{MOSQUITTO}\n{script}",
+        folder.path().display()
+    );
+    let made = beside(folder.path(), "made.pcapng", &set);
+    assert_eq!(made.status, Some(0), "{name}: {:#?}", made.log);
+    flawless(&made);
+    let shown = tool::run([OsString::from("--log"), made.path.into()]);
+    let mut expected = packets(&made.log);
+    let mut found = packets(&told(&shown.out));
+    expected.sort_unstable();
+    found.sort_unstable();
+    assert_eq!(found, expected, "{name}");
+}
+
+#[test]
+fn mosquittos_clients_of_each_version_get_the_lower_qos() {
+    for version in ["mqttv31", "mqttv311", "mqttv5"] {
+        let mut script = String::new();
+        for published in 0..3 {
+            for granted in 0..3 {
+                let lower = granted.min(published);
+                script.push_str(&format!(
+                    "sub q{published}{granted} -V {version} -C 1 -t q/{published}{granted} \
+                     -q {granted} -F '%q %p'\n\
+                     pub -V {version} -t q/{published}{granted} -q {published} -m hi\n\
+                     is q{published}{granted} '{lower} hi'\n"
+                ));
+            }
+        }
+        with_mosquitto(version, &script);
+    }
+}
+
+#[test]
+fn mosquittos_clients_find_wildcards_retained_messages_and_wills() {
+    with_mosquitto(
+        "wildcards, retained messages, wills",
+        r#"
+        sub wild -C 3 -t 'w/+/b' -t 'w2/#' -F '%t'
+        pub -t w/a/b -m 1; pub -t w2 -m 2; pub -t '$w2/x' -m 3; pub -t w2/c -m 4
+        is wild "w/a/b
+w2
+w2/c"
+        pub -t r -r -m one; pub -t r -r -m two
+        sub kept -C 1 -t r -F '%r %p'; is kept '1 two'
+        pub -t r -r -n
+        sub cleared -C 1 -W 1 -t r; is cleared ''
+        sub will -C 1 -t gone
+        watch=$last
+        sub victim -t x -i victim --will-topic gone --will-payload bye
+        kill -9 $last; last=$watch; is will bye
+        "#,
+    );
+}
+
+#[test]
+fn mosquittos_clients_come_back_to_their_messages() {
+    with_mosquitto(
+        "offline queue, large and many messages",
+        r#"
+        sub away -c -i worker -q 1 -t jobs -W 1; is away ''
+        for i in 1 2 3; do pub -t jobs -q 1 -m $i; done
+        sub back -c -i worker -q 1 -t jobs -C 3; is back "1
+2
+3"
+        head -c 300000 /dev/zero > big
+        sub size -C 1 -q 2 -t big -F '%l'; pub -q 2 -t big -f big; is size 300000
+        seq 500 > lines
+        sub burst -C 500 -q 2 -t burst; pub -q 2 -t burst -l < lines
+        wait $last; cmp burst lines
+        "#,
+    );
+}
+
+#[test]
+fn mosquittos_clients_see_the_properties_of_5() {
+    with_mosquitto(
+        "properties",
+        r#"
+        sub props -V 5 -C 1 -t p -F '%P %C %R %D %E %p'
+        pub -V 5 -t p -m z -D publish user-property a b -D publish content-type ct \
+            -D publish response-topic rt -D publish correlation-data cd \
+            -D publish message-expiry-interval 100
+        is props 'a:b ct rt cd 100 z'
+        sub old -C 1 -t mixed -F %p; pub -V 5 -t mixed -m new -D publish user-property a b; is old new
+        sub new -V 5 -C 1 -t mixed -F %p; pub -V 31 -i old -t mixed -m old; is new old
+        sub late -V 5 -C 1 -t late -F %p; watch=$last
+        sub victim -V 5 -t x -x 60 -i victim --will-topic late --will-payload will \
+            -D will will-delay-interval 1
+        kill -9 $last; last=$watch; is late will
+        "#,
+    );
+}
+
+#[test]
+fn paho_finds_its_broker() {
+    // Debian's package is for Debian's own Python, which need not be the first in the path.
+    let python = ["python3", "/usr/bin/python3"].into_iter().find(|python| {
+        let known = Command::new(python)
+            .args(["-c", "import paho.mqtt.client"])
+            .output();
+        known.is_ok_and(|output| output.status.success())
+    });
+    if !tool::needs("paho-mqtt", python.is_some()) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = r#"
+import os, threading
+import paho.mqtt.client as mqtt
+host, port = os.environ["MQTT_HOST"], int(os.environ["MQTT_PORT"])
+def client(name, version):
+    if hasattr(mqtt, "CallbackAPIVersion"):
+        return mqtt.Client(mqtt.CallbackAPIVersion.VERSION1, name, protocol=version)
+    return mqtt.Client(name, protocol=version)
+for version in (mqtt.MQTTv31, mqtt.MQTTv311, mqtt.MQTTv5):
+    got, ready, done = [], threading.Event(), threading.Event()
+    sub, pub = client("sub", version), client("pub", version)
+    sub.on_subscribe = lambda *a: ready.set()
+    def message(c, u, m):
+        got.append((m.topic, m.qos, m.payload))
+        if len(got) == 60: done.set()
+    sub.on_message = message
+    sub.connect(host, port); sub.loop_start(); sub.subscribe("paho/#", 2)
+    assert ready.wait(10)
+    pub.connect(host, port); pub.loop_start()
+    for i in range(60): pub.publish("paho/%d" % i, b"%d" % i, i % 3).wait_for_publish()
+    assert done.wait(10), len(got)
+    assert sorted(got) == sorted(("paho/%d" % i, i % 3, b"%d" % i) for i in range(60))
+    for c in (sub, pub): c.disconnect(); c.loop_stop()
+"#;
+    let line = [python.unwrap_or_default(), "-c", script];
+    let line = line.map(OsString::from).to_vec();
+    let options = Options {
+        source: Source::Command(line),
+        duration: Some(Duration::from_secs(60)),
+        ..Options::default()
+    };
+    let made = record(folder.path(), "paho.pcapng", options);
+    assert_eq!(made.status, Some(0), "{:#?}", made.log);
+    flawless(&made);
+}
+
+/// A broker in a thread of its own, without a capture, until this is dropped.
+struct Served {
+    port: u16,
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<usize>>,
+}
+
+impl Served {
+    fn start(options: BrokerOptions) -> Self {
+        let net = NetOptions {
+            port: 0,
+            ..NetOptions::default()
+        };
+        let options = BrokerOptions {
+            log: false,
+            ..options
+        };
+        let mut net = Net::listen(options, &net, ()).expect("a free port");
+        let (port, stop) = (net.port(), Arc::new(AtomicBool::new(false)));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                net.turn(Duration::from_millis(10)).expect("nothing fails");
+            }
+            net.connections()
+        });
+        Self {
+            port,
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    fn connect(&self, client_id: &str) -> TcpStream {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("a broker");
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .expect("a time limit");
+        let mut packet = vec![0x10, 12 + client_id.len() as u8];
+        packet.extend(b"\0\x04MQTT\x04\x02\0\0\0");
+        packet.push(client_id.len() as u8);
+        packet.extend(client_id.as_bytes());
+        stream.write_all(&packet).expect("written");
+        assert_eq!(read(&mut stream, 4), [0x20, 2, 0, 0]);
+        stream
+    }
+
+    /// Connections that the broker still had at its end.
+    fn stop(mut self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread
+            .take()
+            .expect("started")
+            .join()
+            .expect("no panic")
+    }
+}
+
+fn read(stream: &mut TcpStream, count: usize) -> Vec<u8> {
+    let mut octets = vec![0; count];
+    stream.read_exact(&mut octets).expect("octets");
+    octets
+}
+
+#[test]
+fn a_subscriber_that_does_not_read_holds_up_nobody() {
+    let broker = Served::start(BrokerOptions::default());
+    let mut slow = broker.connect("slow");
+    let mut fast = broker.connect("fast");
+    for stream in [&mut slow, &mut fast] {
+        stream
+            .write_all(&[0x82, 6, 0, 1, 0, 1, b't', 0])
+            .expect("written");
+        read(stream, 5);
+    }
+    let payload = vec![b'x'; 100_000];
+    let mut packet = vec![0x30, 0xa3, 0x8d, 0x06, 0, 1, b't'];
+    packet.extend(&payload);
+    let mut publisher = broker.connect("publisher");
+    let writing = std::thread::spawn(move || {
+        for _ in 0..400 {
+            publisher.write_all(&packet).expect("written");
+        }
+        publisher
+    });
+    for _ in 0..400 {
+        read(&mut fast, 7 + payload.len());
+    }
+    drop(writing.join().expect("written"));
+    drop(slow);
+    broker.stop();
+}
+
+#[test]
+fn hostile_octets_end_their_own_connection_only_and_nothing_leaks() {
+    let broker = Served::start(BrokerOptions::default());
+    let mut witness = broker.connect("witness");
+    let mut seed = Seed::new(7);
+    for round in 0..300 {
+        let mut stream = if round % 2 == 0 {
+            broker.connect("")
+        } else {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, broker.port)).expect("a broker")
+        };
+        let octets: Vec<u8> = (0..seed.next() % 40).map(|_| seed.next() as u8).collect();
+        // The broker may have closed already.
+        let _ = stream.write_all(&octets);
+    }
+    witness.write_all(&[0xc0, 0]).expect("written");
+    assert_eq!(read(&mut witness, 2), [0xd0, 0]);
+    drop(witness);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(broker.stop(), 0);
+}
+
+#[test]
+fn three_hundred_subscribers_all_get_the_message() {
+    let broker = Served::start(BrokerOptions::default());
+    let mut all: Vec<_> = (0..300)
+        .map(|number| broker.connect(&format!("c{number}")))
+        .collect();
+    for stream in &mut all {
+        stream
+            .write_all(&[0x82, 6, 0, 1, 0, 1, b't', 0])
+            .expect("written");
+        read(stream, 5);
+    }
+    let mut publisher = broker.connect("publisher");
+    publisher
+        .write_all(&[0x30, 4, 0, 1, b't', b'x'])
+        .expect("written");
+    for stream in &mut all {
+        assert_eq!(read(stream, 6), [0x30, 4, 0, 1, b't', b'x']);
+    }
+    broker.stop();
+}
+
+#[test]
+fn mqtt_js_finds_its_broker() {
+    let known = Command::new("node")
+        .args(["-e", "require('mqtt')"])
+        .output();
+    if !tool::needs("MQTT.js", known.is_ok_and(|output| output.status.success())) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = r#"
+const mqtt = require("mqtt");
+const url = `mqtt://${process.env.MQTT_HOST.includes(":") ? `[${process.env.MQTT_HOST}]` : process.env.MQTT_HOST}:${process.env.MQTT_PORT}`;
+const fail = (why) => { console.error(why); process.exit(1); };
+setTimeout(() => fail("nothing for 30 s"), 30000);
+async function round(version) {
+    const options = (clientId) => ({ clientId, protocolVersion: version, protocolId: version === 3 ? "MQIsdp" : "MQTT", reconnectPeriod: 0 });
+    const sub = await mqtt.connectAsync(url, options(`js-sub-${version}`));
+    const pub = await mqtt.connectAsync(url, options(`js-pub-${version}`));
+    const got = [];
+    const all = new Promise((done) => sub.on("message", (topic, payload, packet) => {
+        got.push(`${topic} ${payload} ${packet.qos} ${packet.retain}`);
+        if (got.length === 10) done();
+    }));
+    await pub.publishAsync(`js/${version}/kept`, "kept", { qos: 1, retain: true });
+    await sub.subscribeAsync(`js/${version}/#`, { qos: 2 });
+    for (let i = 0; i < 9; i++) await pub.publishAsync(`js/${version}/${i}`, `${i}`, { qos: i % 3 });
+    await all;
+    const right = [`js/${version}/kept kept 1 true`];
+    for (let i = 0; i < 9; i++) right.push(`js/${version}/${i} ${i} ${i % 3} false`);
+    if (got.sort().join() !== right.sort().join()) fail(`${version}: ${got}`);
+    await pub.publishAsync(`js/${version}/kept`, "", { qos: 1, retain: true });
+    await sub.endAsync(); await pub.endAsync();
+}
+(async () => { for (const version of [3, 4, 5]) await round(version); process.exit(0); })().catch(fail);
+"#;
+    let line = ["node", "-e", script].map(OsString::from).to_vec();
+    let options = Options {
+        source: Source::Command(line),
+        duration: Some(Duration::from_secs(60)),
+        ..Options::default()
+    };
+    let made = record(folder.path(), "js.pcapng", options);
+    assert_eq!(made.status, Some(0), "{:#?}", made.log);
+    flawless(&made);
+}

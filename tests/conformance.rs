@@ -1,0 +1,211 @@
+//! The tables of normative statements and the code hold together.
+//!
+//! `testdata/spec/*.tsv` has a line for every statement of a specification: its number, a few
+//! words of our own, its status (`checked`, `not-on-wire`, `todo`), the rules that check it
+//! and the tests that show those rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use mqtt_inspect::mqtt::{ProtocolVersion, Rule};
+use mqtt_inspect::session::clauses::CLAUSES;
+
+/// A line of a table.
+struct Statement {
+    number: String,
+    words: String,
+    status: String,
+    rules: Vec<String>,
+    tests: Vec<String>,
+}
+
+/// How many normative statements each specification numbers.
+const TABLES: [(&str, ProtocolVersion, usize); 2] = [
+    ("mqtt-3.1.1.tsv", ProtocolVersion::V3_1_1, 141),
+    ("mqtt-5.0.tsv", ProtocolVersion::V5_0, 251),
+];
+
+#[test]
+fn every_statement_has_a_status_and_what_belongs_to_it() {
+    for (name, _, count) in TABLES {
+        let table = table(name);
+        assert_eq!(table.len(), count, "{name}");
+        let numbers: BTreeSet<_> = table.iter().map(|one| &one.number).collect();
+        assert_eq!(numbers.len(), count, "{name}: a number stands twice");
+        for one in &table {
+            let number = &one.number;
+            assert!(number.starts_with("MQTT-"), "{name}: {number}");
+            assert!(!one.words.is_empty(), "{name}: {number} has no words");
+            match one.status.as_str() {
+                "checked" => assert!(
+                    !one.rules.is_empty() && !one.tests.is_empty(),
+                    "{name}: {number} is checked by nothing"
+                ),
+                "not-on-wire" | "todo" => assert!(
+                    one.rules.is_empty() && one.tests.is_empty(),
+                    "{name}: {number} is not checked and has rules"
+                ),
+                other => panic!("{name}: {number} has the status {other}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn nine_of_ten_statements_visible_on_the_wire_are_checked() {
+    for (name, ..) in TABLES {
+        let table = table(name);
+        let count = |status: &str| table.iter().filter(|one| one.status == status).count();
+        let (checked, open) = (count("checked"), count("todo"));
+        assert!(
+            checked * 10 >= (checked + open) * 9,
+            "{name}: {checked} checked, {open} to do"
+        );
+    }
+}
+
+#[test]
+fn every_rule_and_every_test_that_a_table_names_exists() {
+    let rules: BTreeSet<&str> = rules().keys().copied().collect();
+    let tests = test_names();
+    for (name, ..) in TABLES {
+        for one in table(name) {
+            for rule in &one.rules {
+                assert!(
+                    rules.contains(rule.as_str()),
+                    "{name}: {}: no rule {rule}",
+                    one.number
+                );
+            }
+            for test in &one.tests {
+                assert!(
+                    tests.contains(test),
+                    "{name}: {}: no test {test}",
+                    one.number
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_statement_that_a_rule_cites_names_the_rule() {
+    for (name, version, _) in TABLES {
+        let table = table(name);
+        for (rule, statements) in rules() {
+            for cited in statements(version) {
+                let line = table.iter().find(|one| one.number == *cited);
+                let line = line.unwrap_or_else(|| panic!("{rule} cites {cited}: not in {name}"));
+                assert!(
+                    line.rules.iter().any(|other| other == rule),
+                    "{rule} cites {cited}; {name} does not name it there"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_rule_between_packets_is_provoked_by_a_test() {
+    let mut shown = String::new();
+    for file in sources() {
+        if file.to_string_lossy().contains("session/tests") {
+            shown.push_str(&fs::read_to_string(&file).expect("a test file is text"));
+        }
+    }
+    let silent: Vec<_> = CLAUSES
+        .iter()
+        .map(|clause| clause.name)
+        .filter(|name| !shown.contains(&format!("\"{name}\"")))
+        .collect();
+    assert!(silent.is_empty(), "no test provokes {silent:?}");
+}
+
+#[test]
+fn no_two_rules_have_one_name() {
+    let mut names: Vec<_> = Rule::all().iter().map(|rule| rule.name()).collect();
+    names.extend(CLAUSES.iter().map(|clause| clause.name));
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    for clause in CLAUSES {
+        assert!(clause.about.ends_with('.'), "{}", clause.name);
+    }
+}
+
+type Statements = Box<dyn Fn(ProtocolVersion) -> &'static [&'static str]>;
+
+/// Every rule by name, with the statements that it cites in a version.
+fn rules() -> BTreeMap<&'static str, Statements> {
+    let mut all: BTreeMap<&'static str, Statements> = BTreeMap::new();
+    for rule in Rule::all() {
+        all.insert(rule.name(), Box::new(|version| rule.ids(version)));
+    }
+    for clause in CLAUSES {
+        all.insert(clause.name, Box::new(|version| clause.statements(version)));
+    }
+    all
+}
+
+fn table(name: &str) -> Vec<Statement> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("testdata/spec")
+        .join(name);
+    let text = fs::read_to_string(path).expect("the table is there");
+    let list = |cell: &str| {
+        cell.split(',')
+            .filter(|one| !one.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    text.lines()
+        .skip(1)
+        .map(|line| {
+            let cells: Vec<_> = line.split('\t').collect();
+            let [number, words, status, rules, tests] = cells[..] else {
+                panic!("{name}: not five columns: {line}");
+            };
+            Statement {
+                number: number.to_owned(),
+                words: words.to_owned(),
+                status: status.to_owned(),
+                rules: list(rules),
+                tests: list(tests),
+            }
+        })
+        .collect()
+}
+
+/// The names of all functions of the library, tests among them.
+fn test_names() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for file in sources() {
+        let text = fs::read_to_string(&file).expect("a source file is text");
+        for line in text.lines() {
+            if let Some(rest) = line.trim_start().strip_prefix("fn ")
+                && let Some((name, _)) = rest.split_once('(')
+            {
+                names.insert(name.to_owned());
+            }
+        }
+    }
+    names
+}
+
+fn sources() -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder of the sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
