@@ -73,6 +73,13 @@ pub(super) fn handshake(handshake: &Handshake) -> Option<Ladder> {
     teller.missing(handshake, ends);
     teller.verdict_of(handshake);
     teller.legs_told(&handshake.deliveries, handshake.legs_left_out);
+    let published = handshake.message().is_some() && handshake.initiator == Sender::Client;
+    if published && handshake.deliveries.is_empty() {
+        teller.verdict(
+            Tone::Neutral,
+            "goes to no one: no subscription that the capture shows takes it".to_owned(),
+        );
+    }
     Some(teller.ladder)
 }
 
