@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::expect_used,
+    clippy::panic,
     reason = "a test's helper fails the test by panicking"
 )]
 
@@ -14,6 +15,7 @@ mod differential;
 mod golden;
 mod house;
 mod made;
+mod safety;
 mod segments;
 mod svg;
 mod tool;
