@@ -72,9 +72,9 @@ compare() { # file, words of the tool, peer's words with FILE in them
     awk -v n="$times" '{ print $1 / n, $2 / n, $3 }' "$work/mine" >"$work/mine-each"
     paste "$work/mine-each" "$work/peer" |
         awk '{ print $4 / ($1 > 0 ? $1 : 0.001), $5 / ($2 > 0 ? $2 : 0.01) }' >"$work/ratios"
-    printf '| %s | `%s` | `%s` | %s | %s | %s | %s | %s |\n' "$1" "${2:-table}" "${3/ FILE/}" \
+    printf '| %s | `%s` | `%s` | %s | %s | %s | %s | %s |\n' "$1" "${2:-table}" "$(sed "s/ -r FILE//; s/ FILE//" <<<"$3")" \
         "$(column 1 "$work/mine-each" | spread %.3f)" "$(column 1 "$work/peer" | spread %.2f)" \
-        "$(column 1 "$work/ratios" | spread %.0f)" "$(column 2 "$work/ratios" | spread %.0f)" \
+        "$(column 1 "$work/ratios" | spread %.1f)" "$(column 2 "$work/ratios" | spread %.1f)" \
         "$(column 3 "$work/mine-each" | sort -g | tail -1 | awk '{ printf "%.0f", $1 / 1024 }') / $(
             column 3 "$work/peer" | sort -g | tail -1 | awk '{ printf "%.0f", $1 / 1024 }')" |
         tee -a "$out"
