@@ -172,6 +172,11 @@ const CAPS: &[Cap] = &[
         SESSION,
     ),
     cap(
+        "Name that the analysis keeps: topic, filter, client identifier",
+        Octets(session::NAME as u64),
+        "its beginning, its length and a checksum stand for it",
+    ),
+    cap(
         "Findings of one rule",
         Count(session::FINDINGS_OF_A_RULE),
         "the rest is counted",
@@ -184,6 +189,11 @@ const CAPS: &[Cap] = &[
     cap(
         "Topics in `--stats`",
         Count(tally::MOST_TOPICS as u64),
+        "the rest is counted together",
+    ),
+    cap(
+        "Octets of topics in `--stats`",
+        Octets(tally::MOST_TOPIC_OCTETS as u64),
         "the rest is counted together",
     ),
     cap(
