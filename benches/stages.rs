@@ -2,10 +2,9 @@
 //!
 //! Nothing is asserted here. The TCP layer has a program of its own, `stream`.
 
-#![expect(clippy::expect_used, reason = "a bench that cannot be set up ends")]
 #![expect(
-    clippy::type_complexity,
-    reason = "the frames of one buffer, by their places"
+    clippy::expect_used,
+    reason = "a program for developers ends where it can't go on"
 )]
 
 mod traffic;
@@ -67,8 +66,11 @@ fn capture_walk(bencher: Bencher<'_, '_>, kind: &str) {
     });
 }
 
-/// Frames by their places in one buffer.
-fn frames(capture: &[u8]) -> (Vec<u8>, Vec<(FrameStamp, LinkType, Range<usize>)>) {
+/// A frame by its place in a buffer.
+type Placed = (FrameStamp, LinkType, Range<usize>);
+
+/// Frames, and the buffer that holds them.
+fn frames(capture: &[u8]) -> (Vec<u8>, Vec<Placed>) {
     let (mut octets, mut frames) = (Vec::new(), Vec::new());
     let walked = capture::read(capture, "made", &mut |item| {
         if let Item::Frame(frame) = item {
@@ -125,7 +127,11 @@ fn packet(packet_type: PacketType) -> Vec<u8> {
             subscriptions: subscriptions.as_subscriptions(),
         }),
         PacketType::PingReq => ControlPacket::PingReq,
-        _ => ControlPacket::PubAck(Acknowledgement::success(SOME_ID)),
+        _ => ControlPacket::PubAck(Acknowledgement {
+            packet_id: SOME_ID,
+            reason_code: 0,
+            properties: Properties::default(),
+        }),
     };
     let mut octets = Vec::new();
     packet

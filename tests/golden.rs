@@ -65,6 +65,17 @@ const FEW: &[(&str, &str, &[&str])] = &[
         "flow-qos1",
         &["--flow", "qos1", "--width", "80"],
     ),
+    (
+        "offline-queue.pcap",
+        "flow-json-client",
+        &["--flow", "all", "--json", "--client", "keeper"],
+    ),
+    (
+        "malformed.pcap",
+        "check-client",
+        &["--check=note", "--client", "nobody"],
+    ),
+    ("qos1.pcap", "stats-types", &["--stats=types,handshakes"]),
 ];
 
 #[test]

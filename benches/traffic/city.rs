@@ -390,11 +390,11 @@ impl<'r, W: Write> City<'r, W> {
         match delivery {
             Delivery::AtMostOnce => {}
             Delivery::AtLeastOnce(id) => {
-                let ack = Acknowledgement::success(id);
+                let ack = success(id);
                 self.put(at, to, &ControlPacket::PubAck(ack));
             }
             Delivery::ExactlyOnce(id) => {
-                let ack = || Acknowledgement::success(id);
+                let ack = || success(id);
                 self.put(at, to, &ControlPacket::PubRec(ack()));
                 self.put(at, from, &ControlPacket::PubRel(ack()));
                 self.put(at, to, &ControlPacket::PubComp(ack()));
@@ -426,5 +426,13 @@ impl<'r, W: Write> City<'r, W> {
         ];
         debug_assert_eq!(pushed, [Ok(()); 2]);
         place.is_some()
+    }
+}
+
+fn success(packet_id: PacketIdentifier) -> Acknowledgement<'static> {
+    Acknowledgement {
+        packet_id,
+        reason_code: 0,
+        properties: Properties::default(),
     }
 }

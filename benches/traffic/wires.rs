@@ -136,17 +136,12 @@ impl Wire {
         }
         let cuts = cuts(octets.len(), fate.chance);
         let mut order: Vec<usize> = (0..cuts.len()).collect();
-        let mut begin = 0;
-        for &(end, kind) in &ends {
-            let parts = cuts.iter().filter(|cut| cut.0 < end && cut.1 > begin);
-            fate.manifest.spanning += u64::from(parts.count() > 1);
-            begin = end;
-            let _ = kind;
-        }
         let base = self.next[from as usize];
         let lost = fate.befalls(&mut order);
         let mut begin = 0;
         for &(end, kind) in &ends {
+            let parts = cuts.iter().filter(|cut| cut.0 < end && cut.1 > begin);
+            fate.manifest.spanning += u64::from(parts.count() > 1);
             let hit = lost.is_some_and(|at| cuts[at].0 < end && cuts[at].1 > begin);
             fate.manifest.hit[usize::from(kind)] += u64::from(hit);
             begin = end;

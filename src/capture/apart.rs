@@ -1,8 +1,8 @@
 //! Decompression in a thread of its own, while the reader's thread looks at what came out.
 //!
 //! The octets are the same, and so is every error and its place: the thread runs the same
-//! decompressor and hands over what it gives. 1 GB out of gzip took 24 % less time this way
-//! and 4 % more CPU. Memory is [`CHUNKS`] buffers more.
+//! decompressor and hands over what it gives. It costs 4 to 9 % more CPU, and the run takes as
+//! long as the longer of the two, of which decompression is 75 % with gzip and zstd. Memory is [`CHUNKS`] buffers more.
 
 use std::io::Read;
 use std::sync::Arc;

@@ -156,12 +156,16 @@ enum VersionFrom {
 }
 
 /// Octets on their way in, with where they came from.
+///
+/// In this order, so that `stamp` and `layers`, neighbours in [`StreamEvent`] and written
+/// just before, are not read again as one wide word: the wait for that was 5 % of the table.
 #[derive(Clone, Copy)]
+#[repr(C)]
 struct Arrival<'a> {
-    connection: &'a Connection,
-    direction: Direction,
     stamp: &'a FrameStamp,
+    connection: &'a Connection,
     layers: &'a Layers,
+    direction: Direction,
 }
 
 /// What a port says beforehand.

@@ -457,7 +457,7 @@ impl Session {
         let Ok(ControlPacket::Connect(connect)) = event.packet else {
             return;
         };
-        let Some(password) = connect.password else {
+        let Some(password) = connect.password.filter(|password| !password.is_empty()) else {
             return;
         };
         let at = link.at(event.stamp);

@@ -19,6 +19,14 @@ use crate::stream::Closed;
 impl Session {
     /// A connection is told no more.
     pub(super) fn on_ended(&mut self, mut link: Link, ended: &Ended) {
+        link.closer = ended.by;
+        let [_, gaps] = link.gaps();
+        if gaps > 0 {
+            if self.ended_with_gaps.len() >= caps::SESSIONS {
+                self.ended_with_gaps.clear();
+            }
+            self.ended_with_gaps.insert(link.id, gaps);
+        }
         let suspects = std::mem::take(&mut link.suspects);
         self.tell_suspects(&link, suspects);
         let cause = self.cause(&link, ended);
@@ -330,7 +338,8 @@ impl Session {
     fn judge_end(&mut self, link: &mut Link, ended: &Ended, end: &End) {
         self.judge_stored_due(link);
         for incomplete in ended.incomplete.iter().flatten() {
-            if link.gaps_of(incomplete.sender) > 0 || ended.why == Closed::CaptureEnd {
+            // After a packet that could not be read nobody knows where the next one begins.
+            if !link.certain(incomplete.sender) || ended.why == Closed::CaptureEnd {
                 continue;
             }
             let at = link.at(incomplete.stamp);
@@ -339,7 +348,7 @@ impl Session {
             self.findings
                 .tell(&mut self.outbox, &c::INCOMPLETE_PACKET, at, || {
                     if announced == 0 {
-                        format!("{packet} ends within its Remaining Length, after {received} octets: the connection was over.")
+                        format!("{packet} ends within its Remaining Length: the connection was over.")
                     } else {
                         format!("{packet} announces {announced} octets and {received} came before the connection was over.")
                     }

@@ -230,6 +230,8 @@ impl Session {
     pub(super) fn give_up(&mut self, link: &Link, mut open: Open, ended_by: EndedBy) {
         // A server that closes over a broken rule answers nothing else.
         open.excused |= link.fault.is_some() && open.from == Sender::Server;
+        // A capture may hold one direction only.
+        open.excused |= link.never_heard(open.from);
         let ended_by = if open.may_be_missing(link) {
             EndedBy::Gap
         } else {

@@ -117,6 +117,8 @@ pub(super) struct Link {
     pub(super) pings: VecDeque<Open>,
     pub(super) goodbye: Option<Goodbye>,
     pub(super) refusal: Option<u8>,
+    /// Who closed it first.
+    pub(super) closer: Option<Sender>,
     pub(super) fault: Option<Fault>,
     /// Another connection took its client identifier.
     pub(super) taken_over: Option<(ConnectionId, FrameStamp)>,
@@ -213,6 +215,7 @@ impl Link {
             pings: VecDeque::new(),
             goodbye: None,
             refusal: None,
+            closer: None,
             fault: None,
             taken_over: None,
             will: None,
@@ -245,6 +248,16 @@ impl Link {
             Sender::Client => client,
             Sender::Server => server,
         }
+    }
+
+    /// Nothing at all was captured of what an end sent: not even that it closed.
+    pub(super) fn never_heard(&self, sender: Sender) -> bool {
+        let [client, server] = &self.sides;
+        let side = match sender {
+            Sender::Client => client,
+            Sender::Server => server,
+        };
+        side.packets == 0 && side.garbled == 0 && self.closer != Some(sender)
     }
 
     /// Everything that an end sent was captured and could be read.

@@ -491,14 +491,21 @@ impl Session {
                 return Undelivered::AwayAtQoS0;
             }
         }
+        let ended = |connection| match self.ended_with_gaps.get(&connection) {
+            Some(gaps) if *gaps != route.gaps => Undelivered::Gap,
+            _ => Undelivered::ConnectionEnded,
+        };
         let Some(link) = link else {
             return match route.leg.connection {
                 None if self.clients.get(route.client).is_some() => Undelivered::Away,
-                _ => Undelivered::ConnectionEnded,
+                None => Undelivered::ConnectionEnded,
+                Some(before) => ended(before),
             };
         };
-        if route.leg.connection.is_some_and(|before| before != link) {
-            return Undelivered::ConnectionEnded;
+        if let Some(before) = route.leg.connection
+            && before != link
+        {
+            return ended(before);
         }
         let gaps = self.links.get(&link).map_or(0, |link| {
             let [_, server] = link.gaps();

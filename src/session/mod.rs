@@ -105,6 +105,8 @@ pub struct Session {
     /// Seeded: what it hashes comes from the network.
     hash: RandomState,
     open_handshakes: usize,
+    /// Holes in what the server sent on connections that have ended, where there were any.
+    ended_with_gaps: HashMap<ConnectionId, u32>,
     /// The latest message of each stream whose order is watched.
     ordered: HashMap<OrderedStream, u64>,
     /// Room for the subscriptions that take a topic.

@@ -68,7 +68,7 @@ impl Dissector {
 
     /// The TCP segment in `frame`, or why there is none. A segment that came in fragments
     /// belongs to the frame that completed it.
-    #[inline]
+    #[inline(always)]
     pub fn dissect<'a>(&'a mut self, frame: &Frame<'a>) -> Result<Segment<'a>, Skipped> {
         self.tally.frames += 1;
         if !self.wants_layers

@@ -516,6 +516,18 @@ fn a_gap_towards_a_subscriber_explains_a_missing_copy() {
         ["s not: Gap"]
     );
     assert_eq!(run.rules(), ["missing-octets"]);
+
+    // The same where the subscriber has gone before the message is told.
+    let mut run = Run::new(V3);
+    run.join(0, "s").take(0, "t", 1);
+    run.join(1, "p");
+    run.client(1, numbered(V3, "t", b"1", 1, 1));
+    run.server(1, puback(1));
+    run.gap(0, Sender::Server).leave(0).leave(1).finish();
+    assert_eq!(
+        outcomes(run.one(HandshakeKind::Qos1, Sender::Client)),
+        ["s not: Gap"]
+    );
 }
 
 #[test]

@@ -405,10 +405,21 @@ fn a_connect_without_an_answer_is_told() {
     run.open(0);
     let frame = run.client(0, connect(V3, &Hello::new("a")));
     run.wait(5000)
-        .end(0, Closed::Finished, Some(Sender::Client));
+        .end(0, Closed::Finished, Some(Sender::Server));
     run.finish();
     assert_eq!(run.found("connect-unanswered"), frame);
     assert_eq!(run.sessions.len(), 1, "the connection is told all the same");
+}
+
+#[test]
+fn a_capture_of_one_direction_blames_nobody() {
+    let mut run = Run::new(V3);
+    run.open(0);
+    run.client(0, connect(V3, &Hello::new("a")));
+    run.client(0, subscribe(V3, 1, &[("a", 0)], &[]));
+    run.client(0, numbered(V3, "t", b"x", 1, 2));
+    run.wait(5000).leave(0).finish();
+    assert_eq!(run.rules(), [""; 0]);
 }
 
 #[test]

@@ -70,11 +70,13 @@ impl Kind {
             Self::Qos2 => QoS::ExactlyOnce,
             _ => return self.takes(event),
         };
-        let Event::Handshake(handshake) = event else {
-            return false;
+        let deliveries = match event {
+            Event::Handshake(handshake) => &handshake.deliveries,
+            Event::Will(story) => &story.deliveries,
+            _ => return false,
         };
         self.takes(event)
-            || handshake.deliveries.iter().any(
+            || deliveries.iter().any(
                 |leg| matches!(&leg.outcome, Outcome::Delivered(delivered) if delivered.qos == qos),
             )
     }

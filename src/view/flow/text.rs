@@ -151,6 +151,7 @@ impl<'a> Drawing<'a> {
 
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let title = self.told(&self.ladder.title);
+        let title = fit(&title, self.style.width.max(40), self.pens.ellipsis);
         writeln!(out, "{}", self.paint(BOLD, &title))?;
         if !self.ladder.lanes.is_empty() && !self.ladder.rows.is_empty() {
             self.heads(out)?;
@@ -402,6 +403,7 @@ impl<'a> Drawing<'a> {
             .map(|c| match c {
                 c if c.is_ascii() => c.to_string(),
                 '·' => "-".to_owned(),
+                '…' => "...".to_owned(),
                 '×' => "x".to_owned(),
                 '→' => "->".to_owned(),
                 c => c.escape_unicode().to_string(),

@@ -225,7 +225,7 @@ const BLOCK: usize = 16;
 /// Whether JSON leaves an octet as it is, and it is printable ASCII.
 #[inline(always)]
 fn is_plain_octet(octet: u8) -> bool {
-    (0x20..=0x7e).contains(&octet) & (octet != b'"') & (octet != b'\\')
+    matches!(octet, 0x20..=0x7e) & (octet != b'"') & (octet != b'\\')
 }
 
 /// Without a branch inside: one comparison of each kind for the whole block.

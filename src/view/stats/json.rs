@@ -101,8 +101,8 @@ fn topic(json: &mut JsonWriter<'_>, topic: &Topic) {
     }
     json.number_member("publishers", topic.publishers() as u64);
     json.number_member("subscribers", topic.subscribers() as u64);
-    if let (Some(first), Some(last)) = (topic.first, topic.last) {
-        seconds(json, "span", last.since(first));
+    if let Some(span) = topic.span() {
+        seconds(json, "span", span);
     }
 }
 

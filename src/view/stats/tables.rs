@@ -110,7 +110,7 @@ impl<W: Write> Tables<'_, W> {
             "In",
             "Out",
             "Octets\nin",
-            "In per\nsecond",
+            "Per\nsecond",
             "QoS\n0/1/2",
             "Retain",
             "Pubs",
@@ -136,10 +136,11 @@ impl<W: Write> Tables<'_, W> {
         });
         let rows = clients.iter().take(ROWS).map(|client| {
             vec![
-                client
-                    .client_id
-                    .as_deref()
-                    .map_or("(not seen)".to_owned(), safe),
+                match client.client_id.as_deref() {
+                    None => "(not seen)".to_owned(),
+                    Some("") => "(empty)".to_owned(),
+                    Some(client_id) => safe(client_id),
+                },
                 client.user_name.as_deref().map_or("-".to_owned(), safe),
                 client.version.unwrap_or("-").to_owned(),
                 client.end.replace('_', " "),

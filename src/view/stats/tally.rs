@@ -66,8 +66,8 @@ pub struct Topic {
     pub qos: [u64; 3],
     /// PUBLISH packets from clients with RETAIN.
     pub retained: u64,
-    pub first: Option<Timestamp>,
-    pub last: Option<Timestamp>,
+    /// The first and the last PUBLISH from clients, and from servers.
+    times: [Option<(Timestamp, Timestamp)>; 2],
     /// Connections, at most [`MOST_PEERS`] each.
     publishers: Vec<u32>,
     subscribers: Vec<u32>,
@@ -96,8 +96,14 @@ impl Topic {
         {
             peers.insert(at, seen.connection.0);
         }
-        self.first = self.first.or(seen.stamp.time);
-        self.last = seen.stamp.time.or(self.last);
+        let times = match seen.sender {
+            Sender::Client => self.times.first_mut(),
+            Sender::Server => self.times.last_mut(),
+        };
+        if let (Some(times), Some(now)) = (times, seen.stamp.time) {
+            let first = times.map_or(now, |(first, _)| first);
+            *times = Some((first, now));
+        }
     }
 
     /// Connections that published, at most [`MOST_PEERS`].
@@ -110,11 +116,29 @@ impl Topic {
         self.subscribers.len()
     }
 
+    /// How many messages clients published and in how long; of what servers sent where no
+    /// client's PUBLISH was seen.
+    fn counted(&self) -> Option<(u64, Span)> {
+        let [client, server] = self.times;
+        let (count, times) = if self.published > 0 {
+            (self.published, client)
+        } else {
+            (self.delivered, server)
+        };
+        let (first, last) = times?;
+        Some((count, last.since(first)))
+    }
+
+    /// From the first message to the last.
+    pub fn span(&self) -> Option<Span> {
+        self.counted().map(|(_, span)| span)
+    }
+
     /// Messages a second between the first and the last.
     pub fn rate(&self) -> Option<f64> {
-        let span = self.last?.since(self.first?).seconds();
-        let messages = self.published.max(self.delivered);
-        (span > 0.0 && messages > 1).then(|| (messages - 1) as f64 / span)
+        let (count, span) = self.counted()?;
+        let seconds = span.seconds();
+        (seconds > 0.0 && count > 1).then(|| (count - 1) as f64 / seconds)
     }
 }
 
@@ -134,6 +158,8 @@ pub struct Handshakes {
 pub struct Spans {
     /// In nanoseconds; made when the first span comes, for it takes some tens of kilobytes.
     histogram: Option<Histogram<u64>>,
+    /// The least and the greatest, exact.
+    ends: Option<(u64, u64)>,
 }
 
 impl Spans {
@@ -149,7 +175,10 @@ impl Spans {
                 Err(_) => return,
             },
         };
-        histogram.saturating_record(span.nanos().max(0) as u64);
+        let nanos = span.nanos().max(0) as u64;
+        histogram.saturating_record(nanos);
+        let (least, greatest) = self.ends.unwrap_or((nanos, nanos));
+        self.ends = Some((least.min(nanos), greatest.max(nanos)));
     }
 
     /// How many spans.
@@ -163,16 +192,12 @@ impl Spans {
             .histogram
             .as_ref()
             .filter(|histogram| !histogram.is_empty())?;
-        let at = |quantile| histogram.value_at_quantile(quantile);
+        let (least, greatest) = self.ends?;
+        // The histogram knows a value by the upper end of its step.
+        let at = |quantile| histogram.value_at_quantile(quantile).clamp(least, greatest);
         Some(
-            [
-                histogram.min(),
-                at(0.5),
-                at(0.95),
-                at(0.99),
-                histogram.max(),
-            ]
-            .map(|nanos| Span::from_nanos(nanos.min(i64::MAX as u64) as i64)),
+            [least, at(0.5), at(0.95), at(0.99), greatest]
+                .map(|nanos| Span::from_nanos(nanos.min(i64::MAX as u64) as i64)),
         )
     }
 }
@@ -320,5 +345,39 @@ impl Tally {
             Some((_, count)) => *count += 1,
             None => self.ends.push((cause, 1)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_lie_between_the_least_and_the_greatest_which_are_exact() {
+        let mut spans = Spans::default();
+        assert_eq!(spans.quantiles(), None);
+        for micros in [33_i64, 47, 106, 40_123] {
+            spans.add(Span::from_nanos(micros * 1_000));
+        }
+        let quantiles = spans.quantiles().unwrap().map(Span::nanos);
+        assert_eq!((quantiles[0], quantiles[4]), (33_000, 40_123_000));
+        assert!((47_000..47_600).contains(&quantiles[1]), "{quantiles:?}");
+        assert!(quantiles.is_sorted());
+    }
+
+    #[test]
+    fn the_rate_is_that_of_published_messages() {
+        let at = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let mut topic = Topic {
+            published: 3,
+            delivered: 9,
+            times: [Some((at(0), at(4))), Some((at(0), at(1)))],
+            ..Topic::default()
+        };
+        assert_eq!(topic.rate(), Some(0.5));
+        topic.published = 0;
+        assert_eq!(topic.rate(), Some(8.0));
+        topic.delivered = 1;
+        assert_eq!(topic.rate(), None);
     }
 }
