@@ -9,7 +9,7 @@ use crate::session::caps as session;
 use crate::stream::Limits;
 use crate::view::stats::tally;
 use crate::view::{filter, json};
-use crate::{capture, connection, wire};
+use crate::{capture, connection, inspect, wire};
 
 /// One limit.
 struct Cap {
@@ -87,6 +87,11 @@ const CAPS: &[Cap] = &[
     cap(
         "TCP connections at a time",
         Count(Limits::CONNECTIONS as u64),
+        "one that was long silent is evicted: cap `connections`",
+    ),
+    cap(
+        "TCP connections at a time, in a view that needs the analysis",
+        Count(inspect::ANALYSED_CONNECTIONS as u64),
         "one that was long silent is evicted: cap `connections`",
     ),
     cap(
