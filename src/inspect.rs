@@ -42,6 +42,10 @@ pub struct Outcome {
 /// How far a run is: called now and then with the octets taken from the captures so far.
 pub type Progress<'a> = &'a mut dyn FnMut(u64);
 
+/// TCP connections in the table at once where the analysis runs, which keeps more than a
+/// kilobyte of each.
+pub const ANALYSED_CONNECTIONS: usize = 250_000;
+
 /// Frames between two calls of [`Progress`].
 const FRAMES_A_STEP: u64 = 16 * 1024;
 
@@ -219,13 +223,17 @@ impl<'v> Pipeline<'v> {
             layers: options.layers,
             ..wire::Options::default()
         };
+        let mut limits = options.limits;
+        if options.wanted.any() {
+            limits.connections = limits.connections.min(ANALYSED_CONNECTIONS);
+        }
         let decoding = connection::Options {
             layers: options.layers,
             ..options.decoding.clone()
         };
         Self {
             dissector: Dissector::new(wire),
-            assembler: Assembler::new(options.limits),
+            assembler: Assembler::new(limits),
             context: Context::new(decoding),
             wants_frames: view.wants_frames(),
             shown: Shown {

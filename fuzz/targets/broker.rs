@@ -23,7 +23,7 @@ fn options(little: bool) -> Options {
             window: 2,
             queued_messages: 2,
             queued_octets: 200,
-            all_queued_octets: 500,
+            all_held_octets: 500,
             unreleased_messages: 2,
             unreleased_octets: 100,
             retained_messages: 2,
@@ -71,7 +71,7 @@ fn play(mut input: Input<'_>, little: bool, portion: usize) -> Vec<Action> {
                 now = Timestamp::from_nanos(now.nanos() + seconds * 500_000_000);
                 core.tick(now);
             }
-            2 => core.unsent(ConnectionKey(key), usize::from(input.octet())),
+            2 => core.unsent(now, ConnectionKey(key), usize::from(input.octet())),
             _ => {
                 let length = usize::from(input.octet()).max(1);
                 for part in input.take(length).chunks(portion) {

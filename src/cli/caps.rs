@@ -9,7 +9,7 @@ use crate::session::caps as session;
 use crate::stream::Limits;
 use crate::view::stats::tally;
 use crate::view::{filter, json};
-use crate::{capture, connection, wire};
+use crate::{capture, connection, inspect, wire};
 
 /// One limit.
 struct Cap {
@@ -87,6 +87,11 @@ const CAPS: &[Cap] = &[
     cap(
         "TCP connections at a time",
         Count(Limits::CONNECTIONS as u64),
+        "one that was long silent is evicted: cap `connections`",
+    ),
+    cap(
+        "TCP connections at a time, in a view that needs the analysis",
+        Count(inspect::ANALYSED_CONNECTIONS as u64),
         "one that was long silent is evicted: cap `connections`",
     ),
     cap(
@@ -172,6 +177,11 @@ const CAPS: &[Cap] = &[
         SESSION,
     ),
     cap(
+        "Name that the analysis keeps: topic, filter, client identifier",
+        Octets(session::NAME as u64),
+        "its beginning, its length and a checksum stand for it",
+    ),
+    cap(
         "Findings of one rule",
         Count(session::FINDINGS_OF_A_RULE),
         "the rest is counted",
@@ -184,6 +194,11 @@ const CAPS: &[Cap] = &[
     cap(
         "Topics in `--stats`",
         Count(tally::MOST_TOPICS as u64),
+        "the rest is counted together",
+    ),
+    cap(
+        "Octets of topics in `--stats`",
+        Octets(tally::MOST_TOPIC_OCTETS as u64),
         "the rest is counted together",
     ),
     cap(

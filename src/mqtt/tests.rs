@@ -23,10 +23,16 @@ fn verdict(octets: &[u8], version: ProtocolVersion) -> Result<ControlPacket<'_>,
     }
     for (offset, length) in lines.places {
         let end = offset.checked_add(length);
-        // Properties may claim to end beyond the packet; nothing else does.
-        assert!(offset <= octets.len() && end.is_some(), "{octets:02x?}");
+        assert!(end.is_some_and(|end| end <= octets.len()), "{octets:02x?}");
     }
     quiet
+}
+
+#[test]
+fn properties_that_claim_to_end_beyond_the_packet_are_told_within_it() {
+    let octets = b"\x30\x08\x00\x03n/x\x7f\x01\x00";
+    let malformed = verdict(octets, V5_0).expect_err("127 octets of properties");
+    assert_eq!(malformed.rule, Rule::PropertiesFitThePacket);
 }
 
 fn broken(octets: &[u8], version: ProtocolVersion) -> Vec<(Rule, usize)> {

@@ -46,6 +46,9 @@ pub const STORED_DUE: usize = 64;
 pub const ORDERED: usize = 65_536;
 /// Candidates that are looked at for a copy without a visible subscription.
 pub const CANDIDATES: usize = 64;
+/// Octets of a topic, filter or client identifier that are kept; for a longer one its
+/// beginning and a checksum stand.
+pub const NAME: usize = 1024;
 
 /// A copy without a visible subscription comes within this time of its message.
 pub const LINGER: Span = Span::from_nanos(2_000_000_000);

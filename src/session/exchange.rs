@@ -1,5 +1,6 @@
 //! A handshake while it goes on: what came, what it waits for, how it is settled.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use super::Session;
@@ -456,7 +457,33 @@ fn topic_words(record: &Handshake) -> String {
     }
 }
 
-/// A shared string of a packet's text.
+/// A shared string of a packet's text, which stands for a longer one than [`caps::NAME`] by
+/// its beginning, its length and a checksum: so thousands of names of 64 KiB take little, and
+/// the same name is the same still.
 pub(super) fn shared(text: &str) -> Arc<str> {
-    Arc::from(text)
+    if text.len() <= caps::NAME {
+        return Arc::from(text);
+    }
+    let begin = text
+        .get(..text.floor_char_boundary(caps::NAME))
+        .unwrap_or_default();
+    let mut hasher = DefaultHasher::new();
+    hasher.write(text.as_bytes());
+    let checksum = hasher.finish();
+    format!("{begin}… ({} octets, {checksum:016x})", text.len()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_kept_short_and_apart_from_others() {
+        let long = "é".repeat(30_000);
+        let kept = shared(&long);
+        assert!(kept.len() < caps::NAME + 60, "{kept}");
+        assert_eq!(kept, shared(&long));
+        assert_ne!(kept, shared(&format!("{long}x")));
+        assert_eq!(&*shared("a/b"), "a/b");
+    }
 }

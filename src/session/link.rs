@@ -8,7 +8,7 @@ use foldhash::{HashMap, HashMapExt};
 use super::brokers::BrokerId;
 use super::clauses::Clause;
 use super::client::ClientKey;
-use super::exchange::Open;
+use super::exchange::{Open, shared};
 use super::findings::Where;
 use super::retained::StoredKey;
 use super::wills::WillKey;
@@ -317,7 +317,7 @@ impl Link {
         match &self.topic {
             Some(topic) if &**topic == text => Arc::clone(topic),
             _ => {
-                let topic: Arc<str> = text.into();
+                let topic = shared(text);
                 self.topic = Some(Arc::clone(&topic));
                 topic
             }

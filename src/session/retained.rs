@@ -54,7 +54,7 @@ impl Retained {
         if !filter.contains(['+', '#']) {
             return self
                 .by_topic
-                .get(&(broker, Arc::from(filter)))
+                .get(&(broker, super::exchange::shared(filter)))
                 .copied()
                 .into_iter()
                 .collect();

@@ -328,3 +328,24 @@ fn lingering_connections_have_a_cap() {
         assert_eq!(bench.assembler.counts().octets, 50);
     }
 }
+
+#[test]
+fn a_stray_stream_behind_an_end_that_was_held_back_is_counted() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK | FIN, 1010, 5001, "end"));
+    let far = 1001_u32.wrapping_sub(1 << 27);
+    bench.push(client(ACK, far, 5001, "abc"));
+    bench.push(client(ACK, far.wrapping_add(3), 5001, "defg"));
+    bench.finish();
+    assert_eq!(
+        bench.heard(),
+        [
+            Told::Gap(Forward, 9, GapCause::NotCaptured),
+            octets(Forward, "end", 4),
+            Told::End(Forward, End::Fin),
+            Told::Closed(Closed::CaptureEnd)
+        ]
+    );
+    let counts = bench.assembler.counts();
+    assert_eq!((counts.unplaced_octets, counts.after_end_octets), (3, 4));
+}

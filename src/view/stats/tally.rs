@@ -17,6 +17,8 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 
 /// Topics told one by one.
 pub const MOST_TOPICS: usize = 100_000;
+/// Octets of their names.
+pub const MOST_TOPIC_OCTETS: usize = 64 << 20;
 /// Topics whose end-to-end latency is told one by one: a histogram takes some kilobytes.
 pub const MOST_LATENCIES: usize = 1_000;
 /// Sessions told one by one.
@@ -29,6 +31,8 @@ pub const MOST_PEERS: usize = 1_000;
 pub struct Tally {
     pub types: Types,
     pub topics: Map<Box<str>, Topic>,
+    /// Octets of their names.
+    topic_octets: usize,
     /// Messages on topics beyond the cap.
     pub other_topics: Topic,
     pub handshakes: Vec<(HandshakeKind, Handshakes)>,
@@ -241,9 +245,11 @@ impl Tally {
 
     #[cold]
     fn new_topic(&mut self, topic: &str) -> &mut Topic {
-        if self.topics.len() == MOST_TOPICS {
+        let octets = self.topic_octets + topic.len();
+        if self.topics.len() == MOST_TOPICS || octets > MOST_TOPIC_OCTETS {
             return &mut self.other_topics;
         }
+        self.topic_octets = octets;
         self.topics.entry(topic.into()).or_default()
     }
 
