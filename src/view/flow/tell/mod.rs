@@ -11,7 +11,7 @@ use self::teller::{Ends, Teller};
 use self::words::{end_cause, no_will, octets, title, topic_of};
 use super::ladder::{Ladder, Role, Tone};
 use crate::event::{
-    About, Handshake, NoWill, Origin, RetainedEnd, RetainedStory, WillFate, WillStory,
+    About, Handshake, NoWill, Origin, RetainedEnd, RetainedStory, State, WillFate, WillStory,
 };
 use crate::mqtt::{PacketType, Sender};
 
@@ -74,7 +74,7 @@ pub(super) fn handshake(handshake: &Handshake) -> Option<Ladder> {
     teller.verdict_of(handshake);
     teller.legs_told(&handshake.deliveries, handshake.legs_left_out);
     let published = handshake.message().is_some() && handshake.initiator == Sender::Client;
-    if published && handshake.deliveries.is_empty() {
+    if published && handshake.state == State::Complete && handshake.deliveries.is_empty() {
         teller.verdict(
             Tone::Neutral,
             "goes to no one: no subscription that the capture shows takes it".to_owned(),
