@@ -44,7 +44,7 @@ pub type Progress<'a> = &'a mut dyn FnMut(u64);
 
 /// TCP connections in the table at once where the analysis runs, which keeps more than a
 /// kilobyte of each.
-pub const ANALYSED_CONNECTIONS: usize = 250_000;
+pub const ANALYSED_CONNECTIONS: usize = 200_000;
 
 /// Frames between two calls of [`Progress`].
 const FRAMES_A_STEP: u64 = 16 * 1024;
