@@ -204,3 +204,15 @@ fn bad_usage_is_exit_status_2() {
     assert_eq!(run(["--help"]).status, Some(0));
     assert_eq!(run(["--version"]).status, Some(0));
 }
+
+#[test]
+fn an_answer_with_nothing_in_it_says_so() {
+    for args in [["--flow", "qos2"], ["--topic", "nothing"]] {
+        let ran = run(args
+            .map(str::to_owned)
+            .into_iter()
+            .chain([capture("qos0.pcap")]));
+        assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""));
+        assert!(ran.err.contains("nothing of this kind"), "{}", ran.err);
+    }
+}

@@ -1,9 +1,10 @@
 //! A plan carried out: the view opened, the captures read, the exit status found.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -36,6 +37,11 @@ pub fn run(plan: &Plan) -> ExitCode {
             }
         },
     };
+    let wrote = Rc::new(Cell::new(false));
+    let writer = Box::new(Noted {
+        writer,
+        wrote: Rc::clone(&wrote),
+    });
     let bar = RefCell::new(Bar::new(plan));
     let mut heard = Heard {
         view: plan.show.view(writer),
@@ -49,7 +55,15 @@ pub fn run(plan: &Plan) -> ExitCode {
     });
     bar.borrow_mut().clear();
     match &outcome.unwritten {
-        None => conclude(plan, &heard, &outcome),
+        None => {
+            if !wrote.get() && outcome.totals.packets > 0 && !plan.show.quiet {
+                messages::error(format_args!(
+                    "nothing of this kind among the {} control packets read",
+                    outcome.totals.packets
+                ));
+            }
+            conclude(plan, &heard, &outcome)
+        }
         // Whoever read the answer has had enough, as `head` does.
         Some(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Some(error) => {
@@ -60,6 +74,27 @@ pub fn run(plan: &Plan) -> ExitCode {
             messages::error(format_args!("{path}: cannot be written: {error}"));
             TROUBLE.into()
         }
+    }
+}
+
+/// A writer that notes whether anything was written: an answer may be empty, silence would
+/// leave the user to guess.
+struct Noted {
+    writer: Box<dyn Write>,
+    wrote: Rc<Cell<bool>>,
+}
+
+impl Write for Noted {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(octets)?;
+        if written > 0 {
+            self.wrote.set(true);
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
     }
 }
 
