@@ -89,11 +89,12 @@ fn run(places: &[Place], payload: &[u8]) -> u64 {
         }
     };
     for (number, place) in (1..).zip(places) {
+        let stamp = FrameStamp {
+            number,
+            ..FrameStamp::default()
+        };
         let segment = Segment {
-            stamp: FrameStamp {
-                number,
-                ..FrameStamp::default()
-            },
+            stamp: &stamp,
             source: place.source,
             destination: place.destination,
             sequence: place.sequence,

@@ -261,7 +261,21 @@ impl<'v> Pipeline<'v> {
 
     #[inline(always)]
     fn frame(&mut self, frame: &capture::Frame<'_>) -> ControlFlow<()> {
-        self.last = frame.stamp;
+        // Field by field: from registers, and not by a copy of what was just written.
+        let FrameStamp {
+            number,
+            time,
+            precision,
+            length,
+            file,
+        } = frame.stamp;
+        self.last = FrameStamp {
+            number,
+            time,
+            precision,
+            length,
+            file,
+        };
         self.totals.frames += 1;
         if self.totals.first_time.is_none() {
             self.totals.first_time = frame.stamp.time;

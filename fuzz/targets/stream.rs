@@ -122,7 +122,7 @@ fuzz_target!(|data: &[u8]| {
         stamp.number += 1;
         captured += length as u64;
         let segment = Segment {
-            stamp,
+            stamp: &stamp,
             source: ends[sender],
             destination: ends[1 - sender],
             sequence,

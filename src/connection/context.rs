@@ -84,10 +84,14 @@ pub struct Context {
     pub(super) held_frames: u64,
     /// What all topic aliases cost, in octets.
     pub(super) aliases: u64,
-    /// The frames that the last packets ended in, the latest first, and how many packets
-    /// have ended there. More than one, since a segment that fills holes on both sides of
-    /// others that waited is told in parts, with the others in between.
+    /// Frames that the last packets ended in, and how many packets have ended there. More
+    /// than one, since a segment that fills holes on both sides of others that waited is told
+    /// in parts, with the others in between.
     indexed: [(u64, u32); INDEXED],
+    /// The place of the latest of them.
+    latest: usize,
+    /// The highest number of a frame that a packet ended in.
+    highest: u64,
     /// A buffer that an unfinished packet left behind, for the next one.
     pub(super) spare: Vec<u8>,
 }
@@ -109,29 +113,41 @@ impl Context {
     /// The place of the next packet that ends in `frame`.
     #[inline]
     pub(super) fn next_index(&mut self, frame: u64) -> u32 {
-        let [(latest, count), ..] = &mut self.indexed;
-        if *latest != frame || *count == 0 {
-            return self.next_index_elsewhere(frame);
+        let (number, count) = &mut self.indexed[self.latest % INDEXED];
+        if *number == frame && *count > 0 {
+            let index = *count;
+            *count += 1;
+            return index;
         }
-        let index = *count;
-        *count += 1;
-        index
+        // Frames are numbered in turn: one above all that are remembered is not among them.
+        if frame > self.highest {
+            self.highest = frame;
+            return self.first_index(frame);
+        }
+        self.next_index_elsewhere(frame)
     }
 
+    /// The first packet that ends in `frame`; the oldest frame is forgotten.
+    #[inline]
+    fn first_index(&mut self, frame: u64) -> u32 {
+        self.counters.frames += 1;
+        self.latest = (self.latest + 1) % INDEXED;
+        self.indexed[self.latest] = (frame, 1);
+        0
+    }
+
+    #[cold]
     fn next_index_elsewhere(&mut self, frame: u64) -> u32 {
         let known = |(number, count): &(u64, u32)| *number == frame && *count > 0;
-        let at = self.indexed.iter().position(known);
-        let places = at.unwrap_or(INDEXED - 1);
-        if let Some(recent) = self.indexed.get_mut(..=places) {
-            recent.rotate_right(1);
-        }
-        let [first, ..] = &mut self.indexed;
-        if at.is_none() {
-            *first = (frame, 0);
-            self.counters.frames += 1;
-        }
-        let index = first.1;
-        first.1 += 1;
+        let Some(at) = self.indexed.iter().position(known) else {
+            return self.first_index(frame);
+        };
+        // What is asked for again stays longest.
+        let (_, index) = self.indexed[at];
+        self.indexed[at] = (0, 0);
+        self.latest = (self.latest + 1) % INDEXED;
+        self.indexed.swap(at, self.latest);
+        self.indexed[self.latest] = (frame, index + 1);
         index
     }
 

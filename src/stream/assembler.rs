@@ -118,7 +118,7 @@ impl<S: Default> Assembler<S> {
         let event = StreamEvent::Octets {
             direction,
             octets: segment.payload,
-            stamp: &segment.stamp,
+            stamp: segment.stamp,
             layers: segment.layers,
         };
         deliver(&mut slot.state, &slot.connection, event);
@@ -155,7 +155,7 @@ impl<S: Default> Assembler<S> {
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
     ) {
         let slot = self.new_slot(segment, sender);
-        let place = if let Some(place) = self.free_place(&segment.stamp, deliver) {
+        let place = if let Some(place) = self.free_place(segment.stamp, deliver) {
             if let Some(old) = self.slots.get_mut(place as usize) {
                 let queued = (old.queued_to_free, old.queued_to_flush);
                 *old = slot;
@@ -185,7 +185,7 @@ impl<S: Default> Assembler<S> {
         };
         if slot.begins_anew(segment, sender) {
             if slot.life == Life::Open {
-                self.close(place, Closed::Replaced, &segment.stamp, deliver);
+                self.close(place, Closed::Replaced, segment.stamp, deliver);
             }
             let fresh = self.new_slot(segment, sender);
             if let Some(slot) = self.slots.get_mut(place as usize) {
@@ -209,10 +209,10 @@ impl<S: Default> Assembler<S> {
             self.to_flush.push_back(place);
         }
         if let Some(why) = closed {
-            self.close(place, why, &segment.stamp, deliver);
+            self.close(place, why, segment.stamp, deliver);
             self.linger(place);
         }
-        self.keep_waiting_total(&segment.stamp, deliver);
+        self.keep_waiting_total(segment.stamp, deliver);
     }
 
     /// Numbers a new connection, which begins with `segment`.

@@ -141,7 +141,7 @@ impl<S> Slot<S> {
         let state = &mut self.state;
         let teller = &mut Teller {
             direction: direction.reverse(),
-            stamp: segment.stamp,
+            stamp: *segment.stamp,
             layers: segment.layers,
             owner: owner(connection.id),
             shared,

@@ -3,7 +3,7 @@
 
 use super::heard::Heard;
 use super::json::writer::push_escaped;
-use super::out::push_number;
+use super::out::{push_first, push_number};
 use crate::base::text;
 use crate::event::PacketEvent;
 use crate::mqtt::packet::{
@@ -21,6 +21,8 @@ const LISTED: usize = 256;
 pub trait Sink {
     /// The program's own words.
     fn word(&mut self, word: &str);
+    /// The first `length` octets of one of the program's own words.
+    fn padded(&mut self, word: &[u8; WORD], length: usize);
     /// Text from the capture.
     fn text(&mut self, text: &str);
     fn number(&mut self, number: u64);
@@ -34,6 +36,10 @@ impl Sink for SafeText<'_> {
     #[inline]
     fn word(&mut self, word: &str) {
         self.0.extend_from_slice(word.as_bytes());
+    }
+    #[inline]
+    fn padded(&mut self, word: &[u8; WORD], length: usize) {
+        push_first(self.0, word, length);
     }
     #[inline]
     fn text(&mut self, text: &str) {
@@ -55,6 +61,10 @@ impl Sink for JsonText<'_> {
         self.0.extend_from_slice(word.as_bytes());
     }
     #[inline]
+    fn padded(&mut self, word: &[u8; WORD], length: usize) {
+        push_first(self.0, word, length);
+    }
+    #[inline]
     fn text(&mut self, text: &str) {
         push_escaped(self.0, text);
     }
@@ -64,11 +74,31 @@ impl Sink for JsonText<'_> {
     }
 }
 
+/// Octets of the longest of Wireshark's words for a packet type, padded.
+pub(super) const WORD: usize = 24;
+
+/// Wireshark's words for each packet type in a block of fixed size, and their length: a copy
+/// of as many octets as the words have would be a call for each row.
+const WORDS: [([u8; WORD], usize); 16] = {
+    let mut words = [([b' '; WORD], 0); 16];
+    let mut number = 0;
+    while number < words.len() {
+        let word = PacketType::ALL[number].wireshark().as_bytes();
+        let mut at = 0;
+        while at < word.len() {
+            words[number].0[at] = word[at];
+            at += 1;
+        }
+        words[number].1 = word.len();
+        number += 1;
+    }
+    words
+};
+
 /// Wireshark's words: `Publish Message (id=7) [topic]`. The topic of a PUBLISH by alias is
 /// the one that the alias stands for.
-#[inline]
 pub fn words(out: &mut impl Sink, seen: &PacketEvent<'_>) {
-    out.word(seen.packet_type.wireshark());
+    type_words(out, seen.packet_type);
     let Ok(packet) = &seen.packet else {
         heard_words(out, seen);
         return;
@@ -97,6 +127,60 @@ pub fn words(out: &mut impl Sink, seen: &PacketEvent<'_>) {
         | ControlPacket::PingResp
         | ControlPacket::Disconnect(_)
         | ControlPacket::Auth(_) => {}
+    }
+}
+
+#[inline(always)]
+fn type_words(out: &mut impl Sink, packet_type: PacketType) {
+    let (word, length) = &WORDS[packet_type as usize];
+    out.padded(word, *length);
+}
+
+/// [`words`] and [`extras`] of the packets that nearly all are: PUBLISH and its
+/// acknowledgements without properties, PINGREQ and PINGRESP. `false` for any other, and
+/// nothing was told.
+#[inline(always)]
+pub(super) fn ordinary(out: &mut impl Sink, seen: &PacketEvent<'_>) -> bool {
+    match &seen.packet {
+        Ok(ControlPacket::Publish(publish)) if publish.properties.is_empty() => {
+            type_words(out, PacketType::Publish);
+            if let Some(id) = publish.delivery.packet_id() {
+                identifier(out, id);
+            }
+            bracketed(out, publish.topic);
+            match publish.delivery.qos() {
+                QoS::AtMostOnce if publish.dup | publish.retain => out.word("  "),
+                QoS::AtMostOnce => {}
+                QoS::AtLeastOnce => out.word("  QoS 1"),
+                QoS::ExactlyOnce => out.word("  QoS 2"),
+            }
+            let mut begun = publish.delivery.qos() != QoS::AtMostOnce;
+            for (set, word) in [(publish.dup, "DUP"), (publish.retain, "retain")] {
+                if set {
+                    if begun {
+                        out.word(", ");
+                    }
+                    out.word(word);
+                    begun = true;
+                }
+            }
+            true
+        }
+        Ok(
+            ControlPacket::PubAck(ack)
+            | ControlPacket::PubRec(ack)
+            | ControlPacket::PubRel(ack)
+            | ControlPacket::PubComp(ack),
+        ) if ack.reason_code == 0 && ack.properties.is_empty() => {
+            type_words(out, seen.packet_type);
+            identifier(out, ack.packet_id);
+            true
+        }
+        Ok(ControlPacket::PingReq | ControlPacket::PingResp) => {
+            type_words(out, seen.packet_type);
+            true
+        }
+        _ => false,
     }
 }
 
@@ -380,12 +464,14 @@ fn labelled(out: &mut impl Sink, label: &str, text: &str) {
     out.text(text);
 }
 
+#[inline(always)]
 fn identifier(out: &mut impl Sink, id: PacketIdentifier) {
     out.word(" (id=");
     out.number(id.number().into());
     out.word(")");
 }
 
+#[inline(always)]
 fn bracketed(out: &mut impl Sink, text: &str) {
     out.word(" [");
     out.text(text);

@@ -19,6 +19,7 @@ pub mod filter;
 pub mod heard;
 pub mod info;
 pub mod json;
+mod line;
 pub mod log;
 pub mod notes;
 pub mod out;

@@ -70,11 +70,11 @@ pub fn push_first<const N: usize>(out: &mut Vec<u8>, block: &[u8; N], used: usiz
 }
 
 /// Numbers below this have at most eight digits.
-const EIGHT_DIGITS: u64 = 100_000_000;
+pub(super) const EIGHT_DIGITS: u64 = 100_000_000;
 
 /// The eight decimal digits of `number`, which is below 10^8, as values from 0 to 9: the
 /// first in the lowest octet. All are found at once, in lanes of one word.
-#[inline]
+#[inline(always)]
 const fn eight_digits(number: u32) -> u64 {
     // Two lanes of four digits, then four of two, then eight of one. Each product stays
     // within its lane: 9,999 * 10,486 < 2^32 and 99 * 103 < 2^16.
@@ -89,9 +89,30 @@ const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
 const BLANKS: u64 = u64::from_le_bytes(*b"        ");
 
 /// Digits that are only leading zeros; the last one never is.
-#[inline]
+#[inline(always)]
 const fn leading(digits: u64) -> u32 {
     (digits | 1 << 63).trailing_zeros() / 8
+}
+
+/// A number below 10^8 in decimal, and how many octets of the block that takes.
+#[inline(always)]
+pub(super) const fn decimal(number: u32) -> ([u8; 8], usize) {
+    let digits = eight_digits(number);
+    let leading = leading(digits);
+    let text = (digits | ZEROS) >> (8 * leading);
+    (text.to_le_bytes(), 8 - leading as usize)
+}
+
+/// The same, right-aligned in `width` columns, which are at most eight (more where the number
+/// needs more).
+#[inline(always)]
+pub(super) fn right_aligned(number: u32, width: usize) -> ([u8; 8], usize) {
+    let digits = eight_digits(number);
+    let leading = leading(digits);
+    let blank = (1 << (8 * leading)) - 1;
+    let width = width.max(8 - leading as usize);
+    let text = (digits | ZEROS) & !blank | BLANKS & blank;
+    ((text >> (8 * (8 - width))).to_le_bytes(), width)
 }
 
 /// Appends `number` in decimal.
@@ -100,10 +121,8 @@ pub fn push_number(out: &mut Vec<u8>, number: u64) {
     if number < 10 {
         out.push(b'0' + number as u8);
     } else if number < EIGHT_DIGITS {
-        let digits = eight_digits(number as u32);
-        let leading = leading(digits);
-        let text = (digits | ZEROS) >> (8 * leading);
-        push_first(out, &text.to_le_bytes(), 8 - leading as usize);
+        let (text, used) = decimal(number as u32);
+        push_first(out, &text, used);
     } else {
         out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
@@ -113,13 +132,8 @@ pub fn push_number(out: &mut Vec<u8>, number: u64) {
 #[inline]
 pub fn push_number_right(out: &mut Vec<u8>, number: u64, width: usize) {
     if number < EIGHT_DIGITS && width <= 8 {
-        let digits = eight_digits(number as u32);
-        let leading = leading(digits);
-        let blank = (1 << (8 * leading)) - 1;
-        let width = width.max(8 - leading as usize);
-        let text = (digits | ZEROS) & !blank | BLANKS & blank;
-        let text = text >> (8 * (8 - width));
-        return push_first(out, &text.to_le_bytes(), width);
+        let (text, used) = right_aligned(number as u32, width);
+        return push_first(out, &text, used);
     }
     let mut digits = itoa::Buffer::new();
     let digits = digits.format(number);
@@ -127,12 +141,19 @@ pub fn push_number_right(out: &mut Vec<u8>, number: u64, width: usize) {
     out.extend_from_slice(digits.as_bytes());
 }
 
+/// `.` and the six digits of a number of microseconds, which is below 10^6; then one octet
+/// that is not part of it.
+#[inline(always)]
+pub(super) const fn micros_text(micros: u32) -> [u8; 8] {
+    // The two leading zeros make room for the point.
+    let text = (eight_digits(micros) | ZEROS) >> 8 & !0xff | b'.' as u64;
+    text.to_le_bytes()
+}
+
 /// Appends `.` and the six digits of a number of microseconds, which is below 10^6.
 #[inline]
 pub fn push_micros(out: &mut Vec<u8>, micros: u32) {
-    // The two leading zeros make room for the point.
-    let text = (eight_digits(micros) | ZEROS) >> 8 & !0xff | b'.' as u64;
-    push_first(out, &text.to_le_bytes(), 7);
+    push_first(out, &micros_text(micros), 7);
 }
 
 /// Appends `count` blanks.

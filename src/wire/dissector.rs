@@ -69,14 +69,20 @@ impl Dissector {
     /// The TCP segment in `frame`, or why there is none. A segment that came in fragments
     /// belongs to the frame that completed it.
     #[inline(always)]
-    pub fn dissect<'a>(&'a mut self, frame: &Frame<'a>) -> Result<Segment<'a>, Skipped> {
+    pub fn dissect<'a>(&'a mut self, frame: &'a Frame<'a>) -> Result<Segment<'a>, Skipped> {
         self.tally.frames += 1;
         if !self.wants_layers
             && let Some(stripped) = straight::read(frame)
         {
             self.tally.segments += 1;
-            return Ok(stripped.into_segment(frame.stamp, &self.layers));
+            return Ok(stripped.into_segment(&frame.stamp, &self.layers));
         }
+        self.dissect_any(frame)
+    }
+
+    /// The long way.
+    #[cold]
+    fn dissect_any<'a>(&'a mut self, frame: &'a Frame<'a>) -> Result<Segment<'a>, Skipped> {
         let stripped = if self.wants_layers {
             self.layers = Layers::default();
             let told = &mut self.layers;
@@ -87,7 +93,7 @@ impl Dissector {
         match stripped {
             Ok(stripped) => {
                 self.tally.segments += 1;
-                Ok(stripped.into_segment(frame.stamp, &self.layers))
+                Ok(stripped.into_segment(&frame.stamp, &self.layers))
             }
             Err(reason) => {
                 self.tally.skip(reason);

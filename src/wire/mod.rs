@@ -28,7 +28,9 @@ use crate::base::{Endpoint, FrameStamp, Layers};
 /// fragments were put together).
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a> {
-    pub stamp: FrameStamp,
+    /// Of the frame that brought it, or completed it. Not a copy: a stamp that is read again
+    /// right after it was written, in words of another size, has to wait for the memory.
+    pub stamp: &'a FrameStamp,
     pub source: Endpoint,
     pub destination: Endpoint,
     pub sequence: u32,

@@ -14,7 +14,7 @@ use super::tcp::Tcp;
 use crate::capture::Frame;
 
 /// The segment in a frame that has no surprises.
-#[inline]
+#[inline(always)]
 pub(super) fn read<'a>(frame: &Frame<'a>) -> Option<Stripped<'a>> {
     if frame.link_type != link::ETHERNET {
         return None;

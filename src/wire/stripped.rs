@@ -40,8 +40,8 @@ impl<'a> Stripped<'a> {
         }
     }
 
-    #[inline]
-    pub(super) fn into_segment(self, stamp: FrameStamp, layers: &'a Layers) -> Segment<'a> {
+    #[inline(always)]
+    pub(super) fn into_segment(self, stamp: &'a FrameStamp, layers: &'a Layers) -> Segment<'a> {
         Segment {
             stamp,
             source: self.source(),

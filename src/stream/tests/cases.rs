@@ -310,7 +310,7 @@ fn layers_travel_with_the_octets_that_wait() {
         (3, 11, &Layers::default()),
     ] {
         let segment = Segment {
-            stamp: stamp(number),
+            stamp: &stamp(number),
             source: endpoint(1),
             destination: endpoint(2),
             sequence,

@@ -118,7 +118,7 @@ impl Bench {
         self.frames += 1;
         let layers = Layers::default();
         let segment = Segment {
-            stamp: stamp(self.frames),
+            stamp: &stamp(self.frames),
             source: endpoint(sent.ends.0),
             destination: endpoint(sent.ends.1),
             sequence: sent.sequence,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::text;
 use crate::event::{Closed, ConnectionId, Direction, Ended, Gap, GapCause, Incomplete};
 use crate::mqtt::{PacketType, Sender};
 use crate::view::samples::{Page, Sample, totals, written};
