@@ -27,7 +27,7 @@ const LONG: u64 = 64 << 20;
 /// Carries out `plan`.
 pub fn run(plan: &Plan) -> ExitCode {
     let writer: Box<dyn Write> = match &plan.output {
-        None => Box::new(io::stdout()),
+        None => standard_output(),
         Some(path) => match File::create(path) {
             Ok(file) => Box::new(file),
             Err(error) => {
@@ -75,6 +75,16 @@ pub fn run(plan: &Plan) -> ExitCode {
             TROUBLE.into()
         }
     }
+}
+
+/// Standard output, without the buffer that the standard library keeps before it: the views
+/// have their own, and a search for the last line end in each of its blocks was 1.5 % of a run.
+fn standard_output() -> Box<dyn Write> {
+    #[cfg(unix)]
+    if let Ok(own) = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned() {
+        return Box::new(File::from(own));
+    }
+    Box::new(io::stdout())
 }
 
 /// A writer that notes whether anything was written: an answer may be empty, silence would
