@@ -5,11 +5,14 @@
 pub mod endpoint;
 pub mod field;
 pub mod layers;
+mod plain;
+pub mod scan;
 pub mod stamp;
 pub mod text;
 pub mod time;
 
 pub use endpoint::Endpoint;
 pub use layers::{Layer, Layers};
+pub use plain::plain_text;
 pub use stamp::FrameStamp;
 pub use time::{Precision, Span, Timestamp};

@@ -8,6 +8,8 @@
 use super::property::{self, Place, PropertyType};
 use super::{Malformed, PacketIdentifier, PacketType, Properties, PropertyId, Rule, fields as f};
 use crate::base::field::{Bit, Field, FieldDef, Fields, Value};
+use crate::base::plain_text;
+use crate::base::scan::any;
 
 /// What a step returns: an error ends the reading.
 pub(super) type Step<T> = Result<T, Malformed>;
@@ -273,13 +275,17 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
     ) -> Step<&'a str> {
         let octets = self.prefixed(length)?;
         let offset = self.at - octets.len();
-        match simdutf8::basic::from_utf8(octets) {
+        let plain = plain_text(octets);
+        match plain
+            .ok_or(())
+            .or_else(|()| simdutf8::basic::from_utf8(octets))
+        {
             Ok(text) => {
                 // Wireshark has no line for a topic of length 0: its alias stands for it.
                 if F::LISTENING && !(text.is_empty() && def.name == f::TOPIC.name) {
                     self.tell(def, Value::Text(text), offset, octets.len());
                 }
-                if has_null(octets) {
+                if plain.is_none() && has_null(octets) {
                     let at = memchr::memchr(0, octets).unwrap_or(0);
                     self.note(Rule::TextHasNoNull, offset + at);
                 }
@@ -485,23 +491,4 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
 #[inline]
 pub(super) fn has_null(octets: &[u8]) -> bool {
     any(octets, |octet| octet == 0)
-}
-
-/// Whether `test` holds of any octet. In blocks without a branch inside, the last of which
-/// overlaps the one before: half the instructions of a loop over the odd octets at the end.
-#[inline(always)]
-pub(super) fn any(octets: &[u8], test: impl Fn(u8) -> bool) -> bool {
-    let within = |octets: &[u8]| {
-        octets
-            .iter()
-            .fold(false, |found, octet| found | test(*octet))
-    };
-    let Some(last) = octets.last_chunk::<16>() else {
-        return within(octets);
-    };
-    let (blocks, _) = octets.as_chunks::<16>();
-    let found = blocks
-        .iter()
-        .fold(false, |found, block| found | within(block));
-    found | within(last)
 }

@@ -43,7 +43,8 @@ impl<'a> Line<'a> {
             *room = *piece;
             self.used += used;
         } else {
-            self.text().extend_from_slice(piece.get(..used).unwrap_or(piece));
+            self.text()
+                .extend_from_slice(piece.get(..used).unwrap_or(piece));
         }
     }
 

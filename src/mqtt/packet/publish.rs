@@ -2,7 +2,8 @@
 
 use super::own_properties;
 use crate::base::field::{Fields, Value};
-use crate::mqtt::reader::{Reader, Step, any};
+use crate::base::scan::any;
+use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::{Delivery, PacketType, Properties, ProtocolVersion, Rule, fields as f};
 
 /// PUBLISH (§3.3). An empty topic is legal in 5.0 with a Topic Alias.
