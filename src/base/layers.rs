@@ -58,6 +58,12 @@ impl Layers {
     /// More layers than any ordinary frame has.
     pub const CAPACITY: usize = 10;
 
+    /// No layer.
+    pub const NONE: Self = Self {
+        entries: [None; Self::CAPACITY],
+        len: 0,
+    };
+
     /// Adds the next inner layer; when full, it replaces the innermost one.
     pub fn push(&mut self, layer: Layer) {
         let at = usize::from(self.len).min(Self::CAPACITY - 1);

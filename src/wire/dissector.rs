@@ -71,13 +71,16 @@ impl Dissector {
     #[inline(always)]
     pub fn dissect<'a>(&'a mut self, frame: &'a Frame<'a>) -> Result<Segment<'a>, Skipped> {
         self.tally.frames += 1;
-        if !self.wants_layers
-            && let Some(stripped) = straight::read(frame)
-        {
-            self.tally.segments += 1;
-            return Ok(stripped.into_segment(&frame.stamp, &self.layers));
+        if self.wants_layers {
+            return self.dissect_any(frame);
         }
-        self.dissect_any(frame)
+        match straight::read(frame) {
+            Some(segment) => {
+                self.tally.segments += 1;
+                Ok(segment)
+            }
+            None => self.dissect_any(frame),
+        }
     }
 
     /// The long way.

@@ -4,71 +4,85 @@
 //! test holds the two against each other. This way costs 13 ns a frame, the long
 //! one 26, since that hands each result on in memory.
 
+use std::net::IpAddr;
+
 use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice};
 
-use super::TcpFlags;
-use super::ip::{Addresses, address_pair, number};
-use super::link;
-use super::stripped::Stripped;
-use super::tcp::Tcp;
+use super::ip::{address_pair, number};
+use super::{Segment, TcpFlags, link};
+use crate::base::{Endpoint, Layers};
 use crate::capture::Frame;
+
+static NO_LAYERS: Layers = Layers::NONE;
 
 /// The segment in a frame that has no surprises.
 #[inline(always)]
-pub(super) fn read<'a>(frame: &Frame<'a>) -> Option<Stripped<'a>> {
+pub(super) fn read<'a>(frame: &'a Frame<'a>) -> Option<Segment<'a>> {
     if frame.link_type != link::ETHERNET {
         return None;
     }
     let (ethernet, ip) = frame.octets.split_first_chunk::<14>()?;
     let [.., high, low] = *ethernet;
-    let (addresses, header, total) = match u16::from_be_bytes([high, low]) {
-        link::IPV4 => read_v4(ip)?,
-        link::IPV6 => read_v6(ip)?,
-        _ => return None,
-    };
+    // The rest once for each family: told apart again later, addresses took 5 % of the table.
+    match u16::from_be_bytes([high, low]) {
+        link::IPV4 => {
+            let header = Ipv4HeaderSlice::from_slice(ip).ok()?;
+            let length = header.slice().len();
+            let total = usize::from(header.total_len());
+            let plain = header.protocol().0 == number::TCP && !header.is_fragmenting_payload();
+            if !plain || total < length {
+                return None;
+            }
+            let (source, destination) = address_pair::<4>(header.slice(), 12)?;
+            let addresses = [IpAddr::from(*source), IpAddr::from(*destination)];
+            segment(frame, addresses, ip, length, total)
+        }
+        link::IPV6 => {
+            let header = Ipv6HeaderSlice::from_slice(ip).ok()?;
+            let length = header.slice().len();
+            let payload = usize::from(header.payload_length());
+            if header.next_header().0 != number::TCP || payload == 0 {
+                return None;
+            }
+            let (source, destination) = address_pair::<16>(header.slice(), 8)?;
+            let addresses = [IpAddr::from(*source), IpAddr::from(*destination)];
+            segment(frame, addresses, ip, length, length + payload)
+        }
+        _ => None,
+    }
+}
+
+/// The segment in a datagram whose header has `header` octets and which has `total` in all.
+#[inline(always)]
+fn segment<'a>(
+    frame: &'a Frame<'a>,
+    [source, destination]: [IpAddr; 2],
+    ip: &'a [u8],
+    header: usize,
+    total: usize,
+) -> Option<Segment<'a>> {
     let (octets, cut) = match ip.get(header..total) {
         Some(octets) => (octets, 0),
         None => (ip.get(header..)?, total.checked_sub(ip.len())?),
     };
     let tcp = TcpHeaderSlice::from_slice(octets).ok()?;
     let (header, payload) = octets.split_at_checked(tcp.slice().len())?;
-    let tcp = Tcp {
-        source_port: tcp.source_port(),
-        destination_port: tcp.destination_port(),
+    Some(Segment {
+        stamp: &frame.stamp,
+        source: Endpoint {
+            address: source,
+            port: tcp.source_port(),
+        },
+        destination: Endpoint {
+            address: destination,
+            port: tcp.destination_port(),
+        },
         sequence: tcp.sequence_number(),
         acknowledgement: tcp.acknowledgment_number(),
         flags: TcpFlags(*header.get(13)?),
         window: tcp.window_size(),
         payload,
         cut: u32::try_from(cut).ok()?,
-    };
-    Some(Stripped { addresses, tcp })
-}
-
-/// Addresses, and how many octets the header has and the whole datagram.
-type Ip<'a> = (Addresses<'a>, usize, usize);
-
-#[inline(always)]
-fn read_v4(octets: &[u8]) -> Option<Ip<'_>> {
-    let header = Ipv4HeaderSlice::from_slice(octets).ok()?;
-    let length = header.slice().len();
-    let total = usize::from(header.total_len());
-    let plain = header.protocol().0 == number::TCP && !header.is_fragmenting_payload();
-    if !plain || total < length {
-        return None;
-    }
-    let (source, destination) = address_pair(header.slice(), 12)?;
-    Some((Addresses::V4(source, destination), length, total))
-}
-
-#[inline(always)]
-fn read_v6(octets: &[u8]) -> Option<Ip<'_>> {
-    let header = Ipv6HeaderSlice::from_slice(octets).ok()?;
-    let length = header.slice().len();
-    let payload = usize::from(header.payload_length());
-    if header.next_header().0 != number::TCP || payload == 0 {
-        return None;
-    }
-    let (source, destination) = address_pair(header.slice(), 8)?;
-    Some((Addresses::V6(source, destination), length, length + payload))
+        layers: &NO_LAYERS,
+    })
 }
