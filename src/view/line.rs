@@ -8,6 +8,7 @@ use super::info::{Sink, WORD};
 use super::out::{
     EIGHT_DIGITS, decimal, push_blanks, push_number, push_number_right, right_aligned,
 };
+use crate::base::scan::any;
 use crate::base::text;
 
 /// Octets of the block: several ordinary rows.
@@ -93,6 +94,9 @@ impl<'a> Line<'a> {
             return self.len() - from;
         }
         let line = self.text().get(from..).unwrap_or_default();
+        if !any(line, |octet| octet >= 0x80) {
+            return line.len();
+        }
         std::str::from_utf8(line).map_or(line.len(), text::width)
     }
 

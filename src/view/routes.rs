@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::out::push_number;
+use super::out::push_first;
 use crate::event::{ConnectionId, Direction};
 
 /// Texts that are kept: two directions of this many connections, by identifier. Another
@@ -63,16 +63,35 @@ impl Routes {
     }
 }
 
+/// Each octet of an IPv4 address in decimal with a point behind it, and how long that is.
+const OCTETS: [([u8; 4], usize); 256] = {
+    let mut all = [([b'.'; 4], 0); 256];
+    let mut octet = 0;
+    while octet < all.len() {
+        let (text, length) = &mut all[octet];
+        let mut unit = 100;
+        while unit > 0 {
+            if octet >= unit || unit == 1 {
+                text[*length] = b'0' + (octet / unit % 10) as u8;
+                *length += 1;
+            }
+            unit /= 10;
+        }
+        *length += 1;
+        octet += 1;
+    }
+    all
+};
+
 /// Appends an address as Wireshark shows it.
 pub(super) fn push_address(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
-            for (at, octet) in address.octets().into_iter().enumerate() {
-                if at > 0 {
-                    out.push(b'.');
-                }
-                push_number(out, octet.into());
+            for octet in address.octets() {
+                let (text, length) = &OCTETS[usize::from(octet)];
+                push_first(out, text, *length);
             }
+            out.pop();
         }
         // RFC 5952 in the standard library: rare enough, since the text is kept.
         IpAddr::V6(address) => out.extend_from_slice(address.to_string().as_bytes()),
