@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::encode::{self, ConnAck};
 use super::link::{ALIASES, Stage};
 use super::message::{Message, seconds_span};
-use super::session::{Expiry, Session, SessionKey, Will};
+use super::session::{Expiry, SESSION, Session, SessionKey, Will};
 use super::{Action, ConnectionKey, Core, Departure, V5};
 use crate::base::{Span, Timestamp};
 use crate::event::log::{Line, Way};
@@ -63,20 +63,24 @@ impl Core {
             return Err(encode::Refusal::WillTopic);
         }
         let clean = connect.clean();
+        let known = self.by_client.get(connect.client_id);
+        let counted = known.and_then(|key| self.sessions.get(key));
+        let counted = counted.map_or(0, |session| session.counted);
+        let will = connect.will.as_ref().map_or(0, |will| {
+            Message::octets_of(will.topic, will.payload, will.properties.octets())
+        });
+        let takes = SESSION + connect.client_id.len() + will;
+        let many = known.is_none() && self.sessions.len() >= self.options.limits.sessions;
+        let full = many || !self.has_room(takes.saturating_sub(counted));
         match connect.client_id {
             // [MQTT-3.1.3-8] of 3.1.1; 3.1 knows no empty client identifier at all.
             "" if version == ProtocolVersion::V3_1 => Err(encode::Refusal::ClientIdentifier),
             "" if version == ProtocolVersion::V3_1_1 && !clean => {
                 Err(encode::Refusal::ClientIdentifier)
             }
+            _ if full => Err(encode::Refusal::Quota),
             "" => Ok(None),
-            client_id => {
-                let new = !self.by_client.contains_key(client_id);
-                if new && self.sessions.len() >= self.options.limits.sessions {
-                    return Err(encode::Refusal::Quota);
-                }
-                Ok(Some(client_id.into()))
-            }
+            client_id => Ok(Some(client_id.into())),
         }
     }
 
@@ -116,7 +120,9 @@ impl Core {
         session.will_at = None;
         session.will = will;
         session.dropping = false;
+        session.refusing = false;
         session.rewind();
+        self.weigh(key);
         let keep_alive = match self.options.server_keep_alive {
             Some(seconds) if version == V5 => seconds,
             _ => connect.keep_alive,
@@ -380,6 +386,7 @@ impl Core {
         };
         self.unsent_octets = self.unsent_octets.saturating_sub(link.unsent);
         self.begun_octets = self.begun_octets.saturating_sub(link.begun.len());
+        self.kept_octets = self.kept_octets.saturating_sub(link.aliases_in_octets);
         let Some(key) = link.session() else {
             return;
         };
@@ -404,6 +411,7 @@ impl Core {
             Expiry::WithConnection | Expiry::Never => None,
         };
         let wake = [session.will_at, session.ends_at];
+        self.weigh(key);
         for at in wake.into_iter().flatten() {
             self.wake_at(at);
         }
@@ -421,6 +429,7 @@ impl Core {
         };
         session.will_at = None;
         if let Some(Will { mut message, .. }) = session.will.take() {
+            self.weigh(key);
             message.publish(now);
             self.route(now, Some(key), Arc::new(message));
         }
@@ -434,6 +443,7 @@ impl Core {
         };
         let held = session.queued_octets + session.unreleased_octets;
         self.held_octets = self.held_octets.saturating_sub(held);
+        self.kept_octets = self.kept_octets.saturating_sub(session.counted);
         for filter in &session.subscriptions {
             if let Some(target) = super::filters::Target::parse(filter) {
                 self.filters.unsubscribe(target, key);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::encode::{self, Sent};
-use super::link::Link;
+use super::link::{ALIAS_OCTETS, Link};
 use super::message::Message;
 use super::session::{Awaiting, Exchange, Outgoing, SessionKey};
 use super::{ConnectionKey, Core};
@@ -81,7 +81,7 @@ impl Core {
             }
             return;
         }
-        let octets = outgoing.message.octets();
+        let octets = outgoing.octets();
         let limits = self.options.limits;
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
@@ -161,7 +161,7 @@ impl Core {
 
     /// A session holds this message no longer.
     pub(super) fn let_go(&mut self, key: SessionKey, outgoing: &Outgoing) {
-        let octets = outgoing.message.octets();
+        let octets = outgoing.octets();
         if let Some(session) = self.sessions.get_mut(&key) {
             session.queued_octets = session.queued_octets.saturating_sub(octets);
             self.held_octets = self.held_octets.saturating_sub(octets);
@@ -228,7 +228,8 @@ impl Core {
             alias = link.aliases_out.get(topic).copied();
             known = alias.is_some();
             let next = link.aliases_out.len() as u16 + 1;
-            if alias.is_none() && next <= link.alias_maximum {
+            let fits = link.aliases_out_octets + topic.len() <= ALIAS_OCTETS;
+            if alias.is_none() && next <= link.alias_maximum && fits {
                 alias = Some(next);
             }
         }
@@ -251,6 +252,7 @@ impl Core {
         if let Some(alias) = alias
             && !known
         {
+            link.aliases_out_octets += topic.len();
             link.aliases_out.insert(topic.clone(), alias);
         }
         let client = Arc::clone(&link.name);

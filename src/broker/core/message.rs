@@ -65,9 +65,14 @@ impl Message {
 
     /// What it takes in memory, roughly, for the caps.
     pub(super) fn octets(&self) -> usize {
+        let properties = self.properties.as_properties().octets();
+        Self::octets_of(&self.topic, &self.payload, properties)
+    }
+
+    /// What a message of these takes in memory.
+    pub(super) const fn octets_of(topic: &str, payload: &[u8], properties: &[u8]) -> usize {
         const FIXED: usize = 160;
-        let properties = self.properties.as_properties().octets().len();
-        FIXED + self.topic.len() + self.payload.len() + properties
+        FIXED + topic.len() + payload.len() + properties.len()
     }
 }
 

@@ -33,7 +33,7 @@ use self::session::{Session, SessionKey};
 use super::Seed;
 use crate::base::{Endpoint, Span, Timestamp};
 use crate::event::log::{Line, Way};
-use crate::mqtt::framer::{Cut, Header, cut, fixed_header};
+use crate::mqtt::framer::{Cut, FixedHeader, Header, cut, fixed_header};
 use crate::mqtt::{ControlPacket, PacketType, ProtocolVersion, Rule};
 
 /// Names a network connection; the caller chooses, and never twice.
@@ -106,6 +106,9 @@ impl Default for Options {
 pub struct Limits {
     /// Octets of one control packet, fixed header included.
     pub packet_octets: usize,
+    /// The same of a packet that carries no application message: SUBSCRIBE with a million
+    /// filters would keep all others waiting.
+    pub bare_packet_octets: usize,
     /// How long a connection may take to bring its CONNECT.
     pub connect_timeout: Span,
     /// Sessions, connected or not.
@@ -135,6 +138,11 @@ pub struct Limits {
     pub all_unsent_octets: usize,
     /// Octets of packets that have begun, of all Clients together.
     pub all_begun_octets: usize,
+    /// Octets that sessions, their wills and subscriptions, and topic aliases take, of all
+    /// Clients together.
+    pub all_kept_octets: usize,
+    /// Retained messages that the subscriptions of all Clients are held against in a second.
+    pub retained_searched: u64,
 }
 
 impl Default for Limits {
@@ -142,6 +150,7 @@ impl Default for Limits {
         const MIB: usize = 1 << 20;
         Self {
             packet_octets: 64 * MIB,
+            bare_packet_octets: MIB,
             connect_timeout: Span::from_nanos(30_000_000_000),
             sessions: 20_000,
             subscriptions: 10_000,
@@ -157,6 +166,8 @@ impl Default for Limits {
             unsent_octets: 16 * MIB,
             all_unsent_octets: 256 * MIB,
             all_begun_octets: 512 * MIB,
+            all_kept_octets: 256 * MIB,
+            retained_searched: 5_000_000,
         }
     }
 }
@@ -178,6 +189,10 @@ pub struct Core {
     unsent_octets: usize,
     /// Octets of packets that have begun.
     begun_octets: usize,
+    /// Octets that sessions and topic aliases take.
+    kept_octets: usize,
+    /// Retained messages that subscriptions were held against, since that instant.
+    searched: (Timestamp, u64),
     actions: VecDeque<Action>,
     /// No deadline lies before this instant.
     wake: Option<Timestamp>,
@@ -199,6 +214,8 @@ impl Core {
             held_octets: 0,
             unsent_octets: 0,
             begun_octets: 0,
+            kept_octets: 0,
+            searched: (Timestamp::from_nanos(0), 0),
             actions: VecDeque::new(),
             wake: None,
             matches: Vec::new(),
@@ -297,14 +314,9 @@ impl Core {
                 break;
             }
             if let Header::Whole(header) = fixed_header(rest)
-                && header.total_len() > self.options.limits.packet_octets
+                && let Some((code, why)) = self.too_large(header)
             {
-                self.dismiss(
-                    now,
-                    connection,
-                    encode::PACKET_TOO_LARGE,
-                    "packet too large",
-                );
+                self.dismiss(now, connection, code, why);
                 break;
             }
             match cut(rest) {
@@ -325,6 +337,37 @@ impl Core {
             }
         }
         octets.len() - rest.len()
+    }
+
+    /// The reason code and the words for a packet that is not waited for, by its size.
+    fn too_large(&self, header: FixedHeader) -> Option<(u8, &'static str)> {
+        let limits = &self.options.limits;
+        let bare = header.packet_type != PacketType::Publish;
+        match header.total_len() {
+            octets if octets > limits.packet_octets => {
+                Some((encode::PACKET_TOO_LARGE, "packet too large"))
+            }
+            // Smaller than what was announced, so it is not for its size as such.
+            octets if bare && octets > limits.bare_packet_octets => Some((
+                encode::QUOTA_EXCEEDED,
+                "packet too large for one without a message",
+            )),
+            _ => None,
+        }
+    }
+
+    /// Counts anew what a session takes.
+    fn weigh(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(&key) {
+            let octets = session.octets();
+            let before = std::mem::replace(&mut session.counted, octets);
+            self.kept_octets = self.kept_octets.saturating_sub(before) + octets;
+        }
+    }
+
+    /// Whether so many octets more may be kept of sessions and aliases.
+    const fn has_room(&self, octets: usize) -> bool {
+        self.kept_octets.saturating_add(octets) <= self.options.limits.all_kept_octets
     }
 
     fn packet(&mut self, now: Timestamp, connection: ConnectionKey, octets: &[u8]) {

@@ -1,10 +1,10 @@
 //! PUBLISH from Clients and the acknowledgements of both directions (5.0 §3.3 to §3.7, §4.3).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::encode;
 use super::filters::is_topic_name;
+use super::link::Link;
 use super::message::Message;
 use super::session::{Awaiting, SessionKey};
 use super::{ConnectionKey, Core, V5};
@@ -29,10 +29,15 @@ impl Core {
         let client = Arc::clone(&link.name);
         let version = link.version;
         let most = self.options.topic_alias_maximum;
-        let (topic, wrong) = match resolve(publish, &mut link.aliases_in, most) {
+        let limit = self.options.limits.all_kept_octets;
+        let room = limit.saturating_sub(self.kept_octets);
+        let before = link.aliases_in_octets;
+        let (topic, wrong) = match resolve(publish, link, most, room) {
             Ok(topic) => (topic, None),
             Err(wrong) => (publish.topic.into(), Some(wrong)),
         };
+        let kept = self.kept_octets.saturating_sub(before);
+        self.kept_octets = kept + link.aliases_in_octets;
         self.log(Line::Publish {
             way: Way::Received,
             client: &client,
@@ -287,8 +292,9 @@ impl Core {
 /// reason code and words for what is wrong with the alias.
 fn resolve(
     publish: &Publish<'_>,
-    aliases: &mut HashMap<u16, Box<str>>,
+    link: &mut Link,
     most: u16,
+    room: usize,
 ) -> Result<Box<str>, (u8, &'static str)> {
     let Some(alias) = publish.properties.topic_alias() else {
         return Ok(publish.topic.into());
@@ -298,9 +304,15 @@ fn resolve(
         return Err((encode::TOPIC_ALIAS_INVALID, "topic alias invalid"));
     }
     if publish.topic.is_empty() {
-        let known = aliases.get(&alias).cloned();
+        let known = link.aliases_in.get(&alias).cloned();
         return known.ok_or((encode::PROTOCOL_ERROR, "topic alias unknown"));
     }
-    aliases.insert(alias, publish.topic.into());
+    let before = link.aliases_in.get(&alias).map_or(0, |topic| topic.len());
+    let more = publish.topic.len().saturating_sub(before);
+    if more > room {
+        return Err((encode::QUOTA_EXCEEDED, "too much memory in use"));
+    }
+    link.aliases_in.insert(alias, publish.topic.into());
+    link.aliases_in_octets = link.aliases_in_octets + publish.topic.len() - before;
     Ok(publish.topic.into())
 }

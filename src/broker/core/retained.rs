@@ -31,6 +31,11 @@ impl Retained {
         true
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_topic.len()
+    }
+
     fn remove(&mut self, topic: &str) {
         if let Some(old) = self.by_topic.remove(topic) {
             self.octets = self.octets.saturating_sub(old.octets());

@@ -72,6 +72,12 @@ pub(super) enum Awaiting {
     Completed,
 }
 
+/// What a session takes by itself, a subscription, and a level of its filter that no other
+/// filter shares (a table of four places).
+pub(super) const SESSION: usize = 600;
+pub(super) const SUBSCRIPTION: usize = 100;
+pub(super) const LEVEL: usize = 512;
+
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) client_id: Arc<str>,
@@ -85,6 +91,10 @@ pub(super) struct Session {
     /// Topic filters as the Client wrote them.
     pub(super) subscriptions: BTreeSet<Box<str>>,
     pub(super) subscription_octets: usize,
+    /// Levels of those filters.
+    pub(super) subscription_levels: usize,
+    /// What [`Session::octets`] was when the Server counted it.
+    pub(super) counted: usize,
     /// In the order of first sending ([MQTT-4.6.0-5]).
     pub(super) exchanges: VecDeque<Exchange>,
     /// Waiting for room in the window, or for the Client to come back.
@@ -93,11 +103,20 @@ pub(super) struct Session {
     pub(super) queued_octets: usize,
     /// The queue reached its cap and this was told.
     pub(super) dropping: bool,
+    /// A cap on subscriptions was reached and this was told.
+    pub(super) refusing: bool,
     /// Received at QoS 2 and not yet released: a PUBLISH with one of these identifiers is a
     /// repetition.
     pub(super) unreleased: BTreeMap<PacketIdentifier, Arc<Message>>,
     pub(super) unreleased_octets: usize,
     next_packet_id: u16,
+}
+
+impl Outgoing {
+    /// What it takes in memory, roughly, for the caps.
+    pub(super) fn octets(&self) -> usize {
+        self.message.octets() + self.identifiers.len() * size_of::<u32>()
+    }
 }
 
 impl Session {
@@ -111,14 +130,28 @@ impl Session {
             will_at: None,
             subscriptions: BTreeSet::new(),
             subscription_octets: 0,
+            subscription_levels: 0,
+            counted: 0,
             exchanges: VecDeque::new(),
             queue: VecDeque::new(),
             queued_octets: 0,
             dropping: false,
+            refusing: false,
             unreleased: BTreeMap::new(),
             unreleased_octets: 0,
             next_packet_id: 1,
         }
+    }
+
+    /// What it takes in memory without its messages, roughly, for the caps.
+    pub(super) fn octets(&self) -> usize {
+        let will = self.will.as_ref().map_or(0, |will| will.message.octets());
+        SESSION
+            + self.client_id.len()
+            + will
+            + self.subscriptions.len() * SUBSCRIPTION
+            + self.subscription_octets * 2
+            + self.subscription_levels * LEVEL
     }
 
     /// The next packet identifier that no exchange uses ([MQTT-2.2.1-4]); `None` when all

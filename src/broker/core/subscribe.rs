@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::encode;
 use super::filters::{Granted, Target};
-use super::session::{Outgoing, SessionKey};
+use super::session::{LEVEL, Outgoing, SUBSCRIPTION, SessionKey};
 use super::{ConnectionKey, Core, V5};
 use crate::base::Timestamp;
 use crate::event::log::{Line, Way};
@@ -109,10 +109,26 @@ impl Core {
         };
         let new = !session.subscriptions.contains(subscription.filter);
         let octets = session.subscription_octets + subscription.filter.len();
+        let levels = subscription.filter.split('/').count();
+        let takes = SUBSCRIPTION + 2 * subscription.filter.len() + levels * LEVEL;
+        let full = self.kept_octets.saturating_add(takes) > limits.all_kept_octets;
         if new
             && (session.subscriptions.len() >= limits.subscriptions
-                || octets > limits.subscription_octets)
+                || octets > limits.subscription_octets
+                || full)
         {
+            let client = Arc::clone(&session.client_id);
+            if !std::mem::replace(&mut session.refusing, true) {
+                let note = format!(
+                    "Subscriptions of {client} are refused: it has {}.",
+                    if full {
+                        "no room, too much memory is in use"
+                    } else {
+                        "as many as one Client may have"
+                    }
+                );
+                self.log(Line::Note(&note));
+            }
             let code = match version {
                 V5 => encode::QUOTA_EXCEEDED,
                 _ => encode::UNSPECIFIED_ERROR,
@@ -121,7 +137,9 @@ impl Core {
         }
         if session.subscriptions.insert(subscription.filter.into()) {
             session.subscription_octets = octets;
+            session.subscription_levels += levels;
         }
+        self.weigh(key);
         self.filters.subscribe(target, key, granted);
         let handling = if version == V5 {
             subscription.retain_handling()
@@ -136,7 +154,24 @@ impl Core {
         (granted.qos as u8, wanted)
     }
 
+    /// Whether one more subscription may be held against the retained messages in this second.
+    fn may_search(&mut self, now: Timestamp) -> bool {
+        let (since, searched) = &mut self.searched;
+        if now.since(*since).nanos() >= 1_000_000_000 {
+            (*since, *searched) = (now, 0);
+        }
+        *searched += 1 + self.retained.len() as u64;
+        *searched <= self.options.limits.retained_searched
+    }
+
     fn send_retained(&mut self, now: Timestamp, key: SessionKey, wanted: &Wanted) {
+        if !self.may_search(now) {
+            let note = format!(
+                "Retained messages for '{}' are left out: too many are asked for at once.",
+                wanted.filter
+            );
+            return self.log(Line::Note(&note));
+        }
         for message in self.retained.select(&wanted.filter, now) {
             let outgoing = Outgoing {
                 qos: wanted.granted.qos.min(message.qos),
@@ -169,6 +204,7 @@ impl Core {
                 if known {
                     let left = session.subscription_octets.saturating_sub(filter.len());
                     session.subscription_octets = left;
+                    session.subscription_levels -= filter.split('/').count();
                 }
                 known
             });
@@ -185,6 +221,7 @@ impl Core {
                 encode::NO_SUBSCRIPTION_EXISTED
             });
         }
+        self.weigh(key);
         self.log(Line::Plain {
             way: Way::Sending,
             name: "UNSUBACK",

@@ -908,6 +908,123 @@ fn packets_that_have_begun_are_capped_over_all_clients() {
     assert_eq!(bench.core.begun_octets, 60);
 }
 
+/// A server that keeps little of its Clients.
+fn narrow(limits: Limits) -> Bench {
+    Bench::with(Options {
+        limits,
+        ..Options::default()
+    })
+}
+
+#[test]
+fn sessions_without_a_name_of_their_own_are_capped_too() {
+    let mut bench = narrow(Limits {
+        sessions: 2,
+        ..Limits::default()
+    });
+    let lasting = with(&[(
+        PropertyId::SESSION_EXPIRY_INTERVAL,
+        PropertyValue::FourByte(u32::MAX),
+    )]);
+    for expected in ["CONNACK 0 0", "CONNACK 0 0", "CONNACK 0 151"] {
+        let key = bench.client_with(V5_0, "", |connect| {
+            connect.properties = lasting.as_properties();
+        });
+        let heard = bench.heard_by(key);
+        assert!(heard[0].starts_with(expected), "{heard:?}");
+        bench.vanish(key);
+    }
+    assert_eq!(bench.core.sessions.len(), 2);
+}
+
+#[test]
+fn what_sessions_keep_is_capped_over_all_clients() {
+    let mut bench = narrow(Limits {
+        all_kept_octets: 4_000,
+        ..Limits::default()
+    });
+    // Names.
+    let long = "n".repeat(5_000);
+    let refused = bench.client(V5_0, &long);
+    assert_eq!(bench.heard_by(refused), ["CONNACK 0 151", "close"]);
+    // Wills.
+    let payload = vec![0; 5_000];
+    let refused = bench.client_with(V5_0, "w", |connect| {
+        connect.will = Some(Will {
+            qos: QoS::AtMostOnce,
+            retain: false,
+            properties: Properties::default(),
+            topic: "w",
+            payload: &payload,
+        });
+    });
+    assert_eq!(bench.heard_by(refused), ["CONNACK 0 151", "close"]);
+    // Subscriptions, level by level; what is given back can be had again.
+    let key = bench.joined(V5_0, "s");
+    for (filter, answer) in [
+        ("a/b/c/d", "SUBACK [0]"),
+        ("b/b/c/d", "SUBACK [151]"),
+        ("a", "SUBACK [0]"),
+    ] {
+        bench.subscribe_with(key, filter, 0, &PropertiesBuf::new());
+        assert_eq!(bench.heard_by(key), [answer], "{filter}");
+    }
+    let told = |bench: &Bench| {
+        let lines = bench.log.iter().filter(|line| line.contains("are refused"));
+        lines.count()
+    };
+    bench.subscribe(key, "b/b/c/d", 0);
+    assert_eq!(told(&bench), 1);
+    // The same Client may come again: its session is counted already.
+    let again = bench.joined(V5_0, "s");
+    // Topics behind aliases.
+    let alias = with(&[(PropertyId::TOPIC_ALIAS, PropertyValue::TwoByte(1))]);
+    let topic = "t".repeat(4_500);
+    bench.heard();
+    bench.publish_with(again, &topic, "", Delivery::AtMostOnce, |publish| {
+        publish.properties = alias.as_properties();
+    });
+    assert_eq!(bench.heard_by(again), ["DISCONNECT 151", "close"]);
+    bench.vanish(again);
+}
+
+#[test]
+fn only_a_packet_with_a_message_may_be_very_large() {
+    let mut bench = Bench::new();
+    let key = bench.joined(V5_0, "c");
+    // Two megabytes of SUBSCRIBE are not waited for.
+    bench.raw(key, &[0x82, 0x80, 0x80, 0x80, 0x01, 0, 1]);
+    assert_eq!(bench.heard_by(key), ["DISCONNECT 151", "close"]);
+    let key = bench.joined(V5_0, "d");
+    bench.raw(key, &[0x30, 0x80, 0x80, 0x80, 0x01, 0, 1]);
+    assert_eq!(bench.heard_by(key), [""; 0]);
+}
+
+#[test]
+fn retained_messages_are_searched_so_often_in_a_second() {
+    let mut bench = narrow(Limits {
+        retained_searched: 5,
+        ..Limits::default()
+    });
+    let key = bench.joined(V5_0, "c");
+    bench.retain(key, "r", "kept");
+    for _ in 0..2 {
+        bench.subscribe(key, "#", 0);
+    }
+    let kept = "PUBLISH q0 m0 d0 r1 r kept";
+    assert_eq!(bench.heard_by(key), [kept, kept]);
+    bench.subscribe(key, "#", 0);
+    assert_eq!(bench.heard_by(key), [""; 0]);
+    let last = bench.log.last().map(String::as_str);
+    assert_eq!(
+        last,
+        Some("Retained messages for '#' are left out: too many are asked for at once.")
+    );
+    bench.pass(1_000);
+    bench.subscribe(key, "#", 0);
+    assert_eq!(bench.heard_by(key), [kept]);
+}
+
 #[test]
 fn packets_may_come_in_any_portions() {
     let mut octets = Vec::new();
@@ -1121,19 +1238,31 @@ proptest! {
                 prop_assert!(session.exchanges.len() <= usize::from(core.options.limits.window));
             }
             let mut held = 0;
+            let mut kept = 0;
             for session in core.sessions.values() {
                 let exchanges = session.exchanges.iter().map(|exchange| &exchange.outgoing);
-                let waiting = exchanges.chain(&session.queue).map(|out| out.message.octets());
+                let waiting = exchanges.chain(&session.queue).map(|out| out.octets());
                 prop_assert_eq!(waiting.sum::<usize>(), session.queued_octets);
                 let unreleased = session.unreleased.values().map(|message| message.octets());
                 prop_assert_eq!(unreleased.sum::<usize>(), session.unreleased_octets);
                 let filters = session.subscriptions.iter().map(|filter| filter.len());
                 prop_assert_eq!(filters.sum::<usize>(), session.subscription_octets);
+                let filters = session.subscriptions.iter();
+                let levels = filters.map(|filter| filter.split('/').count());
+                prop_assert_eq!(levels.sum::<usize>(), session.subscription_levels);
+                prop_assert_eq!(session.octets(), session.counted);
+                kept += session.counted;
                 held += session.queued_octets + session.unreleased_octets;
             }
             prop_assert_eq!(held, core.held_octets);
             let begun: usize = core.links.values().map(|link| link.begun.len()).sum();
             prop_assert_eq!(begun, core.begun_octets);
+            for link in core.links.values() {
+                let topics = link.aliases_in.values().map(|topic| topic.len());
+                prop_assert_eq!(topics.sum::<usize>(), link.aliases_in_octets);
+                kept += link.aliases_in_octets;
+            }
+            prop_assert_eq!(kept, core.kept_octets);
             prop_assert_eq!(core.unsent_octets, 0);
             prop_assert_eq!(core.by_client.len(), core.sessions.len());
         }

@@ -52,6 +52,14 @@ impl Default for NetOptions {
 const PAUSE: usize = 8 << 20;
 /// Read at once from one connection before the others have their turn.
 const READ: usize = 1 << 16;
+/// Read at once from a connection of which nothing is known.
+const FIRST: usize = 1 << 14;
+/// Read at once from a connection whose packets take long.
+const LEAST: usize = 256;
+/// Handling what was read at once takes long beyond this.
+const LONG: Duration = Duration::from_millis(20);
+/// Accepted in a row before the connections have their turn.
+const ACCEPTED: usize = 256;
 /// How long a closed connection may take until the Client closes too.
 const LINGER: Span = Span::from_nanos(2_000_000_000);
 /// Octets that a Client may still send on a connection that the Server closed.
@@ -206,6 +214,17 @@ impl<W: Witness> Net<W> {
         self.hear(timeout, |_| Ok(()))
     }
 
+    /// A read whose packets took long to handle makes the next one from that connection
+    /// shorter, so that what one Client asks for keeps no other waiting.
+    fn pace(&mut self, key: ConnectionKey, began: std::time::Instant) {
+        if let Some(socket) = self.sockets.get_mut(&key) {
+            socket.portion = match began.elapsed() {
+                took if took > LONG => (socket.portion / 8).max(LEAST),
+                _ => (socket.portion * 2).min(READ),
+            };
+        }
+    }
+
     fn hear(
         &mut self,
         timeout: Duration,
@@ -227,15 +246,18 @@ impl<W: Witness> Net<W> {
         self.accept()?;
         // Those that become ready meanwhile wait for the next turn.
         for key in std::mem::take(&mut self.ready) {
+            let began = std::time::Instant::now();
             self.serve(key)?;
             then(self)?;
+            self.pace(key, began);
         }
         Ok(())
     }
 
     /// Collects what is ready, waiting at most `timeout`.
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
-        let timeout = if !self.ready.is_empty() {
+        let more = !self.waiting.is_empty() && !self.out_of_descriptors;
+        let timeout = if more || !self.ready.is_empty() {
             Duration::ZERO
         } else if self.out_of_descriptors {
             timeout.min(ACCEPT_AGAIN)
@@ -289,7 +311,13 @@ impl<W: Witness> Net<W> {
     /// The witness failed.
     pub fn accept(&mut self) -> io::Result<()> {
         for at in std::mem::take(&mut self.waiting) {
+            let mut accepted = 0;
             while let Some(listener) = self.listeners.sockets.get(at) {
+                accepted += 1;
+                if accepted > ACCEPTED {
+                    self.waiting.insert(at);
+                    break;
+                }
                 match listener.accept() {
                     Ok((stream, peer)) => {
                         self.out_of_descriptors = false;
@@ -354,7 +382,7 @@ impl<W: Witness> Net<W> {
             self.witness.reset(now, key, Sender::Server)?;
             return Ok(());
         }
-        self.sockets.insert(key, Socket::new(stream, client));
+        self.sockets.insert(key, Socket::new(stream, client, FIRST));
         self.core.connected(now, key, client);
         self.ready.insert(key);
         self.perform_all()
@@ -430,7 +458,9 @@ impl<W: Witness> Net<W> {
         if !socket.readable || socket.unsent() > PAUSE {
             return Ok(());
         }
-        match socket.stream.read(&mut self.buffer) {
+        let portion = if socket.in_step { READ } else { socket.portion };
+        let buffer = self.buffer.get_mut(..portion).unwrap_or_default();
+        match socket.stream.read(buffer) {
             Ok(0) => self.ended(key),
             Ok(count) => self.heard(key, count),
             Err(error) => match error.kind() {
