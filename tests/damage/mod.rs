@@ -7,10 +7,10 @@ pub(crate) mod shown;
 
 use std::fs;
 
-use mqtt_inspect::inspect::Options;
+use mqtt_inspect::inspect::{self, Options};
 use proptest::prelude::*;
 
-use self::shown::{Shown, check};
+use self::shown::{all, check, run};
 use crate::tool::captures;
 
 fn every_capture() -> Vec<Vec<u8>> {
@@ -18,18 +18,11 @@ fn every_capture() -> Vec<Vec<u8>> {
     captures().into_iter().map(read).collect()
 }
 
-fn options() -> Options {
-    Options {
-        layers: true,
-        ..Options::default()
-    }
-}
-
 #[test]
 fn every_view_of_every_sound_capture_adds_up() {
     for capture in every_capture() {
-        for shown in Shown::ALL {
-            check(capture.as_slice(), shown, &options());
+        for shown in all() {
+            check(capture.as_slice(), shown, &Options::default());
         }
     }
 }
@@ -51,7 +44,7 @@ fn damaged_captures_add_up_in_every_view() {
     let strategy = (
         0..captures.len(),
         any::<u64>(),
-        0..Shown::ALL.len(),
+        0..all().len(),
         any::<bool>(),
     );
     let config = ProptestConfig {
@@ -61,7 +54,37 @@ fn damaged_captures_add_up_in_every_view() {
     };
     proptest!(config, |((capture, seed, shown, little) in strategy)| {
         let damaged = damager::damage(&captures[capture], seed);
-        let options = if little { little_room() } else { options() };
-        check(damaged.as_slice(), Shown::ALL[shown], &options);
+        let options = if little { little_room() } else { Options::default() };
+        check(damaged.as_slice(), &all()[shown], &options);
+    });
+}
+
+#[test]
+fn several_damaged_captures_add_up_merged_or_in_turn_whole_or_in_part() {
+    let captures = every_capture();
+    let folder = tempfile::tempdir().expect("a folder");
+    let strategy = (
+        proptest::collection::vec((0..captures.len(), any::<u64>()), 2..4),
+        0..all().len(),
+        any::<bool>(),
+        proptest::option::of(1..60u64),
+    );
+    let config = ProptestConfig {
+        cases: 100,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |((files, shown, merge, frames) in strategy)| {
+        let mut paths = Vec::new();
+        for (number, (capture, seed)) in files.into_iter().enumerate() {
+            let path = folder.path().join(number.to_string());
+            fs::write(&path, damager::damage(&captures[capture], seed)).expect("a file");
+            paths.push(path.into_os_string());
+        }
+        let options = Options { merge, frames, ..Options::default() };
+        let (outcome, _) = run(&all()[shown], &options, |options, view| {
+            inspect::run(&paths, options, view, &mut |_| {})
+        });
+        prop_assert!(outcome.totals.frames <= frames.unwrap_or(u64::MAX));
     });
 }

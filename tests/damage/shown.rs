@@ -4,129 +4,182 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::io::{self, Read, Write};
 use std::rc::Rc;
+use std::sync::OnceLock;
 
+use clap::Parser;
 use mqtt_inspect::base::text;
+use mqtt_inspect::cli::args::Args;
+use mqtt_inspect::cli::plan::{Form, Plan, Surroundings, What};
 use mqtt_inspect::event::Event;
 use mqtt_inspect::inspect::{self, Options, Outcome};
-use mqtt_inspect::session::Wanted;
-use mqtt_inspect::view::check::Check;
-use mqtt_inspect::view::detail::Detail;
-use mqtt_inspect::view::flow::{self, Flow, Kind};
-use mqtt_inspect::view::json::stories::{Main, Stories};
-use mqtt_inspect::view::json::{self, Json};
-use mqtt_inspect::view::stats::{self, Section, Stats};
-use mqtt_inspect::view::table::Table;
-use mqtt_inspect::view::{Style, View};
+use mqtt_inspect::mqtt::PacketType;
+use mqtt_inspect::view::{View, colour};
 
-/// The views there are.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Shown {
-    Table,
-    Detail,
-    Hex,
-    Json,
-    NdJson,
-    Ladders,
-    Mermaid,
-    Svg,
-    Handshakes,
-    Findings,
-    Check,
-    Stats,
-    StatsJson,
+/// The options of the views, as a user gives them; those of the ladders see [`all`].
+const LINES: [&str; 28] = [
+    "",
+    "-x",
+    "-V",
+    "-V -x",
+    "-V --color always",
+    "-t ad --width 60 --color always",
+    "-t dd --width 20",
+    "--json",
+    "--ndjson",
+    "--check=note",
+    "--check --color always",
+    "--check --json",
+    "--check=error --ndjson",
+    "--stats",
+    "--stats --width 50",
+    "--stats --json",
+    "--stats --ndjson",
+    "--log",
+    "--topic +/#",
+    "--topic +/+ --json",
+    "--client a -x",
+    "--type PUBLISH,CONNECT -V",
+    "--type SUBSCRIBE --ndjson",
+    "--topic +/# --flow all",
+    "--client a --flow all --json",
+    "--topic +/# --check",
+    "--client a --stats",
+    "--topic # --log",
+];
+
+/// What `--flow` takes, and how it draws.
+const KINDS: [&str; 7] = [
+    "all",
+    "qos1",
+    "qos2",
+    "connect",
+    "subscribe",
+    "will",
+    "retain",
+];
+const FORMS: [&str; 8] = [
+    "",
+    "--ascii",
+    "--width 30",
+    "--color always",
+    "--format mermaid",
+    "--format svg",
+    "--json",
+    "--ndjson",
+];
+
+/// Elements of the pictures.
+const ELEMENTS: [&str; 8] = [
+    "svg", "style", "rect", "line", "path", "circle", "text", "title",
+];
+
+/// One way to look at a capture: the options, and what the command line decides from them.
+#[derive(Debug)]
+pub struct Shown {
+    /// The options, for the words of a failure.
+    pub line: String,
+    plan: Plan,
+}
+
+/// Every view in every form.
+pub fn all() -> &'static [Shown] {
+    static ALL: OnceLock<Vec<Shown>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let ladders = KINDS.iter().flat_map(|kind| {
+            let line = move |form| format!("--flow {kind} {form}");
+            FORMS.iter().map(line)
+        });
+        let plain = LINES.iter().map(|line| (*line).to_owned());
+        plain.chain(ladders).map(|line| Shown::of(&line)).collect()
+    })
 }
 
 impl Shown {
-    pub const ALL: [Self; 13] = [
-        Self::Table,
-        Self::Detail,
-        Self::Hex,
-        Self::Json,
-        Self::NdJson,
-        Self::Ladders,
-        Self::Mermaid,
-        Self::Svg,
-        Self::Handshakes,
-        Self::Findings,
-        Self::Check,
-        Self::Stats,
-        Self::StatsJson,
-    ];
-
-    /// The view, writing to `page`.
-    pub fn view(self, page: Page) -> Box<dyn View> {
-        let style = Style {
-            hex: self == Self::Hex,
-            ..Style::default()
-        };
-        let kinds = vec![Kind::All];
-        let every = || Box::new(|_: &Event<'_>| true);
-        let sections: Vec<Section> = Section::NAMES.iter().map(|(_, one)| *one).collect();
-        match self {
-            Self::Table => Box::new(Table::new(page, style)),
-            Self::Detail | Self::Hex => Box::new(Detail::new(page, style)),
-            Self::Json => Box::new(Json::new(page, json::Form::Document, style)),
-            Self::NdJson => Box::new(Json::new(page, json::Form::Lines, style)),
-            Self::Ladders => {
-                let text = flow::text::Style {
-                    width: 100,
-                    ascii: false,
-                    colour: false,
-                    start: None,
-                };
-                Box::new(Flow::new(page, kinds, flow::Format::Text(text)))
-            }
-            Self::Mermaid => Box::new(Flow::new(page, kinds, flow::Format::Mermaid)),
-            Self::Svg => Box::new(Flow::new(page, kinds, flow::Format::Svg)),
-            Self::Handshakes => {
-                let form = json::Form::Document;
-                Box::new(Stories::new(page, form, Main::Handshakes, every()))
-            }
-            Self::Findings => {
-                let form = json::Form::Lines;
-                Box::new(Stories::new(page, form, Main::Findings, every()))
-            }
-            Self::Check => Box::new(Check::new(page, false)),
-            Self::Stats => {
-                let form = stats::Form::Tables { width: Some(100) };
-                Box::new(Stats::new(page, sections, form))
-            }
-            Self::StatsJson => Box::new(Stats::new(page, sections, stats::Form::Json)),
+    /// What the command line makes of these options.
+    ///
+    /// # Panics
+    /// Where it does not take them.
+    pub fn of(line: &str) -> Self {
+        let words = ["mqtt-inspect"].into_iter().chain(line.split_whitespace());
+        let args = Args::try_parse_from(words.chain(["capture"])).expect("options that there are");
+        let around = Surroundings::default();
+        let plan = Plan::new(args.read, args.view, &around).expect("a plan");
+        Self {
+            line: line.to_owned(),
+            plan,
         }
     }
 
-    /// The analysis that it needs, or more: hearing more than it asked for is right too.
-    fn wanted(self) -> Wanted {
-        match self {
-            Self::Table | Self::Json | Self::NdJson => Wanted::default(),
-            _ => Wanted::ALL,
-        }
+    fn is_log(&self) -> bool {
+        self.plan.show.what == What::Log
     }
 
     /// What must hold of what it wrote.
     ///
     /// # Panics
     /// Where it does not hold.
-    pub fn holds(self, written: &[u8]) {
+    pub fn holds(&self, written: &[u8]) {
+        let line = &self.line;
         let text = std::str::from_utf8(written).expect("every view writes UTF-8");
-        let safe = |c: char| c == '\n' || !text::is_unsafe(c);
-        assert!(text.chars().all(safe), "{self:?} wrote a control character");
-        match self {
-            Self::Json | Self::Handshakes | Self::StatsJson if !text.is_empty() => {
+        let text = &match self.plan.show.style.colour {
+            true => uncoloured(text),
+            false if self.is_log() => unindented(text),
+            false => text.to_owned(),
+        };
+        let harmful = text.chars().find(|&c| c != '\n' && text::is_unsafe(c));
+        assert_eq!(harmful, None, "{line} wrote a control character");
+        match self.plan.show.form {
+            Form::Document if !text.is_empty() => {
                 let _: serde_json::Value = serde_json::from_str(text).expect("JSON");
             }
-            Self::NdJson | Self::Findings => {
+            Form::Lines => {
                 for line in text.lines() {
                     let _: serde_json::Value = serde_json::from_str(line).expect("JSON");
                 }
             }
-            Self::Svg => {
-                let within = text.replace("<script", "");
-                assert_eq!(within.len(), text.len(), "markup from a capture");
+            Form::Svg => {
+                for markup in text.split('<').skip(1) {
+                    let name = markup.trim_start_matches('/');
+                    let name = name.split([' ', '>', '/']).next().unwrap_or_default();
+                    assert!(
+                        ELEMENTS.contains(&name),
+                        "<{markup} is markup from a capture"
+                    );
+                }
+                assert!(!text.contains("href"), "{line} leads elsewhere");
             }
-            _ => {}
+            Form::Text | Form::Document | Form::Mermaid => {}
         }
     }
+}
+
+/// `text` without the colours that the views give it, and no others.
+fn uncoloured(text: &str) -> String {
+    let types = (0..16).map(|number| colour::of(PacketType::of(number << 4)));
+    // The ladders' red is not bold.
+    let own: [&[u8]; 5] = [
+        colour::RESET,
+        colour::ALARM,
+        colour::NOTICE,
+        colour::HEADING,
+        b"\x1b[31m",
+    ];
+    let mut plain = text.to_owned();
+    for code in types.chain(own) {
+        let code = std::str::from_utf8(code).expect("text");
+        plain = plain.replace(code, "");
+    }
+    plain
+}
+
+/// `log` without the tabs that mosquitto sets before a topic that has a line of its own.
+fn unindented(log: &str) -> String {
+    let lines = log.lines().map(|line| {
+        let text = line.trim_start_matches(|c: char| c.is_ascii_digit());
+        let text = text.strip_prefix(": ").unwrap_or(line);
+        text.strip_prefix('\t').unwrap_or(text)
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Where a view writes.
@@ -195,15 +248,29 @@ impl View for Counting {
 ///
 /// # Panics
 /// Where something does not hold.
-pub fn check(capture: impl Read, view: Shown, options: &Options) -> Outcome {
-    shown(capture, view, options).0
+pub fn check(capture: impl Read, shown: &Shown, options: &Options) -> Outcome {
+    self::shown(capture, shown, options).0
 }
 
 /// As [`check`], and what the view wrote.
 ///
 /// # Panics
 /// Where something does not hold.
-pub fn shown(capture: impl Read, shown: Shown, options: &Options) -> (Outcome, Vec<u8>) {
+pub fn shown(capture: impl Read, shown: &Shown, options: &Options) -> (Outcome, Vec<u8>) {
+    run(shown, options, |options, view| {
+        inspect::read(capture, "damaged", options, view)
+    })
+}
+
+/// The same of whatever `read` reads.
+///
+/// # Panics
+/// Where something does not hold.
+pub fn run(
+    shown: &Shown,
+    options: &Options,
+    read: impl FnOnce(&Options, &mut dyn View) -> Outcome,
+) -> (Outcome, Vec<u8>) {
     let page = Page::default();
     let mut counting = Counting {
         packets: 0,
@@ -211,13 +278,14 @@ pub fn shown(capture: impl Read, shown: Shown, options: &Options) -> (Outcome, V
         frames: HashSet::new(),
         places: HashSet::new(),
         ended: HashSet::new(),
-        view: shown.view(page.clone()),
+        view: shown.plan.show.view(Box::new(page.clone())),
     };
     let options = Options {
-        wanted: shown.wanted(),
+        wanted: shown.plan.reading.wanted,
+        layers: shown.plan.reading.layers,
         ..options.clone()
     };
-    let outcome = inspect::read(capture, "damaged", &options, &mut counting);
+    let outcome = read(&options, &mut counting);
     let totals = &outcome.totals;
     let sums = &totals.accounting;
     assert!(sums.adds_up(totals.frames), "{totals:#?}");
