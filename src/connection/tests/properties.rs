@@ -107,20 +107,6 @@ proptest! {
     }
 
     #[test]
-    fn random_octets_after_a_gap_are_no_packets(
-        segments in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..1448), 1..40),
-    ) {
-        let mut run = Run::to(1883);
-        run.segment(UP, &connect(4)).segment(DOWN, &connack(4));
-        run.gap(UP, 1000);
-        for segment in &segments {
-            run.segment(UP, segment);
-        }
-        run.close();
-        prop_assert_eq!(run.packets.len(), 2);
-    }
-
-    #[test]
     fn any_cut_of_a_stream_gives_the_same_packets(
         packets in proptest::collection::vec(sent(5), 1..10),
         cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..20),
@@ -189,4 +175,32 @@ fn after_gaps_nearly_every_whole_packet_is_shown_where_packets_begin_segments() 
     let percent = |kind: usize| told_in_all[kind] * 100 / present_in_all[kind];
     assert!(percent(0) >= 98, "{told_in_all:?} of {present_in_all:?}");
     assert!(percent(1) >= 90, "{told_in_all:?} of {present_in_all:?}");
+}
+
+/// Segments of random octets, the same in every run. What begins a segment as a packet would
+/// and goes on as packets do passes for one: that cannot be told apart, but it is rare.
+#[test]
+fn random_octets_after_a_gap_hardly_ever_make_a_packet() {
+    let mut state = 1883_u64;
+    let mut random = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as usize
+    };
+    let (mut segments, mut told) = (0, 0);
+    for _ in 0..500 {
+        let mut run = Run::to(1883);
+        run.segment(UP, &connect(4)).segment(DOWN, &connack(4));
+        run.gap(UP, 1000);
+        for _ in 0..20 {
+            let length = 1 + random() % 1447;
+            let octets: Vec<u8> = (0..length).map(|_| random() as u8).collect();
+            run.segment(UP, &octets);
+            segments += 1;
+        }
+        run.close();
+        told += run.packets.len() - 2;
+    }
+    assert!(told * 2_000 <= segments, "{told} in {segments} segments");
 }
