@@ -12,7 +12,7 @@ use crate::event::{Accounting, CapReached, Event, SkippedFrames, Totals};
 use crate::session::{Session, Wanted};
 use crate::stream::{Assembler, Counts, Limits};
 use crate::view::View;
-use crate::wire::{self, Dissector};
+use crate::wire::{self, Dissector, FragmentCaps};
 
 /// What a run is to do, apart from what it shows.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +25,9 @@ pub struct Options {
     pub layers: bool,
     pub decoding: connection::Options,
     pub limits: Limits,
+    /// Instead of [`ANALYSED_CONNECTIONS`].
+    pub analysed_connections: Option<usize>,
+    pub fragments: FragmentCaps,
     /// The stories that a view wants to hear beyond packets.
     pub wanted: Wanted,
 }
@@ -221,11 +224,12 @@ impl<'v> Pipeline<'v> {
     fn new(options: &Options, view: &'v mut dyn View) -> Self {
         let wire = wire::Options {
             layers: options.layers,
-            ..wire::Options::default()
+            fragments: options.fragments,
         };
         let mut limits = options.limits;
         if options.wanted.any() {
-            limits.connections = limits.connections.min(ANALYSED_CONNECTIONS);
+            let most = options.analysed_connections;
+            limits.connections = limits.connections.min(most.unwrap_or(ANALYSED_CONNECTIONS));
         }
         let decoding = connection::Options {
             layers: options.layers,
@@ -353,6 +357,13 @@ impl<'v> Pipeline<'v> {
             self.assembler.counts(),
             &self.context.counters,
         );
+        let analysis = self
+            .shown
+            .session
+            .as_ref()
+            .map_or(&[][..], Session::full_tables);
+        totals.accounting.caps.extend(full_tables(analysis));
+        totals.accounting.caps.extend(self.shown.view.caps());
         self.unwritten = self.shown.failed.take();
         if self.unwritten.is_none() {
             self.unwritten = self.shown.view.finish(&totals).err();
@@ -438,6 +449,49 @@ fn caps(
     reached
         .map(|(cap, told, times)| CapReached { cap, told, times })
         .collect()
+}
+
+/// The caps of the analysis that were reached.
+fn full_tables(full: &[(&'static str, u64)]) -> impl Iterator<Item = CapReached> {
+    const KNOWN: [(&str, &str, &str); 8] = [
+        (
+            "open handshakes",
+            "handshakes",
+            "handshakes that the analysis gave up",
+        ),
+        (
+            "handshakes that wait for a session's next connection",
+            "handshakes-kept",
+            "handshakes of sessions without a connection that the analysis gave up",
+        ),
+        (
+            "messages on their way",
+            "messages",
+            "messages that the analysis gave up before all deliveries were known",
+        ),
+        (
+            "stored messages",
+            "retained",
+            "retained messages that the analysis gave up",
+        ),
+        ("wills", "wills", "wills that the analysis gave up"),
+        ("sessions", "sessions", "sessions that the analysis gave up"),
+        (
+            "subscriptions",
+            "subscriptions",
+            "subscriptions that the analysis did not keep",
+        ),
+        (
+            "server endpoints",
+            "servers",
+            "connections to servers that the analysis does not tell apart",
+        ),
+    ];
+    full.iter().map(|&(table, times)| {
+        let known = KNOWN.iter().find(|(words, ..)| *words == table);
+        let (cap, told) = known.map_or(("analysis", table), |&(_, cap, told)| (cap, told));
+        CapReached { cap, told, times }
+    })
 }
 
 /// Frames without a TCP segment by reason, most frequent first.

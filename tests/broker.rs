@@ -3,14 +3,15 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use mqtt_inspect::base::Span;
 use mqtt_inspect::broker::net::{Net, NetOptions};
 use mqtt_inspect::broker::{Options as BrokerOptions, Seed};
 use mqtt_inspect::record::frames::LinkLayer;
@@ -435,41 +436,72 @@ for version in (mqtt.MQTTv31, mqtt.MQTTv311, mqtt.MQTTv5):
 /// A broker in a thread of its own, without a capture, until this is dropped.
 struct Served {
     port: u16,
+    /// Its log.
+    lines: Arc<Mutex<Vec<String>>>,
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<usize>>,
 }
 
 impl Served {
     fn start(options: BrokerOptions) -> Self {
+        Self::with(options, NetOptions::default().connections)
+    }
+
+    /// With so many connections at the most.
+    fn with(options: BrokerOptions, connections: usize) -> Self {
         let net = NetOptions {
             port: 0,
+            connections,
             ..NetOptions::default()
-        };
-        let options = BrokerOptions {
-            log: false,
-            ..options
         };
         let mut net = Net::listen(options, &net, ()).expect("a free port");
         let (port, stop) = (net.port(), Arc::new(AtomicBool::new(false)));
         let stopped = Arc::clone(&stop);
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&lines);
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 net.turn(Duration::from_millis(10)).expect("nothing fails");
+                log.lock().expect("no panic").extend(net.take_lines());
             }
             net.connections()
         });
         Self {
             port,
+            lines,
             stop,
             thread: Some(thread),
         }
     }
 
-    fn connect(&self, client_id: &str) -> TcpStream {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("a broker");
+    /// A connection that says nothing yet.
+    fn raw(&self) -> TcpStream {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("a broker");
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
             .expect("a time limit");
+        stream
+    }
+
+    /// How many lines of its log hold these words.
+    fn told(&self, words: &str) -> usize {
+        let lines = self.lines.lock().expect("no panic");
+        lines.iter().filter(|line| line.contains(words)).count()
+    }
+
+    /// The same, once there are as many or a while has passed: a Client may hear of it first.
+    fn told_at_last(&self, words: &str, times: usize) -> usize {
+        for _ in 0..500 {
+            if self.told(words) >= times {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.told(words)
+    }
+
+    fn connect(&self, client_id: &str) -> TcpStream {
+        let mut stream = self.raw();
         let mut packet = vec![0x10, 12 + client_id.len() as u8];
         packet.extend(b"\0\x04MQTT\x04\x02\0\0\0");
         packet.push(client_id.len() as u8);
@@ -545,6 +577,240 @@ fn hostile_octets_end_their_own_connection_only_and_nothing_leaks() {
     drop(witness);
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(broker.stop(), 0);
+}
+
+/// Two clients that have nothing to do with what happens beside them.
+struct Bystanders(TcpStream, TcpStream);
+
+impl Bystanders {
+    fn new(broker: &Served) -> Self {
+        let (mut hears, says) = (broker.connect("hears"), broker.connect("says"));
+        hears
+            .write_all(&[0x82, 6, 0, 1, 0, 1, b'b', 0])
+            .expect("written");
+        read(&mut hears, 5);
+        Self(hears, says)
+    }
+
+    /// A message still gets from one to the other.
+    fn work(&mut self) {
+        let message = [0x30, 4, 0, 1, b'b', b'x'];
+        self.1.write_all(&message).expect("written");
+        assert_eq!(read(&mut self.0, 6), message);
+    }
+}
+
+/// Reads up to the end of the connection, whatever comes before it.
+fn read_to_end(stream: &mut TcpStream) {
+    let mut octets = [0; 4096];
+    // A reset is an end too.
+    while stream.read(&mut octets).is_ok_and(|count| count > 0) {}
+}
+
+#[test]
+fn a_flood_of_connections_is_refused_and_the_log_says_so() {
+    let broker = Served::with(BrokerOptions::default(), 20);
+    let mut bystanders = Bystanders::new(&broker);
+    let mut flood: Vec<_> = (0..60).map(|_| broker.raw()).collect();
+    bystanders.work();
+    // Eighteen are let in, the others see their ends.
+    for stream in flood.iter_mut().skip(18) {
+        read_to_end(stream);
+    }
+    bystanders.work();
+    let limit = "20 connections are open, which is the limit";
+    assert_eq!(broker.told_at_last(limit, 42), 42);
+    drop(flood);
+    std::thread::sleep(Duration::from_millis(300));
+    // There is room again.
+    let mut late = broker.connect("late");
+    late.write_all(&[0xc0, 0]).expect("written");
+    assert_eq!(read(&mut late, 2), [0xd0, 0]);
+    broker.stop();
+}
+
+#[test]
+fn connections_that_say_nothing_or_say_it_slowly_are_closed_and_hold_up_nobody() {
+    let mut options = BrokerOptions::default();
+    options.limits.connect_timeout = Span::from_nanos(1_500_000_000);
+    let broker = Served::start(options);
+    let mut bystanders = Bystanders::new(&broker);
+    let mut slow: Vec<_> = (0..200).map(|_| broker.raw()).collect();
+    let connect = b"\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04slow";
+    // Octet by octet, never to the end; half of them say nothing.
+    for octet in connect.iter().take(10) {
+        for stream in slow.iter_mut().skip(100) {
+            // The broker may have lost its patience.
+            let _ = stream.write_all(&[*octet]);
+        }
+        bystanders.work();
+    }
+    for stream in &mut slow {
+        read_to_end(stream);
+    }
+    bystanders.work();
+    assert_eq!(broker.told_at_last("no CONNECT in time", 200), 200);
+    broker.stop();
+}
+
+#[test]
+fn malformed_packets_of_every_kind_end_their_own_connection_only() {
+    let broker = Served::start(BrokerOptions::default());
+    let mut bystanders = Bystanders::new(&broker);
+    let bodies: [&[u8]; 6] = [
+        // Without a body, too short, with a name that is no UTF-8, with one that is longer
+        // than the packet, with all bits set, and with a length that never ends.
+        &[0],
+        &[1, 0],
+        &[6, 0, 2, 0xff, 0xfe, 0, 1],
+        &[4, 0xff, 0xff, b'a', b'b'],
+        &[8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+        &[0xff, 0xff, 0xff, 0xff, 0xff],
+    ];
+    for first in 0..=255u8 {
+        for (at, body) in bodies.iter().enumerate() {
+            let mut stream = match (usize::from(first) + at) % 2 {
+                0 => broker.raw(),
+                _ => broker.connect("broken"),
+            };
+            let packet = [&[first], *body].concat();
+            // DISCONNECT, so that the end comes for what is no fault.
+            let _ = stream.write_all(&[packet.as_slice(), &[0xe0, 0]].concat());
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            read_to_end(&mut stream);
+        }
+        bystanders.work();
+    }
+    assert!(broker.told("malformed packet") > 500);
+    drop(bystanders);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(broker.stop(), 0);
+}
+
+#[test]
+fn giant_packets_are_refused_by_their_first_octets() {
+    let broker = Served::start(BrokerOptions::default());
+    let mut bystanders = Bystanders::new(&broker);
+    for begun in [
+        // PUBLISH of 256 MB, SUBSCRIBE of 2 MB, CONNECT of 2 MB.
+        &[0x30, 0xff, 0xff, 0xff, 0x7f, 0, 1, b't'][..],
+        &[0x82, 0x80, 0x80, 0x80, 0x01, 0, 1],
+    ] {
+        let mut giant = broker.connect("giant");
+        giant.write_all(begun).expect("written");
+        read_to_end(&mut giant);
+        bystanders.work();
+    }
+    let mut giant = broker.raw();
+    giant
+        .write_all(&[0x10, 0x80, 0x80, 0x80, 0x01, 0, 4])
+        .expect("written");
+    read_to_end(&mut giant);
+    bystanders.work();
+    assert_eq!(broker.told_at_last("packet too large", 3), 3);
+    broker.stop();
+}
+
+#[test]
+fn what_one_client_asks_for_keeps_no_other_waiting() {
+    let broker = Served::start(BrokerOptions::default());
+    let mut bystanders = Bystanders::new(&broker);
+    // Ten thousand subscriptions that all select one topic, and that topic again and again.
+    let mut greedy = broker.connect("greedy");
+    for id in 1..=10_u8 {
+        let mut body = vec![0, id];
+        for number in 0..1_000_u16 {
+            // The bits of the number choose between a level and its wildcard.
+            let number = u16::from(id) << 10 | number;
+            let levels = (0..14).map(|bit| if number >> bit & 1 == 0 { "a" } else { "+" });
+            let filter = levels.collect::<Vec<_>>().join("/");
+            body.extend((filter.len() as u16).to_be_bytes());
+            body.extend(filter.as_bytes());
+            body.push(0);
+        }
+        let length = body.len();
+        let mut packet = vec![0x82, (length & 0x7f) as u8 | 0x80];
+        packet.extend([(length >> 7) as u8 | 0x80, (length >> 14) as u8]);
+        packet.extend(body);
+        greedy.write_all(&packet).expect("written");
+        read(&mut greedy, 1_000 + 5);
+    }
+    let topic = ["a"; 14].join("/");
+    let mut publish = vec![0x30, topic.len() as u8 + 2, 0, topic.len() as u8];
+    publish.extend(topic.as_bytes());
+    let storm = publish.repeat(400);
+    let writing = std::thread::spawn(move || {
+        greedy.write_all(&storm).expect("written");
+        greedy
+    });
+    for _ in 0..5 {
+        bystanders.work();
+    }
+    drop(writing.join().expect("written"));
+    broker.stop();
+}
+
+/// Descriptors and threads of a process.
+#[cfg(target_os = "linux")]
+fn held_by(process: u32) -> [usize; 2] {
+    ["fd", "task"].map(|what| {
+        let folder = format!("/proc/{process}/{what}");
+        std::fs::read_dir(folder).expect("a process").count()
+    })
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn ten_thousand_connections_leave_no_descriptor_and_no_thread() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut broker = Command::new(env!("CARGO_BIN_EXE_mqtt-inspect"))
+        .args(["record", "--port", "0", "-o"])
+        .arg(folder.path().join("flood.pcapng"))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program");
+    let mut log = std::io::BufReader::new(broker.stderr.take().expect("its log")).lines();
+    let port = loop {
+        let line = log.next().expect("a line").expect("text");
+        if let Some((_, after)) = line.split_once("Broker on port ") {
+            let port = after.split(',').next().expect("a number");
+            break port.parse::<u16>().expect("a port");
+        }
+    };
+    let reading = std::thread::spawn(move || log.map_while(Result::ok).count());
+    let connect = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01c";
+    let meet = |number: usize| {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("a broker");
+        // A reset at the end: the ports of ten thousand connections are not kept back.
+        let linger = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        linger.expect("an option of TCP");
+        let mut stream = stream;
+        let octets = match number % 5 {
+            0 => &connect[..],
+            1 => &connect[..7],
+            2 => b"GET / HTTP/1.1\r\n\r\n",
+            3 => b"\x10\xff\xff\xff\xff\xff",
+            _ => b"",
+        };
+        // The broker may have closed already.
+        let _ = stream.write_all(octets);
+        if number.is_multiple_of(10) {
+            let _ = stream.read(&mut [0; 4]);
+        }
+    };
+    let settled = |broker: &std::process::Child| {
+        std::thread::sleep(Duration::from_millis(2_500));
+        held_by(broker.id())
+    };
+    meet(0);
+    let before = settled(&broker);
+    (0..10_000).for_each(meet);
+    let after = settled(&broker);
+    broker.kill().expect("it runs");
+    broker.wait().expect("it ran");
+    assert_eq!(before, after, "descriptors and threads");
+    assert!(reading.join().expect("read") > 10_000);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 )]
 
 mod broker;
+mod caps;
 mod cli;
 mod codec_oracles;
 mod conformance;

@@ -35,8 +35,9 @@ fn options(little: bool) -> Options {
     options
 }
 
-/// Plays `input` to a core; octets arrive in portions of at most `portion`.
-fn play(mut input: Input<'_>, little: bool, portion: usize) -> Vec<Action> {
+/// Plays `input` to a core; octets arrive in portions of at most `portion`, and no more than
+/// `most` packets are handled at once.
+fn play(mut input: Input<'_>, little: bool, portion: usize, most: usize) -> Vec<Action> {
     let mut core = Core::new(options(little));
     let mut now = Timestamp::from_nanos(1_000_000_000);
     // The connection of each Client, where it has one.
@@ -74,8 +75,12 @@ fn play(mut input: Input<'_>, little: bool, portion: usize) -> Vec<Action> {
             2 => core.unsent(now, ConnectionKey(key), usize::from(input.octet())),
             _ => {
                 let length = usize::from(input.octet()).max(1);
-                for part in input.take(length).chunks(portion) {
-                    core.received(now, ConnectionKey(key), part);
+                for mut part in input.take(length).chunks(portion) {
+                    while !part.is_empty() {
+                        let used = core.received_some(now, ConnectionKey(key), part, most);
+                        assert!(used > 0, "octets are taken");
+                        part = &part[used..];
+                    }
                 }
             }
         }
@@ -114,7 +119,8 @@ fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
     let setting = input.octet();
     let little = setting & 1 == 1;
-    let whole = play(input, little, usize::MAX);
-    let portions = play(input, little, usize::from(setting >> 1) + 1);
+    let whole = play(input, little, usize::MAX, usize::MAX);
+    let most = usize::from(setting >> 6) + 1;
+    let portions = play(input, little, usize::from(setting >> 1) + 1, most);
     assert_eq!(whole, portions);
 });

@@ -53,6 +53,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs a broker of its own and records what passes through it, then shows the capture.
+    #[command(after_long_help = caps::record_help())]
     Record(Box<RecordArgs>),
 }
 
@@ -84,6 +85,12 @@ pub struct ReadArgs {
     /// tcp.port==1884-1890,mqtt. Rarely needed: MQTT is recognised on any port.
     #[arg(short = 'd', long = "decode-as", value_name = "RULE", value_parser = values::decode_as)]
     pub decode_as: Vec<values::Ports>,
+
+    /// Another limit than the usual one, where a capture reaches it and there is memory to
+    /// spare: connections=N, or waiting, waiting-all, held, fragments in octets, as 256MiB
+    /// (see Limits below). May be given several times.
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = values::limit)]
+    pub limits: Vec<values::Limit>,
 
     /// TLS secrets in the format of SSLKEYLOGFILE. The name is kept for them; this version
     /// decrypts nothing and says so.

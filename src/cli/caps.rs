@@ -9,7 +9,7 @@ use crate::session::caps as session;
 use crate::stream::Limits;
 use crate::view::stats::tally;
 use crate::view::{filter, json};
-use crate::{capture, connection, inspect, wire};
+use crate::{broker, capture, connection, inspect, wire};
 
 /// One limit.
 struct Cap {
@@ -147,34 +147,52 @@ const CAPS: &[Cap] = &[
     cap(
         "Handshakes that are open",
         Count(session::OPEN_HANDSHAKES as u64),
-        SESSION,
+        "the newest is given up: cap `handshakes`, a finding",
+    ),
+    cap(
+        "Open handshakes of a session that waits for its next connection",
+        Count(session::PENDING as u64),
+        "the newest is given up: cap `handshakes-kept`, a finding",
     ),
     cap(
         "Application messages being followed",
         Count(session::MESSAGES as u64),
-        SESSION,
+        "the oldest is given up: cap `messages`, a finding",
     ),
     cap(
         "Deliveries being followed",
         Count(session::LEGS as u64),
-        SESSION,
+        "the oldest message is given up: cap `messages`, a finding",
     ),
     cap(
         "Retained messages",
         Count(session::RETAINED as u64),
-        SESSION,
+        "the oldest is given up: cap `retained`, a finding",
     ),
-    cap("Wills", Count(session::WILLS as u64), SESSION),
-    cap("Sessions", Count(session::SESSIONS as u64), SESSION),
+    cap(
+        "Wills",
+        Count(session::WILLS as u64),
+        "the oldest is given up: cap `wills`, a finding",
+    ),
+    cap(
+        "Sessions",
+        Count(session::SESSIONS as u64),
+        "the one longest without a connection is given up: cap `sessions`, a finding",
+    ),
     cap(
         "Subscriptions",
         Count(session::SUBSCRIPTIONS as u64),
-        SESSION,
+        "the newest is not kept: cap `subscriptions`, a finding",
     ),
     cap(
         "Levels of topic filters",
         Count(session::FILTER_LEVELS as u64),
-        SESSION,
+        "the newest is not kept: cap `subscriptions`, a finding",
+    ),
+    cap(
+        "Servers that are told apart",
+        Count(session::BROKERS as u64),
+        "the others are taken for one: cap `servers`, a finding",
     ),
     cap(
         "Name that the analysis keeps: topic, filter, client identifier",
@@ -207,14 +225,124 @@ const CAPS: &[Cap] = &[
         "the rest is counted together",
     ),
     cap(
-        "Connections that `--topic` and `--client` follow",
+        "Connections that `--client` follows",
         Count(filter::FOLLOWED_CONNECTIONS as u64),
-        "the oldest is forgotten",
+        "no more are followed: cap `selection`",
+    ),
+    cap(
+        "Packets whose acknowledgements `--topic` follows",
+        Count(filter::FOLLOWED_IDENTIFIERS as u64),
+        "no more are followed: cap `selection`",
     ),
 ];
 
-/// What the analysis does.
-const SESSION: &str = "the oldest is given up, and a finding says so";
+/// What `record` holds of its Clients. Their own share comes first, then that of all.
+fn of_record() -> Vec<Cap> {
+    let broker = broker::Limits::default();
+    let octets = |octets: usize| Octets(octets as u64);
+    let count = |count: usize| Count(count as u64);
+    let refused = "CONNECT is refused";
+    let dropped = "the message is dropped for that client, and the log says so once";
+    vec![
+        cap(
+            "Connections",
+            count(broker::net::NetOptions::default().connections),
+            "a further one is closed at once, with a line in the log",
+        ),
+        cap(
+            "Time that a connection may take to bring its CONNECT",
+            Seconds(broker.connect_timeout.nanos() as u64 / 1_000_000_000),
+            "it is closed, with a line in the log",
+        ),
+        cap(
+            "Control packet",
+            octets(broker.packet_octets),
+            "the connection is closed: packet too large",
+        ),
+        cap(
+            "Control packet other than PUBLISH",
+            octets(broker.bare_packet_octets),
+            "the connection is closed: packet too large",
+        ),
+        cap(
+            "Packets that have begun, of all clients",
+            octets(broker.all_begun_octets),
+            "the connection that went too far is closed",
+        ),
+        cap("Sessions", count(broker.sessions), refused),
+        cap(
+            "Names, wills, subscriptions and aliases, of all clients",
+            octets(broker.all_kept_octets),
+            "CONNECT or SUBSCRIBE is refused, PUBLISH with an alias ends its connection",
+        ),
+        cap(
+            "Subscriptions of a client",
+            count(broker.subscriptions),
+            "SUBSCRIBE is refused, and the log says so once",
+        ),
+        cap(
+            "Topic filters of a client",
+            octets(broker.subscription_octets),
+            "SUBSCRIBE is refused, and the log says so once",
+        ),
+        cap(
+            "Messages above QoS 0 that wait for a client",
+            count(broker.queued_messages),
+            dropped,
+        ),
+        cap(
+            "Octets of messages that wait for a client",
+            octets(broker.queued_octets),
+            dropped,
+        ),
+        cap(
+            "QoS 2 messages of a client that it has not released",
+            count(broker.unreleased_messages),
+            "the connection is closed",
+        ),
+        cap(
+            "Octets of QoS 2 messages of a client that it has not released",
+            octets(broker.unreleased_octets),
+            "the connection is closed",
+        ),
+        cap(
+            "Octets of all these messages, of all clients",
+            octets(broker.all_held_octets),
+            "as for the messages of one client",
+        ),
+        cap(
+            "Octets that a client does not read",
+            octets(broker.unsent_octets),
+            "QoS 0 is dropped for it, the rest waits; the log says so once",
+        ),
+        cap(
+            "Octets that clients do not read, of all",
+            octets(broker.all_unsent_octets),
+            "QoS 0 is dropped for who does not read",
+        ),
+        cap(
+            "Retained messages",
+            count(broker.retained_messages),
+            "the newest is not kept, with a line in the log",
+        ),
+        cap(
+            "Octets of retained messages",
+            octets(broker.retained_octets),
+            "the newest is not kept, with a line in the log",
+        ),
+        cap(
+            "Retained messages searched for subscriptions in a second",
+            Count(broker.retained_searched),
+            "a subscription gets none of them, with a line in the log",
+        ),
+    ]
+}
+
+/// What is limited, in the order of the table: first of the analysis, then of `record`.
+pub fn names() -> [Vec<&'static str>; 2] {
+    let names = |caps: &[Cap]| caps.iter().map(|cap| cap.what).collect();
+    [names(CAPS), names(&of_record())]
+}
 
 impl Most {
     fn told(&self) -> String {
@@ -248,22 +376,35 @@ fn grouped(number: u64) -> String {
 
 /// The limits as lines for the long help and the man page.
 pub fn help() -> String {
-    let mut help = "Limits, so that no capture takes memory without end:\n".to_owned();
-    for Cap { what, most, then } in CAPS {
+    let mut help = "Limits, so that no capture takes memory without end (--limit raises the caps \
+        connections, waiting, held and fragments; waiting-all is that of all directions):\n"
+        .to_owned();
+    push(&mut help, CAPS);
+    help
+}
+
+/// The same for `record`.
+pub fn record_help() -> String {
+    let mut help = "Limits, so that no client takes memory without end:\n".to_owned();
+    push(&mut help, &of_record());
+    help
+}
+
+fn push(help: &mut String, caps: &[Cap]) {
+    for Cap { what, most, then } in caps {
         // Writing to a String does not fail.
         let _ = writeln!(help, "  {what}: {}; then {then}", most.told());
     }
-    help
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The table of the README.
-    fn table() -> String {
+    /// A table of the README.
+    fn table(caps: &[Cap]) -> String {
         let mut table = "| what | limit | when it is reached |\n|---|---|---|\n".to_owned();
-        for Cap { what, most, then } in CAPS {
+        for Cap { what, most, then } in caps {
             writeln!(table, "| {what} | {} | {then} |", most.told()).unwrap();
         }
         table
@@ -273,11 +414,12 @@ mod tests {
     fn the_readme_lists_every_limit_with_its_number() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
         let readme = std::fs::read_to_string(path).unwrap();
-        let table = table();
-        assert!(
-            readme.contains(&table),
-            "the section Limits of README.md must hold this table:\n{table}"
-        );
+        for table in [table(CAPS), table(&of_record())] {
+            assert!(
+                readme.contains(&table),
+                "the section Limits of README.md must hold this table:\n{table}"
+            );
+        }
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
+use super::values;
 use crate::base::text;
-use crate::event::Totals;
+use crate::event::{CapReached, Totals};
 use crate::view::accounting;
 
 /// Says what is wrong.
@@ -20,6 +21,17 @@ pub fn error(message: impl std::fmt::Display) {
 pub fn counted(count: u64, what: &str) -> String {
     let more = if count == 1 { "" } else { "s" };
     format!("{count} {what}{more}")
+}
+
+/// Tells that a cap was reached, and how it is raised where it can be.
+pub fn cap(reached: &CapReached) {
+    let raise = match reached.cap {
+        "waiting" => "; --limit waiting=... and --limit waiting-all=... raise it".to_owned(),
+        name if values::LIMITS.contains(&name) => format!("; --limit {name}=... raises it"),
+        _ => String::new(),
+    };
+    let CapReached { cap, told, times } = reached;
+    error(format_args!("cap reached ({cap}): {times} {told}{raise}"));
 }
 
 /// Tells what was read, under `-v`.

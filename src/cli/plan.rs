@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use super::args::{Format, Progress, ReadArgs, ViewArgs, When};
+use super::values::{Limit, Limited};
 use crate::event::Level;
 use crate::session::Wanted;
 use crate::view::flow::Kind as FlowKind;
@@ -248,6 +249,7 @@ impl Plan {
             return Err("--keylog: this version does not decrypt TLS".to_owned());
         }
         let show = Show::new(view, around, output.is_some());
+        let usual = limited(&read.limits);
         Ok(Self {
             inputs,
             reading: inspect::Options {
@@ -261,14 +263,32 @@ impl Plan {
                         .into_iter()
                         .flat_map(|ports| ports.0)
                         .collect(),
-                    ..connection::Options::default()
+                    ..usual.decoding
                 },
-                ..inspect::Options::default()
+                ..usual
             },
             output,
             show,
         })
     }
+}
+
+/// The usual options with other limits.
+fn limited(limits: &[Limit]) -> inspect::Options {
+    let mut options = inspect::Options::default();
+    for &Limit { of, most } in limits {
+        match of {
+            Limited::Connections => {
+                options.limits.connections = most;
+                options.analysed_connections = Some(most);
+            }
+            Limited::Waiting => options.limits.waiting_octets = most,
+            Limited::WaitingAll => options.limits.waiting_total = most,
+            Limited::Held => options.decoding.held_cap = most as u64,
+            Limited::Fragments => options.fragments.octets = most,
+        }
+    }
+    options
 }
 
 /// Refuses an output that is a directory or one of the inputs, by whatever name.
@@ -388,6 +408,42 @@ mod tests {
         assert_eq!((to_file.colour, to_file.width), (false, Some(70)));
         assert_eq!(style(&["--width", "132", "x"], &terminal).width, Some(132));
         assert_eq!(style(&["x"], &Surroundings::default()).width, None);
+    }
+
+    #[test]
+    fn limits_are_given_by_name_in_numbers_or_octets() {
+        let around = Surroundings::default();
+        let reading = |args: &[&str]| plan(args, &around).unwrap().reading;
+        let usual = reading(&["x"]);
+        assert_eq!(usual.limits, crate::stream::Limits::default());
+        let given = reading(&[
+            "--limit=connections=7",
+            "--limit=waiting=1KiB",
+            "--limit=waiting-all=2MiB",
+            "--limit=held=1GiB",
+            "--limit=fragments=4096",
+            "x",
+        ]);
+        assert_eq!(given.limits.connections, 7);
+        assert_eq!(given.analysed_connections, Some(7));
+        assert_eq!(given.limits.waiting_octets, 1 << 10);
+        assert_eq!(given.limits.waiting_total, 2 << 20);
+        assert_eq!(given.decoding.held_cap, 1 << 30);
+        assert_eq!(given.fragments.octets, 4096);
+        for wrong in [
+            "held",
+            "held=",
+            "held=0",
+            "held=-1",
+            "held=1.5MiB",
+            "held=99999999999999999999",
+            "held=99999999999GiB",
+            "connections=1MiB",
+            "nothing=1",
+        ] {
+            let given = format!("--limit={wrong}");
+            assert!(plan(&[&given, "x"], &around).is_err(), "{wrong}");
+        }
     }
 
     #[test]

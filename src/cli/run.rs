@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::messages;
 use super::plan::Plan;
 use crate::base::{FrameStamp, text};
-use crate::event::{Event, Gap, Level, LooksLike, Totals};
+use crate::event::{CapReached, Event, Gap, Level, LooksLike, Totals};
 use crate::inspect::{self, Outcome};
 use crate::view::View;
 
@@ -117,6 +117,10 @@ fn conclude(plan: &Plan, heard: &Heard<'_>, outcome: &Outcome) -> ExitCode {
     let readable = outcome.unreadable.is_empty() && understood;
     if plan.show.verbose {
         messages::totals(&outcome.totals);
+    } else if !plan.show.quiet {
+        for reached in &outcome.totals.accounting.caps {
+            messages::cap(reached);
+        }
     }
     if !plan.show.quiet {
         if readable {
@@ -250,6 +254,10 @@ impl View for Heard<'_> {
 
     fn idle(&mut self) -> io::Result<()> {
         self.view.idle()
+    }
+
+    fn caps(&self) -> Vec<CapReached> {
+        self.view.caps()
     }
 
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {

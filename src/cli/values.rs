@@ -14,6 +14,62 @@ pub struct Ports(pub RangeInclusive<u16>);
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Sections(pub Vec<Section>);
 
+/// Another limit than the usual one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limit {
+    pub of: Limited,
+    /// A number, or octets.
+    pub most: usize,
+}
+
+/// What can be limited otherwise.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Limited {
+    Connections,
+    Waiting,
+    WaitingAll,
+    Held,
+    Fragments,
+}
+
+/// The names of [`Limited`], those of the caps that are reached.
+pub(super) const LIMITS: [&str; 5] = ["connections", "waiting", "waiting-all", "held", "fragments"];
+
+/// `connections=1000000`, `held=256MiB`.
+pub(super) fn limit(text: &str) -> Result<Limit, String> {
+    let wanted = || format!("expected NAME=VALUE, the name one of {}", LIMITS.join(", "));
+    let (name, value) = text.split_once('=').ok_or_else(wanted)?;
+    let of = match name {
+        "connections" => Limited::Connections,
+        "waiting" => Limited::Waiting,
+        "waiting-all" => Limited::WaitingAll,
+        "held" => Limited::Held,
+        "fragments" => Limited::Fragments,
+        _ => return Err(wanted()),
+    };
+    let (digits, unit) = match value.find(|c: char| !c.is_ascii_digit()) {
+        Some(at) => value.split_at(at),
+        None => (value, ""),
+    };
+    let shift = match unit {
+        "" => 0,
+        "KiB" if of != Limited::Connections => 10,
+        "MiB" if of != Limited::Connections => 20,
+        "GiB" if of != Limited::Connections => 30,
+        _ if of == Limited::Connections => return Err("expected a number".to_owned()),
+        _ => return Err("expected octets: a number, or one with KiB, MiB or GiB".to_owned()),
+    };
+    let number: usize = digits
+        .parse()
+        .map_err(|_| format!("`{value}` is no number from 1 on"))?;
+    number
+        .checked_mul(1 << shift)
+        // Connections are numbered with 32 bits.
+        .filter(|&most| most > 0 && (of != Limited::Connections || most <= 1 << 24))
+        .map(|most| Limit { of, most })
+        .ok_or_else(|| format!("`{value}` is too little or too much"))
+}
+
 /// `tcp.port==1884,mqtt`; a range of ports as `1884-1890`.
 pub(super) fn decode_as(rule: &str) -> Result<Ports, String> {
     let wanted = "expected tcp.port==N,mqtt or tcp.port==N-M,mqtt";

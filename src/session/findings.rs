@@ -55,8 +55,8 @@ fn capital(sentence: String) -> String {
 pub(super) struct Findings {
     pub(super) wanted: bool,
     counts: HashMap<&'static str, u64>,
-    /// Tables that have reached their caps.
-    full: Vec<&'static str>,
+    /// Tables that have reached their caps, and how often.
+    pub(super) full: Vec<(&'static str, u64)>,
 }
 
 impl Findings {
@@ -100,7 +100,7 @@ impl Findings {
         })));
     }
 
-    /// Tells once that a table reached its cap.
+    /// Counts that a table reached its cap, and tells so once.
     pub(super) fn table_full(
         &mut self,
         outbox: &mut Outbox,
@@ -108,10 +108,11 @@ impl Findings {
         cap: usize,
         stamp: FrameStamp,
     ) {
-        if !self.wanted || self.full.contains(&table) {
+        if let Some((_, times)) = self.full.iter_mut().find(|(full, _)| *full == table) {
+            *times += 1;
             return;
         }
-        self.full.push(table);
+        self.full.push((table, 1));
         let at = Where {
             stamp,
             connection: None,

@@ -146,6 +146,11 @@ impl Session {
         self.outbox.drain(emit);
     }
 
+    /// The tables that reached their caps, by the words of the finding, and how often.
+    pub fn full_tables(&self) -> &[(&'static str, u64)] {
+        &self.findings.full
+    }
+
     fn opened(&mut self, opened: &Opened) {
         self.pass(opened.stamp);
         let id = opened.connection.id;

@@ -7,14 +7,16 @@ use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use super::View;
 use super::info::topic_of;
 use crate::base::FrameStamp;
-use crate::event::{About, ConnectionId, Event, Handshake, Origin, PacketEvent, Totals};
+use crate::event::{
+    About, CapReached, ConnectionId, Event, Handshake, Origin, PacketEvent, Totals,
+};
 use crate::mqtt::packet::ControlPacket;
 use crate::mqtt::topic::matching_part;
 use crate::mqtt::{PacketIdentifier, PacketType, Sender};
 
 /// Packet identifiers that are followed at once to show the acknowledgements of packets that
-/// carry the topic; beyond, an acknowledgement is left out, and the view says how many
-/// packets that concerned ([`Filtered::unfollowed`]).
+/// carry the topic; beyond, an acknowledgement is left out, and the totals say how many
+/// packets that concerned.
 pub const FOLLOWED_IDENTIFIERS: usize = 65_536;
 
 /// Connections of the client that are remembered; more at once would mean a capture of one
@@ -68,6 +70,7 @@ pub struct Filtered<V> {
     /// sent them: both ends count on their own.
     open: HashMap<ConnectionId, Vec<(Sender, PacketIdentifier)>>,
     open_count: usize,
+    /// Packets and connections that could not be followed because a cap was reached.
     unfollowed: u64,
 }
 
@@ -81,11 +84,6 @@ impl<V: View> Filtered<V> {
             open_count: 0,
             unfollowed: 0,
         }
-    }
-
-    /// Packets and connections that could not be followed because a cap was reached.
-    pub fn unfollowed(&self) -> u64 {
-        self.unfollowed
     }
 
     fn takes(&mut self, seen: &PacketEvent<'_>) -> bool {
@@ -330,6 +328,18 @@ impl<V: View> View for Filtered<V> {
 
     fn idle(&mut self) -> io::Result<()> {
         self.view.idle()
+    }
+
+    fn caps(&self) -> Vec<CapReached> {
+        let mut caps = self.view.caps();
+        if self.unfollowed > 0 {
+            caps.push(CapReached {
+                cap: "selection",
+                told: "packets or connections that --topic and --client could not follow",
+                times: self.unfollowed,
+            });
+        }
+        caps
     }
 
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {

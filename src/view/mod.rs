@@ -8,7 +8,7 @@ pub mod flow;
 use std::io;
 
 use crate::base::FrameStamp;
-use crate::event::{Event, Totals};
+use crate::event::{CapReached, Event, Totals};
 
 mod accounting;
 pub mod check;
@@ -50,6 +50,10 @@ pub trait View {
     fn idle(&mut self) -> io::Result<()> {
         Ok(())
     }
+    /// Caps of its own that were reached so far, so that the totals can tell of them.
+    fn caps(&self) -> Vec<CapReached> {
+        Vec::new()
+    }
     /// The run is over: write what was held back, and flush.
     fn finish(&mut self, totals: &Totals) -> io::Result<()>;
 }
@@ -66,6 +70,9 @@ impl<V: View + ?Sized> View for Box<V> {
     }
     fn idle(&mut self) -> io::Result<()> {
         (**self).idle()
+    }
+    fn caps(&self) -> Vec<CapReached> {
+        (**self).caps()
     }
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {
         (**self).finish(totals)
@@ -90,6 +97,9 @@ impl<A: View, B: View> View for Tee<A, B> {
     fn idle(&mut self) -> io::Result<()> {
         self.0.idle()?;
         self.1.idle()
+    }
+    fn caps(&self) -> Vec<CapReached> {
+        [self.0.caps(), self.1.caps()].concat()
     }
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {
         self.0.finish(totals)?;

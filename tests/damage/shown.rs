@@ -10,7 +10,7 @@ use clap::Parser;
 use mqtt_inspect::base::text;
 use mqtt_inspect::cli::args::Args;
 use mqtt_inspect::cli::plan::{Form, Plan, Surroundings, What};
-use mqtt_inspect::event::Event;
+use mqtt_inspect::event::{CapReached, Event};
 use mqtt_inspect::inspect::{self, Options, Outcome};
 use mqtt_inspect::mqtt::PacketType;
 use mqtt_inspect::view::{View, colour};
@@ -108,6 +108,11 @@ impl Shown {
             line: line.to_owned(),
             plan,
         }
+    }
+
+    /// What the command line makes of its other options: limits.
+    pub fn options(&self) -> Options {
+        self.plan.reading.clone()
     }
 
     fn is_log(&self) -> bool {
@@ -237,6 +242,12 @@ impl View for Counting {
     }
     fn wants_frames(&self) -> bool {
         self.view.wants_frames()
+    }
+    fn idle(&mut self) -> io::Result<()> {
+        self.view.idle()
+    }
+    fn caps(&self) -> Vec<CapReached> {
+        self.view.caps()
     }
     fn finish(&mut self, totals: &mqtt_inspect::event::Totals) -> io::Result<()> {
         self.view.finish(totals)

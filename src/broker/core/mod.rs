@@ -244,23 +244,45 @@ impl Core {
 
     /// The next octets that a Client sent, in any portions.
     pub fn received(&mut self, now: Timestamp, connection: ConnectionKey, octets: &[u8]) {
+        self.received_some(now, connection, octets, usize::MAX);
+    }
+
+    /// As [`Core::received`], but no more than `most` packets are handled: so that others
+    /// can have their turn. Returns how many of the octets were taken; the others are to be
+    /// given again.
+    pub fn received_some(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        octets: &[u8],
+        most: usize,
+    ) -> usize {
         let Some(link) = self.links.get_mut(&connection) else {
-            return;
+            return octets.len();
         };
         // While its packets are handled the link has none: what is left comes back to it.
         let mut begun = std::mem::take(&mut link.begun);
         self.begun_octets = self.begun_octets.saturating_sub(begun.len());
-        if begun.is_empty() {
-            let used = self.packets(now, connection, octets);
-            begun.extend_from_slice(octets.get(used..).unwrap_or_default());
+        let before = begun.len();
+        let (used, stopped) = if begun.is_empty() {
+            let (used, stopped) = self.packets(now, connection, octets, most);
+            if !stopped {
+                begun.extend_from_slice(octets.get(used..).unwrap_or_default());
+            }
+            (used, stopped)
         } else {
             begun.extend_from_slice(octets);
-            let used = self.packets(now, connection, &begun);
+            let (used, stopped) = self.packets(now, connection, &begun, most);
             begun.drain(..used.min(begun.len()));
-        }
-        let Some(link) = self.links.get_mut(&connection) else {
-            return;
+            (used, stopped)
         };
+        let Some(link) = self.links.get_mut(&connection) else {
+            return octets.len();
+        };
+        if stopped {
+            // Whole packets may wait: the link has a part of one only.
+            return used.saturating_sub(before);
+        }
         self.begun_octets += begun.len();
         link.begun = begun;
         if self.begun_octets > self.options.limits.all_begun_octets {
@@ -271,6 +293,7 @@ impl Core {
                 "too much memory in use",
             );
         }
+        octets.len()
     }
 
     /// How many octets the caller still holds for a Client that does not read them.
@@ -303,9 +326,17 @@ impl Core {
         self.leave(now, connection, Departure::WithoutDisconnect);
     }
 
-    /// Handles each whole packet at the begin of `octets`; returns how many octets they took.
-    fn packets(&mut self, now: Timestamp, connection: ConnectionKey, octets: &[u8]) -> usize {
+    /// Handles each whole packet at the begin of `octets`, but no more than `most`; returns
+    /// how many octets they took, and whether there may be more.
+    fn packets(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        octets: &[u8],
+        most: usize,
+    ) -> (usize, bool) {
         let mut rest = octets;
+        let mut handled = 0;
         while let Some(link) = self.links.get(&connection) {
             // Something else than MQTT need not be waited for until it fills a packet.
             let opened = matches!(link.stage, Stage::Opened(_));
@@ -320,8 +351,12 @@ impl Core {
                 break;
             }
             match cut(rest) {
+                Cut::Whole { .. } if handled == most => {
+                    return (octets.len() - rest.len(), true);
+                }
                 Cut::Whole { packet, rest: next } => {
                     rest = next;
+                    handled += 1;
                     self.packet(now, connection, packet.octets);
                 }
                 Cut::Needs { .. } => break,
@@ -336,7 +371,7 @@ impl Core {
                 }
             }
         }
-        octets.len() - rest.len()
+        (octets.len() - rest.len(), false)
     }
 
     /// The reason code and the words for a packet that is not waited for, by its size.

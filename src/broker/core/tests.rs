@@ -989,6 +989,120 @@ fn what_sessions_keep_is_capped_over_all_clients() {
 }
 
 #[test]
+fn subscriptions_of_a_client_are_capped_by_number_and_octets() {
+    let mut bench = narrow(Limits {
+        subscriptions: 2,
+        subscription_octets: 10,
+        ..Limits::default()
+    });
+    let (many, long) = (bench.joined(V5_0, "many"), bench.joined(V3_1_1, "long"));
+    for (key, filter, answer) in [
+        (many, "a", "SUBACK [0]"),
+        (many, "b", "SUBACK [0]"),
+        (many, "c", "SUBACK [151]"),
+        (many, "a", "SUBACK [0]"),
+        (long, "12345", "SUBACK [0]"),
+        (long, "123456", "SUBACK [128]"),
+    ] {
+        bench.subscribe_with(key, filter, 0, &PropertiesBuf::new());
+        assert_eq!(bench.heard_by(key), [answer], "{filter}");
+    }
+    let told = bench.log.iter().filter(|line| line.contains("are refused"));
+    assert_eq!(told.count(), 2);
+}
+
+#[test]
+fn octets_of_messages_are_capped_for_one_client_and_for_all() {
+    for limits in [
+        Limits {
+            queued_octets: 1_000,
+            ..Limits::default()
+        },
+        Limits {
+            all_held_octets: 1_000,
+            ..Limits::default()
+        },
+    ] {
+        let mut bench = narrow(limits);
+        let (sub, publisher) = (bench.joined(V5_0, "sub"), bench.joined(V5_0, "pub"));
+        bench.subscribe(sub, "#", 1);
+        for id in 1..=3 {
+            bench.publish(publisher, "t", &"x".repeat(400), 1, id);
+        }
+        let got = bench.heard_by(sub);
+        assert_eq!(got.len(), 1, "{got:?}");
+        let told = bench.log.iter().filter(|line| line.contains("dropped"));
+        assert_eq!(told.count(), 1, "{:?}", bench.log);
+    }
+}
+
+#[test]
+fn messages_that_are_not_released_are_capped_by_number_and_octets() {
+    for limits in [
+        Limits {
+            unreleased_messages: 2,
+            ..Limits::default()
+        },
+        Limits {
+            unreleased_octets: 400,
+            ..Limits::default()
+        },
+    ] {
+        let mut bench = narrow(limits);
+        let key = bench.joined(V5_0, "c");
+        for id in 1..=3 {
+            bench.publish(key, "t", "x", 2, id);
+        }
+        let heard = bench.heard_by(key);
+        let (last, before) = heard.split_last_chunk::<2>().map(|(a, b)| (b, a)).unwrap();
+        assert_eq!(last, &["DISCONNECT 151", "close"]);
+        assert_eq!(before.len(), 2);
+    }
+}
+
+#[test]
+fn qos_0_is_dropped_where_all_clients_together_do_not_read() {
+    let mut bench = narrow(Limits {
+        all_unsent_octets: 100,
+        ..Limits::default()
+    });
+    let (slow, quick) = (bench.joined(V5_0, "slow"), bench.joined(V5_0, "quick"));
+    for key in [slow, quick] {
+        bench.subscribe(key, "#", 0);
+    }
+    bench.core.unsent(bench.now, slow, 200);
+    bench.publish(quick, "t", "x", 0, 0);
+    assert_eq!(bench.heard_by(slow), [""; 0]);
+    assert_eq!(bench.heard_by(quick).len(), 1);
+}
+
+#[test]
+fn retained_messages_are_capped_by_number_and_octets() {
+    for limits in [
+        Limits {
+            retained_messages: 1,
+            ..Limits::default()
+        },
+        Limits {
+            retained_octets: 200,
+            ..Limits::default()
+        },
+    ] {
+        let mut bench = narrow(limits);
+        let key = bench.joined(V5_0, "c");
+        bench.retain(key, "a", "x");
+        bench.retain(key, "b", "x");
+        let last = bench.log.last().map(String::as_str);
+        let told = "Retained message for 'b' not kept: the store is full.";
+        assert_eq!(last, Some(told));
+        // It may be replaced all the same.
+        bench.retain(key, "a", "y");
+        bench.subscribe(key, "#", 0);
+        assert_eq!(bench.heard_by(key), ["PUBLISH q0 m0 d0 r1 a y"]);
+    }
+}
+
+#[test]
 fn only_a_packet_with_a_message_may_be_very_large() {
     let mut bench = Bench::new();
     let key = bench.joined(V5_0, "c");
@@ -1045,6 +1159,22 @@ fn packets_may_come_in_any_portions() {
         bench.raw(key, &octets[..at]);
         bench.raw(key, &octets[at..]);
         assert_eq!(bench.heard(), expected, "split at {at}");
+    }
+    // A few at a time, after a part of the first.
+    for (at, most) in (0..20).zip([1, 2, 3].into_iter().cycle()) {
+        let mut bench = Bench::new();
+        let key = bench.open(V3_1_1);
+        bench.raw(key, &octets[..at]);
+        let mut rest = &octets[at..];
+        let mut turns = 0;
+        while !rest.is_empty() {
+            let used = bench.core.received_some(bench.now, key, rest, most);
+            rest = &rest[used..];
+            turns += 1;
+        }
+        bench.collect();
+        assert_eq!(bench.heard(), expected, "{most} at a time after {at}");
+        assert!(turns >= 3 / most, "{turns} turns");
     }
 }
 

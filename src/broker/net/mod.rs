@@ -12,7 +12,7 @@ mod witness;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 
@@ -52,11 +52,9 @@ impl Default for NetOptions {
 const PAUSE: usize = 8 << 20;
 /// Read at once from one connection before the others have their turn.
 const READ: usize = 1 << 16;
-/// Read at once from a connection of which nothing is known.
-const FIRST: usize = 1 << 14;
-/// Read at once from a connection whose packets take long.
-const LEAST: usize = 256;
-/// Handling what was read at once takes long beyond this.
+/// Packets handled before the clock is looked at.
+const AT_ONCE: usize = 4;
+/// Handling what was read takes long beyond this: the rest waits for its next turn.
 const LONG: Duration = Duration::from_millis(20);
 /// Accepted in a row before the connections have their turn.
 const ACCEPTED: usize = 256;
@@ -214,17 +212,6 @@ impl<W: Witness> Net<W> {
         self.hear(timeout, |_| Ok(()))
     }
 
-    /// A read whose packets took long to handle makes the next one from that connection
-    /// shorter, so that what one Client asks for keeps no other waiting.
-    fn pace(&mut self, key: ConnectionKey, began: std::time::Instant) {
-        if let Some(socket) = self.sockets.get_mut(&key) {
-            socket.portion = match began.elapsed() {
-                took if took > LONG => (socket.portion / 8).max(LEAST),
-                _ => (socket.portion * 2).min(READ),
-            };
-        }
-    }
-
     fn hear(
         &mut self,
         timeout: Duration,
@@ -246,10 +233,8 @@ impl<W: Witness> Net<W> {
         self.accept()?;
         // Those that become ready meanwhile wait for the next turn.
         for key in std::mem::take(&mut self.ready) {
-            let began = std::time::Instant::now();
             self.serve(key)?;
             then(self)?;
-            self.pace(key, began);
         }
         Ok(())
     }
@@ -382,7 +367,7 @@ impl<W: Witness> Net<W> {
             self.witness.reset(now, key, Sender::Server)?;
             return Ok(());
         }
-        self.sockets.insert(key, Socket::new(stream, client, FIRST));
+        self.sockets.insert(key, Socket::new(stream, client));
         self.core.connected(now, key, client);
         self.ready.insert(key);
         self.perform_all()
@@ -455,12 +440,18 @@ impl<W: Witness> Net<W> {
         let Some(socket) = self.sockets.get_mut(&key) else {
             return Ok(());
         };
-        if !socket.readable || socket.unsent() > PAUSE {
+        if socket.unsent() > PAUSE {
             return Ok(());
         }
-        let portion = if socket.in_step { READ } else { socket.portion };
-        let buffer = self.buffer.get_mut(..portion).unwrap_or_default();
-        match socket.stream.read(buffer) {
+        if !socket.rest.is_empty() {
+            let rest = std::mem::take(&mut socket.rest);
+            self.hand_over(key, &rest);
+            return Ok(());
+        }
+        if !socket.readable {
+            return Ok(());
+        }
+        match socket.stream.read(&mut self.buffer) {
             Ok(0) => self.ended(key),
             Ok(count) => self.heard(key, count),
             Err(error) => match error.kind() {
@@ -496,8 +487,34 @@ impl<W: Witness> Net<W> {
             }
             return Ok(());
         }
-        self.core.received(now, key, octets);
+        let octets = std::mem::take(&mut self.buffer);
+        self.hand_over(key, octets.get(..count).unwrap_or_default());
+        self.buffer = octets;
         Ok(())
+    }
+
+    /// Gives the core what a Client sent, as much as it handles in a while: what one Client
+    /// asks for keeps no other waiting.
+    fn hand_over(&mut self, key: ConnectionKey, octets: &[u8]) {
+        let began = Instant::now();
+        let mut rest = octets;
+        while let Some(socket) = self.sockets.get_mut(&key) {
+            if rest.is_empty() || socket.closing {
+                return;
+            }
+            let most = match socket.in_step {
+                true => usize::MAX,
+                false => AT_ONCE,
+            };
+            if began.elapsed() > LONG && !socket.in_step {
+                socket.rest = rest.to_vec();
+                self.ready.insert(key);
+                return;
+            }
+            let now = self.clock.now();
+            let used = self.core.received_some(now, key, rest, most);
+            rest = rest.get(used..).unwrap_or_default();
+        }
     }
 
     /// The Client closed its direction: so does the Server.
@@ -618,9 +635,9 @@ impl<W: Witness> Net<W> {
     /// The witness failed.
     pub fn shut_down(&mut self, patience: Duration) -> io::Result<()> {
         self.begin_to_shut_down();
-        let until = std::time::Instant::now() + patience;
+        let until = Instant::now() + patience;
         while !self.sockets.is_empty() {
-            let left = until.saturating_duration_since(std::time::Instant::now());
+            let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }

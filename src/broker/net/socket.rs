@@ -38,8 +38,8 @@ pub(super) struct Socket {
     pub(super) octets_written: u64,
     /// The Client runs in this thread and tells the witness itself.
     pub(super) in_step: bool,
-    /// Octets that are read at once.
-    pub(super) portion: usize,
+    /// Octets that were read and not handled yet.
+    pub(super) rest: Vec<u8>,
 }
 
 /// How far a flush came.
@@ -52,7 +52,7 @@ pub(super) enum Flushed {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, client: Endpoint, portion: usize) -> Self {
+    pub(super) fn new(stream: TcpStream, client: Endpoint) -> Self {
         Self {
             stream,
             client,
@@ -69,7 +69,7 @@ impl Socket {
             octets_read: 0,
             octets_written: 0,
             in_step: false,
-            portion,
+            rest: Vec::new(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use self::tally::Tally;
 use super::View;
-use crate::event::{Event, HandshakeKind, Totals};
+use crate::event::{CapReached, Event, HandshakeKind, Totals};
 
 /// What `--stats` may be narrowed to.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -79,6 +79,36 @@ impl<W: Write> View for Stats<W> {
             _ => {}
         }
         Ok(())
+    }
+
+    fn caps(&self) -> Vec<CapReached> {
+        let Tally {
+            other_topics,
+            other_latencies,
+            other_clients,
+            ..
+        } = &self.tally;
+        let all = [
+            (
+                "stats-topics",
+                "messages of topics that are counted together",
+                other_topics.published + other_topics.delivered,
+            ),
+            (
+                "stats-latencies",
+                "deliveries on topics that are counted together",
+                other_latencies.count(),
+            ),
+            (
+                "stats-clients",
+                "clients that are only counted",
+                *other_clients,
+            ),
+        ];
+        let reached = all.into_iter().filter(|(.., times)| *times > 0);
+        reached
+            .map(|(cap, told, times)| CapReached { cap, told, times })
+            .collect()
     }
 
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {
