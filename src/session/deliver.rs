@@ -342,19 +342,24 @@ impl Session {
         })
     }
 
-    /// The filters of a client that take a topic now.
+    /// The filters of a client that take a topic now, in the order of their subscriptions.
     pub(super) fn filters_of(&self, client: Option<ClientKey>, topic: &str) -> Vec<Arc<str>> {
         let Some(client) = client.and_then(|client| self.clients.get(client)) else {
             return Vec::new();
         };
-        client
+        let mut taking: Vec<_> = client
             .subscriptions
-            .keys()
+            .iter()
             .take(caps::LOOKED_THROUGH)
-            .filter(|filter| {
+            .filter(|(filter, _)| {
                 crate::mqtt::topic::matches(crate::mqtt::topic::matching_part(filter), topic)
             })
-            .cloned()
+            .collect();
+        // The table has no order of its own; two runs tell the same.
+        taking.sort_unstable_by_key(|(_, key)| **key);
+        taking
+            .into_iter()
+            .map(|(filter, _)| Arc::clone(filter))
             .collect()
     }
 

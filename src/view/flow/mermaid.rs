@@ -25,7 +25,7 @@ impl Mermaid {
         }
         let mut lanes = Vec::with_capacity(ladder.lanes.len());
         for lane in &ladder.lanes {
-            let key = (lane.role.name(), lane.name.clone());
+            let key = (lane.role.name(), ladder.text(lane.name).into_owned());
             let at = match self.declared.iter().position(|declared| *declared == key) {
                 Some(at) => at,
                 None => {
@@ -34,7 +34,7 @@ impl Mermaid {
                         out,
                         "    participant p{at} as {} {}",
                         lane.role.name(),
-                        told(&lane.name)
+                        told(&key.1)
                     )?;
                     self.declared.push(key);
                     at
@@ -50,7 +50,11 @@ impl Mermaid {
         } else {
             format!("p{first},p{last}")
         };
-        writeln!(out, "    Note over {over}: {}", told(&ladder.title))?;
+        writeln!(
+            out,
+            "    Note over {over}: {}",
+            told(&ladder.text(ladder.title))
+        )?;
         for row in &ladder.rows {
             match row {
                 Row::Arrow(arrow) => {
@@ -65,14 +69,14 @@ impl Mermaid {
                     writeln!(
                         out,
                         "    p{from}->>p{to}: {} (frame {frame}{since})",
-                        told(&arrow.label)
+                        told(&ladder.text(arrow.label))
                     )?;
                 }
                 Row::Missing { from, to, label } => {
                     let (Some(from), Some(to)) = (lanes.get(*from), lanes.get(*to)) else {
                         continue;
                     };
-                    writeln!(out, "    p{from}--xp{to}: {}", told(label))?;
+                    writeln!(out, "    p{from}--xp{to}: {}", told(&ladder.text(*label)))?;
                 }
                 Row::Note {
                     stamp, lane, text, ..
@@ -82,12 +86,20 @@ impl Mermaid {
                         .map_or(over.clone(), |lane| format!("p{lane}"));
                     let frame =
                         stamp.map_or(String::new(), |stamp| format!(" (frame {})", stamp.number));
-                    writeln!(out, "    Note over {over}: {}{frame}", told(text))?;
+                    writeln!(
+                        out,
+                        "    Note over {over}: {}{frame}",
+                        told(&ladder.text(*text))
+                    )?;
                 }
             }
         }
         for verdict in &ladder.verdicts {
-            writeln!(out, "    Note over {over}: {}", told(&verdict.text))?;
+            writeln!(
+                out,
+                "    Note over {over}: {}",
+                told(&ladder.text(verdict.text))
+            )?;
         }
         Ok(())
     }

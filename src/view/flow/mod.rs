@@ -11,10 +11,12 @@ pub mod text;
 
 use std::io::{self, Write};
 
-use self::ladder::Ladder;
 use self::mermaid::Mermaid;
 use self::svg::Svg;
+use self::tell::Teller;
+use self::text::Painter;
 use super::View;
+use super::out::Out;
 use crate::base::{FrameStamp, Timestamp};
 use crate::event::{Event, HandshakeKind, Outcome, Totals};
 use crate::mqtt::QoS;
@@ -95,14 +97,15 @@ pub enum Format {
 
 /// Draws every story of the kinds asked for, in the order in which they are settled.
 pub struct Flow<W: Write> {
-    out: io::BufWriter<W>,
+    out: Out<W>,
     kinds: Vec<Kind>,
     start: Option<Timestamp>,
+    teller: Teller,
     pen: Pen,
 }
 
 enum Pen {
-    Text(text::Style),
+    Text(Painter),
     Mermaid(Mermaid),
     Svg(Svg),
 }
@@ -111,30 +114,16 @@ impl<W: Write> Flow<W> {
     /// Draws the stories of `kinds` to `out`.
     pub fn new(out: W, kinds: Vec<Kind>, format: Format) -> Self {
         let pen = match format {
-            Format::Text(style) => Pen::Text(style),
+            Format::Text(style) => Pen::Text(Painter::new(style)),
             Format::Mermaid => Pen::Mermaid(Mermaid::default()),
             Format::Svg => Pen::Svg(Svg::default()),
         };
         Self {
-            out: io::BufWriter::with_capacity(128 * 1024, out),
+            out: Out::new(out),
             kinds,
             start: None,
+            teller: Teller::default(),
             pen,
-        }
-    }
-
-    fn draw(&mut self, ladder: &Ladder) -> io::Result<()> {
-        match &mut self.pen {
-            Pen::Text(style) => {
-                style.start = self.start;
-                text::draw(ladder, style, &mut self.out)
-            }
-            Pen::Mermaid(mermaid) => mermaid.draw(ladder, &mut self.out),
-            Pen::Svg(svg) => {
-                svg.start_at(self.start);
-                svg.draw(ladder);
-                Ok(())
-            }
         }
     }
 }
@@ -149,12 +138,26 @@ impl<W: Write> View for Flow<W> {
             return Ok(());
         }
         let ladder = match event {
-            Event::Handshake(handshake) => tell::handshake(handshake),
-            Event::Will(story) => Some(tell::will(story)),
-            Event::Retained(story) => Some(tell::retained(story)),
+            Event::Handshake(handshake) => self.teller.handshake(handshake),
+            Event::Will(story) => Some(self.teller.will(story)),
+            Event::Retained(story) => Some(self.teller.retained(story)),
             _ => None,
         };
-        ladder.map_or(Ok(()), |ladder| self.draw(&ladder))
+        let Some(ladder) = ladder else {
+            return Ok(());
+        };
+        match &mut self.pen {
+            Pen::Text(painter) => {
+                painter.start_at(self.start);
+                painter.draw(ladder, self.out.text());
+            }
+            Pen::Mermaid(mermaid) => mermaid.draw(ladder, self.out.text())?,
+            Pen::Svg(svg) => {
+                svg.start_at(self.start);
+                svg.draw(ladder);
+            }
+        }
+        self.out.row_done()
     }
 
     fn idle(&mut self) -> io::Result<()> {
@@ -163,7 +166,7 @@ impl<W: Write> View for Flow<W> {
 
     fn finish(&mut self, _: &Totals) -> io::Result<()> {
         if let Pen::Svg(svg) = &mut self.pen {
-            std::mem::take(svg).finish(&mut self.out)?;
+            std::mem::take(svg).finish(self.out.text())?;
         }
         self.out.flush()
     }

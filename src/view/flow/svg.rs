@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::canvas::wrap;
-use super::ladder::{Arrow, Ladder, Row, Tone, after, time};
+use super::ladder::{Ladder, Row, Tone, after, time};
 use crate::base::Timestamp;
 use crate::base::text::{is_unsafe, width};
 
@@ -59,7 +59,7 @@ impl Svg {
         let layout = Layout::of(ladder, self.start);
         let lanes = &layout.lanes;
         self.width = self.width.max(layout.right + MARGIN);
-        let title = cut_to(&ladder.title, VERDICT);
+        let title = cut_to(&ladder.text(ladder.title), VERDICT);
         self.reaches(MARGIN, &title);
         let mut y = self.height + MARGIN + 18;
         self.text("title", MARGIN, y, "start", &title);
@@ -67,14 +67,14 @@ impl Svg {
             y += 28;
             for (lane, x) in ladder.lanes.iter().zip(lanes) {
                 self.text("role", *x, y, "middle", lane.role.name());
-                self.text("name", *x, y + 17, "middle", &cut(&lane.name));
+                self.text("name", *x, y + 17, "middle", &cut(&ladder.text(lane.name)));
             }
             let top = y + 24;
             y = top;
             let bars = self.body.len();
             for row in &ladder.rows {
                 y += ROW;
-                self.row(row, &layout, y);
+                self.row(ladder, row, &layout, y);
             }
             let mut lines = String::new();
             for x in lanes {
@@ -94,7 +94,10 @@ impl Svg {
                 Tone::Bad => ("bad", "✗"),
                 Tone::Neutral => ("neutral", "·"),
             };
-            for (at, line) in wrap(&visible(&verdict.text), VERDICT).iter().enumerate() {
+            for (at, line) in wrap(&visible(&ladder.text(verdict.text)), VERDICT)
+                .iter()
+                .enumerate()
+            {
                 y += if at == 0 { 24 } else { 18 };
                 if at == 0 {
                     self.text(class, MARGIN, y, "start", mark);
@@ -112,7 +115,7 @@ impl Svg {
         self.width = self.width.max(x + columns(text) * COLUMN + MARGIN);
     }
 
-    fn row(&mut self, row: &Row, layout: &Layout, y: usize) {
+    fn row(&mut self, ladder: &Ladder, row: &Row, layout: &Layout, y: usize) {
         let lane = |at: usize| layout.lanes.get(at).copied();
         match row {
             Row::Arrow(arrow) => {
@@ -120,7 +123,8 @@ impl Svg {
                     return;
                 };
                 self.gutter(layout, &cells(row, self.start), y);
-                self.arrow(arrow, (from, to), y);
+                let label = cut(&ladder.text(arrow.label));
+                self.arrow(&label, (from, to), y);
             }
             Row::Missing { from, to, label } => {
                 let (Some(from), Some(to)) = (lane(*from), lane(*to)) else {
@@ -130,7 +134,13 @@ impl Svg {
                     self.body,
                     "<line class=\"missing\" x1=\"{from}\" y1=\"{y}\" x2=\"{to}\" y2=\"{y}\"/>"
                 );
-                self.text("bad label", (from + to) / 2, y - 6, "middle", &cut(label));
+                self.text(
+                    "bad label",
+                    (from + to) / 2,
+                    y - 6,
+                    "middle",
+                    &cut(&ladder.text(*label)),
+                );
             }
             Row::Note { lane: at, text, .. } => {
                 self.gutter(layout, &cells(row, self.start), y);
@@ -142,12 +152,18 @@ impl Svg {
                     );
                 }
                 let from = x.map_or(layout.gutter, |x| x + 10);
-                self.text("note label", from, y + 4, "start", &cut(text));
+                self.text(
+                    "note label",
+                    from,
+                    y + 4,
+                    "start",
+                    &cut(&ladder.text(*text)),
+                );
             }
         }
     }
 
-    fn arrow(&mut self, arrow: &Arrow, (from, to): (usize, usize), y: usize) {
+    fn arrow(&mut self, label: &str, (from, to): (usize, usize), y: usize) {
         let (tip, back) = if to > from {
             (to - 1, to - 9)
         } else {
@@ -161,7 +177,7 @@ impl Svg {
             y + 4
         );
         let middle = (from + to) / 2;
-        self.text("label", middle, y - 6, "middle", &cut(&arrow.label));
+        self.text("label", middle, y - 6, "middle", label);
     }
 
     /// Frame number, time, time since the step before, each ending at its column's end.
@@ -239,17 +255,23 @@ impl Layout {
         });
         let name = |at: usize| {
             let lane = ladder.lanes.get(at);
-            lane.map_or(0, |lane| columns(&cut(&lane.name)).max(10))
+            lane.map_or(0, |lane| columns(&cut(&ladder.text(lane.name))).max(10))
         };
         let labels: Vec<_> = ladder
             .rows
             .iter()
             .filter_map(|row| match row {
-                Row::Arrow(arrow) => Some((arrow.from, arrow.to, &arrow.label)),
-                Row::Missing { from, to, label } => Some((*from, *to, label)),
+                Row::Arrow(arrow) => Some((arrow.from, arrow.to, arrow.label)),
+                Row::Missing { from, to, label } => Some((*from, *to, *label)),
                 Row::Note { .. } => None,
             })
-            .map(|(from, to, label)| (from.min(to), from.max(to), columns(&cut(label)) + 4))
+            .map(|(from, to, label)| {
+                (
+                    from.min(to),
+                    from.max(to),
+                    columns(&cut(&ladder.text(label))) + 4,
+                )
+            })
             .collect();
         let mut lanes = vec![end + name(0) * COLUMN / 2];
         for at in 1..ladder.lanes.len() {
@@ -269,7 +291,7 @@ impl Layout {
             if let Row::Note { lane, text, .. } = row {
                 let lane = lane.and_then(|lane| lanes.get(lane));
                 let from = lane.map_or(end, |x| x + 10);
-                right = right.max(from + columns(&cut(text)) * COLUMN);
+                right = right.max(from + columns(&cut(&ladder.text(*text))) * COLUMN);
             }
         }
         Self {
@@ -371,7 +393,8 @@ mod tests {
     #[test]
     fn text_from_the_capture_stays_text() {
         let mut ladder = sample::qos2();
-        ladder.title = "<script>alert(1)</script>\u{0}\u{202e}".to_owned();
+        let title = "<script>alert(1)</script>\u{0}\u{202e}";
+        ladder.title = sample::said(&mut ladder, title);
         let svg = drawn(&ladder);
         assert!(svg.contains("&lt;script&gt;") && !svg.contains("<script"));
         assert!(!svg.contains('\u{0}') && !svg.contains('\u{202e}'));
@@ -381,8 +404,9 @@ mod tests {
     fn neighbouring_lanes_leave_room_for_the_label_between_them() {
         let mut ladder = sample::qos2();
         let label = "PUBLISH (id=1) [a/rather/long/topic/name/of/some/plant]";
+        let words = sample::said(&mut ladder, label);
         if let Row::Arrow(arrow) = &mut ladder.rows[0] {
-            arrow.label = label.to_owned();
+            arrow.label = words;
         }
         let lanes = Layout::of(&ladder, None).lanes;
         assert!(lanes[1] - lanes[0] >= label.len() * COLUMN);
@@ -391,9 +415,10 @@ mod tests {
     #[test]
     fn a_label_over_several_lanes_stays_between_the_lanes_that_it_joins() {
         let mut ladder = sample::qos2();
-        let long = "PUBLISH (id=1) [a/topic/name/that/is/longer/than/two/lanes]".to_owned();
+        let long = "PUBLISH (id=1) [a/topic/name/that/is/longer/than/two/lanes]";
+        let words = sample::said(&mut ladder, long);
         if let Row::Arrow(arrow) = &mut ladder.rows[0] {
-            (arrow.from, arrow.to, arrow.label) = (0, 2, long.clone());
+            (arrow.from, arrow.to, arrow.label) = (0, 2, words);
         }
         let lanes = Layout::of(&ladder, None).lanes;
         assert!(lanes[2] - lanes[0] >= long.len() * COLUMN);

@@ -1,11 +1,16 @@
 //! Draws a ladder for a terminal, with box characters or in plain ASCII.
+//!
+//! Each line is written from left to right into the view's buffer, the lanes between the
+//! texts copied from one line that holds nothing else. Composed column by column, as
+//! characters, a line took ten times as long, and lines were nine tenths of a run.
 
-use std::io::{self, Write};
+use std::borrow::Cow;
 
 use super::canvas::{Canvas, fit, wrap};
-use super::ladder::{Arrow, Ladder, Lane, Role, Row, Tone, after, time};
-use crate::base::text::{safe, width};
-use crate::base::{FrameStamp, Span, Timestamp};
+use super::ladder::{Ladder, Role, Row, Tone, push_after, push_time};
+use crate::base::Timestamp;
+use crate::base::text::{is_printable_ascii, safe, width};
+use crate::view::out::{push_blanks, push_number};
 
 /// How a ladder is drawn as text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,42 +24,44 @@ pub struct Style {
 }
 
 /// The characters of a drawing.
+#[derive(Debug)]
 struct Pens {
-    lane: char,
-    line: char,
-    cross: char,
-    right: char,
-    left: char,
-    dashed: char,
-    lost: char,
-    dot: char,
+    /// This and the next seven take one column each, and all of a set the same octets.
+    lane: &'static str,
+    line: &'static str,
+    cross: &'static str,
+    right: &'static str,
+    left: &'static str,
+    dashed: &'static str,
+    lost: &'static str,
+    dot: &'static str,
     ellipsis: &'static str,
     good: &'static str,
     bad: &'static str,
 }
 
 const BOXES: Pens = Pens {
-    lane: '│',
-    line: '─',
-    cross: '┼',
-    right: '▶',
-    left: '◀',
-    dashed: '╌',
-    lost: '✗',
-    dot: '●',
+    lane: "│",
+    line: "─",
+    cross: "┼",
+    right: "▶",
+    left: "◀",
+    dashed: "╌",
+    lost: "✗",
+    dot: "●",
     ellipsis: "…",
     good: "✓",
     bad: "✗",
 };
 const ASCII: Pens = Pens {
-    lane: '|',
-    line: '-',
-    cross: '+',
-    right: '>',
-    left: '<',
-    dashed: '.',
-    lost: 'x',
-    dot: '*',
+    lane: "|",
+    line: "-",
+    cross: "+",
+    right: ">",
+    left: "<",
+    dashed: ".",
+    lost: "x",
+    dot: "*",
     ellipsis: "...",
     good: "OK:",
     bad: "NOT OK:",
@@ -72,280 +79,351 @@ const BOLD: &str = "\x1b[1m";
 /// Lanes are never drawn closer than this.
 const CLOSEST: usize = 9;
 
-/// Writes `ladder` to `out`, an empty line behind it.
-///
-/// # Errors
-/// What the writer says.
-pub fn draw(ladder: &Ladder, style: &Style, out: &mut impl Write) -> io::Result<()> {
-    Drawing::new(ladder, style).write(out)
-}
-
-struct Drawing<'a> {
-    ladder: &'a Ladder,
-    style: &'a Style,
-    pens: &'a Pens,
+/// Draws ladders, one at a time, in room that is used again.
+#[derive(Debug)]
+pub struct Painter {
+    style: Style,
+    pens: &'static Pens,
     /// Columns of frame number, time, and time since the step before.
     gutter: [usize; 3],
+    /// What stands in those columns, row by row.
+    cells: Vec<u8>,
+    /// Where each cell ends in `cells`: three a row.
+    ends: Vec<usize>,
     /// The column of each lane, counted from the gutter.
     lanes: Vec<usize>,
     /// Columns right of the gutter.
     room: usize,
-    /// A line with nothing but the lanes.
-    blank: Canvas,
+    /// A line with nothing but the lanes, up to the last of them.
+    bars: Vec<u8>,
+    /// As much of an arrow's line, whole and dashed, as any arrow needs.
+    line: Vec<u8>,
+    dashed: Vec<u8>,
 }
 
-impl<'a> Drawing<'a> {
-    fn new(ladder: &'a Ladder, style: &'a Style) -> Self {
-        let mut drawing = Self {
-            ladder,
+/// A text as it is drawn: safe for the terminal, in ASCII drawings ASCII.
+struct Drawn<'t> {
+    octets: Cow<'t, [u8]>,
+    /// In columns.
+    width: usize,
+    /// Each character takes one column.
+    plain: bool,
+}
+
+impl Drawn<'_> {
+    fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.octets)
+    }
+}
+
+impl Painter {
+    /// Draws in `style`.
+    pub fn new(style: Style) -> Self {
+        Self {
             style,
             pens: if style.ascii { &ASCII } else { &BOXES },
-            gutter: HEADS.map(|(head, _)| head.len()),
+            gutter: [0; 3],
+            cells: Vec::new(),
+            ends: Vec::new(),
             lanes: Vec::new(),
             room: 0,
-            blank: Canvas::new(0),
-        };
-        for row in &ladder.rows {
-            let cells = match row {
-                Row::Arrow(arrow) => drawing.cells(Some(arrow.stamp), arrow.since),
-                Row::Note { stamp, since, .. } => drawing.cells(*stamp, *since),
-                Row::Missing { .. } => continue,
-            };
-            for (columns, cell) in drawing.gutter.iter_mut().zip(&cells) {
-                *columns = (*columns).max(width(cell));
-            }
+            bars: Vec::new(),
+            line: Vec::new(),
+            dashed: Vec::new(),
         }
-        let count = ladder.lanes.len().max(1);
-        let gutter = drawing.gutter_width();
-        drawing.room = style.width.saturating_sub(gutter).max(CLOSEST * count);
-        drawing.lanes = drawing.place(count);
-        drawing.blank = Canvas::new(drawing.room);
-        for lane in &drawing.lanes {
-            drawing.blank.set(*lane, drawing.pens.lane);
-        }
-        drawing
     }
 
-    /// The outer lanes stand as near the edges as their names let them, the others between
-    /// them at equal distances.
-    fn place(&self, count: usize) -> Vec<usize> {
-        let most = self.room / (2 * count);
-        let half = |lane: Option<&Lane>| {
-            let name = lane.map_or(0, |lane| {
-                width(&self.told(&lane.name)).max(lane.role.name().len())
-            });
-            (name / 2 + 1).min(most)
-        };
-        let (left, right) = (
-            half(self.ladder.lanes.first()),
-            half(self.ladder.lanes.last()),
-        );
-        if count == 1 {
-            return vec![left];
-        }
-        let span = self.room.saturating_sub(left + right + 1);
-        (0..count)
-            .map(|lane| left + lane * span / (count - 1))
-            .collect()
+    /// Sets the instant from which times are told.
+    pub fn start_at(&mut self, start: Option<Timestamp>) {
+        self.style.start = start;
     }
 
-    fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let title = self.told(&self.ladder.title);
-        let title = fit(&title, self.style.width.max(40), self.pens.ellipsis);
-        writeln!(out, "{}", self.paint(BOLD, &title))?;
-        if !self.ladder.lanes.is_empty() && !self.ladder.rows.is_empty() {
-            self.heads(out)?;
-            for row in &self.ladder.rows {
+    /// Appends `ladder` to `out`, an empty line behind it.
+    pub fn draw(&mut self, ladder: &Ladder, out: &mut Vec<u8>) {
+        self.lay_out(ladder);
+        let begin = out.len();
+        let title = self.drawn(ladder.octets(ladder.title));
+        self.push_fitted(out, &title, self.style.width.max(40));
+        self.paint(out, begin, BOLD);
+        out.push(b'\n');
+        if !ladder.lanes.is_empty() && !ladder.rows.is_empty() {
+            self.heads(ladder, out);
+            for (at, row) in ladder.rows.iter().enumerate() {
                 match row {
-                    Row::Arrow(arrow) => self.arrow(arrow, out)?,
-                    Row::Missing { from, to, label } => self.missing(*from, *to, label, out)?,
-                    Row::Note {
-                        stamp,
-                        since,
-                        lane,
-                        text,
-                    } => {
-                        let gutter = self.gutter(&self.cells(*stamp, *since));
-                        self.note(gutter, *lane, text, out)?;
+                    Row::Arrow(arrow) => {
+                        let label = self.drawn(ladder.octets(arrow.label));
+                        self.arrow(out, at, (arrow.from, arrow.to), &label, false);
+                    }
+                    Row::Missing { from, to, label } => {
+                        let label = self.drawn(ladder.octets(*label));
+                        self.arrow(out, at, (*from, *to), &label, true);
+                    }
+                    Row::Note { lane, text, .. } => {
+                        let text = self.drawn(ladder.octets(*text));
+                        self.note(out, at, *lane, &text);
                     }
                 }
             }
         }
-        for verdict in &self.ladder.verdicts {
-            let (mark, colour) = match verdict.tone {
-                Tone::Good => (self.pens.good, GREEN),
-                Tone::Bad => (self.pens.bad, RED),
-                Tone::Neutral => (if self.style.ascii { "-" } else { "·" }, CYAN),
+        for verdict in &ladder.verdicts {
+            let text = self.drawn(ladder.octets(verdict.text));
+            self.verdict(out, verdict.tone, &text);
+        }
+        out.push(b'\n');
+    }
+
+    /// Finds the columns of the gutter and of the lanes.
+    fn lay_out(&mut self, ladder: &Ladder) {
+        self.gutter = HEADS.map(|(head, _)| head.len());
+        self.cells.clear();
+        self.ends.clear();
+        for row in &ladder.rows {
+            let (stamp, since) = match row {
+                Row::Arrow(arrow) => (Some(&arrow.stamp), arrow.since),
+                Row::Note { stamp, since, .. } => (stamp.as_ref(), *since),
+                Row::Missing { .. } => (None, None),
             };
-            let indent = width(mark) + 3;
-            for (at, line) in wrap(&self.told(&verdict.text), self.style.width.max(40) - indent)
-                .iter()
-                .enumerate()
-            {
-                if at == 0 {
-                    writeln!(out, "  {} {line}", self.paint(colour, mark))?;
-                } else {
-                    writeln!(out, "{:indent$}{line}", "")?;
+            let mut begin = self.cells.len();
+            for (column, columns) in self.gutter.iter_mut().enumerate() {
+                match (column, stamp, since) {
+                    (0, Some(stamp), _) => push_number(&mut self.cells, stamp.number),
+                    (1, Some(stamp), _) => push_time(&mut self.cells, stamp, self.style.start),
+                    (2, _, Some(since)) => push_after(&mut self.cells, since),
+                    _ => {}
                 }
+                *columns = (*columns).max(self.cells.len() - begin);
+                begin = self.cells.len();
+                self.ends.push(begin);
             }
         }
-        writeln!(out)
+        let count = ladder.lanes.len().max(1);
+        let room = self.style.width.saturating_sub(self.gutter_width());
+        self.room = room.max(CLOSEST * count);
+        self.place(ladder, count);
+        let Self {
+            bars, lanes, pens, ..
+        } = self;
+        bars.clear();
+        let mut before = 0;
+        for lane in &*lanes {
+            push_blanks(bars, lane - before);
+            bars.extend_from_slice(pens.lane.as_bytes());
+            before = lane + 1;
+        }
+        let octets = self.room * pens.line.len();
+        if self.line.len() < octets {
+            self.line = pens.line.repeat(self.room).into_bytes();
+            self.dashed = pens.dashed.repeat(self.room).into_bytes();
+        }
+    }
+
+    /// The outer lanes stand as near the edges as their names let them, the others between
+    /// them at equal distances.
+    fn place(&mut self, ladder: &Ladder, count: usize) {
+        let most = self.room / (2 * count);
+        let half = |at: usize| {
+            let name = ladder.lanes.get(at).map_or(0, |lane| {
+                let name = self.drawn(ladder.octets(lane.name));
+                name.width.max(lane.role.name().len())
+            });
+            (name / 2 + 1).min(most)
+        };
+        let (left, right) = (half(0), half(ladder.lanes.len().wrapping_sub(1)));
+        self.lanes.clear();
+        if count == 1 {
+            self.lanes.push(left);
+            return;
+        }
+        let span = self.room.saturating_sub(left + right + 1);
+        let lanes = (0..count).map(|lane| left + lane * span / (count - 1));
+        self.lanes.extend(lanes);
     }
 
     /// The lanes' roles and names.
-    fn heads(&self, out: &mut impl Write) -> io::Result<()> {
+    fn heads(&self, ladder: &Ladder, out: &mut Vec<u8>) {
         let spacing = match self.lanes.as_slice() {
             [first, second, ..] => second.saturating_sub(*first + 1).max(4),
             _ => self.room,
         };
-        let roles: Vec<_> = self
-            .ladder
-            .lanes
-            .iter()
-            .map(|lane| lane.role.name().to_owned())
-            .collect();
-        let names: Vec<_> = self
-            .ladder
-            .lanes
-            .iter()
-            .map(|lane| match lane.name.rsplit_once(':') {
-                // Of an endpoint that does not fit the port tells more than the address.
-                Some((_, port)) if lane.role == Role::Broker && width(&lane.name) > spacing => {
-                    self.told(&format!(":{port}"))
-                }
-                _ => self.told(&lane.name),
-            })
-            .collect();
-        let blank = HEADS.map(|_| String::new());
-        for (titles, heads) in [
-            (&roles, HEADS.map(|(head, _)| head.to_owned())),
-            (&names, blank),
-        ] {
-            let mut line = Canvas::new(self.room);
-            for (lane, title) in self.lanes.iter().zip(titles) {
-                let title = fit(title, spacing, self.pens.ellipsis);
-                let at = lane.saturating_sub(width(&title) / 2);
-                line.put(at.min(self.room.saturating_sub(width(&title))), &title);
-            }
-            writeln!(
-                out,
-                "{}{}",
-                self.paint(DIM, &self.gutter(&heads)),
-                line.text()
-            )?;
+        let begin = out.len();
+        for ((head, behind), columns) in HEADS.iter().zip(self.gutter) {
+            push_blanks(out, columns.saturating_sub(head.len()));
+            out.extend_from_slice(head.as_bytes());
+            out.extend_from_slice(behind.as_bytes());
         }
-        Ok(())
+        self.paint(out, begin, DIM);
+        let roles = ladder.lanes.iter().map(|lane| lane.role.name());
+        let roles = roles.map(|role| self.drawn(role.as_bytes()));
+        self.titles(out, roles, spacing);
+        push_blanks(out, self.gutter_width());
+        let names = ladder.lanes.iter().map(|lane| {
+            let name = ladder.octets(lane.name);
+            let drawn = self.drawn(name);
+            // Of an endpoint that does not fit the port tells more than the address.
+            if lane.role == Role::Broker
+                && drawn.width > spacing
+                && let Some(colon) = name.iter().rposition(|octet| *octet == b':')
+            {
+                return self.drawn(name.get(colon..).unwrap_or_default());
+            }
+            drawn
+        });
+        self.titles(out, names, spacing);
     }
 
-    fn arrow(&self, arrow: &Arrow, out: &mut impl Write) -> io::Result<()> {
-        let gutter = self.gutter(&self.cells(Some(arrow.stamp), arrow.since));
-        let label = self.told(&arrow.label);
-        self.line(&gutter, arrow.from, arrow.to, &label, None, out)
-    }
-
-    fn missing(&self, from: usize, to: usize, label: &str, out: &mut impl Write) -> io::Result<()> {
-        let label = self.told(label);
-        self.line(
-            &self.gutter(&self.cells(None, None)),
-            from,
-            to,
-            &label,
-            Some(RED),
-            out,
-        )
+    /// A line with a text in the middle of each lane.
+    fn titles<'t>(
+        &self,
+        out: &mut Vec<u8>,
+        titles: impl Iterator<Item = Drawn<'t>>,
+        spacing: usize,
+    ) {
+        let begin = out.len();
+        let mut column = 0;
+        let mut canvas = None;
+        for (lane, title) in self.lanes.iter().zip(titles) {
+            let width = match title.plain {
+                true => title.width.min(spacing),
+                false => width(&fit(&title.text(), spacing, self.pens.ellipsis)),
+            };
+            let at = lane.saturating_sub(width / 2);
+            let at = at.min(self.room.saturating_sub(width));
+            // Texts that meet, or are wider than they look, are laid over each other.
+            if canvas.is_none() && (at < column || !title.plain) {
+                let mut over = Canvas::new(self.room);
+                let so_far = String::from_utf8_lossy(out.get(begin..).unwrap_or_default());
+                over.put(0, &so_far);
+                out.truncate(begin);
+                canvas = Some(over);
+            }
+            if let Some(canvas) = &mut canvas {
+                canvas.put(at, &fit(&title.text(), spacing, self.pens.ellipsis));
+                continue;
+            }
+            push_blanks(out, at - column);
+            column = at + self.push_fitted(out, &title, spacing);
+        }
+        if let Some(canvas) = canvas {
+            out.extend_from_slice(canvas.text().as_bytes());
+        }
+        self.end_line(out, begin);
     }
 
     /// An arrow with its label: in it where it fits, else on a line above.
-    fn line(
+    fn arrow(
         &self,
-        gutter: &str,
-        from: usize,
-        to: usize,
-        label: &str,
-        missing: Option<&str>,
-        out: &mut impl Write,
-    ) -> io::Result<()> {
+        out: &mut Vec<u8>,
+        row: usize,
+        (from, to): (usize, usize),
+        label: &Drawn<'_>,
+        missing: bool,
+    ) {
         let (Some(&start), Some(&end)) = (self.lanes.get(from), self.lanes.get(to)) else {
-            return Ok(());
+            return;
         };
         let (low, high) = (start.min(end), start.max(end));
-        let inside = width(label) + 5 <= high.saturating_sub(low);
+        let inside = label.width + 5 <= high.saturating_sub(low);
         if !inside {
-            let mut above = self.bars();
+            push_blanks(out, self.gutter_width());
+            let begin = out.len();
             // The label may run over the lanes to its right, never over the edge.
-            let at = (low + 2).min(self.room.saturating_sub(width(label)));
-            let label = fit(label, self.room.saturating_sub(at), self.pens.ellipsis);
-            above.put(at, &format!("{label} "));
-            let line = above.text();
-            let line = missing.map_or(line.clone(), |colour| self.paint(colour, &line));
-            writeln!(out, "{:1$}{line}", "", self.gutter_width())?;
+            let at = (low + 2).min(self.room.saturating_sub(label.width));
+            self.lanes_before(out, at);
+            let room = self.room.saturating_sub(at);
+            let behind = at + self.push_fitted(out, label, room);
+            self.blank_and_lanes(out, begin, behind);
+            if missing {
+                self.paint(out, begin, RED);
+            }
+            out.push(b'\n');
         }
-        let mut line = self.bars();
-        let pen = if missing.is_some() {
-            self.pens.dashed
-        } else {
-            self.pens.line
-        };
-        for at in low + 1..high {
-            let crossing = self.lanes.contains(&at) && missing.is_none();
-            line.set(at, if crossing { self.pens.cross } else { pen });
-        }
-        let head = match (missing.is_some(), end > start) {
+        self.push_gutter(out, row);
+        let begin = out.len();
+        self.lanes_before(out, low + 1);
+        let head = match (missing, end > start) {
             (true, _) => self.pens.lost,
             (false, true) => self.pens.right,
             (false, false) => self.pens.left,
         };
-        if end > start {
-            line.set(end.saturating_sub(1), head);
-        } else {
-            line.set(end + 1, head);
+        let mut column = low + 1;
+        if end <= start {
+            out.extend_from_slice(head.as_bytes());
+            column += 1;
         }
+        // A head to the right takes the last column.
+        let last = high.saturating_sub(usize::from(end > start));
         if inside {
-            let at = low + 1 + (high - low - 1).saturating_sub(width(label) + 2) / 2;
-            line.put(at, &format!(" {label} "));
+            let room = high - low - 1;
+            let at = low + 1 + room.saturating_sub(label.width + 2) / 2;
+            self.push_line(out, column, at, missing);
+            out.push(b' ');
+            let room = self.room.saturating_sub(at + 1);
+            column = at + 1 + self.push_cut(out, label, room);
+            if column < self.room {
+                out.push(b' ');
+                column += 1;
+            }
         }
-        let text = line.text();
-        let text = missing.map_or(text.clone(), |colour| self.paint(colour, &text));
-        writeln!(out, "{}{text}", self.paint(DIM, gutter))
+        self.push_line(out, column, last, missing);
+        if end > start && column <= last {
+            out.extend_from_slice(head.as_bytes());
+        }
+        self.lanes_from(out, begin, column.max(high));
+        if missing {
+            self.paint(out, begin, RED);
+        }
+        out.push(b'\n');
     }
 
-    fn note(
-        &self,
-        mut gutter: String,
-        lane: Option<usize>,
-        text: &str,
-        out: &mut impl Write,
-    ) -> io::Result<()> {
-        let text = self.told(text);
+    fn note(&self, out: &mut Vec<u8>, row: usize, lane: Option<usize>, text: &Drawn<'_>) {
         let at = lane.and_then(|lane| self.lanes.get(lane)).copied();
-        let (from, room, leftwards) = self.beside(at, width(&text));
-        for (line_at, part) in wrap(&text, room).iter().enumerate() {
-            let mut line = self.bars();
-            let from = if leftwards {
-                from.saturating_sub(width(part))
+        let (from, room, leftwards) = self.beside(at, text.width);
+        let mut first = true;
+        self.wrapped(text, room, |part| {
+            if first {
+                self.push_gutter(out, row);
             } else {
-                from
-            };
-            line.put(from.saturating_sub(1), &format!(" {part} "));
-            if let Some(at) = at {
-                line.set(
-                    at,
-                    if line_at == 0 {
-                        self.pens.dot
-                    } else {
-                        self.pens.lane
-                    },
-                );
+                push_blanks(out, self.gutter_width());
             }
-            writeln!(
-                out,
-                "{}{}",
-                self.paint(DIM, &gutter),
-                self.paint(CYAN, &line.text())
-            )?;
-            gutter = " ".repeat(self.gutter_width());
-        }
-        Ok(())
+            let begin = out.len();
+            let from = match leftwards {
+                true => from.saturating_sub(part.width),
+                false => from,
+            };
+            let from = from.saturating_sub(1);
+            let dot = if first { self.pens.dot } else { self.pens.lane };
+            let to = from + part.width + 2;
+            if part.plain && at.is_none_or(|at| !(from..to).contains(&at)) {
+                self.lanes_before(out, from);
+                out.push(b' ');
+                let room = self.room.saturating_sub(from + 1);
+                let behind = from + 1 + self.push_cut(out, part, room);
+                // The note's lane stands before the text or behind it and its blank.
+                let place = at.map(|at| match at < from {
+                    true => begin + self.octet_of(at),
+                    false => out.len() + 1 + self.octet_of(at) - self.octet_of(behind + 1),
+                });
+                self.blank_and_lanes(out, begin, behind);
+                if let Some(place) = place
+                    && let Some(lane) = out.get_mut(place..place + dot.len())
+                {
+                    lane.copy_from_slice(dot.as_bytes());
+                }
+            } else {
+                let mut canvas = Canvas::new(self.room);
+                for lane in &self.lanes {
+                    canvas.put(*lane, self.pens.lane);
+                }
+                canvas.put(from, &format!(" {} ", part.text()));
+                if let Some(at) = at {
+                    canvas.put(at, dot);
+                }
+                out.extend_from_slice(canvas.text().as_bytes());
+            }
+            self.paint(out, begin, CYAN);
+            out.push(b'\n');
+            first = false;
+        });
     }
 
     /// Where the text of a note at the lane in column `at` stands: from which column, in how
@@ -363,24 +441,66 @@ impl<'a> Drawing<'a> {
         }
     }
 
-    /// The gutter's cells: frame number, time, time since the step before.
-    fn cells(&self, stamp: Option<FrameStamp>, since: Option<Span>) -> [String; 3] {
-        [
-            stamp.map_or(String::new(), |stamp| stamp.number.to_string()),
-            stamp.map_or(String::new(), |stamp| time(&stamp, self.style.start)),
-            since.map_or(String::new(), after),
-        ]
+    fn verdict(&self, out: &mut Vec<u8>, tone: Tone, text: &Drawn<'_>) {
+        let (mark, colour) = match tone {
+            Tone::Good => (self.pens.good, GREEN),
+            Tone::Bad => (self.pens.bad, RED),
+            Tone::Neutral => (if self.style.ascii { "-" } else { "·" }, CYAN),
+        };
+        let columns = match self.style.ascii {
+            true => mark.len(),
+            false => 1,
+        };
+        let indent = columns + 3;
+        let mut first = true;
+        self.wrapped(text, self.style.width.max(40) - indent, |line| {
+            if first {
+                out.extend_from_slice(b"  ");
+                let begin = out.len();
+                out.extend_from_slice(mark.as_bytes());
+                self.paint(out, begin, colour);
+                out.push(b' ');
+            } else {
+                push_blanks(out, indent);
+            }
+            out.extend_from_slice(&line.octets);
+            out.push(b'\n');
+            first = false;
+        });
     }
 
-    fn gutter(&self, cells: &[String; 3]) -> String {
-        let mut line = String::new();
-        for ((cell, columns), (_, behind)) in cells.iter().zip(self.gutter).zip(HEADS) {
-            let blanks = columns.saturating_sub(width(cell));
-            line.extend(std::iter::repeat_n(' ', blanks));
-            line.push_str(cell);
-            line.push_str(behind);
+    /// Hands on `text` in lines of at most `room` columns.
+    fn wrapped(&self, text: &Drawn<'_>, room: usize, mut each: impl FnMut(&Drawn<'_>)) {
+        let fits = text.plain && text.width <= room.max(8);
+        if fits && !text.octets.is_empty() && !text.octets.starts_with(b" ") {
+            return each(text);
         }
-        line
+        for part in wrap(&text.text(), room) {
+            each(&Drawn {
+                width: width(&part),
+                plain: text.plain,
+                octets: Cow::Owned(part.into_bytes()),
+            });
+        }
+    }
+
+    /// The gutter of a row.
+    fn push_gutter(&self, out: &mut Vec<u8>, row: usize) {
+        let begin = out.len();
+        let first = 3 * row;
+        let mut from = match first.checked_sub(1) {
+            Some(before) => self.ends.get(before).copied().unwrap_or(0),
+            None => 0,
+        };
+        let ends = self.ends.get(first..).unwrap_or_default();
+        for ((end, columns), (_, behind)) in ends.iter().zip(self.gutter).zip(HEADS) {
+            let cell = self.cells.get(from..*end).unwrap_or_default();
+            push_blanks(out, columns.saturating_sub(cell.len()));
+            out.extend_from_slice(cell);
+            out.extend_from_slice(behind.as_bytes());
+            from = *end;
+        }
+        self.paint(out, begin, DIM);
     }
 
     fn gutter_width(&self) -> usize {
@@ -388,35 +508,207 @@ impl<'a> Drawing<'a> {
             + HEADS.iter().map(|(_, behind)| behind.len()).sum::<usize>()
     }
 
-    /// A line with nothing but the lanes.
-    fn bars(&self) -> Canvas {
-        self.blank.clone()
+    /// Where column `column` of the lanes' line begins, in octets.
+    fn octet_of(&self, column: usize) -> usize {
+        let before = self.lanes.iter().filter(|lane| **lane < column).count();
+        column + before * (self.pens.lane.len() - 1)
+    }
+
+    /// The lanes' line up to column `column`.
+    fn lanes_before(&self, out: &mut Vec<u8>, column: usize) {
+        let end = self.octet_of(column);
+        match self.bars.get(..end) {
+            Some(bars) => out.extend_from_slice(bars),
+            None => {
+                out.extend_from_slice(&self.bars);
+                push_blanks(out, end - self.bars.len());
+            }
+        }
+    }
+
+    /// The lanes' line from column `column` on; where no lane is left, the line that begins at
+    /// `begin` ends with its last character.
+    fn lanes_from(&self, out: &mut Vec<u8>, begin: usize, column: usize) {
+        if self.lanes.last().is_some_and(|last| column <= *last) {
+            let bars = self.bars.get(self.octet_of(column)..);
+            out.extend_from_slice(bars.unwrap_or_default());
+        } else {
+            trim(out, begin);
+        }
+    }
+
+    /// A blank in column `column`, the lanes behind it.
+    fn blank_and_lanes(&self, out: &mut Vec<u8>, begin: usize, column: usize) {
+        if column < self.room {
+            out.push(b' ');
+        }
+        self.lanes_from(out, begin, column + 1);
+    }
+
+    /// An arrow's line from column `from` up to `to`, over the lanes on its way.
+    fn push_line(&self, out: &mut Vec<u8>, from: usize, to: usize, missing: bool) {
+        let pen = self.pens.line.len();
+        let mut push = |line: &[u8], columns: usize| {
+            out.extend_from_slice(line.get(..columns * pen).unwrap_or(line));
+        };
+        if missing {
+            return push(&self.dashed, to.saturating_sub(from));
+        }
+        let mut from = from;
+        for lane in self.lanes.iter().filter(|lane| **lane < to) {
+            if *lane >= from {
+                push(&self.line, lane - from);
+                push(self.pens.cross.as_bytes(), 1);
+                from = lane + 1;
+            }
+        }
+        push(&self.line, to.saturating_sub(from));
+    }
+
+    /// Appends `text`, cut to `room` columns with an ellipsis where it is longer; the columns
+    /// that it took.
+    fn push_fitted(&self, out: &mut Vec<u8>, text: &Drawn<'_>, room: usize) -> usize {
+        if text.width <= room {
+            return self.push_cut(out, text, room);
+        }
+        if !text.plain {
+            let cut = fit(&text.text(), room, self.pens.ellipsis);
+            return push_columns(out, &cut, room);
+        }
+        let ellipsis = if self.style.ascii { 3 } else { 1 };
+        let kept = room.saturating_sub(ellipsis);
+        self.push_cut(out, text, kept);
+        out.extend_from_slice(self.pens.ellipsis.as_bytes());
+        kept + ellipsis
+    }
+
+    /// Appends as much of `text` as has room in `room` columns; the columns that it took.
+    fn push_cut(&self, out: &mut Vec<u8>, text: &Drawn<'_>, room: usize) -> usize {
+        if !text.plain {
+            return push_columns(out, &text.text(), room);
+        }
+        if text.width <= room {
+            out.extend_from_slice(&text.octets);
+            return text.width;
+        }
+        // A character begins at each octet that continues none.
+        let begins = |octet: &u8| octet & 0xc0 != 0x80;
+        let mut begins = text.octets.iter().enumerate().filter(|(_, o)| begins(o));
+        let end = begins.nth(room).map_or(text.octets.len(), |(at, _)| at);
+        out.extend_from_slice(text.octets.get(..end).unwrap_or_default());
+        room
+    }
+
+    fn end_line(&self, out: &mut Vec<u8>, begin: usize) {
+        trim(out, begin);
+        out.push(b'\n');
     }
 
     /// Text made safe for the terminal; in ASCII drawings, ASCII.
-    fn told(&self, text: &str) -> String {
-        let text = safe(text);
-        if !self.style.ascii || text.is_ascii() {
-            return text;
+    fn drawn<'t>(&self, octets: &'t [u8]) -> Drawn<'t> {
+        let plain = match self.style.ascii {
+            true => is_printable_ascii(octets).then_some(octets.len()),
+            false => plain_width(octets),
+        };
+        match plain {
+            Some(width) => Drawn {
+                octets: Cow::Borrowed(octets),
+                width,
+                plain: true,
+            },
+            None => self.drawn_slowly(octets),
         }
-        text.chars()
-            .map(|c| match c {
-                c if c.is_ascii() => c.to_string(),
-                '·' => "-".to_owned(),
-                '…' => "...".to_owned(),
-                '×' => "x".to_owned(),
-                '→' => "->".to_owned(),
-                c => c.escape_unicode().to_string(),
-            })
-            .collect()
     }
 
-    fn paint(&self, colour: &str, text: &str) -> String {
-        if self.style.colour && !text.trim().is_empty() {
-            format!("{colour}{text}\x1b[0m")
-        } else {
-            text.to_owned()
+    #[cold]
+    fn drawn_slowly(&self, octets: &[u8]) -> Drawn<'static> {
+        let mut text = safe(&String::from_utf8_lossy(octets));
+        if self.style.ascii && !text.is_ascii() {
+            text = text
+                .chars()
+                .map(|c| match c {
+                    c if c.is_ascii() => c.to_string(),
+                    '·' => "-".to_owned(),
+                    '…' => "...".to_owned(),
+                    '×' => "x".to_owned(),
+                    '→' => "->".to_owned(),
+                    c => c.escape_unicode().to_string(),
+                })
+                .collect();
         }
+        Drawn {
+            width: width(&text),
+            plain: text.is_ascii(),
+            octets: Cow::Owned(text.into_bytes()),
+        }
+    }
+
+    /// Colours what stands in `out` from `begin` on.
+    #[inline]
+    fn paint(&self, out: &mut Vec<u8>, begin: usize, colour: &str) {
+        if self.style.colour {
+            paint(out, begin, colour);
+        }
+    }
+}
+
+#[cold]
+fn paint(out: &mut Vec<u8>, begin: usize, colour: &str) {
+    let told = String::from_utf8_lossy(out.get(begin..).unwrap_or_default());
+    if !told.trim().is_empty() {
+        out.splice(begin..begin, colour.bytes());
+        out.extend_from_slice(b"\x1b[0m");
+    }
+}
+
+/// Takes the blanks from the end of the line that begins at `begin`.
+fn trim(out: &mut Vec<u8>, begin: usize) {
+    let line = out.get(begin..).unwrap_or_default();
+    let length = if line.is_ascii() {
+        line.trim_ascii_end().len()
+    } else {
+        String::from_utf8_lossy(line).trim_end().len()
+    };
+    out.truncate(begin + length);
+}
+
+/// Appends as many characters of `text` as have room in `room` columns, a wide one taking two;
+/// the columns that they took.
+fn push_columns(out: &mut Vec<u8>, text: &str, room: usize) -> usize {
+    let mut taken = 0;
+    for c in text.chars() {
+        let mut utf8 = [0; 4];
+        let c = c.encode_utf8(&mut utf8);
+        let columns = width(c);
+        if taken + columns > room {
+            break;
+        }
+        out.extend_from_slice(c.as_bytes());
+        taken += columns;
+    }
+    taken
+}
+
+/// The columns of a text that has only printable ASCII, `·` and `…`, as nearly every text
+/// does; `None` for others.
+fn plain_width(octets: &[u8]) -> Option<usize> {
+    let mut rest = octets;
+    let mut columns = 0;
+    loop {
+        let ascii = memchr::memchr2(0xc2, 0xe2, rest).unwrap_or(rest.len());
+        let (before, from) = rest.split_at_checked(ascii)?;
+        if !is_printable_ascii(before) {
+            return None;
+        }
+        columns += before.len();
+        rest = if from.is_empty() {
+            return Some(columns);
+        } else if let Some(behind) = from.strip_prefix("·".as_bytes()) {
+            behind
+        } else {
+            from.strip_prefix("…".as_bytes())?
+        };
+        columns += 1;
     }
 }
 
@@ -433,7 +725,7 @@ mod tests {
             start: Some(Timestamp::from_nanos(0)),
         };
         let mut out = Vec::new();
-        draw(ladder, &style, &mut out).unwrap();
+        Painter::new(style).draw(ladder, &mut out);
         String::from_utf8(out).unwrap()
     }
 
@@ -468,9 +760,10 @@ mod tests {
     #[test]
     fn wide_and_hostile_text_moves_no_lane() {
         let mut ladder = sample::qos2();
-        ladder.lanes[0].name = "한동대학교\u{1b}[31m\u{202e}".to_owned();
+        ladder.lanes[0].name = sample::said(&mut ladder, "한동대학교\u{1b}[31m\u{202e}");
+        let label = sample::said(&mut ladder, "PUBLISH [한동/서버\n/x]");
         if let Row::Arrow(arrow) = &mut ladder.rows[0] {
-            arrow.label = "PUBLISH [한동/서버\n/x]".to_owned();
+            arrow.label = label;
         }
         let text = drawn(&ladder, 90, false);
         assert!(

@@ -1,7 +1,8 @@
 //! The statistics as JSON: one object, whole at the end.
 
 use super::Section;
-use super::tally::{Spans, Tally, Topic};
+use super::spans::Spans;
+use super::tally::{Tally, Topic};
 use crate::base::Span;
 use crate::event::Totals;
 use crate::mqtt::PacketType;

@@ -1,6 +1,7 @@
 //! Summary tables: packet types, topics, clients, handshakes, latencies, connections.
 
 mod json;
+pub mod spans;
 mod tables;
 pub mod tally;
 

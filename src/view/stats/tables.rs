@@ -7,7 +7,8 @@ use comfy_table::{
 };
 
 use super::Section;
-use super::tally::{Spans, Tally, Topic};
+use super::spans::Spans;
+use super::tally::{Tally, Topic};
 use crate::base::text::safe;
 use crate::event::Totals;
 use crate::mqtt::PacketType;

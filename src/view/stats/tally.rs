@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hdrhistogram::Histogram;
 
+use super::spans::Spans;
 use crate::base::{Span, Timestamp};
 use crate::event::{
     ConnectionStory, Handshake, HandshakeKind, Outcome, PacketEvent, SessionStory, State,
@@ -19,7 +19,7 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 pub const MOST_TOPICS: usize = 100_000;
 /// Octets of their names.
 pub const MOST_TOPIC_OCTETS: usize = 64 << 20;
-/// Topics whose end-to-end latency is told one by one: a histogram takes some kilobytes.
+/// Topics whose end-to-end latency is told one by one: each takes some kilobytes.
 pub const MOST_LATENCIES: usize = 1_000;
 /// Sessions told one by one.
 pub const MOST_CLIENTS: usize = 100_000;
@@ -151,55 +151,6 @@ pub struct Handshakes {
     pub redelivered: u64,
     /// From the first packet to the last.
     pub spans: Spans,
-}
-
-/// Spans of time, as a histogram of 3 digits.
-#[derive(Clone, Debug, Default)]
-pub struct Spans {
-    /// In nanoseconds; made when the first span comes, for it takes some tens of kilobytes.
-    histogram: Option<Histogram<u64>>,
-    /// The least and the greatest, exact.
-    ends: Option<(u64, u64)>,
-}
-
-impl Spans {
-    fn add(&mut self, span: Span) {
-        // 3 significant digits from 1 µs on; longer spans make it grow by itself.
-        let histogram = match &mut self.histogram {
-            Some(histogram) => histogram,
-            None => match Histogram::new_with_bounds(1_000, 10_000_000_000, 3) {
-                Ok(mut histogram) => {
-                    histogram.auto(true);
-                    self.histogram.insert(histogram)
-                }
-                Err(_) => return,
-            },
-        };
-        let nanos = span.nanos().max(0) as u64;
-        histogram.saturating_record(nanos);
-        let (least, greatest) = self.ends.unwrap_or((nanos, nanos));
-        self.ends = Some((least.min(nanos), greatest.max(nanos)));
-    }
-
-    /// How many spans.
-    pub fn count(&self) -> u64 {
-        self.histogram.as_ref().map_or(0, Histogram::len)
-    }
-
-    /// Minimum, median, 95th and 99th percentile, maximum.
-    pub fn quantiles(&self) -> Option<[Span; 5]> {
-        let histogram = self
-            .histogram
-            .as_ref()
-            .filter(|histogram| !histogram.is_empty())?;
-        let (least, greatest) = self.ends?;
-        // The histogram knows a value by the upper end of its step.
-        let at = |quantile| histogram.value_at_quantile(quantile).clamp(least, greatest);
-        Some(
-            [least, at(0.5), at(0.95), at(0.99), greatest]
-                .map(|nanos| Span::from_nanos(nanos.min(i64::MAX as u64) as i64)),
-        )
-    }
 }
 
 /// A session, reduced to its row.
@@ -351,19 +302,6 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn quantiles_lie_between_the_least_and_the_greatest_which_are_exact() {
-        let mut spans = Spans::default();
-        assert_eq!(spans.quantiles(), None);
-        for micros in [33_i64, 47, 106, 40_123] {
-            spans.add(Span::from_nanos(micros * 1_000));
-        }
-        let quantiles = spans.quantiles().unwrap().map(Span::nanos);
-        assert_eq!((quantiles[0], quantiles[4]), (33_000, 40_123_000));
-        assert!((47_000..47_600).contains(&quantiles[1]), "{quantiles:?}");
-        assert!(quantiles.is_sorted());
-    }
 
     #[test]
     fn the_rate_is_that_of_published_messages() {

@@ -1,13 +1,18 @@
 //! Builds a ladder from steps and legs.
 
+use std::io::Write;
 use std::net::IpAddr;
 
-use super::legs::{delivered, leg_stream, leg_told, name};
-use super::words::{absence, answered, asked, code_told, label, short_absence, with_id};
+use super::legs::{delivered, leg_name, push_leg};
+use super::words::{
+    Name, absence, asked, push_answered, push_code, push_label, push_with_id, short_absence,
+};
 use crate::base::{Endpoint, FrameStamp};
-use crate::event::{About, Connecting, Handshake, HandshakeKind, Leg, Origin, State, Step};
+use crate::event::{
+    About, Answer, Connecting, EndedBy, Handshake, HandshakeKind, Leg, Origin, State, Step,
+};
 use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, Sender};
-use crate::view::flow::ladder::{Arrow, Ladder, Lane, Role, Row, Tone, Verdict, span};
+use crate::view::flow::ladder::{Arrow, Ladder, Lane, Role, Row, Say, Tone, Verdict};
 
 /// A subscriber's leg beyond this many lanes is told in its verdict alone.
 const SUBSCRIBERS_DRAWN: usize = 4;
@@ -23,26 +28,43 @@ pub(super) struct Ends {
     pub(super) version: Option<ProtocolVersion>,
 }
 
-/// Builds one ladder.
-#[derive(Default)]
-pub(super) struct Teller {
+/// Builds ladders, one at a time.
+#[derive(Debug, Default)]
+pub(in crate::view::flow) struct Teller {
     pub(super) ladder: Ladder,
     /// Legs that were delivered; at most [`SUBSCRIBERS_DRAWN`] of them have a lane.
     subscribers: usize,
 }
 
 impl Teller {
-    pub(super) fn lane(&mut self, role: Role, client_id: Option<&str>, otherwise: &str) -> usize {
-        let name = name(client_id, otherwise);
+    /// Begins a ladder.
+    pub(super) fn begin(&mut self) {
+        self.ladder.clear();
+        self.subscribers = 0;
+    }
+
+    pub(super) fn lane(&mut self, role: Role, name: Name<'_>) -> usize {
+        let name = self.ladder.words(|out| name.push(out));
         self.ladder.lanes.push(Lane { role, name });
         self.ladder.lanes.len() - 1
     }
 
     pub(super) fn broker(&mut self, server: Endpoint) -> usize {
-        let name = match server.address {
-            IpAddr::V4(address) => format!("{address}:{}", server.port),
-            IpAddr::V6(address) => format!("[{address}]:{}", server.port),
-        };
+        let name = self.ladder.words(|out| {
+            match server.address {
+                IpAddr::V4(address) => {
+                    let mut before = "";
+                    for octet in address.octets() {
+                        out.say(before).number(octet.into());
+                        before = ".";
+                    }
+                }
+                IpAddr::V6(address) => {
+                    let _ = write!(out, "[{address}]");
+                }
+            }
+            out.say(":").number(server.port.into());
+        });
         self.ladder.lanes.push(Lane {
             role: Role::Broker,
             name,
@@ -60,27 +82,23 @@ impl Teller {
         let mut connection = steps.first().map(|step| step.connection);
         for step in steps {
             if connection.replace(step.connection) != Some(step.connection) {
-                let text = format!(
-                    "on a new connection of the same session (stream {})",
-                    step.connection.0
-                );
-                self.note(Some(step.stamp), Some(ends.client), text);
+                self.note(Some(step.stamp), Some(ends.client), |out| {
+                    out.say("on a new connection of the same session (stream ");
+                    out.number(step.connection.0.into()).say(")");
+                });
             }
             if step.after_gap {
-                let text = "octets are missing from the capture before this".to_owned();
-                self.note(Some(step.stamp), None, text);
+                self.note(Some(step.stamp), None, |out| {
+                    out.say("octets are missing from the capture before this");
+                });
             }
             let (from, to) = match step.sender {
                 Sender::Client => (ends.client, ends.broker),
                 Sender::Server => (ends.broker, ends.client),
             };
-            self.arrow(
-                step.stamp,
-                from,
-                to,
-                step.packet_type,
-                label(step, id, topic, ends.version),
-            );
+            self.arrow(step.stamp, from, to, step.packet_type, |out| {
+                push_label(out, step, id, topic, ends.version);
+            });
         }
     }
 
@@ -100,7 +118,7 @@ impl Teller {
             if self.subscribers > SUBSCRIBERS_DRAWN {
                 continue;
             }
-            let lane = self.lane(Role::Subscriber, leg.client_id.as_deref(), &leg_stream(leg));
+            let lane = self.lane(Role::Subscriber, leg_name(leg));
             let ends = Ends {
                 client: lane,
                 broker,
@@ -116,14 +134,24 @@ impl Teller {
                     PacketType::PubRel => (broker, lane),
                     _ => (lane, broker),
                 };
-                let label = format!(
-                    "{} {}",
-                    with_id(waiting_for, delivered.packet_id),
-                    short_absence(ended_by)
-                );
-                self.ladder.rows.push(Row::Missing { from, to, label });
+                self.gone(from, to, (waiting_for, delivered.packet_id), ended_by);
             }
         }
+    }
+
+    /// A control packet that was not seen to travel.
+    fn gone(
+        &mut self,
+        from: usize,
+        to: usize,
+        (packet_type, id): (PacketType, Option<PacketIdentifier>),
+        ended_by: EndedBy,
+    ) {
+        let label = self.ladder.words(|out| {
+            push_with_id(out, packet_type, id);
+            out.say(" ").say(short_absence(ended_by));
+        });
+        self.ladder.rows.push(Row::Missing { from, to, label });
     }
 
     pub(super) fn arrow(
@@ -132,8 +160,9 @@ impl Teller {
         from: usize,
         to: usize,
         packet_type: PacketType,
-        label: String,
+        label: impl FnOnce(&mut Vec<u8>),
     ) {
+        let label = self.ladder.words(label);
         self.ladder.rows.push(Row::Arrow(Arrow {
             stamp,
             since: None,
@@ -144,7 +173,13 @@ impl Teller {
         }));
     }
 
-    pub(super) fn note(&mut self, stamp: Option<FrameStamp>, lane: Option<usize>, text: String) {
+    pub(super) fn note(
+        &mut self,
+        stamp: Option<FrameStamp>,
+        lane: Option<usize>,
+        text: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let text = self.ladder.words(text);
         self.ladder.rows.push(Row::Note {
             stamp,
             since: None,
@@ -192,15 +227,15 @@ impl Teller {
         version: Option<ProtocolVersion>,
         client: usize,
     ) {
-        let mut notes: Vec<_> = asked(connecting, version)
-            .into_iter()
-            .map(|text| Row::Note {
+        let mut notes = Vec::new();
+        asked(connecting, version, |tell| {
+            notes.push(Row::Note {
                 stamp: None,
                 since: None,
                 lane: Some(client),
-                text,
-            })
-            .collect();
+                text: self.ladder.words(|out| tell(out)),
+            });
+        });
         let at = self.ladder.rows.iter().position(
             |row| matches!(row, Row::Arrow(arrow) if arrow.packet_type == PacketType::Connect),
         );
@@ -208,24 +243,14 @@ impl Teller {
             self.ladder.rows.splice(at + 1..at + 1, notes.drain(..));
         }
         if let Some(answer) = &connecting.answer {
-            let mut told = Vec::new();
-            if answer.session_present {
-                told.push("session present".to_owned());
-            }
-            if let Some(id) = &answer.assigned_client_id {
-                told.push(format!("assigned client id {id}"));
-            }
-            if let Some(keep_alive) = answer.server_keep_alive {
-                told.push(format!("server keep alive {keep_alive} s"));
-            }
-            if let Some(most) = answer.receive_maximum {
-                told.push(format!("receive maximum {most}"));
-            }
-            if let Some(qos) = answer.maximum_qos {
-                told.push(format!("maximum QoS {qos}"));
-            }
-            if !told.is_empty() {
-                self.note(None, Some(client), told.join(", "));
+            let told = self.ladder.words(|out| push_answer(out, answer));
+            if !self.ladder.octets(told).is_empty() {
+                self.ladder.rows.push(Row::Note {
+                    stamp: None,
+                    since: None,
+                    lane: Some(client),
+                    text: told,
+                });
             }
         }
     }
@@ -254,88 +279,91 @@ impl Teller {
             Sender::Client => (ends.client, ends.broker),
             Sender::Server => (ends.broker, ends.client),
         };
-        let label = format!(
-            "{} {}",
-            with_id(waiting_for, handshake.packet_id),
-            short_absence(ended_by)
-        );
-        self.ladder.rows.push(Row::Missing { from, to, label });
+        self.gone(from, to, (waiting_for, handshake.packet_id), ended_by);
     }
 
-    pub(super) fn verdict(&mut self, tone: Tone, text: String) {
-        self.ladder.verdicts.push(Verdict::new(tone, text));
+    pub(super) fn verdict(&mut self, tone: Tone, text: &str) {
+        self.verdict_with(|out| {
+            out.say(text);
+            tone
+        });
+    }
+
+    /// A verdict whose tone its text brings along.
+    pub(super) fn verdict_with(&mut self, tell: impl FnOnce(&mut Vec<u8>) -> Tone) {
+        let mut tone = Tone::Neutral;
+        let text = self.ladder.words(|out| tone = tell(out));
+        self.ladder.verdicts.push(Verdict { tone, text });
     }
 
     pub(super) fn verdict_of(&mut self, handshake: &Handshake) {
-        let repeated = if handshake.redelivered() {
-            ", redelivered"
-        } else {
-            ""
+        let repeated = || match handshake.redelivered() {
+            true => ", redelivered",
+            false => "",
         };
-        let (tone, mut text) = match handshake.state {
-            State::Complete if handshake.kind == HandshakeKind::Qos0 => (
-                Tone::Good,
-                "QoS 0: sent once, nothing is acknowledged".to_owned(),
-            ),
-            State::Complete => {
-                let took = handshake
-                    .duration()
-                    .map_or(String::new(), |took| format!(" in {}", span(took)));
-                (Tone::Good, format!("complete{took}{repeated}"))
+        self.verdict_with(|out| {
+            let tone = match handshake.state {
+                State::Complete if handshake.kind == HandshakeKind::Qos0 => {
+                    out.say("QoS 0: sent once, nothing is acknowledged");
+                    Tone::Good
+                }
+                State::Complete => {
+                    out.say("complete");
+                    if let Some(took) = handshake.duration() {
+                        out.say(" in ").span(took);
+                    }
+                    out.say(repeated());
+                    Tone::Good
+                }
+                State::Refused { packet_type, code } => {
+                    out.say("refused: ").say(packet_type.name()).say(" ");
+                    push_code(out, packet_type, handshake.version, code);
+                    Tone::Bad
+                }
+                State::Incomplete {
+                    waiting_for,
+                    ended_by,
+                } => {
+                    out.say("incomplete: ").say(waiting_for.name()).say(" ");
+                    out.say(absence(ended_by)).say(repeated());
+                    Tone::Bad
+                }
+            };
+            if handshake.steps_left_out > 0 {
+                out.say("; ").number(handshake.steps_left_out);
+                out.say(" further steps are not drawn");
             }
-            State::Refused { packet_type, code } => (
-                Tone::Bad,
-                format!(
-                    "refused: {} {}",
-                    packet_type.name(),
-                    code_told(packet_type, handshake.version, code)
-                ),
-            ),
-            State::Incomplete {
-                waiting_for,
-                ended_by,
-            } => (
-                Tone::Bad,
-                format!(
-                    "incomplete: {} {}{repeated}",
-                    waiting_for.name(),
-                    absence(ended_by)
-                ),
-            ),
-        };
-        if handshake.steps_left_out > 0 {
-            text.push_str(&format!(
-                "; {} further steps are not drawn",
-                handshake.steps_left_out
-            ));
-        }
-        self.verdict(tone, text);
+            tone
+        });
         match &handshake.origin {
             Some(Origin::Stored {
                 frame: Some(frame), ..
             }) => {
-                self.verdict(
-                    Tone::Neutral,
-                    format!("the stored (retained) message of frame {frame}"),
-                );
+                self.verdict_with(|out| {
+                    out.say("the stored (retained) message of frame ");
+                    out.number(*frame);
+                    Tone::Neutral
+                });
             }
             Some(Origin::Stored { frame: None, .. }) => {
                 let text = "a stored (retained) message from before the capture";
-                self.verdict(Tone::Neutral, text.to_owned());
+                self.verdict(Tone::Neutral, text);
             }
-            Some(Origin::Server) => {
-                self.verdict(Tone::Neutral, "published by the broker itself".to_owned())
-            }
+            Some(Origin::Server) => self.verdict(Tone::Neutral, "published by the broker itself"),
             Some(Origin::NotSeen) => {
                 let text = "no PUBLISH to the broker explains this message: its publisher is not in the capture";
-                self.verdict(Tone::Neutral, text.to_owned());
+                self.verdict(Tone::Neutral, text);
             }
             Some(Origin::Published { .. } | Origin::Will { .. }) | None => {}
         }
         if let About::Subscribe(filters) | About::Unsubscribe(filters) = &handshake.about {
             for asked in filters.iter().take(LEGS_TOLD) {
-                if let Some((tone, text)) = answered(handshake.kind, asked, handshake.version) {
-                    self.verdict(tone, text);
+                let mut tone = None;
+                let text = self.ladder.words(|out| {
+                    tone = push_answered(out, handshake.kind, asked, handshake.version);
+                });
+                if let Some(tone) = tone {
+                    self.ladder.verdicts.push(Verdict { tone, text });
                 }
             }
         }
@@ -344,22 +372,54 @@ impl Teller {
     /// A verdict for each leg; many are summed up.
     pub(super) fn legs_told(&mut self, legs: &[Leg], left_out: u64) {
         if self.subscribers > SUBSCRIBERS_DRAWN {
-            let text = format!(
-                "the first {SUBSCRIBERS_DRAWN} of {} subscribers are drawn",
-                self.subscribers
-            );
-            self.verdict(Tone::Neutral, text);
+            let subscribers = self.subscribers as u64;
+            self.verdict_with(|out| {
+                out.say("the first ").number(SUBSCRIBERS_DRAWN as u64);
+                out.say(" of ").number(subscribers);
+                out.say(" subscribers are drawn");
+                Tone::Neutral
+            });
         }
         for leg in legs.iter().take(LEGS_TOLD) {
-            let (tone, text) = leg_told(leg);
-            self.verdict(tone, text);
+            self.verdict_with(|out| push_leg(out, leg));
         }
         let more = legs.len().saturating_sub(LEGS_TOLD) as u64 + left_out;
         if more > 0 {
-            self.verdict(
-                Tone::Neutral,
-                format!("{more} further subscribers are not told here"),
-            );
+            self.verdict_with(|out| {
+                out.number(more);
+                out.say(" further subscribers are not told here");
+                Tone::Neutral
+            });
         }
+    }
+}
+
+/// What a CONNACK says beyond its code; nothing where it says nothing.
+fn push_answer(out: &mut Vec<u8>, answer: &Answer) {
+    let begin = out.len();
+    let next = |out: &mut Vec<u8>| {
+        if out.len() > begin {
+            out.say(", ");
+        }
+    };
+    if answer.session_present {
+        out.say("session present");
+    }
+    if let Some(id) = &answer.assigned_client_id {
+        next(out);
+        out.say("assigned client id ").say(id);
+    }
+    if let Some(keep_alive) = answer.server_keep_alive {
+        next(out);
+        out.say("server keep alive ").number(keep_alive.into());
+        out.say(" s");
+    }
+    if let Some(most) = answer.receive_maximum {
+        next(out);
+        out.say("receive maximum ").number(most.into());
+    }
+    if let Some(qos) = answer.maximum_qos {
+        next(out);
+        out.say("maximum QoS ").number(qos.into());
     }
 }

@@ -1,25 +1,41 @@
 //! The words of a ladder: titles, labels, and how things ended.
 
-use super::legs::name;
 use crate::event::{
-    About, Asked, Connecting, EndCause, EndedBy, Handshake, HandshakeKind, NoWill, Payload, Step,
+    About, Asked, Connecting, ConnectionId, EndCause, EndedBy, Handshake, HandshakeKind, NoWill,
+    Payload, Step, WillAsked,
 };
 use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, Sender, reason};
-use crate::view::flow::ladder::{Tone, span};
+use crate::view::flow::ladder::{Say, Tone};
 
 pub(super) fn topic_of(handshake: &Handshake) -> Option<&str> {
     handshake.message()?.topic.as_deref()
 }
 
-pub(super) fn title(handshake: &Handshake) -> String {
-    let who = name(
-        handshake.client_id.as_deref(),
-        &format!("stream {}", handshake.connection.0),
-    );
-    let id = handshake
-        .packet_id
-        .map_or(String::new(), |id| format!(" · id {}", id.number()));
-    let kind = match handshake.kind {
+/// A client as a ladder names it: by its identifier, or where there is none, or an empty one,
+/// by its connection.
+#[derive(Clone, Copy)]
+pub(super) struct Name<'a> {
+    pub(super) client_id: Option<&'a str>,
+    /// `None` while its session is away.
+    pub(super) connection: Option<ConnectionId>,
+}
+
+impl Name<'_> {
+    pub(super) fn push(self, out: &mut Vec<u8>) {
+        match (self.client_id, self.connection) {
+            (Some(client_id), _) if !client_id.is_empty() => out.say(client_id),
+            (_, Some(connection)) => out.say("(stream ").number(connection.0.into()).say(")"),
+            (_, None) => out.say("(away)"),
+        };
+    }
+}
+
+pub(super) fn push_title(out: &mut Vec<u8>, handshake: &Handshake) {
+    let who = Name {
+        client_id: handshake.client_id.as_deref(),
+        connection: Some(handshake.connection),
+    };
+    out.say(match handshake.kind {
         HandshakeKind::Connect => "Connect",
         HandshakeKind::Auth => "Re-authentication",
         HandshakeKind::Qos0 => "QoS 0",
@@ -28,41 +44,48 @@ pub(super) fn title(handshake: &Handshake) -> String {
         HandshakeKind::Subscribe => "Subscribe",
         HandshakeKind::Unsubscribe => "Unsubscribe",
         HandshakeKind::Ping => "Ping",
-    };
+    });
+    out.say(" · ");
     match &handshake.about {
         About::Message(message) => {
-            let topic = message
-                .topic
-                .as_deref()
-                .unwrap_or("(topic set before the capture)");
-            let text = message.payload.text().filter(|text| !text.is_empty());
-            let text = text.map_or(String::new(), |text| {
-                format!(
-                    " \"{text}{}\"",
-                    if message.payload.is_cut() { "…" } else { "" }
-                )
-            });
-            format!("{kind} · {topic}{id} · {}{text}", octets(&message.payload))
+            let topic = message.topic.as_deref();
+            out.say(topic.unwrap_or("(topic set before the capture)"));
         }
         About::Subscribe(filters) | About::Unsubscribe(filters) => {
-            let filters: Vec<_> = filters
-                .iter()
-                .take(3)
-                .map(|asked| format!("[{}]", asked.filter))
-                .collect();
-            format!("{kind} · {who} · {}{id}", filters.join(" "))
+            who.push(out);
+            out.say(" · ");
+            for (at, asked) in filters.iter().take(3).enumerate() {
+                out.say(if at == 0 { "[" } else { " [" });
+                out.say(&asked.filter).say("]");
+            }
         }
-        About::Connect(_) | About::Nothing => format!("{kind} · {who}{id}"),
+        About::Connect(_) | About::Nothing => who.push(out),
+    }
+    if let Some(id) = handshake.packet_id {
+        out.say(" · id ").number(id.number().into());
+    }
+    if let About::Message(message) = &handshake.about {
+        out.say(" · ");
+        push_octets(out, &message.payload);
+        if let Some(text) = message.payload.text().filter(|text| !text.is_empty()) {
+            out.say(" \"").say(text);
+            out.say(if message.payload.is_cut() {
+                "…\""
+            } else {
+                "\""
+            });
+        }
     }
 }
 
 /// What stands at an arrow.
-pub(super) fn label(
+pub(super) fn push_label(
+    out: &mut Vec<u8>,
     step: &Step,
     id: Option<PacketIdentifier>,
     topic: Option<&str>,
     version: Option<ProtocolVersion>,
-) -> String {
+) {
     let carries_id = !matches!(
         step.packet_type,
         PacketType::Connect
@@ -71,105 +94,121 @@ pub(super) fn label(
             | PacketType::PingResp
             | PacketType::Auth
     );
-    let mut label = with_id(step.packet_type, id.filter(|_| carries_id));
+    push_with_id(out, step.packet_type, id.filter(|_| carries_id));
     if step.packet_type == PacketType::Publish {
         if let Some(topic) = topic {
-            label.push_str(&format!(" [{topic}]"));
+            out.say(" [").say(topic).say("]");
         }
         if step.dup {
-            label.push_str(" DUP");
+            out.say(" DUP");
         }
         if step.retain {
-            label.push_str(" retain");
+            out.say(" retain");
         }
     }
     if let Some(code) = step.reason_code
         && (code != 0 || step.packet_type == PacketType::ConnAck)
     {
-        label.push_str(&format!(" {}", code_told(step.packet_type, version, code)));
+        out.say(" ");
+        push_code(out, step.packet_type, version, code);
     }
-    label
 }
 
-pub(super) fn with_id(packet_type: PacketType, id: Option<PacketIdentifier>) -> String {
-    let name = packet_type.name();
-    id.map_or(name.to_owned(), |id| format!("{name} (id={})", id.number()))
+pub(super) fn push_with_id(
+    out: &mut Vec<u8>,
+    packet_type: PacketType,
+    id: Option<PacketIdentifier>,
+) {
+    out.say(packet_type.name());
+    if let Some(id) = id {
+        out.say(" (id=").number(id.number().into()).say(")");
+    }
 }
 
-pub(super) fn code_told(
+pub(super) fn push_code(
+    out: &mut Vec<u8>,
     packet_type: PacketType,
     version: Option<ProtocolVersion>,
     code: u8,
-) -> String {
+) {
     let version = version.unwrap_or(ProtocolVersion::V3_1_1);
-    format!(
-        "{} (0x{code:02x})",
-        reason::name(packet_type, version, code)
-    )
+    out.say(reason::name(packet_type, version, code));
+    out.say(" (").code(code).say(")");
 }
 
 /// What a CONNECT asks for, in a few lines: the flags bit by bit where they are set.
-pub(super) fn asked(connecting: &Connecting, version: Option<ProtocolVersion>) -> Vec<String> {
+pub(super) fn asked(
+    connecting: &Connecting,
+    version: Option<ProtocolVersion>,
+    mut line: impl FnMut(&mut dyn FnMut(&mut Vec<u8>)),
+) {
     let clean = if version == Some(ProtocolVersion::V5_0) {
         "clean start"
     } else {
         "clean session"
     };
+    line(&mut |out| {
+        out.say(&connecting.protocol_name).say(" level ");
+        out.number(connecting.protocol_level.into());
+        out.say(if connecting.bridge { " (bridge)" } else { "" });
+        out.say(", keep alive ");
+        out.number(connecting.keep_alive.into()).say(" s");
+    });
     let flags = connecting.flags;
-    let mut set = Vec::new();
-    for (bit, word) in [
-        (0x80, "user name"),
-        (0x40, "password"),
-        (0x20, "will retain"),
-        (0x04, "will"),
-        (0x02, clean),
-    ] {
-        if flags & bit != 0 {
-            set.push(word.to_owned());
+    line(&mut |out| {
+        out.say("flags ").code(flags).say(": ");
+        let mut before = "";
+        for (bit, word) in [
+            (0x80, "user name"),
+            (0x40, "password"),
+            (0x20, "will retain"),
+            (0x04, "will"),
+            (0x02, clean),
+        ] {
+            if flags & bit != 0 {
+                out.say(before).say(word);
+                before = ", ";
+            }
         }
-    }
-    if flags & 0x04 != 0 {
-        set.push(format!("will QoS {}", flags >> 3 & 3));
-    }
-    let set = if set.is_empty() {
-        "none".to_owned()
-    } else {
-        set.join(", ")
-    };
-    let mut lines = vec![
-        format!(
-            "{} level {}{}, keep alive {} s",
-            connecting.protocol_name,
-            connecting.protocol_level,
-            if connecting.bridge { " (bridge)" } else { "" },
-            connecting.keep_alive
-        ),
-        format!("flags 0x{flags:02x}: {set}"),
-    ];
+        if flags & 0x04 != 0 {
+            out.say(before).say("will QoS ");
+            out.number(u64::from(flags >> 3 & 3));
+        } else if before.is_empty() {
+            out.say("none");
+        }
+    });
     if flags & 0x02 == 0 {
-        lines.push(format!("{clean} not set: the session goes on"));
+        line(&mut |out| {
+            out.say(clean).say(" not set: the session goes on");
+        });
     }
     if let Some(expiry) = connecting.session_expiry {
-        lines.push(format!("session expiry {expiry} s"));
+        line(&mut |out| {
+            out.say("session expiry ").number(expiry.into()).say(" s");
+        });
     }
     if let Some(user) = &connecting.user_name {
-        lines.push(format!("user name {user}"));
+        line(&mut |out| {
+            out.say("user name ").say(user);
+        });
     }
     if let Some(will) = &connecting.will {
-        let retain = if will.retain { ", retain" } else { "" };
-        lines.push(format!(
-            "will [{}] QoS {}{retain}, {}{}",
-            will.topic,
-            will.qos as u8,
-            octets(&will.payload),
-            if will.delay > 0 {
-                format!(", delay {} s", will.delay)
-            } else {
-                String::new()
-            }
-        ));
+        line(&mut |out| {
+            out.say("will ");
+            push_will(out, will);
+        });
     }
-    lines
+}
+
+/// `[topic] QoS 1, retain, 4 octets, delay 5 s`.
+pub(super) fn push_will(out: &mut Vec<u8>, will: &WillAsked) {
+    out.say("[").say(&will.topic).say("] QoS ");
+    out.number(will.qos as u64);
+    out.say(if will.retain { ", retain, " } else { ", " });
+    push_octets(out, &will.payload);
+    if will.delay > 0 {
+        out.say(", delay ").number(will.delay.into()).say(" s");
+    }
 }
 
 pub(super) fn absence(ended_by: EndedBy) -> &'static str {
@@ -193,7 +232,7 @@ pub(super) fn short_absence(ended_by: EndedBy) -> &'static str {
 }
 
 /// How a connection ended, in words.
-pub(super) fn end_cause(cause: &EndCause) -> String {
+pub(super) fn push_end_cause(out: &mut Vec<u8>, cause: &EndCause) {
     let by = |sender: &Option<Sender>| match sender {
         Some(Sender::Client) => " by the client",
         Some(Sender::Server) => " by the broker",
@@ -201,37 +240,47 @@ pub(super) fn end_cause(cause: &EndCause) -> String {
     };
     match cause {
         EndCause::Disconnect { by: sender, code } => {
-            let code = if *code == 0 {
-                String::new()
-            } else {
-                format!(" with reason 0x{code:02x}")
-            };
-            format!("DISCONNECT{}{code}", by(&Some(*sender)))
+            out.say("DISCONNECT").say(by(&Some(*sender)));
+            if *code != 0 {
+                out.say(" with reason ").code(*code);
+            }
         }
-        EndCause::Refused { code } => format!("connection refused (0x{code:02x})"),
+        EndCause::Refused { code } => {
+            out.say("connection refused (").code(*code).say(")");
+        }
         EndCause::Takeover { by, frame } => {
-            format!(
-                "taken over by the same client id on stream {} (frame {frame})",
-                by.0
-            )
+            out.say("taken over by the same client id on stream ");
+            out.number(by.0.into()).say(" (frame ");
+            out.number(*frame).say(")");
         }
         EndCause::KeepAlive {
             silence,
             keep_alive,
-        } => format!(
-            "keep alive ran out: silent for {}, allowed are 1.5 x {keep_alive} s",
-            span(*silence)
-        ),
+        } => {
+            out.say("keep alive ran out: silent for ").span(*silence);
+            out.say(", allowed are 1.5 x ");
+            out.number((*keep_alive).into()).say(" s");
+        }
         EndCause::ProtocolError { frame } => {
-            format!("closed by the broker after the protocol error in frame {frame}")
+            out.say("closed by the broker after the protocol error in frame ");
+            out.number(*frame);
         }
         EndCause::Fin { by: sender } => {
-            format!("connection closed{} without DISCONNECT", by(sender))
+            out.say("connection closed").say(by(sender));
+            out.say(" without DISCONNECT");
         }
-        EndCause::Reset { by: sender } => format!("connection reset{}", by(sender)),
-        EndCause::Replaced => "a new connection between the same endpoints".to_owned(),
-        EndCause::Evicted => "no longer followed: too many connections".to_owned(),
-        EndCause::CaptureEnd => "the capture ends".to_owned(),
+        EndCause::Reset { by: sender } => {
+            out.say("connection reset").say(by(sender));
+        }
+        EndCause::Replaced => {
+            out.say("a new connection between the same endpoints");
+        }
+        EndCause::Evicted => {
+            out.say("no longer followed: too many connections");
+        }
+        EndCause::CaptureEnd => {
+            out.say("the capture ends");
+        }
     }
 }
 
@@ -250,38 +299,35 @@ pub(super) fn no_will(why: NoWill) -> &'static str {
 }
 
 /// A payload's length in words.
-pub(super) fn octets(payload: &Payload) -> String {
-    match payload.length {
-        1 => "1 octet".to_owned(),
-        length => format!("{length} octets"),
-    }
+pub(super) fn push_octets(out: &mut Vec<u8>, payload: &Payload) {
+    out.number(payload.length);
+    out.say(match payload.length {
+        1 => " octet",
+        _ => " octets",
+    });
 }
 
 /// What was answered to one filter of a SUBSCRIBE or UNSUBSCRIBE; `None` where it was not, or
 /// the answer says nothing of it.
-pub(super) fn answered(
+pub(super) fn push_answered(
+    out: &mut Vec<u8>,
     kind: HandshakeKind,
     asked: &Asked,
     version: Option<ProtocolVersion>,
-) -> Option<(Tone, String)> {
+) -> Option<Tone> {
     let code = asked.code?;
-    let filter = &asked.filter;
+    out.say("[").say(&asked.filter).say("]: ");
     if kind == HandshakeKind::Unsubscribe {
-        let tone = if code >= 0x80 { Tone::Bad } else { Tone::Good };
-        let said = code_told(PacketType::UnsubAck, version, code);
-        return Some((tone, format!("[{filter}]: {said}")));
-    }
-    let qos = asked.options & 3;
-    Some(if code >= 0x80 {
-        let said = code_told(PacketType::SubAck, version, code);
-        (
-            Tone::Bad,
-            format!("[{filter}]: QoS {qos} asked, refused: {said}"),
-        )
+        push_code(out, PacketType::UnsubAck, version, code);
     } else {
-        (
-            Tone::Good,
-            format!("[{filter}]: QoS {qos} asked, QoS {code} granted"),
-        )
-    })
+        out.say("QoS ").number(u64::from(asked.options & 3));
+        out.say(" asked, ");
+        if code >= 0x80 {
+            out.say("refused: ");
+            push_code(out, PacketType::SubAck, version, code);
+        } else {
+            out.say("QoS ").number(code.into()).say(" granted");
+        }
+    }
+    Some(if code >= 0x80 { Tone::Bad } else { Tone::Good })
 }
