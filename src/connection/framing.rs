@@ -221,7 +221,7 @@ impl Decoder {
                 Header::Whole(header) => match rest.split_at_checked(header.total_len()) {
                     Some((packet, after)) => {
                         let frames = [arrival.stamp.number];
-                        self.tell(context, arrival, packet, &frames, emit);
+                        self.tell_whole(context, arrival, &header, packet, &frames, emit);
                         rest = after;
                     }
                     None => {

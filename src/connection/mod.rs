@@ -26,7 +26,7 @@ mod tests;
 use crate::base::{FrameStamp, Layers};
 use crate::event::{Ended, Event, Gap, Incomplete, NotMqtt, Opened, Transport};
 use crate::mqtt::{ProtocolVersion, Sender};
-use crate::stream::{Closed, Connection, Direction, End, GapCause, StreamEvent};
+use crate::stream::{Both, Closed, Connection, DIRECTIONS, Direction, End, GapCause, StreamEvent};
 
 pub use alias::{ALIASES_CAP, ALIASES_TOTAL, TOPICS_CAP};
 pub use context::{Context, Counters, HELD_CAP, Options};
@@ -43,33 +43,6 @@ pub const MQTT_PORTS: [u16; 2] = [1883, 1884];
 /// Ports where MQTT inside TLS is expected: nothing is guessed there, but it is said that
 /// the octets are TLS.
 pub const MQTT_TLS_PORTS: [u16; 1] = [8883];
-
-/// One of something for each direction.
-#[derive(Clone, Copy, Debug, Default)]
-struct Both<T> {
-    forward: T,
-    backward: T,
-}
-
-impl<T> Both<T> {
-    #[inline]
-    fn of(&self, direction: Direction) -> &T {
-        match direction {
-            Direction::Forward => &self.forward,
-            Direction::Backward => &self.backward,
-        }
-    }
-
-    #[inline]
-    fn of_mut(&mut self, direction: Direction) -> &mut T {
-        match direction {
-            Direction::Forward => &mut self.forward,
-            Direction::Backward => &mut self.backward,
-        }
-    }
-}
-
-const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Backward];
 
 /// What is known of a connection as a whole.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -255,11 +228,8 @@ impl Decoder {
     /// Which end sends in `direction`.
     #[inline]
     fn sender(&self, direction: Direction) -> Sender {
-        if self.client.unwrap_or(Direction::Forward) == direction {
-            Sender::Client
-        } else {
-            Sender::Server
-        }
+        let client = self.client.unwrap_or(Direction::Forward);
+        [Sender::Client, Sender::Server][usize::from(client != direction)]
     }
 
     fn close(

@@ -1,7 +1,7 @@
 //! A packet cut out of its connection: decoded, its place in the connection known, told.
 
 use crate::event::{Event, Gap, PacketEvent};
-use crate::mqtt::framer::{Header, fixed_header};
+use crate::mqtt::framer::{FixedHeader, Header, fixed_header};
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Rule, Sender};
 use crate::stream::{Direction, GapCause};
@@ -23,7 +23,6 @@ type Read<'a> = Result<ControlPacket<'a>, Malformed>;
 
 impl Decoder {
     /// Decodes the packet in `octets` and tells it.
-    #[inline]
     pub(super) fn tell(
         &mut self,
         context: &mut Context,
@@ -32,11 +31,49 @@ impl Decoder {
         frames: &[u64],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
-        let packet_type = PacketType::of(octets.first().copied().unwrap_or(0));
-        if packet_type == PacketType::Connect {
+        match fixed_header(octets) {
+            Header::Whole(header) => {
+                self.tell_whole(context, arrival, &header, octets, frames, emit);
+            }
+            Header::Partial | Header::Malformed(_) => {
+                if PacketType::of(octets.first().copied().unwrap_or(0)) == PacketType::Connect {
+                    self.hear_connect(arrival.direction, octets);
+                }
+                let read = ControlPacket::read(octets, self.reading(), &mut ());
+                self.tell_read(context, arrival, octets, read, frames, emit);
+            }
+        }
+    }
+
+    /// [`Decoder::tell`] where the packet's fixed header was read.
+    #[inline]
+    pub(super) fn tell_whole(
+        &mut self,
+        context: &mut Context,
+        arrival: Arrival<'_>,
+        header: &FixedHeader,
+        octets: &[u8],
+        frames: &[u64],
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        if header.packet_type == PacketType::Connect {
             self.hear_connect(arrival.direction, octets);
         }
-        let mut read = ControlPacket::read(octets, self.reading(), &mut ());
+        let read = ControlPacket::read_after(header, octets, self.reading(), &mut ());
+        self.tell_read(context, arrival, octets, read, frames, emit);
+    }
+
+    #[inline]
+    fn tell_read<'a>(
+        &mut self,
+        context: &mut Context,
+        arrival: Arrival<'_>,
+        octets: &'a [u8],
+        mut read: Read<'a>,
+        frames: &[u64],
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        let packet_type = PacketType::of(octets.first().copied().unwrap_or(0));
         if self.version_from == VersionFrom::Guess || read.is_err() {
             read = self.reconsider(octets, read);
         }
@@ -63,10 +100,10 @@ impl Decoder {
             }
             _ => None,
         };
-        let (source, destination) = match arrival.direction {
-            Direction::Forward => (arrival.connection.initiator, arrival.connection.responder),
-            Direction::Backward => (arrival.connection.responder, arrival.connection.initiator),
-        };
+        // By place, as in `Both`.
+        let ends = [&arrival.connection.initiator, &arrival.connection.responder];
+        let source = *ends[arrival.direction as usize];
+        let destination = *ends[arrival.direction.reverse() as usize];
         emit(&Event::Packet(&PacketEvent {
             stamp: *arrival.stamp,
             index: context.next_index(arrival.stamp.number),

@@ -10,7 +10,7 @@ use super::limits::{Counts, Limits, Shared};
 use super::slot::{Life, Slot, owner};
 use super::teller::owner_of;
 use super::waiting::Span;
-use super::{Closed, Connection, ConnectionId, Direction, StreamEvent};
+use super::{Closed, Connection, ConnectionId, StreamEvent};
 use crate::base::FrameStamp;
 use crate::wire::{Segment, TcpFlags};
 
@@ -90,18 +90,17 @@ impl<S: Default> Assembler<S> {
         };
         slot.touched = true;
         let direction = slot.direction(sender);
-        let (flow, peer) = match direction {
-            Direction::Forward => (&mut slot.forward, &slot.backward),
-            Direction::Backward => (&mut slot.backward, &slot.forward),
-        };
+        let peer = slot.flows.of(direction.reverse());
+        let (peer_is_plain, acknowledged) = (peer.is_plain(), peer.next());
+        let flow = slot.flows.of_mut(direction);
         const SPECIAL: u8 = TcpFlags::ACK | TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST;
         let ordinary = segment.flags.0 & SPECIAL == TcpFlags::ACK
             && segment.cut == 0
             && segment.payload.len() <= Span::LIMIT
             && flow.is_plain()
-            && peer.is_plain()
+            && peer_is_plain
             && segment.sequence == flow.next()
-            && segment.acknowledgement.wrapping_sub(peer.next()) as i32 <= 0
+            && segment.acknowledgement.wrapping_sub(acknowledged) as i32 <= 0
             && slot.life == Life::Open;
         if !ordinary {
             self.push_special(place, segment, sender, deliver);

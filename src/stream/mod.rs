@@ -39,6 +39,38 @@ impl Direction {
     }
 }
 
+/// Both directions, as [`Both`] has them.
+pub const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Backward];
+
+/// One of something for each direction.
+///
+/// Found by its place and not by a branch: which direction comes next is what a processor
+/// predicts worst.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Both<T>([T; 2]);
+
+impl<T> Both<T> {
+    #[inline]
+    pub const fn of(&self, direction: Direction) -> &T {
+        &self.0[direction as usize]
+    }
+
+    #[inline]
+    pub const fn of_mut(&mut self, direction: Direction) -> &mut T {
+        &mut self.0[direction as usize]
+    }
+
+    /// That of `direction`, and the other.
+    #[inline]
+    pub const fn pair_mut(&mut self, direction: Direction) -> (&mut T, &mut T) {
+        let [forward, backward] = &mut self.0;
+        match direction {
+            Direction::Forward => (forward, backward),
+            Direction::Backward => (backward, forward),
+        }
+    }
+}
+
 /// A TCP connection as every listener sees it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Connection {

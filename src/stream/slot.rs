@@ -5,7 +5,7 @@ use super::key::Sender;
 use super::limits::Shared;
 use super::teller::Teller;
 use super::waiting::Span;
-use super::{Closed, Connection, ConnectionId, Direction, GapCause, StreamEvent};
+use super::{Both, Closed, Connection, ConnectionId, DIRECTIONS, Direction, GapCause, StreamEvent};
 use crate::base::{FrameStamp, Layers};
 use crate::wire::{Segment, TcpFlags};
 
@@ -35,8 +35,7 @@ pub(super) struct Slot<S> {
     pub(super) queued_to_free: bool,
     /// The same for the queue of connections with waiting octets.
     pub(super) queued_to_flush: bool,
-    pub(super) forward: Flow,
-    pub(super) backward: Flow,
+    pub(super) flows: Both<Flow>,
     pub(super) connection: Connection,
     pub(super) state: S,
 }
@@ -61,8 +60,7 @@ impl<S> Slot<S> {
                 responder,
                 handshake_seen: syn,
             },
-            forward: Flow::default(),
-            backward: Flow::default(),
+            flows: Both::default(),
             state: S::default(),
             life: Life::Open,
             initiator: if answer { sender.other() } else { sender },
@@ -73,22 +71,15 @@ impl<S> Slot<S> {
     }
 
     pub(super) fn direction(&self, sender: Sender) -> Direction {
-        if sender == self.initiator {
-            Direction::Forward
-        } else {
-            Direction::Backward
-        }
+        DIRECTIONS[usize::from(sender != self.initiator)]
     }
 
     fn flow(&self, direction: Direction) -> &Flow {
-        match direction {
-            Direction::Forward => &self.forward,
-            Direction::Backward => &self.backward,
-        }
+        self.flows.of(direction)
     }
 
     pub(super) fn has_waiting(&self) -> bool {
-        self.forward.has_waiting() || self.backward.has_waiting()
+        DIRECTIONS.iter().any(|&way| self.flow(way).has_waiting())
     }
 
     /// Whether `segment` begins a new connection between the ends of an old one.
@@ -147,10 +138,7 @@ impl<S> Slot<S> {
             shared,
             emit: &mut |event| deliver(state, connection, event),
         };
-        let (flow, peer) = match direction {
-            Direction::Forward => (&mut self.forward, &mut self.backward),
-            Direction::Backward => (&mut self.backward, &mut self.forward),
-        };
+        let (flow, peer) = self.flows.pair_mut(direction);
         let span = Span::new(segment.payload, segment.cut);
         if flags.has(TcpFlags::RST) {
             teller.shared.counts.unplaced_octets += segment.payload.len() as u64;
@@ -213,7 +201,7 @@ impl<S> Slot<S> {
                 while flow.give_up_first(teller) {}
             },
         );
-        let ended = self.forward.has_ended() && self.backward.has_ended();
+        let ended = DIRECTIONS.iter().all(|&way| self.flow(way).has_ended());
         (self.life == Life::Open && ended).then_some(Closed::Finished)
     }
 
@@ -234,9 +222,10 @@ impl<S> Slot<S> {
             shared,
             emit: &mut |event| deliver(state, connection, event),
         };
-        act(&mut self.forward, &mut teller);
-        teller.direction = Direction::Backward;
-        act(&mut self.backward, &mut teller);
+        for direction in DIRECTIONS {
+            teller.direction = direction;
+            act(self.flows.of_mut(direction), &mut teller);
+        }
     }
 }
 

@@ -64,19 +64,31 @@ impl<'a> ControlPacket<'a> {
         version: ProtocolVersion,
         fields: &mut impl Fields<'a>,
     ) -> Result<Self, Malformed> {
-        let header = match framer::fixed_header(octets) {
-            Header::Whole(header) => header,
-            Header::Partial => return Err(cut_header(octets, octets.len(), fields)),
+        match framer::fixed_header(octets) {
+            Header::Whole(header) => Self::read_after(&header, octets, version, fields),
+            Header::Partial => Err(cut_header(octets, octets.len(), fields)),
             Header::Malformed(malformed) => {
                 cut_header(octets, malformed.offset, fields);
-                return Err(malformed);
+                Err(malformed)
             }
-        };
+        }
+    }
+
+    /// [`ControlPacket::read`] where the fixed header with which `octets` begin was read.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_after(
+        header: &FixedHeader,
+        octets: &'a [u8],
+        version: ProtocolVersion,
+        fields: &mut impl Fields<'a>,
+    ) -> Result<Self, Malformed> {
         // Octets beyond those that the header announces are no part of the packet.
         let total = header.total_len();
         let (packet, surplus) = octets.split_at_checked(total).unwrap_or((octets, &[]));
         let mut reader = Reader::new(packet, fields);
-        let read = match read_packet(&mut reader, &header, version) {
+        let read = match read_packet(&mut reader, header, version) {
             Ok(read) => read,
             Err(malformed) => return Err(reader.noted().unwrap_or(malformed)),
         };
