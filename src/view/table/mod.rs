@@ -206,7 +206,7 @@ impl<W: Write> Table<W> {
             line.octets(colour::RESET);
         }
         line.octets(b"\n");
-        line.text();
+        line.whole();
         if before != (widths.source, widths.destination) {
             self.routes.forget();
         }
