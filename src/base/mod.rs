@@ -3,6 +3,7 @@
 //! Imports nothing of the crate.
 
 pub mod endpoint;
+pub mod few;
 pub mod field;
 pub mod layers;
 pub mod stamp;
@@ -10,6 +11,7 @@ pub mod text;
 pub mod time;
 
 pub use endpoint::Endpoint;
+pub use few::Few;
 pub use layers::{Layer, Layers};
 pub use stamp::FrameStamp;
 pub use time::{Precision, Span, Timestamp};
