@@ -160,8 +160,7 @@ impl Session {
         let mut spared = self.outbox.spared(begin.kind);
         let mut steps = match &mut spared {
             Some(record) => std::mem::take(&mut record.steps),
-            None if begin.kind == HandshakeKind::Qos0 => Vec::with_capacity(1),
-            None => Vec::new(),
+            None => Vec::with_capacity(1),
         };
         steps.push(step(event));
         let record = Handshake {
