@@ -3,6 +3,7 @@
 //! Imports nothing of the crate.
 
 pub mod endpoint;
+pub mod few;
 pub mod field;
 pub mod layers;
 mod plain;
@@ -12,6 +13,7 @@ pub mod text;
 pub mod time;
 
 pub use endpoint::Endpoint;
+pub use few::Few;
 pub use layers::{Layer, Layers};
 pub use plain::plain_text;
 pub use stamp::FrameStamp;

@@ -204,6 +204,7 @@ impl Show {
                     deliveries: messages || stories,
                     stories: stories || json,
                     findings: false,
+                    steps: true,
                 }
             }
             What::Stats(sections) => {
@@ -213,7 +214,7 @@ impl Show {
                     handshakes: latency || sections.contains(&Section::Handshakes),
                     deliveries: latency,
                     stories: any(&[Section::Clients, Section::Connections]),
-                    findings: false,
+                    ..Wanted::default()
                 }
             }
         }

@@ -1,9 +1,10 @@
 //! An application message as the analysis keeps it, and each subscriber's leg of its way.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use super::handshake::{State, Step};
-use crate::base::{FrameStamp, Span};
+use crate::base::{Few, FrameStamp, Span};
 use crate::mqtt::{PacketIdentifier, QoS};
 use crate::stream::ConnectionId;
 
@@ -24,7 +25,32 @@ pub struct Payload {
     /// In octets.
     pub length: u64,
     /// At most [`Payload::KEPT`] octets from the start.
-    pub head: Arc<[u8]>,
+    pub head: Head,
+}
+
+/// The beginning of a payload, in place: every PUBLISH has one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Head {
+    octets: [u8; Payload::KEPT],
+    length: u8,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self {
+            octets: [0; Payload::KEPT],
+            length: 0,
+        }
+    }
+}
+
+impl Deref for Head {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        let length = usize::from(self.length);
+        self.octets.get(..length).unwrap_or(&self.octets)
+    }
 }
 
 impl Payload {
@@ -33,10 +59,14 @@ impl Payload {
 
     /// Keeps the head of `octets`.
     pub fn of(octets: &[u8]) -> Self {
-        let head = octets.get(..Self::KEPT).unwrap_or(octets);
+        let mut head = Head::default();
+        for (kept, octet) in head.octets.iter_mut().zip(octets) {
+            *kept = *octet;
+        }
+        head.length = octets.len().min(Self::KEPT) as u8;
         Self {
             length: octets.len() as u64,
-            head: head.into(),
+            head,
         }
     }
 
@@ -67,7 +97,7 @@ pub struct Leg {
     pub client_id: Option<Arc<str>>,
     /// Every filter of the subscriber that takes the message, as subscribed; empty where no
     /// subscription was seen.
-    pub filters: Vec<Arc<str>>,
+    pub filters: Few<Arc<str>>,
     /// The highest QoS granted to those filters; `None` where none was seen.
     pub granted: Option<QoS>,
     /// Subscription Identifiers that the delivered PUBLISH carried (5.0).
@@ -107,7 +137,7 @@ pub struct Delivered {
     pub packet_id: Option<PacketIdentifier>,
     /// `None` at QoS 0: nothing is awaited.
     pub state: Option<State>,
-    /// The leg's control packets, PUBLISH first.
+    /// The leg's control packets, PUBLISH first; none where no view wants them.
     pub steps: Vec<Step>,
 }
 

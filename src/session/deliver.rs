@@ -11,7 +11,7 @@ use super::client::{ClientKey, Force, Subscription};
 use super::link::Link;
 use super::messages::{Carried, Copy, Held, LegRef, MessageKey, Progress, Route};
 use super::outbox::Place;
-use crate::base::FrameStamp;
+use crate::base::{Few, FrameStamp};
 use crate::event::{Handshake, Leg, Origin, Outcome, Undelivered, between};
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{PropertyId, ProtocolVersion, QoS};
@@ -84,7 +84,7 @@ impl Session {
         let mut routes = self.routes(link.broker, published.topic, Some(link));
         let mut left_out = 0;
         if routes.len() > Handshake::LEGS_KEPT {
-            left_out = (routes.len() - Handshake::LEGS_KEPT) as u64;
+            left_out = u32::try_from(routes.len() - Handshake::LEGS_KEPT).unwrap_or(u32::MAX);
             routes.truncate(Handshake::LEGS_KEPT);
         }
         let unsettled = routes
@@ -95,7 +95,10 @@ impl Session {
             broker: link.broker,
             digest: published.digest,
             place: published.place,
+            over: None,
             record: None,
+            topic: Arc::clone(published.topic),
+            version: link.version,
             published: published.stamp,
             connection: link.id,
             client: link.client,
@@ -106,7 +109,7 @@ impl Session {
             order: self.messages.order(),
             routes,
             left_out,
-            unsettled,
+            unsettled: u32::try_from(unsettled).unwrap_or(u32::MAX),
             stored: false,
             late: Vec::new(),
         })
@@ -128,15 +131,22 @@ impl Session {
         let mut found = std::mem::take(&mut self.found);
         found.clear();
         if let Some(broker) = self.brokers.get(broker) {
-            broker.tree.matching(topic, &mut found);
+            let walk = &mut self.walk;
+            broker.tree.matching(topic, walk, &mut found);
+        }
+        if found.is_empty() {
+            self.found = found;
+            return Vec::new();
         }
         let subscriptions = &self.clients.subscriptions;
-        found.sort_unstable_by_key(|key| {
-            subscriptions
-                .get(key)
-                .map(|one| (one.client, one.group.is_some(), *key))
-        });
-        let mut routes: Vec<Route> = Vec::with_capacity(found.len());
+        if found.len() > 1 {
+            found.sort_unstable_by_key(|key| {
+                subscriptions
+                    .get(key)
+                    .map(|one| (one.client, one.group.is_some(), *key))
+            });
+        }
+        let mut routes = self.messages.room_for_routes(found.len());
         let mut groups: Vec<(Arc<str>, Arc<str>)> = Vec::new();
         for key in &found {
             let Some(one) = self.clients.subscriptions.get(key) else {
@@ -208,7 +218,7 @@ impl Session {
             leg: Leg {
                 connection: link.map(|link| link.id),
                 client_id: session.and_then(|session| session.client_id.clone()),
-                filters: vec![Arc::clone(&one.filter)],
+                filters: Few::one(Arc::clone(&one.filter)),
                 granted: Some(one.granted),
                 subscription_ids: Vec::new(),
                 outcome: Outcome::NotDelivered(why),
@@ -343,9 +353,9 @@ impl Session {
     }
 
     /// The filters of a client that take a topic now, in the order of their subscriptions.
-    pub(super) fn filters_of(&self, client: Option<ClientKey>, topic: &str) -> Vec<Arc<str>> {
+    pub(super) fn filters_of(&self, client: Option<ClientKey>, topic: &str) -> Few<Arc<str>> {
         let Some(client) = client.and_then(|client| self.clients.get(client)) else {
-            return Vec::new();
+            return Few::None;
         };
         let mut taking: Vec<_> = client
             .subscriptions
@@ -562,6 +572,7 @@ impl Session {
         });
         let key = *candidates.next()?;
         let ambiguous = candidates.next().is_some();
+        drop(candidates);
         if self.messages.reached.len() >= caps::ORDERED {
             self.messages.reached.clear();
         }
@@ -618,7 +629,7 @@ enum RouteKind {
 
 /// One member of a group was given the message: the others are not waited for. Says how many
 /// those were.
-fn others_of_group(routes: &mut [Route], group: u32, given: usize) -> usize {
+fn others_of_group(routes: &mut [Route], group: u32, given: usize) -> u32 {
     let mut others = 0;
     for (at, route) in routes.iter_mut().enumerate() {
         if at != given && route.group == Some(group) && route.progress == Progress::Waiting {

@@ -11,7 +11,8 @@ use super::link::{Link, nothing_pending};
 use super::outbox::Told;
 use crate::base::{FrameStamp, Span};
 use crate::event::{
-    ConnectionStory, End, EndCause, Ended, EndedBy, RetainedEnd, SessionStory, State, between,
+    ConnectionStory, End, EndCause, Ended, EndedBy, Event, RetainedEnd, SessionStory, State,
+    between,
 };
 use crate::mqtt::Sender;
 use crate::stream::Closed;
@@ -531,7 +532,7 @@ impl Session {
     }
 
     /// Nothing more comes: every story is told as it stands.
-    pub(super) fn finish_all(&mut self) {
+    pub(super) fn finish_all(&mut self, emit: &mut impl FnMut(&Event<'_>)) {
         let mut links: Vec<_> = self.links.keys().copied().collect();
         links.sort_unstable();
         for id in links {
@@ -544,6 +545,7 @@ impl Session {
                     incomplete: [None, None],
                 };
                 self.on_ended(*link, &ended);
+                self.outbox.drain(emit);
             }
         }
         let mut clients: Vec<_> = self.clients.all.keys().copied().collect();
@@ -555,18 +557,22 @@ impl Session {
         let stored: Vec<_> = self.retained.all.keys().copied().collect();
         for key in stored {
             self.end_stored(key, RetainedEnd::Kept);
+            self.outbox.drain(emit);
         }
-        let mut held: Vec<_> = self.messages.held.keys().copied().collect();
+        let mut held: Vec<_> = self.messages.held.keys().collect();
         held.sort_unstable();
         for key in held {
             self.tell_message(key);
+            self.outbox.drain(emit);
         }
         let wills: Vec<_> = self.wills.all.keys().copied().collect();
         for key in wills {
             self.tell_will(key);
+            self.outbox.drain(emit);
         }
         for key in clients {
             self.end_client(key, EndedBy::CaptureEnd);
+            self.outbox.drain(emit);
         }
         let now = self.now;
         self.findings.finish(&mut self.outbox, now);

@@ -157,27 +157,41 @@ impl Session {
     /// A handshake with its first step.
     pub(super) fn begin(&mut self, link: &Link, event: &PacketEvent<'_>, begin: Begin) -> Open {
         self.open_handshakes += 1;
+        let mut spared = self.outbox.spared(begin.kind);
+        let mut steps = match &mut spared {
+            Some(record) => std::mem::take(&mut record.steps),
+            None => Vec::with_capacity(1),
+        };
+        steps.push(step(event));
+        let record = Handshake {
+            kind: begin.kind,
+            connection: link.id,
+            broker: link.broker.0,
+            server: link.server,
+            initiator: begin.initiator,
+            client_id: link.client_id.clone(),
+            version: link.version,
+            packet_id: begin.packet_id,
+            steps,
+            steps_left_out: 0,
+            state: State::Incomplete {
+                waiting_for: begin.waiting,
+                ended_by: EndedBy::CaptureEnd,
+            },
+            about: begin.about,
+            deliveries: Vec::new(),
+            legs_left_out: 0,
+            origin: None,
+        };
+        let record = match spared {
+            Some(mut spared) => {
+                *spared = record;
+                spared
+            }
+            None => Box::new(record),
+        };
         Open {
-            record: Box::new(Handshake {
-                kind: begin.kind,
-                connection: link.id,
-                broker: link.broker.0,
-                server: link.server,
-                initiator: begin.initiator,
-                client_id: link.client_id.clone(),
-                version: link.version,
-                packet_id: begin.packet_id,
-                steps: vec![step(event)],
-                steps_left_out: 0,
-                state: State::Incomplete {
-                    waiting_for: begin.waiting,
-                    ended_by: EndedBy::CaptureEnd,
-                },
-                about: begin.about,
-                deliveries: Vec::new(),
-                legs_left_out: 0,
-                origin: None,
-            }),
+            record,
             place: self.outbox.reserve(),
             waiting: begin.waiting,
             from: begin.from,
@@ -276,6 +290,7 @@ impl Session {
             self.outbox.put(place, Told::Handshake(record));
         } else {
             self.outbox.skip(place);
+            self.outbox.spare(record);
         }
     }
 

@@ -8,7 +8,7 @@ use foldhash::{HashMap, HashMapExt};
 use super::brokers::BrokerId;
 use super::clauses::Clause;
 use super::client::ClientKey;
-use super::exchange::{Open, shared};
+use super::exchange::Open;
 use super::findings::Where;
 use super::retained::StoredKey;
 use super::wills::WillKey;
@@ -310,18 +310,6 @@ impl Link {
     /// The client by the name that a sentence uses.
     pub(super) fn name(&self) -> String {
         name(self.client_id.as_deref())
-    }
-
-    /// The topic of a PUBLISH as a shared string.
-    pub(super) fn topic_of(&mut self, text: &str) -> Arc<str> {
-        match &self.topic {
-            Some(topic) if &**topic == text => Arc::clone(topic),
-            _ => {
-                let topic = shared(text);
-                self.topic = Some(Arc::clone(&topic));
-                topic
-            }
-        }
     }
 
     /// Counts a packet, and what its event says of gaps before it.

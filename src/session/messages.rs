@@ -10,21 +10,20 @@ use super::brokers::BrokerId;
 use super::caps;
 use super::clauses as c;
 use super::client::ClientKey;
-use super::exchange::place_of;
+use super::findings::Where;
+use super::line::Line;
 use super::link::name;
 use super::outbox::Place;
 use super::retained::StoredKey;
+pub(super) use super::shelf::MessageKey;
+use super::shelf::Shelf;
 use super::wills::WillKey;
 use crate::base::FrameStamp;
 use crate::event::{
     Delivered, EndedBy, Handshake, Leg, Outcome, State, Step, Undelivered, between,
 };
-use crate::mqtt::{PacketIdentifier, PacketType, QoS};
+use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, QoS};
 use crate::stream::ConnectionId;
-
-/// Names one application message for as long as the analysis runs.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(super) struct MessageKey(pub(super) u64);
 
 /// Whose leg a server's PUBLISH is, and its place among the legs.
 #[derive(Clone, Copy, Debug)]
@@ -78,8 +77,12 @@ pub(super) struct Held {
     pub(super) broker: BrokerId,
     pub(super) digest: u64,
     pub(super) place: Place,
-    /// The publisher's handshake, once it is over.
+    /// How the publisher's handshake ended, once it is over.
+    pub(super) over: Option<Over>,
+    /// That handshake, where handshakes are told.
     pub(super) record: Option<Box<Handshake>>,
+    pub(super) topic: Arc<str>,
+    pub(super) version: Option<ProtocolVersion>,
     pub(super) published: FrameStamp,
     pub(super) connection: ConnectionId,
     pub(super) client: Option<ClientKey>,
@@ -90,22 +93,32 @@ pub(super) struct Held {
     /// Its number among all messages: the order of publication.
     pub(super) order: u64,
     pub(super) routes: Vec<Route>,
-    pub(super) left_out: u64,
+    pub(super) left_out: u32,
     /// Routes that are not done.
-    pub(super) unsettled: usize,
+    pub(super) unsettled: u32,
     /// It is the stored message of its topic: late subscribers may still get it.
     pub(super) stored: bool,
     /// Its stored copies for late subscribers.
     pub(super) late: Vec<Leg>,
 }
 
+/// The end of a publisher's handshake.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Over {
+    state: State,
+    /// The publisher released its QoS 2 message with PUBREL.
+    released: bool,
+}
+
 /// The messages that are held.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
-    pub(super) held: HashMap<MessageKey, Held>,
+    pub(super) held: Shelf,
     /// What each subscriber is expected to be sent, by digest, in order of publication.
-    pub(super) expected: HashMap<(ClientKey, u64), VecDeque<(MessageKey, usize)>>,
-    pub(super) by_digest: HashMap<u64, VecDeque<MessageKey>>,
+    pub(super) expected: HashMap<(ClientKey, u64), Line<(MessageKey, usize)>>,
+    pub(super) by_digest: HashMap<u64, Line<MessageKey>>,
+    /// Room that the routes of settled messages have left.
+    spare_routes: Vec<Vec<Route>>,
     /// In order of publication.
     line: VecDeque<MessageKey>,
     /// Those that wait for a subscriber to come back.
@@ -132,24 +145,42 @@ pub(super) enum Barred {
 
 impl Messages {
     pub(super) fn add(&mut self, held: Held) -> MessageKey {
-        let key = MessageKey(self.next);
+        let order = self.next;
         self.next += 1;
-        for (at, route) in held.routes.iter().enumerate() {
-            if route.progress == Progress::Waiting {
-                self.expected
-                    .entry((route.client, held.digest))
-                    .or_default()
-                    .push_back((key, at));
+        self.legs += held.routes.len();
+        let digest = held.digest;
+        let key = self.held.add(order, held);
+        if let Some(held) = self.held.get(&key) {
+            for (at, route) in held.routes.iter().enumerate() {
+                if route.progress == Progress::Waiting {
+                    let place = (route.client, digest);
+                    self.expected.entry(place).or_default().push_back((key, at));
+                }
             }
         }
-        self.legs += held.routes.len();
-        self.by_digest
-            .entry(held.digest)
-            .or_default()
-            .push_back(key);
+        self.by_digest.entry(digest).or_default().push_back(key);
         self.line.push_back(key);
-        self.held.insert(key, held);
         key
+    }
+
+    /// Room for the routes of a message.
+    pub(super) fn room_for_routes(&mut self, count: usize) -> Vec<Route> {
+        let mut routes = self.spare_routes.pop().unwrap_or_default();
+        // Most have one, and most are held for a while: no room for four.
+        routes.reserve_exact(count);
+        routes
+    }
+
+    /// Takes that room back.
+    fn spare(&mut self, mut routes: Vec<Route>) {
+        const KEPT: usize = 64;
+        // More room than most need would lie idle for as long as the next message is held.
+        const LARGEST: usize = 2;
+        routes.clear();
+        let room = routes.capacity();
+        if room > 0 && room <= LARGEST && self.spare_routes.len() < KEPT {
+            self.spare_routes.push(routes);
+        }
     }
 
     /// Remembers what of a settled message must not come any more.
@@ -234,7 +265,8 @@ pub(super) struct Copy<'a> {
     pub(super) packet_id: Option<PacketIdentifier>,
     pub(super) identifiers: Vec<u32>,
     pub(super) carried: Carried,
-    pub(super) step: &'a Step,
+    /// Where the steps of legs are wanted.
+    pub(super) step: Option<&'a Step>,
 }
 
 impl Copy<'_> {
@@ -254,7 +286,7 @@ impl Copy<'_> {
                 waiting_for: awaited(self.qos),
                 ended_by: EndedBy::CaptureEnd,
             }),
-            steps: vec![self.step.clone()],
+            steps: self.step.cloned().into_iter().collect(),
         }
     }
 
@@ -275,13 +307,15 @@ const fn awaited(qos: QoS) -> PacketType {
     }
 }
 
-/// Writes what a leg's handshake came to into the leg.
+/// Writes what a leg's handshake came to into the leg; its steps where it has the first.
 pub(super) fn note_settled(leg: &mut Leg, record: &Handshake) {
     if let Outcome::Delivered(delivered) = &mut leg.outcome {
         // At QoS 0 nothing is awaited, so there is no state.
         delivered.state = delivered.packet_id.map(|_| record.state);
         delivered.redelivered = record.redelivered();
-        delivered.steps.clone_from(&record.steps);
+        if !delivered.steps.is_empty() {
+            delivered.steps.clone_from(&record.steps);
+        }
     }
 }
 
@@ -311,7 +345,15 @@ impl Session {
     pub(super) fn publisher_settled(&mut self, key: MessageKey, record: Box<Handshake>) {
         match self.messages.held.get_mut(&key) {
             Some(held) => {
-                held.record = Some(record);
+                held.over = Some(Over {
+                    state: record.state,
+                    released: released(&record),
+                });
+                if self.wanted.handshakes {
+                    held.record = Some(record);
+                } else {
+                    self.outbox.spare(record);
+                }
                 self.try_settle(key);
             }
             // It was given up at the cap, with its place.
@@ -328,7 +370,7 @@ impl Session {
         let Some(held) = self.messages.held.get(&key) else {
             return;
         };
-        if held.record.is_none() || held.unsettled > 0 || held.stored {
+        if held.over.is_none() || held.unsettled > 0 || held.stored {
             return;
         }
         // A copy may come that no visible subscription announces, or a further one for an
@@ -365,13 +407,13 @@ impl Session {
                 self.messages.prune();
                 continue;
             }
-            let lingers = held.record.is_some() && held.unsettled == 0;
+            let lingers = held.over.is_some() && held.unsettled == 0;
             if lingers && age >= caps::LINGER {
                 self.messages.line.pop_front();
                 self.tell_message(key);
             } else if age >= caps::PATIENCE {
                 self.messages.line.pop_front();
-                if held.record.is_none() || self.waits_for_the_absent(held) {
+                if held.over.is_none() || self.waits_for_the_absent(held) {
                     self.messages.parked.push_back(key);
                     self.messages.prune();
                 } else {
@@ -388,7 +430,7 @@ impl Session {
                 .pop_front()
                 .or_else(|| self.messages.line.pop_front())
                 .or_else(|| self.messages.kept.pop_front())
-                .or_else(|| self.messages.held.keys().min().copied());
+                .or_else(|| self.messages.held.keys().min());
             let Some(key) = oldest else {
                 break;
             };
@@ -397,7 +439,7 @@ impl Session {
                 .messages
                 .held
                 .get(&key)
-                .is_none_or(|held| held.record.is_some() && held.unsettled == 0);
+                .is_none_or(|held| held.over.is_some() && held.unsettled == 0);
             if !complete {
                 let stamp = self.now;
                 self.findings.table_full(
@@ -428,13 +470,17 @@ impl Session {
         let Some(mut held) = self.messages.remove(key) else {
             return;
         };
-        let routes = std::mem::take(&mut held.routes);
+        let mut routes = std::mem::take(&mut held.routes);
         if self.findings.wanted {
             self.messages
                 .remember(held.digest, held.published.number, &routes);
         }
-        let mut legs = Vec::with_capacity(routes.len());
-        for mut route in routes {
+        let record = held.record.take();
+        let mut legs = match routes.is_empty() {
+            true => Vec::new(),
+            false => self.outbox.room_for_legs(),
+        };
+        for mut route in routes.drain(..) {
             if route.progress == Progress::Waiting {
                 if route.tentative {
                     continue;
@@ -445,29 +491,32 @@ impl Session {
                     self.judge_undelivered(&held, &route, why);
                 }
             }
-            legs.push(route.leg);
+            if self.wanted.handshakes {
+                legs.push(route.leg);
+            }
         }
+        self.messages.spare(routes);
         legs.sort_by_key(|leg| match &leg.outcome {
             Outcome::Delivered(delivered) => (delivered.stamp.number, 0),
             Outcome::NotDelivered(_) => (u64::MAX, leg.connection.map_or(u32::MAX, |id| id.0)),
         });
-        let Some(mut record) = held.record.take() else {
+        let Some(mut record) = record else {
             // Its handshake still goes on, without its deliveries, and is told where it ends.
             self.outbox.skip(held.place);
             return;
         };
         legs.append(&mut held.late);
         record.deliveries = legs;
-        record.legs_left_out = held.left_out;
+        record.legs_left_out = held.left_out.into();
         self.tell_handshake(held.place, record);
     }
 
     fn why_undelivered(&self, held: &Held, route: &Route) -> Undelivered {
-        if let Some(record) = &held.record {
-            match record.state {
+        if let Some(over) = held.over {
+            match over.state {
                 State::Refused { code, .. } => return Undelivered::Refused(code),
                 State::Incomplete { .. } | State::Complete
-                    if held.qos == QoS::ExactlyOnce && !released(record) =>
+                    if held.qos == QoS::ExactlyOnce && !over.released =>
                 {
                     return Undelivered::NotReleased;
                 }
@@ -536,16 +585,18 @@ impl Session {
             }
             _ => return,
         };
-        let Some(record) = &held.record else {
+        if held.over.is_none() {
             return;
+        }
+        let at = Where {
+            stamp: held.published,
+            connection: Some(held.connection),
+            client_id: held.client_id.clone(),
+            version: held.version,
+            citing: None,
         };
-        let at = place_of(record, held.published);
         let subscriber = name(route.leg.client_id.as_deref());
-        let topic = record
-            .message()
-            .and_then(|message| message.topic.as_deref())
-            .unwrap_or("")
-            .to_owned();
+        let topic = &held.topic;
         self.findings.tell(&mut self.outbox, clause, at, || {
             if why == Undelivered::Expired {
                 format!(

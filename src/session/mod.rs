@@ -11,6 +11,7 @@
 //! | `connect`, `requests`, `publish`, `acknowledge` | what each packet type does |
 //! | `exchange` | a handshake while it goes on |
 //! | `messages`, `deliver` | from a publisher's PUBLISH to each subscriber's |
+//! | `shelf`, `line`, `names` | where messages are held; queues of mostly one; topic names |
 //! | `retained`, `wills`, `ends` | stored messages; wills; how connections end |
 //! | `clauses`, `findings`, `checks`, `limits`, `judge` | the rules between packets |
 //! | `outbox` | what is to be told, in order |
@@ -28,12 +29,15 @@ mod exchange;
 mod findings;
 mod judge;
 mod limits;
+mod line;
 mod link;
 mod messages;
+mod names;
 mod outbox;
 mod publish;
 mod requests;
 mod retained;
+mod shelf;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -70,6 +74,8 @@ pub struct Wanted {
     pub stories: bool,
     /// [`Event::Finding`].
     pub findings: bool,
+    /// [`Delivered::steps`](crate::event::Delivered::steps), where deliveries are told.
+    pub steps: bool,
 }
 
 impl Wanted {
@@ -79,6 +85,7 @@ impl Wanted {
         deliveries: true,
         stories: true,
         findings: true,
+        steps: true,
     };
 
     /// Whether any of it is wanted.
@@ -109,8 +116,11 @@ pub struct Session {
     ended_with_gaps: HashMap<ConnectionId, u32>,
     /// The latest message of each stream whose order is watched.
     ordered: HashMap<OrderedStream, u64>,
+    names: names::Names,
     /// Room for the subscriptions that take a topic.
     found: Vec<SubscriptionKey>,
+    /// Room for the walk that finds them.
+    walk: tree::Walk,
     now: FrameStamp,
 }
 
@@ -142,7 +152,7 @@ impl Session {
 
     /// Tells everything that still waits: the capture is over.
     pub fn finish(&mut self, emit: &mut impl FnMut(&Event<'_>)) {
-        self.finish_all();
+        self.finish_all(emit);
         self.outbox.drain(emit);
     }
 

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use super::caps;
-use crate::event::{Event, Finding, Handshake, RetainedStory, SessionStory, WillStory};
+use crate::event::{
+    About, Event, Finding, Handshake, HandshakeKind, Leg, RetainedStory, SessionStory, WillStory,
+};
 
 /// Something to tell.
 #[derive(Debug)]
@@ -45,7 +47,20 @@ pub(super) struct Outbox {
     first: u64,
     slots: VecDeque<Slot>,
     ready: Vec<Told>,
+    /// Handshakes that have been told, to be used again with the room that their steps have:
+    /// those of one step, and others.
+    #[expect(
+        clippy::vec_box,
+        reason = "they go in and out, and are told, in their boxes"
+    )]
+    spare: [Vec<Box<Handshake>>; 2],
+    /// Room that deliveries have left.
+    legs: Vec<Vec<Leg>>,
 }
+
+/// Handshakes that are kept for use. An early one that goes on holds thousands back, which are
+/// told at once then: as many are kept, for the next time.
+const SPARE: usize = caps::REORDERED / 2;
 
 impl Outbox {
     pub(super) fn reserve(&mut self) -> Place {
@@ -83,8 +98,54 @@ impl Outbox {
     }
 
     pub(super) fn drain(&mut self, emit: &mut impl FnMut(&Event<'_>)) {
-        for told in self.ready.drain(..) {
+        if self.ready.is_empty() {
+            return;
+        }
+        let mut ready = std::mem::take(&mut self.ready);
+        for told in ready.drain(..) {
             emit(&told.event());
+            if let Told::Handshake(record) = told {
+                self.spare(record);
+            }
+        }
+        self.ready = ready;
+    }
+
+    /// A handshake that is used again, where there is one.
+    pub(super) fn spared(&mut self, kind: HandshakeKind) -> Option<Box<Handshake>> {
+        self.spare_of(kind).pop()
+    }
+
+    #[expect(clippy::vec_box, reason = "see `spare`")]
+    fn spare_of(&mut self, kind: HandshakeKind) -> &mut Vec<Box<Handshake>> {
+        let [single, others] = &mut self.spare;
+        match kind {
+            HandshakeKind::Qos0 => single,
+            _ => others,
+        }
+    }
+
+    /// Room for the deliveries of a message that is told now.
+    pub(super) fn room_for_legs(&mut self) -> Vec<Leg> {
+        self.legs.pop().unwrap_or_default()
+    }
+
+    /// Takes a handshake that is of no more use.
+    pub(super) fn spare(&mut self, mut record: Box<Handshake>) {
+        /// A few have very many legs; their room is given back.
+        const LEGS: usize = 64;
+        let mut legs = std::mem::take(&mut record.deliveries);
+        legs.clear();
+        if (1..=LEGS).contains(&legs.capacity()) && self.legs.is_empty() {
+            self.legs.push(legs);
+        }
+        let spare = self.spare_of(record.kind);
+        if spare.len() < SPARE {
+            record.steps.clear();
+            record.about = About::Nothing;
+            record.client_id = None;
+            record.origin = None;
+            spare.push(record);
         }
     }
 

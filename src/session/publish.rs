@@ -26,7 +26,15 @@ impl Session {
         } else {
             Some(publish.topic)
         };
-        let topic = text.map(|text| link.topic_of(text));
+        let topic = text.map(|text| match &link.topic {
+            // Publishers repeat themselves.
+            Some(topic) if **topic == *text => Arc::clone(topic),
+            _ => {
+                let topic = self.names.of(text);
+                link.topic = Some(Arc::clone(&topic));
+                topic
+            }
+        });
         self.check_publish(link, event, publish, topic.is_some());
         let digest = match &topic {
             Some(topic) => self.digest(link.broker, topic, publish.payload),
@@ -269,7 +277,7 @@ impl Session {
                 Vec::new()
             },
             carried: self.carried(publish, version),
-            step: &step,
+            step: self.wanted.steps.then_some(&step),
         };
         self.explain(link, topic, digest, &copy)
     }

@@ -18,9 +18,46 @@ pub(super) struct Tree {
 
 #[derive(Debug, Default)]
 struct Level {
+    /// By the filter's next level. The first stands apart, for most levels have but one below
+    /// them, and those below `+` and `#`, for every topic is held against them.
+    first: Option<(Box<str>, u32)>,
     below: HashMap<Box<str>, u32>,
+    any: Option<u32>,
+    many: Option<u32>,
     here: Vec<SubscriptionKey>,
 }
+
+impl Level {
+    fn next(&self, part: &str) -> Option<u32> {
+        match part {
+            "+" => self.any,
+            "#" => self.many,
+            part => self.named(part),
+        }
+    }
+
+    fn named(&self, part: &str) -> Option<u32> {
+        match &self.first {
+            Some((first, next)) if **first == *part => Some(*next),
+            _ => self.below.get(part).copied(),
+        }
+    }
+
+    fn add(&mut self, part: &str, next: u32) {
+        match part {
+            "+" => self.any = Some(next),
+            "#" => self.many = Some(next),
+            part if self.first.is_none() => self.first = Some((part.into(), next)),
+            part => {
+                self.below.insert(part.into(), next);
+            }
+        }
+    }
+}
+
+/// Ways of a topic through a tree that are still to be gone: a level, and from which octet on
+/// the topic lies below it; `None` behind its end.
+pub(super) type Walk = Vec<(u32, Option<usize>)>;
 
 impl Default for Tree {
     fn default() -> Self {
@@ -43,8 +80,8 @@ impl Tree {
             let Some(level) = self.levels.get(at) else {
                 return;
             };
-            at = match level.below.get(part) {
-                Some(next) => *next as usize,
+            at = match level.next(part) {
+                Some(next) => next as usize,
                 None => {
                     let next = self.levels.len();
                     let Ok(number) = u32::try_from(next) else {
@@ -52,7 +89,7 @@ impl Tree {
                     };
                     self.levels.push(Level::default());
                     if let Some(level) = self.levels.get_mut(at) {
-                        level.below.insert(part.into(), number);
+                        level.add(part, number);
                     }
                     next
                 }
@@ -67,8 +104,8 @@ impl Tree {
     pub(super) fn remove(&mut self, filter: &str, key: SubscriptionKey) {
         let mut at = 0;
         for part in filter.split('/') {
-            match self.levels.get(at).and_then(|level| level.below.get(part)) {
-                Some(next) => at = *next as usize,
+            match self.levels.get(at).and_then(|level| level.next(part)) {
+                Some(next) => at = next as usize,
                 None => return,
             }
         }
@@ -78,11 +115,11 @@ impl Tree {
     }
 
     /// Appends the subscriptions that take `topic` to `found` (MQTT 5.0 §4.7).
-    pub(super) fn matching(&self, topic: &str, found: &mut Vec<SubscriptionKey>) {
-        // A path of the walk: a level and what of the topic lies below it.
-        let mut paths: Vec<(u32, Option<&str>)> = vec![(0, Some(topic))];
+    pub(super) fn matching(&self, topic: &str, walk: &mut Walk, found: &mut Vec<SubscriptionKey>) {
+        walk.clear();
+        walk.push((0, Some(0)));
         let mut steps = 0;
-        while let Some((at, rest)) = paths.pop() {
+        while let Some((at, from)) = walk.pop() {
             // Filters made for it can make a topic take very many ways.
             steps += 1;
             if steps > caps::STEPS_OF_A_MATCH || found.len() > 2 * Handshake::LEGS_KEPT {
@@ -94,28 +131,25 @@ impl Tree {
             // Filters that begin with a wildcard don't take topics that begin with $
             // ([MQTT-4.7.2-1]).
             let wildcards = at != 0 || !topic.starts_with('$');
-            if wildcards && let Some(many) = level.below.get("#") {
+            if wildcards && let Some(many) = level.many {
                 // `a/#` takes `a` too.
-                if let Some(level) = self.levels.get(*many as usize) {
+                if let Some(level) = self.levels.get(many as usize) {
                     found.extend_from_slice(&level.here);
                 }
             }
-            let Some(rest) = rest else {
+            let Some((from, rest)) = from.and_then(|from| Some((from, topic.get(from..)?))) else {
                 found.extend_from_slice(&level.here);
                 continue;
             };
-            let (part, below) = match rest.split_once('/') {
-                Some((part, below)) => (part, Some(below)),
-                None => (rest, None),
-            };
-            if wildcards && let Some(any) = level.below.get("+") {
-                paths.push((*any, below));
+            let length = rest.bytes().position(|octet| octet == b'/');
+            let part = rest.get(..length.unwrap_or(rest.len())).unwrap_or(rest);
+            let below = length.map(|length| from + length + 1);
+            if wildcards && let Some(any) = level.any {
+                walk.push((any, below));
             }
-            if part != "+"
-                && part != "#"
-                && let Some(same) = level.below.get(part)
-            {
-                paths.push((*same, below));
+            // No name has a level `+` or `#`: those stand apart.
+            if let Some(same) = level.named(part) {
+                walk.push((same, below));
             }
         }
     }
@@ -138,7 +172,7 @@ mod tests {
                 tree.insert(filter, SubscriptionKey(at as u64));
             }
             let mut found = Vec::new();
-            tree.matching(&topic, &mut found);
+            tree.matching(&topic, &mut Walk::new(), &mut found);
             found.sort();
             let expected: Vec<_> = (0..filters.len())
                 .filter(|at| topic::matches(&filters[*at], &topic))
@@ -155,7 +189,7 @@ mod tests {
         tree.insert("a/#", SubscriptionKey(2));
         tree.remove("a/#", SubscriptionKey(1));
         let mut found = Vec::new();
-        tree.matching("a", &mut found);
+        tree.matching("a", &mut Walk::new(), &mut found);
         assert_eq!(found, [SubscriptionKey(2)]);
     }
 }

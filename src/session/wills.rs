@@ -265,6 +265,10 @@ impl Session {
     /// Tells the stories of wills that nothing more can become of.
     pub(super) fn sweep_wills(&mut self) {
         while let Some((key, ended)) = self.wills.ended.front().copied() {
+            // None is told earlier; this is asked with every packet.
+            if between(&ended, &self.now).is_none_or(|gone| gone < caps::LINGER) {
+                return;
+            }
             let wait = match self.wills.all.get(&key) {
                 Some(will) if will.due => {
                     caps::PATIENCE.nanos() + i64::from(will.story.will.delay) * 1_000_000_000

@@ -253,7 +253,11 @@ impl Painter {
         }
         self.paint(out, begin, DIM);
         let roles = ladder.lanes.iter().map(|lane| lane.role.name());
-        let roles = roles.map(|role| self.drawn(role.as_bytes()));
+        let roles = roles.map(|role| Drawn {
+            octets: Cow::Borrowed(role.as_bytes()),
+            width: role.len(),
+            plain: true,
+        });
         self.titles(out, roles, spacing);
         push_blanks(out, self.gutter_width());
         let names = ladder.lanes.iter().map(|lane| {
@@ -475,6 +479,9 @@ impl Painter {
         if fits && !text.octets.is_empty() && !text.octets.starts_with(b" ") {
             return each(text);
         }
+        if text.plain && self.wrapped_plainly(text, room.max(8), &mut each).is_some() {
+            return;
+        }
         for part in wrap(&text.text(), room) {
             each(&Drawn {
                 width: width(&part),
@@ -482,6 +489,46 @@ impl Painter {
                 octets: Cow::Owned(part.into_bytes()),
             });
         }
+    }
+
+    /// [`wrap`] of ASCII that has single blanks between its words and words that have room:
+    /// lines end at the last blank that has room. `None`, and nothing handed on, for others.
+    fn wrapped_plainly(
+        &self,
+        text: &Drawn<'_>,
+        room: usize,
+        each: &mut impl FnMut(&Drawn<'_>),
+    ) -> Option<()> {
+        let octets = &*text.octets;
+        let doubled = |pair: &[u8]| pair == b"  ";
+        if octets.len() != text.width || octets.windows(2).any(doubled) {
+            return None;
+        }
+        if octets.is_empty() || octets.starts_with(b" ") || octets.ends_with(b" ") {
+            return None;
+        }
+        let line_of = |rest: &[u8]| match rest.get(..=room) {
+            None => Some(rest.len()),
+            Some(begin) => begin.iter().rposition(|octet| *octet == b' '),
+        };
+        let lines = |each: &mut dyn FnMut(&[u8])| {
+            let mut rest = octets;
+            while !rest.is_empty() {
+                let (line, behind) = rest.split_at_checked(line_of(rest)?)?;
+                each(line);
+                rest = behind.get(1..).unwrap_or_default();
+            }
+            Some(())
+        };
+        // Once to see that every word has room, once for good.
+        lines(&mut |_| {})?;
+        lines(&mut |line| {
+            each(&Drawn {
+                octets: Cow::Borrowed(line),
+                width: line.len(),
+                plain: true,
+            });
+        })
     }
 
     /// The gutter of a row.
@@ -591,10 +638,21 @@ impl Painter {
             out.extend_from_slice(&text.octets);
             return text.width;
         }
-        // A character begins at each octet that continues none.
-        let begins = |octet: &u8| octet & 0xc0 != 0x80;
-        let mut begins = text.octets.iter().enumerate().filter(|(_, o)| begins(o));
-        let end = begins.nth(room).map_or(text.octets.len(), |(at, _)| at);
+        // A character begins at each octet that continues none. As many octets as columns are
+        // counted at once, what they lack one by one.
+        let continues = |octet: &&u8| **octet & 0xc0 == 0x80;
+        let (head, rest) = text.octets.split_at_checked(room).unwrap_or_default();
+        let mut lacking = head.iter().filter(continues).count();
+        let mut end = room;
+        for octet in rest {
+            if !continues(&octet) {
+                if lacking == 0 {
+                    break;
+                }
+                lacking -= 1;
+            }
+            end += 1;
+        }
         out.extend_from_slice(text.octets.get(..end).unwrap_or_default());
         room
     }
@@ -664,11 +722,11 @@ fn paint(out: &mut Vec<u8>, begin: usize, colour: &str) {
 /// Takes the blanks from the end of the line that begins at `begin`.
 fn trim(out: &mut Vec<u8>, begin: usize) {
     let line = out.get(begin..).unwrap_or_default();
-    let length = if line.is_ascii() {
-        line.trim_ascii_end().len()
-    } else {
-        String::from_utf8_lossy(line).trim_end().len()
-    };
+    let mut length = line.trim_ascii_end().len();
+    // There are other blanks than that of ASCII.
+    if let Some(line @ [.., 0x80..=0xff]) = line.get(..length) {
+        length = String::from_utf8_lossy(line).trim_end().len();
+    }
     out.truncate(begin + length);
 }
 
@@ -692,23 +750,37 @@ fn push_columns(out: &mut Vec<u8>, text: &str, room: usize) -> usize {
 /// The columns of a text that has only printable ASCII, `·` and `…`, as nearly every text
 /// does; `None` for others.
 fn plain_width(octets: &[u8]) -> Option<usize> {
+    if is_printable_ascii(octets) {
+        return Some(octets.len());
+    }
+    let mut columns = octets.len();
     let mut rest = octets;
-    let mut columns = 0;
     loop {
-        let ascii = memchr::memchr2(0xc2, 0xe2, rest).unwrap_or(rest.len());
-        let (before, from) = rest.split_at_checked(ascii)?;
-        if !is_printable_ascii(before) {
-            return None;
+        // Words of eight as far as they go, then up to the next character that is not ASCII.
+        while let Some((word, behind)) = rest.split_first_chunk::<8>()
+            && is_printable_ascii(word)
+        {
+            rest = behind;
         }
-        columns += before.len();
-        rest = if from.is_empty() {
-            return Some(columns);
-        } else if let Some(behind) = from.strip_prefix("·".as_bytes()) {
-            behind
-        } else {
-            from.strip_prefix("…".as_bytes())?
-        };
-        columns += 1;
+        loop {
+            rest = match rest {
+                [] => return Some(columns),
+                [0x20..=0x7e, behind @ ..] => {
+                    rest = behind;
+                    continue;
+                }
+                [0xc2, 0xb7, behind @ ..] => {
+                    columns -= 1;
+                    behind
+                }
+                [0xe2, 0x80, 0xa6, behind @ ..] => {
+                    columns -= 2;
+                    behind
+                }
+                _ => return None,
+            };
+            break;
+        }
     }
 }
 

@@ -32,6 +32,8 @@ pub(super) struct Ends {
 #[derive(Debug, Default)]
 pub(in crate::view::flow) struct Teller {
     pub(super) ladder: Ladder,
+    /// The latest server and its name: there are few.
+    server: Option<(Endpoint, Vec<u8>)>,
     /// Legs that were delivered; at most [`SUBSCRIBERS_DRAWN`] of them have a lane.
     subscribers: usize,
 }
@@ -50,21 +52,18 @@ impl Teller {
     }
 
     pub(super) fn broker(&mut self, server: Endpoint) -> usize {
-        let name = self.ladder.words(|out| {
-            match server.address {
-                IpAddr::V4(address) => {
-                    let mut before = "";
-                    for octet in address.octets() {
-                        out.say(before).number(octet.into());
-                        before = ".";
-                    }
-                }
-                IpAddr::V6(address) => {
-                    let _ = write!(out, "[{address}]");
-                }
+        let told = match &mut self.server {
+            Some((known, told)) if *known == server => told,
+            other => {
+                let (_, told) = other.insert((server, Vec::new()));
+                let _ = match server.address {
+                    IpAddr::V4(address) => write!(told, "{address}:{}", server.port),
+                    IpAddr::V6(address) => write!(told, "[{address}]:{}", server.port),
+                };
+                told
             }
-            out.say(":").number(server.port.into());
-        });
+        };
+        let name = self.ladder.words(|out| out.extend_from_slice(told));
         self.ladder.lanes.push(Lane {
             role: Role::Broker,
             name,

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::super::ladder::{Ladder, Role, Row, Tone};
 use super::*;
-use crate::base::{Endpoint, FrameStamp, Precision, Span, Timestamp};
+use crate::base::{Endpoint, Few, FrameStamp, Precision, Span, Timestamp};
 use crate::event::{
     Asked, Connecting, ConnectionId, Delivered, End, EndCause, EndedBy, HandshakeKind, Leg,
     Message, NoWill, Outcome, Payload, State, Step, Stored, Undelivered, WillAsked,
@@ -72,7 +72,7 @@ fn leg(client_id: &str, frame: u64, state: Option<State>) -> Leg {
     Leg {
         connection: Some(ConnectionId(1)),
         client_id: Some(client_id.into()),
-        filters: vec!["t/#".into()],
+        filters: Few::one("t/#".into()),
         granted: Some(QoS::AtLeastOnce),
         subscription_ids: Vec::new(),
         outcome: Outcome::Delivered(Delivered {
