@@ -21,6 +21,9 @@ pub(super) const AGREEMENT_CAP: u32 = 36;
 /// A packet that begins amid a segment on mere suspicion may announce this much, in octets.
 const SUSPECT_CAP: usize = 64 << 10;
 
+/// What reading a packet takes beside its octets, in octets.
+const EFFORT_OF_A_PACKET: usize = 32;
+
 /// Octets of an incomplete packet's topic that are looked at.
 const HEAD_CAP: usize = 256;
 
@@ -64,6 +67,8 @@ pub(super) struct Candidate {
     /// The first begin of a segment that is a begin of a packet in this chain, and the
     /// evidence before it.
     pub(super) meets_segment: Option<(u64, u32)>,
+    /// What reading took, in octets: that of its whole packets, and a share for each.
+    pub(super) effort: usize,
     /// DISCONNECT came: nothing may follow.
     over: bool,
     remembered: Vec<u64>,
@@ -85,6 +90,7 @@ impl Candidate {
             roles: expected.roles,
             lean: 0,
             meets_segment: None,
+            effort: 0,
             over: false,
             remembered: Vec::new(),
             asks: Vec::new(),
@@ -149,6 +155,7 @@ impl Candidate {
                 };
                 return Standing::Alive;
             };
+            self.effort += total + EFFORT_OF_A_PACKET;
             if !self.take(packet, versions, pieces) {
                 return Standing::Dead;
             }

@@ -12,6 +12,10 @@ use super::weigh::Place;
 /// Places that are followed at a time in one direction.
 const CANDIDATES_CAP: usize = 64;
 
+/// What looking for packets within one segment may take, in octets that are read, apart from
+/// a share for its length.
+const EFFORT_CAP: usize = 256 << 10;
+
 /// A segment at least this long, in octets, may have been filled up: 536 is the least that
 /// every TCP takes (RFC 9293 §3.7.1), less room for options.
 const FULL_SEGMENT: usize = 500;
@@ -163,21 +167,30 @@ impl Held {
             return;
         }
         let from = usize::try_from(at - self.base).unwrap_or(usize::MAX);
+        let length = self.len().saturating_sub(from);
+        let mut effort = 0;
         for offset in from.saturating_add(1)..self.len() {
+            // Segments can be made in which every place leads through all the others.
+            if effort > EFFORT_CAP + 16 * length {
+                return;
+            }
             let Some(first) = self.octets().get(offset) else {
                 return;
             };
             if could_begin(*first, expected.versions) {
                 let place = self.base + offset as u64;
-                self.consider(Candidate::new(place, false, full, expected), expected);
+                effort += self.consider(Candidate::new(place, false, full, expected), expected);
             }
         }
     }
 
-    fn consider(&mut self, mut candidate: Candidate, expected: Expected) {
+    /// Reads on from a place, and keeps it where it leads on; what reading took.
+    fn consider(&mut self, mut candidate: Candidate, expected: Expected) -> usize {
         let octets = self.octets.get(self.gone..).unwrap_or(&[]);
-        if candidate.advance(octets, self.base, &self.pieces, expected) == Standing::Dead {
-            return;
+        let standing = candidate.advance(octets, self.base, &self.pieces, expected);
+        let effort = candidate.effort;
+        if standing == Standing::Dead {
+            return effort;
         }
         if self.candidates.len() >= CANDIDATES_CAP {
             // Room is made at the expense of the weakest place amid a segment.
@@ -186,10 +199,11 @@ impl Held {
                 .min_by_key(|at| self.candidates.get(*at).map_or(0, |c| c.score));
             match weakest {
                 Some(at) if candidate.aligned => drop(self.candidates.remove(at)),
-                _ => return,
+                _ => return effort,
             }
         }
         self.candidates.push(candidate);
+        effort
     }
 
     /// Lets go of everything before `place`; how many octets that were.
