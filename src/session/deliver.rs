@@ -4,6 +4,8 @@
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use foldhash::HashMap;
+
 use super::Session;
 use super::brokers::BrokerId;
 use super::caps;
@@ -140,14 +142,14 @@ impl Session {
         }
         let subscriptions = &self.clients.subscriptions;
         if found.len() > 1 {
-            found.sort_unstable_by_key(|key| {
+            found.sort_by_cached_key(|key| {
                 subscriptions
                     .get(key)
                     .map(|one| (one.client, one.group.is_some(), *key))
             });
         }
         let mut routes = self.messages.room_for_routes(found.len());
-        let mut groups: Vec<(Arc<str>, Arc<str>)> = Vec::new();
+        let mut groups: HashMap<(Arc<str>, Arc<str>), u32> = HashMap::default();
         for key in &found {
             let Some(one) = self.clients.subscriptions.get(key) else {
                 continue;
@@ -160,16 +162,10 @@ impl Session {
             }
             let group = one.group.as_ref().map(|group| {
                 let named = (Arc::clone(group), Arc::clone(&one.filter));
-                let at = groups.iter().position(|other| *other == named);
-                at.unwrap_or_else(|| {
-                    groups.push(named);
-                    groups.len() - 1
-                })
+                let next = u32::try_from(groups.len()).unwrap_or(u32::MAX);
+                *groups.entry(named).or_insert(next)
             });
-            let kind = RouteKind::Expected {
-                group: group.and_then(|at| u32::try_from(at).ok()),
-                tentative,
-            };
+            let kind = RouteKind::Expected { group, tentative };
             let as_published = one.retain_as_published();
             match routes.last_mut() {
                 Some(last)
@@ -481,7 +477,7 @@ impl Session {
             let client = route.client;
             let as_published = route.as_published;
             place = held.routes.len();
-            self.messages.legs += 1;
+            self.messages.legs += 1 + leg.filters.len() / 8;
             if copy.progress() == Progress::Open {
                 held.unsettled += 1;
             }
@@ -585,7 +581,7 @@ impl Session {
         }
         let at = held.routes.len();
         held.unsettled += 1;
-        self.messages.legs += 1;
+        self.messages.legs += 1 + filters.len() / 8;
         held.routes.push(Route {
             leg: Leg {
                 connection: Some(copy.connection),

@@ -62,6 +62,13 @@ pub(super) struct Route {
     pub(super) identifiers: Vec<u32>,
 }
 
+impl Route {
+    /// What it counts for against [`caps::LEGS`].
+    pub(super) fn weight(&self) -> usize {
+        1 + (self.leg.filters.len() + self.identifiers.len()) / 8
+    }
+}
+
 /// What a message brought along for its subscribers, to be compared with the copies.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Carried {
@@ -100,6 +107,14 @@ pub(super) struct Held {
     pub(super) stored: bool,
     /// Its stored copies for late subscribers.
     pub(super) late: Vec<Leg>,
+}
+
+impl Held {
+    /// Its legs, as counted against [`caps::LEGS`]: what many subscriptions of one client
+    /// take counts too.
+    fn legs(&self) -> usize {
+        self.routes.iter().map(Route::weight).sum()
+    }
 }
 
 /// The end of a publisher's handshake.
@@ -147,7 +162,7 @@ impl Messages {
     pub(super) fn add(&mut self, held: Held) -> MessageKey {
         let order = self.next;
         self.next += 1;
-        self.legs += held.routes.len();
+        self.legs += held.legs();
         let digest = held.digest;
         let key = self.held.add(order, held);
         if let Some(held) = self.held.get(&key) {
@@ -224,7 +239,7 @@ impl Messages {
 
     fn remove(&mut self, key: MessageKey) -> Option<Held> {
         let held = self.held.remove(&key)?;
-        self.legs = self.legs.saturating_sub(held.routes.len());
+        self.legs = self.legs.saturating_sub(held.legs());
         for route in &held.routes {
             let place = (route.client, held.digest);
             if let Some(line) = self.expected.get_mut(&place) {
