@@ -1,7 +1,7 @@
 //! What a user meets at the command line: errors, pipes, selections.
 
 use std::io::Read;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::tool::{inspect, run};
 
@@ -187,6 +187,51 @@ fn the_output_file_is_never_an_input_file() {
         std::fs::read(&path).expect("a file"),
         std::fs::read(capture("qos0.pcap")).expect("a capture")
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn the_output_file_is_not_what_standard_input_is_read_from() {
+    let octets = std::fs::read(capture("qos0.pcap")).expect("a capture");
+    let (_folder, path) = file("in.pcap", &octets);
+    let done = Command::new(env!("CARGO_BIN_EXE_mqtt-inspect"))
+        .args(["-", "-o", &path])
+        .stdin(std::fs::File::open(&path).expect("a file"))
+        .output()
+        .expect("the program");
+    assert_eq!(done.status.code(), Some(2));
+    assert_eq!(std::fs::read(&path).expect("a file"), octets);
+}
+
+#[test]
+fn hostile_names_of_files_reach_the_terminal_escaped() {
+    let hostile = "a\u{1b}[31m\u{202e}b\u{9b}";
+    for args in [
+        vec![hostile.to_owned()],
+        vec![format!("--{hostile}")],
+        vec![
+            "--topic".to_owned(),
+            format!("{hostile}/#/x"),
+            "x".to_owned(),
+        ],
+        vec![
+            "x".to_owned(),
+            "-o".to_owned(),
+            format!("/nowhere/{hostile}"),
+        ],
+        vec!["record".to_owned(), format!("--script={hostile}")],
+        vec!["record".to_owned(), format!("--scenario={hostile}")],
+    ] {
+        let done = Command::new(env!("CARGO_BIN_EXE_mqtt-inspect"))
+            .args(&args)
+            .output()
+            .expect("the program");
+        assert_eq!(done.status.code(), Some(2), "{args:?}");
+        let said = String::from_utf8(done.stderr).expect("text");
+        let raw = |c: char| c != '\n' && mqtt_inspect::base::text::is_unsafe(c);
+        assert!(!said.contains(raw), "{said:?}");
+        assert!(said.contains("b"), "{said:?}");
+    }
 }
 
 #[test]

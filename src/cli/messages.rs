@@ -23,6 +23,15 @@ pub fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{more}")
 }
 
+/// Says what is wrong with the arguments. They may be names of files that somebody else
+/// gave.
+pub fn usage(message: &str) {
+    let mut out = io::stderr().lock();
+    for line in message.lines() {
+        let _ = writeln!(out, "{}", text::safe(line));
+    }
+}
+
 /// Tells that a cap was reached, and how it is raised where it can be.
 pub fn cap(reached: &CapReached) {
     let raise = match reached.cap {

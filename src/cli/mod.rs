@@ -25,11 +25,12 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help goes to standard output, usage to standard error; a closed pipe is no
             // trouble.
+            if error.use_stderr() {
+                messages::usage(&error.to_string());
+                return TROUBLE.into();
+            }
             let _ = error.print();
-            return match error.use_stderr() {
-                true => TROUBLE.into(),
-                false => ExitCode::SUCCESS,
-            };
+            return ExitCode::SUCCESS;
         }
     };
     if let Some(done) = make(&args.make) {

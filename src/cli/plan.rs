@@ -298,14 +298,38 @@ fn check_output<'a>(output: &Path, inputs: impl Iterator<Item = &'a OsStr>) -> R
     if output.is_dir() {
         return Err(format!("{shown}: this is a directory; name a file for -o"));
     }
-    for input in inputs.filter(|input| *input != "-") {
-        if same_file(output, Path::new(input)) {
+    for input in inputs {
+        let same = match input == "-" {
+            true => is_standard_input(output),
+            false => same_file(output, Path::new(input)),
+        };
+        if same {
             return Err(format!(
                 "{shown}: this is an input file, and -o would write over it; name another"
             ));
         }
     }
     Ok(())
+}
+
+/// Whether standard input is read from the file `output`, as `< output` makes it.
+#[cfg(unix)]
+fn is_standard_input(output: &Path) -> bool {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::MetadataExt;
+    let input = io::stdin().as_fd().try_clone_to_owned().map(fs::File::from);
+    let input = input.and_then(|file| file.metadata());
+    match (fs::metadata(output), input) {
+        (Ok(one), Ok(other)) => {
+            one.is_file() && (one.dev(), one.ino()) == (other.dev(), other.ino())
+        }
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+fn is_standard_input(_: &Path) -> bool {
+    false
 }
 
 /// Whether both names lead to one file. A file that does not exist is like no other.
