@@ -23,6 +23,8 @@ bomb           gigabytes of zeros in gzip
 endless        segments of 1,000 octets, of PUBLISH packets of 256 MB, on 1,000 connections
 undecided      segments of 1,000 octets on 1,000 connections that the capture joined
 fragments      frames, each a first fragment in a first fragment
+seeking        segments after gaps, each octet of which leads on through acknowledgements
+overlapping    filters of one client that all take one topic, and as many messages to it
 ";
 
 const FIN: u8 = 1;
@@ -76,6 +78,8 @@ fn main() -> io::Result<()> {
                 capture.tcp(end, true, sequence, 1, ACK, &[0x30; 1000])?;
             }
             "fragments" => capture.fragments(n)?,
+            "seeking" => capture.seeking(n)?,
+            "overlapping" => capture.overlapping(n, count)?,
             _ => {
                 eprint!("{KINDS}");
                 return Err(io::Error::other("no such kind"));
@@ -261,6 +265,38 @@ impl<W: Write> Capture<W> {
         }
         let sequence = 24 + (n / 1000 - 1) as u32 * 1000;
         self.tcp(End::number(end), true, sequence, 5, ACK, &[0x55; 1000])
+    }
+
+    /// One octet is missing and acknowledged, then a segment of PUBACKs behind a packet that
+    /// never ends.
+    fn seeking(&mut self, n: u64) -> io::Result<()> {
+        if n == 0 {
+            self.open(0)?;
+        }
+        let mut octets = b"\x30\xff\xff\x7f\x00\x01a".to_vec();
+        octets.extend(b"\x40\x02\x00\x01".repeat(360));
+        let sequence = self.sequence.wrapping_add(1);
+        self.sequence = sequence.wrapping_add(octets.len() as u32);
+        let end = End::number(0);
+        self.tcp(end, true, sequence, 5, ACK | PSH, &octets)?;
+        self.tcp(end, false, 5, self.sequence, ACK, &[])
+    }
+
+    /// SUBSCRIBE for the first half, PUBLISH for the second.
+    fn overlapping(&mut self, n: u64, count: u64) -> io::Result<()> {
+        let level = |bit: u64| if n >> bit & 1 == 0 { "a" } else { "+" };
+        let wildcards: Vec<&str> = (0..16).map(level).collect();
+        let id = ((n % 65_535 + 1) as u16).to_be_bytes();
+        let topic = match n < count / 2 {
+            true => wildcards.join("/"),
+            false => ["a"; 16].join("/"),
+        };
+        let name = [&[0, topic.len() as u8], topic.as_bytes()].concat();
+        let packet = match n < count / 2 {
+            true => [&[0x82, name.len() as u8 + 3], &id[..], &name, &[1]].concat(),
+            false => [&[0x30, name.len() as u8], name.as_slice()].concat(),
+        };
+        self.packet(0, n == 0, &packet)
     }
 
     /// The first fragment of a datagram whose payload is the first fragment of another.
