@@ -166,22 +166,29 @@ impl Held {
         if !anywhere || self.candidates.iter().any(|c| c.aligned && c.next == end) {
             return;
         }
+        self.seek_within(at, full, expected);
+    }
+
+    /// Looks at every octet behind the place `at`, as far as the effort allows; what reading
+    /// took.
+    fn seek_within(&mut self, at: u64, full: bool, expected: Expected) -> usize {
         let from = usize::try_from(at - self.base).unwrap_or(usize::MAX);
         let length = self.len().saturating_sub(from);
         let mut effort = 0;
         for offset in from.saturating_add(1)..self.len() {
             // Segments can be made in which every place leads through all the others.
             if effort > EFFORT_CAP + 16 * length {
-                return;
+                break;
             }
             let Some(first) = self.octets().get(offset) else {
-                return;
+                break;
             };
             if could_begin(*first, expected.versions) {
                 let place = self.base + offset as u64;
                 effort += self.consider(Candidate::new(place, false, full, expected), expected);
             }
         }
+        effort
     }
 
     /// Reads on from a place, and keeps it where it leads on; what reading took.
@@ -263,5 +270,34 @@ impl Held {
         self.gone += buffer.len();
         self.base += buffer.len() as u64;
         Some((piece, buffer.as_slice()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plausible::{Roles, Versions};
+    use super::*;
+
+    #[test]
+    fn looking_within_a_segment_takes_a_bounded_effort() {
+        let expected = Expected {
+            versions: Versions::BOTH,
+            roles: Roles::BOTH,
+            may_open: false,
+        };
+        let mut context = Context::new(super::super::Options::default());
+        let mut held = Held::default();
+        // PUBACKs behind an octet that begins nothing: each leads through all that follow.
+        let octets = [&[0], b"\x40\x02\x00\x01".repeat(15_000).as_slice()].concat();
+        held.push(
+            &mut context,
+            &octets,
+            &FrameStamp::default(),
+            &Layers::default(),
+        );
+        let effort = held.seek_within(0, false, expected);
+        // The last place may go beyond it once.
+        let most = EFFORT_CAP + 16 * octets.len() + 40 * 15_000;
+        assert!(effort > EFFORT_CAP && effort <= most, "{effort} of {most}");
     }
 }
