@@ -489,6 +489,29 @@ fn deliveries_beyond_their_cap_are_given_up_and_told() {
 }
 
 #[test]
+fn many_subscriptions_of_one_client_count_as_many_deliveries() {
+    let mut made = Made::new();
+    let mut line = made.join(0, "s");
+    let mut body = id_octets(1);
+    for number in 0..512_u16 {
+        let levels = (0..9).map(|bit| if number >> bit & 1 == 0 { "a" } else { "+" });
+        body.extend(text(&levels.collect::<Vec<_>>().join("/")));
+        body.push(1);
+    }
+    made.send(&mut line, 0, &packet(0x82, &body));
+    let answer = [id_octets(1), vec![1; 512]].concat();
+    made.send(&mut line, 1, &packet(0x90, &answer));
+    made.reset(line);
+    let mut line = made.join(1, "p");
+    let topic = ["a"; 9].join("/");
+    for id in 1..=2_100 {
+        made.send(&mut line, 0, &numbered(0x32, &topic, id));
+        made.send(&mut line, 1, &[&[0x40, 2], &id.to_be_bytes()[..]].concat());
+    }
+    only(&made.caps("--flow qos1"), "messages");
+}
+
+#[test]
 fn retained_messages_beyond_their_cap_are_given_up_and_told() {
     let mut made = Made::new();
     let mut line = made.join(0, "c");
