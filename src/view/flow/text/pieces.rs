@@ -1,0 +1,220 @@
+//! The texts of a ladder: made safe, measured, cut and broken into lines.
+
+use std::borrow::Cow;
+
+use super::super::canvas::{fit, wrap};
+use super::Painter;
+use crate::base::text::{is_printable_ascii, safe, width};
+
+/// A text as it is drawn: safe for the terminal, in ASCII drawings ASCII.
+pub(super) struct Drawn<'t> {
+    pub(super) octets: Cow<'t, [u8]>,
+    /// In columns.
+    pub(super) width: usize,
+    /// Each character takes one column.
+    pub(super) plain: bool,
+}
+
+impl Drawn<'_> {
+    pub(super) fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.octets)
+    }
+}
+
+impl Painter {
+    /// Text made safe for the terminal; in ASCII drawings, ASCII.
+    pub(super) fn drawn<'t>(&self, octets: &'t [u8]) -> Drawn<'t> {
+        let plain = match self.style.ascii {
+            true => is_printable_ascii(octets).then_some(octets.len()),
+            false => plain_width(octets),
+        };
+        match plain {
+            Some(width) => Drawn {
+                octets: Cow::Borrowed(octets),
+                width,
+                plain: true,
+            },
+            None => self.drawn_slowly(octets),
+        }
+    }
+
+    #[cold]
+    pub(super) fn drawn_slowly(&self, octets: &[u8]) -> Drawn<'static> {
+        let mut text = safe(&String::from_utf8_lossy(octets));
+        if self.style.ascii && !text.is_ascii() {
+            text = text
+                .chars()
+                .map(|c| match c {
+                    c if c.is_ascii() => c.to_string(),
+                    '·' => "-".to_owned(),
+                    '…' => "...".to_owned(),
+                    '×' => "x".to_owned(),
+                    '→' => "->".to_owned(),
+                    c => c.escape_unicode().to_string(),
+                })
+                .collect();
+        }
+        Drawn {
+            width: width(&text),
+            plain: text.is_ascii(),
+            octets: Cow::Owned(text.into_bytes()),
+        }
+    }
+
+    /// Appends `text`, cut to `room` columns with an ellipsis where it is longer; the columns
+    /// that it took.
+    pub(super) fn push_fitted(&self, out: &mut Vec<u8>, text: &Drawn<'_>, room: usize) -> usize {
+        if text.width <= room {
+            return self.push_cut(out, text, room);
+        }
+        if !text.plain {
+            let cut = fit(&text.text(), room, self.pens.ellipsis);
+            return push_columns(out, &cut, room);
+        }
+        let ellipsis = if self.style.ascii { 3 } else { 1 };
+        let kept = room.saturating_sub(ellipsis);
+        self.push_cut(out, text, kept);
+        out.extend_from_slice(self.pens.ellipsis.as_bytes());
+        kept + ellipsis
+    }
+
+    /// Appends as much of `text` as has room in `room` columns; the columns that it took.
+    pub(super) fn push_cut(&self, out: &mut Vec<u8>, text: &Drawn<'_>, room: usize) -> usize {
+        if !text.plain {
+            return push_columns(out, &text.text(), room);
+        }
+        if text.width <= room {
+            out.extend_from_slice(&text.octets);
+            return text.width;
+        }
+        // A character begins at each octet that continues none. As many octets as columns are
+        // counted at once, what they lack one by one.
+        let continues = |octet: &&u8| **octet & 0xc0 == 0x80;
+        let (head, rest) = text.octets.split_at_checked(room).unwrap_or_default();
+        let mut lacking = head.iter().filter(continues).count();
+        let mut end = room;
+        for octet in rest {
+            if !continues(&octet) {
+                if lacking == 0 {
+                    break;
+                }
+                lacking -= 1;
+            }
+            end += 1;
+        }
+        out.extend_from_slice(text.octets.get(..end).unwrap_or_default());
+        room
+    }
+
+    /// Hands on `text` in lines of at most `room` columns.
+    pub(super) fn wrapped(&self, text: &Drawn<'_>, room: usize, mut each: impl FnMut(&Drawn<'_>)) {
+        let fits = text.plain && text.width <= room.max(8);
+        if fits && !text.octets.is_empty() && !text.octets.starts_with(b" ") {
+            return each(text);
+        }
+        if text.plain && self.wrapped_plainly(text, room.max(8), &mut each).is_some() {
+            return;
+        }
+        for part in wrap(&text.text(), room) {
+            each(&Drawn {
+                width: width(&part),
+                plain: text.plain,
+                octets: Cow::Owned(part.into_bytes()),
+            });
+        }
+    }
+
+    /// [`wrap`] of ASCII that has single blanks between its words and words that have room:
+    /// lines end at the last blank that has room. `None`, and nothing handed on, for others.
+    pub(super) fn wrapped_plainly(
+        &self,
+        text: &Drawn<'_>,
+        room: usize,
+        each: &mut impl FnMut(&Drawn<'_>),
+    ) -> Option<()> {
+        let octets = &*text.octets;
+        let doubled = |pair: &[u8]| pair == b"  ";
+        if octets.len() != text.width || octets.windows(2).any(doubled) {
+            return None;
+        }
+        if octets.is_empty() || octets.starts_with(b" ") || octets.ends_with(b" ") {
+            return None;
+        }
+        let line_of = |rest: &[u8]| match rest.get(..=room) {
+            None => Some(rest.len()),
+            Some(begin) => begin.iter().rposition(|octet| *octet == b' '),
+        };
+        let lines = |each: &mut dyn FnMut(&[u8])| {
+            let mut rest = octets;
+            while !rest.is_empty() {
+                let (line, behind) = rest.split_at_checked(line_of(rest)?)?;
+                each(line);
+                rest = behind.get(1..).unwrap_or_default();
+            }
+            Some(())
+        };
+        // Once to see that every word has room, once for good.
+        lines(&mut |_| {})?;
+        lines(&mut |line| {
+            each(&Drawn {
+                octets: Cow::Borrowed(line),
+                width: line.len(),
+                plain: true,
+            });
+        })
+    }
+}
+
+/// Appends as many characters of `text` as have room in `room` columns, a wide one taking two;
+/// the columns that they took.
+fn push_columns(out: &mut Vec<u8>, text: &str, room: usize) -> usize {
+    let mut taken = 0;
+    for c in text.chars() {
+        let mut utf8 = [0; 4];
+        let c = c.encode_utf8(&mut utf8);
+        let columns = width(c);
+        if taken + columns > room {
+            break;
+        }
+        out.extend_from_slice(c.as_bytes());
+        taken += columns;
+    }
+    taken
+}
+
+/// The columns of a text that has only printable ASCII, `·` and `…`, as nearly every text
+/// does; `None` for others.
+fn plain_width(octets: &[u8]) -> Option<usize> {
+    if is_printable_ascii(octets) {
+        return Some(octets.len());
+    }
+    let mut columns = octets.len();
+    let mut rest = octets;
+    loop {
+        // Words of eight as far as they go, then up to the next character that is not ASCII.
+        while let Some((word, behind)) = rest.split_first_chunk::<8>()
+            && is_printable_ascii(word)
+        {
+            rest = behind;
+        }
+        loop {
+            rest = match rest {
+                [] => return Some(columns),
+                [0x20..=0x7e, behind @ ..] => {
+                    rest = behind;
+                    continue;
+                }
+                [0xc2, 0xb7, behind @ ..] => {
+                    columns -= 1;
+                    behind
+                }
+                [0xe2, 0x80, 0xa6, behind @ ..] => {
+                    columns -= 2;
+                    behind
+                }
+                _ => return None,
+            };
+            break;
+        }
+    }
+}
