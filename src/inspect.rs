@@ -453,7 +453,7 @@ fn caps(
 
 /// The caps of the analysis that were reached.
 fn full_tables(full: &[(&'static str, u64)]) -> impl Iterator<Item = CapReached> {
-    const KNOWN: [(&str, &str, &str); 8] = [
+    const KNOWN: [(&str, &str, &str); 9] = [
         (
             "open handshakes",
             "handshakes",
@@ -480,6 +480,11 @@ fn full_tables(full: &[(&'static str, u64)]) -> impl Iterator<Item = CapReached>
             "subscriptions",
             "subscriptions",
             "subscriptions that the analysis did not keep",
+        ),
+        (
+            "subscriptions found for a topic",
+            "matches",
+            "messages of which the analysis does not know all subscribers",
         ),
         (
             "server endpoints",

@@ -134,6 +134,14 @@ const REACHED: &[(&str, &str)] = &[
         "levels_of_filters_beyond_their_cap_are_not_kept_and_told",
     ),
     (
+        "Subscriptions found for one topic",
+        "subscriptions_found_beyond_their_cap_are_left_out_and_told",
+    ),
+    (
+        "Subscriptions found for topics beyond 64 for each packet",
+        "overlapping_filters_of_thousands_are_searched_within_a_budget_and_told",
+    ),
+    (
         "Servers that are told apart",
         "servers_beyond_their_cap_are_told",
     ),
@@ -488,22 +496,48 @@ fn deliveries_beyond_their_cap_are_given_up_and_told() {
     only(&undelivered(100, 1_500).caps("--check"), "messages");
 }
 
-#[test]
-fn many_subscriptions_of_one_client_count_as_many_deliveries() {
-    let mut made = Made::new();
+/// A client whose filters, two to the power of `levels` many, all take a topic of so many
+/// levels; it is gone. The topic.
+fn overlapping(made: &mut Made, levels: usize) -> String {
     let mut line = made.join(0, "s");
     let mut body = id_octets(1);
-    for number in 0..512_u16 {
-        let levels = (0..9).map(|bit| if number >> bit & 1 == 0 { "a" } else { "+" });
+    for number in 0..1_usize << levels {
+        let levels = (0..levels).map(|bit| if number >> bit & 1 == 0 { "a" } else { "+" });
         body.extend(text(&levels.collect::<Vec<_>>().join("/")));
         body.push(1);
     }
     made.send(&mut line, 0, &packet(0x82, &body));
-    let answer = [id_octets(1), vec![1; 512]].concat();
+    let answer = [id_octets(1), vec![1; 1 << levels]].concat();
     made.send(&mut line, 1, &packet(0x90, &answer));
     made.reset(line);
+    vec!["a"; levels].join("/")
+}
+
+#[test]
+fn subscriptions_found_beyond_their_cap_are_left_out_and_told() {
+    let mut made = Made::new();
+    let topic = overlapping(&mut made, 14);
     let mut line = made.join(1, "p");
-    let topic = ["a"; 9].join("/");
+    made.send(&mut line, 0, &packet(0x30, &text(&topic)));
+    only(&made.caps("--check"), "matches");
+}
+
+#[test]
+fn overlapping_filters_of_thousands_are_searched_within_a_budget_and_told() {
+    let mut made = Made::new();
+    let topic = overlapping(&mut made, 9);
+    let mut line = made.join(1, "p");
+    let all = packet(0x30, &text(&topic)).repeat(5_200);
+    made.send(&mut line, 0, &all);
+    let caps = made.caps("--flow will");
+    assert!(caps.iter().any(|(cap, _)| *cap == "matches"), "{caps:?}");
+}
+
+#[test]
+fn many_subscriptions_of_one_client_count_as_many_deliveries() {
+    let mut made = Made::new();
+    let topic = overlapping(&mut made, 9);
+    let mut line = made.join(1, "p");
     for id in 1..=2_100 {
         made.send(&mut line, 0, &numbered(0x32, &topic, id));
         made.send(&mut line, 1, &[&[0x40, 2], &id.to_be_bytes()[..]].concat());

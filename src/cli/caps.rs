@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use crate::event::Handshake;
 use crate::session::caps as session;
 use crate::stream::Limits;
 use crate::view::stats::tally;
@@ -188,6 +189,16 @@ const CAPS: &[Cap] = &[
         "Levels of topic filters",
         Count(session::FILTER_LEVELS as u64),
         "the newest is not kept: cap `subscriptions`, a finding",
+    ),
+    cap(
+        "Subscriptions found for one topic",
+        Count(2 * Handshake::LEGS_KEPT as u64),
+        "the rest is left out: cap `matches`, a finding",
+    ),
+    cap(
+        "Subscriptions found for topics beyond 64 for each packet",
+        Count(session::MATCHES_AHEAD as u64),
+        "the search is cut short: cap `matches`, a finding",
     ),
     cap(
         "Servers that are told apart",

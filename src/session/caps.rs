@@ -30,6 +30,11 @@ pub const REMEMBERED: usize = 1_024;
 pub const LOOKED_THROUGH: usize = 1_024;
 /// Levels of the filter tree that one topic is held against.
 pub const STEPS_OF_A_MATCH: usize = 16_384;
+/// Subscriptions that may be found for topics beyond what packets have earned ...
+pub const MATCHES_AHEAD: usize = 2_097_152;
+/// ... at so many each. A message that reaches its subscribers earns as much as it costs; only
+/// where thousands of filters take messages that go to nobody is the search cut short.
+pub const MATCHES_A_PACKET: usize = 64;
 /// Settled handshakes that wait for an earlier one, so that they are told in order.
 pub const REORDERED: usize = 16_384;
 /// Findings of one rule that are told one by one; the rest is counted.

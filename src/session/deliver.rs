@@ -134,7 +134,16 @@ impl Session {
         found.clear();
         if let Some(broker) = self.brokers.get(broker) {
             let walk = &mut self.walk;
-            broker.tree.matching(topic, walk, &mut found);
+            let most = self.matches.min(2 * Handshake::LEGS_KEPT);
+            if !broker.tree.matching(topic, most, walk, &mut found) {
+                self.findings.table_full(
+                    &mut self.outbox,
+                    "subscriptions found for a topic",
+                    most,
+                    self.now,
+                );
+            }
+            self.matches -= found.len();
         }
         if found.is_empty() {
             self.found = found;

@@ -121,6 +121,8 @@ pub struct Session {
     found: Vec<SubscriptionKey>,
     /// Room for the walk that finds them.
     walk: tree::Walk,
+    /// How many more may be found, see [`caps::MATCHES_AHEAD`].
+    matches: usize,
     now: FrameStamp,
 }
 
@@ -129,6 +131,7 @@ impl Session {
     pub fn new(wanted: Wanted) -> Self {
         let mut session = Self {
             wanted,
+            matches: caps::MATCHES_AHEAD,
             ..Self::default()
         };
         session.findings.wanted = wanted.findings;
@@ -187,6 +190,7 @@ impl Session {
 
     fn packet(&mut self, event: &PacketEvent<'_>) {
         self.pass(event.stamp);
+        self.matches = (self.matches + caps::MATCHES_A_PACKET).min(caps::MATCHES_AHEAD);
         // Out of the table, so that it and the rest can be changed together.
         let Some(mut link) = self.links.remove(&event.connection) else {
             return;

@@ -3,7 +3,6 @@
 use foldhash::HashMap;
 
 use super::caps;
-use crate::event::Handshake;
 
 /// Names one subscription for as long as the analysis runs.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -114,16 +113,24 @@ impl Tree {
         }
     }
 
-    /// Appends the subscriptions that take `topic` to `found` (MQTT 5.0 §4.7).
-    pub(super) fn matching(&self, topic: &str, walk: &mut Walk, found: &mut Vec<SubscriptionKey>) {
+    /// Appends the subscriptions that take `topic` to `found` (MQTT 5.0 §4.7), at most
+    /// `most` of them; whether those are all.
+    pub(super) fn matching(
+        &self,
+        topic: &str,
+        most: usize,
+        walk: &mut Walk,
+        found: &mut Vec<SubscriptionKey>,
+    ) -> bool {
         walk.clear();
         walk.push((0, Some(0)));
         let mut steps = 0;
         while let Some((at, from)) = walk.pop() {
             // Filters made for it can make a topic take very many ways.
             steps += 1;
-            if steps > caps::STEPS_OF_A_MATCH || found.len() > 2 * Handshake::LEGS_KEPT {
-                return;
+            if steps > caps::STEPS_OF_A_MATCH || found.len() > most {
+                found.truncate(most);
+                return false;
             }
             let Some(level) = self.levels.get(at as usize) else {
                 continue;
@@ -152,6 +159,9 @@ impl Tree {
                 walk.push((same, below));
             }
         }
+        let all = found.len() <= most;
+        found.truncate(most);
+        all
     }
 }
 
@@ -172,7 +182,7 @@ mod tests {
                 tree.insert(filter, SubscriptionKey(at as u64));
             }
             let mut found = Vec::new();
-            tree.matching(&topic, &mut Walk::new(), &mut found);
+            tree.matching(&topic, usize::MAX, &mut Walk::new(), &mut found);
             found.sort();
             let expected: Vec<_> = (0..filters.len())
                 .filter(|at| topic::matches(&filters[*at], &topic))
@@ -189,7 +199,7 @@ mod tests {
         tree.insert("a/#", SubscriptionKey(2));
         tree.remove("a/#", SubscriptionKey(1));
         let mut found = Vec::new();
-        tree.matching("a", &mut Walk::new(), &mut found);
+        tree.matching("a", usize::MAX, &mut Walk::new(), &mut found);
         assert_eq!(found, [SubscriptionKey(2)]);
     }
 }
