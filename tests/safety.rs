@@ -98,7 +98,9 @@ fn capture(hostile: &str) -> Vec<u8> {
     let mut talk = Talk::new();
     let name = text(hostile);
     let property = [&[0x26], name.as_slice(), &name].concat();
-    let properties = [&[property.len() as u8], property.as_slice()].concat();
+    let secret = [&[0x26], &*text("Access-Token"), &text(PASSWORD)].concat();
+    let length = property.len() + secret.len();
+    let properties = [&[length as u8], &*property, &secret].concat();
     talk.up(
         0x10,
         &[
@@ -145,6 +147,12 @@ fn hostile_names_are_harmless_in_every_view_and_no_view_shows_the_password() {
                 !written.contains(&hex),
                 "{view} shows the password in hexadecimal"
             );
+            // A dump goes on in the next line, so any part of it will do.
+            for part in PASSWORD.as_bytes().windows(6) {
+                let octets: Vec<_> = part.iter().map(|octet| format!("{octet:02x}")).collect();
+                let dumped = octets.join(" ");
+                assert!(!written.contains(&dumped), "{view} dumps the password");
+            }
         }
     }
 }

@@ -23,7 +23,7 @@ mod tests;
 
 pub use framer::{Framer, RawPacket};
 pub use packet::ControlPacket;
-pub use property::{Properties, Property, PropertyId, PropertyValue};
+pub use property::{Properties, Property, PropertyId, PropertyValue, names_a_secret};
 pub use rule::{Breach, Malformed, Rule, Violation};
 pub use violation::violations;
 pub use words::{Delivery, PacketIdentifier, PacketType, ProtocolVersion, QoS, Sender};

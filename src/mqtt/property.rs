@@ -534,3 +534,49 @@ pub(super) fn prefixed_text(octets: &[u8]) -> Option<(&str, &[u8])> {
     let (text, rest) = prefixed(octets)?;
     Some((simdutf8::basic::from_utf8(text).ok()?, rest))
 }
+
+/// Whether a User Property of this name is likely to hold what should not be read over a
+/// shoulder: clients hand passwords and tokens on in such properties where their broker asks
+/// for more than CONNECT has room for.
+pub fn names_a_secret(name: &str) -> bool {
+    const WORDS: [&str; 11] = [
+        "password",
+        "passwd",
+        "passphrase",
+        "secret",
+        "token",
+        "credential",
+        "authorization",
+        "apikey",
+        "accesskey",
+        "privatekey",
+        "sasl",
+    ];
+    let letters: String = (name.chars())
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    WORDS.iter().any(|word| letters.contains(word)) || matches!(&*letters, "pwd" | "pass" | "jwt")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_a_secret;
+
+    #[test]
+    fn names_of_secrets_are_known_however_they_are_written() {
+        for name in [
+            "password",
+            "X-API-Key",
+            "accessToken",
+            "Authorization",
+            "pwd",
+            "SASL.data",
+        ] {
+            assert!(names_a_secret(name), "{name}");
+        }
+        for name in ["", "region", "pass-count", "path", "키"] {
+            assert!(!names_a_secret(name), "{name}");
+        }
+    }
+}

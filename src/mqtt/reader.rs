@@ -298,6 +298,21 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
         }
     }
 
+    /// The same of text that is told as a secret.
+    fn secret_text(&mut self, length: &'static FieldDef, def: &'static FieldDef) -> Step<()> {
+        let octets = self.binary(length, def, Telling::Secret)?;
+        let offset = self.at - octets.len();
+        match simdutf8::compat::from_utf8(octets) {
+            Err(error) => self.note(Rule::TextIsUtf8, offset + error.valid_up_to()),
+            Ok(_) => {
+                if let Some(at) = memchr::memchr(0, octets) {
+                    self.note(Rule::TextHasNoNull, offset + at);
+                }
+            }
+        }
+        Ok(())
+    }
+
     #[cold]
     fn ill_formed(&mut self, def: &'static FieldDef, octets: &'a [u8], offset: usize) {
         self.tell(def, Value::Octets(octets), offset, octets.len());
@@ -446,7 +461,10 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
                 return Ok(());
             }
             PropertyType::Pair => {
-                self.text(&f::PROPERTY_KEY_LENGTH, &f::PROPERTY_KEY)?;
+                let name = self.text(&f::PROPERTY_KEY_LENGTH, &f::PROPERTY_KEY)?;
+                if F::LISTENING && property::names_a_secret(name) {
+                    return self.secret_text(&f::PROPERTY_VALUE_LENGTH, &f::PROPERTY_VALUE);
+                }
                 self.text(&f::PROPERTY_VALUE_LENGTH, &f::PROPERTY_VALUE)?;
                 return Ok(());
             }

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::super::out::{Out, push_blanks, push_hex};
 use crate::base::field::{Field, Fields, Value};
 use crate::event::PacketEvent;
-use crate::mqtt::PacketType;
+use crate::mqtt::{PacketType, ProtocolVersion, fields, names_a_secret};
 
 /// Octets of a line.
 const LINE: usize = 16;
@@ -15,21 +15,23 @@ const LINE: usize = 16;
 #[derive(Debug, Default)]
 pub struct Hidden {
     ranges: Vec<Range<usize>>,
+    /// A property that names a secret was heard, and not its value.
+    expected: bool,
 }
 
 impl Hidden {
-    /// What to hide of this packet. Only CONNECT, CONNACK and AUTH carry secrets. Of a
-    /// malformed CONNECT nobody can say where its password stands, so everything from the
-    /// octet that stopped the decoder on is hidden.
+    /// What to hide of this packet. Only CONNECT and packets of 5.0, which have properties,
+    /// carry secrets. Of a malformed CONNECT or AUTH nobody can say where they stand, so
+    /// everything from the octet that stopped the decoder on is hidden; and so of a packet
+    /// whose secret property is cut.
     pub fn of(seen: &PacketEvent<'_>, secrets: bool) -> Self {
         let mut hidden = Self::default();
-        let may_hold_secrets = matches!(
-            seen.packet_type,
-            PacketType::Connect | PacketType::ConnAck | PacketType::Auth
-        );
-        if may_hold_secrets && !secrets {
+        let secret = matches!(seen.packet_type, PacketType::Connect | PacketType::Auth);
+        if (secret || seen.version == Some(ProtocolVersion::V5_0)) && !secrets {
             let read = seen.describe(&mut hidden);
-            if let (Err(malformed), PacketType::Connect) = (read, seen.packet_type) {
+            if let Err(malformed) = read
+                && (secret || hidden.expected)
+            {
                 hidden.ranges.push(malformed.offset..usize::MAX);
             }
         }
@@ -43,7 +45,13 @@ impl Hidden {
 
 impl<'a> Fields<'a> for Hidden {
     fn field(&mut self, field: Field<'a>) {
+        if let Value::Text(name) = field.value
+            && field.def.name == fields::PROPERTY_KEY.name
+        {
+            self.expected = names_a_secret(name);
+        }
         if let Value::Secret(octets) = field.value {
+            self.expected = false;
             // A length prefix may be counted in; the value is the end of its field.
             let end = field.offset.saturating_add(field.length);
             self.ranges.push(end.saturating_sub(octets.len())..end);
@@ -116,6 +124,7 @@ mod tests {
     fn hidden_octets_are_counted_and_not_shown() {
         let hidden = Hidden {
             ranges: std::iter::once(1..3).collect(),
+            ..Hidden::default()
         };
         assert_eq!(
             dumped(b"abcd", &hidden),

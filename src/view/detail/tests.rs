@@ -84,6 +84,35 @@ fn a_password_is_told_by_its_length() {
 }
 
 #[test]
+fn the_value_of_a_property_that_names_a_secret_is_not_shown_even_where_it_is_cut() {
+    let auth = |body: &[u8]| Sample {
+        version: ProtocolVersion::V5_0,
+        ..Sample::client(0, &[&[0xf0, body.len() as u8], body].concat())
+    };
+    let hex = Style {
+        hex: true,
+        ..Style::default()
+    };
+    let text = detail(&[auth(b"\x18\x0b\x26\x00\x03pwd\x00\x03abc")], hex);
+    assert!(text.contains("Value: (3 octets, not shown)\n"), "{text}");
+    assert!(!text.contains("61 62 63"), "{text}");
+    let text = detail(&[auth(b"\x18\x0b\x26\x00\x03pwd\x00\x04abc")], hex);
+    assert!(
+        text.contains("[Malformed: ") && !text.contains("61 62 63"),
+        "{text}"
+    );
+    let style = Style {
+        secrets: true,
+        ..hex
+    };
+    let text = detail(&[auth(b"\x18\x0b\x26\x00\x03pwd\x00\x03abc")], style);
+    assert!(
+        text.contains("Value: abc\n") && text.contains("61 62 63"),
+        "{text}"
+    );
+}
+
+#[test]
 fn octets_after_the_fields_of_a_connect_may_be_a_password_and_are_not_shown() {
     let connect = Sample::client(
         0,

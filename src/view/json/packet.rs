@@ -13,7 +13,8 @@ use crate::base::{FrameStamp, text};
 use crate::event::{PacketEvent, Transport};
 use crate::mqtt::packet::{Connect, ControlPacket, Publish, Subscribe, Will};
 use crate::mqtt::{
-    Breach, PacketType, Properties, PropertyValue, ProtocolVersion, Rule, reason, violations,
+    Breach, PacketType, Properties, PropertyValue, ProtocolVersion, Rule, names_a_secret, reason,
+    violations,
 };
 
 /// Octets of a payload from which on it goes to the writer in pieces.
@@ -165,7 +166,7 @@ impl PacketMembers {
         match packet {
             ControlPacket::Connect(connect) => {
                 self.connect(json, connect, seen.version);
-                properties(json, &connect.properties);
+                properties(json, &connect.properties, self.secrets);
             }
             ControlPacket::ConnAck(ack) => {
                 json.key("connack");
@@ -177,9 +178,9 @@ impl PacketMembers {
                     reason::name(PacketType::ConnAck, version, ack.code),
                 );
                 json.end_object();
-                properties(json, &ack.properties);
+                properties(json, &ack.properties, self.secrets);
             }
-            ControlPacket::Publish(publish) => publish_members(json, publish, seen),
+            ControlPacket::Publish(publish) => publish_members(json, publish, seen, self.secrets),
             ControlPacket::PubAck(ack)
             | ControlPacket::PubRec(ack)
             | ControlPacket::PubRel(ack)
@@ -188,13 +189,13 @@ impl PacketMembers {
                 if v5 {
                     named(json, ack.reason_code);
                 }
-                properties(json, &ack.properties);
+                properties(json, &ack.properties, self.secrets);
             }
-            ControlPacket::Subscribe(subscribe) => subscriptions(json, subscribe, v5),
+            ControlPacket::Subscribe(subscribe) => subscriptions(json, subscribe, v5, self.secrets),
             ControlPacket::SubAck(ack) => {
                 json.number_member("packet_id", ack.packet_id.number());
                 codes(json, ack.codes);
-                properties(json, &ack.properties);
+                properties(json, &ack.properties, self.secrets);
             }
             ControlPacket::Unsubscribe(unsubscribe) => {
                 json.number_member("packet_id", unsubscribe.packet_id.number());
@@ -204,25 +205,25 @@ impl PacketMembers {
                     json.string(filter);
                 }
                 json.end_array();
-                properties(json, &unsubscribe.properties);
+                properties(json, &unsubscribe.properties, self.secrets);
             }
             ControlPacket::UnsubAck(ack) => {
                 json.number_member("packet_id", ack.packet_id.number());
                 if v5 {
                     codes(json, ack.codes);
                 }
-                properties(json, &ack.properties);
+                properties(json, &ack.properties, self.secrets);
             }
             ControlPacket::PingReq | ControlPacket::PingResp => {}
             ControlPacket::Disconnect(disconnect) => {
                 if v5 {
                     named(json, disconnect.reason_code);
                 }
-                properties(json, &disconnect.properties);
+                properties(json, &disconnect.properties, self.secrets);
             }
             ControlPacket::Auth(auth) => {
                 named(json, auth.reason_code);
-                properties(json, &auth.properties);
+                properties(json, &auth.properties, self.secrets);
             }
         }
     }
@@ -255,7 +256,7 @@ impl PacketMembers {
         }
         if let Some(message) = &connect.will {
             json.key("will");
-            will(json, message);
+            will(json, message, self.secrets);
         }
         json.end_object();
     }
@@ -281,14 +282,14 @@ pub(crate) fn flags(json: &mut JsonWriter<'_>, flags: u8, version: Option<Protoc
     json.end_object();
 }
 
-fn will(json: &mut JsonWriter<'_>, will: &Will<'_>) {
+fn will(json: &mut JsonWriter<'_>, will: &Will<'_>, secrets: bool) {
     json.begin_object();
     json.string_member("topic", will.topic);
     json.number_member("qos", will.qos as u8);
     json.bool_member("retain", will.retain);
     json.key("payload");
     payload(json, will.payload);
-    properties(json, &will.properties);
+    properties(json, &will.properties, secrets);
     json.end_object();
 }
 
@@ -301,7 +302,12 @@ fn repeats(seen: &PacketEvent<'_>) -> bool {
         && seen.octets.first().is_some_and(|first| first & 0x08 != 0)
 }
 
-fn publish_members(json: &mut JsonWriter<'_>, publish: &Publish<'_>, seen: &PacketEvent<'_>) {
+fn publish_members(
+    json: &mut JsonWriter<'_>,
+    publish: &Publish<'_>,
+    seen: &PacketEvent<'_>,
+    secrets: bool,
+) {
     json.bool_member("dup", publish.dup);
     json.number_member("qos", publish.delivery.qos() as u8);
     json.bool_member("retain", publish.retain);
@@ -312,7 +318,7 @@ fn publish_members(json: &mut JsonWriter<'_>, publish: &Publish<'_>, seen: &Pack
     if let Some(topic) = seen.topic_resolved {
         json.string_member("topic_resolved", topic);
     }
-    properties(json, &publish.properties);
+    properties(json, &publish.properties, secrets);
 }
 
 /// `errors`: what a readable packet breaks all the same; absent where that is nothing.
@@ -376,7 +382,7 @@ fn broken(json: &mut JsonWriter<'_>, rule: Rule, offset: usize, version: Protoco
     json.end_object();
 }
 
-fn subscriptions(json: &mut JsonWriter<'_>, subscribe: &Subscribe<'_>, v5: bool) {
+fn subscriptions(json: &mut JsonWriter<'_>, subscribe: &Subscribe<'_>, v5: bool, secrets: bool) {
     json.number_member("packet_id", subscribe.packet_id.number());
     json.key("subscriptions");
     json.begin_array();
@@ -392,7 +398,7 @@ fn subscriptions(json: &mut JsonWriter<'_>, subscribe: &Subscribe<'_>, v5: bool)
         json.end_object();
     }
     json.end_array();
-    properties(json, &subscribe.properties);
+    properties(json, &subscribe.properties, secrets);
 }
 
 fn codes(json: &mut JsonWriter<'_>, codes: &[u8]) {
@@ -404,8 +410,10 @@ fn codes(json: &mut JsonWriter<'_>, codes: &[u8]) {
     json.end_array();
 }
 
-/// `properties`, in wire order; absent where there are none. Binary ones are hexadecimal.
-fn properties(json: &mut JsonWriter<'_>, properties: &Properties<'_>) {
+/// `properties`, in wire order; absent where there are none. Binary ones are hexadecimal. Of a
+/// User Property whose name speaks of a secret the value is empty, and `value_length` says
+/// how many octets it has, unless `secrets` are asked for.
+fn properties(json: &mut JsonWriter<'_>, properties: &Properties<'_>, secrets: bool) {
     if properties.is_empty() {
         return;
     }
@@ -425,10 +433,14 @@ fn properties(json: &mut JsonWriter<'_>, properties: &Properties<'_>) {
             PropertyValue::Binary(octets) => json.hex(octets),
             PropertyValue::Text(text) => json.string(text),
             PropertyValue::Pair(name, value) => {
+                let hidden = !secrets && names_a_secret(name);
                 json.begin_array();
                 json.string(name);
-                json.string(value);
+                json.string(if hidden { "" } else { value });
                 json.end_array();
+                if hidden {
+                    json.number_member("value_length", value.len() as u64);
+                }
             }
         }
         json.end_object();
