@@ -453,7 +453,7 @@ fn caps(
 
 /// The caps of the analysis that were reached.
 fn full_tables(full: &[(&'static str, u64)]) -> impl Iterator<Item = CapReached> {
-    const KNOWN: [(&str, &str, &str); 9] = [
+    const KNOWN: [(&str, &str, &str); 13] = [
         (
             "open handshakes",
             "handshakes",
@@ -490,6 +490,26 @@ fn full_tables(full: &[(&'static str, u64)]) -> impl Iterator<Item = CapReached>
             "server endpoints",
             "servers",
             "connections to servers that the analysis does not tell apart",
+        ),
+        (
+            "ended sessions",
+            "sessions-ended",
+            "sessions that came back and may have ended before",
+        ),
+        (
+            "ended connections with gaps",
+            "connections-with-gaps",
+            "times that the analysis forgot in which connections gaps had been",
+        ),
+        (
+            "settled messages",
+            "settled",
+            "copies that the analysis held against the latest settled messages only",
+        ),
+        (
+            "streams of messages",
+            "ordered",
+            "times that the analysis forgot what had been delivered last",
         ),
     ];
     full.iter().map(|&(table, times)| {

@@ -146,6 +146,22 @@ const REACHED: &[(&str, &str)] = &[
         "servers_beyond_their_cap_are_told",
     ),
     (
+        "Ended sessions that must not come back",
+        "sessions_that_come_back_are_told_where_ended_ones_were_forgotten",
+    ),
+    (
+        "Ended connections with gaps",
+        "connections_with_gaps_that_are_forgotten_are_told",
+    ),
+    (
+        "Settled messages that must not come to a client again",
+        "copies_are_told_where_settled_messages_were_forgotten",
+    ),
+    (
+        "Streams of messages (publisher, topic, subscriber, QoS) whose order is watched",
+        "streams_of_messages_that_are_forgotten_are_told",
+    ),
+    (
         "Name that the analysis keeps: topic, filter, client identifier",
         "a_long_name_is_kept_short_and_apart_from_others",
     ),
@@ -622,6 +638,90 @@ fn servers_beyond_their_cap_are_told() {
     }
     let caps = made.caps("--check");
     assert!(caps.iter().any(|(cap, _)| *cap == "servers"), "{caps:?}");
+}
+
+#[test]
+fn sessions_that_come_back_are_told_where_ended_ones_were_forgotten() {
+    let mut made = Made::new();
+    let session = |made: &mut Made, id: u32, clean: u8, present: u8| {
+        let mut line = made.open(id);
+        let body = [
+            b"\0\x04MQTT\x04",
+            &[clean, 0, 0][..],
+            &text(&format!("c{id}")),
+        ]
+        .concat();
+        made.send(&mut line, 0, &packet(0x10, &body));
+        made.send(&mut line, 1, &[0x20, 2, present, 0]);
+        made.send(&mut line, 0, &[0xe0, 0]);
+        made.reset(line);
+    };
+    // Each ends with its connection.
+    for id in 0..65_537 {
+        session(&mut made, id, 2, 0);
+    }
+    session(&mut made, 0, 0, 1);
+    assert_eq!(made.caps("--check"), [("sessions-ended", 1)]);
+}
+
+#[test]
+fn connections_with_gaps_that_are_forgotten_are_told() {
+    let mut made = Made::new();
+    for number in 0..65_537 {
+        let mut line = made.open(number);
+        made.greet(&mut line, "", None);
+        // What the capture missed.
+        line.next[1] += 2;
+        made.send(&mut line, 1, &[0xd0, 0]);
+        made.reset(line);
+    }
+    let caps = made.caps("--check");
+    assert!(caps.contains(&("connections-with-gaps", 1)), "{caps:?}");
+}
+
+/// A subscriber to everything at QoS 2, and a publisher.
+fn pair() -> (Made, Line, Line) {
+    let mut made = Made::new();
+    let mut subscriber = made.join(0, "s");
+    let body = [id_octets(1), text("#"), vec![2]].concat();
+    made.send(&mut subscriber, 0, &packet(0x82, &body));
+    made.send(&mut subscriber, 1, &[0x90, 3, 0, 1, 2]);
+    let publisher = made.join(1, "p");
+    (made, publisher, subscriber)
+}
+
+/// A QoS 2 message from its sender with all its answers.
+fn exactly_once(made: &mut Made, line: &mut Line, sender: usize, topic: &str, id: u16) {
+    let [a, b] = id.to_be_bytes();
+    made.send(line, sender, &numbered(0x34, topic, id));
+    made.send(line, 1 - sender, &[0x50, 2, a, b]);
+    made.send(line, sender, &[0x62, 2, a, b]);
+    made.send(line, 1 - sender, &[0x70, 2, a, b]);
+}
+
+#[test]
+fn copies_are_told_where_settled_messages_were_forgotten() {
+    let (mut made, mut publisher, mut subscriber) = pair();
+    for id in 1..=16_385 {
+        let topic = format!("t/{id}");
+        exactly_once(&mut made, &mut publisher, 0, &topic, id);
+        exactly_once(&mut made, &mut subscriber, 1, &topic, id);
+    }
+    // The second is remembered, and this is a finding; the first is not any more.
+    exactly_once(&mut made, &mut subscriber, 1, "t/2", 20_000);
+    exactly_once(&mut made, &mut subscriber, 1, "t/1", 20_001);
+    assert_eq!(made.caps("--check"), [("settled", 1)]);
+}
+
+#[test]
+fn streams_of_messages_that_are_forgotten_are_told() {
+    let (mut made, mut publisher, mut subscriber) = pair();
+    for number in 0..65_537 {
+        let message = packet(0x30, &text(&format!("t/{number}")));
+        made.send(&mut publisher, 0, &message);
+        made.send(&mut subscriber, 1, &message);
+    }
+    assert_eq!(made.caps("--check"), [("ordered", 1)]);
 }
 
 #[test]

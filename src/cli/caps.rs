@@ -206,6 +206,26 @@ const CAPS: &[Cap] = &[
         "the others are taken for one: cap `servers`, a finding",
     ),
     cap(
+        "Ended sessions that must not come back",
+        Count(session::SESSIONS as u64),
+        "all are forgotten; a session that comes back: cap `sessions-ended`, a finding",
+    ),
+    cap(
+        "Ended connections with gaps",
+        Count(session::SESSIONS as u64),
+        "all are forgotten: cap `connections-with-gaps`, a finding",
+    ),
+    cap(
+        "Settled messages that must not come to a client again",
+        Count(session::SETTLED as u64),
+        "the oldest is forgotten; a copy that it may have barred: cap `settled`, a finding",
+    ),
+    cap(
+        "Streams of messages (publisher, topic, subscriber, QoS) whose order is watched",
+        Count(session::ORDERED as u64),
+        "all are forgotten: cap `ordered`, a finding",
+    ),
+    cap(
         "Name that the analysis keeps: topic, filter, client identifier",
         Octets(session::NAME as u64),
         "its beginning, its length and a checksum stand for it",

@@ -14,7 +14,8 @@ pub const RETAINED: usize = 8_192;
 pub const RETAINED_SEARCHED: usize = 256;
 /// Wills whose story is not over.
 pub const WILLS: usize = 16_384;
-/// Sessions, with and without a connection.
+/// Sessions, with and without a connection; ended sessions that must not come back; ended
+/// connections with gaps.
 pub const SESSIONS: usize = 65_536;
 /// Subscriptions of those sessions.
 pub const SUBSCRIPTIONS: usize = 131_072;
@@ -35,19 +36,22 @@ pub const MATCHES_AHEAD: usize = 2_097_152;
 /// ... at so many each. A message that reaches its subscribers earns as much as it costs; only
 /// where thousands of filters take messages that go to nobody is the search cut short.
 pub const MATCHES_A_PACKET: usize = 64;
-/// Settled handshakes that wait for an earlier one, so that they are told in order.
+/// Settled handshakes that wait for an earlier one, so that they are told in order. Beyond it
+/// the earliest is told when it ends, behind the others: no verdict is lost, so nothing is
+/// counted.
 pub const REORDERED: usize = 16_384;
 /// Findings of one rule that are told one by one; the rest is counted.
 pub const FINDINGS_OF_A_RULE: u64 = 10_000;
 /// PINGREQs of a connection that wait for their PINGRESP.
 pub const PINGS: usize = 16;
-/// Settled messages that must not come to a client again.
+/// Settled messages that must not come to a client again. The oldest is forgotten; a copy that
+/// it may have barred is counted.
 pub const SETTLED: usize = 16_384;
 /// Findings of a connection that wait for certainty.
 pub const SUSPECTS: usize = 64;
 /// Stored messages that a connection is due.
 pub const STORED_DUE: usize = 64;
-/// Streams of messages whose order is watched.
+/// Streams of messages whose order is watched: all are forgotten then, which is counted.
 pub const ORDERED: usize = 65_536;
 /// Candidates that are looked at for a copy without a visible subscription.
 pub const CANDIDATES: usize = 64;

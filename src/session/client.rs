@@ -141,6 +141,8 @@ pub(super) struct Clients {
     pub(super) takeovers: HashMap<(BrokerId, Arc<str>), VecDeque<Option<Timestamp>>>,
     /// Client identifiers whose sessions, seen from their begins, have ended.
     gone: HashSet<(BrokerId, Arc<str>)>,
+    /// Some of those were forgotten: there were more than [`caps::SESSIONS`].
+    forgot_gone: bool,
     /// In the order in which they lost their connections; some are back, or gone.
     away: VecDeque<ClientKey>,
     next: u64,
@@ -176,6 +178,11 @@ impl Clients {
         self.all.get_mut(&key)
     }
 
+    /// Whether the end of a session may have been forgotten.
+    pub(super) fn may_have_gone(&self) -> bool {
+        self.forgot_gone
+    }
+
     /// Whether the last session of an identifier is known to have ended.
     pub(super) fn is_gone(&self, broker: BrokerId, id: &Arc<str>) -> bool {
         self.gone.contains(&(broker, Arc::clone(id)))
@@ -192,6 +199,7 @@ impl Clients {
             if client.known {
                 if self.gone.len() >= caps::SESSIONS {
                     self.gone.clear();
+                    self.forgot_gone = true;
                 }
                 self.gone.insert(named);
             }

@@ -25,6 +25,12 @@ impl Session {
         if gaps > 0 {
             if self.ended_with_gaps.len() >= caps::SESSIONS {
                 self.ended_with_gaps.clear();
+                self.findings.table_full(
+                    &mut self.outbox,
+                    "ended connections with gaps",
+                    caps::SESSIONS,
+                    ended.stamp,
+                );
             }
             self.ended_with_gaps.insert(link.id, gaps);
         }

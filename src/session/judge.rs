@@ -200,6 +200,12 @@ impl Session {
         };
         if self.ordered.len() >= caps::ORDERED {
             self.ordered.clear();
+            self.findings.table_full(
+                &mut self.outbox,
+                "streams of messages",
+                caps::ORDERED,
+                copy.stamp,
+            );
         }
         let stream = (route.client, publisher, topic, held.qos, copy.qos);
         let order = held.order;
@@ -297,15 +303,21 @@ impl Session {
         }
         if !copy.retain
             && !copy.dup
-            && let Some((frame, why)) = link
-                .client
-                .and_then(|client| self.messages.barred(client, digest))
+            && let Some(client) = link.client
         {
-            match why {
-                Barred::OwnMessage => self.judge_echo(link, topic, copy, frame),
-                Barred::HadIt => self.judge_twice(link, topic, copy, frame),
+            match self.messages.barred(client, digest) {
+                Some((frame, Barred::OwnMessage)) => {
+                    return self.judge_echo(link, topic, copy, frame);
+                }
+                Some((frame, Barred::HadIt)) => return self.judge_twice(link, topic, copy, frame),
+                None if self.messages.may_have_barred(copy.qos) => self.findings.table_full(
+                    &mut self.outbox,
+                    "settled messages",
+                    caps::SETTLED,
+                    copy.stamp,
+                ),
+                None => {}
             }
-            return;
         }
         let Some(client) = link.client.and_then(|client| self.clients.get(client)) else {
             return;

@@ -1,6 +1,7 @@
 //! Packets held against what the two ends agreed on.
 
 use super::Session;
+use super::caps;
 use super::checks::blame;
 use super::clauses as c;
 use super::client::ClientKey;
@@ -203,6 +204,13 @@ impl Session {
                     .tell(&mut self.outbox, &c::SESSION_FROM_NOWHERE, at, || {
                         format!("The session of {client} had ended, and the server says that it is present.")
                     });
+            } else if present && self.clients.may_have_gone() {
+                self.findings.table_full(
+                    &mut self.outbox,
+                    "ended sessions",
+                    caps::SESSIONS,
+                    event.stamp,
+                );
             }
             return;
         };

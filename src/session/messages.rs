@@ -147,6 +147,15 @@ pub(super) struct Messages {
     /// Frames of settled messages that a client must not be sent (again), and why.
     settled: HashMap<(ClientKey, u64), (u64, Barred)>,
     settled_line: VecDeque<(ClientKey, u64)>,
+    /// Whether [`caps::SETTLED`] made it forget one of a client's own messages, and one of
+    /// QoS 2.
+    forgotten: Forgotten,
+}
+
+#[derive(Debug, Default)]
+struct Forgotten {
+    own_message: bool,
+    had_it: bool,
 }
 
 /// Why a settled message must not come to a client.
@@ -213,7 +222,11 @@ impl Messages {
             if self.settled_line.len() > caps::SETTLED
                 && let Some(oldest) = self.settled_line.pop_front()
             {
-                self.settled.remove(&oldest);
+                match self.settled.remove(&oldest) {
+                    Some((_, Barred::OwnMessage)) => self.forgotten.own_message = true,
+                    Some((_, Barred::HadIt)) => self.forgotten.had_it = true,
+                    None => {}
+                }
             }
         }
     }
@@ -221,6 +234,12 @@ impl Messages {
     /// Why a copy that nothing explains must not have come.
     pub(super) fn barred(&self, client: ClientKey, digest: u64) -> Option<(u64, Barred)> {
         self.settled.get(&(client, digest)).copied()
+    }
+
+    /// Whether what must not have come may have been forgotten: such a copy comes at QoS 2, or
+    /// to its own publisher.
+    pub(super) fn may_have_barred(&self, qos: QoS) -> bool {
+        self.forgotten.own_message || (self.forgotten.had_it && qos == QoS::ExactlyOnce)
     }
 
     /// The number that the next message gets.
