@@ -89,6 +89,31 @@ fn the_house_has_no_circle() {
     }
 }
 
+/// Those files that may hold unsafe code, which the crate denies.
+const UNSAFE: &[&str] = &["src/base/plain.rs", "src/record/kernel/sys.rs"];
+
+#[test]
+fn unsafe_code_stands_where_security_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found: Vec<_> = sources()
+        .into_iter()
+        .filter(|(_, file)| {
+            let text = fs::read_to_string(file).expect("a source file is text");
+            text.contains("unsafe_code")
+        })
+        .map(|(_, file)| {
+            let file = file.strip_prefix(root).expect("a file of the crate");
+            file.to_string_lossy().replace('\\', "/")
+        })
+        .collect();
+    found.sort();
+    assert_eq!(found, UNSAFE);
+    let told = fs::read_to_string(root.join("SECURITY.md")).expect("text");
+    for file in UNSAFE {
+        assert!(told.contains(&format!("`{file}`")), "{file}");
+    }
+}
+
 #[test]
 fn imports_are_seen_in_every_form() {
     let text = "use crate::wire::Segment; fn f(_: crate::mqtt::Rule) {}\n\

@@ -1,4 +1,4 @@
-//! Octets of plain ASCII as text. Holds one of the crate's few blocks of unsafe code.
+//! Octets of plain ASCII as text. Unsafe code stands here and in `record::kernel::sys` alone.
 #![expect(
     unsafe_code,
     reason = "nearly every text of a capture is plain ASCII, and the standard library's way from \

@@ -1,5 +1,6 @@
 //! The system calls that the standard library has no safe words for: a packet socket
-//! (packet(7)) and the limit of descriptors. The crate's only unsafe code.
+//! (packet(7)) and the limit of descriptors. Unsafe code stands here and in `base::plain`
+//! alone.
 
 #![expect(
     unsafe_code,
