@@ -88,18 +88,6 @@ pub struct RawPacket<'a> {
     pub header_len: usize,
 }
 
-impl<'a> RawPacket<'a> {
-    /// The type in the first octet.
-    pub fn packet_type(&self) -> PacketType {
-        PacketType::of(self.octets.first().copied().unwrap_or(0))
-    }
-
-    /// What follows the fixed header.
-    pub fn body(&self) -> &'a [u8] {
-        self.octets.get(self.header_len..).unwrap_or(&[])
-    }
-}
-
 /// What stands at the beginning of some octets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Cut<'a> {

@@ -234,38 +234,6 @@ impl Rule {
             ProtocolVersion::V5_0 => new,
         }
     }
-
-    /// The Reason Code with which a 5.0 receiver tells the sender (MQTT 5.0 §2.4, §4.13).
-    pub const fn reason_code(self) -> u8 {
-        match self {
-            // Protocol errors by the specification's word, although reading ends there.
-            Self::RetainHandlingIsNotThree
-            | Self::NoLocalIsNotShared
-            | Self::SubscribeHasAFilter
-            | Self::UnsubscribeHasAFilter
-            | Self::PropertyIsNotRepeated
-            | Self::PropertyIsZeroOrOne
-            | Self::SubscriptionIdentifierIsNotZero
-            | Self::ReceiveMaximumIsNotZero
-            | Self::MaximumPacketSizeIsNotZero
-            | Self::TopicNameIsNotEmpty => 0x82,
-            Self::TopicAliasIsNotZero => 0x94,
-            Self::TopicNameHasNoWildcard | Self::WillTopicIsATopicName => 0x90,
-            Self::ProtocolNameIsKnown | Self::ProtocolLevelIsKnown => 0x84,
-            Self::TopicFilterIsNotEmpty
-            | Self::MultiLevelWildcardIsLast
-            | Self::SingleLevelWildcardIsAlone
-            | Self::ShareNameIsPlain
-            | Self::SharedSubscriptionHasAFilter => 0x8f,
-            Self::PayloadIsTheTextItClaims => 0x99,
-            Self::EmptyClientIdIsClean | Self::ClientIdFitsThreeOne => 0x85,
-            Self::LengthIsMinimal => 0x81,
-            _ => match self.breach() {
-                Breach::Malformed => 0x81,
-                Breach::ProtocolError | Breach::Advice => 0x82,
-            },
-        }
-    }
 }
 
 #[cfg(test)]

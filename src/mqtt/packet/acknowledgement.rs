@@ -15,15 +15,6 @@ pub struct Acknowledgement<'a> {
 }
 
 impl<'a> Acknowledgement<'a> {
-    /// Success, with nothing more to say.
-    pub const fn success(packet_id: PacketIdentifier) -> Self {
-        Self {
-            packet_id,
-            reason_code: 0,
-            properties: Properties { octets: &[] },
-        }
-    }
-
     #[inline]
     pub(super) fn read<F: Fields<'a>>(
         reader: &mut Reader<'a, '_, F>,

@@ -24,9 +24,7 @@ pub use unsubscribe::{TopicFilters, TopicFiltersIter, Unsubscribe};
 
 use super::framer::{self, FixedHeader, Header};
 use super::reader::{Reader, Step};
-use super::{
-    Malformed, PacketIdentifier, PacketType, Properties, ProtocolVersion, Rule, fields as f,
-};
+use super::{Malformed, PacketType, Properties, ProtocolVersion, Rule, fields as f};
 use crate::base::field::{Fields, Value};
 
 /// A control packet that was read whole, borrowing from its octets.
@@ -119,21 +117,6 @@ impl<'a> ControlPacket<'a> {
             Self::PingResp => PacketType::PingResp,
             Self::Disconnect(_) => PacketType::Disconnect,
             Self::Auth(_) => PacketType::Auth,
-        }
-    }
-
-    /// The packet identifier, where the packet has one.
-    pub const fn packet_id(&self) -> Option<PacketIdentifier> {
-        match self {
-            Self::Publish(publish) => publish.delivery.packet_id(),
-            Self::PubAck(ack) | Self::PubRec(ack) | Self::PubRel(ack) | Self::PubComp(ack) => {
-                Some(ack.packet_id)
-            }
-            Self::Subscribe(subscribe) => Some(subscribe.packet_id),
-            Self::SubAck(ack) => Some(ack.packet_id),
-            Self::Unsubscribe(unsubscribe) => Some(unsubscribe.packet_id),
-            Self::UnsubAck(ack) => Some(ack.packet_id),
-            _ => None,
         }
     }
 
