@@ -8,7 +8,10 @@ use proptest::prelude::*;
 use super::ProtocolVersion::{V3_1, V3_1_1, V5_0};
 use super::rule::Breach;
 use super::testing::{Lines, parts};
-use super::{ControlPacket, Malformed, ProtocolVersion, Rule, packet, violations};
+use super::{
+    ControlPacket, Malformed, PropertiesBuf, PropertyId, PropertyValue, ProtocolVersion, Rule,
+    Unwritable, packet, violations,
+};
 
 const VERSIONS: [ProtocolVersion; 3] = [V3_1, V3_1_1, V5_0];
 
@@ -33,6 +36,47 @@ fn properties_that_claim_to_end_beyond_the_packet_are_told_within_it() {
     let octets = b"\x30\x08\x00\x03n/x\x7f\x01\x00";
     let malformed = verdict(octets, V5_0).expect_err("127 octets of properties");
     assert_eq!(malformed.rule, Rule::PropertiesFitThePacket);
+}
+
+#[test]
+fn what_has_no_form_in_octets_is_not_written_and_says_why() {
+    let long = "t".repeat(65_536);
+    let octets = of(0x30, b"\0\x01t");
+    let Ok(ControlPacket::Publish(mut publish)) = verdict(&octets, V3_1_1) else {
+        panic!("a PUBLISH");
+    };
+    publish.topic = &long;
+    let mut out = vec![0xaa];
+    let why = ControlPacket::Publish(publish).write(V3_1_1, &mut out);
+    assert_eq!(why, Err(Unwritable::FieldTooLong { octets: 65_536 }));
+    assert_eq!(
+        Unwritable::FieldTooLong { octets: 65_536 }.to_string(),
+        "a field of 65536 octets: 65,535 is the most"
+    );
+    assert_eq!(out, [0xaa], "nothing of it is left behind");
+
+    let mut properties = PropertiesBuf::new();
+    let id = PropertyId::SUBSCRIPTION_IDENTIFIER;
+    let one = PropertyValue::Variable(1);
+    properties.push(id, one).unwrap();
+    let before = properties.clone();
+    let large = PropertyValue::Variable(268_435_456);
+    let number = 268_435_456;
+    assert_eq!(
+        properties.push(id, large),
+        Err(Unwritable::NumberTooLarge { number })
+    );
+    let other = PropertyValue::Byte(1);
+    assert_eq!(
+        properties.push(id, other),
+        Err(Unwritable::PropertyOfOtherType { id })
+    );
+    let text = PropertyValue::Text(&long);
+    assert_eq!(
+        properties.push(PropertyId::REASON_STRING, text),
+        Err(Unwritable::FieldTooLong { octets: 65_536 })
+    );
+    assert_eq!(properties, before, "nothing of them is left behind");
 }
 
 fn broken(octets: &[u8], version: ProtocolVersion) -> Vec<(Rule, usize)> {

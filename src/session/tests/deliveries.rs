@@ -185,6 +185,26 @@ fn after_unsuback_nothing_new_comes() {
 }
 
 #[test]
+fn a_subscription_whose_end_is_refused_goes_on() {
+    let mut run = Run::new(V5);
+    run.join(0, "s").take(0, "t", 0);
+    run.join(1, "p");
+    run.client(0, unsubscribe(V5, 5, &["t"]));
+    run.server(0, unsuback(V5, 5, &[0x87]));
+    run.client(1, publish(V5, "t", b"1", Sent::default()));
+    run.server(0, publish(V5, "t", b"1", Sent::default()));
+    run.client(1, publish(V5, "t", b"2", Sent::default()));
+    run.wait(3000).leave(0).leave(1).finish();
+    let sent = run
+        .handshakes
+        .iter()
+        .filter(|one| one.kind == HandshakeKind::Qos0 && one.initiator == Sender::Client);
+    let told: Vec<_> = sent.map(outcomes).collect();
+    // Were it given up, the second would have no delivery that is missed.
+    assert_eq!(told, [["s q0"], ["s not: ConnectionEnded"]]);
+}
+
+#[test]
 fn a_wildcard_takes_no_dollar_topic() {
     let mut run = Run::new(V3);
     run.join(0, "s").take(0, "#", 0);

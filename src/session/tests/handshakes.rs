@@ -527,3 +527,25 @@ fn a_ping_is_a_handshake_too() {
         State::Complete
     );
 }
+
+#[test]
+fn of_many_pings_without_an_answer_the_first_is_given_up() {
+    let mut run = Run::new(V3);
+    run.join(0, "a");
+    for _ in 0..=super::super::caps::PINGS {
+        run.client(0, PINGREQ);
+    }
+    let given_up: Vec<_> = run
+        .handshakes
+        .iter()
+        .filter(|one| one.kind == HandshakeKind::Ping)
+        .map(|one| one.state)
+        .collect();
+    assert_eq!(
+        given_up,
+        [State::Incomplete {
+            waiting_for: PacketType::PingResp,
+            ended_by: EndedBy::TableFull
+        }]
+    );
+}
