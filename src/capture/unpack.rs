@@ -191,8 +191,7 @@ impl<R: Read> Unpacked<R> {
         let Stage::Plain(mut input) = std::mem::replace(&mut self.stage, Stage::Turning) else {
             return Ok(());
         };
-        // Asked only now: the answer is read from files, a tenth of the time that a run on a small
-        // capture takes.
+        // Asked only now: the answer is read from several files, and few captures need it.
         if let Some(detach) = self.detach.filter(|_| Apart::pays()) {
             match input.try_map(detach) {
                 Ok(input) => {

@@ -83,8 +83,9 @@ impl Dissector {
         }
     }
 
-    /// The long way.
-    #[cold]
+    /// The long way: all that is not Ethernet, or has something between, or is to be told
+    /// layer by layer.
+    #[inline(never)]
     fn dissect_any<'a>(&'a mut self, frame: &'a Frame<'a>) -> Result<Segment<'a>, Skipped> {
         let stripped = if self.wants_layers {
             self.layers = Layers::default();
