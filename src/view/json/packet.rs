@@ -9,7 +9,7 @@ use super::super::out::{Out, push_hex};
 use super::super::routes::Routes;
 use super::record;
 use super::writer::{JsonWriter, plain_prefix, push_escaped};
-use crate::base::{FrameStamp, text};
+use crate::base::FrameStamp;
 use crate::event::{PacketEvent, Transport};
 use crate::mqtt::packet::{Connect, ControlPacket, Publish, Subscribe, Will};
 use crate::mqtt::{
@@ -323,9 +323,6 @@ fn publish_members(
 
 /// `errors`: what a readable packet breaks all the same; absent where that is nothing.
 fn errors(json: &mut JsonWriter<'_>, packet: &ControlPacket<'_>, seen: &PacketEvent<'_>) {
-    if is_surely_right(packet, seen) {
-        return;
-    }
     let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
     let mut any = false;
     violations(packet, seen.octets, version, &mut |violation| {
@@ -342,34 +339,6 @@ fn errors(json: &mut JsonWriter<'_>, packet: &ControlPacket<'_>, seen: &PacketEv
     if any {
         json.end_array();
     }
-}
-
-/// Whether a packet that could be read can break no other rule. The search reads the packet
-/// again, an eighth of the cost of a record; nearly all traffic is of these kinds.
-fn is_surely_right(packet: &ControlPacket<'_>, seen: &PacketEvent<'_>) -> bool {
-    match packet {
-        ControlPacket::Publish(publish) => {
-            publish.properties.is_empty()
-                && !publish.topic.is_empty()
-                && text::is_printable_ascii(publish.topic.as_bytes())
-                && memchr::memchr2(b'+', b'#', publish.topic.as_bytes()).is_none()
-                && has_short_length(seen)
-        }
-        // Without a reason code there is nothing but the identifier.
-        ControlPacket::PubAck(_)
-        | ControlPacket::PubRec(_)
-        | ControlPacket::PubRel(_)
-        | ControlPacket::PubComp(_) => seen.octets.len() == 4,
-        ControlPacket::PingReq | ControlPacket::PingResp => seen.octets.len() == 2,
-        _ => false,
-    }
-}
-
-/// Whether Remaining Length takes no more octets than it must ([MQTT-1.5.5-1]).
-fn has_short_length(seen: &PacketEvent<'_>) -> bool {
-    let lengths = seen.octets.iter().skip(1);
-    let last = lengths.take(4).find(|&&octet| octet < 0x80);
-    last.is_some_and(|&last| last != 0) || seen.octets.len() == 2
 }
 
 /// A rule that is broken: `{"rule", "statements", "offset", "message"}`.
