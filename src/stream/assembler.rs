@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use super::key::{Keys, Sender};
 use super::limits::{Counts, Limits, Shared};
 use super::slot::{Life, Slot, owner};
+use super::slots::Slots;
 use super::teller::owner_of;
 use super::waiting::Span;
 use super::{Closed, Connection, ConnectionId, StreamEvent};
@@ -24,14 +25,14 @@ use crate::wire::{Segment, TcpFlags};
 /// swapped just there) are counted as unplaced, since they can't be told in order any more.
 pub struct Assembler<S> {
     keys: Keys,
-    slots: Vec<Slot<S>>,
+    slots: Slots<S>,
     free: Vec<u32>,
     /// Slots whose connection closed, oldest first.
     to_free: VecDeque<u32>,
     /// Slots with waiting octets, those that have waited longest first.
     to_flush: VecDeque<u32>,
     /// Where the search for a connection to evict goes on.
-    hand: usize,
+    hand: u32,
     next_id: u32,
     shared: Shared,
 }
@@ -47,7 +48,7 @@ impl<S: Default> Assembler<S> {
     pub fn new(limits: Limits) -> Self {
         Self {
             keys: Keys::default(),
-            slots: Vec::new(),
+            slots: Slots::new(),
             free: Vec::new(),
             to_free: VecDeque::new(),
             to_flush: VecDeque::new(),
@@ -85,7 +86,7 @@ impl<S: Default> Assembler<S> {
             self.push_first(segment, sender, deliver);
             return;
         };
-        let Some(slot) = self.slots.get_mut(place as usize) else {
+        let Some(slot) = self.slots.get_mut(place) else {
             return;
         };
         slot.touched = true;
@@ -131,7 +132,7 @@ impl<S: Default> Assembler<S> {
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
     ) {
         let mut open: Vec<(ConnectionId, u32)> = (0..)
-            .zip(&self.slots)
+            .zip(self.slots.iter())
             .filter(|(_, slot)| slot.life == Life::Open)
             .map(|(place, slot)| (slot.connection.id, place))
             .collect();
@@ -140,7 +141,7 @@ impl<S: Default> Assembler<S> {
             self.close(place, Closed::CaptureEnd, last, deliver);
         }
         self.keys = Keys::default();
-        self.slots = Vec::new();
+        self.slots = Slots::new();
         self.free = Vec::new();
         self.to_free = VecDeque::new();
         self.to_flush = VecDeque::new();
@@ -155,15 +156,14 @@ impl<S: Default> Assembler<S> {
     ) {
         let slot = self.new_slot(segment, sender);
         let place = if let Some(place) = self.free_place(segment.stamp, deliver) {
-            if let Some(old) = self.slots.get_mut(place as usize) {
+            if let Some(old) = self.slots.get_mut(place) {
                 let queued = (old.queued_to_free, old.queued_to_flush);
                 *old = slot;
                 (old.queued_to_free, old.queued_to_flush) = queued;
             }
             place
         } else {
-            self.slots.push(slot);
-            self.slots.len() as u32 - 1
+            self.slots.push(slot)
         };
         self.keys
             .insert(&segment.source, &segment.destination, place);
@@ -179,7 +179,7 @@ impl<S: Default> Assembler<S> {
         sender: Sender,
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
     ) {
-        let Some(slot) = self.slots.get(place as usize) else {
+        let Some(slot) = self.slots.get(place) else {
             return;
         };
         if slot.begins_anew(segment, sender) {
@@ -187,7 +187,7 @@ impl<S: Default> Assembler<S> {
                 self.close(place, Closed::Replaced, segment.stamp, deliver);
             }
             let fresh = self.new_slot(segment, sender);
-            if let Some(slot) = self.slots.get_mut(place as usize) {
+            if let Some(slot) = self.slots.get_mut(place) {
                 *slot = Slot {
                     queued_to_free: slot.queued_to_free,
                     queued_to_flush: slot.queued_to_flush,
@@ -198,7 +198,7 @@ impl<S: Default> Assembler<S> {
             self.shared.counts.after_end_octets += segment.payload.len() as u64;
             return;
         }
-        let Some(slot) = self.slots.get_mut(place as usize) else {
+        let Some(slot) = self.slots.get_mut(place) else {
             return;
         };
         let closed = slot.take(segment, sender, &mut self.shared, deliver);
@@ -245,7 +245,7 @@ impl<S: Default> Assembler<S> {
         let place = self.silent_longest();
         self.shared.counts.evicted += 1;
         self.close(place, Closed::Evicted, stamp, deliver);
-        if let Some(slot) = self.slots.get(place as usize) {
+        if let Some(slot) = self.slots.get(place) {
             let Connection {
                 initiator,
                 responder,
@@ -262,7 +262,7 @@ impl<S: Default> Assembler<S> {
     fn silent_longest(&mut self) -> u32 {
         for _ in 0..=self.slots.len() {
             let place = self.hand;
-            self.hand = if place + 1 < self.slots.len() {
+            self.hand = if (place as usize) + 1 < self.slots.len() {
                 place + 1
             } else {
                 0
@@ -270,10 +270,10 @@ impl<S: Default> Assembler<S> {
             if let Some(slot) = self.slots.get_mut(place)
                 && !std::mem::take(&mut slot.touched)
             {
-                return place as u32;
+                return place;
             }
         }
-        self.hand as u32
+        self.hand
     }
 
     /// Tells what is left of a connection and that it is closed; its state is dropped.
@@ -284,7 +284,7 @@ impl<S: Default> Assembler<S> {
         stamp: &FrameStamp,
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
     ) {
-        let Some(slot) = self.slots.get_mut(place as usize) else {
+        let Some(slot) = self.slots.get_mut(place) else {
             return;
         };
         if slot.life != Life::Open {
@@ -299,7 +299,7 @@ impl<S: Default> Assembler<S> {
 
     /// Keeps a closed connection for a while, and lets the oldest such go.
     fn linger(&mut self, place: u32) {
-        if let Some(slot) = self.slots.get_mut(place as usize)
+        if let Some(slot) = self.slots.get_mut(place)
             && !std::mem::replace(&mut slot.queued_to_free, true)
         {
             self.to_free.push_back(place);
@@ -314,7 +314,7 @@ impl<S: Default> Assembler<S> {
     /// Frees a slot that was taken from the queue of lingering connections, unless it is in
     /// use again.
     fn free(&mut self, place: u32) {
-        let Some(slot) = self.slots.get_mut(place as usize) else {
+        let Some(slot) = self.slots.get_mut(place) else {
             return;
         };
         slot.queued_to_free = false;
@@ -339,7 +339,7 @@ impl<S: Default> Assembler<S> {
             let Some(place) = self.to_flush.pop_front() else {
                 return;
             };
-            let Some(slot) = self.slots.get_mut(place as usize) else {
+            let Some(slot) = self.slots.get_mut(place) else {
                 continue;
             };
             slot.queued_to_flush = false;

@@ -8,6 +8,7 @@ mod key;
 mod limits;
 mod sample;
 mod slot;
+mod slots;
 mod teller;
 #[cfg(test)]
 mod tests;
