@@ -7,23 +7,25 @@
 //! where the first copy began. Differences elsewhere in a delivered segment go unseen;
 //! octets still waiting are compared in full (`waiting.rs`).
 
-/// Segments remembered; a power of two. 4096 of them take 192 KiB.
+/// Segments remembered; a power of two. 4096 of them take 128 KiB.
 const SAMPLES: usize = 4096;
 
 /// First octets kept of each segment.
 const HEAD: usize = 16;
 
-/// Last octets kept of each segment that is longer than its head.
+/// Last octets told apart of each segment that is longer than its head.
 const TAIL: usize = 8;
 
+/// Half a cache line, since each delivered segment writes one.
 #[derive(Clone, Copy, Default)]
+#[repr(align(32))]
 struct Sample {
-    /// Connection and direction, and 0 for a place never written.
-    owner: u64,
-    sequence: u32,
-    length: u32,
+    /// Which segment it is, and 0 for a place never written.
+    key: Key,
     head: [u8; HEAD],
-    tail: [u8; TAIL],
+    length: u32,
+    /// The last octets, mixed.
+    tail: u32,
 }
 
 /// The latest delivered segments, each in the one place that its owner and sequence number
@@ -41,12 +43,12 @@ impl Samples {
         if self.places.is_empty() {
             self.places = vec![Sample::default(); SAMPLES].into_boxed_slice();
         }
-        if let Some(place) = self.places.get_mut(place_of(owner, sequence)) {
+        let key = Key::new(owner, sequence);
+        if let Some(place) = self.places.get_mut(key.place()) {
             *place = Sample {
-                owner,
-                sequence,
-                length: octets.len() as u32,
+                key,
                 head: head(octets),
+                length: octets.len() as u32,
                 tail: tail(octets),
             };
         }
@@ -54,12 +56,14 @@ impl Samples {
 
     /// Whether `octets`, sent again, visibly differ from what was delivered at `sequence`.
     pub(super) fn differs(&self, owner: u64, sequence: u32, octets: &[u8]) -> bool {
-        let Some(first) = self.places.get(place_of(owner, sequence)) else {
+        let key = Key::new(owner, sequence);
+        let Some(first) = self
+            .places
+            .get(key.place())
+            .filter(|first| first.key == key)
+        else {
             return false;
         };
-        if first.owner != owner || first.sequence != sequence {
-            return false;
-        }
         let length = octets.len() as u32;
         if length == first.length {
             return head(octets) != first.head || tail(octets) != first.tail;
@@ -69,29 +73,54 @@ impl Samples {
     }
 }
 
-#[inline]
-fn place_of(owner: u64, sequence: u32) -> usize {
-    let mixed = (owner ^ u64::from(sequence).rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (mixed >> (64 - SAMPLES.trailing_zeros())) as usize
+/// A segment by its connection and direction (the lower half of their number, which four
+/// thousand million others have before it comes again) and its sequence number.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+struct Key(u64);
+
+impl Key {
+    #[inline]
+    fn new(owner: u64, sequence: u32) -> Self {
+        // An odd factor: different segments stay different.
+        Self(mixed(u64::from(owner as u32) | u64::from(sequence) << 32))
+    }
+
+    #[inline]
+    fn place(self) -> usize {
+        (self.0 >> (64 - SAMPLES.trailing_zeros())) as usize
+    }
 }
 
+#[inline]
+const fn mixed(word: u64) -> u64 {
+    word.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// The first octets, and NUL for those that are not there. Short ones in two pieces that
+/// overlap: a copy of as many octets as there are would be a call.
 #[inline]
 fn head(octets: &[u8]) -> [u8; HEAD] {
     if let Some(head) = octets.first_chunk() {
         return *head;
     }
-    let mut head = [0; HEAD];
-    for (kept, octet) in head.iter_mut().zip(octets) {
-        *kept = *octet;
-    }
-    head
+    let length = octets.len();
+    let both = if let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) {
+        u128::from(u64::from_le_bytes(*first))
+            | u128::from(u64::from_le_bytes(*last)) << (8 * (length - 8))
+    } else if let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        (u64::from(first) | u64::from(last) << (8 * (length - 4))).into()
+    } else {
+        (octets.iter().rev()).fold(0, |head, octet| head << 8 | u128::from(*octet))
+    };
+    both.to_le_bytes()
 }
 
 #[inline]
-fn tail(octets: &[u8]) -> [u8; TAIL] {
-    match octets.last_chunk() {
-        Some(tail) if octets.len() > HEAD => *tail,
-        _ => [0; TAIL],
+fn tail(octets: &[u8]) -> u32 {
+    match octets.last_chunk::<TAIL>() {
+        Some(tail) if octets.len() > HEAD => (mixed(u64::from_le_bytes(*tail)) >> 32) as u32,
+        _ => 0,
     }
 }
 
@@ -112,6 +141,16 @@ mod tests {
         assert!(samples.differs(1, 5, &last));
         assert!(!samples.differs(2, 5, &last), "another connection");
         assert!(!samples.differs(1, 6, &last), "another place");
+    }
+
+    #[test]
+    fn the_head_is_the_first_octets_of_any_number() {
+        let octets: Vec<u8> = (1..30).collect();
+        for length in 0..octets.len() {
+            let mut expected = octets[..length].to_vec();
+            expected.resize(HEAD, 0);
+            assert_eq!(head(&octets[..length]), expected[..]);
+        }
     }
 
     #[test]
