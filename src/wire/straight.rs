@@ -1,19 +1,31 @@
-//! The short way for what nearly every frame is: Ethernet, IP, TCP, with nothing between.
+//! The short way for what nearly every frame is: Ethernet, IP without options, TCP, with
+//! nothing between.
 //!
 //! It gives what the long way gives, or nothing, and then the long way is taken: a property
-//! test holds the two against each other. This way costs 13 ns a frame, the long
-//! one 26, since that hands each result on in memory.
+//! test holds the two against each other. By hand, since the fields stand at fixed places: 70
+//! instructions a frame, and 110 with etherparse's slices, which check each header for all it
+//! may be.
 
 use std::net::IpAddr;
 
-use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice};
-
-use super::ip::{address_pair, number};
+use super::ip::number;
 use super::{Segment, TcpFlags, link};
 use crate::base::{Endpoint, Layers};
 use crate::capture::Frame;
 
 static NO_LAYERS: Layers = Layers::NONE;
+
+/// Octets of Ethernet's header.
+const ETHERNET: usize = 14;
+
+/// Octets of IPv4's header without options (RFC 791 §3.1).
+const IPV4: usize = 20;
+
+/// Octets of IPv6's header (RFC 8200 §3).
+const IPV6: usize = 40;
+
+/// Octets of TCP's header without options (RFC 9293 §3.1).
+const TCP: usize = 20;
 
 /// The segment in a frame that has no surprises.
 #[inline(always)]
@@ -21,33 +33,49 @@ pub(super) fn read<'a>(frame: &'a Frame<'a>) -> Option<Segment<'a>> {
     if frame.link_type != link::ETHERNET {
         return None;
     }
-    let (ethernet, ip) = frame.octets.split_first_chunk::<14>()?;
+    let (ethernet, ip) = frame.octets.split_first_chunk::<ETHERNET>()?;
     let [.., high, low] = *ethernet;
     // The rest once for each family, so that addresses need not be told apart again later: 1 %
     // of the table.
     match u16::from_be_bytes([high, low]) {
         link::IPV4 => {
-            let header = Ipv4HeaderSlice::from_slice(ip).ok()?;
-            let length = header.slice().len();
-            let total = usize::from(header.total_len());
-            let plain = header.protocol().0 == number::TCP && !header.is_fragmenting_payload();
-            if !plain || total < length {
+            let header = ip.first_chunk::<IPV4>()?;
+            let [
+                version_and_words,
+                _,
+                t0,
+                t1,
+                _,
+                _,
+                f0,
+                f1,
+                _,
+                protocol,
+                _,
+                _,
+                ends @ ..,
+            ] = *header;
+            // More Fragments, or a fragment's offset.
+            let fragment = u16::from_be_bytes([f0, f1]) & 0x3fff != 0;
+            if version_and_words != 0x45 || fragment || protocol != number::TCP {
                 return None;
             }
-            let (source, destination) = address_pair::<4>(header.slice(), 12)?;
-            let addresses = [IpAddr::from(*source), IpAddr::from(*destination)];
-            segment(frame, addresses, ip, length, total)
+            let [a, b, c, d, e, f, g, h] = ends;
+            let addresses = [IpAddr::from([a, b, c, d]), IpAddr::from([e, f, g, h])];
+            let total = usize::from(u16::from_be_bytes([t0, t1]));
+            segment(frame, addresses, ip, IPV4, total)
         }
         link::IPV6 => {
-            let header = Ipv6HeaderSlice::from_slice(ip).ok()?;
-            let length = header.slice().len();
-            let payload = usize::from(header.payload_length());
-            if header.next_header().0 != number::TCP || payload == 0 {
+            let header = ip.first_chunk::<IPV6>()?;
+            let [version, _, _, _, l0, l1, next, _, ..] = *header;
+            let length = usize::from(u16::from_be_bytes([l0, l1]));
+            if version >> 4 != 6 || next != number::TCP || length == 0 {
                 return None;
             }
-            let (source, destination) = address_pair::<16>(header.slice(), 8)?;
+            let (source, destination) = header.last_chunk::<32>()?.split_first_chunk::<16>()?;
+            let destination = destination.first_chunk::<16>()?;
             let addresses = [IpAddr::from(*source), IpAddr::from(*destination)];
-            segment(frame, addresses, ip, length, length + payload)
+            segment(frame, addresses, ip, IPV6, IPV6 + length)
         }
         _ => None,
     }
@@ -62,28 +90,51 @@ fn segment<'a>(
     header: usize,
     total: usize,
 ) -> Option<Segment<'a>> {
-    let (octets, cut) = match ip.get(header..total) {
-        Some(octets) => (octets, 0),
-        None => (ip.get(header..)?, total.checked_sub(ip.len())?),
+    let tcp = ip.get(header..)?.first_chunk::<TCP>()?;
+    let [
+        p0,
+        p1,
+        q0,
+        q1,
+        s0,
+        s1,
+        s2,
+        s3,
+        a0,
+        a1,
+        a2,
+        a3,
+        words,
+        flags,
+        w0,
+        w1,
+        ..,
+    ] = *tcp;
+    let length = usize::from(words >> 4) * 4;
+    if length < TCP {
+        return None;
+    }
+    let begin = header + length;
+    let (payload, cut) = match ip.get(begin..total) {
+        Some(payload) => (payload, 0),
+        None => (ip.get(begin..)?, total.checked_sub(ip.len())?),
     };
-    let tcp = TcpHeaderSlice::from_slice(octets).ok()?;
-    let (header, payload) = octets.split_at_checked(tcp.slice().len())?;
     Some(Segment {
         stamp: &frame.stamp,
         source: Endpoint {
             address: source,
-            port: tcp.source_port(),
+            port: u16::from_be_bytes([p0, p1]),
         },
         destination: Endpoint {
             address: destination,
-            port: tcp.destination_port(),
+            port: u16::from_be_bytes([q0, q1]),
         },
-        sequence: tcp.sequence_number(),
-        acknowledgement: tcp.acknowledgment_number(),
-        flags: TcpFlags(*header.get(13)?),
-        window: tcp.window_size(),
+        sequence: u32::from_be_bytes([s0, s1, s2, s3]),
+        acknowledgement: u32::from_be_bytes([a0, a1, a2, a3]),
+        flags: TcpFlags(flags),
+        window: u16::from_be_bytes([w0, w1]),
         payload,
-        cut: u32::try_from(cut).ok()?,
+        cut: cut as u32,
         layers: &NO_LAYERS,
     })
 }
