@@ -99,10 +99,16 @@ fn in_turn<R: io::Read>(
     let (mut frames, mut taken) = (0, 0);
     for (file, reader) in readers.into_iter().enumerate() {
         let mut reader = reader.counting_on(u16::try_from(file).unwrap_or(u16::MAX), frames);
+        let mut due = frames + FRAMES_A_STEP;
         loop {
             match reader.next_item() {
                 Ok(Some(item)) => {
-                    let step = pipeline.borrow_mut().item(item);
+                    let mut pipeline = pipeline.borrow_mut();
+                    if pipeline.item(item).is_break() {
+                        return;
+                    }
+                    let (last, step) = reader.frames_at_hand(&mut |frame| pipeline.frame(frame));
+                    pipeline.last = last.unwrap_or(pipeline.last);
                     if step.is_break() {
                         return;
                     }
@@ -113,7 +119,8 @@ fn in_turn<R: io::Read>(
                     break;
                 }
             }
-            if reader.last_number() % FRAMES_A_STEP == 0 {
+            if reader.last_number() >= due {
+                due = reader.last_number() + FRAMES_A_STEP;
                 progress(taken + reader.taken());
             }
         }
@@ -252,34 +259,20 @@ impl<'v> Pipeline<'v> {
         }
     }
 
-    // Always inlined, down to the frame: its stamp stays in registers. Written to memory and
-    // read again at once, in words of another size, it cost 4 % of the table.
-    #[inline(always)]
     fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
         match item {
-            Item::Frame(frame) => self.frame(&frame),
+            Item::Frame(frame) => {
+                self.last = frame.stamp;
+                self.frame(&frame)
+            }
             // Secrets decrypt what this version does not decrypt; comments are not shown.
             Item::Secrets(_) | Item::Comment(_) => ControlFlow::Continue(()),
         }
     }
 
+    // Always inlined, down to the segment, which is then never moved.
     #[inline(always)]
     fn frame(&mut self, frame: &capture::Frame<'_>) -> ControlFlow<()> {
-        // Field by field: from registers, and not by a copy of what was just written.
-        let FrameStamp {
-            number,
-            time,
-            precision,
-            length,
-            file,
-        } = frame.stamp;
-        self.last = FrameStamp {
-            number,
-            time,
-            precision,
-            length,
-            file,
-        };
         self.totals.frames += 1;
         if self.totals.first_time.is_none() {
             self.totals.first_time = frame.stamp.time;

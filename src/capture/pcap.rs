@@ -96,24 +96,27 @@ pub(super) fn layout(mut header: [u8; HEADER]) -> Option<Result<Layout, Fault>> 
 }
 
 impl Layout {
-    /// The head of the record with which `octets` begin; `None` where they are too few.
+    /// The head of the record with which `octets` begin, and what stands behind it; `None`
+    /// where they are too few.
     ///
     /// By hand: the crate's parser wants the whole record before it tells how long that is,
     /// and it knows the "modified" format in one order only. The speed is the same.
     #[inline]
-    pub(super) fn head(&self, octets: &[u8]) -> Option<Head> {
+    pub(super) fn head<'a>(&self, octets: &'a [u8]) -> Option<(Head, &'a [u8])> {
+        let behind = octets.get(self.head..)?;
         let octets: &[u8; 16] = octets.first_chunk()?;
         let ([seconds, fraction, captured, length], _) = octets.as_chunks::<4>() else {
             return None;
         };
         let seconds = i64::from(self.order.u32(*seconds));
         let fraction = i64::from(self.order.u32(*fraction)) * i64::from(self.unit);
-        Some(Head {
+        let head = Head {
             // At most 4.3e18 + 4.3e12: it cannot overflow.
             time: Timestamp::from_nanos(seconds * 1_000_000_000 + fraction),
             captured: self.order.u32(*captured),
             length: self.order.u32(*length),
-        })
+        };
+        Some((head, behind))
     }
 }
 
@@ -184,7 +187,9 @@ mod tests {
     #[test]
     fn any_head_is_read_without_overflow() {
         let layout = layout(header(0xa1b2_c3d4, Order::Big, 0)).unwrap().unwrap();
-        assert!(layout.head(&[0xff; 16]).unwrap().time.nanos() > 4_000_000_000_000_000_000);
+        let (head, behind) = layout.head(&[0xff; 18]).unwrap();
+        assert!(head.time.nanos() > 4_000_000_000_000_000_000);
+        assert_eq!(behind, [0xff; 2]);
         assert_eq!(layout.head(&[0xff; 15]), None);
     }
 }

@@ -9,11 +9,27 @@ use crate::capture::order::Order;
 use crate::capture::unpack::tests::{gzip, lz4, zstd};
 use crate::capture::{Format, LooksLike, MAX_BLOCK, MAX_FRAME, Writer};
 
-/// What a capture told: a line an item, and the error.
+/// What a capture told: a line an item, and the error. Now and then the next frames are taken
+/// from those at hand, so that what is true of one way is true of both.
 fn told(source: impl Read) -> (Vec<String>, Option<CaptureError>) {
     let mut reader = Reader::new(source, "test");
     let mut lines = Vec::new();
     loop {
+        let wanted = lines.len() % 3;
+        let mut taken = Vec::new();
+        if wanted > 0 {
+            let (last, flow) = reader.frames_at_hand(&mut |frame| {
+                taken.push(frame.stamp);
+                lines.push(line(&Item::Frame(Frame { ..*frame })));
+                if taken.len() < wanted {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            });
+            assert_eq!(last, taken.last().copied());
+            assert_eq!(flow.is_break(), taken.len() == wanted);
+        }
         match reader.next_item() {
             Ok(None) => return (lines, None),
             Ok(Some(item)) => lines.push(line(&item)),
