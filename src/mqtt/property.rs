@@ -1,6 +1,7 @@
 //! Properties (MQTT 5.0 §2.2.2): identifiers, their types, where each is allowed.
 
 use super::{PacketType, QoS, Rule};
+use crate::base::plain_text;
 
 /// A property's identifier (MQTT 5.0 §2.2.2.2, Table 2-4).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -275,13 +276,17 @@ impl<'a> Properties<'a> {
         }
     }
 
-    /// The first property of that identifier.
+    /// The first property of that identifier. The others are passed over unread.
     pub fn find(&self, id: PropertyId) -> Option<PropertyValue<'a>> {
-        if self.is_empty() {
-            return None;
+        let mut octets = self.octets;
+        loop {
+            let (found, rest) = octets.split_first()?;
+            let kind = PropertyId(*found).kind()?;
+            if *found == id.0 {
+                return Some(value_at(kind, rest)?.0);
+            }
+            octets = rest.get(length_at(kind, rest)?..)?;
         }
-        let found = self.iter().find(|property| property.id == id)?;
-        Some(found.value)
     }
 
     fn two_byte(&self, id: PropertyId) -> Option<u16> {
@@ -511,6 +516,25 @@ fn value_at(kind: PropertyType, octets: &[u8]) -> Option<(PropertyValue<'_>, &[u
     })
 }
 
+/// How many octets a value takes.
+fn length_at(kind: PropertyType, octets: &[u8]) -> Option<usize> {
+    let prefixed = |octets: &[u8]| {
+        let length = octets.first_chunk()?;
+        Some(2 + usize::from(u16::from_be_bytes(*length)))
+    };
+    Some(match kind {
+        PropertyType::Byte => 1,
+        PropertyType::TwoByte => 2,
+        PropertyType::FourByte => 4,
+        PropertyType::Variable => variable_integer(octets)?.1,
+        PropertyType::Binary | PropertyType::Text => prefixed(octets)?,
+        PropertyType::Pair => {
+            let name = prefixed(octets)?;
+            name + prefixed(octets.get(name..)?)?
+        }
+    })
+}
+
 /// A variable byte integer and how many octets it takes; `None` if it is cut or too long.
 pub(super) fn variable_integer(octets: &[u8]) -> Option<(u32, usize)> {
     let mut value = 0;
@@ -531,8 +555,9 @@ pub(super) fn prefixed(octets: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// [`prefixed`] as text.
 pub(super) fn prefixed_text(octets: &[u8]) -> Option<(&str, &[u8])> {
-    let (text, rest) = prefixed(octets)?;
-    Some((simdutf8::basic::from_utf8(text).ok()?, rest))
+    let (octets, rest) = prefixed(octets)?;
+    let text = plain_text(octets).or_else(|| simdutf8::basic::from_utf8(octets).ok())?;
+    Some((text, rest))
 }
 
 /// Whether a User Property of this name is likely to hold what should not be read over a

@@ -45,6 +45,11 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
         self.at
     }
 
+    /// Octets in all that may be read.
+    pub(super) const fn length(&self) -> usize {
+        self.octets.len()
+    }
+
     pub(super) const fn is_at_end(&self) -> bool {
         self.at >= self.octets.len()
     }
@@ -276,10 +281,7 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
         let octets = self.prefixed(length)?;
         let offset = self.at - octets.len();
         let plain = plain_text(octets);
-        match plain
-            .ok_or(())
-            .or_else(|()| simdutf8::basic::from_utf8(octets))
-        {
+        match plain.map_or_else(|| simdutf8::basic::from_utf8(octets), Ok) {
             Ok(text) => {
                 // Wireshark has no line for a topic of length 0: its alias stands for it.
                 if F::LISTENING && !(text.is_empty() && def.name == f::TOPIC.name) {
@@ -491,11 +493,12 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
         let offset = self.at;
         let len = self.two_octets()?;
         let octets = self.take(len.into())?;
-        match simdutf8::basic::from_utf8(octets) {
+        let plain = plain_text(octets);
+        match plain.map_or_else(|| simdutf8::basic::from_utf8(octets), Ok) {
             Ok(text) => {
                 let length = self.at - offset;
                 self.tell(&f::PROPERTY_CONTENT_TYPE, Value::Text(text), offset, length);
-                if has_null(octets) {
+                if plain.is_none() && has_null(octets) {
                     self.note(Rule::TextHasNoNull, offset + 2);
                 }
             }
