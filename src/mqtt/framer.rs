@@ -55,6 +55,25 @@ pub enum Header {
 /// Reads the fixed header at the beginning of `octets`.
 #[inline]
 pub fn fixed_header(octets: &[u8]) -> Header {
+    // One or two octets of Remaining Length, as nearly all packets have and in no order that a
+    // branch could foresee: without a branch. A third of the time of framing went there.
+    if let [first, low, high, ..] = *octets {
+        let two = low >> 7;
+        let high = high & 0_u8.wrapping_sub(two);
+        if high < 0x80 {
+            return Header::Whole(FixedHeader {
+                packet_type: PacketType::of(first),
+                flags: first & 0x0f,
+                header_len: 2 + usize::from(two),
+                remaining_length: u32::from(low & 0x7f) | u32::from(high) << 7,
+            });
+        }
+    }
+    any_fixed_header(octets)
+}
+
+/// [`fixed_header`] of any length.
+fn any_fixed_header(octets: &[u8]) -> Header {
     let [first, lengths @ ..] = octets else {
         return Header::Partial;
     };
@@ -281,6 +300,19 @@ mod tests {
                 .unwrap();
         }
         assert_eq!(lengths, [260, 2]);
+    }
+
+    #[test]
+    fn short_lengths_are_read_as_any_length_is() {
+        for low in 0..=u8::MAX {
+            for high in [0, 1, 0x7f, 0x80, 0xff] {
+                let octets = [0x32, low, high, 1];
+                for there in 0..octets.len() {
+                    let octets = &octets[..there];
+                    assert_eq!(fixed_header(octets), any_fixed_header(octets));
+                }
+            }
+        }
     }
 
     #[test]
