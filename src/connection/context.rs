@@ -1,5 +1,7 @@
 //! What all connections of a run share: the user's wishes, the counts, the caps.
 
+use super::framing::Partial;
+
 /// Octets of unfinished packets and of undecided connections held at a time, over all
 /// connections, unless the user says otherwise.
 pub const HELD_CAP: u64 = 128 << 20;
@@ -92,8 +94,8 @@ pub struct Context {
     latest: usize,
     /// The highest number of a frame that a packet ended in.
     highest: u64,
-    /// A buffer that an unfinished packet left behind, for the next one.
-    pub(super) spare: Vec<u8>,
+    /// What an unfinished packet left behind, for the next one.
+    pub(super) spare: Option<Box<Partial>>,
 }
 
 impl Context {

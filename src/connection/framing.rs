@@ -19,7 +19,7 @@ const SMALL_PACKET: usize = 64 << 10;
 /// ... as long as these, in octets over all connections, do not exceed the cap by more.
 const RESERVE: u64 = 16 << 20;
 
-/// A buffer up to this size, in octets, is kept for the next packet that straddles segments.
+/// Buffers up to this size, in octets, are kept for the next packet that straddles segments.
 const SPARE_CAP: usize = 64 << 10;
 
 /// The begin of a packet whose end has not come.
@@ -82,21 +82,29 @@ impl Partial {
     }
 
     /// Gives its memory back; how many octets it held.
-    pub(super) fn release(mut self, context: &mut Context) -> usize {
+    pub(super) fn release(mut self: Box<Self>, context: &mut Context) -> usize {
         let held = self.octets.len();
-        self.free(context);
+        self.let_go(context);
+        let larger = |spare: &Self| spare.octets.capacity() >= self.octets.capacity();
+        let kept = self.octets.capacity().max(self.frames.capacity() * 8) <= SPARE_CAP;
+        if kept && !context.spare.as_deref().is_some_and(larger) {
+            context.spare = Some(self);
+        }
         held
     }
 
-    fn free(&mut self, context: &mut Context) {
+    /// The octets and frames that it holds count no longer.
+    fn let_go(&mut self, context: &mut Context) {
         context.let_go(self.octets.len());
         context.held_frames -= self.frames.len() as u64;
+        self.octets.clear();
+        self.frames.clear();
+    }
+
+    fn free(&mut self, context: &mut Context) {
+        self.let_go(context);
+        self.octets = Vec::new();
         self.frames = Vec::new();
-        let octets = std::mem::take(&mut self.octets);
-        if octets.capacity() <= SPARE_CAP && octets.capacity() > context.spare.capacity() {
-            context.spare = octets;
-            context.spare.clear();
-        }
     }
 
     /// A gap of `length` octets lies in it.
@@ -253,8 +261,8 @@ impl Decoder {
         total: u64,
     ) {
         // Never reserved from what is announced: 268,435,455 octets cost five to announce.
-        let mut partial = Box::new(Partial {
-            octets: std::mem::take(&mut context.spare),
+        let fresh = Partial {
+            octets: Vec::new(),
             frames: Vec::new(),
             passed: 0,
             missed: 0,
@@ -262,7 +270,18 @@ impl Decoder {
             packet_type: PacketType::of(octets.first().copied().unwrap_or(0)),
             fate: Fate::Told,
             first: *arrival.stamp,
-        });
+        };
+        let mut partial = match context.spare.take() {
+            Some(mut spare) => {
+                *spare = Partial {
+                    octets: std::mem::take(&mut spare.octets),
+                    frames: std::mem::take(&mut spare.frames),
+                    ..fresh
+                };
+                spare
+            }
+            None => Box::new(fresh),
+        };
         partial.take(context, octets, arrival.stamp.number);
         self.sides.of_mut(arrival.direction).partial = Some(partial);
     }
