@@ -136,34 +136,18 @@ fn type_words(out: &mut impl Sink, packet_type: PacketType) {
     out.padded(word, *length);
 }
 
-/// [`words`] and [`extras`] of the packets that nearly all are: PUBLISH and its
-/// acknowledgements without properties, PINGREQ and PINGRESP. `false` for any other, and
-/// nothing was told.
+/// [`words`] and [`extras`] of the packets that nearly all are: PUBLISH, its acknowledgements
+/// without properties, PINGREQ and PINGRESP. `false` for any other, and nothing was told.
 #[inline(always)]
 pub(super) fn ordinary(out: &mut impl Sink, seen: &PacketEvent<'_>) -> bool {
     match &seen.packet {
-        Ok(ControlPacket::Publish(publish)) if publish.properties.is_empty() => {
+        Ok(ControlPacket::Publish(publish)) => {
             type_words(out, PacketType::Publish);
             if let Some(id) = publish.delivery.packet_id() {
                 identifier(out, id);
             }
-            bracketed(out, publish.topic);
-            match publish.delivery.qos() {
-                QoS::AtMostOnce if publish.dup | publish.retain => out.word("  "),
-                QoS::AtMostOnce => {}
-                QoS::AtLeastOnce => out.word("  QoS 1"),
-                QoS::ExactlyOnce => out.word("  QoS 2"),
-            }
-            let mut begun = publish.delivery.qos() != QoS::AtMostOnce;
-            for (set, word) in [(publish.dup, "DUP"), (publish.retain, "retain")] {
-                if set {
-                    if begun {
-                        out.word(", ");
-                    }
-                    out.word(word);
-                    begun = true;
-                }
-            }
+            bracketed(out, topic_of(publish, seen));
+            publish_extras(out, publish, seen);
             true
         }
         Ok(
@@ -222,7 +206,7 @@ pub fn extras(out: &mut impl Sink, seen: &PacketEvent<'_>) {
         Err(malformed) => malformation(list.item(), malformed, version),
         Ok(ControlPacket::Connect(connect)) => connect_extras(&mut list, connect),
         Ok(ControlPacket::ConnAck(ack)) => connack_extras(&mut list, ack, version),
-        Ok(ControlPacket::Publish(publish)) => publish_extras(&mut list, publish, seen),
+        Ok(ControlPacket::Publish(publish)) => publish_extras(list.out, publish, seen),
         Ok(
             ControlPacket::PubAck(ack)
             | ControlPacket::PubRec(ack)
@@ -378,25 +362,53 @@ fn connack_extras<S: Sink>(list: &mut List<'_, S>, ack: &ConnAck<'_>, version: P
     reason_string(list, &ack.properties);
 }
 
-fn publish_extras<S: Sink>(list: &mut List<'_, S>, publish: &Publish<'_>, seen: &PacketEvent<'_>) {
-    match publish.delivery.qos() {
-        QoS::AtMostOnce => {}
-        QoS::AtLeastOnce => list.item().word("QoS 1"),
-        QoS::ExactlyOnce => list.item().word("QoS 2"),
+/// What the four flags of a PUBLISH say beyond its words, in a block of fixed size, and the
+/// length of that.
+const FLAGS: [([u8; WORD], usize); 16] = {
+    let mut texts = [([b' '; WORD], 0); 16];
+    let mut flags = 0;
+    while flags < texts.len() {
+        let words = [
+            (flags & 6 == 2, "QoS 1"),
+            (flags & 6 == 4, "QoS 2"),
+            (flags & 8 != 0, "DUP"),
+            (flags & 1 != 0, "retain"),
+        ];
+        let (text, used) = &mut texts[flags];
+        let mut at = 0;
+        while at < words.len() {
+            let (said, word) = words[at];
+            if said {
+                // Two blanks, or a comma and a blank.
+                if *used > 0 {
+                    text[*used] = b',';
+                }
+                *used += 2;
+                let mut letter = 0;
+                while letter < word.len() {
+                    text[*used] = word.as_bytes()[letter];
+                    *used += 1;
+                    letter += 1;
+                }
+            }
+            at += 1;
+        }
+        flags += 1;
     }
-    if publish.dup {
-        list.item().word("DUP");
-    }
-    if publish.retain {
-        list.item().word("retain");
-    }
+    texts
+};
+
+/// The particulars of a PUBLISH, as [`extras`] has them.
+#[inline(always)]
+fn publish_extras(out: &mut impl Sink, publish: &Publish<'_>, seen: &PacketEvent<'_>) {
+    let (text, length) = &FLAGS[usize::from(publish.flags() & 15)];
+    out.padded(text, *length);
     // Most packets have no property, and this is the hot path.
     if publish.properties.is_empty() {
         return;
     }
     if let Some(alias) = publish.properties.topic_alias() {
-        let out = list.item();
-        out.word("alias ");
+        out.word(if *length > 0 { ", alias " } else { "  alias " });
         out.number(alias.into());
         if publish.topic.is_empty() {
             out.word(match seen.topic_resolved {

@@ -1,40 +1,79 @@
-//! A line put together in a block of fixed size before it joins the text.
+//! Lines put together in a block of fixed size before they join the text.
 //!
 //! A row of the table is two dozen short pieces. Appended to a `Vec` each asks for room and
 //! writes the new length to memory: 1,070 instructions a row. Here a piece is one copy of a
-//! fixed size behind one comparison, and the length stays in a register: 750, most of them
-//! for digits.
+//! fixed size behind one comparison, and the length stays in a register: 470.
 
 use super::info::{Sink, WORD};
 use super::out::{
-    EIGHT_DIGITS, decimal, push_blanks, push_number, push_number_right, right_aligned,
+    EIGHT_DIGITS, decimal, last_three, push_blanks, push_number, push_number_right, right_aligned,
 };
 use crate::base::scan::any;
 use crate::base::text;
 
-/// Octets of the block: several ordinary rows.
-pub(super) const BLOCK: usize = 512;
+/// Octets of the block: some thirty ordinary rows.
+const BLOCK: usize = 4096;
 
-/// The line on its way into `text`.
-pub(super) struct Line<'a> {
-    block: &'a mut [u8; BLOCK],
+/// Octets that a line finds free at its begin: several ordinary rows.
+const ROOM: usize = 512;
+
+/// The lines that have not joined the text.
+#[derive(Debug)]
+pub(super) struct Lines {
+    block: Box<[u8; BLOCK]>,
     /// Octets of the block that are in use.
     used: usize,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self {
+            block: Box::new([0; BLOCK]),
+            used: 0,
+        }
+    }
+}
+
+impl Lines {
+    /// Begins a line, which is appended to `text` sooner or later.
+    #[inline(always)]
+    pub(super) fn line<'a>(&'a mut self, text: &'a mut Vec<u8>) -> Line<'a> {
+        Line {
+            used: self.used,
+            block: &mut self.block,
+            kept: &mut self.used,
+            text,
+            wide: false,
+        }
+    }
+
+    /// `text` with all lines.
+    pub(super) fn join<'a>(&mut self, text: &'a mut Vec<u8>) -> &'a mut Vec<u8> {
+        hand_on(text, &self.block, self.used);
+        self.used = 0;
+        text
+    }
+}
+
+/// A line on its way into the text.
+pub(super) struct Line<'a> {
+    block: &'a mut [u8; BLOCK],
+    /// Octets of the block that are in use: in a register until the line ends.
+    used: usize,
+    kept: &'a mut usize,
     text: &'a mut Vec<u8>,
     /// Something else than ASCII is in it.
     wide: bool,
 }
 
-impl<'a> Line<'a> {
-    /// A line that is appended to `text`; `block` is room to work in.
+impl Line<'_> {
+    /// The line is complete.
     #[inline(always)]
-    pub(super) fn new(block: &'a mut [u8; BLOCK], text: &'a mut Vec<u8>) -> Self {
-        Self {
-            block,
-            used: 0,
-            text,
-            wide: false,
+    pub(super) fn end(mut self) {
+        if self.used > BLOCK - ROOM {
+            self.whole();
         }
+        *self.kept = self.used;
     }
 
     /// Appends the first `used` octets of `piece`, at most all.
@@ -65,8 +104,8 @@ impl<'a> Line<'a> {
     #[inline(always)]
     pub(super) fn blanks(&mut self, count: usize) {
         match count {
-            0..=16 => self.put(&[b' '; 16], count),
-            17..=64 => self.put(&[b' '; 64], count),
+            0..=8 => self.put(&[b' '; 8], count),
+            9..=64 => self.put(&[b' '; 64], count),
             _ => push_blanks(self.whole(), count),
         }
     }
@@ -80,6 +119,26 @@ impl<'a> Line<'a> {
         } else {
             push_number_right(self.whole(), number, width);
         }
+    }
+
+    /// The same, for a number that lines have in common: its text is taken from `kept`.
+    #[inline(always)]
+    pub(super) fn number_kept(&mut self, kept: &mut Kept, number: u64, width: usize) {
+        if (kept.number, kept.width) != (number, width) && !kept.renew(number, width) {
+            return push_number_right(self.whole(), number, width);
+        }
+        self.put(&kept.text, kept.used);
+    }
+
+    /// The same, for a number that grows from line to line: all but its last three digits
+    /// are taken from `kept`.
+    #[inline(always)]
+    pub(super) fn number_rising(&mut self, kept: &mut Kept, number: u64, width: usize) {
+        if number < 1000 || width < 3 {
+            return self.number_right(number, width);
+        }
+        self.number_kept(kept, number / 1000, width - 3);
+        self.put(&last_three(number), 3);
     }
 
     /// Octets of the text with the line.
@@ -153,7 +212,41 @@ impl<'a> Line<'a> {
     }
 }
 
-#[inline(never)]
+/// The text of a number that the line before had as well.
+#[derive(Debug)]
+pub(super) struct Kept {
+    number: u64,
+    width: usize,
+    text: [u8; 8],
+    used: usize,
+}
+
+impl Kept {
+    pub(super) const NOTHING: Self = Self {
+        number: u64::MAX,
+        width: 0,
+        text: [0; 8],
+        used: 0,
+    };
+
+    /// Makes the text; `false` where it may have more than eight columns, and is not kept.
+    #[cold]
+    fn renew(&mut self, number: u64, width: usize) -> bool {
+        let fits = number < EIGHT_DIGITS && width <= 8;
+        if fits {
+            let (text, used) = right_aligned(number as u32, width);
+            *self = Self {
+                number,
+                width,
+                text,
+                used,
+            };
+        }
+        fits
+    }
+}
+
+#[cold]
 fn hand_on(text: &mut Vec<u8>, block: &[u8; BLOCK], used: usize) {
     text.extend_from_slice(block.get(..used).unwrap_or(block));
 }
@@ -198,6 +291,8 @@ mod tests {
         Blanks(usize),
         Number(u64),
         Right(u64, usize),
+        Kept(u64, usize),
+        Rising(u64, usize),
         Padded(usize),
     }
 
@@ -211,6 +306,9 @@ mod tests {
             (0..100usize).prop_map(Piece::Blanks),
             number().prop_map(Piece::Number),
             (number(), 0..12usize).prop_map(|(number, width)| Piece::Right(number, width)),
+            (0..3u64, 0..12usize).prop_map(|(number, width)| Piece::Kept(number, width)),
+            (number(), 0..12usize).prop_map(|(number, width)| Piece::Kept(number, width)),
+            (number(), 0..12usize).prop_map(|(number, width)| Piece::Rising(number, width)),
             (0..=WORD).prop_map(Piece::Padded),
         ]
     }
@@ -220,9 +318,10 @@ mod tests {
         fn a_line_of_any_length_is_what_its_pieces_are_and_as_wide(
             pieces in proptest::collection::vec(piece(), 0..40),
         ) {
-            let (mut block, mut text, mut expected) =
-                ([0; BLOCK], b"before".to_vec(), String::from("before"));
-            let mut line = Line::new(&mut block, &mut text);
+            let (mut lines, mut text, mut expected) =
+                (Lines::default(), b"before".to_vec(), String::from("before"));
+            let (mut kept, mut rising) = (Kept::NOTHING, Kept::NOTHING);
+            let mut line = lines.line(&mut text);
             for piece in pieces {
                 match piece {
                     Piece::Text(text) => {
@@ -241,6 +340,14 @@ mod tests {
                         line.number_right(number, width);
                         expected += &format!("{number:>width$}");
                     }
+                    Piece::Kept(number, width) => {
+                        line.number_kept(&mut kept, number, width);
+                        expected += &format!("{number:>width$}");
+                    }
+                    Piece::Rising(number, width) => {
+                        line.number_rising(&mut rising, number, width);
+                        expected += &format!("{number:>width$}");
+                    }
                     Piece::Padded(length) => {
                         line.padded(&[b'x'; WORD], length);
                         expected += &"x".repeat(length);
@@ -249,7 +356,8 @@ mod tests {
                 prop_assert_eq!(line.len(), expected.len());
             }
             prop_assert_eq!(line.width_from(6), text::width(&expected[6..]));
-            line.whole();
+            line.end();
+            lines.join(&mut text);
             prop_assert_eq!(String::from_utf8(text).unwrap(), expected);
         }
     }

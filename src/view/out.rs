@@ -72,54 +72,77 @@ pub fn push_first<const N: usize>(out: &mut Vec<u8>, block: &[u8; N], used: usiz
 /// Numbers below this have at most eight digits.
 pub(super) const EIGHT_DIGITS: u64 = 100_000_000;
 
-/// The eight decimal digits of `number`, which is below 10^8, as values from 0 to 9: the
-/// first in the lowest octet. All are found at once, in lanes of one word.
-#[inline(always)]
-const fn eight_digits(number: u32) -> u64 {
-    // Two lanes of four digits, then four of two, then eight of one. Each product stays
-    // within its lane: 9,999 * 10,486 < 2^32 and 99 * 103 < 2^16.
-    if number < 10_000 {
-        // Nearly all but the numbers of frames: the upper four are zeros.
-        let upper = (number * 5_243) >> 19;
-        let twos = upper | (number - 100 * upper) << 16;
-        let upper = ((twos * 103) >> 10) & 0x000f_000f;
-        return ((upper | (twos - 10 * upper) << 8) as u64) << 32;
+/// The three digits of each number below 1,000, and in the fourth octet how many of them are
+/// leading zeros: a number is three digits at once, read and not computed.
+const TRIPLES: [[u8; 4]; 1000] = {
+    let mut all = [[0; 4]; 1000];
+    let mut number = 0;
+    while number < all.len() {
+        let zeros = (number < 100) as u8 + (number < 10) as u8;
+        let [hundreds, tens, ones] = [number / 100, number / 10 % 10, number % 10];
+        all[number] = [
+            b'0' + hundreds as u8,
+            b'0' + tens as u8,
+            b'0' + ones as u8,
+            zeros,
+        ];
+        number += 1;
     }
-    let fours = (number / 10_000) as u64 | ((number % 10_000) as u64) << 32;
-    let upper = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
-    let twos = upper | (fours - 100 * upper) << 16;
-    let upper = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
-    upper | (twos - 10 * upper) << 8
+    all
+};
+
+/// The last three digits of `number` in the lower three octets, and how many leading zeros
+/// these have.
+#[inline(always)]
+fn triple(number: u32) -> (u64, usize) {
+    let word = u32::from_le_bytes(TRIPLES[number as usize % 1000]);
+    (u64::from(word & 0x00ff_ffff), (word >> 24) as usize)
 }
 
-const ZEROS: u64 = u64::from_le_bytes(*b"00000000");
+/// The last three of a number's digits, and one octet that is not part of them.
+#[inline(always)]
+pub(super) fn last_three(number: u64) -> [u8; 4] {
+    TRIPLES[(number % 1000) as usize]
+}
+
 const BLANKS: u64 = u64::from_le_bytes(*b"        ");
 
-/// Digits that are only leading zeros; the last one never is.
+/// A number below 10^8 in decimal, and how many octets of the block that takes; the others
+/// are NUL.
 #[inline(always)]
-const fn leading(digits: u64) -> u32 {
-    (digits | 1 << 63).trailing_zeros() / 8
+pub(super) fn decimal(number: u32) -> ([u8; 8], usize) {
+    let (text, used) = digits(number);
+    (text.to_le_bytes(), used)
 }
 
-/// A number below 10^8 in decimal, and how many octets of the block that takes.
+/// The same, first digit in the lowest octet.
 #[inline(always)]
-pub(super) const fn decimal(number: u32) -> ([u8; 8], usize) {
-    let digits = eight_digits(number);
-    let leading = leading(digits);
-    let text = (digits | ZEROS) >> (8 * leading);
-    (text.to_le_bytes(), 8 - leading as usize)
+fn digits(number: u32) -> (u64, usize) {
+    let (low, zeros) = triple(number);
+    if number < 1000 {
+        return (low >> (8 * zeros), 3 - zeros);
+    }
+    let (middle, zeros) = triple(number / 1000);
+    let lower = middle | low << 24;
+    if number < 1_000_000 {
+        return (lower >> (8 * zeros), 6 - zeros);
+    }
+    // Below 100, so that one of its three digits is a zero.
+    let (high, zeros) = triple(number / 1_000_000);
+    let used = 3 - zeros;
+    (high >> (8 * zeros) | lower << (8 * used), 6 + used)
 }
 
 /// The same, right-aligned in `width` columns, which are at most eight (more where the number
 /// needs more).
 #[inline(always)]
 pub(super) fn right_aligned(number: u32, width: usize) -> ([u8; 8], usize) {
-    let digits = eight_digits(number);
-    let leading = leading(digits);
-    let blank = (1 << (8 * leading)) - 1;
-    let width = width.max(8 - leading as usize);
-    let text = (digits | ZEROS) & !blank | BLANKS & blank;
-    ((text >> (8 * (8 - width))).to_le_bytes(), width)
+    let (text, used) = digits(number);
+    let blanks = width.saturating_sub(used);
+    // Eight blanks moved out by eight octets leave none, and are never asked for: a number
+    // has a digit.
+    let text = text << (8 * blanks) | BLANKS & ((1 << (8 * blanks)) - 1);
+    (text.to_le_bytes(), used + blanks)
 }
 
 /// Appends `number` in decimal.
@@ -151,10 +174,9 @@ pub fn push_number_right(out: &mut Vec<u8>, number: u64, width: usize) {
 /// `.` and the six digits of a number of microseconds, which is below 10^6; then one octet
 /// that is not part of it.
 #[inline(always)]
-pub(super) const fn micros_text(micros: u32) -> [u8; 8] {
-    // The two leading zeros make room for the point.
-    let text = (eight_digits(micros) | ZEROS) >> 8 & !0xff | b'.' as u64;
-    text.to_le_bytes()
+pub(super) fn micros_text(micros: u32) -> [u8; 8] {
+    let ((upper, _), (lower, _)) = (triple(micros / 1000), triple(micros % 1000));
+    (u64::from(b'.') | upper << 8 | lower << 32).to_le_bytes()
 }
 
 /// Appends `.` and the six digits of a number of microseconds, which is below 10^6.

@@ -11,10 +11,10 @@ use std::io::{self, Write};
 use super::clock::Clock;
 use super::detail::hex::{self, Hidden};
 use super::info::{self, SafeText, Sink};
-use super::line::{self, Line};
+use super::line::{Kept, Line, Lines};
 use super::notes::Notes;
 use super::out::{Out, micros_text, push_blanks, push_number};
-use super::routes::{Routes, push_address};
+use super::routes::{Routes, push_address, put_address};
 use super::{Style, View, colour};
 use crate::base::FrameStamp;
 use crate::event::{Event, PacketEvent, Totals};
@@ -102,7 +102,12 @@ pub struct Table<W: Write> {
     notes: Notes,
     time: Vec<u8>,
     row: flow::Row,
-    block: Box<[u8; line::BLOCK]>,
+    lines: Lines,
+    /// Room to make a route in.
+    scratch: Lines,
+    /// A row's number but for its last three digits, and its second.
+    thousands: Kept,
+    seconds: Kept,
     header_shown: bool,
 }
 
@@ -117,7 +122,10 @@ impl<W: Write> Table<W> {
             notes: Notes::default(),
             time: Vec::with_capacity(32),
             row: flow::Row::default(),
-            block: Box::new([0; line::BLOCK]),
+            lines: Lines::default(),
+            scratch: Lines::default(),
+            thousands: Kept::NOTHING,
+            seconds: Kept::NOTHING,
             header_shown: false,
         }
     }
@@ -134,6 +142,7 @@ impl<W: Write> Table<W> {
         }
         if self.style.hex {
             let hidden = Hidden::of(seen, self.style.secrets);
+            self.lines.join(self.out.text());
             hex::dump(&mut self.out, seen.octets, &hidden)?;
             self.out.text().push(b'\n');
         }
@@ -155,17 +164,17 @@ impl<W: Write> Table<W> {
             self.time_text(&seen.stamp);
         }
         let widths = &mut self.widths;
-        let mut line = Line::new(&mut self.block, self.out.text());
+        let mut line = self.lines.line(self.out.text());
         let paint = self.style.colour.then(|| paint(seen));
         let whole_row = paint.is_some() && seen.packet.is_err();
         if whole_row {
             line.octets(colour::ALARM);
         }
-        line.number_right(seen.stamp.number, widths.number);
+        line.number_rising(&mut self.thousands, seen.stamp.number, widths.number);
         line.blanks(widths.between);
         if let Some((seconds, micros)) = time {
             let from = line.len();
-            line.number_right(seconds, widths.time - MICROS);
+            line.number_kept(&mut self.seconds, seconds, widths.time - MICROS);
             line.put(&micros_text(micros), MICROS);
             widths.time = widths.time.max(line.len() - from);
         } else {
@@ -175,7 +184,7 @@ impl<W: Write> Table<W> {
 
         let before = (widths.source, widths.destination);
         let (middle, ports) = self.routes.of(seen.connection, seen.direction, |text| {
-            make_route(text, widths, seen)
+            make_route(self.scratch.line(text), widths, seen)
         });
         match middle.split_first_chunk::<ROUTE>() {
             Some((block, [])) => line.put(block, ROUTE),
@@ -206,7 +215,7 @@ impl<W: Write> Table<W> {
             line.octets(colour::RESET);
         }
         line.octets(b"\n");
-        line.whole();
+        line.end();
         if before != (widths.source, widths.destination) {
             self.routes.forget();
         }
@@ -321,7 +330,7 @@ impl<W: Write> Table<W> {
 
     /// A line of its own between the rows.
     fn note(&mut self, event: &Event<'_>) -> io::Result<()> {
-        let out = self.out.text();
+        let out = self.lines.join(self.out.text());
         let from = out.len();
         if self.style.colour {
             out.extend_from_slice(colour::NOTICE);
@@ -358,36 +367,42 @@ impl<W: Write> View for Table<W> {
     }
 
     fn idle(&mut self) -> io::Result<()> {
+        self.lines.join(self.out.text());
         self.out.flush()
     }
 
     fn finish(&mut self, _totals: &Totals) -> io::Result<()> {
+        self.lines.join(self.out.text());
         self.out.flush()
     }
 }
 
 /// The text that a connection's rows share: source, destination and protocol, each with the
-/// blanks before it; then source and destination port, padded. Returns where the ports begin.
-fn make_route(out: &mut Vec<u8>, widths: &mut Widths, seen: &PacketEvent<'_>) -> usize {
+/// blanks before it; then source and destination port, padded. Returns the length of the first
+/// three.
+fn make_route(mut line: Line<'_>, widths: &mut Widths, seen: &PacketEvent<'_>) -> usize {
     for (address, width) in [
         (seen.source.address, &mut widths.source),
         (seen.destination.address, &mut widths.destination),
     ] {
-        push_blanks(out, widths.between);
-        let from = out.len();
-        push_address(out, address);
-        *width = (*width).max(out.len() - from);
-        push_blanks(out, *width - (out.len() - from));
+        line.blanks(widths.between);
+        let from = line.len();
+        put_address(&mut line, address);
+        let used = line.len() - from;
+        *width = (*width).max(used);
+        line.blanks(*width - used);
     }
-    push_blanks(out, widths.between);
-    out.extend_from_slice(PROTOCOL.as_bytes());
-    push_blanks(
-        out,
-        widths.protocol.saturating_sub(PROTOCOL.len()) + widths.between,
-    );
-    let ports = out.len();
-    push_ports(out, seen);
-    out.extend_from_slice(&[b' '; SHORT]);
+    line.blanks(widths.between);
+    line.octets(PROTOCOL.as_bytes());
+    line.blanks(widths.protocol.saturating_sub(PROTOCOL.len()) + widths.between);
+    let ports = line.len();
+    for end in [seen.source, seen.destination] {
+        line.number(end.port.into());
+        line.octets(b",");
+    }
+    line.blanks(SHORT);
+    line.whole();
+    line.end();
     ports
 }
 
