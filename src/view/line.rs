@@ -170,6 +170,21 @@ impl Line<'_> {
         self.text
     }
 
+    /// Lets `write` go on with the line, apart: what is called there keeps `used` in memory
+    /// for itself alone.
+    #[inline(always)]
+    pub(super) fn apart(&mut self, write: impl FnOnce(&mut Line<'_>)) {
+        let mut line = Line {
+            block: self.block,
+            used: self.used,
+            kept: self.kept,
+            text: self.text,
+            wide: self.wide,
+        };
+        write(&mut line);
+        (self.used, self.wide) = (line.used, line.wide);
+    }
+
     /// The same, for words that may be anything.
     #[inline(always)]
     pub(super) fn any_text(&mut self) -> &mut Vec<u8> {

@@ -198,9 +198,10 @@ impl<W: Write> Table<W> {
         }
         let from = line.len();
         if !info::ordinary(&mut line, seen) {
-            let mut safe = SafeText(line.any_text());
-            info::words(&mut safe, seen);
-            info::extras(&mut safe, seen);
+            line.apart(|line| {
+                info::words(line, seen);
+                info::extras(line, seen);
+            });
         }
         let wide = line.width_from(from);
         if paint.is_some() && !whole_row {
