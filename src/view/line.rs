@@ -11,16 +11,17 @@ use super::out::{
 use crate::base::scan::any;
 use crate::base::text;
 
-/// Octets of the block: some thirty ordinary rows.
-const BLOCK: usize = 4096;
+/// Octets of the block: several ordinary rows.
+pub(super) const BLOCK: usize = 512;
 
-/// Octets that a line finds free at its begin: several ordinary rows.
-const ROOM: usize = 512;
+/// Octets of the block of [`Lines`]: some thirty ordinary rows.
+const LINES: usize = 8 * BLOCK;
 
-/// The lines that have not joined the text.
+/// Lines that join the text together: each for itself is a copy of a length that nobody
+/// foresees, which is a call.
 #[derive(Debug)]
 pub(super) struct Lines {
-    block: Box<[u8; BLOCK]>,
+    block: Box<[u8; LINES]>,
     /// Octets of the block that are in use.
     used: usize,
 }
@@ -28,57 +29,70 @@ pub(super) struct Lines {
 impl Default for Lines {
     fn default() -> Self {
         Self {
-            block: Box::new([0; BLOCK]),
+            block: Box::new([0; LINES]),
             used: 0,
         }
     }
 }
 
 impl Lines {
-    /// Begins a line, which is appended to `text` sooner or later.
+    /// Begins a line, which is appended to `text` sooner or later; [`Lines::keep`] ends it.
     #[inline(always)]
-    pub(super) fn line<'a>(&'a mut self, text: &'a mut Vec<u8>) -> Line<'a> {
+    pub(super) fn line<'a>(&'a mut self, text: &'a mut Vec<u8>) -> Line<'a, LINES> {
         Line {
             used: self.used,
-            block: &mut self.block,
-            kept: &mut self.used,
-            text,
-            wide: false,
+            ..Line::new(&mut self.block, text)
+        }
+    }
+
+    /// Keeps the lines up to the end of the last one, at octet `used` of the block.
+    #[inline(always)]
+    pub(super) fn keep(&mut self, used: usize, text: &mut Vec<u8>) {
+        self.used = used;
+        if self.used > LINES - BLOCK {
+            self.join(text);
         }
     }
 
     /// `text` with all lines.
     pub(super) fn join<'a>(&mut self, text: &'a mut Vec<u8>) -> &'a mut Vec<u8> {
-        hand_on(text, &self.block, self.used);
+        hand_on(text, &*self.block, self.used);
         self.used = 0;
         text
     }
 }
 
 /// A line on its way into the text.
-pub(super) struct Line<'a> {
-    block: &'a mut [u8; BLOCK],
-    /// Octets of the block that are in use: in a register until the line ends.
+pub(super) struct Line<'a, const N: usize = BLOCK> {
+    block: &'a mut [u8; N],
+    /// Octets of the block that are in use.
     used: usize,
-    kept: &'a mut usize,
     text: &'a mut Vec<u8>,
     /// Something else than ASCII is in it.
     wide: bool,
 }
 
-impl Line<'_> {
-    /// The line is complete.
+impl<'a, const N: usize> Line<'a, N> {
+    /// A line that is appended to `text`; `block` is room to work in.
     #[inline(always)]
-    pub(super) fn end(mut self) {
-        if self.used > BLOCK - ROOM {
-            self.whole();
+    pub(super) fn new(block: &'a mut [u8; N], text: &'a mut Vec<u8>) -> Self {
+        Self {
+            block,
+            used: 0,
+            text,
+            wide: false,
         }
-        *self.kept = self.used;
+    }
+
+    /// Octets of the block that are in use.
+    #[inline(always)]
+    pub(super) fn used(&self) -> usize {
+        self.used
     }
 
     /// Appends the first `used` octets of `piece`, at most all.
     #[inline(always)]
-    pub(super) fn put<const N: usize>(&mut self, piece: &[u8; N], used: usize) {
+    pub(super) fn put<const P: usize>(&mut self, piece: &[u8; P], used: usize) {
         let room = self.block.get_mut(self.used..);
         if let Some(room) = room.and_then(|room| room.first_chunk_mut()) {
             *room = *piece;
@@ -173,11 +187,10 @@ impl Line<'_> {
     /// Lets `write` go on with the line, apart: what is called there keeps `used` in memory
     /// for itself alone.
     #[inline(always)]
-    pub(super) fn apart(&mut self, write: impl FnOnce(&mut Line<'_>)) {
+    pub(super) fn apart(&mut self, write: impl FnOnce(&mut Line<'_, N>)) {
         let mut line = Line {
             block: self.block,
             used: self.used,
-            kept: self.kept,
             text: self.text,
             wide: self.wide,
         };
@@ -262,11 +275,11 @@ impl Kept {
 }
 
 #[cold]
-fn hand_on(text: &mut Vec<u8>, block: &[u8; BLOCK], used: usize) {
+fn hand_on(text: &mut Vec<u8>, block: &[u8], used: usize) {
     text.extend_from_slice(block.get(..used).unwrap_or(block));
 }
 
-impl Sink for Line<'_> {
+impl<const N: usize> Sink for Line<'_, N> {
     #[inline(always)]
     fn word(&mut self, word: &str) {
         self.wide |= !word.is_ascii();
@@ -371,7 +384,8 @@ mod tests {
                 prop_assert_eq!(line.len(), expected.len());
             }
             prop_assert_eq!(line.width_from(6), text::width(&expected[6..]));
-            line.end();
+            let used = line.used();
+            lines.keep(used, &mut text);
             lines.join(&mut text);
             prop_assert_eq!(String::from_utf8(text).unwrap(), expected);
         }

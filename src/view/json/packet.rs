@@ -17,6 +17,9 @@ use crate::mqtt::{
     violations,
 };
 
+/// Octets of what is kept of two IPv4 ends, at most.
+const ENDS: usize = 128;
+
 /// Octets of a payload from which on it goes to the writer in pieces.
 const LARGE_PAYLOAD: usize = 64 * 1024;
 
@@ -26,7 +29,7 @@ pub struct PacketMembers {
     secrets: bool,
     clock: Clock,
     date: DateText,
-    routes: Routes,
+    routes: Routes<ENDS>,
 }
 
 impl PacketMembers {

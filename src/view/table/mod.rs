@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use super::clock::Clock;
 use super::detail::hex::{self, Hidden};
 use super::info::{self, SafeText, Sink};
-use super::line::{Kept, Line, Lines};
+use super::line::{self, Kept, Line, Lines};
 use super::notes::Notes;
 use super::out::{Out, micros_text, push_blanks, push_number};
 use super::routes::{Routes, push_address, put_address};
@@ -44,6 +44,9 @@ const SHORT: usize = 16;
 
 /// Octets of a route between two IPv4 addresses, where the columns are as wide as they begin.
 const ROUTE: usize = 46;
+
+/// Octets of two ports with a comma behind each, and the blanks behind them.
+const PORTS: usize = 12 + SHORT;
 
 /// Columns of `.` and six digits.
 const MICROS: usize = 7;
@@ -98,13 +101,13 @@ pub struct Table<W: Write> {
     style: Style,
     clock: Clock,
     widths: Widths,
-    routes: Routes,
+    routes: Routes<{ ROUTE + PORTS }>,
     notes: Notes,
     time: Vec<u8>,
     row: flow::Row,
     lines: Lines,
     /// Room to make a route in.
-    scratch: Lines,
+    scratch: Box<[u8; line::BLOCK]>,
     /// A row's number but for its last three digits, and its second.
     thousands: Kept,
     seconds: Kept,
@@ -123,7 +126,7 @@ impl<W: Write> Table<W> {
             time: Vec::with_capacity(32),
             row: flow::Row::default(),
             lines: Lines::default(),
-            scratch: Lines::default(),
+            scratch: Box::new([0; line::BLOCK]),
             thousands: Kept::NOTHING,
             seconds: Kept::NOTHING,
             header_shown: false,
@@ -184,7 +187,7 @@ impl<W: Write> Table<W> {
 
         let before = (widths.source, widths.destination);
         let (middle, ports) = self.routes.of(seen.connection, seen.direction, |text| {
-            make_route(self.scratch.line(text), widths, seen)
+            make_route(Line::new(&mut self.scratch, text), widths, seen)
         });
         match middle.split_first_chunk::<ROUTE>() {
             Some((block, [])) => line.put(block, ROUTE),
@@ -216,7 +219,8 @@ impl<W: Write> Table<W> {
             line.octets(colour::RESET);
         }
         line.octets(b"\n");
-        line.end();
+        let used = line.used();
+        self.lines.keep(used, self.out.text());
         if before != (widths.source, widths.destination) {
             self.routes.forget();
         }
@@ -403,7 +407,6 @@ fn make_route(mut line: Line<'_>, widths: &mut Widths, seen: &PacketEvent<'_>) -
     }
     line.blanks(SHORT);
     line.whole();
-    line.end();
     ports
 }
 
