@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use crate::event::Handshake;
 use crate::session::caps as session;
 use crate::stream::Limits;
-use crate::view::stats::tally;
+use crate::view::stats::{tally, topics};
 use crate::view::{filter, json};
 use crate::{broker, capture, connection, inspect, wire};
 
@@ -242,12 +242,12 @@ const CAPS: &[Cap] = &[
     ),
     cap(
         "Topics in `--stats`",
-        Count(tally::MOST_TOPICS as u64),
+        Count(topics::MOST_TOPICS as u64),
         "the rest is counted together",
     ),
     cap(
         "Octets of topics in `--stats`",
-        Octets(tally::MOST_TOPIC_OCTETS as u64),
+        Octets(topics::MOST_TOPIC_OCTETS as u64),
         "the rest is counted together",
     ),
     cap(

@@ -2,7 +2,8 @@
 
 use super::Section;
 use super::spans::Spans;
-use super::tally::{Tally, Topic};
+use super::tally::Tally;
+use super::topics::Topic;
 use crate::base::Span;
 use crate::event::Totals;
 use crate::mqtt::PacketType;
@@ -77,24 +78,25 @@ fn types(json: &mut JsonWriter<'_>, tally: &Tally) {
 
 fn topics(json: &mut JsonWriter<'_>, tally: &Tally) {
     let mut topics: Vec<_> = tally.topics.iter().collect();
-    topics.sort_by(|a, b| a.0.cmp(b.0));
+    topics.sort_by_key(|(name, _)| *name);
     for (name, counts) in topics {
         json.begin_object();
         json.string_member("topic", name);
         topic(json, counts);
         json.end_object();
     }
-    if tally.other_topics.published + tally.other_topics.delivered > 0 {
+    let others = tally.topics.others();
+    if others.messages() > 0 {
         json.begin_object();
         json.bool_member("beyond_cap", true);
-        topic(json, &tally.other_topics);
+        topic(json, others);
         json.end_object();
     }
 }
 
 fn topic(json: &mut JsonWriter<'_>, topic: &Topic) {
-    json.number_member("published", topic.published);
-    json.number_member("delivered", topic.delivered);
+    json.number_member("published", topic.published());
+    json.number_member("delivered", topic.delivered());
     json.number_member("octets", topic.octets);
     json.number_member("retained", topic.retained);
     for (key, count) in ["qos_0", "qos_1", "qos_2"].into_iter().zip(topic.qos) {

@@ -1,9 +1,11 @@
 //! Summary tables: packet types, topics, clients, handshakes, latencies, connections.
 
 mod json;
+mod places;
 pub mod spans;
 mod tables;
 pub mod tally;
+pub mod topics;
 
 use std::io::{self, Write};
 
@@ -39,6 +41,8 @@ pub struct Stats<W: Write> {
     out: W,
     sections: Vec<Section>,
     form: Form,
+    /// Whether [`Section::Topics`] is among `sections`: asked for every packet.
+    topics: bool,
     tally: Tally,
 }
 
@@ -58,21 +62,18 @@ impl<W: Write> Stats<W> {
     pub fn new(out: W, sections: Vec<Section>, form: Form) -> Self {
         Self {
             out,
+            topics: sections.contains(&Section::Topics),
             sections,
             form,
             tally: Tally::default(),
         }
-    }
-
-    fn wants(&self, section: Section) -> bool {
-        self.sections.contains(&section)
     }
 }
 
 impl<W: Write> View for Stats<W> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
-            Event::Packet(seen) => self.tally.packet(seen, self.wants(Section::Topics)),
+            Event::Packet(seen) => self.tally.packet(seen, self.topics),
             Event::Handshake(handshake) if handshake.kind != HandshakeKind::Ping => {
                 self.tally.handshake(handshake);
             }
@@ -84,7 +85,7 @@ impl<W: Write> View for Stats<W> {
 
     fn caps(&self) -> Vec<CapReached> {
         let Tally {
-            other_topics,
+            topics,
             other_latencies,
             other_clients,
             ..
@@ -93,7 +94,7 @@ impl<W: Write> View for Stats<W> {
             (
                 "stats-topics",
                 "messages of topics that are counted together",
-                other_topics.published + other_topics.delivered,
+                topics.others().messages(),
             ),
             (
                 "stats-latencies",

@@ -8,7 +8,8 @@ use comfy_table::{
 
 use super::Section;
 use super::spans::Spans;
-use super::tally::{Tally, Topic};
+use super::tally::Tally;
+use super::topics::Topic;
 use crate::base::text::safe;
 use crate::event::Totals;
 use crate::mqtt::PacketType;
@@ -78,16 +79,14 @@ impl<W: Write> Tables<'_, W> {
     fn topics(&mut self, tally: &Tally) -> io::Result<()> {
         let mut topics: Vec<_> = tally.topics.iter().collect();
         topics.sort_by(|(a_name, a), (b_name, b)| {
-            (b.published + b.delivered)
-                .cmp(&(a.published + a.delivered))
-                .then(a_name.cmp(b_name))
+            (b.messages().cmp(&a.messages())).then(a_name.cmp(b_name))
         });
         let row = |name: &str, topic: &Topic| {
             let [zero, one, two] = topic.qos;
             vec![
                 name.to_owned(),
-                topic.published.to_string(),
-                topic.delivered.to_string(),
+                topic.published().to_string(),
+                topic.delivered().to_string(),
                 topic.octets.to_string(),
                 topic
                     .rate()
@@ -103,8 +102,9 @@ impl<W: Write> Tables<'_, W> {
             .take(ROWS)
             .map(|(name, topic)| row(&safe(name), topic))
             .collect();
-        if tally.other_topics.published + tally.other_topics.delivered > 0 {
-            rows.push(row("(topics beyond the cap)", &tally.other_topics));
+        let others = tally.topics.others();
+        if others.messages() > 0 {
+            rows.push(row("(topics beyond the cap)", others));
         }
         let heads = [
             "Topic",

@@ -7,34 +7,24 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::spans::Spans;
-use crate::base::{Span, Timestamp};
+use super::topics::Topics;
 use crate::event::{
     ConnectionStory, Handshake, HandshakeKind, Outcome, PacketEvent, SessionStory, State,
 };
-use crate::mqtt::{ControlPacket, QoS, Sender};
+use crate::mqtt::{ControlPacket, Sender};
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
-/// Topics told one by one.
-pub const MOST_TOPICS: usize = 100_000;
-/// Octets of their names.
-pub const MOST_TOPIC_OCTETS: usize = 64 << 20;
 /// Topics whose end-to-end latency is told one by one: each takes some kilobytes.
 pub const MOST_LATENCIES: usize = 1_000;
 /// Sessions told one by one.
 pub const MOST_CLIENTS: usize = 100_000;
-/// Publishers and subscribers of one topic that are told apart.
-pub const MOST_PEERS: usize = 1_000;
 
 /// Everything that the tables are made of.
 #[derive(Debug, Default)]
 pub struct Tally {
     pub types: Types,
-    pub topics: Map<Box<str>, Topic>,
-    /// Octets of their names.
-    topic_octets: usize,
-    /// Messages on topics beyond the cap.
-    pub other_topics: Topic,
+    pub topics: Topics,
     pub handshakes: Vec<(HandshakeKind, Handshakes)>,
     pub latencies: Map<Arc<str>, Spans>,
     /// Deliveries on topics beyond the cap.
@@ -52,94 +42,6 @@ pub struct Types {
     /// By packet type, then client, server: packets, octets.
     pub counts: [[(u64, u64); 2]; 16],
     pub malformed: u64,
-}
-
-/// What was published on one topic.
-#[derive(Clone, Debug, Default)]
-pub struct Topic {
-    /// PUBLISH packets from clients and from servers.
-    pub published: u64,
-    pub delivered: u64,
-    /// Octets of payload that clients published.
-    pub octets: u64,
-    /// Of the packets from clients (from servers where a client was never seen), by QoS.
-    pub qos: [u64; 3],
-    /// PUBLISH packets from clients with RETAIN.
-    pub retained: u64,
-    /// The first and the last PUBLISH from clients, and from servers.
-    times: [Option<(Timestamp, Timestamp)>; 2],
-    /// Connections, at most [`MOST_PEERS`] each.
-    publishers: Vec<u32>,
-    subscribers: Vec<u32>,
-}
-
-impl Topic {
-    fn add(&mut self, seen: &PacketEvent<'_>, qos: QoS, retain: bool, octets: u64) {
-        let peers = match seen.sender {
-            Sender::Client => {
-                self.published += 1;
-                self.octets += octets;
-                self.retained += u64::from(retain);
-                if let Some(count) = self.qos.get_mut(qos as usize) {
-                    *count += 1;
-                }
-                &mut self.publishers
-            }
-            Sender::Server => {
-                self.delivered += 1;
-                &mut self.subscribers
-            }
-        };
-        // Kept in order: a look-up stays cheap, and connections mostly come in order.
-        if let Err(at) = peers.binary_search(&seen.connection.0)
-            && peers.len() < MOST_PEERS
-        {
-            peers.insert(at, seen.connection.0);
-        }
-        let times = match seen.sender {
-            Sender::Client => self.times.first_mut(),
-            Sender::Server => self.times.last_mut(),
-        };
-        if let (Some(times), Some(now)) = (times, seen.stamp.time) {
-            let first = times.map_or(now, |(first, _)| first);
-            *times = Some((first, now));
-        }
-    }
-
-    /// Connections that published, at most [`MOST_PEERS`].
-    pub fn publishers(&self) -> usize {
-        self.publishers.len()
-    }
-
-    /// Connections that received, at most [`MOST_PEERS`].
-    pub fn subscribers(&self) -> usize {
-        self.subscribers.len()
-    }
-
-    /// How many messages clients published and in how long; of what servers sent where no
-    /// client's PUBLISH was seen.
-    fn counted(&self) -> Option<(u64, Span)> {
-        let [client, server] = self.times;
-        let (count, times) = if self.published > 0 {
-            (self.published, client)
-        } else {
-            (self.delivered, server)
-        };
-        let (first, last) = times?;
-        Some((count, last.since(first)))
-    }
-
-    /// From the first message to the last.
-    pub fn span(&self) -> Option<Span> {
-        self.counted().map(|(_, span)| span)
-    }
-
-    /// Messages a second between the first and the last.
-    pub fn rate(&self) -> Option<f64> {
-        let (count, span) = self.counted()?;
-        let seconds = span.seconds();
-        (seconds > 0.0 && count > 1).then(|| (count - 1) as f64 / seconds)
-    }
 }
 
 /// Handshakes of one kind.
@@ -183,25 +85,10 @@ impl Tally {
             Err(_) => self.types.malformed += 1,
             Ok(ControlPacket::Publish(publish)) if topics => {
                 let topic = seen.topic_resolved.unwrap_or(publish.topic);
-                let qos = publish.delivery.qos();
-                let octets = publish.payload.len() as u64;
-                match self.topics.get_mut(topic) {
-                    Some(entry) => entry.add(seen, qos, publish.retain, octets),
-                    None => self.new_topic(topic).add(seen, qos, publish.retain, octets),
-                }
+                self.topics.entry(topic).add(seen, publish);
             }
             Ok(_) => {}
         }
-    }
-
-    #[cold]
-    fn new_topic(&mut self, topic: &str) -> &mut Topic {
-        let octets = self.topic_octets + topic.len();
-        if self.topics.len() == MOST_TOPICS || octets > MOST_TOPIC_OCTETS {
-            return &mut self.other_topics;
-        }
-        self.topic_octets = octets;
-        self.topics.entry(topic.into()).or_default()
     }
 
     #[cold]
@@ -232,10 +119,16 @@ impl Tally {
                 State::Refused { .. } => counts.refused += 1,
                 State::Incomplete { .. } => counts.incomplete += 1,
             }
-            counts.redelivered += u64::from(handshake.redelivered());
-            if let Some(took) = handshake.duration() {
-                counts.spans.add(took);
+            // Most have a single step, and what it says is not fetched from memory for nothing.
+            if handshake.steps.len() > 1 {
+                counts.redelivered += u64::from(handshake.redelivered());
+                if let Some(took) = handshake.duration() {
+                    counts.spans.add(took);
+                }
             }
+        }
+        if handshake.deliveries.is_empty() {
+            return;
         }
         let Some(topic) = handshake
             .message()
@@ -296,26 +189,5 @@ impl Tally {
             Some((_, count)) => *count += 1,
             None => self.ends.push((cause, 1)),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_rate_is_that_of_published_messages() {
-        let at = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
-        let mut topic = Topic {
-            published: 3,
-            delivered: 9,
-            times: [Some((at(0), at(4))), Some((at(0), at(1)))],
-            ..Topic::default()
-        };
-        assert_eq!(topic.rate(), Some(0.5));
-        topic.published = 0;
-        assert_eq!(topic.rate(), Some(8.0));
-        topic.delivered = 1;
-        assert_eq!(topic.rate(), None);
     }
 }
