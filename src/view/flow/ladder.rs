@@ -6,9 +6,11 @@
 
 use std::borrow::Cow;
 
-use crate::base::{FrameStamp, Precision, Span, Timestamp};
+use super::short::Short;
+use crate::base::text::is_printable_ascii;
+use crate::base::{FrameStamp, Span};
 use crate::mqtt::PacketType;
-use crate::view::out::{push_micros, push_number};
+use crate::view::out::{push_first, push_number};
 
 /// One diagram.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,6 +60,15 @@ impl Ladder {
         self.texts.get(words.from..words.to).unwrap_or_default()
     }
 
+    /// Whether all texts but the title are printable ASCII, as they are in nearly every ladder:
+    /// to look at all of them at once takes less than to look at each.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        let Words { from, to } = self.title;
+        let rest = [self.texts.get(..from), self.texts.get(to..)];
+        (rest.into_iter().flatten()).all(is_printable_ascii)
+    }
+
     /// A text.
     pub fn text(&self, words: Words) -> Cow<'_, str> {
         String::from_utf8_lossy(self.octets(words))
@@ -93,22 +104,11 @@ impl Say for Vec<u8> {
         self
     }
 
+    #[inline]
     fn span(&mut self, span: Span) -> &mut Self {
-        let nanos = span.nanos();
-        if nanos < 0 {
-            self.push(b'-');
-        }
-        let nanos = nanos.unsigned_abs();
-        let (unit, name) = match nanos {
-            0..=999 => return self.number(nanos).say(" ns"),
-            1_000..=999_999_999 => (1_000_000, " ms"),
-            _ => (1_000_000_000, " s"),
-        };
-        push_number(self, nanos / unit);
-        let digits = nanos / (unit / 1_000) % 1_000;
-        let digit = |place| b'0' + (digits / place % 10) as u8;
-        self.extend_from_slice(&[b'.', digit(100), digit(10), digit(1)]);
-        self.say(name)
+        let text = Short::span(span);
+        push_first(self, &text.octets, text.used);
+        self
     }
 }
 
@@ -193,69 +193,5 @@ pub enum Tone {
 /// A span as people read it, with three digits below the unit: `0.106 ms`, `12.000 s`,
 /// `850 ns`; whole nanoseconds below a microsecond.
 pub fn span(span: Span) -> String {
-    told(|out| {
-        out.span(span);
-    })
-}
-
-/// The time since the step before: `+0.021 ms`.
-pub(super) fn after(since: Span) -> String {
-    told(|out| push_after(out, since))
-}
-
-/// Appends the time since the step before.
-pub(super) fn push_after(out: &mut Vec<u8>, since: Span) {
-    if since.nanos() >= 0 {
-        out.push(b'+');
-    }
-    out.span(since);
-}
-
-/// Seconds from `start` on with the capture's own digits; empty where either is not known.
-pub(super) fn time(stamp: &FrameStamp, start: Option<Timestamp>) -> String {
-    told(|out| push_time(out, stamp, start))
-}
-
-/// Appends the seconds from `start` on.
-pub(super) fn push_time(out: &mut Vec<u8>, stamp: &FrameStamp, start: Option<Timestamp>) {
-    let (Some(time), Some(start)) = (stamp.time, start) else {
-        return;
-    };
-    let nanos = time.since(start).nanos();
-    if nanos < 0 {
-        out.push(b'-');
-    }
-    let nanos = nanos.unsigned_abs();
-    let (seconds, nanos) = (nanos / 1_000_000_000, (nanos % 1_000_000_000) as u32);
-    push_number(out, seconds);
-    push_micros(out, nanos / 1_000);
-    if stamp.precision == Precision::Nano {
-        let digit = |place| b'0' + (nanos / place % 10) as u8;
-        out.extend_from_slice(&[digit(100), digit(10), digit(1)]);
-    }
-}
-
-fn told(tell: impl FnOnce(&mut Vec<u8>)) -> String {
-    let mut out = Vec::new();
-    tell(&mut out);
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_span_is_told_in_the_unit_that_suits_it() {
-        for (nanos, told) in [
-            (0, "0 ns"),
-            (850, "850 ns"),
-            (106_000, "0.106 ms"),
-            (-58_000, "-0.058 ms"),
-            (40_123_456, "40.123 ms"),
-            (61_500_000_000, "61.500 s"),
-        ] {
-            assert_eq!(span(Span::from_nanos(nanos)), told);
-        }
-    }
+    Short::span(span).text()
 }

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::ladder::{Ladder, Row, after};
+use super::ladder::{Ladder, Row};
+use super::short::Short;
 use crate::base::text::is_unsafe;
 
 /// Writes ladders behind each other as one `sequenceDiagram`.
@@ -62,9 +63,9 @@ impl Mermaid {
                     else {
                         continue;
                     };
-                    let since = arrow
-                        .since
-                        .map_or(String::new(), |since| format!(", {}", after(since)));
+                    let since = arrow.since.map_or(String::new(), |since| {
+                        format!(", {}", Short::after(since).text())
+                    });
                     let frame = arrow.stamp.number;
                     writeln!(
                         out,

@@ -5,6 +5,7 @@ pub mod ladder;
 pub mod mermaid;
 #[cfg(test)]
 mod sample;
+mod short;
 pub mod svg;
 mod tell;
 pub mod text;
@@ -46,6 +47,7 @@ impl Kind {
     ];
 
     /// Whether this kind asks for the story in `event`.
+    #[inline]
     pub fn takes(self, event: &Event<'_>) -> bool {
         match event {
             Event::Handshake(handshake) => match handshake.kind {
@@ -66,6 +68,7 @@ impl Kind {
 
     /// Whether the ladder of `event` belongs to this kind: a message's also where a subscriber
     /// was sent it at the QoS asked for, since that leg has no ladder of its own.
+    #[inline]
     fn draws(self, event: &Event<'_>) -> bool {
         let qos = match self {
             Self::Qos1 => QoS::AtLeastOnce,
@@ -105,7 +108,7 @@ pub struct Flow<W: Write> {
 }
 
 enum Pen {
-    Text(Painter),
+    Text(Box<Painter>),
     Mermaid(Mermaid),
     Svg(Svg),
 }
@@ -114,7 +117,7 @@ impl<W: Write> Flow<W> {
     /// Draws the stories of `kinds` to `out`.
     pub fn new(out: W, kinds: Vec<Kind>, format: Format) -> Self {
         let pen = match format {
-            Format::Text(style) => Pen::Text(Painter::new(style)),
+            Format::Text(style) => Pen::Text(Box::new(Painter::new(style))),
             Format::Mermaid => Pen::Mermaid(Mermaid::default()),
             Format::Svg => Pen::Svg(Svg::default()),
         };

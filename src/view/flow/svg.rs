@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::canvas::wrap;
-use super::ladder::{Ladder, Row, Tone, after, time};
+use super::ladder::{Ladder, Row, Tone};
+use super::short::Short;
 use crate::base::Timestamp;
 use crate::base::text::{is_unsafe, width};
 
@@ -312,8 +313,8 @@ fn cells(row: &Row, start: Option<Timestamp>) -> [String; 3] {
     };
     [
         stamp.map_or(String::new(), |stamp| stamp.number.to_string()),
-        stamp.map_or(String::new(), |stamp| time(&stamp, start)),
-        since.map_or(String::new(), after),
+        stamp.map_or(String::new(), |stamp| Short::time(&stamp, start).text()),
+        since.map_or(String::new(), |since| Short::after(since).text()),
     ]
 }
 

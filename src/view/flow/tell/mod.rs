@@ -9,7 +9,9 @@ mod words;
 use self::legs::{delivered, leg_name};
 use self::teller::Ends;
 pub(in crate::view::flow) use self::teller::Teller;
-use self::words::{Name, no_will, push_end_cause, push_octets, push_title, push_will, topic_of};
+use self::words::{
+    GOES_TO_NO_ONE, Name, no_will, push_end_cause, push_octets, push_title, push_will, topic_of,
+};
 use super::ladder::{Ladder, Role, Say, Tone};
 use crate::event::{
     About, ConnectionId, Handshake, NoWill, Origin, RetainedEnd, RetainedStory, State, WillFate,
@@ -76,10 +78,7 @@ impl Teller {
         self.legs_told(&handshake.deliveries, handshake.legs_left_out);
         let published = handshake.message().is_some() && handshake.initiator == Sender::Client;
         if published && handshake.state == State::Complete && handshake.deliveries.is_empty() {
-            self.verdict(
-                Tone::Neutral,
-                "goes to no one: no subscription that the capture shows takes it",
-            );
+            self.verdict(Tone::Neutral, GOES_TO_NO_ONE);
         }
         Some(&self.ladder)
     }

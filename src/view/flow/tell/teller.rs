@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use super::legs::{delivered, leg_name, push_leg};
 use super::words::{
-    Name, absence, asked, push_answered, push_code, push_label, push_with_id, short_absence,
+    NOT_SEEN, Name, SENT_ONCE, absence, asked, push_answered, push_code, push_label, push_with_id,
+    short_absence,
 };
 use crate::base::{Endpoint, FrameStamp};
 use crate::event::{
@@ -20,6 +21,9 @@ const SUBSCRIBERS_DRAWN: usize = 4;
 /// Verdicts of single legs beyond this many are summed up.
 const LEGS_TOLD: usize = 32;
 
+/// Servers whose names are kept: to write an address takes as long as a line of a ladder.
+const SERVERS_KEPT: usize = 8;
+
 /// The lanes of a handshake's two ends.
 #[derive(Clone, Copy)]
 pub(super) struct Ends {
@@ -32,8 +36,8 @@ pub(super) struct Ends {
 #[derive(Debug, Default)]
 pub(in crate::view::flow) struct Teller {
     pub(super) ladder: Ladder,
-    /// The latest server and its name: there are few.
-    server: Option<(Endpoint, Vec<u8>)>,
+    /// The latest servers and their names, at most [`SERVERS_KEPT`].
+    servers: Vec<(Endpoint, Vec<u8>)>,
     /// Legs that were delivered; at most [`SUBSCRIBERS_DRAWN`] of them have a lane.
     subscribers: usize,
 }
@@ -52,23 +56,38 @@ impl Teller {
     }
 
     pub(super) fn broker(&mut self, server: Endpoint) -> usize {
-        let told = match &mut self.server {
-            Some((known, told)) if *known == server => told,
-            other => {
-                let (_, told) = other.insert((server, Vec::new()));
-                let _ = match server.address {
-                    IpAddr::V4(address) => write!(told, "{address}:{}", server.port),
-                    IpAddr::V6(address) => write!(told, "[{address}]:{}", server.port),
-                };
-                told
-            }
-        };
-        let name = self.ladder.words(|out| out.extend_from_slice(told));
+        let known = self.server_at(server);
+        let told = self.servers.get(known).map(|(_, told)| told.as_slice());
+        let name = self
+            .ladder
+            .words(|out| out.extend_from_slice(told.unwrap_or_default()));
         self.ladder.lanes.push(Lane {
             role: Role::Broker,
             name,
         });
         self.ladder.lanes.len() - 1
+    }
+
+    /// Where in `servers` it stands now.
+    #[inline]
+    fn server_at(&mut self, server: Endpoint) -> usize {
+        let known = (self.servers.iter()).position(|(known, _)| *known == server);
+        known.unwrap_or_else(|| self.new_server(server))
+    }
+
+    /// Where in `servers` a new one stands now.
+    #[cold]
+    fn new_server(&mut self, server: Endpoint) -> usize {
+        let mut told = Vec::new();
+        let _ = match server.address {
+            IpAddr::V4(address) => write!(told, "{address}:{}", server.port),
+            IpAddr::V6(address) => write!(told, "[{address}]:{}", server.port),
+        };
+        if self.servers.len() == SERVERS_KEPT {
+            self.servers.remove(0);
+        }
+        self.servers.push((server, told));
+        self.servers.len() - 1
     }
 
     pub(super) fn steps(
@@ -303,7 +322,7 @@ impl Teller {
         self.verdict_with(|out| {
             let tone = match handshake.state {
                 State::Complete if handshake.kind == HandshakeKind::Qos0 => {
-                    out.say("QoS 0: sent once, nothing is acknowledged");
+                    out.say(SENT_ONCE);
                     Tone::Good
                 }
                 State::Complete => {
@@ -349,10 +368,7 @@ impl Teller {
                 self.verdict(Tone::Neutral, text);
             }
             Some(Origin::Server) => self.verdict(Tone::Neutral, "published by the broker itself"),
-            Some(Origin::NotSeen) => {
-                let text = "no PUBLISH to the broker explains this message: its publisher is not in the capture";
-                self.verdict(Tone::Neutral, text);
-            }
+            Some(Origin::NotSeen) => self.verdict(Tone::Neutral, NOT_SEEN),
             Some(Origin::Published { .. } | Origin::Will { .. }) | None => {}
         }
         if let About::Subscribe(filters) | About::Unsubscribe(filters) = &handshake.about {

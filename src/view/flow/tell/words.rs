@@ -7,6 +7,15 @@ use crate::event::{
 use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, Sender, reason};
 use crate::view::flow::ladder::{Say, Tone};
 
+/// What becomes of a message at QoS 0.
+pub(super) const SENT_ONCE: &str = "QoS 0: sent once, nothing is acknowledged";
+/// Where a message went that no one was seen to receive.
+pub(super) const GOES_TO_NO_ONE: &str =
+    "goes to no one: no subscription that the capture shows takes it";
+/// Where a message came from that no one was seen to publish.
+pub(super) const NOT_SEEN: &str =
+    "no PUBLISH to the broker explains this message: its publisher is not in the capture";
+
 pub(super) fn topic_of(handshake: &Handshake) -> Option<&str> {
     handshake.message()?.topic.as_deref()
 }

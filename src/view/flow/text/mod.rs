@@ -1,19 +1,21 @@
 //! Draws a ladder for a terminal, with box characters or in plain ASCII.
 //!
-//! Each line is written from left to right into the view's buffer, the lanes between the
-//! texts copied from one line that holds nothing else. Composed column by column, as
-//! characters, a line took ten times as long, and lines were nine tenths of a run.
+//! Each line is written from left to right in pieces, the lanes between the texts copied from
+//! one line that holds nothing else. Composed column by column, as characters, a line took ten
+//! times as long, and lines were nine tenths of a run.
 
+mod gutter;
 mod pieces;
-
-use std::borrow::Cow;
+mod rows;
 
 use super::canvas::{Canvas, fit};
-use super::ladder::{Ladder, Role, Row, Tone, push_after, push_time};
+use super::ladder::{Ladder, Role, Row};
 use crate::base::Timestamp;
 use crate::base::text::width;
-use crate::view::out::{push_blanks, push_number};
+use crate::view::line::{BLOCK, Line};
+use crate::view::out::push_blanks;
 
+use gutter::Gutter;
 use pieces::Drawn;
 
 /// How a ladder is drawn as text.
@@ -31,48 +33,72 @@ pub struct Style {
 #[derive(Debug)]
 struct Pens {
     /// This and the next seven take one column each, and all of a set the same octets.
-    lane: &'static str,
-    line: &'static str,
-    cross: &'static str,
-    right: &'static str,
-    left: &'static str,
-    dashed: &'static str,
-    lost: &'static str,
-    dot: &'static str,
-    ellipsis: &'static str,
-    good: &'static str,
-    bad: &'static str,
+    lane: Pen,
+    line: Pen,
+    cross: Pen,
+    right: Pen,
+    left: Pen,
+    dashed: Pen,
+    lost: Pen,
+    dot: Pen,
+    ellipsis: Pen,
+    good: Pen,
+    bad: Pen,
+    neutral: Pen,
 }
 
-const BOXES: Pens = Pens {
-    lane: "│",
-    line: "─",
-    cross: "┼",
-    right: "▶",
-    left: "◀",
-    dashed: "╌",
-    lost: "✗",
-    dot: "●",
-    ellipsis: "…",
-    good: "✓",
-    bad: "✗",
-};
-const ASCII: Pens = Pens {
-    lane: "|",
-    line: "-",
-    cross: "+",
-    right: ">",
-    left: "<",
-    dashed: ".",
-    lost: "x",
-    dot: "*",
-    ellipsis: "...",
-    good: "OK:",
-    bad: "NOT OK:",
-};
+/// One of them, and its octets in a block of fixed size.
+#[derive(Debug)]
+struct Pen {
+    text: &'static str,
+    block: [u8; 8],
+}
 
-/// The gutter's columns and their heads; the second is what follows each.
-const HEADS: [(&str, &str); 3] = [("No.", " "), ("Time", "  "), ("Since", "  ")];
+const fn pen(text: &'static str) -> Pen {
+    let mut block = [0; 8];
+    let mut at = 0;
+    while at < text.len() {
+        block[at] = text.as_bytes()[at];
+        at += 1;
+    }
+    Pen { text, block }
+}
+
+impl Pen {
+    #[inline(always)]
+    fn put(&self, line: &mut Line<'_>) {
+        line.put(&self.block, self.text.len());
+    }
+}
+
+static BOXES: Pens = Pens {
+    lane: pen("│"),
+    line: pen("─"),
+    cross: pen("┼"),
+    right: pen("▶"),
+    left: pen("◀"),
+    dashed: pen("╌"),
+    lost: pen("✗"),
+    dot: pen("●"),
+    ellipsis: pen("…"),
+    good: pen("✓"),
+    bad: pen("✗"),
+    neutral: pen("·"),
+};
+static ASCII: Pens = Pens {
+    lane: pen("|"),
+    line: pen("-"),
+    cross: pen("+"),
+    right: pen(">"),
+    left: pen("<"),
+    dashed: pen("."),
+    lost: pen("x"),
+    dot: pen("*"),
+    ellipsis: pen("..."),
+    good: pen("OK:"),
+    bad: pen("NOT OK:"),
+    neutral: pen("-"),
+};
 
 const RED: &str = "\x1b[31m";
 const GREEN: &str = "\x1b[32m";
@@ -86,21 +112,32 @@ const CLOSEST: usize = 9;
 /// Draws ladders, one at a time, in room that is used again.
 #[derive(Debug)]
 pub struct Painter {
+    sheet: Sheet,
+    /// Where pieces are put together.
+    block: [u8; BLOCK],
+}
+
+/// Where everything of a ladder stands.
+#[derive(Debug)]
+struct Sheet {
     style: Style,
     pens: &'static Pens,
-    /// Columns of frame number, time, and time since the step before.
-    gutter: [usize; 3],
-    /// What stands in those columns, row by row.
-    cells: Vec<u8>,
-    /// Where each cell ends in `cells`: three a row.
-    ends: Vec<usize>,
+    /// Every text but the title is printable ASCII.
+    plain: bool,
+    gutter: Gutter,
     /// The column of each lane, counted from the gutter.
     lanes: Vec<usize>,
     /// Columns right of the gutter.
     room: usize,
-    /// A line with nothing but the lanes, up to the last of them.
+    /// What `lanes` and `bars` are made from: `room`, how many lanes, and the columns left of
+    /// the first and right of the last.
+    placed: [usize; 4],
+    /// A line with nothing but the lanes, and blanks behind the last of them: more than have
+    /// room, so that a part can be copied in a block of fixed size.
     bars: Vec<u8>,
-    /// As much of an arrow's line, whole and dashed, as any arrow needs.
+    /// Octets of `bars` up to the last lane.
+    bars_end: usize,
+    /// As much of an arrow's line, whole and dashed, as any arrow needs, and more.
     line: Vec<u8>,
     dashed: Vec<u8>,
 }
@@ -108,106 +145,96 @@ pub struct Painter {
 impl Painter {
     /// Draws in `style`.
     pub fn new(style: Style) -> Self {
-        Self {
+        let sheet = Sheet {
             style,
             pens: if style.ascii { &ASCII } else { &BOXES },
-            gutter: [0; 3],
-            cells: Vec::new(),
-            ends: Vec::new(),
+            plain: false,
+            gutter: Gutter::default(),
             lanes: Vec::new(),
             room: 0,
+            placed: [0; 4],
             bars: Vec::new(),
+            bars_end: 0,
             line: Vec::new(),
             dashed: Vec::new(),
+        };
+        Self {
+            sheet,
+            block: [0; BLOCK],
         }
     }
 
     /// Sets the instant from which times are told.
     pub fn start_at(&mut self, start: Option<Timestamp>) {
-        self.style.start = start;
+        self.sheet.style.start = start;
     }
 
     /// Appends `ladder` to `out`, an empty line behind it.
     pub fn draw(&mut self, ladder: &Ladder, out: &mut Vec<u8>) {
-        self.lay_out(ladder);
-        let begin = out.len();
-        let title = self.drawn(ladder.octets(ladder.title));
-        self.push_fitted(out, &title, self.style.width.max(40));
-        self.paint(out, begin, BOLD);
-        out.push(b'\n');
+        self.sheet.lay_out(ladder);
+        let mut line = Line::new(&mut self.block, out);
+        self.sheet.draw(ladder, &mut line);
+        line.whole();
+    }
+}
+
+impl Sheet {
+    #[inline(always)]
+    fn draw(&self, ladder: &Ladder, line: &mut Line<'_>) {
+        let begin = line.len();
+        let title = self.measured(ladder.octets(ladder.title));
+        self.put_fitted(line, &title, self.style.width.max(40));
+        self.paint(line, begin, BOLD);
+        line.put(b"\n", 1);
         if !ladder.lanes.is_empty() && !ladder.rows.is_empty() {
-            self.heads(ladder, out);
+            self.heads(ladder, line);
             for (at, row) in ladder.rows.iter().enumerate() {
-                match row {
-                    Row::Arrow(arrow) => {
-                        let label = self.drawn(ladder.octets(arrow.label));
-                        self.arrow(out, at, (arrow.from, arrow.to), &label, false);
-                    }
-                    Row::Missing { from, to, label } => {
-                        let label = self.drawn(ladder.octets(*label));
-                        self.arrow(out, at, (*from, *to), &label, true);
-                    }
+                let (ends, label, missing) = match row {
+                    Row::Arrow(arrow) => ((arrow.from, arrow.to), arrow.label, false),
+                    Row::Missing { from, to, label } => ((*from, *to), *label, true),
                     Row::Note { lane, text, .. } => {
                         let text = self.drawn(ladder.octets(*text));
-                        self.note(out, at, *lane, &text);
+                        self.note(line.whole(), at, *lane, &text);
+                        continue;
                     }
-                }
+                };
+                let label = self.drawn(ladder.octets(label));
+                self.arrow(line, at, ends, &label, missing);
             }
         }
         for verdict in &ladder.verdicts {
             let text = self.drawn(ladder.octets(verdict.text));
-            self.verdict(out, verdict.tone, &text);
+            self.verdict(line, verdict.tone, &text);
         }
-        out.push(b'\n');
+        line.put(b"\n", 1);
     }
 
     /// Finds the columns of the gutter and of the lanes.
+    #[inline(always)]
     fn lay_out(&mut self, ladder: &Ladder) {
-        self.gutter = HEADS.map(|(head, _)| head.len());
-        self.cells.clear();
-        self.ends.clear();
-        for row in &ladder.rows {
-            let (stamp, since) = match row {
-                Row::Arrow(arrow) => (Some(&arrow.stamp), arrow.since),
-                Row::Note { stamp, since, .. } => (stamp.as_ref(), *since),
-                Row::Missing { .. } => (None, None),
-            };
-            let mut begin = self.cells.len();
-            for (column, columns) in self.gutter.iter_mut().enumerate() {
-                match (column, stamp, since) {
-                    (0, Some(stamp), _) => push_number(&mut self.cells, stamp.number),
-                    (1, Some(stamp), _) => push_time(&mut self.cells, stamp, self.style.start),
-                    (2, _, Some(since)) => push_after(&mut self.cells, since),
-                    _ => {}
-                }
-                *columns = (*columns).max(self.cells.len() - begin);
-                begin = self.cells.len();
-                self.ends.push(begin);
-            }
-        }
+        self.plain = ladder.is_plain();
+        let rows = ladder.rows.iter().map(|row| match row {
+            Row::Arrow(arrow) => (Some(&arrow.stamp), arrow.since),
+            Row::Note { stamp, since, .. } => (stamp.as_ref(), *since),
+            Row::Missing { .. } => (None, None),
+        });
+        self.gutter.fill(rows, self.style.start);
         let count = ladder.lanes.len().max(1);
-        let room = self.style.width.saturating_sub(self.gutter_width());
+        let room = self.style.width.saturating_sub(self.gutter.width());
         self.room = room.max(CLOSEST * count);
         self.place(ladder, count);
-        let Self {
-            bars, lanes, pens, ..
-        } = self;
-        bars.clear();
-        let mut before = 0;
-        for lane in &*lanes {
-            push_blanks(bars, lane - before);
-            bars.extend_from_slice(pens.lane.as_bytes());
-            before = lane + 1;
-        }
-        let octets = self.room * pens.line.len();
+        let octets = self.room * self.pens.line.text.len();
         if self.line.len() < octets {
-            self.line = pens.line.repeat(self.room).into_bytes();
-            self.dashed = pens.dashed.repeat(self.room).into_bytes();
+            // Behind what is needed there is a block more.
+            let columns = self.room + pieces::RUN;
+            self.line = self.pens.line.text.repeat(columns).into_bytes();
+            self.dashed = self.pens.dashed.text.repeat(columns).into_bytes();
         }
     }
 
     /// The outer lanes stand as near the edges as their names let them, the others between
     /// them at equal distances.
+    #[inline(always)]
     fn place(&mut self, ladder: &Ladder, count: usize) {
         let most = self.room / (2 * count);
         let half = |at: usize| {
@@ -218,37 +245,50 @@ impl Painter {
             (name / 2 + 1).min(most)
         };
         let (left, right) = (half(0), half(ladder.lanes.len().wrapping_sub(1)));
+        self.place_at([self.room, count, left, right]);
+    }
+
+    /// Makes `lanes` and `bars` what `placed` says.
+    #[inline(always)]
+    fn place_at(&mut self, placed: [usize; 4]) {
+        if self.placed != placed {
+            self.placed = placed;
+            self.place_anew();
+        }
+    }
+
+    fn place_anew(&mut self) {
+        let [room, count, left, right] = self.placed;
         self.lanes.clear();
         if count == 1 {
             self.lanes.push(left);
-            return;
+        } else {
+            let span = room.saturating_sub(left + right + 1);
+            let lanes = (0..count).map(|lane| left + lane * span / (count - 1));
+            self.lanes.extend(lanes);
         }
-        let span = self.room.saturating_sub(left + right + 1);
-        let lanes = (0..count).map(|lane| left + lane * span / (count - 1));
-        self.lanes.extend(lanes);
+        self.bars.clear();
+        let mut before = 0;
+        for lane in &self.lanes {
+            push_blanks(&mut self.bars, lane - before);
+            self.bars.extend_from_slice(self.pens.lane.text.as_bytes());
+            before = lane + 1;
+        }
+        self.bars_end = self.bars.len();
+        push_blanks(&mut self.bars, room.saturating_sub(before) + pieces::RUN);
     }
 
     /// The lanes' roles and names.
-    fn heads(&self, ladder: &Ladder, out: &mut Vec<u8>) {
-        let spacing = match self.lanes.as_slice() {
-            [first, second, ..] => second.saturating_sub(*first + 1).max(4),
-            _ => self.room,
-        };
-        let begin = out.len();
-        for ((head, behind), columns) in HEADS.iter().zip(self.gutter) {
-            push_blanks(out, columns.saturating_sub(head.len()));
-            out.extend_from_slice(head.as_bytes());
-            out.extend_from_slice(behind.as_bytes());
-        }
-        self.paint(out, begin, DIM);
+    #[inline(always)]
+    fn heads(&self, ladder: &Ladder, line: &mut Line<'_>) {
+        let spacing = self.spacing();
+        let begin = line.len();
+        self.gutter.put_heads(line);
+        self.paint(line, begin, DIM);
         let roles = ladder.lanes.iter().map(|lane| lane.role.name());
-        let roles = roles.map(|role| Drawn {
-            octets: Cow::Borrowed(role.as_bytes()),
-            width: role.len(),
-            plain: true,
-        });
-        self.titles(out, roles, spacing);
-        push_blanks(out, self.gutter_width());
+        let roles = roles.map(|role| Drawn::plain(role.as_bytes()));
+        self.titles(line, roles, spacing);
+        line.blanks(self.gutter.width());
         let names = ladder.lanes.iter().map(|lane| {
             let name = ladder.octets(lane.name);
             let drawn = self.drawn(name);
@@ -261,298 +301,79 @@ impl Painter {
             }
             drawn
         });
-        self.titles(out, names, spacing);
+        self.titles(line, names, spacing);
+    }
+
+    /// Columns that a text above a lane may take.
+    fn spacing(&self) -> usize {
+        match self.lanes.as_slice() {
+            [first, second, ..] => second.saturating_sub(*first + 1).max(4),
+            _ => self.room,
+        }
     }
 
     /// A line with a text in the middle of each lane.
+    #[inline(always)]
     fn titles<'t>(
         &self,
+        line: &mut Line<'_>,
+        titles: impl Iterator<Item = Drawn<'t>> + Clone,
+        spacing: usize,
+    ) {
+        let begin = line.len();
+        let mut column = 0;
+        let mut last = None;
+        for (lane, title) in self.lanes.iter().zip(titles.clone()) {
+            let width = title.width.min(spacing);
+            let at = self.middle(*lane, width);
+            // Texts that meet, or are wider than they look, are laid over each other.
+            if at < column || !title.plain {
+                return self.titles_over(line.whole(), begin, titles, spacing);
+            }
+            line.blanks(at - column);
+            column = at + self.put_fitted(line, &title, spacing);
+            last = title
+                .octets
+                .last()
+                .copied()
+                .filter(|_| title.width <= spacing);
+        }
+        if last.is_none_or(|last| last == b' ') {
+            trim(line.whole(), begin);
+        }
+        line.put(b"\n", 1);
+    }
+
+    /// Where a text of `width` columns begins, whose middle is to be in column `at`.
+    fn middle(&self, at: usize, width: usize) -> usize {
+        (at.saturating_sub(width / 2)).min(self.room.saturating_sub(width))
+    }
+
+    /// The same for any texts, which may lie over each other.
+    #[cold]
+    fn titles_over<'t>(
+        &self,
         out: &mut Vec<u8>,
+        begin: usize,
         titles: impl Iterator<Item = Drawn<'t>>,
         spacing: usize,
     ) {
-        let begin = out.len();
-        let mut column = 0;
-        let mut canvas = None;
+        out.truncate(begin);
+        let mut canvas = Canvas::new(self.room);
         for (lane, title) in self.lanes.iter().zip(titles) {
-            let width = match title.plain {
-                true => title.width.min(spacing),
-                false => width(&fit(&title.text(), spacing, self.pens.ellipsis)),
-            };
-            let at = lane.saturating_sub(width / 2);
-            let at = at.min(self.room.saturating_sub(width));
-            // Texts that meet, or are wider than they look, are laid over each other.
-            if canvas.is_none() && (at < column || !title.plain) {
-                let mut over = Canvas::new(self.room);
-                let so_far = String::from_utf8_lossy(out.get(begin..).unwrap_or_default());
-                over.put(0, &so_far);
-                out.truncate(begin);
-                canvas = Some(over);
-            }
-            if let Some(canvas) = &mut canvas {
-                canvas.put(at, &fit(&title.text(), spacing, self.pens.ellipsis));
-                continue;
-            }
-            push_blanks(out, at - column);
-            column = at + self.push_fitted(out, &title, spacing);
+            let text = fit(&title.text(), spacing, self.pens.ellipsis.text);
+            canvas.put(self.middle(*lane, width(&text)), &text);
         }
-        if let Some(canvas) = canvas {
-            out.extend_from_slice(canvas.text().as_bytes());
-        }
-        self.end_line(out, begin);
-    }
-
-    /// An arrow with its label: in it where it fits, else on a line above.
-    fn arrow(
-        &self,
-        out: &mut Vec<u8>,
-        row: usize,
-        (from, to): (usize, usize),
-        label: &Drawn<'_>,
-        missing: bool,
-    ) {
-        let (Some(&start), Some(&end)) = (self.lanes.get(from), self.lanes.get(to)) else {
-            return;
-        };
-        let (low, high) = (start.min(end), start.max(end));
-        let inside = label.width + 5 <= high.saturating_sub(low);
-        if !inside {
-            push_blanks(out, self.gutter_width());
-            let begin = out.len();
-            // The label may run over the lanes to its right, never over the edge.
-            let at = (low + 2).min(self.room.saturating_sub(label.width));
-            self.lanes_before(out, at);
-            let room = self.room.saturating_sub(at);
-            let behind = at + self.push_fitted(out, label, room);
-            self.blank_and_lanes(out, begin, behind);
-            if missing {
-                self.paint(out, begin, RED);
-            }
-            out.push(b'\n');
-        }
-        self.push_gutter(out, row);
-        let begin = out.len();
-        self.lanes_before(out, low + 1);
-        let head = match (missing, end > start) {
-            (true, _) => self.pens.lost,
-            (false, true) => self.pens.right,
-            (false, false) => self.pens.left,
-        };
-        let mut column = low + 1;
-        if end <= start {
-            out.extend_from_slice(head.as_bytes());
-            column += 1;
-        }
-        // A head to the right takes the last column.
-        let last = high.saturating_sub(usize::from(end > start));
-        if inside {
-            let room = high - low - 1;
-            let at = low + 1 + room.saturating_sub(label.width + 2) / 2;
-            self.push_line(out, column, at, missing);
-            out.push(b' ');
-            let room = self.room.saturating_sub(at + 1);
-            column = at + 1 + self.push_cut(out, label, room);
-            if column < self.room {
-                out.push(b' ');
-                column += 1;
-            }
-        }
-        self.push_line(out, column, last, missing);
-        if end > start && column <= last {
-            out.extend_from_slice(head.as_bytes());
-        }
-        self.lanes_from(out, begin, column.max(high));
-        if missing {
-            self.paint(out, begin, RED);
-        }
-        out.push(b'\n');
-    }
-
-    fn note(&self, out: &mut Vec<u8>, row: usize, lane: Option<usize>, text: &Drawn<'_>) {
-        let at = lane.and_then(|lane| self.lanes.get(lane)).copied();
-        let (from, room, leftwards) = self.beside(at, text.width);
-        let mut first = true;
-        self.wrapped(text, room, |part| {
-            if first {
-                self.push_gutter(out, row);
-            } else {
-                push_blanks(out, self.gutter_width());
-            }
-            let begin = out.len();
-            let from = match leftwards {
-                true => from.saturating_sub(part.width),
-                false => from,
-            };
-            let from = from.saturating_sub(1);
-            let dot = if first { self.pens.dot } else { self.pens.lane };
-            let to = from + part.width + 2;
-            if part.plain && at.is_none_or(|at| !(from..to).contains(&at)) {
-                self.lanes_before(out, from);
-                out.push(b' ');
-                let room = self.room.saturating_sub(from + 1);
-                let behind = from + 1 + self.push_cut(out, part, room);
-                // The note's lane stands before the text or behind it and its blank.
-                let place = at.map(|at| match at < from {
-                    true => begin + self.octet_of(at),
-                    false => out.len() + 1 + self.octet_of(at) - self.octet_of(behind + 1),
-                });
-                self.blank_and_lanes(out, begin, behind);
-                if let Some(place) = place
-                    && let Some(lane) = out.get_mut(place..place + dot.len())
-                {
-                    lane.copy_from_slice(dot.as_bytes());
-                }
-            } else {
-                let mut canvas = Canvas::new(self.room);
-                for lane in &self.lanes {
-                    canvas.put(*lane, self.pens.lane);
-                }
-                canvas.put(from, &format!(" {} ", part.text()));
-                if let Some(at) = at {
-                    canvas.put(at, dot);
-                }
-                out.extend_from_slice(canvas.text().as_bytes());
-            }
-            self.paint(out, begin, CYAN);
-            out.push(b'\n');
-            first = false;
-        });
-    }
-
-    /// Where the text of a note at the lane in column `at` stands: from which column, in how
-    /// many columns, and whether it ends there (left of its lane) instead. Text stands right of its
-    /// lane where it fits or where there is more room, else left.
-    fn beside(&self, at: Option<usize>, wanted: usize) -> (usize, usize, bool) {
-        let Some(at) = at else {
-            return (1, self.room.saturating_sub(2), false);
-        };
-        let (left, right) = (at.saturating_sub(2), self.room.saturating_sub(at + 2));
-        if right >= wanted || right >= left {
-            (at + 2, right, false)
-        } else {
-            (at.saturating_sub(1), left, true)
-        }
-    }
-
-    fn verdict(&self, out: &mut Vec<u8>, tone: Tone, text: &Drawn<'_>) {
-        let (mark, colour) = match tone {
-            Tone::Good => (self.pens.good, GREEN),
-            Tone::Bad => (self.pens.bad, RED),
-            Tone::Neutral => (if self.style.ascii { "-" } else { "·" }, CYAN),
-        };
-        let columns = match self.style.ascii {
-            true => mark.len(),
-            false => 1,
-        };
-        let indent = columns + 3;
-        let mut first = true;
-        self.wrapped(text, self.style.width.max(40) - indent, |line| {
-            if first {
-                out.extend_from_slice(b"  ");
-                let begin = out.len();
-                out.extend_from_slice(mark.as_bytes());
-                self.paint(out, begin, colour);
-                out.push(b' ');
-            } else {
-                push_blanks(out, indent);
-            }
-            out.extend_from_slice(&line.octets);
-            out.push(b'\n');
-            first = false;
-        });
-    }
-
-    /// The gutter of a row.
-    fn push_gutter(&self, out: &mut Vec<u8>, row: usize) {
-        let begin = out.len();
-        let first = 3 * row;
-        let mut from = match first.checked_sub(1) {
-            Some(before) => self.ends.get(before).copied().unwrap_or(0),
-            None => 0,
-        };
-        let ends = self.ends.get(first..).unwrap_or_default();
-        for ((end, columns), (_, behind)) in ends.iter().zip(self.gutter).zip(HEADS) {
-            let cell = self.cells.get(from..*end).unwrap_or_default();
-            push_blanks(out, columns.saturating_sub(cell.len()));
-            out.extend_from_slice(cell);
-            out.extend_from_slice(behind.as_bytes());
-            from = *end;
-        }
-        self.paint(out, begin, DIM);
-    }
-
-    fn gutter_width(&self) -> usize {
-        self.gutter.iter().sum::<usize>()
-            + HEADS.iter().map(|(_, behind)| behind.len()).sum::<usize>()
-    }
-
-    /// Where column `column` of the lanes' line begins, in octets.
-    fn octet_of(&self, column: usize) -> usize {
-        let before = self.lanes.iter().filter(|lane| **lane < column).count();
-        column + before * (self.pens.lane.len() - 1)
-    }
-
-    /// The lanes' line up to column `column`.
-    fn lanes_before(&self, out: &mut Vec<u8>, column: usize) {
-        let end = self.octet_of(column);
-        match self.bars.get(..end) {
-            Some(bars) => out.extend_from_slice(bars),
-            None => {
-                out.extend_from_slice(&self.bars);
-                push_blanks(out, end - self.bars.len());
-            }
-        }
-    }
-
-    /// The lanes' line from column `column` on; where no lane is left, the line that begins at
-    /// `begin` ends with its last character.
-    fn lanes_from(&self, out: &mut Vec<u8>, begin: usize, column: usize) {
-        if self.lanes.last().is_some_and(|last| column <= *last) {
-            let bars = self.bars.get(self.octet_of(column)..);
-            out.extend_from_slice(bars.unwrap_or_default());
-        } else {
-            trim(out, begin);
-        }
-    }
-
-    /// A blank in column `column`, the lanes behind it.
-    fn blank_and_lanes(&self, out: &mut Vec<u8>, begin: usize, column: usize) {
-        if column < self.room {
-            out.push(b' ');
-        }
-        self.lanes_from(out, begin, column + 1);
-    }
-
-    /// An arrow's line from column `from` up to `to`, over the lanes on its way.
-    fn push_line(&self, out: &mut Vec<u8>, from: usize, to: usize, missing: bool) {
-        let pen = self.pens.line.len();
-        let mut push = |line: &[u8], columns: usize| {
-            out.extend_from_slice(line.get(..columns * pen).unwrap_or(line));
-        };
-        if missing {
-            return push(&self.dashed, to.saturating_sub(from));
-        }
-        let mut from = from;
-        for lane in self.lanes.iter().filter(|lane| **lane < to) {
-            if *lane >= from {
-                push(&self.line, lane - from);
-                push(self.pens.cross.as_bytes(), 1);
-                from = lane + 1;
-            }
-        }
-        push(&self.line, to.saturating_sub(from));
-    }
-
-    fn end_line(&self, out: &mut Vec<u8>, begin: usize) {
+        out.extend_from_slice(canvas.text().as_bytes());
         trim(out, begin);
         out.push(b'\n');
     }
 
-    /// Colours what stands in `out` from `begin` on.
-    #[inline]
-    fn paint(&self, out: &mut Vec<u8>, begin: usize, colour: &str) {
+    /// Colours what stands in the line from `begin` on.
+    #[inline(always)]
+    fn paint(&self, line: &mut Line<'_>, begin: usize, colour: &str) {
         if self.style.colour {
-            paint(out, begin, colour);
+            paint(line.whole(), begin, colour);
         }
     }
 }

@@ -3,8 +3,30 @@
 use std::borrow::Cow;
 
 use super::super::canvas::{fit, wrap};
-use super::Painter;
+use super::Sheet;
 use crate::base::text::{is_printable_ascii, safe, width};
+use crate::view::line::Line;
+
+/// Octets of the longest part of a pattern that is copied in a block of fixed size: an arrow's
+/// line from edge to edge.
+pub(super) const RUN: usize = 192;
+
+/// Appends the first `used` octets of a pattern: of fixed size where as many octets as that
+/// stand there.
+#[inline(always)]
+pub(super) fn put_run(line: &mut Line<'_>, pattern: &[u8], used: usize) {
+    if let Some(block) = pattern.first_chunk::<64>()
+        && used <= 64
+    {
+        line.put(block, used);
+    } else if let Some(block) = pattern.first_chunk::<RUN>()
+        && used <= RUN
+    {
+        line.put(block, used);
+    } else {
+        line.octets(pattern.get(..used).unwrap_or(pattern));
+    }
+}
 
 /// A text as it is drawn: safe for the terminal, in ASCII drawings ASCII.
 pub(super) struct Drawn<'t> {
@@ -15,31 +37,50 @@ pub(super) struct Drawn<'t> {
     pub(super) plain: bool,
 }
 
-impl Drawn<'_> {
+impl<'t> Drawn<'t> {
+    /// Printable ASCII.
+    #[inline(always)]
+    pub(super) fn plain(octets: &'t [u8]) -> Self {
+        Self {
+            width: octets.len(),
+            octets: Cow::Borrowed(octets),
+            plain: true,
+        }
+    }
+
     pub(super) fn text(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.octets)
     }
 }
 
-impl Painter {
+impl Sheet {
     /// Text made safe for the terminal; in ASCII drawings, ASCII.
+    #[inline(always)]
     pub(super) fn drawn<'t>(&self, octets: &'t [u8]) -> Drawn<'t> {
+        match self.plain {
+            true => Drawn::plain(octets),
+            false => self.measured(octets),
+        }
+    }
+
+    /// The same where it is not known to be printable ASCII.
+    #[inline(never)]
+    pub(super) fn measured<'t>(&self, octets: &'t [u8]) -> Drawn<'t> {
         let plain = match self.style.ascii {
             true => is_printable_ascii(octets).then_some(octets.len()),
             false => plain_width(octets),
         };
         match plain {
             Some(width) => Drawn {
-                octets: Cow::Borrowed(octets),
                 width,
-                plain: true,
+                ..Drawn::plain(octets)
             },
             None => self.drawn_slowly(octets),
         }
     }
 
     #[cold]
-    pub(super) fn drawn_slowly(&self, octets: &[u8]) -> Drawn<'static> {
+    fn drawn_slowly(&self, octets: &[u8]) -> Drawn<'static> {
         let mut text = safe(&String::from_utf8_lossy(octets));
         if self.style.ascii && !text.is_ascii() {
             text = text
@@ -63,53 +104,47 @@ impl Painter {
 
     /// Appends `text`, cut to `room` columns with an ellipsis where it is longer; the columns
     /// that it took.
-    pub(super) fn push_fitted(&self, out: &mut Vec<u8>, text: &Drawn<'_>, room: usize) -> usize {
+    #[inline(always)]
+    pub(super) fn put_fitted(&self, line: &mut Line<'_>, text: &Drawn<'_>, room: usize) -> usize {
         if text.width <= room {
-            return self.push_cut(out, text, room);
+            return self.put_cut(line, text, room);
         }
         if !text.plain {
-            let cut = fit(&text.text(), room, self.pens.ellipsis);
-            return push_columns(out, &cut, room);
+            let cut = fit(&text.text(), room, self.pens.ellipsis.text);
+            return push_columns(line.whole(), &cut, room);
         }
         let ellipsis = if self.style.ascii { 3 } else { 1 };
         let kept = room.saturating_sub(ellipsis);
-        self.push_cut(out, text, kept);
-        out.extend_from_slice(self.pens.ellipsis.as_bytes());
+        self.put_cut(line, text, kept);
+        self.pens.ellipsis.put(line);
         kept + ellipsis
     }
 
     /// Appends as much of `text` as has room in `room` columns; the columns that it took.
-    pub(super) fn push_cut(&self, out: &mut Vec<u8>, text: &Drawn<'_>, room: usize) -> usize {
+    #[inline(always)]
+    pub(super) fn put_cut(&self, line: &mut Line<'_>, text: &Drawn<'_>, room: usize) -> usize {
         if !text.plain {
-            return push_columns(out, &text.text(), room);
+            return push_columns(line.whole(), &text.text(), room);
         }
         if text.width <= room {
-            out.extend_from_slice(&text.octets);
+            line.octets(&text.octets);
             return text.width;
         }
-        // A character begins at each octet that continues none. As many octets as columns are
-        // counted at once, what they lack one by one.
-        let continues = |octet: &&u8| **octet & 0xc0 == 0x80;
-        let (head, rest) = text.octets.split_at_checked(room).unwrap_or_default();
-        let mut lacking = head.iter().filter(continues).count();
-        let mut end = room;
-        for octet in rest {
-            if !continues(&octet) {
-                if lacking == 0 {
-                    break;
-                }
-                lacking -= 1;
-            }
-            end += 1;
-        }
-        out.extend_from_slice(text.octets.get(..end).unwrap_or_default());
+        let end = end_of_column(&text.octets, room);
+        line.octets(text.octets.get(..end).unwrap_or_default());
         room
+    }
+
+    /// Whether `text` is one line of at most `room` columns just as it is.
+    #[inline(always)]
+    pub(super) fn in_one_line(text: &Drawn<'_>, room: usize) -> bool {
+        let fits = text.plain && text.width <= room.max(8);
+        fits && !text.octets.is_empty() && !text.octets.starts_with(b" ")
     }
 
     /// Hands on `text` in lines of at most `room` columns.
     pub(super) fn wrapped(&self, text: &Drawn<'_>, room: usize, mut each: impl FnMut(&Drawn<'_>)) {
-        let fits = text.plain && text.width <= room.max(8);
-        if fits && !text.octets.is_empty() && !text.octets.starts_with(b" ") {
+        if Self::in_one_line(text, room) {
             return each(text);
         }
         if text.plain && self.wrapped_plainly(text, room.max(8), &mut each).is_some() {
@@ -163,6 +198,27 @@ impl Painter {
             });
         })
     }
+}
+
+/// Where the first `columns` columns of a text end, in octets: each character takes one column
+/// and begins at each octet that continues none. The text has more columns.
+#[inline(never)]
+fn end_of_column(octets: &[u8], columns: usize) -> usize {
+    let continues = |octet: &&u8| **octet & 0xc0 == 0x80;
+    let (head, rest) = octets.split_at_checked(columns).unwrap_or_default();
+    // As many octets as columns are counted at once, what they lack one by one.
+    let mut lacking = head.iter().filter(continues).count();
+    let mut end = columns;
+    for octet in rest {
+        if !continues(&octet) {
+            if lacking == 0 {
+                break;
+            }
+            lacking -= 1;
+        }
+        end += 1;
+    }
+    end
 }
 
 /// Appends as many characters of `text` as have room in `room` columns, a wide one taking two;
