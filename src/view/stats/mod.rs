@@ -114,6 +114,7 @@ impl<W: Write> View for Stats<W> {
     }
 
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {
+        self.tally.topics.count_noted();
         match self.form {
             Form::Tables { width } => {
                 tables::write(&self.tally, &self.sections, totals, width, &mut self.out)?

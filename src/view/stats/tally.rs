@@ -85,7 +85,7 @@ impl Tally {
             Err(_) => self.types.malformed += 1,
             Ok(ControlPacket::Publish(publish)) if topics => {
                 let topic = seen.topic_resolved.unwrap_or(publish.topic);
-                self.topics.entry(topic).add(seen, publish);
+                self.topics.note(topic, seen, publish);
             }
             Ok(_) => {}
         }

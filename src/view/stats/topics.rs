@@ -1,13 +1,17 @@
 //! What was published on each topic.
 //!
 //! A capture speaks of its topics in no order, so what is kept of one is seldom at hand when
-//! the next packet names it: a packet touches few lines of memory here, and waits for fewer.
+//! the next packet names it. A packet touches few lines of memory here; and packets are noted
+//! and then counted many at once, so that the processor waits for the lines of several
+//! together.
+
+use std::mem::take;
 
 use super::places::{Name, Places};
 use crate::base::{Span, Timestamp};
 use crate::event::PacketEvent;
-use crate::mqtt::Sender;
 use crate::mqtt::packet::Publish;
+use crate::mqtt::{QoS, Sender};
 
 /// Topics told one by one.
 pub const MOST_TOPICS: usize = 100_000;
@@ -25,6 +29,29 @@ pub struct Topics {
     octets: usize,
     /// Messages on topics beyond the caps.
     others: Topic,
+    /// Still to be counted, and the names of their topics one behind the other. All of those
+    /// have room among `told`, so `others` never lacks any.
+    noted: Vec<Note>,
+    names: Vec<u8>,
+}
+
+/// PUBLISH packets that are counted at once, at most, and octets of their topics' names.
+const NOTED: usize = 128;
+const NOTED_OCTETS: usize = 16 << 10;
+
+/// What is counted of a PUBLISH.
+#[derive(Clone, Copy, Debug)]
+struct Note {
+    /// Of the topic's name, and where in `names` that ends.
+    hash: u64,
+    end: usize,
+    sender: Sender,
+    connection: u32,
+    time: Option<Timestamp>,
+    qos: QoS,
+    retain: bool,
+    /// Of payload.
+    octets: u64,
 }
 
 /// A topic: four lines of memory.
@@ -36,13 +63,56 @@ struct Told {
 }
 
 impl Topics {
+    /// Notes a PUBLISH on the topic `name`.
+    #[inline]
+    pub(super) fn note(&mut self, name: &str, seen: &PacketEvent<'_>, publish: &Publish<'_>) {
+        let note = Note {
+            hash: self.places.hash(name.as_bytes()),
+            end: self.names.len() + name.len(),
+            sender: seen.sender,
+            connection: seen.connection.0,
+            time: seen.stamp.time,
+            qos: publish.delivery.qos(),
+            retain: publish.retain,
+            octets: publish.payload.len() as u64,
+        };
+        self.keep(name, note);
+    }
+
+    #[inline]
+    fn keep(&mut self, name: &str, note: Note) {
+        self.names.extend_from_slice(name.as_bytes());
+        self.noted.push(note);
+        let enough = self.noted.len() == NOTED || self.names.len() > NOTED_OCTETS;
+        let last_room = self.told.len() + self.noted.len() >= MOST_TOPICS
+            || self.octets + self.names.len() >= MOST_TOPIC_OCTETS;
+        if enough || last_room {
+            self.count_noted();
+        }
+    }
+
+    /// Counts what was noted.
+    #[inline(never)]
+    pub(super) fn count_noted(&mut self) {
+        let (noted, names) = (take(&mut self.noted), take(&mut self.names));
+        let mut begin = 0;
+        for note in &noted {
+            let name = names.get(begin..note.end).unwrap_or_default();
+            begin = note.end;
+            self.entry(name, note.hash).add(note);
+        }
+        (self.noted, self.names) = (noted, names);
+        self.noted.clear();
+        self.names.clear();
+        self.names.shrink_to(2 * NOTED_OCTETS);
+    }
+
     /// Where messages on the topic `name` are counted.
     #[inline]
-    pub(super) fn entry(&mut self, name: &str) -> &mut Topic {
-        let hash = self.places.hash(name);
+    fn entry(&mut self, name: &[u8], hash: u64) -> &mut Topic {
         let is = |place: usize| {
             let told = self.told.get(place);
-            told.is_some_and(|told| told.name.octets() == name.as_bytes())
+            told.is_some_and(|told| told.name.octets() == name)
         };
         let place = match self.places.find(hash, is) {
             Some(place) => place,
@@ -56,7 +126,7 @@ impl Topics {
 
     /// The place of a new topic; one that there is not, where it has none.
     #[cold]
-    fn place_for(&mut self, name: &str, hash: u64) -> usize {
+    fn place_for(&mut self, name: &[u8], hash: u64) -> usize {
         let octets = self.octets + name.len();
         let place = self.told.len();
         if place == MOST_TOPICS || octets > MOST_TOPIC_OCTETS {
@@ -65,7 +135,7 @@ impl Topics {
         self.octets = octets;
         let hash_of = |places: &Places, place: usize| {
             let told = self.told.get(place);
-            told.map_or(0, |told| places.hash(told.name.text()))
+            told.map_or(0, |told| places.hash(told.name.octets()))
         };
         self.places.insert(hash, place, hash_of);
         self.told.push(Told {
@@ -75,7 +145,7 @@ impl Topics {
         place
     }
 
-    /// Each topic that is told, with its name, in the order of their first messages.
+    /// Each topic that is told and counted, with its name, in the order of their first messages.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Topic)> {
         (self.told.iter()).map(|told| (told.name.text(), &told.topic))
     }
@@ -110,12 +180,12 @@ struct Side {
 }
 
 impl Topic {
-    pub(super) fn add(&mut self, seen: &PacketEvent<'_>, publish: &Publish<'_>) {
-        let side = match seen.sender {
+    fn add(&mut self, note: &Note) {
+        let side = match note.sender {
             Sender::Client => {
-                self.octets += publish.payload.len() as u64;
-                self.retained += u64::from(publish.retain);
-                if let Some(count) = self.qos.get_mut(publish.delivery.qos() as usize) {
+                self.octets += note.octets;
+                self.retained += u64::from(note.retain);
+                if let Some(count) = self.qos.get_mut(note.qos as usize) {
                     *count += 1;
                 }
                 &mut self.clients
@@ -123,8 +193,8 @@ impl Topic {
             Sender::Server => &mut self.servers,
         };
         side.packets += 1;
-        side.connections.add(seen.connection.0);
-        if let Some(now) = seen.stamp.time {
+        side.connections.add(note.connection);
+        if let Some(now) = note.time {
             let first = side.times.map_or(now, |(first, _)| first);
             side.times = Some((first, now));
         }
@@ -248,17 +318,58 @@ mod tests {
         }
     }
 
+    /// Notes a PUBLISH of as many octets.
+    fn note(topics: &mut Topics, name: &str, octets: u64) {
+        let note = Note {
+            hash: topics.places.hash(name.as_bytes()),
+            end: topics.names.len() + name.len(),
+            sender: Sender::Client,
+            connection: 1,
+            time: None,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            octets,
+        };
+        topics.keep(name, note);
+    }
+
     #[test]
-    fn a_topic_beyond_the_cap_on_octets_is_counted_with_the_others() {
+    fn what_is_noted_is_counted_by_and_by_and_all_of_it_at_the_end() {
         let mut topics = Topics::default();
-        topics.entry("one").octets += 1;
-        topics.octets = MOST_TOPIC_OCTETS;
-        topics.entry("two").octets += 2;
-        topics.entry("one").octets += 4;
-        let told: Vec<_> = topics
-            .iter()
+        for at in 0..10_000_u64 {
+            note(
+                &mut topics,
+                &format!("{}{}", at % 7, "/".repeat(at as usize % 3)),
+                at,
+            );
+            assert!(topics.noted.len() < NOTED && topics.names.len() <= NOTED_OCTETS);
+        }
+        note(&mut topics, &"/".repeat(65_535), 1);
+        topics.count_noted();
+        let sum: u64 = topics.iter().map(|(_, topic)| topic.octets).sum();
+        assert_eq!((topics.iter().count(), sum), (22, 9_999 * 5_000 + 1));
+    }
+
+    #[test]
+    fn messages_on_topics_beyond_the_caps_are_known_as_soon_as_they_come() {
+        let mut topics = Topics::default();
+        note(&mut topics, "one", 1);
+        topics.octets = MOST_TOPIC_OCTETS - 3;
+        note(&mut topics, "two", 2);
+        note(&mut topics, "one", 4);
+        let told: Vec<_> = (topics.iter())
             .map(|(name, topic)| (name, topic.octets))
             .collect();
         assert_eq!((told, topics.others().octets), (vec![("one", 5)], 2));
+    }
+
+    #[test]
+    fn a_topic_more_than_there_may_be_is_counted_with_the_others() {
+        let mut topics = Topics::default();
+        for at in 0..=MOST_TOPICS {
+            note(&mut topics, &at.to_string(), 1);
+        }
+        let others = topics.others().messages();
+        assert_eq!((topics.iter().count(), others), (MOST_TOPICS, 1));
     }
 }
