@@ -2,13 +2,17 @@
 
 use std::io::{self, Write};
 
+use super::out::{Out, push_blanks, push_number};
 use super::{View, colour};
-use crate::base::text::safe;
+use crate::base::text::push_safe;
 use crate::event::{Event, Finding, Level, Totals};
+
+/// Columns of the longest level's name.
+const LEVEL: usize = 7;
 
 /// Writes findings as they are made.
 pub struct Check<W: Write> {
-    out: io::BufWriter<W>,
+    out: Out<W>,
     colour: bool,
     /// Notes, warnings, errors.
     counts: [u64; 3],
@@ -18,7 +22,7 @@ impl<W: Write> Check<W> {
     /// Writes to `out`, in colour where `colour` says so.
     pub fn new(out: W, colour: bool) -> Self {
         Self {
-            out: io::BufWriter::with_capacity(128 * 1024, out),
+            out: Out::new(out),
             colour,
             counts: [0; 3],
         }
@@ -28,24 +32,40 @@ impl<W: Write> Check<W> {
         if let Some(count) = self.counts.get_mut(finding.level as usize) {
             *count += 1;
         }
-        let level = format!("{:7}", finding.level.name());
-        let level = match (self.colour, finding.level) {
-            (true, Level::Error) => painted(colour::ALARM, &level),
-            (true, Level::Warning) => painted(colour::NOTICE, &level),
-            _ => level,
+        let paint = match finding.level {
+            Level::Error if self.colour => Some(colour::ALARM),
+            Level::Warning if self.colour => Some(colour::NOTICE),
+            _ => None,
         };
-        write!(self.out, "{level} frame {}", finding.stamp.number)?;
+        let text = self.out.text();
+        text.extend_from_slice(paint.unwrap_or_default());
+        let level = finding.level.name();
+        text.extend_from_slice(level.as_bytes());
+        push_blanks(text, LEVEL.saturating_sub(level.len()));
+        if paint.is_some() {
+            text.extend_from_slice(colour::RESET);
+        }
+        text.extend_from_slice(b" frame ");
+        push_number(text, finding.stamp.number);
         if let Some(connection) = finding.connection {
-            write!(self.out, " stream {}", connection.0)?;
+            text.extend_from_slice(b" stream ");
+            push_number(text, connection.0.into());
         }
         if let Some(client_id) = finding.client_id.as_deref().filter(|id| !id.is_empty()) {
-            write!(self.out, " {}", safe(client_id))?;
+            text.push(b' ');
+            push_safe(text, client_id);
         }
-        write!(self.out, ": {} [{}", safe(&finding.message), finding.rule)?;
-        for statement in finding.statements {
-            write!(self.out, " {statement}")?;
+        text.extend_from_slice(b": ");
+        push_safe(text, &finding.message);
+        text.extend_from_slice(b" [");
+        for (at, name) in [finding.rule].iter().chain(finding.statements).enumerate() {
+            if at > 0 {
+                text.push(b' ');
+            }
+            text.extend_from_slice(name.as_bytes());
         }
-        writeln!(self.out, "]")
+        text.extend_from_slice(b"]\n");
+        self.out.row_done()
     }
 }
 
@@ -63,27 +83,18 @@ impl<W: Write> View for Check<W> {
 
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {
         let [notes, warnings, errors] = self.counts;
-        writeln!(
-            self.out,
+        let _ = writeln!(
+            self.out.text(),
             "{}, {}, {} in {}",
             counted(errors, "error"),
             counted(warnings, "warning"),
             counted(notes, "note"),
             counted(totals.packets, "control packet")
-        )?;
+        );
         self.out.flush()
     }
 }
 
 fn counted(count: u64, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
-}
-
-fn painted(colour: &[u8], text: &str) -> String {
-    [
-        &String::from_utf8_lossy(colour),
-        text,
-        &String::from_utf8_lossy(colour::RESET),
-    ]
-    .concat()
 }
