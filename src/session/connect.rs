@@ -80,7 +80,7 @@ impl Session {
             .find(link.broker, id)
             .and_then(|key| self.clients.get(key))
             .and_then(|client| client.link);
-        if let Some(other) = other.and_then(|other| self.links.get_mut(&other))
+        if let Some(other) = other.and_then(|other| self.links.get_mut(other))
             && other.alive()
         {
             other.taken_over = Some((link.id, event.stamp));
@@ -301,13 +301,13 @@ impl Session {
         if old == link.id {
             return;
         }
-        let Some(mut other) = self.links.remove(&old) else {
+        let Some((slot, mut other)) = self.links.take_out(old) else {
             return;
         };
         self.suspend(&mut other, key, EndedBy::ConnectionClosed);
         other.client = None;
         other.former = Some(key);
-        self.links.insert(old, other);
+        self.links.put_back(slot, other);
     }
 
     /// Puts a connection's open handshakes aside for the session's next connection.

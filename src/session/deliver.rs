@@ -210,7 +210,7 @@ impl Session {
             .and_then(|session| session.link)
             .and_then(|id| match publisher {
                 Some(link) if link.id == id => Some(link),
-                _ => self.links.get(&id).map(|link| &**link),
+                _ => self.links.get(id),
             })
             .filter(|link| link.alive());
         let (progress, why, group, tentative) = match kind {

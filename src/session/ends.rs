@@ -539,10 +539,10 @@ impl Session {
 
     /// Nothing more comes: every story is told as it stands.
     pub(super) fn finish_all(&mut self, emit: &mut impl FnMut(&Event<'_>)) {
-        let mut links: Vec<_> = self.links.keys().copied().collect();
+        let mut links: Vec<_> = self.links.ids().collect();
         links.sort_unstable();
         for id in links {
-            if let Some(link) = self.links.remove(&id) {
+            if let Some(link) = self.links.remove(id) {
                 let ended = Ended {
                     connection: id,
                     why: Closed::CaptureEnd,

@@ -590,7 +590,7 @@ impl Session {
         {
             return ended(before);
         }
-        let gaps = self.links.get(&link).map_or(0, |link| {
+        let gaps = self.links.get(link).map_or(0, |link| {
             let [_, server] = link.gaps();
             server
         });

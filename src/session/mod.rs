@@ -7,7 +7,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `brokers`, `tree` | which servers are one broker; its topic filters |
-//! | `link`, `client` | what is kept of a connection; of a session |
+//! | `link`, `links`, `client` | what is kept of a connection, of all; of a session |
 //! | `connect`, `requests`, `publish`, `acknowledge` | what each packet type does |
 //! | `exchange` | a handshake while it goes on |
 //! | `messages`, `deliver` | from a publisher's PUBLISH to each subscriber's |
@@ -31,6 +31,7 @@ mod judge;
 mod limits;
 mod line;
 mod link;
+mod links;
 mod messages;
 mod names;
 mod outbox;
@@ -56,6 +57,7 @@ use brokers::{BrokerId, Brokers};
 use client::{ClientKey, Clients};
 use findings::{Findings, Where};
 use link::Link;
+use links::Links;
 use messages::Messages;
 use outbox::Outbox;
 use retained::Retained;
@@ -102,7 +104,7 @@ type OrderedStream = (ClientKey, ClientKey, Arc<str>, QoS, QoS);
 pub struct Session {
     wanted: Wanted,
     brokers: Brokers,
-    links: HashMap<ConnectionId, Box<Link>>,
+    links: Links,
     clients: Clients,
     messages: Messages,
     retained: Retained,
@@ -191,8 +193,7 @@ impl Session {
     fn packet(&mut self, event: &PacketEvent<'_>) {
         self.pass(event.stamp);
         self.matches = (self.matches + caps::MATCHES_A_PACKET).min(caps::MATCHES_AHEAD);
-        // Out of the table, so that it and the rest can be changed together.
-        let Some(mut link) = self.links.remove(&event.connection) else {
+        let Some((slot, mut link)) = self.links.take_out(event.connection) else {
             return;
         };
         link.count(event);
@@ -212,7 +213,7 @@ impl Session {
         }
         self.sure_of(&mut link, event);
         link.side(event.sender).last = Some(event.stamp);
-        self.links.insert(event.connection, link);
+        self.links.put_back(slot, link);
     }
 
     fn act(&mut self, link: &mut Link, event: &PacketEvent<'_>, packet: &ControlPacket<'_>) {
@@ -264,7 +265,7 @@ impl Session {
 
     fn gap(&mut self, gap: &Gap) {
         self.pass(gap.stamp);
-        let Some(mut link) = self.links.remove(&gap.connection) else {
+        let Some((slot, mut link)) = self.links.take_out(gap.connection) else {
             return;
         };
         link.side(gap.sender).gaps += 1;
@@ -295,12 +296,12 @@ impl Session {
             };
             format!("{length} of {who} are missing: {why}.")
         });
-        self.links.insert(gap.connection, link);
+        self.links.put_back(slot, link);
     }
 
     fn ended(&mut self, ended: &Ended) {
         self.pass(ended.stamp);
-        if let Some(link) = self.links.remove(&ended.connection) {
+        if let Some(link) = self.links.remove(ended.connection) {
             self.on_ended(*link, ended);
         }
     }
