@@ -38,6 +38,8 @@ pub(super) struct Client {
     pub(super) away_since: Option<FrameStamp>,
     /// By filter as subscribed, a share's prefix included.
     pub(super) subscriptions: HashMap<Arc<str>, SubscriptionKey>,
+    /// It subscribed to what is no filter: what that takes depends on who is asked.
+    pub(super) breaks_filters: bool,
     pub(super) pending: Pending,
     pub(super) connections: Vec<ConnectionStory>,
     pub(super) connections_left_out: u64,
@@ -61,6 +63,7 @@ impl Client {
             expiry: 0,
             away_since: None,
             subscriptions: HashMap::new(),
+            breaks_filters: false,
             pending: nothing_pending(),
             connections: Vec::new(),
             connections_left_out: 0,

@@ -50,7 +50,8 @@ impl Session {
                 properties.request_response_information().unwrap_or(false);
         }
         if let Some(will) = &connect.will {
-            link.will_digest = self.digest(link.broker, will.topic, will.payload);
+            let topic = self.names.topic(link.broker, will.topic);
+            link.will_digest = self.digest(topic, will.payload);
         }
         let asked = connecting(connect);
         link.connect = Some(Box::new(asked.clone()));

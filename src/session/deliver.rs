@@ -7,12 +7,14 @@ use std::sync::Arc;
 use foldhash::HashMap;
 
 use super::Session;
-use super::brokers::BrokerId;
 use super::caps;
 use super::client::{ClientKey, Force, Subscription};
+use super::judge::takes;
 use super::link::Link;
 use super::messages::{Carried, Copy, Held, LegRef, MessageKey, Progress, Route};
+use super::names::Topic;
 use super::outbox::Place;
+use super::tree::SubscriptionKey;
 use crate::base::{Few, FrameStamp};
 use crate::event::{Handshake, Leg, Origin, Outcome, Undelivered, between};
 use crate::mqtt::packet::Publish;
@@ -20,7 +22,7 @@ use crate::mqtt::{PropertyId, ProtocolVersion, QoS};
 
 /// A PUBLISH of a client, as the deliveries need it.
 pub(super) struct Published<'a> {
-    pub(super) topic: &'a Arc<str>,
+    pub(super) topic: Topic<'a>,
     pub(super) digest: u64,
     pub(super) qos: QoS,
     pub(super) retain: bool,
@@ -37,10 +39,9 @@ pub(super) struct Explained {
 
 impl Session {
     /// Topic and payload as a number: equal messages on one broker have one.
-    pub(super) fn digest(&self, broker: BrokerId, topic: &str, payload: &[u8]) -> u64 {
+    pub(super) fn digest(&self, topic: Topic<'_>, payload: &[u8]) -> u64 {
         let mut hasher = self.hash.build_hasher();
-        broker.hash(&mut hasher);
-        topic.hash(&mut hasher);
+        topic.hash.hash(&mut hasher);
         payload.hash(&mut hasher);
         hasher.finish()
     }
@@ -83,12 +84,13 @@ impl Session {
 
     /// Holds a client's message and works out who is to be sent it.
     pub(super) fn publish_message(&mut self, link: &Link, published: &Published<'_>) -> MessageKey {
-        let mut routes = self.routes(link.broker, published.topic, Some(link));
+        let mut routes = self.routes(published.topic, Some(link));
         let mut left_out = 0;
         if routes.len() > Handshake::LEGS_KEPT {
             left_out = u32::try_from(routes.len() - Handshake::LEGS_KEPT).unwrap_or(u32::MAX);
             routes.truncate(Handshake::LEGS_KEPT);
         }
+        let topic = (!routes.is_empty()).then(|| self.names.shared(published.topic));
         let unsettled = routes
             .iter()
             .filter(|route| route.progress != Progress::Done)
@@ -99,7 +101,7 @@ impl Session {
             place: published.place,
             over: None,
             record: None,
-            topic: Arc::clone(published.topic),
+            topic,
             version: link.version,
             published: published.stamp,
             connection: link.id,
@@ -119,8 +121,8 @@ impl Session {
 
     /// The subscribers that would be sent a message to `topic`, were it published by the
     /// server itself.
-    pub(super) fn would_take(&mut self, broker: BrokerId, topic: &str) -> Vec<(ClientKey, Leg)> {
-        self.routes(broker, topic, None)
+    pub(super) fn would_take(&mut self, topic: Topic<'_>) -> Vec<(ClientKey, Leg)> {
+        self.routes(topic, None)
             .into_iter()
             .filter(|route| !route.tentative && route.group.is_none())
             .map(|route| (route.client, route.leg))
@@ -129,22 +131,10 @@ impl Session {
 
     /// One route for each subscriber, and for each member of each group that shares a
     /// subscription.
-    fn routes(&mut self, broker: BrokerId, topic: &str, publisher: Option<&Link>) -> Vec<Route> {
+    fn routes(&mut self, topic: Topic<'_>, publisher: Option<&Link>) -> Vec<Route> {
         let mut found = std::mem::take(&mut self.found);
         found.clear();
-        if let Some(broker) = self.brokers.get(broker) {
-            let walk = &mut self.walk;
-            let most = self.matches.min(2 * Handshake::LEGS_KEPT);
-            if !broker.tree.matching(topic, most, walk, &mut found) {
-                self.findings.table_full(
-                    &mut self.outbox,
-                    "subscriptions found for a topic",
-                    most,
-                    self.now,
-                );
-            }
-            self.matches -= found.len();
-        }
+        self.find_subscriptions(topic, &mut found);
         if found.is_empty() {
             self.found = found;
             return Vec::new();
@@ -203,6 +193,60 @@ impl Session {
         routes
     }
 
+    /// Appends the subscriptions that take a topic to `found`, as many as may be found now.
+    fn find_subscriptions(&mut self, topic: Topic<'_>, found: &mut Vec<SubscriptionKey>) {
+        let most = self.matches.min(2 * Handshake::LEGS_KEPT);
+        let all = self.search(topic, most, found);
+        self.matches -= found.len();
+        if !all {
+            self.findings.table_full(
+                &mut self.outbox,
+                "subscriptions found for a topic",
+                most,
+                self.now,
+            );
+        }
+    }
+
+    /// Appends the subscriptions that take a topic to `found`, at most `most` of them; whether
+    /// those are all.
+    fn search(&mut self, topic: Topic<'_>, most: usize, found: &mut Vec<SubscriptionKey>) -> bool {
+        let Some(broker) = self.brokers.get(topic.broker) else {
+            return true;
+        };
+        let tree = &broker.tree;
+        if let Some(levels) = self.names.taking(topic, tree) {
+            return tree.subscribed(levels, most, found);
+        }
+        let all = tree.matching(&topic, most, &mut self.walk, found);
+        if all {
+            self.names.remember(topic, tree, &self.walk);
+        }
+        all
+    }
+
+    /// Whether a subscription of a client, which has few, takes a topic.
+    pub(super) fn is_subscribed(&mut self, client: ClientKey, topic: Topic<'_>) -> bool {
+        let mut found = std::mem::take(&mut self.found);
+        found.clear();
+        let all = self.search(topic, caps::LOOKED_THROUGH, &mut found);
+        let subscriptions = &self.clients.subscriptions;
+        let is_its = |key| {
+            subscriptions
+                .get(key)
+                .is_some_and(|one| one.client == client)
+        };
+        let taken = match self.clients.get(client) {
+            Some(client) if client.breaks_filters || !all => {
+                let mut filters = client.subscriptions.keys();
+                filters.any(|filter| takes(filter, &topic))
+            }
+            _ => found.iter().any(is_its),
+        };
+        self.found = found;
+        taken
+    }
+
     fn route(&self, one: &Subscription, publisher: Option<&Link>, kind: RouteKind) -> Route {
         let session = self.clients.get(one.client);
         // The publisher's own link is out of the table while its packet is acted on.
@@ -244,17 +288,11 @@ impl Session {
     }
 
     /// Finds out where a server's PUBLISH comes from, and joins it to its message.
-    pub(super) fn explain(
-        &mut self,
-        link: &mut Link,
-        topic: &Arc<str>,
-        digest: u64,
-        copy: &Copy<'_>,
-    ) -> Explained {
+    pub(super) fn explain(&mut self, link: &mut Link, digest: u64, copy: &Copy<'_>) -> Explained {
         // RETAIN 1 marks a stored copy, unless a subscription asks for RETAIN as published or
         // the client is a bridge, which keeps it too.
         let stored_first = copy.retain && !self.keeps_retain(link, digest);
-        if stored_first && let Some(explained) = self.explain_stored(link, topic, digest, copy) {
+        if stored_first && let Some(explained) = self.explain_stored(link, digest, copy) {
             return explained;
         }
         if let Some(explained) = self.explain_expected(link, digest, copy) {
@@ -263,28 +301,28 @@ impl Session {
         if let Some(explained) = self.explain_will(link, digest, copy) {
             return explained;
         }
-        if let Some(explained) = self.explain_unexpected(link, topic, digest, copy) {
+        if let Some(explained) = self.explain_unexpected(link, digest, copy) {
             return explained;
         }
-        if !stored_first && let Some(explained) = self.explain_stored(link, topic, digest, copy) {
+        if !stored_first && let Some(explained) = self.explain_stored(link, digest, copy) {
             return explained;
         }
         if copy.retain
-            && let Some(cleared) = self.retained.cleared(link.broker, topic)
+            && let Some(cleared) = self.retained.cleared(copy.topic)
         {
-            self.judge_stale(link, topic, copy, Some(cleared));
+            self.judge_stale(link, copy, Some(cleared));
         }
         let origin = if copy.retain {
             Origin::Stored {
                 connection: None,
                 frame: None,
             }
-        } else if topic.starts_with('$') {
+        } else if copy.topic.starts_with('$') {
             Origin::Server
         } else {
             Origin::NotSeen
         };
-        self.judge_unexplained(link, topic, digest, copy);
+        self.judge_unexplained(link, digest, copy);
         Explained { origin, leg: None }
     }
 
@@ -312,18 +350,17 @@ impl Session {
     fn explain_stored(
         &mut self,
         link: &mut Link,
-        topic: &Arc<str>,
         digest: u64,
         copy: &Copy<'_>,
     ) -> Option<Explained> {
-        let key = self.retained.find(link.broker, topic)?;
+        let key = self.retained.find(copy.topic)?;
         link.stored_due.retain(|(due, _)| *due != key);
-        let filters = self.filters_of(link.client, topic);
+        let filters = self.filters_of(link.client, &copy.topic);
         let entry = self.retained.get_mut(key)?;
         if entry.digest != digest {
             if copy.retain {
                 let by = entry.story.stored.as_ref().map(|stored| stored.stamp);
-                self.judge_stale(link, topic, copy, by);
+                self.judge_stale(link, copy, by);
             }
             return None;
         }
@@ -339,7 +376,7 @@ impl Session {
             ambiguous: false,
         };
         let at = self.retained.add_leg(key, leg);
-        self.judge_stored_copy(link, topic, copy);
+        self.judge_stored_copy(link, copy);
         let origin = match stored {
             Some(stored) if stored.will => Origin::Will {
                 connection: stored.connection,
@@ -366,9 +403,7 @@ impl Session {
             .subscriptions
             .iter()
             .take(caps::LOOKED_THROUGH)
-            .filter(|(filter, _)| {
-                crate::mqtt::topic::matches(crate::mqtt::topic::matching_part(filter), topic)
-            })
+            .filter(|(filter, _)| takes(filter, topic))
             .collect();
         // The table has no order of its own; two runs tell the same.
         taking.sort_unstable_by_key(|(_, key)| **key);
@@ -554,7 +589,6 @@ impl Session {
     fn explain_unexpected(
         &mut self,
         link: &mut Link,
-        topic: &Arc<str>,
         digest: u64,
         copy: &Copy<'_>,
     ) -> Option<Explained> {
@@ -582,7 +616,7 @@ impl Session {
             self.messages.reached.clear();
         }
         self.messages.reached.insert((client, digest), key);
-        let filters = self.filters_of(Some(client), topic);
+        let filters = self.filters_of(Some(client), &copy.topic);
         let held = self.messages.held.get_mut(&key)?;
         if held.routes.len() >= Handshake::LEGS_KEPT {
             held.left_out += 1;

@@ -129,8 +129,6 @@ pub(super) struct Link {
     pub(super) owed: [Vec<u16>; 2],
     /// Stored messages that a new subscription takes, with the frame of its SUBSCRIBE.
     pub(super) stored_due: Vec<(StoredKey, FrameStamp)>,
-    /// The topic of the latest PUBLISH: publishers repeat themselves.
-    pub(super) topic: Option<Arc<str>>,
     pub(super) told_late_packet: bool,
     pub(super) told_silence: bool,
     /// Findings that a hole in what an end sent would explain, until that end's next packet
@@ -222,7 +220,6 @@ impl Link {
             limits: Limits::default(),
             owed: [Vec::new(), Vec::new()],
             stored_due: Vec::new(),
-            topic: None,
             told_late_packet: false,
             told_silence: false,
             suspects: Vec::new(),

@@ -13,6 +13,7 @@ use super::client::ClientKey;
 use super::findings::Where;
 use super::line::Line;
 use super::link::name;
+use super::names::Topic;
 use super::outbox::Place;
 use super::retained::StoredKey;
 pub(super) use super::shelf::MessageKey;
@@ -88,7 +89,8 @@ pub(super) struct Held {
     pub(super) over: Option<Over>,
     /// That handshake, where handshakes are told.
     pub(super) record: Option<Box<Handshake>>,
-    pub(super) topic: Arc<str>,
+    /// Where somebody is to be sent it.
+    pub(super) topic: Option<Arc<str>>,
     pub(super) version: Option<ProtocolVersion>,
     pub(super) published: FrameStamp,
     pub(super) connection: ConnectionId,
@@ -290,6 +292,7 @@ impl Messages {
 
 /// A copy of a message on its way to a subscriber.
 pub(super) struct Copy<'a> {
+    pub(super) topic: Topic<'a>,
     pub(super) stamp: FrameStamp,
     pub(super) connection: ConnectionId,
     pub(super) client_id: Option<Arc<str>>,
@@ -630,7 +633,7 @@ impl Session {
             citing: None,
         };
         let subscriber = name(route.leg.client_id.as_deref());
-        let topic = &held.topic;
+        let topic = held.topic.as_deref().unwrap_or_default();
         self.findings.tell(&mut self.outbox, clause, at, || {
             if why == Undelivered::Expired {
                 format!(

@@ -44,8 +44,6 @@ mod tests;
 mod tree;
 mod wills;
 
-use std::sync::Arc;
-
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
 
@@ -96,8 +94,8 @@ impl Wanted {
     }
 }
 
-/// The messages of one publisher to one topic for one subscriber, at the two QoS.
-type OrderedStream = (ClientKey, ClientKey, Arc<str>, QoS, QoS);
+/// The messages of one publisher to one topic, by its hash, for one subscriber, at the two QoS.
+type OrderedStream = (ClientKey, ClientKey, u64, QoS, QoS);
 
 /// Hears the events of a run and tells what became of each message.
 #[derive(Debug, Default)]

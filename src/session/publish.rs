@@ -1,13 +1,14 @@
 //! PUBLISH, from a client and from a server.
 
-use std::sync::Arc;
-
 use super::Session;
+use super::caps;
 use super::clauses as c;
 use super::deliver::{Explained, Published};
-use super::exchange::{Begin, Open, step};
+use super::exchange::{Begin, Open, shared, step};
 use super::link::Link;
 use super::messages::{Copy, MessageKey};
+use super::names::Topic;
+use super::outbox::Place;
 use super::retained::Storing;
 use crate::event::{About, HandshakeKind, Message, PacketEvent, Payload, State, Stored};
 use crate::mqtt::packet::Publish;
@@ -26,18 +27,12 @@ impl Session {
         } else {
             Some(publish.topic)
         };
-        let topic = text.map(|text| match &link.topic {
-            // Publishers repeat themselves.
-            Some(topic) if **topic == *text => Arc::clone(topic),
-            _ => {
-                let topic = self.names.of(text);
-                link.topic = Some(Arc::clone(&topic));
-                topic
-            }
-        });
+        let short = text.filter(|text| text.len() > caps::NAME).map(shared);
+        let name = short.as_deref().or(text);
+        let topic = name.map(|name| self.names.topic(link.broker, name));
         self.check_publish(link, event, publish, topic.is_some());
-        let digest = match &topic {
-            Some(topic) => self.digest(link.broker, topic, publish.payload),
+        let digest = match topic {
+            Some(topic) => self.digest(topic, publish.payload),
             None => 0,
         };
         if let Some(id) = publish.delivery.packet_id()
@@ -53,16 +48,16 @@ impl Session {
         if let Some(id) = publish.delivery.packet_id() {
             link.side(event.sender).refused.remove(&id.number());
         }
-        let message = Message {
-            topic: topic.clone(),
-            qos: publish.delivery.qos(),
-            retain: publish.retain,
-            payload: Payload::of(publish.payload),
-        };
         let (kind, waiting) = match publish.delivery {
             Delivery::AtMostOnce => (HandshakeKind::Qos0, PacketType::Publish),
             Delivery::AtLeastOnce(_) => (HandshakeKind::Qos1, PacketType::PubAck),
             Delivery::ExactlyOnce(_) => (HandshakeKind::Qos2, PacketType::PubRec),
+        };
+        let message = Message {
+            topic: topic.map(|topic| self.names.shared(topic)),
+            qos: publish.delivery.qos(),
+            retain: publish.retain,
+            payload: Payload::of(publish.payload),
         };
         let mut open = self.begin(
             link,
@@ -77,13 +72,14 @@ impl Session {
             },
         );
         open.key = digest;
-        if let Some(topic) = &topic
+        if let Some(topic) = topic
             && self.wanted.deliveries
         {
             match event.sender {
                 Sender::Client => {
-                    open.message =
-                        Some(self.published_by_client(link, event, publish, topic, &open));
+                    let key =
+                        self.published_by_client(link, event, publish, topic, (open.place, digest));
+                    open.message = Some(key);
                 }
                 Sender::Server => {
                     let explained = self.sent_by_server(link, event, publish, topic, digest);
@@ -209,28 +205,27 @@ impl Session {
         link: &mut Link,
         event: &PacketEvent<'_>,
         publish: &Publish<'_>,
-        topic: &Arc<str>,
-        open: &Open,
+        topic: Topic<'_>,
+        (place, digest): (Place, u64),
     ) -> MessageKey {
         let version = link.version.unwrap_or(ProtocolVersion::V3_1_1);
         let published = Published {
             topic,
-            digest: open.key,
+            digest,
             qos: publish.delivery.qos(),
             retain: publish.retain,
-            place: open.place,
+            place,
             stamp: event.stamp,
             carried: self.carried(publish, version),
         };
         let key = self.publish_message(link, &published);
         if publish.retain {
             let storing = Storing {
-                broker: link.broker,
                 server: link.server,
-                topic: Arc::clone(topic),
-                digest: open.key,
+                topic,
+                digest,
                 message: Message {
-                    topic: Some(Arc::clone(topic)),
+                    topic: Some(self.names.shared(topic)),
                     qos: publish.delivery.qos(),
                     retain: true,
                     payload: Payload::of(publish.payload),
@@ -258,12 +253,13 @@ impl Session {
         link: &mut Link,
         event: &PacketEvent<'_>,
         publish: &Publish<'_>,
-        topic: &Arc<str>,
+        topic: Topic<'_>,
         digest: u64,
     ) -> Explained {
         let version = link.version.unwrap_or(ProtocolVersion::V3_1_1);
-        let step = step(event);
+        let step = self.wanted.steps.then(|| step(event));
         let copy = Copy {
+            topic,
             stamp: event.stamp,
             connection: link.id,
             client_id: link.client_id.clone(),
@@ -277,8 +273,8 @@ impl Session {
                 Vec::new()
             },
             carried: self.carried(publish, version),
-            step: self.wanted.steps.then_some(&step),
+            step: step.as_ref(),
         };
-        self.explain(link, topic, digest, &copy)
+        self.explain(link, digest, &copy)
     }
 }

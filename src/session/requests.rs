@@ -10,7 +10,7 @@ use super::exchange::{Begin, shared};
 use super::link::Link;
 use crate::event::{About, Asked, HandshakeKind, PacketEvent, State};
 use crate::mqtt::packet::{SubAck, Subscribe, UnsubAck, Unsubscribe};
-use crate::mqtt::topic::Shared;
+use crate::mqtt::topic::{Shared, filter_broken_before_five};
 use crate::mqtt::{PacketType, QoS, Sender};
 
 impl Session {
@@ -83,7 +83,8 @@ impl Session {
             1 if !existed => {}
             _ => return,
         }
-        for key in self.retained.taken_by(link.broker, &asked.filter) {
+        let filter = self.names.topic(link.broker, &asked.filter);
+        for key in self.retained.taken_by(filter) {
             if link.stored_due.len() < caps::STORED_DUE {
                 link.stored_due.push((key, event.stamp));
             }
@@ -146,6 +147,7 @@ impl Session {
         entry.tree.insert(matched, key);
         if let Some(session) = self.clients.all.get_mut(&client) {
             session.subscriptions.insert(Arc::clone(&asked.filter), key);
+            session.breaks_filters |= filter_broken_before_five(matched).is_some();
         }
     }
 

@@ -1,14 +1,14 @@
 //! Stored (retained) messages: one for each topic of each broker.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use foldhash::HashMap;
 
 use super::Session;
-use super::brokers::BrokerId;
 use super::caps;
+use super::judge::takes;
 use super::messages::{MessageKey, note_settled};
+use super::names::Topic;
 use super::outbox::Told;
 use crate::base::{Endpoint, FrameStamp};
 use crate::event::{Handshake, Leg, Message, RetainedEnd, RetainedStory, Stored};
@@ -20,7 +20,8 @@ pub(super) struct StoredKey(u64);
 /// A stored message.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) broker: BrokerId,
+    /// The hash of its topic.
+    topic: u64,
     pub(super) digest: u64,
     pub(super) story: RetainedStory,
     /// The publisher's message, held for its late copies.
@@ -30,34 +31,30 @@ pub(super) struct Entry {
 /// The stored messages.
 #[derive(Debug, Default)]
 pub(super) struct Retained {
-    by_topic: HashMap<(BrokerId, Arc<str>), StoredKey>,
+    /// By the hash of the topic.
+    by_topic: HashMap<u64, StoredKey>,
     /// Topics whose stored message was removed, and when.
-    cleared: HashMap<(BrokerId, Arc<str>), FrameStamp>,
+    cleared: HashMap<u64, FrameStamp>,
     /// In order of storing.
     pub(super) all: BTreeMap<StoredKey, Entry>,
     next: u64,
 }
 
 impl Retained {
-    pub(super) fn find(&self, broker: BrokerId, topic: &Arc<str>) -> Option<StoredKey> {
-        self.by_topic.get(&(broker, Arc::clone(topic))).copied()
+    pub(super) fn find(&self, topic: Topic<'_>) -> Option<StoredKey> {
+        self.by_topic.get(&topic.hash).copied()
     }
 
     /// When the stored message of a topic was removed; `None` where it was not, or one was
     /// stored since.
-    pub(super) fn cleared(&self, broker: BrokerId, topic: &Arc<str>) -> Option<FrameStamp> {
-        self.cleared.get(&(broker, Arc::clone(topic))).copied()
+    pub(super) fn cleared(&self, topic: Topic<'_>) -> Option<FrameStamp> {
+        self.cleared.get(&topic.hash).copied()
     }
 
     /// The stored messages that a filter takes, as far as they are few.
-    pub(super) fn taken_by(&self, broker: BrokerId, filter: &str) -> Vec<StoredKey> {
+    pub(super) fn taken_by(&self, filter: Topic<'_>) -> Vec<StoredKey> {
         if !filter.contains(['+', '#']) {
-            return self
-                .by_topic
-                .get(&(broker, super::exchange::shared(filter)))
-                .copied()
-                .into_iter()
-                .collect();
+            return self.find(filter).into_iter().collect();
         }
         if self.all.len() > caps::RETAINED_SEARCHED {
             return Vec::new();
@@ -65,13 +62,9 @@ impl Retained {
         self.all
             .iter()
             .filter(|(_, entry)| {
-                entry.broker == broker
-                    && entry
-                        .story
-                        .message
-                        .topic
-                        .as_ref()
-                        .is_some_and(|topic| crate::mqtt::topic::matches(filter, topic))
+                let topic = entry.story.message.topic.as_ref();
+                entry.story.broker == filter.broker.0
+                    && topic.is_some_and(|topic| takes(&filter, topic))
             })
             .map(|(key, _)| *key)
             .collect()
@@ -103,10 +96,9 @@ impl Retained {
 }
 
 /// A message to be stored.
-pub(super) struct Storing {
-    pub(super) broker: BrokerId,
+pub(super) struct Storing<'a> {
     pub(super) server: Endpoint,
-    pub(super) topic: Arc<str>,
+    pub(super) topic: Topic<'a>,
     pub(super) digest: u64,
     pub(super) message: Message,
     pub(super) by: Option<Stored>,
@@ -116,9 +108,9 @@ pub(super) struct Storing {
 
 impl Session {
     /// Stores a message, replacing the one of its topic; an empty payload removes it.
-    pub(super) fn store(&mut self, storing: Storing) -> Option<StoredKey> {
+    pub(super) fn store(&mut self, storing: Storing<'_>) -> Option<StoredKey> {
         let empty = storing.message.payload.length == 0;
-        if let Some(old) = self.retained.find(storing.broker, &storing.topic) {
+        if let Some(old) = self.retained.find(storing.topic) {
             let end = if empty {
                 RetainedEnd::Cleared(storing.stamp)
             } else {
@@ -126,15 +118,16 @@ impl Session {
             };
             self.end_stored(old, end);
         }
-        let named = (storing.broker, Arc::clone(&storing.topic));
         if empty {
             if self.retained.cleared.len() >= caps::RETAINED {
                 self.retained.cleared.clear();
             }
-            self.retained.cleared.insert(named, storing.stamp);
+            self.retained
+                .cleared
+                .insert(storing.topic.hash, storing.stamp);
             return None;
         }
-        self.retained.cleared.remove(&named);
+        self.retained.cleared.remove(&storing.topic.hash);
         if self.retained.all.len() >= caps::RETAINED
             && let Some((oldest, _)) = self.retained.all.first_key_value()
         {
@@ -146,16 +139,13 @@ impl Session {
         }
         let key = StoredKey(self.retained.next);
         self.retained.next += 1;
-        self.retained
-            .by_topic
-            .insert((storing.broker, storing.topic), key);
+        self.retained.by_topic.insert(storing.topic.hash, key);
         self.retained.all.insert(
             key,
             Entry {
-                broker: storing.broker,
                 digest: storing.digest,
                 story: RetainedStory {
-                    broker: storing.broker.0,
+                    broker: storing.topic.broker.0,
                     server: storing.server,
                     message: storing.message,
                     stored: storing.by,
@@ -163,6 +153,7 @@ impl Session {
                     deliveries: Vec::new(),
                 },
                 message: storing.held,
+                topic: storing.topic.hash,
             },
         );
         Some(key)
@@ -173,11 +164,8 @@ impl Session {
         let Some(mut entry) = self.retained.all.remove(&key) else {
             return;
         };
-        if let Some(topic) = &entry.story.message.topic {
-            let named = (entry.broker, Arc::clone(topic));
-            if self.retained.by_topic.get(&named) == Some(&key) {
-                self.retained.by_topic.remove(&named);
-            }
+        if self.retained.by_topic.get(&entry.topic) == Some(&key) {
+            self.retained.by_topic.remove(&entry.topic);
         }
         entry.story.end = end;
         if let Some(message) = entry.message {

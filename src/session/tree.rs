@@ -13,6 +13,8 @@ pub(super) struct SubscriptionKey(pub(super) u64);
 pub(super) struct Tree {
     /// The root is the first; levels are never removed, only emptied.
     levels: Vec<Level>,
+    /// The latest level below each; 0 for none.
+    newest_below: Vec<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -54,14 +56,23 @@ impl Level {
     }
 }
 
-/// Ways of a topic through a tree that are still to be gone: a level, and from which octet on
-/// the topic lies below it; `None` behind its end.
-pub(super) type Walk = Vec<(u32, Option<usize>)>;
+/// Room for the search through a tree.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    /// Ways of a topic that are still to be gone: a level, and from which octet on the topic
+    /// lies below it; `None` behind its end.
+    ways: Vec<(u32, Option<usize>)>,
+    /// The levels that it came by.
+    pub(super) passed: Vec<u32>,
+    /// The levels whose subscriptions take the topic.
+    pub(super) taking: Vec<u32>,
+}
 
 impl Default for Tree {
     fn default() -> Self {
         Self {
             levels: vec![Level::default()],
+            newest_below: vec![0],
         }
     }
 }
@@ -87,6 +98,10 @@ impl Tree {
                         return;
                     };
                     self.levels.push(Level::default());
+                    self.newest_below.push(0);
+                    if let Some(newest) = self.newest_below.get_mut(at) {
+                        *newest = number;
+                    }
                     if let Some(level) = self.levels.get_mut(at) {
                         level.add(part, number);
                     }
@@ -114,7 +129,8 @@ impl Tree {
     }
 
     /// Appends the subscriptions that take `topic` to `found` (MQTT 5.0 §4.7), at most
-    /// `most` of them; whether those are all.
+    /// `most` of them; whether those are all. If so, `walk` knows their levels: those take the
+    /// topic until [`Self::has_grown`] below one that it passed.
     pub(super) fn matching(
         &self,
         topic: &str,
@@ -122,10 +138,17 @@ impl Tree {
         walk: &mut Walk,
         found: &mut Vec<SubscriptionKey>,
     ) -> bool {
-        walk.clear();
-        walk.push((0, Some(0)));
+        let Walk {
+            ways,
+            passed,
+            taking,
+        } = walk;
+        ways.clear();
+        passed.clear();
+        taking.clear();
+        ways.push((0, Some(0)));
         let mut steps = 0;
-        while let Some((at, from)) = walk.pop() {
+        while let Some((at, from)) = ways.pop() {
             // Filters made for it can make a topic take very many ways.
             steps += 1;
             if steps > caps::STEPS_OF_A_MATCH || found.len() > most {
@@ -135,16 +158,19 @@ impl Tree {
             let Some(level) = self.levels.get(at as usize) else {
                 continue;
             };
+            passed.push(at);
             // Filters that begin with a wildcard don't take topics that begin with $
             // ([MQTT-4.7.2-1]).
             let wildcards = at != 0 || !topic.starts_with('$');
             if wildcards && let Some(many) = level.many {
                 // `a/#` takes `a` too.
                 if let Some(level) = self.levels.get(many as usize) {
+                    taking.push(many);
                     found.extend_from_slice(&level.here);
                 }
             }
             let Some((from, rest)) = from.and_then(|from| Some((from, topic.get(from..)?))) else {
+                taking.push(at);
                 found.extend_from_slice(&level.here);
                 continue;
             };
@@ -152,16 +178,42 @@ impl Tree {
             let part = rest.get(..length.unwrap_or(rest.len())).unwrap_or(rest);
             let below = length.map(|length| from + length + 1);
             if wildcards && let Some(any) = level.any {
-                walk.push((any, below));
+                ways.push((any, below));
             }
             // No name has a level `+` or `#`: those stand apart.
             if let Some(same) = level.named(part) {
-                walk.push((same, below));
+                ways.push((same, below));
             }
         }
         let all = found.len() <= most;
         found.truncate(most);
         all
+    }
+
+    /// Whether one of `levels` has got another level below it since the tree had `had` levels.
+    pub(super) fn has_grown(&self, levels: &[u32], had: usize) -> bool {
+        let newest = |at: &u32| self.newest_below.get(*at as usize).copied();
+        let grown = |at: &u32| newest(at).is_some_and(|newest| newest as usize >= had);
+        levels.iter().any(grown)
+    }
+
+    /// [`Self::matching`] for a topic of which `levels` are known to take it.
+    pub(super) fn subscribed(
+        &self,
+        levels: &[u32],
+        most: usize,
+        found: &mut Vec<SubscriptionKey>,
+    ) -> bool {
+        for at in levels {
+            if let Some(level) = self.levels.get(*at as usize) {
+                found.extend_from_slice(&level.here);
+            }
+            if found.len() > most {
+                found.truncate(most);
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -182,13 +234,48 @@ mod tests {
                 tree.insert(filter, SubscriptionKey(at as u64));
             }
             let mut found = Vec::new();
-            tree.matching(&topic, usize::MAX, &mut Walk::new(), &mut found);
+            let mut walk = Walk::default();
+            prop_assert!(tree.matching(&topic, usize::MAX, &mut walk, &mut found));
+            for most in 0..=found.len() {
+                let (mut some, mut again) = (Vec::new(), Vec::new());
+                let all = tree.matching(&topic, most, &mut Walk::default(), &mut some);
+                prop_assert_eq!(all, most == found.len());
+                prop_assert_eq!(all, tree.subscribed(&walk.taking, most, &mut again));
+                prop_assert_eq!(some, again);
+            }
             found.sort();
             let expected: Vec<_> = (0..filters.len())
                 .filter(|at| topic::matches(&filters[*at], &topic))
                 .map(|at| SubscriptionKey(at as u64))
                 .collect();
             prop_assert_eq!(found, expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_takes_a_topic_is_known_until_a_level_that_was_passed_grows(
+            filters in prop::collection::vec("[ab+]{0,1}(/[ab+]{0,1}){0,3}(/#)?", 0..12),
+            before in 0..12_usize,
+            topic in "[ab$]{0,1}(/[ab]{0,1}){0,4}",
+        ) {
+            let (mut tree, mut walk, mut found) = (Tree::default(), Walk::default(), Vec::new());
+            let (mut passed, mut taking, mut had) = (Vec::new(), Vec::new(), 0);
+            for (at, filter) in filters.iter().enumerate() {
+                if at == before.min(filters.len() - 1) {
+                    tree.matching(&topic, usize::MAX, &mut walk, &mut found);
+                    passed.clone_from(&walk.passed);
+                    taking.clone_from(&walk.taking);
+                    had = tree.len();
+                }
+                tree.insert(filter, SubscriptionKey(at as u64));
+            }
+            if !tree.has_grown(&passed, had) {
+                let (mut known, mut searched) = (Vec::new(), Vec::new());
+                tree.subscribed(&taking, usize::MAX, &mut known);
+                tree.matching(&topic, usize::MAX, &mut walk, &mut searched);
+                prop_assert_eq!(known, searched);
+            }
         }
     }
 
@@ -199,7 +286,7 @@ mod tests {
         tree.insert("a/#", SubscriptionKey(2));
         tree.remove("a/#", SubscriptionKey(1));
         let mut found = Vec::new();
-        tree.matching("a", usize::MAX, &mut Walk::new(), &mut found);
+        tree.matching("a", usize::MAX, &mut Walk::default(), &mut found);
         assert_eq!(found, [SubscriptionKey(2)]);
     }
 }

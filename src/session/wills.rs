@@ -14,6 +14,7 @@ use super::client::ClientKey;
 use super::findings::Where;
 use super::link::{Link, name};
 use super::messages::note_settled;
+use super::names::Topic;
 use super::outbox::Told;
 use super::retained::Storing;
 use crate::base::FrameStamp;
@@ -202,7 +203,8 @@ impl Session {
             }
             return;
         }
-        let expected = self.would_take(link.broker, &topic);
+        let topic = self.names.topic(link.broker, &topic);
+        let expected = self.would_take(topic);
         let Some(will) = self.wills.all.get_mut(&key) else {
             return;
         };
@@ -238,9 +240,10 @@ impl Session {
             return;
         }
         let topic = Arc::clone(&will.story.will.topic);
+        let topic = self.names.topic(will.broker, &topic);
         let known = self
             .retained
-            .find(will.broker, &topic)
+            .find(topic)
             .and_then(|stored| self.retained.all.get(&stored))
             .is_some_and(|entry| entry.digest == will.digest);
         if !known {
@@ -400,14 +403,12 @@ impl Session {
     }
 }
 
-fn will_storing(will: &Testament, topic: Arc<str>, stamp: FrameStamp) -> Storing {
+fn will_storing<'a>(will: &Testament, topic: Topic<'a>, stamp: FrameStamp) -> Storing<'a> {
     Storing {
-        broker: will.broker,
         server: will.story.server,
-        topic: Arc::clone(&topic),
         digest: will.digest,
         message: Message {
-            topic: Some(topic),
+            topic: Some(Arc::clone(&will.story.will.topic)),
             qos: will.story.will.qos,
             retain: true,
             payload: will.story.will.payload.clone(),
@@ -420,6 +421,7 @@ fn will_storing(will: &Testament, topic: Arc<str>, stamp: FrameStamp) -> Storing
         }),
         held: None,
         stamp,
+        topic,
     }
 }
 
