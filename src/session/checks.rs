@@ -265,42 +265,69 @@ impl Session {
         if !self.findings.wanted {
             return;
         }
-        let gaps = link.gaps_of(depends);
         if link.suspects.len() >= caps::SUSPECTS {
             self.findings.tell(&mut self.outbox, clause, at, message);
+        } else if self.findings.only_counts(clause.name) {
+            self.suspect_one_more(link, depends, clause, at.stamp.number);
+        } else {
+            link.suspects.push(Suspect {
+                clause,
+                frame: at.stamp.number,
+                told: Some(Box::new((at, message()))),
+                depends,
+                gaps: link.gaps_of(depends),
+            });
+        }
+    }
+
+    /// [`Self::suspect`] for a rule whose findings are only counted.
+    pub(super) fn suspect_one_more(
+        &mut self,
+        link: &mut Link,
+        depends: Sender,
+        clause: &'static c::Clause,
+        frame: u64,
+    ) {
+        if link.suspects.len() >= caps::SUSPECTS {
+            self.findings.count(clause.name);
             return;
         }
         link.suspects.push(Suspect {
             clause,
-            at,
-            message: message(),
+            frame,
+            told: None,
             depends,
-            gaps,
+            gaps: link.gaps_of(depends),
         });
     }
 
     /// A packet of `event`'s sender came in order: what its side was suspected of missing
     /// before is not missing, or a gap has been told by now.
     pub(super) fn sure_of(&mut self, link: &mut Link, event: &PacketEvent<'_>) {
-        let due =
-            |one: &Suspect| one.depends == event.sender && one.at.stamp.number < event.stamp.number;
-        if !link.suspects.iter().any(due) {
-            return;
+        let mut at = 0;
+        while let Some(one) = link.suspects.get(at) {
+            if one.depends == event.sender && one.frame < event.stamp.number {
+                let one = link.suspects.remove(at);
+                self.tell_suspect(link, one);
+            } else {
+                at += 1;
+            }
         }
-        let (sure, left) = std::mem::take(&mut link.suspects)
-            .into_iter()
-            .partition(due);
-        link.suspects = left;
-        self.tell_suspects(link, sure);
     }
 
-    /// Tells those suspects that no gap has explained.
-    pub(super) fn tell_suspects(&mut self, link: &Link, suspects: Vec<Suspect>) {
-        for one in suspects {
-            if link.gaps_of(one.depends) == one.gaps {
-                let message = one.message;
+    /// Tells a suspect that no gap has explained.
+    pub(super) fn tell_suspect(&mut self, link: &Link, one: Suspect) {
+        if link.gaps_of(one.depends) != one.gaps {
+            return;
+        }
+        match one.told {
+            Some(told) => {
+                let (at, message) = *told;
                 self.findings
-                    .tell(&mut self.outbox, one.clause, one.at, || message);
+                    .tell(&mut self.outbox, one.clause, at, || message);
+            }
+            None => {
+                self.findings.count(one.clause.name);
             }
         }
     }

@@ -34,8 +34,9 @@ impl Session {
             }
             self.ended_with_gaps.insert(link.id, gaps);
         }
-        let suspects = std::mem::take(&mut link.suspects);
-        self.tell_suspects(&link, suspects);
+        for one in std::mem::take(&mut link.suspects) {
+            self.tell_suspect(&link, one);
+        }
         let cause = self.cause(&link, ended);
         let end = End {
             cause,

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use foldhash::HashMap;
-
 use super::caps;
 use super::clauses::{self, Clause};
 use super::outbox::{Outbox, Told};
@@ -40,21 +38,20 @@ impl Where {
 }
 
 /// A sentence that may begin with a client's name.
-fn capital(sentence: String) -> String {
-    match sentence.strip_prefix("client ") {
-        Some(rest) => format!("Client {rest}"),
-        None => match sentence.strip_prefix("the ") {
-            Some(rest) => format!("The {rest}"),
-            None => sentence,
-        },
+fn capital(mut sentence: String) -> String {
+    if sentence.starts_with("client ") || sentence.starts_with("the ") {
+        let first = sentence.get_mut(..1).unwrap_or_default();
+        first.make_ascii_uppercase();
     }
+    sentence
 }
 
 /// Tells findings.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     pub(super) wanted: bool,
-    counts: HashMap<&'static str, u64>,
+    /// By rule; they are few.
+    counts: Vec<(&'static str, u64)>,
     /// Tables that have reached their caps, and how often.
     pub(super) full: Vec<(&'static str, u64)>,
 }
@@ -84,9 +81,7 @@ impl Findings {
         if !self.wanted {
             return;
         }
-        let count = self.counts.entry(rule).or_default();
-        *count += 1;
-        if *count > caps::FINDINGS_OF_A_RULE {
+        if self.count(rule) > caps::FINDINGS_OF_A_RULE {
             return;
         }
         outbox.now(Told::Finding(Box::new(Finding {
@@ -98,6 +93,23 @@ impl Findings {
             client_id: at.client_id,
             message: capital(message()),
         })));
+    }
+
+    /// Counts a finding of a rule; how many those are now.
+    pub(super) fn count(&mut self, rule: &'static str) -> u64 {
+        if let Some((_, count)) = self.counts.iter_mut().find(|(other, _)| *other == rule) {
+            *count += 1;
+            return *count;
+        }
+        self.counts.push((rule, 1));
+        1
+    }
+
+    /// Whether further findings of a rule are only counted: their words are not asked for.
+    pub(super) fn only_counts(&self, rule: &str) -> bool {
+        let mut counts = self.counts.iter();
+        let count = counts.find(|(other, _)| *other == rule);
+        count.is_some_and(|(_, count)| *count >= caps::FINDINGS_OF_A_RULE)
     }
 
     /// Counts that a table reached its cap, and tells so once.
@@ -132,8 +144,8 @@ impl Findings {
         let mut over: Vec<_> = self
             .counts
             .iter()
-            .filter(|(_, count)| **count > caps::FINDINGS_OF_A_RULE)
-            .map(|(rule, count)| (*rule, *count))
+            .filter(|(_, count)| *count > caps::FINDINGS_OF_A_RULE)
+            .copied()
             .collect();
         over.sort_unstable();
         for (rule, count) in over {

@@ -79,22 +79,23 @@ impl Session {
             let mut filters = client.given_up.iter();
             filters.find(|filter| takes(filter, &topic)).cloned()
         });
+        let clause = match given_up {
+            Some(_) => &c::AFTER_UNSUBSCRIBE,
+            None => &c::NO_SUBSCRIPTION,
+        };
+        if self.findings.only_counts(clause.name) {
+            return self.suspect_one_more(link, Sender::Client, clause, copy.stamp.number);
+        }
         let at = link.at(copy.stamp);
         let client = link.name();
-        match given_up {
+        self.suspect(link, Sender::Client, clause, at, || match given_up {
             Some(filter) => {
-                self.suspect(link, Sender::Client, &c::AFTER_UNSUBSCRIBE, at, || {
-                    format!(
-                        "{client} is sent {topic} although it gave up its subscription to {filter}."
-                    )
-                });
+                format!(
+                    "{client} is sent {topic} although it gave up its subscription to {filter}."
+                )
             }
-            None => {
-                self.suspect(link, Sender::Client, &c::NO_SUBSCRIPTION, at, || {
-                    format!("{client} is sent {topic} and has no subscription that takes it.")
-                });
-            }
-        }
+            None => format!("{client} is sent {topic} and has no subscription that takes it."),
+        });
     }
 
     fn judge_retain(&mut self, link: &Link, key: MessageKey, at: usize, copy: &Copy<'_>) {

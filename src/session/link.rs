@@ -140,8 +140,10 @@ pub(super) struct Link {
 #[derive(Debug)]
 pub(super) struct Suspect {
     pub(super) clause: &'static Clause,
-    pub(super) at: Where,
-    pub(super) message: String,
+    /// The frame that it is about.
+    pub(super) frame: u64,
+    /// `None` where it is only counted.
+    pub(super) told: Option<Box<(Where, String)>>,
     /// Whose missing octets would explain it.
     pub(super) depends: Sender,
     pub(super) gaps: u32,
