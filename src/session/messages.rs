@@ -19,7 +19,7 @@ use super::retained::StoredKey;
 pub(super) use super::shelf::MessageKey;
 use super::shelf::Shelf;
 use super::wills::WillKey;
-use crate::base::FrameStamp;
+use crate::base::{FrameStamp, Timestamp};
 use crate::event::{
     Delivered, EndedBy, Handshake, Leg, Outcome, State, Step, Undelivered, between,
 };
@@ -138,6 +138,8 @@ pub(super) struct Messages {
     spare_routes: Vec<Vec<Route>>,
     /// In order of publication.
     line: VecDeque<MessageKey>,
+    /// When the first in line is to be looked at again, unless it is settled before.
+    due: Option<Timestamp>,
     /// Those that wait for a subscriber to come back.
     parked: VecDeque<MessageKey>,
     /// Those that the end of their stored message settles.
@@ -258,8 +260,21 @@ impl Messages {
         }
     }
 
+    /// Whether there is nothing to be given up at `now`.
+    fn rests(&self, now: FrameStamp) -> bool {
+        let waits = matches!((now.time, self.due), (Some(now), Some(due)) if now < due);
+        waits && !self.over_caps()
+    }
+
+    fn over_caps(&self) -> bool {
+        self.held.len() > caps::MESSAGES || self.legs > caps::LEGS
+    }
+
     fn remove(&mut self, key: MessageKey) -> Option<Held> {
         let held = self.held.remove(&key)?;
+        if self.line.front() == Some(&key) {
+            self.due = None;
+        }
         self.legs = self.legs.saturating_sub(held.legs());
         for route in &held.routes {
             let place = (route.client, held.digest);
@@ -422,6 +437,10 @@ impl Session {
             None => false,
         };
         if more && young {
+            // The clock may have gone back to where it lingers still.
+            if self.messages.line.front() == Some(&key) {
+                self.messages.due = None;
+            }
             return;
         }
         self.tell_message(key);
@@ -429,6 +448,11 @@ impl Session {
 
     /// Gives up waiting where waiting has no more use, and at the caps.
     pub(super) fn sweep(&mut self) {
+        // This is asked with every packet.
+        if self.messages.rests(self.now) {
+            return;
+        }
+        self.messages.due = None;
         while let Some(key) = self.messages.line.front().copied() {
             let Some(held) = self.messages.held.get(&key) else {
                 self.messages.line.pop_front();
@@ -457,10 +481,16 @@ impl Session {
                     self.tell_message(key);
                 }
             } else {
+                // One that is settled later than it lingers is told then.
+                let rest = match age < caps::LINGER {
+                    true => caps::LINGER,
+                    false => caps::PATIENCE,
+                };
+                self.messages.due = held.published.time.map(|time| time.plus(rest));
                 break;
             }
         }
-        while self.messages.held.len() > caps::MESSAGES || self.messages.legs > caps::LEGS {
+        while self.messages.over_caps() {
             let oldest = self
                 .messages
                 .parked

@@ -588,3 +588,26 @@ fn copies_by_an_own_and_a_shared_subscription_are_not_judged_apart() {
     run.leave(0).leave(1).finish();
     assert_eq!(run.rules(), [""; 0]);
 }
+
+#[test]
+fn a_message_that_lingers_is_told_in_time_though_the_clock_went_back() {
+    let mut run = Run::new(V3);
+    // What this one subscribed to is not known: messages linger for copies nobody announced.
+    run.open_to(5, 1883, false);
+    run.client(5, packet(0xc0, &[]));
+    run.server(5, packet(0xd0, &[]));
+    run.join(0, "s").take(0, "t", 0).join(1, "p");
+    run.client(1, numbered(V3, "t", b"x", 1, 1));
+    run.server(1, puback(1));
+    run.wait(2_500).client(1, packet(0xc0, &[]));
+    run.wait(-1_000);
+    run.server(0, publish(V3, "t", b"x", Sent::default()));
+    let told = |run: &Run| {
+        let mut kinds = run.handshakes.iter().map(|record| record.kind);
+        kinds.any(|kind| kind == HandshakeKind::Qos1)
+    };
+    run.client(1, packet(0xc0, &[]));
+    assert!(!told(&run));
+    run.wait(1_000).client(1, packet(0xc0, &[]));
+    assert!(told(&run));
+}
