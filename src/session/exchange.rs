@@ -157,38 +157,45 @@ impl Session {
     /// A handshake with its first step.
     pub(super) fn begin(&mut self, link: &Link, event: &PacketEvent<'_>, begin: Begin) -> Open {
         self.open_handshakes += 1;
-        let mut spared = self.outbox.spared(begin.kind);
-        let mut steps = match &mut spared {
-            Some(record) => std::mem::take(&mut record.steps),
-            None => Vec::with_capacity(1),
+        let state = State::Incomplete {
+            waiting_for: begin.waiting,
+            ended_by: EndedBy::CaptureEnd,
         };
-        steps.push(step(event));
-        let record = Handshake {
-            kind: begin.kind,
-            connection: link.id,
-            broker: link.broker.0,
-            server: link.server,
-            initiator: begin.initiator,
-            client_id: link.client_id.clone(),
-            version: link.version,
-            packet_id: begin.packet_id,
-            steps,
-            steps_left_out: 0,
-            state: State::Incomplete {
-                waiting_for: begin.waiting,
-                ended_by: EndedBy::CaptureEnd,
-            },
-            about: begin.about,
-            deliveries: Vec::new(),
-            legs_left_out: 0,
-            origin: None,
-        };
-        let record = match spared {
-            Some(mut spared) => {
-                *spared = record;
-                spared
+        let record = match self.outbox.spared(begin.kind) {
+            // In its place: it is large.
+            Some(mut record) => {
+                record.kind = begin.kind;
+                record.connection = link.id;
+                record.broker = link.broker.0;
+                record.server = link.server;
+                record.initiator = begin.initiator;
+                record.client_id.clone_from(&link.client_id);
+                record.version = link.version;
+                record.packet_id = begin.packet_id;
+                record.steps.push(step(event));
+                record.steps_left_out = 0;
+                record.state = state;
+                record.about = begin.about;
+                record.legs_left_out = 0;
+                record
             }
-            None => Box::new(record),
+            None => Box::new(Handshake {
+                kind: begin.kind,
+                connection: link.id,
+                broker: link.broker.0,
+                server: link.server,
+                initiator: begin.initiator,
+                client_id: link.client_id.clone(),
+                version: link.version,
+                packet_id: begin.packet_id,
+                steps: vec![step(event)],
+                steps_left_out: 0,
+                state,
+                about: begin.about,
+                deliveries: Vec::new(),
+                legs_left_out: 0,
+                origin: None,
+            }),
         };
         Open {
             record,

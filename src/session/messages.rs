@@ -395,25 +395,26 @@ impl Session {
 
     /// The publisher's handshake is over.
     pub(super) fn publisher_settled(&mut self, key: MessageKey, record: Box<Handshake>) {
+        if !self.wanted.handshakes {
+            self.publisher_done(key, record.state, released(&record));
+            return self.outbox.spare(record);
+        }
         match self.messages.held.get_mut(&key) {
             Some(held) => {
-                held.over = Some(Over {
-                    state: record.state,
-                    released: released(&record),
-                });
-                if self.wanted.handshakes {
-                    held.record = Some(record);
-                } else {
-                    self.outbox.spare(record);
-                }
-                self.try_settle(key);
+                let (state, released) = (record.state, released(&record));
+                held.record = Some(record);
+                self.publisher_done(key, state, released);
             }
             // It was given up at the cap, with its place.
-            None => {
-                if self.wanted.handshakes {
-                    self.outbox.now(super::outbox::Told::Handshake(record));
-                }
-            }
+            None => self.outbox.now(super::outbox::Told::Handshake(record)),
+        }
+    }
+
+    /// [`Self::publisher_settled`] where the handshake is not told.
+    pub(super) fn publisher_done(&mut self, key: MessageKey, state: State, released: bool) {
+        if let Some(held) = self.messages.held.get_mut(&key) {
+            held.over = Some(Over { state, released });
+            self.try_settle(key);
         }
     }
 
@@ -543,7 +544,7 @@ impl Session {
                 .remember(held.digest, held.published.number, &routes);
         }
         let record = held.record.take();
-        let mut legs = match routes.is_empty() {
+        let mut legs = match routes.is_empty() || record.is_none() {
             true => Vec::new(),
             false => self.outbox.room_for_legs(),
         };
@@ -558,20 +559,21 @@ impl Session {
                     self.judge_undelivered(&held, &route, why);
                 }
             }
-            if self.wanted.handshakes {
+            if record.is_some() {
                 legs.push(route.leg);
             }
         }
         self.messages.spare(routes);
+        let Some(mut record) = record else {
+            // Its handshake still goes on, without its deliveries, and is told where it ends;
+            // or none is told.
+            self.outbox.skip(held.place);
+            return;
+        };
         legs.sort_by_key(|leg| match &leg.outcome {
             Outcome::Delivered(delivered) => (delivered.stamp.number, 0),
             Outcome::NotDelivered(_) => (u64::MAX, leg.connection.map_or(u32::MAX, |id| id.0)),
         });
-        let Some(mut record) = record else {
-            // Its handshake still goes on, without its deliveries, and is told where it ends.
-            self.outbox.skip(held.place);
-            return;
-        };
         legs.append(&mut held.late);
         record.deliveries = legs;
         record.legs_left_out = held.left_out.into();

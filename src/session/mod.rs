@@ -135,6 +135,7 @@ impl Session {
             ..Self::default()
         };
         session.findings.wanted = wanted.findings;
+        session.outbox.in_order = wanted.handshakes;
         // Findings about deliveries and wills need the messages.
         session.wanted.deliveries |= wanted.stories || wanted.findings;
         session

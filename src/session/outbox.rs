@@ -44,6 +44,8 @@ enum Slot {
 /// does not hold back more than [`caps::REORDERED`] later ones.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
+    /// Handshakes are told, each in its place; else places only say what began before what.
+    pub(super) in_order: bool,
     first: u64,
     slots: VecDeque<Slot>,
     ready: Vec<Told>,
@@ -65,6 +67,10 @@ const SPARE: usize = caps::REORDERED / 2;
 impl Outbox {
     pub(super) fn reserve(&mut self) -> Place {
         let place = Place(self.first.saturating_add(self.slots.len() as u64));
+        if !self.in_order {
+            self.first = self.first.saturating_add(1);
+            return place;
+        }
         self.slots.push_back(Slot::Waiting);
         if self.slots.len() > caps::REORDERED {
             self.give_front();
@@ -111,7 +117,8 @@ impl Outbox {
         self.ready = ready;
     }
 
-    /// A handshake that is used again, where there is one.
+    /// A handshake that is used again, where there is one; all that [`Self::spare`] takes out
+    /// of it is to be filled in, and the rest to be written anew.
     pub(super) fn spared(&mut self, kind: HandshakeKind) -> Option<Box<Handshake>> {
         self.spare_of(kind).pop()
     }

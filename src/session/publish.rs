@@ -53,6 +53,9 @@ impl Session {
             Delivery::AtLeastOnce(_) => (HandshakeKind::Qos1, PacketType::PubAck),
             Delivery::ExactlyOnce(_) => (HandshakeKind::Qos2, PacketType::PubRec),
         };
+        if kind == HandshakeKind::Qos0 && !self.wanted.handshakes {
+            return self.publish_untold(link, event, publish, topic, digest);
+        }
         let message = Message {
             topic: topic.map(|topic| self.names.shared(topic)),
             qos: publish.delivery.qos(),
@@ -99,6 +102,32 @@ impl Session {
         side.in_flight += 1;
         self.check_quota(link, event);
         self.keep(link, open);
+    }
+
+    /// A PUBLISH at QoS 0, where handshakes are not told: it is over at once, and nobody hears
+    /// of it.
+    fn publish_untold(
+        &mut self,
+        link: &mut Link,
+        event: &PacketEvent<'_>,
+        publish: &Publish<'_>,
+        topic: Option<Topic<'_>>,
+        digest: u64,
+    ) {
+        let Some(topic) = topic.filter(|_| self.wanted.deliveries) else {
+            return;
+        };
+        match event.sender {
+            Sender::Client => {
+                let place = self.outbox.reserve();
+                let key = self.published_by_client(link, event, publish, topic, (place, digest));
+                self.publisher_done(key, State::Complete, false);
+            }
+            // At QoS 0 the copy is all of its leg.
+            Sender::Server => {
+                self.sent_by_server(link, event, publish, topic, digest);
+            }
+        }
     }
 
     /// Another PUBLISH with the identifier of a handshake that is not over: a redelivery is
