@@ -81,7 +81,6 @@ impl Session {
 
     /// What may stand here at all.
     fn check_place(&mut self, link: &mut Link, event: &PacketEvent<'_>) {
-        let packet = event.packet_type.name();
         let wrong = match event.sender {
             Sender::Client => matches!(
                 event.packet_type,
@@ -103,6 +102,7 @@ impl Session {
             }
         };
         if wrong {
+            let packet = event.packet_type.name();
             let at = link.at(event.stamp);
             let client = link.name();
             self.findings
@@ -131,6 +131,7 @@ impl Session {
             link.told_late_packet = true;
             let at = link.at(event.stamp);
             let said = goodbye.stamp.number;
+            let packet = event.packet_type.name();
             self.findings
                 .tell(&mut self.outbox, &c::PACKET_AFTER_DISCONNECT, at, || {
                     format!("{packet} follows the DISCONNECT of frame {said}, after which its sender must be silent.")
@@ -143,6 +144,7 @@ impl Session {
         {
             link.told_late_packet = true;
             let at = link.at(event.stamp);
+            let packet = event.packet_type.name();
             let client = link.name();
             self.findings
                 .tell(&mut self.outbox, &c::PACKET_AFTER_REFUSAL, at, || {
@@ -153,12 +155,12 @@ impl Session {
 
     /// CONNECT first, then CONNACK, then the rest.
     fn check_turn(&mut self, link: &mut Link, event: &PacketEvent<'_>) {
-        let packet = event.packet_type.name();
         match (link.phase, event.sender) {
             (Phase::Fresh, Sender::Client)
                 if event.packet_type != PacketType::Connect
                     && link.gaps_of(Sender::Client) == 0 =>
             {
+                let packet = event.packet_type.name();
                 // Told once: from here on the begin of the connection counts as unknown.
                 link.phase = Phase::Unknown;
                 self.findings.tell(
@@ -178,6 +180,7 @@ impl Session {
                     && link.gaps_of(Sender::Server) == 0
                     && link.gaps_of(Sender::Client) == 0 =>
             {
+                let packet = event.packet_type.name();
                 link.phase = Phase::Unknown;
                 self.findings
                     .tell(&mut self.outbox, &c::PACKET_BEFORE_CONNACK, link.at(event.stamp), || {
@@ -192,6 +195,7 @@ impl Session {
                     )
                     && link.gaps_of(Sender::Server) == 0 =>
             {
+                let packet = event.packet_type.name();
                 let client = link.name();
                 self.findings.tell(
                     &mut self.outbox,

@@ -47,93 +47,95 @@ pub(super) struct Fault {
     pub(super) answers: u64,
 }
 
-/// One direction of a connection.
+/// One direction of a connection. In this order: what each packet touches is near.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Side {
-    /// Holes in what this end sent, the capture's begin in the middle included.
-    pub(super) gaps: u32,
-    /// Malformed packets: what their sender meant is not known.
-    pub(super) garbled: u32,
     /// The latest packet.
     pub(super) last: Option<FrameStamp>,
     pub(super) packets: u64,
     pub(super) octets: u64,
-    /// Handshakes that this end began and that are not over, by packet identifier.
-    pub(super) open: HashMap<u16, Open>,
+    /// Holes in what this end sent, the capture's begin in the middle included.
+    pub(super) gaps: u32,
+    /// Malformed packets: what their sender meant is not known.
+    pub(super) garbled: u32,
+    pub(super) maximum_packet_size: Option<u32>,
+    /// What this end lets the other send (5.0).
+    pub(super) receive_maximum: Option<u16>,
+    pub(super) topic_alias_maximum: u16,
+    /// Answers in succession that took about 40 ms.
+    pub(super) delayed: u32,
     /// PUBLISH packets above QoS 0 that are not acknowledged: the send quota in use.
     pub(super) in_flight: u32,
-    /// Acknowledgements that may still come for settled redeliveries, by identifier.
-    pub(super) late: HashMap<u16, u32>,
+    /// Handshakes that this end began and that are not over, by packet identifier.
+    pub(super) open: HashMap<u16, Open>,
+    /// Counts the PUBLISH packets of this end, and the PUBREC packets that answered them.
+    pub(super) published: u64,
+    pub(super) answered: u64,
     /// The places in order of sending of the latest PUBLISH that the peer acknowledged with
     /// PUBACK and with PUBREC, and of the latest PUBREC that this end answered with PUBREL.
     pub(super) acked: u64,
     pub(super) received: u64,
     pub(super) released: u64,
+    /// Acknowledgements that may still come for settled redeliveries, by identifier.
+    pub(super) late: HashMap<u16, u32>,
     /// Digests of messages that the peer refused, by identifier.
     pub(super) refused: HashMap<u16, u64>,
-    /// Counts the PUBLISH packets of this end, and the PUBREC packets that answered them.
-    pub(super) published: u64,
-    pub(super) answered: u64,
-    /// Answers in succession that took about 40 ms.
-    pub(super) delayed: u32,
-    /// What this end lets the other send (5.0).
-    pub(super) receive_maximum: Option<u16>,
-    pub(super) maximum_packet_size: Option<u32>,
-    pub(super) topic_alias_maximum: u16,
 }
 
-/// One connection.
+/// One connection. In this order: what each packet touches is near.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Link {
     pub(super) id: ConnectionId,
     pub(super) broker: BrokerId,
+    /// The session, once it is known which.
+    pub(super) client: Option<ClientKey>,
+    pub(super) client_id: Option<Arc<str>>,
+    pub(super) phase: Phase,
+    pub(super) version: Option<ProtocolVersion>,
+    /// In seconds, as in force.
+    pub(super) keep_alive: Option<u16>,
+    pub(super) refusal: Option<u8>,
+    pub(super) told_late_packet: bool,
+    pub(super) told_silence: bool,
+    pub(super) wants_problem_information: bool,
+    pub(super) wants_response_information: bool,
+    pub(super) clean: bool,
+    /// What the server does not offer (5.0).
+    pub(super) limits: Limits,
+    /// It counts among its broker's blind connections.
+    pub(super) blind: bool,
+    /// Who closed it first.
+    pub(super) closer: Option<Sender>,
+    /// In seconds; of 3.x: 0 or `u32::MAX`.
+    pub(super) session_expiry: u32,
+    /// Findings that a hole in what an end sent would explain, until that end's next packet
+    /// shows that there is none.
+    pub(super) suspects: Vec<Suspect>,
+    pub(super) goodbye: Option<Goodbye>,
+    pub(super) fault: Option<Fault>,
+    pub(super) sides: [Side; 2],
+    pub(super) connect: Option<Box<Connecting>>,
+    pub(super) connect_stamp: Option<FrameStamp>,
     pub(super) server: Endpoint,
     pub(super) client_end: Endpoint,
     pub(super) opened: FrameStamp,
-    pub(super) phase: Phase,
-    pub(super) version: Option<ProtocolVersion>,
-    pub(super) sides: [Side; 2],
-    /// The session, once it is known which.
-    pub(super) client: Option<ClientKey>,
     /// The session that another connection took over.
     pub(super) former: Option<ClientKey>,
     /// Digest of the will's topic and payload.
     pub(super) will_digest: u64,
-    /// It counts among its broker's blind connections.
-    pub(super) blind: bool,
-    pub(super) client_id: Option<Arc<str>>,
-    pub(super) connect: Option<Box<Connecting>>,
-    pub(super) connect_stamp: Option<FrameStamp>,
-    pub(super) clean: bool,
-    /// In seconds, as in force.
-    pub(super) keep_alive: Option<u16>,
-    /// In seconds; of 3.x: 0 or `u32::MAX`.
-    pub(super) session_expiry: u32,
     pub(super) authentication_method: Option<Box<str>>,
-    pub(super) wants_problem_information: bool,
-    pub(super) wants_response_information: bool,
     pub(super) connecting: Option<Open>,
     pub(super) authenticating: Option<Open>,
     pub(super) pings: VecDeque<Open>,
-    pub(super) goodbye: Option<Goodbye>,
-    pub(super) refusal: Option<u8>,
-    /// Who closed it first.
-    pub(super) closer: Option<Sender>,
-    pub(super) fault: Option<Fault>,
     /// Another connection took its client identifier.
     pub(super) taken_over: Option<(ConnectionId, FrameStamp)>,
     pub(super) will: Option<WillKey>,
-    /// What the server does not offer (5.0).
-    pub(super) limits: Limits,
     /// The resumed session still owes these redeliveries, by sender.
     pub(super) owed: [Vec<u16>; 2],
     /// Stored messages that a new subscription takes, with the frame of its SUBSCRIBE.
     pub(super) stored_due: Vec<(StoredKey, FrameStamp)>,
-    pub(super) told_late_packet: bool,
-    pub(super) told_silence: bool,
-    /// Findings that a hole in what an end sent would explain, until that end's next packet
-    /// shows that there is none.
-    pub(super) suspects: Vec<Suspect>,
 }
 
 /// A finding that is not sure yet.

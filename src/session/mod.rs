@@ -206,12 +206,12 @@ impl Session {
             self.blinded(&mut link);
         }
         self.check_packet(&mut link, event);
+        link.side(event.sender).last = Some(event.stamp);
         match event.packet {
             Ok(packet) => self.act(&mut link, event, packet),
             Err(_) => link.garbled(event),
         }
         self.sure_of(&mut link, event);
-        link.side(event.sender).last = Some(event.stamp);
         self.links.put_back(slot, link);
     }
 
