@@ -28,7 +28,7 @@ impl Session {
             _ => event.sender.peer(),
         };
         let id = ack.packet_id.number();
-        let Some(mut open) = link.side(initiator).open.remove(&id) else {
+        let Some(mut open) = link.side(initiator).open.remove(id) else {
             self.unknown(link, event, ack, initiator);
             return;
         };
@@ -107,7 +107,7 @@ impl Session {
                 side.late.clear();
             }
             side.late.insert(id, owed);
-        } else {
+        } else if !side.late.is_empty() {
             side.late.remove(&id);
         }
         self.paid(link, open.record.initiator, id);

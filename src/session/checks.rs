@@ -514,7 +514,7 @@ impl Session {
 }
 
 fn event_place(side: &super::link::Side, id: u16) -> Option<super::outbox::Place> {
-    side.open.get(&id).map(|open| open.place)
+    side.open.get(id).map(|open| open.place)
 }
 
 /// Remembers the client's latest packet that breaks the protocol.

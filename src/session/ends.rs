@@ -154,7 +154,7 @@ impl Session {
         }
         for sender in [Sender::Client, Sender::Server] {
             let opens = std::mem::take(&mut link.side(sender).open);
-            self.give_up_all(link, opens.into_values(), ended_by);
+            self.give_up_all(link, opens.into_iter().map(|(_, open)| open), ended_by);
         }
     }
 
@@ -297,7 +297,7 @@ impl Session {
             .map(|((owed, sender), side)| (owed, sender, side))
         {
             for id in owed {
-                let Some(open) = side.open.get(id) else {
+                let Some(open) = side.open.get(*id) else {
                     continue;
                 };
                 let at = link.at(link.connect_stamp.unwrap_or(link.opened));

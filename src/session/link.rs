@@ -10,6 +10,7 @@ use super::clauses::Clause;
 use super::client::ClientKey;
 use super::exchange::Open;
 use super::findings::Where;
+use super::opens::Opens;
 use super::retained::StoredKey;
 use super::wills::WillKey;
 use crate::base::{Endpoint, FrameStamp};
@@ -68,7 +69,7 @@ pub(super) struct Side {
     /// PUBLISH packets above QoS 0 that are not acknowledged: the send quota in use.
     pub(super) in_flight: u32,
     /// Handshakes that this end began and that are not over, by packet identifier.
-    pub(super) open: HashMap<u16, Open>,
+    pub(super) open: Opens,
     /// Counts the PUBLISH packets of this end, and the PUBREC packets that answered them.
     pub(super) published: u64,
     pub(super) answered: u64,

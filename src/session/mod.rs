@@ -9,7 +9,7 @@
 //! | `brokers`, `tree` | which servers are one broker; its topic filters |
 //! | `link`, `links`, `client` | what is kept of a connection, of all; of a session |
 //! | `connect`, `requests`, `publish`, `acknowledge` | what each packet type does |
-//! | `exchange` | a handshake while it goes on |
+//! | `exchange`, `opens` | a handshake while it goes on; all of one end |
 //! | `messages`, `deliver` | from a publisher's PUBLISH to each subscriber's |
 //! | `shelf`, `line`, `names` | where messages are held; queues of mostly one; topic names |
 //! | `retained`, `wills`, `ends` | stored messages; wills; how connections end |
@@ -34,6 +34,7 @@ mod link;
 mod links;
 mod messages;
 mod names;
+mod opens;
 mod outbox;
 mod publish;
 mod requests;

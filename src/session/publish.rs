@@ -36,7 +36,7 @@ impl Session {
             None => 0,
         };
         if let Some(id) = publish.delivery.packet_id()
-            && let Some(open) = link.side(event.sender).open.remove(&id.number())
+            && let Some(open) = link.side(event.sender).open.remove(id.number())
         {
             match self.repeats(link, event, publish, digest, open) {
                 None => return,
@@ -46,7 +46,10 @@ impl Session {
             self.check_first_dup(link, event, publish, digest);
         }
         if let Some(id) = publish.delivery.packet_id() {
-            link.side(event.sender).refused.remove(&id.number());
+            let refused = &mut link.side(event.sender).refused;
+            if !refused.is_empty() {
+                refused.remove(&id.number());
+            }
         }
         let (kind, waiting) = match publish.delivery {
             Delivery::AtMostOnce => (HandshakeKind::Qos0, PacketType::Publish),

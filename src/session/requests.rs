@@ -22,7 +22,7 @@ impl Session {
     ) {
         self.check_subscribe(link, event, subscribe);
         let id = subscribe.packet_id;
-        if let Some(open) = link.side(event.sender).open.remove(&id.number()) {
+        if let Some(open) = link.side(event.sender).open.remove(id.number()) {
             self.replace(link, event, open);
         }
         let asked: Vec<Asked> = subscribe
@@ -170,7 +170,7 @@ impl Session {
 
     pub(super) fn on_suback(&mut self, link: &mut Link, event: &PacketEvent<'_>, ack: &SubAck<'_>) {
         let id = ack.packet_id.number();
-        let Some(mut open) = link.side(event.sender.peer()).open.remove(&id) else {
+        let Some(mut open) = link.side(event.sender.peer()).open.remove(id) else {
             self.stray_answer(link, event, id);
             return;
         };
@@ -230,7 +230,7 @@ impl Session {
         unsubscribe: &Unsubscribe<'_>,
     ) {
         let id = unsubscribe.packet_id;
-        if let Some(open) = link.side(event.sender).open.remove(&id.number()) {
+        if let Some(open) = link.side(event.sender).open.remove(id.number()) {
             self.replace(link, event, open);
         }
         let asked: Vec<Asked> = unsubscribe
@@ -275,7 +275,7 @@ impl Session {
         ack: &UnsubAck<'_>,
     ) {
         let id = ack.packet_id.number();
-        let Some(mut open) = link.side(event.sender.peer()).open.remove(&id) else {
+        let Some(mut open) = link.side(event.sender.peer()).open.remove(id) else {
             self.stray_answer(link, event, id);
             return;
         };
