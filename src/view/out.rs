@@ -197,32 +197,48 @@ pub fn push_blanks(out: &mut Vec<u8>, count: usize) {
 
 /// Appends two lower-case hexadecimal digits an octet.
 pub fn push_hex(out: &mut Vec<u8>, octets: &[u8]) {
-    out.reserve(2 * octets.len());
-    let (blocks, rest) = octets.as_chunks::<HEX_BLOCK>();
-    for block in blocks {
-        out.extend_from_slice(hex(block).as_flattened());
-    }
-    let mut block = [0; HEX_BLOCK];
-    if let Some(begin) = block.get_mut(..rest.len()) {
-        begin.copy_from_slice(rest);
-    }
-    let text = hex(&block);
-    out.extend_from_slice(
-        text.as_flattened()
-            .get(..2 * rest.len())
-            .unwrap_or_default(),
-    );
+    let begin = out.len();
+    out.resize(begin + 2 * octets.len(), b'0');
+    write_hex(out.get_mut(begin..).unwrap_or_default(), octets);
 }
 
-/// Octets that are turned into digits at once: what two registers hold.
+/// Octets that are turned into digits at once.
 const HEX_BLOCK: usize = 32;
 
-/// The digits of a block, by arithmetic and not from a table, so that the compiler does all
-/// at once: 1.5 instructions an octet against 3.9.
-#[inline]
-fn hex(block: &[u8; HEX_BLOCK]) -> [[u8; 2]; HEX_BLOCK] {
-    let digit = |value: u8| value + if value > 9 { b'a' - 10 } else { b'0' };
-    block.map(|octet| [digit(octet >> 4), digit(octet & 15)])
+/// Writes two lower-case hexadecimal digits an octet into `room`, which has place for just
+/// those. In blocks, the last of which overlaps the one before.
+pub(super) fn write_hex(room: &mut [u8], octets: &[u8]) {
+    let (room, _) = room.as_chunks_mut();
+    let (Some(last), Some(last_room)) = (octets.last_chunk(), room.last_chunk_mut()) else {
+        for (digits, octet) in room.iter_mut().zip(octets) {
+            *digits = hex(*octet);
+        }
+        return;
+    };
+    write_hex_block(last_room, last);
+    let (blocks, _) = octets.as_chunks();
+    let (rooms, _) = room.as_chunks_mut();
+    for (room, block) in rooms.iter_mut().zip(blocks) {
+        write_hex_block(room, block);
+    }
+}
+
+#[inline(always)]
+fn write_hex_block(room: &mut [[u8; 2]; HEX_BLOCK], block: &[u8; HEX_BLOCK]) {
+    for (digits, octet) in room.iter_mut().zip(block) {
+        *digits = hex(*octet);
+    }
+}
+
+/// The digits of an octet, by arithmetic on both at once and not from a table, so that the
+/// compiler does those of a block at once.
+#[inline(always)]
+fn hex(octet: u8) -> [u8; 2] {
+    let values = (u16::from(octet) >> 4 | u16::from(octet) << 8) & 0x0f0f;
+    // 1 in the lane of a digit that is a letter.
+    let letters = (values + 0x0606) >> 4 & 0x0101;
+    let digits = values + u16::from_le_bytes(*b"00") + letters * u16::from(b'a' - b'0' - 10);
+    digits.to_le_bytes()
 }
 
 #[cfg(test)]
@@ -290,10 +306,13 @@ mod tests {
             push_blanks(&mut out, count);
             assert_eq!(out, vec![b' '; count]);
         }
-        let octets: Vec<u8> = (0..200).collect();
-        let mut hex = Vec::new();
-        push_hex(&mut hex, &octets);
-        let expected: String = octets.iter().map(|o| format!("{o:02x}")).collect();
-        assert_eq!(String::from_utf8(hex).unwrap(), expected);
+        let octets: Vec<u8> = (0..=255).collect();
+        for length in (0..100).chain([256]) {
+            let octets = &octets[256 - length..];
+            let mut hex = Vec::new();
+            push_hex(&mut hex, octets);
+            let expected: String = octets.iter().map(|o| format!("{o:02x}")).collect();
+            assert_eq!(String::from_utf8(hex).unwrap(), expected);
+        }
     }
 }
