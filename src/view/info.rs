@@ -136,10 +136,10 @@ fn type_words(out: &mut impl Sink, packet_type: PacketType) {
     out.padded(word, *length);
 }
 
-/// [`words`] and [`extras`] of the packets that nearly all are: PUBLISH, its acknowledgements
-/// without properties, PINGREQ and PINGRESP. `false` for any other, and nothing was told.
+/// [`words`] of the packets that nearly all are: PUBLISH and its acknowledgements, PINGREQ and
+/// PINGRESP. `false` for any other, and nothing was told.
 #[inline(always)]
-pub(super) fn ordinary(out: &mut impl Sink, seen: &PacketEvent<'_>) -> bool {
+pub(super) fn ordinary_words(out: &mut impl Sink, seen: &PacketEvent<'_>) -> bool {
     match &seen.packet {
         Ok(ControlPacket::Publish(publish)) => {
             type_words(out, PacketType::Publish);
@@ -147,24 +147,39 @@ pub(super) fn ordinary(out: &mut impl Sink, seen: &PacketEvent<'_>) -> bool {
                 identifier(out, id);
             }
             bracketed(out, topic_of(publish, seen));
-            publish_extras(out, publish, seen);
-            true
         }
         Ok(
             ControlPacket::PubAck(ack)
             | ControlPacket::PubRec(ack)
             | ControlPacket::PubRel(ack)
             | ControlPacket::PubComp(ack),
-        ) if ack.reason_code == 0 && ack.properties.is_empty() => {
+        ) => {
             type_words(out, seen.packet_type);
             identifier(out, ack.packet_id);
-            true
         }
-        Ok(ControlPacket::PingReq | ControlPacket::PingResp) => {
-            type_words(out, seen.packet_type);
-            true
+        Ok(ControlPacket::PingReq | ControlPacket::PingResp) => type_words(out, seen.packet_type),
+        _ => return false,
+    }
+    true
+}
+
+/// [`words`] and [`extras`] of the same, where an acknowledgement has nothing to add. `false` for
+/// any other, and nothing was told.
+#[inline(always)]
+pub(super) fn ordinary(out: &mut impl Sink, seen: &PacketEvent<'_>) -> bool {
+    match &seen.packet {
+        Ok(ControlPacket::Publish(publish)) => {
+            let told = ordinary_words(out, seen);
+            publish_extras(out, publish, seen);
+            told
         }
-        _ => false,
+        Ok(
+            ControlPacket::PubAck(ack)
+            | ControlPacket::PubRec(ack)
+            | ControlPacket::PubRel(ack)
+            | ControlPacket::PubComp(ack),
+        ) if ack.reason_code != 0 || !ack.properties.is_empty() => false,
+        _ => ordinary_words(out, seen),
     }
 }
 

@@ -6,17 +6,20 @@
 
 pub(super) mod packet;
 pub mod record;
+mod row;
 pub mod stories;
 pub mod story;
 pub mod writer;
 
 use std::io::{self, Write};
 
-pub use packet::{PacketMembers, readable};
+pub use packet::readable;
 pub use writer::JsonWriter;
 
+use packet::PacketMembers;
+use row::Page;
+
 use super::clock::DateText;
-use super::out::Out;
 use super::{Style, View};
 use crate::base::FrameStamp;
 use crate::event::{Event, PacketEvent, Totals};
@@ -90,7 +93,7 @@ impl Held {
 /// The packets of a run as JSON.
 #[derive(Debug)]
 pub struct Json<W: Write> {
-    out: Out<W>,
+    page: Page<W>,
     form: Form,
     packets: PacketMembers,
     date: DateText,
@@ -104,7 +107,7 @@ pub struct Json<W: Write> {
 impl<W: Write> Json<W> {
     pub fn new(writer: W, form: Form, style: Style) -> Self {
         Self {
-            out: Out::new(writer),
+            page: Page::new(writer),
             form,
             packets: PacketMembers::new(style.secrets),
             date: DateText::utc(),
@@ -116,24 +119,23 @@ impl<W: Write> Json<W> {
     }
 
     fn packet(&mut self, seen: &PacketEvent<'_>) -> io::Result<()> {
+        if self.form == Form::Document && self.count == 0 {
+            self.page.other(begin_document);
+        }
+        let mut row = self.page.row();
         match self.form {
-            Form::Document if self.count == 0 => begin_document(self.out.text()),
-            Form::Document => self.out.text().extend_from_slice(b",\n"),
-            Form::Lines => {}
+            Form::Document if self.count == 0 => row.put(b"{"),
+            Form::Document => row.put(b",\n{"),
+            Form::Lines => row.put(b"{\"record\":\"packet\","),
         }
         self.count += 1;
-        let mut json = JsonWriter::new(self.out.text());
-        json.begin_object();
-        if self.form == Form::Lines {
-            json.word_member("record", "packet");
+        self.packets.push(&mut row, seen);
+        match self.form {
+            Form::Document => row.put(b"}"),
+            Form::Lines => row.put(b"}\n"),
         }
-        let whole = self.packets.push(&mut json, seen);
-        if let Some(payload) = whole {
-            // A payload of megabytes goes out in pieces: its text is twice or thrice as long.
-            packet::stream_payload(&mut self.out, payload)?;
-        }
-        self.out.text().push(b'}');
-        self.end_record()
+        row.end();
+        self.page.row_done()
     }
 
     /// Writes one record beside the packets: now in lines, later in a document.
@@ -145,12 +147,15 @@ impl<W: Write> Json<W> {
     ) -> io::Result<()> {
         match self.form {
             Form::Lines => {
-                let mut json = JsonWriter::new(self.out.text());
-                json.begin_object();
-                json.word_member("record", kind);
-                members(&mut json);
-                json.end_object();
-                self.end_record()
+                self.page.other(|out| {
+                    let mut json = JsonWriter::new(out);
+                    json.begin_object();
+                    json.word_member("record", kind);
+                    members(&mut json);
+                    json.end_object();
+                    out.push(b'\n');
+                });
+                self.page.row_done()
             }
             Form::Document => {
                 if let Some(mut json) = held(self).next() {
@@ -161,13 +166,6 @@ impl<W: Write> Json<W> {
                 Ok(())
             }
         }
-    }
-
-    fn end_record(&mut self) -> io::Result<()> {
-        if self.form == Form::Lines {
-            self.out.text().push(b'\n');
-        }
-        self.out.row_done()
     }
 }
 
@@ -210,38 +208,41 @@ impl<W: Write> View for Json<W> {
     }
 
     fn idle(&mut self) -> io::Result<()> {
-        self.out.flush()
+        self.page.flush()
     }
 
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {
-        let out = self.out.text();
-        match self.form {
-            Form::Document => {
-                if self.count == 0 {
-                    begin_document(out);
-                }
-                out.extend_from_slice(b"\n]");
-                let mut json = JsonWriter::after_value(out);
-                self.gaps.tell(&mut json);
-                self.incomplete.tell(&mut json);
-                self.not_mqtt.tell(&mut json);
-                json.key("capture");
-                json.begin_object();
-                record::capture(&mut json, totals, &mut self.date);
-                json.end_object();
-                json.end_object();
-            }
-            Form::Lines => {
-                let mut json = JsonWriter::new(out);
-                json.begin_object();
-                json.word_member("record", "capture");
-                json.word_member("schema", SCHEMA);
-                record::capture(&mut json, totals, &mut self.date);
-                json.end_object();
-            }
+        if self.form == Form::Document && self.count == 0 {
+            self.page.other(begin_document);
         }
-        out.push(b'\n');
-        self.out.flush()
+        let date = &mut self.date;
+        let held = [&mut self.gaps, &mut self.incomplete, &mut self.not_mqtt];
+        self.page.other(|out| {
+            match self.form {
+                Form::Document => {
+                    out.extend_from_slice(b"\n]");
+                    let mut json = JsonWriter::after_value(out);
+                    for held in held {
+                        held.tell(&mut json);
+                    }
+                    json.key("capture");
+                    json.begin_object();
+                    record::capture(&mut json, totals, date);
+                    json.end_object();
+                    json.end_object();
+                }
+                Form::Lines => {
+                    let mut json = JsonWriter::new(out);
+                    json.begin_object();
+                    json.word_member("record", "capture");
+                    json.word_member("schema", SCHEMA);
+                    record::capture(&mut json, totals, date);
+                    json.end_object();
+                }
+            }
+            out.push(b'\n');
+        });
+        self.page.flush()
     }
 }
 

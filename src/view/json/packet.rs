@@ -1,170 +1,208 @@
 //! One control packet as JSON, member by member.
 
-use std::io::{self, Write};
-
 use super::super::clock::{Clock, DateText, TimeFormat, push_seconds};
 use super::super::heard::Heard;
-use super::super::info::{self, JsonText};
-use super::super::out::{Out, push_hex};
+use super::super::info::{self, JsonText, Sink};
+use super::super::out::micros_text;
 use super::super::routes::Routes;
 use super::record;
-use super::writer::{JsonWriter, plain_prefix, push_escaped};
-use crate::base::FrameStamp;
+use super::row::Row;
+use super::writer::JsonWriter;
+use crate::base::{FrameStamp, Precision, Span, Timestamp};
 use crate::event::{PacketEvent, Transport};
 use crate::mqtt::packet::{Connect, ControlPacket, Publish, Subscribe, Will};
 use crate::mqtt::{
-    Breach, PacketType, Properties, PropertyValue, ProtocolVersion, Rule, names_a_secret, reason,
-    violations,
+    Breach, Malformed, PacketType, Properties, PropertyValue, ProtocolVersion, Rule,
+    names_a_secret, reason, violations,
 };
 
 /// Octets of what is kept of two IPv4 ends, at most.
 const ENDS: usize = 128;
 
-/// Octets of a payload from which on it goes to the writer in pieces.
+/// Octets of a payload from which on it stands behind everything else.
 const LARGE_PAYLOAD: usize = 64 * 1024;
 
 /// Writes the members of packets; keeps what their rows share.
+///
+/// What nearly every packet has is written in place, piece by piece; what is rare goes by a
+/// [`JsonWriter`].
 #[derive(Debug)]
-pub struct PacketMembers {
+pub(super) struct PacketMembers {
     secrets: bool,
     clock: Clock,
-    date: DateText,
+    second: Second,
     routes: Routes<ENDS>,
 }
 
 impl PacketMembers {
     /// `secrets`: passwords in clear.
-    pub fn new(secrets: bool) -> Self {
+    pub(super) fn new(secrets: bool) -> Self {
         Self {
             secrets,
             clock: Clock::new(TimeFormat::Relative),
-            date: DateText::utc(),
+            second: Second::with(Timestamp::default()),
             routes: Routes::default(),
         }
     }
 
     /// The run's first frame was read.
-    pub fn frame(&mut self, stamp: &FrameStamp) {
+    pub(super) fn frame(&mut self, stamp: &FrameStamp) {
         self.clock.frame(stamp);
     }
 
-    /// Writes the members of `seen` into an object that is open. Returns its payload if that
-    /// is so large that the caller must write it in pieces, as the last member.
-    pub fn push<'a>(
-        &mut self,
-        json: &mut JsonWriter<'_>,
-        seen: &PacketEvent<'a>,
-    ) -> Option<&'a [u8]> {
-        self.place(json, seen);
-        json.number_member("type", seen.packet_type as u8);
-        json.word_member("type_name", seen.packet_type.name());
-        match seen.version {
-            Some(version) => {
-                json.word_member("version", version.name());
-                if seen.version_inferred {
-                    json.bool_member("version_inferred", true);
-                }
-            }
-            // Its protocol level is none that any specification knows.
-            None if seen.packet_type == PacketType::Connect => json.word_member("version", "?"),
-            None => {}
+    /// Writes the members of `seen`, `frame` first and without a comma before it, into an
+    /// object that is open.
+    #[inline(always)]
+    pub(super) fn push(&mut self, row: &mut Row<'_>, seen: &PacketEvent<'_>) {
+        self.place(row, seen);
+        let (kind, length) = kind(seen);
+        row.put_first(kind, *length);
+        if seen.version.is_some() && seen.version_inferred {
+            row.put(b",\"version_inferred\":true");
         }
         if repeats(seen) {
-            json.bool_member("dup", true);
+            row.put(b",\"dup\":true");
         }
         let mut large = None;
         match &seen.packet {
-            Ok(packet) => {
-                self.packet(json, packet, seen);
-                errors(json, packet, seen);
-                if let ControlPacket::Publish(publish) = packet {
-                    if publish.payload.len() < LARGE_PAYLOAD {
-                        json.key("payload");
-                        payload(json, publish.payload);
-                    } else {
-                        large = Some(publish.payload);
-                    }
+            Ok(ControlPacket::Publish(publish)) => {
+                self.publish(row, publish, seen);
+                errors(row, seen);
+                if publish.payload.len() < LARGE_PAYLOAD {
+                    payload_member(row, publish.payload);
+                } else {
+                    large = Some(publish.payload);
                 }
             }
-            Err(malformed) => {
-                let mut heard = Heard::default();
-                // What was read before the octet that stopped the decoder was heard.
-                let _ = seen.describe(&mut heard);
-                heard.tell(json, seen.packet_type);
-                let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
-                json.key("malformed");
-                broken(json, malformed.rule, malformed.offset, version);
+            Ok(packet) => {
+                self.packet(row, packet, seen);
+                errors(row, seen);
             }
+            Err(malformed) => row.other(|out| broken_off(out, malformed, seen)),
         }
-        json.key("info");
-        let out = json.raw();
-        out.push(b'"');
-        info::words(&mut JsonText(out), seen);
-        out.push(b'"');
-        json.wrote();
-        large
+        row.put(b",\"info\":\"");
+        if !info::ordinary_words(row, seen) {
+            row.other(|out| info::words(&mut JsonText(out), seen));
+        }
+        row.put(b"\"");
+        if let Some(payload) = large {
+            payload_member(row, payload);
+        }
     }
 
     /// Where and when.
-    fn place(&mut self, json: &mut JsonWriter<'_>, seen: &PacketEvent<'_>) {
+    #[inline(always)]
+    fn place(&mut self, row: &mut Row<'_>, seen: &PacketEvent<'_>) {
         let stamp = &seen.stamp;
-        json.number_member("frame", stamp.number);
-        json.number_member("index", seen.index);
+        row.put(b"\"frame\":");
+        row.number(stamp.number);
+        row.put(b",\"index\":");
+        row.number(seen.index.into());
         if seen.frames.len() > 1 {
-            json.key("frames");
-            json.begin_array();
-            for &frame in seen.frames {
-                json.number(frame);
-            }
-            json.end_array();
+            row.other(|out| frames(out, seen.frames));
         }
-        if let Some(time) = stamp.time {
-            json.key("time");
-            let out = json.raw();
-            out.push(b'"');
-            self.date.push_rfc3339(out, time, stamp.precision);
-            out.push(b'"');
-            json.wrote();
-            if let Some(span) = self.clock.relative(stamp) {
-                json.key("time_relative");
-                push_seconds(json.raw(), span, stamp.precision);
-                json.wrote();
-            }
+        if let (Some(time), Some((seconds, micros))) = (stamp.time, self.clock.micros(stamp)) {
+            let (second, fraction) = self.second.of(time);
+            row.put(second);
+            row.put_first(&micros_text(fraction / 1_000), 7);
+            row.put(b"Z\",\"time_relative\":");
+            row.number(seconds);
+            row.put_first(&micros_text(micros), 7);
+        } else if let Some(time) = stamp.time {
+            row.other(|out| times(out, time, self.clock.relative(stamp), stamp.precision));
         }
-        let (ends, _) = self.routes.of(seen.connection, seen.direction, |text| {
+        let (ends, stream) = self.routes.of(seen.connection, seen.direction, |text| {
             record::ends(
                 &mut JsonWriter::after_value(text),
                 seen.source,
                 seen.destination,
             );
-            text.len()
+            text.extend_from_slice(b",\"length\":");
+            let second = text.len();
+            JsonWriter::after_value(text).number_member("stream", seen.connection.0);
+            second
         });
-        // The kept text begins with its comma.
-        json.members(ends);
-        json.number_member("length", stamp.length);
-        json.number_member("stream", seen.connection.0);
+        row.octets(ends);
+        row.number(stamp.length.into());
+        row.octets(stream);
         match seen.transport {
             Transport::Tcp => {}
-            Transport::WebSocket => json.word_member("transport", "websocket"),
-            Transport::Tls => json.word_member("transport", "tls"),
-            Transport::TlsWebSocket => json.word_member("transport", "tls+websocket"),
+            Transport::WebSocket => row.put(b",\"transport\":\"websocket\""),
+            Transport::Tls => row.put(b",\"transport\":\"tls\""),
+            Transport::TlsWebSocket => row.put(b",\"transport\":\"tls+websocket\""),
         }
         if seen.after_gap {
-            json.bool_member("after_gap", true);
+            row.put(b",\"after_gap\":true");
         }
     }
 
-    fn packet(
+    #[inline(always)]
+    fn publish(&self, row: &mut Row<'_>, publish: &Publish<'_>, seen: &PacketEvent<'_>) {
+        let flag = |set| if set { *b"true, " } else { *b"false," };
+        row.put(b",\"dup\":");
+        row.put_first(&flag(publish.dup), 6 - usize::from(publish.dup));
+        row.put(b"\"qos\":");
+        row.put(&[b'0' + publish.delivery.qos() as u8]);
+        row.put(b",\"retain\":");
+        row.put_first(&flag(publish.retain), 5 - usize::from(publish.retain));
+        if let Some(id) = publish.delivery.packet_id() {
+            row.put(b",\"packet_id\":");
+            row.number(id.number().into());
+        }
+        row.put(b",\"topic\":\"");
+        row.text(publish.topic);
+        row.put(b"\"");
+        if let Some(topic) = seen.topic_resolved {
+            row.put(b",\"topic_resolved\":\"");
+            row.text(topic);
+            row.put(b"\"");
+        }
+        self.properties(row, &publish.properties);
+    }
+
+    #[inline(always)]
+    fn properties(&self, row: &mut Row<'_>, all: &Properties<'_>) {
+        if !all.is_empty() {
+            row.other(|out| properties(&mut JsonWriter::after_value(out), all, self.secrets));
+        }
+    }
+
+    /// The members of a packet other than PUBLISH.
+    #[inline(always)]
+    fn packet(&self, row: &mut Row<'_>, packet: &ControlPacket<'_>, seen: &PacketEvent<'_>) {
+        match packet {
+            ControlPacket::PubAck(ack)
+            | ControlPacket::PubRec(ack)
+            | ControlPacket::PubRel(ack)
+            | ControlPacket::PubComp(ack) => {
+                row.put(b",\"packet_id\":");
+                row.number(ack.packet_id.number().into());
+                if seen.version == Some(ProtocolVersion::V5_0) {
+                    if ack.reason_code == 0 {
+                        row.put(b",\"reason_code\":0,\"reason_name\":\"Success\"");
+                    } else {
+                        row.other(|out| {
+                            named(&mut JsonWriter::after_value(out), seen, ack.reason_code);
+                        });
+                    }
+                }
+                self.properties(row, &ack.properties);
+            }
+            ControlPacket::PingReq | ControlPacket::PingResp => {}
+            packet => row.other(|out| {
+                self.other_packet(&mut JsonWriter::after_value(out), packet, seen);
+            }),
+        }
+    }
+
+    /// The members of a packet that is no part of a message on its way.
+    fn other_packet(
         &self,
         json: &mut JsonWriter<'_>,
         packet: &ControlPacket<'_>,
         seen: &PacketEvent<'_>,
     ) {
         let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
-        let named = |json: &mut JsonWriter<'_>, code: u8| {
-            json.number_member("reason_code", code);
-            json.word_member("reason_name", reason::name(seen.packet_type, version, code));
-        };
         let v5 = version == ProtocolVersion::V5_0;
         match packet {
             ControlPacket::Connect(connect) => {
@@ -181,17 +219,6 @@ impl PacketMembers {
                     reason::name(PacketType::ConnAck, version, ack.code),
                 );
                 json.end_object();
-                properties(json, &ack.properties, self.secrets);
-            }
-            ControlPacket::Publish(publish) => publish_members(json, publish, seen, self.secrets),
-            ControlPacket::PubAck(ack)
-            | ControlPacket::PubRec(ack)
-            | ControlPacket::PubRel(ack)
-            | ControlPacket::PubComp(ack) => {
-                json.number_member("packet_id", ack.packet_id.number());
-                if v5 {
-                    named(json, ack.reason_code);
-                }
                 properties(json, &ack.properties, self.secrets);
             }
             ControlPacket::Subscribe(subscribe) => subscriptions(json, subscribe, v5, self.secrets),
@@ -217,17 +244,24 @@ impl PacketMembers {
                 }
                 properties(json, &ack.properties, self.secrets);
             }
-            ControlPacket::PingReq | ControlPacket::PingResp => {}
             ControlPacket::Disconnect(disconnect) => {
                 if v5 {
-                    named(json, disconnect.reason_code);
+                    named(json, seen, disconnect.reason_code);
                 }
                 properties(json, &disconnect.properties, self.secrets);
             }
             ControlPacket::Auth(auth) => {
-                named(json, auth.reason_code);
+                named(json, seen, auth.reason_code);
                 properties(json, &auth.properties, self.secrets);
             }
+            // Written in place.
+            ControlPacket::Publish(_)
+            | ControlPacket::PubAck(_)
+            | ControlPacket::PubRec(_)
+            | ControlPacket::PubRel(_)
+            | ControlPacket::PubComp(_)
+            | ControlPacket::PingReq
+            | ControlPacket::PingResp => {}
         }
     }
 
@@ -305,28 +339,16 @@ fn repeats(seen: &PacketEvent<'_>) -> bool {
         && seen.octets.first().is_some_and(|first| first & 0x08 != 0)
 }
 
-fn publish_members(
-    json: &mut JsonWriter<'_>,
-    publish: &Publish<'_>,
-    seen: &PacketEvent<'_>,
-    secrets: bool,
-) {
-    json.bool_member("dup", publish.dup);
-    json.number_member("qos", publish.delivery.qos() as u8);
-    json.bool_member("retain", publish.retain);
-    if let Some(id) = publish.delivery.packet_id() {
-        json.number_member("packet_id", id.number());
-    }
-    json.string_member("topic", publish.topic);
-    if let Some(topic) = seen.topic_resolved {
-        json.string_member("topic_resolved", topic);
-    }
-    properties(json, &publish.properties, secrets);
+/// `errors`: what a readable packet breaks all the same; absent where that is nothing.
+#[inline(always)]
+fn errors(row: &mut Row<'_>, seen: &PacketEvent<'_>) {
+    row.other(|out| list_errors(out, seen));
 }
 
-/// `errors`: what a readable packet breaks all the same; absent where that is nothing.
-fn errors(json: &mut JsonWriter<'_>, packet: &ControlPacket<'_>, seen: &PacketEvent<'_>) {
+fn list_errors(out: &mut Vec<u8>, seen: &PacketEvent<'_>) {
+    let Ok(packet) = seen.packet else { return };
     let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
+    let mut json = JsonWriter::after_value(out);
     let mut any = false;
     violations(packet, seen.octets, version, &mut |violation| {
         if violation.rule.breach() == Breach::Advice {
@@ -337,11 +359,160 @@ fn errors(json: &mut JsonWriter<'_>, packet: &ControlPacket<'_>, seen: &PacketEv
             json.begin_array();
         }
         any = true;
-        broken(json, violation.rule, violation.offset, version);
+        broken(&mut json, violation.rule, violation.offset, version);
     });
     if any {
         json.end_array();
     }
+}
+
+/// The members of a malformed packet: what was heard before the octet that stopped the decoder,
+/// and what is wrong there.
+#[cold]
+fn broken_off(out: &mut Vec<u8>, malformed: &Malformed, seen: &PacketEvent<'_>) {
+    let mut json = JsonWriter::after_value(out);
+    let mut heard = Heard::default();
+    // It ends where decoding ended.
+    let _ = seen.describe(&mut heard);
+    heard.tell(&mut json, seen.packet_type);
+    let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
+    json.key("malformed");
+    broken(&mut json, malformed.rule, malformed.offset, version);
+}
+
+/// `frames`: every frame that carried a part.
+fn frames(out: &mut Vec<u8>, frames: &[u64]) {
+    let mut json = JsonWriter::after_value(out);
+    json.key("frames");
+    json.begin_array();
+    for &frame in frames {
+        json.number(frame);
+    }
+    json.end_array();
+}
+
+/// `time` and `time_relative` of any capture: nine digits, or before the first frame.
+fn times(out: &mut Vec<u8>, time: Timestamp, relative: Option<Span>, precision: Precision) {
+    let mut json = JsonWriter::after_value(out);
+    json.key("time");
+    let out = json.raw();
+    out.push(b'"');
+    DateText::utc().push_rfc3339(out, time, precision);
+    out.push(b'"');
+    json.wrote();
+    if let Some(span) = relative {
+        json.key("time_relative");
+        push_seconds(json.raw(), span, precision);
+    }
+}
+
+/// A Reason Code and its name.
+fn named(json: &mut JsonWriter<'_>, seen: &PacketEvent<'_>, code: u8) {
+    let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
+    json.number_member("reason_code", code);
+    json.word_member("reason_name", reason::name(seen.packet_type, version, code));
+}
+
+/// The member `time` up to its second, made once a second: thousands of packets share it.
+#[derive(Debug)]
+struct Second {
+    /// When it begins, in nanoseconds since the Unix epoch.
+    begin: i64,
+    text: [u8; SECOND],
+}
+
+/// Octets of `,"time":"2026-11-22T06:56:01`.
+const SECOND: usize = 28;
+
+const NANOS: i64 = 1_000_000_000;
+
+impl Second {
+    fn with(time: Timestamp) -> Self {
+        let mut text = b",\"time\":\"".to_vec();
+        DateText::utc().push_rfc3339(&mut text, time, Precision::Micro);
+        Self {
+            // The earliest second begins before the earliest instant.
+            begin: time.nanos().div_euclid(NANOS).wrapping_mul(NANOS),
+            text: *text.first_chunk().unwrap_or(&[b' '; SECOND]),
+        }
+    }
+
+    /// The text for `time`, and the nanoseconds after it.
+    #[inline(always)]
+    fn of(&mut self, time: Timestamp) -> (&[u8; SECOND], u32) {
+        if !(0..NANOS).contains(&time.nanos().wrapping_sub(self.begin)) {
+            *self = Self::with(time);
+        }
+        let nanos = time.nanos().wrapping_sub(self.begin);
+        (&self.text, nanos as u32)
+    }
+}
+
+/// Octets that the members of [`KINDS`] take at most, and more.
+const KIND: usize = 64;
+
+/// `type`, `type_name` and `version` of each packet type and version, none of them first, and
+/// how long that is.
+const KINDS: [[([u8; KIND], usize); 4]; 16] = {
+    let mut all = [[([b' '; KIND], 0); 4]; 16];
+    let mut number = 0;
+    while number < all.len() {
+        let packet_type = PacketType::ALL[number];
+        let mut version = 0;
+        while version < all[number].len() {
+            let name = match version {
+                1 => ProtocolVersion::V3_1.name(),
+                2 => ProtocolVersion::V3_1_1.name(),
+                3 => ProtocolVersion::V5_0.name(),
+                // Its protocol level is none that any specification knows.
+                _ if matches!(packet_type, PacketType::Connect) => "?",
+                _ => "",
+            };
+            let tens = [b'0' + (number / 10) as u8];
+            let ones = [b'0' + (number % 10) as u8];
+            let pieces = [
+                b",\"type\":".as_slice(),
+                if number < 10 { b"" } else { &tens },
+                &ones,
+                b",\"type_name\":\"",
+                packet_type.name().as_bytes(),
+                b"\"",
+                if name.is_empty() {
+                    b""
+                } else {
+                    b",\"version\":\""
+                },
+                name.as_bytes(),
+                if name.is_empty() { b"" } else { b"\"" },
+            ];
+            let (text, length) = &mut all[number][version];
+            let mut piece = 0;
+            while piece < pieces.len() {
+                let mut at = 0;
+                while at < pieces[piece].len() {
+                    text[*length] = pieces[piece][at];
+                    *length += 1;
+                    at += 1;
+                }
+                piece += 1;
+            }
+            version += 1;
+        }
+        number += 1;
+    }
+    all
+};
+
+/// The entry of [`KINDS`].
+#[inline(always)]
+fn kind(seen: &PacketEvent<'_>) -> &'static ([u8; KIND], usize) {
+    let version = match seen.version {
+        None => 0,
+        Some(ProtocolVersion::V3_1) => 1,
+        Some(ProtocolVersion::V3_1_1) => 2,
+        Some(ProtocolVersion::V5_0) => 3,
+    };
+    &KINDS[seen.packet_type as usize][version]
 }
 
 /// A rule that is broken: `{"rule", "statements", "offset", "message"}`.
@@ -421,18 +592,27 @@ fn properties(json: &mut JsonWriter<'_>, properties: &Properties<'_>, secrets: b
 }
 
 /// `{"length", "hex", "text"?}`.
-pub(super) fn payload(json: &mut JsonWriter<'_>, octets: &[u8]) {
+fn payload(json: &mut JsonWriter<'_>, octets: &[u8]) {
     json.begin_object();
     json.number_member("length", octets.len() as u64);
     json.key("hex");
     json.hex(octets);
-    if plain_prefix(octets) == octets.len() {
-        json.key("text");
-        json.plain(octets);
-    } else if let Some(text) = readable(octets) {
+    if let Some(text) = readable(octets) {
         json.string_member("text", text);
     }
     json.end_object();
+}
+
+/// The member `payload`: the same.
+#[inline(always)]
+fn payload_member(row: &mut Row<'_>, octets: &[u8]) {
+    row.put(b",\"payload\":{\"length\":");
+    row.number(octets.len() as u64);
+    row.put(b",\"hex\":\"");
+    row.hex(octets);
+    row.put(b"\"");
+    row.text_member(octets);
+    row.put(b"}");
 }
 
 /// The octets as text, where they are well-formed UTF-8 without control characters other than
@@ -450,30 +630,4 @@ pub fn readable(octets: &[u8]) -> Option<&str> {
             .any(|at| octets.get(at + 1).is_some_and(|next| *next < 0xa0))
     };
     (!control && !above()).then_some(text)
-}
-
-/// Writes the member `payload` after others, handing the buffer on between pieces, so that
-/// memory stays that of the packet and not of its text.
-pub(super) fn stream_payload<W: Write>(out: &mut Out<W>, octets: &[u8]) -> io::Result<()> {
-    out.text().extend_from_slice(b",\"payload\":{");
-    JsonWriter::new(out.text()).number_member("length", octets.len() as u64);
-    out.text().extend_from_slice(b",\"hex\":\"");
-    for piece in octets.chunks(LARGE_PAYLOAD) {
-        push_hex(out.text(), piece);
-        out.row_done()?;
-    }
-    out.text().push(b'"');
-    if let Some(mut text) = readable(octets) {
-        out.text().extend_from_slice(b",\"text\":\"");
-        while !text.is_empty() {
-            let cut = text.floor_char_boundary(LARGE_PAYLOAD);
-            let (now, later) = text.split_at_checked(cut).unwrap_or((text, ""));
-            push_escaped(out.text(), now);
-            out.row_done()?;
-            text = later;
-        }
-        out.text().push(b'"');
-    }
-    out.text().push(b'}');
-    Ok(())
 }

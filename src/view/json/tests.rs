@@ -201,22 +201,17 @@ fn text_is_given_only_where_it_can_be_read() {
 
 #[test]
 fn a_large_payload_goes_out_in_pieces_and_comes_back_whole() {
-    let text = "안녕 \"handong\" ".repeat(20_000);
-    let mut out = Out::new(Vec::new());
-    out.text().extend_from_slice(b"{\"a\":1");
-    let page = Page::default();
-    let mut out_page = Out::new(page.clone());
-    out_page.text().append(out.text());
-    packet::stream_payload(&mut out_page, text.as_bytes()).unwrap();
-    out_page.text().push(b'}');
-    out_page.flush().unwrap();
-    let value = parsed(&page.text());
-    assert_eq!(value["payload"]["text"], json!(text));
-    assert_eq!(value["payload"]["length"], json!(text.len()));
-    assert_eq!(
-        value["payload"]["hex"].as_str().unwrap().len(),
-        2 * text.len()
-    );
+    let text = "안녕 \"handong\" ".repeat(40_000);
+    let length = 3 + text.len();
+    let mut octets = vec![0x30];
+    octets.extend_from_slice(&[length as u8 | 0x80, (length >> 7) as u8 | 0x80]);
+    octets.extend_from_slice(&[(length >> 14) as u8, 0, 1, b't']);
+    octets.extend_from_slice(text.as_bytes());
+    let value = document(&[Sample::client(0, &octets)]);
+    let payload = &value["packets"][0]["payload"];
+    assert_eq!(payload["text"], json!(text));
+    assert_eq!(payload["length"], json!(text.len()));
+    assert_eq!(payload["hex"].as_str().unwrap().len(), 2 * text.len());
 }
 
 fn gap(number: u64) -> Gap {

@@ -29,12 +29,6 @@ impl<'a> JsonWriter<'a> {
         self.out
     }
 
-    /// Members written before, comma first, as they stand.
-    pub(super) fn members(&mut self, members: &[u8]) {
-        self.out.extend_from_slice(members);
-        self.comma = true;
-    }
-
     /// A value was written by other means.
     pub fn wrote(&mut self) {
         self.comma = true;
@@ -104,16 +98,6 @@ impl<'a> JsonWriter<'a> {
         self.separate();
         self.out.push(b'"');
         self.out.extend_from_slice(word.as_bytes());
-        self.out.push(b'"');
-        self.comma = true;
-    }
-
-    /// A string of octets that are all printable ASCII which needs no escape
-    /// ([`plain_prefix`]).
-    pub(super) fn plain(&mut self, octets: &[u8]) {
-        self.separate();
-        self.out.push(b'"');
-        self.out.extend_from_slice(octets);
         self.out.push(b'"');
         self.comma = true;
     }
@@ -226,27 +210,90 @@ const SIMPLE: [([u8; 2], u8); 256] = {
     all
 };
 
-/// Appends the first `length` octets of simple text, escaped. Without a branch: two octets are
+/// Octets that a block may take escaped, and one more pair that is written and not used.
+const ROOM: usize = 2 * BLOCK + 2;
+
+/// Appends the first `length` octets of simple text, escaped.
+#[inline(always)]
+fn push_simple(out: &mut Vec<u8>, block: &[u8; BLOCK], length: usize) {
+    let begin = out.len();
+    out.extend_from_slice(&[b' '; ROOM]);
+    let used = out.last_chunk_mut().map_or(0, |room| simple(room, block));
+    // Behind the text the block holds blanks, each of which took one.
+    out.truncate(begin + used - (BLOCK - length));
+}
+
+/// Writes simple text escaped; how many octets that takes. Without a branch: two octets are
 /// written for each, and the next ones over the second where that is not needed. And in their
 /// place: a copy of what was just written would wait for it.
 #[inline(always)]
-fn push_simple(out: &mut Vec<u8>, block: &[u8; BLOCK], length: usize) {
-    const ROOM: usize = 2 * BLOCK + 2;
-    let begin = out.len();
-    out.extend_from_slice(&[b' '; ROOM]);
+fn simple(room: &mut [u8; ROOM], block: &[u8; BLOCK]) -> usize {
     let mut used = 0;
-    if let Some(room) = out.last_chunk_mut::<ROOM>() {
-        for octet in block {
-            let (text, length) = SIMPLE[usize::from(*octet)];
-            // At most 2 * 15: the remainder is for the compiler.
-            let at = used % (2 * BLOCK);
-            room[at] = text[0];
-            room[at + 1] = text[1];
-            used += usize::from(length);
+    for octet in block {
+        let (text, length) = SIMPLE[usize::from(*octet)];
+        // At most 2 * 15: the remainder is for the compiler.
+        let at = used % (2 * BLOCK);
+        room[at] = text[0];
+        room[at + 1] = text[1];
+        used += usize::from(length);
+    }
+    used
+}
+
+/// Octets of the room that [`escape_simple`] needs for so many.
+pub(super) const fn room_for(octets: usize) -> usize {
+    2 * octets + 2 * ROOM
+}
+
+/// Writes text escaped into `room`; how many octets that takes. `None` where something else
+/// than printable ASCII, tabs and line ends is in it, or there is no [`room_for`] it: what was
+/// written is worth nothing then. So whether it can be read is found on the way, and nothing
+/// is looked at twice.
+pub(super) fn escape_simple(room: &mut [u8], octets: &[u8]) -> Option<usize> {
+    let mut used = 0;
+    let mut block_of = |block: &[u8; BLOCK]| {
+        let room = room.get_mut(used..)?.first_chunk_mut::<ROOM>()?;
+        if is_plain(block) {
+            *room.first_chunk_mut()? = *block;
+            used += BLOCK;
+        } else if is_simple(block) {
+            used += simple(room, block);
+        } else {
+            return None;
+        }
+        Some(used)
+    };
+    let (blocks, rest) = octets.as_chunks();
+    for block in blocks {
+        block_of(block)?;
+    }
+    let used = block_of(&padded(rest))?;
+    // Behind the text the block holds blanks, each of which took one.
+    Some(used - (BLOCK - rest.len()))
+}
+
+/// Copies octets that are all printable ASCII which JSON leaves as it is into a room for just
+/// those; `false` where they are not, and what was written is worth nothing.
+#[inline]
+pub(super) fn plain(room: &mut [u8], octets: &[u8]) -> bool {
+    let mut plain = true;
+    if let (Some(last), Some(last_room)) = (octets.last_chunk(), room.last_chunk_mut()) {
+        // The last block overlaps the one before.
+        plain &= is_plain(last);
+        *last_room = *last;
+        let (blocks, _) = octets.as_chunks();
+        let (rooms, _) = room.as_chunks_mut();
+        for (room, block) in rooms.iter_mut().zip(blocks) {
+            plain &= is_plain(block);
+            *room = *block;
+        }
+    } else {
+        for (room, octet) in room.iter_mut().zip(octets) {
+            plain &= is_plain_octet(*octet);
+            *room = *octet;
         }
     }
-    // Behind the text the block holds blanks, each of which took one.
-    out.truncate(begin + used - (BLOCK - length));
+    plain
 }
 
 /// Appends the character at `at`; how many octets it has.
@@ -271,13 +318,6 @@ fn is_plain_octet(octet: u8) -> bool {
 #[inline(always)]
 fn is_plain(block: &[u8; BLOCK]) -> bool {
     (block.iter()).fold(true, |plain, octet| plain & is_plain_octet(*octet))
-}
-
-/// How many octets from the first are printable ASCII that JSON leaves as it is.
-pub(super) fn plain_prefix(octets: &[u8]) -> usize {
-    let (blocks, _) = octets.as_chunks::<BLOCK>();
-    let plain = BLOCK * blocks.iter().take_while(|block| is_plain(block)).count();
-    plain + plain_tail(octets.get(plain..).unwrap_or_default())
 }
 
 /// Whether all is printable ASCII, tabs and line ends.
@@ -348,6 +388,27 @@ mod tests {
                 let written = std::str::from_utf8(&out).unwrap();
                 prop_assert!(!written.chars().any(text::is_unsafe));
                 prop_assert_eq!(serde_json::from_str::<String>(written).unwrap(), text);
+            }
+        }
+
+        #[test]
+        fn any_ascii_that_can_be_read_is_written_as_any_text_is(
+            octets in proptest::collection::vec(0..128u8, 0..70),
+            text in "[ !\"#\\\\a-f\t\n\r]{0,70}",
+        ) {
+            for octets in [octets.as_slice(), text.as_bytes()] {
+                let text = std::str::from_utf8(octets).unwrap();
+                let mut expected = Vec::new();
+                push_escaped(&mut expected, text);
+                let is_simple = |octet| matches!(octet, b' '..=b'~' | b'\t' | b'\n' | b'\r');
+                let simple = octets.iter().all(|octet| is_simple(*octet));
+                let mut room = vec![0; room_for(octets.len())];
+                let written = escape_simple(&mut room, octets).map(|used| &room[..used]);
+                prop_assert_eq!(written, simple.then_some(expected.as_slice()));
+                let mut room = vec![0; octets.len()];
+                let is_plain = plain(&mut room, octets);
+                prop_assert_eq!(is_plain, expected == octets);
+                prop_assert!(!is_plain || room == octets);
             }
         }
 
