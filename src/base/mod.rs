@@ -8,6 +8,8 @@ pub mod field;
 pub mod layers;
 mod plain;
 pub mod scan;
+#[cfg(target_arch = "x86_64")]
+mod shuffle;
 pub mod stamp;
 pub mod text;
 pub mod time;
@@ -15,6 +17,6 @@ pub mod time;
 pub use endpoint::Endpoint;
 pub use few::Few;
 pub use layers::{Layer, Layers};
-pub use plain::plain_text;
+pub use plain::{hex_by_shuffle, plain_text, quote_by_shuffle, room_to_quote};
 pub use stamp::FrameStamp;
 pub use time::{Precision, Span, Timestamp};

@@ -1,8 +1,11 @@
-//! Octets of plain ASCII as text. Unsafe code stands here and in `record::kernel::sys` alone.
+//! Octets of plain ASCII as text, and the way to what only some processors can. Unsafe code
+//! stands here and in `record::kernel::sys` alone.
 #![expect(
     unsafe_code,
     reason = "nearly every text of a capture is plain ASCII, and the standard library's way from \
-              octets to text looks at each octet of a short one in turn: 2 to 12 % of the table"
+              octets to text looks at each octet of a short one in turn: 2 to 12 % of the table; \
+              and a function compiled for a processor's shuffle of octets can only be called so: \
+              12 to 34 % of the JSON"
 )]
 
 use super::scan::any;
@@ -15,6 +18,39 @@ pub fn plain_text(octets: &[u8]) -> Option<&str> {
     }
     // SAFETY: every octet is below 0x80, and each such octet is a whole character in UTF-8.
     Some(unsafe { std::str::from_utf8_unchecked(octets) })
+}
+
+/// Octets of a room for so many octets of text that [`quote_by_shuffle`] writes.
+pub const fn room_to_quote(octets: usize) -> usize {
+    2 * octets + 64
+}
+
+/// Writes text into `room` as JSON has it between quotation marks; how many octets that takes.
+/// `Some(None)` where something else than printable ASCII, tabs and line ends is in it, or the
+/// room is less than [`room_to_quote`]: what was written is worth nothing then. `None` where
+/// the processor cannot, and nothing was written.
+#[inline]
+pub fn quote_by_shuffle(room: &mut [u8], octets: &[u8]) -> Option<Option<usize>> {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("ssse3") {
+        // SAFETY: the processor has what the function is compiled for.
+        return Some(unsafe { super::shuffle::quote(room, octets) });
+    }
+    let _ = (room, octets);
+    None
+}
+
+/// Writes two lower-case hexadecimal digits an octet into `room`, which has place for just
+/// those. `false` where the processor cannot, or the octets are too few.
+#[inline]
+pub fn hex_by_shuffle(room: &mut [u8], octets: &[u8]) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("ssse3") {
+        // SAFETY: the processor has what the function is compiled for.
+        return unsafe { super::shuffle::hex(room, octets) }.is_some();
+    }
+    let _ = (room, octets);
+    false
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! value and the buffer.
 
 use super::super::out::{push_first, push_hex, push_number};
-use crate::base::text;
+use crate::base::{quote_by_shuffle, room_to_quote, text};
 
 /// Appends one JSON value to a buffer. Keys are the caller's: it must not give one twice.
 #[derive(Debug)]
@@ -242,14 +242,20 @@ fn simple(room: &mut [u8; ROOM], block: &[u8; BLOCK]) -> usize {
 
 /// Octets of the room that [`escape_simple`] needs for so many.
 pub(super) const fn room_for(octets: usize) -> usize {
-    2 * octets + 2 * ROOM
+    room_to_quote(octets)
 }
 
 /// Writes text escaped into `room`; how many octets that takes. `None` where something else
 /// than printable ASCII, tabs and line ends is in it, or there is no [`room_for`] it: what was
 /// written is worth nothing then. So whether it can be read is found on the way, and nothing
 /// is looked at twice.
+#[inline]
 pub(super) fn escape_simple(room: &mut [u8], octets: &[u8]) -> Option<usize> {
+    quote_by_shuffle(room, octets).unwrap_or_else(|| escape_simple_anywhere(room, octets))
+}
+
+/// The same, for any processor.
+fn escape_simple_anywhere(room: &mut [u8], octets: &[u8]) -> Option<usize> {
     let mut used = 0;
     let mut block_of = |block: &[u8; BLOCK]| {
         let room = room.get_mut(used..)?.first_chunk_mut::<ROOM>()?;
@@ -402,9 +408,11 @@ mod tests {
                 push_escaped(&mut expected, text);
                 let is_simple = |octet| matches!(octet, b' '..=b'~' | b'\t' | b'\n' | b'\r');
                 let simple = octets.iter().all(|octet| is_simple(*octet));
-                let mut room = vec![0; room_for(octets.len())];
-                let written = escape_simple(&mut room, octets).map(|used| &room[..used]);
-                prop_assert_eq!(written, simple.then_some(expected.as_slice()));
+                for escape in [escape_simple, escape_simple_anywhere] {
+                    let mut room = vec![0; room_for(octets.len())];
+                    let written = escape(&mut room, octets).map(|used| &room[..used]);
+                    prop_assert_eq!(written, simple.then_some(expected.as_slice()));
+                }
                 let mut room = vec![0; octets.len()];
                 let is_plain = plain(&mut room, octets);
                 prop_assert_eq!(is_plain, expected == octets);
