@@ -25,6 +25,6 @@ pub use framer::{Framer, RawPacket};
 pub use packet::ControlPacket;
 pub use property::{Properties, Property, PropertyId, PropertyValue, names_a_secret};
 pub use rule::{Breach, Malformed, Rule, Violation};
-pub use violation::violations;
+pub use violation::{surely_clean, violations};
 pub use words::{Delivery, PacketIdentifier, PacketType, ProtocolVersion, QoS, Sender};
 pub use writer::{PropertiesBuf, SubscriptionsBuf, TopicFiltersBuf, Unwritable};

@@ -41,16 +41,16 @@ pub fn filter_broken_before_five(filter: &str) -> Option<(Rule, usize)> {
         return Some((Rule::TopicFilterIsNotEmpty, 0));
     }
     let mut at = 0;
-    let mut levels = filter.split('/').peekable();
-    while let Some(level) = levels.next() {
-        let last = levels.peek().is_none();
-        if level.contains('#') && (level != "#" || !last) {
+    // By octets, as in `matches`.
+    for level in filter.as_bytes().split(|octet| *octet == b'/') {
+        let end = at + level.len();
+        if level.contains(&b'#') && (level != b"#" || end < filter.len()) {
             return Some((Rule::MultiLevelWildcardIsLast, at));
         }
-        if level.contains('+') && level != "+" {
+        if level.contains(&b'+') && level != b"+" {
             return Some((Rule::SingleLevelWildcardIsAlone, at));
         }
-        at += level.len() + 1;
+        at = end + 1;
     }
     None
 }
