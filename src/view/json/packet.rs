@@ -8,16 +8,14 @@ use super::super::routes::Routes;
 use super::record;
 use super::row::Row;
 use super::writer::JsonWriter;
+use crate::base::scan::any;
 use crate::base::{FrameStamp, Precision, Span, Timestamp};
 use crate::event::{PacketEvent, Transport};
 use crate::mqtt::packet::{Connect, ControlPacket, Publish, Subscribe, Will};
 use crate::mqtt::{
     Breach, Malformed, PacketType, Properties, PropertyValue, ProtocolVersion, Rule,
-    names_a_secret, reason, violations,
+    names_a_secret, reason, surely_clean, violations,
 };
-
-/// Octets of what is kept of two IPv4 ends, at most.
-const ENDS: usize = 128;
 
 /// Octets of a payload from which on it stands behind everything else.
 const LARGE_PAYLOAD: usize = 64 * 1024;
@@ -64,10 +62,10 @@ impl PacketMembers {
             row.put(b",\"dup\":true");
         }
         let mut large = None;
-        match &seen.packet {
-            Ok(ControlPacket::Publish(publish)) => {
+        match seen.packet {
+            Ok(packet @ ControlPacket::Publish(publish)) => {
                 self.publish(row, publish, seen);
-                errors(row, seen);
+                errors(row, packet, seen);
                 if publish.payload.len() < LARGE_PAYLOAD {
                     payload_member(row, publish.payload);
                 } else {
@@ -76,9 +74,9 @@ impl PacketMembers {
             }
             Ok(packet) => {
                 self.packet(row, packet, seen);
-                errors(row, seen);
+                errors(row, packet, seen);
             }
-            Err(malformed) => row.other(|out| broken_off(out, malformed, seen)),
+            Err(malformed) => row.other(|out| broken_off(out, &malformed, seen)),
         }
         row.put(b",\"info\":\"");
         if !info::ordinary_words(row, seen) {
@@ -111,20 +109,14 @@ impl PacketMembers {
         } else if let Some(time) = stamp.time {
             row.other(|out| times(out, time, self.clock.relative(stamp), stamp.precision));
         }
-        let (ends, stream) = self.routes.of(seen.connection, seen.direction, |text| {
-            record::ends(
-                &mut JsonWriter::after_value(text),
-                seen.source,
-                seen.destination,
-            );
-            text.extend_from_slice(b",\"length\":");
-            let second = text.len();
-            JsonWriter::after_value(text).number_member("stream", seen.connection.0);
-            second
-        });
-        row.octets(ends);
+        let (ends, stream) = self
+            .routes
+            .of(seen.connection, seen.direction, |text| route(text, seen));
+        row.kept(ends);
         row.number(stamp.length.into());
-        row.octets(stream);
+        if let Some(stream) = stream.first_chunk::<STREAM>() {
+            row.put_first(stream, usize::from(stream[STREAM - 1]));
+        }
         match seen.transport {
             Transport::Tcp => {}
             Transport::WebSocket => row.put(b",\"transport\":\"websocket\""),
@@ -138,13 +130,11 @@ impl PacketMembers {
 
     #[inline(always)]
     fn publish(&self, row: &mut Row<'_>, publish: &Publish<'_>, seen: &PacketEvent<'_>) {
-        let flag = |set| if set { *b"true, " } else { *b"false," };
-        row.put(b",\"dup\":");
-        row.put_first(&flag(publish.dup), 6 - usize::from(publish.dup));
-        row.put(b"\"qos\":");
-        row.put(&[b'0' + publish.delivery.qos() as u8]);
-        row.put(b",\"retain\":");
-        row.put_first(&flag(publish.retain), 5 - usize::from(publish.retain));
+        let flags = usize::from(publish.dup) << 3
+            | (publish.delivery.qos() as usize) << 1
+            | usize::from(publish.retain);
+        let (flags, length) = &FLAGS[flags];
+        row.put_first(flags, *length);
         if let Some(id) = publish.delivery.packet_id() {
             row.put(b",\"packet_id\":");
             row.number(id.number().into());
@@ -341,13 +331,19 @@ fn repeats(seen: &PacketEvent<'_>) -> bool {
 
 /// `errors`: what a readable packet breaks all the same; absent where that is nothing.
 #[inline(always)]
-fn errors(row: &mut Row<'_>, seen: &PacketEvent<'_>) {
-    row.other(|out| list_errors(out, seen));
+fn errors(row: &mut Row<'_>, packet: &ControlPacket<'_>, seen: &PacketEvent<'_>) {
+    let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
+    if !surely_clean(packet, seen.octets, version) {
+        row.other(|out| list_errors(out, packet, seen, version));
+    }
 }
 
-fn list_errors(out: &mut Vec<u8>, seen: &PacketEvent<'_>) {
-    let Ok(packet) = seen.packet else { return };
-    let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
+fn list_errors(
+    out: &mut Vec<u8>,
+    packet: &ControlPacket<'_>,
+    seen: &PacketEvent<'_>,
+    version: ProtocolVersion,
+) {
     let mut json = JsonWriter::after_value(out);
     let mut any = false;
     violations(packet, seen.octets, version, &mut |violation| {
@@ -378,6 +374,26 @@ fn broken_off(out: &mut Vec<u8>, malformed: &Malformed, seen: &PacketEvent<'_>) 
     let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
     json.key("malformed");
     broken(&mut json, malformed.rule, malformed.offset, version);
+}
+
+/// Octets that are kept of `stream`, the last one being its length.
+const STREAM: usize = 24;
+
+/// Octets of what [`route`] makes of two IPv4 addresses, at most.
+const ENDS: usize = 128;
+
+/// What is kept of a direction of a connection: `src` to `dst_port` and the key of `length`;
+/// then `stream`. Where the second begins.
+fn route(out: &mut Vec<u8>, seen: &PacketEvent<'_>) -> usize {
+    let mut json = JsonWriter::after_value(out);
+    record::ends(&mut json, seen.source, seen.destination);
+    out.extend_from_slice(b",\"length\":");
+    let second = out.len();
+    JsonWriter::after_value(out).number_member("stream", seen.connection.0);
+    let length = out.len() - second;
+    out.resize(second + STREAM - 1, b' ');
+    out.push(length as u8);
+    second
 }
 
 /// `frames`: every frame that carried a part.
@@ -448,13 +464,25 @@ impl Second {
     }
 }
 
-/// Octets that the members of [`KINDS`] take at most, and more.
-const KIND: usize = 64;
+/// Pieces of one text in a block of fixed size, and how long that is.
+const fn joined<const N: usize>(pieces: &[&[u8]]) -> ([u8; N], usize) {
+    let (mut block, mut length) = ([b' '; N], 0);
+    let mut piece = 0;
+    while piece < pieces.len() {
+        let mut at = 0;
+        while at < pieces[piece].len() {
+            block[length] = pieces[piece][at];
+            length += 1;
+            at += 1;
+        }
+        piece += 1;
+    }
+    (block, length)
+}
 
-/// `type`, `type_name` and `version` of each packet type and version, none of them first, and
-/// how long that is.
-const KINDS: [[([u8; KIND], usize); 4]; 16] = {
-    let mut all = [[([b' '; KIND], 0); 4]; 16];
+/// `type`, `type_name` and `version`, none of them first, for each packet type and version.
+const KINDS: [[([u8; 64], usize); 4]; 16] = {
+    let mut all = [[([b' '; 64], 0); 4]; 16];
     let mut number = 0;
     while number < all.len() {
         let packet_type = PacketType::ALL[number];
@@ -470,32 +498,21 @@ const KINDS: [[([u8; KIND], usize); 4]; 16] = {
             };
             let tens = [b'0' + (number / 10) as u8];
             let ones = [b'0' + (number % 10) as u8];
-            let pieces = [
-                b",\"type\":".as_slice(),
+            let has_version = !name.is_empty();
+            all[number][version] = joined(&[
+                b",\"type\":",
                 if number < 10 { b"" } else { &tens },
                 &ones,
                 b",\"type_name\":\"",
                 packet_type.name().as_bytes(),
-                b"\"",
-                if name.is_empty() {
-                    b""
+                if has_version {
+                    b"\",\"version\":\""
                 } else {
-                    b",\"version\":\""
+                    b""
                 },
                 name.as_bytes(),
-                if name.is_empty() { b"" } else { b"\"" },
-            ];
-            let (text, length) = &mut all[number][version];
-            let mut piece = 0;
-            while piece < pieces.len() {
-                let mut at = 0;
-                while at < pieces[piece].len() {
-                    text[*length] = pieces[piece][at];
-                    *length += 1;
-                    at += 1;
-                }
-                piece += 1;
-            }
+                b"\"",
+            ]);
             version += 1;
         }
         number += 1;
@@ -503,9 +520,30 @@ const KINDS: [[([u8; KIND], usize); 4]; 16] = {
     all
 };
 
+/// `dup`, `qos` and `retain`, none of them first, by the flags of a PUBLISH.
+const FLAGS: [([u8; 40], usize); 16] = {
+    let mut all = [([b' '; 40], 0); 16];
+    let mut flags = 0;
+    while flags < all.len() {
+        let dup: &[u8] = if flags & 8 == 0 { b"false" } else { b"true" };
+        let retain: &[u8] = if flags & 1 == 0 { b"false" } else { b"true" };
+        let qos = [b'0' + (flags >> 1 & 3) as u8];
+        all[flags] = joined(&[
+            b",\"dup\":",
+            dup,
+            b",\"qos\":",
+            &qos,
+            b",\"retain\":",
+            retain,
+        ]);
+        flags += 1;
+    }
+    all
+};
+
 /// The entry of [`KINDS`].
 #[inline(always)]
-fn kind(seen: &PacketEvent<'_>) -> &'static ([u8; KIND], usize) {
+fn kind(seen: &PacketEvent<'_>) -> &'static ([u8; 64], usize) {
     let version = match seen.version {
         None => 0,
         Some(ProtocolVersion::V3_1) => 1,
@@ -618,16 +656,16 @@ fn payload_member(row: &mut Row<'_>, octets: &[u8]) {
 /// The octets as text, where they are well-formed UTF-8 without control characters other than
 /// tab and line ends.
 pub fn readable(octets: &[u8]) -> Option<&str> {
-    let text = simdutf8::basic::from_utf8(octets).ok()?;
-    // Octet by octet without a branch, since all of a payload must be looked at; the control
-    // characters above ASCII, U+0080 to U+009F, begin with an octet that is rare.
+    // What is no text is full of them: this is found sooner than that it is no UTF-8.
     let is_control = |octet: u8| {
         (octet < 0x20) & (octet != b'\t') & (octet != b'\n') & (octet != b'\r') | (octet == 0x7f)
     };
-    let control = (octets.iter()).fold(false, |found, octet| found | is_control(*octet));
-    let above = || {
-        memchr::memchr_iter(0xc2, octets)
-            .any(|at| octets.get(at + 1).is_some_and(|next| *next < 0xa0))
-    };
-    (!control && !above()).then_some(text)
+    if any(octets, is_control) {
+        return None;
+    }
+    let text = simdutf8::basic::from_utf8(octets).ok()?;
+    // The control characters above ASCII, U+0080 to U+009F, begin with an octet that is rare.
+    let above = memchr::memchr_iter(0xc2, octets)
+        .any(|at| octets.get(at + 1).is_some_and(|next| *next < 0xa0));
+    (!above).then_some(text)
 }

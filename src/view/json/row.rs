@@ -138,7 +138,7 @@ impl Row<'_> {
         let room = self.block.get_mut(self.used..);
         if let Some(room) = room.and_then(|room| room.first_chunk_mut()) {
             *room = *piece;
-            self.used += used.min(N);
+            self.used += used;
         }
     }
 
@@ -160,6 +160,27 @@ impl Row<'_> {
                 room.copy_from_slice(piece);
                 self.used += piece.len();
             }
+        }
+    }
+
+    /// Appends a kept text of dozens of octets. In blocks, the last of which overlaps the one
+    /// before: a copy of as many octets as a variable says is a call.
+    #[inline(always)]
+    pub(super) fn kept(&mut self, text: &[u8]) {
+        const KEPT: usize = 32;
+        let room = self.block.get_mut(self.used..self.used + text.len());
+        if let (Some(room), Some(last)) = (room, text.last_chunk::<KEPT>())
+            && let Some(last_room) = room.last_chunk_mut()
+        {
+            *last_room = *last;
+            let (rooms, _) = room.as_chunks_mut();
+            let (blocks, _) = text.as_chunks::<KEPT>();
+            for (room, block) in rooms.iter_mut().zip(blocks) {
+                *room = *block;
+            }
+            self.used += text.len();
+        } else {
+            self.octets(text);
         }
     }
 
