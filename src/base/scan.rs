@@ -20,7 +20,8 @@ pub fn any(octets: &[u8], test: impl Fn(u8) -> bool) -> bool {
 }
 
 /// A block with just the octets of `octets`, which are fewer than a block has, each at least
-/// once; `None` where there is none.
+/// once; `None` where there is none. By pieces that overlap: octet by octet a word of a few
+/// letters took 450 instructions.
 #[inline(always)]
 fn short(octets: &[u8]) -> Option<[u8; BLOCK]> {
     let mut block = [0; BLOCK];
@@ -28,13 +29,16 @@ fn short(octets: &[u8]) -> Option<[u8; BLOCK]> {
         let (lower, upper) = block.split_at_mut(8);
         lower.copy_from_slice(first);
         upper.copy_from_slice(last);
-        return Some(block);
-    }
-    let (first, last) = (octets.first()?, octets.last()?);
-    let middle = octets.get(1..).unwrap_or_default().iter();
-    let each = [first].into_iter().chain(middle).chain([last; 8]);
-    for (to, from) in block.iter_mut().zip(each.chain([last; 8])) {
-        *to = *from;
+    } else if let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        let both = u128::from(last) << 32 | u128::from(first);
+        block = (both << 64 | both).to_le_bytes();
+    } else {
+        // Three at most.
+        let (first, last) = (octets.first()?, octets.last()?);
+        block = [*first; BLOCK];
+        block[1] = *octets.get(octets.len() / 2)?;
+        block[2] = *last;
     }
     Some(block)
 }
