@@ -282,24 +282,26 @@ fn escape_simple_anywhere(room: &mut [u8], octets: &[u8]) -> Option<usize> {
 /// those; `false` where they are not, and what was written is worth nothing.
 #[inline]
 pub(super) fn plain(room: &mut [u8], octets: &[u8]) -> bool {
-    let mut plain = true;
-    if let (Some(last), Some(last_room)) = (octets.last_chunk(), room.last_chunk_mut()) {
-        // The last block overlaps the one before.
-        plain &= is_plain(last);
-        *last_room = *last;
-        let (blocks, _) = octets.as_chunks();
-        let (rooms, _) = room.as_chunks_mut();
-        for (room, block) in rooms.iter_mut().zip(blocks) {
-            plain &= is_plain(block);
-            *room = *block;
-        }
-    } else {
+    let (Some(last), Some(last_room)) = (octets.last_chunk(), room.last_chunk_mut()) else {
+        let mut plain = true;
         for (room, octet) in room.iter_mut().zip(octets) {
             plain &= is_plain_octet(*octet);
             *room = *octet;
         }
+        return plain;
+    };
+    // The last block overlaps the one before.
+    *last_room = *last;
+    let (blocks, _) = octets.as_chunks();
+    let (rooms, _) = room.as_chunks_mut();
+    for (room, block) in rooms.iter_mut().zip(blocks) {
+        // At once, for a copy of all at the end would be a call.
+        if !is_plain(block) {
+            return false;
+        }
+        *room = *block;
     }
-    plain
+    is_plain(last)
 }
 
 /// Appends the character at `at`; how many octets it has.
