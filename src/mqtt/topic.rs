@@ -1,6 +1,7 @@
 //! Topic names and topic filters (MQTT 5.0 §4.7, §4.8): which are valid, which match.
 
 use super::Rule;
+use crate::base::scan;
 
 /// What begins the filter of a shared subscription (§4.8.2).
 pub const SHARE_PREFIX: &str = "$share/";
@@ -39,6 +40,10 @@ pub fn filter_broken(filter: &str) -> Option<(Rule, usize)> {
 pub fn filter_broken_before_five(filter: &str) -> Option<(Rule, usize)> {
     if filter.is_empty() {
         return Some((Rule::TopicFilterIsNotEmpty, 0));
+    }
+    let is_wildcard = |octet| matches!(octet, b'+' | b'#');
+    if !scan::any(filter.as_bytes(), is_wildcard) {
+        return None;
     }
     let mut at = 0;
     // By octets, as in `matches`.
