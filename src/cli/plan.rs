@@ -201,6 +201,7 @@ impl Show {
                 let stories = any(&[FlowKind::Will, FlowKind::Retain]);
                 Wanted {
                     handshakes: messages || any(&[FlowKind::Connect, FlowKind::Subscribe]),
+                    in_order: true,
                     deliveries: messages || stories,
                     stories: stories || json,
                     findings: false,

@@ -68,6 +68,9 @@ use wills::Wills;
 pub struct Wanted {
     /// [`Event::Handshake`].
     pub handshakes: bool,
+    /// Handshakes in the order in which they began, where they are told; else each as soon as
+    /// it is known, and none waits in memory for those before it.
+    pub in_order: bool,
     /// Deliveries on handshakes, [`Event::Will`] and [`Event::Retained`] need the messages to
     /// be followed.
     pub deliveries: bool,
@@ -83,6 +86,7 @@ impl Wanted {
     /// Everything.
     pub const ALL: Self = Self {
         handshakes: true,
+        in_order: true,
         deliveries: true,
         stories: true,
         findings: true,
@@ -136,7 +140,7 @@ impl Session {
             ..Self::default()
         };
         session.findings.wanted = wanted.findings;
-        session.outbox.in_order = wanted.handshakes;
+        session.outbox.in_order = wanted.handshakes && wanted.in_order;
         // Findings about deliveries and wills need the messages.
         session.wanted.deliveries |= wanted.stories || wanted.findings;
         session

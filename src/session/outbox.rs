@@ -44,7 +44,7 @@ enum Slot {
 /// does not hold back more than [`caps::REORDERED`] later ones.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    /// Handshakes are told, each in its place; else places only say what began before what.
+    /// Handshakes are told in their places; else places only say what began before what.
     pub(super) in_order: bool,
     first: u64,
     slots: VecDeque<Slot>,
