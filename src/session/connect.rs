@@ -50,7 +50,8 @@ impl Session {
                 properties.request_response_information().unwrap_or(false);
         }
         if let Some(will) = &connect.will {
-            let topic = self.names.topic(link.broker, will.topic);
+            let topic = shared(will.topic);
+            let topic = self.names.topic(link.broker, &topic);
             link.will_digest = self.digest(topic, will.payload);
         }
         let asked = connecting(connect);

@@ -502,6 +502,8 @@ impl Session {
             let Some(key) = oldest else {
                 break;
             };
+            // It may have been the first of the line.
+            self.messages.due = None;
             // What only lingered is complete; giving it up loses nothing that is known.
             let complete = self
                 .messages

@@ -1,5 +1,6 @@
 //! From a publisher to each subscriber.
 
+use super::super::caps;
 use super::*;
 use crate::event::{Level, Origin, RetainedEnd};
 
@@ -610,4 +611,26 @@ fn a_message_that_lingers_is_told_in_time_though_the_clock_went_back() {
     assert!(!told(&run));
     run.wait(1_000).client(1, packet(0xc0, &[]));
     assert!(told(&run));
+}
+
+#[test]
+fn messages_behind_one_that_was_given_up_at_the_cap_are_told_in_time() {
+    let mut run = Run::new(V3);
+    // What this one subscribed to is not known: messages linger for copies nobody announced.
+    run.open_to(5, 1883, false);
+    run.client(5, packet(0xc0, &[]));
+    run.join(1, "p");
+    // Never acknowledged: the first of the line, and not due for a minute.
+    run.client(1, numbered(V3, "t", b"x", 1, 1));
+    run.wait(3_000).client(1, packet(0xc0, &[]));
+    for number in 0..caps::MESSAGES {
+        let payload = (number as u32).to_be_bytes();
+        run.client(1, publish(V3, "t", &payload, Sent::default()));
+    }
+    for _ in 0..4 {
+        run.wait(1_000).client(1, packet(0xc0, &[]));
+    }
+    let told = run.handshakes.iter();
+    let told = told.filter(|record| record.kind == HandshakeKind::Qos0);
+    assert_eq!(told.count(), caps::MESSAGES);
 }
