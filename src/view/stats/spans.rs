@@ -13,8 +13,9 @@ const STEPS: u64 = 2_048;
 
 /// Spans that are listed before they are counted by step.
 const LISTED: usize = 1_024;
-/// Steps that share a page of counters.
-const PAGE: usize = 64;
+/// Steps that share a page of counters: as many as a cache line has, since spans that are all
+/// different, as an attacker can make them, take a page each.
+const PAGE: usize = 16;
 
 /// Spans of time, to three digits.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +28,7 @@ pub struct Spans {
     /// How often each step came before those: in pages, of which only those are there in which
     /// a step came. To sort a list again and again instead was two thirds of what a handshake
     /// cost; and all that one list holds is counted in less than each by itself.
-    pages: Vec<Option<Box<[u64; PAGE]>>>,
+    pages: Vec<Option<Box<[u32; PAGE]>>>,
 }
 
 impl Spans {
@@ -53,7 +54,7 @@ impl Spans {
             if let Some(page) = self.pages.get_mut(page) {
                 let page = page.get_or_insert_with(|| Box::new([0; PAGE]));
                 if let Some(count) = page.get_mut(place) {
-                    *count += 1;
+                    *count = count.saturating_add(1);
                 }
             }
         }
@@ -93,7 +94,7 @@ impl Spans {
         let mut so_far = 0;
         for (page, counts) in self.pages.iter().enumerate() {
             for (place, count) in counts.iter().flat_map(|counts| counts.iter().enumerate()) {
-                so_far += count;
+                so_far += u64::from(*count);
                 if so_far >= rank {
                     return Some((page * PAGE + place) as u32);
                 }
