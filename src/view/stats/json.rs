@@ -137,7 +137,7 @@ fn clients(json: &mut JsonWriter<'_>, tally: &Tally) {
 }
 
 fn handshakes(json: &mut JsonWriter<'_>, tally: &Tally) {
-    for (kind, counts) in &tally.handshakes {
+    for (kind, counts) in tally.kinds() {
         json.begin_object();
         json.word_member("kind", kind.name());
         json.number_member("complete", counts.complete);

@@ -174,8 +174,7 @@ impl<W: Write> Tables<'_, W> {
     }
 
     fn handshakes(&mut self, tally: &Tally) -> io::Result<()> {
-        let mut kinds: Vec<_> = tally.handshakes.iter().collect();
-        kinds.sort_by_key(|(kind, _)| *kind);
+        let kinds = tally.kinds();
         let rows = kinds.iter().map(|(kind, counts)| {
             [
                 kind.name().to_owned(),
