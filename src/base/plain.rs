@@ -44,6 +44,7 @@ pub fn quote_by_shuffle(room: &mut [u8], octets: &[u8]) -> Option<Option<usize>>
 /// those. `false` where the processor cannot, or the octets are too few.
 #[inline]
 pub fn hex_by_shuffle(room: &mut [u8], octets: &[u8]) -> bool {
+    debug_assert_eq!(room.len(), 2 * octets.len(), "two digits an octet");
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("ssse3") {
         // SAFETY: the processor has what the function is compiled for.

@@ -252,7 +252,7 @@ pub(super) struct Kept {
 impl Kept {
     pub(super) const NOTHING: Self = Self {
         number: u64::MAX,
-        width: 0,
+        width: usize::MAX,
         text: [0; 8],
         used: 0,
     };
