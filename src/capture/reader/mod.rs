@@ -162,7 +162,7 @@ impl<R: Read> Reader<R> {
     /// record has anything odd, or until `visit` breaks; and the stamp of the last of them.
     /// Reads nothing: there may be none, and [`Reader::next_item`] goes on behind them.
     ///
-    /// What [`Reader::record`] gives, in 30 instructions a frame and not 150.
+    /// What [`Reader::next_item`] gives, in 30 instructions a frame and not 150.
     #[inline(always)]
     pub fn frames_at_hand(
         &mut self,
