@@ -3,7 +3,7 @@
 
 use super::heard::Heard;
 use super::json::writer::push_escaped;
-use super::out::{push_first, push_number};
+use super::out::{joined, push_first, push_number};
 use crate::base::text;
 use crate::event::PacketEvent;
 use crate::mqtt::packet::{
@@ -83,13 +83,7 @@ const WORDS: [([u8; WORD], usize); 16] = {
     let mut words = [([b' '; WORD], 0); 16];
     let mut number = 0;
     while number < words.len() {
-        let word = PacketType::ALL[number].wireshark().as_bytes();
-        let mut at = 0;
-        while at < word.len() {
-            words[number].0[at] = word[at];
-            at += 1;
-        }
-        words[number].1 = word.len();
+        words[number] = joined(&[PacketType::ALL[number].wireshark().as_bytes()]);
         number += 1;
     }
     words
@@ -383,31 +377,24 @@ const FLAGS: [([u8; WORD], usize); 16] = {
     let mut texts = [([b' '; WORD], 0); 16];
     let mut flags = 0;
     while flags < texts.len() {
-        let words = [
-            (flags & 6 == 2, "QoS 1"),
-            (flags & 6 == 4, "QoS 2"),
-            (flags & 8 != 0, "DUP"),
-            (flags & 1 != 0, "retain"),
+        let words: [(bool, &[u8]); 4] = [
+            (flags & 6 == 2, b"QoS 1"),
+            (flags & 6 == 4, b"QoS 2"),
+            (flags & 8 != 0, b"DUP"),
+            (flags & 1 != 0, b"retain"),
         ];
-        let (text, used) = &mut texts[flags];
+        let mut pieces: [&[u8]; 8] = [b""; 8];
+        let mut between: &[u8] = b"  ";
         let mut at = 0;
         while at < words.len() {
             let (said, word) = words[at];
             if said {
-                // Two blanks, or a comma and a blank.
-                if *used > 0 {
-                    text[*used] = b',';
-                }
-                *used += 2;
-                let mut letter = 0;
-                while letter < word.len() {
-                    text[*used] = word.as_bytes()[letter];
-                    *used += 1;
-                    letter += 1;
-                }
+                (pieces[2 * at], pieces[2 * at + 1]) = (between, word);
+                between = b", ";
             }
             at += 1;
         }
+        texts[flags] = joined(&pieces);
         flags += 1;
     }
     texts

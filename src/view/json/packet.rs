@@ -3,7 +3,7 @@
 use super::super::clock::{Clock, DateText, TimeFormat, push_seconds};
 use super::super::heard::Heard;
 use super::super::info::{self, JsonText, Sink};
-use super::super::out::micros_text;
+use super::super::out::{joined, micros_text};
 use super::super::routes::Routes;
 use super::record;
 use super::row::Row;
@@ -462,22 +462,6 @@ impl Second {
         let nanos = time.nanos().wrapping_sub(self.begin);
         (&self.text, nanos as u32)
     }
-}
-
-/// Pieces of one text in a block of fixed size, and how long that is.
-const fn joined<const N: usize>(pieces: &[&[u8]]) -> ([u8; N], usize) {
-    let (mut block, mut length) = ([b' '; N], 0);
-    let mut piece = 0;
-    while piece < pieces.len() {
-        let mut at = 0;
-        while at < pieces[piece].len() {
-            block[length] = pieces[piece][at];
-            length += 1;
-            at += 1;
-        }
-        piece += 1;
-    }
-    (block, length)
 }
 
 /// `type`, `type_name` and `version`, none of them first, for each packet type and version.

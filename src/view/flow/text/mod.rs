@@ -14,7 +14,7 @@ use super::ladder::{Ladder, Role, Row};
 use crate::base::Timestamp;
 use crate::base::text::width;
 use crate::view::line::{BLOCK, Line};
-use crate::view::out::push_blanks;
+use crate::view::out::{joined, push_blanks};
 
 use gutter::Gutter;
 use ordinary::{Plan, no_plans};
@@ -57,12 +57,7 @@ struct Pen {
 }
 
 const fn pen(text: &'static str) -> Pen {
-    let mut block = [0; 8];
-    let mut at = 0;
-    while at < text.len() {
-        block[at] = text.as_bytes()[at];
-        at += 1;
-    }
+    let (block, _) = joined(&[text.as_bytes()]);
     Pen { text, block }
 }
 

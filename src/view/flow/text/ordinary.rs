@@ -11,7 +11,7 @@ use super::{BOXES, CLOSEST, Painter, Sheet};
 use crate::event::{Step, between};
 use crate::mqtt::{PacketType, Sender};
 use crate::view::line::Line;
-use crate::view::out::{EIGHT_DIGITS, decimal};
+use crate::view::out::{EIGHT_DIGITS, decimal, joined};
 
 /// Octets of each pen.
 const PEN: usize = BOXES.lane.text.len();
@@ -382,13 +382,7 @@ const WORDS: [([u8; 16], usize); 16] = {
     let mut words = [([0; 16], 0); 16];
     let mut number = 0;
     while number < words.len() {
-        let word = PacketType::ALL[number].name().as_bytes();
-        let mut at = 0;
-        while at < word.len() {
-            words[number].0[at] = word[at];
-            at += 1;
-        }
-        words[number].1 = word.len();
+        words[number] = joined(&[PacketType::ALL[number].name().as_bytes()]);
         number += 1;
     }
     words
