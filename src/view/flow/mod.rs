@@ -140,14 +140,6 @@ impl<W: Write> View for Flow<W> {
         if !self.kinds.iter().any(|kind| kind.draws(event)) {
             return Ok(());
         }
-        if let (Event::Handshake(handshake), Pen::Text(painter)) = (event, &mut self.pen) {
-            painter.start_at(self.start);
-            if let Some(story) = self.teller.ordinary(handshake)
-                && painter.ordinary(&story, self.out.text())
-            {
-                return self.out.row_done();
-            }
-        }
         let ladder = match event {
             Event::Handshake(handshake) => self.teller.handshake(handshake),
             Event::Will(story) => Some(self.teller.will(story)),

@@ -1,7 +1,6 @@
 //! The short texts of a diagram's gutter: times, and spans between them.
 
 use crate::base::{FrameStamp, Precision, Span, Timestamp};
-use crate::mqtt::PacketIdentifier;
 use crate::view::out::{EIGHT_DIGITS, decimal, micros_text};
 
 /// Octets of the block: more than any time or span takes.
@@ -63,13 +62,6 @@ impl Short {
     pub(super) fn after(since: Span) -> Self {
         let sign = if since.nanos() < 0 { "-" } else { "+" };
         Self::magnitude(sign, since)
-    }
-
-    /// A packet identifier as it stands behind the type: ` (id=1)`.
-    #[inline(always)]
-    pub(super) fn id(id: PacketIdentifier) -> Self {
-        let number = decimal(id.number().into());
-        Self::of(Word::new(" (id=").and(number).and((*b")\0\0\0\0\0\0\0", 1)))
     }
 
     #[inline(always)]
@@ -204,14 +196,6 @@ mod tests {
             assert_eq!(Short::span(span).text(), told);
             let after = told.strip_prefix('-').map_or("+", |_| "");
             assert_eq!(Short::after(span).text(), format!("{after}{told}"));
-        }
-    }
-
-    #[test]
-    fn a_packet_identifier_stands_in_brackets() {
-        for id in [1, 9, 10, 12_345, u16::MAX] {
-            let told = PacketIdentifier::new(id).map(|id| Short::id(id).text());
-            assert_eq!(told, Some(format!(" (id={id})")));
         }
     }
 

@@ -1,17 +1,14 @@
 //! Turns what the analysis found into ladders: whose lanes, which steps, what verdict.
 
 mod legs;
-mod ordinary;
 mod teller;
 #[cfg(test)]
 mod tests;
 mod words;
 
 use self::legs::{delivered, leg_name};
-pub(in crate::view::flow) use self::ordinary::Ordinary;
 use self::teller::Ends;
 pub(in crate::view::flow) use self::teller::Teller;
-pub(in crate::view::flow) use self::words::SENT_ONCE;
 use self::words::{
     GOES_TO_NO_ONE, Name, no_will, push_end_cause, push_octets, push_title, push_will, topic_of,
 };

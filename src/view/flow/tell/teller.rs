@@ -68,12 +68,6 @@ impl Teller {
         self.ladder.lanes.len() - 1
     }
 
-    /// A server's name.
-    pub(super) fn server_name(&mut self, server: Endpoint) -> &[u8] {
-        let known = self.server_at(server);
-        self.servers.get(known).map_or(&[], |(_, told)| told)
-    }
-
     /// Where in `servers` it stands now.
     #[inline]
     fn server_at(&mut self, server: Endpoint) -> usize {

@@ -8,7 +8,7 @@ use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, Sender, reason}
 use crate::view::flow::ladder::{Say, Tone};
 
 /// What becomes of a message at QoS 0.
-pub(in crate::view::flow) const SENT_ONCE: &str = "QoS 0: sent once, nothing is acknowledged";
+pub(super) const SENT_ONCE: &str = "QoS 0: sent once, nothing is acknowledged";
 /// Where a message went that no one was seen to receive.
 pub(super) const GOES_TO_NO_ONE: &str =
     "goes to no one: no subscription that the capture shows takes it";

@@ -81,12 +81,6 @@ impl Gutter {
         self.since = since;
     }
 
-    /// Columns of each.
-    #[inline(always)]
-    pub(super) fn columns(&self) -> [usize; 3] {
-        [self.number, self.time, self.since]
-    }
-
     /// Columns of all, with the blanks behind them.
     #[inline(always)]
     pub(super) fn width(&self) -> usize {

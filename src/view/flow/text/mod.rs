@@ -5,7 +5,6 @@
 //! times as long, and lines were nine tenths of a run.
 
 mod gutter;
-mod ordinary;
 mod pieces;
 mod rows;
 
@@ -17,7 +16,6 @@ use crate::view::line::{BLOCK, Line};
 use crate::view::out::{joined, push_blanks};
 
 use gutter::Gutter;
-use ordinary::{Plan, no_plans};
 use pieces::Drawn;
 
 /// How a ladder is drawn as text.
@@ -112,8 +110,6 @@ pub struct Painter {
     sheet: Sheet,
     /// Where pieces are put together.
     block: [u8; BLOCK],
-    /// For ordinary stories.
-    plans: Vec<Plan>,
 }
 
 /// Where everything of a ladder stands.
@@ -160,7 +156,6 @@ impl Painter {
         Self {
             sheet,
             block: [0; BLOCK],
-            plans: no_plans(),
         }
     }
 
@@ -302,16 +297,6 @@ impl Sheet {
             drawn
         });
         self.titles(line, names, spacing);
-    }
-
-    /// The line of heads alone, of lanes with these roles.
-    fn push_heads(&self, out: &mut Vec<u8>, roles: [Role; 2]) {
-        let mut block = [0; BLOCK];
-        let mut line = Line::new(&mut block, out);
-        self.gutter.put_heads(&mut line);
-        let roles = (roles.iter()).map(|role| Drawn::plain(role.name().as_bytes()));
-        self.titles(&mut line, roles, self.spacing());
-        line.whole();
     }
 
     /// Columns that a text above a lane may take.
