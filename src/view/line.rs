@@ -8,7 +8,7 @@ use super::info::{Sink, WORD};
 use super::out::{
     EIGHT_DIGITS, decimal, last_three, push_blanks, push_number, push_number_right, right_aligned,
 };
-use crate::base::scan::any;
+use crate::base::scan::{any, copy_where};
 use crate::base::text;
 
 /// Octets of the block: several ordinary rows.
@@ -184,6 +184,13 @@ impl<'a, const N: usize> Line<'a, N> {
         self.text
     }
 
+    /// The same, for words that may be anything.
+    #[inline(always)]
+    pub(super) fn any_text(&mut self) -> &mut Vec<u8> {
+        self.wide = true;
+        self.whole()
+    }
+
     /// Lets `write` go on with the line, apart: what is called there keeps `used` in memory
     /// for itself alone.
     #[inline(always)]
@@ -198,41 +205,13 @@ impl<'a, const N: usize> Line<'a, N> {
         (self.used, self.wide) = (line.used, line.wide);
     }
 
-    /// The same, for words that may be anything.
-    #[inline(always)]
-    pub(super) fn any_text(&mut self) -> &mut Vec<u8> {
-        self.wide = true;
-        self.whole()
-    }
-
     /// Appends octets that are all printable ASCII; `false` where they are not or there is no
     /// room, and nothing was appended.
     #[inline(always)]
     fn plain(&mut self, octets: &[u8]) -> bool {
-        const PIECE: usize = 16;
-        let printable = |piece: &[u8; PIECE]| {
-            (piece.iter()).fold(true, |all, octet| all & matches!(octet, 0x20..=0x7e))
-        };
-        let Some(room) = self.block.get_mut(self.used..self.used + octets.len()) else {
-            return false;
-        };
-        let mut plain = true;
-        if let (Some(last), Some(last_room)) = (octets.last_chunk(), room.last_chunk_mut()) {
-            // The last piece overlaps the one before.
-            plain &= printable(last);
-            *last_room = *last;
-            let (pieces, _) = octets.as_chunks();
-            let (rooms, _) = room.as_chunks_mut();
-            for (room, piece) in rooms.iter_mut().zip(pieces) {
-                plain &= printable(piece);
-                *room = *piece;
-            }
-        } else {
-            for (room, octet) in room.iter_mut().zip(octets) {
-                plain &= matches!(octet, 0x20..=0x7e);
-                *room = *octet;
-            }
-        }
+        let room = self.block.get_mut(self.used..self.used + octets.len());
+        let plain =
+            room.is_some_and(|room| copy_where(room, octets, |octet| matches!(octet, 0x20..=0x7e)));
         if plain {
             self.used += octets.len();
         }

@@ -2,6 +2,7 @@
 //! value and the buffer.
 
 use super::super::out::{push_first, push_hex, push_number};
+use crate::base::scan::copy_where;
 use crate::base::{quote_by_shuffle, room_to_quote, text};
 
 /// Appends one JSON value to a buffer. Keys are the caller's: it must not give one twice.
@@ -280,28 +281,9 @@ fn escape_simple_anywhere(room: &mut [u8], octets: &[u8]) -> Option<usize> {
 
 /// Copies octets that are all printable ASCII which JSON leaves as it is into a room for just
 /// those; `false` where they are not, and what was written is worth nothing.
-#[inline]
+#[inline(always)]
 pub(super) fn plain(room: &mut [u8], octets: &[u8]) -> bool {
-    let (Some(last), Some(last_room)) = (octets.last_chunk(), room.last_chunk_mut()) else {
-        let mut plain = true;
-        for (room, octet) in room.iter_mut().zip(octets) {
-            plain &= is_plain_octet(*octet);
-            *room = *octet;
-        }
-        return plain;
-    };
-    // The last block overlaps the one before.
-    *last_room = *last;
-    let (blocks, _) = octets.as_chunks();
-    let (rooms, _) = room.as_chunks_mut();
-    for (room, block) in rooms.iter_mut().zip(blocks) {
-        // At once, for a copy of all at the end would be a call.
-        if !is_plain(block) {
-            return false;
-        }
-        *room = *block;
-    }
-    is_plain(last)
+    copy_where(room, octets, is_plain_octet)
 }
 
 /// Appends the character at `at`; how many octets it has.
