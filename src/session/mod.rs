@@ -26,6 +26,7 @@ mod connect;
 mod deliver;
 mod ends;
 mod exchange;
+mod explain;
 mod findings;
 mod judge;
 mod limits;

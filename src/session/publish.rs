@@ -3,8 +3,9 @@
 use super::Session;
 use super::caps;
 use super::clauses as c;
-use super::deliver::{Explained, Published};
+use super::deliver::Published;
 use super::exchange::{Begin, Open, shared, step};
+use super::explain::Explained;
 use super::link::Link;
 use super::messages::{Copy, MessageKey};
 use super::names::Topic;
