@@ -10,7 +10,7 @@
 //! | `link`, `links`, `client` | what is kept of a connection, of all; of a session |
 //! | `connect`, `requests`, `publish`, `acknowledge` | what each packet type does |
 //! | `exchange`, `opens` | a handshake while it goes on; all of one end |
-//! | `messages`, `deliver` | from a publisher's PUBLISH to each subscriber's |
+//! | `messages`, `deliver`, `explain` | from a publisher's PUBLISH to each subscriber's |
 //! | `shelf`, `line`, `names` | where messages are held; queues of mostly one; topic names |
 //! | `retained`, `wills`, `ends` | stored messages; wills; how connections end |
 //! | `clauses`, `findings`, `checks`, `limits`, `judge` | the rules between packets |
