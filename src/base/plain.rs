@@ -13,7 +13,15 @@ use super::scan::any;
 /// The octets as text, where all of them are ASCII and none is NUL; `None` otherwise.
 #[inline(always)]
 pub fn plain_text(octets: &[u8]) -> Option<&str> {
-    if any(octets, |octet| !(1..=0x7f).contains(&octet)) {
+    plain_text_without(octets, |_| false)
+}
+
+/// [`plain_text`] where `unwanted` holds of no octet either: one look for both.
+#[inline(always)]
+pub fn plain_text_without(octets: &[u8], unwanted: impl Fn(u8) -> bool) -> Option<&str> {
+    if any(octets, |octet| {
+        !(1..=0x7f).contains(&octet) | unwanted(octet)
+    }) {
         return None;
     }
     // SAFETY: every octet is below 0x80, and each such octet is a whole character in UTF-8.

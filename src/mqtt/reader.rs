@@ -8,8 +8,8 @@
 use super::property::{self, Place, PropertyType};
 use super::{Malformed, PacketIdentifier, PacketType, Properties, PropertyId, Rule, fields as f};
 use crate::base::field::{Bit, Field, FieldDef, Fields, Value};
-use crate::base::plain_text;
 use crate::base::scan::any;
+use crate::base::{plain_text, plain_text_without};
 
 /// What a step returns: an error ends the reading.
 pub(super) type Step<T> = Result<T, Malformed>;
@@ -300,6 +300,25 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
         }
     }
 
+    /// A Topic Name (§3.3.2.1): text in which a wildcard is noted.
+    #[inline]
+    pub(super) fn topic_name(&mut self) -> Step<&'a str> {
+        let begin = self.at;
+        if !F::LISTENING {
+            // Nearly always one look shows that nothing is wrong.
+            let octets = self.prefixed(&f::TOPIC_LENGTH)?;
+            if let Some(topic) = plain_text_without(octets, is_wildcard) {
+                return Ok(topic);
+            }
+            self.at = begin;
+        }
+        let topic = self.text(&f::TOPIC_LENGTH, &f::TOPIC)?;
+        if let Some(at) = topic.bytes().position(is_wildcard) {
+            self.note(Rule::TopicNameHasNoWildcard, begin + 2 + at);
+        }
+        Ok(topic)
+    }
+
     /// The same of text that is told as a secret.
     fn secret_text(&mut self, length: &'static FieldDef, def: &'static FieldDef) -> Step<()> {
         let octets = self.binary(length, def, Telling::Secret)?;
@@ -512,4 +531,9 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
 #[inline]
 pub(super) fn has_null(octets: &[u8]) -> bool {
     any(octets, |octet| octet == 0)
+}
+
+/// What only topic filters may hold.
+const fn is_wildcard(octet: u8) -> bool {
+    (octet == b'+') | (octet == b'#')
 }

@@ -2,7 +2,6 @@
 
 use super::own_properties;
 use crate::base::field::{Fields, Value};
-use crate::base::scan::any;
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::{Delivery, PacketType, Properties, ProtocolVersion, Rule, fields as f};
 
@@ -25,11 +24,7 @@ impl<'a> Publish<'a> {
         version: ProtocolVersion,
     ) -> Step<Self> {
         let topic_at = reader.offset();
-        let topic = reader.text(&f::TOPIC_LENGTH, &f::TOPIC)?;
-        if has_wildcard(topic) {
-            let at = topic.find(['+', '#']).unwrap_or(0);
-            reader.note(Rule::TopicNameHasNoWildcard, topic_at + 2 + at);
-        }
+        let topic = reader.topic_name()?;
         let dup = flags & 0x08 != 0;
         let delivery = match flags & 0x06 {
             0x00 => Delivery::AtMostOnce,
@@ -70,10 +65,4 @@ impl<'a> Publish<'a> {
     pub const fn flags(&self) -> u8 {
         (self.dup as u8) << 3 | (self.delivery.qos() as u8) << 1 | self.retain as u8
     }
-}
-
-/// Whether a topic name holds what only topic filters may hold.
-#[inline]
-fn has_wildcard(topic: &str) -> bool {
-    any(topic.as_bytes(), |octet| (octet == b'+') | (octet == b'#'))
 }
