@@ -10,7 +10,7 @@ use super::rule::Breach;
 use super::testing::{Lines, parts};
 use super::{
     ControlPacket, Malformed, PropertiesBuf, PropertyId, PropertyValue, ProtocolVersion, Rule,
-    Unwritable, packet, violations,
+    Unwritable, packet, surely_clean, violations,
 };
 
 const VERSIONS: [ProtocolVersion; 3] = [V3_1, V3_1_1, V5_0];
@@ -127,6 +127,7 @@ proptest! {
                 if let Ok(packet) = verdict(&octets, version) {
                     violations(&packet, &octets, version, &mut |violation| {
                         assert!(violation.offset <= octets.len());
+                        assert!(!surely_clean(&packet, &octets, version), "{violation:?}");
                     });
                 }
             }

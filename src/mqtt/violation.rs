@@ -10,8 +10,8 @@ use super::{
 use crate::base::field::{Field, Fields, Value};
 use crate::base::text::is_printable_ascii;
 
-/// Tells each rule that `packet` breaks although it was read, in no particular order.
-/// `octets` is what it was read from, `version` what it was read by.
+/// Tells each rule that `packet` breaks although it was read, in no particular order; what is
+/// [`surely_clean`] breaks none. `octets` is what it was read from, `version` what it was read by.
 pub fn violations(
     packet: &ControlPacket<'_>,
     octets: &[u8],
@@ -22,9 +22,6 @@ pub fn violations(
         ControlPacket::Connect(connect) => connect.version().unwrap_or(ProtocolVersion::V3_1_1),
         _ => version,
     };
-    if surely_clean(packet, octets, version) {
-        return;
-    }
     let mut check = Check {
         octets,
         version,

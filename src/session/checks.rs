@@ -9,7 +9,9 @@ use super::findings::Where;
 use super::link::{Fault, Link, Phase, Suspect};
 use crate::event::{Level, PacketEvent, Transport};
 use crate::mqtt::rule::Breach;
-use crate::mqtt::{ControlPacket, Malformed, PacketType, Rule, Sender, reason, violations};
+use crate::mqtt::{
+    ControlPacket, Malformed, PacketType, Rule, Sender, reason, surely_clean, violations,
+};
 
 impl Session {
     /// The checks that every packet goes through before it is acted on.
@@ -23,15 +25,28 @@ impl Session {
         match event.packet {
             Err(malformed) => self.tell_malformed(link, event, malformed),
             Ok(packet) => {
-                let version = link.version();
-                let mut broken = Vec::new();
-                violations(packet, event.octets, version, &mut |one| broken.push(one));
-                for one in broken {
-                    self.tell_rule(link, event, one.rule);
+                if !surely_clean(packet, event.octets, link.version()) {
+                    self.check_rules(link, event, packet);
                 }
             }
         }
         self.check_tolerance(link, event);
+    }
+
+    /// The rules of the codec that a readable packet may break all the same.
+    #[cold]
+    fn check_rules(
+        &mut self,
+        link: &mut Link,
+        event: &PacketEvent<'_>,
+        packet: &ControlPacket<'_>,
+    ) {
+        let mut broken = Vec::new();
+        let version = link.version();
+        violations(packet, event.octets, version, &mut |one| broken.push(one));
+        for one in broken {
+            self.tell_rule(link, event, one.rule);
+        }
     }
 
     fn tell_malformed(&mut self, link: &mut Link, event: &PacketEvent<'_>, malformed: Malformed) {

@@ -15,7 +15,7 @@ use super::out::{Out, push_number};
 use super::{Style, View, colour};
 use crate::base::{FrameStamp, text};
 use crate::event::{Event, PacketEvent, Totals, Transport};
-use crate::mqtt::{ProtocolVersion, violations};
+use crate::mqtt::{ProtocolVersion, surely_clean, violations};
 
 /// Frames that the line of a packet's parts names before it only counts the rest.
 const LISTED_FRAMES: usize = 1000;
@@ -147,7 +147,9 @@ impl<W: Write> Detail<W> {
                 info::malformation(&mut SafeText(out), malformed, version);
             });
         }
-        if let Ok(packet) = &seen.packet {
+        if let Ok(packet) = &seen.packet
+            && !surely_clean(packet, seen.octets, version)
+        {
             violations(packet, seen.octets, version, &mut |violation| {
                 alarm(out, self.style.colour, |out| {
                     info::violation(&mut SafeText(out), &violation, version);
