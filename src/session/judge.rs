@@ -88,13 +88,14 @@ impl Session {
         }
         let at = link.at(copy.stamp);
         let client = link.name();
-        self.suspect(link, Sender::Client, clause, at, || match given_up {
-            Some(filter) => {
-                format!(
-                    "{client} is sent {topic} although it gave up its subscription to {filter}."
-                )
-            }
-            None => format!("{client} is sent {topic} and has no subscription that takes it."),
+        // One copy each into room of the right size: a broker that nobody saw subscriptions of
+        // has this finding for every message.
+        self.suspect(link, Sender::Client, clause, at, || {
+            let (why, filter, end) = match &given_up {
+                Some(filter) => (" although it gave up its subscription to ", &**filter, "."),
+                None => (" and has no subscription that takes it.", "", ""),
+            };
+            [&client, " is sent ", &topic, why, filter, end].concat()
         });
     }
 

@@ -332,7 +332,7 @@ impl Link {
 pub(super) fn name(client_id: Option<&str>) -> String {
     match client_id {
         Some("") => "the client without an identifier".to_owned(),
-        Some(id) => format!("client {id}"),
+        Some(id) => ["client ", id].concat(),
         None => "the client".to_owned(),
     }
 }
