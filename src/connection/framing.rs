@@ -177,7 +177,7 @@ impl Decoder {
     pub(super) fn receive(
         &mut self,
         context: &mut Context,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
         octets: &[u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
@@ -196,7 +196,7 @@ impl Decoder {
     pub(super) fn frame(
         &mut self,
         context: &mut Context,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
         octets: &[u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
@@ -256,7 +256,7 @@ impl Decoder {
     fn begin_partial(
         &mut self,
         context: &mut Context,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
         octets: &[u8],
         total: u64,
     ) {
@@ -290,7 +290,7 @@ impl Decoder {
     fn go_on<'a>(
         &mut self,
         context: &mut Context,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
         octets: &'a [u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) -> &'a [u8] {

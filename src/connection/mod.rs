@@ -179,9 +179,9 @@ impl Decoder {
                 };
                 context.counters.octets += octets.len() as u64;
                 if self.phase == Phase::Mqtt && self.deliberation.is_none() {
-                    self.receive(context, arrival, octets, emit);
+                    self.receive(context, &arrival, octets, emit);
                 } else {
-                    self.receive_undecided(context, arrival, octets, emit);
+                    self.receive_undecided(context, &arrival, octets, emit);
                 }
             }
             StreamEvent::Gap {

@@ -22,7 +22,7 @@ impl Decoder {
     pub(super) fn receive_undecided(
         &mut self,
         context: &mut Context,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
         octets: &[u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
@@ -34,7 +34,7 @@ impl Decoder {
             direction,
             stamp,
             layers,
-        } = arrival;
+        } = *arrival;
         if self.phase == Phase::New {
             self.begin(connection);
         }
@@ -62,7 +62,7 @@ impl Decoder {
     fn recognise(
         &mut self,
         context: &mut Context,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
         octets: &[u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) -> bool {
@@ -71,7 +71,7 @@ impl Decoder {
             direction,
             stamp,
             ..
-        } = arrival;
+        } = *arrival;
         let mode = self.sides.of(direction).mode;
         let waiting = |d: &Deliberation| !d.held.of(direction).is_empty();
         if !matches!(mode, Mode::Framing | Mode::Seeking)
@@ -122,7 +122,7 @@ impl Decoder {
     fn pass_by(
         &mut self,
         context: &mut Context,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
         octets: &[u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) {

@@ -176,7 +176,7 @@ impl Decoder {
                 stamp: &stamp,
                 layers: layers.as_deref().unwrap_or(&none),
             };
-            self.receive(context, arrival, octets, emit);
+            self.receive(context, &arrival, octets, emit);
         }
         let kept = |direction: &Direction| !deliberation.held.of(*direction).is_empty();
         if DIRECTIONS.iter().any(kept) {

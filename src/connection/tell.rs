@@ -26,7 +26,7 @@ impl Decoder {
     pub(super) fn tell(
         &mut self,
         context: &mut Context,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
         octets: &[u8],
         frames: &[u64],
         emit: &mut impl FnMut(&Event<'_>),
@@ -39,8 +39,8 @@ impl Decoder {
                 if PacketType::of(octets.first().copied().unwrap_or(0)) == PacketType::Connect {
                     self.hear_connect(arrival.direction, octets);
                 }
-                let read = ControlPacket::read(octets, self.reading(), &mut ());
-                self.tell_read(context, arrival, octets, read, frames, emit);
+                let mut read = ControlPacket::read(octets, self.reading(), &mut ());
+                self.tell_read(context, arrival, octets, &mut read, frames, emit);
             }
         }
     }
@@ -50,7 +50,7 @@ impl Decoder {
     pub(super) fn tell_whole(
         &mut self,
         context: &mut Context,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
         header: &FixedHeader,
         octets: &[u8],
         frames: &[u64],
@@ -59,23 +59,23 @@ impl Decoder {
         if header.packet_type == PacketType::Connect {
             self.hear_connect(arrival.direction, octets);
         }
-        let read = ControlPacket::read_after(header, octets, self.reading(), &mut ());
-        self.tell_read(context, arrival, octets, read, frames, emit);
+        let mut read = ControlPacket::read_after(header, octets, self.reading(), &mut ());
+        self.tell_read(context, arrival, octets, &mut read, frames, emit);
     }
 
     #[inline]
     fn tell_read<'a>(
         &mut self,
         context: &mut Context,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
         octets: &'a [u8],
-        mut read: Read<'a>,
+        read: &mut Read<'a>,
         frames: &[u64],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
         let packet_type = PacketType::of(octets.first().copied().unwrap_or(0));
         if self.version_from == VersionFrom::Guess || read.is_err() {
-            read = self.reconsider(octets, read);
+            self.reconsider(octets, read);
         }
         if !self.client_certain {
             self.learn_roles(arrival.direction, packet_type);
@@ -87,13 +87,13 @@ impl Decoder {
             }
             side.proven = true;
         }
-        match &read {
+        match read {
             Ok(_) => side.broken = 0,
             Err(malformed) => self.malformed(context, arrival.direction, malformed.rule),
         }
         context.counters.packets += 1;
         context.counters.in_packets += octets.len() as u64;
-        let topic_resolved = match &read {
+        let topic_resolved = match read {
             Ok(ControlPacket::Publish(publish)) if !publish.properties.is_empty() => {
                 self.learn_alias(context, arrival.direction, publish);
                 self.resolve(arrival.direction, publish)
@@ -102,8 +102,8 @@ impl Decoder {
         };
         // By place, as in `Both`.
         let ends = [&arrival.connection.initiator, &arrival.connection.responder];
-        let source = *ends[arrival.direction as usize];
-        let destination = *ends[arrival.direction.reverse() as usize];
+        let source = ends[arrival.direction as usize];
+        let destination = ends[arrival.direction.reverse() as usize];
         emit(&Event::Packet(&PacketEvent {
             stamp: *arrival.stamp,
             index: context.next_index(arrival.stamp.number),
@@ -147,13 +147,13 @@ impl Decoder {
 
     /// No CONNECT told the version, or the packet doesn't fit it: does structure tell?
     #[cold]
-    fn reconsider<'a>(&mut self, octets: &'a [u8], read: Read<'a>) -> Read<'a> {
+    fn reconsider<'a>(&mut self, octets: &'a [u8], read: &mut Read<'a>) {
         if self.version_from == VersionFrom::Connect {
-            return read;
+            return;
         }
         let fits = weigh::versions(octets);
         if fits.is_empty() {
-            return read;
+            return;
         }
         if !fits.both() {
             let version = if fits.five() {
@@ -164,16 +164,14 @@ impl Decoder {
             // A version from structure that a later packet contradicts was wrong.
             self.version_from = VersionFrom::Structure;
             self.version = Some(version);
-            return ControlPacket::read(octets, version, &mut ());
-        }
-        if read.is_ok() && self.version_from == VersionFrom::Guess {
+            *read = ControlPacket::read(octets, version, &mut ());
+        } else if read.is_ok() && self.version_from == VersionFrom::Guess {
             self.lean = self.lean.saturating_add(weigh::lean_to_five(octets));
             if self.lean >= LEAN_TO_FIVE && self.version != Some(ProtocolVersion::V5_0) {
                 self.version = Some(ProtocolVersion::V5_0);
-                return ControlPacket::read(octets, ProtocolVersion::V5_0, &mut ());
+                *read = ControlPacket::read(octets, ProtocolVersion::V5_0, &mut ());
             }
         }
-        read
     }
 
     /// Learns who the Client is from what only one end sends.
@@ -216,7 +214,7 @@ impl Decoder {
     pub(super) fn break_off(
         &mut self,
         context: &mut Context,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
         octets: &[u8],
         frames: &[u64],
         emit: &mut impl FnMut(&Event<'_>),
@@ -232,7 +230,7 @@ impl Decoder {
     #[cold]
     pub(super) fn tell_over_cap(
         &mut self,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
         partial: &Partial,
         emit: &mut impl FnMut(&Event<'_>),
     ) {
@@ -275,7 +273,7 @@ impl Decoder {
     pub(super) fn not_mqtt(
         &mut self,
         context: &mut Context,
-        arrival: Arrival<'_>,
+        arrival: &Arrival<'_>,
         octets: &[u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) {

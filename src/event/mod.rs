@@ -69,8 +69,8 @@ pub struct PacketEvent<'a> {
     /// Every frame that carried a part, in order; one entry where the packet lies in one.
     pub frames: &'a [u64],
     pub connection: ConnectionId,
-    pub source: Endpoint,
-    pub destination: Endpoint,
+    pub source: &'a Endpoint,
+    pub destination: &'a Endpoint,
     pub direction: Direction,
     pub sender: Sender,
     /// What carried the MQTT octets.

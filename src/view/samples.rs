@@ -122,8 +122,8 @@ impl Sample {
                 &self.frames
             },
             connection: ConnectionId(self.connection),
-            source,
-            destination,
+            source: &source,
+            destination: &destination,
             direction,
             sender: self.sender,
             transport: self.transport,

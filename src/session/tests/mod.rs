@@ -129,11 +129,11 @@ impl Run {
             index: 0,
             frames: &[stamp.number],
             connection: ConnectionId(connection),
-            source: Endpoint {
+            source: &Endpoint {
                 address: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 port: 1,
             },
-            destination: Endpoint {
+            destination: &Endpoint {
                 address: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 port: 2,
             },

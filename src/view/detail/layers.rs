@@ -18,8 +18,8 @@ pub(super) fn push(out: &mut Vec<u8>, seen: &PacketEvent<'_>) {
         push_ports(
             out,
             "Transmission Control Protocol",
-            seen.source,
-            seen.destination,
+            *seen.source,
+            *seen.destination,
         );
         out.push(b'\n');
     }

@@ -386,7 +386,7 @@ const ENDS: usize = 128;
 /// then `stream`. Where the second begins.
 fn route(out: &mut Vec<u8>, seen: &PacketEvent<'_>) -> usize {
     let mut json = JsonWriter::after_value(out);
-    record::ends(&mut json, seen.source, seen.destination);
+    record::ends(&mut json, *seen.source, *seen.destination);
     out.extend_from_slice(b",\"length\":");
     let second = out.len();
     JsonWriter::after_value(out).number_member("stream", seen.connection.0);
