@@ -81,6 +81,12 @@ impl Gutter {
         self.since = since;
     }
 
+    /// Columns of each.
+    #[inline(always)]
+    pub(super) fn widths(&self) -> [usize; 3] {
+        [self.number, self.time, self.since]
+    }
+
     /// Columns of all, with the blanks behind them.
     #[inline(always)]
     pub(super) fn width(&self) -> usize {

@@ -6,6 +6,7 @@
 
 mod gutter;
 mod pieces;
+mod placement;
 mod rows;
 
 use super::canvas::{Canvas, fit};
@@ -13,10 +14,11 @@ use super::ladder::{Ladder, Role, Row};
 use crate::base::Timestamp;
 use crate::base::text::width;
 use crate::view::line::{BLOCK, Line};
-use crate::view::out::{joined, push_blanks};
+use crate::view::out::joined;
 
 use gutter::Gutter;
-use pieces::Drawn;
+use pieces::{Drawn, put_run};
+use placement::{Frame, Placements};
 
 /// How a ladder is drawn as text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -120,21 +122,9 @@ struct Sheet {
     /// Every text but the title is printable ASCII.
     plain: bool,
     gutter: Gutter,
-    /// The column of each lane, counted from the gutter.
-    lanes: Vec<usize>,
+    placements: Placements,
     /// Columns right of the gutter.
     room: usize,
-    /// What `lanes` and `bars` are made from: `room`, how many lanes, and the columns left of
-    /// the first and right of the last.
-    placed: [usize; 4],
-    /// A line with nothing but the lanes, and blanks behind the last of them: more than have
-    /// room, so that a part can be copied in a block of fixed size.
-    bars: Vec<u8>,
-    /// Octets of `bars` up to the last lane.
-    bars_end: usize,
-    /// As much of an arrow's line, whole and dashed, as any arrow needs, and more.
-    line: Vec<u8>,
-    dashed: Vec<u8>,
 }
 
 impl Painter {
@@ -145,13 +135,8 @@ impl Painter {
             pens: if style.ascii { &ASCII } else { &BOXES },
             plain: false,
             gutter: Gutter::default(),
-            lanes: Vec::new(),
+            placements: Placements::default(),
             room: 0,
-            placed: [0; 4],
-            bars: Vec::new(),
-            bars_end: 0,
-            line: Vec::new(),
-            dashed: Vec::new(),
         };
         Self {
             sheet,
@@ -175,7 +160,7 @@ impl Painter {
 
 impl Sheet {
     #[inline(always)]
-    fn draw(&self, ladder: &Ladder, line: &mut Line<'_>) {
+    fn draw(&mut self, ladder: &Ladder, line: &mut Line<'_>) {
         let begin = line.len();
         let title = self.measured(ladder.octets(ladder.title));
         self.put_fitted(line, &title, self.style.width.max(40));
@@ -218,13 +203,6 @@ impl Sheet {
         let room = self.style.width.saturating_sub(self.gutter.width());
         self.room = room.max(CLOSEST * count);
         self.place(ladder, count);
-        let octets = self.room * self.pens.line.text.len();
-        if self.line.len() < octets {
-            // Behind what is needed there is a block more.
-            let columns = self.room + pieces::RUN;
-            self.line = self.pens.line.text.repeat(columns).into_bytes();
-            self.dashed = self.pens.dashed.text.repeat(columns).into_bytes();
-        }
     }
 
     /// The outer lanes stand as near the edges as their names let them, the others between
@@ -240,49 +218,28 @@ impl Sheet {
             (name / 2 + 1).min(most)
         };
         let (left, right) = (half(0), half(ladder.lanes.len().wrapping_sub(1)));
-        self.place_at([self.room, count, left, right]);
-    }
-
-    /// Makes `lanes` and `bars` what `placed` says.
-    #[inline(always)]
-    fn place_at(&mut self, placed: [usize; 4]) {
-        if self.placed != placed {
-            self.placed = placed;
-            self.place_anew();
-        }
-    }
-
-    fn place_anew(&mut self) {
-        let [room, count, left, right] = self.placed;
-        self.lanes.clear();
-        if count == 1 {
-            self.lanes.push(left);
-        } else {
-            let span = room.saturating_sub(left + right + 1);
-            let lanes = (0..count).map(|lane| left + lane * span / (count - 1));
-            self.lanes.extend(lanes);
-        }
-        self.bars.clear();
-        let mut before = 0;
-        for lane in &self.lanes {
-            push_blanks(&mut self.bars, lane - before);
-            self.bars.extend_from_slice(self.pens.lane.text.as_bytes());
-            before = lane + 1;
-        }
-        self.bars_end = self.bars.len();
-        push_blanks(&mut self.bars, room.saturating_sub(before) + pieces::RUN);
+        let frame = Frame {
+            room: self.room,
+            lanes: count,
+            left,
+            right,
+        };
+        self.placements.place(frame, self.pens);
     }
 
     /// The lanes' roles and names.
     #[inline(always)]
-    fn heads(&self, ladder: &Ladder, line: &mut Line<'_>) {
+    fn heads(&mut self, ladder: &Ladder, line: &mut Line<'_>) {
+        let widths = self.gutter.widths();
+        let known = self.placements.now.find_heads(widths, &ladder.lanes);
+        let at = known.unwrap_or_else(|| {
+            let roles = self.roles(ladder);
+            let placement = &mut self.placements.now;
+            placement.keep_heads(widths, &ladder.lanes, roles)
+        });
+        let roles = self.placements.now.heads(at);
+        put_run(line, &roles.octets, roles.used);
         let spacing = self.spacing();
-        let begin = line.len();
-        self.gutter.put_heads(line);
-        self.paint(line, begin, DIM);
-        let roles = ladder.lanes.iter().map(|lane| lane.role.name());
-        let roles = roles.map(|role| Drawn::plain(role.as_bytes()));
-        self.titles(line, roles, spacing);
         line.blanks(self.gutter.width());
         let names = ladder.lanes.iter().map(|lane| {
             let name = ladder.octets(lane.name);
@@ -299,9 +256,27 @@ impl Sheet {
         self.titles(line, names, spacing);
     }
 
+    /// The line of the lanes' roles, with the gutter's heads.
+    #[cold]
+    fn roles(&self, ladder: &Ladder) -> Vec<u8> {
+        let (mut block, mut out) = ([0; BLOCK], Vec::new());
+        let mut line = Line::new(&mut block, &mut out);
+        self.gutter.put_heads(&mut line);
+        self.paint(&mut line, 0, DIM);
+        let roles = ladder.lanes.iter().map(|lane| lane.role.name());
+        let roles = roles.map(|role| Drawn::plain(role.as_bytes()));
+        self.titles(&mut line, roles, self.spacing());
+        line.whole();
+        out
+    }
+
+    fn lanes(&self) -> &[usize] {
+        &self.placements.now.lanes
+    }
+
     /// Columns that a text above a lane may take.
     fn spacing(&self) -> usize {
-        match self.lanes.as_slice() {
+        match self.lanes() {
             [first, second, ..] => second.saturating_sub(*first + 1).max(4),
             _ => self.room,
         }
@@ -318,7 +293,7 @@ impl Sheet {
         let begin = line.len();
         let mut column = 0;
         let mut last = None;
-        for (lane, title) in self.lanes.iter().zip(titles.clone()) {
+        for (lane, title) in self.lanes().iter().zip(titles.clone()) {
             let width = title.width.min(spacing);
             let at = self.middle(*lane, width);
             // Texts that meet, or are wider than they look, are laid over each other.
@@ -355,7 +330,7 @@ impl Sheet {
     ) {
         out.truncate(begin);
         let mut canvas = Canvas::new(self.room);
-        for (lane, title) in self.lanes.iter().zip(titles) {
+        for (lane, title) in self.lanes().iter().zip(titles) {
             let text = fit(&title.text(), spacing, self.pens.ellipsis.text);
             canvas.put(self.middle(*lane, width(&text)), &text);
         }

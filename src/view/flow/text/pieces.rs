@@ -28,6 +28,15 @@ pub(super) fn put_run(line: &mut Line<'_>, pattern: &[u8], used: usize) {
     }
 }
 
+/// Appends a text that has room.
+#[inline(always)]
+pub(super) fn put_whole(line: &mut Line<'_>, text: &Drawn<'_>) {
+    match text.plain {
+        true => line.octets(&text.octets),
+        false => line.whole().extend_from_slice(&text.octets),
+    }
+}
+
 /// A text as it is drawn: safe for the terminal, in ASCII drawings ASCII.
 pub(super) struct Drawn<'t> {
     pub(super) octets: Cow<'t, [u8]>,
@@ -202,15 +211,22 @@ impl Sheet {
 
 /// Where the first `columns` columns of a text end, in octets: each character takes one column
 /// and begins at each octet that continues none. The text has more columns.
-#[inline(never)]
 fn end_of_column(octets: &[u8], columns: usize) -> usize {
-    let continues = |octet: &&u8| **octet & 0xc0 == 0x80;
+    let continues = |octet: &u8| octet & 0xc0 == 0x80;
     let (head, rest) = octets.split_at_checked(columns).unwrap_or_default();
-    // As many octets as columns are counted at once, what they lack one by one.
-    let mut lacking = head.iter().filter(continues).count();
+    // As many octets as columns are counted at once, eight of them in a word; what they lack
+    // one by one.
+    let (words, odd) = head.as_chunks::<8>();
+    let in_word = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        let ones = (word & !(word << 1)) >> 7 & EACH;
+        (ones.wrapping_mul(EACH) >> 56) as usize
+    };
+    let mut lacking = words.iter().map(in_word).sum::<usize>();
+    lacking += odd.iter().filter(|octet| continues(octet)).count();
     let mut end = columns;
     for octet in rest {
-        if !continues(&octet) {
+        if !continues(octet) {
             if lacking == 0 {
                 break;
             }
@@ -219,6 +235,19 @@ fn end_of_column(octets: &[u8], columns: usize) -> usize {
         end += 1;
     }
     end
+}
+
+/// 1 in each octet of a word.
+const EACH: u64 = 0x0101_0101_0101_0101;
+
+/// Whether the eight octets of a word are printable ASCII.
+#[inline(always)]
+fn is_printable(word: [u8; 8]) -> bool {
+    let word = u64::from_le_bytes(word);
+    // The highest bit of an octet that is below a blank, or DEL, or no ASCII; what is carried into
+    // the next octet comes from one that fails itself.
+    let wrong = word.wrapping_sub(0x20 * EACH) | word | word.wrapping_add(EACH);
+    wrong & (0x80 * EACH) == 0
 }
 
 /// Appends as many characters of `text` as have room in `room` columns, a wide one taking two;
@@ -241,15 +270,12 @@ fn push_columns(out: &mut Vec<u8>, text: &str, room: usize) -> usize {
 /// The columns of a text that has only printable ASCII, `·` and `…`, as nearly every text
 /// does; `None` for others.
 fn plain_width(octets: &[u8]) -> Option<usize> {
-    if is_printable_ascii(octets) {
-        return Some(octets.len());
-    }
     let mut columns = octets.len();
     let mut rest = octets;
     loop {
         // Words of eight as far as they go, then up to the next character that is not ASCII.
         while let Some((word, behind)) = rest.split_first_chunk::<8>()
-            && is_printable_ascii(word)
+            && is_printable(*word)
         {
             rest = behind;
         }
@@ -271,6 +297,33 @@ fn plain_width(octets: &[u8]) -> Option<usize> {
                 _ => return None,
             };
             break;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn columns_of_plain_text_are_its_characters(
+            text in "([ -~·…]|[a-z]{9}){0,40}",
+            other in "[\\x00-\\x1f\\x7f-\\u{9f}é한]",
+            at in any::<prop::sample::Index>(),
+        ) {
+            let columns = text.chars().count();
+            prop_assert_eq!(plain_width(text.as_bytes()), Some(columns));
+            for (column, (octet, _)) in text.char_indices().enumerate() {
+                prop_assert_eq!(end_of_column(text.as_bytes(), column), octet);
+            }
+            let mut text: Vec<_> = text.chars().collect();
+            let at = at.index(text.len() + 1);
+            text.insert(at, other.chars().next().unwrap());
+            let text: String = text.into_iter().collect();
+            prop_assert_eq!(plain_width(text.as_bytes()), None);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::canvas::Canvas;
 use super::super::ladder::Tone;
-use super::pieces::{Drawn, put_run};
+use super::pieces::{Drawn, put_run, put_whole};
 use super::{CYAN, GREEN, RED, Sheet, paint, trim};
 use crate::view::line::{BLOCK, Line};
 use crate::view::out::push_blanks;
@@ -11,54 +11,43 @@ impl Sheet {
     /// An arrow with its label: in it where it fits, else on a line above.
     #[inline(always)]
     pub(super) fn arrow(
-        &self,
+        &mut self,
         line: &mut Line<'_>,
         row: usize,
         (from, to): (usize, usize),
         label: &Drawn<'_>,
         missing: bool,
     ) {
-        let (Some(&start), Some(&end)) = (self.lanes.get(from), self.lanes.get(to)) else {
+        let (Some(&start), Some(&end)) = (self.lanes().get(from), self.lanes().get(to)) else {
             return;
         };
         let (low, high) = (start.min(end), start.max(end));
-        let inside = label.width + 5 <= high.saturating_sub(low);
+        let room = high.saturating_sub(low);
+        let inside = label.width + 5 <= room;
         if !inside {
             self.label_above(line, low, label, missing);
         }
         self.put_gutter(line, row);
         let begin = line.len();
-        self.lanes_before(line, low + 1);
-        let rightwards = end > start;
-        let head = match (missing, rightwards) {
-            (true, _) => &self.pens.lost,
-            (false, true) => &self.pens.right,
-            (false, false) => &self.pens.left,
-        };
-        let mut column = low + 1;
-        if !rightwards {
-            head.put(line);
-            column += 1;
-        }
-        // A head to the right takes the last column.
-        let last = high.saturating_sub(usize::from(rightwards));
-        if inside {
-            let room = high - low - 1;
-            let at = low + 1 + room.saturating_sub(label.width + 2) / 2;
-            self.put_line(line, column, at, missing);
+        // In place of so many columns of the arrow's line: the label, and a blank on each side.
+        let cut = inside.then(|| {
+            let before = (room - 1 - (label.width + 2)) / 2;
+            let octet = self.octet_of(low + 1) + before * self.pens.line.text.len();
+            let columns = label.width + 2;
+            (octet, octet + columns * self.pens.line.text.len())
+        });
+        let pens = self.pens;
+        let arrow = self.placements.now.arrow(from, to, missing, pens);
+        if let Some((octet, behind)) = cut {
+            put_run(line, &arrow.octets, octet);
             line.put(b" ", 1);
-            let room = self.room.saturating_sub(at + 1);
-            column = at + 1 + self.put_cut(line, label, room);
-            if column < self.room {
-                line.put(b" ", 1);
-                column += 1;
-            }
+            put_whole(line, label);
+            line.put(b" ", 1);
+            let (rest, used) = arrow.from(behind);
+            put_run(line, rest, used);
+        } else {
+            put_run(line, &arrow.octets, arrow.used);
         }
-        self.put_line(line, column, last, missing);
-        if rightwards && column <= last {
-            head.put(line);
-        }
-        self.lanes_from(line, begin, column.max(high));
         if missing {
             self.paint(line, begin, RED);
         }
@@ -90,7 +79,7 @@ impl Sheet {
         lane: Option<usize>,
         text: &Drawn<'_>,
     ) {
-        let at = lane.and_then(|lane| self.lanes.get(lane)).copied();
+        let at = lane.and_then(|lane| self.lanes().get(lane)).copied();
         let (from, room, leftwards) = self.beside(at, text.width);
         let mut first = true;
         let mut block = [0; BLOCK];
@@ -131,7 +120,7 @@ impl Sheet {
                 }
             } else {
                 let mut canvas = Canvas::new(self.room);
-                for lane in &self.lanes {
+                for lane in self.lanes() {
                     canvas.put(*lane, self.pens.lane.text);
                 }
                 canvas.put(from, &format!(" {} ", part.text()));
@@ -225,24 +214,23 @@ impl Sheet {
     /// Where column `column` of the lanes' line begins, in octets.
     #[inline(always)]
     fn octet_of(&self, column: usize) -> usize {
-        let before = self.lanes.iter().filter(|lane| **lane < column).count();
-        column + before * (self.pens.lane.text.len() - 1)
+        self.placements.now.octet_of(column, self.pens)
     }
 
     /// The lanes' line up to column `column`.
     #[inline(always)]
     fn lanes_before(&self, line: &mut Line<'_>, column: usize) {
-        put_run(line, &self.bars, self.octet_of(column));
+        let bars = &self.placements.now.bars;
+        put_run(line, &bars.octets, self.octet_of(column));
     }
 
     /// The lanes' line from column `column` on; where no lane is left, the line that begins at
     /// `begin` ends with its last character.
     #[inline(always)]
     fn lanes_from(&self, line: &mut Line<'_>, begin: usize, column: usize) {
-        if self.lanes.last().is_some_and(|last| column <= *last) {
-            let from = self.octet_of(column);
-            let bars = self.bars.get(from..).unwrap_or_default();
-            put_run(line, bars, self.bars_end.saturating_sub(from));
+        if self.lanes().last().is_some_and(|last| column <= *last) {
+            let (bars, used) = self.placements.now.bars.from(self.octet_of(column));
+            put_run(line, bars, used);
         } else {
             trim(line.whole(), begin);
         }
@@ -255,23 +243,5 @@ impl Sheet {
             line.put(b" ", 1);
         }
         self.lanes_from(line, begin, column + 1);
-    }
-
-    /// An arrow's line from column `from` up to `to`, over the lanes on its way.
-    #[inline(always)]
-    fn put_line(&self, line: &mut Line<'_>, from: usize, to: usize, missing: bool) {
-        let pen = self.pens.line.text.len();
-        if missing {
-            return put_run(line, &self.dashed, to.saturating_sub(from) * pen);
-        }
-        let mut from = from;
-        for lane in self.lanes.iter().filter(|lane| **lane < to) {
-            if *lane >= from {
-                put_run(line, &self.line, (lane - from) * pen);
-                self.pens.cross.put(line);
-                from = lane + 1;
-            }
-        }
-        put_run(line, &self.line, to.saturating_sub(from) * pen);
     }
 }
