@@ -113,6 +113,7 @@ impl Session {
         self.paid(link, open.record.initiator, id);
     }
 
+    #[cold]
     fn wrong_acknowledgement(&mut self, link: &mut Link, event: &PacketEvent<'_>, open: &Open) {
         if open.may_be_missing(link) || !link.certain(open.record.initiator) {
             return;
@@ -136,6 +137,7 @@ impl Session {
     }
 
     /// An acknowledgement for an identifier that is not in flight, as far as was captured.
+    #[cold]
     fn unknown(
         &mut self,
         link: &mut Link,

@@ -49,11 +49,13 @@ impl Session {
         }
     }
 
+    #[cold]
     fn tell_malformed(&mut self, link: &mut Link, event: &PacketEvent<'_>, malformed: Malformed) {
         self.tell_rule(link, event, malformed.rule);
     }
 
     /// Tells a broken rule of the codec.
+    #[cold]
     fn tell_rule(&mut self, link: &mut Link, event: &PacketEvent<'_>, rule: Rule) {
         let level = match rule.breach() {
             Breach::Malformed | Breach::ProtocolError => Level::Error,
@@ -352,6 +354,7 @@ impl Session {
     }
 
     /// A DUP on what was never seen before.
+    #[cold]
     pub(super) fn check_first_dup(
         &mut self,
         link: &mut Link,
@@ -379,6 +382,7 @@ impl Session {
     }
 
     /// A redelivery.
+    #[cold]
     pub(super) fn check_repeat(
         &mut self,
         link: &mut Link,
@@ -437,6 +441,7 @@ impl Session {
     }
 
     /// What is sent again keeps the order of the first sendings.
+    #[cold]
     fn check_resent_order(&mut self, link: &Link, event: &PacketEvent<'_>, open: &Open, id: u16) {
         let [client_owes, server_owes] = &link.owed;
         let owed = match event.sender {
@@ -496,6 +501,7 @@ impl Session {
         blame(link, event);
     }
 
+    #[inline(never)]
     pub(super) fn check_clear_text(&mut self, link: &Link, event: &PacketEvent<'_>) {
         if !matches!(event.transport, Transport::Tcp | Transport::WebSocket) {
             return;
@@ -515,6 +521,7 @@ impl Session {
             });
     }
 
+    #[cold]
     pub(super) fn tell_refusal(&mut self, link: &Link, event: &PacketEvent<'_>, code: u8) {
         let at = link.at(event.stamp);
         let client = link.name();

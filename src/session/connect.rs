@@ -14,6 +14,7 @@ use crate::mqtt::packet::{Auth, ConnAck, Connect, Disconnect};
 use crate::mqtt::{PacketType, ProtocolVersion, Sender};
 
 impl Session {
+    #[inline(never)]
     pub(super) fn on_connect(
         &mut self,
         link: &mut Link,
@@ -89,6 +90,7 @@ impl Session {
         }
     }
 
+    #[inline(never)]
     pub(super) fn on_connack(
         &mut self,
         link: &mut Link,
@@ -379,6 +381,7 @@ impl Session {
         self.blinded(link);
     }
 
+    #[cold]
     pub(super) fn on_auth(&mut self, link: &mut Link, event: &PacketEvent<'_>, auth: &Auth<'_>) {
         self.check_auth(link, event, auth);
         if let Some(mut open) = link.connecting.take() {
@@ -413,6 +416,7 @@ impl Session {
         }
     }
 
+    #[inline(never)]
     pub(super) fn on_disconnect(
         &mut self,
         link: &mut Link,

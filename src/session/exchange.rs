@@ -346,6 +346,7 @@ impl Session {
         }
     }
 
+    #[cold]
     fn judge_refusal(&mut self, record: &Handshake, packet_type: PacketType, code: u8) {
         let clause = match record.kind {
             HandshakeKind::Qos1 | HandshakeKind::Qos2 => &c::PUBLISH_REFUSED,
@@ -367,6 +368,7 @@ impl Session {
         });
     }
 
+    #[cold]
     fn judge_silence(&mut self, record: &Handshake, waiting_for: PacketType, ended_by: EndedBy) {
         let how = match ended_by {
             EndedBy::CaptureEnd => "until the capture ends",

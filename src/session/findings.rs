@@ -58,6 +58,7 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Tells a finding of `clause` with all its statements.
+    #[cold]
     pub(super) fn tell(
         &mut self,
         outbox: &mut Outbox,
@@ -71,6 +72,7 @@ impl Findings {
     }
 
     /// Tells a finding that is about `statements` only.
+    #[cold]
     pub(super) fn tell_as(
         &mut self,
         outbox: &mut Outbox,
@@ -113,6 +115,7 @@ impl Findings {
     }
 
     /// Counts that a table reached its cap, and tells so once.
+    #[cold]
     pub(super) fn table_full(
         &mut self,
         outbox: &mut Outbox,

@@ -355,6 +355,7 @@ impl Session {
     }
 
     /// A client got back what it published, although it asked not to.
+    #[cold]
     fn judge_echo(&mut self, link: &Link, copy: &Copy<'_>, frame: u64) {
         let topic = copy.topic;
         let at = link.at(copy.stamp);
@@ -365,6 +366,7 @@ impl Session {
     }
 
     /// A QoS 2 message came to a subscriber a second time.
+    #[cold]
     fn judge_twice(&mut self, link: &Link, copy: &Copy<'_>, frame: u64) {
         let topic = copy.topic;
         if copy.qos != QoS::ExactlyOnce {

@@ -136,6 +136,7 @@ impl Session {
 
     /// Another PUBLISH with the identifier of a handshake that is not over: a redelivery is
     /// joined to it; what it replaces comes back.
+    #[cold]
     fn repeats(
         &mut self,
         link: &mut Link,
@@ -177,6 +178,7 @@ impl Session {
     }
 
     /// The identifier of a handshake is used for something else.
+    #[cold]
     pub(super) fn replace(&mut self, link: &mut Link, event: &PacketEvent<'_>, open: Open) {
         let lost = open.may_be_missing(link) || link.gaps_of(event.sender) > 0;
         let garbled = !link.whole();

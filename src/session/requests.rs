@@ -168,6 +168,7 @@ impl Session {
         }
     }
 
+    #[inline(never)]
     pub(super) fn on_suback(&mut self, link: &mut Link, event: &PacketEvent<'_>, ack: &SubAck<'_>) {
         let id = ack.packet_id.number();
         let Some(mut open) = link.side(event.sender.peer()).open.remove(id) else {
@@ -223,6 +224,7 @@ impl Session {
         }
     }
 
+    #[inline(never)]
     pub(super) fn on_unsubscribe(
         &mut self,
         link: &mut Link,
@@ -268,6 +270,7 @@ impl Session {
         self.keep(link, open);
     }
 
+    #[inline(never)]
     pub(super) fn on_unsuback(
         &mut self,
         link: &mut Link,
@@ -323,6 +326,7 @@ impl Session {
         self.unsubscribe(client, filter);
     }
 
+    #[cold]
     fn stray_answer(&mut self, link: &mut Link, event: &PacketEvent<'_>, id: u16) {
         if !link.certain(Sender::Client) || link.connect_stamp.is_none() {
             return;
@@ -334,6 +338,7 @@ impl Session {
             });
     }
 
+    #[cold]
     fn answers_another(&mut self, link: &mut Link, event: &PacketEvent<'_>, id: u16) {
         if !link.certain(Sender::Client) {
             return;
