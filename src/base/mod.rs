@@ -17,6 +17,8 @@ pub mod time;
 pub use endpoint::Endpoint;
 pub use few::Few;
 pub use layers::{Layer, Layers};
-pub use plain::{hex_by_shuffle, plain_text, plain_text_without, quote_by_shuffle, room_to_quote};
+pub use plain::{
+    hex_by_shuffle, plain_text, plain_text_without, quote_by_shuffle, room_to_quote, wanted_soon,
+};
 pub use stamp::FrameStamp;
 pub use time::{Precision, Span, Timestamp};

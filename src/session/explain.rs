@@ -87,8 +87,7 @@ impl Session {
     ) -> Option<Explained> {
         let key = self.retained.find(copy.topic)?;
         link.stored_due.retain(|(due, _)| *due != key);
-        let filters = self.filters_of(link.client, &copy.topic);
-        let entry = self.retained.get_mut(key)?;
+        let entry = self.retained.all.get(&key)?;
         if entry.digest != digest {
             if copy.retain {
                 let by = entry.story.stored.as_ref().map(|stored| stored.stamp);
@@ -98,6 +97,7 @@ impl Session {
         }
         let published = entry.story.message.qos;
         let stored = entry.story.stored.clone();
+        let filters = self.filters_of(link.client, &copy.topic);
         let leg = Leg {
             connection: Some(copy.connection),
             client_id: copy.client_id.clone(),

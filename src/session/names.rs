@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 
 use super::brokers::BrokerId;
 use super::tree::{Tree, Walk};
+use crate::base::wanted_soon;
 
 /// Pairs of names that are remembered at a time; another name may take the place of any.
 const PAIRS: usize = 2048;
@@ -72,6 +73,9 @@ impl Names {
         broker.hash(&mut hasher);
         name.hash(&mut hasher);
         let hash = hasher.finish();
+        if let Some([first, _]) = self.pairs.get(hash as usize % PAIRS) {
+            wanted_soon(first);
+        }
         Topic { name, hash, broker }
     }
 
