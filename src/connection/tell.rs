@@ -46,7 +46,7 @@ impl Decoder {
     }
 
     /// [`Decoder::tell`] where the packet's fixed header was read.
-    #[inline]
+    #[inline(always)]
     pub(super) fn tell_whole(
         &mut self,
         context: &mut Context,
@@ -63,7 +63,7 @@ impl Decoder {
         self.tell_read(context, arrival, octets, &mut read, frames, emit);
     }
 
-    #[inline]
+    #[inline(always)]
     fn tell_read<'a>(
         &mut self,
         context: &mut Context,

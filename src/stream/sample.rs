@@ -38,7 +38,7 @@ pub(super) struct Samples {
 
 impl Samples {
     /// Remembers a segment that was just delivered. `owner` must not be 0.
-    #[inline]
+    #[inline(always)]
     pub(super) fn record(&mut self, owner: u64, sequence: u32, octets: &[u8]) {
         if self.places.is_empty() {
             self.places = vec![Sample::default(); SAMPLES].into_boxed_slice();

@@ -161,6 +161,7 @@ impl<W: Write> Table<W> {
 
     /// A row as long as it must be. The hot path: everything that stays the same for a
     /// connection is copied, numbers are made eight digits at once.
+    #[inline(always)]
     fn long_row(&mut self, seen: &PacketEvent<'_>) {
         let time = self.clock.micros(&seen.stamp);
         if time.is_none() {
