@@ -231,13 +231,13 @@ impl Sheet {
     #[inline(always)]
     fn heads(&mut self, ladder: &Ladder, line: &mut Line<'_>) {
         let widths = self.gutter.widths();
-        let known = self.placements.now.find_heads(widths, &ladder.lanes);
+        let known = self.placements.now().find_heads(widths, &ladder.lanes);
         let at = known.unwrap_or_else(|| {
             let roles = self.roles(ladder);
-            let placement = &mut self.placements.now;
+            let placement = self.placements.now_mut();
             placement.keep_heads(widths, &ladder.lanes, roles)
         });
-        let roles = self.placements.now.heads(at);
+        let roles = self.placements.now().heads(at);
         put_run(line, &roles.octets, roles.used);
         let spacing = self.spacing();
         line.blanks(self.gutter.width());
@@ -271,7 +271,7 @@ impl Sheet {
     }
 
     fn lanes(&self) -> &[usize] {
-        &self.placements.now.lanes
+        &self.placements.now().lanes
     }
 
     /// Columns that a text above a lane may take.

@@ -5,8 +5,12 @@ use super::pieces::RUN;
 use crate::view::flow::ladder::{Lane, Role};
 use crate::view::out::push_blanks;
 
-/// Placements that are kept: few ladders in a row have the same, most have one of a few.
-const KEPT: usize = 8;
+/// Placements that are kept. Few ladders in a row have the same; names, spans and the number of
+/// subscribers make some dozens, which come again and again.
+const KEPT: usize = 64;
+
+/// Lines of roles that are kept of each.
+const HEADS: usize = 8;
 
 /// What a placement is made from, all in columns but the number of lanes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -17,6 +21,16 @@ pub(super) struct Frame {
     /// Left of the first lane, and from the last one on.
     pub(super) left: usize,
     pub(super) right: usize,
+}
+
+impl Frame {
+    /// Where a placement made from it is kept.
+    #[inline(always)]
+    fn place(self) -> usize {
+        // Odd factors: frames that differ a little stand apart.
+        let all = self.room + 7 * self.lanes + 19 * self.left + 29 * self.right;
+        all % KEPT
+    }
 }
 
 /// A line that is drawn again and again. Behind what is used of it stand [`RUN`] octets more, so
@@ -170,7 +184,7 @@ impl Placement {
         lanes: &[Lane],
         line: Vec<u8>,
     ) -> usize {
-        if self.heads.len() == KEPT {
+        if self.heads.len() == HEADS {
             self.heads.clear();
         }
         self.heads.push(Heads {
@@ -188,33 +202,46 @@ impl Placement {
     }
 }
 
-/// The placement of the ladder in hand, and those of the latest others.
-#[derive(Debug, Default)]
+/// The placements of the latest ladders, each in the one place that its frame chooses.
+#[derive(Debug)]
 pub(super) struct Placements {
-    pub(super) now: Placement,
-    others: Vec<Placement>,
-    /// Which of the others makes room next.
-    oldest: usize,
+    kept: Vec<Placement>,
+    now: usize,
+}
+
+impl Default for Placements {
+    fn default() -> Self {
+        let mut kept = Vec::new();
+        kept.resize_with(KEPT, Placement::default);
+        Self { kept, now: 0 }
+    }
 }
 
 impl Placements {
     /// Makes [`Self::now`] what `frame` says.
     #[inline(always)]
     pub(super) fn place(&mut self, frame: Frame, pens: &Pens) {
-        if self.now.frame != frame {
-            self.change(frame, pens);
+        self.now = frame.place();
+        if self.now().frame != frame {
+            self.make(frame, pens);
         }
     }
 
-    fn change(&mut self, frame: Frame, pens: &Pens) {
-        if let Some(known) = self.others.iter_mut().find(|other| other.frame == frame) {
-            return std::mem::swap(&mut self.now, known);
+    #[cold]
+    fn make(&mut self, frame: Frame, pens: &Pens) {
+        if let Some(place) = self.kept.get_mut(self.now) {
+            *place = Placement::new(frame, pens);
         }
-        let before = std::mem::replace(&mut self.now, Placement::new(frame, pens));
-        match self.others.get_mut(self.oldest) {
-            Some(oldest) => *oldest = before,
-            None => self.others.push(before),
-        }
-        self.oldest = (self.oldest + 1) % KEPT;
+    }
+
+    /// The placement of the ladder in hand.
+    #[inline(always)]
+    pub(super) fn now(&self) -> &Placement {
+        &self.kept[self.now % KEPT]
+    }
+
+    #[inline(always)]
+    pub(super) fn now_mut(&mut self) -> &mut Placement {
+        &mut self.kept[self.now % KEPT]
     }
 }

@@ -37,7 +37,7 @@ impl Sheet {
             (octet, octet + columns * self.pens.line.text.len())
         });
         let pens = self.pens;
-        let arrow = self.placements.now.arrow(from, to, missing, pens);
+        let arrow = self.placements.now_mut().arrow(from, to, missing, pens);
         if let Some((octet, behind)) = cut {
             put_run(line, &arrow.octets, octet);
             line.put(b" ", 1);
@@ -214,13 +214,13 @@ impl Sheet {
     /// Where column `column` of the lanes' line begins, in octets.
     #[inline(always)]
     fn octet_of(&self, column: usize) -> usize {
-        self.placements.now.octet_of(column, self.pens)
+        self.placements.now().octet_of(column, self.pens)
     }
 
     /// The lanes' line up to column `column`.
     #[inline(always)]
     fn lanes_before(&self, line: &mut Line<'_>, column: usize) {
-        let bars = &self.placements.now.bars;
+        let bars = &self.placements.now().bars;
         put_run(line, &bars.octets, self.octet_of(column));
     }
 
@@ -229,7 +229,7 @@ impl Sheet {
     #[inline(always)]
     fn lanes_from(&self, line: &mut Line<'_>, begin: usize, column: usize) {
         if self.lanes().last().is_some_and(|last| column <= *last) {
-            let (bars, used) = self.placements.now.bars.from(self.octet_of(column));
+            let (bars, used) = self.placements.now().bars.from(self.octet_of(column));
             put_run(line, bars, used);
         } else {
             trim(line.whole(), begin);
