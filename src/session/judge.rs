@@ -1,5 +1,7 @@
 //! Findings about deliveries.
 
+use std::hash::BuildHasher;
+
 use super::Session;
 use super::caps;
 use super::clauses as c;
@@ -209,6 +211,7 @@ impl Session {
             );
         }
         let stream = (route.client, publisher, copy.topic.hash, held.qos, copy.qos);
+        let stream = self.hash.hash_one(stream);
         let order = held.order;
         let frame = held.published.number;
         let latest = self.ordered.entry(stream).or_insert(order);

@@ -51,10 +51,10 @@ use foldhash::fast::RandomState;
 
 use crate::base::FrameStamp;
 use crate::event::{Ended, Event, Gap, NotMqtt, Opened, PacketEvent};
-use crate::mqtt::{ControlPacket, QoS, Sender};
+use crate::mqtt::{ControlPacket, Sender};
 use crate::stream::{ConnectionId, GapCause};
 use brokers::{BrokerId, Brokers};
-use client::{ClientKey, Clients};
+use client::Clients;
 use findings::{Findings, Where};
 use link::Link;
 use links::Links;
@@ -100,9 +100,6 @@ impl Wanted {
     }
 }
 
-/// The messages of one publisher to one topic, by its hash, for one subscriber, at the two QoS.
-type OrderedStream = (ClientKey, ClientKey, u64, QoS, QoS);
-
 /// Hears the events of a run and tells what became of each message.
 #[derive(Debug, Default)]
 pub struct Session {
@@ -120,8 +117,10 @@ pub struct Session {
     open_handshakes: usize,
     /// Holes in what the server sent on connections that have ended, where there were any.
     ended_with_gaps: HashMap<ConnectionId, u32>,
-    /// The latest message of each stream whose order is watched.
-    ordered: HashMap<OrderedStream, u64>,
+    /// The latest message of each stream whose order is watched: those of one publisher to one
+    /// topic for one subscriber, at the two QoS. By the hash of these, which is seeded: the table
+    /// is large, and each copy looks elsewhere in it.
+    ordered: HashMap<u64, u64>,
     names: names::Names,
     /// Room for the subscriptions that take a topic.
     found: Vec<SubscriptionKey>,
