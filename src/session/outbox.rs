@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::caps;
+use crate::base::wanted_soon;
 use crate::event::{
     About, Event, Finding, Handshake, HandshakeKind, Leg, RetainedStory, SessionStory, WillStory,
 };
@@ -60,8 +61,8 @@ pub(super) struct Outbox {
     legs: Vec<Vec<Leg>>,
 }
 
-/// Handshakes that are kept for use. An early one that goes on holds thousands back, which are
-/// told at once then: as many are kept, for the next time.
+/// Handshakes that are kept for use. An early one that goes on holds many back, which are told
+/// at once then: half as many as there may be are kept, for the next time.
 const SPARE: usize = caps::REORDERED / 2;
 
 impl Outbox {
@@ -163,6 +164,22 @@ impl Outbox {
         }
     }
 
+    /// Has what is told next brought near: those that waited for an earlier one are far away by
+    /// now. The record of the one after the next, and what that of the next, which has come by
+    /// then, points to.
+    fn fetch_next(&self) {
+        let mut next = self.slots.iter();
+        if let Some(Slot::Ready(Told::Handshake(next))) = next.next()
+            && let ([first, ..], Some(last)) = (next.steps.as_slice(), next.steps.last())
+        {
+            wanted_soon(first);
+            wanted_soon(last);
+        }
+        if let Some(Slot::Ready(Told::Handshake(after))) = next.next() {
+            wanted_soon(&**after);
+        }
+    }
+
     fn slot(&mut self, place: Place) -> Option<&mut Slot> {
         let at = place.0.checked_sub(self.first)?;
         self.slots.get_mut(usize::try_from(at).ok()?)
@@ -180,6 +197,7 @@ impl Outbox {
             if let Slot::Ready(told) = slot {
                 self.ready.push(told);
             }
+            self.fetch_next();
         }
     }
 }
