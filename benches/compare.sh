@@ -13,8 +13,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 runs=${RUNS:-5}
-out=${CARGO_TARGET_DIR:-target}/compare.md
-tool=$PWD/${CARGO_TARGET_DIR:-target}/release/mqtt-inspect
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+out=$target/compare.md
+tool=$target/release/mqtt-inspect
 if [ -n "${KEEP:-}" ]; then
     folder=$KEEP
     mkdir -p "$folder"
