@@ -7,6 +7,7 @@ use std::path::Path;
 use mqtt_inspect::base::{Precision, Timestamp};
 use mqtt_inspect::capture::{Format, LinkType, Writer};
 use mqtt_inspect::cli::caps;
+use mqtt_inspect::inspect::Outcome;
 
 use crate::damage::shown::{Shown, shown};
 
@@ -160,6 +161,10 @@ const REACHED: &[(&str, &str)] = &[
     (
         "Streams of messages (publisher, topic, subscriber, QoS) whose order is watched",
         "streams_of_messages_that_are_forgotten_are_told",
+    ),
+    (
+        "Handshakes and deliveries that `--flow` holds back for an earlier one",
+        "a_handshake_outlasted_by_too_many_is_told_behind_them",
     ),
     (
         "Name that the analysis keeps: topic, filter, client identifier",
@@ -415,11 +420,16 @@ impl Made {
         self.segment(&mut line, 0, RST, &[]);
     }
 
-    /// What a run tells of caps under these options of the command line.
-    fn caps(self, line: &str) -> Vec<(&'static str, u64)> {
+    /// What a run shows under these options of the command line.
+    fn shown(self, line: &str) -> (Outcome, Vec<u8>) {
         let capture = self.writer.into_inner();
         let shown = Shown::of(line);
-        let (outcome, _) = self::shown(capture.as_slice(), &shown, &shown.options());
+        self::shown(capture.as_slice(), &shown, &shown.options())
+    }
+
+    /// What it tells of caps.
+    fn caps(self, line: &str) -> Vec<(&'static str, u64)> {
+        let (outcome, _) = self.shown(line);
         let caps = outcome.totals.accounting.caps.iter();
         caps.map(|reached| (reached.cap, reached.times)).collect()
     }
@@ -722,6 +732,29 @@ fn streams_of_messages_that_are_forgotten_are_told() {
         made.send(&mut subscriber, 1, &message);
     }
     assert_eq!(made.caps("--check"), [("ordered", 1)]);
+}
+
+#[test]
+fn a_handshake_outlasted_by_too_many_is_told_behind_them() {
+    let place_of_the_earliest = |others: usize| {
+        let (mut made, mut publisher, mut subscriber) = pair();
+        made.send(&mut publisher, 0, &numbered(0x32, "early", 1));
+        for _ in 0..others {
+            let message = packet(0x30, &text("late"));
+            made.send(&mut publisher, 0, &message);
+            made.send(&mut subscriber, 1, &message);
+        }
+        made.send(&mut publisher, 1, &[0x40, 2, 0, 1]);
+        let (_, drawn) = made.shown("--flow all");
+        let drawn = String::from_utf8(drawn).expect("a terminal's text");
+        let stories = drawn.lines().filter(|line| line.starts_with("QoS "));
+        let stories: Vec<_> = stories.collect();
+        assert_eq!(stories.len(), others + 1, "none is lost");
+        stories.iter().position(|title| title.contains("early"))
+    };
+    // Each of the others is a PUBLISH and its delivery.
+    assert_eq!(place_of_the_earliest(1_023), Some(0));
+    assert_eq!(place_of_the_earliest(1_024), Some(1_024));
 }
 
 #[test]

@@ -226,6 +226,11 @@ const CAPS: &[Cap] = &[
         "all are forgotten: cap `ordered`, a finding",
     ),
     cap(
+        "Handshakes and deliveries that `--flow` holds back for an earlier one",
+        Count(session::REORDERED as u64),
+        "the earliest is told when it ends, behind the others",
+    ),
+    cap(
         "Name that the analysis keeps: topic, filter, client identifier",
         Octets(session::NAME as u64),
         "its beginning, its length and a checksum stand for it",

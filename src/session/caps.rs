@@ -36,10 +36,10 @@ pub const MATCHES_AHEAD: usize = 2_097_152;
 /// ... at so many each. A message that reaches its subscribers earns as much as it costs; only
 /// where thousands of filters take messages that go to nobody is the search cut short.
 pub const MATCHES_A_PACKET: usize = 64;
-/// Settled handshakes that wait for an earlier one, so that they are told in order. Beyond it
-/// the earliest is told when it ends, behind the others: no verdict is lost, so nothing is
-/// counted. Where something is always under way this many wait all the time: 2,048 have room in
-/// a processor's second cache, eight times as many took a fifth longer in all.
+/// Handshakes and deliveries that wait for an earlier one, so that they are told in order.
+/// Beyond it the earliest is told when it ends, behind the others: no verdict is lost, so
+/// nothing is counted. Where something is always under way this many wait all the time: 2,048
+/// have room in a processor's second cache, eight times as many took a fifth longer in all.
 pub const REORDERED: usize = 2_048;
 /// Findings of one rule that are told one by one; the rest is counted.
 pub const FINDINGS_OF_A_RULE: u64 = 10_000;

@@ -165,8 +165,8 @@ impl Outbox {
     }
 
     /// Has what is told next brought near: those that waited for an earlier one are far away by
-    /// now. The record of the one after the next, and what that of the next, which has come by
-    /// then, points to.
+    /// now. The record of the one after the next, and what that of the next points to, which
+    /// has come by then, if something was done since; in a burst it may not.
     fn fetch_next(&self) {
         let mut next = self.slots.iter();
         if let Some(Slot::Ready(Told::Handshake(next))) = next.next()

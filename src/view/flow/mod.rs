@@ -98,7 +98,8 @@ pub enum Format {
     Svg,
 }
 
-/// Draws every story of the kinds asked for, in the order in which they are settled.
+/// Draws every story of the kinds asked for, in the order in which they are told: handshakes in
+/// that of their first frames, as far as they can be held back for it.
 pub struct Flow<W: Write> {
     out: Out<W>,
     kinds: Vec<Kind>,
