@@ -319,7 +319,7 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
         Ok(topic)
     }
 
-    /// The same of text that is told as a secret.
+    /// [`Self::text`] that is told as a secret.
     fn secret_text(&mut self, length: &'static FieldDef, def: &'static FieldDef) -> Step<()> {
         let octets = self.binary(length, def, Telling::Secret)?;
         let offset = self.at - octets.len();
