@@ -1,8 +1,9 @@
 //! Draws a ladder for a terminal, with box characters or in plain ASCII.
 //!
-//! Each line is written from left to right in pieces, the lanes between the texts copied from
-//! one line that holds nothing else. Composed column by column, as characters, a line took ten
-//! times as long, and lines were nine tenths of a run.
+//! Each line is written from left to right in pieces, the lanes and arrows between the texts
+//! copied from lines that were drawn once for all ladders whose lanes stand alike. Composed
+//! column by column, as characters, a line took ten times as long, and lines were nine tenths of
+//! a run.
 
 mod gutter;
 mod pieces;
@@ -18,7 +19,7 @@ use crate::view::out::joined;
 
 use gutter::Gutter;
 use pieces::{Drawn, put_run};
-use placement::{Frame, Placements};
+use placement::{Placements, Spread};
 
 /// How a ladder is drawn as text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -218,13 +219,13 @@ impl Sheet {
             (name / 2 + 1).min(most)
         };
         let (left, right) = (half(0), half(ladder.lanes.len().wrapping_sub(1)));
-        let frame = Frame {
+        let spread = Spread {
             room: self.room,
             lanes: count,
             left,
             right,
         };
-        self.placements.place(frame, self.pens);
+        self.placements.place(spread, self.pens);
     }
 
     /// The lanes' roles and names.
@@ -370,8 +371,14 @@ fn trim(out: &mut Vec<u8>, begin: usize) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::{collection, option, sample::select};
+
+    use super::super::ladder::{Arrow, Lane, Tone, Verdict};
     use super::super::sample;
     use super::*;
+    use crate::base::{FrameStamp, Precision, Span};
+    use crate::mqtt::PacketType;
 
     fn drawn(ladder: &Ladder, width: usize, ascii: bool) -> String {
         let style = Style {
@@ -443,5 +450,103 @@ mod tests {
             .filter(|bars| bars.len() == 3)
             .collect();
         assert!(lanes.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
+    }
+
+    fn texts() -> impl Strategy<Value = String> {
+        prop_oneof![
+            8 => "[ -~]{0,30}",
+            3 => "[a-z]{1,12}( [a-z]{1,9}){0,12}",
+            3 => "[ -~·…]{0,60}",
+            1 => "[ -~·…é한×→\u{1b}\u{202e}\n\u{7f}\u{a0}\u{301}]{0,40}",
+        ]
+    }
+
+    fn spans() -> impl Strategy<Value = Option<Span>> {
+        option::of(prop_oneof![0i64..3_000_000, 0i64..4_000_000_000_000].prop_map(Span::from_nanos))
+    }
+
+    fn stamps() -> impl Strategy<Value = FrameStamp> {
+        let numbers = prop_oneof![0u64..999, 0u64..99_999_999_999];
+        (numbers, spans()).prop_map(|(number, since)| FrameStamp {
+            number,
+            time: since.map(|since| Timestamp::from_nanos(since.nanos())),
+            precision: Precision::Micro,
+            length: 100,
+            file: 0,
+        })
+    }
+
+    /// Any ladder, with lanes that are not there too.
+    fn ladders() -> impl Strategy<Value = Ladder> {
+        let role = select(&[
+            Role::Publisher,
+            Role::Client,
+            Role::Broker,
+            Role::Subscriber,
+        ]);
+        let lanes = collection::vec((role, texts()), 0..7);
+        let row = (0..4, stamps(), spans(), (0usize..7, 0usize..7), texts());
+        let rows = collection::vec(row, 0..7);
+        let tone = select(&[Tone::Good, Tone::Bad, Tone::Neutral]);
+        let verdicts = collection::vec((tone, texts()), 0..3);
+        (texts(), lanes, rows, verdicts).prop_map(|(title, lanes, rows, verdicts)| {
+            let mut ladder = Ladder::default();
+            ladder.title = sample::said(&mut ladder, &title);
+            for (role, name) in lanes {
+                let name = sample::said(&mut ladder, &name);
+                ladder.lanes.push(Lane { role, name });
+            }
+            for (kind, stamp, since, (from, to), text) in rows {
+                let text = sample::said(&mut ladder, &text);
+                ladder.rows.push(match kind {
+                    0 | 1 => Row::Arrow(Arrow {
+                        stamp,
+                        since,
+                        from,
+                        to,
+                        packet_type: PacketType::Publish,
+                        label: text,
+                    }),
+                    2 => Row::Missing {
+                        from,
+                        to,
+                        label: text,
+                    },
+                    _ => Row::Note {
+                        stamp: Some(stamp).filter(|_| to > 2),
+                        since,
+                        lane: Some(from).filter(|_| to > 1),
+                        text,
+                    },
+                });
+            }
+            for (tone, text) in verdicts {
+                let text = sample::said(&mut ladder, &text);
+                ladder.verdicts.push(Verdict { tone, text });
+            }
+            ladder
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_painter_drew_before_changes_nothing(
+            ladders in collection::vec(ladders(), 1..10),
+            order in collection::vec(any::<prop::sample::Index>(), 1..20),
+            width in prop_oneof![4 => 40usize..130, 1 => 0usize..40, 1 => 130usize..700],
+            ascii: bool,
+            colour: bool,
+        ) {
+            let style = Style { width, ascii, colour, start: Some(Timestamp::from_nanos(0)) };
+            let mut painter = Painter::new(style);
+            for at in order {
+                let ladder = at.get(&ladders);
+                let (mut again, mut anew) = (Vec::new(), Vec::new());
+                painter.draw(ladder, &mut again);
+                Painter::new(style).draw(ladder, &mut anew);
+                let (again, anew) = (String::from_utf8(again)?, String::from_utf8(anew)?);
+                prop_assert_eq!(again, anew);
+            }
+        }
     }
 }

@@ -7,8 +7,9 @@ use super::Sheet;
 use crate::base::text::{is_printable_ascii, safe, width};
 use crate::view::line::Line;
 
-/// Octets of the longest part of a pattern that is copied in a block of fixed size: an arrow's
-/// line from edge to edge.
+/// Octets of the longest part of a pattern that is copied in a block of fixed size: what stands
+/// on either side of a label in an arrow from edge to edge of 100 columns. Longer ones take a
+/// call.
 pub(super) const RUN: usize = 192;
 
 /// Appends the first `used` octets of a pattern: of fixed size where as many octets as that
@@ -25,15 +26,6 @@ pub(super) fn put_run(line: &mut Line<'_>, pattern: &[u8], used: usize) {
         line.put(block, used);
     } else {
         line.octets(pattern.get(..used).unwrap_or(pattern));
-    }
-}
-
-/// Appends a text that has room.
-#[inline(always)]
-pub(super) fn put_whole(line: &mut Line<'_>, text: &Drawn<'_>) {
-    match text.plain {
-        true => line.octets(&text.octets),
-        false => line.whole().extend_from_slice(&text.octets),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Where the lanes of a ladder stand, and the lines that depend on nothing else.
 
+use super::super::ladder::{Lane, Role};
 use super::Pens;
 use super::pieces::RUN;
-use crate::view::flow::ladder::{Lane, Role};
 use crate::view::out::push_blanks;
 
 /// Placements that are kept. Few ladders in a row have the same; names, spans and the number of
@@ -14,20 +14,20 @@ const HEADS: usize = 8;
 
 /// What a placement is made from, all in columns but the number of lanes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Frame {
+pub(super) struct Spread {
     /// Right of the gutter.
     pub(super) room: usize,
     pub(super) lanes: usize,
-    /// Left of the first lane, and from the last one on.
+    /// Left of the first lane, and right of the last.
     pub(super) left: usize,
     pub(super) right: usize,
 }
 
-impl Frame {
+impl Spread {
     /// Where a placement made from it is kept.
     #[inline(always)]
     fn place(self) -> usize {
-        // Odd factors: frames that differ a little stand apart.
+        // Odd factors: spreads that differ a little stand apart.
         let all = self.room + 7 * self.lanes + 19 * self.left + 29 * self.right;
         all % KEPT
     }
@@ -50,7 +50,7 @@ impl Pattern {
 
     /// What stands from octet `from` on, and how much of it is used.
     #[inline(always)]
-    pub(super) fn from(&self, from: usize) -> (&[u8], usize) {
+    pub(super) fn rest_from(&self, from: usize) -> (&[u8], usize) {
         let rest = self.octets.get(from..).unwrap_or_default();
         (rest, self.used.saturating_sub(from))
     }
@@ -77,7 +77,7 @@ struct Heads {
 /// Where the lanes stand.
 #[derive(Debug, Default)]
 pub(super) struct Placement {
-    frame: Frame,
+    spread: Spread,
     /// The column of each lane, counted from the gutter.
     pub(super) lanes: Vec<usize>,
     /// Nothing but the lanes.
@@ -88,13 +88,13 @@ pub(super) struct Placement {
 }
 
 impl Placement {
-    fn new(frame: Frame, pens: &Pens) -> Self {
-        let Frame {
+    fn new(spread: Spread, pens: &Pens) -> Self {
+        let Spread {
             room,
             lanes: count,
             left,
             right,
-        } = frame;
+        } = spread;
         let mut lanes = vec![left];
         if count > 1 {
             let span = room.saturating_sub(left + right + 1);
@@ -111,7 +111,7 @@ impl Placement {
         // A part of it may end anywhere in the room.
         push_blanks(&mut bars.octets, room.saturating_sub(before));
         Self {
-            frame,
+            spread,
             lanes,
             bars,
             arrows: Vec::new(),
@@ -146,8 +146,9 @@ impl Placement {
             false => (low + 1, &pens.left),
         };
         let bars = &self.bars.octets;
-        let part = |octets: Option<&[u8]>| octets.unwrap_or_default().to_vec();
-        let mut line = part(bars.get(..self.octet_of(low + 1, pens)));
+        let (before, behind) = (low + 1, high.max(low + 1));
+        let (before, behind) = (self.octet_of(before, pens), self.octet_of(behind, pens));
+        let mut line = bars.get(..before).unwrap_or_default().to_vec();
         for column in low + 1..high {
             let pen = match (column == head, missing) {
                 (true, true) => &pens.lost,
@@ -158,7 +159,7 @@ impl Placement {
             };
             line.extend_from_slice(pen.text.as_bytes());
         }
-        line.extend(part(bars.get(self.octet_of(high, pens)..self.bars.used)));
+        line.extend_from_slice(bars.get(behind..self.bars.used).unwrap_or_default());
         self.arrows.push(Arrow {
             from,
             to,
@@ -202,7 +203,7 @@ impl Placement {
     }
 }
 
-/// The placements of the latest ladders, each in the one place that its frame chooses.
+/// The placements of the latest ladders, each in the one place that its spread chooses.
 #[derive(Debug)]
 pub(super) struct Placements {
     kept: Vec<Placement>,
@@ -218,19 +219,19 @@ impl Default for Placements {
 }
 
 impl Placements {
-    /// Makes [`Self::now`] what `frame` says.
+    /// Makes [`Self::now`] what `spread` says.
     #[inline(always)]
-    pub(super) fn place(&mut self, frame: Frame, pens: &Pens) {
-        self.now = frame.place();
-        if self.now().frame != frame {
-            self.make(frame, pens);
+    pub(super) fn place(&mut self, spread: Spread, pens: &Pens) {
+        self.now = spread.place();
+        if self.now().spread != spread {
+            self.make(spread, pens);
         }
     }
 
     #[cold]
-    fn make(&mut self, frame: Frame, pens: &Pens) {
+    fn make(&mut self, spread: Spread, pens: &Pens) {
         if let Some(place) = self.kept.get_mut(self.now) {
-            *place = Placement::new(frame, pens);
+            *place = Placement::new(spread, pens);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::canvas::Canvas;
 use super::super::ladder::Tone;
-use super::pieces::{Drawn, put_run, put_whole};
+use super::pieces::{Drawn, put_run};
 use super::{CYAN, GREEN, RED, Sheet, paint, trim};
 use crate::view::line::{BLOCK, Line};
 use crate::view::out::push_blanks;
@@ -41,9 +41,9 @@ impl Sheet {
         if let Some((octet, behind)) = cut {
             put_run(line, &arrow.octets, octet);
             line.put(b" ", 1);
-            put_whole(line, label);
+            line.octets(&label.octets);
             line.put(b" ", 1);
-            let (rest, used) = arrow.from(behind);
+            let (rest, used) = arrow.rest_from(behind);
             put_run(line, rest, used);
         } else {
             put_run(line, &arrow.octets, arrow.used);
@@ -229,7 +229,7 @@ impl Sheet {
     #[inline(always)]
     fn lanes_from(&self, line: &mut Line<'_>, begin: usize, column: usize) {
         if self.lanes().last().is_some_and(|last| column <= *last) {
-            let (bars, used) = self.placements.now().bars.from(self.octet_of(column));
+            let (bars, used) = self.placements.now().bars.rest_from(self.octet_of(column));
             put_run(line, bars, used);
         } else {
             trim(line.whole(), begin);
