@@ -322,7 +322,7 @@ impl Session {
             if bridge || !link.whole() || waited.is_none_or(|waited| waited < caps::SLOW) {
                 continue;
             }
-            let Some(entry) = self.retained.get_mut(key) else {
+            let Some(entry) = self.retained.get(key) else {
                 continue;
             };
             // A will is stored when the server notices, and what was stored a moment before

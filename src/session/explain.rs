@@ -87,7 +87,7 @@ impl Session {
     ) -> Option<Explained> {
         let key = self.retained.find(copy.topic)?;
         link.stored_due.retain(|(due, _)| *due != key);
-        let entry = self.retained.all.get(&key)?;
+        let entry = self.retained.get(key)?;
         if entry.digest != digest {
             if copy.retain {
                 let by = entry.story.stored.as_ref().map(|stored| stored.stamp);

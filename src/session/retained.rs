@@ -70,8 +70,8 @@ impl Retained {
             .collect()
     }
 
-    pub(super) fn get_mut(&mut self, key: StoredKey) -> Option<&mut Entry> {
-        self.all.get_mut(&key)
+    pub(super) fn get(&self, key: StoredKey) -> Option<&Entry> {
+        self.all.get(&key)
     }
 
     /// Adds a stored copy's leg; `None` where the story has as many as it keeps.

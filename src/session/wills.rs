@@ -244,7 +244,7 @@ impl Session {
         let known = self
             .retained
             .find(topic)
-            .and_then(|stored| self.retained.all.get(&stored))
+            .and_then(|stored| self.retained.get(stored))
             .is_some_and(|entry| entry.digest == will.digest);
         if !known {
             let storing = will_storing(will, topic, stamp);
