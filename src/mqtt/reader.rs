@@ -6,6 +6,7 @@
 //! the error at the end.
 
 use super::property::{self, Place, PropertyType};
+use super::topic::is_wildcard;
 use super::{Malformed, PacketIdentifier, PacketType, Properties, PropertyId, Rule, fields as f};
 use crate::base::field::{Bit, Field, FieldDef, Fields, Value};
 use crate::base::scan::any;
@@ -531,9 +532,4 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
 #[inline]
 pub(super) fn has_null(octets: &[u8]) -> bool {
     any(octets, |octet| octet == 0)
-}
-
-/// What only topic filters may hold.
-const fn is_wildcard(octet: u8) -> bool {
-    (octet == b'+') | (octet == b'#')
 }

@@ -36,12 +36,17 @@ pub fn filter_broken(filter: &str) -> Option<(Rule, usize)> {
     }
 }
 
+/// What only topic filters may hold.
+#[inline]
+pub(super) const fn is_wildcard(octet: u8) -> bool {
+    (octet == b'+') | (octet == b'#')
+}
+
 /// [`filter_broken`] where `$share` is a level like any other (3.1, 3.1.1).
 pub fn filter_broken_before_five(filter: &str) -> Option<(Rule, usize)> {
     if filter.is_empty() {
         return Some((Rule::TopicFilterIsNotEmpty, 0));
     }
-    let is_wildcard = |octet| matches!(octet, b'+' | b'#');
     if !scan::any(filter.as_bytes(), is_wildcard) {
         return None;
     }
