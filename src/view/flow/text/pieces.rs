@@ -232,14 +232,14 @@ fn end_of_column(octets: &[u8], columns: usize) -> usize {
 /// 1 in each octet of a word.
 const EACH: u64 = 0x0101_0101_0101_0101;
 
-/// Whether the eight octets of a word are printable ASCII.
+/// How many octets of a word are printable ASCII before the first that is not.
 #[inline(always)]
-fn is_printable(word: [u8; 8]) -> bool {
+fn printable(word: [u8; 8]) -> usize {
     let word = u64::from_le_bytes(word);
-    // The highest bit of an octet that is below a blank, or DEL, or no ASCII; what is carried into
-    // the next octet comes from one that fails itself.
+    // The highest bit of an octet that is below a blank, or DEL, or no ASCII. What is carried goes
+    // into later octets, and only from one that fails itself.
     let wrong = word.wrapping_sub(0x20 * EACH) | word | word.wrapping_add(EACH);
-    wrong & (0x80 * EACH) == 0
+    (wrong & (0x80 * EACH)).trailing_zeros() as usize / 8
 }
 
 /// Appends as many characters of `text` as have room in `room` columns, a wide one taking two;
@@ -265,31 +265,26 @@ fn plain_width(octets: &[u8]) -> Option<usize> {
     let mut columns = octets.len();
     let mut rest = octets;
     loop {
-        // Words of eight as far as they go, then up to the next character that is not ASCII.
-        while let Some((word, behind)) = rest.split_first_chunk::<8>()
-            && is_printable(*word)
-        {
-            rest = behind;
-        }
-        loop {
-            rest = match rest {
-                [] => return Some(columns),
-                [0x20..=0x7e, behind @ ..] => {
-                    rest = behind;
-                    continue;
-                }
-                [0xc2, 0xb7, behind @ ..] => {
-                    columns -= 1;
-                    behind
-                }
-                [0xe2, 0x80, 0xa6, behind @ ..] => {
-                    columns -= 2;
-                    behind
-                }
-                _ => return None,
-            };
-            break;
-        }
+        let ascii = match rest.first_chunk::<8>() {
+            Some(word) => printable(*word),
+            None => {
+                let other = rest.iter().position(|octet| !(0x20..=0x7e).contains(octet));
+                other.unwrap_or(rest.len())
+            }
+        };
+        rest = match rest.get(ascii..)? {
+            [] => return Some(columns),
+            behind if ascii == 8 => behind,
+            [0xc2, 0xb7, behind @ ..] => {
+                columns -= 1;
+                behind
+            }
+            [0xe2, 0x80, 0xa6, behind @ ..] => {
+                columns -= 2;
+                behind
+            }
+            _ => return None,
+        };
     }
 }
 
