@@ -321,6 +321,7 @@ impl Decoder {
             connection: *connection,
             server,
             client,
+            transport: self.transport,
             stamp: *stamp,
         }));
     }

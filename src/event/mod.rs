@@ -55,6 +55,8 @@ pub struct Opened {
     /// The end that accepts: found from the traffic.
     pub server: Endpoint,
     pub client: Endpoint,
+    /// What carries MQTT on it.
+    pub transport: Transport,
     /// The frame from which the connection is known: its SYN, or its first segment.
     pub stamp: FrameStamp,
 }

@@ -7,6 +7,7 @@ use foldhash::HashMap;
 use super::caps;
 use super::tree::Tree;
 use crate::base::Endpoint;
+use crate::event::Transport;
 
 /// A broker's place in the order of first appearance.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -31,15 +32,38 @@ pub(super) struct Broker {
 #[derive(Debug, Default)]
 pub(super) struct Brokers {
     ids: HashMap<Endpoint, BrokerId>,
+    hosts: HashMap<IpAddr, Host>,
     all: Vec<Broker>,
 }
 
+/// What listens at one address.
+#[derive(Debug)]
+struct Host {
+    broker: BrokerId,
+    /// What carries MQTT to it, each through one port.
+    transports: Vec<Transport>,
+    /// Two ports with the same transport: there are several brokers, and nobody knows to which a
+    /// third port belongs.
+    several: bool,
+}
+
 impl Brokers {
-    /// The broker behind a server's endpoint.
-    pub(super) fn of(&mut self, server: Endpoint) -> BrokerId {
+    /// The broker behind a server's endpoint, to which `transport` carries MQTT.
+    ///
+    /// One broker listens bare on one port, in WebSocket on another and in TLS on a third; two
+    /// bare ports are two brokers.
+    pub(super) fn of(&mut self, server: Endpoint, transport: Transport) -> BrokerId {
         let server = one_loopback(server);
         if let Some(id) = self.ids.get(&server) {
             return *id;
+        }
+        if let Some(host) = self.hosts.get_mut(&server.address) {
+            host.several |= host.transports.contains(&transport);
+            if !host.several {
+                host.transports.push(transport);
+                self.ids.insert(server, host.broker);
+                return host.broker;
+            }
         }
         if self.all.len() >= caps::BROKERS {
             return BrokerId::UNKNOWN;
@@ -47,6 +71,11 @@ impl Brokers {
         let id = BrokerId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
         self.all.push(Broker::default());
         self.ids.insert(server, id);
+        self.hosts.entry(server.address).or_insert_with(|| Host {
+            broker: id,
+            transports: vec![transport],
+            several: false,
+        });
         id
     }
 
@@ -93,13 +122,37 @@ mod tests {
     }
 
     #[test]
+    fn one_broker_listens_on_a_port_for_each_transport() {
+        use Transport::{Tcp, Tls, WebSocket};
+        let mut brokers = Brokers::default();
+        let first = brokers.of(endpoint("192.0.2.1:9001"), WebSocket);
+        assert_eq!(brokers.of(endpoint("192.0.2.1:1883"), Tcp), first);
+        assert_eq!(brokers.of(endpoint("192.0.2.1:8883"), Tls), first);
+        assert_ne!(brokers.of(endpoint("192.0.2.2:9001"), WebSocket), first);
+        // Two brokers at one address.
+        assert_ne!(brokers.of(endpoint("192.0.2.1:1884"), Tcp), first);
+        let unclear = brokers.of(endpoint("192.0.2.1:9002"), Transport::TlsWebSocket);
+        assert_ne!(unclear, first);
+        assert_eq!(brokers.of(endpoint("192.0.2.1:9001"), WebSocket), first);
+    }
+
+    #[test]
     fn both_loopbacks_lead_to_one_broker_and_two_ports_to_two() {
         let mut brokers = Brokers::default();
-        let first = brokers.of(endpoint("127.0.0.1:1883"));
-        assert_eq!(brokers.of(endpoint("[::1]:1883")), first);
-        assert_ne!(brokers.of(endpoint("127.0.0.1:1884")), first);
-        let lan = brokers.of(endpoint("192.0.2.1:1883"));
-        assert_ne!(brokers.of(endpoint("[2001:db8::1]:1883")), lan);
-        assert_eq!(brokers.of(endpoint("[::ffff:192.0.2.1]:1883")), lan);
+        let first = brokers.of(endpoint("127.0.0.1:1883"), Transport::Tcp);
+        assert_eq!(brokers.of(endpoint("[::1]:1883"), Transport::Tcp), first);
+        assert_ne!(
+            brokers.of(endpoint("127.0.0.1:1884"), Transport::Tcp),
+            first
+        );
+        let lan = brokers.of(endpoint("192.0.2.1:1883"), Transport::Tcp);
+        assert_ne!(
+            brokers.of(endpoint("[2001:db8::1]:1883"), Transport::Tcp),
+            lan
+        );
+        assert_eq!(
+            brokers.of(endpoint("[::ffff:192.0.2.1]:1883"), Transport::Tcp),
+            lan
+        );
     }
 }

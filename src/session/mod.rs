@@ -173,7 +173,7 @@ impl Session {
     fn opened(&mut self, opened: &Opened) {
         self.pass(opened.stamp);
         let id = opened.connection.id;
-        let broker = self.brokers.of(opened.server);
+        let broker = self.brokers.of(opened.server, opened.transport);
         if broker == BrokerId::UNKNOWN {
             self.findings.table_full(
                 &mut self.outbox,

@@ -157,6 +157,7 @@ impl Sample {
             },
             server: end(1),
             client: end(0),
+            transport: Transport::Tcp,
             stamp: FrameStamp::default(),
         }
     }

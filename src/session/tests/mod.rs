@@ -110,6 +110,7 @@ impl Run {
             },
             server,
             client,
+            transport: self.transport,
             stamp,
         };
         self.tell(&Event::Opened(&opened));
