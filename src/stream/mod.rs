@@ -13,6 +13,7 @@ mod teller;
 #[cfg(test)]
 mod tests;
 mod waiting;
+pub mod websocket;
 
 use crate::base::{Endpoint, FrameStamp, Layers};
 

@@ -1,0 +1,132 @@
+//! Compressed messages (RFC 7692, permessage-deflate).
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+/// Directions that are inflated at a time; each takes some 50 KB.
+pub const INFLATERS_CAP: usize = 1_024;
+
+/// What all compressed messages of a run may expand to, as a multiple of their own size ...
+pub const EXPANSION_CAP: u64 = 100;
+
+/// ... beyond as many octets, which are free.
+const FREE: u64 = 1 << 30;
+
+/// What a sender leaves out at the end of each message (RFC 7692 §7.2.1).
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+/// Octets told at a time.
+const PART: usize = 16 << 10;
+
+/// What all of a run share.
+#[derive(Debug, Default)]
+pub(super) struct Inflation {
+    /// Inflaters in use.
+    in_use: usize,
+    deflated: u64,
+    inflated: u64,
+    part: Vec<u8>,
+    /// Directions given up for want of an inflater.
+    pub(super) refused: u64,
+    /// Directions given up because they expand too far.
+    pub(super) too_far: u64,
+}
+
+#[cfg(test)]
+impl Inflation {
+    /// The same, as if the free octets had been used up.
+    pub(super) fn after_free(self) -> Self {
+        Self {
+            inflated: FREE + self.deflated,
+            ..self
+        }
+    }
+}
+
+/// Inflates the messages of one direction, whose window goes on from message to message.
+#[derive(Debug)]
+pub(super) struct Inflater(Decompress);
+
+/// The octets are not what a sender may send, or a cap is reached.
+#[derive(Debug)]
+pub(super) struct Unreadable;
+
+impl Inflater {
+    pub(super) fn new(all: &mut Inflation) -> Result<Self, Unreadable> {
+        if all.in_use >= INFLATERS_CAP {
+            all.refused += 1;
+            return Err(Unreadable);
+        }
+        all.in_use += 1;
+        Ok(Self(Decompress::new(false)))
+    }
+
+    /// Gives its place to others.
+    pub(super) fn release(self, all: &mut Inflation) {
+        all.in_use -= 1;
+    }
+
+    /// Inflates a part of a message and hands what comes of it to `each`.
+    pub(super) fn push(
+        &mut self,
+        all: &mut Inflation,
+        octets: &[u8],
+        each: &mut impl FnMut(&[u8]),
+    ) -> Result<(), Unreadable> {
+        let mut part = std::mem::take(&mut all.part);
+        part.resize(PART, 0);
+        let done = self.inflate(all, octets, &mut part, each);
+        all.part = part;
+        done
+    }
+
+    /// The message is over.
+    pub(super) fn end_message(
+        &mut self,
+        all: &mut Inflation,
+        each: &mut impl FnMut(&[u8]),
+    ) -> Result<(), Unreadable> {
+        self.push(all, &TAIL, each)
+    }
+
+    fn inflate(
+        &mut self,
+        all: &mut Inflation,
+        octets: &[u8],
+        part: &mut [u8],
+        each: &mut impl FnMut(&[u8]),
+    ) -> Result<(), Unreadable> {
+        let mut rest = octets;
+        loop {
+            let (taken, told) = (self.0.total_in(), self.0.total_out());
+            let status = self.0.decompress(rest, part, FlushDecompress::Sync);
+            let taken = self.0.total_in() - taken;
+            let told = self.0.total_out() - told;
+            let out = usize::try_from(told).ok().and_then(|told| part.get(..told));
+            let (Ok(status), Some(out)) = (status, out) else {
+                return Err(Unreadable);
+            };
+            rest = usize::try_from(taken)
+                .ok()
+                .and_then(|taken| rest.get(taken..))
+                .unwrap_or_default();
+            all.deflated += taken;
+            all.inflated += told;
+            if !out.is_empty() {
+                each(out);
+            }
+            if all.inflated.saturating_sub(FREE) > all.deflated.saturating_mul(EXPANSION_CAP) {
+                all.too_far += 1;
+                return Err(Unreadable);
+            }
+            let still = taken == 0 && told == 0;
+            if status == Status::StreamEnd {
+                // A sender may end each message with a last block (RFC 7692 §7.2.3.4); an empty
+                // one follows it.
+                self.0.reset(false);
+            }
+            if rest.is_empty() && out.len() < PART || still {
+                return Ok(());
+            }
+        }
+    }
+}

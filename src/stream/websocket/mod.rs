@@ -1,0 +1,581 @@
+//! WebSocket (RFC 6455): the octets that a connection's data frames carry.
+//!
+//! In: what came in each direction of a TCP connection, gaps told. Out: the payload of its data
+//! messages, unmasked and inflated, as if it were a stream of its own; masks, headers and control
+//! frames fall away. Nothing is copied but what is masked or compressed, and what straddles
+//! segments of a head or a frame header.
+
+mod frame;
+mod inflate;
+#[cfg(test)]
+mod tests;
+mod upgrade;
+
+pub use inflate::{EXPANSION_CAP, INFLATERS_CAP};
+pub use upgrade::HEAD_CAP;
+
+use super::{Both, DIRECTIONS, Direction};
+use frame::{FrameHeader, HEADER_CAP, Header, Opcode};
+use inflate::{Inflater, Inflation, Unreadable};
+
+/// Octets of HTTP heads that are held at a time, over all connections.
+pub const HEADS_CAP: usize = 16 << 20;
+
+/// What all WebSocket connections of a run share.
+#[derive(Debug, Default)]
+pub struct Shared {
+    pub counts: Counts,
+    /// Octets of heads that are not whole yet.
+    held: usize,
+    inflation: Inflation,
+    unmasked: Vec<u8>,
+}
+
+impl Shared {
+    /// Compressed directions given up because [`INFLATERS_CAP`] others were open.
+    pub const fn inflaters_refused(&self) -> u64 {
+        self.inflation.refused
+    }
+
+    /// Compressed directions given up because of [`EXPANSION_CAP`].
+    pub const fn expanded_too_far(&self) -> u64 {
+        self.inflation.too_far
+    }
+
+    /// Octets of heads held now.
+    pub const fn held(&self) -> usize {
+        self.held
+    }
+}
+
+/// Octets of WebSocket connections out of which nothing came.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Between a gap and the next frame, or in a compressed message that a gap cut.
+    pub discarded: u64,
+    /// Behind what is no frame, or cannot be inflated.
+    pub given_up: u64,
+}
+
+/// What comes out of a WebSocket connection, in order for each direction.
+#[derive(Clone, Copy, Debug)]
+pub enum Unwrapped<'a> {
+    /// The next octets of data.
+    Octets(&'a [u8]),
+    /// An unknown number of octets of data is missing.
+    Gap,
+    /// A rule is broken here.
+    Breach(Breach),
+    /// The Server did not grant the connection: the status of its HTTP response.
+    Refused(u16),
+    /// What comes is no frame, cannot be inflated, or is more than may be: nothing of this
+    /// direction is read from here on.
+    Broken,
+    /// It is no WebSocket connection after all: these octets were held of a direction. Nothing
+    /// more comes out but those of the other.
+    Other {
+        direction: Direction,
+        octets: &'a [u8],
+    },
+}
+
+/// What an end does against the rules of MQTT's transport.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Breach {
+    /// A text frame carries data \[MQTT-6.0.0-1\].
+    TextFrame,
+    /// The Client did not offer the subprotocol `mqtt` \[MQTT-6.0.0-3\].
+    NotOffered,
+    /// The Server did not select the subprotocol `mqtt` \[MQTT-6.0.0-4\].
+    NotSelected,
+    /// A frame of the Client's is not masked, or one of the Server's is (RFC 6455 §5.1).
+    Masking,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct WebSocket {
+    /// The direction in which the one sends that opened the connection.
+    client: Direction,
+    /// Either head names MQTT as a subprotocol.
+    of_mqtt: bool,
+    /// `None` until the response tells.
+    deflates: Option<bool>,
+    sides: Both<Side>,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Side {
+    state: State,
+    /// Frames were sought here: what is no frame ends nothing.
+    after_gap: bool,
+    message: Message,
+    /// The begin of a head or of a frame header.
+    held: Vec<u8>,
+    inflater: Option<Box<Inflater>>,
+}
+
+/// What the next octets of a direction are.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum State {
+    /// Of the HTTP head.
+    #[default]
+    Head,
+    /// Of a frame header.
+    Header,
+    Payload(Payload),
+    /// Nobody knows.
+    Seeking,
+    /// They are counted.
+    GivenUp,
+}
+
+/// The payload that is under way.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Payload {
+    left: u64,
+    /// Octets of it that came or lie in a gap.
+    passed: u64,
+    mask: Option<[u8; 4]>,
+    /// Not a control frame's.
+    data: bool,
+    fin: bool,
+}
+
+/// How the data message under way is told.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Message {
+    #[default]
+    Plain,
+    Compressed,
+    /// A gap cut it, and it was compressed.
+    Lost,
+}
+
+impl WebSocket {
+    /// The connection that `octets`, the first of `direction`, open: with a request that asks for
+    /// it or its begin, or with a response that grants it.
+    pub fn opened(direction: Direction, octets: &[u8]) -> Option<Self> {
+        let (is_request, is_response) = (begins(octets, b"GET "), begins(octets, b"HTTP/1.1 101 "));
+        let client = match (is_request, is_response) {
+            (true, _) => direction,
+            (_, true) => direction.reverse(),
+            _ => return None,
+        };
+        if let Some(end) = upgrade::end_of_head(octets, 0) {
+            let head = octets.get(..end)?;
+            let upgrades = if is_request {
+                upgrade::request(head)?.upgrades
+            } else {
+                upgrade::response(head)?.upgrades
+            };
+            if !upgrades {
+                return None;
+            }
+        }
+        let mut opened = Self::new(client, State::Head);
+        if is_response && !is_request {
+            // The request was not captured.
+            opened.sides.of_mut(client).state = State::Seeking;
+        }
+        Some(opened)
+    }
+
+    /// The connection, open before the capture began, to which a segment may belong that holds
+    /// `octets`: whole frames, the first with data. Also the begin of that data, up to 16 octets,
+    /// and how many there are in that frame.
+    pub fn joined(direction: Direction, octets: &[u8]) -> Option<(Self, Vec<u8>, u64)> {
+        let Header::Whole(first) = frame::header(octets) else {
+            return None;
+        };
+        let data = first.opcode == Opcode::Binary && !first.compressed && first.length > 0;
+        if !data || !frame::is_chain(octets, None) {
+            return None;
+        }
+        let payload = octets.get(first.size..)?;
+        let length = usize::try_from(first.length.min(16)).ok()?;
+        let mut begin = payload.get(..length)?.to_vec();
+        if let Some(key) = first.mask {
+            let masked = begin.clone();
+            frame::unmask(&masked, key, 0, &mut begin);
+        }
+        let client = match first.mask {
+            Some(_) => direction,
+            None => direction.reverse(),
+        };
+        let joined = Self::new(client, State::Seeking);
+        Some((joined, begin, first.length))
+    }
+
+    fn new(client: Direction, state: State) -> Self {
+        let mut sides: Both<Side> = Both::default();
+        for direction in DIRECTIONS {
+            let side = sides.of_mut(direction);
+            side.state = state;
+            side.after_gap = state == State::Seeking;
+        }
+        Self {
+            client,
+            of_mqtt: false,
+            deflates: None,
+            sides,
+        }
+    }
+
+    /// The direction in which the one sends that opened the connection.
+    pub const fn client(&self) -> Direction {
+        self.client
+    }
+
+    /// Whether one end named MQTT as what it wants to speak.
+    pub const fn is_of_mqtt(&self) -> bool {
+        self.of_mqtt
+    }
+
+    /// Takes the next octets of `direction`, which came in one segment.
+    pub fn push(
+        &mut self,
+        shared: &mut Shared,
+        direction: Direction,
+        octets: &[u8],
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) {
+        let mut rest = octets;
+        while !rest.is_empty() {
+            let side = self.sides.of_mut(direction);
+            rest = match side.state {
+                State::Head => self.head(shared, direction, rest, each),
+                State::Header => self.header(shared, direction, rest, each),
+                State::Payload(payload) => side.payload(shared, payload, rest, each),
+                State::Seeking => {
+                    // A segment's begin alone is looked at.
+                    let whole = rest.len() == octets.len();
+                    if !whole || !frame::is_chain(rest, Some(direction == self.client)) {
+                        shared.counts.discarded += rest.len() as u64;
+                        return;
+                    }
+                    side.state = State::Header;
+                    rest
+                }
+                State::GivenUp => {
+                    shared.counts.given_up += rest.len() as u64;
+                    return;
+                }
+            };
+        }
+    }
+
+    /// `length` octets of `direction` never came, an unknown number where it is 0. The octets of
+    /// data that are missing then: `Some(0)` where nobody knows, `None` where there are none.
+    pub fn gap(&mut self, shared: &mut Shared, direction: Direction, length: u64) -> Option<u64> {
+        let side = self.sides.of_mut(direction);
+        side.after_gap = true;
+        match side.state {
+            State::GivenUp => return None,
+            State::Payload(mut payload) if length > 0 && length <= payload.left => {
+                payload.left -= length;
+                payload.passed += length;
+                if !payload.data {
+                    side.go_on(payload);
+                    return None;
+                }
+                let missing = if side.message == Message::Plain {
+                    length
+                } else {
+                    side.message = Message::Lost;
+                    side.drop_inflater(shared);
+                    0
+                };
+                side.go_on(payload);
+                return Some(missing);
+            }
+            State::Head | State::Header | State::Payload(_) | State::Seeking => {}
+        }
+        shared.counts.discarded += side.let_go(shared).len() as u64;
+        side.drop_inflater(shared);
+        side.message = Message::Plain;
+        side.state = State::Seeking;
+        Some(0)
+    }
+
+    /// The connection is over: gives back what it held of `shared`.
+    pub fn close(&mut self, shared: &mut Shared) {
+        for direction in DIRECTIONS {
+            let side = self.sides.of_mut(direction);
+            side.let_go(shared);
+            side.drop_inflater(shared);
+        }
+    }
+
+    /// Octets of an HTTP head; what follows it.
+    fn head<'a>(
+        &mut self,
+        shared: &mut Shared,
+        direction: Direction,
+        octets: &'a [u8],
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) -> &'a [u8] {
+        let from_client = direction == self.client;
+        let front: &[u8] = if from_client { b"GET " } else { b"HTTP/1." };
+        let side = self.sides.of_mut(direction);
+        let known = side.held.len();
+        if known == 0 && !begins(octets, front) {
+            // Its head was not captured.
+            side.after_gap = true;
+            side.state = State::Seeking;
+            return octets;
+        }
+        shared.held += octets.len();
+        side.held.extend_from_slice(octets);
+        let end = upgrade::end_of_head(&side.held, known);
+        let too_long = side.held.len() > HEAD_CAP || shared.held > HEADS_CAP;
+        if end.is_none() && !too_long && begins(&side.held, front) {
+            return &[];
+        }
+        let held = side.let_go(shared);
+        let granted = end.filter(|end| self.hear_head(direction, held.get(..*end), each));
+        if let Some(end) = granted {
+            return octets.get(end.saturating_sub(known)..).unwrap_or_default();
+        }
+        let other = direction.reverse();
+        let waiting = self.sides.of_mut(other).let_go(shared);
+        for (direction, octets) in [(other, &waiting), (direction, &held)] {
+            if !octets.is_empty() {
+                each(Unwrapped::Other { direction, octets });
+            }
+        }
+        &[]
+    }
+
+    /// Hears a whole head; whether frames follow it.
+    fn hear_head(
+        &mut self,
+        direction: Direction,
+        head: Option<&[u8]>,
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) -> bool {
+        let from_client = direction == self.client;
+        let (upgrades, named) = if from_client {
+            let request = head.and_then(upgrade::request).unwrap_or_default();
+            (request.upgrades, request.offers)
+        } else {
+            let Some(response) = head.and_then(upgrade::response) else {
+                return false;
+            };
+            self.deflates = Some(response.deflates);
+            if !response.upgrades {
+                each(Unwrapped::Refused(response.status));
+            }
+            (response.upgrades, response.selects)
+        };
+        if !upgrades {
+            return false;
+        }
+        self.of_mqtt |= named.of_mqtt;
+        if !named.mqtt {
+            each(Unwrapped::Breach(if from_client {
+                Breach::NotOffered
+            } else {
+                Breach::NotSelected
+            }));
+        }
+        self.sides.of_mut(direction).state = State::Header;
+        true
+    }
+
+    /// Octets of a frame header; what follows it.
+    fn header<'a>(
+        &mut self,
+        shared: &mut Shared,
+        direction: Direction,
+        octets: &'a [u8],
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) -> &'a [u8] {
+        let side = self.sides.of_mut(direction);
+        let known = side.held.len();
+        let read = if known == 0 {
+            frame::header(octets)
+        } else {
+            side.held.extend(octets.iter().take(HEADER_CAP));
+            frame::header(&side.held)
+        };
+        let header = match read {
+            Header::Partial => {
+                if known == 0 {
+                    side.held.extend_from_slice(octets);
+                }
+                return &[];
+            }
+            // Nobody compresses what the other end did not agree to.
+            Header::Whole(header) if !header.compressed || self.deflates != Some(false) => header,
+            Header::Whole(_) | Header::Broken => {
+                side.held = Vec::new();
+                side.break_off(shared, known, each);
+                return octets;
+            }
+        };
+        side.held = Vec::new();
+        if header.mask.is_some() != (direction == self.client) {
+            each(Unwrapped::Breach(Breach::Masking));
+        }
+        if header.opcode == Opcode::Text {
+            each(Unwrapped::Breach(Breach::TextFrame));
+        }
+        let behind = header.size.saturating_sub(known);
+        let side = self.sides.of_mut(direction);
+        side.begin_frame(shared, &header, each);
+        octets.get(behind..).unwrap_or_default()
+    }
+}
+
+impl Side {
+    fn begin_frame(
+        &mut self,
+        shared: &mut Shared,
+        header: &FrameHeader,
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) {
+        match header.opcode {
+            Opcode::Text | Opcode::Binary if header.compressed => {
+                self.message = Message::Compressed;
+            }
+            Opcode::Text | Opcode::Binary => self.message = Message::Plain,
+            Opcode::Continuation | Opcode::Control => {}
+        }
+        let payload = Payload {
+            left: header.length,
+            passed: 0,
+            mask: header.mask,
+            data: header.opcode != Opcode::Control,
+            fin: header.fin,
+        };
+        self.go_on(payload);
+        if header.length == 0 {
+            self.end_message(shared, payload, each);
+        }
+    }
+
+    /// Octets of a payload; what follows it.
+    fn payload<'a>(
+        &mut self,
+        shared: &mut Shared,
+        mut payload: Payload,
+        octets: &'a [u8],
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) -> &'a [u8] {
+        let wanted = usize::try_from(payload.left).unwrap_or(usize::MAX);
+        let (mine, behind) = octets.split_at_checked(wanted).unwrap_or((octets, &[]));
+        let passed = payload.passed;
+        payload.left -= mine.len() as u64;
+        payload.passed += mine.len() as u64;
+        self.go_on(payload);
+        if payload.data && self.message == Message::Lost {
+            shared.counts.discarded += mine.len() as u64;
+        } else if payload.data {
+            let mut unmasked = std::mem::take(&mut shared.unmasked);
+            let plain = match payload.mask {
+                Some(key) => {
+                    frame::unmask(mine, key, passed, &mut unmasked);
+                    &unmasked
+                }
+                None => mine,
+            };
+            if self.message == Message::Compressed {
+                self.inflate(shared, Some(plain), each);
+            } else {
+                each(Unwrapped::Octets(plain));
+            }
+            shared.unmasked = unmasked;
+        }
+        if payload.left == 0 {
+            self.end_message(shared, payload, each);
+        }
+        behind
+    }
+
+    /// A payload is under way, or over.
+    fn go_on(&mut self, payload: Payload) {
+        self.state = match payload.left {
+            0 => State::Header,
+            _ => State::Payload(payload),
+        };
+    }
+
+    /// A frame is over: so may be a compressed message.
+    fn end_message(
+        &mut self,
+        shared: &mut Shared,
+        payload: Payload,
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) {
+        let over = payload.data && payload.fin && self.state == State::Header;
+        if over && self.message == Message::Compressed {
+            self.inflate(shared, None, each);
+        }
+    }
+
+    /// Inflates a part of a message, or its end.
+    fn inflate(
+        &mut self,
+        shared: &mut Shared,
+        octets: Option<&[u8]>,
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) {
+        let all = &mut shared.inflation;
+        let mut tell = |octets: &[u8]| each(Unwrapped::Octets(octets));
+        let done = match (&mut self.inflater, octets) {
+            (Some(inflater), Some(octets)) => inflater.push(all, octets, &mut tell),
+            (Some(inflater), None) => inflater.end_message(all, &mut tell),
+            (None, _) => Inflater::new(all).and_then(|inflater| {
+                let inflater = self.inflater.insert(Box::new(inflater));
+                octets.map_or(Ok(()), |octets| inflater.push(all, octets, &mut tell))
+            }),
+        };
+        if let Err(Unreadable) = done {
+            self.drop_inflater(shared);
+            self.state = State::GivenUp;
+            shared.counts.given_up += octets.map_or(0, <[u8]>::len) as u64;
+            each(Unwrapped::Broken);
+        }
+    }
+
+    /// What comes is no frame: behind a gap the next one is sought, else it never comes.
+    /// `held` octets before it are lost too.
+    fn break_off(
+        &mut self,
+        shared: &mut Shared,
+        held: usize,
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) {
+        self.drop_inflater(shared);
+        if self.after_gap {
+            shared.counts.discarded += held as u64;
+            self.state = State::Seeking;
+            each(Unwrapped::Gap);
+        } else {
+            shared.counts.given_up += held as u64;
+            self.state = State::GivenUp;
+            each(Unwrapped::Broken);
+        }
+    }
+
+    /// What was held of a head or of a frame header is held no longer.
+    fn let_go(&mut self, shared: &mut Shared) -> Vec<u8> {
+        if self.state == State::Head {
+            shared.held -= self.held.len();
+        }
+        std::mem::take(&mut self.held)
+    }
+
+    fn drop_inflater(&mut self, shared: &mut Shared) {
+        if let Some(inflater) = self.inflater.take() {
+            inflater.release(&mut shared.inflation);
+        }
+    }
+}
+
+/// Whether `octets` begin with `front`, as far as they go.
+fn begins(octets: &[u8], front: &[u8]) -> bool {
+    octets.starts_with(front) || !octets.is_empty() && front.starts_with(octets)
+}
