@@ -348,7 +348,7 @@ impl<'v> Pipeline<'v> {
         totals.accounting.caps = caps(
             self.dissector.fragments(),
             self.assembler.counts(),
-            &self.context.counters,
+            &self.context,
         );
         let analysis = self
             .shown
@@ -380,6 +380,7 @@ fn account(
         connections: counts.connections,
         mqtt_connections: counters.connections,
         captured: accounting.captured,
+        unwrapped: counters.unwrapped,
         repeated: counts.repeated_octets,
         unplaced: counts.unplaced_octets,
         after_end: counts.after_end_octets,
@@ -389,6 +390,7 @@ fn account(
         over_cap: counters.over_cap,
         given_up: counters.given_up,
         not_mqtt: counters.not_mqtt,
+        wrapped: counters.wrapped,
         missing: counters.missing,
         gaps: counters.gaps,
         caps: Vec::new(),
@@ -396,11 +398,8 @@ fn account(
 }
 
 /// The caps that were reached.
-fn caps(
-    fragments: wire::FragmentTally,
-    counts: &Counts,
-    counters: &connection::Counters,
-) -> Vec<CapReached> {
+fn caps(fragments: wire::FragmentTally, counts: &Counts, context: &Context) -> Vec<CapReached> {
+    let counters = &context.counters;
     let all = [
         (
             "fragments",
@@ -431,6 +430,21 @@ fn caps(
             "topic-aliases",
             "topic aliases not kept because a connection's table was full",
             counters.aliases_refused,
+        ),
+        (
+            "websockets",
+            "WebSocket connections not followed because too many were",
+            counters.carriers_refused,
+        ),
+        (
+            "inflaters",
+            "compressed WebSocket directions not read because too many were",
+            context.websockets().inflaters_refused(),
+        ),
+        (
+            "inflated",
+            "compressed WebSocket directions given up because they expand too far",
+            context.websockets().expanded_too_far(),
         ),
         (
             "frames-listed",

@@ -79,6 +79,40 @@ mosquitto_pub -h 127.0.0.1 -V 31 -i oldpub -t a -q 1 -m 'three one'; sleep 0.3; 
 broker 18830; capture other-port.pcap -i lo tcp port 18830
 mosquitto_pub -h 127.0.0.1 -p 18830 -i elsewhere -t t -m x; sleep 0.2; done_with
 
+# MQTT over WebSocket beside bare MQTT: a subscriber in WebSocket (python3-paho-mqtt), a publisher
+# without; then by hand a client that breaks rules of the transport.
+broker 1883 "listener 9001" "protocol websockets"; capture websocket.pcap -i lo tcp port 1883 or tcp port 9001
+python3 - <<'PY'
+import os, socket, struct, subprocess, time
+import paho.mqtt.client as paho
+sub = paho.Client("browser", transport="websockets")
+sub.connect("127.0.0.1", 9001); sub.loop_start(); time.sleep(0.3)
+sub.subscribe("ws/#", 2); time.sleep(0.2)
+publish = ["mosquitto_pub", "-h", "127.0.0.1", "-i", "sensor", "-q", "1", "-t", "ws/a", "-m"]
+subprocess.run(publish + ["over two transports"]); time.sleep(0.2)
+sub.publish("ws/b", "x" * 300, 2); time.sleep(0.3)
+sub.disconnect(); sub.loop_stop(); time.sleep(0.1)
+
+def frame(first, octets):
+    key = os.urandom(4)
+    return bytes([first, 0x80 | len(octets)]) + key + bytes(o ^ key[i % 4] for i, o in enumerate(octets))
+def upgrade(fields):
+    s = socket.create_connection(("127.0.0.1", 9001)); s.settimeout(0.3)
+    s.sendall((f"GET /mqtt HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" + fields + "\r\n").encode())
+    try: s.recv(1000)
+    except OSError: pass
+    return s
+s = upgrade("Sec-WebSocket-Protocol: mqttv3.1\r\n")
+connect = bytes.fromhex("100f00044d5154540402003c00036f6e65")
+s.sendall(frame(0x02, connect[:5])); time.sleep(0.02)
+s.sendall(frame(0x89, b"ping")); time.sleep(0.02)
+s.sendall(frame(0x80, connect[5:])); time.sleep(0.1)
+s.sendall(frame(0x81, bytes.fromhex("30080004") + b"ws/bhi")); time.sleep(0.2)
+s.close()
+PY
+done_with
+
 # Octets written by hand to a real broker: a CONNECT and two PUBLISH one octet a segment; packets
 # that break a rule, each on a connection of its own.
 broker 1883; capture octet-by-octet.pcap "${lo[@]}"

@@ -86,6 +86,26 @@ const REACHED: &[(&str, &str)] = &[
         "what_is_held_for_want_of_evidence_is_bounded",
     ),
     (
+        "WebSocket connections at a time",
+        "websockets_beyond_their_cap_are_not_followed_and_counted",
+    ),
+    (
+        "Octets of an HTTP head that asks for WebSocket, or grants it",
+        "a_head_that_does_not_end_is_held_up_to_its_cap",
+    ),
+    (
+        "The same, in all",
+        "heads_of_all_connections_are_held_up_to_their_cap",
+    ),
+    (
+        "Compressed directions of WebSocket connections at a time",
+        "directions_beyond_the_cap_on_inflaters_are_given_up",
+    ),
+    (
+        "Expansion of compressed WebSocket messages",
+        "messages_that_expand_without_end_are_given_up",
+    ),
+    (
         "Frames listed for a control packet",
         "the_frames_of_a_packet_are_listed_up_to_a_cap",
     ),

@@ -9,6 +9,11 @@ use crate::tool::{captures, have, run};
 const REASONED: &[(&str, u64, &str)] = &[
     ("other-port.pcap", 0, "tshark knows MQTT on port 1883 only"),
     (
+        "websocket.pcap",
+        0,
+        "tshark does not hand the octets of WebSocket to MQTT; they are compared on their own",
+    ),
+    (
         "octet-by-octet.pcap",
         0,
         "tshark loses the stream when a segment ends inside Remaining Length",
@@ -60,6 +65,35 @@ struct Theirs {
     /// The lines of the tree, outermost first.
     lines: Vec<String>,
     payload: Option<String>,
+}
+
+#[test]
+fn what_comes_out_of_websocket_is_what_tshark_takes_out_of_it() {
+    if !have("tshark") {
+        return;
+    }
+    let path = "testdata/captures/websocket.pcap";
+    let fields = ["-e", "frame.number", "-e", "data.data"];
+    let theirs = Command::new("tshark")
+        .args(["-r", path, "-Y", "websocket and data", "-T", "fields"])
+        .args(fields)
+        .output()
+        .expect("tshark runs");
+    let theirs = String::from_utf8(theirs.stdout).expect("UTF-8");
+    let theirs: Vec<(&str, &str)> = theirs
+        .lines()
+        .map(|line| line.split_once('\t').expect("two fields"))
+        .collect();
+    assert!(theirs.len() > 15, "{theirs:?}");
+    let shown = run(["-x", path]).out;
+    for (frame, octets) in theirs {
+        let row = format!("{frame:>5} ");
+        let from = shown.lines().skip_while(|line| !line.starts_with(&row));
+        let dump = from.skip(1).take_while(|line| !line.is_empty());
+        let digits = dump.filter_map(|line| line.get(6..53));
+        let ours: String = digits.collect::<String>().replace(' ', "");
+        assert_eq!(ours, octets, "frame {frame}");
+    }
 }
 
 #[test]

@@ -109,6 +109,7 @@ fuzz_target!(|data: &[u8]| {
         + counters.over_cap
         + counters.given_up
         + counters.not_mqtt
-        + counters.incomplete;
+        + counters.incomplete
+        + counters.wrapped;
     assert_eq!(sum, counters.octets, "{counters:?}");
 });

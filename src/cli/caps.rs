@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::event::Handshake;
 use crate::session::caps as session;
-use crate::stream::Limits;
+use crate::stream::{Limits, websocket};
 use crate::view::stats::{tally, topics};
 use crate::view::{filter, json};
 use crate::{broker, capture, connection, inspect, wire};
@@ -124,6 +124,31 @@ const CAPS: &[Cap] = &[
         "Octets of an undecided direction, on any other port",
         Octets(connection::UNKNOWN_CAP as u64),
         "the earliest are passed over: cap `undecided`",
+    ),
+    cap(
+        "WebSocket connections at a time",
+        Count(connection::CARRIERS_CAP as u64),
+        "a further one is not followed: cap `websockets`",
+    ),
+    cap(
+        "Octets of an HTTP head that asks for WebSocket, or grants it",
+        Octets(websocket::HEAD_CAP as u64),
+        "the connection is no WebSocket connection",
+    ),
+    cap(
+        "The same, in all",
+        Octets(websocket::HEADS_CAP as u64),
+        "the connection is no WebSocket connection",
+    ),
+    cap(
+        "Compressed directions of WebSocket connections at a time",
+        Count(websocket::INFLATERS_CAP as u64),
+        "a further one is not read: cap `inflaters`",
+    ),
+    cap(
+        "Expansion of compressed WebSocket messages",
+        Times(websocket::EXPANSION_CAP),
+        "beyond the first GiB: the direction is given up, cap `inflated`",
     ),
     cap(
         "Frames listed for a control packet",

@@ -1,6 +1,7 @@
 //! What all connections of a run share: the user's wishes, the counts, the caps.
 
 use super::framing::Partial;
+use crate::stream::websocket;
 
 /// Octets of unfinished packets and of undecided connections held at a time, over all
 /// connections, unless the user says otherwise.
@@ -33,11 +34,12 @@ impl Default for Options {
 
 /// What became of every octet that the streams brought, and which caps were reached.
 ///
-/// `octets` equals the sum of `in_packets`, `discarded`, `over_cap`, `given_up`, `not_mqtt`
-/// and `incomplete` once every connection is closed; before that, what is missing is held.
+/// `octets` equals the sum of `in_packets`, `discarded`, `over_cap`, `given_up`, `not_mqtt`,
+/// `incomplete` and `wrapped` once every connection is closed; before that, what is missing is
+/// held.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counters {
-    /// Octets that the streams brought.
+    /// Octets that the streams brought, and those that came out of WebSocket.
     pub octets: u64,
     /// Control packets told, malformed ones included.
     pub packets: u64,
@@ -61,6 +63,11 @@ pub struct Counters {
     pub not_mqtt: u64,
     /// Octets of packets that never completed.
     pub incomplete: u64,
+    /// Octets of WebSocket connections, but for those that count above because nothing came out
+    /// of them.
+    pub wrapped: u64,
+    /// Octets that came out of them.
+    pub unwrapped: u64,
     /// Octets of MQTT connections that never came, where their number is known.
     pub missing: u64,
     /// Gaps of MQTT connections.
@@ -73,6 +80,8 @@ pub struct Counters {
     pub frames_unlisted: u64,
     /// Times that octets held for want of evidence reached a cap and were passed over.
     pub holds_given_up: u64,
+    /// WebSocket connections that were not followed, because too many were.
+    pub carriers_refused: u64,
 }
 
 /// What all connections of a run share.
@@ -94,6 +103,10 @@ pub struct Context {
     latest: usize,
     /// The highest number of a frame that a packet ended in.
     highest: u64,
+    /// WebSocket connections that are followed now.
+    pub(super) carriers: usize,
+    /// What they share.
+    pub(super) websockets: websocket::Shared,
     /// What an unfinished packet left behind, for the next one.
     pub(super) spare: Option<Box<Partial>>,
 }
@@ -105,6 +118,11 @@ impl Context {
             options,
             ..Self::default()
         }
+    }
+
+    /// What the WebSocket connections share.
+    pub const fn websockets(&self) -> &websocket::Shared {
+        &self.websockets
     }
 
     /// Octets held at this moment.

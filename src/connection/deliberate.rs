@@ -14,8 +14,8 @@ use super::held::Held;
 use super::opening::{self, Opening};
 use super::plausible::{Roles, Versions};
 use super::{
-    Both, Context, DIRECTIONS, Decoder, Expectation, Mode, Phase, VersionFrom, expectation,
-    likely_client, server_by_port, tell,
+    Both, Context, DIRECTIONS, Decoder, Expectation, Mode, Phase, VersionFrom, likely_client,
+    server_by_port, tell,
 };
 
 /// Bits of evidence that make a chain of packets believed.
@@ -85,7 +85,7 @@ impl Decoder {
     ) {
         let expected = self.expected(context, connection, direction);
         let anywhere =
-            self.phase == Phase::Mqtt || expectation(context, connection) != Expectation::None;
+            self.phase == Phase::Mqtt || self.expectation(context, connection) != Expectation::None;
         let side = self.sides.of(direction);
         let Some(deliberation) = self.deliberation.as_deref_mut() else {
             return;
@@ -157,7 +157,7 @@ impl Decoder {
         if undecided && opening::opening(held.octets()) == Opening::Connect {
             return Some(held.base());
         }
-        let unknown = undecided && expectation(context, connection) == Expectation::None;
+        let unknown = undecided && self.expectation(context, connection) == Expectation::None;
         let other = best(deliberation.held.of(direction.reverse()));
         let expected = self.expected(context, connection, direction);
         let chosen = held

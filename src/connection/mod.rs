@@ -9,6 +9,7 @@
 
 mod alias;
 mod candidate;
+mod carrier;
 mod context;
 mod deliberate;
 mod framing;
@@ -29,11 +30,13 @@ use crate::mqtt::{ProtocolVersion, Sender};
 use crate::stream::{Both, Closed, Connection, DIRECTIONS, Direction, End, GapCause, StreamEvent};
 
 pub use alias::{ALIASES_CAP, ALIASES_TOTAL, TOPICS_CAP};
+pub use carrier::CARRIERS_CAP;
 pub use context::{Context, Counters, HELD_CAP, Options};
 pub use framing::FRAMES_CAP;
 pub use settle::{BEHIND_CAP, SEEKING_CAP, UNKNOWN_CAP};
 
 use alias::Aliases;
+use carrier::Carrier;
 use deliberate::Deliberation;
 use framing::Partial;
 
@@ -114,6 +117,12 @@ pub struct Decoder {
     sides: Both<Side>,
     deliberation: Option<Box<Deliberation>>,
     aliases: Both<Option<Box<Aliases>>>,
+    /// Its octets are another protocol's, which may carry MQTT: nothing else here is of use then.
+    carrier: Option<Box<Carrier>>,
+    /// It is not carried, whatever it looks like.
+    plain: bool,
+    /// What carries it says that it is MQTT.
+    announced: bool,
 }
 
 /// How the version is known.
@@ -141,12 +150,12 @@ struct Arrival<'a> {
     direction: Direction,
 }
 
-/// What a port says beforehand.
+/// What a port, or what carries the connection, says beforehand.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Expectation {
     /// The user insists.
     Insisted,
-    /// A registered port.
+    /// A registered port, or MQTT was agreed upon.
     Likely,
     None,
 }
@@ -180,10 +189,13 @@ impl Decoder {
                 context.counters.octets += octets.len() as u64;
                 if self.phase == Phase::Mqtt && self.deliberation.is_none() {
                     self.receive(context, &arrival, octets, emit);
+                } else if self.carrier.is_some() {
+                    self.carry(context, connection, event, emit);
                 } else {
                     self.receive_undecided(context, &arrival, octets, emit);
                 }
             }
+            _ if self.carrier.is_some() => self.carry(context, connection, event, emit),
             StreamEvent::Gap {
                 direction,
                 length,
@@ -225,6 +237,19 @@ impl Decoder {
         }
     }
 
+    /// What is known of the connection before its octets are.
+    fn expectation(&self, context: &Context, connection: &Connection) -> Expectation {
+        let ports = [connection.responder.port, connection.initiator.port];
+        let any = |known: &[u16]| ports.iter().any(|port| known.contains(port));
+        if any(&context.options.decode_as) {
+            Expectation::Insisted
+        } else if self.announced || any(&MQTT_PORTS) {
+            Expectation::Likely
+        } else {
+            Expectation::None
+        }
+    }
+
     /// Which end sends in `direction`.
     #[inline]
     fn sender(&self, direction: Direction) -> Sender {
@@ -250,7 +275,7 @@ impl Decoder {
                 stamp: *stamp,
                 incomplete,
             })),
-            Phase::Undecided if expectation(context, connection) != Expectation::None => {
+            Phase::Undecided if self.expectation(context, connection) != Expectation::None => {
                 for direction in DIRECTIONS {
                     if self.sides.of(direction).heard {
                         self.tell_not_mqtt(connection, direction, stamp, &[], emit);
@@ -348,20 +373,6 @@ impl Hole<'_> {
             discarded,
         }
     }
-}
-
-fn expectation(context: &Context, connection: &Connection) -> Expectation {
-    let ports = [connection.responder.port, connection.initiator.port];
-    if ports
-        .iter()
-        .any(|port| context.options.decode_as.contains(port))
-    {
-        return Expectation::Insisted;
-    }
-    if ports.iter().any(|port| MQTT_PORTS.contains(port)) {
-        return Expectation::Likely;
-    }
-    Expectation::None
 }
 
 /// Whether MQTT inside TLS is expected.

@@ -8,8 +8,7 @@ use super::candidate::could_begin;
 use super::opening::{self, Opening};
 use super::plausible::{Versions, may_begin};
 use super::{
-    Arrival, Context, DIRECTIONS, Decoder, Deliberation, Expectation, Mode, Phase, expectation,
-    expects_tls,
+    Arrival, Context, DIRECTIONS, Decoder, Deliberation, Expectation, Mode, Phase, expects_tls,
 };
 
 /// Segments of a connection met in its midst that may fail to begin a packet, where nothing
@@ -79,7 +78,10 @@ impl Decoder {
         {
             return false;
         }
-        let expectation = expectation(context, connection);
+        if !self.plain && self.wrap(context, arrival, octets, emit) {
+            return true;
+        }
+        let expectation = self.expectation(context, connection);
         let opening = opening::opening(octets);
         let insisted = expectation == Expectation::Insisted && mode == Mode::Framing;
         if opening == Opening::Connect || insisted {

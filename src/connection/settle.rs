@@ -7,10 +7,7 @@ use crate::stream::{Connection, Direction, GapCause};
 
 use super::held::{Held, Piece};
 use super::recognise::TRIES_CAP;
-use super::{
-    Arrival, Context, DIRECTIONS, Decoder, Deliberation, Expectation, Hole, Mode, Phase,
-    expectation,
-};
+use super::{Arrival, Context, DIRECTIONS, Decoder, Deliberation, Expectation, Hole, Mode, Phase};
 
 /// Octets of one direction held for want of evidence, where MQTT is expected: a packet this
 /// large can still prove itself after a gap.
@@ -77,6 +74,7 @@ impl Decoder {
     ) {
         let mode = self.sides.of(direction).mode;
         let undecided = self.phase == Phase::Undecided;
+        let expectation = self.expectation(context, connection);
         let Some(deliberation) = self.deliberation.as_deref_mut() else {
             return;
         };
@@ -84,7 +82,6 @@ impl Decoder {
         if held.is_empty() || mode == Mode::Framing && !undecided {
             return;
         }
-        let expectation = expectation(context, connection);
         let cap = if undecided && expectation == Expectation::None {
             UNKNOWN_CAP
         } else {

@@ -4,8 +4,9 @@
 ///
 /// Frames: [`mqtt_frames`](Self::mqtt_frames) + [`tcp_frames`](Self::tcp_frames) +
 /// [`skipped_frames`](Self::skipped_frames) are the frames read. Octets:
-/// [`captured`](Self::captured) is the sum of all from [`repeated`](Self::repeated) to
-/// [`not_mqtt`](Self::not_mqtt). In octets unless it says otherwise.
+/// [`captured`](Self::captured) and [`unwrapped`](Self::unwrapped) together are the sum of all
+/// from [`repeated`](Self::repeated) to [`wrapped`](Self::wrapped). In octets unless it says
+/// otherwise.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Accounting {
     /// Frames in which a control packet ended.
@@ -22,6 +23,8 @@ pub struct Accounting {
 
     /// Payload of all TCP segments that was captured.
     pub captured: u64,
+    /// Came out of WebSocket, and is counted as if it had been captured bare.
+    pub unwrapped: u64,
     /// Came again: retransmissions, frames captured twice.
     pub repeated: u64,
     /// Without a place in their stream: from before the first octet of a connection that the
@@ -41,6 +44,9 @@ pub struct Accounting {
     pub given_up: u64,
     /// In connections, or directions of them, that are not MQTT.
     pub not_mqtt: u64,
+    /// In WebSocket connections, from their opening handshakes to their masks: what came out of
+    /// them is `unwrapped`.
+    pub wrapped: u64,
 
     /// Octets of MQTT connections that were never captured, where their number is known.
     pub missing: u64,
@@ -61,9 +67,9 @@ pub struct CapReached {
 }
 
 impl Accounting {
-    /// What the captured octets became: a stable key, words, and how many. Their sum is
-    /// [`Accounting::captured`].
-    pub fn octets(&self) -> [(&'static str, &'static str, u64); 9] {
+    /// What the octets became: a stable key, words, and how many. Their sum is that of
+    /// [`captured`](Self::captured) and [`unwrapped`](Self::unwrapped).
+    pub fn octets(&self) -> [(&'static str, &'static str, u64); 10] {
         [
             ("in_packets", "in control packets", self.in_packets),
             (
@@ -83,6 +89,11 @@ impl Accounting {
             ),
             ("given_up", "behind broken framing", self.given_up),
             ("not_mqtt", "not MQTT", self.not_mqtt),
+            (
+                "wrapped",
+                "of WebSocket, out of which came what stands above",
+                self.wrapped,
+            ),
             ("repeated", "repeated", self.repeated),
             ("unplaced", "without a place in their stream", self.unplaced),
             (
@@ -97,6 +108,6 @@ impl Accounting {
     pub fn adds_up(&self, frames: u64) -> bool {
         let octets: u64 = self.octets().iter().map(|(_, _, octets)| octets).sum();
         self.mqtt_frames + self.tcp_frames + self.skipped_frames == frames
-            && octets == self.captured
+            && octets == self.captured + self.unwrapped
     }
 }

@@ -21,6 +21,7 @@ pub use will::{NoWill, RetainedEnd, RetainedStory, Stored, WillFate, WillStory};
 use crate::base::field::Fields;
 use crate::base::{Endpoint, FrameStamp, Layers, Span};
 use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Sender};
+pub use crate::stream::websocket::Breach;
 pub use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
 
 /// Everything that a run tells, in the order in which it becomes known.
@@ -36,6 +37,8 @@ pub enum Event<'a> {
     Ended(&'a Ended),
     /// A connection on an MQTT port, or asked for by the user, that is not MQTT after all.
     NotMqtt(&'a NotMqtt),
+    /// What carries an MQTT connection breaks its rules.
+    Breach(&'a TransportBreach),
     /// An exchange of control packets is settled, its deliveries known.
     Handshake(&'a Handshake),
     /// What became of a Will Message.
@@ -165,11 +168,26 @@ pub struct NotMqtt {
     pub looks_like: LooksLike,
 }
 
+/// A rule of what carries MQTT is broken, or the connection is not granted.
+#[derive(Clone, Copy, Debug)]
+pub struct TransportBreach {
+    pub connection: ConnectionId,
+    pub sender: Sender,
+    pub breach: Breach,
+    /// The frame where it shows.
+    pub stamp: FrameStamp,
+}
+
 /// What octets that are not MQTT look like.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum LooksLike {
     Tls,
     Http,
+    /// HTTP whose upgrade to MQTT in WebSocket the Server did not grant: the status of its
+    /// response.
+    RefusedUpgrade(u16),
+    /// What carried MQTT until then, and cannot be read as WebSocket frames from here on.
+    BrokenFrames,
     Unknown,
 }
 

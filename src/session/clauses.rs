@@ -99,6 +99,22 @@ clauses! {
         ["MQTT-3.2.2-3", "MQTT-3.1.2-6"] ["MQTT-3.2.2-3", "MQTT-3.1.2-6", "MQTT-4.1.0-2"]
         "A Server says that a session is present only where there is one."
 
+    // What carries MQTT.
+    WEBSOCKET_TEXT "websocket-text-frame" Error ["MQTT-6.0.0-1"] ["MQTT-6.0.0-1"]
+        "MQTT travels in binary frames of WebSocket."
+    WEBSOCKET_NOT_OFFERED "websocket-subprotocol-not-offered" Error
+        ["MQTT-6.0.0-3"] ["MQTT-6.0.0-3"]
+        "A Client offers the WebSocket subprotocol mqtt."
+    WEBSOCKET_NOT_SELECTED "websocket-subprotocol-not-selected" Error
+        ["MQTT-6.0.0-4"] ["MQTT-6.0.0-4"]
+        "A Server selects the WebSocket subprotocol mqtt."
+    WEBSOCKET_MASKING "websocket-masking" Error [] []
+        "The Client masks its WebSocket frames, the Server does not."
+    WEBSOCKET_BROKEN "websocket-broken" Error [] []
+        "What comes on a WebSocket connection is frames."
+    WEBSOCKET_REFUSED "websocket-refused" Warning [] []
+        "The Server refused the WebSocket connection."
+
     // Packet identifiers and handshakes.
     PACKET_ID_IN_USE "packet-id-in-use" Error
         ["MQTT-2.3.1-2", "MQTT-2.3.1-4", "MQTT-4.3.2-1", "MQTT-4.3.3-1"]

@@ -13,6 +13,7 @@
 //! | `messages`, `deliver`, `explain` | from a publisher's PUBLISH to each subscriber's |
 //! | `shelf`, `line`, `names` | where messages are held; queues of mostly one; topic names |
 //! | `retained`, `wills`, `ends` | stored messages; wills; how connections end |
+//! | `transport` | what carries MQTT, or is none |
 //! | `clauses`, `findings`, `checks`, `limits`, `judge` | the rules between packets |
 //! | `outbox` | what is to be told, in order |
 
@@ -43,6 +44,7 @@ mod retained;
 mod shelf;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod tree;
 mod wills;
 
@@ -50,12 +52,12 @@ use foldhash::HashMap;
 use foldhash::fast::RandomState;
 
 use crate::base::FrameStamp;
-use crate::event::{Ended, Event, Gap, NotMqtt, Opened, PacketEvent};
+use crate::event::{Ended, Event, Gap, Opened, PacketEvent};
 use crate::mqtt::{ControlPacket, Sender};
 use crate::stream::{ConnectionId, GapCause};
 use brokers::{BrokerId, Brokers};
 use client::Clients;
-use findings::{Findings, Where};
+use findings::Findings;
 use link::Link;
 use links::Links;
 use messages::Messages;
@@ -154,6 +156,7 @@ impl Session {
             Event::Gap(gap) => self.gap(gap),
             Event::Ended(ended) => self.ended(ended),
             Event::NotMqtt(not_mqtt) => self.not_mqtt(not_mqtt),
+            Event::Breach(breach) => self.breach(breach),
             _ => return,
         }
         self.outbox.drain(emit);
@@ -308,26 +311,6 @@ impl Session {
         if let Some(link) = self.links.remove(ended.connection) {
             self.on_ended(*link, ended);
         }
-    }
-
-    fn not_mqtt(&mut self, told: &NotMqtt) {
-        self.pass(told.stamp);
-        let at = Where {
-            stamp: told.stamp,
-            connection: Some(told.connection.id),
-            client_id: None,
-            version: None,
-            citing: None,
-        };
-        let looks_like = match told.looks_like {
-            crate::event::LooksLike::Tls => "TLS: without its keys nothing more can be told",
-            crate::event::LooksLike::Http => "HTTP",
-            _ => "something else",
-        };
-        self.findings
-            .tell(&mut self.outbox, &clauses::NOT_MQTT, at, || {
-                format!("What is sent on this connection is not MQTT; it looks like {looks_like}.")
-            });
     }
 
     /// The capture's clock goes on.

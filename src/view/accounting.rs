@@ -26,6 +26,9 @@ pub fn accounting(totals: &Totals) -> Vec<String> {
         sums.connections, sums.mqtt_connections
     ));
     let mut octets = format!("{} octets of TCP captured", sums.captured);
+    if sums.unwrapped > 0 {
+        octets.push_str(&format!(", {} unwrapped", sums.unwrapped));
+    }
     let mut before = ": ";
     for (_, told, count) in sums.octets() {
         if count > 0 {

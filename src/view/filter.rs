@@ -295,6 +295,8 @@ impl<V: View> View for Filtered<V> {
                 takes
             }
             Event::NotMqtt(_) => self.selection.client.is_none(),
+            // The analysis makes findings of them.
+            Event::Breach(_) => false,
             Event::Handshake(handshake) => self.takes_handshake(handshake),
             Event::Will(story) => {
                 let ids = [story.client_id.as_deref()];

@@ -30,6 +30,7 @@ impl Notes {
                 false
             }
             Event::Packet(_)
+            | Event::Breach(_)
             | Event::Handshake(_)
             | Event::Will(_)
             | Event::Retained(_)
@@ -81,11 +82,19 @@ impl Notes {
                 push_number(out, not.connection.id.0.into());
                 let (source, destination) = ends(&not.connection, not.direction);
                 push_ends(out, source, destination);
+                if let LooksLike::RefusedUpgrade(status) = not.looks_like {
+                    out.extend_from_slice(b" refuses WebSocket: HTTP status ");
+                    push_number(out, status.into());
+                    return end(out, from);
+                }
                 out.extend_from_slice(match not.looks_like {
                     LooksLike::Tls => {
                         b" is TLS: its MQTT, if any, needs the keys (--keylog)".as_slice()
                     }
-                    LooksLike::Http => b" is HTTP, not MQTT",
+                    LooksLike::Http | LooksLike::RefusedUpgrade(_) => b" is HTTP, not MQTT",
+                    LooksLike::BrokenFrames => {
+                        b" has broken WebSocket frames: nothing behind this is read"
+                    }
                     LooksLike::Unknown => b" is not MQTT",
                 });
                 end(out, from)

@@ -1,6 +1,7 @@
 //! A connection played to a decoder, and what it told.
 
 mod begins;
+mod carrier;
 mod framing;
 mod gaps;
 mod properties;
@@ -9,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::{Context, Decoder, Options};
 use crate::base::{Endpoint, FrameStamp, Layers};
-use crate::event::{Event, LooksLike};
+use crate::event::{Event, LooksLike, Transport};
 use crate::mqtt::{ControlPacket, ProtocolVersion, Rule, Sender};
 use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause, StreamEvent};
 
@@ -30,6 +31,7 @@ pub(super) struct Told {
     pub(super) resolved: Option<String>,
     pub(super) rule: Option<Rule>,
     pub(super) payload: Option<Vec<u8>>,
+    pub(super) transport: Transport,
 }
 
 /// A run over one connection.
@@ -39,7 +41,7 @@ pub(super) struct Run {
     pub(super) connection: Connection,
     pub(super) frame: u64,
     pub(super) packets: Vec<Told>,
-    /// In the order told: `opened`, `gap LENGTH DISCARDED`, `not mqtt`, `ended`.
+    /// In the order told: `opened`, `gap LENGTH DISCARDED`, `not mqtt`, `ended`, breaches.
     pub(super) others: Vec<String>,
     pub(super) looks_like: Vec<LooksLike>,
 }
@@ -97,12 +99,16 @@ impl Run {
                     Ok(ControlPacket::Publish(publish)) => Some(publish.payload.to_vec()),
                     _ => None,
                 },
+                transport: seen.transport,
             }),
             Event::Opened(opened) => others.push(format!("opened {}", opened.server.port)),
             Event::Gap(gap) => others.push(format!("gap {} {}", gap.length, gap.discarded)),
             Event::NotMqtt(not) => {
                 looks_like.push(not.looks_like);
                 others.push("not mqtt".to_owned());
+            }
+            Event::Breach(told) => {
+                others.push(format!("{:?} {:?}", told.sender, told.breach));
             }
             Event::Ended(ended) => {
                 let incomplete = ended.incomplete.iter().flatten();
@@ -157,10 +163,18 @@ impl Run {
         let c = &self.context.counters;
         assert_eq!(
             c.octets,
-            c.in_packets + c.discarded + c.over_cap + c.given_up + c.not_mqtt + c.incomplete,
+            c.in_packets
+                + c.discarded
+                + c.over_cap
+                + c.given_up
+                + c.not_mqtt
+                + c.incomplete
+                + c.wrapped,
             "{c:?}"
         );
         assert_eq!((self.context.held, self.context.held_frames), (0, 0));
+        let held = self.context.websockets.held();
+        assert_eq!((self.context.carriers, held), (0, 0));
         self
     }
 

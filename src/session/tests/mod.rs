@@ -7,6 +7,7 @@ mod order;
 mod properties;
 mod quotas;
 mod sessions;
+mod transport;
 mod wills;
 
 use std::net::{IpAddr, Ipv4Addr};

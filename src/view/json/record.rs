@@ -62,6 +62,7 @@ fn accounting(json: &mut JsonWriter<'_>, accounting: &Accounting) {
     json.number_member("tcp_frames", accounting.tcp_frames);
     json.number_member("skipped_frames", accounting.skipped_frames);
     json.number_member("captured_octets", accounting.captured);
+    json.number_member("unwrapped_octets", accounting.unwrapped);
     json.key("octets");
     json.begin_object();
     for (key, _, octets) in accounting.octets() {
@@ -135,10 +136,14 @@ pub fn not_mqtt(json: &mut JsonWriter<'_>, not: &NotMqtt) {
         "looks_like",
         match not.looks_like {
             LooksLike::Tls => "tls",
-            LooksLike::Http => "http",
+            LooksLike::Http | LooksLike::RefusedUpgrade(_) => "http",
+            LooksLike::BrokenFrames => "websocket",
             LooksLike::Unknown => "unknown",
         },
     );
+    if let LooksLike::RefusedUpgrade(status) = not.looks_like {
+        json.number_member("status", status);
+    }
 }
 
 /// Members `src`, `src_port`, `dst`, `dst_port`.
