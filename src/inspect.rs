@@ -265,8 +265,14 @@ impl<'v> Pipeline<'v> {
                 self.last = frame.stamp;
                 self.frame(&frame)
             }
-            // Secrets decrypt what this version does not decrypt; comments are not shown.
-            Item::Secrets(_) | Item::Comment(_) => ControlFlow::Continue(()),
+            Item::Secrets(secrets) => {
+                if secrets.kind == capture::Secrets::TLS_KEY_LOG {
+                    self.context.learn_secrets(secrets.octets);
+                }
+                ControlFlow::Continue(())
+            }
+            // They are not shown.
+            Item::Comment(_) => ControlFlow::Continue(()),
         }
     }
 
@@ -432,9 +438,24 @@ fn caps(fragments: wire::FragmentTally, counts: &Counts, context: &Context) -> V
             counters.aliases_refused,
         ),
         (
-            "websockets",
-            "WebSocket connections not followed because too many were",
+            "carried",
+            "connections in WebSocket or TLS not followed because too many were",
             counters.carriers_refused,
+        ),
+        (
+            "tls",
+            "TLS connections not decrypted because too many were",
+            counters.tls_refused,
+        ),
+        (
+            "secrets",
+            "TLS secrets not kept because too many were",
+            context.tls().keylog.refused(),
+        ),
+        (
+            "records",
+            "TLS directions given up because too much of records was held",
+            context.tls().over_cap,
         ),
         (
             "inflaters",

@@ -8,7 +8,7 @@
 //! | [`base`] | words that every layer shares: time, frames' stamps, fields, safe text |
 //! | [`capture`] | pcap and pcapng files as frames; the writer that `record` uses |
 //! | [`wire`] | a frame's link layers, tunnels, IP and TCP header taken off: a segment |
-//! | [`stream`] | segments put in order: each connection's octets, gaps told |
+//! | [`stream`] | segments put in order: each connection's octets, gaps told; WebSocket and TLS taken off |
 //! | [`mqtt`] | octets as control packets and back; pure |
 //! | [`event`] | the words between analysis and views |
 //! | [`connection`] | a connection's octets recognised as MQTT, framed, decoded |

@@ -113,6 +113,26 @@ s.close()
 PY
 done_with
 
+# MQTT in TLS, its secrets inside the pcapng file: AES-GCM and ChaCha20-Poly1305 of TLS 1.3; AES-GCM and
+# AES-CBC (the MAC before the encryption) of TLS 1.2.
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/key" -out "$work/cert" \
+    -days 3650 -subj /CN=localhost 2>/dev/null
+chmod 755 "$work"; chmod 644 "$work"/*
+broker 1883 "listener 8883" "certfile $work/cert" "keyfile $work/key" "ciphers ALL:@SECLEVEL=0"
+capture tls.pcap -i lo tcp port 8883
+client() {
+    local id=$1; shift
+    (printf '\x10\x0f\x00\x04MQTT\x04\x02\x00\x3c\x00\x03%s' "$id"; sleep 0.2
+        printf '\x32\x0c\x00\x05tls/a\x00\x07hey'; sleep 0.2; printf '\xe0\x00'; sleep 0.1) |
+        openssl s_client -quiet -connect 127.0.0.1:8883 -keylogfile "$work/secrets" "$@" >/dev/null 2>&1 || true
+}
+client one -tls1_3 -ciphersuites TLS_AES_128_GCM_SHA256
+client two -tls1_3 -ciphersuites TLS_CHACHA20_POLY1305_SHA256
+client 1.2 -tls1_2 -cipher ECDHE-ECDSA-AES256-GCM-SHA384
+client cbc -tls1_2 -cipher ECDHE-ECDSA-AES128-SHA256 -no_etm
+done_with
+editcap --inject-secrets "tls,$work/secrets" tls.pcap tls.pcapng; rm tls.pcap
+
 # Octets written by hand to a real broker: a CONNECT and two PUBLISH one octet a segment; packets
 # that break a rule, each on a connection of its own.
 broker 1883; capture octet-by-octet.pcap "${lo[@]}"

@@ -86,8 +86,24 @@ const REACHED: &[(&str, &str)] = &[
         "what_is_held_for_want_of_evidence_is_bounded",
     ),
     (
-        "WebSocket connections at a time",
+        "Connections in WebSocket or TLS at a time",
         "websockets_beyond_their_cap_are_not_followed_and_counted",
+    ),
+    (
+        "Those of them in TLS",
+        "tls_connections_beyond_their_cap_are_not_decrypted_and_counted",
+    ),
+    (
+        "Secrets of TLS connections",
+        "secrets_beyond_their_cap_are_not_kept_and_counted",
+    ),
+    (
+        "Octets of unfinished TLS records",
+        "records_are_held_up_to_their_cap",
+    ),
+    (
+        "Octets of TLS records decrypted in vain behind gaps",
+        "decryptions_tried_behind_gaps_have_a_cap",
     ),
     (
         "Octets of an HTTP head that asks for WebSocket, or grants it",

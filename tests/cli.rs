@@ -3,6 +3,9 @@
 use std::io::Read;
 use std::process::{Command, Stdio};
 
+use mqtt_inspect::base::Precision;
+use mqtt_inspect::capture::{Format, Item, LinkType, Reader, Writer};
+
 use crate::tool::{inspect, run};
 
 /// A capture of the project's own.
@@ -259,5 +262,48 @@ fn an_answer_with_nothing_in_it_says_so() {
             .chain([capture("qos0.pcap")]));
         assert_eq!((ran.status, ran.out.as_str()), (Some(0), ""));
         assert!(ran.err.contains("nothing of this kind"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_key_log_decrypts_what_a_capture_holds_no_secrets_for() {
+    let whole = std::fs::read(capture("tls.pcapng")).expect("the capture");
+    let mut reader = Reader::new(&whole[..], "tls.pcapng");
+    let (format, link) = (Format::Pcap, LinkType(1));
+    let mut bare = Writer::new(Vec::new(), format, link, Precision::Micro, None).expect("a writer");
+    let mut secrets = Vec::new();
+    while let Some(item) = reader.next_item().expect("the capture is sound") {
+        match item {
+            Item::Frame(frame) => {
+                let time = frame.stamp.time.expect("a time");
+                let length = frame.stamp.length;
+                bare.write_frame(time, frame.octets, length, None)
+                    .expect("a frame");
+            }
+            Item::Secrets(told) => secrets.extend_from_slice(told.octets),
+            Item::Comment(_) => {}
+        }
+    }
+    let (_folder, bare) = file("bare.pcap", &bare.into_inner());
+    let (_other, keys) = file("keys.log", &secrets);
+    let shown = |args: &[&str]| run(args).out;
+    assert!(!shown(&[&bare]).contains("MQTT  "));
+    assert!(shown(&[&bare]).contains("needs the keys (--keylog)"));
+    let decrypted = shown(&["--keylog", &keys, &bare]);
+    assert_eq!(decrypted, shown(&[&capture("tls.pcapng")]));
+    assert_eq!(decrypted.matches("Connect Command").count(), 4);
+}
+
+#[test]
+fn a_key_log_without_secrets_is_one_clear_line_and_exit_status_2() {
+    let (_folder, path) = file("not-keys.txt", b"hello\n");
+    for (path, why) in [
+        (path.as_str(), "no TLS secret"),
+        ("nowhere.log", "nowhere.log"),
+    ] {
+        let ran = run(["--keylog", path, &capture("tls.pcapng")]);
+        assert_eq!((ran.status, ran.out.as_str()), (Some(2), ""));
+        assert_eq!(ran.err.trim_end().lines().count(), 1, "{}", ran.err);
+        assert!(ran.err.contains(why), "{}", ran.err);
     }
 }

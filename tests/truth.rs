@@ -1,14 +1,11 @@
 //! Held against captures whose truth is known: `MQTT_INSPECT_CAPTURES` names a folder with
 //! `NAME.truth.json` beside each capture.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use crate::tool::{run, skipped};
-
-/// Families that this version does not read yet, and why.
-const NOT_YET: &[(&str, &str)] = &[("tls", "decryption of TLS"), ("wss", "both together")];
 
 /// Members of a truth's packet and where the JSON has them, as JSON pointers.
 const FIELDS: &[(&str, &str)] = &[
@@ -57,15 +54,6 @@ fn captures_with_a_truth_are_read_as_the_truth_says() {
         }
         let truth: Value =
             serde_json::from_slice(&std::fs::read(&path).expect("a truth")).expect("JSON");
-        let family = truth["family"].as_str().unwrap_or_default();
-        if NOT_YET.iter().any(|(begin, _)| {
-            family == *begin
-                || family
-                    .strip_prefix(begin)
-                    .is_some_and(|rest| rest.starts_with(|c: char| c == '_' || c.is_ascii_digit()))
-        }) {
-            continue;
-        }
         held += 1;
         hold(Path::new(&folder), &truth, &mut wrong);
     }
@@ -81,7 +69,11 @@ fn captures_with_a_truth_are_read_as_the_truth_says() {
 /// Adds every difference between a capture's truth and what is shown of it.
 fn hold(folder: &Path, truth: &Value, wrong: &mut Vec<String>) {
     let name = truth["capture"].as_str().expect("a capture's name");
-    let ran = run([Path::new("--json"), &folder.join(name)]);
+    let mut args = vec![PathBuf::from("--json"), folder.join(name)];
+    if let Some(keylog) = truth["keylog"].as_str() {
+        args.extend([PathBuf::from("--keylog"), folder.join(keylog)]);
+    }
+    let ran = run(args);
     if !matches!(ran.status, Some(0 | 2)) {
         wrong.push(format!("{name}: ended with {:?}: {}", ran.status, ran.err));
         return;

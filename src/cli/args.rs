@@ -92,9 +92,9 @@ pub struct ReadArgs {
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = values::limit)]
     pub limits: Vec<values::Limit>,
 
-    /// TLS secrets in the format of SSLKEYLOGFILE. The name is kept for them; this version
-    /// decrypts nothing and says so.
-    #[arg(long, value_name = "FILE", hide = true, value_hint = clap::ValueHint::FilePath)]
+    /// TLS secrets, as clients write them where SSLKEYLOGFILE is set: connections that they fit
+    /// are decrypted. Secrets that a pcapng capture holds need not be given.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub keylog: Option<PathBuf>,
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::event::Handshake;
 use crate::session::caps as session;
-use crate::stream::{Limits, websocket};
+use crate::stream::{Limits, tls, websocket};
 use crate::view::stats::{tally, topics};
 use crate::view::{filter, json};
 use crate::{broker, capture, connection, inspect, wire};
@@ -126,9 +126,29 @@ const CAPS: &[Cap] = &[
         "the earliest are passed over: cap `undecided`",
     ),
     cap(
-        "WebSocket connections at a time",
+        "Connections in WebSocket or TLS at a time",
         Count(connection::CARRIERS_CAP as u64),
-        "a further one is not followed: cap `websockets`",
+        "a further one is not followed: cap `carried`",
+    ),
+    cap(
+        "Those of them in TLS",
+        Count(tls::CONNECTIONS_CAP as u64),
+        "a further one is not decrypted: cap `tls`",
+    ),
+    cap(
+        "Secrets of TLS connections",
+        Count(tls::SECRETS_CAP as u64),
+        "further ones are not kept: cap `secrets`",
+    ),
+    cap(
+        "Octets of unfinished TLS records",
+        Octets(tls::HELD_CAP as u64),
+        "the direction is given up: cap `records`",
+    ),
+    cap(
+        "Octets of TLS records decrypted in vain behind gaps",
+        Octets(tls::TRIES_CAP),
+        "what follows a gap is not decrypted: a gap",
     ),
     cap(
         "Octets of an HTTP head that asks for WebSocket, or grants it",

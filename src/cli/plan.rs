@@ -2,13 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use super::args::{Format, Progress, ReadArgs, ViewArgs, When};
 use super::values::{Limit, Limited};
 use crate::event::Level;
 use crate::session::Wanted;
+use crate::stream::tls::KeyLog;
 use crate::view::flow::Kind as FlowKind;
 use crate::view::stats::Section;
 use crate::view::{Selection, Style};
@@ -247,9 +248,7 @@ impl Plan {
         if let Some(output) = &output {
             check_output(output, inputs.iter().map(OsString::as_os_str))?;
         }
-        if read.keylog.is_some() {
-            return Err("--keylog: this version does not decrypt TLS".to_owned());
-        }
+        let keylog = read.keylog.as_deref().map(keylog).transpose()?;
         let show = Show::new(view, around, output.is_some());
         let usual = limited(&read.limits);
         Ok(Self {
@@ -265,6 +264,7 @@ impl Plan {
                         .into_iter()
                         .flat_map(|ports| ports.0)
                         .collect(),
+                    keylog: keylog.unwrap_or_default(),
                     ..usual.decoding
                 },
                 ..usual
@@ -291,6 +291,26 @@ fn limited(limits: &[Limit]) -> inspect::Options {
         }
     }
     options
+}
+
+/// Octets of a key log that are read: of more than a million connections.
+const KEYLOG_CAP: u64 = 256 << 20;
+
+/// The secrets in the file at `path`.
+fn keylog(path: &Path) -> Result<KeyLog, String> {
+    let shown = crate::base::text::safe(&path.to_string_lossy());
+    let mut text = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(KEYLOG_CAP).read_to_end(&mut text))
+        .map_err(|error| format!("--keylog {shown}: {error}"))?;
+    let mut keylog = KeyLog::default();
+    if keylog.learn(&text) == 0 {
+        return Err(format!(
+            "--keylog {shown}: no TLS secret stands there; a line is, for example, \
+             CLIENT_RANDOM with two hexadecimal numbers (SSLKEYLOGFILE)"
+        ));
+    }
+    Ok(keylog)
 }
 
 /// Refuses an output that is a directory or one of the inputs, by whatever name.

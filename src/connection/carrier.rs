@@ -1,27 +1,58 @@
-//! MQTT that another protocol carries: the octets of a WebSocket connection's data frames are a
-//! connection of their own, with a decoder of its own.
+//! MQTT that another protocol carries: what comes out of WebSocket, of TLS or of one in the other
+//! is a connection of its own, with a decoder of its own.
 
 use crate::base::FrameStamp;
 use crate::event::{Event, LooksLike, NotMqtt, TransportBreach};
 use crate::mqtt::Sender;
 use crate::mqtt::framer::{Header, fixed_header};
-use crate::stream::websocket::{Breach, Shared, Unwrapped, WebSocket};
+use crate::stream::tls::{self, Tls};
+use crate::stream::unwrapped::{Unwrap, Unwrapped};
+use crate::stream::websocket::{self, Breach, WebSocket};
 use crate::stream::{Closed, Connection, Direction, GapCause, StreamEvent};
 
 use super::plausible::{Versions, may_begin};
-use super::{Arrival, Context, DIRECTIONS, Decoder, Mode, Phase, Transport, weigh};
+use super::{Arrival, Context, DIRECTIONS, Decoder, Mode, Phase, Transport, expects_tls, weigh};
 
-/// WebSocket connections that are followed at a time; each takes some 500 octets.
+/// Connections within others that are followed at a time; each takes some 500 octets.
 pub const CARRIERS_CAP: usize = 200_000;
 
-/// What carries MQTT, and the decoder of what it carries.
+/// What carries MQTT, and what it carries.
 #[derive(Debug)]
 pub(super) struct Carrier {
-    websocket: WebSocket,
-    inner: Decoder,
+    layer: Layer,
+    within: Within,
     /// What it carries was captured from its begin.
     from_start: bool,
+}
+
+/// The protocol that carries another.
+#[derive(Debug)]
+enum Layer {
+    WebSocket(Box<WebSocket>),
+    Tls(Box<Tls>),
+}
+
+impl Layer {
+    fn client(&self) -> Direction {
+        match self {
+            Self::WebSocket(websocket) => websocket.client(),
+            Self::Tls(tls) => tls.client(),
+        }
+    }
+
+    /// Whether it says of itself that it carries MQTT.
+    fn announces(&self) -> bool {
+        matches!(self, Self::WebSocket(websocket) if websocket.is_of_mqtt())
+    }
+}
+
+/// What is carried.
+#[derive(Debug, Default)]
+struct Within {
+    decoder: Decoder,
     notes: Notes,
+    /// What turned out not to be carried, by direction.
+    others: Vec<(Direction, Vec<u8>)>,
 }
 
 /// What is to be told of the carrier itself.
@@ -31,7 +62,8 @@ enum Note {
     Not(LooksLike),
 }
 
-/// Notes are told when it is known that the connection is MQTT, each once of each end.
+/// Notes are told when it is known that the connection is MQTT, or was meant to be; each once of
+/// each end.
 #[derive(Debug, Default)]
 struct Notes {
     waiting: Vec<(Note, Direction, FrameStamp)>,
@@ -60,40 +92,65 @@ impl Decoder {
         if self.deliberation.is_some() {
             return false;
         }
-        let direction = arrival.direction;
-        let opened = WebSocket::opened(direction, octets);
-        let from_start = opened.is_some();
-        let joined = || self.join(direction, octets);
-        let Some(websocket) = opened.or_else(joined) else {
+        let Some((layer, from_start)) = self.layer(context, arrival.direction, octets) else {
             return false;
         };
-        if context.carriers >= CARRIERS_CAP {
-            context.counters.carriers_refused += 1;
+        let full = context.carriers >= CARRIERS_CAP;
+        let full_of_tls = context.tls_connections >= tls::CONNECTIONS_CAP;
+        let is_tls = matches!(layer, Layer::Tls(_));
+        if full || is_tls && full_of_tls {
+            context.counters.carriers_refused += u64::from(full);
+            context.counters.tls_refused += u64::from(!full);
             self.plain = true;
             return false;
         }
         context.carriers += 1;
+        context.tls_connections += usize::from(is_tls);
+        let transport = match (&layer, self.transport) {
+            (Layer::Tls(_), _) => Transport::Tls,
+            (Layer::WebSocket(_), Transport::Tls) => Transport::TlsWebSocket,
+            (Layer::WebSocket(_), _) => Transport::WebSocket,
+        };
+        let decoder = Self {
+            transport,
+            // Layers are not stacked without end.
+            plain: !is_tls,
+            ..Self::default()
+        };
         self.carrier = Some(Box::new(Carrier {
-            websocket,
-            inner: Self {
-                transport: match self.transport {
-                    Transport::Tls | Transport::TlsWebSocket => Transport::TlsWebSocket,
-                    Transport::Tcp | Transport::WebSocket => Transport::WebSocket,
-                },
-                plain: true,
-                ..Self::default()
+            layer,
+            within: Within {
+                decoder,
+                ..Within::default()
             },
             from_start,
-            notes: Notes::default(),
         }));
         let event = StreamEvent::Octets {
-            direction,
+            direction: arrival.direction,
             octets,
             stamp: arrival.stamp,
             layers: arrival.layers,
         };
         self.carry(context, arrival.connection, event, emit);
         true
+    }
+
+    /// The protocol that `octets` of `direction` are of, and whether they are its first.
+    fn layer(
+        &self,
+        context: &Context,
+        direction: Direction,
+        octets: &[u8],
+    ) -> Option<(Layer, bool)> {
+        if let Some(opened) = WebSocket::opened(direction, octets) {
+            return Some((Layer::WebSocket(Box::new(opened)), true));
+        }
+        let bare = self.transport == Transport::Tcp;
+        if bare && let Some(opened) = Tls::opened(direction, octets, &context.tls.keylog) {
+            return Some((Layer::Tls(Box::new(opened)), true));
+        }
+        let joined = self.join(direction, octets)?;
+        Some((Layer::WebSocket(Box::new(joined)), false))
     }
 
     /// The WebSocket connection, open before the capture began, of which `octets` are whole
@@ -133,15 +190,16 @@ impl Decoder {
         let Some(mut carrier) = self.carrier.take() else {
             return;
         };
-        let others = carrier.hear(context, connection, event, emit);
-        let is_mqtt = carrier.inner.phase == Phase::Mqtt;
+        carrier.hear(context, connection, event, emit);
+        let others = std::mem::take(&mut carrier.within.others);
+        let is_mqtt = carrier.within.decoder.phase == Phase::Mqtt;
         let is_none = !is_mqtt && !others.is_empty();
-        if is_mqtt || is_none && carrier.websocket.is_of_mqtt() {
+        if !carrier.within.notes.waiting.is_empty() {
             carrier.tell(connection, emit);
         }
         let octets: u64 = others.iter().map(|(_, octets)| octets.len() as u64).sum();
         context.counters.wrapped -= octets;
-        if !is_none && carrier.inner.phase != Phase::Other {
+        if !is_none && carrier.within.decoder.phase != Phase::Other {
             context.counters.not_mqtt += octets;
             self.carrier = Some(carrier);
             return;
@@ -171,123 +229,24 @@ impl Decoder {
 }
 
 impl Carrier {
-    /// Hands what comes out to the decoder within. What turns out not to be carried, by
-    /// direction.
     fn hear(
         &mut self,
         context: &mut Context,
         connection: &Connection,
         event: StreamEvent<'_>,
         emit: &mut impl FnMut(&Event<'_>),
-    ) -> Vec<(Direction, Vec<u8>)> {
+    ) {
         let inside = self.inside(connection);
-        // Given back below: who listens needs the rest of the context.
-        let mut shared = std::mem::take(&mut context.websockets);
-        let before = shared.counts;
-        let mut others = Vec::new();
-        match event {
-            StreamEvent::Octets {
-                direction,
-                octets,
-                stamp,
-                layers,
-            } => {
-                context.counters.wrapped += octets.len() as u64;
-                let arrival = Arrival {
-                    stamp,
-                    connection: &inside,
-                    layers,
-                    direction,
-                };
-                others = self.octets(context, &mut shared, &arrival, octets, emit);
+        let within = &mut self.within;
+        match &mut self.layer {
+            Layer::WebSocket(websocket) => {
+                within.hear_through(&mut **websocket, websockets, context, &inside, event, emit);
             }
-            StreamEvent::Gap {
-                direction,
-                length,
-                cause,
-                stamp,
-            } => {
-                if let Some(length) = self.websocket.gap(&mut shared, direction, length) {
-                    let gap = StreamEvent::Gap {
-                        direction,
-                        length,
-                        cause,
-                        stamp,
-                    };
-                    self.inner.on(context, &inside, gap, emit);
-                }
-            }
-            StreamEvent::Conflict { .. } | StreamEvent::End { .. } | StreamEvent::Closed { .. } => {
-                self.inner.on(context, &inside, event, emit);
+            Layer::Tls(tls) => {
+                within.hear_through(&mut **tls, tls_shared, context, &inside, event, emit);
             }
         }
-        let discarded = shared.counts.discarded - before.discarded;
-        let given_up = shared.counts.given_up - before.given_up;
-        context.counters.wrapped -= discarded + given_up;
-        context.counters.discarded += discarded;
-        context.counters.given_up += given_up;
-        context.websockets = shared;
-        others
-    }
-
-    fn octets(
-        &mut self,
-        context: &mut Context,
-        shared: &mut Shared,
-        arrival: &Arrival<'_>,
-        octets: &[u8],
-        emit: &mut impl FnMut(&Event<'_>),
-    ) -> Vec<(Direction, Vec<u8>)> {
-        let Arrival {
-            stamp,
-            connection,
-            layers,
-            direction,
-        } = *arrival;
-        let Self {
-            websocket,
-            inner,
-            notes,
-            ..
-        } = self;
-        let mut others = Vec::new();
-        websocket.push(
-            shared,
-            direction,
-            octets,
-            &mut |unwrapped| match unwrapped {
-                Unwrapped::Octets(octets) => {
-                    context.counters.unwrapped += octets.len() as u64;
-                    let octets = StreamEvent::Octets {
-                        direction,
-                        octets,
-                        stamp,
-                        layers,
-                    };
-                    inner.on(context, connection, octets, emit);
-                }
-                Unwrapped::Gap => {
-                    let gap = StreamEvent::Gap {
-                        direction,
-                        length: 0,
-                        cause: GapCause::NotCaptured,
-                        stamp,
-                    };
-                    inner.on(context, connection, gap, emit);
-                }
-                Unwrapped::Breach(breach) => notes.take(Note::Breach(breach), direction, stamp),
-                Unwrapped::Broken => {
-                    notes.take(Note::Not(LooksLike::BrokenFrames), direction, stamp);
-                }
-                Unwrapped::Refused(status) => {
-                    let refused = LooksLike::RefusedUpgrade(status);
-                    notes.take(Note::Not(refused), direction, stamp);
-                }
-                Unwrapped::Other { direction, octets } => others.push((direction, octets.to_vec())),
-            },
-        );
-        inner.announced |= websocket.is_of_mqtt();
-        others
+        self.within.decoder.announced |= self.layer.announces();
     }
 
     /// The connection as the decoder within sees it.
@@ -309,15 +268,31 @@ impl Carrier {
             why: Closed::CaptureEnd,
             stamp: &FrameStamp::default(),
         };
-        self.inner.on(context, &self.inside(connection), end, emit);
-        self.websocket.close(&mut context.websockets);
+        let inside = self.inside(connection);
+        self.within.decoder.on(context, &inside, end, emit);
+        match &mut self.layer {
+            Layer::WebSocket(websocket) => websocket.close(&mut context.websockets),
+            Layer::Tls(tls) => {
+                tls.close(&mut context.tls);
+                context.tls_connections -= 1;
+            }
+        }
         context.carriers -= 1;
     }
 
-    /// Tells the notes that wait.
+    /// Tells the notes that wait for nothing more.
     fn tell(&mut self, connection: &Connection, emit: &mut impl FnMut(&Event<'_>)) {
-        let client = self.websocket.client();
-        for (note, direction, stamp) in self.notes.waiting.drain(..) {
+        let client = self.layer.client();
+        let is_mqtt = self.within.decoder.phase == Phase::Mqtt;
+        let expected = is_mqtt || self.layer.announces() || expects_tls(connection);
+        let due = |note: Note| match note {
+            Note::Breach(_) => is_mqtt,
+            // Secrets that fit are not given for nothing.
+            Note::Not(LooksLike::TlsSuite(_)) => true,
+            Note::Not(_) => expected,
+        };
+        let waiting = &mut self.within.notes.waiting;
+        for (note, direction, stamp) in waiting.extract_if(.., |(note, ..)| due(*note)) {
             match note {
                 Note::Breach(breach) => emit(&Event::Breach(&TransportBreach {
                     connection: connection.id,
@@ -337,5 +312,122 @@ impl Carrier {
                 })),
             }
         }
+    }
+}
+
+const fn websockets(context: &mut Context) -> &mut websocket::Shared {
+    &mut context.websockets
+}
+
+const fn tls_shared(context: &mut Context) -> &mut tls::Shared {
+    &mut context.tls
+}
+
+impl Within {
+    /// Hears what comes out of `layer`, which shares with others what `shared` finds.
+    fn hear_through<U: Unwrap>(
+        &mut self,
+        layer: &mut U,
+        shared: impl Fn(&mut Context) -> &mut U::Shared,
+        context: &mut Context,
+        inside: &Connection,
+        event: StreamEvent<'_>,
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        // Given back below: who listens needs the rest of the context.
+        let mut all = std::mem::take(shared(context));
+        let before = U::lost(&all);
+        match event {
+            StreamEvent::Octets {
+                direction,
+                octets,
+                stamp,
+                layers,
+            } => {
+                context.counters.wrapped += octets.len() as u64;
+                let arrival = Arrival {
+                    stamp,
+                    connection: inside,
+                    layers,
+                    direction,
+                };
+                layer.push(&mut all, direction, octets, &mut |unwrapped| {
+                    self.unwrapped(context, &arrival, unwrapped, emit);
+                });
+            }
+            StreamEvent::Gap {
+                direction,
+                length,
+                cause,
+                stamp,
+            } => {
+                if let Some(length) = layer.gap(&mut all, direction, length) {
+                    let gap = StreamEvent::Gap {
+                        direction,
+                        length,
+                        cause,
+                        stamp,
+                    };
+                    self.decoder.on(context, inside, gap, emit);
+                }
+            }
+            StreamEvent::Conflict { .. } | StreamEvent::End { .. } | StreamEvent::Closed { .. } => {
+                self.decoder.on(context, inside, event, emit);
+            }
+        }
+        let lost = U::lost(&all);
+        let discarded = lost.discarded - before.discarded;
+        let given_up = lost.given_up - before.given_up;
+        context.counters.wrapped -= discarded + given_up;
+        context.counters.discarded += discarded;
+        context.counters.given_up += given_up;
+        *shared(context) = all;
+    }
+
+    fn unwrapped(
+        &mut self,
+        context: &mut Context,
+        arrival: &Arrival<'_>,
+        unwrapped: Unwrapped<'_>,
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        let Arrival {
+            stamp,
+            connection,
+            layers,
+            direction,
+        } = *arrival;
+        let note = match unwrapped {
+            Unwrapped::Octets(octets) => {
+                context.counters.unwrapped += octets.len() as u64;
+                let octets = StreamEvent::Octets {
+                    direction,
+                    octets,
+                    stamp,
+                    layers,
+                };
+                return self.decoder.on(context, connection, octets, emit);
+            }
+            Unwrapped::Gap => {
+                let gap = StreamEvent::Gap {
+                    direction,
+                    length: 0,
+                    cause: GapCause::NotCaptured,
+                    stamp,
+                };
+                return self.decoder.on(context, connection, gap, emit);
+            }
+            Unwrapped::Other { direction, octets } => {
+                return self.others.push((direction, octets.to_vec()));
+            }
+            Unwrapped::Breach(breach) => Note::Breach(breach),
+            Unwrapped::Refused(status) => Note::Not(LooksLike::RefusedUpgrade(status)),
+            Unwrapped::Suite(suite) => Note::Not(LooksLike::TlsSuite(suite)),
+            Unwrapped::Broken if self.decoder.transport == Transport::Tls => {
+                Note::Not(LooksLike::BrokenTls)
+            }
+            Unwrapped::Broken => Note::Not(LooksLike::BrokenFrames),
+        };
+        self.notes.take(note, direction, stamp);
     }
 }

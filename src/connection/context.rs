@@ -1,7 +1,7 @@
 //! What all connections of a run share: the user's wishes, the counts, the caps.
 
 use super::framing::Partial;
-use crate::stream::websocket;
+use crate::stream::{tls, websocket};
 
 /// Octets of unfinished packets and of undecided connections held at a time, over all
 /// connections, unless the user says otherwise.
@@ -20,6 +20,8 @@ pub struct Options {
     pub layers: bool,
     /// In octets over all connections, see [`HELD_CAP`].
     pub held_cap: u64,
+    /// Secrets of TLS connections (`--keylog`).
+    pub keylog: tls::KeyLog,
 }
 
 impl Default for Options {
@@ -28,6 +30,7 @@ impl Default for Options {
             decode_as: Vec::new(),
             layers: false,
             held_cap: HELD_CAP,
+            keylog: tls::KeyLog::default(),
         }
     }
 }
@@ -39,7 +42,7 @@ impl Default for Options {
 /// held.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counters {
-    /// Octets that the streams brought, and those that came out of WebSocket.
+    /// Octets that the streams brought, and those that came out of WebSocket and TLS.
     pub octets: u64,
     /// Control packets told, malformed ones included.
     pub packets: u64,
@@ -63,7 +66,7 @@ pub struct Counters {
     pub not_mqtt: u64,
     /// Octets of packets that never completed.
     pub incomplete: u64,
-    /// Octets of WebSocket connections, but for those that count above because nothing came out
+    /// Octets of WebSocket and TLS connections, but for those that count above because nothing came out
     /// of them.
     pub wrapped: u64,
     /// Octets that came out of them.
@@ -80,8 +83,10 @@ pub struct Counters {
     pub frames_unlisted: u64,
     /// Times that octets held for want of evidence reached a cap and were passed over.
     pub holds_given_up: u64,
-    /// WebSocket connections that were not followed, because too many were.
+    /// Connections in WebSocket or TLS that were not followed, because too many were.
     pub carriers_refused: u64,
+    /// Those in TLS of which there were too many.
+    pub tls_refused: u64,
 }
 
 /// What all connections of a run share.
@@ -103,21 +108,35 @@ pub struct Context {
     latest: usize,
     /// The highest number of a frame that a packet ended in.
     highest: u64,
-    /// WebSocket connections that are followed now.
+    /// Connections within others that are followed now.
     pub(super) carriers: usize,
-    /// What they share.
+    /// Those of them that are in TLS.
+    pub(super) tls_connections: usize,
+    /// What those in WebSocket share.
     pub(super) websockets: websocket::Shared,
+    /// What those in TLS share.
+    pub(super) tls: tls::Shared,
     /// What an unfinished packet left behind, for the next one.
     pub(super) spare: Option<Box<Partial>>,
 }
 
 impl Context {
     /// A context for one run.
-    pub fn new(options: Options) -> Self {
-        Self {
-            options,
-            ..Self::default()
-        }
+    pub fn new(mut options: Options) -> Self {
+        let mut context = Self::default();
+        context.tls.keylog = std::mem::take(&mut options.keylog);
+        context.options = options;
+        context
+    }
+
+    /// What the TLS connections share.
+    pub const fn tls(&self) -> &tls::Shared {
+        &self.tls
+    }
+
+    /// Learns TLS secrets in the format of SSLKEYLOGFILE.
+    pub fn learn_secrets(&mut self, text: &[u8]) {
+        self.tls.keylog.learn(text);
     }
 
     /// What the WebSocket connections share.

@@ -243,7 +243,10 @@ impl Decoder {
         let any = |known: &[u16]| ports.iter().any(|port| known.contains(port));
         if any(&context.options.decode_as) {
             Expectation::Insisted
-        } else if self.announced || any(&MQTT_PORTS) {
+        } else if self.announced
+            || any(&MQTT_PORTS)
+            || self.transport == Transport::Tls && any(&MQTT_TLS_PORTS)
+        {
             Expectation::Likely
         } else {
             Expectation::None

@@ -23,7 +23,7 @@ pub struct Accounting {
 
     /// Payload of all TCP segments that was captured.
     pub captured: u64,
-    /// Came out of WebSocket, and is counted as if it had been captured bare.
+    /// Came out of WebSocket and TLS, and is counted as if it had been captured bare.
     pub unwrapped: u64,
     /// Came again: retransmissions, frames captured twice.
     pub repeated: u64,
@@ -44,8 +44,8 @@ pub struct Accounting {
     pub given_up: u64,
     /// In connections, or directions of them, that are not MQTT.
     pub not_mqtt: u64,
-    /// In WebSocket connections, from their opening handshakes to their masks: what came out of
-    /// them is `unwrapped`.
+    /// In WebSocket and TLS connections, from their handshakes to their frame and record headers:
+    /// what came out of them is `unwrapped`.
     pub wrapped: u64,
 
     /// Octets of MQTT connections that were never captured, where their number is known.
@@ -91,7 +91,7 @@ impl Accounting {
             ("not_mqtt", "not MQTT", self.not_mqtt),
             (
                 "wrapped",
-                "of WebSocket, out of which came what stands above",
+                "of WebSocket and TLS, which carried what stands above",
                 self.wrapped,
             ),
             ("repeated", "repeated", self.repeated),

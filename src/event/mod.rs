@@ -188,6 +188,10 @@ pub enum LooksLike {
     RefusedUpgrade(u16),
     /// What carried MQTT until then, and cannot be read as WebSocket frames from here on.
     BrokenFrames,
+    /// TLS that cannot be decrypted from here on although its secrets are known.
+    BrokenTls,
+    /// TLS whose secrets are known, with a cipher suite that is not decrypted: its number.
+    TlsSuite(u16),
     Unknown,
 }
 

@@ -31,6 +31,8 @@ impl Session {
             ),
             other => {
                 let other = match other {
+                    LooksLike::BrokenTls => "TLS that its keys do not decrypt from here on",
+                    LooksLike::TlsSuite(_) => "TLS with a cipher suite that is not decrypted",
                     LooksLike::Tls => "TLS: without its keys nothing more can be told",
                     LooksLike::Http => "HTTP",
                     _ => "something else",

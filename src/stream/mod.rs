@@ -1,6 +1,7 @@
 //! TCP: segments in, each connection's octets out, in order, once.
 //!
-//! What never comes is a gap, told with its length; nothing is lost in silence.
+//! What never comes is a gap, told with its length; nothing is lost in silence. [`websocket`] and
+//! [`tls`] take out of these octets what they carry, in the same manner ([`unwrapped`]).
 
 mod assembler;
 mod flow;
@@ -12,6 +13,8 @@ mod slots;
 mod teller;
 #[cfg(test)]
 mod tests;
+pub mod tls;
+pub mod unwrapped;
 mod waiting;
 pub mod websocket;
 

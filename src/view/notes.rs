@@ -82,6 +82,13 @@ impl Notes {
                 push_number(out, not.connection.id.0.into());
                 let (source, destination) = ends(&not.connection, not.direction);
                 push_ends(out, source, destination);
+                if let LooksLike::TlsSuite(suite) = not.looks_like {
+                    let told = format!(
+                        " is TLS with cipher suite 0x{suite:04x}, which this version does not decrypt"
+                    );
+                    out.extend_from_slice(told.as_bytes());
+                    return end(out, from);
+                }
                 if let LooksLike::RefusedUpgrade(status) = not.looks_like {
                     out.extend_from_slice(b" refuses WebSocket: HTTP status ");
                     push_number(out, status.into());
@@ -92,6 +99,9 @@ impl Notes {
                         b" is TLS: its MQTT, if any, needs the keys (--keylog)".as_slice()
                     }
                     LooksLike::Http | LooksLike::RefusedUpgrade(_) => b" is HTTP, not MQTT",
+                    LooksLike::BrokenTls | LooksLike::TlsSuite(_) => {
+                        b" cannot be decrypted from here on with the keys that are known"
+                    }
                     LooksLike::BrokenFrames => {
                         b" has broken WebSocket frames: nothing behind this is read"
                     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::connection::CARRIERS_CAP;
+use crate::stream::tls::CONNECTIONS_CAP;
 use proptest::prelude::*;
 
 const MQTT: &str = "Sec-WebSocket-Protocol: mqtt\r\n";
@@ -170,6 +171,22 @@ fn broken_rules_are_told_once_and_only_of_mqtt() {
 }
 
 #[test]
+fn what_the_handshake_breaks_is_told_behind_the_connection() {
+    let mut run = Run::to(9001);
+    let old = "Sec-WebSocket-Protocol: mqttv3.1\r\n";
+    run.segment(UP, &request(old)).segment(DOWN, &response(old));
+    run.segment(UP, &frame(UP, &connect(4)));
+    run.close();
+    let told = [
+        "opened 9001",
+        "Client NotOffered",
+        "Server NotSelected",
+        "ended",
+    ];
+    assert_eq!(run.others, told);
+}
+
+#[test]
 fn broken_frames_end_their_direction_and_are_told() {
     let mut run = opened(9001);
     run.segment(DOWN, &[0xff; 20])
@@ -249,6 +266,30 @@ fn websockets_beyond_their_cap_are_not_followed_and_counted() {
     assert!(run.packets.is_empty());
     assert_eq!(run.context.counters.carriers_refused, 1);
     run.context.carriers = 0;
+    run.close();
+}
+
+#[test]
+fn tls_connections_beyond_their_cap_are_not_decrypted_and_counted() {
+    let hello = [
+        &[22, 3, 1, 0, 45, 1, 0, 0, 41, 3, 3][..],
+        &[7; 32],
+        &[0, 0, 2, 0x13, 1, 1, 0],
+    ];
+    let mut run = Run::to(8883);
+    let secret = format!("CLIENT_RANDOM {} {}", "07".repeat(32), "01".repeat(48));
+    run.context.learn_secrets(secret.as_bytes());
+    run.segment(UP, &hello.concat());
+    assert_eq!((run.context.tls_connections, run.context.carriers), (1, 1));
+    run.close();
+    assert_eq!((run.context.tls_connections, run.context.carriers), (0, 0));
+    let mut run = Run::to(8883);
+    run.context.learn_secrets(secret.as_bytes());
+    run.context.tls_connections = CONNECTIONS_CAP;
+    run.segment(UP, &hello.concat());
+    assert_eq!(run.context.counters.tls_refused, 1);
+    assert_eq!(run.looks_like, [LooksLike::Tls]);
+    run.context.tls_connections = 0;
     run.close();
 }
 

@@ -14,6 +14,7 @@ mod upgrade;
 pub use inflate::{EXPANSION_CAP, INFLATERS_CAP};
 pub use upgrade::HEAD_CAP;
 
+use super::unwrapped::{Lost, Unwrap, Unwrapped};
 use super::{Both, DIRECTIONS, Direction};
 use frame::{FrameHeader, HEADER_CAP, Header, Opcode};
 use inflate::{Inflater, Inflation, Unreadable};
@@ -24,7 +25,7 @@ pub const HEADS_CAP: usize = 16 << 20;
 /// What all WebSocket connections of a run share.
 #[derive(Debug, Default)]
 pub struct Shared {
-    pub counts: Counts,
+    pub lost: Lost,
     /// Octets of heads that are not whole yet.
     held: usize,
     inflation: Inflation,
@@ -46,37 +47,6 @@ impl Shared {
     pub const fn held(&self) -> usize {
         self.held
     }
-}
-
-/// Octets of WebSocket connections out of which nothing came.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Counts {
-    /// Between a gap and the next frame, or in a compressed message that a gap cut.
-    pub discarded: u64,
-    /// Behind what is no frame, or cannot be inflated.
-    pub given_up: u64,
-}
-
-/// What comes out of a WebSocket connection, in order for each direction.
-#[derive(Clone, Copy, Debug)]
-pub enum Unwrapped<'a> {
-    /// The next octets of data.
-    Octets(&'a [u8]),
-    /// An unknown number of octets of data is missing.
-    Gap,
-    /// A rule is broken here.
-    Breach(Breach),
-    /// The Server did not grant the connection: the status of its HTTP response.
-    Refused(u16),
-    /// What comes is no frame, cannot be inflated, or is more than may be: nothing of this
-    /// direction is read from here on.
-    Broken,
-    /// It is no WebSocket connection after all: these octets were held of a direction. Nothing
-    /// more comes out but those of the other.
-    Other {
-        direction: Direction,
-        octets: &'a [u8],
-    },
 }
 
 /// What an end does against the rules of MQTT's transport.
@@ -153,6 +123,89 @@ enum Message {
     Lost,
 }
 
+impl Unwrap for WebSocket {
+    type Shared = Shared;
+
+    fn push(
+        &mut self,
+        shared: &mut Self::Shared,
+        direction: Direction,
+        octets: &[u8],
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) {
+        let mut rest = octets;
+        while !rest.is_empty() {
+            let side = self.sides.of_mut(direction);
+            rest = match side.state {
+                State::Head => self.head(shared, direction, rest, each),
+                State::Header => self.header(shared, direction, rest, each),
+                State::Payload(payload) => side.payload(shared, payload, rest, each),
+                State::Seeking => {
+                    // A segment's begin alone is looked at.
+                    let whole = rest.len() == octets.len();
+                    if !whole || !frame::is_chain(rest, Some(direction == self.client)) {
+                        shared.lost.discarded += rest.len() as u64;
+                        return;
+                    }
+                    side.state = State::Header;
+                    rest
+                }
+                State::GivenUp => {
+                    shared.lost.given_up += rest.len() as u64;
+                    return;
+                }
+            };
+        }
+    }
+
+    fn gap(&mut self, shared: &mut Self::Shared, direction: Direction, length: u64) -> Option<u64> {
+        let side = self.sides.of_mut(direction);
+        side.after_gap = true;
+        match side.state {
+            State::GivenUp => return None,
+            State::Payload(mut payload) if length > 0 && length <= payload.left => {
+                payload.left -= length;
+                payload.passed += length;
+                if !payload.data {
+                    side.go_on(payload);
+                    return None;
+                }
+                let missing = if side.message == Message::Plain {
+                    length
+                } else {
+                    side.message = Message::Lost;
+                    side.drop_inflater(shared);
+                    0
+                };
+                side.go_on(payload);
+                return Some(missing);
+            }
+            State::Head | State::Header | State::Payload(_) | State::Seeking => {}
+        }
+        shared.lost.discarded += side.let_go(shared).len() as u64;
+        side.drop_inflater(shared);
+        side.message = Message::Plain;
+        side.state = State::Seeking;
+        Some(0)
+    }
+
+    fn close(&mut self, shared: &mut Self::Shared) {
+        for direction in DIRECTIONS {
+            let side = self.sides.of_mut(direction);
+            side.let_go(shared);
+            side.drop_inflater(shared);
+        }
+    }
+
+    fn client(&self) -> Direction {
+        self.client
+    }
+
+    fn lost(shared: &Self::Shared) -> Lost {
+        shared.lost
+    }
+}
+
 impl WebSocket {
     /// The connection that `octets`, the first of `direction`, open: with a request that asks for
     /// it or its begin, or with a response that grants it.
@@ -223,89 +276,9 @@ impl WebSocket {
         }
     }
 
-    /// The direction in which the one sends that opened the connection.
-    pub const fn client(&self) -> Direction {
-        self.client
-    }
-
     /// Whether one end named MQTT as what it wants to speak.
     pub const fn is_of_mqtt(&self) -> bool {
         self.of_mqtt
-    }
-
-    /// Takes the next octets of `direction`, which came in one segment.
-    pub fn push(
-        &mut self,
-        shared: &mut Shared,
-        direction: Direction,
-        octets: &[u8],
-        each: &mut impl FnMut(Unwrapped<'_>),
-    ) {
-        let mut rest = octets;
-        while !rest.is_empty() {
-            let side = self.sides.of_mut(direction);
-            rest = match side.state {
-                State::Head => self.head(shared, direction, rest, each),
-                State::Header => self.header(shared, direction, rest, each),
-                State::Payload(payload) => side.payload(shared, payload, rest, each),
-                State::Seeking => {
-                    // A segment's begin alone is looked at.
-                    let whole = rest.len() == octets.len();
-                    if !whole || !frame::is_chain(rest, Some(direction == self.client)) {
-                        shared.counts.discarded += rest.len() as u64;
-                        return;
-                    }
-                    side.state = State::Header;
-                    rest
-                }
-                State::GivenUp => {
-                    shared.counts.given_up += rest.len() as u64;
-                    return;
-                }
-            };
-        }
-    }
-
-    /// `length` octets of `direction` never came, an unknown number where it is 0. The octets of
-    /// data that are missing then: `Some(0)` where nobody knows, `None` where there are none.
-    pub fn gap(&mut self, shared: &mut Shared, direction: Direction, length: u64) -> Option<u64> {
-        let side = self.sides.of_mut(direction);
-        side.after_gap = true;
-        match side.state {
-            State::GivenUp => return None,
-            State::Payload(mut payload) if length > 0 && length <= payload.left => {
-                payload.left -= length;
-                payload.passed += length;
-                if !payload.data {
-                    side.go_on(payload);
-                    return None;
-                }
-                let missing = if side.message == Message::Plain {
-                    length
-                } else {
-                    side.message = Message::Lost;
-                    side.drop_inflater(shared);
-                    0
-                };
-                side.go_on(payload);
-                return Some(missing);
-            }
-            State::Head | State::Header | State::Payload(_) | State::Seeking => {}
-        }
-        shared.counts.discarded += side.let_go(shared).len() as u64;
-        side.drop_inflater(shared);
-        side.message = Message::Plain;
-        side.state = State::Seeking;
-        Some(0)
-    }
-
-    /// The connection is over: gives back what it held of `shared`.
-    pub fn close(&mut self, shared: &mut Shared) {
-        for direction in DIRECTIONS {
-            let side = self.sides.of_mut(direction);
-            side.let_go(shared);
-            side.drop_inflater(shared);
-        }
     }
 
     /// Octets of an HTTP head; what follows it.
@@ -471,7 +444,7 @@ impl Side {
         payload.passed += mine.len() as u64;
         self.go_on(payload);
         if payload.data && self.message == Message::Lost {
-            shared.counts.discarded += mine.len() as u64;
+            shared.lost.discarded += mine.len() as u64;
         } else if payload.data {
             let mut unmasked = std::mem::take(&mut shared.unmasked);
             let plain = match payload.mask {
@@ -535,7 +508,7 @@ impl Side {
         if let Err(Unreadable) = done {
             self.drop_inflater(shared);
             self.state = State::GivenUp;
-            shared.counts.given_up += octets.map_or(0, <[u8]>::len) as u64;
+            shared.lost.given_up += octets.map_or(0, <[u8]>::len) as u64;
             each(Unwrapped::Broken);
         }
     }
@@ -550,11 +523,11 @@ impl Side {
     ) {
         self.drop_inflater(shared);
         if self.after_gap {
-            shared.counts.discarded += held as u64;
+            shared.lost.discarded += held as u64;
             self.state = State::Seeking;
             each(Unwrapped::Gap);
         } else {
-            shared.counts.given_up += held as u64;
+            shared.lost.given_up += held as u64;
             self.state = State::GivenUp;
             each(Unwrapped::Broken);
         }

@@ -231,7 +231,7 @@ fn what_is_no_frame_ends_a_direction() {
     run.segment(UP, &frame(UP, 0x82, b"late"));
     assert_eq!(run.told, ["Broken"]);
     assert!(run.octets.of(UP).is_empty());
-    assert_eq!(run.shared.counts.given_up, 4 + 10);
+    assert_eq!(run.shared.lost.given_up, 4 + 10);
     // Nobody agreed to compression.
     run.segment(DOWN, &frame(DOWN, 0xc2, b"?"));
     assert_eq!(run.told, ["Broken", "Broken"]);
@@ -263,7 +263,7 @@ fn behind_any_other_gap_frames_go_on_where_a_segment_is_frames() {
     assert_eq!(run.gap(UP, 100), Some(0));
     run.segment(UP, b"the middle of something");
     run.segment(UP, &frame(DOWN, 0x82, b"not masked"));
-    assert_eq!(run.shared.counts.discarded, 23 + 12);
+    assert_eq!(run.shared.lost.discarded, 23 + 12);
     run.segment(UP, &frame(UP, 0x82, b"found"));
     assert_eq!(run.octets.of(UP), b"01found");
     // A wrong find ends nothing.
@@ -330,7 +330,7 @@ fn a_gap_in_a_compressed_message_costs_what_leans_on_it() {
     run.segment(UP, &sent[..10]);
     assert_eq!(run.gap(UP, 5), Some(0));
     run.segment(UP, &sent[15..]);
-    assert!(run.shared.counts.discarded > 0 && run.told.is_empty());
+    assert!(run.shared.lost.discarded > 0 && run.told.is_empty());
     run.segment(UP, &frame(UP, 0x82, b"plain"));
     assert!(run.octets.of(UP).ends_with(b"plain"));
     run.segment(UP, &frame(UP, 0xc2, &deflater.message(text)));

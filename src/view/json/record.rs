@@ -135,14 +135,16 @@ pub fn not_mqtt(json: &mut JsonWriter<'_>, not: &NotMqtt) {
     json.word_member(
         "looks_like",
         match not.looks_like {
-            LooksLike::Tls => "tls",
+            LooksLike::Tls | LooksLike::BrokenTls | LooksLike::TlsSuite(_) => "tls",
             LooksLike::Http | LooksLike::RefusedUpgrade(_) => "http",
             LooksLike::BrokenFrames => "websocket",
             LooksLike::Unknown => "unknown",
         },
     );
-    if let LooksLike::RefusedUpgrade(status) = not.looks_like {
-        json.number_member("status", status);
+    match not.looks_like {
+        LooksLike::RefusedUpgrade(status) => json.number_member("status", status),
+        LooksLike::TlsSuite(suite) => json.number_member("cipher_suite", suite),
+        _ => {}
     }
 }
 

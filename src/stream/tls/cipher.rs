@@ -1,0 +1,434 @@
+//! Cipher suites: keys from secrets, records from their encryption (RFC 5246, RFC 8446).
+
+use aes::{Aes128, Aes256};
+use aes_gcm::aead::consts::{U8, U12, U16};
+use aes_gcm::aead::{AeadInOut, KeyInit};
+use aes_gcm::{Aes128Gcm, Aes256Gcm};
+use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
+use ccm::Ccm;
+use chacha20poly1305::ChaCha20Poly1305;
+use hmac::{Hmac, Mac};
+use sha2::{Sha256, Sha384};
+
+/// How a suite encrypts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Bulk {
+    Aes128Gcm,
+    Aes256Gcm,
+    ChaCha20Poly1305,
+    Aes128Ccm,
+    Aes256Ccm,
+    /// With a tag of 8 octets.
+    Aes128Ccm8,
+    Aes256Ccm8,
+    Aes128Cbc,
+    Aes256Cbc,
+}
+
+/// What a suite's keys are derived with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Hash {
+    Sha256,
+    Sha384,
+}
+
+/// A cipher suite, as far as decryption needs to know it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Suite {
+    bulk: Bulk,
+    hash: Hash,
+    /// Octets of the MAC, where the encryption is not authenticated by itself.
+    mac: usize,
+}
+
+/// The suite of a number (IANA, TLS Cipher Suites), where it can be decrypted.
+pub(super) fn suite(number: u16) -> Option<Suite> {
+    use Bulk::{
+        Aes128Cbc, Aes128Ccm, Aes128Ccm8, Aes128Gcm, Aes256Cbc, Aes256Ccm, Aes256Ccm8, Aes256Gcm,
+        ChaCha20Poly1305,
+    };
+    let even = number.is_multiple_of(2);
+    let (bulk, hash, mac) = match number {
+        0x1301 => (Aes128Gcm, Hash::Sha256, 0),
+        0x1302 => (Aes256Gcm, Hash::Sha384, 0),
+        0x1303 => (ChaCha20Poly1305, Hash::Sha256, 0),
+        0x1304 => (Aes128Ccm, Hash::Sha256, 0),
+        0x1305 => (Aes128Ccm8, Hash::Sha256, 0),
+        // Each pair is of 128 and 256 bits (RFC 5288, RFC 5487).
+        0x009c..=0x00a3 | 0x00a8..=0x00ad if even => (Aes128Gcm, Hash::Sha256, 0),
+        0x009c..=0x00a3 | 0x00a8..=0x00ad => (Aes256Gcm, Hash::Sha384, 0),
+        // RFC 5289, RFC 8442.
+        0xc02b | 0xc02d | 0xc02f | 0xc031 | 0xd001 => (Aes128Gcm, Hash::Sha256, 0),
+        0xc02c | 0xc02e | 0xc030 | 0xc032 | 0xd002 => (Aes256Gcm, Hash::Sha384, 0),
+        // RFC 6655, RFC 7251.
+        0xc09c..=0xc09f | 0xc0a4..=0xc0a7 | 0xc0ac | 0xc0ad if even => (Aes128Ccm, Hash::Sha256, 0),
+        0xc09c..=0xc09f | 0xc0a4..=0xc0a7 | 0xc0ac | 0xc0ad => (Aes256Ccm, Hash::Sha256, 0),
+        0xc0a0..=0xc0a3 | 0xc0a8..=0xc0ab | 0xc0ae | 0xc0af if even => {
+            (Aes128Ccm8, Hash::Sha256, 0)
+        }
+        0xc0a0..=0xc0a3 | 0xc0a8..=0xc0ab | 0xc0ae | 0xc0af => (Aes256Ccm8, Hash::Sha256, 0),
+        // RFC 7905.
+        0xcca8..=0xccae => (ChaCha20Poly1305, Hash::Sha256, 0),
+        // RFC 5246, RFC 4492, RFC 4279, RFC 5489.
+        0x002f | 0x0033 | 0x008c | 0x0090 | 0x0094 | 0xc004 | 0xc009 | 0xc00e | 0xc013 | 0xc035 => {
+            (Aes128Cbc, Hash::Sha256, 20)
+        }
+        0x0035 | 0x0039 | 0x008d | 0x0091 | 0x0095 | 0xc005 | 0xc00a | 0xc00f | 0xc014 | 0xc036 => {
+            (Aes256Cbc, Hash::Sha256, 20)
+        }
+        0x003c | 0x0067 | 0x00ae | 0x00b2 | 0x00b6 | 0xc023 | 0xc025 | 0xc027 | 0xc029 | 0xc037 => {
+            (Aes128Cbc, Hash::Sha256, 32)
+        }
+        0x003d | 0x006b => (Aes256Cbc, Hash::Sha256, 32),
+        0x00af | 0x00b3 | 0x00b7 | 0xc024 | 0xc026 | 0xc028 | 0xc02a | 0xc038 => {
+            (Aes256Cbc, Hash::Sha384, 48)
+        }
+        _ => return None,
+    };
+    Some(Suite { bulk, hash, mac })
+}
+
+impl Suite {
+    /// Octets of its key.
+    fn key(self) -> usize {
+        match self.bulk {
+            Bulk::Aes128Gcm | Bulk::Aes128Ccm | Bulk::Aes128Ccm8 | Bulk::Aes128Cbc => 16,
+            Bulk::Aes256Gcm
+            | Bulk::Aes256Ccm
+            | Bulk::Aes256Ccm8
+            | Bulk::ChaCha20Poly1305
+            | Bulk::Aes256Cbc => 32,
+        }
+    }
+
+    /// Octets of the part of the nonce that is derived with the key, in TLS 1.2.
+    fn salt(self) -> usize {
+        match self.bulk {
+            Bulk::ChaCha20Poly1305 => 12,
+            Bulk::Aes128Cbc | Bulk::Aes256Cbc => 0,
+            _ => 4,
+        }
+    }
+}
+
+/// Which end's records are decrypted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Writer {
+    Client,
+    Server,
+}
+
+/// Decrypts the records of one end.
+pub(super) struct Cipher {
+    bulk: Keyed,
+    /// The nonce's own part.
+    iv: Vec<u8>,
+    mac: usize,
+    form: Form,
+}
+
+/// How records are laid out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Form {
+    /// RFC 8446 §5.2.
+    Tls13,
+    /// RFC 5246 §6.2.3.
+    Tls12 { encrypt_then_mac: bool },
+}
+
+enum Keyed {
+    Aes128Gcm(Box<Aes128Gcm>),
+    Aes256Gcm(Box<Aes256Gcm>),
+    ChaCha20Poly1305(Box<ChaCha20Poly1305>),
+    Aes128Ccm(Box<Ccm<Aes128, U16, U12>>),
+    Aes256Ccm(Box<Ccm<Aes256, U16, U12>>),
+    Aes128Ccm8(Box<Ccm<Aes128, U8, U12>>),
+    Aes256Ccm8(Box<Ccm<Aes256, U8, U12>>),
+    Aes128Cbc([u8; 16]),
+    Aes256Cbc([u8; 32]),
+}
+
+impl Keyed {
+    fn new(bulk: Bulk, key: &[u8]) -> Option<Self> {
+        Some(match bulk {
+            Bulk::Aes128Gcm => Self::Aes128Gcm(Box::new(Aes128Gcm::new_from_slice(key).ok()?)),
+            Bulk::Aes256Gcm => Self::Aes256Gcm(Box::new(Aes256Gcm::new_from_slice(key).ok()?)),
+            Bulk::ChaCha20Poly1305 => {
+                Self::ChaCha20Poly1305(Box::new(ChaCha20Poly1305::new_from_slice(key).ok()?))
+            }
+            Bulk::Aes128Ccm => Self::Aes128Ccm(Box::new(Ccm::new_from_slice(key).ok()?)),
+            Bulk::Aes256Ccm => Self::Aes256Ccm(Box::new(Ccm::new_from_slice(key).ok()?)),
+            Bulk::Aes128Ccm8 => Self::Aes128Ccm8(Box::new(Ccm::new_from_slice(key).ok()?)),
+            Bulk::Aes256Ccm8 => Self::Aes256Ccm8(Box::new(Ccm::new_from_slice(key).ok()?)),
+            Bulk::Aes128Cbc => Self::Aes128Cbc(key.try_into().ok()?),
+            Bulk::Aes256Cbc => Self::Aes256Cbc(key.try_into().ok()?),
+        })
+    }
+
+    /// Decrypts `octets`, the tag at their end.
+    fn open(&self, nonce: &[u8; 12], about: &[u8], octets: &mut Vec<u8>) -> Option<()> {
+        let nonce = nonce.into();
+        match self {
+            Self::Aes128Gcm(cipher) => cipher.decrypt_in_place(nonce, about, octets),
+            Self::Aes256Gcm(cipher) => cipher.decrypt_in_place(nonce, about, octets),
+            Self::ChaCha20Poly1305(cipher) => cipher.decrypt_in_place(nonce, about, octets),
+            Self::Aes128Ccm(cipher) => cipher.decrypt_in_place(nonce, about, octets),
+            Self::Aes256Ccm(cipher) => cipher.decrypt_in_place(nonce, about, octets),
+            Self::Aes128Ccm8(cipher) => cipher.decrypt_in_place(nonce, about, octets),
+            Self::Aes256Ccm8(cipher) => cipher.decrypt_in_place(nonce, about, octets),
+            Self::Aes128Cbc(_) | Self::Aes256Cbc(_) => return None,
+        }
+        .ok()
+    }
+
+    /// Octets of the tag.
+    fn tag(&self) -> usize {
+        match self {
+            Self::Aes128Ccm8(_) | Self::Aes256Ccm8(_) => 8,
+            Self::Aes128Cbc(_) | Self::Aes256Cbc(_) => 0,
+            _ => 16,
+        }
+    }
+}
+
+impl std::fmt::Debug for Cipher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cipher")
+    }
+}
+
+impl Cipher {
+    /// The keys of TLS 1.3 that follow from a traffic secret (RFC 8446 §7.3).
+    pub(super) fn of_secret(suite: Suite, secret: &[u8]) -> Option<Self> {
+        let key = expand_label(suite.hash, secret, "key", suite.key());
+        Some(Self {
+            bulk: Keyed::new(suite.bulk, &key)?,
+            iv: expand_label(suite.hash, secret, "iv", 12),
+            mac: 0,
+            form: Form::Tls13,
+        })
+    }
+
+    /// One end's keys of TLS 1.2 that follow from the master secret (RFC 5246 §6.3).
+    pub(super) fn of_master(
+        suite: Suite,
+        master: &[u8],
+        randoms: (&[u8; 32], &[u8; 32]),
+        writer: Writer,
+        encrypt_then_mac: bool,
+    ) -> Option<Self> {
+        let (key, salt, mac) = (suite.key(), suite.salt(), suite.mac);
+        let (client, server) = randoms;
+        let seed = [b"key expansion", &server[..], &client[..]].concat();
+        let block = expand(suite.hash, master, &seed, 2 * (mac + key + salt));
+        let (keys, salts) = (2 * mac, 2 * (mac + key));
+        let second = usize::from(writer == Writer::Server);
+        let (key_at, salt_at) = (keys + second * key, salts + second * salt);
+        Some(Self {
+            bulk: Keyed::new(suite.bulk, block.get(key_at..key_at + key)?)?,
+            iv: block.get(salt_at..salt_at + salt)?.to_vec(),
+            mac,
+            form: Form::Tls12 {
+                encrypt_then_mac: encrypt_then_mac && mac > 0,
+            },
+        })
+    }
+
+    /// Whether a record tells by itself that it was decrypted with the right key and number.
+    pub(super) fn is_authenticated(&self) -> bool {
+        self.bulk.tag() > 0
+    }
+
+    /// Decrypts the `number`th record of its keys: 5 octets of header, then its fragment. What it
+    /// holds goes to `out`; its content type. `None` where it does not fit.
+    pub(super) fn open(&self, number: u64, record: &[u8], out: &mut Vec<u8>) -> Option<u8> {
+        let (header, fragment) = record.split_first_chunk::<5>()?;
+        out.clear();
+        match self.form {
+            Form::Tls13 => {
+                out.extend_from_slice(fragment);
+                self.bulk.open(&self.nonce(number)?, header, out)?;
+                // The content type is the last octet that is not padding.
+                while out.last() == Some(&0) {
+                    out.pop();
+                }
+                out.pop()
+            }
+            Form::Tls12 { encrypt_then_mac } if self.mac > 0 => {
+                self.open_cbc(fragment, encrypt_then_mac, out)?;
+                Some(header[0])
+            }
+            Form::Tls12 { .. } => {
+                let nonce = if self.iv.len() == 12 {
+                    out.extend_from_slice(fragment);
+                    self.nonce(number)?
+                } else {
+                    let (explicit, sealed) = fragment.split_first_chunk::<8>()?;
+                    out.extend_from_slice(sealed);
+                    [&self.iv[..], explicit].concat().try_into().ok()?
+                };
+                let length = u16::try_from(out.len().checked_sub(self.bulk.tag())?).ok()?;
+                let about = [
+                    &number.to_be_bytes()[..],
+                    header.get(..3)?,
+                    &length.to_be_bytes(),
+                ];
+                self.bulk.open(&nonce, &about.concat(), out)?;
+                Some(header[0])
+            }
+        }
+    }
+
+    /// The IV with the record's number in its last octets (RFC 8446 §5.3, RFC 7905 §2).
+    fn nonce(&self, number: u64) -> Option<[u8; 12]> {
+        let mut nonce: [u8; 12] = self.iv.as_slice().try_into().ok()?;
+        for (octet, number) in nonce.iter_mut().skip(4).zip(number.to_be_bytes()) {
+            *octet ^= number;
+        }
+        Some(nonce)
+    }
+
+    /// RFC 5246 §6.2.3.2; with RFC 7366 the MAC stands outside. It is not verified: that would
+    /// take a hash for each suite, and a wrong key shows in the padding.
+    fn open_cbc(&self, fragment: &[u8], mac_outside: bool, out: &mut Vec<u8>) -> Option<()> {
+        let (iv, rest) = fragment.split_first_chunk::<16>()?;
+        let sealed = if mac_outside {
+            rest.get(..rest.len().checked_sub(self.mac)?)?
+        } else {
+            rest
+        };
+        out.extend_from_slice(sealed);
+        let (blocks, []) = out.as_chunks_mut::<16>() else {
+            return None;
+        };
+        match &self.bulk {
+            Keyed::Aes128Cbc(key) => {
+                let mut cbc = cbc::Decryptor::<Aes128>::new(key.into(), iv.into());
+                blocks
+                    .iter_mut()
+                    .for_each(|block| cbc.decrypt_block(block.into()));
+            }
+            Keyed::Aes256Cbc(key) => {
+                let mut cbc = cbc::Decryptor::<Aes256>::new(key.into(), iv.into());
+                blocks
+                    .iter_mut()
+                    .for_each(|block| cbc.decrypt_block(block.into()));
+            }
+            _ => return None,
+        }
+        let padding = *out.last()?;
+        let whole = out.len().checked_sub(usize::from(padding) + 1)?;
+        if out.get(whole..)?.iter().any(|octet| *octet != padding) {
+            return None;
+        }
+        let content = if mac_outside {
+            whole
+        } else {
+            whole.checked_sub(self.mac)?
+        };
+        out.truncate(content);
+        Some(())
+    }
+}
+
+/// The secret that follows a traffic secret after KeyUpdate (RFC 8446 §7.2).
+pub(super) fn next_secret(suite: Suite, secret: &[u8]) -> Vec<u8> {
+    expand_label(suite.hash, secret, "traffic upd", secret.len())
+}
+
+/// HKDF-Expand-Label with an empty context, for at most as many octets as the hash has.
+fn expand_label(hash: Hash, secret: &[u8], label: &str, length: usize) -> Vec<u8> {
+    let length_octets = u16::try_from(length).unwrap_or(0).to_be_bytes();
+    let label_length = u8::try_from(6 + label.len()).unwrap_or(0);
+    let parts: [&[u8]; 6] = [
+        &length_octets,
+        &[label_length],
+        b"tls13 ",
+        label.as_bytes(),
+        // No context; the counter of HKDF-Expand (RFC 5869 §2.3).
+        &[0],
+        &[1],
+    ];
+    let mut out = hmac(hash, secret, &parts);
+    out.truncate(length);
+    out
+}
+
+/// The PRF of TLS 1.2 (RFC 5246 §5).
+fn expand(hash: Hash, secret: &[u8], seed: &[u8], length: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(length + 48);
+    let mut a = hmac(hash, secret, &[seed]);
+    while out.len() < length {
+        out.extend(hmac(hash, secret, &[&a, seed]));
+        a = hmac(hash, secret, &[&a]);
+    }
+    out.truncate(length);
+    out
+}
+
+fn hmac(hash: Hash, key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    fn of<M: Mac + hmac::KeyInit>(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+        // A key of any length is taken.
+        let Ok(mut mac) = <M as hmac::KeyInit>::new_from_slice(key) else {
+            return Vec::new();
+        };
+        parts.iter().for_each(|part| mac.update(part));
+        mac.finalize().into_bytes().to_vec()
+    }
+    match hash {
+        Hash::Sha256 => of::<Hmac<Sha256>>(key, parts),
+        Hash::Sha384 => of::<Hmac<Sha384>>(key, parts),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use super::{Hash, expand_label};
+
+    /// Key and IV of AES-128-GCM that follow from a traffic secret.
+    pub(in super::super) fn keys(secret: &[u8]) -> ([u8; 16], [u8; 12]) {
+        let of = |label, length| expand_label(Hash::Sha256, secret, label, length);
+        let (key, iv) = (of("key", 16), of("iv", 12));
+        (key.try_into().unwrap(), iv.try_into().unwrap())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_follow_from_secrets_as_rfc_8448_has_them() {
+        // §3, "{server} derive write traffic keys for handshake data".
+        let secret: Vec<u8> = (0..32)
+            .map(|at| {
+                let digits = "b67b7d690cc16c4e75e54213cb2d37b4e9c912bcded9105d42befd59d391ad38";
+                u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).unwrap()
+            })
+            .collect();
+        let (key, iv) = testing::keys(&secret);
+        assert_eq!(
+            u128::from_be_bytes(key),
+            0x3fce_5160_09c2_1727_d0f2_e4e8_6ee4_03bc
+        );
+        assert_eq!(iv[..4], [0x5d, 0x31, 0x3e, 0xb2]);
+        assert_eq!(iv[4..], [0x67, 0x12, 0x76, 0xee, 0x13, 0, 0x0b, 0x30]);
+    }
+
+    #[test]
+    fn every_suite_has_keys_of_its_own_length() {
+        let mut known = 0;
+        for number in 0..=u16::MAX {
+            let Some(suite) = suite(number) else { continue };
+            known += 1;
+            let randoms = (&[1; 32], &[2; 32]);
+            let made = if number >> 8 == 0x13 {
+                Cipher::of_secret(suite, &[3; 48])
+            } else {
+                Cipher::of_master(suite, &[3; 48], randoms, Writer::Client, false)
+            };
+            assert!(made.is_some(), "{number:04x}");
+        }
+        assert_eq!(known, 96);
+    }
+}

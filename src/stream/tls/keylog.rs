@@ -1,0 +1,172 @@
+//! TLS secrets in the format of SSLKEYLOGFILE (RFC 9850).
+
+use foldhash::HashMap;
+
+/// Secrets that are kept; each takes some 120 octets.
+pub const SECRETS_CAP: usize = 500_000;
+
+/// The longest secret, in octets: of SHA-384, and the master secret of TLS 1.2.
+const SECRET: usize = 48;
+
+/// What a secret is for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Label {
+    /// `CLIENT_RANDOM`: the master secret of TLS 1.2.
+    Master,
+    ClientHandshake,
+    ServerHandshake,
+    ClientTraffic,
+    ServerTraffic,
+}
+
+impl Label {
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::Master, "CLIENT_RANDOM"),
+        (Self::ClientHandshake, "CLIENT_HANDSHAKE_TRAFFIC_SECRET"),
+        (Self::ServerHandshake, "SERVER_HANDSHAKE_TRAFFIC_SECRET"),
+        (Self::ClientTraffic, "CLIENT_TRAFFIC_SECRET_0"),
+        (Self::ServerTraffic, "SERVER_TRAFFIC_SECRET_0"),
+    ];
+}
+
+/// The random octets of a ClientHello, by which a connection's secrets are found.
+pub(super) type Random = [u8; 32];
+
+/// One secret; it is not shown by `Debug`.
+#[derive(Clone, Copy)]
+struct Secret {
+    octets: [u8; SECRET],
+    length: u8,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} octets", self.length)
+    }
+}
+
+/// The secrets of many connections.
+#[derive(Clone, Debug, Default)]
+pub struct KeyLog {
+    secrets: HashMap<(Random, Label), Secret>,
+    refused: u64,
+}
+
+impl KeyLog {
+    /// Learns the secrets that `text` holds, a line each; how many it holds. Lines of other
+    /// kinds, comments and broken lines are passed over.
+    pub fn learn(&mut self, text: &[u8]) -> usize {
+        let lines = text.split(|octet| matches!(octet, b'\n' | b'\r'));
+        lines.filter(|line| self.learn_line(line).is_some()).count()
+    }
+
+    fn learn_line(&mut self, line: &[u8]) -> Option<()> {
+        let mut words = line
+            .split(|octet| matches!(octet, b' ' | b'\t'))
+            .filter(|word| !word.is_empty());
+        let label = words.next()?;
+        let mut labels = Label::ALL.iter();
+        let (label, _) = labels.find(|(_, name)| name.as_bytes() == label)?;
+        let mut random = [0; 32];
+        if unhex(words.next()?, &mut random)? != random.len() {
+            return None;
+        }
+        let mut octets = [0; SECRET];
+        let length = unhex(words.next()?, &mut octets)?;
+        if self.secrets.len() >= SECRETS_CAP && !self.secrets.contains_key(&(random, *label)) {
+            self.refused += 1;
+            return None;
+        }
+        let length = u8::try_from(length).ok()?;
+        self.secrets
+            .insert((random, *label), Secret { octets, length });
+        Some(())
+    }
+
+    /// There are none.
+    pub fn is_empty(&self) -> bool {
+        self.secrets.is_empty()
+    }
+
+    /// Secrets that were not kept because of [`SECRETS_CAP`].
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// A secret of the connection whose ClientHello has this random.
+    pub(super) fn secret(&self, random: &Random, label: Label) -> Option<&[u8]> {
+        let secret = self.secrets.get(&(*random, label))?;
+        secret.octets.get(..usize::from(secret.length))
+    }
+
+    /// Whether there is any secret of that connection.
+    pub(super) fn knows(&self, random: &Random) -> bool {
+        let mut labels = Label::ALL.iter();
+        labels.any(|(label, _)| self.secrets.contains_key(&(*random, *label)))
+    }
+}
+
+/// Reads hexadecimal digits into `out`; how many octets they are. `None` where they are none, or
+/// too many.
+fn unhex(digits: &[u8], out: &mut [u8]) -> Option<usize> {
+    let digit = |octet: u8| char::from(octet).to_digit(16);
+    let (pairs, []) = digits.as_chunks::<2>() else {
+        return None;
+    };
+    if pairs.is_empty() || pairs.len() > out.len() {
+        return None;
+    }
+    for ([high, low], out) in pairs.iter().zip(out) {
+        *out = u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()?;
+    }
+    Some(pairs.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_found_by_random_and_label() {
+        let random = "ab".repeat(32);
+        let text = format!(
+            "# a comment\r\nCLIENT_RANDOM {random} {}\n\
+             SERVER_TRAFFIC_SECRET_0  {random}\t{}\nEXPORTER_SECRET {random} 00\n\
+             CLIENT_RANDOM {random}00 00\nCLIENT_RANDOM short 00\nCLIENT_RANDOM {random} 0\n\
+             CLIENT_RANDOM {random} {}\n",
+            "0c".repeat(48),
+            "01".repeat(32),
+            "00".repeat(49)
+        );
+        let mut log = KeyLog::default();
+        assert_eq!(log.learn(text.as_bytes()), 2);
+        let random = [0xab; 32];
+        assert_eq!(log.secret(&random, Label::Master), Some(&[12; 48][..]));
+        assert_eq!(
+            log.secret(&random, Label::ServerTraffic),
+            Some(&[1; 32][..])
+        );
+        assert_eq!(log.secret(&random, Label::ClientTraffic), None);
+        assert!(log.knows(&random) && !log.knows(&[0; 32]));
+        assert!(!format!("{log:?}").contains("12, 12"));
+    }
+
+    #[test]
+    fn secrets_beyond_their_cap_are_not_kept_and_counted() {
+        let mut log = KeyLog::default();
+        let secret = Secret {
+            octets: [0; SECRET],
+            length: 1,
+        };
+        for at in 0..SECRETS_CAP as u64 {
+            let mut random = [0; 32];
+            random[..8].copy_from_slice(&at.to_be_bytes());
+            log.secrets.insert((random, Label::Master), secret);
+        }
+        let line = |random: &str| format!("CLIENT_RANDOM {} 00", random.repeat(32));
+        assert_eq!(log.learn(line("ff").as_bytes()), 0);
+        // One that is known takes no more room.
+        assert_eq!(log.learn(line("00").as_bytes()), 1);
+        assert_eq!(log.refused(), 1);
+    }
+}

@@ -1,0 +1,593 @@
+//! TLS 1.2 and 1.3 (RFC 5246, RFC 8446): the application data of connections whose secrets are
+//! known.
+//!
+//! In: what came in each direction of a TCP connection, gaps told. Out: the application data as a
+//! stream of its own. Nothing is verified but what tells whether a record was decrypted with the
+//! right key: certificates and Finished messages are not looked at.
+
+mod cipher;
+mod keylog;
+mod messages;
+#[cfg(test)]
+mod tests;
+
+pub use keylog::{KeyLog, SECRETS_CAP};
+
+use super::unwrapped::{Lost, Unwrap, Unwrapped};
+use super::{Both, DIRECTIONS, Direction};
+use cipher::{Cipher, Suite, Writer, next_secret, suite};
+use keylog::{Label, Random};
+use messages::{Message, Messages, ServerHello};
+
+/// Connections that are decrypted at a time; each takes some 3 KB.
+pub const CONNECTIONS_CAP: usize = 20_000;
+
+/// Octets of records that are not whole yet, over all connections.
+pub const HELD_CAP: usize = 64 << 20;
+
+/// Octets of a run that are decrypted in vain to find out how many records a gap swallowed: some
+/// seconds of the slowest cipher.
+pub const TRIES_CAP: u64 = 1 << 30;
+
+/// Records that one gap is taken to have swallowed at most.
+const SWALLOWED_CAP: u64 = 4_096;
+
+/// Records at the begin of a direction that may be of other keys: data that was sent early.
+const FOREIGN_CAP: u8 = 64;
+
+/// Octets of a record's header.
+const HEADER: usize = 5;
+
+/// The most octets of a record's fragment (RFC 5246 §6.2.3).
+const FRAGMENT_CAP: usize = (16 << 10) + 2048;
+
+/// The octets of a connection up to the end of the ClientHello's random.
+const HELLO: usize = 43;
+
+/// What all TLS connections of a run share.
+#[derive(Debug, Default)]
+pub struct Shared {
+    pub lost: Lost,
+    pub keylog: KeyLog,
+    /// Octets held of records.
+    held: usize,
+    /// Octets decrypted in vain behind gaps.
+    tries: u64,
+    /// Directions given up because of [`HELD_CAP`].
+    pub over_cap: u64,
+    plain: Vec<u8>,
+}
+
+impl Shared {
+    /// Octets held now.
+    pub const fn held(&self) -> usize {
+        self.held
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Tls {
+    client: Direction,
+    random: Random,
+    agreed: Option<Agreed>,
+    sides: Both<Side>,
+}
+
+/// What the ServerHello says.
+#[derive(Clone, Copy, Debug)]
+struct Agreed {
+    suite: Suite,
+    random: Random,
+    is_1_3: bool,
+    encrypt_then_mac: bool,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct Side {
+    state: State,
+    after_gap: bool,
+    /// The begin of a record.
+    held: Vec<u8>,
+    messages: Messages,
+    /// `None` as long as records are not encrypted.
+    cipher: Option<Cipher>,
+    /// The number of the next record of these keys.
+    number: u64,
+    /// Records that a gap may have swallowed.
+    swallowed: u64,
+    /// The traffic secret, once it is the application's.
+    secret: Vec<u8>,
+    /// Records that these keys did not fit, none of which they did fit before.
+    foreign: u8,
+    proven: bool,
+}
+
+/// What the next octets of a direction are.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum State {
+    /// Of the ClientHello.
+    Hello,
+    #[default]
+    Records,
+    /// Of a record that a gap cut: so many.
+    Cut(usize),
+    /// Nobody knows.
+    Seeking,
+    /// They are counted.
+    GivenUp,
+}
+
+impl Unwrap for Tls {
+    type Shared = Shared;
+
+    fn push(
+        &mut self,
+        shared: &mut Self::Shared,
+        direction: Direction,
+        octets: &[u8],
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) {
+        if self.sides.of(direction).state == State::Hello {
+            return self.hello(shared, direction, octets, each);
+        }
+        let mut rest = octets;
+        while !rest.is_empty() {
+            let side = self.sides.of_mut(direction);
+            rest = match side.state {
+                State::Hello | State::Records => self.records(shared, direction, rest, each),
+                State::Cut(left) => {
+                    let (mine, behind) = rest.split_at_checked(left).unwrap_or((rest, &[]));
+                    shared.lost.discarded += mine.len() as u64;
+                    side.state = match left - mine.len() {
+                        0 => State::Records,
+                        left => State::Cut(left),
+                    };
+                    behind
+                }
+                State::Seeking => {
+                    // A segment's begin alone is looked at.
+                    if rest.len() != octets.len() || !is_chain(rest) {
+                        shared.lost.discarded += rest.len() as u64;
+                        return;
+                    }
+                    side.state = State::Records;
+                    rest
+                }
+                State::GivenUp => {
+                    shared.lost.given_up += rest.len() as u64;
+                    return;
+                }
+            };
+        }
+    }
+
+    fn gap(&mut self, shared: &mut Self::Shared, direction: Direction, length: u64) -> Option<u64> {
+        let side = self.sides.of_mut(direction);
+        side.after_gap = true;
+        side.messages = Messages::default();
+        let left = match side.state {
+            State::GivenUp => return None,
+            State::Cut(left) => left,
+            State::Records if side.held.len() >= HEADER => {
+                whole(&side.held).map_or(0, |whole| whole - side.held.len())
+            }
+            State::Hello | State::Records | State::Seeking => 0,
+        };
+        let fresh = !matches!(side.state, State::Cut(_));
+        shared.lost.discarded += side.let_go(shared).len() as u64;
+        match usize::try_from(length) {
+            Ok(length) if length > 0 && length <= left => {
+                side.number += u64::from(fresh && side.cipher.is_some());
+                side.state = match left - length {
+                    0 => State::Records,
+                    left => State::Cut(left),
+                };
+            }
+            _ => {
+                // A record takes 22 octets at least; of an unknown number none is the likeliest.
+                let swallowed = if length == 0 { 256 } else { length / 22 + 1 };
+                side.swallowed = side.swallowed.saturating_add(swallowed).min(SWALLOWED_CAP);
+                side.state = State::Seeking;
+            }
+        }
+        Some(0)
+    }
+
+    fn close(&mut self, shared: &mut Self::Shared) {
+        for direction in DIRECTIONS {
+            self.sides.of_mut(direction).let_go(shared);
+        }
+    }
+
+    fn client(&self) -> Direction {
+        self.client
+    }
+
+    fn lost(shared: &Self::Shared) -> Lost {
+        shared.lost
+    }
+}
+
+impl Tls {
+    /// The connection that `octets`, the first of `direction`, open: with a ClientHello whose
+    /// secrets are known, or what may become one.
+    pub fn opened(direction: Direction, octets: &[u8], keylog: &KeyLog) -> Option<Self> {
+        if keylog.is_empty() || !begins(octets) {
+            return None;
+        }
+        if random(octets).is_some_and(|random| !keylog.knows(&random)) {
+            return None;
+        }
+        let mut sides: Both<Side> = Both::default();
+        sides.of_mut(direction).state = State::Hello;
+        Some(Self {
+            client: direction,
+            random: Random::default(),
+            agreed: None,
+            sides,
+        })
+    }
+
+    /// Octets of the ClientHello, until its random is known.
+    fn hello(
+        &mut self,
+        shared: &mut Shared,
+        direction: Direction,
+        octets: &[u8],
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) {
+        let side = self.sides.of_mut(direction);
+        side.held.extend_from_slice(octets);
+        shared.held += octets.len();
+        let random = random(&side.held);
+        if random.is_none() && begins(&side.held) {
+            return;
+        }
+        let held = side.let_go(shared);
+        match random.filter(|random| shared.keylog.knows(random)) {
+            Some(random) => {
+                self.random = random;
+                side.state = State::Records;
+                self.push(shared, direction, &held, each);
+            }
+            None => {
+                let octets = held.as_slice();
+                each(Unwrapped::Other { direction, octets });
+            }
+        }
+    }
+
+    /// Octets of records, up to the end of the first; what follows it.
+    fn records<'a>(
+        &mut self,
+        shared: &mut Shared,
+        direction: Direction,
+        octets: &'a [u8],
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) -> &'a [u8] {
+        let side = self.sides.of_mut(direction);
+        let known = side.held.len();
+        if known == 0
+            && let Some(whole) = whole(octets)
+            && let Some((record, behind)) = octets.split_at_checked(whole)
+        {
+            self.record(shared, direction, record, each);
+            return behind;
+        }
+        // The header first: it tells how long the record is.
+        let wanted = match whole(&side.held) {
+            Some(whole) => whole - known,
+            None => HEADER - known.min(HEADER),
+        };
+        let (mine, behind) = octets.split_at_checked(wanted).unwrap_or((octets, &[]));
+        side.held.extend_from_slice(mine);
+        shared.held += mine.len();
+        let over_cap = shared.held > HELD_CAP;
+        shared.over_cap += u64::from(over_cap);
+        match whole(&side.held) {
+            None if side.held.len() >= HEADER => side.break_off(shared, each),
+            _ if over_cap => side.break_off(shared, each),
+            Some(whole) if whole == side.held.len() => {
+                let record = side.let_go(shared);
+                self.record(shared, direction, &record, each);
+            }
+            _ => {}
+        }
+        behind
+    }
+
+    /// One record.
+    fn record(
+        &mut self,
+        shared: &mut Shared,
+        direction: Direction,
+        record: &[u8],
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) {
+        let content = record.first().copied().unwrap_or(0);
+        let side = self.sides.of_mut(direction);
+        if side.cipher.is_some() {
+            // In TLS 1.3 a ChangeCipherSpec says nothing and is not encrypted (RFC 8446 §5).
+            let is_1_3 = self.agreed.is_some_and(|agreed| agreed.is_1_3);
+            if !(content == CHANGE_CIPHER_SPEC && is_1_3) {
+                self.sealed(shared, direction, record, each);
+            }
+            return;
+        }
+        match content {
+            HANDSHAKE => {
+                let fragment = record.get(HEADER..).unwrap_or_default();
+                for message in side.messages.push(fragment) {
+                    if let Message::ServerHello(hello) = message {
+                        self.agree(shared, direction, &hello, each);
+                    }
+                }
+            }
+            CHANGE_CIPHER_SPEC if self.agreed.is_some_and(|agreed| !agreed.is_1_3) => {
+                self.change_cipher(shared, direction, each);
+            }
+            APPLICATION_DATA => shared.lost.discarded += record.len() as u64,
+            _ => {}
+        }
+    }
+
+    /// An encrypted record.
+    fn sealed(
+        &mut self,
+        shared: &mut Shared,
+        direction: Direction,
+        record: &[u8],
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) {
+        let mut plain = std::mem::take(&mut shared.plain);
+        let opened = self.open(shared, direction, record, &mut plain);
+        let is_1_3 = self.agreed.is_some_and(|agreed| agreed.is_1_3);
+        let side = self.sides.of_mut(direction);
+        match opened {
+            Some(APPLICATION_DATA) if !plain.is_empty() => each(Unwrapped::Octets(&plain)),
+            Some(HANDSHAKE) if is_1_3 => {
+                for message in side.messages.push(&plain) {
+                    self.follow(shared, direction, message);
+                }
+            }
+            Some(_) => {}
+            None if !side.proven && side.foreign < FOREIGN_CAP => {
+                side.foreign += 1;
+                shared.lost.discarded += record.len() as u64;
+            }
+            None if side.after_gap && shared.tries < TRIES_CAP => {
+                shared.lost.discarded += record.len() as u64;
+                side.state = State::Seeking;
+                each(Unwrapped::Gap);
+            }
+            None => {
+                shared.lost.given_up += record.len() as u64;
+                side.break_off(shared, each);
+            }
+        }
+        shared.plain = plain;
+    }
+
+    /// Decrypts a record into `plain`; its content type.
+    fn open(
+        &mut self,
+        shared: &mut Shared,
+        direction: Direction,
+        record: &[u8],
+        plain: &mut Vec<u8>,
+    ) -> Option<u8> {
+        let side = self.sides.of(direction);
+        let room = TRIES_CAP.saturating_sub(shared.tries) / record.len().max(1) as u64;
+        let swallowed = side.swallowed.min(room);
+        let mut try_all = |cipher: &Cipher, from: u64| {
+            // Without authentication any number would do.
+            let more = if cipher.is_authenticated() {
+                swallowed
+            } else {
+                0
+            };
+            let mut numbers = from..=from.saturating_add(more);
+            numbers.find_map(|number| {
+                if number > from {
+                    shared.tries += record.len() as u64;
+                }
+                Some((number, cipher.open(number, record, plain)?))
+            })
+        };
+        let cipher = side.cipher.as_ref()?;
+        let mut found = try_all(cipher, side.number);
+        // Finished was not seen, or its keys are not known.
+        let mut later = None;
+        if found.is_none() && side.secret.is_empty() {
+            later = self.traffic(&shared.keylog, direction);
+            found = later.as_ref().and_then(|(cipher, _)| try_all(cipher, 0));
+        }
+        let (number, content) = found?;
+        let side = self.sides.of_mut(direction);
+        if let Some((cipher, secret)) = later {
+            side.cipher = Some(cipher);
+            side.secret = secret;
+        }
+        side.number = number + 1;
+        side.swallowed = 0;
+        side.proven = true;
+        Some(content)
+    }
+
+    /// What a message of an encrypted handshake of TLS 1.3 changes.
+    fn follow(&mut self, shared: &Shared, direction: Direction, message: Message) {
+        let side = self.sides.of(direction);
+        let next = match message {
+            Message::Finished if side.secret.is_empty() => self.traffic(&shared.keylog, direction),
+            Message::KeyUpdate if !side.secret.is_empty() => self.agreed.and_then(|agreed| {
+                let secret = next_secret(agreed.suite, &side.secret);
+                Some((Cipher::of_secret(agreed.suite, &secret)?, secret))
+            }),
+            _ => None,
+        };
+        if let Some((cipher, secret)) = next {
+            let side = self.sides.of_mut(direction);
+            side.cipher = Some(cipher);
+            side.secret = secret;
+            side.number = 0;
+        }
+    }
+
+    /// The first keys of the application's data in TLS 1.3, and their secret.
+    fn traffic(&self, keylog: &KeyLog, direction: Direction) -> Option<(Cipher, Vec<u8>)> {
+        let agreed = self.agreed.filter(|agreed| agreed.is_1_3)?;
+        let label = match self.writer(direction) {
+            Writer::Client => Label::ClientTraffic,
+            Writer::Server => Label::ServerTraffic,
+        };
+        let secret = keylog.secret(&self.random, label)?;
+        Some((Cipher::of_secret(agreed.suite, secret)?, secret.to_vec()))
+    }
+
+    fn writer(&self, direction: Direction) -> Writer {
+        if direction == self.client {
+            Writer::Client
+        } else {
+            Writer::Server
+        }
+    }
+
+    /// Hears the ServerHello.
+    fn agree(
+        &mut self,
+        shared: &mut Shared,
+        direction: Direction,
+        hello: &ServerHello,
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) {
+        if direction == self.client || self.agreed.is_some() {
+            return;
+        }
+        let Some(suite) = suite(hello.suite).filter(|_| hello.is_1_2 || hello.is_1_3) else {
+            for direction in DIRECTIONS {
+                let side = self.sides.of_mut(direction);
+                side.let_go(shared);
+                side.state = State::GivenUp;
+            }
+            return each(Unwrapped::Suite(hello.suite));
+        };
+        self.agreed = Some(Agreed {
+            suite,
+            random: hello.random,
+            is_1_3: hello.is_1_3,
+            encrypt_then_mac: hello.encrypt_then_mac,
+        });
+        if !hello.is_1_3 {
+            return;
+        }
+        for direction in DIRECTIONS {
+            let label = match self.writer(direction) {
+                Writer::Client => Label::ClientHandshake,
+                Writer::Server => Label::ServerHandshake,
+            };
+            let secret = shared.keylog.secret(&self.random, label);
+            let cipher = secret.and_then(|secret| Cipher::of_secret(suite, secret));
+            // Where that one is not known, the next may be.
+            let next = || Some(self.traffic(&shared.keylog, direction)?.0);
+            let cipher = cipher.or_else(next);
+            let side = self.sides.of_mut(direction);
+            side.number = 0;
+            side.cipher = cipher;
+        }
+    }
+
+    /// From here on, what `direction` sends in TLS 1.2 is encrypted.
+    fn change_cipher(
+        &mut self,
+        shared: &mut Shared,
+        direction: Direction,
+        each: &mut impl FnMut(Unwrapped<'_>),
+    ) {
+        let writer = self.writer(direction);
+        let master = shared.keylog.secret(&self.random, Label::Master);
+        let cipher = self.agreed.zip(master).and_then(|(agreed, master)| {
+            let randoms = (&self.random, &agreed.random);
+            Cipher::of_master(
+                agreed.suite,
+                master,
+                randoms,
+                writer,
+                agreed.encrypt_then_mac,
+            )
+        });
+        let side = self.sides.of_mut(direction);
+        side.number = 0;
+        side.cipher = cipher;
+        if side.cipher.is_none() {
+            side.break_off(shared, each);
+        }
+    }
+}
+
+/// Content types (RFC 8446 §5.1).
+const CHANGE_CIPHER_SPEC: u8 = 20;
+const HANDSHAKE: u8 = 22;
+const APPLICATION_DATA: u8 = 23;
+
+impl Side {
+    /// What comes is no record: behind a gap the next one is sought, else it never comes.
+    fn break_off(&mut self, shared: &mut Shared, each: &mut impl FnMut(Unwrapped<'_>)) {
+        let held = self.let_go(shared).len() as u64;
+        if self.after_gap {
+            shared.lost.discarded += held;
+            self.state = State::Seeking;
+            each(Unwrapped::Gap);
+        } else {
+            shared.lost.given_up += held;
+            self.state = State::GivenUp;
+            each(Unwrapped::Broken);
+        }
+    }
+
+    /// What was held of a record is held no longer.
+    fn let_go(&mut self, shared: &mut Shared) -> Vec<u8> {
+        shared.held -= self.held.len();
+        std::mem::take(&mut self.held)
+    }
+}
+
+/// Octets of the whole record at the front of `octets`, where its header is there and sound.
+fn whole(octets: &[u8]) -> Option<usize> {
+    let &[20..=24, 3, 0..=4, high, low, ..] = octets else {
+        return None;
+    };
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    (length <= FRAGMENT_CAP).then_some(HEADER + length)
+}
+
+/// Whether `octets` are whole records one behind the other, or the begin of the last.
+fn is_chain(octets: &[u8]) -> bool {
+    let mut rest = octets;
+    while let Some(whole) = whole(rest) {
+        match rest.get(whole..) {
+            Some([]) | None => return true,
+            Some(behind) => rest = behind,
+        }
+    }
+    false
+}
+
+/// Whether `octets` begin a ClientHello, as far as they go.
+fn begins(octets: &[u8]) -> bool {
+    let known = [
+        |octet| octet == HANDSHAKE,
+        |octet| octet == 3,
+        |octet| octet <= 4,
+        |_| true,
+        |_| true,
+        |octet| octet == 1,
+    ];
+    !octets.is_empty() && octets.iter().zip(known).all(|(octet, known)| known(*octet))
+}
+
+/// The random of the ClientHello at the front of `octets`.
+fn random(octets: &[u8]) -> Option<Random> {
+    octets.get(HELLO - 32..HELLO)?.try_into().ok()
+}

@@ -1,0 +1,404 @@
+use aes_gcm::Aes128Gcm;
+use aes_gcm::aead::{AeadInOut, KeyInit};
+use proptest::prelude::*;
+
+use super::cipher::testing;
+use super::*;
+
+const UP: Direction = Direction::Forward;
+const DOWN: Direction = Direction::Backward;
+const CLIENT: Random = [1; 32];
+const SERVER: Random = [2; 32];
+
+fn record(content: u8, fragment: &[u8]) -> Vec<u8> {
+    let length = (fragment.len() as u16).to_be_bytes();
+    [&[content, 3, 3][..], &length, fragment].concat()
+}
+
+fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = (body.len() as u32).to_be_bytes();
+    [&[kind][..], &length[1..], body].concat()
+}
+
+fn client_hello() -> Vec<u8> {
+    let body = [&[3, 3][..], &CLIENT, &[0, 0, 2, 0x13, 1, 1, 0]].concat();
+    record(HANDSHAKE, &message(1, &body))
+}
+
+/// Of TLS 1.3 where it has the extension, else of 1.2.
+fn server_hello(suite: u16, is_1_3: bool) -> Vec<u8> {
+    let [high, low] = suite.to_be_bytes();
+    let extensions: &[u8] = if is_1_3 {
+        &[0, 6, 0, 43, 0, 2, 3, 4]
+    } else {
+        &[0, 0]
+    };
+    let body = [&[3, 3][..], &SERVER, &[0, high, low, 0], extensions].concat();
+    record(HANDSHAKE, &message(2, &body))
+}
+
+/// The secret of a label, different for each.
+fn secret(label: &str) -> Vec<u8> {
+    label.bytes().cycle().take(32).collect()
+}
+
+const LABELS: [&str; 4] = [
+    "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+    "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+    "CLIENT_TRAFFIC_SECRET_0",
+    "SERVER_TRAFFIC_SECRET_0",
+];
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// A log with the secrets of these labels.
+fn keylog(labels: &[&str]) -> KeyLog {
+    let mut log = KeyLog::default();
+    for label in labels {
+        let line = format!("{label} {} {}", hex(&CLIENT), hex(&secret(label)));
+        assert_eq!(log.learn(line.as_bytes()), 1);
+    }
+    log
+}
+
+/// One end's keys, and the number of its next record.
+struct Sealer {
+    secret: Vec<u8>,
+    number: u64,
+}
+
+impl Sealer {
+    fn new(label: &str) -> Self {
+        Self {
+            secret: secret(label),
+            number: 0,
+        }
+    }
+
+    /// An encrypted record of TLS 1.3.
+    fn seal(&mut self, content: u8, octets: &[u8]) -> Vec<u8> {
+        let (key, mut nonce) = testing::keys(&self.secret);
+        for (octet, number) in nonce.iter_mut().skip(4).zip(self.number.to_be_bytes()) {
+            *octet ^= number;
+        }
+        self.number += 1;
+        let mut sealed = [octets, &[content, 0, 0]].concat();
+        let header = record(APPLICATION_DATA, &vec![0; sealed.len() + 16]);
+        let cipher = Aes128Gcm::new_from_slice(&key).unwrap();
+        let nonce = (&nonce).into();
+        cipher
+            .encrypt_in_place(nonce, &header[..5], &mut sealed)
+            .unwrap();
+        record(APPLICATION_DATA, &sealed)
+    }
+
+    fn key_update(&mut self) -> Vec<u8> {
+        let sealed = self.seal(HANDSHAKE, &message(24, &[0]));
+        self.secret = next_secret(suite(0x1301).unwrap(), &self.secret);
+        self.number = 0;
+        sealed
+    }
+}
+
+/// A connection, and what came out of it.
+#[derive(Default)]
+struct Run {
+    shared: Shared,
+    tls: Option<Tls>,
+    octets: Both<Vec<u8>>,
+    told: Vec<String>,
+}
+
+impl Run {
+    fn knowing(labels: &[&str]) -> Self {
+        let mut run = Self::default();
+        run.shared.keylog = keylog(labels);
+        run
+    }
+
+    /// A connection of TLS 1.3 whose handshake is over.
+    fn opened() -> (Self, Sealer, Sealer) {
+        let mut run = Self::knowing(&LABELS);
+        run.segment(UP, &client_hello());
+        let mut server = Sealer::new(LABELS[1]);
+        let finished = server.seal(HANDSHAKE, &message(20, &[0; 32]));
+        run.segment(
+            DOWN,
+            &[server_hello(0x1301, true), record(20, &[1]), finished].concat(),
+        );
+        let mut client = Sealer::new(LABELS[0]);
+        let finished = client.seal(HANDSHAKE, &message(20, &[0; 32]));
+        run.segment(UP, &[record(20, &[1]), finished].concat());
+        (run, Sealer::new(LABELS[2]), Sealer::new(LABELS[3]))
+    }
+
+    fn segment(&mut self, direction: Direction, octets: &[u8]) -> &mut Self {
+        if self.tls.is_none() {
+            self.tls = Tls::opened(direction, octets, &self.shared.keylog);
+        }
+        let Some(tls) = &mut self.tls else {
+            return self;
+        };
+        let (out, told) = (self.octets.of_mut(direction), &mut self.told);
+        tls.push(
+            &mut self.shared,
+            direction,
+            octets,
+            &mut |unwrapped| match unwrapped {
+                Unwrapped::Octets(octets) => out.extend_from_slice(octets),
+                Unwrapped::Other { octets, .. } => told.push(format!("other {}", octets.len())),
+                other => told.push(format!("{other:?}")),
+            },
+        );
+        self
+    }
+
+    fn gap(&mut self, direction: Direction, length: usize) -> Option<u64> {
+        let tls = self.tls.as_mut().unwrap();
+        tls.gap(&mut self.shared, direction, length as u64)
+    }
+
+    fn close(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.close(&mut self.shared);
+        }
+        assert_eq!(self.shared.held(), 0);
+    }
+}
+
+#[test]
+fn data_of_both_ends_comes_out() {
+    let (mut run, mut client, mut server) = Run::opened();
+    run.segment(UP, &client.seal(APPLICATION_DATA, b"ask"));
+    run.segment(DOWN, &server.seal(APPLICATION_DATA, b"answer"));
+    let two = [
+        client.seal(APPLICATION_DATA, b" and"),
+        client.seal(APPLICATION_DATA, b" again"),
+    ];
+    run.segment(UP, &two.concat());
+    assert_eq!(
+        (&run.octets.of(UP)[..], &run.octets.of(DOWN)[..]),
+        (&b"ask and again"[..], &b"answer"[..])
+    );
+    assert!(run.told.is_empty());
+    run.close();
+}
+
+#[test]
+fn without_secrets_nothing_is_opened() {
+    let mut run = Run::default();
+    run.segment(UP, &client_hello());
+    assert!(run.tls.is_none());
+    let mut log = keylog(&LABELS);
+    assert!(Tls::opened(UP, b"\x16\x03\x01\x00\x05hello", &log).is_none());
+    let other = format!("CLIENT_RANDOM {} 00", "09".repeat(32));
+    log = KeyLog::default();
+    log.learn(other.as_bytes());
+    assert!(Tls::opened(UP, &client_hello(), &log).is_none());
+    // Cut before the random, it may be known: held until it is there.
+    run.shared.keylog = log;
+    run.segment(UP, &client_hello()[..20])
+        .segment(UP, &client_hello()[20..]);
+    assert_eq!(run.told, [format!("other {}", client_hello().len())]);
+    run.close();
+}
+
+#[test]
+fn keys_are_updated() {
+    let (mut run, mut client, _) = Run::opened();
+    for part in ["one ", "two ", "three"] {
+        run.segment(UP, &client.seal(APPLICATION_DATA, part.as_bytes()));
+        run.segment(UP, &client.key_update());
+    }
+    assert_eq!(run.octets.of(UP), b"one two three");
+}
+
+#[test]
+fn the_secrets_of_the_data_suffice() {
+    let mut run = Run::knowing(&LABELS[2..]);
+    run.segment(UP, &client_hello())
+        .segment(DOWN, &server_hello(0x1301, true));
+    let mut handshake = Sealer::new("unknown");
+    for direction in [UP, DOWN] {
+        run.segment(
+            direction,
+            &handshake.seal(HANDSHAKE, &message(20, &[0; 32])),
+        );
+    }
+    run.segment(UP, &Sealer::new(LABELS[2]).seal(APPLICATION_DATA, b"up"));
+    run.segment(
+        DOWN,
+        &Sealer::new(LABELS[3]).seal(APPLICATION_DATA, b"down"),
+    );
+    assert_eq!(
+        (&run.octets.of(UP)[..], &run.octets.of(DOWN)[..]),
+        (&b"up"[..], &b"down"[..])
+    );
+}
+
+#[test]
+fn data_sent_early_is_passed_over() {
+    let mut run = Run::knowing(&LABELS);
+    run.segment(UP, &client_hello());
+    let mut early = Sealer::new("early");
+    run.segment(DOWN, &server_hello(0x1301, true));
+    run.segment(UP, &early.seal(APPLICATION_DATA, b"early"));
+    run.segment(
+        UP,
+        &Sealer::new(LABELS[0]).seal(HANDSHAKE, &message(20, &[0; 32])),
+    );
+    run.segment(UP, &Sealer::new(LABELS[2]).seal(APPLICATION_DATA, b"data"));
+    assert_eq!(run.octets.of(UP), b"data");
+    assert!(run.shared.lost.discarded > 0 && run.told.is_empty());
+}
+
+#[test]
+fn keys_that_never_fit_end_a_direction() {
+    let (mut run, ..) = Run::opened();
+    let mut wrong = Sealer::new("wrong");
+    run.segment(UP, &wrong.seal(APPLICATION_DATA, b"?"));
+    assert_eq!(run.told, ["Broken"]);
+    let mut run = Run::knowing(&LABELS);
+    run.segment(UP, &client_hello())
+        .segment(DOWN, &server_hello(0x1301, true));
+    for _ in 0..=FOREIGN_CAP {
+        assert!(run.told.is_empty());
+        run.segment(UP, &wrong.seal(APPLICATION_DATA, b"?"));
+    }
+    assert_eq!(run.told, ["Broken"]);
+}
+
+#[test]
+fn a_suite_that_is_not_decrypted_is_named() {
+    for (suite, is_1_3) in [(0x0041, false), (0x1399, true)] {
+        let mut run = Run::knowing(&LABELS);
+        run.segment(UP, &client_hello())
+            .segment(DOWN, &server_hello(suite, is_1_3));
+        assert_eq!(run.told, [format!("Suite({suite})")]);
+        run.segment(UP, &record(APPLICATION_DATA, &[0; 30]));
+        assert_eq!(run.shared.lost.given_up, 35);
+    }
+}
+
+#[test]
+fn a_gap_in_a_record_costs_that_record() {
+    let (mut run, mut client, _) = Run::opened();
+    let sealed = client.seal(APPLICATION_DATA, &[b'x'; 100]);
+    run.segment(UP, &sealed[..20]);
+    assert_eq!(run.gap(UP, 30), Some(0));
+    assert_eq!(run.gap(UP, 10), Some(0));
+    run.segment(
+        UP,
+        &[&sealed[60..], &client.seal(APPLICATION_DATA, b"next")].concat(),
+    );
+    assert_eq!(run.octets.of(UP), b"next");
+    run.close();
+}
+
+#[test]
+fn behind_any_other_gap_records_are_found_again_with_their_number() {
+    let (mut run, mut client, _) = Run::opened();
+    let lost: Vec<_> = (0..50)
+        .map(|_| client.seal(APPLICATION_DATA, b"lost"))
+        .collect();
+    let lost = lost.concat();
+    assert_eq!(run.gap(UP, lost.len() - 3), Some(0));
+    run.segment(UP, &lost[lost.len() - 3..]);
+    run.segment(UP, &client.seal(APPLICATION_DATA, b"found"));
+    run.segment(UP, &client.seal(APPLICATION_DATA, b" again"));
+    assert_eq!(run.octets.of(UP), b"found again");
+    // As many as were lost were tried.
+    let sealed = lost.len() as u64 / 50;
+    assert_eq!(run.shared.tries, 50 * (sealed + 1));
+    run.close();
+}
+
+#[test]
+fn decryptions_tried_behind_gaps_have_a_cap() {
+    let (mut run, mut client, _) = Run::opened();
+    run.segment(UP, &client.seal(APPLICATION_DATA, b"first"));
+    run.shared.tries = TRIES_CAP;
+    let lost = client.seal(APPLICATION_DATA, b"lost");
+    run.gap(UP, lost.len());
+    run.segment(UP, &client.seal(APPLICATION_DATA, b"out of reach"));
+    assert_eq!(run.octets.of(UP), b"first");
+    assert_eq!(run.told, ["Gap"]);
+    run.segment(UP, &record(APPLICATION_DATA, &[0; 30]));
+    assert_eq!(run.octets.of(UP), b"first");
+}
+
+#[test]
+fn records_are_held_up_to_their_cap() {
+    let (mut run, mut client, _) = Run::opened();
+    run.shared.held = HELD_CAP - 10;
+    run.segment(UP, &client.seal(APPLICATION_DATA, b"whole"));
+    let sealed = client.seal(APPLICATION_DATA, b"cut");
+    run.segment(UP, &sealed[..20]);
+    assert_eq!(
+        (&run.told[..], run.shared.over_cap),
+        (&["Broken".to_owned()][..], 1)
+    );
+    assert_eq!(run.octets.of(UP), b"whole");
+    run.shared.held -= HELD_CAP - 10;
+    run.close();
+}
+
+proptest! {
+    #[test]
+    fn however_a_connection_is_cut_the_same_comes_out(
+        parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 1..10),
+        cuts in proptest::collection::vec(1..90_usize, 1..30),
+    ) {
+        let (mut run, mut client, _) = Run::opened();
+        let sealed: Vec<_> = parts.iter().map(|part| client.seal(APPLICATION_DATA, part)).collect();
+        let sealed = sealed.concat();
+        let mut rest = &sealed[..];
+        for cut in cuts.iter().cycle() {
+            let (segment, behind) = rest.split_at(rest.len().min(*cut));
+            run.segment(UP, segment);
+            rest = behind;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        prop_assert_eq!(run.octets.of(UP), &parts.concat());
+        prop_assert!(run.told.is_empty());
+        run.close();
+    }
+
+    #[test]
+    fn a_handshake_may_be_cut_anywhere(cut in 1..60_usize) {
+        let mut run = Run::knowing(&LABELS);
+        let mut server = Sealer::new(LABELS[1]);
+        let finished = server.seal(HANDSHAKE, &message(20, &[0; 32]));
+        let data = Sealer::new(LABELS[3]).seal(APPLICATION_DATA, b"data");
+        for part in client_hello().chunks(cut) {
+            run.segment(UP, part);
+        }
+        for part in [server_hello(0x1301, true), finished, data].concat().chunks(cut) {
+            run.segment(DOWN, part);
+        }
+        prop_assert_eq!(&run.octets.of(DOWN)[..], b"data");
+    }
+
+    #[test]
+    fn nothing_that_follows_a_handshake_panics(
+        parts in proptest::collection::vec(
+            (any::<bool>(), 18..26_u8, proptest::collection::vec(any::<u8>(), 0..40), 0..90_usize),
+            0..30),
+    ) {
+        let (mut run, ..) = Run::opened();
+        for (up, content, octets, gap) in parts {
+            let direction = if up { UP } else { DOWN };
+            run.segment(direction, &record(content, &octets));
+            if gap > 60 {
+                run.gap(direction, gap - 61);
+            } else if gap > 50 {
+                run.segment(direction, &octets);
+            }
+        }
+        run.close();
+    }
+}
