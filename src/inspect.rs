@@ -458,6 +458,11 @@ fn caps(fragments: wire::FragmentTally, counts: &Counts, context: &Context) -> V
             context.tls().over_cap,
         ),
         (
+            "heads",
+            "connections taken for others because too much of HTTP heads was held",
+            context.websockets().heads_refused(),
+        ),
+        (
             "inflaters",
             "compressed WebSocket directions not read because too many were",
             context.websockets().inflaters_refused(),

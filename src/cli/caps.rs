@@ -158,7 +158,7 @@ const CAPS: &[Cap] = &[
     cap(
         "The same, in all",
         Octets(websocket::HEADS_CAP as u64),
-        "the connection is no WebSocket connection",
+        "the connection is no WebSocket connection: cap `heads`",
     ),
     cap(
         "Compressed directions of WebSocket connections at a time",

@@ -89,9 +89,6 @@ impl Decoder {
         octets: &[u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) -> bool {
-        if self.deliberation.is_some() {
-            return false;
-        }
         let Some((layer, from_start)) = self.layer(context, arrival.direction, octets) else {
             return false;
         };
@@ -104,6 +101,11 @@ impl Decoder {
             self.plain = true;
             return false;
         }
+        // What was held in the belief that it may be bare.
+        for direction in DIRECTIONS {
+            self.drop_held(context, direction);
+        }
+        self.deliberation = None;
         context.carriers += 1;
         context.tls_connections += usize::from(is_tls);
         let transport = match (&layer, self.transport) {
@@ -142,10 +144,12 @@ impl Decoder {
         direction: Direction,
         octets: &[u8],
     ) -> Option<(Layer, bool)> {
-        if let Some(opened) = WebSocket::opened(direction, octets) {
-            return Some((Layer::WebSocket(Box::new(opened)), true));
+        let fresh = self.deliberation.is_none();
+        if fresh && let Some(opened) = WebSocket::opened(direction, octets) {
+            let from_start = opened.is_from_start();
+            return Some((Layer::WebSocket(Box::new(opened)), from_start));
         }
-        let bare = self.transport == Transport::Tcp;
+        let bare = fresh && self.transport == Transport::Tcp;
         if bare && let Some(opened) = Tls::opened(direction, octets, &context.tls.keylog) {
             return Some((Layer::Tls(Box::new(opened)), true));
         }
@@ -154,19 +158,18 @@ impl Decoder {
     }
 
     /// The WebSocket connection, open before the capture began, of which `octets` are whole
-    /// frames, the first with a whole control packet.
+    /// frames, the first of which begins with what may be a control packet.
     fn join(&self, direction: Direction, octets: &[u8]) -> Option<WebSocket> {
         if self.sides.of(direction).mode != Mode::Seeking {
             return None;
         }
-        let (websocket, begin, length) = WebSocket::joined(direction, octets)?;
+        let (websocket, begin) = WebSocket::joined(direction, octets)?;
         let Header::Whole(header) = fixed_header(&begin) else {
             return None;
         };
         let remaining = header.total_len() - header.header_len;
         let first = begin.first().copied()?;
-        let fills = header.total_len() as u64 == length;
-        if !fills || may_begin(first, remaining, Versions::BOTH).is_empty() {
+        if may_begin(first, remaining, Versions::BOTH).is_empty() {
             return None;
         }
         // A binary frame and a SUBSCRIBE begin alike.
@@ -208,6 +211,11 @@ impl Decoder {
         match event {
             StreamEvent::Octets { stamp, layers, .. } if is_none => {
                 self.plain = true;
+                let taken = &carrier.within.notes.taken;
+                let told = taken.iter().any(|(note, _)| matches!(note, Note::Not(_)));
+                for direction in DIRECTIONS {
+                    self.sides.of_mut(direction).told_not |= told;
+                }
                 for (direction, octets) in others {
                     let arrival = Arrival {
                         stamp,
@@ -379,7 +387,11 @@ impl Within {
         let discarded = lost.discarded - before.discarded;
         let given_up = lost.given_up - before.given_up;
         context.counters.wrapped -= discarded + given_up;
-        context.counters.discarded += discarded;
+        if self.decoder.phase == Phase::Mqtt || self.decoder.announced {
+            context.counters.discarded += discarded;
+        } else {
+            context.counters.not_mqtt += discarded;
+        }
         context.counters.given_up += given_up;
         *shared(context) = all;
     }
@@ -397,6 +409,14 @@ impl Within {
             layers,
             direction,
         } = *arrival;
+        let gap = |cause| StreamEvent::Gap {
+            direction,
+            length: 0,
+            cause,
+            stamp,
+        };
+        let missing = gap(GapCause::NotCaptured);
+        let unread = gap(GapCause::Unreadable);
         let note = match unwrapped {
             Unwrapped::Octets(octets) => {
                 context.counters.unwrapped += octets.len() as u64;
@@ -408,15 +428,8 @@ impl Within {
                 };
                 return self.decoder.on(context, connection, octets, emit);
             }
-            Unwrapped::Gap => {
-                let gap = StreamEvent::Gap {
-                    direction,
-                    length: 0,
-                    cause: GapCause::NotCaptured,
-                    stamp,
-                };
-                return self.decoder.on(context, connection, gap, emit);
-            }
+            Unwrapped::Gap => return self.decoder.on(context, connection, missing, emit),
+            Unwrapped::OverCap => return self.decoder.on(context, connection, unread, emit),
             Unwrapped::Other { direction, octets } => {
                 return self.others.push((direction, octets.to_vec()));
             }
@@ -428,6 +441,10 @@ impl Within {
             }
             Unwrapped::Broken => Note::Not(LooksLike::BrokenFrames),
         };
+        if let Note::Not(LooksLike::BrokenFrames | LooksLike::BrokenTls) = note {
+            // What is not read may have answered what is.
+            self.decoder.on(context, connection, unread, emit);
+        }
         self.notes.take(note, direction, stamp);
     }
 }

@@ -37,6 +37,13 @@ impl Decoder {
         if self.phase == Phase::New {
             self.begin(connection);
         }
+        if self.phase == Phase::Undecided
+            && !self.plain
+            && matches!(self.sides.of(direction).mode, Mode::Framing | Mode::Seeking)
+            && self.wrap(context, arrival, octets, emit)
+        {
+            return;
+        }
         if self.phase == Phase::Undecided && self.recognise(context, arrival, octets, emit) {
             return;
         }
@@ -77,9 +84,6 @@ impl Decoder {
             || self.deliberation.as_deref().is_some_and(waiting)
         {
             return false;
-        }
-        if !self.plain && self.wrap(context, arrival, octets, emit) {
-            return true;
         }
         let expectation = self.expectation(context, connection);
         let opening = opening::opening(octets);

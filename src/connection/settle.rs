@@ -237,7 +237,7 @@ impl Decoder {
     }
 
     /// Gives up what is held of `direction`; how many octets of an MQTT connection that is.
-    fn drop_held(&mut self, context: &mut Context, direction: Direction) -> u64 {
+    pub(super) fn drop_held(&mut self, context: &mut Context, direction: Direction) -> u64 {
         if let Some(deliberation) = self.deliberation.as_deref_mut() {
             let held = deliberation.held.of_mut(direction);
             let end = held.end();

@@ -299,6 +299,7 @@ impl Session {
                 GapCause::SnapshotLength => "the snapshot length cut the frame",
                 GapCause::WaitingCap => "too much waited behind them",
                 GapCause::HeldCap => "a control packet is larger than what is held of one",
+                GapCause::Unreadable => "the WebSocket or TLS that carried them could not be read",
                 GapCause::EndOfCapture => "the connection or the capture ended before they came",
             };
             format!("{length} of {who} are missing: {why}.")

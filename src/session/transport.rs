@@ -26,7 +26,7 @@ impl Session {
             ),
             LooksLike::BrokenFrames => (
                 &clauses::WEBSOCKET_BROKEN,
-                "What follows cannot be read as WebSocket frames: nothing behind it is told."
+                "What one end sends from here on cannot be read as WebSocket frames: nothing more of it is told."
                     .to_owned(),
             ),
             other => {

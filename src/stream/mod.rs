@@ -135,6 +135,8 @@ pub enum GapCause {
     EndOfCapture,
     /// They were captured, but a control packet reached the cap on octets that are held.
     HeldCap,
+    /// They were captured, but what carried them (WebSocket, TLS) could not be read.
+    Unreadable,
 }
 
 /// How one direction ended.

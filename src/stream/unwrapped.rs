@@ -16,9 +16,11 @@ pub enum Unwrapped<'a> {
     Refused(u16),
     /// The TLS cipher suite of this number is not decrypted: nothing more comes out.
     Suite(u16),
-    /// What comes cannot be unwrapped, or is more than may be: nothing of this direction is read
-    /// from here on.
+    /// What comes cannot be unwrapped: nothing of this direction is read from here on.
     Broken,
+    /// It is more than may be, by a cap that counts it: nothing of this direction is read from
+    /// here on.
+    OverCap,
     /// It is no connection of this kind after all: these octets were held of a direction. Nothing
     /// more comes out but those of the other.
     Other {

@@ -196,6 +196,9 @@ fn cause(cause: GapCause) -> &'static str {
         GapCause::SnapshotLength => " are missing: the snapshot length cut them off",
         GapCause::WaitingCap => " are missing: too much already waits behind them",
         GapCause::HeldCap => " are not told: too much is held for packets that are not whole",
+        GapCause::Unreadable => {
+            " are not told: the WebSocket or TLS that carried them cannot be read"
+        }
         GapCause::EndOfCapture => " are missing: they had not come when the connection was over",
     }
 }

@@ -288,7 +288,11 @@ impl Tls {
         shared.over_cap += u64::from(over_cap);
         match whole(&side.held) {
             None if side.held.len() >= HEADER => side.break_off(shared, each),
-            _ if over_cap => side.break_off(shared, each),
+            _ if over_cap => {
+                shared.lost.given_up += side.let_go(shared).len() as u64;
+                side.state = State::GivenUp;
+                each(Unwrapped::OverCap);
+            }
             Some(whole) if whole == side.held.len() => {
                 let record = side.let_go(shared);
                 self.record(shared, direction, &record, each);

@@ -338,7 +338,7 @@ fn records_are_held_up_to_their_cap() {
     run.segment(UP, &sealed[..20]);
     assert_eq!(
         (&run.told[..], run.shared.over_cap),
-        (&["Broken".to_owned()][..], 1)
+        (&["OverCap".to_owned()][..], 1)
     );
     assert_eq!(run.octets.of(UP), b"whole");
     run.shared.held -= HELD_CAP - 10;

@@ -94,29 +94,89 @@ pub(super) fn header(octets: &[u8]) -> Header {
     })
 }
 
-/// Whether `octets` are whole frames one behind the other, as those of a segment are whose
-/// sender hands over whole frames: the evidence by which frames are found again behind a gap.
-/// `masked` is what they must be, where that is known.
-pub(super) fn is_chain(octets: &[u8], masked: Option<bool>) -> bool {
-    let mut rest = octets;
-    let mut masked = masked;
-    while !rest.is_empty() {
-        let Header::Whole(header) = header(rest) else {
-            return false;
-        };
-        let is_masked = header.mask.is_some();
-        if *masked.get_or_insert(is_masked) != is_masked {
-            return false;
+/// What frames may look like where they are sought.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sought {
+    /// Masked or not, where that is known.
+    pub(super) masked: Option<bool>,
+    /// They may be compressed.
+    pub(super) compressed: bool,
+}
+
+/// The longest frame that is believed where only its begin is there, in octets.
+const OPEN_CAP: u64 = 1 << 20;
+
+/// Frames in a row that are believed whatever follows them.
+const ROW: usize = 4;
+
+/// Where in a segment frames begin again behind a gap, if the evidence suffices: at its begin,
+/// where a sender hands over whole frames, less of it does than amid the segment.
+pub(super) fn seek(octets: &[u8], sought: Sought) -> Option<usize> {
+    (0..octets.len()).find(|at| {
+        let (whole, open) = row(octets.get(*at..).unwrap_or_default(), sought);
+        if *at == 0 {
+            whole > 0 || open == Some(true)
+        } else {
+            whole >= ROW || whole >= 2 && open.is_some()
         }
-        let Some(behind) = usize::try_from(header.length)
-            .ok()
-            .and_then(|length| rest.get(header.size..)?.get(length..))
-        else {
+    })
+}
+
+/// Whether `octets` are frames, and end with one.
+pub(super) fn is_whole(octets: &[u8], sought: Sought) -> bool {
+    let mut masked = sought.masked;
+    let mut rest = octets;
+    while !rest.is_empty() {
+        let Some((header, Some(behind))) = next(rest, Sought { masked, ..sought }) else {
             return false;
         };
+        masked = Some(header.mask.is_some());
         rest = behind;
     }
     !octets.is_empty()
+}
+
+/// How many whole frames lie at the front of `octets`, up to [`ROW`], none where something else
+/// follows them; and whether another one follows that goes on: `Some(true)` for one that may
+/// stand alone, `None` where nothing does but the end.
+fn row(octets: &[u8], sought: Sought) -> (usize, Option<bool>) {
+    let mut rest = octets;
+    for whole in 0..ROW {
+        if rest.is_empty() {
+            return (whole, Some(false));
+        }
+        match next(rest, sought) {
+            Some((_, Some(behind))) => rest = behind,
+            Some((header, None)) => {
+                let alone = header.opcode == Opcode::Binary && header.length > 125;
+                return (whole, Some(alone));
+            }
+            None if header(rest) == Header::Partial => return (whole, Some(false)),
+            None => return (0, None),
+        }
+    }
+    (ROW, None)
+}
+
+/// The frame at the front of `octets`, if it is one as Clients and Servers of MQTT send them, and
+/// what follows it, if it is whole.
+fn next(octets: &[u8], sought: Sought) -> Option<(FrameHeader, Option<&[u8]>)> {
+    let Header::Whole(header) = header(octets) else {
+        return None;
+    };
+    let data = header.opcode == Opcode::Binary && header.fin && header.length > 0;
+    let masked = sought
+        .masked
+        .is_none_or(|masked| masked == header.mask.is_some());
+    let fits = masked && (sought.compressed || !header.compressed);
+    if !fits || !data && header.opcode != Opcode::Control || header.length > OPEN_CAP {
+        return None;
+    }
+    let length = usize::try_from(header.length).ok()?;
+    let behind = octets
+        .get(header.size..)
+        .and_then(|rest| rest.get(length..));
+    Some((header, behind))
 }
 
 /// Writes `octets` into `out` with the masking key taken off (RFC 6455 §5.3); the first of them
@@ -211,15 +271,32 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_is_whole_frames_of_one_kind() {
+    fn frames_are_found_at_a_begin_or_in_a_row() {
+        let sought = |masked| Sought {
+            masked,
+            compressed: false,
+        };
         let ping = [0x89, 0x00];
         let data = [0x82, 0x02, 0xd0, 0x00];
         let masked = [0x82, 0x82, 0, 0, 0, 0, 0xc0, 0x00];
-        assert!(is_chain(&[&ping[..], &data].concat(), Some(false)));
-        assert!(is_chain(&masked, None));
-        assert!(!is_chain(&masked, Some(false)));
-        assert!(!is_chain(&[&data[..], &masked].concat(), None));
-        assert!(!is_chain(&data[..3], None));
-        assert!(!is_chain(&[], None));
+        assert!(is_whole(&[&ping[..], &data].concat(), sought(Some(false))));
+        assert!(is_whole(&masked, sought(None)));
+        assert!(!is_whole(&masked, sought(Some(false))));
+        assert!(!is_whole(&[&data[..], &masked].concat(), sought(None)));
+        assert!(!is_whole(&data[..3], sought(None)));
+        assert!(!is_whole(&[], sought(None)));
+
+        let down = sought(Some(false));
+        assert_eq!(seek(&data, down), Some(0));
+        assert_eq!(seek(&[&data[..], &data[..3]].concat(), down), Some(0));
+        assert_eq!(seek(&[0x82, 126, 1, 0, 0x30], down), Some(0));
+        assert_eq!(seek(&[0x82, 20, 0x30], down), None);
+        assert_eq!(
+            seek(&[&b"end"[..], &data, &ping, &data[..1]].concat(), down),
+            Some(3)
+        );
+        assert_eq!(seek(&[&b"end"[..], &data].concat(), down), None);
+        assert_eq!(seek(&[0; 100], down), None);
+        assert_eq!(seek(&[0xc2, 2, 0, 0], down), None);
     }
 }

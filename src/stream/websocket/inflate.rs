@@ -46,15 +46,20 @@ impl Inflation {
 #[derive(Debug)]
 pub(super) struct Inflater(Decompress);
 
-/// The octets are not what a sender may send, or a cap is reached.
-#[derive(Debug)]
-pub(super) struct Unreadable;
+/// Why octets are not inflated.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Unreadable {
+    /// They are not what a sender may send, or lean on what was lost.
+    Corrupt,
+    /// A cap is reached.
+    Cap,
+}
 
 impl Inflater {
     pub(super) fn new(all: &mut Inflation) -> Result<Self, Unreadable> {
         if all.in_use >= INFLATERS_CAP {
             all.refused += 1;
-            return Err(Unreadable);
+            return Err(Unreadable::Cap);
         }
         all.in_use += 1;
         Ok(Self(Decompress::new(false)))
@@ -103,7 +108,7 @@ impl Inflater {
             let told = self.0.total_out() - told;
             let out = usize::try_from(told).ok().and_then(|told| part.get(..told));
             let (Ok(status), Some(out)) = (status, out) else {
-                return Err(Unreadable);
+                return Err(Unreadable::Corrupt);
             };
             rest = usize::try_from(taken)
                 .ok()
@@ -116,7 +121,7 @@ impl Inflater {
             }
             if all.inflated.saturating_sub(FREE) > all.deflated.saturating_mul(EXPANSION_CAP) {
                 all.too_far += 1;
-                return Err(Unreadable);
+                return Err(Unreadable::Cap);
             }
             let still = taken == 0 && told == 0;
             if status == Status::StreamEnd {

@@ -16,7 +16,7 @@ pub use upgrade::HEAD_CAP;
 
 use super::unwrapped::{Lost, Unwrap, Unwrapped};
 use super::{Both, DIRECTIONS, Direction};
-use frame::{FrameHeader, HEADER_CAP, Header, Opcode};
+use frame::{FrameHeader, HEADER_CAP, Header, Opcode, Sought};
 use inflate::{Inflater, Inflation, Unreadable};
 
 /// Octets of HTTP heads that are held at a time, over all connections.
@@ -28,6 +28,7 @@ pub struct Shared {
     pub lost: Lost,
     /// Octets of heads that are not whole yet.
     held: usize,
+    heads_refused: u64,
     inflation: Inflation,
     unmasked: Vec<u8>,
 }
@@ -41,6 +42,11 @@ impl Shared {
     /// Compressed directions given up because of [`EXPANSION_CAP`].
     pub const fn expanded_too_far(&self) -> u64 {
         self.inflation.too_far
+    }
+
+    /// Connections taken for others because of [`HEADS_CAP`].
+    pub const fn heads_refused(&self) -> u64 {
+        self.heads_refused
     }
 
     /// Octets of heads held now.
@@ -69,6 +75,8 @@ pub struct WebSocket {
     client: Direction,
     /// Either head names MQTT as a subprotocol.
     of_mqtt: bool,
+    /// Whether the request offers the subprotocol `mqtt`; `None` where it was not captured.
+    offers_mqtt: Option<bool>,
     /// `None` until the response tells.
     deflates: Option<bool>,
     sides: Both<Side>,
@@ -84,6 +92,8 @@ struct Side {
     /// The begin of a head or of a frame header.
     held: Vec<u8>,
     inflater: Option<Box<Inflater>>,
+    /// Compressed messages lean on one that a gap cut.
+    window_lost: bool,
 }
 
 /// What the next octets of a direction are.
@@ -119,7 +129,7 @@ enum Message {
     #[default]
     Plain,
     Compressed,
-    /// A gap cut it, and it was compressed.
+    /// A gap cut it, or one that it leans on.
     Lost,
 }
 
@@ -141,14 +151,19 @@ impl Unwrap for WebSocket {
                 State::Header => self.header(shared, direction, rest, each),
                 State::Payload(payload) => side.payload(shared, payload, rest, each),
                 State::Seeking => {
-                    // A segment's begin alone is looked at.
-                    let whole = rest.len() == octets.len();
-                    if !whole || !frame::is_chain(rest, Some(direction == self.client)) {
-                        shared.lost.discarded += rest.len() as u64;
-                        return;
+                    let sought = Sought {
+                        masked: Some(direction == self.client),
+                        compressed: self.deflates != Some(false),
+                    };
+                    // Once a segment, so that each is looked through once.
+                    let fresh = rest.len() == octets.len();
+                    let found = fresh.then(|| frame::seek(rest, sought)).flatten();
+                    let (passed, behind) = rest.split_at(found.unwrap_or(rest.len()));
+                    shared.lost.discarded += passed.len() as u64;
+                    if found.is_some() {
+                        side.state = State::Header;
                     }
-                    side.state = State::Header;
-                    rest
+                    behind
                 }
                 State::GivenUp => {
                     shared.lost.given_up += rest.len() as u64;
@@ -184,7 +199,7 @@ impl Unwrap for WebSocket {
         }
         shared.lost.discarded += side.let_go(shared).len() as u64;
         side.drop_inflater(shared);
-        side.message = Message::Plain;
+        side.message = Message::Lost;
         side.state = State::Seeking;
         Some(0)
     }
@@ -230,24 +245,29 @@ impl WebSocket {
         let mut opened = Self::new(client, State::Head);
         if is_response && !is_request {
             // The request was not captured.
-            opened.sides.of_mut(client).state = State::Seeking;
+            let side = opened.sides.of_mut(client);
+            side.state = State::Seeking;
+            side.after_gap = true;
         }
         Some(opened)
     }
 
     /// The connection, open before the capture began, to which a segment may belong that holds
-    /// `octets`: whole frames, the first with data. Also the begin of that data, up to 16 octets,
-    /// and how many there are in that frame.
-    pub fn joined(direction: Direction, octets: &[u8]) -> Option<(Self, Vec<u8>, u64)> {
+    /// `octets`: whole frames, the first with data. Also the begin of that data, as much as holds
+    /// a control packet's fixed header.
+    pub fn joined(direction: Direction, octets: &[u8]) -> Option<(Self, Vec<u8>)> {
         let Header::Whole(first) = frame::header(octets) else {
             return None;
         };
-        let data = first.opcode == Opcode::Binary && !first.compressed && first.length > 0;
-        if !data || !frame::is_chain(octets, None) {
+        let sought = Sought {
+            masked: None,
+            compressed: false,
+        };
+        if first.opcode != Opcode::Binary || !frame::is_whole(octets, sought) {
             return None;
         }
         let payload = octets.get(first.size..)?;
-        let length = usize::try_from(first.length.min(16)).ok()?;
+        let length = usize::try_from(first.length.min(5)).ok()?;
         let mut begin = payload.get(..length)?.to_vec();
         if let Some(key) = first.mask {
             let masked = begin.clone();
@@ -258,7 +278,7 @@ impl WebSocket {
             None => direction.reverse(),
         };
         let joined = Self::new(client, State::Seeking);
-        Some((joined, begin, first.length))
+        Some((joined, begin))
     }
 
     fn new(client: Direction, state: State) -> Self {
@@ -271,9 +291,15 @@ impl WebSocket {
         Self {
             client,
             of_mqtt: false,
+            offers_mqtt: None,
             deflates: None,
             sides,
         }
+    }
+
+    /// Whether what the Client sends is known from its begin.
+    pub fn is_from_start(&self) -> bool {
+        !self.sides.of(self.client).after_gap
     }
 
     /// Whether one end named MQTT as what it wants to speak.
@@ -302,17 +328,30 @@ impl WebSocket {
         shared.held += octets.len();
         side.held.extend_from_slice(octets);
         let end = upgrade::end_of_head(&side.held, known);
-        let too_long = side.held.len() > HEAD_CAP || shared.held > HEADS_CAP;
+        let over_cap = shared.held > HEADS_CAP;
+        let too_long = side.held.len() > HEAD_CAP || over_cap;
         if end.is_none() && !too_long && begins(&side.held, front) {
             return &[];
         }
+        shared.heads_refused += u64::from(end.is_none() && over_cap);
         let held = side.let_go(shared);
+        if let Some(end) = end
+            && held.get(..end).is_some_and(upgrade::is_interim)
+        {
+            return octets.get(end.saturating_sub(known)..).unwrap_or_default();
+        }
         let granted = end.filter(|end| self.hear_head(direction, held.get(..*end), each));
         if let Some(end) = granted {
             return octets.get(end.saturating_sub(known)..).unwrap_or_default();
         }
         let other = direction.reverse();
         let waiting = self.sides.of_mut(other).let_go(shared);
+        for direction in DIRECTIONS {
+            let side = self.sides.of_mut(direction);
+            if side.state == State::Head {
+                side.state = State::GivenUp;
+            }
+        }
         for (direction, octets) in [(other, &waiting), (direction, &held)] {
             if !octets.is_empty() {
                 each(Unwrapped::Other { direction, octets });
@@ -346,12 +385,14 @@ impl WebSocket {
             return false;
         }
         self.of_mqtt |= named.of_mqtt;
-        if !named.mqtt {
-            each(Unwrapped::Breach(if from_client {
-                Breach::NotOffered
-            } else {
-                Breach::NotSelected
-            }));
+        if from_client {
+            self.offers_mqtt = Some(named.mqtt);
+        }
+        if !named.mqtt && from_client {
+            each(Unwrapped::Breach(Breach::NotOffered));
+        } else if !named.mqtt && self.offers_mqtt != Some(false) {
+            // Nothing can be selected that was not offered.
+            each(Unwrapped::Breach(Breach::NotSelected));
         }
         self.sides.of_mut(direction).state = State::Header;
         true
@@ -384,8 +425,8 @@ impl WebSocket {
             Header::Whole(header) if !header.compressed || self.deflates != Some(false) => header,
             Header::Whole(_) | Header::Broken => {
                 side.held = Vec::new();
-                side.break_off(shared, known, each);
-                return octets;
+                side.break_off(shared, known + octets.len(), each);
+                return &[];
             }
         };
         side.held = Vec::new();
@@ -411,7 +452,11 @@ impl Side {
     ) {
         match header.opcode {
             Opcode::Text | Opcode::Binary if header.compressed => {
-                self.message = Message::Compressed;
+                self.message = if self.window_lost {
+                    Message::Lost
+                } else {
+                    Message::Compressed
+                };
             }
             Opcode::Text | Opcode::Binary => self.message = Message::Plain,
             Opcode::Continuation | Opcode::Control => {}
@@ -505,29 +550,41 @@ impl Side {
                 octets.map_or(Ok(()), |octets| inflater.push(all, octets, &mut tell))
             }),
         };
-        if let Err(Unreadable) = done {
-            self.drop_inflater(shared);
+        let Err(why) = done else { return };
+        self.drop_inflater(shared);
+        let octets = octets.map_or(0, <[u8]>::len) as u64;
+        if self.after_gap && why == Unreadable::Corrupt {
+            // What it leans on was lost, and so is what leans on it; frames go on.
+            shared.lost.discarded += octets;
+            self.message = Message::Lost;
+            self.window_lost = true;
+            each(Unwrapped::Gap);
+        } else {
+            shared.lost.given_up += octets;
             self.state = State::GivenUp;
-            shared.lost.given_up += octets.map_or(0, <[u8]>::len) as u64;
-            each(Unwrapped::Broken);
+            each(match why {
+                Unreadable::Corrupt => Unwrapped::Broken,
+                Unreadable::Cap => Unwrapped::OverCap,
+            });
         }
     }
 
     /// What comes is no frame: behind a gap the next one is sought, else it never comes.
-    /// `held` octets before it are lost too.
+    /// These octets are lost.
     fn break_off(
         &mut self,
         shared: &mut Shared,
-        held: usize,
+        octets: usize,
         each: &mut impl FnMut(Unwrapped<'_>),
     ) {
         self.drop_inflater(shared);
         if self.after_gap {
-            shared.lost.discarded += held as u64;
+            shared.lost.discarded += octets as u64;
+            self.message = Message::Lost;
             self.state = State::Seeking;
             each(Unwrapped::Gap);
         } else {
-            shared.lost.given_up += held as u64;
+            shared.lost.given_up += octets as u64;
             self.state = State::GivenUp;
             each(Unwrapped::Broken);
         }

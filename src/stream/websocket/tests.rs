@@ -172,15 +172,13 @@ fn frames_may_follow_the_response_in_its_segment() {
 
 #[test]
 fn each_broken_rule_is_told() {
-    let mut run = Run::opened("", "Sec-WebSocket-Protocol: chat\r\n");
+    let chat = "Sec-WebSocket-Protocol: chat\r\n";
+    assert_eq!(Run::opened(MQTT, chat).told, ["Breach(NotSelected)"]);
+    // Nothing can be selected that was not offered.
+    let mut run = Run::opened("", chat);
     run.segment(UP, &frame(DOWN, 0x82, b"bare"));
     run.segment(DOWN, &frame(DOWN, 0x81, b"text"));
-    let told = [
-        "Breach(NotOffered)",
-        "Breach(NotSelected)",
-        "Breach(Masking)",
-        "Breach(TextFrame)",
-    ];
+    let told = ["Breach(NotOffered)", "Breach(Masking)", "Breach(TextFrame)"];
     assert_eq!(run.told, told);
     assert_eq!(
         (&run.octets.of(UP)[..], &run.octets.of(DOWN)[..]),
@@ -277,8 +275,8 @@ fn behind_any_other_gap_frames_go_on_where_a_segment_is_frames() {
 #[test]
 fn a_connection_is_joined_where_a_segment_is_frames() {
     let two = [frame(UP, 0x82, b"0123"), frame(UP, 0x89, b"")].concat();
-    let (mut joined, begin, length) = WebSocket::joined(UP, &two).unwrap();
-    assert_eq!((&begin[..], length, joined.client()), (&b"0123"[..], 4, UP));
+    let (mut joined, begin) = WebSocket::joined(UP, &two).unwrap();
+    assert_eq!((&begin[..], joined.client()), (&b"0123"[..], UP));
     let mut out = Vec::new();
     joined.push(
         &mut Shared::default(),
@@ -293,6 +291,50 @@ fn a_connection_is_joined_where_a_segment_is_frames() {
     let (joined, ..) = WebSocket::joined(UP, &frame(DOWN, 0x82, b"0123")).unwrap();
     assert_eq!(joined.client(), DOWN);
     assert!(WebSocket::joined(UP, &two[..5]).is_none());
+}
+
+#[test]
+fn what_nobody_agreed_to_is_passed_over_behind_a_gap() {
+    let mut run = Run::opened(MQTT, MQTT);
+    assert_eq!(run.gap(UP, 100), Some(0));
+    run.segment(UP, &frame(UP, 0xc2, &[0; 200]));
+    run.segment(UP, &frame(UP, 0x82, b"found"));
+    assert_eq!(run.octets.of(UP), b"found");
+    assert!(run.told.is_empty());
+    run.close();
+}
+
+#[test]
+fn frames_that_fill_segments_are_found_again_behind_a_gap() {
+    let mut run = Run::opened(MQTT, MQTT);
+    let frames: Vec<_> = (0..400_u16)
+        .map(|at| frame(DOWN, 0x82, &[at as u8; 40]))
+        .collect();
+    let octets = frames.concat();
+    for (number, segment) in octets.chunks(1448).enumerate() {
+        if number == 2 {
+            assert!(run.gap(DOWN, segment.len() as u64).is_some());
+        } else {
+            run.segment(DOWN, segment);
+        }
+    }
+    // What the lost segment held, and the frame that it cut at its end.
+    let told = run.octets.of(DOWN).len() / 40;
+    assert!((350..400).contains(&told), "{told}");
+    assert!(run.octets.of(DOWN).ends_with(&[399_u16 as u8; 40]));
+    run.close();
+}
+
+#[test]
+fn an_interim_response_refuses_nothing() {
+    let mut run = Run::default();
+    run.segment(UP, &request(MQTT));
+    let both = [&b"HTTP/1.1 103 Early Hints\r\n\r\n"[..], &response(MQTT)].concat();
+    run.segment(DOWN, &both)
+        .segment(DOWN, &frame(DOWN, 0x82, b"granted"));
+    assert_eq!(run.octets.of(DOWN), b"granted");
+    assert!(run.told.is_empty(), "{:?}", run.told);
+    run.close();
 }
 
 #[test]
@@ -334,7 +376,10 @@ fn a_gap_in_a_compressed_message_costs_what_leans_on_it() {
     run.segment(UP, &frame(UP, 0x82, b"plain"));
     assert!(run.octets.of(UP).ends_with(b"plain"));
     run.segment(UP, &frame(UP, 0xc2, &deflater.message(text)));
-    assert_eq!(run.told, ["Broken"]);
+    run.segment(UP, &frame(UP, 0xc2, &deflater.message(text)));
+    run.segment(UP, &frame(UP, 0x82, b" again"));
+    assert!(run.octets.of(UP).ends_with(b"plain again"));
+    assert_eq!(run.told, ["Gap"]);
     run.close();
 }
 
@@ -351,7 +396,7 @@ fn directions_beyond_the_cap_on_inflaters_are_given_up() {
     );
     assert_eq!(
         (&run.told[..], run.shared.inflaters_refused()),
-        (&["Broken".to_owned()][..], 1)
+        (&["OverCap".to_owned()][..], 1)
     );
     for inflater in inflaters {
         inflater.release(&mut run.shared.inflation);
@@ -369,7 +414,7 @@ fn messages_that_expand_without_end_are_given_up() {
     run.segment(UP, &frame(UP, 0xc2, &zeros));
     assert_eq!(
         (&run.told[..], run.shared.expanded_too_far()),
-        (&["Broken".to_owned()][..], 1)
+        (&["OverCap".to_owned()][..], 1)
     );
     run.close();
 }

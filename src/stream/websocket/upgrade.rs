@@ -108,6 +108,11 @@ pub(super) fn response(head: &[u8]) -> Option<Response> {
     Some(response)
 }
 
+/// Whether a head is an interim response, behind which the final one comes (RFC 9110 §15.2).
+pub(super) fn is_interim(head: &[u8]) -> bool {
+    response(head).is_some_and(|response| matches!(response.status, 100 | 102..=199))
+}
+
 fn upgrades(fields: &[httparse::Header<'_>]) -> bool {
     values(fields, "Upgrade")
         .flat_map(|list| list.split(|octet| *octet == b','))

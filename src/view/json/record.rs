@@ -101,6 +101,7 @@ pub fn gap(json: &mut JsonWriter<'_>, gap: &Gap) {
             GapCause::SnapshotLength => "snapshot_length",
             GapCause::WaitingCap => "waiting_cap",
             GapCause::HeldCap => "held_cap",
+            GapCause::Unreadable => "unreadable",
             GapCause::EndOfCapture => "end_of_capture",
         },
     );
