@@ -35,6 +35,9 @@ const SWALLOWED_CAP: u64 = 4_096;
 /// Records at the begin of a direction that may be of other keys: data that was sent early.
 const FOREIGN_CAP: u8 = 64;
 
+/// Octets that a gap of unknown length is taken to have swallowed.
+const UNKNOWN: u64 = 8 << 10;
+
 /// Octets of a record's header.
 const HEADER: usize = 5;
 
@@ -147,13 +150,16 @@ impl Unwrap for Tls {
                     behind
                 }
                 State::Seeking => {
-                    // A segment's begin alone is looked at.
-                    if rest.len() != octets.len() || !is_chain(rest) {
-                        shared.lost.discarded += rest.len() as u64;
-                        return;
+                    // Once a segment, so that each is looked through once.
+                    let fresh = rest.len() == octets.len();
+                    let found = fresh.then(|| seek(rest)).flatten();
+                    let (passed, behind) = rest.split_at(found.unwrap_or(rest.len()));
+                    shared.lost.discarded += passed.len() as u64;
+                    side.swallow(passed.len() as u64);
+                    if found.is_some() {
+                        side.state = State::Records;
                     }
-                    side.state = State::Records;
-                    rest
+                    behind
                 }
                 State::GivenUp => {
                     shared.lost.given_up += rest.len() as u64;
@@ -186,9 +192,7 @@ impl Unwrap for Tls {
                 };
             }
             _ => {
-                // A record takes 22 octets at least; of an unknown number none is the likeliest.
-                let swallowed = if length == 0 { 256 } else { length / 22 + 1 };
-                side.swallowed = side.swallowed.saturating_add(swallowed).min(SWALLOWED_CAP);
+                side.swallow(if length == 0 { UNKNOWN } else { length });
                 side.state = State::Seeking;
             }
         }
@@ -550,6 +554,13 @@ impl Side {
         }
     }
 
+    /// So many octets of records were not read.
+    fn swallow(&mut self, octets: u64) {
+        // A record takes 22 octets at least.
+        let records = octets / 22 + 1;
+        self.swallowed = self.swallowed.saturating_add(records).min(SWALLOWED_CAP);
+    }
+
     /// What was held of a record is held no longer.
     fn let_go(&mut self, shared: &mut Shared) -> Vec<u8> {
         shared.held -= self.held.len();
@@ -566,16 +577,27 @@ fn whole(octets: &[u8]) -> Option<usize> {
     (length <= FRAGMENT_CAP).then_some(HEADER + length)
 }
 
+/// Records in a row that are believed whatever follows them.
+const ROW: usize = 4;
+
+/// Where in a segment records begin again behind a gap. Whether it is one shows when it is
+/// decrypted.
+fn seek(octets: &[u8]) -> Option<usize> {
+    (0..octets.len()).find(|at| is_row(octets.get(*at..).unwrap_or_default()))
+}
+
 /// Whether `octets` are whole records one behind the other, or the begin of the last.
-fn is_chain(octets: &[u8]) -> bool {
+fn is_row(octets: &[u8]) -> bool {
     let mut rest = octets;
-    while let Some(whole) = whole(rest) {
-        match rest.get(whole..) {
-            Some([]) | None => return true,
-            Some(behind) => rest = behind,
+    for _ in 0..ROW {
+        match whole(rest).map(|whole| rest.get(whole..)) {
+            Some(Some([]) | None) => return true,
+            Some(Some(behind)) => rest = behind,
+            // The next header may be cut.
+            None => return rest.len() < HEADER && rest.len() < octets.len(),
         }
     }
-    false
+    true
 }
 
 /// Whether `octets` begin a ClientHello, as far as they go.

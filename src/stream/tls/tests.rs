@@ -316,6 +316,30 @@ fn behind_any_other_gap_records_are_found_again_with_their_number() {
 }
 
 #[test]
+fn records_that_fill_segments_are_found_again_behind_a_gap() {
+    let (mut run, mut client, _) = Run::opened();
+    let sealed: Vec<_> = (0..400_u16)
+        .map(|at| client.seal(APPLICATION_DATA, &at.to_be_bytes().repeat(10)))
+        .collect();
+    let octets = sealed.concat();
+    for (number, segment) in octets.chunks(1448).enumerate() {
+        if number == 2 {
+            run.gap(UP, segment.len());
+        } else {
+            run.segment(UP, segment);
+        }
+    }
+    let told = run.octets.of(UP).len() / 20;
+    assert!((360..400).contains(&told), "{told}");
+    assert!(
+        run.octets
+            .of(UP)
+            .ends_with(&399_u16.to_be_bytes().repeat(10))
+    );
+    run.close();
+}
+
+#[test]
 fn decryptions_tried_behind_gaps_have_a_cap() {
     let (mut run, mut client, _) = Run::opened();
     run.segment(UP, &client.seal(APPLICATION_DATA, b"first"));
