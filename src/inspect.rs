@@ -1,15 +1,15 @@
-//! The pipeline, top to bottom: capture, wire, stream, connection, session, view.
+//! The pipeline, top to bottom: capture, wire, stream, connection, analysis, view.
 
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io;
 use std::ops::ControlFlow;
 
+use crate::analysis::{Analyzer, Wanted};
 use crate::base::FrameStamp;
 use crate::capture::{self, CaptureError, Item, Merge, Reader, Source};
 use crate::connection::{self, Context, Decoder};
 use crate::event::{Accounting, CapReached, Event, SkippedFrames, Totals};
-use crate::session::{Session, Wanted};
 use crate::stream::{Assembler, Counts, Limits};
 use crate::view::View;
 use crate::wire::{self, Dissector, FragmentCaps};
@@ -177,7 +177,7 @@ struct Pipeline<'v> {
 struct Shown<'v> {
     view: &'v mut dyn View,
     /// The analysis, where a view wants any of it.
-    session: Option<Session>,
+    analyzer: Option<Analyzer>,
     failed: Option<io::Error>,
 }
 
@@ -187,7 +187,7 @@ impl Shown<'_> {
         if self.failed.is_none() {
             self.failed = self.view.event(event).err();
         }
-        if self.session.is_some() {
+        if self.analyzer.is_some() {
             self.analyse(event);
         }
     }
@@ -196,13 +196,13 @@ impl Shown<'_> {
     fn analyse(&mut self, event: &Event<'_>) {
         let Self {
             view,
-            session: Some(session),
+            analyzer: Some(analyzer),
             failed,
         } = self
         else {
             return;
         };
-        session.observe(event, &mut |told| {
+        analyzer.observe(event, &mut |told| {
             if failed.is_none() {
                 *failed = view.event(told).err();
             }
@@ -213,13 +213,13 @@ impl Shown<'_> {
     fn conclude(&mut self) {
         let Self {
             view,
-            session: Some(session),
+            analyzer: Some(analyzer),
             failed,
         } = self
         else {
             return;
         };
-        session.finish(&mut |told| {
+        analyzer.finish(&mut |told| {
             if failed.is_none() {
                 *failed = view.event(told).err();
             }
@@ -249,7 +249,7 @@ impl<'v> Pipeline<'v> {
             wants_frames: view.wants_frames(),
             shown: Shown {
                 view,
-                session: options.wanted.any().then(|| Session::new(options.wanted)),
+                analyzer: options.wanted.any().then(|| Analyzer::new(options.wanted)),
                 failed: None,
             },
             last: FrameStamp::default(),
@@ -358,9 +358,9 @@ impl<'v> Pipeline<'v> {
         );
         let analysis = self
             .shown
-            .session
+            .analyzer
             .as_ref()
-            .map_or(&[][..], Session::full_tables);
+            .map_or(&[][..], Analyzer::full_tables);
         totals.accounting.caps.extend(full_tables(analysis));
         totals.accounting.caps.extend(self.shown.view.caps());
         self.unwritten = self.shown.failed.take();

@@ -12,13 +12,14 @@
 //! | [`mqtt`] | octets as control packets and back; pure |
 //! | [`event`] | the words between analysis and views |
 //! | [`connection`] | a connection's octets recognised as MQTT, framed, decoded |
-//! | [`session`] | what became of each message: handshakes, deliveries, wills, findings |
+//! | [`analysis`] | what became of each message: handshakes, deliveries, wills, findings |
 //! | [`view`] | table, detail, JSON, ladders, statistics |
 //! | [`broker`] | an MQTT server without I/O, and its sockets |
 //! | [`record`] | the broker's traffic as a capture; scenarios |
 //! | [`inspect`] | the pipeline, top to bottom on one screen |
 //! | [`cli`] | arguments, typed; the plan, decided |
 
+pub mod analysis;
 pub mod base;
 pub mod broker;
 pub mod capture;
@@ -28,7 +29,6 @@ pub mod event;
 pub mod inspect;
 pub mod mqtt;
 pub mod record;
-pub mod session;
 pub mod stream;
 pub mod view;
 pub mod wire;

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use mqtt_inspect::analysis::clauses::CLAUSES;
 use mqtt_inspect::mqtt::{ProtocolVersion, Rule};
-use mqtt_inspect::session::clauses::CLAUSES;
 
 /// A line of a table.
 struct Statement {
@@ -110,7 +110,7 @@ fn every_statement_that_a_rule_cites_names_the_rule() {
 fn every_rule_between_packets_is_provoked_by_a_test() {
     let mut shown = String::new();
     for file in sources() {
-        if file.to_string_lossy().contains("session/tests") {
+        if file.to_string_lossy().contains("analysis/tests") {
             shown.push_str(&fs::read_to_string(&file).expect("a test file is text"));
         }
     }

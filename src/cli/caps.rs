@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 
+use crate::analysis::caps as analysis;
 use crate::event::Handshake;
-use crate::session::caps as session;
 use crate::stream::{Limits, tls, websocket};
 use crate::view::stats::{tally, topics};
 use crate::view::{filter, json};
@@ -192,47 +192,47 @@ const CAPS: &[Cap] = &[
     ),
     cap(
         "Handshakes that are open",
-        Count(session::OPEN_HANDSHAKES as u64),
+        Count(analysis::OPEN_HANDSHAKES as u64),
         "the newest is given up: cap `handshakes`, a finding",
     ),
     cap(
         "Open handshakes of a session that waits for its next connection",
-        Count(session::PENDING as u64),
+        Count(analysis::PENDING as u64),
         "the newest is given up: cap `handshakes-kept`, a finding",
     ),
     cap(
         "Application messages being followed",
-        Count(session::MESSAGES as u64),
+        Count(analysis::MESSAGES as u64),
         "the oldest is given up: cap `messages`, a finding",
     ),
     cap(
         "Deliveries being followed",
-        Count(session::LEGS as u64),
+        Count(analysis::LEGS as u64),
         "the oldest message is given up: cap `messages`, a finding",
     ),
     cap(
         "Retained messages",
-        Count(session::RETAINED as u64),
+        Count(analysis::RETAINED as u64),
         "the oldest is given up: cap `retained`, a finding",
     ),
     cap(
         "Wills",
-        Count(session::WILLS as u64),
+        Count(analysis::WILLS as u64),
         "the oldest is given up: cap `wills`, a finding",
     ),
     cap(
         "Sessions",
-        Count(session::SESSIONS as u64),
+        Count(analysis::SESSIONS as u64),
         "the one longest without a connection is given up: cap `sessions`, a finding",
     ),
     cap(
         "Subscriptions",
-        Count(session::SUBSCRIPTIONS as u64),
+        Count(analysis::SUBSCRIPTIONS as u64),
         "the newest is not kept: cap `subscriptions`, a finding",
     ),
     cap(
         "Levels of topic filters",
-        Count(session::FILTER_LEVELS as u64),
+        Count(analysis::FILTER_LEVELS as u64),
         "the newest is not kept: cap `subscriptions`, a finding",
     ),
     cap(
@@ -242,47 +242,47 @@ const CAPS: &[Cap] = &[
     ),
     cap(
         "Subscriptions found for topics beyond 64 for each packet",
-        Count(session::MATCHES_AHEAD as u64),
+        Count(analysis::MATCHES_AHEAD as u64),
         "the search is cut short: cap `matches`, a finding",
     ),
     cap(
         "Servers that are told apart",
-        Count(session::BROKERS as u64),
+        Count(analysis::BROKERS as u64),
         "the others are taken for one: cap `servers`, a finding",
     ),
     cap(
         "Ended sessions that must not come back",
-        Count(session::SESSIONS as u64),
+        Count(analysis::SESSIONS as u64),
         "all are forgotten; a session that comes back: cap `sessions-ended`, a finding",
     ),
     cap(
         "Ended connections with gaps",
-        Count(session::SESSIONS as u64),
+        Count(analysis::SESSIONS as u64),
         "all are forgotten: cap `connections-with-gaps`, a finding",
     ),
     cap(
         "Settled messages that must not come to a client again",
-        Count(session::SETTLED as u64),
+        Count(analysis::SETTLED as u64),
         "the oldest is forgotten; a copy that it may have barred: cap `settled`, a finding",
     ),
     cap(
         "Streams of messages (publisher, topic, subscriber, QoS) whose order is watched",
-        Count(session::ORDERED as u64),
+        Count(analysis::ORDERED as u64),
         "all are forgotten: cap `ordered`, a finding",
     ),
     cap(
         "Handshakes and deliveries that `--flow` holds back for an earlier one",
-        Count(session::REORDERED as u64),
+        Count(analysis::REORDERED as u64),
         "the earliest is told when it ends, behind the others",
     ),
     cap(
         "Name that the analysis keeps: topic, filter, client identifier",
-        Octets(session::NAME as u64),
+        Octets(analysis::NAME as u64),
         "its beginning, its length and a checksum stand for it",
     ),
     cap(
         "Findings of one rule",
-        Count(session::FINDINGS_OF_A_RULE),
+        Count(analysis::FINDINGS_OF_A_RULE),
         "the rest is counted",
     ),
     cap(

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::args::{Format, Progress, ReadArgs, ViewArgs, When};
 use super::values::{Limit, Limited};
+use crate::analysis::Wanted;
 use crate::event::Level;
-use crate::session::Wanted;
 use crate::stream::tls::KeyLog;
 use crate::view::flow::Kind as FlowKind;
 use crate::view::stats::Section;

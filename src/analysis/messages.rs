@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 
-use super::Session;
+use super::Analyzer;
 use super::brokers::BrokerId;
 use super::caps;
 use super::clauses as c;
@@ -371,7 +371,7 @@ pub(super) fn note_settled(leg: &mut Leg, record: &Handshake) {
     }
 }
 
-impl Session {
+impl Analyzer {
     /// A subscriber's handshake is over.
     pub(super) fn leg_settled(&mut self, leg: LegRef, record: &Handshake) {
         match leg {

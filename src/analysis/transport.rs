@@ -1,12 +1,12 @@
 //! What carries MQTT, and connections that turn out to carry something else.
 
-use super::Session;
+use super::Analyzer;
 use super::clauses;
 use super::findings::Where;
 use crate::event::{Breach, LooksLike, NotMqtt, TransportBreach};
 use crate::mqtt::{ProtocolVersion, Sender};
 
-impl Session {
+impl Analyzer {
     /// Something else comes where MQTT was expected.
     pub(super) fn not_mqtt(&mut self, told: &NotMqtt) {
         self.pass(told.stamp);

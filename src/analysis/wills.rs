@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 
-use super::Session;
+use super::Analyzer;
 use super::brokers::BrokerId;
 use super::caps;
 use super::clauses as c;
@@ -119,7 +119,7 @@ impl Wills {
     }
 }
 
-impl Session {
+impl Analyzer {
     /// A CONNECT that the server accepted set a will.
     pub(super) fn set_will(&mut self, link: &mut Link, will: WillAsked) {
         let digest = link.will_digest;

@@ -1,6 +1,6 @@
 //! PUBACK, PUBREC, PUBREL, PUBCOMP: a PUBLISH's handshake goes on or is over.
 
-use super::Session;
+use super::Analyzer;
 use super::caps;
 use super::clauses as c;
 use super::exchange::{Begin, Open};
@@ -15,7 +15,7 @@ const DELAYED: (Span, Span) = (Span::from_nanos(38_000_000), Span::from_nanos(48
 /// So many in succession are no accident.
 const DELAYED_TOO_OFTEN: u32 = 3;
 
-impl Session {
+impl Analyzer {
     /// An acknowledgement of either end.
     pub(super) fn on_acknowledgement(
         &mut self,

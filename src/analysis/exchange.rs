@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
-use super::Session;
+use super::Analyzer;
 use super::caps;
 use super::clauses as c;
 use super::findings::Where;
@@ -153,7 +153,7 @@ pub(super) struct Begin {
     pub(super) from: Sender,
 }
 
-impl Session {
+impl Analyzer {
     /// A handshake with its first step.
     pub(super) fn begin(&mut self, link: &Link, event: &PacketEvent<'_>, begin: Begin) -> Open {
         self.open_handshakes += 1;

@@ -12,7 +12,7 @@ mod wills;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Session, Wanted};
+use super::{Analyzer, Wanted};
 use crate::base::{Endpoint, FrameStamp, Layers, Precision, Timestamp};
 use crate::event::{
     Ended, Event, Finding, Gap, Handshake, HandshakeKind, Incomplete, Leg, Opened, Outcome,
@@ -26,7 +26,7 @@ const V5: ProtocolVersion = ProtocolVersion::V5_0;
 
 /// A run with its clock and all that was told.
 struct Run {
-    session: Session,
+    analyzer: Analyzer,
     version: ProtocolVersion,
     frame: u64,
     nanos: i64,
@@ -41,7 +41,7 @@ struct Run {
 impl Run {
     fn new(version: ProtocolVersion) -> Self {
         Self {
-            session: Session::new(Wanted::ALL),
+            analyzer: Analyzer::new(Wanted::ALL),
             version,
             frame: 0,
             nanos: 1_000_000_000_000,
@@ -68,7 +68,7 @@ impl Run {
 
     fn tell(&mut self, event: &Event<'_>) {
         let Self {
-            session,
+            analyzer,
             handshakes,
             wills,
             retained,
@@ -76,7 +76,7 @@ impl Run {
             findings,
             ..
         } = self;
-        session.observe(event, &mut |told| match told {
+        analyzer.observe(event, &mut |told| match told {
             Event::Handshake(one) => handshakes.push((*one).clone()),
             Event::Will(one) => wills.push((*one).clone()),
             Event::Retained(one) => retained.push((*one).clone()),
@@ -209,7 +209,7 @@ impl Run {
 
     fn finish(&mut self) -> &mut Self {
         let Self {
-            session,
+            analyzer,
             handshakes,
             wills,
             retained,
@@ -217,7 +217,7 @@ impl Run {
             findings,
             ..
         } = self;
-        session.finish(&mut |told| match told {
+        analyzer.finish(&mut |told| match told {
             Event::Handshake(one) => handshakes.push((*one).clone()),
             Event::Will(one) => wills.push((*one).clone()),
             Event::Retained(one) => retained.push((*one).clone()),

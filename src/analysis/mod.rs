@@ -1,6 +1,6 @@
 //! What became of each message: handshakes, deliveries, wills, sessions, findings.
 //!
-//! [`Session`] hears every event of a run and tells stories of it. "Not seen" is never told
+//! [`Analyzer`] hears every event of a run and tells stories of it. "Not seen" is never told
 //! as "not sent": each conclusion asks first whether the capture has a hole where the packet
 //! could have been. Everything that is held has a cap, and reaching one is a finding.
 //!
@@ -104,7 +104,7 @@ impl Wanted {
 
 /// Hears the events of a run and tells what became of each message.
 #[derive(Debug, Default)]
-pub struct Session {
+pub struct Analyzer {
     wanted: Wanted,
     brokers: Brokers,
     links: Links,
@@ -133,19 +133,19 @@ pub struct Session {
     now: FrameStamp,
 }
 
-impl Session {
+impl Analyzer {
     /// An analysis that tells what is wanted.
     pub fn new(wanted: Wanted) -> Self {
-        let mut session = Self {
+        let mut analyzer = Self {
             wanted,
             matches: caps::MATCHES_AHEAD,
             ..Self::default()
         };
-        session.findings.wanted = wanted.findings;
-        session.outbox.in_order = wanted.handshakes && wanted.in_order;
+        analyzer.findings.wanted = wanted.findings;
+        analyzer.outbox.in_order = wanted.handshakes && wanted.in_order;
         // Findings about deliveries and wills need the messages.
-        session.wanted.deliveries |= wanted.stories || wanted.findings;
-        session
+        analyzer.wanted.deliveries |= wanted.stories || wanted.findings;
+        analyzer
     }
 
     /// Hears an event and tells what became clear by it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Session;
+use super::Analyzer;
 use super::caps;
 use super::client::ClientKey;
 use super::judge::takes;
@@ -18,7 +18,7 @@ pub(super) struct Explained {
     pub(super) leg: Option<LegRef>,
 }
 
-impl Session {
+impl Analyzer {
     /// Finds out where a server's PUBLISH comes from, and joins it to its message.
     pub(super) fn explain(&mut self, link: &mut Link, digest: u64, copy: &Copy<'_>) -> Explained {
         // RETAIN 1 marks a stored copy, unless a subscription asks for RETAIN as published or

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Session;
+use super::Analyzer;
 use super::caps;
 use super::clauses as c;
 use super::client::{ClientKey, Force, Subscription};
@@ -13,7 +13,7 @@ use crate::mqtt::packet::{SubAck, Subscribe, UnsubAck, Unsubscribe};
 use crate::mqtt::topic::{Shared, filter_broken_before_five};
 use crate::mqtt::{PacketType, QoS, Sender};
 
-impl Session {
+impl Analyzer {
     pub(super) fn on_subscribe(
         &mut self,
         link: &mut Link,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Session;
+use super::Analyzer;
 use super::caps;
 use super::client::{Client, ClientKey};
 use super::exchange::{Begin, shared};
@@ -13,7 +13,7 @@ use crate::event::{
 use crate::mqtt::packet::{Auth, ConnAck, Connect, Disconnect};
 use crate::mqtt::{PacketType, ProtocolVersion, Sender};
 
-impl Session {
+impl Analyzer {
     #[inline(never)]
     pub(super) fn on_connect(
         &mut self,

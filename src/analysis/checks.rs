@@ -1,6 +1,6 @@
 //! What each packet must be where it stands: the order of packets, their senders, limits.
 
-use super::Session;
+use super::Analyzer;
 use super::caps;
 use super::clauses as c;
 use super::ends::{exceeds, silence};
@@ -13,7 +13,7 @@ use crate::mqtt::{
     ControlPacket, Malformed, PacketType, Rule, Sender, reason, surely_clean, violations,
 };
 
-impl Session {
+impl Analyzer {
     /// The checks that every packet goes through before it is acted on.
     pub(super) fn check_packet(&mut self, link: &mut Link, event: &PacketEvent<'_>) {
         if !self.findings.wanted {

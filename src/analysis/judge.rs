@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use super::Session;
+use super::Analyzer;
 use super::caps;
 use super::clauses as c;
 use super::link::Link;
@@ -12,7 +12,7 @@ use crate::event::between;
 use crate::mqtt::topic::{matches, matching_part};
 use crate::mqtt::{ProtocolVersion, QoS, Sender};
 
-impl Session {
+impl Analyzer {
     /// The findings about a copy that was joined to its message.
     pub(super) fn judge_copy(
         &mut self,

@@ -1,6 +1,6 @@
 //! PUBLISH, from a client and from a server.
 
-use super::Session;
+use super::Analyzer;
 use super::caps;
 use super::clauses as c;
 use super::deliver::Published;
@@ -15,7 +15,7 @@ use crate::event::{About, HandshakeKind, Message, PacketEvent, Payload, State, S
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{ControlPacket, Delivery, PacketType, ProtocolVersion, QoS, Sender};
 
-impl Session {
+impl Analyzer {
     /// A PUBLISH of either end.
     pub(super) fn on_publish(
         &mut self,

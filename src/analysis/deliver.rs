@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 
-use super::Session;
+use super::Analyzer;
 use super::caps;
 use super::client::{ClientKey, Force, Subscription};
 use super::judge::takes;
@@ -30,7 +30,7 @@ pub(super) struct Published<'a> {
     pub(super) carried: Carried,
 }
 
-impl Session {
+impl Analyzer {
     /// Topic and payload as a number: equal messages on one broker have one.
     pub(super) fn digest(&self, topic: Topic<'_>, payload: &[u8]) -> u64 {
         let mut hasher = self.hash.build_hasher();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Session;
+use super::Analyzer;
 use super::caps;
 use super::clauses as c;
 use super::client::ClientKey;
@@ -17,7 +17,7 @@ use crate::event::{
 use crate::mqtt::Sender;
 use crate::stream::Closed;
 
-impl Session {
+impl Analyzer {
     /// A connection is told no more.
     pub(super) fn on_ended(&mut self, mut link: Link, ended: &Ended) {
         link.closer = ended.by;

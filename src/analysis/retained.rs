@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use foldhash::HashMap;
 
-use super::Session;
+use super::Analyzer;
 use super::caps;
 use super::judge::takes;
 use super::messages::{MessageKey, note_settled};
@@ -106,7 +106,7 @@ pub(super) struct Storing<'a> {
     pub(super) stamp: FrameStamp,
 }
 
-impl Session {
+impl Analyzer {
     /// Stores a message, replacing the one of its topic; an empty payload removes it.
     pub(super) fn store(&mut self, storing: Storing<'_>) -> Option<StoredKey> {
         let empty = storing.message.payload.length == 0;

@@ -1,6 +1,6 @@
 //! Packets held against what the two ends agreed on.
 
-use super::Session;
+use super::Analyzer;
 use super::caps;
 use super::checks::blame;
 use super::clauses as c;
@@ -11,7 +11,7 @@ use crate::mqtt::packet::{Auth, ConnAck, Connect, Disconnect, Publish, Subscribe
 use crate::mqtt::topic::Shared;
 use crate::mqtt::{PacketType, PropertyId, ProtocolVersion, Sender, reason};
 
-impl Session {
+impl Analyzer {
     pub(super) fn check_connect(
         &mut self,
         link: &mut Link,
