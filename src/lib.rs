@@ -8,7 +8,8 @@
 //! | [`base`] | words that every layer shares: time, frames' stamps, fields, safe text |
 //! | [`capture`] | pcap and pcapng files as frames; the writer that `record` uses |
 //! | [`wire`] | a frame's link layers, tunnels, IP and TCP header taken off: a segment |
-//! | [`stream`] | segments put in order: each connection's octets, gaps told; WebSocket and TLS taken off |
+//! | [`stream`] | segments put in order: each connection's octets, gaps told |
+//! | [`carrier`] | WebSocket and TLS taken off |
 //! | [`mqtt`] | octets as control packets and back; pure |
 //! | [`event`] | the words between analysis and views |
 //! | [`connection`] | a connection's octets recognised as MQTT, framed, decoded |
@@ -23,6 +24,7 @@ pub mod analysis;
 pub mod base;
 pub mod broker;
 pub mod capture;
+pub mod carrier;
 pub mod cli;
 pub mod connection;
 pub mod event;

@@ -5,8 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use mqtt_inspect::stream::Direction;
-use mqtt_inspect::stream::tls::{Shared, Tls};
-use mqtt_inspect::stream::unwrapped::{Unwrap, Unwrapped};
+use mqtt_inspect::carrier::tls::{Shared, Tls};
+use mqtt_inspect::carrier::unwrapped::{Unwrap, Unwrapped};
 use mqtt_inspect_fuzz::Input;
 
 /// A ClientHello up to its session identifier; its random is 32 octets of 7.

@@ -5,8 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use mqtt_inspect::stream::Direction;
-use mqtt_inspect::stream::unwrapped::{Unwrap, Unwrapped};
-use mqtt_inspect::stream::websocket::{Shared, WebSocket};
+use mqtt_inspect::carrier::unwrapped::{Unwrap, Unwrapped};
+use mqtt_inspect::carrier::websocket::{Shared, WebSocket};
 use mqtt_inspect_fuzz::Input;
 
 const REQUEST: &[u8] =

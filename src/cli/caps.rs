@@ -6,8 +6,9 @@
 use std::fmt::Write as _;
 
 use crate::analysis::caps as analysis;
+use crate::carrier::{tls, websocket};
 use crate::event::Handshake;
-use crate::stream::{Limits, tls, websocket};
+use crate::stream::Limits;
 use crate::view::stats::{tally, topics};
 use crate::view::{filter, json};
 use crate::{broker, capture, connection, inspect, wire};

@@ -2,12 +2,12 @@
 //! is a connection of its own, with a decoder of its own.
 
 use crate::base::FrameStamp;
+use crate::carrier::tls::{self, Tls};
+use crate::carrier::unwrapped::{Unwrap, Unwrapped};
+use crate::carrier::websocket::{self, Breach, WebSocket};
 use crate::event::{Event, LooksLike, NotMqtt, TransportBreach};
 use crate::mqtt::Sender;
 use crate::mqtt::framer::{Header, fixed_header};
-use crate::stream::tls::{self, Tls};
-use crate::stream::unwrapped::{Unwrap, Unwrapped};
-use crate::stream::websocket::{self, Breach, WebSocket};
 use crate::stream::{Closed, Connection, Direction, GapCause, StreamEvent};
 
 use super::plausible::{Versions, may_begin};

@@ -1,7 +1,7 @@
 //! What all connections of a run share: the user's wishes, the counts, the caps.
 
 use super::framing::Partial;
-use crate::stream::{tls, websocket};
+use crate::carrier::{tls, websocket};
 
 /// Octets of unfinished packets and of undecided connections held at a time, over all
 /// connections, unless the user says otherwise.

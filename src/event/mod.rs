@@ -20,8 +20,8 @@ pub use will::{NoWill, RetainedEnd, RetainedStory, Stored, WillFate, WillStory};
 
 use crate::base::field::Fields;
 use crate::base::{Endpoint, FrameStamp, Layers, Span};
+pub use crate::carrier::websocket::Breach;
 use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Sender};
-pub use crate::stream::websocket::Breach;
 pub use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
 
 /// Everything that a run tells, in the order in which it becomes known.

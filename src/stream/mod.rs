@@ -1,7 +1,6 @@
 //! TCP: segments in, each connection's octets out, in order, once.
 //!
-//! What never comes is a gap, told with its length; nothing is lost in silence. [`websocket`] and
-//! [`tls`] take out of these octets what they carry, in the same manner ([`unwrapped`]).
+//! What never comes is a gap, told with its length; nothing is lost in silence.
 
 mod assembler;
 mod flow;
@@ -13,10 +12,7 @@ mod slots;
 mod teller;
 #[cfg(test)]
 mod tests;
-pub mod tls;
-pub mod unwrapped;
 mod waiting;
-pub mod websocket;
 
 use crate::base::{Endpoint, FrameStamp, Layers};
 

@@ -1,8 +1,8 @@
 //! MQTT in WebSocket.
 
 use super::*;
+use crate::carrier::tls::CONNECTIONS_CAP;
 use crate::connection::CARRIERS_CAP;
-use crate::stream::tls::CONNECTIONS_CAP;
 use proptest::prelude::*;
 
 const MQTT: &str = "Sec-WebSocket-Protocol: mqtt\r\n";

@@ -1,7 +1,7 @@
 //! What comes out of a protocol that carries another: WebSocket, TLS.
 
-use super::Direction;
 use super::websocket::Breach;
+use crate::stream::Direction;
 
 /// What comes out of a connection, in order for each direction.
 #[derive(Clone, Copy, Debug)]

@@ -14,7 +14,7 @@ mod tests;
 pub use keylog::{KeyLog, SECRETS_CAP};
 
 use super::unwrapped::{Lost, Unwrap, Unwrapped};
-use super::{Both, DIRECTIONS, Direction};
+use crate::stream::{Both, DIRECTIONS, Direction};
 use cipher::{Cipher, Suite, Writer, next_secret, suite};
 use keylog::{Label, Random};
 use messages::{Message, Messages, ServerHello};

@@ -15,7 +15,7 @@ pub use inflate::{EXPANSION_CAP, INFLATERS_CAP};
 pub use upgrade::HEAD_CAP;
 
 use super::unwrapped::{Lost, Unwrap, Unwrapped};
-use super::{Both, DIRECTIONS, Direction};
+use crate::stream::{Both, DIRECTIONS, Direction};
 use frame::{FrameHeader, HEADER_CAP, Header, Opcode, Sought};
 use inflate::{Inflater, Inflation, Unreadable};
 
