@@ -14,8 +14,8 @@ use super::held::Held;
 use super::opening::{self, Opening};
 use super::plausible::{Roles, Versions};
 use super::{
-    Both, Context, DIRECTIONS, Decoder, Expectation, Mode, Phase, VersionFrom, likely_client,
-    server_by_port, tell,
+    ByDirection, Context, DIRECTIONS, Decoder, Expectation, Mode, Phase, VersionFrom,
+    likely_client, server_by_port, tell,
 };
 
 /// Bits of evidence that make a chain of packets believed.
@@ -40,7 +40,7 @@ mod enough {
 /// What is held of a connection while something is undecided.
 #[derive(Debug, Default)]
 pub(super) struct Deliberation {
-    pub(super) held: Both<Held>,
+    pub(super) held: ByDirection<Held>,
     /// The first frame that brought octets.
     pub(super) first: Option<FrameStamp>,
 }

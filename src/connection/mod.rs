@@ -27,7 +27,9 @@ mod tests;
 use crate::base::{FrameStamp, Layers};
 use crate::event::{Ended, Event, Gap, Incomplete, NotMqtt, Opened, Transport};
 use crate::mqtt::{ProtocolVersion, Sender};
-use crate::stream::{Both, Closed, Connection, DIRECTIONS, Direction, End, GapCause, StreamEvent};
+use crate::stream::{
+    ByDirection, Closed, Connection, DIRECTIONS, Direction, End, GapCause, StreamEvent,
+};
 
 pub use alias::{ALIASES_CAP, ALIASES_TOTAL, TOPICS_CAP};
 pub use carrier::CARRIERS_CAP;
@@ -114,9 +116,9 @@ pub struct Decoder {
     client_certain: bool,
     first_end: Option<Direction>,
     transport: Transport,
-    sides: Both<Side>,
+    sides: ByDirection<Side>,
     deliberation: Option<Box<Deliberation>>,
-    aliases: Both<Option<Box<Aliases>>>,
+    aliases: ByDirection<Option<Box<Aliases>>>,
     /// Its octets are another protocol's, which may carry MQTT: nothing else here is of use then.
     carrier: Option<Box<Carrier>>,
     /// It is not carried, whatever it looks like.

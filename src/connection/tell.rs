@@ -100,7 +100,7 @@ impl Decoder {
             }
             _ => None,
         };
-        // By place, as in `Both`.
+        // By place, as in `ByDirection`.
         let ends = [&arrival.connection.initiator, &arrival.connection.responder];
         let source = ends[arrival.direction as usize];
         let destination = ends[arrival.direction.reverse() as usize];

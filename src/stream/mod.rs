@@ -40,7 +40,7 @@ impl Direction {
     }
 }
 
-/// Both directions, as [`Both`] has them.
+/// Both directions, as [`ByDirection`] has them.
 pub const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Backward];
 
 /// One of something for each direction.
@@ -48,9 +48,9 @@ pub const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::Backward]
 /// Found by its place and not by a branch: which direction comes next is what a processor
 /// predicts worst.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Both<T>([T; 2]);
+pub struct ByDirection<T>([T; 2]);
 
-impl<T> Both<T> {
+impl<T> ByDirection<T> {
     #[inline]
     pub const fn of(&self, direction: Direction) -> &T {
         &self.0[direction as usize]

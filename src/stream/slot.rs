@@ -5,7 +5,9 @@ use super::key::Sender;
 use super::limits::Shared;
 use super::teller::Teller;
 use super::waiting::Span;
-use super::{Both, Closed, Connection, ConnectionId, DIRECTIONS, Direction, GapCause, StreamEvent};
+use super::{
+    ByDirection, Closed, Connection, ConnectionId, DIRECTIONS, Direction, GapCause, StreamEvent,
+};
 use crate::base::{FrameStamp, Layers};
 use crate::wire::{Segment, TcpFlags};
 
@@ -35,7 +37,7 @@ pub(super) struct Slot<S> {
     pub(super) queued_to_free: bool,
     /// The same for the queue of connections with waiting octets.
     pub(super) queued_to_flush: bool,
-    pub(super) flows: Both<Flow>,
+    pub(super) flows: ByDirection<Flow>,
     pub(super) connection: Connection,
     pub(super) state: S,
 }
@@ -60,7 +62,7 @@ impl<S> Slot<S> {
                 responder,
                 handshake_seen: syn,
             },
-            flows: Both::default(),
+            flows: ByDirection::default(),
             state: S::default(),
             life: Life::Open,
             initiator: if answer { sender.other() } else { sender },

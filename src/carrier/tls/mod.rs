@@ -14,7 +14,7 @@ mod tests;
 pub use keylog::{KeyLog, SECRETS_CAP};
 
 use super::unwrapped::{Lost, Unwrap, Unwrapped};
-use crate::stream::{Both, DIRECTIONS, Direction};
+use crate::stream::{ByDirection, DIRECTIONS, Direction};
 use cipher::{Cipher, Suite, Writer, next_secret, suite};
 use keylog::{Label, Random};
 use messages::{Message, Messages, ServerHello};
@@ -74,7 +74,7 @@ pub struct Tls {
     client: Direction,
     random: Random,
     agreed: Option<Agreed>,
-    sides: Both<Side>,
+    sides: ByDirection<Side>,
 }
 
 /// What the ServerHello says.
@@ -224,7 +224,7 @@ impl Tls {
         if random(octets).is_some_and(|random| !keylog.knows(&random)) {
             return None;
         }
-        let mut sides: Both<Side> = Both::default();
+        let mut sides: ByDirection<Side> = ByDirection::default();
         sides.of_mut(direction).state = State::Hello;
         Some(Self {
             client: direction,

@@ -107,7 +107,7 @@ impl Sealer {
 struct Run {
     shared: Shared,
     tls: Option<Tls>,
-    octets: Both<Vec<u8>>,
+    octets: ByDirection<Vec<u8>>,
     told: Vec<String>,
 }
 

@@ -15,7 +15,7 @@ pub use inflate::{EXPANSION_CAP, INFLATERS_CAP};
 pub use upgrade::HEAD_CAP;
 
 use super::unwrapped::{Lost, Unwrap, Unwrapped};
-use crate::stream::{Both, DIRECTIONS, Direction};
+use crate::stream::{ByDirection, DIRECTIONS, Direction};
 use frame::{FrameHeader, HEADER_CAP, Header, Opcode, Sought};
 use inflate::{Inflater, Inflation, Unreadable};
 
@@ -79,7 +79,7 @@ pub struct WebSocket {
     offers_mqtt: Option<bool>,
     /// `None` until the response tells.
     deflates: Option<bool>,
-    sides: Both<Side>,
+    sides: ByDirection<Side>,
 }
 
 /// One direction.
@@ -282,7 +282,7 @@ impl WebSocket {
     }
 
     fn new(client: Direction, state: State) -> Self {
-        let mut sides: Both<Side> = Both::default();
+        let mut sides: ByDirection<Side> = ByDirection::default();
         for direction in DIRECTIONS {
             let side = sides.of_mut(direction);
             side.state = state;

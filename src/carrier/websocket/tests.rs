@@ -80,7 +80,7 @@ impl Deflater {
 struct Run {
     shared: Shared,
     websocket: Option<WebSocket>,
-    octets: Both<Vec<u8>>,
+    octets: ByDirection<Vec<u8>>,
     /// Anything else, in words.
     told: Vec<String>,
 }
