@@ -559,17 +559,17 @@ fn skipped(tally: &wire::Tally) -> Vec<SkippedFrames> {
         .iter()
         .map(|(skipped, frames)| SkippedFrames {
             reason: skipped.key(),
-            told: skipped.to_string(),
+            message: skipped.to_string(),
             frames: *frames,
         })
         .collect();
     if tally.others > 0 {
         reasons.push(SkippedFrames {
             reason: "other",
-            told: "other reasons".to_owned(),
+            message: "other reasons".to_owned(),
             frames: tally.others,
         });
     }
-    reasons.sort_by(|a, b| b.frames.cmp(&a.frames).then(a.told.cmp(&b.told)));
+    reasons.sort_by(|a, b| b.frames.cmp(&a.frames).then(a.message.cmp(&b.message)));
     reasons
 }

@@ -6,7 +6,7 @@ use super::clauses as c;
 use super::exchange::{Begin, Open};
 use super::link::Link;
 use crate::base::Span;
-use crate::event::{About, HandshakeKind, PacketEvent, State, between};
+use crate::event::{HandshakeKind, HandshakeState, PacketEvent, Subject, between};
 use crate::mqtt::packet::Acknowledgement;
 use crate::mqtt::{PacketType, Sender};
 
@@ -81,12 +81,12 @@ impl Analyzer {
             refused.insert(id, open.key);
         }
         let state = if refused {
-            State::Refused {
+            HandshakeState::Refused {
                 packet_type: event.packet_type,
                 code: ack.reason_code,
             }
         } else {
-            State::Complete
+            HandshakeState::Complete
         };
         self.settle(open, state);
     }
@@ -163,7 +163,7 @@ impl Analyzer {
                         kind: HandshakeKind::Qos2,
                         initiator,
                         packet_id: Some(ack.packet_id),
-                        about: About::Nothing,
+                        subject: Subject::Nothing,
                         waiting,
                         from: event.sender.peer(),
                     },

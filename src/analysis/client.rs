@@ -11,7 +11,7 @@ use super::link::{Pending, nothing_pending};
 use super::tree::SubscriptionKey;
 use super::wills::WillKey;
 use crate::base::{Endpoint, FrameStamp, Timestamp};
-use crate::event::ConnectionStory;
+use crate::event::ConnectionSummary;
 use crate::mqtt::{ProtocolVersion, QoS, Sender};
 use crate::stream::ConnectionId;
 
@@ -41,7 +41,7 @@ pub(super) struct Client {
     /// It subscribed to what is no filter: what that takes depends on who is asked.
     pub(super) breaks_filters: bool,
     pub(super) pending: Pending,
-    pub(super) connections: Vec<ConnectionStory>,
+    pub(super) connections: Vec<ConnectionSummary>,
     pub(super) connections_left_out: u64,
     /// A will of its last connection that waits for its delay.
     pub(super) delayed_will: Option<WillKey>,

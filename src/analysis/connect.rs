@@ -8,7 +8,8 @@ use super::client::{Client, ClientKey};
 use super::exchange::{Begin, shared};
 use super::link::{Goodbye, Limits, Link, Phase, nothing_pending};
 use crate::event::{
-    About, Answer, Connecting, EndedBy, HandshakeKind, PacketEvent, Payload, State, WillAsked,
+    ConnAckSummary, ConnectSummary, EndedBy, HandshakeKind, HandshakeState, PacketEvent, Payload,
+    Subject, WillMessage,
 };
 use crate::mqtt::packet::{Auth, ConnAck, Connect, Disconnect};
 use crate::mqtt::{PacketType, ProtocolVersion, Sender};
@@ -65,7 +66,7 @@ impl Analyzer {
                 kind: HandshakeKind::Connect,
                 initiator: event.sender,
                 packet_id: None,
-                about: About::Connect(Box::new(asked)),
+                subject: Subject::Connect(Box::new(asked)),
                 waiting: PacketType::ConnAck,
                 from: event.sender.peer(),
             },
@@ -103,7 +104,7 @@ impl Analyzer {
         }
         let five = link.five();
         let properties = ack.properties;
-        let answer = Answer {
+        let answer = ConnAckSummary {
             code: ack.code,
             session_present: ack.session_present,
             assigned_client_id: properties.assigned_client_identifier().map(shared),
@@ -118,7 +119,7 @@ impl Analyzer {
             connect.answer = Some(answer.clone());
         }
         if let Some(mut open) = link.connecting.take() {
-            if let About::Connect(connect) = &mut open.record.about {
+            if let Subject::Connect(connect) = &mut open.record.subject {
                 connect.answer = Some(answer.clone());
             }
             open.advance(link, event);
@@ -126,9 +127,9 @@ impl Analyzer {
                 open.record.client_id.clone_from(&answer.assigned_client_id);
             }
             let state = if ack.code == 0 {
-                State::Complete
+                HandshakeState::Complete
             } else {
-                State::Refused {
+                HandshakeState::Refused {
                     packet_type: PacketType::ConnAck,
                     code: ack.code,
                 }
@@ -398,7 +399,7 @@ impl Analyzer {
                         kind: HandshakeKind::Auth,
                         initiator: event.sender,
                         packet_id: None,
-                        about: About::Nothing,
+                        subject: Subject::Nothing,
                         waiting: PacketType::Auth,
                         from: Sender::Server,
                     },
@@ -410,7 +411,7 @@ impl Analyzer {
         open.advance(link, event);
         open.from = event.sender.peer();
         if event.sender == Sender::Server && auth.reason_code == 0 {
-            self.settle(open, State::Complete);
+            self.settle(open, HandshakeState::Complete);
         } else {
             link.authenticating = Some(open);
         }
@@ -428,7 +429,7 @@ impl Analyzer {
             open.advance(link, event);
             self.settle(
                 open,
-                State::Refused {
+                HandshakeState::Refused {
                     packet_type: PacketType::Disconnect,
                     code: disconnect.reason_code,
                 },
@@ -452,9 +453,9 @@ impl Analyzer {
 }
 
 /// A CONNECT as it is kept.
-fn connecting(connect: &Connect<'_>) -> Connecting {
+fn connecting(connect: &Connect<'_>) -> ConnectSummary {
     let properties = connect.properties;
-    Connecting {
+    ConnectSummary {
         protocol_name: shared(connect.protocol_name),
         protocol_level: connect.protocol_level,
         bridge: connect.bridge,
@@ -467,7 +468,7 @@ fn connecting(connect: &Connect<'_>) -> Connecting {
         receive_maximum: properties.receive_maximum(),
         topic_alias_maximum: properties.topic_alias_maximum(),
         maximum_packet_size: properties.maximum_packet_size(),
-        will: connect.will.as_ref().map(|will| WillAsked {
+        will: connect.will.as_ref().map(|will| WillMessage {
             topic: shared(will.topic),
             qos: will.qos,
             retain: will.retain,

@@ -15,7 +15,7 @@ use super::names::Topic;
 use super::outbox::Place;
 use super::tree::SubscriptionKey;
 use crate::base::{Few, FrameStamp};
-use crate::event::{Handshake, Leg, Outcome, Undelivered};
+use crate::event::{Handshake, MessageDelivery, Outcome, Undelivered};
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{PropertyId, ProtocolVersion, QoS};
 
@@ -79,9 +79,9 @@ impl Analyzer {
     pub(super) fn publish_message(&mut self, link: &Link, published: &Published<'_>) -> MessageKey {
         let mut routes = self.routes(published.topic, Some(link));
         let mut left_out = 0;
-        if routes.len() > Handshake::LEGS_KEPT {
-            left_out = u32::try_from(routes.len() - Handshake::LEGS_KEPT).unwrap_or(u32::MAX);
-            routes.truncate(Handshake::LEGS_KEPT);
+        if routes.len() > Handshake::DELIVERIES_KEPT {
+            left_out = u32::try_from(routes.len() - Handshake::DELIVERIES_KEPT).unwrap_or(u32::MAX);
+            routes.truncate(Handshake::DELIVERIES_KEPT);
         }
         let topic = (!routes.is_empty()).then(|| self.names.shared(published.topic));
         let unsettled = routes
@@ -114,7 +114,7 @@ impl Analyzer {
 
     /// The subscribers that would be sent a message to `topic`, were it published by the
     /// server itself.
-    pub(super) fn would_take(&mut self, topic: Topic<'_>) -> Vec<(ClientKey, Leg)> {
+    pub(super) fn would_take(&mut self, topic: Topic<'_>) -> Vec<(ClientKey, MessageDelivery)> {
         self.routes(topic, None)
             .into_iter()
             .filter(|route| !route.tentative && route.group.is_none())
@@ -188,7 +188,7 @@ impl Analyzer {
 
     /// Appends the subscriptions that take a topic to `found`, as many as may be found now.
     fn find_subscriptions(&mut self, topic: Topic<'_>, found: &mut Vec<SubscriptionKey>) {
-        let most = self.matches.min(2 * Handshake::LEGS_KEPT);
+        let most = self.matches.min(2 * Handshake::DELIVERIES_KEPT);
         let all = self.search(topic, most, found);
         self.matches -= found.len();
         if !all {
@@ -257,7 +257,7 @@ impl Analyzer {
             }
         };
         Route {
-            leg: Leg {
+            leg: MessageDelivery {
                 connection: link.map(|link| link.id),
                 client_id: session.and_then(|session| session.client_id.clone()),
                 filters: Few::one(Arc::clone(&one.filter)),

@@ -11,8 +11,8 @@ use super::link::{Link, nothing_pending};
 use super::outbox::Told;
 use crate::base::{FrameStamp, Span};
 use crate::event::{
-    ConnectionStory, End, EndCause, Ended, EndedBy, Event, RetainedEnd, SessionStory, State,
-    between,
+    ConnectionSummary, End, EndCause, Ended, EndedBy, Event, HandshakeState, RetainedEnd,
+    SessionSummary, between,
 };
 use crate::mqtt::Sender;
 use crate::stream::Closed;
@@ -182,7 +182,7 @@ impl Analyzer {
             }
             return;
         };
-        if client.connections.len() < SessionStory::CONNECTIONS_KEPT {
+        if client.connections.len() < SessionSummary::CONNECTIONS_KEPT {
             client.connections.push(story);
         } else {
             client.connections_left_out += 1;
@@ -195,7 +195,7 @@ impl Analyzer {
             return;
         }
         let connect = link.connect.as_ref();
-        self.outbox.now(Told::Session(Box::new(SessionStory {
+        self.outbox.now(Told::Session(Box::new(SessionSummary {
             broker: link.broker.0,
             server: link.server,
             client_id: link.client_id.clone(),
@@ -239,7 +239,7 @@ impl Analyzer {
         if self.wanted.stories {
             let mut subscriptions = filters;
             subscriptions.sort();
-            self.outbox.now(Told::Session(Box::new(SessionStory {
+            self.outbox.now(Told::Session(Box::new(SessionSummary {
                 broker: client.broker.0,
                 server: client.server,
                 client_id: client.client_id,
@@ -270,7 +270,7 @@ impl Analyzer {
             let waiting_for = open.waiting;
             self.settle(
                 open,
-                State::Incomplete {
+                HandshakeState::Incomplete {
                     waiting_for,
                     ended_by,
                 },
@@ -587,9 +587,9 @@ impl Analyzer {
     }
 }
 
-fn connection_story(link: &Link, end: End) -> ConnectionStory {
+fn connection_story(link: &Link, end: End) -> ConnectionSummary {
     let [client, server] = &link.sides;
-    ConnectionStory {
+    ConnectionSummary {
         connection: link.id,
         client: link.client_end,
         server: link.server,

@@ -11,7 +11,9 @@ use super::link::{Link, name};
 use super::messages::{LegRef, MessageKey};
 use super::outbox::{Place, Told};
 use crate::base::{FrameStamp, Span};
-use crate::event::{About, EndedBy, Handshake, HandshakeKind, PacketEvent, State, Step, between};
+use crate::event::{
+    EndedBy, Handshake, HandshakeKind, HandshakeState, PacketEvent, Step, Subject, between,
+};
 use crate::mqtt::{ControlPacket, PacketIdentifier, PacketType, ProtocolVersion, Sender};
 
 /// A handshake that is not over.
@@ -148,7 +150,7 @@ pub(super) struct Begin {
     pub(super) kind: HandshakeKind,
     pub(super) initiator: Sender,
     pub(super) packet_id: Option<PacketIdentifier>,
-    pub(super) about: About,
+    pub(super) subject: Subject,
     pub(super) waiting: PacketType,
     pub(super) from: Sender,
 }
@@ -157,7 +159,7 @@ impl Analyzer {
     /// A handshake with its first step.
     pub(super) fn begin(&mut self, link: &Link, event: &PacketEvent<'_>, begin: Begin) -> Open {
         self.open_handshakes += 1;
-        let state = State::Incomplete {
+        let state = HandshakeState::Incomplete {
             waiting_for: begin.waiting,
             ended_by: EndedBy::CaptureEnd,
         };
@@ -175,8 +177,8 @@ impl Analyzer {
                 record.steps.push(step(event));
                 record.steps_left_out = 0;
                 record.state = state;
-                record.about = begin.about;
-                record.legs_left_out = 0;
+                record.subject = begin.subject;
+                record.deliveries_left_out = 0;
                 record
             }
             None => Box::new(Handshake {
@@ -191,9 +193,9 @@ impl Analyzer {
                 steps: vec![step(event)],
                 steps_left_out: 0,
                 state,
-                about: begin.about,
+                subject: begin.subject,
                 deliveries: Vec::new(),
-                legs_left_out: 0,
+                deliveries_left_out: 0,
                 origin: None,
             }),
         };
@@ -236,7 +238,7 @@ impl Analyzer {
             link.side(initiator).gaps += 1;
             self.settle(
                 open,
-                State::Incomplete {
+                HandshakeState::Incomplete {
                     waiting_for,
                     ended_by: EndedBy::TableFull,
                 },
@@ -261,7 +263,7 @@ impl Analyzer {
         let waiting_for = open.waiting;
         self.settle(
             open,
-            State::Incomplete {
+            HandshakeState::Incomplete {
                 waiting_for,
                 ended_by,
             },
@@ -269,7 +271,7 @@ impl Analyzer {
     }
 
     /// A handshake is over: it is told, or its message waits for its deliveries.
-    pub(super) fn settle(&mut self, open: Open, state: State) {
+    pub(super) fn settle(&mut self, open: Open, state: HandshakeState) {
         self.open_handshakes = self.open_handshakes.saturating_sub(1);
         let Open {
             mut record,
@@ -304,9 +306,11 @@ impl Analyzer {
     /// The findings about a handshake's end.
     fn judge(&mut self, record: &Handshake) {
         match record.state {
-            State::Complete => self.judge_pace(record),
-            State::Refused { packet_type, code } => self.judge_refusal(record, packet_type, code),
-            State::Incomplete {
+            HandshakeState::Complete => self.judge_pace(record),
+            HandshakeState::Refused { packet_type, code } => {
+                self.judge_refusal(record, packet_type, code)
+            }
+            HandshakeState::Incomplete {
                 waiting_for,
                 ended_by,
             } => self.judge_silence(record, waiting_for, ended_by),
@@ -463,18 +467,18 @@ fn topic_words(record: &Handshake) -> String {
         .packet_id
         .map(|id| format!(" (identifier {})", id.number()))
         .unwrap_or_default();
-    match &record.about {
-        About::Message(message) => match &message.topic {
+    match &record.subject {
+        Subject::Message(message) => match &message.topic {
             Some(topic) => format!("the message to {topic}{id}"),
             None => format!("a message{id}"),
         },
-        About::Subscribe(asked) | About::Unsubscribe(asked) => match asked.as_slice() {
+        Subject::Subscribe(asked) | Subject::Unsubscribe(asked) => match asked.as_slice() {
             [] => format!("no filter{id}"),
             [one] => format!("the filter {}{id}", one.filter),
             [one, rest @ ..] => format!("the filter {} and {} more{id}", one.filter, rest.len()),
         },
-        About::Connect(_) => "its connection".to_owned(),
-        About::Nothing => match record.kind {
+        Subject::Connect(_) => "its connection".to_owned(),
+        Subject::Nothing => match record.kind {
             HandshakeKind::Ping => "keep alive".to_owned(),
             _ => format!("a message{id}"),
         },

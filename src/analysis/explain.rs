@@ -9,7 +9,7 @@ use super::judge::takes;
 use super::link::Link;
 use super::messages::{Copy, LegRef, MessageKey, Progress, Route};
 use crate::base::Few;
-use crate::event::{Handshake, Leg, Origin, Outcome, Undelivered, between};
+use crate::event::{Handshake, MessageDelivery, Origin, Outcome, Undelivered, between};
 use crate::mqtt::QoS;
 
 /// What explains a server's PUBLISH.
@@ -98,7 +98,7 @@ impl Analyzer {
         let published = entry.story.message.qos;
         let stored = entry.story.stored.clone();
         let filters = self.filters_of(link.client, &copy.topic);
-        let leg = Leg {
+        let leg = MessageDelivery {
             connection: Some(copy.connection),
             client_id: copy.client_id.clone(),
             filters,
@@ -299,7 +299,7 @@ impl Analyzer {
         };
         let mut delivered = copy.delivered(None, will.story.will.qos);
         delivered.stored = false;
-        let leg = Leg {
+        let leg = MessageDelivery {
             connection: Some(copy.connection),
             client_id: copy.client_id.clone(),
             filters,
@@ -350,7 +350,7 @@ impl Analyzer {
         self.messages.reached.insert((client, digest), key);
         let filters = self.filters_of(Some(client), &copy.topic);
         let held = self.messages.held.get_mut(&key)?;
-        if held.routes.len() >= Handshake::LEGS_KEPT {
+        if held.routes.len() >= Handshake::DELIVERIES_KEPT {
             held.left_out += 1;
             return None;
         }
@@ -358,7 +358,7 @@ impl Analyzer {
         held.unsettled += 1;
         self.messages.legs += 1 + filters.len() / 8;
         held.routes.push(Route {
-            leg: Leg {
+            leg: MessageDelivery {
                 connection: Some(copy.connection),
                 client_id: copy.client_id.clone(),
                 filters,

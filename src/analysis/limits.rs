@@ -6,7 +6,7 @@ use super::checks::blame;
 use super::clauses as c;
 use super::client::ClientKey;
 use super::link::{Link, Phase};
-use crate::event::{Asked, PacketEvent};
+use crate::event::{FilterRequest, PacketEvent};
 use crate::mqtt::packet::{Auth, ConnAck, Connect, Disconnect, Publish, Subscribe};
 use crate::mqtt::topic::Shared;
 use crate::mqtt::{PacketType, PropertyId, ProtocolVersion, Sender, reason};
@@ -365,7 +365,7 @@ impl Analyzer {
         &mut self,
         link: &Link,
         event: &PacketEvent<'_>,
-        asked: &[Asked],
+        asked: &[FilterRequest],
         codes: &[u8],
     ) {
         self.check_code_count(link, event, asked.len(), codes.len());

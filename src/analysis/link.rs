@@ -14,7 +14,7 @@ use super::opens::Opens;
 use super::retained::StoredKey;
 use super::wills::WillKey;
 use crate::base::{Endpoint, FrameStamp};
-use crate::event::{Connecting, PacketEvent};
+use crate::event::{ConnectSummary, PacketEvent};
 use crate::mqtt::{PacketType, ProtocolVersion, Sender};
 use crate::stream::{Connection, ConnectionId};
 
@@ -117,7 +117,7 @@ pub(super) struct Link {
     pub(super) goodbye: Option<Goodbye>,
     pub(super) fault: Option<Fault>,
     pub(super) sides: [Side; 2],
-    pub(super) connect: Option<Box<Connecting>>,
+    pub(super) connect: Option<Box<ConnectSummary>>,
     pub(super) connect_stamp: Option<FrameStamp>,
     pub(super) server: Endpoint,
     pub(super) client_end: Endpoint,

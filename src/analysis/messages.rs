@@ -21,7 +21,8 @@ use super::shelf::Shelf;
 use super::wills::WillKey;
 use crate::base::{FrameStamp, Timestamp};
 use crate::event::{
-    Delivered, EndedBy, Handshake, Leg, Outcome, State, Step, Undelivered, between,
+    Delivered, EndedBy, Handshake, HandshakeState, MessageDelivery, Outcome, Step, Undelivered,
+    between,
 };
 use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, QoS};
 use crate::stream::ConnectionId;
@@ -46,7 +47,7 @@ pub(super) enum Progress {
 /// A leg with what the analysis needs to know of it.
 #[derive(Debug)]
 pub(super) struct Route {
-    pub(super) leg: Leg,
+    pub(super) leg: MessageDelivery,
     pub(super) client: ClientKey,
     pub(super) progress: Progress,
     /// Holes in what the server sent on the subscriber's connection, when it was published.
@@ -108,7 +109,7 @@ pub(super) struct Held {
     /// It is the stored message of its topic: late subscribers may still get it.
     pub(super) stored: bool,
     /// Its stored copies for late subscribers.
-    pub(super) late: Vec<Leg>,
+    pub(super) late: Vec<MessageDelivery>,
 }
 
 impl Held {
@@ -122,7 +123,7 @@ impl Held {
 /// The end of a publisher's handshake.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Over {
-    state: State,
+    state: HandshakeState,
     /// The publisher released its QoS 2 message with PUBREL.
     released: bool,
 }
@@ -334,7 +335,7 @@ impl Copy<'_> {
             redelivered: false,
             queued: false,
             packet_id: self.packet_id,
-            state: self.packet_id.map(|_| State::Incomplete {
+            state: self.packet_id.map(|_| HandshakeState::Incomplete {
                 waiting_for: awaited(self.qos),
                 ended_by: EndedBy::CaptureEnd,
             }),
@@ -360,7 +361,7 @@ const fn awaited(qos: QoS) -> PacketType {
 }
 
 /// Writes what a leg's handshake came to into the leg; its steps where it has the first.
-pub(super) fn note_settled(leg: &mut Leg, record: &Handshake) {
+pub(super) fn note_settled(leg: &mut MessageDelivery, record: &Handshake) {
     if let Outcome::Delivered(delivered) = &mut leg.outcome {
         // At QoS 0 nothing is awaited, so there is no state.
         delivered.state = delivered.packet_id.map(|_| record.state);
@@ -411,7 +412,12 @@ impl Analyzer {
     }
 
     /// [`Self::publisher_settled`] where the handshake is not told.
-    pub(super) fn publisher_done(&mut self, key: MessageKey, state: State, released: bool) {
+    pub(super) fn publisher_done(
+        &mut self,
+        key: MessageKey,
+        state: HandshakeState,
+        released: bool,
+    ) {
         if let Some(held) = self.messages.held.get_mut(&key) {
             held.over = Some(Over { state, released });
             self.try_settle(key);
@@ -578,15 +584,15 @@ impl Analyzer {
         });
         legs.append(&mut held.late);
         record.deliveries = legs;
-        record.legs_left_out = held.left_out.into();
+        record.deliveries_left_out = held.left_out.into();
         self.tell_handshake(held.place, record);
     }
 
     fn why_undelivered(&self, held: &Held, route: &Route) -> Undelivered {
         if let Some(over) = held.over {
             match over.state {
-                State::Refused { code, .. } => return Undelivered::Refused(code),
-                State::Incomplete { .. } | State::Complete
+                HandshakeState::Refused { code, .. } => return Undelivered::Refused(code),
+                HandshakeState::Incomplete { .. } | HandshakeState::Complete
                     if held.qos == QoS::ExactlyOnce && !over.released =>
                 {
                     return Undelivered::NotReleased;

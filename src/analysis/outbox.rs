@@ -5,16 +5,17 @@ use std::collections::VecDeque;
 use super::caps;
 use crate::base::wanted_soon;
 use crate::event::{
-    About, Event, Finding, Handshake, HandshakeKind, Leg, RetainedStory, SessionStory, WillStory,
+    Event, Finding, Handshake, HandshakeKind, MessageDelivery, RetainedSummary, SessionSummary,
+    Subject, WillSummary,
 };
 
 /// Something to tell.
 #[derive(Debug)]
 pub(super) enum Told {
     Handshake(Box<Handshake>),
-    Will(Box<WillStory>),
-    Retained(Box<RetainedStory>),
-    Session(Box<SessionStory>),
+    Will(Box<WillSummary>),
+    Retained(Box<RetainedSummary>),
+    Session(Box<SessionSummary>),
     Finding(Box<Finding>),
 }
 
@@ -58,7 +59,7 @@ pub(super) struct Outbox {
     )]
     spare: [Vec<Box<Handshake>>; 2],
     /// Room that deliveries have left.
-    legs: Vec<Vec<Leg>>,
+    legs: Vec<Vec<MessageDelivery>>,
 }
 
 /// Handshakes that are kept for use. An early one that goes on holds many back, which are told
@@ -134,7 +135,7 @@ impl Outbox {
     }
 
     /// Room for the deliveries of a message that is told now.
-    pub(super) fn room_for_legs(&mut self) -> Vec<Leg> {
+    pub(super) fn room_for_legs(&mut self) -> Vec<MessageDelivery> {
         self.legs.pop().unwrap_or_default()
     }
 
@@ -150,7 +151,7 @@ impl Outbox {
         let spare = self.spare_of(record.kind);
         if spare.len() < SPARE {
             record.steps.clear();
-            record.about = About::Nothing;
+            record.subject = Subject::Nothing;
             record.client_id = None;
             record.origin = None;
             spare.push(record);

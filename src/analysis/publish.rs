@@ -11,7 +11,7 @@ use super::messages::{Copy, MessageKey};
 use super::names::Topic;
 use super::outbox::Place;
 use super::retained::Storing;
-use crate::event::{About, HandshakeKind, Message, PacketEvent, Payload, State, Stored};
+use crate::event::{HandshakeKind, HandshakeState, Message, PacketEvent, Payload, Stored, Subject};
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{ControlPacket, Delivery, PacketType, ProtocolVersion, QoS, Sender};
 
@@ -73,7 +73,7 @@ impl Analyzer {
                 kind,
                 initiator: event.sender,
                 packet_id: publish.delivery.packet_id(),
-                about: About::Message(message),
+                subject: Subject::Message(message),
                 waiting,
                 from: event.sender.peer(),
             },
@@ -96,7 +96,7 @@ impl Analyzer {
             }
         }
         if kind == HandshakeKind::Qos0 {
-            self.settle(open, State::Complete);
+            self.settle(open, HandshakeState::Complete);
             return;
         }
         let side = link.side(event.sender);
@@ -125,7 +125,7 @@ impl Analyzer {
             Sender::Client => {
                 let place = self.outbox.reserve();
                 let key = self.published_by_client(link, event, publish, topic, (place, digest));
-                self.publisher_done(key, State::Complete, false);
+                self.publisher_done(key, HandshakeState::Complete, false);
             }
             // At QoS 0 the copy is all of its leg.
             Sender::Server => {
@@ -228,7 +228,7 @@ impl Analyzer {
         };
         self.settle(
             open,
-            State::Incomplete {
+            HandshakeState::Incomplete {
                 waiting_for,
                 ended_by,
             },

@@ -8,7 +8,7 @@ use super::clauses as c;
 use super::client::{ClientKey, Force, Subscription};
 use super::exchange::{Begin, shared};
 use super::link::Link;
-use crate::event::{About, Asked, HandshakeKind, PacketEvent, State};
+use crate::event::{FilterRequest, HandshakeKind, HandshakeState, PacketEvent, Subject};
 use crate::mqtt::packet::{SubAck, Subscribe, UnsubAck, Unsubscribe};
 use crate::mqtt::topic::{Shared, filter_broken_before_five};
 use crate::mqtt::{PacketType, QoS, Sender};
@@ -25,10 +25,10 @@ impl Analyzer {
         if let Some(open) = link.side(event.sender).open.remove(id.number()) {
             self.replace(link, event, open);
         }
-        let asked: Vec<Asked> = subscribe
+        let asked: Vec<FilterRequest> = subscribe
             .subscriptions
             .iter()
-            .map(|one| Asked {
+            .map(|one| FilterRequest {
                 filter: shared(one.filter),
                 options: one.options,
                 code: None,
@@ -54,7 +54,7 @@ impl Analyzer {
                 kind: HandshakeKind::Subscribe,
                 initiator: event.sender,
                 packet_id: Some(id),
-                about: About::Subscribe(asked),
+                subject: Subject::Subscribe(asked),
                 waiting: PacketType::SubAck,
                 from: event.sender.peer(),
             },
@@ -67,7 +67,7 @@ impl Analyzer {
         &self,
         link: &mut Link,
         client: ClientKey,
-        asked: &Asked,
+        asked: &FilterRequest,
         event: &PacketEvent<'_>,
     ) {
         if !self.findings.wanted || Shared::of(&asked.filter).is_some() {
@@ -95,7 +95,7 @@ impl Analyzer {
     fn subscribe(
         &mut self,
         client: ClientKey,
-        asked: &Asked,
+        asked: &FilterRequest,
         identifier: Option<u32>,
         event: &PacketEvent<'_>,
     ) {
@@ -175,7 +175,7 @@ impl Analyzer {
             self.stray_answer(link, event, id);
             return;
         };
-        let About::Subscribe(asked) = &mut open.record.about else {
+        let Subject::Subscribe(asked) = &mut open.record.subject else {
             self.answers_another(link, event, id);
             link.side(event.sender.peer()).open.insert(id, open);
             return;
@@ -193,16 +193,16 @@ impl Analyzer {
         }
         open.advance(link, event);
         let state = match ack.codes.first() {
-            Some(code) if failed => State::Refused {
+            Some(code) if failed => HandshakeState::Refused {
                 packet_type: PacketType::SubAck,
                 code: *code,
             },
-            _ => State::Complete,
+            _ => HandshakeState::Complete,
         };
         self.settle(open, state);
     }
 
-    fn granted(&mut self, client: ClientKey, asked: &Asked) {
+    fn granted(&mut self, client: ClientKey, asked: &FilterRequest) {
         let key = self
             .clients
             .get(client)
@@ -235,10 +235,10 @@ impl Analyzer {
         if let Some(open) = link.side(event.sender).open.remove(id.number()) {
             self.replace(link, event, open);
         }
-        let asked: Vec<Asked> = unsubscribe
+        let asked: Vec<FilterRequest> = unsubscribe
             .filters
             .iter()
-            .map(|filter| Asked {
+            .map(|filter| FilterRequest {
                 filter: shared(filter),
                 options: 0,
                 code: None,
@@ -262,7 +262,7 @@ impl Analyzer {
                 kind: HandshakeKind::Unsubscribe,
                 initiator: event.sender,
                 packet_id: Some(id),
-                about: About::Unsubscribe(asked),
+                subject: Subject::Unsubscribe(asked),
                 waiting: PacketType::UnsubAck,
                 from: event.sender.peer(),
             },
@@ -282,7 +282,7 @@ impl Analyzer {
             self.stray_answer(link, event, id);
             return;
         };
-        let About::Unsubscribe(asked) = &mut open.record.about else {
+        let Subject::Unsubscribe(asked) = &mut open.record.subject else {
             self.answers_another(link, event, id);
             link.side(event.sender.peer()).open.insert(id, open);
             return;
@@ -309,7 +309,7 @@ impl Analyzer {
             }
         }
         open.advance(link, event);
-        self.settle(open, State::Complete);
+        self.settle(open, HandshakeState::Complete);
     }
 
     fn gave_up(&mut self, client: ClientKey, filter: &Arc<str>) {
@@ -363,7 +363,7 @@ impl Analyzer {
                 kind: HandshakeKind::Ping,
                 initiator: event.sender,
                 packet_id: None,
-                about: About::Nothing,
+                subject: Subject::Nothing,
                 waiting: PacketType::PingResp,
                 from: event.sender.peer(),
             },
@@ -375,7 +375,7 @@ impl Analyzer {
         match link.pings.pop_front() {
             Some(mut open) => {
                 open.advance(link, event);
-                self.settle(open, State::Complete);
+                self.settle(open, HandshakeState::Complete);
             }
             None if link.certain(Sender::Client) => {
                 let at = link.at(event.stamp);

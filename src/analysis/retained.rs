@@ -11,7 +11,7 @@ use super::messages::{MessageKey, note_settled};
 use super::names::Topic;
 use super::outbox::Told;
 use crate::base::{Endpoint, FrameStamp};
-use crate::event::{Handshake, Leg, Message, RetainedEnd, RetainedStory, Stored};
+use crate::event::{Handshake, Message, MessageDelivery, RetainedEnd, RetainedSummary, Stored};
 
 /// Names one stored message for as long as the analysis runs.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -23,7 +23,7 @@ pub(super) struct Entry {
     /// The hash of its topic.
     topic: u64,
     pub(super) digest: u64,
-    pub(super) story: RetainedStory,
+    pub(super) story: RetainedSummary,
     /// The publisher's message, held for its late copies.
     message: Option<MessageKey>,
 }
@@ -75,9 +75,9 @@ impl Retained {
     }
 
     /// Adds a stored copy's leg; `None` where the story has as many as it keeps.
-    pub(super) fn add_leg(&mut self, key: StoredKey, leg: Leg) -> Option<usize> {
+    pub(super) fn add_leg(&mut self, key: StoredKey, leg: MessageDelivery) -> Option<usize> {
         let legs = &mut self.all.get_mut(&key)?.story.deliveries;
-        if legs.len() >= Handshake::LEGS_KEPT {
+        if legs.len() >= Handshake::DELIVERIES_KEPT {
             return None;
         }
         legs.push(leg);
@@ -144,7 +144,7 @@ impl Analyzer {
             key,
             Entry {
                 digest: storing.digest,
-                story: RetainedStory {
+                story: RetainedSummary {
                     broker: storing.topic.broker.0,
                     server: storing.server,
                     message: storing.message,
@@ -177,7 +177,7 @@ impl Analyzer {
     }
 
     /// The late copies of a message stand with its live ones.
-    fn stored_copies_known(&mut self, key: MessageKey, legs: &[Leg]) {
+    fn stored_copies_known(&mut self, key: MessageKey, legs: &[MessageDelivery]) {
         let Some(held) = self.messages.held.get_mut(&key) else {
             return;
         };

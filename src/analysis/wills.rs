@@ -19,8 +19,8 @@ use super::outbox::Told;
 use super::retained::Storing;
 use crate::base::FrameStamp;
 use crate::event::{
-    End, EndCause, Handshake, Leg, Message, NoWill, Outcome, Stored, Undelivered, WillAsked,
-    WillFate, WillStory, between,
+    End, EndCause, Handshake, Message, MessageDelivery, NoWill, Outcome, Stored, Undelivered,
+    WillFate, WillMessage, WillSummary, between,
 };
 use crate::mqtt::{ProtocolVersion, Sender};
 
@@ -35,9 +35,9 @@ pub(super) struct Testament {
     pub(super) digest: u64,
     pub(super) client: Option<ClientKey>,
     version: Option<ProtocolVersion>,
-    pub(super) story: WillStory,
+    pub(super) story: WillSummary,
     /// Sessions with a subscription that took it when it fell due.
-    expected: Vec<(ClientKey, Leg)>,
+    expected: Vec<(ClientKey, MessageDelivery)>,
     /// Its connection has ended, and the story's end says how.
     pub(super) due: bool,
     /// Its client came back before the delay was over.
@@ -88,7 +88,7 @@ impl Wills {
         &mut self,
         key: WillKey,
         client: Option<ClientKey>,
-        leg: Leg,
+        leg: MessageDelivery,
         stamp: FrameStamp,
     ) -> Option<usize> {
         let will = self.all.get_mut(&key)?;
@@ -100,7 +100,7 @@ impl Wills {
             will.expected.retain(|(other, _)| *other != client);
         }
         let legs = &mut will.story.deliveries;
-        if legs.len() >= Handshake::LEGS_KEPT {
+        if legs.len() >= Handshake::DELIVERIES_KEPT {
             return None;
         }
         legs.push(leg);
@@ -121,7 +121,7 @@ impl Wills {
 
 impl Analyzer {
     /// A CONNECT that the server accepted set a will.
-    pub(super) fn set_will(&mut self, link: &mut Link, will: WillAsked) {
+    pub(super) fn set_will(&mut self, link: &mut Link, will: WillMessage) {
         let digest = link.will_digest;
         if self.wills.all.len() >= caps::WILLS
             && let Some((oldest, _)) = self.wills.all.first_key_value()
@@ -147,7 +147,7 @@ impl Analyzer {
                 digest,
                 client: link.client,
                 version: link.version,
-                story: WillStory {
+                story: WillSummary {
                     connection: link.id,
                     broker: link.broker.0,
                     server: link.server,

@@ -238,7 +238,7 @@ const CAPS: &[Cap] = &[
     ),
     cap(
         "Subscriptions found for one topic",
-        Count(2 * Handshake::LEGS_KEPT as u64),
+        Count(2 * Handshake::DELIVERIES_KEPT as u64),
         "the rest is left out: cap `matches`, a finding",
     ),
     cap(

@@ -149,7 +149,7 @@ fn unsupported(totals: &Totals) -> bool {
                 "{}: {} in {} of {}; capture again on an interface that gives Ethernet, Linux \
                  cooked, loopback or raw IP frames",
                 text::safe(&totals.files.join(", ")),
-                skipped.told,
+                skipped.message,
                 skipped.frames,
                 messages::counted(totals.frames, "frame"),
             ));

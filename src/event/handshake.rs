@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::message::{Leg, Message, Payload};
+use super::message::{Message, MessageDelivery, Payload};
 use crate::base::{Endpoint, FrameStamp, Span};
 use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, QoS, Sender};
 use crate::stream::ConnectionId;
@@ -32,12 +32,12 @@ pub struct Handshake {
     pub steps: Vec<Step>,
     /// Steps beyond [`Handshake::STEPS_KEPT`] that are not in `steps`.
     pub steps_left_out: u64,
-    pub state: State,
-    pub about: About,
+    pub state: HandshakeState,
+    pub subject: Subject,
     /// On a publisher's PUBLISH: what became of it for each subscriber.
-    pub deliveries: Vec<Leg>,
-    /// Legs beyond [`Handshake::LEGS_KEPT`] that are not in `deliveries`.
-    pub legs_left_out: u64,
+    pub deliveries: Vec<MessageDelivery>,
+    /// Legs beyond [`Handshake::DELIVERIES_KEPT`] that are not in `deliveries`.
+    pub deliveries_left_out: u64,
     /// On a server's PUBLISH: where the message came from.
     pub origin: Option<Origin>,
 }
@@ -46,12 +46,12 @@ impl Handshake {
     /// Redeliveries can go on for ever.
     pub const STEPS_KEPT: usize = 64;
     /// A message may go to very many subscribers.
-    pub const LEGS_KEPT: usize = 4096;
+    pub const DELIVERIES_KEPT: usize = 4096;
 
     /// From the first step to the last; `None` where a frame has no time or the handshake is
     /// incomplete.
     pub fn duration(&self) -> Option<Span> {
-        if matches!(self.state, State::Incomplete { .. }) || self.steps.len() < 2 {
+        if matches!(self.state, HandshakeState::Incomplete { .. }) || self.steps.len() < 2 {
             return None;
         }
         super::between(&self.steps.first()?.stamp, &self.steps.last()?.stamp)
@@ -59,8 +59,8 @@ impl Handshake {
 
     /// The message of a PUBLISH.
     pub fn message(&self) -> Option<&Message> {
-        match &self.about {
-            About::Message(message) => Some(message),
+        match &self.subject {
+            Subject::Message(message) => Some(message),
             _ => None,
         }
     }
@@ -129,7 +129,7 @@ pub struct Step {
 
 /// How a handshake ended.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum State {
+pub enum HandshakeState {
     Complete,
     /// A packet with a reason code of 128 or above (3.x: a CONNACK return code above 0, a
     /// SUBACK of failures only) ended it.
@@ -143,7 +143,7 @@ pub enum State {
     },
 }
 
-impl State {
+impl HandshakeState {
     /// As the JSON has it: `complete`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -184,18 +184,18 @@ impl EndedBy {
 
 /// What the first packet asked or carried.
 #[derive(Clone, Debug, PartialEq)]
-pub enum About {
+pub enum Subject {
     Message(Message),
-    Connect(Box<Connecting>),
-    Subscribe(Vec<Asked>),
-    Unsubscribe(Vec<Asked>),
+    Connect(Box<ConnectSummary>),
+    Subscribe(Vec<FilterRequest>),
+    Unsubscribe(Vec<FilterRequest>),
     /// PINGREQ, AUTH, or a first packet that was not captured.
     Nothing,
 }
 
 /// A CONNECT, decoded, with what the CONNACK answered.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Connecting {
+pub struct ConnectSummary {
     pub protocol_name: Arc<str>,
     /// Without the bridge bit.
     pub protocol_level: u8,
@@ -213,14 +213,14 @@ pub struct Connecting {
     pub receive_maximum: Option<u16>,
     pub topic_alias_maximum: Option<u16>,
     pub maximum_packet_size: Option<u32>,
-    pub will: Option<WillAsked>,
+    pub will: Option<WillMessage>,
     /// `None` until the CONNACK came.
-    pub answer: Option<Answer>,
+    pub answer: Option<ConnAckSummary>,
 }
 
 /// The Will Message as a CONNECT registers it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct WillAsked {
+pub struct WillMessage {
     pub topic: Arc<str>,
     pub qos: QoS,
     pub retain: bool,
@@ -231,7 +231,7 @@ pub struct WillAsked {
 
 /// What a CONNACK said.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Answer {
+pub struct ConnAckSummary {
     pub code: u8,
     pub session_present: bool,
     pub assigned_client_id: Option<Arc<str>>,
@@ -245,7 +245,7 @@ pub struct Answer {
 
 /// One filter of a SUBSCRIBE or UNSUBSCRIBE, with its answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Asked {
+pub struct FilterRequest {
     pub filter: Arc<str>,
     /// The Subscription Options octet; 0 in UNSUBSCRIBE.
     pub options: u8,

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::handshake::{State, Step};
+use super::handshake::{HandshakeState, Step};
 use crate::base::{Few, FrameStamp, Span};
 use crate::mqtt::{PacketIdentifier, QoS};
 use crate::stream::ConnectionId;
@@ -90,7 +90,7 @@ impl Payload {
 
 /// What became of an application message for one subscriber.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Leg {
+pub struct MessageDelivery {
     /// The subscriber's connection; `None` while its session has none.
     pub connection: Option<ConnectionId>,
     /// `None` where the subscriber's CONNECT was not captured.
@@ -136,7 +136,7 @@ pub struct Delivered {
     pub queued: bool,
     pub packet_id: Option<PacketIdentifier>,
     /// `None` at QoS 0: nothing is awaited.
-    pub state: Option<State>,
+    pub state: Option<HandshakeState>,
     /// The leg's control packets, PUBLISH first; none where no view wants them.
     pub steps: Vec<Step>,
 }

@@ -11,12 +11,12 @@ pub mod will;
 pub use accounting::{Accounting, CapReached};
 pub use finding::{Finding, Level};
 pub use handshake::{
-    About, Answer, Asked, Connecting, EndedBy, Handshake, HandshakeKind, Origin, State, Step,
-    WillAsked,
+    ConnAckSummary, ConnectSummary, EndedBy, FilterRequest, Handshake, HandshakeKind,
+    HandshakeState, Origin, Step, Subject, WillMessage,
 };
-pub use message::{Delivered, Leg, Message, Outcome, Payload, Undelivered};
-pub use session::{ConnectionStory, End, EndCause, SessionStory};
-pub use will::{NoWill, RetainedEnd, RetainedStory, Stored, WillFate, WillStory};
+pub use message::{Delivered, Message, MessageDelivery, Outcome, Payload, Undelivered};
+pub use session::{ConnectionSummary, End, EndCause, SessionSummary};
+pub use will::{NoWill, RetainedEnd, RetainedSummary, Stored, WillFate, WillSummary};
 
 use crate::base::field::Fields;
 use crate::base::{Endpoint, FrameStamp, Layers, Span};
@@ -42,11 +42,11 @@ pub enum Event<'a> {
     /// An exchange of control packets is settled, its deliveries known.
     Handshake(&'a Handshake),
     /// What became of a Will Message.
-    Will(&'a WillStory),
+    Will(&'a WillSummary),
     /// What became of a stored message.
-    Retained(&'a RetainedStory),
+    Retained(&'a RetainedSummary),
     /// A session is over, or the capture is.
-    Session(&'a SessionStory),
+    Session(&'a SessionSummary),
     /// What is wrong, odd or worth knowing.
     Finding(&'a Finding),
 }
@@ -226,6 +226,6 @@ pub struct SkippedFrames {
     /// Kebab case, stable.
     pub reason: &'static str,
     /// In words, with the number that goes with it: `unsupported link type 105 (IEEE 802.11)`.
-    pub told: String,
+    pub message: String,
     pub frames: u64,
 }

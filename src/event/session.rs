@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::handshake::Connecting;
+use super::handshake::ConnectSummary;
 use crate::base::{Endpoint, FrameStamp, Span};
 use crate::mqtt::{ProtocolVersion, Sender};
 use crate::stream::ConnectionId;
 
 /// What the capture shows of one session, told when it is over or the capture is.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SessionStory {
+pub struct SessionSummary {
     pub broker: u32,
     /// The server's endpoint, as the session's first connection reached it.
     pub server: Endpoint,
@@ -20,22 +20,22 @@ pub struct SessionStory {
     pub assigned: bool,
     pub user_name: Option<Arc<str>>,
     pub version: Option<ProtocolVersion>,
-    /// In order; at most [`SessionStory::CONNECTIONS_KEPT`].
-    pub connections: Vec<ConnectionStory>,
+    /// In order; at most [`SessionSummary::CONNECTIONS_KEPT`].
+    pub connections: Vec<ConnectionSummary>,
     /// Connections beyond the cap.
     pub connections_left_out: u64,
     /// Active subscriptions when the story ends.
     pub subscriptions: Vec<Arc<str>>,
 }
 
-impl SessionStory {
+impl SessionSummary {
     /// A client that reconnects in a loop makes very many.
     pub const CONNECTIONS_KEPT: usize = 256;
 }
 
 /// One MQTT connection.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ConnectionStory {
+pub struct ConnectionSummary {
     pub connection: ConnectionId,
     pub client: Endpoint,
     pub server: Endpoint,
@@ -44,7 +44,7 @@ pub struct ConnectionStory {
     /// The CONNECT's frame; `None` where it was not captured.
     pub connect_stamp: Option<FrameStamp>,
     /// `None` where the CONNECT was not captured.
-    pub connect: Option<Box<Connecting>>,
+    pub connect: Option<Box<ConnectSummary>>,
     /// The keep alive in force, in seconds: the server's where it gave one.
     pub keep_alive: Option<u16>,
     /// The session expiry interval in force, in seconds: `u32::MAX` never expires; 3.x

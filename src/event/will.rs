@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::handshake::WillAsked;
-use super::message::{Leg, Message};
+use super::handshake::WillMessage;
+use super::message::{Message, MessageDelivery};
 use super::session::End;
 use crate::base::{Endpoint, FrameStamp};
 use crate::stream::ConnectionId;
 
 /// A Will Message from the CONNECT that set it to its end.
 #[derive(Clone, Debug, PartialEq)]
-pub struct WillStory {
+pub struct WillSummary {
     pub connection: ConnectionId,
     pub broker: u32,
     /// The server's endpoint as the client reached it.
@@ -18,12 +18,12 @@ pub struct WillStory {
     pub client_id: Option<Arc<str>>,
     /// The CONNECT's frame.
     pub set: FrameStamp,
-    pub will: WillAsked,
+    pub will: WillMessage,
     /// How the connection that set it ended.
     pub end: End,
     pub fate: WillFate,
     /// Each subscriber's leg; empty unless published.
-    pub deliveries: Vec<Leg>,
+    pub deliveries: Vec<MessageDelivery>,
 }
 
 /// What became of a will.
@@ -55,7 +55,7 @@ pub enum NoWill {
 
 /// A stored message of one topic, from the PUBLISH that stored it to its replacement.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RetainedStory {
+pub struct RetainedSummary {
     pub broker: u32,
     /// The server's endpoint as the client reached it.
     pub server: Endpoint,
@@ -64,7 +64,7 @@ pub struct RetainedStory {
     pub stored: Option<Stored>,
     pub end: RetainedEnd,
     /// Stored copies that subscribers were sent; live copies stand on the handshake.
-    pub deliveries: Vec<Leg>,
+    pub deliveries: Vec<MessageDelivery>,
 }
 
 /// The PUBLISH that stored a message.

@@ -18,7 +18,7 @@ pub fn accounting(totals: &Totals) -> Vec<String> {
     for skipped in &totals.skipped {
         lines.push(format!(
             "{} frames skipped: {}",
-            skipped.frames, skipped.told
+            skipped.frames, skipped.message
         ));
     }
     lines.push(format!(

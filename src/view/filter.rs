@@ -8,7 +8,7 @@ use super::View;
 use super::info::topic_of;
 use crate::base::FrameStamp;
 use crate::event::{
-    About, CapReached, ConnectionId, Event, Handshake, Origin, PacketEvent, Totals,
+    CapReached, ConnectionId, Event, Handshake, Origin, PacketEvent, Subject, Totals,
 };
 use crate::mqtt::packet::ControlPacket;
 use crate::mqtt::topic::matching_part;
@@ -233,15 +233,15 @@ impl<V: View> Filtered<V> {
             .into_iter()
             .chain([publisher])
             .chain(legs.map(|leg| leg.client_id.as_deref()));
-        match &handshake.about {
-            About::Message(message) => self.takes_story(ids, message.topic.as_deref()),
-            About::Connect(connect) => {
+        match &handshake.subject {
+            Subject::Message(message) => self.takes_story(ids, message.topic.as_deref()),
+            Subject::Connect(connect) => {
                 self.takes_story(ids, connect.will.as_ref().map(|will| &*will.topic))
             }
-            About::Subscribe(asked) | About::Unsubscribe(asked) => {
+            Subject::Subscribe(asked) | Subject::Unsubscribe(asked) => {
                 self.takes_story(ids, asked.iter().map(|one| &*one.filter))
             }
-            About::Nothing => self.takes_story(ids, None),
+            Subject::Nothing => self.takes_story(ids, None),
         }
     }
 

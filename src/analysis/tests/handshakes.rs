@@ -1,7 +1,7 @@
 //! Handshakes: complete, refused, incomplete; identifiers; redeliveries.
 
 use super::*;
-use crate::event::{EndedBy, Level, State};
+use crate::event::{EndedBy, HandshakeState, Level};
 
 #[test]
 fn a_qos_2_handshake_has_four_steps_and_a_duration() {
@@ -13,7 +13,7 @@ fn a_qos_2_handshake_has_four_steps_and_a_duration() {
     run.server(0, pubcomp(7));
     run.leave(0).finish();
     let one = run.one(HandshakeKind::Qos2, Sender::Client);
-    assert_eq!(one.state, State::Complete);
+    assert_eq!(one.state, HandshakeState::Complete);
     assert_eq!(one.steps.len(), 4);
     assert_eq!(one.duration().unwrap().nanos(), 300_000);
     assert_eq!(one.client_id.as_deref(), Some("p"));
@@ -29,7 +29,7 @@ fn a_publish_that_is_never_acknowledged_waits_for_its_puback() {
     let one = run.one(HandshakeKind::Qos1, Sender::Server);
     assert_eq!(
         one.state,
-        State::Incomplete {
+        HandshakeState::Incomplete {
             waiting_for: PacketType::PubAck,
             ended_by: EndedBy::ConnectionClosed
         }
@@ -61,7 +61,7 @@ fn a_qos_2_handshake_that_stops_says_after_what() {
     let one = run.one(HandshakeKind::Qos2, Sender::Client);
     assert_eq!(
         one.state,
-        State::Incomplete {
+        HandshakeState::Incomplete {
             waiting_for: PacketType::PubRel,
             ended_by: EndedBy::ConnectionReset
         }
@@ -84,7 +84,7 @@ fn what_a_gap_may_hide_is_not_told_as_not_sent() {
     let one = run.one(HandshakeKind::Qos1, Sender::Server);
     assert_eq!(
         one.state,
-        State::Incomplete {
+        HandshakeState::Incomplete {
             waiting_for: PacketType::PubAck,
             ended_by: EndedBy::Gap
         }
@@ -115,7 +115,7 @@ fn what_is_left_of_a_handshake_is_told_where_its_begin_was_not_captured() {
     run.server(0, pubcomp(6));
     run.leave(0).finish();
     let one = run.one(HandshakeKind::Qos2, Sender::Client);
-    assert_eq!(one.state, State::Complete);
+    assert_eq!(one.state, HandshakeState::Complete);
     assert_eq!(one.steps.len(), 2);
 }
 
@@ -131,7 +131,7 @@ fn a_redelivery_on_a_new_connection_belongs_to_its_handshake() {
         run.client(1, puback(1));
         run.leave(1).finish();
         let one = run.one(HandshakeKind::Qos1, Sender::Server);
-        assert_eq!(one.state, State::Complete, "{version:?}");
+        assert_eq!(one.state, HandshakeState::Complete, "{version:?}");
         assert!(one.redelivered());
         assert_eq!(one.connection, ConnectionId(0));
         let places: Vec<_> = one.steps.iter().map(|step| step.connection.0).collect();
@@ -150,7 +150,7 @@ fn a_session_that_is_gone_gives_its_handshakes_up() {
     run.join(1, "s").leave(1).finish();
     assert_eq!(
         run.one(HandshakeKind::Qos1, Sender::Server).state,
-        State::Incomplete {
+        HandshakeState::Incomplete {
             waiting_for: PacketType::PubAck,
             ended_by: EndedBy::ConnectionReset
         }
@@ -183,11 +183,11 @@ fn an_identifier_is_free_after_its_handshake_and_not_before() {
     assert_eq!(
         states,
         [
-            State::Incomplete {
+            HandshakeState::Incomplete {
                 waiting_for: PacketType::PubRel,
                 ended_by: EndedBy::IdentifierReused
             },
-            State::Complete
+            HandshakeState::Complete
         ]
     );
 }
@@ -205,11 +205,11 @@ fn client_and_server_count_identifiers_apart() {
     assert_eq!(run.rules(), [""; 0]);
     assert_eq!(
         run.one(HandshakeKind::Qos1, Sender::Client).state,
-        State::Complete
+        HandshakeState::Complete
     );
     assert_eq!(
         run.one(HandshakeKind::Qos1, Sender::Server).state,
-        State::Complete
+        HandshakeState::Complete
     );
 }
 
@@ -315,7 +315,7 @@ fn a_refused_message_is_not_sent_again() {
     let refused = run
         .handshakes
         .iter()
-        .any(|one| matches!(one.state, State::Refused { code: 0x87, .. }));
+        .any(|one| matches!(one.state, HandshakeState::Refused { code: 0x87, .. }));
     assert!(refused);
 }
 
@@ -463,7 +463,7 @@ fn a_subscription_that_fails_whole_is_refused() {
     assert_eq!(run.found("subscription-refused"), frame);
     assert!(matches!(
         run.one(HandshakeKind::Subscribe, Sender::Client).state,
-        State::Refused { code: 0x80, .. }
+        HandshakeState::Refused { code: 0x80, .. }
     ));
 }
 
@@ -524,7 +524,7 @@ fn a_ping_is_a_handshake_too() {
     run.leave(0).finish();
     assert_eq!(
         run.one(HandshakeKind::Ping, Sender::Client).state,
-        State::Complete
+        HandshakeState::Complete
     );
 }
 
@@ -543,7 +543,7 @@ fn of_many_pings_without_an_answer_the_first_is_given_up() {
         .collect();
     assert_eq!(
         given_up,
-        [State::Incomplete {
+        [HandshakeState::Incomplete {
             waiting_for: PacketType::PingResp,
             ended_by: EndedBy::TableFull
         }]

@@ -15,8 +15,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::{Analyzer, Wanted};
 use crate::base::{Endpoint, FrameStamp, Layers, Precision, Timestamp};
 use crate::event::{
-    Ended, Event, Finding, Gap, Handshake, HandshakeKind, Incomplete, Leg, Opened, Outcome,
-    PacketEvent, RetainedStory, SessionStory, Transport, Undelivered, WillStory,
+    Ended, Event, Finding, Gap, Handshake, HandshakeKind, Incomplete, MessageDelivery, Opened,
+    Outcome, PacketEvent, RetainedSummary, SessionSummary, Transport, Undelivered, WillSummary,
 };
 use crate::mqtt::{ControlPacket, PacketType, ProtocolVersion, Sender};
 use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
@@ -32,9 +32,9 @@ struct Run {
     nanos: i64,
     transport: Transport,
     handshakes: Vec<Handshake>,
-    wills: Vec<WillStory>,
-    retained: Vec<RetainedStory>,
-    sessions: Vec<SessionStory>,
+    wills: Vec<WillSummary>,
+    retained: Vec<RetainedSummary>,
+    sessions: Vec<SessionSummary>,
     findings: Vec<Finding>,
 }
 
@@ -313,7 +313,7 @@ impl Run {
 }
 
 /// What happened on a leg, in few words.
-fn outcome(leg: &Leg) -> String {
+fn outcome(leg: &MessageDelivery) -> String {
     let id = leg.client_id.as_deref().unwrap_or("?");
     match &leg.outcome {
         Outcome::Delivered(delivered) => {
@@ -568,7 +568,7 @@ const PINGREQ: [u8; 2] = [0xc0, 0];
 const PINGRESP: [u8; 2] = [0xd0, 0];
 
 /// Why a leg was not delivered.
-fn undelivered(leg: &Leg) -> Option<Undelivered> {
+fn undelivered(leg: &MessageDelivery) -> Option<Undelivered> {
     match leg.outcome {
         Outcome::NotDelivered(why) => Some(why),
         Outcome::Delivered(_) => None,

@@ -164,7 +164,7 @@ fn authentication_goes_back_and_forth_until_connack() {
         4
     );
     let again = run.one(HandshakeKind::Auth, Sender::Client);
-    assert_eq!(again.state, crate::event::State::Complete);
+    assert_eq!(again.state, crate::event::HandshakeState::Complete);
     assert_eq!(again.steps.len(), 4);
 }
 

@@ -41,7 +41,7 @@ pub fn capture(json: &mut JsonWriter<'_>, totals: &Totals, date: &mut DateText) 
         for skipped in &totals.skipped {
             json.begin_object();
             json.word_member("reason", skipped.reason);
-            json.string_member("told", &skipped.told);
+            json.string_member("told", &skipped.message);
             json.number_member("frames", skipped.frames);
             json.end_object();
         }

@@ -3,9 +3,10 @@
 use super::writer::JsonWriter;
 use crate::base::{FrameStamp, Span, Timestamp};
 use crate::event::{
-    About, Answer, Asked, Connecting, Delivered, End, Finding, Handshake, Leg, NoWill, Origin,
-    Outcome, Payload, RetainedEnd, RetainedStory, SessionStory, State, Step, Undelivered,
-    WillAsked, WillFate, WillStory,
+    ConnAckSummary, ConnectSummary, Delivered, End, FilterRequest, Finding, Handshake,
+    HandshakeState, MessageDelivery, NoWill, Origin, Outcome, Payload, RetainedEnd,
+    RetainedSummary, SessionSummary, Step, Subject, Undelivered, WillFate, WillMessage,
+    WillSummary,
 };
 use crate::mqtt::{PacketType, ProtocolVersion, Sender, reason};
 use crate::view::clock::push_seconds;
@@ -37,23 +38,23 @@ pub fn handshake(json: &mut JsonWriter<'_>, handshake: &Handshake, start: Option
     if handshake.redelivered() {
         json.bool_member("redelivered", true);
     }
-    match &handshake.about {
-        About::Message(message) => {
+    match &handshake.subject {
+        Subject::Message(message) => {
             json.bool_member("retain", message.retain);
             payload(json, &message.payload);
         }
-        About::Subscribe(asked) => subscriptions(json, asked, handshake.version),
-        About::Unsubscribe(asked) => filters(json, asked),
-        About::Connect(connecting) => connect(json, connecting, handshake.version),
-        About::Nothing => {}
+        Subject::Subscribe(asked) => subscriptions(json, asked, handshake.version),
+        Subject::Unsubscribe(asked) => filters(json, asked),
+        Subject::Connect(connecting) => connect(json, connecting, handshake.version),
+        Subject::Nothing => {}
     }
     steps(json, &handshake.steps, start);
     if handshake.steps_left_out > 0 {
         json.number_member("steps_left_out", handshake.steps_left_out);
     }
     legs(json, &handshake.deliveries, start);
-    if handshake.legs_left_out > 0 {
-        json.number_member("deliveries_left_out", handshake.legs_left_out);
+    if handshake.deliveries_left_out > 0 {
+        json.number_member("deliveries_left_out", handshake.deliveries_left_out);
     }
     if let Some(from) = &handshake.origin {
         json.key("origin");
@@ -64,7 +65,7 @@ pub fn handshake(json: &mut JsonWriter<'_>, handshake: &Handshake, start: Option
 }
 
 /// Members of a will's story.
-pub fn will(json: &mut JsonWriter<'_>, story: &WillStory, start: Option<Timestamp>) {
+pub fn will(json: &mut JsonWriter<'_>, story: &WillSummary, start: Option<Timestamp>) {
     json.number_member("stream", story.connection.0);
     if let Some(client_id) = &story.client_id {
         json.string_member("client_id", client_id);
@@ -86,7 +87,7 @@ pub fn will(json: &mut JsonWriter<'_>, story: &WillStory, start: Option<Timestam
 }
 
 /// Members of a stored message's story.
-pub fn retained(json: &mut JsonWriter<'_>, story: &RetainedStory, start: Option<Timestamp>) {
+pub fn retained(json: &mut JsonWriter<'_>, story: &RetainedSummary, start: Option<Timestamp>) {
     if let Some(topic) = &story.message.topic {
         json.string_member("topic", topic);
     }
@@ -113,7 +114,7 @@ pub fn retained(json: &mut JsonWriter<'_>, story: &RetainedStory, start: Option<
 }
 
 /// Members of a session's story.
-pub fn session(json: &mut JsonWriter<'_>, story: &SessionStory) {
+pub fn session(json: &mut JsonWriter<'_>, story: &SessionSummary) {
     if let Some(client_id) = &story.client_id {
         json.string_member("client_id", client_id);
     }
@@ -179,17 +180,17 @@ pub fn finding(json: &mut JsonWriter<'_>, finding: &Finding) {
     json.string_member("message", &finding.message);
 }
 
-fn state(json: &mut JsonWriter<'_>, state: &State, version: Option<ProtocolVersion>) {
+fn state(json: &mut JsonWriter<'_>, state: &HandshakeState, version: Option<ProtocolVersion>) {
     json.word_member("state", state.name());
     match *state {
-        State::Complete => {}
-        State::Refused { packet_type, code } => {
+        HandshakeState::Complete => {}
+        HandshakeState::Refused { packet_type, code } => {
             let version = version.unwrap_or(ProtocolVersion::V3_1_1);
             json.word_member("refused_by", packet_type.name());
             json.number_member("reason_code", code);
             json.word_member("reason_name", reason::name(packet_type, version, code));
         }
-        State::Incomplete {
+        HandshakeState::Incomplete {
             waiting_for,
             ended_by,
         } => {
@@ -227,8 +228,8 @@ fn steps(json: &mut JsonWriter<'_>, steps: &[Step], start: Option<Timestamp>) {
 
 /// `deliveries`, and beside them `not_delivered`: the subscribers that a message should have
 /// reached, and why it was not seen to.
-fn legs(json: &mut JsonWriter<'_>, legs: &[Leg], start: Option<Timestamp>) {
-    let delivered = |leg: &&Leg| matches!(leg.outcome, Outcome::Delivered(_));
+fn legs(json: &mut JsonWriter<'_>, legs: &[MessageDelivery], start: Option<Timestamp>) {
+    let delivered = |leg: &&MessageDelivery| matches!(leg.outcome, Outcome::Delivered(_));
     if legs.iter().any(|leg| delivered(&leg)) {
         json.key("deliveries");
         json.begin_array();
@@ -261,7 +262,7 @@ fn legs(json: &mut JsonWriter<'_>, legs: &[Leg], start: Option<Timestamp>) {
     }
 }
 
-fn subscriber(json: &mut JsonWriter<'_>, leg: &Leg) {
+fn subscriber(json: &mut JsonWriter<'_>, leg: &MessageDelivery) {
     if let Some(connection) = leg.connection {
         json.number_member("stream", connection.0);
     }
@@ -309,12 +310,20 @@ fn delivered(json: &mut JsonWriter<'_>, delivered: &Delivered, start: Option<Tim
         json.number_member("packet_id", id.number());
     }
     // At QoS 0 nothing is awaited: the PUBLISH alone is the whole delivery.
-    state(json, &delivered.state.unwrap_or(State::Complete), None);
+    state(
+        json,
+        &delivered.state.unwrap_or(HandshakeState::Complete),
+        None,
+    );
     steps(json, &delivered.steps, start);
 }
 
 /// `subscriptions`: what each filter asked for and what was answered.
-fn subscriptions(json: &mut JsonWriter<'_>, asked: &[Asked], version: Option<ProtocolVersion>) {
+fn subscriptions(
+    json: &mut JsonWriter<'_>,
+    asked: &[FilterRequest],
+    version: Option<ProtocolVersion>,
+) {
     json.key("subscriptions");
     json.begin_array();
     for asked in asked {
@@ -340,7 +349,7 @@ fn subscriptions(json: &mut JsonWriter<'_>, asked: &[Asked], version: Option<Pro
 }
 
 /// `filters` of an UNSUBSCRIBE and, where the UNSUBACK told any (5.0), their `reason_codes`.
-fn filters(json: &mut JsonWriter<'_>, asked: &[Asked]) {
+fn filters(json: &mut JsonWriter<'_>, asked: &[FilterRequest]) {
     json.key("filters");
     json.begin_array();
     for asked in asked {
@@ -358,7 +367,7 @@ fn filters(json: &mut JsonWriter<'_>, asked: &[Asked]) {
 }
 
 /// `connect` and `connack`, as the packets themselves are told.
-fn connect(json: &mut JsonWriter<'_>, asked: &Connecting, version: Option<ProtocolVersion>) {
+fn connect(json: &mut JsonWriter<'_>, asked: &ConnectSummary, version: Option<ProtocolVersion>) {
     json.key("connect");
     json.begin_object();
     json.string_member("protocol_name", &asked.protocol_name);
@@ -400,7 +409,7 @@ fn connect(json: &mut JsonWriter<'_>, asked: &Connecting, version: Option<Protoc
     }
 }
 
-fn connack(json: &mut JsonWriter<'_>, answer: &Answer, version: Option<ProtocolVersion>) {
+fn connack(json: &mut JsonWriter<'_>, answer: &ConnAckSummary, version: Option<ProtocolVersion>) {
     json.key("connack");
     json.begin_object();
     json.bool_member("session_present", answer.session_present);
@@ -480,7 +489,7 @@ fn origin(json: &mut JsonWriter<'_>, origin: &Origin) {
     }
 }
 
-fn will_asked(json: &mut JsonWriter<'_>, will: &WillAsked) {
+fn will_asked(json: &mut JsonWriter<'_>, will: &WillMessage) {
     json.string_member("topic", &will.topic);
     json.number_member("qos", will.qos as u8);
     json.bool_member("retain", will.retain);

@@ -9,7 +9,8 @@ use foldhash::fast::RandomState;
 use super::spans::Spans;
 use super::topics::Topics;
 use crate::event::{
-    ConnectionStory, Handshake, HandshakeKind, Outcome, PacketEvent, SessionStory, State,
+    ConnectionSummary, Handshake, HandshakeKind, HandshakeState, Outcome, PacketEvent,
+    SessionSummary,
 };
 use crate::mqtt::{ControlPacket, Sender};
 
@@ -123,9 +124,9 @@ impl Tally {
         };
         if let Some((_, counts)) = self.handshakes.get_mut(at) {
             match handshake.state {
-                State::Complete => counts.complete += 1,
-                State::Refused { .. } => counts.refused += 1,
-                State::Incomplete { .. } => counts.incomplete += 1,
+                HandshakeState::Complete => counts.complete += 1,
+                HandshakeState::Refused { .. } => counts.refused += 1,
+                HandshakeState::Incomplete { .. } => counts.incomplete += 1,
             }
             // Most have a single step, and what it says is not fetched from memory for nothing.
             if handshake.steps.len() > 1 {
@@ -159,7 +160,7 @@ impl Tally {
     }
 
     /// Counts a session and its connections.
-    pub fn session(&mut self, story: &SessionStory) {
+    pub fn session(&mut self, story: &SessionSummary) {
         for connection in &story.connections {
             self.end(connection.end.cause.name());
         }
@@ -167,7 +168,7 @@ impl Tally {
             self.other_clients += 1;
             return;
         }
-        let sum = |of: fn(&ConnectionStory) -> [u64; 2]| {
+        let sum = |of: fn(&ConnectionSummary) -> [u64; 2]| {
             story
                 .connections
                 .iter()

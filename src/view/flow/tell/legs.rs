@@ -1,25 +1,25 @@
 //! A subscriber's leg in words.
 
 use super::words::{Name, absence};
-use crate::event::{Delivered, Leg, Outcome, State, Undelivered};
+use crate::event::{Delivered, HandshakeState, MessageDelivery, Outcome, Undelivered};
 use crate::view::flow::ladder::{Say, Tone};
 
 /// The leg's subscriber.
-pub(super) fn leg_name(leg: &Leg) -> Name<'_> {
+pub(super) fn leg_name(leg: &MessageDelivery) -> Name<'_> {
     Name {
         client_id: leg.client_id.as_deref(),
         connection: leg.connection,
     }
 }
 
-pub(super) fn delivered(leg: &Leg) -> Option<&Delivered> {
+pub(super) fn delivered(leg: &MessageDelivery) -> Option<&Delivered> {
     match &leg.outcome {
         Outcome::Delivered(delivered) => Some(delivered),
         Outcome::NotDelivered(_) => None,
     }
 }
 
-pub(super) fn push_leg(out: &mut Vec<u8>, leg: &Leg) -> Tone {
+pub(super) fn push_leg(out: &mut Vec<u8>, leg: &MessageDelivery) -> Tone {
     leg_name(leg).push(out);
     out.say(" (");
     if leg.filters.is_empty() {
@@ -50,7 +50,7 @@ pub(super) fn push_leg(out: &mut Vec<u8>, leg: &Leg) -> Tone {
     }
 }
 
-fn push_delivered(out: &mut Vec<u8>, leg: &Leg, delivered: &Delivered) -> Tone {
+fn push_delivered(out: &mut Vec<u8>, leg: &MessageDelivery, delivered: &Delivered) -> Tone {
     if delivered.stored {
         out.say("stored copy in frame ");
         out.number(delivered.stamp.number);
@@ -75,13 +75,13 @@ fn push_delivered(out: &mut Vec<u8>, leg: &Leg, delivered: &Delivered) -> Tone {
         out.say(", redelivered");
     }
     match delivered.state {
-        None | Some(State::Complete) => Tone::Good,
-        Some(State::Refused { packet_type, code }) => {
+        None | Some(HandshakeState::Complete) => Tone::Good,
+        Some(HandshakeState::Refused { packet_type, code }) => {
             out.say(", refused: ").say(packet_type.name());
             out.say(" ").code(code);
             Tone::Bad
         }
-        Some(State::Incomplete {
+        Some(HandshakeState::Incomplete {
             waiting_for,
             ended_by,
         }) => {

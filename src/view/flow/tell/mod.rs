@@ -14,8 +14,8 @@ use self::words::{
 };
 use super::ladder::{Ladder, Role, Say, Tone};
 use crate::event::{
-    About, ConnectionId, Handshake, NoWill, Origin, RetainedEnd, RetainedStory, State, WillFate,
-    WillStory,
+    ConnectionId, Handshake, HandshakeState, NoWill, Origin, RetainedEnd, RetainedSummary, Subject,
+    WillFate, WillSummary,
 };
 use crate::mqtt::{PacketType, Sender};
 
@@ -70,21 +70,24 @@ impl Teller {
         self.steps(&handshake.steps, handshake.packet_id, topic, ends);
         self.legs(&handshake.deliveries, topic, broker, handshake.version);
         self.sort();
-        if let About::Connect(connecting) = &handshake.about {
+        if let Subject::Connect(connecting) = &handshake.subject {
             self.connecting(connecting, handshake.version, client);
         }
         self.missing(handshake, ends);
         self.verdict_of(handshake);
-        self.legs_told(&handshake.deliveries, handshake.legs_left_out);
+        self.legs_told(&handshake.deliveries, handshake.deliveries_left_out);
         let published = handshake.message().is_some() && handshake.initiator == Sender::Client;
-        if published && handshake.state == State::Complete && handshake.deliveries.is_empty() {
+        if published
+            && handshake.state == HandshakeState::Complete
+            && handshake.deliveries.is_empty()
+        {
             self.verdict(Tone::Neutral, GOES_TO_NO_ONE);
         }
         Some(&self.ladder)
     }
 
     /// The ladder of a will.
-    pub(super) fn will(&mut self, story: &WillStory) -> &Ladder {
+    pub(super) fn will(&mut self, story: &WillSummary) -> &Ladder {
         self.begin();
         let who = named(story.client_id.as_deref(), story.connection);
         let client = self.lane(Role::Publisher, who);
@@ -132,7 +135,7 @@ impl Teller {
     }
 
     /// The ladder of a stored message.
-    pub(super) fn retained(&mut self, story: &RetainedStory) -> &Ladder {
+    pub(super) fn retained(&mut self, story: &RetainedSummary) -> &Ladder {
         self.begin();
         let topic = story.message.topic.as_deref();
         self.ladder.title = self.ladder.words(|out| {
@@ -194,7 +197,7 @@ fn push_names<'a>(out: &mut Vec<u8>, mut names: impl Iterator<Item = Name<'a>>) 
 }
 
 /// Where a stored message came from, what became of it, how often it was sent.
-fn push_stored(out: &mut Vec<u8>, story: &RetainedStory) {
+fn push_stored(out: &mut Vec<u8>, story: &RetainedSummary) {
     match &story.stored {
         Some(stored) if stored.will => {
             out.say("the will set in frame ")

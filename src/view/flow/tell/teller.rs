@@ -10,7 +10,8 @@ use super::words::{
 };
 use crate::base::{Endpoint, FrameStamp};
 use crate::event::{
-    About, Answer, Connecting, EndedBy, Handshake, HandshakeKind, Leg, Origin, State, Step,
+    ConnAckSummary, ConnectSummary, EndedBy, Handshake, HandshakeKind, HandshakeState,
+    MessageDelivery, Origin, Step, Subject,
 };
 use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, Sender};
 use crate::view::flow::ladder::{Arrow, Ladder, Lane, Role, Row, Say, Tone, Verdict};
@@ -123,7 +124,7 @@ impl Teller {
     /// The subscribers' lanes and the control packets on them.
     pub(super) fn legs(
         &mut self,
-        legs: &[Leg],
+        legs: &[MessageDelivery],
         topic: Option<&str>,
         broker: usize,
         version: Option<ProtocolVersion>,
@@ -143,7 +144,7 @@ impl Teller {
                 version,
             };
             self.steps(&delivered.steps, delivered.packet_id, topic, ends);
-            if let Some(State::Incomplete {
+            if let Some(HandshakeState::Incomplete {
                 waiting_for,
                 ended_by,
             }) = delivered.state
@@ -241,7 +242,7 @@ impl Teller {
     /// What a CONNECT says, behind its arrow; what the CONNACK says, behind its own.
     pub(super) fn connecting(
         &mut self,
-        connecting: &Connecting,
+        connecting: &ConnectSummary,
         version: Option<ProtocolVersion>,
         client: usize,
     ) {
@@ -274,7 +275,7 @@ impl Teller {
     }
 
     pub(super) fn missing(&mut self, handshake: &Handshake, ends: Ends) {
-        let State::Incomplete {
+        let HandshakeState::Incomplete {
             waiting_for,
             ended_by,
         } = handshake.state
@@ -321,11 +322,11 @@ impl Teller {
         };
         self.verdict_with(|out| {
             let tone = match handshake.state {
-                State::Complete if handshake.kind == HandshakeKind::Qos0 => {
+                HandshakeState::Complete if handshake.kind == HandshakeKind::Qos0 => {
                     out.say(SENT_ONCE);
                     Tone::Good
                 }
-                State::Complete => {
+                HandshakeState::Complete => {
                     out.say("complete");
                     if let Some(took) = handshake.duration() {
                         out.say(" in ").span(took);
@@ -333,12 +334,12 @@ impl Teller {
                     out.say(repeated());
                     Tone::Good
                 }
-                State::Refused { packet_type, code } => {
+                HandshakeState::Refused { packet_type, code } => {
                     out.say("refused: ").say(packet_type.name()).say(" ");
                     push_code(out, packet_type, handshake.version, code);
                     Tone::Bad
                 }
-                State::Incomplete {
+                HandshakeState::Incomplete {
                     waiting_for,
                     ended_by,
                 } => {
@@ -371,7 +372,7 @@ impl Teller {
             Some(Origin::NotSeen) => self.verdict(Tone::Neutral, NOT_SEEN),
             Some(Origin::Published { .. } | Origin::Will { .. }) | None => {}
         }
-        if let About::Subscribe(filters) | About::Unsubscribe(filters) = &handshake.about {
+        if let Subject::Subscribe(filters) | Subject::Unsubscribe(filters) = &handshake.subject {
             for asked in filters.iter().take(LEGS_TOLD) {
                 let mut tone = None;
                 let text = self.ladder.words(|out| {
@@ -385,7 +386,7 @@ impl Teller {
     }
 
     /// A verdict for each leg; many are summed up.
-    pub(super) fn legs_told(&mut self, legs: &[Leg], left_out: u64) {
+    pub(super) fn legs_told(&mut self, legs: &[MessageDelivery], left_out: u64) {
         if self.subscribers > SUBSCRIBERS_DRAWN {
             let subscribers = self.subscribers as u64;
             self.verdict_with(|out| {
@@ -410,7 +411,7 @@ impl Teller {
 }
 
 /// What a CONNACK says beyond its code; nothing where it says nothing.
-fn push_answer(out: &mut Vec<u8>, answer: &Answer) {
+fn push_answer(out: &mut Vec<u8>, answer: &ConnAckSummary) {
     let begin = out.len();
     let next = |out: &mut Vec<u8>| {
         if out.len() > begin {

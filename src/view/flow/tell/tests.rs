@@ -4,8 +4,9 @@ use super::super::ladder::{Ladder, Role, Row, Tone};
 use super::*;
 use crate::base::{Endpoint, Few, FrameStamp, Precision, Span, Timestamp};
 use crate::event::{
-    Asked, Connecting, ConnectionId, Delivered, End, EndCause, EndedBy, HandshakeKind, Leg,
-    Message, NoWill, Outcome, Payload, State, Step, Stored, Undelivered, WillAsked,
+    ConnectSummary, ConnectionId, Delivered, End, EndCause, EndedBy, FilterRequest, HandshakeKind,
+    HandshakeState, Message, MessageDelivery, NoWill, Outcome, Payload, Step, Stored, Undelivered,
+    WillMessage,
 };
 use crate::mqtt::{PacketIdentifier, ProtocolVersion, QoS};
 
@@ -48,7 +49,12 @@ fn message(topic: &str, qos: QoS) -> Message {
     }
 }
 
-fn story(kind: HandshakeKind, steps: Vec<Step>, state: State, about: About) -> Handshake {
+fn story(
+    kind: HandshakeKind,
+    steps: Vec<Step>,
+    state: HandshakeState,
+    subject: Subject,
+) -> Handshake {
     Handshake {
         kind,
         connection: ConnectionId(0),
@@ -61,15 +67,15 @@ fn story(kind: HandshakeKind, steps: Vec<Step>, state: State, about: About) -> H
         steps,
         steps_left_out: 0,
         state,
-        about,
+        subject,
         deliveries: Vec::new(),
-        legs_left_out: 0,
+        deliveries_left_out: 0,
         origin: None,
     }
 }
 
-fn leg(client_id: &str, frame: u64, state: Option<State>) -> Leg {
-    Leg {
+fn leg(client_id: &str, frame: u64, state: Option<HandshakeState>) -> MessageDelivery {
+    MessageDelivery {
         connection: Some(ConnectionId(1)),
         client_id: Some(client_id.into()),
         filters: Few::one("t/#".into()),
@@ -92,15 +98,20 @@ fn leg(client_id: &str, frame: u64, state: Option<State>) -> Leg {
     }
 }
 
-fn qos1(deliveries: Vec<Leg>) -> Handshake {
+fn qos1(deliveries: Vec<MessageDelivery>) -> Handshake {
     let steps = vec![
         step(PacketType::Publish, Sender::Client, 4),
         step(PacketType::PubAck, Sender::Server, 6),
     ];
-    let about = About::Message(message("t/a", QoS::AtLeastOnce));
+    let subject = Subject::Message(message("t/a", QoS::AtLeastOnce));
     Handshake {
         deliveries,
-        ..story(HandshakeKind::Qos1, steps, State::Complete, about)
+        ..story(
+            HandshakeKind::Qos1,
+            steps,
+            HandshakeState::Complete,
+            subject,
+        )
     }
 }
 
@@ -108,11 +119,11 @@ fn handshake(story: &Handshake) -> Option<Ladder> {
     Teller::default().handshake(story).cloned()
 }
 
-fn will(story: &WillStory) -> Ladder {
+fn will(story: &WillSummary) -> Ladder {
     Teller::default().will(story).clone()
 }
 
-fn retained(story: &RetainedStory) -> Ladder {
+fn retained(story: &RetainedSummary) -> Ladder {
     Teller::default().retained(story).clone()
 }
 
@@ -138,7 +149,7 @@ fn rows(ladder: &Ladder) -> Vec<String> {
 
 #[test]
 fn a_message_goes_from_its_publisher_through_the_broker_to_its_subscriber() {
-    let ladder = handshake(&qos1(vec![leg("sub", 5, Some(State::Complete))])).unwrap();
+    let ladder = handshake(&qos1(vec![leg("sub", 5, Some(HandshakeState::Complete))])).unwrap();
     let roles: Vec<_> = ladder.lanes.iter().map(|lane| lane.role).collect();
     assert_eq!(roles, [Role::Publisher, Role::Broker, Role::Subscriber]);
     assert_eq!(
@@ -193,13 +204,13 @@ fn the_step_that_never_came_is_drawn_as_missing_from_the_end_that_owes_it() {
             "incomplete: PUBREC was not seen: octets are missing from the capture",
         ),
     ] {
-        let state = State::Incomplete {
+        let state = HandshakeState::Incomplete {
             waiting_for,
             ended_by,
         };
         let steps = vec![step(PacketType::Publish, Sender::Client, 4)];
-        let about = About::Message(message("t/a", QoS::ExactlyOnce));
-        let ladder = handshake(&story(HandshakeKind::Qos2, steps, state, about)).unwrap();
+        let subject = Subject::Message(message("t/a", QoS::ExactlyOnce));
+        let ladder = handshake(&story(HandshakeKind::Qos2, steps, state, subject)).unwrap();
         assert_eq!(rows(&ladder).last().map(String::as_str), Some(row));
         assert_eq!(verdicts(&ladder), [(Tone::Bad, told)]);
     }
@@ -257,7 +268,7 @@ fn a_redelivery_on_a_new_connection_is_told_and_its_span_once() {
 #[test]
 fn many_subscribers_are_told_though_few_are_drawn() {
     let legs = (0..40)
-        .map(|at| leg(&format!("s{at}"), 5 + at, Some(State::Complete)))
+        .map(|at| leg(&format!("s{at}"), 5 + at, Some(HandshakeState::Complete)))
         .collect();
     let ladder = handshake(&qos1(legs)).unwrap();
     assert_eq!(ladder.lanes.len(), 6);
@@ -277,7 +288,7 @@ fn a_leg_tells_its_subscription_its_trouble_and_why_nothing_came() {
     let mut stuck = leg(
         "slow",
         5,
-        Some(State::Incomplete {
+        Some(HandshakeState::Incomplete {
             waiting_for: PacketType::PubAck,
             ended_by: EndedBy::CaptureEnd,
         }),
@@ -306,7 +317,7 @@ fn a_leg_tells_its_subscription_its_trouble_and_why_nothing_came() {
 
 #[test]
 fn subscribe_tells_what_was_asked_and_what_was_granted() {
-    let asked = |filter: &str, code| Asked {
+    let asked = |filter: &str, code| FilterRequest {
         filter: filter.into(),
         options: 2,
         code: Some(code),
@@ -315,12 +326,12 @@ fn subscribe_tells_what_was_asked_and_what_was_granted() {
         step(PacketType::Subscribe, Sender::Client, 4),
         step(PacketType::SubAck, Sender::Server, 6),
     ];
-    let about = About::Subscribe(vec![asked("a/#", 1), asked("b", 0x80)]);
+    let subject = Subject::Subscribe(vec![asked("a/#", 1), asked("b", 0x80)]);
     let ladder = handshake(&story(
         HandshakeKind::Subscribe,
         steps,
-        State::Complete,
-        about,
+        HandshakeState::Complete,
+        subject,
     ))
     .unwrap();
     let told = verdicts(&ladder);
@@ -331,22 +342,22 @@ fn subscribe_tells_what_was_asked_and_what_was_granted() {
 
 #[test]
 fn connect_is_told_with_its_flags_decoded() {
-    let connecting = Connecting {
+    let connecting = ConnectSummary {
         protocol_name: "MQTT".into(),
         protocol_level: 4,
         flags: 0xee,
         keep_alive: 30,
         user_name: Some("ann".into()),
         will: Some(asked_will()),
-        ..Connecting::default()
+        ..ConnectSummary::default()
     };
     let steps = vec![step(PacketType::Connect, Sender::Client, 4)];
-    let state = State::Incomplete {
+    let state = HandshakeState::Incomplete {
         waiting_for: PacketType::ConnAck,
         ended_by: EndedBy::CaptureEnd,
     };
-    let about = About::Connect(Box::new(connecting));
-    let ladder = handshake(&story(HandshakeKind::Connect, steps, state, about)).unwrap();
+    let subject = Subject::Connect(Box::new(connecting));
+    let ladder = handshake(&story(HandshakeKind::Connect, steps, state, subject)).unwrap();
     let rows = rows(&ladder);
     assert!(
         rows.contains(
@@ -359,8 +370,8 @@ fn connect_is_told_with_its_flags_decoded() {
     assert!(rows.contains(&"(will [t/gone] QoS 1, retain, 1 octet)".to_owned()));
 }
 
-fn asked_will() -> WillAsked {
-    WillAsked {
+fn asked_will() -> WillMessage {
+    WillMessage {
         topic: "t/gone".into(),
         qos: QoS::AtLeastOnce,
         retain: true,
@@ -369,8 +380,8 @@ fn asked_will() -> WillAsked {
     }
 }
 
-fn a_will(cause: EndCause, fate: WillFate, deliveries: Vec<Leg>) -> WillStory {
-    WillStory {
+fn a_will(cause: EndCause, fate: WillFate, deliveries: Vec<MessageDelivery>) -> WillSummary {
+    WillSummary {
         connection: ConnectionId(0),
         broker: 0,
         server: SERVER,
@@ -420,7 +431,7 @@ fn a_stored_message_tells_who_stored_it_what_replaced_it_and_who_got_a_copy() {
         delivered.stored = true;
         delivered.latency = None;
     }
-    let story = RetainedStory {
+    let story = RetainedSummary {
         broker: 0,
         server: SERVER,
         message: message("t/state", QoS::AtMostOnce),

@@ -1,8 +1,8 @@
 //! The words of a ladder: titles, labels, and how things ended.
 
 use crate::event::{
-    About, Asked, Connecting, ConnectionId, EndCause, EndedBy, Handshake, HandshakeKind, NoWill,
-    Payload, Step, WillAsked,
+    ConnectSummary, ConnectionId, EndCause, EndedBy, FilterRequest, Handshake, HandshakeKind,
+    NoWill, Payload, Step, Subject, WillMessage,
 };
 use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, Sender, reason};
 use crate::view::flow::ladder::{Say, Tone};
@@ -55,12 +55,12 @@ pub(super) fn push_title(out: &mut Vec<u8>, handshake: &Handshake) {
         HandshakeKind::Ping => "Ping",
     });
     out.say(" · ");
-    match &handshake.about {
-        About::Message(message) => {
+    match &handshake.subject {
+        Subject::Message(message) => {
             let topic = message.topic.as_deref();
             out.say(topic.unwrap_or("(topic set before the capture)"));
         }
-        About::Subscribe(filters) | About::Unsubscribe(filters) => {
+        Subject::Subscribe(filters) | Subject::Unsubscribe(filters) => {
             who.push(out);
             out.say(" · ");
             for (at, asked) in filters.iter().take(3).enumerate() {
@@ -68,12 +68,12 @@ pub(super) fn push_title(out: &mut Vec<u8>, handshake: &Handshake) {
                 out.say(&asked.filter).say("]");
             }
         }
-        About::Connect(_) | About::Nothing => who.push(out),
+        Subject::Connect(_) | Subject::Nothing => who.push(out),
     }
     if let Some(id) = handshake.packet_id {
         out.say(" · id ").number(id.number().into());
     }
-    if let About::Message(message) = &handshake.about {
+    if let Subject::Message(message) = &handshake.subject {
         out.say(" · ");
         push_octets(out, &message.payload);
         if let Some(text) = message.payload.text().filter(|text| !text.is_empty()) {
@@ -147,7 +147,7 @@ pub(super) fn push_code(
 
 /// What a CONNECT asks for, in a few lines: the flags bit by bit where they are set.
 pub(super) fn asked(
-    connecting: &Connecting,
+    connecting: &ConnectSummary,
     version: Option<ProtocolVersion>,
     mut line: impl FnMut(&mut dyn FnMut(&mut Vec<u8>)),
 ) {
@@ -210,7 +210,7 @@ pub(super) fn asked(
 }
 
 /// `[topic] QoS 1, retain, 4 octets, delay 5 s`.
-pub(super) fn push_will(out: &mut Vec<u8>, will: &WillAsked) {
+pub(super) fn push_will(out: &mut Vec<u8>, will: &WillMessage) {
     out.say("[").say(&will.topic).say("] QoS ");
     out.number(will.qos as u64);
     out.say(if will.retain { ", retain, " } else { ", " });
@@ -321,7 +321,7 @@ pub(super) fn push_octets(out: &mut Vec<u8>, payload: &Payload) {
 pub(super) fn push_answered(
     out: &mut Vec<u8>,
     kind: HandshakeKind,
-    asked: &Asked,
+    asked: &FilterRequest,
     version: Option<ProtocolVersion>,
 ) -> Option<Tone> {
     let code = asked.code?;
