@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use foldhash::HashMap;
 
 use super::caps;
-use super::tree::Tree;
+use super::client::SubscriptionKey;
 use crate::base::Endpoint;
 use crate::event::Transport;
+use crate::mqtt::topic::FilterTree;
 
 /// A broker's place in the order of first appearance.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -21,7 +22,8 @@ impl BrokerId {
 /// One broker.
 #[derive(Debug, Default)]
 pub(super) struct Broker {
-    pub(super) tree: Tree,
+    /// The subscriptions by the filter that topic names are matched with.
+    pub(super) tree: FilterTree<Vec<SubscriptionKey>>,
     /// Connections whose client's subscriptions are not all known.
     pub(super) blind: u32,
     /// It has sent what no subscription explains.
@@ -69,7 +71,10 @@ impl Brokers {
             return BrokerId::UNKNOWN;
         }
         let id = BrokerId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
-        self.all.push(Broker::default());
+        self.all.push(Broker {
+            tree: FilterTree::with_limit(caps::FILTER_LEVELS),
+            ..Broker::default()
+        });
         self.ids.insert(server, id);
         self.hosts.entry(server.address).or_insert_with(|| Host {
             broker: id,

@@ -8,7 +8,6 @@ use foldhash::{HashMap, HashMapExt, HashSet};
 use super::brokers::BrokerId;
 use super::caps;
 use super::link::{Pending, nothing_pending};
-use super::tree::SubscriptionKey;
 use super::wills::WillKey;
 use crate::base::{Endpoint, FrameStamp, Timestamp};
 use crate::event::ConnectionSummary;
@@ -18,6 +17,10 @@ use crate::stream::ConnectionId;
 /// Names one session for as long as the analysis runs.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct ClientKey(pub(super) u64);
+
+/// Names one subscription for as long as the analysis runs.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(super) struct SubscriptionKey(pub(super) u64);
 
 /// One session.
 #[derive(Debug)]

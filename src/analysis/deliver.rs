@@ -7,13 +7,13 @@ use foldhash::HashMap;
 
 use super::Analyzer;
 use super::caps;
+use super::client::SubscriptionKey;
 use super::client::{ClientKey, Force, Subscription};
 use super::judge::takes;
 use super::link::Link;
 use super::messages::{Carried, Held, MessageKey, Progress, Route};
 use super::names::Topic;
 use super::outbox::Place;
-use super::tree::SubscriptionKey;
 use crate::base::{Few, FrameStamp};
 use crate::event::{Handshake, MessageDelivery, Outcome, Undelivered};
 use crate::mqtt::packet::Publish;
@@ -207,15 +207,15 @@ impl Analyzer {
         let Some(broker) = self.brokers.get(topic.broker) else {
             return true;
         };
-        let tree = &broker.tree;
-        if let Some(levels) = self.names.taking(topic, tree) {
-            return tree.subscribed(levels, most, found);
+        let mut matching = broker.tree.matching(&topic, caps::STEPS_OF_A_MATCH);
+        for keys in &mut matching {
+            found.extend_from_slice(keys);
+            if found.len() > most {
+                found.truncate(most);
+                return false;
+            }
         }
-        let all = tree.matching(&topic, most, &mut self.walk, found);
-        if all {
-            self.names.remember(topic, tree, &self.walk);
-        }
-        all
+        matching.is_complete()
     }
 
     /// Whether a subscription of a client, which has few, takes a topic.

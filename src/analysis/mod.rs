@@ -6,7 +6,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `brokers`, `tree` | which servers are one broker; its topic filters |
+//! | `brokers` | which servers are one broker; its topic filters |
 //! | `link`, `links`, `client` | what is kept of a connection, of all; of a session |
 //! | `connect`, `requests`, `publish`, `acknowledge` | what each packet type does |
 //! | `exchange`, `opens` | a handshake while it goes on; all of one end |
@@ -45,7 +45,6 @@ mod shelf;
 #[cfg(test)]
 mod tests;
 mod transport;
-mod tree;
 mod wills;
 
 use foldhash::HashMap;
@@ -57,13 +56,13 @@ use crate::mqtt::{ControlPacket, Sender};
 use crate::stream::{ConnectionId, GapCause};
 use brokers::{BrokerId, Brokers};
 use client::Clients;
+use client::SubscriptionKey;
 use findings::Findings;
 use link::Link;
 use links::Links;
 use messages::Messages;
 use outbox::Outbox;
 use retained::Retained;
-use tree::SubscriptionKey;
 use wills::Wills;
 
 /// Which stories are wanted: what only serves others is not done.
@@ -126,8 +125,6 @@ pub struct Analyzer {
     names: names::Names,
     /// Room for the subscriptions that take a topic.
     found: Vec<SubscriptionKey>,
-    /// Room for the walk that finds them.
-    walk: tree::Walk,
     /// How many more may be found, see [`caps::MATCHES_AHEAD`].
     matches: usize,
     now: FrameStamp,

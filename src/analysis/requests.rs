@@ -120,9 +120,14 @@ impl Analyzer {
         let Some(entry) = self.brokers.get_mut(broker) else {
             return;
         };
-        if self.clients.subscriptions.len() >= caps::SUBSCRIPTIONS
-            || entry.tree.len() >= caps::FILTER_LEVELS
-        {
+        let share = Shared::of(&asked.filter);
+        let matched = share.map_or(&*asked.filter, |share| share.filter);
+        let full = self.clients.subscriptions.len() >= caps::SUBSCRIPTIONS;
+        let keys = match full {
+            true => None,
+            false => entry.tree.get_or_default(matched),
+        };
+        let Some(keys) = keys else {
             session.known = false;
             self.findings.table_full(
                 &mut self.outbox,
@@ -131,8 +136,7 @@ impl Analyzer {
                 event.stamp,
             );
             return;
-        }
-        let share = Shared::of(&asked.filter);
+        };
         let subscription = Subscription {
             client,
             filter: Arc::clone(&asked.filter),
@@ -143,8 +147,7 @@ impl Analyzer {
             force: Force::Asked,
         };
         let key = self.clients.new_subscription(subscription);
-        let matched = share.map_or(&*asked.filter, |share| share.filter);
-        entry.tree.insert(matched, key);
+        keys.push(key);
         if let Some(session) = self.clients.all.get_mut(&client) {
             session.subscriptions.insert(Arc::clone(&asked.filter), key);
             session.breaks_filters |= filter_broken_before_five(matched).is_some();
@@ -162,9 +165,13 @@ impl Analyzer {
         let broker = session.broker;
         self.clients.subscriptions.remove(&key);
         if let Some(entry) = self.brokers.get_mut(broker) {
-            entry
-                .tree
-                .remove(crate::mqtt::topic::matching_part(filter), key);
+            let matched = crate::mqtt::topic::matching_part(filter);
+            if let Some(keys) = entry.tree.get_mut(matched) {
+                keys.retain(|other| *other != key);
+                if keys.is_empty() {
+                    entry.tree.remove(matched);
+                }
+            }
         }
     }
 

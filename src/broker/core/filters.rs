@@ -1,12 +1,14 @@
 //! Who subscribed to what: a tree over the levels of topic filters.
 //!
-//! The levels of a filter or topic are capped ([`LEVELS`]), so walking the tree is bounded in
+//! The levels of a filter or topic are limited ([`LEVELS`]), so walking the tree is bounded in
 //! depth whatever a client sends.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use super::session::SessionKey;
-use crate::mqtt::{QoS, topic};
+use crate::mqtt::QoS;
+use crate::mqtt::topic::{self, FilterTree};
 
 /// Levels that a topic or filter may have; mosquitto's limit as well.
 pub(super) const LEVELS: usize = 200;
@@ -43,30 +45,24 @@ struct Entry {
 #[derive(Debug, Default)]
 struct Group {
     members: Vec<Entry>,
-    turn: usize,
+    turn: Cell<usize>,
 }
 
+/// The subscriptions to one topic filter.
 #[derive(Debug, Default)]
-struct Node {
-    children: HashMap<Box<str>, Node>,
+struct Subscribers {
     entries: Vec<Entry>,
     groups: BTreeMap<Box<str>, Group>,
-}
-
-impl Node {
-    fn is_empty(&self) -> bool {
-        self.children.is_empty() && self.entries.is_empty() && self.groups.is_empty()
-    }
 }
 
 /// All subscriptions of all sessions.
 #[derive(Debug, Default)]
 pub(super) struct Filters {
-    root: Node,
+    tree: FilterTree<Subscribers>,
     entered: u64,
 }
 
-/// A topic filter taken apart: `$share/GROUP/FILTER`, or a filter alone.
+/// A topic filter in its parts: `$share/GROUP/FILTER`, or a filter alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Target<'a> {
     pub(super) group: Option<&'a str>,
@@ -107,13 +103,12 @@ impl Filters {
         session: SessionKey,
         granted: Granted,
     ) -> bool {
-        let mut node = &mut self.root;
-        for level in target.filter.split('/') {
-            node = node.children.entry(level.into()).or_default();
-        }
+        let Some(there) = self.tree.get_or_default(target.filter) else {
+            return false;
+        };
         let entries = match target.group {
-            Some(group) => &mut node.groups.entry(group.into()).or_default().members,
-            None => &mut node.entries,
+            Some(group) => &mut there.groups.entry(group.into()).or_default().members,
+            None => &mut there.entries,
         };
         if let Some(entry) = entries.iter_mut().find(|entry| entry.session == session) {
             entry.granted = granted;
@@ -128,42 +123,25 @@ impl Filters {
         true
     }
 
-    /// Takes a subscription out, with the branches that it leaves empty.
+    /// Removes a subscription.
     pub(super) fn unsubscribe(&mut self, target: Target<'_>, session: SessionKey) {
-        fn walk<'a>(
-            node: &mut Node,
-            mut levels: impl Iterator<Item = &'a str>,
-            group: Option<&str>,
-            session: SessionKey,
-        ) {
-            match levels.next() {
-                Some(level) => {
-                    if let Some(child) = node.children.get_mut(level) {
-                        walk(child, levels, group, session);
-                        if child.is_empty() {
-                            node.children.remove(level);
-                        }
+        let Some(there) = self.tree.get_mut(target.filter) else {
+            return;
+        };
+        match target.group {
+            None => there.entries.retain(|entry| entry.session != session),
+            Some(name) => {
+                if let Some(group) = there.groups.get_mut(name) {
+                    group.members.retain(|entry| entry.session != session);
+                    if group.members.is_empty() {
+                        there.groups.remove(name);
                     }
                 }
-                None => match group {
-                    Some(name) => {
-                        if let Some(group) = node.groups.get_mut(name) {
-                            group.members.retain(|entry| entry.session != session);
-                            if group.members.is_empty() {
-                                node.groups.remove(name);
-                            }
-                        }
-                    }
-                    None => node.entries.retain(|entry| entry.session != session),
-                },
             }
         }
-        walk(
-            &mut self.root,
-            &mut target.filter.split('/'),
-            target.group,
-            session,
-        );
+        if there.entries.is_empty() && there.groups.is_empty() {
+            self.tree.remove(target.filter);
+        }
     }
 
     /// The sessions that get an application message for `topic`, in the order in which they
@@ -172,29 +150,29 @@ impl Filters {
     ///
     /// `online` says whether a session has a connection: a group's turn goes to one that has.
     pub(super) fn matches(
-        &mut self,
+        &self,
         topic: &str,
         publisher: Option<SessionKey>,
         online: impl Fn(SessionKey) -> bool,
         out: &mut Vec<Match>,
     ) {
         out.clear();
-        let levels: Vec<&str> = topic.split('/').collect();
         let mut own: Vec<Entry> = Vec::new();
-        let wildcards = !topic.starts_with('$');
-        collect(&mut self.root, &levels, wildcards, &mut |node| {
+        for there in self.tree.matching(topic, usize::MAX) {
             own.extend(
-                node.entries
+                there
+                    .entries
                     .iter()
                     .copied()
                     .filter(|entry| !(entry.granted.no_local && publisher == Some(entry.session))),
             );
             out.extend(
-                node.groups
-                    .values_mut()
+                there
+                    .groups
+                    .values()
                     .filter_map(|group| group.next(&online)),
             );
-        });
+        }
         own.sort_unstable_by_key(|entry| (entry.session, entry.order));
         let mut last: Option<Match> = None;
         for entry in own {
@@ -208,33 +186,16 @@ impl Filters {
     }
 }
 
-/// Calls `visit` with each node whose filter selects the topic.
-fn collect(node: &mut Node, levels: &[&str], wildcards: bool, visit: &mut impl FnMut(&mut Node)) {
-    if wildcards && let Some(all) = node.children.get_mut("#") {
-        visit(all);
-    }
-    let Some((level, rest)) = levels.split_first() else {
-        visit(node);
-        return;
-    };
-    if wildcards && let Some(any) = node.children.get_mut("+") {
-        collect(any, rest, true, visit);
-    }
-    if let Some(child) = node.children.get_mut(*level) {
-        collect(child, rest, true, visit);
-    }
-}
-
 impl Group {
     /// Turns go round among the members that are connected; while none is, among all.
-    fn next(&mut self, online: impl Fn(SessionKey) -> bool) -> Option<Match> {
+    fn next(&self, online: impl Fn(SessionKey) -> bool) -> Option<Match> {
         let count = self.members.len();
-        let turns = (0..count).map(|step| (self.turn + step) % count.max(1));
+        let turns = (0..count).map(|step| (self.turn.get() + step) % count.max(1));
         let chosen = turns
             .clone()
             .find(|&at| self.members.get(at).is_some_and(|m| online(m.session)))
             .or_else(|| turns.clone().next())?;
-        self.turn = (chosen + 1) % count.max(1);
+        self.turn.set((chosen + 1) % count.max(1));
         self.members.get(chosen).map(Match::of)
     }
 }
@@ -272,7 +233,7 @@ mod tests {
         }
     }
 
-    fn found(filters: &mut Filters, topic: &str) -> Vec<u64> {
+    fn found(filters: &Filters, topic: &str) -> Vec<u64> {
         let mut out = Vec::new();
         filters.matches(topic, None, |_| true, &mut out);
         out.iter().map(|found| found.session.0).collect()
@@ -288,12 +249,12 @@ mod tests {
             let target = Target::parse(filter).unwrap();
             filters.subscribe(target, SessionKey(key as u64), granted(QoS::AtMostOnce));
         }
-        assert_eq!(found(&mut filters, "handong/csee"), [0, 2]);
-        assert_eq!(found(&mut filters, "handong/csee/b"), [0, 1, 2]);
-        assert_eq!(found(&mut filters, "handong/mec/a"), [2]);
-        assert_eq!(found(&mut filters, "$SYS/a"), [3]);
-        assert_eq!(found(&mut filters, "$SYS/x"), [3]);
-        assert_eq!(found(&mut filters, "/x"), [2, 4]);
+        assert_eq!(found(&filters, "handong/csee"), [0, 2]);
+        assert_eq!(found(&filters, "handong/csee/b"), [0, 1, 2]);
+        assert_eq!(found(&filters, "handong/mec/a"), [2]);
+        assert_eq!(found(&filters, "$SYS/a"), [3]);
+        assert_eq!(found(&filters, "$SYS/x"), [3]);
+        assert_eq!(found(&filters, "/x"), [2, 4]);
     }
 
     #[test]
@@ -373,11 +334,11 @@ mod tests {
                     expected.push(key as u64);
                 }
             }
-            prop_assert_eq!(found(&mut tree, &topic), expected);
+            prop_assert_eq!(found(&tree, &topic), expected);
             for (key, filter) in filters.iter().enumerate() {
                 tree.unsubscribe(Target::parse(filter).unwrap(), SessionKey(key as u64));
             }
-            prop_assert!(tree.root.is_empty());
+            prop_assert!(tree.tree.is_empty());
         }
     }
 }

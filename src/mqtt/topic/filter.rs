@@ -1,20 +1,20 @@
-//! Topic names and topic filters (MQTT 5.0 §4.7, §4.8): which are valid, which match.
+//! Validity of topic names and topic filters, and one filter compared with one name.
 
-use super::Rule;
 use crate::base::scan;
+use crate::mqtt::rule::Rule;
 
-/// What begins the filter of a shared subscription (§4.8.2).
+/// The beginning of a shared subscription's filter, `$share/group/filter` (§4.8.2).
 pub const SHARE_PREFIX: &str = "$share/";
 
-/// Whether `name` may be published to: not empty, no wildcard, no U+0000.
+/// Returns whether `name` may be published to: not empty, no wildcard, no U+0000.
 pub fn is_name(name: &str) -> bool {
     !name.is_empty() && !name.contains(['+', '#', '\0'])
 }
 
-/// The rule that makes `filter` invalid, and the octet in it where that shows.
+/// Returns the rule that `filter` breaks, and the byte in it where that shows.
 ///
-/// `$share/group/filter` is held to the rules of shared subscriptions; ask only where they
-/// exist (5.0), see [`filter_broken_before_five`].
+/// `$share/group/filter` must follow the rules of shared subscriptions, which exist only in
+/// 5.0: see [`filter_broken_before_five`].
 pub fn filter_broken(filter: &str) -> Option<(Rule, usize)> {
     let Some(shared) = filter.strip_prefix(SHARE_PREFIX) else {
         return filter_broken_before_five(filter);
@@ -26,23 +26,23 @@ pub fn filter_broken(filter: &str) -> Option<(Rule, usize)> {
     if group.is_empty() || group.contains(['+', '#']) {
         return Some((Rule::ShareNameIsPlain, SHARE_PREFIX.len()));
     }
-    let begin = SHARE_PREFIX.len() + group.len() + 1;
+    let start = SHARE_PREFIX.len() + group.len() + 1;
     match rest {
         None | Some("") => Some((Rule::SharedSubscriptionHasAFilter, filter.len())),
         Some(rest) => {
             let (rule, at) = filter_broken_before_five(rest)?;
-            Some((rule, begin + at))
+            Some((rule, start + at))
         }
     }
 }
 
-/// What only topic filters may hold.
+/// Returns whether `byte` is a wildcard, which only topic filters may hold (§4.7.1).
 #[inline]
-pub(super) const fn is_wildcard(octet: u8) -> bool {
-    (octet == b'+') | (octet == b'#')
+pub(in crate::mqtt) const fn is_wildcard(byte: u8) -> bool {
+    (byte == b'+') | (byte == b'#')
 }
 
-/// [`filter_broken`] where `$share` is a level like any other (3.1, 3.1.1).
+/// Returns what [`filter_broken`] does where `$share` is a level like any other (3.1, 3.1.1).
 pub fn filter_broken_before_five(filter: &str) -> Option<(Rule, usize)> {
     if filter.is_empty() {
         return Some((Rule::TopicFilterIsNotEmpty, 0));
@@ -51,8 +51,8 @@ pub fn filter_broken_before_five(filter: &str) -> Option<(Rule, usize)> {
         return None;
     }
     let mut at = 0;
-    // By octets, as in `matches`.
-    for level in filter.as_bytes().split(|octet| *octet == b'/') {
+    // By bytes, as in `matches`.
+    for level in filter.as_bytes().split(|byte| *byte == b'/') {
         let end = at + level.len();
         if level.contains(&b'#') && (level != b"#" || end < filter.len()) {
             return Some((Rule::MultiLevelWildcardIsLast, at));
@@ -65,22 +65,23 @@ pub fn filter_broken_before_five(filter: &str) -> Option<(Rule, usize)> {
     None
 }
 
-/// Whether `filter` is valid in 5.0.
+/// Returns whether `filter` is valid in 5.0.
 pub fn is_filter(filter: &str) -> bool {
     filter_broken(filter).is_none()
 }
 
-/// Whether a message published to `name` goes to a subscription with the valid, not shared
-/// `filter`. Each level must be equal, `+` takes any one level, `#` any number of them, the
-/// parent included. A filter that begins with a wildcard takes no name that begins with `$`
+/// Returns whether the valid, not shared `filter` matches the topic name `name`.
+///
+/// Each level must be equal; `+` matches any one level, `#` any number of them, the parent
+/// included. A filter that begins with a wildcard matches no name that begins with `$`
 /// ([MQTT-4.7.2-1]).
 pub fn matches(filter: &str, name: &str) -> bool {
     if name.starts_with('$') && filter.starts_with(['+', '#']) {
         return false;
     }
-    // By octets: each is looked at once, and a search for characters took three times as long.
-    let mut names = name.as_bytes().split(|octet| *octet == b'/');
-    let mut filters = filter.as_bytes().split(|octet| *octet == b'/');
+    // By bytes: each is looked at once, and a search for characters took three times as long.
+    let mut names = name.as_bytes().split(|byte| *byte == b'/');
+    let mut filters = filter.as_bytes().split(|byte| *byte == b'/');
     loop {
         match (filters.next(), names.next()) {
             (Some(b"#"), _) => return true,
@@ -95,14 +96,14 @@ pub fn matches(filter: &str, name: &str) -> bool {
 /// The two parts of a shared subscription's filter, `$share/group/filter` (§4.8.2).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Shared<'a> {
-    /// The group whose members share the messages.
+    /// The group whose members share the messages: one level without wildcards.
     pub group: &'a str,
     /// The topic filter that the messages match.
     pub filter: &'a str,
 }
 
 impl<'a> Shared<'a> {
-    /// `None` where `filter` is not of a shared subscription, or is no valid one.
+    /// Splits a shared subscription's filter; `None` where `filter` is another one or invalid.
     pub fn of(filter: &'a str) -> Option<Self> {
         let (group, rest) = filter.strip_prefix(SHARE_PREFIX)?.split_once('/')?;
         is_filter(filter).then_some(Self {
@@ -112,10 +113,32 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// The part of `filter` that topic names are held against: all of it, unless it is of a
-/// shared subscription.
+/// Returns the part of `filter` that topic names are matched with: all of it, unless it is of
+/// a shared subscription.
 pub fn matching_part(filter: &str) -> &str {
     Shared::of(filter).map_or(filter, |shared| shared.filter)
+}
+
+/// Returns whether some topic name matches both filters (§4.7); a topic name is a filter
+/// without wildcards. Of a shared subscription the filter within is taken (§4.8.2).
+pub fn overlap(one: &str, other: &str) -> bool {
+    let (one, other) = (matching_part(one), matching_part(other));
+    // [MQTT-4.7.2-1].
+    let wild = |filter: &str| filter.starts_with(['#', '+']);
+    if wild(one) && other.starts_with('$') || wild(other) && one.starts_with('$') {
+        return false;
+    }
+    let (mut one, mut other) = (one.split('/'), other.split('/'));
+    loop {
+        match (one.next(), other.next()) {
+            // # matches the parent level too ([MQTT-4.7.1-2]).
+            (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
+            (None, _) | (_, None) => return false,
+            (Some("+"), _) | (_, Some("+")) => {}
+            (Some(one), Some(other)) if one == other => {}
+            _ => return false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -191,6 +214,26 @@ mod tests {
         assert_eq!(Shared::of("$shared/a/b"), None);
         assert_eq!(matching_part("$share/g/a/#"), "a/#");
         assert_eq!(matching_part("a/#"), "a/#");
+    }
+
+    #[test]
+    fn filters_overlap_where_some_name_matches_both() {
+        for (one, other, expected) in [
+            ("handong/csee/#", "handong/csee", true),
+            ("handong/+/b", "handong/csee/b", true),
+            ("handong/+/b", "handong/csee/#", true),
+            ("handong/+", "handong/csee/a", false),
+            ("#", "$SYS/x", false),
+            ("+/x", "$SYS/x", false),
+            ("$SYS/#", "$SYS/x", true),
+            ("a/b", "$share/group/a/+", true),
+            ("a", "b", false),
+            ("/a", "+/a", true),
+            ("a/+", "a/", true),
+        ] {
+            assert_eq!(overlap(one, other), expected, "{one} {other}");
+            assert_eq!(overlap(other, one), expected, "{other} {one}");
+        }
     }
 
     proptest! {
