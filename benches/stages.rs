@@ -237,6 +237,7 @@ fn rows(view: &mut dyn View) {
             packet_type: PacketType::Publish,
             octets: &octets,
             packet: read.as_ref().map_err(|malformed| *malformed),
+            client_id: None,
             topic_resolved: None,
             layers: &layers,
         };

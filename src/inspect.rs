@@ -438,6 +438,11 @@ fn caps(fragments: wire::FragmentTally, counts: &Counts, context: &Context) -> V
             counters.aliases_refused,
         ),
         (
+            "client-ids",
+            "client identifiers not kept because those of all connections were too long",
+            counters.client_ids_refused,
+        ),
+        (
             "carried",
             "connections in WebSocket or TLS not followed because too many were",
             counters.carriers_refused,

@@ -138,6 +138,10 @@ const REACHED: &[(&str, &str)] = &[
         "topic_aliases_have_a_cap_over_all_connections",
     ),
     (
+        "Octets of the client identifiers of open connections",
+        "client_identifiers_have_a_limit_over_all_connections",
+    ),
+    (
         "Handshakes that are open",
         "handshakes_beyond_their_cap_are_given_up_and_told",
     ),

@@ -192,6 +192,11 @@ const CAPS: &[Cap] = &[
         "the alias stays unresolved: cap `topic-aliases`",
     ),
     cap(
+        "Octets of the client identifiers of open connections",
+        Octets(connection::CLIENT_IDS_TOTAL),
+        "packets go without it: cap `client-ids`",
+    ),
+    cap(
         "Handshakes that are open",
         Count(analysis::OPEN_HANDSHAKES as u64),
         "the newest is given up: cap `handshakes`, a finding",

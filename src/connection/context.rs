@@ -7,6 +7,10 @@ use crate::carrier::{tls, websocket};
 /// connections, unless the user says otherwise.
 pub const HELD_CAP: u64 = 128 << 20;
 
+/// Bytes of client identifiers kept in all: enough for 200,000 connections with names as long
+/// as people give them, where one alone may take 65,535.
+pub const CLIENT_IDS_TOTAL: u64 = 64 << 20;
+
 /// Frames that are remembered at a time for the packets that end in them.
 const INDEXED: usize = 16;
 
@@ -79,6 +83,8 @@ pub struct Counters {
     pub conflicts: u64,
     /// Topic aliases that were not kept, because a connection's table was full.
     pub aliases_refused: u64,
+    /// Client identifiers that were not kept, because those of all connections were too long.
+    pub client_ids_refused: u64,
     /// Frames left out of a packet's list, because it was full.
     pub frames_unlisted: u64,
     /// Times that octets held for want of evidence reached a cap and were passed over.
@@ -100,6 +106,8 @@ pub struct Context {
     pub(super) held_frames: u64,
     /// What all topic aliases cost, in octets.
     pub(super) aliases: u64,
+    /// What all client identifiers cost, in bytes.
+    pub(super) client_ids: u64,
     /// Frames that the last packets ended in, and how many packets have ended there. More
     /// than one, since a segment that fills holes on both sides of others that waited is told
     /// in parts, with the others in between.

@@ -33,7 +33,7 @@ use crate::stream::{
 
 pub use alias::{ALIASES_CAP, ALIASES_TOTAL, TOPICS_CAP};
 pub use carrier::CARRIERS_CAP;
-pub use context::{Context, Counters, HELD_CAP, Options};
+pub use context::{CLIENT_IDS_TOTAL, Context, Counters, HELD_CAP, Options};
 pub use framing::FRAMES_CAP;
 pub use settle::{BEHIND_CAP, SEEKING_CAP, UNKNOWN_CAP};
 
@@ -119,6 +119,8 @@ pub struct Decoder {
     sides: ByDirection<Side>,
     deliberation: Option<Box<Deliberation>>,
     aliases: ByDirection<Option<Box<Aliases>>>,
+    /// The client identifier, once a CONNECT or a CONNACK named one.
+    client_id: Option<Box<str>>,
     /// Its octets are another protocol's, which may carry MQTT: nothing else here is of use then.
     carrier: Option<Box<Carrier>>,
     /// It is not carried, whatever it looks like.
@@ -292,6 +294,7 @@ impl Decoder {
         for direction in DIRECTIONS {
             self.forget_aliases(context, direction);
         }
+        self.forget_client_id(context);
         *self = Self {
             phase: Phase::Other,
             ..Self::default()

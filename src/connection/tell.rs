@@ -7,6 +7,7 @@ use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Rule, S
 use crate::stream::{Direction, GapCause};
 
 use super::alias::ALIASES_TOTAL;
+use super::context::CLIENT_IDS_TOTAL;
 use super::framing::Partial;
 use super::opening::{self, Opening};
 use super::plausible::{Roles, Versions, may_begin};
@@ -98,6 +99,15 @@ impl Decoder {
                 self.learn_alias(context, arrival.direction, publish);
                 self.resolve(arrival.direction, publish)
             }
+            Ok(ControlPacket::Connect(connect)) => {
+                self.learn_client_id(context, connect.client_id);
+                None
+            }
+            Ok(ControlPacket::ConnAck(connack)) => {
+                let assigned = connack.properties.assigned_client_identifier();
+                self.learn_client_id(context, assigned.unwrap_or_default());
+                None
+            }
             _ => None,
         };
         // By place, as in `ByDirection`.
@@ -120,6 +130,7 @@ impl Decoder {
             packet_type,
             octets,
             packet: read.as_ref().map_err(|malformed| *malformed),
+            client_id: self.client_id.as_deref(),
             topic_resolved,
             layers: arrival.layers,
         }));
@@ -286,6 +297,29 @@ impl Decoder {
             octets,
             emit,
         );
+    }
+
+    /// Keeps the first identifier that the connection names: a second CONNECT is a protocol
+    /// error, and nothing is assigned where the Client named itself.
+    #[cold]
+    fn learn_client_id(&mut self, context: &mut Context, client_id: &str) {
+        if client_id.is_empty() || self.client_id.is_some() {
+            return;
+        }
+        let length = client_id.len() as u64;
+        if context.client_ids.saturating_add(length) > CLIENT_IDS_TOTAL {
+            context.counters.client_ids_refused += 1;
+            return;
+        }
+        context.client_ids += length;
+        self.client_id = Some(client_id.into());
+    }
+
+    /// The connection is over: its identifier gives its room to others.
+    pub(super) fn forget_client_id(&mut self, context: &mut Context) {
+        if let Some(client_id) = self.client_id.take() {
+            context.client_ids -= client_id.len() as u64;
+        }
     }
 
     /// Learns the topic alias that a PUBLISH sets.

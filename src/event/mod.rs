@@ -92,6 +92,10 @@ pub struct PacketEvent<'a> {
     pub octets: &'a [u8],
     /// The decoded packet, or what is wrong with it.
     pub packet: Result<&'a ControlPacket<'a>, Malformed>,
+    /// The client identifier of the connection, from its CONNECT on; one that the Server
+    /// assigned (MQTT 5.0 §3.2.2.3.7) from that CONNACK on. `None` where neither was captured,
+    /// and where the identifiers of all connections reached their limit.
+    pub client_id: Option<&'a str>,
     /// The topic name that a PUBLISH's alias stood for there and then.
     pub topic_resolved: Option<&'a str>,
     /// The layers below, told only when a view asked for them.

@@ -136,6 +136,7 @@ impl Sample {
                 Ok(packet) => Ok(packet),
                 Err(malformed) => Err(*malformed),
             },
+            client_id: None,
             topic_resolved: self.topic_resolved.as_deref(),
             layers: &Layers::default(),
         };

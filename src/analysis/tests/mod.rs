@@ -154,6 +154,7 @@ impl Run {
                 Ok(packet) => Ok(packet),
                 Err(malformed) => Err(*malformed),
             },
+            client_id: None,
             topic_resolved: None,
             layers: &Layers::default(),
         };

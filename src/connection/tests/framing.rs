@@ -1,7 +1,7 @@
 //! Packets in segments of any size, malformed packets, caps, topic aliases.
 
 use super::*;
-use crate::connection::{ALIASES_TOTAL, FRAMES_CAP};
+use crate::connection::{ALIASES_TOTAL, CLIENT_IDS_TOTAL, FRAMES_CAP};
 
 fn opened() -> Run {
     let mut run = Run::to(1883);
@@ -219,4 +219,57 @@ fn topic_aliases_have_a_cap_over_all_connections() {
     assert_eq!(run.context.counters.aliases_refused, 1);
     run.close();
     assert_eq!(run.context.aliases, others);
+}
+
+/// The client identifier of each packet, in order.
+fn client_ids(run: &Run) -> Vec<Option<&str>> {
+    run.packets.iter().map(|p| p.client_id.as_deref()).collect()
+}
+
+/// CONNECT of 5.0 with an empty client identifier.
+fn nameless() -> Vec<u8> {
+    packet(0x10, b"\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x00")
+}
+
+/// CONNACK of 5.0 that assigns `client_id`.
+fn assigning(client_id: &str) -> Vec<u8> {
+    let value = text(client_id);
+    let length = value.len() as u8 + 1;
+    packet(0x20, &[&[0, 0, length, 0x12], &value[..]].concat())
+}
+
+#[test]
+fn packets_name_their_client_from_connect_or_from_the_connack_that_assigns_it() {
+    let mut run = Run::to(1883);
+    run.segment(UP, &connect(5)).segment(DOWN, &assigning("no"));
+    run.segment(DOWN, &publish(5, "t", 0, b"x"))
+        .segment(UP, &connect(4));
+    assert_eq!(client_ids(&run), [Some("client"); 4]);
+
+    let mut run = Run::to(1883);
+    run.segment(UP, &nameless())
+        .segment(DOWN, &assigning("auto"));
+    run.segment(UP, &PINGREQ);
+    assert_eq!(client_ids(&run), [None, Some("auto"), Some("auto")]);
+
+    let mut run = Run::amid(1883);
+    run.segment(UP, &publish(4, "topic", 0, b"x"));
+    assert_eq!(client_ids(&run), [None]);
+}
+
+#[test]
+fn client_identifiers_have_a_limit_over_all_connections() {
+    for (room, kept) in [(6, Some("client")), (5, None)] {
+        let mut run = Run::to(1883);
+        let others = CLIENT_IDS_TOTAL - room;
+        run.context.client_ids = others;
+        run.segment(UP, &connect(4)).segment(UP, &PINGREQ);
+        assert_eq!(client_ids(&run), [kept, kept]);
+        assert_eq!(
+            run.context.counters.client_ids_refused,
+            u64::from(kept.is_none())
+        );
+        run.close();
+        assert_eq!(run.context.client_ids, others);
+    }
 }

@@ -28,6 +28,7 @@ pub(super) struct Told {
     pub(super) version: Option<ProtocolVersion>,
     pub(super) inferred: bool,
     pub(super) after_gap: bool,
+    pub(super) client_id: Option<String>,
     pub(super) resolved: Option<String>,
     pub(super) rule: Option<Rule>,
     pub(super) payload: Option<Vec<u8>>,
@@ -93,6 +94,7 @@ impl Run {
                 version: seen.version,
                 inferred: seen.version_inferred,
                 after_gap: seen.after_gap,
+                client_id: seen.client_id.map(str::to_owned),
                 resolved: seen.topic_resolved.map(str::to_owned),
                 rule: seen.packet.err().map(|malformed| malformed.rule),
                 payload: match seen.packet {
