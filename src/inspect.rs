@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::ops::ControlFlow;
 
-use crate::analysis::{Analyzer, Wanted};
+use crate::analysis::Analyzer;
 use crate::base::FrameStamp;
 use crate::capture::{self, CaptureError, Item, Merge, Reader, Source};
 use crate::connection::{self, Context, Decoder};
@@ -21,15 +21,11 @@ pub struct Options {
     pub frames: Option<u64>,
     /// Several captures are read side by side and ordered by time, not one after the other.
     pub merge: bool,
-    /// A view wants the layers below MQTT.
-    pub layers: bool,
     pub decoding: connection::Options,
     pub limits: Limits,
     /// Instead of [`ANALYSED_CONNECTIONS`].
     pub analysed_connections: Option<usize>,
     pub fragments: FragmentCaps,
-    /// The stories that a view wants to hear beyond packets.
-    pub wanted: Wanted,
 }
 
 /// What became of a run.
@@ -229,27 +225,28 @@ impl Shown<'_> {
 
 impl<'v> Pipeline<'v> {
     fn new(options: &Options, view: &'v mut dyn View) -> Self {
+        let needs = view.needs();
         let wire = wire::Options {
-            layers: options.layers,
+            layers: needs.layers,
             fragments: options.fragments,
         };
         let mut limits = options.limits;
-        if options.wanted.any() {
+        if needs.analysis() {
             let most = options.analysed_connections;
             limits.connections = limits.connections.min(most.unwrap_or(ANALYSED_CONNECTIONS));
         }
         let decoding = connection::Options {
-            layers: options.layers,
+            layers: needs.layers,
             ..options.decoding.clone()
         };
         Self {
             dissector: Dissector::new(wire),
             assembler: Assembler::new(limits),
             context: Context::new(decoding),
-            wants_frames: view.wants_frames(),
+            wants_frames: needs.frames,
             shown: Shown {
                 view,
-                analyzer: options.wanted.any().then(|| Analyzer::new(options.wanted)),
+                analyzer: needs.analysis().then(|| Analyzer::new(needs)),
                 failed: None,
             },
             last: FrameStamp::default(),

@@ -51,7 +51,7 @@ use foldhash::HashMap;
 use foldhash::fast::RandomState;
 
 use crate::base::FrameStamp;
-use crate::event::{Ended, Event, Gap, Opened, PacketEvent};
+use crate::event::{Ended, Event, Gap, Needs, Opened, PacketEvent};
 use crate::mqtt::{ControlPacket, Sender};
 use crate::stream::{ConnectionId, GapCause};
 use brokers::{BrokerId, Brokers};
@@ -65,46 +65,10 @@ use outbox::Outbox;
 use retained::Retained;
 use wills::Wills;
 
-/// Which stories are wanted: what only serves others is not done.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Wanted {
-    /// [`Event::Handshake`].
-    pub handshakes: bool,
-    /// Handshakes in the order in which they began, where they are told; else each as soon as
-    /// it is known, and none waits in memory for those before it.
-    pub in_order: bool,
-    /// Deliveries on handshakes, [`Event::Will`] and [`Event::Retained`] need the messages to
-    /// be followed.
-    pub deliveries: bool,
-    /// [`Event::Will`], [`Event::Retained`] and [`Event::Session`].
-    pub stories: bool,
-    /// [`Event::Finding`].
-    pub findings: bool,
-    /// [`Delivered::steps`](crate::event::Delivered::steps), where deliveries are told.
-    pub steps: bool,
-}
-
-impl Wanted {
-    /// Everything.
-    pub const ALL: Self = Self {
-        handshakes: true,
-        in_order: true,
-        deliveries: true,
-        stories: true,
-        findings: true,
-        steps: true,
-    };
-
-    /// Whether any of it is wanted.
-    pub const fn any(self) -> bool {
-        self.handshakes || self.deliveries || self.stories || self.findings
-    }
-}
-
 /// Hears the events of a run and tells what became of each message.
 #[derive(Debug, Default)]
 pub struct Analyzer {
-    wanted: Wanted,
+    wanted: Needs,
     brokers: Brokers,
     links: Links,
     clients: Clients,
@@ -132,7 +96,7 @@ pub struct Analyzer {
 
 impl Analyzer {
     /// An analysis that tells what is wanted.
-    pub fn new(wanted: Wanted) -> Self {
+    pub fn new(wanted: Needs) -> Self {
         let mut analyzer = Self {
             wanted,
             matches: caps::MATCHES_AHEAD,

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use super::args::{Format, Progress, ReadArgs, ViewArgs, When};
 use super::values::{Limit, Limited};
-use crate::analysis::Wanted;
 use crate::carrier::tls::KeyLog;
 use crate::event::Level;
 use crate::view::flow::Kind as FlowKind;
@@ -182,50 +181,6 @@ impl Show {
                 && !args.quiet,
         }
     }
-
-    /// What the view tells of each message's fate; nothing where it shows packets only.
-    pub fn wanted(&self) -> Wanted {
-        let json = matches!(self.form, Form::Document | Form::Lines);
-        match &self.what {
-            What::Table | What::Detail | What::Log => Wanted::default(),
-            What::Check => Wanted {
-                findings: true,
-                ..Wanted::default()
-            },
-            What::Flow(kinds) => {
-                let any = |of: &[FlowKind]| {
-                    kinds
-                        .iter()
-                        .any(|kind| *kind == FlowKind::All || of.contains(kind))
-                };
-                let messages = any(&[FlowKind::Qos1, FlowKind::Qos2]);
-                let stories = any(&[FlowKind::Will, FlowKind::Retain]);
-                Wanted {
-                    handshakes: messages || any(&[FlowKind::Connect, FlowKind::Subscribe]),
-                    in_order: true,
-                    deliveries: messages || stories,
-                    stories: stories || json,
-                    findings: false,
-                    steps: true,
-                }
-            }
-            What::Stats(sections) => {
-                let latency = sections.contains(&Section::Latency);
-                let any = |of: &[Section]| sections.iter().any(|section| of.contains(section));
-                Wanted {
-                    handshakes: latency || sections.contains(&Section::Handshakes),
-                    deliveries: latency,
-                    stories: any(&[Section::Clients, Section::Connections]),
-                    ..Wanted::default()
-                }
-            }
-        }
-    }
-
-    /// Whether the view shows the layers below MQTT.
-    pub fn needs_layers(&self) -> bool {
-        self.what == What::Detail && self.form == Form::Text
-    }
 }
 
 impl Plan {
@@ -256,8 +211,6 @@ impl Plan {
             reading: inspect::Options {
                 frames: read.count,
                 merge: read.merge,
-                layers: show.needs_layers(),
-                wanted: show.wanted(),
                 decoding: connection::Options {
                     decode_as: read
                         .decode_as
@@ -374,7 +327,8 @@ fn same_file(one: &Path, other: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::cli::args::Args;
-    use crate::view::TimeFormat;
+    use crate::event::Needs;
+    use crate::view::{TimeFormat, View};
     use clap::Parser;
 
     fn plan(args: &[&str], around: &Surroundings) -> Result<Plan, String> {
@@ -393,7 +347,8 @@ mod tests {
         assert_eq!(plan.inputs, ["a.pcap", "b.pcap"]);
         assert_eq!(plan.show.what, What::Table);
         assert_eq!(plan.show.style, Style::default());
-        assert!(!plan.reading.layers && !plan.reading.wanted.any());
+        let view = plan.show.view(Box::new(io::sink()));
+        assert_eq!(view.needs(), Needs::default());
     }
 
     #[test]

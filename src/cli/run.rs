@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::messages;
 use super::plan::Plan;
 use crate::base::{FrameStamp, text};
-use crate::event::{CapReached, Event, Gap, Level, LooksLike, Totals};
+use crate::event::{CapReached, Event, Gap, Level, LooksLike, Needs, Totals};
 use crate::inspect::{self, Outcome};
 use crate::view::View;
 
@@ -236,8 +236,8 @@ impl View for Heard<'_> {
         self.view.frame(stamp);
     }
 
-    fn wants_frames(&self) -> bool {
-        self.view.wants_frames()
+    fn needs(&self) -> Needs {
+        self.view.needs()
     }
 
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {

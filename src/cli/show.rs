@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::plan::{Form, Show, What};
-use crate::event::Event;
+use crate::event::{Event, Needs};
 use crate::view::check::Check;
 use crate::view::detail::Detail;
 use crate::view::flow::{self, Flow, Kind as FlowKind};
@@ -42,17 +42,26 @@ impl Show {
             (What::Log, None) => Box::new(Log::new(writer)),
             (What::Detail, None) => Box::new(Detail::new(writer, self.style)),
             (What::Flow(kinds), Some(form)) => {
-                let kinds = kinds.clone();
+                let taken = kinds.clone();
                 let takes = Box::new(move |event: &Event<'_>| {
-                    kinds.iter().any(|kind: &FlowKind| kind.takes(event))
+                    taken.iter().any(|kind: &FlowKind| kind.takes(event))
                 });
-                Box::new(Stories::new(writer, form, Main::Handshakes, takes))
+                let needs = Needs {
+                    // Sessions stand beside the handshakes.
+                    stories: true,
+                    ..FlowKind::needs(kinds)
+                };
+                Box::new(Stories::new(writer, form, Main::Handshakes, needs, takes))
             }
             (What::Flow(kinds), None) => Box::new(Flow::new(writer, kinds.clone(), self.ladder())),
             (What::Check, Some(form)) => Box::new(Stories::new(
                 writer,
                 form,
                 Main::Findings,
+                Needs {
+                    findings: true,
+                    ..Needs::default()
+                },
                 Box::new(|_: &Event<'_>| true),
             )),
             (What::Check, None) => Box::new(Check::new(writer, self.style.colour)),

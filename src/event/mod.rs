@@ -5,6 +5,7 @@ pub mod finding;
 pub mod handshake;
 pub mod log;
 pub mod message;
+mod needs;
 pub mod session;
 pub mod will;
 
@@ -15,6 +16,7 @@ pub use handshake::{
     HandshakeState, Origin, Step, Subject, WillMessage,
 };
 pub use message::{Delivered, Message, MessageDelivery, Outcome, Payload, Undelivered};
+pub use needs::Needs;
 pub use session::{ConnectionSummary, End, EndCause, SessionSummary};
 pub use will::{NoWill, RetainedEnd, RetainedSummary, Stored, WillFate, WillSummary};
 

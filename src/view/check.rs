@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::out::{Out, push_blanks, push_number};
 use super::{View, colour};
 use crate::base::text::push_safe;
-use crate::event::{Event, Finding, Level, Totals};
+use crate::event::{Event, Finding, Level, Needs, Totals};
 
 /// Columns of the longest level's name.
 const LEVEL: usize = 7;
@@ -70,6 +70,13 @@ impl<W: Write> Check<W> {
 }
 
 impl<W: Write> View for Check<W> {
+    fn needs(&self) -> Needs {
+        Needs {
+            findings: true,
+            ..Needs::default()
+        }
+    }
+
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Finding(finding) => self.finding(finding),

@@ -56,7 +56,7 @@ impl Clock {
     }
 
     /// Whether every frame is to be told, or the first one is enough.
-    pub fn wants_frames(&self) -> bool {
+    pub fn needs_frames(&self) -> bool {
         self.format == TimeFormat::Delta
     }
 
@@ -65,7 +65,7 @@ impl Clock {
         if self.first.is_none() {
             self.first = stamp.time;
         }
-        if self.wants_frames() {
+        if self.needs_frames() {
             self.frames.resize(REMEMBERED_FRAMES, (0, None));
             if let Some(slot) = self.frames.get_mut(Self::slot(stamp.number)) {
                 *slot = (stamp.number, stamp.time);

@@ -8,7 +8,7 @@ use super::View;
 use super::info::topic_of;
 use crate::base::FrameStamp;
 use crate::event::{
-    CapReached, ConnectionId, Event, Handshake, Origin, PacketEvent, Subject, Totals,
+    CapReached, ConnectionId, Event, Handshake, Needs, Origin, PacketEvent, Subject, Totals,
 };
 use crate::mqtt::packet::ControlPacket;
 use crate::mqtt::topic::overlap;
@@ -280,8 +280,8 @@ impl<V: View> View for Filtered<V> {
         self.view.frame(stamp);
     }
 
-    fn wants_frames(&self) -> bool {
-        self.view.wants_frames()
+    fn needs(&self) -> Needs {
+        self.view.needs()
     }
 
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {

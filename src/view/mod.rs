@@ -8,7 +8,7 @@ pub mod flow;
 use std::io;
 
 use crate::base::FrameStamp;
-use crate::event::{CapReached, Event, Totals};
+use crate::event::{CapReached, Event, Needs, Totals};
 
 mod accounting;
 pub mod check;
@@ -34,15 +34,14 @@ pub use out::Out;
 
 /// Whoever shows a run.
 pub trait View {
-    /// A frame of the capture was read, whatever it carries. The first frame of the run that
-    /// has a time is always told, every frame only to views that ask for it
-    /// ([`View::wants_frames`]).
-    fn frame(&mut self, _stamp: &FrameStamp) {}
-    /// Whether every frame is to be told, not only the first: the time since the previous
-    /// frame needs it.
-    fn wants_frames(&self) -> bool {
-        false
+    /// Returns what the view needs beyond packets, gaps and connections: asked once, before
+    /// the run. The default needs nothing more.
+    fn needs(&self) -> Needs {
+        Needs::default()
     }
+    /// Receives the stamp of a frame, whatever it carries: of the first frame of the run that
+    /// has a time, and of every frame where [`Needs::frames`] asks for it.
+    fn frame(&mut self, _stamp: &FrameStamp) {}
     /// Hears one event. An error ends the run; a closed pipe is one.
     fn event(&mut self, event: &Event<'_>) -> io::Result<()>;
     /// The input has nothing more just now (a pipe, a live capture): show what is held back
@@ -62,8 +61,8 @@ impl<V: View + ?Sized> View for Box<V> {
     fn frame(&mut self, stamp: &FrameStamp) {
         (**self).frame(stamp);
     }
-    fn wants_frames(&self) -> bool {
-        (**self).wants_frames()
+    fn needs(&self) -> Needs {
+        (**self).needs()
     }
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         (**self).event(event)
@@ -87,8 +86,8 @@ impl<A: View, B: View> View for Tee<A, B> {
         self.0.frame(stamp);
         self.1.frame(stamp);
     }
-    fn wants_frames(&self) -> bool {
-        self.0.wants_frames() || self.1.wants_frames()
+    fn needs(&self) -> Needs {
+        self.0.needs().and(self.1.needs())
     }
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         self.0.event(event)?;

@@ -240,8 +240,8 @@ impl View for Counting {
     fn frame(&mut self, stamp: &mqtt_inspect::base::FrameStamp) {
         self.view.frame(stamp);
     }
-    fn wants_frames(&self) -> bool {
-        self.view.wants_frames()
+    fn needs(&self) -> mqtt_inspect::event::Needs {
+        self.view.needs()
     }
     fn idle(&mut self) -> io::Result<()> {
         self.view.idle()
@@ -291,12 +291,7 @@ pub fn run(
         ended: HashSet::new(),
         view: shown.plan.show.view(Box::new(page.clone())),
     };
-    let options = Options {
-        wanted: shown.plan.reading.wanted,
-        layers: shown.plan.reading.layers,
-        ..options.clone()
-    };
-    let outcome = read(&options, &mut counting);
+    let outcome = read(options, &mut counting);
     let totals = &outcome.totals;
     let sums = &totals.accounting;
     assert!(sums.adds_up(totals.frames), "{totals:#?}");

@@ -12,11 +12,12 @@ mod wills;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Analyzer, Wanted};
+use super::Analyzer;
 use crate::base::{Endpoint, FrameStamp, Layers, Precision, Timestamp};
 use crate::event::{
-    Ended, Event, Finding, Gap, Handshake, HandshakeKind, Incomplete, MessageDelivery, Opened,
-    Outcome, PacketEvent, RetainedSummary, SessionSummary, Transport, Undelivered, WillSummary,
+    Ended, Event, Finding, Gap, Handshake, HandshakeKind, Incomplete, MessageDelivery, Needs,
+    Opened, Outcome, PacketEvent, RetainedSummary, SessionSummary, Transport, Undelivered,
+    WillSummary,
 };
 use crate::mqtt::{ControlPacket, PacketType, ProtocolVersion, Sender};
 use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
@@ -41,7 +42,7 @@ struct Run {
 impl Run {
     fn new(version: ProtocolVersion) -> Self {
         Self {
-            analyzer: Analyzer::new(Wanted::ALL),
+            analyzer: Analyzer::new(Needs::ALL),
             version,
             frame: 0,
             nanos: 1_000_000_000_000,

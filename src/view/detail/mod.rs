@@ -14,7 +14,7 @@ use super::notes::Notes;
 use super::out::{Out, push_number};
 use super::{Style, View, colour};
 use crate::base::{FrameStamp, text};
-use crate::event::{Event, PacketEvent, Totals, Transport};
+use crate::event::{Event, Needs, PacketEvent, Totals, Transport};
 use crate::mqtt::{ProtocolVersion, surely_clean, violations};
 
 /// Frames that the line of a packet's parts names before it only counts the rest.
@@ -176,6 +176,13 @@ impl<W: Write> Detail<W> {
 }
 
 impl<W: Write> View for Detail<W> {
+    fn needs(&self) -> Needs {
+        Needs {
+            layers: true,
+            ..Needs::default()
+        }
+    }
+
     fn frame(&mut self, stamp: &FrameStamp) {
         self.relative.frame(stamp);
     }

@@ -19,7 +19,7 @@ use self::text::Painter;
 use super::View;
 use super::out::Out;
 use crate::base::{FrameStamp, Timestamp};
-use crate::event::{Event, HandshakeKind, Outcome, Totals};
+use crate::event::{Event, HandshakeKind, Needs, Outcome, Totals};
 use crate::mqtt::QoS;
 
 /// What `--flow` may be asked for.
@@ -45,6 +45,24 @@ impl Kind {
         ("retain", Self::Retain),
         ("all", Self::All),
     ];
+
+    /// Returns what ladders of `kinds` are drawn from.
+    pub fn needs(kinds: &[Self]) -> Needs {
+        let any = |of: &[Self]| {
+            let mut kinds = kinds.iter();
+            kinds.any(|kind| *kind == Self::All || of.contains(kind))
+        };
+        let messages = any(&[Self::Qos1, Self::Qos2]);
+        let stories = any(&[Self::Will, Self::Retain]);
+        Needs {
+            handshakes: messages || any(&[Self::Connect, Self::Subscribe]),
+            in_order: true,
+            deliveries: messages || stories,
+            stories,
+            steps: true,
+            ..Needs::default()
+        }
+    }
 
     /// Whether this kind asks for the story in `event`.
     #[inline]
@@ -133,6 +151,10 @@ impl<W: Write> Flow<W> {
 }
 
 impl<W: Write> View for Flow<W> {
+    fn needs(&self) -> Needs {
+        Kind::needs(&self.kinds)
+    }
+
     fn frame(&mut self, stamp: &FrameStamp) {
         self.start = self.start.or(stamp.time);
     }

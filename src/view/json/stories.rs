@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::writer::JsonWriter;
 use super::{Form, Held, SCHEMA, record, story};
 use crate::base::{FrameStamp, Timestamp};
-use crate::event::{Event, Handshake, Totals};
+use crate::event::{Event, Handshake, Needs, Totals};
 use crate::view::View;
 use crate::view::clock::DateText;
 use crate::view::out::Out;
@@ -33,6 +33,7 @@ pub struct Stories<W: Write> {
     out: Out<W>,
     form: Form,
     main: Main,
+    needs: Needs,
     /// Which handshakes are asked for.
     takes: Box<dyn Fn(&Event<'_>) -> bool>,
     start: Option<Timestamp>,
@@ -45,11 +46,18 @@ pub struct Stories<W: Write> {
 
 impl<W: Write> Stories<W> {
     /// Writes the stories that `takes` says to `writer`.
-    pub fn new(writer: W, form: Form, main: Main, takes: Box<dyn Fn(&Event<'_>) -> bool>) -> Self {
+    pub fn new(
+        writer: W,
+        form: Form,
+        main: Main,
+        needs: Needs,
+        takes: Box<dyn Fn(&Event<'_>) -> bool>,
+    ) -> Self {
         Self {
             out: Out::new(writer),
             form,
             main,
+            needs,
             takes,
             start: None,
             count: 0,
@@ -118,6 +126,10 @@ impl<W: Write> Stories<W> {
 }
 
 impl<W: Write> View for Stories<W> {
+    fn needs(&self) -> Needs {
+        self.needs
+    }
+
     fn frame(&mut self, stamp: &FrameStamp) {
         self.start = self.start.or(stamp.time);
     }

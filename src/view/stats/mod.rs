@@ -11,7 +11,7 @@ use std::io::{self, Write};
 
 use self::tally::Tally;
 use super::View;
-use crate::event::{CapReached, Event, HandshakeKind, Totals};
+use crate::event::{CapReached, Event, HandshakeKind, Needs, Totals};
 
 /// What `--stats` may be narrowed to.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -71,6 +71,16 @@ impl<W: Write> Stats<W> {
 }
 
 impl<W: Write> View for Stats<W> {
+    fn needs(&self) -> Needs {
+        let shows = |section| self.sections.contains(&section);
+        Needs {
+            handshakes: shows(Section::Latency) || shows(Section::Handshakes),
+            deliveries: shows(Section::Latency),
+            stories: shows(Section::Clients) || shows(Section::Connections),
+            ..Needs::default()
+        }
+    }
+
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Packet(seen) => self.tally.packet(seen, self.topics),

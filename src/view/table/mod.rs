@@ -17,7 +17,7 @@ use super::out::{Out, micros_text, push_blanks, push_number};
 use super::routes::{Routes, push_address, put_address};
 use super::{Style, View, colour};
 use crate::base::FrameStamp;
-use crate::event::{Event, PacketEvent, Totals};
+use crate::event::{Event, Needs, PacketEvent, Totals};
 
 /// The columns, as the header names them.
 const COLUMNS: [&str; 8] = [
@@ -358,8 +358,11 @@ impl<W: Write> View for Table<W> {
         self.clock.frame(stamp);
     }
 
-    fn wants_frames(&self) -> bool {
-        self.clock.wants_frames()
+    fn needs(&self) -> Needs {
+        Needs {
+            frames: self.clock.needs_frames(),
+            ..Needs::default()
+        }
     }
 
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
