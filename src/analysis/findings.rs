@@ -6,7 +6,7 @@ use super::caps;
 use super::clauses::{self, Clause};
 use super::outbox::{Outbox, Told};
 use crate::base::FrameStamp;
-use crate::event::{Finding, Level};
+use crate::event::{Cause, Finding, Level};
 use crate::mqtt::ProtocolVersion;
 use crate::stream::ConnectionId;
 
@@ -91,6 +91,8 @@ impl Findings {
             rule,
             statements,
             stamp: at.stamp,
+            frames: Vec::new(),
+            by: Cause::Unknown,
             connection: at.connection,
             client_id: at.client_id,
             message: capital(message()),

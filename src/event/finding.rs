@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::FrameStamp;
+use crate::mqtt::Sender;
 use crate::stream::ConnectionId;
 
 /// One finding about one frame.
@@ -14,13 +15,53 @@ pub struct Finding {
     /// Statement numbers as the connection's version of the specification numbers them;
     /// empty for what no statement forbids.
     pub statements: &'static [&'static str],
+    /// The frame that it is about.
     pub stamp: FrameStamp,
+    /// The numbers of further frames that it rests on, in ascending order.
+    pub frames: Vec<u64>,
+    /// Who caused it.
+    pub by: Cause,
     /// `None` for findings about the capture as a whole.
     pub connection: Option<ConnectionId>,
     pub client_id: Option<Arc<str>>,
     /// One sentence that a newcomer understands. Text from the capture in it is raw: views
     /// make it safe.
     pub message: String,
+}
+
+/// Who caused a finding.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Cause {
+    /// What the client sent, or did not send.
+    Client,
+    /// What the server sent, or did not send.
+    Server,
+    /// The way between them, or how it was captured.
+    Network,
+    /// The capture does not show it.
+    #[default]
+    Unknown,
+}
+
+impl Cause {
+    /// Returns the name that JSON has: `client`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Server => "server",
+            Self::Network => "network",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl From<Sender> for Cause {
+    fn from(sender: Sender) -> Self {
+        match sender {
+            Sender::Client => Self::Client,
+            Sender::Server => Self::Server,
+        }
+    }
 }
 
 /// How bad a finding is.

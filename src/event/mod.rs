@@ -10,7 +10,7 @@ pub mod session;
 pub mod will;
 
 pub use accounting::{Accounting, CapReached};
-pub use finding::{Finding, Level};
+pub use finding::{Cause, Finding, Level};
 pub use handshake::{
     ConnAckSummary, ConnectSummary, EndedBy, FilterRequest, Handshake, HandshakeKind,
     HandshakeState, Origin, Step, Subject, WillMessage,

@@ -4,6 +4,7 @@
 //! session is `session`'s business. Versions 3.1, 3.1.1 and 5.0 share every file: 5.0 adds
 //! properties and reason codes to a packet type, it does not make a second PUBLISH.
 
+mod by_sender;
 pub mod fields;
 pub mod framer;
 pub mod packet;
@@ -21,6 +22,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use by_sender::BySender;
 pub use framer::{Framer, RawPacket};
 pub use packet::ControlPacket;
 pub use property::{Properties, Property, PropertyId, PropertyValue, names_a_secret};
