@@ -101,11 +101,13 @@ fn capture(hostile: &str) -> Vec<u8> {
     let secret = [&[0x26], &*text("Access-Token"), &text(PASSWORD)].concat();
     let length = property.len() + secret.len();
     let properties = [&[length as u8], &*property, &secret].concat();
+    let authentication = [&[0x15], &*name, &[0x16], &text(PASSWORD)].concat();
+    let authentication = [&[authentication.len() as u8], &*authentication].concat();
     talk.up(
         0x10,
         &[
             b"\x00\x04MQTT\x05\xee\x00\x3c",
-            &properties,
+            &authentication,
             &name,
             &properties,
             &name,
@@ -122,7 +124,7 @@ fn capture(hostile: &str) -> Vec<u8> {
     talk.down(0x50, &[&[0, 2, 0], &properties]);
     talk.up(0x62, &[&[0, 2]]).down(0x70, &[&[0, 2]]);
     talk.down(0x33, &[&name, &[0, 1], &properties, hostile.as_bytes()]);
-    talk.up(0xf0, &[&[0x18], &properties]);
+    talk.up(0xf0, &[&[0x18], &authentication]);
     talk.down(0xe0, &[&[0x8b], &properties]);
     talk.segment(0, 0x14, &[]);
     talk.writer.into_inner()

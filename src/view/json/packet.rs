@@ -13,7 +13,7 @@ use crate::base::{FrameStamp, Precision, Span, Timestamp};
 use crate::event::{PacketEvent, Transport};
 use crate::mqtt::packet::{Connect, ControlPacket, Publish, Subscribe, Will};
 use crate::mqtt::{
-    Breach, Malformed, PacketType, Properties, PropertyValue, ProtocolVersion, Rule,
+    Breach, Malformed, PacketType, Properties, PropertyId, PropertyValue, ProtocolVersion, Rule,
     names_a_secret, reason, surely_clean, violations,
 };
 
@@ -575,9 +575,11 @@ fn codes(json: &mut JsonWriter<'_>, codes: &[u8]) {
     json.end_array();
 }
 
-/// `properties`, in wire order; absent where there are none. Binary ones are hexadecimal. Of a
-/// User Property whose name speaks of a secret the value is empty, and `value_length` says
-/// how many octets it has, unless `secrets` are asked for.
+/// `properties`, in wire order; absent where there are none. Binary ones are hexadecimal.
+///
+/// Unless `secrets` are asked for, Authentication Data has a `length` in place of its `value`,
+/// and of a User Property whose name names a secret the value is empty, with its length as
+/// `value_length`, both in bytes.
 fn properties(json: &mut JsonWriter<'_>, properties: &Properties<'_>, secrets: bool) {
     if properties.is_empty() {
         return;
@@ -588,6 +590,13 @@ fn properties(json: &mut JsonWriter<'_>, properties: &Properties<'_>, secrets: b
         json.begin_object();
         json.number_member("id", property.id.0);
         json.word_member("name", property.id.name());
+        if let (PropertyId::AUTHENTICATION_DATA, PropertyValue::Binary(bytes), false) =
+            (property.id, property.value, secrets)
+        {
+            json.number_member("length", bytes.len() as u64);
+            json.end_object();
+            continue;
+        }
         json.key("value");
         match property.value {
             PropertyValue::Byte(number) => json.number(number.into()),

@@ -118,6 +118,56 @@ fn a_connect_has_its_flags_and_never_its_password() {
 }
 
 #[test]
+fn secrets_in_properties_are_lengths_unless_they_are_asked_for() {
+    let properties: &[u8] = b"\x16\x00\x03key\x26\x00\x05token\x00\x02ab\x26\x00\x01k\x00\x01v";
+    let connect = [b"\x10\x41\x00\x04MQTT\x05\x06\x00\x3c\x19" as &[u8]]
+        .into_iter()
+        .chain([
+            properties,
+            b"\x00\x01c\x13",
+            &properties[6..],
+            b"\x00\x01t\x00\x01m",
+        ])
+        .collect::<Vec<_>>()
+        .concat();
+    let sample = Sample::client(0, &connect).v5();
+    let hidden = document(std::slice::from_ref(&sample));
+    let of_will = json!([
+        {"id": 38, "name": "user_property", "value": ["token", ""], "value_length": 2},
+        {"id": 38, "name": "user_property", "value": ["k", "v"]},
+    ]);
+    let packet = &hidden["packets"][0];
+    assert_eq!(
+        packet["properties"][0],
+        json!({"id": 22, "name": "authentication_data", "length": 3})
+    );
+    assert_eq!(packet["properties"][1], of_will[0]);
+    assert_eq!(packet["properties"][2], of_will[1]);
+    assert_eq!(packet["connect"]["will"]["properties"], of_will);
+    let secrets = Style {
+        secrets: true,
+        ..Style::default()
+    };
+    let text = written(&[sample], |page| Json::new(page, Form::Document, secrets));
+    let packet = &parsed(&text)["packets"][0];
+    assert_eq!(
+        packet["properties"][0],
+        json!({"id": 22, "name": "authentication_data", "value": "6b6579"})
+    );
+    for properties in [
+        &packet["properties"],
+        &packet["connect"]["will"]["properties"],
+    ] {
+        assert!(
+            properties
+                .as_array()
+                .unwrap()
+                .contains(&json!({"id": 38, "name": "user_property", "value": ["token", "ab"]}))
+        );
+    }
+}
+
+#[test]
 fn every_kind_of_packet_has_its_own_members() {
     let samples = [
         Sample::server(0, b"\x20\x06\x01\x00\x03\x21\x00\x14").v5(),
