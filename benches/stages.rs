@@ -58,7 +58,7 @@ fn capture_walk(bencher: Bencher<'_, '_>, kind: &str) {
         let mut octets = 0;
         let walked = capture::read(&capture[..], "made", &mut |item| {
             if let Item::Frame(frame) = item {
-                octets += frame.octets.len();
+                octets += frame.bytes.len();
             }
             ControlFlow::Continue(())
         });
@@ -75,7 +75,7 @@ fn frames(capture: &[u8]) -> (Vec<u8>, Vec<Placed>) {
     let walked = capture::read(capture, "made", &mut |item| {
         if let Item::Frame(frame) = item {
             let start = octets.len();
-            octets.extend_from_slice(frame.octets);
+            octets.extend_from_slice(frame.bytes);
             frames.push((frame.stamp, frame.link_type, start..octets.len()));
         }
         ControlFlow::Continue(())
@@ -94,7 +94,7 @@ fn wire_dissect(bencher: Bencher<'_, '_>, kind: &str) {
             let frame = Frame {
                 stamp: *stamp,
                 link_type: *link_type,
-                octets: &octets[places.clone()],
+                bytes: &octets[places.clone()],
             };
             if let Ok(segment) = dissector.dissect(black_box(&frame)) {
                 carried += segment.payload.len();
@@ -196,9 +196,9 @@ fn connection_framing(bencher: Bencher<'_, '_>, segment: usize) {
                 number,
                 ..FrameStamp::default()
             };
-            let event = StreamEvent::Octets {
+            let event = StreamEvent::Bytes {
                 direction: Direction::Forward,
-                octets: part,
+                bytes: part,
                 stamp: &stamp,
                 layers: &layers,
             };

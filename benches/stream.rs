@@ -83,7 +83,7 @@ fn run(places: &[Place], payload: &[u8]) -> u64 {
     let layers = Layers::default();
     let mut told = 0;
     let mut hear = |state: &mut State, _: &_, event: StreamEvent<'_>| {
-        if let StreamEvent::Octets { octets, .. } = event {
+        if let StreamEvent::Bytes { bytes: octets, .. } = event {
             state.octets += octets.len() as u64;
             told += octets.len() as u64;
         }

@@ -264,7 +264,7 @@ impl<'v> Pipeline<'v> {
             }
             Item::Secrets(secrets) => {
                 if secrets.kind == capture::Secrets::TLS_KEY_LOG {
-                    self.context.learn_secrets(secrets.octets);
+                    self.context.learn_secrets(secrets.bytes);
                 }
                 ControlFlow::Continue(())
             }
@@ -284,7 +284,7 @@ impl<'v> Pipeline<'v> {
             self.shown.view.frame(&frame.stamp);
         }
         self.totals.cut_frames +=
-            u64::from((frame.octets.len() as u64) < u64::from(frame.stamp.length));
+            u64::from((frame.bytes.len() as u64) < u64::from(frame.stamp.length));
         if let Ok(segment) = self.dissector.dissect(frame) {
             self.totals.accounting.captured += segment.payload.len() as u64;
             let Self {
@@ -384,9 +384,9 @@ fn account(
         mqtt_connections: counters.connections,
         captured: accounting.captured,
         unwrapped: counters.unwrapped,
-        repeated: counts.repeated_octets,
-        unplaced: counts.unplaced_octets,
-        after_end: counts.after_end_octets,
+        repeated: counts.repeated_bytes,
+        unplaced: counts.unplaced_bytes,
+        after_end: counts.after_end_bytes,
         in_packets: counters.in_packets,
         incomplete: counters.incomplete,
         discarded: counters.discarded,

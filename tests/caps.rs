@@ -43,7 +43,7 @@ const REACHED: &[(&str, &str)] = &[
     ),
     (
         "Octets of fragments that wait",
-        "beyond_the_cap_on_octets_the_oldest_is_given_up_but_not_for_itself",
+        "beyond_the_cap_on_bytes_the_oldest_is_given_up_but_not_for_itself",
     ),
     (
         "Time that a fragment waits",
@@ -67,11 +67,11 @@ const REACHED: &[(&str, &str)] = &[
     ),
     (
         "Octets that wait behind a hole, one direction",
-        "waiting_octets_of_a_direction_have_a_cap",
+        "waiting_bytes_of_a_direction_have_a_cap",
     ),
     (
         "Octets that wait behind holes, in all",
-        "waiting_octets_in_all_have_a_cap_and_the_longest_waiting_go_first",
+        "waiting_bytes_in_all_have_a_cap_and_the_longest_waiting_go_first",
     ),
     (
         "Octets of unfinished packets and undecided connections",

@@ -277,10 +277,10 @@ fn a_key_log_decrypts_what_a_capture_holds_no_secrets_for() {
             Item::Frame(frame) => {
                 let time = frame.stamp.time.expect("a time");
                 let length = frame.stamp.length;
-                bare.write_frame(time, frame.octets, length, None)
+                bare.write_frame(time, frame.bytes, length, None)
                     .expect("a frame");
             }
-            Item::Secrets(told) => secrets.extend_from_slice(told.octets),
+            Item::Secrets(told) => secrets.extend_from_slice(told.bytes),
             Item::Comment(_) => {}
         }
     }

@@ -33,23 +33,23 @@ fn items(source: impl Read) -> (Vec<[u64; 6]>, Option<String>) {
         match reader.next_item() {
             Ok(Some(Item::Frame(frame))) => {
                 assert_eq!(frame.stamp.number, last + 1, "frames are numbered in turn");
-                assert!(frame.octets.len() as u64 <= u64::from(frame.stamp.length));
+                assert!(frame.bytes.len() as u64 <= u64::from(frame.stamp.length));
                 last = frame.stamp.number;
                 items.push([
                     frame.stamp.number,
                     u64::from(frame.stamp.length),
                     u64::from(frame.link_type.0),
                     frame.stamp.time.map_or(0, |time| time.nanos() as u64),
-                    frame.octets.len() as u64,
-                    sum(frame.octets),
+                    frame.bytes.len() as u64,
+                    sum(frame.bytes),
                 ]);
             }
             Ok(Some(Item::Secrets(secrets))) => {
-                items.push([0, 0, 0, 0, u64::from(secrets.kind), sum(secrets.octets)]);
+                items.push([0, 0, 0, 0, u64::from(secrets.kind), sum(secrets.bytes)]);
             }
             Ok(Some(Item::Comment(comment))) => {
                 let _ = comment.text();
-                items.push([0, 0, 0, 0, 1, sum(comment.octets)]);
+                items.push([0, 0, 0, 0, 1, sum(comment.bytes)]);
             }
             Ok(None) => return (items, None),
             Err(error) => return (items, Some(error.to_string())),

@@ -83,9 +83,9 @@ fuzz_target!(|data: &[u8]| {
                 if octets.is_empty() {
                     continue;
                 }
-                StreamEvent::Octets {
+                StreamEvent::Bytes {
                     direction,
-                    octets,
+                    bytes: octets,
                     stamp: &stamp,
                     layers: &layers,
                 }

@@ -28,8 +28,8 @@ impl Heard {
         assert!(!self.closed, "nothing comes after the end");
         let at = |direction| usize::from(direction == Direction::Backward);
         match event {
-            StreamEvent::Octets {
-                direction, octets, ..
+            StreamEvent::Bytes {
+                direction, bytes: octets, ..
             } => {
                 let side = &mut self.sides[at(direction)];
                 assert!(!octets.is_empty());
@@ -70,7 +70,7 @@ fuzz_target!(|data: &[u8]| {
     } else {
         Limits {
             connections: 3,
-            waiting_octets: 4096,
+            waiting_bytes: 4096,
             waiting_total: 8192,
             lingering: 2,
         }
@@ -141,7 +141,7 @@ fuzz_target!(|data: &[u8]| {
         told += heard.hear(connection, event);
     });
     let counts = assembler.counts();
-    let lost = counts.repeated_octets + counts.unplaced_octets + counts.after_end_octets;
+    let lost = counts.repeated_bytes + counts.unplaced_bytes + counts.after_end_bytes;
     assert_eq!(counts.octets, told);
     assert_eq!(told + lost, captured, "{counts:?}");
 });

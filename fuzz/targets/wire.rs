@@ -43,7 +43,7 @@ fuzz_target!(|data: &[u8]| {
                 ..FrameStamp::default()
             },
             link_type: LinkType(link_type),
-            octets,
+            bytes: octets,
         };
         let found = plain.dissect(&frame);
         let again = asked.dissect(&frame);

@@ -1,6 +1,6 @@
 //! Decompression in a thread of its own, while the reader's thread looks at what came out.
 //!
-//! The octets are the same, and so is every error and its place: the thread runs the same
+//! The bytes are the same, and so is every error and its place: the thread runs the same
 //! decompressor and hands over what it gives. It costs 4 to 9 % more CPU, and the run takes as
 //! long as the longer of the two, of which decompression is 75 % with gzip and zstd. Memory is [`CHUNKS`] buffers more.
 
@@ -18,10 +18,10 @@ use super::unpack::{Broken, Unpacked};
 /// A source that may be read in another thread.
 pub(super) type Sent = Box<dyn Read + Send>;
 
-/// Buffers of [`BUFFER`] octets that are filled and wait to be read, at most.
+/// Buffers of [`BUFFER`] bytes that are filled and wait to be read, at most.
 const CHUNKS: usize = 3;
 
-/// What comes over: octets, or why there are no more and which decompressor says so.
+/// What comes over: bytes, or why there are no more and which decompressor says so.
 type Message = Result<Vec<u8>, (Broken, Option<Packing>)>;
 
 /// The reader's end of a decompressor that runs in its own thread.
@@ -30,9 +30,9 @@ pub(super) struct Apart {
     /// Buffers on their way back.
     spare: SyncSender<Vec<u8>>,
     /// What came last, and how much of it was read.
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     read: usize,
-    /// Octets taken from the source.
+    /// Bytes taken from the source.
     taken: Arc<AtomicU64>,
 }
 
@@ -59,24 +59,24 @@ impl Apart {
         Ok(Self {
             messages,
             spare,
-            octets: Vec::new(),
+            bytes: Vec::new(),
             read: 0,
             taken,
         })
     }
 
-    /// The next octets; 0 where there are no more.
+    /// The next bytes; 0 where there are no more.
     pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize, (Broken, Option<Packing>)> {
-        while self.read == self.octets.len() {
+        while self.read == self.bytes.len() {
             // Without room for it the buffer is simply dropped.
-            let _ = self.spare.try_send(std::mem::take(&mut self.octets));
+            let _ = self.spare.try_send(std::mem::take(&mut self.bytes));
             self.read = 0;
             match self.messages.recv() {
-                Ok(message) => self.octets = message?,
+                Ok(message) => self.bytes = message?,
                 Err(_) => return Ok(0),
             }
         }
-        let there = self.octets.get(self.read..).unwrap_or_default();
+        let there = self.bytes.get(self.read..).unwrap_or_default();
         let count = there.len().min(into.len());
         if let (Some(to), Some(from)) = (into.get_mut(..count), there.get(..count)) {
             to.copy_from_slice(from);
@@ -85,7 +85,7 @@ impl Apart {
         Ok(count)
     }
 
-    /// Octets taken from the source so far; a little ahead of what was read.
+    /// Bytes taken from the source so far; a little ahead of what was read.
     pub(super) fn taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
     }
@@ -98,11 +98,11 @@ fn decompress(
     taken: &AtomicU64,
 ) {
     loop {
-        let mut octets = spares.try_recv().unwrap_or_default();
-        octets.resize(BUFFER, 0);
+        let mut bytes = spares.try_recv().unwrap_or_default();
+        bytes.resize(BUFFER, 0);
         let mut filled = 0;
         let end = loop {
-            let room = octets.get_mut(filled..).unwrap_or_default();
+            let room = bytes.get_mut(filled..).unwrap_or_default();
             if room.is_empty() {
                 break None;
             }
@@ -113,8 +113,8 @@ fn decompress(
             }
         };
         taken.store(unpacked.taken(), Ordering::Relaxed);
-        octets.truncate(filled);
-        if filled > 0 && to.send(Ok(octets)).is_err() {
+        bytes.truncate(filled);
+        if filled > 0 && to.send(Ok(bytes)).is_err() {
             return;
         }
         match end {

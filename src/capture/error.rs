@@ -21,7 +21,7 @@ struct Told {
 /// Where reading ended.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Place {
-    /// In octets from the first of the file; of the compressed file if `packing` is set and
+    /// In bytes from the first of the file; of the compressed file if `packing` is set and
     /// the compression is what is broken, of the uncompressed capture otherwise.
     offset: u64,
     packing: Option<Packing>,
@@ -42,11 +42,11 @@ pub enum Fault {
     Terminal,
     /// Any other error of the system.
     Io(io::Error),
-    /// No octet at all.
+    /// No byte at all.
     Empty,
     /// Something else than a capture.
     NotACapture(LooksLike),
-    /// The file ends within its header; so many octets are there.
+    /// The file ends within its header; so many bytes are there.
     HeaderCut(usize),
     /// A version that is not known.
     Version {
@@ -58,7 +58,7 @@ pub enum Fault {
     RecordCut,
     /// A pcapng file ends in the middle of a block.
     BlockCut,
-    /// A pcap record claims more octets than any frame has.
+    /// A pcap record claims more bytes than any frame has.
     CorruptRecord {
         captured: u32,
         limit: u32,
@@ -84,7 +84,7 @@ pub enum Fault {
     PackingCut(Packing),
     /// Compressed data is damaged; the words of the decompressor.
     PackingDamaged(Packing, String),
-    /// A zstd frame needs a window of so many octets, more than [`MAX_WINDOW`].
+    /// A zstd frame needs a window of so many bytes, more than [`MAX_WINDOW`].
     Window(u64),
     /// A zstd frame needs the dictionary of that number.
     Dictionary(u32),
@@ -131,7 +131,7 @@ impl CaptureError {
         &self.0.fault
     }
 
-    /// Where reading ended, in octets: of the compressed file where the compression is what
+    /// Where reading ended, in bytes: of the compressed file where the compression is what
     /// is broken, of the (uncompressed) capture otherwise. `None` where it was not begun.
     pub fn offset(&self) -> Option<u64> {
         self.0.place.map(|place| place.offset)

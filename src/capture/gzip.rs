@@ -18,13 +18,13 @@ mod flag {
     pub(super) const RESERVED: u8 = 0xe0;
 }
 
-/// The octets in gzip members.
+/// The bytes in gzip members.
 pub(super) struct Gzip<R> {
     input: Input<R>,
     place: Place,
     inflate: Decompress,
     crc: Crc,
-    /// What is wrong behind the octets that were given last: for the next call.
+    /// What is wrong behind the bytes that were given last: for the next call.
     wrong: Option<io::Error>,
 }
 
@@ -47,7 +47,7 @@ impl<R: Read> Gzip<R> {
         }
     }
 
-    /// The compressed octets.
+    /// The compressed bytes.
     pub(super) fn input(&self) -> &Input<R> {
         &self.input
     }
@@ -56,7 +56,7 @@ impl<R: Read> Gzip<R> {
         &mut self.input
     }
 
-    /// The next octets; 0 where there are no more. `into` must not be empty.
+    /// The next bytes; 0 where there are no more. `into` must not be empty.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if let Some(wrong) = self.wrong.take() {
             return Err(wrong);
@@ -82,12 +82,12 @@ impl<R: Read> Gzip<R> {
         }
     }
 
-    /// Octets of the member at hand; 0 where it made none of what it took, or has ended.
+    /// Bytes of the member at hand; 0 where it made none of what it took, or has ended.
     fn body(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let (taken, made) = (self.inflate.total_in(), self.inflate.total_out());
-        let octets = self.input.fill_buf()?;
-        let nothing = octets.is_empty();
-        let status = self.inflate.decompress(octets, into, FlushDecompress::None);
+        let bytes = self.input.fill_buf()?;
+        let nothing = bytes.is_empty();
+        let status = self.inflate.decompress(bytes, into, FlushDecompress::None);
         let taken = (self.inflate.total_in() - taken) as usize;
         let made = (self.inflate.total_out() - made) as usize;
         self.input.consume(taken);
@@ -161,12 +161,12 @@ impl<R: Read> Gzip<R> {
     /// Takes a text up to the 0 behind it.
     fn skip_text(&mut self) -> io::Result<()> {
         loop {
-            let octets = self.input.fill_buf()?;
-            if octets.is_empty() {
+            let bytes = self.input.fill_buf()?;
+            if bytes.is_empty() {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
-            let end = memchr::memchr(0, octets);
-            let count = end.map_or(octets.len(), |end| end + 1);
+            let end = memchr::memchr(0, bytes);
+            let count = end.map_or(bytes.len(), |end| end + 1);
             self.input.consume(count);
             if end.is_some() {
                 return Ok(());
@@ -204,13 +204,13 @@ mod tests {
         (0..20_000_u32).map(|i| ((i * i) >> 9) as u8).collect()
     }
 
-    fn packed(octets: &[u8]) -> Vec<u8> {
+    fn packed(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = GzBuilder::new()
             .filename("a.pcap")
             .comment("made for a test")
             .extra(vec![1, 2, 3])
             .write(Vec::new(), Compression::default());
-        encoder.write_all(octets).unwrap();
+        encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     }
 

@@ -1,9 +1,9 @@
-//! The octets as they come from a file or pipe: short reads, interruptions and the end told
-//! apart, the first octets looked at before they are taken.
+//! The bytes as they come from a file or pipe: short reads, interruptions and the end told
+//! apart, the first bytes looked at before they are taken.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
-/// What is read ahead of a decompressor, in octets.
+/// What is read ahead of a decompressor, in bytes.
 const AHEAD: usize = 64 * 1024;
 
 /// A source, counted, with a look ahead.
@@ -12,7 +12,7 @@ pub(super) struct Input<R> {
     ahead: Box<[u8]>,
     start: usize,
     end: usize,
-    /// Octets handed on.
+    /// Bytes handed on.
     taken: u64,
     /// The source has no more.
     ended: bool,
@@ -36,7 +36,7 @@ impl<R: Read> Input<R> {
         }
     }
 
-    /// The next `count` octets without taking them; fewer only where the source ends.
+    /// The next `count` bytes without taking them; fewer only where the source ends.
     /// `count` is at most [`AHEAD`].
     pub(super) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         while self.end - self.start < count && !self.ended {
@@ -50,7 +50,7 @@ impl<R: Read> Input<R> {
         Ok(self.held())
     }
 
-    /// Takes `count` octets without looking at them; fewer only where the source ends.
+    /// Takes `count` bytes without looking at them; fewer only where the source ends.
     pub(super) fn skip(&mut self, count: u64) -> io::Result<()> {
         let mut left = count;
         while left > 0 {
@@ -116,7 +116,7 @@ impl<R> Input<R> {
         }
     }
 
-    /// Octets handed on so far.
+    /// Bytes handed on so far.
     pub(super) fn taken(&self) -> u64 {
         self.taken
     }
@@ -152,7 +152,7 @@ impl<R: Read> Read for Input<R> {
         } else if self.ended {
             0
         } else if into.len() < self.ahead.len() / 4 {
-            // A decompressor asks for three octets of a header: never a system call each.
+            // A decompressor asks for three bytes of a header: never a system call each.
             self.start = 0;
             self.end = 0;
             self.fill()?;
@@ -211,7 +211,7 @@ fn read_once(
 mod tests {
     use super::*;
 
-    /// Gives one octet a read, each after an interruption.
+    /// Gives one byte a read, each after an interruption.
     struct Drip(Vec<u8>, bool);
 
     impl Read for Drip {
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn octets_are_skipped_up_to_the_end() {
+    fn bytes_are_skipped_up_to_the_end() {
         let mut input = Input::new(&b"abcdef"[..]);
         input.skip(4).unwrap();
         assert_eq!(input.peek(9).unwrap(), b"ef");

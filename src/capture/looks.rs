@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What the first octets of a file that is not a capture look like.
+/// What the first bytes of a file that is not a capture look like.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LooksLike {
     /// A known format, by the words that name it in a sentence ("a PNG image").
@@ -13,16 +13,16 @@ pub enum LooksLike {
     Packed(&'static str, &'static str),
     /// A TLS key log.
     KeyLog,
-    /// Nothing known; its first octets.
+    /// Nothing known; its first bytes.
     Unknown([u8; 4]),
 }
 
-/// How many of the first octets [`looks_like`] can use.
+/// How many of the first bytes [`looks_like`] can use.
 pub(super) const ENOUGH: usize = 512;
 
 use LooksLike::{Known, OtherCapture, Packed};
 
-/// Formats by the octets that stand at an offset.
+/// Formats by the bytes that stand at an offset.
 const FORMATS: &[(usize, &[u8], LooksLike)] = &[
     (0, b"\x89PNG", Known("a PNG image")),
     (0, b"\xff\xd8\xff", Known("a JPEG image")),
@@ -62,7 +62,7 @@ const FORMATS: &[(usize, &[u8], LooksLike)] = &[
     (0, b"\xac\x01\x00\x1c", OtherCapture("Ixia")),
 ];
 
-/// What the first octets of a file look like.
+/// What the first bytes of a file look like.
 pub(super) fn looks_like(start: &[u8]) -> LooksLike {
     for &(at, signature, what) in FORMATS {
         if start
@@ -72,7 +72,7 @@ pub(super) fn looks_like(start: &[u8]) -> LooksLike {
             return what;
         }
     }
-    if start.iter().all(|&octet| octet == 0) {
+    if start.iter().all(|&byte| byte == 0) {
         return Known("nothing but zeros, as of a file that was never written");
     }
     text(start).unwrap_or_else(|| {

@@ -121,7 +121,7 @@ impl<R: Read> Merge<R> {
         all
     }
 
-    /// Octets taken from all sources so far.
+    /// Bytes taken from all sources so far.
     pub fn taken(&self) -> u64 {
         self.readers.iter().map(Reader::taken).sum()
     }
@@ -137,9 +137,9 @@ mod tests {
         let mut out = Vec::new();
         let mut writer = Writer::new(&mut out, format, LinkType(1), Precision::Nano, None).unwrap();
         for &time in times {
-            let octets = time.to_be_bytes();
+            let bytes = time.to_be_bytes();
             writer
-                .write_frame(Timestamp::from_nanos(time), &octets, 8, remark)
+                .write_frame(Timestamp::from_nanos(time), &bytes, 8, remark)
                 .unwrap();
         }
         out
@@ -153,7 +153,7 @@ mod tests {
             match merge.next_item() {
                 Ok(None) => break,
                 Ok(Some(Item::Frame(frame))) => {
-                    let time = i64::from_be_bytes(frame.octets.try_into().unwrap());
+                    let time = i64::from_be_bytes(frame.bytes.try_into().unwrap());
                     assert_eq!(frame.stamp.time.unwrap().nanos(), time);
                     frames.push((frame.stamp.number, frame.stamp.file, time));
                 }

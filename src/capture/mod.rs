@@ -5,8 +5,8 @@
 //! from one bounded buffer; [`read`] pushes on top of it. [`Merge`] joins several captures by
 //! time. What a link type means is `wire`'s business.
 //!
-//! What is held, whatever a capture claims: one buffer of [`BUFFER`] octets that grows, only
-//! as octets arrive, up to [`MAX_BLOCK`] and shrinks again; [`MAX_INTERFACES`] interfaces of a
+//! What is held, whatever a capture claims: one buffer of [`BUFFER`] bytes that grows, only
+//! as bytes arrive, up to [`MAX_BLOCK`] and shrinks again; [`MAX_INTERFACES`] interfaces of a
 //! section; and the window of the decompressor, up to [`MAX_WINDOW`].
 
 mod apart;
@@ -48,8 +48,8 @@ pub struct LinkType(pub u16);
 pub struct Frame<'a> {
     pub stamp: FrameStamp,
     pub link_type: LinkType,
-    /// What was captured: at most `stamp.length` octets.
-    pub octets: &'a [u8],
+    /// What was captured: at most `stamp.length` bytes.
+    pub bytes: &'a [u8],
 }
 
 /// What a capture holds, in the order in which it holds it.
@@ -65,15 +65,15 @@ pub enum Item<'a> {
 /// A pcapng Decryption Secrets Block (draft-ietf-opsawg-pcapng §4.7).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Secrets<'a> {
-    /// What the octets are: [`Secrets::TLS_KEY_LOG`], or another value of the registry.
+    /// What the bytes are: [`Secrets::TLS_KEY_LOG`], or another value of the registry.
     pub kind: u32,
-    pub octets: &'a [u8],
+    pub bytes: &'a [u8],
     /// Which input they came from, counted from 0.
     pub file: u16,
 }
 
 impl Secrets<'_> {
-    /// The octets are the text of an `SSLKEYLOGFILE`.
+    /// The bytes are the text of an `SSLKEYLOGFILE`.
     pub const TLS_KEY_LOG: u32 = 0x544c_534b;
 }
 
@@ -82,7 +82,7 @@ impl Secrets<'_> {
 pub struct Comment<'a> {
     pub of: CommentOf,
     /// As stored: meant to be UTF-8, which nobody checked.
-    pub octets: &'a [u8],
+    pub bytes: &'a [u8],
     /// Which input it came from, counted from 0.
     pub file: u16,
 }
@@ -90,7 +90,7 @@ pub struct Comment<'a> {
 impl<'a> Comment<'a> {
     /// The text, with what is not UTF-8 replaced. It may hold control characters.
     pub fn text(&self) -> Cow<'a, str> {
-        String::from_utf8_lossy(self.octets)
+        String::from_utf8_lossy(self.bytes)
     }
 }
 

@@ -21,7 +21,7 @@ enum From {
 }
 
 impl Source<'_> {
-    /// Octets of the file; `None` for a pipe. A file that is still written may grow.
+    /// Bytes of the file; `None` for a pipe. A file that is still written may grow.
     pub fn length(&self) -> Option<u64> {
         self.length
     }

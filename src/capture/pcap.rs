@@ -7,15 +7,15 @@ use super::order::Order;
 use super::{Format, LinkType};
 use crate::base::{Precision, Timestamp};
 
-/// The longest frame that is taken for a frame, in octets: sixteen times what any capture
+/// The longest frame that is taken for a frame, in bytes: sixteen times what any capture
 /// program writes. A record or block that claims more is damaged.
 pub const MAX_FRAME: u32 = 16 << 20;
 
-/// The limit that libpcap and Wireshark set, in octets, unless the file's own header states a
+/// The limit that libpcap and Wireshark set, in bytes, unless the file's own header states a
 /// larger snapshot length.
 pub const USUAL_SNAPLEN: u32 = 262_144;
 
-/// Octets of the file's header.
+/// Bytes of the file's header.
 pub(super) const HEADER: usize = 24;
 
 /// How the records of a file are laid out.
@@ -24,11 +24,11 @@ pub(super) struct Layout {
     order: Order,
     /// Nanoseconds in a unit of the fraction of a second.
     unit: u32,
-    /// Octets of the head of a record: 16, or 24 in the "modified" format.
+    /// Bytes of the head of a record: 16, or 24 in the "modified" format.
     pub(super) head: usize,
     pub(super) precision: Precision,
     pub(super) link_type: LinkType,
-    /// More captured octets than this in a record mean damage.
+    /// More captured bytes than this in a record mean damage.
     pub(super) limit: u32,
 }
 
@@ -36,13 +36,13 @@ pub(super) struct Layout {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Head {
     pub(super) time: Timestamp,
-    /// Octets that follow.
+    /// Bytes that follow.
     pub(super) captured: u32,
-    /// Octets on the wire.
+    /// Bytes on the wire.
     pub(super) length: u32,
 }
 
-/// Byte order, nanoseconds in a unit, octets of a record's head.
+/// Byte order, nanoseconds in a unit, bytes of a record's head.
 const fn by_magic(magic: [u8; 4]) -> Option<(Order, u32, usize)> {
     Some(match u32::from_be_bytes(magic) {
         0xa1b2_c3d4 => (Order::Big, 1_000, 16),
@@ -96,16 +96,16 @@ pub(super) fn layout(mut header: [u8; HEADER]) -> Option<Result<Layout, Fault>> 
 }
 
 impl Layout {
-    /// The head of the record with which `octets` begin, and what stands behind it; `None`
+    /// The head of the record with which `bytes` begin, and what stands behind it; `None`
     /// where they are too few.
     ///
     /// By hand: the crate's parser wants the whole record before it tells how long that is,
     /// and it knows the "modified" format in one order only. The speed is the same.
     #[inline]
-    pub(super) fn head<'a>(&self, octets: &'a [u8]) -> Option<(Head, &'a [u8])> {
-        let behind = octets.get(self.head..)?;
-        let octets: &[u8; 16] = octets.first_chunk()?;
-        let ([seconds, fraction, captured, length], _) = octets.as_chunks::<4>() else {
+    pub(super) fn head<'a>(&self, bytes: &'a [u8]) -> Option<(Head, &'a [u8])> {
+        let behind = bytes.get(self.head..)?;
+        let bytes: &[u8; 16] = bytes.first_chunk()?;
+        let ([seconds, fraction, captured, length], _) = bytes.as_chunks::<4>() else {
             return None;
         };
         let seconds = i64::from(self.order.u32(*seconds));

@@ -2,7 +2,7 @@
 //! the three kinds of packet blocks.
 //!
 //! Blocks are framed here; pcap-parser gets slices of one whole block, and none so long that
-//! the list of options that it makes (40 octets for each 4) could matter.
+//! the list of options that it makes (40 bytes for each 4) could matter.
 
 use pcap_parser::PcapError;
 use pcap_parser::pcapng::{
@@ -15,10 +15,10 @@ use super::LinkType;
 use super::order::Order;
 use crate::base::{Precision, Timestamp};
 
-/// The longest block that is read, in octets. A block that claims more is damaged.
+/// The longest block that is read, in bytes. A block that claims more is damaged.
 pub const MAX_BLOCK: u32 = super::MAX_FRAME + (1 << 20);
 
-/// The longest section header or interface description, in octets.
+/// The longest section header or interface description, in bytes.
 pub const MAX_DESCRIPTION: u32 = 1 << 20;
 
 /// Interfaces of one section that are kept.
@@ -34,11 +34,11 @@ pub(super) mod block {
     pub(in super::super) const SECRETS: u32 = 10;
 }
 
-/// Octets of the head of a block (type, length) and of its end (length again).
+/// Bytes of the head of a block (type, length) and of its end (length again).
 pub(super) const HEAD: usize = 8;
 pub(super) const FOOT: usize = 4;
 
-/// Octets of the head of an Enhanced Packet Block and of the old Packet Block.
+/// Bytes of the head of an Enhanced Packet Block and of the old Packet Block.
 pub(super) const PACKET_HEAD: usize = 28;
 
 /// One section: everything in it is in one byte order, and interfaces start over.
@@ -57,7 +57,7 @@ pub(super) struct Interface {
     pub(super) clock: Clock,
 }
 
-/// The byte order that the octets after a section header's length state.
+/// The byte order that the bytes after a section header's length state.
 pub(super) fn section_order(magic: [u8; 4]) -> Option<Order> {
     match u32::from_le_bytes(magic) {
         0x1a2b_3c4d => Some(Order::Little),
@@ -67,27 +67,27 @@ pub(super) fn section_order(magic: [u8; 4]) -> Option<Order> {
 }
 
 /// Major and minor version of a whole section header block.
-pub(super) fn section_version(octets: &[u8]) -> Option<(u16, u16)> {
-    let (_, header) = parse_sectionheaderblock(octets).ok()?;
+pub(super) fn section_version(bytes: &[u8]) -> Option<(u16, u16)> {
+    let (_, header) = parse_sectionheaderblock(bytes).ok()?;
     Some((header.major_version, header.minor_version))
 }
 
 impl Section {
-    /// Type and total length of the block with which `octets` begin.
+    /// Type and total length of the block with which `bytes` begin.
     #[inline]
-    pub(super) fn block_head(&self, octets: &[u8]) -> Option<(u32, u32)> {
-        let octets: &[u8; HEAD] = octets.first_chunk()?;
-        let ([kind, length], _) = octets.as_chunks::<4>() else {
+    pub(super) fn block_head(&self, bytes: &[u8]) -> Option<(u32, u32)> {
+        let bytes: &[u8; HEAD] = bytes.first_chunk()?;
+        let ([kind, length], _) = bytes.as_chunks::<4>() else {
             return None;
         };
         Some((self.order.u32(*kind), self.order.u32(*length)))
     }
 
     /// Adds the interface that a whole block describes; `false` where it cannot be read.
-    pub(super) fn describe(&mut self, octets: &[u8]) -> bool {
+    pub(super) fn describe(&mut self, bytes: &[u8]) -> bool {
         let parsed = match self.order {
-            Order::Little => parse_interfacedescriptionblock_le(octets),
-            Order::Big => parse_interfacedescriptionblock_be(octets),
+            Order::Little => parse_interfacedescriptionblock_le(bytes),
+            Order::Big => parse_interfacedescriptionblock_be(bytes),
         };
         let Ok((_, described)) = parsed else {
             return false;
@@ -100,30 +100,30 @@ impl Section {
         true
     }
 
-    /// Octets on the wire that a whole Simple Packet Block states.
-    pub(super) fn simple_length(&self, octets: &[u8]) -> Option<u32> {
+    /// Bytes on the wire that a whole Simple Packet Block states.
+    pub(super) fn simple_length(&self, bytes: &[u8]) -> Option<u32> {
         let parsed = match self.order {
-            Order::Little => parse_simplepacketblock_le(octets),
-            Order::Big => parse_simplepacketblock_be(octets),
+            Order::Little => parse_simplepacketblock_le(bytes),
+            Order::Big => parse_simplepacketblock_be(bytes),
         };
         parsed.ok().map(|(_, simple)| simple.origlen)
     }
 
     /// The head of the Enhanced Packet Block (§4.3), or of the obsolete Packet Block (§A),
-    /// with which `octets` begin.
+    /// with which `bytes` begin.
     ///
     /// By hand: the crate makes a list of a packet's options, ten times their size, takes 61
     /// against 51 ns a block (100 MB in memory, without options), and it does not know the
     /// obsolete block.
     #[inline]
-    pub(super) fn packet_head(&self, kind: u32, octets: &[u8]) -> Option<PacketHead> {
-        let octets: &[u8; PACKET_HEAD] = octets.first_chunk()?;
-        let ([_, _, interface, high, low, captured, length], _) = octets.as_chunks::<4>() else {
+    pub(super) fn packet_head(&self, kind: u32, bytes: &[u8]) -> Option<PacketHead> {
+        let bytes: &[u8; PACKET_HEAD] = bytes.first_chunk()?;
+        let ([_, _, interface, high, low, captured, length], _) = bytes.as_chunks::<4>() else {
             return None;
         };
         let [a, b, ..] = *interface;
         let interface = if kind == block::OLD_PACKET {
-            // Two octets of interface, two of a count of drops.
+            // Two bytes of interface, two of a count of drops.
             u32::from(self.order.u16([a, b]))
         } else {
             self.order.u32(*interface)
@@ -136,20 +136,20 @@ impl Section {
         })
     }
 
-    /// The first option of a list: its code, its value and the octets that the option takes;
+    /// The first option of a list: its code, its value and the bytes that the option takes;
     /// `None` at the end of the list, or where an option runs over it.
-    pub(super) fn option<'a>(&self, octets: &'a [u8]) -> Option<(u16, &'a [u8], usize)> {
+    pub(super) fn option<'a>(&self, bytes: &'a [u8]) -> Option<(u16, &'a [u8], usize)> {
         let parsed = match self.order {
-            Order::Little => parse_option_le::<PcapError<&[u8]>>(octets),
-            Order::Big => parse_option_be::<PcapError<&[u8]>>(octets),
+            Order::Little => parse_option_le::<PcapError<&[u8]>>(bytes),
+            Order::Big => parse_option_be::<PcapError<&[u8]>>(bytes),
         };
         let (rest, option) = parsed.ok()?;
         if option.code == OptionCode::EndOfOpt {
             return None;
         }
         // `value` has the padding, `len` has not.
-        let value = octets.get(4..)?.get(..usize::from(option.len))?;
-        Some((option.code.0, value, octets.len() - rest.len()))
+        let value = bytes.get(4..)?.get(..usize::from(option.len))?;
+        Some((option.code.0, value, bytes.len() - rest.len()))
     }
 }
 
@@ -163,7 +163,7 @@ fn time_offset(described: &InterfaceDescriptionBlock<'_>, order: Order) -> i64 {
         .iter()
         .find(|option| option.code == OptionCode::IfTsoffset)
         .and_then(|option| option.value().first_chunk().copied())
-        .map_or(0, |octets| order.i64(octets))
+        .map_or(0, |bytes| order.i64(bytes))
 }
 
 /// The head of a packet block.

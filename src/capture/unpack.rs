@@ -14,15 +14,15 @@ use super::apart::{Apart, Sent};
 use super::gzip::Gzip;
 use super::input::Input;
 
-/// The largest window of a zstd frame that is decompressed, in octets: what the zstd program
+/// The largest window of a zstd frame that is decompressed, in bytes: what the zstd program
 /// itself accepts without being asked.
 pub const MAX_WINDOW: u64 = 128 << 20;
 
 /// How many times its size compressed data may expand once it has given [`FREE_EXPANSION`]
-/// octets; a capture of nothing but pings stays below 100, a bomb goes far above.
+/// bytes; a capture of nothing but pings stays below 100, a bomb goes far above.
 pub const MAX_EXPANSION: u64 = 1000;
 
-/// Octets that compressed data may give whatever its size.
+/// Bytes that compressed data may give whatever its size.
 pub const FREE_EXPANSION: u64 = 1 << 30;
 
 /// How a capture is compressed.
@@ -43,7 +43,7 @@ impl fmt::Display for Packing {
     }
 }
 
-/// Why no more octets come, other than that there are no more.
+/// Why no more bytes come, other than that there are no more.
 #[derive(Debug)]
 pub(super) enum Broken {
     /// The source itself failed.
@@ -52,7 +52,7 @@ pub(super) enum Broken {
     Cut(Packing),
     /// The compressed data contradicts itself or its checksum.
     Damaged(Packing, String),
-    /// A zstd frame asks for a window of so many octets.
+    /// A zstd frame asks for a window of so many bytes.
     Window(u64),
     /// A zstd frame needs a dictionary that nobody has.
     Dictionary(u32),
@@ -60,7 +60,7 @@ pub(super) enum Broken {
     Expands(Packing),
 }
 
-/// The octets of a capture, out of whatever compression it came in.
+/// The bytes of a capture, out of whatever compression it came in.
 pub(super) struct Unpacked<R: Read> {
     stage: Stage<R>,
     packing: Option<Packing>,
@@ -141,7 +141,7 @@ impl<R: Read> Unpacked<R> {
         }
     }
 
-    /// The next octets; 0 where there are no more. `into` must not be empty.
+    /// The next bytes; 0 where there are no more. `into` must not be empty.
     pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize, Broken> {
         if !self.looked {
             self.looked = true;
@@ -164,7 +164,7 @@ impl<R: Read> Unpacked<R> {
         Ok(count)
     }
 
-    /// Finds out how the octets are compressed.
+    /// Finds out how the bytes are compressed.
     fn look(&mut self) -> Result<(), Broken> {
         let Stage::Plain(input) = &mut self.stage else {
             return Ok(());
@@ -205,7 +205,7 @@ impl<R: Read> Unpacked<R> {
         Ok(())
     }
 
-    /// Decompressed octets; 0 where there are no more.
+    /// Decompressed bytes; 0 where there are no more.
     fn unpack(&mut self, into: &mut [u8]) -> Result<usize, Broken> {
         loop {
             match &mut self.stage {
@@ -310,12 +310,12 @@ impl<R: Read> Unpacked<R> {
 }
 
 impl<R: Read> Unpacked<R> {
-    /// How the capture is compressed, once its first octets were read.
+    /// How the capture is compressed, once its first bytes were read.
     pub(super) fn packing(&self) -> Option<Packing> {
         self.packing
     }
 
-    /// Octets taken from the source so far, compressed ones where it is compressed.
+    /// Bytes taken from the source so far, compressed ones where it is compressed.
     pub(super) fn taken(&self) -> u64 {
         match &self.stage {
             Stage::Apart(apart) => apart.taken(),
@@ -360,7 +360,7 @@ fn skip_frame<R: Read>(input: &mut Input<R>, packing: Packing) -> Result<bool, B
     Ok(true)
 }
 
-/// Octets of one zstd frame; 0 at its end.
+/// Bytes of one zstd frame; 0 at its end.
 ///
 /// The crate keeps a window of what it decoded until the frame ends. Where the frame breaks,
 /// that window is brought out by an empty last block, and `broken` tells the rest.
@@ -421,21 +421,21 @@ pub(super) mod tests {
 
     use super::*;
 
-    pub(crate) fn gzip(octets: &[u8]) -> Vec<u8> {
+    pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        encoder.write_all(octets).unwrap();
+        encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     }
 
-    pub(crate) fn zstd(octets: &[u8]) -> Vec<u8> {
+    pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
         use ruzstd::encoding::{CompressionLevel, compress_to_vec};
-        compress_to_vec(octets, CompressionLevel::Fastest)
+        compress_to_vec(bytes, CompressionLevel::Fastest)
     }
 
-    pub(crate) fn lz4(octets: &[u8]) -> Vec<u8> {
+    pub(crate) fn lz4(bytes: &[u8]) -> Vec<u8> {
         let info = lz4_flex::frame::FrameInfo::new().content_checksum(true);
         let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(info, Vec::new());
-        encoder.write_all(octets).unwrap();
+        encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     }
 
@@ -458,8 +458,8 @@ pub(super) mod tests {
         }
     }
 
-    fn unpack(octets: &[u8]) -> (Vec<u8>, Option<Broken>) {
-        unpack_all(Unpacked::new(octets))
+    fn unpack(bytes: &[u8]) -> (Vec<u8>, Option<Broken>) {
+        unpack_all(Unpacked::new(bytes))
     }
 
     fn sample() -> Vec<u8> {
@@ -539,9 +539,9 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn another_thread_gives_the_same_octets_and_the_same_errors() {
+    fn another_thread_gives_the_same_bytes_and_the_same_errors() {
         let plain: Vec<u8> = sample().into_iter().cycle().take(3_000_000).collect();
-        let sent = |octets: io::Cursor<Vec<u8>>| Ok(Box::new(octets) as Sent);
+        let sent = |bytes: io::Cursor<Vec<u8>>| Ok(Box::new(bytes) as Sent);
         for (pack, packing) in [
             (gzip as fn(&[u8]) -> Vec<u8>, Packing::Gzip),
             (zstd, Packing::Zstd),
@@ -564,7 +564,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_zstd_window_above_the_cap_is_refused_with_its_size() {
-        // Magic, no single segment, window descriptor: 2^(10 + 20) octets.
+        // Magic, no single segment, window descriptor: 2^(10 + 20) bytes.
         let packed = [0x28, 0xb5, 0x2f, 0xfd, 0, 20 << 3, 1, 0, 0];
         assert!(matches!(unpack(&packed).1, Some(Broken::Window(size)) if size == 1 << 30));
     }

@@ -22,10 +22,10 @@ impl fmt::Display for Format {
     }
 }
 
-/// The snapshot length that is stated, in octets: Wireshark takes no more.
+/// The snapshot length that is stated, in bytes: Wireshark takes no more.
 const SNAPLEN: u32 = super::USUAL_SNAPLEN;
 
-/// The longest comment, in octets: what an option's length can state, in whole words.
+/// The longest comment, in bytes: what an option's length can state, in whole words.
 const MAX_COMMENT: usize = 65_532;
 
 /// Writes a capture with one interface, in little-endian order.
@@ -70,22 +70,22 @@ impl<W: Write> Writer<W> {
         Ok(writer)
     }
 
-    /// Writes one frame of `length` octets on the wire, of which `octets` were captured.
+    /// Writes one frame of `length` bytes on the wire, of which `bytes` were captured.
     /// `comment` speaks of this frame; pcap has no place for it.
     ///
     /// Times before 1970 become 1970; pcap cannot tell times after 2106 and gives 2106.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] for more octets than [`super::USUAL_SNAPLEN`], which
+    /// [`io::ErrorKind::InvalidInput`] for more bytes than [`super::USUAL_SNAPLEN`], which
     /// the header states and Wireshark insists on; else those of the writer below.
     pub fn write_frame(
         &mut self,
         time: Timestamp,
-        octets: &[u8],
+        bytes: &[u8],
         length: u32,
         comment: Option<&str>,
     ) -> io::Result<()> {
-        let captured = u32::try_from(octets.len()).unwrap_or(u32::MAX);
+        let captured = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         if captured > SNAPLEN {
             let words = "a frame longer than readers take";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
@@ -101,7 +101,7 @@ impl<W: Write> Writer<W> {
                 self.word(fraction);
                 self.word(captured);
                 self.word(length);
-                self.record.extend_from_slice(octets);
+                self.record.extend_from_slice(bytes);
             }
             Format::PcapNg => {
                 let ticks = nanos / self.nanos_in_a_tick();
@@ -111,7 +111,7 @@ impl<W: Write> Writer<W> {
                 self.word(ticks as u32);
                 self.word(captured);
                 self.word(length);
-                self.padded(octets);
+                self.padded(bytes);
                 self.comment(comment);
                 self.end_block();
             }
@@ -123,20 +123,20 @@ impl<W: Write> Writer<W> {
     /// [`super::Secrets::TLS_KEY_LOG`]; pcap has no place for them.
     ///
     /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] for more octets than [`super::MAX_FRAME`]; else those
+    /// [`io::ErrorKind::InvalidInput`] for more bytes than [`super::MAX_FRAME`]; else those
     /// of the writer below.
-    pub fn write_secrets(&mut self, kind: u32, octets: &[u8]) -> io::Result<()> {
+    pub fn write_secrets(&mut self, kind: u32, bytes: &[u8]) -> io::Result<()> {
         if self.format == Format::Pcap {
             return Ok(());
         }
-        if octets.len() > super::MAX_FRAME as usize {
+        if bytes.len() > super::MAX_FRAME as usize {
             let words = "more secrets than readers take";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
         }
         self.begin_block(10);
         self.word(kind);
-        self.word(octets.len() as u32);
-        self.padded(octets);
+        self.word(bytes.len() as u32);
+        self.padded(bytes);
         self.end_block();
         self.put()
     }
@@ -210,8 +210,8 @@ impl<W: Write> Writer<W> {
         self.record.extend_from_slice(&number.to_le_bytes());
     }
 
-    fn padded(&mut self, octets: &[u8]) {
-        self.record.extend_from_slice(octets);
+    fn padded(&mut self, bytes: &[u8]) {
+        self.record.extend_from_slice(bytes);
         let padded = self.record.len().next_multiple_of(4);
         self.record.resize(padded, 0);
     }
@@ -274,7 +274,7 @@ impl<W: Write> Writer<W> {
 }
 
 impl<W> Writer<W> {
-    /// Octets of whole records that were handed on: where to cut a file whose disk was full.
+    /// Bytes of whole records that were handed on: where to cut a file whose disk was full.
     pub fn whole(&self) -> u64 {
         self.whole
     }
@@ -313,9 +313,9 @@ mod tests {
     fn every_record_is_one_write() {
         struct Count(Vec<usize>);
         impl Write for Count {
-            fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-                self.0.push(octets.len());
-                Ok(octets.len())
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.push(bytes.len());
+                Ok(bytes.len())
             }
             fn flush(&mut self) -> io::Result<()> {
                 Ok(())
@@ -337,10 +337,10 @@ mod tests {
 
     #[test]
     fn a_comment_that_is_too_long_is_cut_between_characters() {
-        let octets = header(Format::PcapNg, Some(&format!("x{}", "한".repeat(30_000))));
-        let length = usize::from(u16::from_le_bytes([octets[26], octets[27]]));
+        let bytes = header(Format::PcapNg, Some(&format!("x{}", "한".repeat(30_000))));
+        let length = usize::from(u16::from_le_bytes([bytes[26], bytes[27]]));
         assert!(length > 65_500 && length < MAX_COMMENT);
-        assert!(std::str::from_utf8(&octets[28..28 + length]).is_ok());
+        assert!(std::str::from_utf8(&bytes[28..28 + length]).is_ok());
     }
 
     #[test]

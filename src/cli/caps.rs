@@ -73,7 +73,7 @@ const CAPS: &[Cap] = &[
     ),
     cap(
         "Octets of fragments that wait",
-        Octets(wire::MAX_OCTETS as u64),
+        Octets(wire::MAX_BYTES as u64),
         "the oldest is given up: cap `fragments`",
     ),
     cap(
@@ -103,7 +103,7 @@ const CAPS: &[Cap] = &[
     ),
     cap(
         "Octets that wait behind a hole, one direction",
-        Octets(Limits::WAITING_OCTETS as u64),
+        Octets(Limits::WAITING_BYTES as u64),
         "the hole is given up: a gap, cap `waiting`",
     ),
     cap(

@@ -237,10 +237,10 @@ fn limited(limits: &[Limit]) -> inspect::Options {
                 options.limits.connections = most;
                 options.analysed_connections = Some(most);
             }
-            Limited::Waiting => options.limits.waiting_octets = most,
+            Limited::Waiting => options.limits.waiting_bytes = most,
             Limited::WaitingAll => options.limits.waiting_total = most,
             Limited::Held => options.decoding.held_cap = most as u64,
-            Limited::Fragments => options.fragments.octets = most,
+            Limited::Fragments => options.fragments.bytes = most,
         }
     }
     options
@@ -427,10 +427,10 @@ mod tests {
         ]);
         assert_eq!(given.limits.connections, 7);
         assert_eq!(given.analysed_connections, Some(7));
-        assert_eq!(given.limits.waiting_octets, 1 << 10);
+        assert_eq!(given.limits.waiting_bytes, 1 << 10);
         assert_eq!(given.limits.waiting_total, 2 << 20);
         assert_eq!(given.decoding.held_cap, 1 << 30);
-        assert_eq!(given.fragments.octets, 4096);
+        assert_eq!(given.fragments.bytes, 4096);
         for wrong in [
             "held",
             "held=",

@@ -127,9 +127,9 @@ impl Decoder {
             },
             from_start,
         }));
-        let event = StreamEvent::Octets {
+        let event = StreamEvent::Bytes {
             direction: arrival.direction,
-            octets,
+            bytes: octets,
             stamp: arrival.stamp,
             layers: arrival.layers,
         };
@@ -209,7 +209,7 @@ impl Decoder {
         }
         carrier.close(context, connection, emit);
         match event {
-            StreamEvent::Octets { stamp, layers, .. } if is_none => {
+            StreamEvent::Bytes { stamp, layers, .. } if is_none => {
                 self.plain = true;
                 let taken = &carrier.within.notes.taken;
                 let told = taken.iter().any(|(note, _)| matches!(note, Note::Not(_)));
@@ -346,9 +346,9 @@ impl Within {
         let mut all = std::mem::take(shared(context));
         let before = U::lost(&all);
         match event {
-            StreamEvent::Octets {
+            StreamEvent::Bytes {
                 direction,
-                octets,
+                bytes: octets,
                 stamp,
                 layers,
             } => {
@@ -420,9 +420,9 @@ impl Within {
         let note = match unwrapped {
             Unwrapped::Octets(octets) => {
                 context.counters.unwrapped += octets.len() as u64;
-                let octets = StreamEvent::Octets {
+                let octets = StreamEvent::Bytes {
                     direction,
-                    octets,
+                    bytes: octets,
                     stamp,
                     layers,
                 };

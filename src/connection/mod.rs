@@ -178,9 +178,9 @@ impl Decoder {
         emit: &mut impl FnMut(&Event<'_>),
     ) {
         match event {
-            StreamEvent::Octets {
+            StreamEvent::Bytes {
                 direction,
-                octets,
+                bytes: octets,
                 stamp,
                 layers,
             } => {

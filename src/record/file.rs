@@ -11,7 +11,7 @@ use super::tee::Sink;
 use crate::base::{Precision, Timestamp};
 use crate::capture::{Format, LinkType, Writer};
 
-/// Octets that wait in memory at the most before they are written.
+/// Bytes that wait in memory at the most before they are written.
 const BUFFER: usize = 1 << 18;
 
 /// How often another name for a temporary file is tried.
@@ -82,12 +82,12 @@ impl CaptureFile {
 }
 
 impl Sink for CaptureFile {
-    fn frame(&mut self, time: Timestamp, octets: &[u8]) -> io::Result<()> {
+    fn frame(&mut self, time: Timestamp, bytes: &[u8]) -> io::Result<()> {
         if self.full() {
             return Ok(());
         }
-        let length = u32::try_from(octets.len()).unwrap_or(u32::MAX);
-        self.writer.write_frame(time, octets, length, None)?;
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.writer.write_frame(time, bytes, length, None)?;
         self.frames += 1;
         Ok(())
     }
@@ -155,7 +155,7 @@ struct Whole {
     buffer: Vec<u8>,
     /// Where the records in `buffer` end.
     ends: Vec<usize>,
-    /// Octets of the file that are whole records.
+    /// Bytes of the file that are whole records.
     length: u64,
 }
 

@@ -62,7 +62,7 @@ impl LinkLayer {
     }
 
     fn push(self, ether_type: [u8; 2], out: &mut Vec<u8>) {
-        // ARPHRD_LOOPBACK; the address is six octets of zero in a field of eight.
+        // ARPHRD_LOOPBACK; the address is six bytes of zero in a field of eight.
         const LOOPBACK: [u8; 2] = 772_u16.to_be_bytes();
         match self {
             Self::Ethernet => {
@@ -104,11 +104,11 @@ pub struct Header {
     pub flow_label: u32,
 }
 
-/// The window scale that both ends announce (RFC 7323 §2): windows count in 128 octets.
+/// The window scale that both ends announce (RFC 7323 §2): windows count in 128 bytes.
 pub const WINDOW_SCALE: u8 = 7;
 
 /// The longest payload of a segment on the loopback interface (MTU 65,536): what Linux
-/// announces as its maximum segment size, less the 12 octets of the Timestamps option.
+/// announces as its maximum segment size, less the 12 bytes of the Timestamps option.
 pub const fn largest_payload(address: IpAddr) -> usize {
     maximum_segment_size(address) as usize - 12
 }
@@ -121,7 +121,7 @@ const fn maximum_segment_size(address: IpAddr) -> u16 {
 }
 
 /// Appends the frame of one segment to `out`. `payload` is at most
-/// [`largest_payload`] octets long.
+/// [`largest_payload`] bytes long.
 pub fn push_frame(link: LinkLayer, header: &Header, payload: &[u8], out: &mut Vec<u8>) {
     let options = Options::of(header);
     let tcp_length = 20 + options.as_slice().len() + payload.len();
@@ -183,7 +183,7 @@ fn v6(address: IpAddr) -> [u8; 16] {
 /// The options of a header: a SYN announces what both ends may use, every other segment
 /// carries its timestamps alone, padded as Linux pads it.
 struct Options {
-    octets: [u8; 20],
+    bytes: [u8; 20],
     length: usize,
 }
 
@@ -191,12 +191,12 @@ impl Options {
     fn of(header: &Header) -> Self {
         let value = header.timestamps.0.to_be_bytes();
         let echo = header.timestamps.1.to_be_bytes();
-        let mut octets = [0; 20];
+        let mut bytes = [0; 20];
         let mut length = 0;
         let mut put = |part: &[u8]| {
-            for &octet in part {
-                if let Some(slot) = octets.get_mut(length) {
-                    *slot = octet;
+            for &byte in part {
+                if let Some(slot) = bytes.get_mut(length) {
+                    *slot = byte;
                     length += 1;
                 }
             }
@@ -213,17 +213,17 @@ impl Options {
             put(&value);
             put(&echo);
         }
-        Self { octets, length }
+        Self { bytes, length }
     }
 
     fn as_slice(&self) -> &[u8] {
-        self.octets.get(..self.length).unwrap_or_default()
+        self.bytes.get(..self.length).unwrap_or_default()
     }
 }
 
 /// The Internet checksum's sum (RFC 1071), not yet folded.
-fn sum(octets: &[u8]) -> u64 {
-    let mut words = octets.chunks_exact(2);
+fn sum(bytes: &[u8]) -> u64 {
+    let mut words = bytes.chunks_exact(2);
     let mut total = 0_u64;
     for word in &mut words {
         if let [high, low] = *word {
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_connect_has_the_length_that_wireshark_shows_for_each_link_layer() {
-        // 14 octets: CONNECT of mosquitto_pub with an empty client identifier.
+        // 14 bytes: CONNECT of mosquitto_pub with an empty client identifier.
         let header = header("::1", TcpFlags::PSH | TcpFlags::ACK);
         let length = |link| frame(link, &header, &[0; 14]).len();
         assert_eq!(length(LinkLayer::Ethernet), 100);
@@ -295,8 +295,8 @@ mod tests {
         for address in ["127.0.0.1", "::1"] {
             let header = header(address, TcpFlags::ACK);
             let payload = vec![0; largest_payload(header.source.address)];
-            let octets = frame(LinkLayer::Raw, &header, &payload);
-            let sliced = etherparse::SlicedPacket::from_ip(&octets).unwrap();
+            let bytes = frame(LinkLayer::Raw, &header, &payload);
+            let sliced = etherparse::SlicedPacket::from_ip(&bytes).unwrap();
             let Some(etherparse::TransportSlice::Tcp(tcp)) = sliced.transport else {
                 panic!("no TCP");
             };
@@ -315,8 +315,8 @@ mod tests {
             let address = if v6 { "::1" } else { "127.0.0.1" };
             let flags = if syn { TcpFlags::SYN } else { TcpFlags::ACK };
             let header = Header { sequence, ..header(address, flags) };
-            let octets = frame(LinkLayer::Ethernet, &header, &payload);
-            let sliced = etherparse::SlicedPacket::from_ethernet(&octets).unwrap();
+            let bytes = frame(LinkLayer::Ethernet, &header, &payload);
+            let sliced = etherparse::SlicedPacket::from_ethernet(&bytes).unwrap();
             let Some(etherparse::TransportSlice::Tcp(tcp)) = sliced.transport else {
                 panic!("no TCP");
             };

@@ -1,9 +1,9 @@
 //! The tee: what passes through each of the broker's sockets, told as TCP segments.
 //!
-//! The octets, who sent them, when, and how a connection ended are what happened; sequence
+//! The bytes, who sent them, when, and how a connection ended are what happened; sequence
 //! numbers, acknowledgements and windows are those of a loopback connection without loss. A
 //! segment is acknowledged as Linux does it: at once at the begin of a connection and after
-//! a pause, otherwise with the next octets that go the other way, at the latest after 40 ms.
+//! a pause, otherwise with the next bytes that go the other way, at the latest after 40 ms.
 
 use std::collections::HashMap;
 use std::io;
@@ -19,7 +19,7 @@ use crate::wire::TcpFlags;
 pub trait Sink {
     /// # Errors
     /// The frame could not be kept: nothing may be forwarded that was not recorded.
-    fn frame(&mut self, time: Timestamp, octets: &[u8]) -> io::Result<()>;
+    fn frame(&mut self, time: Timestamp, bytes: &[u8]) -> io::Result<()>;
 
     /// Whether as many frames as were asked for are kept: nothing more will be.
     fn full(&self) -> bool;
@@ -31,11 +31,11 @@ pub trait Sink {
     fn flush(&mut self) -> io::Result<()>;
 }
 
-/// How long an acknowledgement waits for octets to travel with (Linux: 40 ms).
+/// How long an acknowledgement waits for bytes to travel with (Linux: 40 ms).
 const DELAYED_ACK: Span = Span::from_nanos(40_000_000);
 /// A segment after this long a silence is acknowledged at once.
 const QUIET: Span = Span::from_nanos(200_000_000);
-/// Both ends' window, in units of 128 octets: 8 MB, so that it is never the limit.
+/// Both ends' window, in units of 128 bytes: 8 MB, so that it is never the limit.
 const WINDOW: u16 = u16::MAX;
 /// The window of a SYN is not scaled (RFC 7323 §2.2).
 const SYN_WINDOW: u16 = 65_476;
@@ -67,7 +67,7 @@ struct End {
     endpoint: Endpoint,
     /// The next sequence number that this end will send.
     next: u32,
-    /// What of the other end's octets this end has acknowledged.
+    /// What of the other end's bytes this end has acknowledged.
     acknowledged: u32,
     /// Added to the clock in milliseconds to give TSval.
     clock_offset: u32,
@@ -228,7 +228,7 @@ impl<S: Sink> Witness for Tee<S> {
         now: Timestamp,
         key: ConnectionKey,
         from: Sender,
-        octets: &[u8],
+        bytes: &[u8],
     ) -> io::Result<()> {
         let Some(flow) = self.flows.get_mut(&key) else {
             return Ok(());
@@ -236,7 +236,7 @@ impl<S: Sink> Witness for Tee<S> {
         let (end, _) = flow.ends(from);
         let largest = largest_payload(end.endpoint.address);
         let at_once = end.segments == 0 || now.since(end.last_sent) > QUIET;
-        let mut parts = octets.chunks(largest).peekable();
+        let mut parts = bytes.chunks(largest).peekable();
         let mut unacknowledged = 0;
         while let Some(part) = parts.next() {
             let push = if parts.peek().is_none() {

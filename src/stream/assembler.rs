@@ -1,6 +1,6 @@
 //! The table of connections: segments in, events out, each with the listener's own state.
 //!
-//! An ordinary segment (a connection in good order, the next octets) costs one look-up and
+//! An ordinary segment (a connection in good order, the next bytes) costs one look-up and
 //! no allocation. Whatever else happens goes through `flow.rs`.
 
 use std::collections::VecDeque;
@@ -20,8 +20,8 @@ use crate::wire::{Segment, TcpFlags};
 /// Each connection has a state `S` of the listener's own, which is made with the connection
 /// and dropped right after its [`StreamEvent::Closed`]; so the listener needs no table.
 ///
-/// A capture may begin in mid-connection: then the first octets seen of a direction are its
-/// first, they are told at once, and octets from before them that come later (two segments
+/// A capture may begin in mid-connection: then the first bytes seen of a direction are its
+/// first, they are told at once, and bytes from before them that come later (two segments
 /// swapped just there) are counted as unplaced, since they can't be told in order any more.
 pub struct Assembler<S> {
     keys: Keys,
@@ -29,7 +29,7 @@ pub struct Assembler<S> {
     free: Vec<u32>,
     /// Slots whose connection closed, oldest first.
     to_free: VecDeque<u32>,
-    /// Slots with waiting octets, those that have waited longest first.
+    /// Slots with waiting bytes, those that have waited longest first.
     to_flush: VecDeque<u32>,
     /// Where the search for a connection to evict goes on.
     hand: u32,
@@ -111,13 +111,13 @@ impl<S: Default> Assembler<S> {
             return;
         }
         flow.advance_plain(segment.payload.len() as u32);
-        self.shared.counts.octets += segment.payload.len() as u64;
+        self.shared.counts.bytes += segment.payload.len() as u64;
         let owner = owner_of(owner(slot.connection.id), direction);
         let samples = &mut self.shared.samples;
         samples.record(owner, segment.sequence, segment.payload);
-        let event = StreamEvent::Octets {
+        let event = StreamEvent::Bytes {
             direction,
-            octets: segment.payload,
+            bytes: segment.payload,
             stamp: segment.stamp,
             layers: segment.layers,
         };
@@ -170,7 +170,7 @@ impl<S: Default> Assembler<S> {
         self.push_special(place, segment, sender, deliver);
     }
 
-    /// Anything but the next octets of a connection in good order.
+    /// Anything but the next bytes of a connection in good order.
     #[inline(never)]
     fn push_special(
         &mut self,
@@ -195,7 +195,7 @@ impl<S: Default> Assembler<S> {
                 };
             }
         } else if slot.life != Life::Open {
-            self.shared.counts.after_end_octets += segment.payload.len() as u64;
+            self.shared.counts.after_end_bytes += segment.payload.len() as u64;
             return;
         }
         let Some(slot) = self.slots.get_mut(place) else {
@@ -354,7 +354,7 @@ impl<S: Default> Assembler<S> {
 
 #[cfg(test)]
 impl<S> Assembler<S> {
-    /// Octets waiting behind holes, as charged.
+    /// Bytes waiting behind holes, as charged.
     pub(super) fn shared_waiting(&self) -> usize {
         self.shared.waiting
     }

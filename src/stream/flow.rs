@@ -1,6 +1,6 @@
-//! One direction of a connection: sequence numbers in, octets in order out.
+//! One direction of a connection: sequence numbers in, bytes in order out.
 //!
-//! What it promises: every octet is told once, the first copy of it, with the frame that
+//! What it promises: every byte is told once, the first copy of it, with the frame that
 //! carried that copy; what cannot come any more is told as a gap, in its place.
 
 mod holes;
@@ -11,7 +11,7 @@ use super::teller::Teller;
 use super::waiting::{Span, Waiting};
 use super::{End, GapCause};
 
-/// How far from its place a sequence number may lie, in octets: more than any window in
+/// How far from its place a sequence number may lie, in bytes: more than any window in
 /// use, and little enough that a number from elsewhere seldom falls in.
 const REACH: u32 = 1 << 26;
 
@@ -24,7 +24,7 @@ impl Marks {
     const BASED: u8 = 1;
     /// ... from a SYN, or from the SYN-ACK that answered it.
     const SYN: u8 = 2;
-    /// No octet was seen yet; `start` and `next` are what the peer acknowledged first.
+    /// No byte was seen yet; `start` and `next` are what the peer acknowledged first.
     const PEER_BASED: u8 = 4;
     /// The peer acknowledged up to `acked`, which lies past `next`.
     const UNSEEN: u8 = 8;
@@ -54,9 +54,9 @@ impl Marks {
 /// One direction of a connection. All numbers are sequence numbers as on the wire.
 #[derive(Default)]
 pub(super) struct Flow {
-    /// Of the next octet to tell.
+    /// Of the next byte to tell.
     next: u32,
-    /// Of the direction's first octet.
+    /// Of the direction's first byte.
     start: u32,
     acked: u32,
     sent: u32,
@@ -92,13 +92,13 @@ impl Flow {
         self.marks.0 & !Marks::SYN == Marks::BASED && self.waiting.is_none()
     }
 
-    /// The sequence number of the next octet to tell.
+    /// The sequence number of the next byte to tell.
     #[inline]
     pub(super) fn next(&self) -> u32 {
         self.next
     }
 
-    /// `count` octets in turn were told by the caller, on a plain direction.
+    /// `count` bytes in turn were told by the caller, on a plain direction.
     #[inline]
     pub(super) fn advance_plain(&mut self, count: u32) {
         self.next = self.next.wrapping_add(count);
@@ -120,12 +120,12 @@ impl Flow {
         self.marks.has(Marks::ENDED)
     }
 
-    /// Whether anything was told, or anything is known past the first octet.
+    /// Whether anything was told, or anything is known past the first byte.
     pub(super) fn has_begun(&self) -> bool {
         self.is_based() && (self.next != self.start || self.waiting.is_some())
     }
 
-    /// Whether the first octet is known to be `first`; `None` where nothing is known of it.
+    /// Whether the first byte is known to be `first`; `None` where nothing is known of it.
     pub(super) fn begins_at(&self, first: u32) -> Option<bool> {
         let known = self.marks.has(Marks::BASED | Marks::PEER_BASED);
         known.then_some(self.start == first)
@@ -138,13 +138,13 @@ impl Flow {
 
     /// Whether a reset with this sequence number can be this direction's.
     pub(super) fn allows_reset(&self, sequence: u32) -> bool {
-        // Before the first octet, an older connection between the same ends is reset by the
+        // Before the first byte, an older connection between the same ends is reset by the
         // numbers of that one (the answer to its challenge ACK, RFC 5961 §4).
         let only_syn = self.has_syn() && !self.has_begun();
         self.reaches(sequence) && !(only_syn && distance(self.start, sequence) < -1)
     }
 
-    /// The direction's first octet has this number, as a SYN says.
+    /// The direction's first byte has this number, as a SYN says.
     pub(super) fn begin_by_syn(&mut self, first: u32) {
         if !self.is_based() || !self.has_begun() {
             self.begin(first);
@@ -161,7 +161,7 @@ impl Flow {
     }
 
     /// The peer acknowledged everything before `ack`. `answered`: the peer has sent a SYN or
-    /// octets of its own.
+    /// bytes of its own.
     pub(super) fn acknowledge(&mut self, ack: u32, answered: bool, teller: &mut Teller<'_>) {
         if self.marks.has(Marks::ENDED) {
             return;
@@ -186,7 +186,7 @@ impl Flow {
         self.give_up_acknowledged(teller);
     }
 
-    /// The end is at `sequence`, though its segment carries no octet.
+    /// The end is at `sequence`, though its segment carries no byte.
     pub(super) fn note_sent(&mut self, sequence: u32) {
         let ahead = distance(self.next, sequence);
         if !self.is_based() || self.has_ended() || ahead <= 0 || !within_reach(ahead) {
@@ -198,7 +198,7 @@ impl Flow {
         }
     }
 
-    /// Octets came. `pushed`: with PSH, which no keep-alive probe has.
+    /// Bytes came. `pushed`: with PSH, which no keep-alive probe has.
     pub(super) fn take(
         &mut self,
         sequence: u32,
@@ -208,7 +208,7 @@ impl Flow {
     ) {
         if !self.is_based() {
             if !pushed && self.is_probe(sequence, span) {
-                teller.shared.counts.unplaced_octets += span.captured();
+                teller.shared.counts.unplaced_bytes += span.captured();
                 return;
             }
             self.begin(sequence);
@@ -279,8 +279,8 @@ impl Flow {
         }
     }
 
-    /// A keep-alive probe may carry one octet that was acknowledged long ago (RFC 9293
-    /// §3.8.4). It must not be taken for the direction's first octet.
+    /// A keep-alive probe may carry one byte that was acknowledged long ago (RFC 9293
+    /// §3.8.4). It must not be taken for the direction's first byte.
     fn is_probe(&self, sequence: u32, span: Span<'_>) -> bool {
         if span.len() != 1 {
             return false;
@@ -288,7 +288,7 @@ impl Flow {
         if self.marks.has(Marks::PEER_BASED) {
             sequence.wrapping_add(1) == self.start
         } else {
-            span.octets() == [0]
+            span.bytes() == [0]
         }
     }
 
@@ -298,28 +298,28 @@ impl Flow {
         }
         let room = distance(sequence, self.fin).max(0).unsigned_abs();
         let kept = span.first(room);
-        teller.shared.counts.after_end_octets += span.captured() - kept.captured();
+        teller.shared.counts.after_end_bytes += span.captured() - kept.captured();
         kept
     }
 
-    /// `old` octets of `span` lie before `next`.
+    /// `old` bytes of `span` lie before `next`.
     fn repeated(&self, sequence: u32, span: Span<'_>, old: u32, teller: &mut Teller<'_>) {
         let counts = &mut teller.shared.counts;
-        // Where the capture began in mid-connection, octets from before the first that was
+        // Where the capture began in mid-connection, bytes from before the first that was
         // captured come too late to be told in order.
         let early = distance(sequence, self.start).max(0).unsigned_abs();
         let early = if early <= REACH { early.min(old) } else { 0 };
         let unplaced = span.first(early).captured();
-        counts.unplaced_octets += unplaced;
-        counts.repeated_octets += span.first(old).captured() - unplaced;
-        // A probe's one octet is anything (RFC 9293 §3.8.4).
+        counts.unplaced_bytes += unplaced;
+        counts.repeated_bytes += span.first(old).captured() - unplaced;
+        // A probe's one byte is anything (RFC 9293 §3.8.4).
         let probe = span.len() == 1 && distance(self.next, sequence) == -1;
-        let octets = span.octets();
+        let bytes = span.bytes();
         if !probe
             && teller
                 .shared
                 .samples
-                .differs(teller.owner(), sequence, octets)
+                .differs(teller.owner(), sequence, bytes)
         {
             teller.conflict();
         }
@@ -332,12 +332,12 @@ impl Flow {
         self.stray = sequence.wrapping_add(span.len());
         self.marks.set(Marks::STRAY);
         if !continues {
-            teller.shared.counts.unplaced_octets += span.captured();
+            teller.shared.counts.unplaced_bytes += span.captured();
             return;
         }
         self.flush(GapCause::NotCaptured, teller);
         if self.has_ended() {
-            teller.shared.counts.after_end_octets += span.captured();
+            teller.shared.counts.after_end_bytes += span.captured();
             return;
         }
         let stamp = teller.stamp;

@@ -1,6 +1,6 @@
 //! Finds the slot of a connection by its two ends.
 //!
-//! One table per IP family, so that an IPv4 look-up hashes 12 octets and not 36. Both
+//! One table per IP family, so that an IPv4 look-up hashes 12 bytes and not 36. Both
 //! directions of a connection have the same key: the lower end stands first.
 
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ impl Hash for Key4 {
 }
 
 /// Two IPv6 addresses, lower end first, and their ports. Words of 32 bits keep it at 36
-/// octets.
+/// bytes.
 #[derive(Clone, Copy, Eq, PartialEq)]
 struct Key6 {
     addresses: [[u32; 4]; 2],

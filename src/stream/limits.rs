@@ -8,9 +8,9 @@ pub struct Limits {
     /// Connections in the table at once. A new one then evicts one that has long been
     /// silent ([`Closed::Evicted`](super::Closed::Evicted)).
     pub connections: usize,
-    /// Octets that wait behind a hole, for one direction of a connection. Beyond it the
+    /// Bytes that wait behind a hole, for one direction of a connection. Beyond it the
     /// first hole is given up ([`GapCause::WaitingCap`](super::GapCause::WaitingCap)).
-    pub waiting_octets: usize,
+    pub waiting_bytes: usize,
     /// The same for all connections together; the connection that has waited longest gives
     /// up its holes.
     pub waiting_total: usize,
@@ -19,11 +19,11 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Half a million; with a listener's state of 300 octets each, some 250 MB.
+    /// Half a million; with a listener's state of 300 bytes each, some 250 MB.
     pub const CONNECTIONS: usize = 500_000;
     /// 8 MiB: above the largest window that Linux offers by itself (6 MiB). Each held
-    /// segment counts 224 octets besides its payload.
-    pub const WAITING_OCTETS: usize = 8 << 20;
+    /// segment counts 224 bytes besides its payload.
+    pub const WAITING_BYTES: usize = 8 << 20;
     /// 64 MiB.
     pub const WAITING_TOTAL: usize = 64 << 20;
     /// 8192: some seconds of a thousand connections a second.
@@ -34,7 +34,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: Self::CONNECTIONS,
-            waiting_octets: Self::WAITING_OCTETS,
+            waiting_bytes: Self::WAITING_BYTES,
             waiting_total: Self::WAITING_TOTAL,
             lingering: Self::LINGERING,
         }
@@ -43,31 +43,31 @@ impl Default for Limits {
 
 /// What became of everything that was pushed, summed over all connections.
 ///
-/// `octets + repeated_octets + unplaced_octets + after_end_octets` are the captured payload
-/// octets of all segments.
+/// `bytes + repeated_bytes + unplaced_bytes + after_end_bytes` are the captured payload
+/// bytes of all segments.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counts {
     /// TCP connections, by the rule of [`ConnectionId`](super::ConnectionId).
     pub connections: u64,
-    /// Octets told.
-    pub octets: u64,
+    /// Bytes told.
+    pub bytes: u64,
     /// Gaps told, of whatever cause.
     pub gaps: u64,
-    /// Octets told as gaps; a gap of unknown length adds nothing.
-    pub gap_octets: u64,
-    /// Octets that came again (retransmissions, frames captured twice), or after they were
+    /// Bytes told as gaps; a gap of unknown length adds nothing.
+    pub gap_bytes: u64,
+    /// Bytes that came again (retransmissions, frames captured twice), or after they were
     /// given up.
-    pub repeated_octets: u64,
+    pub repeated_bytes: u64,
     /// Retransmitted segments that differed from the first copy.
     pub conflicts: u64,
-    /// Captured octets that have no place in their stream: from before the first captured
-    /// octet of a connection that the capture joined, far outside any window, or in a reset.
-    pub unplaced_octets: u64,
-    /// Octets after FIN, or after the connection was closed.
-    pub after_end_octets: u64,
+    /// Captured bytes that have no place in their stream: from before the first captured
+    /// byte of a connection that the capture joined, far outside any window, or in a reset.
+    pub unplaced_bytes: u64,
+    /// Bytes after FIN, or after the connection was closed.
+    pub after_end_bytes: u64,
     /// Segments with FIN or RST at a place where neither can be, which was not believed.
     pub ignored_segments: u64,
-    /// Holes given up because a cap on waiting octets was reached.
+    /// Holes given up because a cap on waiting bytes was reached.
     pub waiting_cap: u64,
     /// Connections evicted because the table was full.
     pub evicted: u64,
@@ -79,6 +79,6 @@ pub(super) struct Shared {
     pub(super) counts: Counts,
     pub(super) limits: Limits,
     pub(super) samples: Samples,
-    /// Octets waiting behind holes, as charged against the caps.
+    /// Bytes waiting behind holes, as charged against the caps.
     pub(super) waiting: usize,
 }

@@ -1,4 +1,4 @@
-//! TCP: segments in, each connection's octets out, in order, once.
+//! TCP: segments in, each connection's bytes out, in order, once.
 //!
 //! What never comes is a gap, told with its length; nothing is lost in silence.
 
@@ -23,7 +23,7 @@ pub use limits::{Counts, Limits};
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ConnectionId(pub u32);
 
-/// Which way octets travel on a connection. `Forward` is from [`Connection::initiator`].
+/// Which way bytes travel on a connection. `Forward` is from [`Connection::initiator`].
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Direction {
     Forward,
@@ -80,7 +80,7 @@ pub struct Connection {
     /// captured segment.
     pub initiator: Endpoint,
     pub responder: Endpoint,
-    /// A SYN was seen, so `initiator` really opened the connection and its first octets were
+    /// A SYN was seen, so `initiator` really opened the connection and its first bytes were
     /// captured from the start.
     pub handshake_seen: bool,
 }
@@ -88,21 +88,21 @@ pub struct Connection {
 /// What happens on a connection, in stream order for each direction.
 #[derive(Clone, Copy, Debug)]
 pub enum StreamEvent<'a> {
-    /// The next octets of a direction. `stamp` is the frame that carried them first.
-    Octets {
+    /// The next bytes of a direction. `stamp` is the frame that carried them first.
+    Bytes {
         direction: Direction,
-        octets: &'a [u8],
+        bytes: &'a [u8],
         stamp: &'a FrameStamp,
         layers: &'a Layers,
     },
-    /// `length` octets of a direction will never come; `length` 0 means an unknown number.
+    /// `length` bytes of a direction will never come; `length` 0 means an unknown number.
     Gap {
         direction: Direction,
         length: u64,
         cause: GapCause,
         stamp: &'a FrameStamp,
     },
-    /// A retransmission differed from the octets first seen; the first copy stands.
+    /// A retransmission differed from the bytes first seen; the first copy stands.
     Conflict {
         direction: Direction,
         stamp: &'a FrameStamp,
@@ -118,18 +118,18 @@ pub enum StreamEvent<'a> {
     Closed { why: Closed, stamp: &'a FrameStamp },
 }
 
-/// Why octets are missing for good.
+/// Why bytes are missing for good.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum GapCause {
-    /// The peer acknowledged octets that the capture does not hold.
+    /// The peer acknowledged bytes that the capture does not hold.
     NotCaptured,
     /// The snapshot length cut the frame.
     SnapshotLength,
-    /// The octets waiting behind the hole reached their cap.
+    /// The bytes waiting behind the hole reached their cap.
     WaitingCap,
     /// The connection or the capture ended before they came.
     EndOfCapture,
-    /// They were captured, but a control packet reached the cap on octets that are held.
+    /// They were captured, but a control packet reached the cap on bytes that are held.
     HeldCap,
     /// They were captured, but what carried them (WebSocket, TLS) could not be read.
     Unreadable,

@@ -1,19 +1,19 @@
 //! Remembers how lately delivered segments began and ended, to tell a retransmission that
 //! differs.
 //!
-//! Delivered octets are not kept, and hashing every payload would cost a fifth of the whole
-//! pipeline. So only the first and the last octets of the latest segments, of all
+//! Delivered bytes are not kept, and hashing every payload would cost a fifth of the whole
+//! pipeline. So only the first and the last bytes of the latest segments, of all
 //! connections together, are kept: a retransmission is held against them when it begins
 //! where the first copy began. Differences elsewhere in a delivered segment go unseen;
-//! octets still waiting are compared in full (`waiting.rs`).
+//! bytes still waiting are compared in full (`waiting.rs`).
 
 /// Segments remembered; a power of two. 4096 of them take 128 KiB.
 const SAMPLES: usize = 4096;
 
-/// First octets kept of each segment.
+/// First bytes kept of each segment.
 const HEAD: usize = 16;
 
-/// Last octets told apart of each segment that is longer than its head.
+/// Last bytes told apart of each segment that is longer than its head.
 const TAIL: usize = 8;
 
 /// Half a cache line, since each delivered segment writes one.
@@ -24,7 +24,7 @@ struct Sample {
     key: Key,
     head: [u8; HEAD],
     length: u32,
-    /// The last octets, mixed.
+    /// The last bytes, mixed.
     tail: u32,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Samples {
 impl Samples {
     /// Remembers a segment that was just delivered. `owner` must not be 0.
     #[inline(always)]
-    pub(super) fn record(&mut self, owner: u64, sequence: u32, octets: &[u8]) {
+    pub(super) fn record(&mut self, owner: u64, sequence: u32, bytes: &[u8]) {
         if self.places.is_empty() {
             self.places = vec![Sample::default(); SAMPLES].into_boxed_slice();
         }
@@ -47,15 +47,15 @@ impl Samples {
         if let Some(place) = self.places.get_mut(key.place()) {
             *place = Sample {
                 key,
-                head: head(octets),
-                length: octets.len() as u32,
-                tail: tail(octets),
+                head: head(bytes),
+                length: bytes.len() as u32,
+                tail: tail(bytes),
             };
         }
     }
 
-    /// Whether `octets`, sent again, visibly differ from what was delivered at `sequence`.
-    pub(super) fn differs(&self, owner: u64, sequence: u32, octets: &[u8]) -> bool {
+    /// Whether `bytes`, sent again, visibly differ from what was delivered at `sequence`.
+    pub(super) fn differs(&self, owner: u64, sequence: u32, bytes: &[u8]) -> bool {
         let key = Key::new(owner, sequence);
         let Some(first) = self
             .places
@@ -64,12 +64,12 @@ impl Samples {
         else {
             return false;
         };
-        let length = octets.len() as u32;
+        let length = bytes.len() as u32;
         if length == first.length {
-            return head(octets) != first.head || tail(octets) != first.tail;
+            return head(bytes) != first.head || tail(bytes) != first.tail;
         }
-        let both = HEAD.min(octets.len()).min(first.length as usize);
-        octets.get(..both) != first.head.get(..both)
+        let both = HEAD.min(bytes.len()).min(first.length as usize);
+        bytes.get(..both) != first.head.get(..both)
     }
 }
 
@@ -96,30 +96,30 @@ const fn mixed(word: u64) -> u64 {
     word.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// The first octets, and NUL for those that are not there. Short ones in two pieces that
-/// overlap: a copy of as many octets as there are would be a call.
+/// The first bytes, and NUL for those that are not there. Short ones in two pieces that
+/// overlap: a copy of as many bytes as there are would be a call.
 #[inline]
-fn head(octets: &[u8]) -> [u8; HEAD] {
-    if let Some(head) = octets.first_chunk() {
+fn head(bytes: &[u8]) -> [u8; HEAD] {
+    if let Some(head) = bytes.first_chunk() {
         return *head;
     }
-    let length = octets.len();
-    let both = if let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) {
+    let length = bytes.len();
+    let both = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
         u128::from(u64::from_le_bytes(*first))
             | u128::from(u64::from_le_bytes(*last)) << (8 * (length - 8))
-    } else if let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) {
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
         let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
         (u64::from(first) | u64::from(last) << (8 * (length - 4))).into()
     } else {
-        (octets.iter().rev()).fold(0, |head, octet| head << 8 | u128::from(*octet))
+        (bytes.iter().rev()).fold(0, |head, byte| head << 8 | u128::from(*byte))
     };
     both.to_le_bytes()
 }
 
 #[inline]
-fn tail(octets: &[u8]) -> u32 {
-    match octets.last_chunk::<TAIL>() {
-        Some(tail) if octets.len() > HEAD => (mixed(u64::from_le_bytes(*tail)) >> 32) as u32,
+fn tail(bytes: &[u8]) -> u32 {
+    match bytes.last_chunk::<TAIL>() {
+        Some(tail) if bytes.len() > HEAD => (mixed(u64::from_le_bytes(*tail)) >> 32) as u32,
         _ => 0,
     }
 }
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_octets_again_do_not_differ_and_other_octets_do() {
+    fn the_same_octets_again_do_not_differ_and_other_bytes_do() {
         let mut samples = Samples::default();
         assert!(!samples.differs(1, 5, b"never recorded"));
         let sent: Vec<u8> = (0..100).collect();
@@ -144,17 +144,17 @@ mod tests {
     }
 
     #[test]
-    fn the_head_is_the_first_octets_of_any_number() {
-        let octets: Vec<u8> = (1..30).collect();
-        for length in 0..octets.len() {
-            let mut expected = octets[..length].to_vec();
+    fn the_head_is_the_first_bytes_of_any_number() {
+        let bytes: Vec<u8> = (1..30).collect();
+        for length in 0..bytes.len() {
+            let mut expected = bytes[..length].to_vec();
             expected.resize(HEAD, 0);
-            assert_eq!(head(&octets[..length]), expected[..]);
+            assert_eq!(head(&bytes[..length]), expected[..]);
         }
     }
 
     #[test]
-    fn a_retransmission_cut_otherwise_is_compared_where_both_have_octets() {
+    fn a_retransmission_cut_otherwise_is_compared_where_both_have_bytes() {
         let mut samples = Samples::default();
         samples.record(1, 5, b"abc");
         assert!(!samples.differs(1, 5, b"ab"));

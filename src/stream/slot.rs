@@ -35,7 +35,7 @@ pub(super) struct Slot<S> {
     /// Stands in the queue of lingering connections. As a mark of the slot and not of its
     /// connection, it keeps each slot in the queue at most once.
     pub(super) queued_to_free: bool,
-    /// The same for the queue of connections with waiting octets.
+    /// The same for the queue of connections with waiting bytes.
     pub(super) queued_to_flush: bool,
     pub(super) flows: ByDirection<Flow>,
     pub(super) connection: Connection,
@@ -98,7 +98,7 @@ impl<S> Slot<S> {
         let peer = self.flow(direction.reverse());
         let lingering = self.life != Life::Open;
         if !segment.flags.has(TcpFlags::SYN) {
-            // Octets far from where the closed connection ended are another connection's, whose
+            // Bytes far from where the closed connection ended are another connection's, whose
             // SYN was not captured.
             return lingering && !segment.payload.is_empty() && !flow.reaches(segment.sequence);
         }
@@ -110,8 +110,8 @@ impl<S> Slot<S> {
         let answers = peer
             .begins_at(segment.acknowledgement)
             .unwrap_or(!lingering);
-        let answers_octets = peer.has_begun() && peer.next() == segment.acknowledgement;
-        if answers || (answers_octets && !flow.has_syn()) {
+        let answers_bytes = peer.has_begun() && peer.next() == segment.acknowledgement;
+        if answers || (answers_bytes && !flow.has_syn()) {
             return false;
         }
         // An answer to something else: another connection, unless this one has only begun.
@@ -143,7 +143,7 @@ impl<S> Slot<S> {
         let (flow, peer) = self.flows.pair_mut(direction);
         let span = Span::new(segment.payload, segment.cut);
         if flags.has(TcpFlags::RST) {
-            teller.shared.counts.unplaced_octets += segment.payload.len() as u64;
+            teller.shared.counts.unplaced_bytes += segment.payload.len() as u64;
             if !flow.allows_reset(segment.sequence) {
                 teller.shared.counts.ignored_segments += 1;
                 return None;

@@ -17,18 +17,18 @@ pub(super) struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    pub(super) fn octets(
+    pub(super) fn bytes(
         &mut self,
         sequence: u32,
-        octets: &[u8],
+        bytes: &[u8],
         stamp: &FrameStamp,
         layers: &Layers,
     ) {
-        self.shared.counts.octets += octets.len() as u64;
-        self.shared.samples.record(self.owner(), sequence, octets);
-        (self.emit)(StreamEvent::Octets {
+        self.shared.counts.bytes += bytes.len() as u64;
+        self.shared.samples.record(self.owner(), sequence, bytes);
+        (self.emit)(StreamEvent::Bytes {
             direction: self.direction,
-            octets,
+            bytes,
             stamp,
             layers,
         });
@@ -36,7 +36,7 @@ impl Teller<'_> {
 
     pub(super) fn gap(&mut self, length: u32, cause: GapCause, stamp: &FrameStamp) {
         self.shared.counts.gaps += 1;
-        self.shared.counts.gap_octets += u64::from(length);
+        self.shared.counts.gap_bytes += u64::from(length);
         (self.emit)(StreamEvent::Gap {
             direction: self.direction,
             length: u64::from(length),

@@ -1,8 +1,8 @@
-//! Octets that came before their turn, kept until the hole in front of them is filled or
+//! Bytes that came before their turn, kept until the hole in front of them is filled or
 //! given up.
 //!
 //! Pieces never overlap: what is already held stands, a later copy only fills the holes
-//! between. Every operation costs at most a step for each octet of the segment that brings
+//! between. Every operation costs at most a step for each byte of the segment that brings
 //! it, so the whole is linear in the input whatever the input is.
 
 use std::collections::BTreeMap;
@@ -10,17 +10,17 @@ use std::collections::btree_map::Entry;
 
 use crate::base::{FrameStamp, Layers};
 
-/// What a piece costs besides its octets, charged against the caps: its place in the tree
+/// What a piece costs besides its bytes, charged against the caps: its place in the tree
 /// (nodes may be half empty) and its allocation.
 pub(super) const PIECE_COST: usize = 224;
 
 /// What the first piece of a direction costs besides: the box and the tree's first node.
 pub(super) const WAITING_COST: usize = 1536;
 
-/// Octets in stream order: captured ones, then those that the snapshot length cut.
+/// Bytes in stream order: captured ones, then those that the snapshot length cut.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span<'a> {
-    octets: &'a [u8],
+    bytes: &'a [u8],
     cut: u32,
 }
 
@@ -29,55 +29,55 @@ impl<'a> Span<'a> {
     /// never overflow.
     pub(super) const LIMIT: usize = 1 << 24;
 
-    pub(super) fn new(octets: &'a [u8], cut: u32) -> Self {
+    pub(super) fn new(bytes: &'a [u8], cut: u32) -> Self {
         Self {
-            octets: octets.get(..Self::LIMIT).unwrap_or(octets),
+            bytes: bytes.get(..Self::LIMIT).unwrap_or(bytes),
             cut: cut.min(Self::LIMIT as u32),
         }
     }
 
     pub(super) fn len(self) -> u32 {
-        self.octets.len() as u32 + self.cut
+        self.bytes.len() as u32 + self.cut
     }
 
     pub(super) fn is_empty(self) -> bool {
         self.len() == 0
     }
 
-    pub(super) fn octets(self) -> &'a [u8] {
-        self.octets
+    pub(super) fn bytes(self) -> &'a [u8] {
+        self.bytes
     }
 
     pub(super) fn cut(self) -> u32 {
         self.cut
     }
 
-    /// Octets of it that were captured.
+    /// Bytes of it that were captured.
     pub(super) fn captured(self) -> u64 {
-        self.octets.len() as u64
+        self.bytes.len() as u64
     }
 
     /// The first `count` of it, or all.
     pub(super) fn first(self, count: u32) -> Self {
-        match self.octets.get(..count as usize) {
-            Some(octets) => Self { octets, cut: 0 },
+        match self.bytes.get(..count as usize) {
+            Some(bytes) => Self { bytes, cut: 0 },
             None => Self {
-                octets: self.octets,
-                cut: self.cut.min(count - self.octets.len() as u32),
+                bytes: self.bytes,
+                cut: self.cut.min(count - self.bytes.len() as u32),
             },
         }
     }
 
     /// All but the first `count` of it.
     pub(super) fn skip(self, count: u32) -> Self {
-        match self.octets.get(count as usize..) {
-            Some(octets) => Self {
-                octets,
+        match self.bytes.get(count as usize..) {
+            Some(bytes) => Self {
+                bytes,
                 cut: self.cut,
             },
             None => Self {
-                octets: &[],
-                cut: self.cut.saturating_sub(count - self.octets.len() as u32),
+                bytes: &[],
+                cut: self.cut.saturating_sub(count - self.bytes.len() as u32),
             },
         }
     }
@@ -86,15 +86,15 @@ impl<'a> Span<'a> {
 /// What one piece holds.
 #[derive(Debug)]
 pub(super) enum Held {
-    Octets(Box<[u8]>),
-    /// As many octets were on the wire, and the snapshot length cut them.
+    Bytes(Box<[u8]>),
+    /// As many bytes were on the wire, and the snapshot length cut them.
     Cut(u32),
 }
 
 impl Held {
     fn len(&self) -> u32 {
         match self {
-            Self::Octets(octets) => octets.len() as u32,
+            Self::Bytes(bytes) => bytes.len() as u32,
             Self::Cut(length) => *length,
         }
     }
@@ -109,21 +109,21 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    /// In octets, as charged against the caps.
+    /// In bytes, as charged against the caps.
     pub(super) fn cost(&self) -> usize {
-        let octets = match &self.held {
-            Held::Octets(octets) => octets.len(),
+        let bytes = match &self.held {
+            Held::Bytes(bytes) => bytes.len(),
             Held::Cut(_) => 0,
         };
         let layers = self.layers.as_ref().map_or(0, |_| size_of::<Layers>());
-        PIECE_COST + octets + layers
+        PIECE_COST + bytes + layers
     }
 }
 
 /// What adding a span did.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Added {
-    /// Captured octets that lie on what is held already.
+    /// Captured bytes that lie on what is held already.
     pub(super) repeated: u64,
     /// Some of those differed from the copy that is held.
     pub(super) conflict: bool,
@@ -131,14 +131,14 @@ pub(super) struct Added {
 
 /// Pieces of one direction by position.
 ///
-/// Positions count octets from wherever the direction stood when this was made, so that
+/// Positions count bytes from wherever the direction stood when this was made, so that
 /// sequence numbers that wrap need no thought here.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pieces: BTreeMap<u64, Piece>,
-    /// Position of the next octet in turn.
+    /// Position of the next byte in turn.
     turn: u64,
-    /// In octets, as charged against the caps.
+    /// In bytes, as charged against the caps.
     cost: usize,
     /// The frame that carried FIN before its turn.
     pub(super) fin: Option<FrameStamp>,
@@ -160,29 +160,29 @@ impl Waiting {
         self.cost
     }
 
-    /// Captured octets that wait.
-    pub(super) fn octets(&self) -> u64 {
+    /// Captured bytes that wait.
+    pub(super) fn bytes(&self) -> u64 {
         self.pieces
             .values()
             .map(|piece| match &piece.held {
-                Held::Octets(octets) => octets.len() as u64,
+                Held::Bytes(bytes) => bytes.len() as u64,
                 Held::Cut(_) => 0,
             })
             .sum()
     }
 
-    /// Whether no octets wait; FIN may.
+    /// Whether no bytes wait; FIN may.
     pub(super) fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
 
-    /// Octets from the turn to the first piece.
+    /// Bytes from the turn to the first piece.
     pub(super) fn hole(&self) -> Option<u32> {
         let (position, _) = self.pieces.first_key_value()?;
         Some(position.saturating_sub(self.turn) as u32)
     }
 
-    /// `count` octets were told or given up. They must not reach into the first piece.
+    /// `count` bytes were told or given up. They must not reach into the first piece.
     pub(super) fn advance(&mut self, count: u32) {
         self.turn += u64::from(count);
     }
@@ -198,7 +198,7 @@ impl Waiting {
         Some(piece)
     }
 
-    /// Adds what of `span` is not held, which begins `ahead` octets after the turn.
+    /// Adds what of `span` is not held, which begins `ahead` bytes after the turn.
     pub(super) fn add(
         &mut self,
         ahead: u32,
@@ -227,11 +227,11 @@ impl Waiting {
     }
 
     fn hold(&mut self, at: u64, part: Span<'_>, stamp: &FrameStamp, layers: &Layers) {
-        if !part.octets.is_empty() {
-            self.insert(at, Held::Octets(part.octets.into()), stamp, layers);
+        if !part.bytes.is_empty() {
+            self.insert(at, Held::Bytes(part.bytes.into()), stamp, layers);
         }
         if part.cut > 0 {
-            let at = at + part.octets.len() as u64;
+            let at = at + part.bytes.len() as u64;
             self.insert(at, Held::Cut(part.cut), stamp, layers);
         }
     }
@@ -251,7 +251,7 @@ impl Waiting {
 }
 
 /// Holds the part of `span` (which begins at `from`) that lies on `piece` (which begins at
-/// `start`) against it; returns how many octets that part has.
+/// `start`) against it; returns how many bytes that part has.
 fn compare(from: u64, span: Span<'_>, start: u64, piece: &Piece, added: &mut Added) -> u32 {
     let end = from + u64::from(span.len());
     let low = from.max(start);
@@ -260,9 +260,9 @@ fn compare(from: u64, span: Span<'_>, start: u64, piece: &Piece, added: &mut Add
         return 0;
     }
     let count = (high - low) as u32;
-    let again = span.skip((low - from) as u32).first(count).octets;
+    let again = span.skip((low - from) as u32).first(count).bytes;
     added.repeated += again.len() as u64;
-    if let Held::Octets(held) = &piece.held {
+    if let Held::Bytes(held) = &piece.held {
         let offset = (low - start) as usize;
         let first = held.get(offset..offset + again.len());
         added.conflict |= first.is_some_and(|first| first != again);
@@ -281,8 +281,8 @@ mod tests {
         }
     }
 
-    fn add(waiting: &mut Waiting, ahead: u32, octets: &[u8], frame: u64) -> Added {
-        let span = Span::new(octets, 0);
+    fn add(waiting: &mut Waiting, ahead: u32, bytes: &[u8], frame: u64) -> Added {
+        let span = Span::new(bytes, 0);
         waiting.add(ahead, span, &stamp(frame), &Layers::default())
     }
 
@@ -290,10 +290,10 @@ mod tests {
         let mut out = Vec::new();
         while let Some(piece) = waiting.next() {
             let length = piece.held.len();
-            let Held::Octets(octets) = piece.held else {
+            let Held::Bytes(bytes) = piece.held else {
                 panic!("nothing was cut")
             };
-            out.push((piece.stamp.number, octets.into_vec()));
+            out.push((piece.stamp.number, bytes.into_vec()));
             waiting.advance(length);
         }
         out
@@ -336,7 +336,7 @@ mod tests {
         waiting.add(3, Span::new(b"ab", 5), &stamp(1), &Layers::default());
         assert_eq!(waiting.hole(), Some(3));
         waiting.advance(3);
-        assert!(matches!(waiting.next().unwrap().held, Held::Octets(_)));
+        assert!(matches!(waiting.next().unwrap().held, Held::Bytes(_)));
         waiting.advance(2);
         assert!(matches!(waiting.next().unwrap().held, Held::Cut(5)));
         assert!(waiting.is_empty());
@@ -347,15 +347,15 @@ mod tests {
         let span = Span::new(b"abc", 4);
         assert_eq!(span.len(), 7);
         assert_eq!(
-            (span.first(2).octets(), span.first(2).cut()),
+            (span.first(2).bytes(), span.first(2).cut()),
             (&b"ab"[..], 0)
         );
         assert_eq!(
-            (span.first(5).octets(), span.first(5).cut()),
+            (span.first(5).bytes(), span.first(5).cut()),
             (&b"abc"[..], 2)
         );
-        assert_eq!((span.skip(2).octets(), span.skip(2).cut()), (&b"c"[..], 4));
-        assert_eq!((span.skip(5).octets(), span.skip(5).cut()), (&b""[..], 2));
+        assert_eq!((span.skip(2).bytes(), span.skip(2).cut()), (&b"c"[..], 4));
+        assert_eq!((span.skip(5).bytes(), span.skip(5).cut()), (&b""[..], 2));
         assert!(span.skip(9).is_empty());
         assert_eq!(span.first(9).len(), 7);
     }

@@ -139,8 +139,8 @@ fn strip<'a>(
     told: &mut impl Listen,
 ) -> Result<Stripped<'a>, Skipped> {
     let whole = Part {
-        octets: frame.octets,
-        cut: (frame.stamp.length as usize).saturating_sub(frame.octets.len()),
+        bytes: frame.bytes,
+        cut: (frame.stamp.length as usize).saturating_sub(frame.bytes.len()),
     };
     let mut addresses = Addresses::NONE;
     let (mut next, mut part) = link::enter(frame.link_type, whole, told)?;
@@ -174,7 +174,7 @@ fn strip<'a>(
                     fragments: whole.fragments,
                 });
                 let part = Part {
-                    octets: payload,
+                    bytes: payload,
                     cut: whole.cut,
                 };
                 (Next::Protocol(whole.protocol), part)
@@ -207,7 +207,7 @@ mod tests {
                         assert_eq!(found.cut as usize, PAYLOAD.len() - there);
                         assert_eq!(found.sequence, SEQUENCE);
                     }
-                    // Ports, numbers and flags are the first 14 octets of 20.
+                    // Ports, numbers and flags are the first 14 bytes of 20.
                     Err(reason) => {
                         assert_eq!(reason, Skipped::CutShort, "{link_type}: cut at {end}");
                         assert!(end < header - 6, "{link_type}: cut at {end}");
@@ -296,8 +296,8 @@ mod tests {
             fragments,
             ..Options::default()
         });
-        let octets = fragment_v4(6, 7, 0x2000, &[0; 8]);
-        let mut first = frame(1, 101, &octets, octets.len());
+        let bytes = fragment_v4(6, 7, 0x2000, &[0; 8]);
+        let mut first = frame(1, 101, &bytes, bytes.len());
         assert!(dissector.dissect(&first).is_err());
         let other = fragment_v4(6, 8, 0x2000, &[0; 8]);
         first = frame(2, 101, &other, other.len());
@@ -307,7 +307,7 @@ mod tests {
         assert_eq!((fragments.expired, fragments.waiting), (1, 1));
     }
 
-    /// Fragments of `whole` cut at `places` (in units of eight octets).
+    /// Fragments of `whole` cut at `places` (in units of eight bytes).
     fn split(whole: &[u8], places: &[usize]) -> Vec<(usize, Vec<u8>)> {
         let mut cuts: Vec<usize> = places.iter().map(|at| at * 8).collect();
         cuts.retain(|at| *at < whole.len());
@@ -320,12 +320,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_octets_panic(
+        fn no_bytes_panic(
             link_type in prop::sample::select(vec![0u16, 1, 9, 50, 51, 101, 104, 113, 219, 276]),
-            octets in prop::collection::vec(any::<u8>(), 0..200),
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
             cut in 0usize..100,
         ) {
-            let _ = Both::new().dissect(link_type, &octets, octets.len() + cut);
+            let _ = Both::new().dissect(link_type, &bytes, bytes.len() + cut);
         }
 
         #[test]
@@ -335,17 +335,17 @@ mod tests {
             length in 0usize..200,
             cut in 0usize..50,
         ) {
-            let (link_type, mut octets) = samples().swap_remove(sample);
-            for (at, octet) in damage {
-                if let Some(there) = octets.get_mut(at) {
-                    *there = octet;
+            let (link_type, mut bytes) = samples().swap_remove(sample);
+            for (at, byte) in damage {
+                if let Some(there) = bytes.get_mut(at) {
+                    *there = byte;
                 }
             }
-            octets.truncate(length);
+            bytes.truncate(length);
             let mut both = Both::new();
             // Twice, so that a fragment meets itself.
-            let _ = both.dissect(link_type, &octets, octets.len() + cut);
-            let _ = both.dissect(link_type, &octets, octets.len() + cut);
+            let _ = both.dissect(link_type, &bytes, bytes.len() + cut);
+            let _ = both.dissect(link_type, &bytes, bytes.len() + cut);
         }
 
         #[test]
@@ -365,13 +365,13 @@ mod tests {
             shuffled.sort_by_key(|(key, _)| *key);
             let mut both = Both::new();
             let mut found = Vec::new();
-            for (_, (at, octets)) in shuffled {
-                let more = at + octets.len() < whole.len();
+            for (_, (at, bytes)) in shuffled {
+                let more = at + bytes.len() < whole.len();
                 let datagram = if v6 {
-                    fragment_v6(6, 9, at as u16 | u16::from(more), &octets)
+                    fragment_v6(6, 9, at as u16 | u16::from(more), &bytes)
                 } else {
                     let more = if more { 0x2000 } else { 0 };
-                    fragment_v4(6, 9, (at as u16 / 8) | more, &octets)
+                    fragment_v4(6, 9, (at as u16 / 8) | more, &bytes)
                 };
                 found.extend(both.dissect(101, &datagram, datagram.len()));
             }

@@ -1,9 +1,9 @@
 //! IP fragments put together again (RFC 791 §3.2, RFC 8200 §4.5).
 //!
-//! Fragments may come in any order and more than once. Where two overlap, the octets that
+//! Fragments may come in any order and more than once. Where two overlap, the bytes that
 //! came first stand; receivers differ here (Linux drops such a datagram), but none takes
-//! octets of which part was never sent. A fragment that the snapshot length cut counts as
-//! come: the datagram's payload then ends at the first octet that was cut.
+//! bytes of which part was never sent. A fragment that the snapshot length cut counts as
+//! come: the datagram's payload then ends at the first byte that was cut.
 //!
 //! A datagram that is complete stays known until it is old, so that fragments captured twice
 //! do not begin a second one that could never be completed and would spoil a later datagram
@@ -23,9 +23,9 @@ use crate::base::{Span, Timestamp};
 
 /// Datagrams of which fragments are kept, those just completed included.
 pub const MAX_DATAGRAMS: usize = 1024;
-/// Payload octets of all those datagrams together. What they take in memory may be twice
+/// Payload bytes of all those datagrams together. What they take in memory may be twice
 /// that, and as much again for notes on what has come.
-pub const MAX_OCTETS: usize = 4 << 20;
+pub const MAX_BYTES: usize = 4 << 20;
 /// How long a datagram's fragments are kept by the capture's clock; Linux waits as long.
 pub const MAX_AGE: Span = Span::from_nanos(30_000_000_000);
 
@@ -37,8 +37,8 @@ const MAX_DATAGRAM: u32 = 0xffff;
 pub struct FragmentCaps {
     /// How many datagrams; beyond, the oldest is given up.
     pub datagrams: usize,
-    /// Payload octets in all; beyond, the oldest datagram is given up.
-    pub octets: usize,
+    /// Payload bytes in all; beyond, the oldest datagram is given up.
+    pub bytes: usize,
     /// By the capture's clock, from a datagram's first fragment on. Frames without a time
     /// never make a datagram old.
     pub age: Span,
@@ -48,7 +48,7 @@ impl Default for FragmentCaps {
     fn default() -> Self {
         Self {
             datagrams: MAX_DATAGRAMS,
-            octets: MAX_OCTETS,
+            bytes: MAX_BYTES,
             age: MAX_AGE,
         }
     }
@@ -97,8 +97,8 @@ impl Fragment<'_> {
         }
     }
 
-    /// First octet and the one behind the last, within the datagram's payload. Every fragment
-    /// but the last has a multiple of eight octets.
+    /// First byte and the one behind the last, within the datagram's payload. Every fragment
+    /// but the last has a multiple of eight bytes.
     fn range(&self) -> Result<(u32, u32), Skipped> {
         let start = u32::from(self.header.offset);
         let length = u32::try_from(self.part.length()).unwrap_or(u32::MAX);
@@ -111,14 +111,14 @@ impl Fragment<'_> {
     }
 }
 
-/// A datagram's payload as put together; its octets are in the buffer that was given.
+/// A datagram's payload as put together; its bytes are in the buffer that was given.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Rebuilt {
     /// What the payload begins with.
     pub(super) protocol: u8,
-    /// Octets at the end that were cut.
+    /// Bytes at the end that were cut.
     pub(super) cut: usize,
-    /// Frames that brought octets of it.
+    /// Frames that brought bytes of it.
     pub(super) fragments: u16,
 }
 
@@ -129,8 +129,8 @@ pub(super) struct Fragments {
     datagrams: HashMap<Key, Datagram, RandomState>,
     /// The keys of `datagrams`, each once, oldest first.
     order: VecDeque<Key>,
-    /// The sum over `datagrams` of their payload octets.
-    octets: usize,
+    /// The sum over `datagrams` of their payload bytes.
+    bytes: usize,
     tally: FragmentTally,
 }
 
@@ -140,7 +140,7 @@ impl Fragments {
             caps,
             datagrams: HashMap::with_hasher(RandomState::default()),
             order: VecDeque::new(),
-            octets: 0,
+            bytes: 0,
             tally: FragmentTally::default(),
         }
     }
@@ -166,10 +166,10 @@ impl Fragments {
         if let Some(datagram) = self.datagrams.get(&key)
             && datagram.complete
         {
-            if datagram.holds(start, fragment.part.octets) {
+            if datagram.holds(start, fragment.part.bytes) {
                 return Err(Skipped::FragmentRepeated);
             }
-            // Other octets: the sender has come round to the same identification.
+            // Other bytes: the sender has come round to the same identification.
             self.remove(&key);
         }
         self.make_room(&key, end as usize)?;
@@ -178,9 +178,9 @@ impl Fragments {
             self.order.push_back(key);
             Datagram::new(fragment.time)
         });
-        let before = datagram.octets.len();
+        let before = datagram.bytes.len();
         let fresh = datagram.add(fragment, start, end);
-        self.octets = self.octets - before + datagram.octets.len();
+        self.bytes = self.bytes - before + datagram.bytes.len();
         match datagram.rebuild(payload) {
             Some(rebuilt) => {
                 self.tally.rebuilt += 1;
@@ -218,13 +218,13 @@ impl Fragments {
         }
     }
 
-    /// Gives up the oldest datagrams until `end` octets of the datagram of `key` can be kept.
+    /// Gives up the oldest datagrams until `end` bytes of the datagram of `key` can be kept.
     fn make_room(&mut self, key: &Key, end: usize) -> Result<(), Skipped> {
         loop {
-            let held = self.datagrams.get(key).map(|d| d.octets.len());
+            let held = self.datagrams.get(key).map(|d| d.bytes.len());
             let more = end.saturating_sub(held.unwrap_or(0));
             let count = self.datagrams.len() + usize::from(held.is_none());
-            if self.octets + more <= self.caps.octets && count <= self.caps.datagrams {
+            if self.bytes + more <= self.caps.bytes && count <= self.caps.datagrams {
                 return Ok(());
             }
             let oldest = self.order.iter().find(|oldest| *oldest != key).copied();
@@ -246,7 +246,7 @@ impl Fragments {
         let Some(datagram) = self.datagrams.remove(key) else {
             return false;
         };
-        self.octets -= datagram.octets.len();
+        self.bytes -= datagram.bytes.len();
         !datagram.complete
     }
 }
@@ -255,18 +255,18 @@ impl Fragments {
 #[derive(Debug)]
 struct Datagram {
     began: Option<Timestamp>,
-    /// From the payload's first octet to the last that any fragment had.
-    octets: Vec<u8>,
+    /// From the payload's first byte to the last that any fragment had.
+    bytes: Vec<u8>,
     /// What has come; nothing once `complete`.
     come: Ranges,
-    /// The first octet that came in a fragment and was cut from it.
+    /// The first byte that came in a fragment and was cut from it.
     cut_from: u32,
     /// Where the payload ends, once the last fragment has come.
     end: Option<u32>,
     /// What the payload begins with, once the first fragment has come.
     protocol: Option<u8>,
     fragments: u16,
-    /// The payload was handed out; the octets stay, to know repeated fragments by.
+    /// The payload was handed out; the bytes stay, to know repeated fragments by.
     complete: bool,
 }
 
@@ -274,7 +274,7 @@ impl Datagram {
     fn new(began: Option<Timestamp>) -> Self {
         Self {
             began,
-            octets: Vec::new(),
+            bytes: Vec::new(),
             come: Ranges::default(),
             cut_from: u32::MAX,
             end: None,
@@ -284,18 +284,18 @@ impl Datagram {
         }
     }
 
-    /// Whether a complete datagram has these octets at `start`.
-    fn holds(&self, start: u32, octets: &[u8]) -> bool {
-        let there = self.octets.get(start as usize..).unwrap_or_default();
-        there.starts_with(octets)
+    /// Whether a complete datagram has these bytes at `start`.
+    fn holds(&self, start: u32, bytes: &[u8]) -> bool {
+        let there = self.bytes.get(start as usize..).unwrap_or_default();
+        there.starts_with(bytes)
     }
 
-    /// Keeps the octets of `fragment` that had not come yet; whether there were any.
+    /// Keeps the bytes of `fragment` that had not come yet; whether there were any.
     fn add(&mut self, fragment: &Fragment<'_>, start: u32, end: u32) -> bool {
-        if self.octets.len() < end as usize {
-            self.octets.resize(end as usize, 0);
+        if self.bytes.len() < end as usize {
+            self.bytes.resize(end as usize, 0);
         }
-        let captured = fragment.part.octets;
+        let captured = fragment.part.bytes;
         let captured_end = start + captured.len() as u32;
         let mut fresh = false;
         self.come.cover(start, end, |from, to| {
@@ -305,7 +305,7 @@ impl Datagram {
             }
             let to = to.min(captured_end);
             let source = captured.get((from - start) as usize..to.saturating_sub(start) as usize);
-            let target = self.octets.get_mut(from as usize..to as usize);
+            let target = self.bytes.get_mut(from as usize..to as usize);
             if let (Some(source), Some(target)) = (source, target) {
                 target.copy_from_slice(source);
             }
@@ -316,7 +316,7 @@ impl Datagram {
         if start == 0 {
             self.protocol.get_or_insert(fragment.header.protocol);
         }
-        // The first last fragment stands, as the first copy of any octet does.
+        // The first last fragment stands, as the first copy of any byte does.
         if !fragment.header.more {
             self.end.get_or_insert(end);
         }
@@ -329,7 +329,7 @@ impl Datagram {
         if self.come.first_run() < end {
             return None;
         }
-        let intact = self.octets.get(..self.cut_from.min(end) as usize)?;
+        let intact = self.bytes.get(..self.cut_from.min(end) as usize)?;
         payload.clear();
         payload.extend_from_slice(intact);
         self.complete = true;
@@ -342,7 +342,7 @@ impl Datagram {
     }
 }
 
-/// Which octets have come: ranges in order that neither overlap nor touch.
+/// Which bytes have come: ranges in order that neither overlap nor touch.
 #[derive(Debug, Default)]
 struct Ranges(Vec<(u32, u32)>);
 
@@ -369,7 +369,7 @@ impl Ranges {
         self.0.splice(first..behind, [joined]);
     }
 
-    /// How many octets have come from the first on without a hole.
+    /// How many bytes have come from the first on without a hole.
     fn first_run(&self) -> u32 {
         match self.0.first() {
             Some(&(0, to)) => to,
@@ -384,16 +384,16 @@ mod tests {
 
     use super::*;
 
-    fn pool(datagrams: usize, octets: usize) -> Fragments {
+    fn pool(datagrams: usize, bytes: usize) -> Fragments {
         Fragments::new(FragmentCaps {
             datagrams,
-            octets,
+            bytes,
             age: Span::from_nanos(100),
         })
     }
 
     /// A fragment of datagram `id` at `offset`; the last unless `more`.
-    fn fragment(id: u32, offset: u16, more: bool, octets: &[u8], cut: usize) -> Fragment<'_> {
+    fn fragment(id: u32, offset: u16, more: bool, bytes: &[u8], cut: usize) -> Fragment<'_> {
         Fragment {
             source: IpAddr::V4(Ipv4Addr::LOCALHOST),
             destination: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -403,7 +403,7 @@ mod tests {
                 more,
                 protocol: 6,
             },
-            part: Part { octets, cut },
+            part: Part { bytes, cut },
             time: Some(Timestamp::from_nanos(0)),
         }
     }
@@ -474,15 +474,15 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_cap_on_octets_the_oldest_is_given_up_but_not_for_itself() {
+    fn beyond_the_cap_on_bytes_the_oldest_is_given_up_but_not_for_itself() {
         let mut pool = pool(10, 100);
         for id in 1..=4 {
             assert!(add(&mut pool, fragment(id, 0, true, &[1; 32], 0)).is_err());
         }
-        assert_eq!((pool.tally().evicted, pool.octets), (1, 96));
+        assert_eq!((pool.tally().evicted, pool.bytes), (1, 96));
         let large = add(&mut pool, fragment(4, 96, true, &[1; 8], 0));
         assert_eq!(large, Err(Skipped::FragmentCap));
-        assert_eq!((pool.tally().evicted, pool.octets), (3, 32));
+        assert_eq!((pool.tally().evicted, pool.bytes), (3, 32));
     }
 
     #[test]
@@ -510,7 +510,7 @@ mod tests {
         ] {
             assert_eq!(add(&mut pool, wrong), Err(Skipped::MalformedIp));
         }
-        assert_eq!(pool.octets, 0);
+        assert_eq!(pool.bytes, 0);
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub(super) fn read<'a>(
     addresses: &mut Addresses<'a>,
     told: &mut impl Listen,
 ) -> Result<(Next, Part<'a>), Skipped> {
-    let stripped = match part.octets.first().ok_or(Skipped::CutShort)? >> 4 {
+    let stripped = match part.bytes.first().ok_or(Skipped::CutShort)? >> 4 {
         4 => read_v4(part, addresses)?,
         6 => read_v6(part, addresses)?,
         _ => return Err(Skipped::NotIp),
@@ -85,7 +85,7 @@ pub(super) fn read<'a>(
 }
 
 fn read_v4<'a>(part: Part<'a>, addresses: &mut Addresses<'a>) -> Result<(Next, Part<'a>), Skipped> {
-    let header = Ipv4HeaderSlice::from_slice(part.octets).map_err(|error| match error {
+    let header = Ipv4HeaderSlice::from_slice(part.bytes).map_err(|error| match error {
         err::ipv4::HeaderSliceError::Len(_) => Skipped::CutShort,
         err::ipv4::HeaderSliceError::Content(_) => Skipped::MalformedIp,
     })?;
@@ -113,7 +113,7 @@ fn read_v4<'a>(part: Part<'a>, addresses: &mut Addresses<'a>) -> Result<(Next, P
 }
 
 fn read_v6<'a>(part: Part<'a>, addresses: &mut Addresses<'a>) -> Result<(Next, Part<'a>), Skipped> {
-    let header = Ipv6HeaderSlice::from_slice(part.octets).map_err(|_| Skipped::CutShort)?;
+    let header = Ipv6HeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
     let rest = part.behind(header.slice().len())?;
     let next = header.next_header().0;
     let rest = match usize::from(header.payload_length()) {
@@ -125,7 +125,7 @@ fn read_v6<'a>(part: Part<'a>, addresses: &mut Addresses<'a>) -> Result<(Next, P
     Ok((Next::Protocol(next), rest))
 }
 
-/// Two addresses behind each other, at an offset in octets from the header's first.
+/// Two addresses behind each other, at an offset in bytes from the header's first.
 #[inline(always)]
 pub(super) fn address_pair<const N: usize>(
     header: &[u8],
@@ -136,10 +136,10 @@ pub(super) fn address_pair<const N: usize>(
 }
 
 /// The payload length of a jumbogram (RFC 2675 §2): an option that its alignment puts first
-/// among those hop by hop. Linux captures segments above 65,535 octets with the option or
+/// among those hop by hop. Linux captures segments above 65,535 bytes with the option or
 /// without it; a length that the frame does not have is not believed.
 fn jumbo(next: u8, rest: Part<'_>) -> Option<usize> {
-    match *rest.octets {
+    match *rest.bytes {
         [_, _, 0xc2, 4, a, b, c, d, ..] if next == number::HOP_BY_HOP => {
             let length = u32::from_be_bytes([a, b, c, d]);
             usize::try_from(length).ok().filter(|l| *l <= rest.length())
@@ -167,7 +167,7 @@ pub(super) fn protocol<'a>(
         | number::HIP
         | number::SHIM6 => {
             let header =
-                Ipv6RawExtHeaderSlice::from_slice(part.octets).map_err(|_| Skipped::CutShort)?;
+                Ipv6RawExtHeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
             if let Addresses::V6(_, destination) = addresses
                 && protocol == number::ROUTING
                 && let Some(last) = final_destination(header.slice())
@@ -179,7 +179,7 @@ pub(super) fn protocol<'a>(
         }
         number::AUTHENTICATION => {
             let header =
-                IpAuthHeaderSlice::from_slice(part.octets).map_err(|error| match error {
+                IpAuthHeaderSlice::from_slice(part.bytes).map_err(|error| match error {
                     err::ip_auth::HeaderSliceError::Len(_) => Skipped::CutShort,
                     err::ip_auth::HeaderSliceError::Content(_) => Skipped::MalformedIp,
                 })?;
@@ -188,7 +188,7 @@ pub(super) fn protocol<'a>(
         }
         number::FRAGMENT if matches!(addresses, Addresses::V6(..)) => {
             let header =
-                Ipv6FragmentHeaderSlice::from_slice(part.octets).map_err(|_| Skipped::CutShort)?;
+                Ipv6FragmentHeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
             let rest = part.behind(header.slice().len())?;
             let protocol = header.next_header().0;
             // A datagram in one fragment is whole, whatever else has its identification

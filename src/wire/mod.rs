@@ -19,7 +19,7 @@ mod testing;
 mod tunnel;
 
 pub use dissector::{Dissector, MAX_HEADERS, MAX_REASONS, Options, Tally};
-pub use fragments::{FragmentCaps, FragmentTally, MAX_AGE, MAX_DATAGRAMS, MAX_OCTETS};
+pub use fragments::{FragmentCaps, FragmentTally, MAX_AGE, MAX_BYTES, MAX_DATAGRAMS};
 pub use skipped::Skipped;
 
 use crate::base::{Endpoint, FrameStamp, Layers};
@@ -37,15 +37,15 @@ pub struct Segment<'a> {
     pub acknowledgement: u32,
     pub flags: TcpFlags,
     pub window: u16,
-    /// The payload octets that were captured.
+    /// The payload bytes that were captured.
     pub payload: &'a [u8],
-    /// Payload octets that were on the wire after those, and were cut by the snapshot length.
+    /// Payload bytes that were on the wire after those, and were cut by the snapshot length.
     pub cut: u32,
     /// Filled only where a view asked for it.
     pub layers: &'a Layers,
 }
 
-/// The flags octet of a TCP header (RFC 9293 §3.1).
+/// The flags byte of a TCP header (RFC 9293 §3.1).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct TcpFlags(pub u8);
 

@@ -2,37 +2,37 @@
 
 use super::Skipped;
 
-/// The octets of a frame from some header on: those that were captured, and how many more
+/// The bytes of a frame from some header on: those that were captured, and how many more
 /// there were on the wire.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part<'a> {
-    pub(super) octets: &'a [u8],
-    /// Octets on the wire after `octets` that the snapshot length cut.
+    pub(super) bytes: &'a [u8],
+    /// Bytes on the wire after `bytes` that the snapshot length cut.
     pub(super) cut: usize,
 }
 
 impl<'a> Part<'a> {
-    /// How many octets there were on the wire.
+    /// How many bytes there were on the wire.
     #[inline]
     pub(super) fn length(self) -> usize {
-        self.octets.len().saturating_add(self.cut)
+        self.bytes.len().saturating_add(self.cut)
     }
 
-    /// What lies behind a header of `length` octets; all of the header must be captured.
+    /// What lies behind a header of `length` bytes; all of the header must be captured.
     #[inline]
     pub(super) fn behind(self, length: usize) -> Result<Self, Skipped> {
-        let octets = self.octets.get(length..).ok_or(Skipped::CutShort)?;
-        Ok(Self { octets, ..self })
+        let bytes = self.bytes.get(length..).ok_or(Skipped::CutShort)?;
+        Ok(Self { bytes, ..self })
     }
 
-    /// The first `N` octets, and what lies behind them.
+    /// The first `N` bytes, and what lies behind them.
     #[inline]
     pub(super) fn split<const N: usize>(self) -> Result<(&'a [u8; N], Self), Skipped> {
-        let (header, octets) = self
-            .octets
+        let (header, bytes) = self
+            .bytes
             .split_first_chunk::<N>()
             .ok_or(Skipped::CutShort)?;
-        Ok((header, Self { octets, ..self }))
+        Ok((header, Self { bytes, ..self }))
     }
 
     /// As much as a header's length field says: what lies behind is padding or a checksum of
@@ -40,11 +40,11 @@ impl<'a> Part<'a> {
     /// that the capture states, since tools that shorten captures often lose the latter.
     #[inline]
     pub(super) fn within(self, length: usize) -> Self {
-        match self.octets.get(..length) {
-            Some(octets) => Self { octets, cut: 0 },
+        match self.bytes.get(..length) {
+            Some(bytes) => Self { bytes, cut: 0 },
             None => Self {
-                octets: self.octets,
-                cut: length.saturating_sub(self.octets.len()),
+                bytes: self.bytes,
+                cut: length.saturating_sub(self.bytes.len()),
             },
         }
     }
@@ -58,7 +58,7 @@ pub(super) enum Next {
     /// Whatever this EtherType announces; up to [`LLC_MAX`](super::link::LLC_MAX) it is the
     /// length of an 802.2 LLC frame.
     EtherType(u16),
-    /// The protocol field of PPP, without the octets `ff 03` before it or with them.
+    /// The protocol field of PPP, without the bytes `ff 03` before it or with them.
     Ppp,
     /// IPv4 or IPv6, as the first four bits say.
     Ip,
@@ -73,7 +73,7 @@ pub(super) enum Next {
 pub(super) struct FragmentHeader {
     /// 16 bits in IPv4.
     pub(super) identification: u32,
-    /// Where the fragment's first octet belongs in the datagram's payload, in octets.
+    /// Where the fragment's first byte belongs in the datagram's payload, in bytes.
     pub(super) offset: u16,
     /// Another fragment lies behind this one.
     pub(super) more: bool,

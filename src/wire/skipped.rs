@@ -39,7 +39,7 @@ pub enum Skipped {
     Gre,
     /// A TCP header that contradicts its own format.
     MalformedTcp,
-    /// The captured octets end before the ports, numbers and flags of TCP.
+    /// The captured bytes end before the ports, numbers and flags of TCP.
     CutShort,
     /// A fragment that waits for the others of its datagram.
     FragmentWaiting,

@@ -15,16 +15,16 @@ use crate::capture::Frame;
 
 static NO_LAYERS: Layers = Layers::NONE;
 
-/// Octets of Ethernet's header.
+/// Bytes of Ethernet's header.
 const ETHERNET: usize = 14;
 
-/// Octets of IPv4's header without options (RFC 791 §3.1).
+/// Bytes of IPv4's header without options (RFC 791 §3.1).
 const IPV4: usize = 20;
 
-/// Octets of IPv6's header (RFC 8200 §3).
+/// Bytes of IPv6's header (RFC 8200 §3).
 const IPV6: usize = 40;
 
-/// Octets of TCP's header without options (RFC 9293 §3.1).
+/// Bytes of TCP's header without options (RFC 9293 §3.1).
 const TCP: usize = 20;
 
 /// The segment in a frame that has no surprises.
@@ -33,7 +33,7 @@ pub(super) fn read<'a>(frame: &'a Frame<'a>) -> Option<Segment<'a>> {
     if frame.link_type != link::ETHERNET {
         return None;
     }
-    let (ethernet, ip) = frame.octets.split_first_chunk::<ETHERNET>()?;
+    let (ethernet, ip) = frame.bytes.split_first_chunk::<ETHERNET>()?;
     let [.., high, low] = *ethernet;
     // The rest once for each family, so that addresses need not be told apart again later: 1 %
     // of the table.
@@ -81,7 +81,7 @@ pub(super) fn read<'a>(frame: &'a Frame<'a>) -> Option<Segment<'a>> {
     }
 }
 
-/// The segment in a datagram whose header has `header` octets and which has `total` in all.
+/// The segment in a datagram whose header has `header` bytes and which has `total` in all.
 #[inline(always)]
 fn segment<'a>(
     frame: &'a Frame<'a>,

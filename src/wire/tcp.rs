@@ -18,11 +18,11 @@ pub(super) struct Tcp<'a> {
     pub(super) cut: u32,
 }
 
-/// A header without options, in octets.
+/// A header without options, in bytes.
 const MIN_HEADER: usize = 20;
 
 pub(super) fn read(part: Part<'_>) -> Result<Tcp<'_>, Skipped> {
-    let Ok(header) = TcpHeaderSlice::from_slice(part.octets) else {
+    let Ok(header) = TcpHeaderSlice::from_slice(part.bytes) else {
         return read_cut(part);
     };
     let payload = part.behind(header.slice().len())?;
@@ -33,7 +33,7 @@ pub(super) fn read(part: Part<'_>) -> Result<Tcp<'_>, Skipped> {
         acknowledgement: header.acknowledgment_number(),
         flags: TcpFlags(header.slice().get(13).copied().unwrap_or_default()),
         window: header.window_size(),
-        payload: payload.octets,
+        payload: payload.bytes,
         cut: u32::try_from(payload.cut).unwrap_or(u32::MAX),
     })
 }
@@ -83,40 +83,40 @@ mod tests {
     use super::super::testing::*;
     use super::*;
 
-    fn read_part(octets: &[u8], cut: usize) -> Result<(Vec<u8>, u32, u16), Skipped> {
-        let tcp = read(Part { octets, cut })?;
+    fn read_part(bytes: &[u8], cut: usize) -> Result<(Vec<u8>, u32, u16), Skipped> {
+        let tcp = read(Part { bytes, cut })?;
         assert_eq!((tcp.source_port, tcp.sequence), (SOURCE_PORT, SEQUENCE));
         Ok((tcp.payload.to_vec(), tcp.cut, tcp.window))
     }
 
     #[test]
     fn options_are_no_payload() {
-        let mut octets = segment();
-        octets.splice(20..20, [1; 8]);
-        octets[12] = 7 << 4;
-        assert_eq!(read_part(&octets, 3), Ok((PAYLOAD.to_vec(), 3, 4096)));
+        let mut bytes = segment();
+        bytes.splice(20..20, [1; 8]);
+        bytes[12] = 7 << 4;
+        assert_eq!(read_part(&bytes, 3), Ok((PAYLOAD.to_vec(), 3, 4096)));
     }
 
     #[test]
     fn a_header_cut_behind_the_flags_still_tells_the_length() {
-        let octets = segment();
+        let bytes = segment();
         let payload = PAYLOAD.len() as u32;
         for end in 16..20 {
-            let part = read_part(&octets[..end], octets.len() - end);
+            let part = read_part(&bytes[..end], bytes.len() - end);
             assert_eq!(part, Ok((Vec::new(), payload, 4096)));
         }
-        let part = read_part(&octets[..14], octets.len() - 14);
+        let part = read_part(&bytes[..14], bytes.len() - 14);
         assert_eq!(part, Ok((Vec::new(), payload, 0)));
-        let part = read_part(&octets[..13], octets.len() - 13);
+        let part = read_part(&bytes[..13], bytes.len() - 13);
         assert_eq!(part, Err(Skipped::CutShort));
     }
 
     #[test]
     fn a_data_offset_below_the_header_or_beyond_the_segment_is_malformed() {
         for offset in [4 << 4, 0xf0] {
-            let mut octets = segment();
-            octets[12] = offset;
-            assert_eq!(read_part(&octets, 0), Err(Skipped::MalformedTcp));
+            let mut bytes = segment();
+            bytes[12] = offset;
+            assert_eq!(read_part(&bytes, 0), Err(Skipped::MalformedTcp));
         }
     }
 }

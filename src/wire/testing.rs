@@ -1,4 +1,4 @@
-//! Frames for the tests of this module, octet by octet.
+//! Frames for the tests of this module, byte by byte.
 
 use std::net::Ipv6Addr;
 
@@ -70,15 +70,15 @@ impl Both {
         }
     }
 
-    /// A frame of which all was captured, or the first octets of one `length` octets long.
+    /// A frame of which all was captured, or the first bytes of one `length` bytes long.
     pub(super) fn dissect(
         &mut self,
         link_type: u16,
-        octets: &[u8],
+        bytes: &[u8],
         length: usize,
     ) -> Result<Found, Skipped> {
         self.frames += 1;
-        let frame = frame(self.frames, link_type, octets, length);
+        let frame = frame(self.frames, link_type, bytes, length);
         let plain = self.plain.dissect(&frame).map(|segment| {
             assert_eq!(segment.layers.iter().count(), 0, "layers unasked");
             Found::from(segment)
@@ -98,7 +98,7 @@ impl Both {
     }
 }
 
-pub(super) fn frame(number: u64, link_type: u16, octets: &[u8], length: usize) -> Frame<'_> {
+pub(super) fn frame(number: u64, link_type: u16, bytes: &[u8], length: usize) -> Frame<'_> {
     Frame {
         stamp: FrameStamp {
             number,
@@ -108,21 +108,21 @@ pub(super) fn frame(number: u64, link_type: u16, octets: &[u8], length: usize) -
             file: 0,
         },
         link_type: LinkType(link_type),
-        octets,
+        bytes,
     }
 }
 
 /// The segment in a frame of which all was captured, and the layers before IP or TCP.
-pub(super) fn dissect(link_type: u16, octets: &[u8]) -> Result<(Found, Vec<Layer>), Skipped> {
+pub(super) fn dissect(link_type: u16, bytes: &[u8]) -> Result<(Found, Vec<Layer>), Skipped> {
     let mut both = Both::new();
-    let found = both.dissect(link_type, octets, octets.len())?;
+    let found = both.dissect(link_type, bytes, bytes.len())?;
     Ok((found, both.layers))
 }
 
 /// Asserts that the frame holds the segment of [`v4`] or [`v6`]; the layers around it.
 #[track_caller]
-pub(super) fn assert_found(link_type: u16, octets: &[u8], addresses: Addresses) -> Vec<Layer> {
-    let (found, layers) = dissect(link_type, octets).expect("a segment");
+pub(super) fn assert_found(link_type: u16, bytes: &[u8], addresses: Addresses) -> Vec<Layer> {
+    let (found, layers) = dissect(link_type, bytes).expect("a segment");
     assert_eq!(found, whole(addresses));
     let last = layers.last().copied();
     let tcp = Layer::Tcp {
@@ -170,24 +170,24 @@ pub(super) fn whole(addresses: Addresses) -> Found {
 
 /// An IPv4 datagram that holds a segment with [`PAYLOAD`].
 pub(super) fn v4() -> Vec<u8> {
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     PacketBuilder::ipv4(V4.0, V4.1, 64)
         .tcp(SOURCE_PORT, PORT, SEQUENCE, 4096)
         .psh()
-        .write(&mut octets, PAYLOAD)
+        .write(&mut bytes, PAYLOAD)
         .expect("written to memory");
-    octets
+    bytes
 }
 
 /// An IPv6 datagram that holds a segment with [`PAYLOAD`].
 pub(super) fn v6() -> Vec<u8> {
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     PacketBuilder::ipv6(V6.0, V6.1, 64)
         .tcp(SOURCE_PORT, PORT, SEQUENCE, 4096)
         .psh()
-        .write(&mut octets, PAYLOAD)
+        .write(&mut bytes, PAYLOAD)
         .expect("written to memory");
-    octets
+    bytes
 }
 
 /// The TCP segment in [`v4`], without IP.
@@ -243,7 +243,7 @@ pub(super) fn join(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
 }
 
-/// Frames of every kind, each of which holds [`PAYLOAD`]: link type and octets.
+/// Frames of every kind, each of which holds [`PAYLOAD`]: link type and bytes.
 pub(super) fn samples() -> Vec<(u16, Vec<u8>)> {
     let bridged = ethernet(0x0800, &v4());
     let pppoe = join(&[&[0x11, 0, 0, 9, 0, 2 + v4().len() as u8, 0, 0x21], &v4()]);

@@ -43,9 +43,9 @@ pub(super) fn read_gre<'a>(
     }
     let mut key = None;
     if flags & GRE_KEY != 0 {
-        let octets;
-        (octets, rest) = rest.split::<4>()?;
-        key = Some(u32::from_be_bytes(*octets));
+        let bytes;
+        (bytes, rest) = rest.split::<4>()?;
+        key = Some(u32::from_be_bytes(*bytes));
     }
     let numbered = flags & GRE_SEQUENCE != 0;
     if numbered {
@@ -63,9 +63,9 @@ pub(super) fn read_gre<'a>(
 
 /// Takes off the ERSPAN header before a mirrored Ethernet frame.
 pub(super) fn read_erspan(ether_type: u16, part: Part<'_>) -> Result<(Next, Part<'_>), Skipped> {
-    let length = match part.octets {
+    let length = match part.bytes {
         _ if ether_type == ERSPAN => 8,
-        // The last bit says that eight octets more follow, which depend on the platform.
+        // The last bit says that eight bytes more follow, which depend on the platform.
         [_, _, _, _, _, _, _, _, _, _, _, last, ..] if last & 1 == 1 => 20,
         _ => 12,
     };
@@ -77,7 +77,7 @@ pub(super) fn read_udp<'a>(
     part: Part<'a>,
     told: &mut impl Listen,
 ) -> Result<(Next, Part<'a>), Skipped> {
-    let udp = UdpHeaderSlice::from_slice(part.octets).map_err(|_| Skipped::CutShort)?;
+    let udp = UdpHeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
     let port = udp.destination_port();
     let vxlan = VXLAN_PORTS.contains(&port);
     if !vxlan && port != GENEVE_PORT {
@@ -120,7 +120,7 @@ fn read_vxlan<'a>(
 }
 
 /// ```text
-/// version 2 bits, options' length in 4 octets 6 bits | flags 1 | protocol 2 | VNI 3 | reserved 1
+/// version 2 bits, options' length in 4 bytes 6 bits | flags 1 | protocol 2 | VNI 3 | reserved 1
 /// ```
 fn read_geneve<'a>(
     [first, _, p0, p1, ..]: [u8; 8],

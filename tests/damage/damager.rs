@@ -148,7 +148,7 @@ fn frames(capture: &[u8]) -> Option<(LinkType, Vec<Kept>)> {
         let Item::Frame(Frame {
             stamp,
             link_type,
-            octets,
+            bytes: octets,
         }) = item
         else {
             continue;

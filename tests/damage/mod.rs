@@ -31,7 +31,7 @@ fn every_view_of_every_sound_capture_adds_up() {
 fn little_room() -> Options {
     let mut options = Options::default();
     options.limits.connections = 2;
-    options.limits.waiting_octets = 4096;
+    options.limits.waiting_bytes = 4096;
     options.limits.waiting_total = 6000;
     options.limits.lingering = 1;
     options.decoding.held_cap = 1000;

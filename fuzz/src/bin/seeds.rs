@@ -69,16 +69,16 @@ fn frames(folder: &Path, number: usize, capture: &[u8]) -> io::Result<()> {
         let kind = LINK_TYPES.iter().position(|one| *one == frame.link_type.0);
         if let Some(kind) = kind
             && wire.len() < 4096
-            && frame.octets.len() < 2048
+            && frame.bytes.len() < 2048
         {
             wire.push(kind as u8);
-            wire.extend((frame.octets.len() as u16).to_be_bytes());
-            wire.extend(frame.octets);
+            wire.extend((frame.bytes.len() as u16).to_be_bytes());
+            wire.extend(frame.bytes);
         }
         if stream.len() < 400 {
-            let sender = (frame.octets.get(35).copied().unwrap_or(0) & 1) << 2;
-            let flags = frame.octets.get(47).copied().unwrap_or(0x10) & 0x1f;
-            stream.extend([sender, flags, 0, frame.octets.len() as u8]);
+            let sender = (frame.bytes.get(35).copied().unwrap_or(0) & 1) << 2;
+            let flags = frame.bytes.get(47).copied().unwrap_or(0x10) & 0x1f;
+            stream.extend([sender, flags, 0, frame.bytes.len() as u8]);
         }
     }
     fs::write(folder.join(format!("wire/{number}")), wire)?;

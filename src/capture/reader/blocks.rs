@@ -15,7 +15,7 @@ impl<R: Read> Reader<R> {
     #[inline]
     pub(super) fn block(&mut self) -> Result<Turn, Fault> {
         if !self.buffer.has(HEAD)? {
-            let rest = self.buffer.octets();
+            let rest = self.buffer.bytes();
             return if rest.is_empty() {
                 Ok(Turn::End)
             } else {
@@ -25,7 +25,7 @@ impl<R: Read> Reader<R> {
         let State::PcapNg(section) = &self.state else {
             return Ok(Turn::End);
         };
-        let Some((kind, length)) = section.block_head(self.buffer.octets()) else {
+        let Some((kind, length)) = section.block_head(self.buffer.bytes()) else {
             return Err(Fault::BlockCut);
         };
         if kind == block::SECTION {
@@ -60,12 +60,12 @@ impl<R: Read> Reader<R> {
         let State::PcapNg(section) = &self.state else {
             return Ok(Turn::End);
         };
-        let octets = self.buffer.octets();
+        let bytes = self.buffer.bytes();
         // What of the block can hold the frame and its options.
         let Some(room) = whole.checked_sub(PACKET_HEAD + FOOT) else {
             return Err(Fault::CorruptBlock { kind, length });
         };
-        let Some(head) = section.packet_head(kind, octets) else {
+        let Some(head) = section.packet_head(kind, bytes) else {
             return Err(Fault::BlockCut);
         };
         let Some(interface) = section.interfaces.get(head.interface as usize) else {
@@ -110,8 +110,8 @@ impl<R: Read> Reader<R> {
             return Ok(Turn::End);
         };
         let kind = block::SIMPLE_PACKET;
-        let octets = self.buffer.octets().get(..whole).unwrap_or_default();
-        let Some(stated) = section.simple_length(octets) else {
+        let bytes = self.buffer.bytes().get(..whole).unwrap_or_default();
+        let Some(stated) = section.simple_length(bytes) else {
             return Err(Fault::CorruptBlock { kind, length });
         };
         let Some(interface) = section.interfaces.first() else {
@@ -153,11 +153,11 @@ impl<R: Read> Reader<R> {
             }
         };
         if !self.buffer.has(12)? {
-            return Err(cut(self.buffer.octets().len(), self.buffer.offset()));
+            return Err(cut(self.buffer.bytes().len(), self.buffer.offset()));
         }
         let kind = block::SECTION;
-        let octets = self.buffer.octets();
-        let magic = octets
+        let bytes = self.buffer.bytes();
+        let magic = bytes
             .get(8..12)
             .and_then(|magic| magic.first_chunk().copied());
         let Some(order) = magic.and_then(pcapng::section_order) else {
@@ -168,18 +168,18 @@ impl<R: Read> Reader<R> {
             order,
             interfaces: Vec::new(),
         };
-        let length = section.block_head(octets).map_or(0, |(_, length)| length);
+        let length = section.block_head(bytes).map_or(0, |(_, length)| length);
         if length < 28 || !length.is_multiple_of(4) || length > MAX_DESCRIPTION {
             return Err(Fault::CorruptBlock { kind, length });
         }
         let whole = length as usize;
         if !self.buffer.has(whole)? {
-            return Err(cut(self.buffer.octets().len(), self.buffer.offset()));
+            return Err(cut(self.buffer.bytes().len(), self.buffer.offset()));
         }
         self.state = State::PcapNg(section);
         self.agree(whole, order);
-        let octets = self.buffer.octets().get(..whole).unwrap_or_default();
-        match pcapng::section_version(octets) {
+        let bytes = self.buffer.bytes().get(..whole).unwrap_or_default();
+        match pcapng::section_version(bytes) {
             Some((1, _)) => {}
             Some((major, minor)) => {
                 let format = Format::PcapNg;
@@ -210,8 +210,8 @@ impl<R: Read> Reader<R> {
         if section.interfaces.len() >= MAX_INTERFACES {
             return Err(Fault::TooManyInterfaces);
         }
-        let octets = self.buffer.octets().get(..whole).unwrap_or_default();
-        if !section.describe(octets) {
+        let bytes = self.buffer.bytes().get(..whole).unwrap_or_default();
+        if !section.describe(bytes) {
             return Err(Fault::CorruptBlock { kind, length });
         }
         let number = section.interfaces.len() - 1;
@@ -232,10 +232,8 @@ impl<R: Read> Reader<R> {
             return Ok(Turn::End);
         };
         let number = |at: usize| {
-            let octets = self.buffer.octets().get(at..at + 4)?;
-            octets
-                .first_chunk()
-                .map(|&octets| section.order.u32(octets))
+            let bytes = self.buffer.bytes().get(at..at + 4)?;
+            bytes.first_chunk().map(|&bytes| section.order.u32(bytes))
         };
         let (Some(secrets), Some(stated), Some(room)) =
             (number(8), number(12), whole.checked_sub(20))
@@ -255,7 +253,7 @@ impl<R: Read> Reader<R> {
         }))
     }
 
-    /// Waits for a whole block; its length in octets.
+    /// Waits for a whole block; its length in bytes.
     fn whole_block(&mut self, length: u32) -> Result<usize, Fault> {
         let whole = length as usize;
         if !self.buffer.has(whole)? {
@@ -270,8 +268,8 @@ impl<R: Read> Reader<R> {
     /// Whether the length at the end of a block differs from that at its beginning.
     #[inline]
     fn lengths_disagree(&self, whole: usize) -> bool {
-        let octets = self.buffer.octets();
-        octets.get(4..8) != octets.get(whole - FOOT..whole)
+        let bytes = self.buffer.bytes();
+        bytes.get(4..8) != bytes.get(whole - FOOT..whole)
     }
 
     /// Makes the length at the end of a block that of its beginning: the latter frames the

@@ -171,8 +171,8 @@ impl<R: Read> Reader<R> {
         let State::Pcap(layout) = self.state else {
             return (None, ControlFlow::Continue(()));
         };
-        let octets = self.buffer.octets();
-        let mut rest = octets;
+        let bytes = self.buffer.bytes();
+        let mut rest = bytes;
         let mut flow = ControlFlow::Continue(());
         // One for all: what they have in common is written once.
         let mut frame = Frame {
@@ -184,17 +184,17 @@ impl<R: Read> Reader<R> {
                 file: self.file,
             },
             link_type: layout.link_type,
-            octets: &[],
+            bytes: &[],
         };
         while let Some((head, behind)) = layout.head(rest) {
             if head.captured == 0 || head.captured > layout.limit {
                 break;
             }
-            let Some((octets, after)) = behind.split_at_checked(head.captured as usize) else {
+            let Some((bytes, after)) = behind.split_at_checked(head.captured as usize) else {
                 break;
             };
             rest = after;
-            frame.octets = octets;
+            frame.bytes = bytes;
             frame.stamp.number += 1;
             frame.stamp.time = Some(head.time);
             frame.stamp.length = head.length.max(head.captured);
@@ -204,7 +204,7 @@ impl<R: Read> Reader<R> {
                 break;
             }
         }
-        let (last, done) = (frame.stamp, octets.len() - rest.len());
+        let (last, done) = (frame.stamp, bytes.len() - rest.len());
         self.buffer.consume(done);
         if last.number == self.number {
             return (None, flow);
@@ -267,16 +267,16 @@ impl<R: Read> Reader<R> {
             } => Item::Frame(Frame {
                 stamp: *stamp,
                 link_type: *link_type,
-                octets: self.buffer.slice(places.clone()),
+                bytes: self.buffer.slice(places.clone()),
             }),
             Step::Secrets { kind, places } => Item::Secrets(Secrets {
                 kind: *kind,
-                octets: self.buffer.slice(places.clone()),
+                bytes: self.buffer.slice(places.clone()),
                 file: self.file,
             }),
             Step::Comment { of, places } => Item::Comment(Comment {
                 of: *of,
-                octets: self.buffer.slice(places.clone()),
+                bytes: self.buffer.slice(places.clone()),
                 file: self.file,
             }),
         }
@@ -299,7 +299,7 @@ impl<R: Read> Reader<R> {
     #[cold]
     fn begin(&mut self) -> Result<Turn, Fault> {
         if !self.buffer.has(4)? {
-            let start = self.buffer.octets();
+            let start = self.buffer.bytes();
             return Err(match start.len() {
                 0 => Fault::Empty,
                 there if begins_a_magic_number(start) => Fault::HeaderCut(there),
@@ -308,15 +308,15 @@ impl<R: Read> Reader<R> {
         }
         let magic = self
             .buffer
-            .octets()
+            .bytes()
             .first_chunk()
             .copied()
             .unwrap_or_default();
         if pcap::is_magic(magic) {
             if !self.buffer.has(pcap::HEADER)? {
-                return Err(Fault::HeaderCut(self.buffer.octets().len()));
+                return Err(Fault::HeaderCut(self.buffer.bytes().len()));
             }
-            let header = self.buffer.octets().first_chunk().copied();
+            let header = self.buffer.bytes().first_chunk().copied();
             let layout = header.and_then(pcap::layout).ok_or(Fault::HeaderCut(0))??;
             self.buffer.consume(pcap::HEADER);
             self.precision = self.precision.max(layout.precision);
@@ -325,13 +325,13 @@ impl<R: Read> Reader<R> {
         }
         if u32::from_le_bytes(magic) == block::SECTION {
             if !self.buffer.has(12)? {
-                return Err(Fault::HeaderCut(self.buffer.octets().len()));
+                return Err(Fault::HeaderCut(self.buffer.bytes().len()));
             }
             self.state = State::PcapNg(Section::default());
             return Ok(Turn::Again);
         }
         self.buffer.has(ENOUGH)?;
-        let start = self.buffer.octets();
+        let start = self.buffer.bytes();
         Err(Fault::NotACapture(looks_like(
             start.get(..ENOUGH).unwrap_or(start),
         )))
@@ -341,12 +341,12 @@ impl<R: Read> Reader<R> {
     #[inline]
     fn record(&mut self, layout: &pcap::Layout) -> Result<Turn, Fault> {
         let head = if self.buffer.has(layout.head)? {
-            layout.head(self.buffer.octets())
+            layout.head(self.buffer.bytes())
         } else {
             None
         };
         let Some((head, _)) = head else {
-            let rest = self.buffer.octets();
+            let rest = self.buffer.bytes();
             return if rest.is_empty() {
                 Ok(Turn::End)
             } else {
@@ -380,11 +380,11 @@ impl<R: Read> Reader<R> {
     /// with `cat`. Such a header reads as an empty frame of the year 2055 or later.
     #[cold]
     fn begins_another(&mut self) -> bool {
-        let magic = self.buffer.octets().first_chunk().copied();
+        let magic = self.buffer.bytes().first_chunk().copied();
         magic.is_some_and(pcap::is_magic)
             && matches!(self.buffer.has(pcap::HEADER), Ok(true))
-            && self.buffer.octets().get(8..16) == Some(&[0; 8])
-            && (self.buffer.octets().first_chunk().copied())
+            && self.buffer.bytes().get(8..16) == Some(&[0; 8])
+            && (self.buffer.bytes().first_chunk().copied())
                 .and_then(pcap::layout)
                 .is_some_and(|layout| layout.is_ok())
     }
@@ -448,7 +448,7 @@ impl<R: Read> Reader<R> {
         self.buffer.source().packing()
     }
 
-    /// Octets taken from the source so far, for a progress bar: compressed ones where it is
+    /// Bytes taken from the source so far, for a progress bar: compressed ones where it is
     /// compressed, and at most one buffer ahead of the frame at hand.
     pub fn taken(&self) -> u64 {
         self.buffer.source().taken()
@@ -460,7 +460,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// Whether a file of less than four octets could have become a capture.
+/// Whether a file of less than four bytes could have become a capture.
 fn begins_a_magic_number(start: &[u8]) -> bool {
     let fits = |rest: [u8; 4]| rest.starts_with(start);
     let pcap = [0xa1b2_c3d4_u32, 0xa1b2_3c4d, 0xa1b2_cd34];

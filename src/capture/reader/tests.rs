@@ -52,24 +52,24 @@ fn line(item: &Item<'_>) -> String {
         Item::Frame(Frame {
             stamp,
             link_type,
-            octets,
+            bytes,
         }) => {
-            assert!(octets.len() <= stamp.length as usize);
+            assert!(bytes.len() <= stamp.length as usize);
             let time = stamp.time.map(Timestamp::nanos);
             let digits = stamp.precision.digits();
             let (number, length, link) = (stamp.number, stamp.length, link_type.0);
-            format!("#{number} {time:?}.{digits} {length} on {link}: {octets:?}")
+            format!("#{number} {time:?}.{digits} {length} on {link}: {bytes:?}")
         }
-        Item::Secrets(secrets) => format!("secrets {:#x}: {:?}", secrets.kind, secrets.octets),
+        Item::Secrets(secrets) => format!("secrets {:#x}: {:?}", secrets.kind, secrets.bytes),
         Item::Comment(comment) => format!("{:?}: {}", comment.of, comment.text()),
     }
 }
 
-fn fault(octets: &[u8]) -> String {
-    told(octets).1.unwrap().to_string()
+fn fault(bytes: &[u8]) -> String {
+    told(bytes).1.unwrap().to_string()
 }
 
-/// A source that gives as many octets a read as it is told, and is interrupted in between.
+/// A source that gives as many bytes a read as it is told, and is interrupted in between.
 struct Drip<'a> {
     rest: &'a [u8],
     steps: Vec<usize>,
@@ -333,9 +333,9 @@ fn pcap(frames: &[&[u8]]) -> Vec<u8> {
     let mut file = Vec::new();
     let mut writer =
         Writer::new(&mut file, Format::Pcap, LinkType(1), Precision::Micro, None).unwrap();
-    for octets in frames {
+    for bytes in frames {
         writer
-            .write_frame(Timestamp::from_nanos(1_000_000_000), octets, 0, None)
+            .write_frame(Timestamp::from_nanos(1_000_000_000), bytes, 0, None)
             .unwrap();
     }
     file
@@ -370,8 +370,8 @@ fn frames_up_to_the_cap_are_read_where_the_header_allows_them() {
     let mut lengths = Vec::new();
     let summary = read(&file[..], "test", &mut |item| {
         if let Item::Frame(frame) = item {
-            assert!(frame.octets.iter().all(|&octet| octet == 7));
-            lengths.push(frame.octets.len() as u32);
+            assert!(frame.bytes.iter().all(|&byte| byte == 7));
+            lengths.push(frame.bytes.len() as u32);
         }
         ControlFlow::Continue(())
     });
@@ -409,7 +409,7 @@ fn captures_joined_end_to_end_are_read_as_one() {
 
 #[test]
 fn what_is_no_capture_is_named() {
-    let looks = |octets: &[u8]| match told(octets).1.unwrap().fault() {
+    let looks = |bytes: &[u8]| match told(bytes).1.unwrap().fault() {
         Fault::NotACapture(looks) => *looks,
         other => panic!("{other:?}"),
     };
@@ -486,17 +486,17 @@ fn the_error_of_the_source_comes_through_every_compression() {
     }
 }
 
-/// A frame as a test makes it: nanoseconds, octets, octets more on the wire, a comment.
+/// A frame as a test makes it: nanoseconds, bytes, bytes more on the wire, a comment.
 type Made = (u64, Vec<u8>, u32, Option<String>);
 
 fn made() -> impl Strategy<Value = Vec<Made>> {
-    let octets = prop_oneof![
+    let bytes = prop_oneof![
         20 => prop::collection::vec(any::<u8>(), 0..60),
         1 => prop::collection::vec(any::<u8>(), 70_000..200_000),
     ];
     let frame = (
         0..4_000_000_000_000_000_000_u64,
-        octets,
+        bytes,
         0..2_u32,
         prop::option::of("\\PC{0,9}"),
     );
@@ -507,11 +507,11 @@ fn write(format: Format, precision: Precision, frames: &[Made]) -> (Vec<u8>, Vec
     let mut ends = Vec::new();
     let mut writer =
         Writer::new(Vec::new(), format, LinkType(276), precision, Some("made")).unwrap();
-    for (time, octets, more, comment) in frames {
+    for (time, bytes, more, comment) in frames {
         let time = Timestamp::from_nanos(*time as i64);
-        let length = octets.len() as u32 + more;
+        let length = bytes.len() as u32 + more;
         writer
-            .write_frame(time, octets, length, comment.as_deref())
+            .write_frame(time, bytes, length, comment.as_deref())
             .unwrap();
         ends.push(writer.get_ref().len());
         assert_eq!(writer.whole(), writer.get_ref().len() as u64);
@@ -524,7 +524,7 @@ fn expected(format: Format, precision: Precision, frames: &[Made]) -> Vec<String
     if format == Format::PcapNg {
         lines.push("Section: made".to_owned());
     }
-    for (at, (time, octets, more, comment)) in frames.iter().enumerate() {
+    for (at, (time, bytes, more, comment)) in frames.iter().enumerate() {
         let tick = if precision == Precision::Nano {
             1
         } else {
@@ -535,11 +535,11 @@ fn expected(format: Format, precision: Precision, frames: &[Made]) -> Vec<String
                 number: at as u64 + 1,
                 time: Some(Timestamp::from_nanos((time / tick * tick) as i64)),
                 precision,
-                length: octets.len() as u32 + more,
+                length: bytes.len() as u32 + more,
                 file: 0,
             },
             link_type: LinkType(276),
-            octets,
+            bytes,
         })));
         if let (Some(comment), Format::PcapNg) = (comment, format) {
             lines.push(format!("Frame({}): {comment}", at + 1));
@@ -578,7 +578,7 @@ proptest! {
     }
 
     #[test]
-    fn one_octet_a_read_gives_the_same_frames(
+    fn one_byte_a_read_gives_the_same_frames(
         (format, precision) in formats(),
         mut frames in made(),
     ) {
@@ -621,25 +621,25 @@ proptest! {
             2 => zstd(&file),
             _ => lz4(&file),
         };
-        for (at, octet) in flips {
+        for (at, byte) in flips {
             let at = at.index(file.len());
-            file[at] = octet;
+            file[at] = byte;
         }
         let (lines, _) = told(&file[..]);
         prop_assert!(lines.len() < 1_000_000);
     }
 
     #[test]
-    fn any_octets_are_a_capture_or_an_error(
+    fn any_bytes_are_a_capture_or_an_error(
         magic in prop::sample::select(vec![
             vec![], vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0], vec![0xa1, 0xb2, 0xcd, 0x34, 0, 2],
             vec![0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0],
             vec![0x1f, 0x8b, 8, 0], vec![0x28, 0xb5, 0x2f, 0xfd], vec![4, 0x22, 0x4d, 0x18],
             vec![2, 0x21, 0x4c, 0x18], vec![0x50, 0x2a, 0x4d, 0x18],
         ]),
-        octets in prop::collection::vec(prop_oneof![any::<u8>(), 0..8_u8], 0..300),
+        bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0..8_u8], 0..300),
     ) {
-        let file = [magic, octets].concat();
+        let file = [magic, bytes].concat();
         let (_, error) = told(&file[..]);
         if let Some(error) = error {
             prop_assert_eq!(error.to_string().lines().count(), 1);

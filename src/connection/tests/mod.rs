@@ -132,9 +132,9 @@ impl Run {
             number: self.frame,
             ..FrameStamp::default()
         };
-        self.on(StreamEvent::Octets {
+        self.on(StreamEvent::Bytes {
             direction,
-            octets,
+            bytes: octets,
             stamp: &stamp,
             layers: &Layers::default(),
         });

@@ -104,8 +104,8 @@ fn take(
         // Asked before the socket is, so nothing that came before the end is missed.
         let last = stop.load(Ordering::Relaxed);
         match socket.receive()? {
-            Some((time, octets)) => {
-                if has_port(octets, port) && link.convert(octets, &mut frame) {
+            Some((time, bytes)) => {
+                if has_port(bytes, port) && link.convert(bytes, &mut frame) {
                     file.frame(time, &frame)?;
                 }
                 full.store(file.full(), Ordering::Relaxed);

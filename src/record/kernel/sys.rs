@@ -14,9 +14,9 @@ use std::ptr;
 
 use crate::base::Timestamp;
 
-/// Octets that the kernel may hold for us: several seconds of loopback traffic.
+/// Bytes that the kernel may hold for us: several seconds of loopback traffic.
 const RECEIVE_BUFFER: libc::c_int = 64 << 20;
-/// The longest frame of the loopback interface: 65,536 octets and a link-layer header.
+/// The longest frame of the loopback interface: 65,536 bytes and a link-layer header.
 const LONGEST: usize = 1 << 17;
 /// How long [`PacketSocket::receive`] waits, in milliseconds.
 const WAIT: libc::c_int = 50;
@@ -67,7 +67,7 @@ impl PacketSocket {
         if interface == 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: all octets zero is a valid sockaddr_ll.
+        // SAFETY: all bytes zero is a valid sockaddr_ll.
         let mut address: libc::sockaddr_ll = unsafe { zeroed() };
         address.sll_family = libc::AF_PACKET as libc::c_ushort;
         address.sll_protocol = protocol;
@@ -96,7 +96,7 @@ impl PacketSocket {
             iov_base: self.frame.as_mut_ptr().cast(),
             iov_len: self.frame.len(),
         };
-        // SAFETY: all octets zero is a valid msghdr.
+        // SAFETY: all bytes zero is a valid msghdr.
         let mut message: libc::msghdr = unsafe { zeroed() };
         message.msg_iov = &raw mut part;
         message.msg_iovlen = 1;
@@ -134,7 +134,7 @@ impl PacketSocket {
 
     /// Frames that the kernel dropped since the last call, as its buffer was full.
     pub(super) fn dropped(&self) -> u64 {
-        // SAFETY: all octets zero is a valid tpacket_stats.
+        // SAFETY: all bytes zero is a valid tpacket_stats.
         let mut told: libc::tpacket_stats = unsafe { zeroed() };
         let mut length = size_of::<libc::tpacket_stats>() as libc::socklen_t;
         // SAFETY: `told` is of the stated length and outlives the call.

@@ -38,7 +38,7 @@ pub(super) struct Actor {
 pub(super) struct Link {
     pub(super) stream: TcpStream,
     pub(super) key: ConnectionKey,
-    /// Octets written and read so far.
+    /// Bytes written and read so far.
     pub(super) written: u64,
     pub(super) read: u64,
     pub(super) last_sent: Timestamp,
@@ -61,7 +61,7 @@ pub(super) struct Heard {
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) packet_type: PacketType,
-    pub(super) octets: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Actor {
@@ -190,16 +190,16 @@ fn answer_one(
     let reply = match packet {
         ControlPacket::ConnAck(ack) if ack.code == 0 && ack.session_present => {
             // What the Server did not acknowledge is sent again ([MQTT-4.4.0-1]).
-            for octets in open.values_mut() {
-                let packet_type = PacketType::of(octets.first().copied().unwrap_or(0));
+            for bytes in open.values_mut() {
+                let packet_type = PacketType::of(bytes.first().copied().unwrap_or(0));
                 if packet_type == PacketType::Publish
-                    && let Some(first) = octets.first_mut()
+                    && let Some(first) = bytes.first_mut()
                 {
                     *first |= 0x08;
                 }
                 replies.push(Reply {
                     packet_type,
-                    octets: octets.clone(),
+                    bytes: bytes.clone(),
                 });
             }
             return;
@@ -230,11 +230,11 @@ fn answer_one(
     };
     replies.push(Reply {
         packet_type: reply.packet_type(),
-        octets: written(version, &reply),
+        bytes: written(version, &reply),
     });
 }
 
-/// The packet as octets. What a script can ask for was checked to have a form; a packet that
+/// The packet as bytes. What a script can ask for was checked to have a form; a packet that
 /// has none, as one longer than the protocol knows, is not sent.
 pub(super) fn written(version: ProtocolVersion, packet: &ControlPacket<'_>) -> Vec<u8> {
     let mut out = Vec::new();

@@ -24,7 +24,7 @@ pub const CLIENTS: usize = 400;
 /// Steps of one script at the most.
 pub const STEPS: usize = 100_000;
 
-/// A script, checked: every name in it is known, every value has a form in octets.
+/// A script, checked: every name in it is known, every value has a form in bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     /// What it shows, in one line.

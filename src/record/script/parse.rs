@@ -35,7 +35,7 @@ impl std::error::Error for ScriptError {}
 
 /// The longest that one `sleep` or `wait` may take: a script ends.
 const LONGEST: Duration = Duration::from_secs(3_600);
-/// Octets of one payload that a script may ask for.
+/// Bytes of one payload that a script may ask for.
 const PAYLOAD: usize = 64 << 20;
 /// How long a `wait` waits unless it says.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -149,7 +149,7 @@ impl From<RawBroker> for BrokerWishes {
             anonymous: raw.anonymous.unwrap_or(true),
             receive_maximum: raw.receive_maximum.filter(|&most| most > 0),
             topic_alias_maximum: raw.topic_alias_maximum,
-            maximum_packet_size: raw.maximum_packet_size.map(|octets| octets.max(2) as usize),
+            maximum_packet_size: raw.maximum_packet_size.map(|bytes| bytes.max(2) as usize),
             server_keep_alive: raw.server_keep_alive,
             connect_timeout: raw.connect_timeout.map(|time| time.0),
         }
@@ -404,8 +404,8 @@ impl RawPublish {
             (None, None, None) => Vec::new(),
             (Some(text), None, None) => text.into_bytes(),
             (None, Some(digits), None) => hex(&digits)?,
-            (None, None, Some(octets)) if octets <= PAYLOAD => {
-                (b'a'..=b'z').cycle().take(octets).collect()
+            (None, None, Some(bytes)) if bytes <= PAYLOAD => {
+                (b'a'..=b'z').cycle().take(bytes).collect()
             }
             (None, None, Some(_)) => return Err(format!("payload_octets is above {PAYLOAD}")),
             _ => return Err("more than one payload".to_owned()),
@@ -592,7 +592,7 @@ fn packet_type(name: &str) -> Result<PacketType, String> {
         .ok_or_else(|| format!("there is no packet type '{name}'"))
 }
 
-/// Text that a length of two octets can state.
+/// Text that a length of two bytes can state.
 fn fits(text: String) -> Result<String, String> {
     if text.len() > usize::from(u16::MAX) {
         return Err(format!(
@@ -603,9 +603,9 @@ fn fits(text: String) -> Result<String, String> {
     Ok(text)
 }
 
-/// Octets from hexadecimal digits; blanks, colons and line ends may stand between them.
+/// Bytes from hexadecimal digits; blanks, colons and line ends may stand between them.
 fn hex(digits: &str) -> Result<Vec<u8>, String> {
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     let mut high = None;
     for c in digits.chars().filter(|c| !c.is_whitespace() && *c != ':') {
         let digit = c
@@ -613,11 +613,11 @@ fn hex(digits: &str) -> Result<Vec<u8>, String> {
             .ok_or_else(|| format!("'{c}' is no hexadecimal digit"))? as u8;
         match high.take() {
             None => high = Some(digit),
-            Some(high) => octets.push(high << 4 | digit),
+            Some(high) => bytes.push(high << 4 | digit),
         }
     }
     match high {
-        None => Ok(octets),
+        None => Ok(bytes),
         Some(_) => Err("an odd number of hexadecimal digits".to_owned()),
     }
 }

@@ -17,7 +17,7 @@ use crate::mqtt::{
     SubscriptionsBuf, TopicFiltersBuf,
 };
 
-/// How long octets may take across the loopback interface.
+/// How long bytes may take across the loopback interface.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a waiting script looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(50);
@@ -170,7 +170,7 @@ impl Player {
             }
             Action::Kill(Kill::Fin) => self.close(net, at)?,
             Action::Kill(Kill::Reset) => self.reset(net, at)?,
-            Action::Send(octets) => self.write(net, at, &octets)?,
+            Action::Send(bytes) => self.write(net, at, &bytes)?,
             Action::Wait { until, timeout } => self.wait(net, at, &until, timeout, go_on)?,
             Action::Hold(packets) => self.actor(at)?.hold = packets,
             Action::Release => self.release(net, at)?,
@@ -262,8 +262,8 @@ impl Player {
         options: ConnectOptions,
     ) -> Result<(), PlayError> {
         self.open(net, at, options)?;
-        let octets = self.actor(at)?.connect_packet();
-        self.write(net, at, &octets)?;
+        let bytes = self.actor(at)?.connect_packet();
+        self.write(net, at, &bytes)?;
         self.settle(net)?;
         let actor = self.actor(at)?;
         let answered = actor
@@ -354,12 +354,12 @@ impl Player {
                 payload: &publish.payload,
             });
             let actor = self.actor(at)?;
-            let octets = written(actor.options.version, &packet);
+            let bytes = written(actor.options.version, &packet);
             if let Some(id) = delivery.packet_id() {
-                actor.open.insert(id, octets.clone());
+                actor.open.insert(id, bytes.clone());
             }
             actor.leave = publish.leave && publish.qos != QoS::AtMostOnce;
-            self.write(net, at, &octets)?;
+            self.write(net, at, &bytes)?;
         }
         self.settle(net)?;
         if publish.leave && publish.qos == QoS::AtMostOnce && self.actor(at)?.link.is_some() {
@@ -401,8 +401,8 @@ impl Player {
         actor.hold.clear();
         let held = std::mem::take(&mut actor.held);
         if actor.link.is_some() {
-            for octets in held {
-                self.write(net, at, &octets)?;
+            for bytes in held {
+                self.write(net, at, &bytes)?;
             }
         }
         Ok(())
@@ -481,9 +481,9 @@ impl Player {
     ) -> Result<bool, PlayError> {
         let mut acted = false;
         while let Some(entry) = self.delayed.first_entry().filter(|e| e.key().0 <= now) {
-            let (at, key, octets) = entry.remove();
+            let (at, key, bytes) = entry.remove();
             if self.link(at).is_some_and(|link| link.key == key) {
-                self.write(net, at, &octets)?;
+                self.write(net, at, &bytes)?;
                 acted = true;
             }
         }

@@ -62,8 +62,8 @@ fn push_property(
             out.push(id, PropertyValue::Text(value.as_str().ok_or_else(wrong)?))
         }
         Some(PropertyType::Binary) => {
-            let octets = value.as_str().ok_or_else(wrong)?.as_bytes();
-            out.push(id, PropertyValue::Binary(octets))
+            let bytes = value.as_str().ok_or_else(wrong)?.as_bytes();
+            out.push(id, PropertyValue::Binary(bytes))
         }
         Some(PropertyType::Pair) => return push_pairs(out, id, value).ok_or_else(wrong)?,
         None => return Err(wrong()),

@@ -87,11 +87,7 @@ impl Player {
     /// The client answers what it has heard.
     fn react<W: Witness>(&mut self, net: &mut Net<W>, at: usize) -> Result<(), PlayError> {
         let replies = self.actor(at)?.answer();
-        for Reply {
-            packet_type,
-            octets,
-        } in replies
-        {
+        for Reply { packet_type, bytes } in replies {
             let actor = self.actor(at)?;
             let Some(key) = actor.link.as_ref().map(|link| link.key) else {
                 break;
@@ -100,13 +96,13 @@ impl Player {
                 continue;
             }
             if actor.hold.contains(&packet_type) {
-                actor.held.push(octets);
+                actor.held.push(bytes);
             } else if actor.delay > Duration::ZERO {
                 let due = net.clock().now().plus(span(actor.delay));
                 self.delays += 1;
-                self.delayed.insert((due, self.delays), (at, key, octets));
+                self.delayed.insert((due, self.delays), (at, key, bytes));
             } else {
-                self.write(net, at, &octets)?;
+                self.write(net, at, &bytes)?;
             }
         }
         let actor = self.actor(at)?;
@@ -149,7 +145,7 @@ impl Player {
         &mut self,
         net: &mut Net<W>,
         at: usize,
-        octets: &[u8],
+        bytes: &[u8],
     ) -> Result<(), PlayError> {
         let deadline = Instant::now() + PATIENCE;
         let Some(link) = self
@@ -159,7 +155,7 @@ impl Player {
         else {
             return self.failed("not connected");
         };
-        for portion in octets.chunks(PORTION) {
+        for portion in bytes.chunks(PORTION) {
             let now = net.clock().now();
             net.witness_mut()
                 .octets(now, link.key, Sender::Client, portion)?;

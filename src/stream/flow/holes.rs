@@ -1,9 +1,9 @@
 //! What waits behind a hole, and when the hole is given up.
 //!
-//! An end acknowledges what it received, so once the peer has acknowledged octets and later
+//! An end acknowledges what it received, so once the peer has acknowledged bytes and later
 //! ones are here, those that are not were never captured: a segment lost before the capture
 //! point and sent again is not acknowledged before its second copy is seen. This is decided at once, with no grace in frames or time, and before
-//! the octets of the acknowledging segment are told: so a PUBACK never overtakes the PUBLISH
+//! the bytes of the acknowledging segment are told: so a PUBACK never overtakes the PUBLISH
 //! that waited behind the hole. A capture that merges its two directions late does no harm:
 //! a direction that merely lags has no hole.
 
@@ -28,7 +28,7 @@ impl Flow {
         }
         let (unseen, unsent) = (self.unseen(), self.unsent());
         let missing = unseen.max(unsent);
-        // A single number past the last octet is a FIN that was not captured.
+        // A single number past the last byte is a FIN that was not captured.
         if missing > 1 && !self.has_ended() {
             let cause = if unseen == missing {
                 GapCause::NotCaptured
@@ -60,13 +60,13 @@ impl Flow {
         let added = waiting.add(ahead, span, &stamp, layers);
         let cost = waiting.cost();
         teller.shared.waiting += cost - before;
-        teller.shared.counts.repeated_octets += added.repeated;
+        teller.shared.counts.repeated_bytes += added.repeated;
         if added.conflict {
             teller.conflict();
         }
         self.drain(teller);
         self.give_up_acknowledged(teller);
-        while self.cost() > teller.shared.limits.waiting_octets && self.give_up_first(teller) {}
+        while self.cost() > teller.shared.limits.waiting_bytes && self.give_up_first(teller) {}
     }
 
     /// Holes that the peer acknowledged, with something behind them, are given up.
@@ -79,7 +79,7 @@ impl Flow {
         }
     }
 
-    /// Octets from `next` to the first that waits, or to FIN.
+    /// Bytes from `next` to the first that waits, or to FIN.
     fn hole(&self) -> Option<u32> {
         let piece = self.waiting.as_ref()?.hole();
         if !self.marks.has(Marks::FIN) || self.has_ended() {
@@ -89,7 +89,7 @@ impl Flow {
         Some(piece.map_or(fin, |piece| piece.min(fin)))
     }
 
-    /// `count` octets will never come.
+    /// `count` bytes will never come.
     fn skip(&mut self, count: u32, cause: GapCause, teller: &mut Teller<'_>) {
         let stamp = teller.stamp;
         if count > 0 {
@@ -99,7 +99,7 @@ impl Flow {
         self.drain(teller);
     }
 
-    /// Octets past `next` that the peer acknowledged.
+    /// Bytes past `next` that the peer acknowledged.
     fn unseen(&self) -> u32 {
         if !self.marks.has(Marks::UNSEEN) {
             return 0;
@@ -107,7 +107,7 @@ impl Flow {
         distance(self.next, self.acked).max(0).unsigned_abs()
     }
 
-    /// Octets past `next` that the end is known to have sent.
+    /// Bytes past `next` that the end is known to have sent.
     fn unsent(&self) -> u32 {
         if !self.marks.has(Marks::SENT) {
             return 0;
@@ -133,7 +133,7 @@ impl Flow {
 
     fn tell_piece(&mut self, piece: &Piece, teller: &mut Teller<'_>) {
         let span = match &piece.held {
-            Held::Octets(octets) => Span::new(octets, 0),
+            Held::Bytes(bytes) => Span::new(bytes, 0),
             Held::Cut(length) => Span::new(&[], *length),
         };
         let span = self.before_fin(self.next, span, teller);
@@ -148,7 +148,7 @@ impl Flow {
         let stamp = held.unwrap_or(teller.stamp);
         if let Some(waiting) = self.waiting.take() {
             teller.shared.waiting -= waiting.cost();
-            teller.shared.counts.after_end_octets += waiting.octets();
+            teller.shared.counts.after_end_bytes += waiting.bytes();
         }
         // FIN takes a sequence number of its own.
         self.advance(1);
@@ -156,7 +156,7 @@ impl Flow {
         teller.end(End::Fin, &stamp);
     }
 
-    /// Tells the next octets, and as a gap those that the snapshot length cut.
+    /// Tells the next bytes, and as a gap those that the snapshot length cut.
     pub(super) fn tell(
         &mut self,
         span: Span<'_>,
@@ -164,11 +164,11 @@ impl Flow {
         layers: &Layers,
         teller: &mut Teller<'_>,
     ) {
-        let octets = span.octets();
-        if !octets.is_empty() {
+        let bytes = span.bytes();
+        if !bytes.is_empty() {
             let sequence = self.next;
-            self.advance(octets.len() as u32);
-            teller.octets(sequence, octets, stamp, layers);
+            self.advance(bytes.len() as u32);
+            teller.bytes(sequence, bytes, stamp, layers);
         }
         if span.cut() > 0 {
             self.advance(span.cut());

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn octets_in_order_are_told_at_once_with_their_frames() {
+fn bytes_in_order_are_told_at_once_with_their_frames() {
     let mut bench = Bench::opened();
     bench.push(client(ACK | PSH, 1001, 5001, "abc"));
     bench.push(server(ACK | PSH, 5001, 1004, "xy"));
@@ -11,14 +11,14 @@ fn octets_in_order_are_told_at_once_with_their_frames() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "abc", 4),
-            octets(Backward, "xy", 5),
-            octets(Forward, "d", 6)
+            bytes(Forward, "abc", 4),
+            bytes(Backward, "xy", 5),
+            bytes(Forward, "d", 6)
         ]
     );
     assert!(bench.connections[0].handshake_seen);
     assert_eq!(bench.connections[0].initiator, endpoint(CLIENT));
-    assert_eq!(bench.assembler.counts().octets, 6);
+    assert_eq!(bench.assembler.counts().bytes, 6);
 }
 
 #[test]
@@ -31,13 +31,13 @@ fn an_early_segment_waits_and_keeps_its_own_frame() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "abc", 6),
-            octets(Forward, "def", 4),
-            octets(Forward, "g", 5)
+            bytes(Forward, "abc", 6),
+            bytes(Forward, "def", 4),
+            bytes(Forward, "g", 5)
         ]
     );
     bench.push(client(ACK, 1008, 5001, "h"));
-    assert_eq!(bench.heard(), [octets(Forward, "h", 7)]);
+    assert_eq!(bench.heard(), [bytes(Forward, "h", 7)]);
 }
 
 #[test]
@@ -52,9 +52,9 @@ fn sequence_numbers_wrap_in_order_and_out_of_order() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "abcde", 4),
-            octets(Forward, "fgh", 3),
-            octets(Forward, "i", 5)
+            bytes(Forward, "abcde", 4),
+            bytes(Forward, "fgh", 3),
+            bytes(Forward, "i", 5)
         ]
     );
 }
@@ -83,14 +83,14 @@ fn a_frame_captured_twice_is_told_once() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "abc", 5),
+            bytes(Forward, "abc", 5),
             Told::End(Forward, End::Fin),
             Told::End(Backward, End::Fin),
             Told::Closed(Closed::Finished),
         ]
     );
     assert_eq!(bench.assembler.connections_seen(), 1);
-    assert_eq!(bench.assembler.counts().repeated_octets, 3);
+    assert_eq!(bench.assembler.counts().repeated_bytes, 3);
 }
 
 #[test]
@@ -101,12 +101,12 @@ fn a_retransmission_cut_otherwise_gives_only_what_is_new() {
     bench.push(client(ACK, 1003, 5001, "c"));
     assert_eq!(
         bench.heard(),
-        [octets(Forward, "abc", 4), octets(Forward, "def", 5)]
+        [bytes(Forward, "abc", 4), bytes(Forward, "def", 5)]
     );
 }
 
 #[test]
-fn octets_that_wait_stand_against_a_segment_that_covers_them() {
+fn bytes_that_wait_stand_against_a_segment_that_covers_them() {
     let mut bench = Bench::opened();
     bench.push(client(ACK, 1003, 5001, "cd"));
     bench.push(client(ACK, 1006, 5001, "f"));
@@ -114,11 +114,11 @@ fn octets_that_wait_stand_against_a_segment_that_covers_them() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "ab", 6),
-            octets(Forward, "cd", 4),
-            octets(Forward, "e", 6),
-            octets(Forward, "f", 5),
-            octets(Forward, "gh", 6),
+            bytes(Forward, "ab", 6),
+            bytes(Forward, "cd", 4),
+            bytes(Forward, "e", 6),
+            bytes(Forward, "f", 5),
+            bytes(Forward, "gh", 6),
         ]
     );
 }
@@ -134,11 +134,11 @@ fn a_differing_retransmission_is_a_conflict_and_the_first_copy_stands() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "abcdef", 4),
+            bytes(Forward, "abcdef", 4),
             Told::Conflict(Forward, 5),
             Told::Conflict(Forward, 7),
-            octets(Forward, "ghi", 8),
-            octets(Forward, "jkl", 6),
+            bytes(Forward, "ghi", 8),
+            bytes(Forward, "jkl", 6),
         ]
     );
     assert_eq!(bench.assembler.counts().conflicts, 2);
@@ -157,22 +157,22 @@ fn keep_alive_and_window_probes_change_nothing() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "abc", 4),
-            octets(Forward, "d", 9),
+            bytes(Forward, "abc", 4),
+            bytes(Forward, "d", 9),
             Told::Closed(Closed::CaptureEnd)
         ]
     );
 }
 
 #[test]
-fn a_window_probe_of_one_new_octet_is_told_once() {
+fn a_window_probe_of_one_new_byte_is_told_once() {
     let mut bench = Bench::opened();
     bench.push(client(ACK, 1001, 5001, "a"));
     bench.push(server(ACK, 5001, 1001, ""));
     bench.push(client(ACK, 1001, 5001, "abc"));
     assert_eq!(
         bench.heard(),
-        [octets(Forward, "a", 4), octets(Forward, "bc", 6)]
+        [bytes(Forward, "a", 4), bytes(Forward, "bc", 6)]
     );
 }
 
@@ -184,14 +184,14 @@ fn a_capture_may_begin_in_mid_connection() {
     bench.push(server(ACK, 5000, 1004, "xyz"));
     assert_eq!(
         bench.heard(),
-        [octets(Backward, "abc", 2), octets(Forward, "xyz", 3)]
+        [bytes(Backward, "abc", 2), bytes(Forward, "xyz", 3)]
     );
     assert!(!bench.connections[0].handshake_seen);
     assert_eq!(bench.connections[0].initiator, endpoint(SERVER));
 }
 
 #[test]
-fn a_probe_at_the_start_of_a_capture_is_not_taken_for_octets() {
+fn a_probe_at_the_start_of_a_capture_is_not_taken_for_bytes() {
     for probe in ["", "\0"] {
         for answered_first in [false, true] {
             let mut bench = Bench::new();
@@ -206,7 +206,7 @@ fn a_probe_at_the_start_of_a_capture_is_not_taken_for_octets() {
             assert_eq!(
                 bench.heard(),
                 [
-                    octets(direction, "abc", bench.frames),
+                    bytes(direction, "abc", bench.frames),
                     Told::Closed(Closed::CaptureEnd)
                 ]
             );
@@ -215,23 +215,23 @@ fn a_probe_at_the_start_of_a_capture_is_not_taken_for_octets() {
 }
 
 #[test]
-fn octets_from_before_the_first_captured_ones_are_counted_not_told() {
+fn bytes_from_before_the_first_captured_ones_are_counted_not_told() {
     let mut bench = Bench::new();
     bench.push(client(ACK | PSH, 1004, 5000, "def"));
     bench.push(client(ACK | PSH, 1001, 5000, "abc"));
-    assert_eq!(bench.heard(), [octets(Forward, "def", 1)]);
-    assert_eq!(bench.assembler.counts().unplaced_octets, 3);
+    assert_eq!(bench.heard(), [bytes(Forward, "def", 1)]);
+    assert_eq!(bench.assembler.counts().unplaced_bytes, 3);
 }
 
 #[test]
-fn octets_in_the_syn_are_told_and_their_retransmission_is_not() {
+fn bytes_in_the_syn_are_told_and_their_retransmission_is_not() {
     let mut bench = Bench::new();
     bench.push(client(SYN, 1000, 0, "ab"));
     bench.push(server(SYN | ACK, 5000, 1003, ""));
     bench.push(client(ACK, 1001, 5001, "abc"));
     assert_eq!(
         bench.heard(),
-        [octets(Forward, "ab", 1), octets(Forward, "c", 3)]
+        [bytes(Forward, "ab", 1), bytes(Forward, "c", 3)]
     );
     assert_eq!(bench.assembler.connections_seen(), 1);
 }
@@ -245,7 +245,7 @@ fn the_initiator_is_who_sent_the_syn_though_the_answer_is_seen_first() {
     bench.push(client(ACK, 1001, 5001, "abc"));
     assert_eq!(
         bench.heard(),
-        [octets(Forward, "abc", 4), octets(Forward, "def", 3)]
+        [bytes(Forward, "abc", 4), bytes(Forward, "def", 3)]
     );
     assert!(bench.connections[0].handshake_seen);
     assert_eq!(bench.assembler.connections_seen(), 1);
@@ -262,7 +262,7 @@ fn a_simultaneous_open_is_one_connection() {
     bench.push(server(ACK, 5001, 1004, "xyz"));
     assert_eq!(
         bench.heard(),
-        [octets(Forward, "abc", 5), octets(Backward, "xyz", 6)]
+        [bytes(Forward, "abc", 5), bytes(Backward, "xyz", 6)]
     );
     assert_eq!(bench.assembler.connections_seen(), 1);
 }
@@ -280,7 +280,7 @@ fn every_tcp_connection_has_a_number_by_its_first_frame() {
         ends: (50002, SERVER),
         ..client(ACK, 2, 0, "b")
     });
-    assert_eq!(bench.told, [(ConnectionId(1), octets(Forward, "b", 4))]);
+    assert_eq!(bench.told, [(ConnectionId(1), bytes(Forward, "b", 4))]);
     assert_eq!(bench.assembler.connections_seen(), 3);
 }
 
@@ -298,7 +298,7 @@ fn an_end_that_talks_to_itself_does_no_harm() {
 }
 
 #[test]
-fn layers_travel_with_the_octets_that_wait() {
+fn layers_travel_with_the_bytes_that_wait() {
     use crate::base::Layer;
     let mut layers = Layers::default();
     layers.push(Layer::RawIp);
@@ -322,7 +322,7 @@ fn layers_travel_with_the_octets_that_wait() {
             layers,
         };
         assembler.push(&segment, &mut |(), _, event| {
-            if let StreamEvent::Octets { stamp, layers, .. } = event {
+            if let StreamEvent::Bytes { stamp, layers, .. } = event {
                 heard.push((stamp.number, layers.iter().count()));
             }
         });

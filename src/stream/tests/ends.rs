@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn fin_with_octets_and_before_its_turn_ends_the_direction_after_them() {
+fn fin_with_bytes_and_before_its_turn_ends_the_direction_after_them() {
     let mut bench = Bench::opened();
     bench.push(client(ACK | FIN, 1004, 5001, "def"));
     assert_eq!(bench.heard(), []);
@@ -11,8 +11,8 @@ fn fin_with_octets_and_before_its_turn_ends_the_direction_after_them() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "abc", 5),
-            octets(Forward, "def", 4),
+            bytes(Forward, "abc", 5),
+            bytes(Forward, "def", 4),
             Told::End(Forward, End::Fin)
         ]
     );
@@ -21,7 +21,7 @@ fn fin_with_octets_and_before_its_turn_ends_the_direction_after_them() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Backward, "still talks", 6),
+            bytes(Backward, "still talks", 6),
             Told::End(Backward, End::Fin),
             Told::Closed(Closed::Finished),
         ]
@@ -29,13 +29,13 @@ fn fin_with_octets_and_before_its_turn_ends_the_direction_after_them() {
 }
 
 #[test]
-fn a_bare_fin_waits_for_the_octets_before_it() {
+fn a_bare_fin_waits_for_the_bytes_before_it() {
     let mut bench = Bench::opened();
     bench.push(client(ACK | FIN, 1004, 5001, ""));
     bench.push(client(ACK, 1001, 5001, "abc"));
     assert_eq!(
         bench.heard(),
-        [octets(Forward, "abc", 5), Told::End(Forward, End::Fin)]
+        [bytes(Forward, "abc", 5), Told::End(Forward, End::Fin)]
     );
 }
 
@@ -54,7 +54,7 @@ fn a_hole_before_fin_is_a_gap_once_it_is_acknowledged() {
 }
 
 #[test]
-fn octets_after_fin_are_counted_and_not_told() {
+fn bytes_after_fin_are_counted_and_not_told() {
     let mut bench = Bench::opened();
     bench.push(client(ACK, 1006, 5001, "late"));
     bench.push(client(ACK | FIN, 1001, 5001, "abc"));
@@ -64,12 +64,12 @@ fn octets_after_fin_are_counted_and_not_told() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "abc", 5),
+            bytes(Forward, "abc", 5),
             Told::End(Forward, End::Fin),
             Told::Closed(Closed::CaptureEnd)
         ]
     );
-    assert_eq!(bench.assembler.counts().after_end_octets, 8);
+    assert_eq!(bench.assembler.counts().after_end_bytes, 8);
     assert_eq!(bench.assembler.shared_waiting(), 0);
 }
 
@@ -78,7 +78,7 @@ fn reset_ends_both_directions_and_what_waited_is_told_first() {
     let mut bench = Bench::opened();
     bench.push(client(ACK, 1004, 5001, "def"));
     bench.push(Sent {
-        octets: b"why",
+        bytes: b"why",
         ..server(RST | ACK, 5001, 1001, "")
     });
     bench.push(client(ACK, 1001, 5001, "abc"));
@@ -88,7 +88,7 @@ fn reset_ends_both_directions_and_what_waited_is_told_first() {
         bench.heard(),
         [
             Told::Gap(Forward, 3, GapCause::EndOfCapture),
-            octets(Forward, "def", 4),
+            bytes(Forward, "def", 4),
             Told::End(Forward, End::Reset),
             Told::End(Backward, End::Reset),
             Told::Closed(Closed::Reset),
@@ -117,7 +117,7 @@ fn a_reset_from_nowhere_is_not_believed() {
     let mut bench = Bench::opened();
     bench.push(client(RST, 1 << 31, 0, ""));
     bench.push(client(ACK, 1001, 5001, "abc"));
-    assert_eq!(bench.heard(), [octets(Forward, "abc", 5)]);
+    assert_eq!(bench.heard(), [bytes(Forward, "abc", 5)]);
     assert_eq!(bench.assembler.counts().ignored_segments, 1);
 }
 
@@ -135,9 +135,9 @@ fn the_reset_of_an_older_connection_leaves_the_new_one_open() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "abc", 4),
+            bytes(Forward, "abc", 4),
             Told::Closed(Closed::Replaced),
-            octets(Forward, "new", 10),
+            bytes(Forward, "new", 10),
             Told::Closed(Closed::CaptureEnd),
         ]
     );
@@ -170,7 +170,7 @@ fn the_same_endpoints_are_used_again_after_a_proper_end() {
     bench.push(client(ACK, 900_001, 71, "new"));
     bench.heard();
     bench.push(server(ACK, 71, 900_004, "yes"));
-    assert_eq!(bench.told, [(ConnectionId(1), octets(Backward, "yes", 10))]);
+    assert_eq!(bench.told, [(ConnectionId(1), bytes(Backward, "yes", 10))]);
 }
 
 #[test]
@@ -184,11 +184,11 @@ fn a_syn_with_another_number_replaces_a_connection_that_never_ended() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "old", 4),
+            bytes(Forward, "old", 4),
             Told::Gap(Backward, 9, GapCause::EndOfCapture),
-            octets(Backward, "waits", 5),
+            bytes(Backward, "waits", 5),
             Told::Closed(Closed::Replaced),
-            octets(Forward, "new", 8),
+            bytes(Forward, "new", 8),
         ]
     );
     assert_eq!(bench.connections[1].id, ConnectionId(1));
@@ -203,22 +203,22 @@ fn a_new_connection_whose_syn_was_not_captured_shows_by_the_answer() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "old", 4),
+            bytes(Forward, "old", 4),
             Told::Closed(Closed::Replaced),
-            octets(Forward, "new", 6),
+            bytes(Forward, "new", 6),
         ]
     );
 }
 
 #[test]
-fn after_the_end_octets_from_far_away_are_another_connection() {
+fn after_the_end_bytes_from_far_away_are_another_connection() {
     let mut bench = Bench::opened();
     bench.push(client(RST, 1001, 0, ""));
     bench.push(client(ACK, 1001, 5001, "late"));
     bench.heard();
     bench.push(client(ACK | PSH, 1 << 30, 99, "other"));
-    assert_eq!(bench.told, [(ConnectionId(1), octets(Forward, "other", 6))]);
-    assert_eq!(bench.assembler.counts().after_end_octets, 4);
+    assert_eq!(bench.told, [(ConnectionId(1), bytes(Forward, "other", 6))]);
+    assert_eq!(bench.assembler.counts().after_end_bytes, 4);
 }
 
 #[test]
@@ -230,9 +230,9 @@ fn a_syn_after_a_connection_that_the_capture_joined_is_another_connection() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "x", 1),
+            bytes(Forward, "x", 1),
             Told::Closed(Closed::Replaced),
-            octets(Forward, "new", 3)
+            bytes(Forward, "new", 3)
         ]
     );
     assert_eq!(bench.connections[1].initiator, endpoint(CLIENT));
@@ -325,7 +325,7 @@ fn lingering_connections_have_a_cap() {
             });
         }
         assert!(bench.assembler.slots_held() <= lingering + 1);
-        assert_eq!(bench.assembler.counts().octets, 50);
+        assert_eq!(bench.assembler.counts().bytes, 50);
     }
 }
 
@@ -341,11 +341,11 @@ fn a_stray_stream_behind_an_end_that_was_held_back_is_counted() {
         bench.heard(),
         [
             Told::Gap(Forward, 9, GapCause::NotCaptured),
-            octets(Forward, "end", 4),
+            bytes(Forward, "end", 4),
             Told::End(Forward, End::Fin),
             Told::Closed(Closed::CaptureEnd)
         ]
     );
     let counts = bench.assembler.counts();
-    assert_eq!((counts.unplaced_octets, counts.after_end_octets), (3, 4));
+    assert_eq!((counts.unplaced_bytes, counts.after_end_bytes), (3, 4));
 }

@@ -3,25 +3,25 @@
 use super::*;
 
 #[test]
-fn a_hole_is_a_gap_once_the_peer_acknowledged_it_and_before_the_peers_own_octets() {
+fn a_hole_is_a_gap_once_the_peer_acknowledged_it_and_before_the_peers_own_bytes() {
     let mut bench = Bench::opened();
     bench.push(client(ACK, 1001, 5001, "abc"));
     bench.push(client(ACK, 1014, 5001, "def"));
     bench.push(server(ACK, 5001, 1004, ""));
-    assert_eq!(bench.heard(), [octets(Forward, "abc", 4)]);
+    assert_eq!(bench.heard(), [bytes(Forward, "abc", 4)]);
     bench.push(server(ACK, 5001, 1017, "xyz"));
     assert_eq!(
         bench.heard(),
         [
             Told::Gap(Forward, 10, GapCause::NotCaptured),
-            octets(Forward, "def", 5),
-            octets(Backward, "xyz", 7),
+            bytes(Forward, "def", 5),
+            bytes(Backward, "xyz", 7),
         ]
     );
 }
 
 #[test]
-fn acknowledged_octets_are_a_gap_when_later_ones_come() {
+fn acknowledged_bytes_are_a_gap_when_later_ones_come() {
     let mut bench = Bench::opened();
     bench.push(server(ACK, 5001, 1011, ""));
     bench.push(server(ACK, 5001, 1011, "xyz"));
@@ -29,15 +29,15 @@ fn acknowledged_octets_are_a_gap_when_later_ones_come() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Backward, "xyz", 5),
+            bytes(Backward, "xyz", 5),
             Told::Gap(Forward, 10, GapCause::NotCaptured),
-            octets(Forward, "abc", 6)
+            bytes(Forward, "abc", 6)
         ]
     );
 }
 
 #[test]
-fn octets_seen_after_their_acknowledgement_are_not_lost() {
+fn bytes_seen_after_their_acknowledgement_are_not_lost() {
     let mut bench = Bench::opened();
     bench.push(server(ACK, 5001, 1007, ""));
     bench.push(client(ACK, 1001, 5001, "abc"));
@@ -46,8 +46,8 @@ fn octets_seen_after_their_acknowledgement_are_not_lost() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "abc", 5),
-            octets(Forward, "def", 6),
+            bytes(Forward, "abc", 5),
+            bytes(Forward, "def", 6),
             Told::Closed(Closed::CaptureEnd)
         ]
     );
@@ -65,12 +65,12 @@ fn of_a_hole_acknowledged_in_part_the_rest_may_still_come() {
     bench.push(client(ACK, 1001, 5001, "abcdef"));
     assert_eq!(
         bench.heard(),
-        [octets(Forward, "def", 6), octets(Forward, "ghi", 4)]
+        [bytes(Forward, "def", 6), bytes(Forward, "ghi", 4)]
     );
 }
 
 #[test]
-fn acknowledged_octets_that_never_came_are_a_gap_at_the_end() {
+fn acknowledged_bytes_that_never_came_are_a_gap_at_the_end() {
     let mut bench = Bench::opened();
     bench.push(client(ACK, 1001, 5001, "abc"));
     bench.push(server(ACK, 5001, 1011, ""));
@@ -78,7 +78,7 @@ fn acknowledged_octets_that_never_came_are_a_gap_at_the_end() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "abc", 4),
+            bytes(Forward, "abc", 4),
             Told::Gap(Forward, 7, GapCause::NotCaptured),
             Told::Closed(Closed::CaptureEnd),
         ]
@@ -86,7 +86,7 @@ fn acknowledged_octets_that_never_came_are_a_gap_at_the_end() {
 }
 
 #[test]
-fn octets_that_an_end_went_past_are_a_gap_at_the_end() {
+fn bytes_that_an_end_went_past_are_a_gap_at_the_end() {
     let mut bench = Bench::opened();
     bench.push(client(ACK, 1011, 5001, ""));
     bench.finish();
@@ -108,7 +108,7 @@ fn a_fin_that_was_not_captured_is_no_gap() {
     bench.finish();
     assert_eq!(
         bench.heard(),
-        [octets(Forward, "abc", 4), Told::Closed(Closed::CaptureEnd),]
+        [bytes(Forward, "abc", 4), Told::Closed(Closed::CaptureEnd),]
     );
 }
 
@@ -121,8 +121,8 @@ fn a_direction_of_which_nothing_was_captured_is_a_gap_at_the_end() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "x", 1),
-            octets(Forward, "y", 2),
+            bytes(Forward, "x", 1),
+            bytes(Forward, "y", 2),
             Told::Gap(Backward, 100, GapCause::NotCaptured),
             Told::Closed(Closed::CaptureEnd),
         ]
@@ -138,7 +138,7 @@ fn an_acknowledgement_from_nowhere_is_no_evidence() {
     bench.finish();
     assert_eq!(
         bench.heard(),
-        [octets(Forward, "abc", 6), Told::Closed(Closed::CaptureEnd),]
+        [bytes(Forward, "abc", 6), Told::Closed(Closed::CaptureEnd),]
     );
 }
 
@@ -155,8 +155,8 @@ fn a_challenge_ack_of_an_older_connection_is_no_evidence() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "abc", 5),
-            octets(Backward, "xyz", 6),
+            bytes(Forward, "abc", 5),
+            bytes(Backward, "xyz", 6),
             Told::Closed(Closed::CaptureEnd),
         ]
     );
@@ -181,12 +181,12 @@ fn what_the_snapshot_length_cut_is_a_gap_in_its_place() {
     assert_eq!(
         bench.heard(),
         [
-            octets(Forward, "abc", 4),
+            bytes(Forward, "abc", 4),
             Told::Gap(Forward, 7, GapCause::SnapshotLength),
             Told::Gap(Forward, 3, GapCause::SnapshotLength),
-            octets(Forward, "n", 5),
+            bytes(Forward, "n", 5),
             Told::Gap(Forward, 5, GapCause::SnapshotLength),
-            octets(Forward, "z", 7),
+            bytes(Forward, "z", 7),
         ]
     );
 }
@@ -201,18 +201,18 @@ fn what_waits_at_the_end_is_told_with_its_holes() {
         bench.heard(),
         [
             Told::Gap(Forward, 3, GapCause::EndOfCapture),
-            octets(Forward, "def", 4),
+            bytes(Forward, "def", 4),
             Told::Gap(Forward, 3, GapCause::EndOfCapture),
-            octets(Forward, "jkl", 5),
+            bytes(Forward, "jkl", 5),
             Told::Closed(Closed::CaptureEnd),
         ]
     );
 }
 
 #[test]
-fn waiting_octets_of_a_direction_have_a_cap() {
+fn waiting_bytes_of_a_direction_have_a_cap() {
     let mut bench = Bench::with(Limits {
-        waiting_octets: 4096,
+        waiting_bytes: 4096,
         ..Limits::default()
     });
     bench.open();
@@ -222,7 +222,7 @@ fn waiting_octets_of_a_direction_have_a_cap() {
     }
     let heard = bench.heard();
     assert_eq!(heard[0], Told::Gap(Forward, 10, GapCause::WaitingCap));
-    assert!(matches!(heard[1], Told::Octets(..)));
+    assert!(matches!(heard[1], Told::Bytes(..)));
     assert!(bench.assembler.counts().waiting_cap > 0);
     bench.push(client(ACK, 1001, 5001, &"a".repeat(10)));
     assert_eq!(bench.heard(), [], "given up is given up");
@@ -231,7 +231,7 @@ fn waiting_octets_of_a_direction_have_a_cap() {
 }
 
 #[test]
-fn waiting_octets_in_all_have_a_cap_and_the_longest_waiting_go_first() {
+fn waiting_bytes_in_all_have_a_cap_and_the_longest_waiting_go_first() {
     let mut bench = Bench::with(Limits {
         waiting_total: 20_000,
         ..Limits::default()
@@ -258,7 +258,7 @@ fn waiting_octets_in_all_have_a_cap_and_the_longest_waiting_go_first() {
     assert!(gaps.len() > 80 && gaps.is_sorted() && gaps[0] == 0);
     bench.finish();
     assert_eq!(bench.assembler.shared_waiting(), 0);
-    assert_eq!(bench.assembler.counts().octets, 102_400);
+    assert_eq!(bench.assembler.counts().bytes, 102_400);
 }
 
 #[test]
@@ -267,15 +267,15 @@ fn a_stream_lost_from_sight_goes_on_behind_a_gap_of_unknown_length() {
     bench.push(client(ACK, 1001, 5001, "abc"));
     let far = 1001 + (1 << 31);
     bench.push(client(ACK, far, 5001, "lost"));
-    assert_eq!(bench.heard(), [octets(Forward, "abc", 4)]);
+    assert_eq!(bench.heard(), [bytes(Forward, "abc", 4)]);
     bench.push(client(ACK, far + 4, 5001, "found"));
     bench.push(client(ACK, far + 9, 5001, "again"));
     assert_eq!(
         bench.heard(),
         [
             Told::Gap(Forward, 0, GapCause::NotCaptured),
-            octets(Forward, "found", 6),
-            octets(Forward, "again", 7)
+            bytes(Forward, "found", 6),
+            bytes(Forward, "again", 7)
         ]
     );
 }
@@ -289,7 +289,7 @@ fn a_single_segment_from_nowhere_is_not_believed() {
     bench.push(client(ACK, 1004, 5001, "def"));
     assert_eq!(
         bench.heard(),
-        [octets(Forward, "abc", 5), octets(Forward, "def", 7)]
+        [bytes(Forward, "abc", 5), bytes(Forward, "def", 7)]
     );
-    assert_eq!(bench.assembler.counts().unplaced_octets, 8);
+    assert_eq!(bench.assembler.counts().unplaced_bytes, 8);
 }

@@ -17,10 +17,10 @@ const FIN: u8 = TcpFlags::FIN;
 const RST: u8 = TcpFlags::RST;
 const PSH: u8 = TcpFlags::PSH;
 
-/// An event as a test compares it: octets as text, frames by number.
+/// An event as a test compares it: bytes as text, frames by number.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Told {
-    Octets(Direction, String, u64),
+    Bytes(Direction, String, u64),
     Gap(Direction, u64, GapCause),
     Conflict(Direction, u64),
     End(Direction, End),
@@ -36,28 +36,28 @@ struct Sent<'a> {
     flags: u8,
     sequence: u32,
     acknowledgement: u32,
-    octets: &'a [u8],
+    bytes: &'a [u8],
     cut: u32,
 }
 
 const CLIENT: u16 = 40000;
 const SERVER: u16 = 1883;
 
-fn client(flags: u8, sequence: u32, acknowledgement: u32, octets: &str) -> Sent<'_> {
+fn client(flags: u8, sequence: u32, acknowledgement: u32, bytes: &str) -> Sent<'_> {
     Sent {
         ends: (CLIENT, SERVER),
         flags,
         sequence,
         acknowledgement,
-        octets: octets.as_bytes(),
+        bytes: bytes.as_bytes(),
         cut: 0,
     }
 }
 
-fn server(flags: u8, sequence: u32, acknowledgement: u32, octets: &str) -> Sent<'_> {
+fn server(flags: u8, sequence: u32, acknowledgement: u32, bytes: &str) -> Sent<'_> {
     Sent {
         ends: (SERVER, CLIENT),
-        ..client(flags, sequence, acknowledgement, octets)
+        ..client(flags, sequence, acknowledgement, bytes)
     }
 }
 
@@ -125,7 +125,7 @@ impl Bench {
             acknowledgement: sent.acknowledgement,
             flags: TcpFlags(sent.flags),
             window: 1000,
-            payload: sent.octets,
+            payload: sent.bytes,
             cut: sent.cut,
             layers: &layers,
         };
@@ -162,14 +162,14 @@ fn hear(
     }
     *state += 1;
     let event = match event {
-        StreamEvent::Octets {
+        StreamEvent::Bytes {
             direction,
-            octets,
+            bytes,
             stamp,
             ..
         } => {
-            let text = String::from_utf8_lossy(octets).into_owned();
-            Told::Octets(direction, text, stamp.number)
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            Told::Bytes(direction, text, stamp.number)
         }
         StreamEvent::Gap {
             direction,
@@ -184,6 +184,6 @@ fn hear(
     told.push((connection.id, event));
 }
 
-fn octets(direction: Direction, text: &str, frame: u64) -> Told {
-    Told::Octets(direction, text.to_owned(), frame)
+fn bytes(direction: Direction, text: &str, frame: u64) -> Told {
+    Told::Bytes(direction, text.to_owned(), frame)
 }

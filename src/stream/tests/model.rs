@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Octets of a stream such that each place has its own.
+/// Bytes of a stream such that each place has its own.
 fn stream(length: usize) -> Vec<u8> {
     (0..length).map(|at| b'!' + (at * 7 % 90) as u8).collect()
 }
@@ -47,7 +47,7 @@ fn damaged(length: usize) -> impl Strategy<Value = Vec<(usize, usize)>> {
     })
 }
 
-/// Which frame carried each octet first.
+/// Which frame carried each byte first.
 fn first_carriers(length: usize, sent: &[(u64, usize, usize)]) -> Vec<u64> {
     let mut frames = vec![0; length];
     for (frame, start, end) in sent {
@@ -60,31 +60,31 @@ fn first_carriers(length: usize, sent: &[(u64, usize, usize)]) -> Vec<u64> {
     frames
 }
 
-/// Octets and the frame of each, as told.
-fn told_octets(told: &[(ConnectionId, Told)], wanted: Direction) -> (Vec<u8>, Vec<u64>) {
-    let mut octets = Vec::new();
+/// Bytes and the frame of each, as told.
+fn told_bytes(told: &[(ConnectionId, Told)], wanted: Direction) -> (Vec<u8>, Vec<u64>) {
+    let mut bytes = Vec::new();
     let mut frames = Vec::new();
     for (_, told) in told {
-        if let Told::Octets(direction, text, frame) = told
+        if let Told::Bytes(direction, text, frame) = told
             && *direction == wanted
         {
-            octets.extend_from_slice(text.as_bytes());
+            bytes.extend_from_slice(text.as_bytes());
             frames.extend(std::iter::repeat_n(*frame, text.len()));
         }
     }
-    (octets, frames)
+    (bytes, frames)
 }
 
 proptest! {
     #[test]
-    fn any_cutting_shuffling_and_overlapping_of_both_directions_gives_the_same_octets(
+    fn any_cutting_shuffling_and_overlapping_of_both_directions_gives_the_same_bytes(
         up in damaged(300),
         down in damaged(200),
         turns in vec(any::<bool>(), 1..200),
         starts in any::<(u32, u32)>(),
         acknowledging in any::<bool>(),
     ) {
-        let (up_octets, down_octets) = (stream(300), stream(200));
+        let (up_bytes, down_bytes) = (stream(300), stream(200));
         let mut bench = Bench::new();
         bench.push(client(SYN, starts.0.wrapping_sub(1), 0, ""));
         bench.push(server(SYN | ACK, starts.1.wrapping_sub(1), starts.0, ""));
@@ -109,14 +109,14 @@ proptest! {
             if from_client {
                 let ack = if acknowledging { have(&sent.1, 200) } else { 0 };
                 bench.push(Sent {
-                    octets: &up_octets[start..end],
+                    bytes: &up_bytes[start..end],
                     ..client(ACK, starts.0.wrapping_add(start as u32), starts.1.wrapping_add(ack), "")
                 });
                 sent.0.push((frame, start, end));
             } else {
                 let ack = if acknowledging { have(&sent.0, 300) } else { 0 };
                 bench.push(Sent {
-                    octets: &down_octets[start..end],
+                    bytes: &down_bytes[start..end],
                     ..server(ACK, starts.1.wrapping_add(start as u32), starts.0.wrapping_add(ack), "")
                 });
                 sent.1.push((frame, start, end));
@@ -124,27 +124,27 @@ proptest! {
         }
         let waiting = bench.assembler.shared_waiting();
         prop_assert_eq!(waiting, 0);
-        let strange = bench.told.iter().any(|(_, told)| !matches!(told, Told::Octets(..)));
+        let strange = bench.told.iter().any(|(_, told)| !matches!(told, Told::Bytes(..)));
         prop_assert!(!strange, "{:?}", bench.told);
-        let (octets, frames) = told_octets(&bench.told, Forward);
-        prop_assert_eq!(octets, up_octets);
+        let (bytes, frames) = told_bytes(&bench.told, Forward);
+        prop_assert_eq!(bytes, up_bytes);
         prop_assert_eq!(frames, first_carriers(300, &sent.0));
-        let (octets, frames) = told_octets(&bench.told, Backward);
-        prop_assert_eq!(octets, down_octets);
+        let (bytes, frames) = told_bytes(&bench.told, Backward);
+        prop_assert_eq!(bytes, down_bytes);
         prop_assert_eq!(frames, first_carriers(200, &sent.1));
     }
 
     #[test]
-    fn octets_and_gaps_together_fill_the_stream_whatever_is_lost(
+    fn bytes_and_gaps_together_fill_the_stream_whatever_is_lost(
         order in damaged(300),
         kept in vec(prop::bool::weighted(0.7), 1..100),
         cuts in vec(prop_oneof![4 => Just(0u32), 1 => 1..30u32], 1..50),
-        cap in prop_oneof![Just(Limits::WAITING_OCTETS), 300..4000usize],
+        cap in prop_oneof![Just(Limits::WAITING_BYTES), 300..4000usize],
         start in any::<u32>(),
         acks in vec(prop::option::weighted(0.2, 0..300u32), 1..50),
     ) {
-        let octets = stream(300);
-        let mut bench = Bench::with(Limits { waiting_octets: cap, ..Limits::default() });
+        let bytes = stream(300);
+        let mut bench = Bench::with(Limits { waiting_bytes: cap, ..Limits::default() });
         bench.push(client(SYN, start.wrapping_sub(1), 0, ""));
         bench.push(server(SYN | ACK, 4999, start, ""));
         let mut highest = 0;
@@ -155,7 +155,7 @@ proptest! {
             }
             let cut = (*cuts.next().unwrap()).min((to - from) as u32);
             bench.push(Sent {
-                octets: &octets[from..to - cut as usize],
+                bytes: &bytes[from..to - cut as usize],
                 cut,
                 ..client(ACK, start.wrapping_add(from as u32), 5000, "")
             });
@@ -168,8 +168,8 @@ proptest! {
         let mut at = 0usize;
         for (_, told) in &bench.told {
             match told {
-                Told::Octets(Forward, text, _) => {
-                    prop_assert_eq!(text.as_bytes(), &octets[at..at + text.len()]);
+                Told::Bytes(Forward, text, _) => {
+                    prop_assert_eq!(text.as_bytes(), &bytes[at..at + text.len()]);
                     at += text.len();
                 }
                 Told::Gap(Forward, length, _) => at += *length as usize,
@@ -192,10 +192,10 @@ proptest! {
         let limits = Limits {
             connections: limits.0,
             lingering: limits.1,
-            waiting_octets: limits.2,
+            waiting_bytes: limits.2,
             waiting_total: limits.3,
         };
-        let octets = stream(60);
+        let bytes = stream(60);
         let far = [0, 1, 2, 20, 40, 100, 1 << 20, 1 << 26, (1 << 26) + 1, 1 << 31, u32::MAX, u32::MAX - 9];
         let mut bench = Bench::with(limits);
         for (port, back, flags, sequence, ack, length, cut) in soup {
@@ -207,7 +207,7 @@ proptest! {
                 flags,
                 sequence: far[sequence as usize],
                 acknowledgement: far[ack as usize],
-                octets: &octets[..length],
+                bytes: &bytes[..length],
                 cut: cut / 8,
             });
             prop_assert!(bench.assembler.shared_waiting() <= limits.waiting_total);
@@ -227,7 +227,7 @@ proptest! {
                     prop_assert!(!ended[id][end(*direction)], "a direction ends once");
                     ended[id][end(*direction)] = true;
                 }
-                Told::Octets(direction, ..) | Told::Gap(direction, ..) => {
+                Told::Bytes(direction, ..) | Told::Gap(direction, ..) => {
                     prop_assert!(!ended[id][end(*direction)], "told after its end");
                 }
                 Told::Conflict(..) => {}

@@ -53,7 +53,7 @@ fn protocol(device_type: u16, protocol: u16, rest: Part<'_>) -> Step<'_> {
         _ if device_type == NETLINK => Err(Skipped::EtherType(protocol)),
         LLC_FRAME => llc::read(rest),
         // Some tunnel devices leave the protocol open; the version tells.
-        0 if matches!(rest.octets, [0x45..=0x4f | 0x60..=0x6f, ..]) => Ok((Next::Ip, rest)),
+        0 if matches!(rest.bytes, [0x45..=0x4f | 0x60..=0x6f, ..]) => Ok((Next::Ip, rest)),
         // Below the EtherTypes Linux has numbers of its own, which are no lengths here.
         other if other <= llc::LLC_MAX => Err(Skipped::EtherType(other)),
         ether_type => Ok((announced(ether_type), rest)),

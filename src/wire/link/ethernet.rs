@@ -7,11 +7,11 @@ use super::super::part::Part;
 use super::{Skipped, Step, announced};
 use crate::base::Layer;
 
-/// Octets of destination address, source address and EtherType.
+/// Bytes of destination address, source address and EtherType.
 const LENGTH: usize = 14;
 
 pub(super) fn read<'a>(part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
-    let header = Ethernet2HeaderSlice::from_slice(part.octets).map_err(|_| Skipped::CutShort)?;
+    let header = Ethernet2HeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
     told.layer(|| Layer::Ethernet {
         destination: header.destination(),
         source: header.source(),

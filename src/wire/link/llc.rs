@@ -6,7 +6,7 @@ use super::{Skipped, Step, announced};
 /// The largest value that is a length and not an EtherType (IEEE 802.3 §3.2.6).
 pub(in super::super) const LLC_MAX: u16 = 1500;
 
-/// Unnumbered information: the only control octet that carries datagrams.
+/// Unnumbered information: the only control byte that carries datagrams.
 const UNNUMBERED: u8 = 0x03;
 
 pub(super) fn read(part: Part<'_>) -> Step<'_> {

@@ -22,10 +22,10 @@ pub(super) fn read<'a>(part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
 /// IP, zero is the control word of an Ethernet pseudowire (RFC 4448 §4.6). A pseudowire
 /// without control word begins with an address, so only its EtherType can speak for it.
 fn below(rest: Part<'_>) -> Step<'_> {
-    match rest.octets.first().ok_or(Skipped::CutShort)? >> 4 {
+    match rest.bytes.first().ok_or(Skipped::CutShort)? >> 4 {
         4 | 6 => Ok((Next::Ip, rest)),
         0 => Ok((Next::Ethernet, rest.behind(4)?)),
-        _ => match rest.octets.get(12..14) {
+        _ => match rest.bytes.get(12..14) {
             Some(&[high, low]) if is_plausible(u16::from_be_bytes([high, low])) => {
                 Ok((Next::Ethernet, rest))
             }

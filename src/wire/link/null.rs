@@ -1,4 +1,4 @@
-//! BSD loopback: NULL (0) and LOOP (108), four octets of address family.
+//! BSD loopback: NULL (0) and LOOP (108), four bytes of address family.
 
 use super::super::listen::Listen;
 use super::super::part::{Next, Part};

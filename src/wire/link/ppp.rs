@@ -25,15 +25,15 @@ pub(super) fn read_pppoe<'a>(part: Part<'a>, told: &mut impl Listen) -> Step<'a>
     Ok((Next::Ppp, rest.within(length)))
 }
 
-/// The protocol field: two octets, or one where its last bit is set (RFC 1661 §6.5). Address
+/// The protocol field: two bytes, or one where its last bit is set (RFC 1661 §6.5). Address
 /// and control may stand before it.
 pub(super) fn read(part: Part<'_>) -> Step<'_> {
-    let part = match part.octets {
+    let part = match part.bytes {
         [0xff] => return Err(Skipped::CutShort),
         [0xff, 0x03, ..] => part.behind(2)?,
         _ => part,
     };
-    let (protocol, rest) = match part.octets {
+    let (protocol, rest) = match part.bytes {
         [compressed, ..] if compressed & 1 == 1 => (u16::from(*compressed), part.behind(1)?),
         _ => {
             let (protocol, rest) = part.split::<2>()?;
@@ -51,7 +51,7 @@ pub(super) fn read(part: Part<'_>) -> Step<'_> {
 /// Link types 50 and 104. The address tells PPP (RFC 1662 §3.1) from Cisco's framing, which
 /// has an EtherType behind address and control.
 pub(super) fn read_hdlc(part: Part<'_>) -> Step<'_> {
-    if let [0xff, 0x03, ..] = part.octets {
+    if let [0xff, 0x03, ..] = part.bytes {
         return Ok((Next::Ppp, part));
     }
     let (&[_, _, high, low], rest) = part.split::<4>()?;

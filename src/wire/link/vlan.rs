@@ -7,7 +7,7 @@ use super::super::part::Part;
 use super::{Skipped, Step, announced};
 use crate::base::Layer;
 
-/// Octets of tag control information and EtherType.
+/// Bytes of tag control information and EtherType.
 const LENGTH: usize = 4;
 const CUSTOMER: u16 = EtherType::VLAN_TAGGED_FRAME.0;
 const SERVICE: u16 = EtherType::PROVIDER_BRIDGING.0;
@@ -20,7 +20,7 @@ pub(super) const fn is_tag(ether_type: u16) -> bool {
 
 /// Reads what stands behind the tag's own EtherType; several tags come one by one.
 pub(super) fn read<'a>(part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
-    let tag = SingleVlanHeaderSlice::from_slice(part.octets).map_err(|_| Skipped::CutShort)?;
+    let tag = SingleVlanHeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
     told.layer(|| Layer::Vlan {
         id: tag.vlan_identifier().value(),
     });
