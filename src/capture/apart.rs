@@ -21,7 +21,7 @@ pub(super) type Sent = Box<dyn Read + Send>;
 /// Buffers of [`BUFFER`] bytes that are filled and wait to be read, at most.
 const CHUNKS: usize = 3;
 
-/// What comes over: bytes, or why there are no more and which decompressor says so.
+/// What comes over: bytes, or why there are no more, and the format that failed.
 type Message = Result<Vec<u8>, (Broken, Option<Packing>)>;
 
 /// The reader's end of a decompressor that runs in its own thread.
@@ -48,7 +48,7 @@ impl Apart {
         let (spare, spares) = sync_channel(CHUNKS);
         let taken = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&taken);
-        // The thread ends with its source, or when nobody listens any more.
+        // The thread ends with its source, or when the reader is dropped.
         thread::Builder::new()
             .name("decompress".to_owned())
             .spawn(move || {
@@ -121,7 +121,7 @@ fn decompress(
             None => {}
             Some(Ok(())) => return,
             Some(Err(broken)) => {
-                // Nobody who listens, nobody to tell.
+                // The reader was dropped: the error has no one to go to.
                 let _ = to.send(Err(broken));
                 return;
             }

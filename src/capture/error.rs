@@ -8,10 +8,10 @@ use crate::base::text;
 
 /// A capture cannot be read, or not further. All frames before the place were given.
 #[derive(Debug)]
-pub struct CaptureError(Box<Told>);
+pub struct CaptureError(Box<Details>);
 
 #[derive(Debug)]
-struct Told {
+struct Details {
     name: String,
     fault: Fault,
     /// `None` where the capture was not even begun.
@@ -68,7 +68,7 @@ pub enum Fault {
         kind: u32,
         length: u32,
     },
-    /// A pcapng block of a possible length contradicts itself; the words say how.
+    /// A pcapng block of a possible length contradicts itself; `how` completes the sentence.
     ContradictoryBlock {
         kind: u32,
         how: &'static str,
@@ -95,7 +95,7 @@ pub enum Fault {
 impl CaptureError {
     /// For a capture that was not begun.
     pub(super) fn unopened(name: &str, fault: Fault) -> Self {
-        Self(Box::new(Told {
+        Self(Box::new(Details {
             name: name.to_owned(),
             fault,
             place: None,
@@ -114,7 +114,7 @@ impl CaptureError {
             packing,
             after_frame,
         };
-        Self(Box::new(Told {
+        Self(Box::new(Details {
             name: name.to_owned(),
             fault,
             place: Some(place),
@@ -155,7 +155,7 @@ impl std::error::Error for CaptureError {
 /// One line: `file: what is wrong (where); what to do`.
 impl fmt::Display for CaptureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Told { name, fault, place } = &*self.0;
+        let Details { name, fault, place } = &*self.0;
         write!(f, "{}: {fault}", text::safe(name))?;
         if let Some(place) = place
             && fault.has_a_place()
@@ -254,7 +254,7 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// Whether the place helps whoever reads the error.
+    /// Whether the place helps the reader of the error.
     fn has_a_place(&self) -> bool {
         !matches!(
             self,
@@ -344,15 +344,15 @@ mod tests {
     #[test]
     fn the_place_in_compressed_data_says_of_what_it_is_the_place() {
         let at = |fault| CaptureError::at("c.gz", fault, 9, Some(Packing::Gzip), None).to_string();
-        let said = at(Fault::PackingCut(Packing::Gzip));
+        let message = at(Fault::PackingCut(Packing::Gzip));
         assert!(
-            said.contains("(octet 9 of the gzip data, before the first frame)"),
-            "{said}"
+            message.contains("(octet 9 of the gzip data, before the first frame)"),
+            "{message}"
         );
-        let said = at(Fault::BlockCut);
+        let message = at(Fault::BlockCut);
         assert!(
-            said.contains("(octet 9 of what gzip unpacks to, before"),
-            "{said}"
+            message.contains("(octet 9 of what gzip unpacks to, before"),
+            "{message}"
         );
     }
 }

@@ -100,7 +100,7 @@ impl<R: Read> Gzip<R> {
         }
     }
 
-    /// What was made is given, and the next call is told what is wrong behind it.
+    /// What was made is given, and the next call reports what is wrong behind it.
     fn behind(&mut self, made: usize, wrong: io::Error) -> io::Result<usize> {
         if made == 0 {
             return Err(wrong);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_is_cut_or_wrong_is_told_and_loses_nothing() {
+    fn an_end_that_is_cut_or_wrong_is_reported_and_loses_nothing() {
         let whole = packed(&sample());
         for cut in 1..=8 {
             let (read, why) = read_all(&whole[..whole.len() - cut], 1 << 20);

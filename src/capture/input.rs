@@ -1,5 +1,5 @@
-//! The bytes as they come from a file or pipe: short reads, interruptions and the end told
-//! apart, the first bytes looked at before they are taken.
+//! The bytes as they come from a file or pipe: short reads, interruptions and the end
+//! distinguished, the first bytes looked at before they are taken.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 

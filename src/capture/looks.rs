@@ -1,4 +1,4 @@
-//! What a file that is not a capture looks like, so that the error can say it.
+//! Recognises what a file that is not a capture is, for the error message.
 
 use std::fmt;
 
@@ -139,19 +139,19 @@ mod tests {
 
     #[test]
     fn well_known_formats_are_named() {
-        let said = |start: &[u8]| looks_like(start).to_string();
-        assert_eq!(said(b"\x89PNG\r\n\x1a\n"), "it looks like a PNG image");
-        assert_eq!(said(b"No.\tTime\n1\t0\n"), "it looks like text");
-        assert_eq!(said(b"\n {\"a\": 1}"), "it looks like JSON text");
+        let message = |start: &[u8]| looks_like(start).to_string();
+        assert_eq!(message(b"\x89PNG\r\n\x1a\n"), "it looks like a PNG image");
+        assert_eq!(message(b"No.\tTime\n1\t0\n"), "it looks like text");
+        assert_eq!(message(b"\n {\"a\": 1}"), "it looks like JSON text");
         assert_eq!(
-            said("한".as_bytes().get(..2).unwrap()),
+            message("한".as_bytes().get(..2).unwrap()),
             "it looks like text"
         );
         assert_eq!(
-            said(&[0; 40]).split(',').next(),
+            message(&[0; 40]).split(',').next(),
             Some("it looks like nothing but zeros")
         );
-        assert_eq!(said(&[1, 2, 3]), "it begins with the octets 01 02 03 00");
+        assert_eq!(message(&[1, 2, 3]), "it begins with the octets 01 02 03 00");
         assert_eq!(looks_like(b"CLIENT_RANDOM 00"), LooksLike::KeyLog);
         assert_eq!(looks_like(b"snoop\0\0\0\0"), OtherCapture("snoop"));
     }

@@ -19,7 +19,7 @@ pub struct Merge<R: Read> {
     heads: Vec<Option<Step>>,
     last: Vec<i64>,
     queue: BinaryHeap<Reverse<(i64, usize)>>,
-    /// Readers whose next item is not known: all at first, then the one that was told last.
+    /// Readers whose next item is not known: all at first, then the one whose item was handed out last.
     due: Vec<usize>,
     frames: u64,
 }
@@ -74,7 +74,7 @@ impl<R: Read> Merge<R> {
                     }
                 }
                 other => {
-                    // A comment of a frame follows it, and that frame was told last.
+                    // A comment of a frame follows it, and that frame was handed out last.
                     if let Step::Comment {
                         of: CommentOf::Frame(number),
                         ..
@@ -145,7 +145,7 @@ mod tests {
         out
     }
 
-    fn told(files: &[&[u8]]) -> (Vec<(u64, u16, i64)>, Vec<String>) {
+    fn seen(files: &[&[u8]]) -> (Vec<(u64, u16, i64)>, Vec<String>) {
         let readers = files.iter().map(|&file| Reader::new(file, "x"));
         let mut merge = Merge::new(readers);
         let (mut frames, mut errors) = (Vec::new(), Vec::new());
@@ -168,7 +168,7 @@ mod tests {
     fn frames_come_by_time_and_are_numbered_anew() {
         let a = capture(Format::Pcap, &[1, 5, 5, 9], None);
         let b = capture(Format::PcapNg, &[2, 5, 3, 10], None);
-        let (frames, errors) = told(&[&a, &b]);
+        let (frames, errors) = seen(&[&a, &b]);
         assert_eq!(
             frames,
             [
@@ -189,7 +189,7 @@ mod tests {
     fn a_broken_capture_does_not_stop_the_others() {
         let a = capture(Format::Pcap, &[1, 5, 9], None);
         let b = capture(Format::Pcap, &[2, 3, 10], None);
-        let (frames, errors) = told(&[&a[..a.len() - 1], b"no capture", &b]);
+        let (frames, errors) = seen(&[&a[..a.len() - 1], b"no capture", &b]);
         assert_eq!(
             frames.iter().map(|f| f.2).collect::<Vec<_>>(),
             [1, 2, 3, 5, 10]
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn nothing_merged_is_nothing() {
-        assert!(told(&[]).0.is_empty());
+        assert!(seen(&[]).0.is_empty());
     }
 
     #[test]
@@ -207,17 +207,17 @@ mod tests {
         let a = capture(Format::PcapNg, &[1, 3], Some("a"));
         let b = capture(Format::PcapNg, &[2], Some("b"));
         let mut merge = Merge::new([Reader::new(&a[..], "a"), Reader::new(&b[..], "b")]);
-        let mut told = Vec::new();
+        let mut seen = Vec::new();
         while let Some(item) = merge.next_item().unwrap() {
             match item {
-                Item::Frame(frame) => told.push(format!("{}", frame.stamp.number)),
+                Item::Frame(frame) => seen.push(format!("{}", frame.stamp.number)),
                 Item::Comment(comment) => match comment.of {
-                    CommentOf::Frame(number) => told.push(format!("{}@{number}", comment.text())),
+                    CommentOf::Frame(number) => seen.push(format!("{}@{number}", comment.text())),
                     _ => panic!("{comment:?}"),
                 },
                 Item::Secrets(_) => panic!(),
             }
         }
-        assert_eq!(told, ["1", "a@1", "2", "b@2", "3", "a@3"]);
+        assert_eq!(seen, ["1", "a@1", "2", "b@2", "3", "a@3"]);
     }
 }

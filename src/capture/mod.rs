@@ -81,7 +81,7 @@ impl Secrets<'_> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Comment<'a> {
     pub of: CommentOf,
-    /// As stored: meant to be UTF-8, which nobody checked.
+    /// As stored: meant to be UTF-8, unchecked.
     pub bytes: &'a [u8],
     /// Which input it came from, counted from 0.
     pub file: u16,

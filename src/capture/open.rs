@@ -47,7 +47,7 @@ impl Read for Source<'_> {
 ///
 /// # Errors
 /// [`Fault::Missing`], [`Fault::Directory`], [`Fault::Permission`], [`Fault::Terminal`], or
-/// what else the system says.
+/// any other error of the system.
 pub fn open<'a>(
     name: impl AsRef<OsStr>,
     waiting: &'a dyn Fn(),

@@ -88,7 +88,7 @@ pub(super) fn layout(mut header: [u8; HEADER]) -> Option<Result<Layout, Fault>> 
         } else {
             Precision::Micro
         },
-        // The upper half tells the length of the frame check sequence; IP's own length cuts
+        // The upper half states the length of the frame check sequence; IP's own length cuts
         // that off later.
         link_type: LinkType(stated.network.0 as u16),
         limit: stated.snaplen.clamp(USUAL_SNAPLEN, MAX_FRAME),
@@ -99,7 +99,7 @@ impl Layout {
     /// The head of the record with which `bytes` begin, and what stands behind it; `None`
     /// where they are too few.
     ///
-    /// By hand: the crate's parser wants the whole record before it tells how long that is,
+    /// By hand: the crate's parser wants the whole record before it states how long that is,
     /// and it knows the "modified" format in one order only. The speed is the same.
     #[inline]
     pub(super) fn head<'a>(&self, bytes: &'a [u8]) -> Option<(Head, &'a [u8])> {

@@ -54,7 +54,7 @@ pub(super) enum Broken {
     Damaged(Packing, String),
     /// A zstd frame asks for a window of so many bytes.
     Window(u64),
-    /// A zstd frame needs a dictionary that nobody has.
+    /// A zstd frame needs a dictionary, which is not supported.
     Dictionary(u32),
     /// The limit of expansion is reached.
     Expands(Packing),
@@ -179,7 +179,7 @@ impl<R: Read> Unpacked<R> {
             match magic.first_chunk() {
                 Some(&ZSTD) => Some(Packing::Zstd),
                 Some(&LZ4 | &LZ4_LEGACY) => Some(Packing::Lz4),
-                // Which of the two it is, the next frame tells.
+                // Which of the two it is, the next frame decides.
                 Some(&magic) if is_skippable(magic) => Some(Packing::Zstd),
                 _ => None,
             }
@@ -363,7 +363,7 @@ fn skip_frame<R: Read>(input: &mut Input<R>, packing: Packing) -> Result<bool, B
 /// Bytes of one zstd frame; 0 at its end.
 ///
 /// The crate keeps a window of what it decoded until the frame ends. Where the frame breaks,
-/// that window is brought out by an empty last block, and `broken` tells the rest.
+/// that window is brought out by an empty last block, and `broken` holds the error.
 fn read_zstd<R: Read>(
     decoder: &mut ZstdDecoder,
     input: &mut Input<R>,
@@ -494,7 +494,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_cut_is_told_wherever_it_is_and_what_is_before_it_comes_out() {
+    fn a_cut_is_reported_wherever_it_is_and_what_is_before_it_comes_out() {
         let plain = sample();
         for (pack, packing) in [
             (gzip as fn(&[u8]) -> Vec<u8>, Packing::Gzip),
@@ -518,7 +518,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn damage_is_told_and_never_silent() {
+    fn damage_is_reported_and_never_silent() {
         let plain = sample();
         for pack in [gzip, lz4] {
             let mut packed = pack(&plain);

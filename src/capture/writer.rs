@@ -32,7 +32,7 @@ const MAX_COMMENT: usize = 65_532;
 ///
 /// The header and each frame are one `write_all` each to the writer below, so a reader at
 /// any moment finds whole records, unless the writer below itself stops in the middle (a
-/// full disk); [`Writer::whole`] tells where to cut then.
+/// full disk); [`Writer::whole`] is where to cut then.
 #[derive(Debug)]
 pub struct Writer<W> {
     to: W,
@@ -73,7 +73,7 @@ impl<W: Write> Writer<W> {
     /// Writes one frame of `length` bytes on the wire, of which `bytes` were captured.
     /// `comment` speaks of this frame; pcap has no place for it.
     ///
-    /// Times before 1970 become 1970; pcap cannot tell times after 2106 and gives 2106.
+    /// Times before 1970 become 1970; pcap cannot state times after 2106 and gives 2106.
     ///
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] for more bytes than [`super::USUAL_SNAPLEN`], which

@@ -40,7 +40,7 @@ impl Command {
     pub(super) fn ended(&mut self) -> Option<i32> {
         match self.child.try_wait() {
             Ok(status) => status.map(code),
-            // Nobody knows what became of it.
+            // It is unknown what became of it.
             Err(_) => Some(1),
         }
     }

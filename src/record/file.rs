@@ -215,7 +215,7 @@ impl Write for Whole {
 
 impl Drop for Whole {
     fn drop(&mut self) {
-        // Whoever could still be told of a failure has flushed before.
+        // A caller that could still handle a failure has flushed before.
         let _ = self.put();
     }
 }

@@ -1,6 +1,6 @@
 //! `record`: the broker serves, and its traffic becomes a capture.
 //!
-//! Who makes the traffic is one of three ([`Source`]): whoever connects, a command that is
+//! Who makes the traffic is one of three ([`Source`]): any client that connects, a command that is
 //! run, or the clients of a [`script`]. What becomes of it is one of two
 //! ([`CaptureFrom`]): the [`tee`] in the broker writes what passes through its sockets, or
 //! the kernel's own frames of the loopback interface are taken ([`kernel`]).
@@ -92,7 +92,7 @@ pub enum CaptureFrom {
 /// Who makes the traffic.
 #[derive(Clone, Debug, Default)]
 pub enum Source {
-    /// Whoever connects, until the end is asked for.
+    /// Any client that connects, until the end is asked for.
     #[default]
     Anybody,
     /// A command with its arguments; the recording ends when it ends.
@@ -114,7 +114,7 @@ pub struct Recorded {
 /// Why a recording could not begin, or did not come to its end.
 #[derive(Debug)]
 pub enum RecordError {
-    Listen(ListenError),
+    LayerVisitor(ListenError),
     Exists {
         path: PathBuf,
     },
@@ -143,7 +143,7 @@ pub enum RecordError {
 impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listen(error) => error.fmt(f),
+            Self::LayerVisitor(error) => error.fmt(f),
             Self::Exists { path } => write!(
                 f,
                 "{} exists already; give --force to overwrite it",
@@ -220,11 +220,11 @@ pub fn run(options: &Options, log: &mut dyn Write) -> Result<Recorded, RecordErr
             let outcome = run.all();
             let finished = run.kernel.take().map(KernelCapture::finish);
             let (frames, lost) = match finished.transpose() {
-                Ok(told) => told.unwrap_or((0, 0)),
+                Ok(seen) => seen.unwrap_or((0, 0)),
                 Err(error) => return Err(RecordError::Write { path, error }),
             };
             if lost > 0 {
-                run.say(&format!("The kernel dropped {lost} frames."));
+                run.note(&format!("The kernel dropped {lost} frames."));
             }
             outcome.map(|status| Recorded {
                 path,
@@ -268,7 +268,7 @@ fn listen<W: Witness>(
         port: options.port,
         ..NetOptions::default()
     };
-    Net::listen(broker, &net, witness).map_err(RecordError::Listen)
+    Net::listen(broker, &net, witness).map_err(RecordError::LayerVisitor)
 }
 
 /// A capture that never began is not left behind as an empty file.
@@ -316,7 +316,7 @@ impl<'a, W: Witness> Running<'a, W> {
         };
         let ended = self.net.shut_down(FAREWELL);
         let ended = ended.and_then(|()| self.net.witness_mut().flush());
-        self.say(concat!(
+        self.note(concat!(
             "mqtt-inspect version ",
             env!("CARGO_PKG_VERSION"),
             " terminating"
@@ -337,14 +337,14 @@ impl<'a, W: Witness> Running<'a, W> {
         self.flush_log();
         for address in self.net.addresses() {
             if !address.ip().is_loopback() {
-                // Told whether or not the log is wanted.
+                // Reported whether or not the log is wanted.
                 let note = format!("Warning: anybody who reaches {address} may connect.");
                 write_lines(self.log, true, vec![note]);
             }
         }
         if self.options.log {
             let (port, path) = (self.net.port(), self.path.display().to_string());
-            self.say(&format!("Broker on port {port}, capture in {path}"));
+            self.note(&format!("Broker on port {port}, capture in {path}"));
         }
     }
 
@@ -418,7 +418,7 @@ impl<'a, W: Witness> Running<'a, W> {
         write_lines(self.log, self.options.log, lines);
     }
 
-    fn say(&mut self, text: &str) {
+    fn note(&mut self, text: &str) {
         self.flush_log();
         write_lines(
             self.log,
@@ -442,7 +442,7 @@ fn write_lines(log: &mut dyn Write, wanted: bool, lines: Vec<String>) {
     for line in lines.iter().flat_map(|entry| entry.split('\n')) {
         text.push_str(&format!("{seconds}: {line}\n"));
     }
-    // A log that nobody reads any more must not end the recording.
+    // A log that has no reader any more must not end the recording.
     let _ = log.write_all(text.as_bytes()).and_then(|()| log.flush());
 }
 

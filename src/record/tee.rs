@@ -1,4 +1,4 @@
-//! The tee: what passes through each of the broker's sockets, told as TCP segments.
+//! The tee: what passes through each of the broker's sockets, reported as TCP segments.
 //!
 //! The bytes, who sent them, when, and how a connection ended are what happened; sequence
 //! numbers, acknowledgements and windows are those of a loopback connection without loss. A
@@ -27,7 +27,7 @@ pub trait Sink {
     /// Brings what is kept to where it outlasts the process.
     ///
     /// # Errors
-    /// What the file says.
+    /// The error of the file.
     fn flush(&mut self) -> io::Result<()>;
 }
 
@@ -214,7 +214,7 @@ impl<S: Sink> Witness for Tee<S> {
             flow_label: self.seed.next() as u32,
             due: None,
         };
-        // Nothing is owed before the handshake has told the numbers.
+        // Nothing is owed before the handshake has exchanged the numbers.
         flow.client.acknowledged = flow.server.next;
         flow.server.acknowledged = flow.client.next;
         self.flows.insert(key, flow);

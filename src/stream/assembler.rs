@@ -5,11 +5,11 @@
 
 use std::collections::VecDeque;
 
+use super::emitter::owner_of;
 use super::key::{Keys, Sender};
 use super::limits::{Counts, Limits, Shared};
 use super::slot::{Life, Slot, owner};
 use super::slots::Slots;
-use super::teller::owner_of;
 use super::waiting::Span;
 use super::{Closed, Connection, ConnectionId, StreamEvent};
 use crate::base::FrameStamp;
@@ -21,8 +21,8 @@ use crate::wire::{Segment, TcpFlags};
 /// and dropped right after its [`StreamEvent::Closed`]; so the listener needs no table.
 ///
 /// A capture may begin in mid-connection: then the first bytes seen of a direction are its
-/// first, they are told at once, and bytes from before them that come later (two segments
-/// swapped just there) are counted as unplaced, since they can't be told in order any more.
+/// first, they are emitted at once, and bytes from before them that come later (two segments
+/// swapped just there) are counted as unplaced, since they can't be emitted in order any more.
 pub struct Assembler<S> {
     keys: Keys,
     slots: Slots<S>,
@@ -71,10 +71,10 @@ impl<S: Default> Assembler<S> {
         &self.shared.counts
     }
 
-    /// Takes the next segment of the capture and tells what follows from it.
+    /// Takes the next segment of the capture and emits what follows from it.
     ///
     /// Events of the other direction come first where the segment's acknowledgement gives
-    /// up a hole there, so that what was answered is told before the answer.
+    /// up a hole there, so that what was answered is emitted before the answer.
     #[inline]
     pub fn push(
         &mut self,
@@ -124,7 +124,7 @@ impl<S: Default> Assembler<S> {
         deliver(&mut slot.state, &slot.connection, event);
     }
 
-    /// The capture is over: what waits is told, with the holes before it, and every open
+    /// The capture is over: what waits is emitted, with the holes before it, and every open
     /// connection is closed, in the order of their numbers. `last` is the last frame.
     pub fn finish(
         &mut self,
@@ -276,7 +276,7 @@ impl<S: Default> Assembler<S> {
         self.hand
     }
 
-    /// Tells what is left of a connection and that it is closed; its state is dropped.
+    /// Emits what is left of a connection and that it is closed; its state is dropped.
     fn close(
         &mut self,
         place: u32,

@@ -1,13 +1,13 @@
 //! One direction of a connection: sequence numbers in, bytes in order out.
 //!
-//! What it promises: every byte is told once, the first copy of it, with the frame that
-//! carried that copy; what cannot come any more is told as a gap, in its place.
+//! What it promises: every byte is emitted once, the first copy of it, with the frame that
+//! carried that copy; what cannot come any more is emitted as a gap, in its place.
 
 mod holes;
 
 use std::fmt;
 
-use super::teller::Teller;
+use super::emitter::Emitter;
 use super::waiting::{Span, Waiting};
 use super::{End, GapCause};
 
@@ -32,7 +32,7 @@ impl Marks {
     const SENT: u8 = 16;
     /// FIN stands at `fin`.
     const FIN: u8 = 32;
-    /// The end was told.
+    /// The end was emitted.
     const ENDED: u8 = 64;
     /// The last segment was out of reach, and the next after it would begin at `stray`.
     const STRAY: u8 = 128;
@@ -54,7 +54,7 @@ impl Marks {
 /// One direction of a connection. All numbers are sequence numbers as on the wire.
 #[derive(Default)]
 pub(super) struct Flow {
-    /// Of the next byte to tell.
+    /// Of the next byte to emit.
     next: u32,
     /// Of the direction's first byte.
     start: u32,
@@ -92,13 +92,13 @@ impl Flow {
         self.marks.0 & !Marks::SYN == Marks::BASED && self.waiting.is_none()
     }
 
-    /// The sequence number of the next byte to tell.
+    /// The sequence number of the next byte to emit.
     #[inline]
     pub(super) fn next(&self) -> u32 {
         self.next
     }
 
-    /// `count` bytes in turn were told by the caller, on a plain direction.
+    /// `count` bytes in turn were emitted by the caller, on a plain direction.
     #[inline]
     pub(super) fn advance_plain(&mut self, count: u32) {
         self.next = self.next.wrapping_add(count);
@@ -120,7 +120,7 @@ impl Flow {
         self.marks.has(Marks::ENDED)
     }
 
-    /// Whether anything was told, or anything is known past the first byte.
+    /// Whether anything was emitted, or anything is known past the first byte.
     pub(super) fn has_begun(&self) -> bool {
         self.is_based() && (self.next != self.start || self.waiting.is_some())
     }
@@ -144,7 +144,7 @@ impl Flow {
         self.reaches(sequence) && !(only_syn && distance(self.start, sequence) < -1)
     }
 
-    /// The direction's first byte has this number, as a SYN says.
+    /// The direction's first byte has this number, known from a SYN.
     pub(super) fn begin_by_syn(&mut self, first: u32) {
         if !self.is_based() || !self.has_begun() {
             self.begin(first);
@@ -162,7 +162,7 @@ impl Flow {
 
     /// The peer acknowledged everything before `ack`. `answered`: the peer has sent a SYN or
     /// bytes of its own.
-    pub(super) fn acknowledge(&mut self, ack: u32, answered: bool, teller: &mut Teller<'_>) {
+    pub(super) fn acknowledge(&mut self, ack: u32, answered: bool, emitter: &mut Emitter<'_>) {
         if self.marks.has(Marks::ENDED) {
             return;
         }
@@ -173,7 +173,7 @@ impl Flow {
             return;
         }
         let unseen = distance(self.next, ack);
-        // After a SYN that nobody answered, an acknowledgement past it is a challenge ACK
+        // After a SYN that was not answered, an acknowledgement past it is a challenge ACK
         // of an older connection (RFC 5961 §4).
         let challenge = self.has_syn() && !answered && !self.has_begun();
         if unseen <= 0 || !within_reach(unseen) || challenge {
@@ -183,7 +183,7 @@ impl Flow {
             self.acked = ack;
             self.marks.set(Marks::UNSEEN);
         }
-        self.give_up_acknowledged(teller);
+        self.give_up_acknowledged(emitter);
     }
 
     /// The end is at `sequence`, though its segment carries no byte.
@@ -204,32 +204,32 @@ impl Flow {
         sequence: u32,
         span: Span<'_>,
         pushed: bool,
-        teller: &mut Teller<'_>,
+        emitter: &mut Emitter<'_>,
     ) {
         if !self.is_based() {
             if !pushed && self.is_probe(sequence, span) {
-                teller.shared.counts.unplaced_bytes += span.captured();
+                emitter.shared.counts.unplaced_bytes += span.captured();
                 return;
             }
             self.begin(sequence);
         }
-        let span = self.before_fin(sequence, span, teller);
+        let span = self.before_fin(sequence, span, emitter);
         if span.is_empty() {
             return;
         }
         let ahead = distance(self.next, sequence);
         if !within_reach(ahead) {
-            self.astray(sequence, span, teller);
+            self.out_of_reach(sequence, span, emitter);
             return;
         }
         self.marks.clear(Marks::STRAY);
         if ahead > 0 {
-            self.hold(ahead.unsigned_abs(), span, teller);
+            self.hold(ahead.unsigned_abs(), span, emitter);
             return;
         }
         let old = ahead.unsigned_abs().min(span.len());
         if old > 0 {
-            self.repeated(sequence, span, old, teller);
+            self.repeated(sequence, span, old, emitter);
         }
         let fresh = span.skip(old);
         if fresh.is_empty() {
@@ -237,18 +237,18 @@ impl Flow {
         }
         let free = self.waiting.as_ref().and_then(|waiting| waiting.hole());
         if free.is_none_or(|free| fresh.len() <= free) {
-            let stamp = teller.stamp;
-            let layers = teller.layers;
-            self.tell(fresh, &stamp, layers, teller);
-            self.drain(teller);
+            let stamp = emitter.stamp;
+            let layers = emitter.layers;
+            self.emit_span(fresh, &stamp, layers, emitter);
+            self.drain(emitter);
         } else {
             // Some of it is held already, and the first copy stands.
-            self.hold(0, fresh, teller);
+            self.hold(0, fresh, emitter);
         }
     }
 
     /// The end sends nothing from `fin` on.
-    pub(super) fn finish(&mut self, fin: u32, teller: &mut Teller<'_>) {
+    pub(super) fn finish(&mut self, fin: u32, emitter: &mut Emitter<'_>) {
         if self.marks.has(Marks::FIN | Marks::ENDED) {
             return;
         }
@@ -257,25 +257,25 @@ impl Flow {
         }
         let ahead = distance(self.next, fin);
         if ahead < 0 || !within_reach(ahead) {
-            teller.shared.counts.ignored_segments += 1;
+            emitter.shared.counts.ignored_segments += 1;
             return;
         }
         self.fin = fin;
         self.marks.set(Marks::FIN);
         if ahead > 0 {
-            let stamp = teller.stamp;
-            self.waiting(teller).fin = Some(stamp);
+            let stamp = emitter.stamp;
+            self.waiting(emitter).fin = Some(stamp);
         }
-        self.drain(teller);
-        self.give_up_acknowledged(teller);
+        self.drain(emitter);
+        self.give_up_acknowledged(emitter);
     }
 
     /// The connection was reset.
-    pub(super) fn reset(&mut self, teller: &mut Teller<'_>) {
+    pub(super) fn reset(&mut self, emitter: &mut Emitter<'_>) {
         if !self.has_ended() {
             self.marks.set(Marks::ENDED);
-            let stamp = teller.stamp;
-            teller.end(End::Reset, &stamp);
+            let stamp = emitter.stamp;
+            emitter.end(End::Reset, &stamp);
         }
     }
 
@@ -292,21 +292,21 @@ impl Flow {
         }
     }
 
-    fn before_fin<'s>(&self, sequence: u32, span: Span<'s>, teller: &mut Teller<'_>) -> Span<'s> {
+    fn before_fin<'s>(&self, sequence: u32, span: Span<'s>, emitter: &mut Emitter<'_>) -> Span<'s> {
         if !self.marks.has(Marks::FIN) {
             return span;
         }
         let room = distance(sequence, self.fin).max(0).unsigned_abs();
         let kept = span.first(room);
-        teller.shared.counts.after_end_bytes += span.captured() - kept.captured();
+        emitter.shared.counts.after_end_bytes += span.captured() - kept.captured();
         kept
     }
 
     /// `old` bytes of `span` lie before `next`.
-    fn repeated(&self, sequence: u32, span: Span<'_>, old: u32, teller: &mut Teller<'_>) {
-        let counts = &mut teller.shared.counts;
+    fn repeated(&self, sequence: u32, span: Span<'_>, old: u32, emitter: &mut Emitter<'_>) {
+        let counts = &mut emitter.shared.counts;
         // Where the capture began in mid-connection, bytes from before the first that was
-        // captured come too late to be told in order.
+        // captured come too late to be emitted in order.
         let early = distance(sequence, self.start).max(0).unsigned_abs();
         let early = if early <= REACH { early.min(old) } else { 0 };
         let unplaced = span.first(early).captured();
@@ -316,34 +316,34 @@ impl Flow {
         let probe = span.len() == 1 && distance(self.next, sequence) == -1;
         let bytes = span.bytes();
         if !probe
-            && teller
+            && emitter
                 .shared
                 .samples
-                .differs(teller.owner(), sequence, bytes)
+                .differs(emitter.owner(), sequence, bytes)
         {
-            teller.conflict();
+            emitter.conflict();
         }
     }
 
     /// A segment out of reach: a second one that continues it shows that the capture lost
-    /// sight of the stream for longer than sequence numbers can tell.
-    fn astray(&mut self, sequence: u32, span: Span<'_>, teller: &mut Teller<'_>) {
+    /// sight of the stream for longer than sequence numbers can show.
+    fn out_of_reach(&mut self, sequence: u32, span: Span<'_>, emitter: &mut Emitter<'_>) {
         let continues = self.marks.has(Marks::STRAY) && self.stray == sequence;
         self.stray = sequence.wrapping_add(span.len());
         self.marks.set(Marks::STRAY);
         if !continues {
-            teller.shared.counts.unplaced_bytes += span.captured();
+            emitter.shared.counts.unplaced_bytes += span.captured();
             return;
         }
-        self.flush(GapCause::NotCaptured, teller);
+        self.flush(GapCause::NotCaptured, emitter);
         if self.has_ended() {
-            teller.shared.counts.after_end_bytes += span.captured();
+            emitter.shared.counts.after_end_bytes += span.captured();
             return;
         }
-        let stamp = teller.stamp;
-        teller.gap(0, GapCause::NotCaptured, &stamp);
+        let stamp = emitter.stamp;
+        emitter.gap(0, GapCause::NotCaptured, &stamp);
         self.begin(sequence);
-        let layers = teller.layers;
-        self.tell(span, &stamp, layers, teller);
+        let layers = emitter.layers;
+        self.emit_span(span, &stamp, layers, emitter);
     }
 }

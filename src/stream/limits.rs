@@ -2,7 +2,7 @@
 
 use super::sample::Samples;
 
-/// The caps of an [`Assembler`](super::Assembler). What reaching one means is told, never silent.
+/// The caps of an [`Assembler`](super::Assembler). Reaching one is reported by an event or a counter, never silent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// Connections in the table at once. A new one then evicts one that has long been
@@ -49,11 +49,11 @@ impl Default for Limits {
 pub struct Counts {
     /// TCP connections, by the rule of [`ConnectionId`](super::ConnectionId).
     pub connections: u64,
-    /// Bytes told.
+    /// Bytes emitted.
     pub bytes: u64,
-    /// Gaps told, of whatever cause.
+    /// Gaps emitted, of whatever cause.
     pub gaps: u64,
-    /// Bytes told as gaps; a gap of unknown length adds nothing.
+    /// Bytes emitted as gaps; a gap of unknown length adds nothing.
     pub gap_bytes: u64,
     /// Bytes that came again (retransmissions, frames captured twice), or after they were
     /// given up.

@@ -1,15 +1,15 @@
 //! TCP: segments in, each connection's bytes out, in order, once.
 //!
-//! What never comes is a gap, told with its length; nothing is lost in silence.
+//! What never comes is a gap, emitted with its length; nothing is lost in silence.
 
 mod assembler;
+mod emitter;
 mod flow;
 mod key;
 mod limits;
 mod sample;
 mod slot;
 mod slots;
-mod teller;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -107,7 +107,7 @@ pub enum StreamEvent<'a> {
         direction: Direction,
         stamp: &'a FrameStamp,
     },
-    /// This direction is over: FIN came and everything before it was told, or RST.
+    /// This direction is over: FIN came and everything before it was emitted, or RST.
     End {
         direction: Direction,
         how: End,
@@ -142,7 +142,7 @@ pub enum End {
     Reset,
 }
 
-/// Why a connection is told no more.
+/// Why a connection yields no more events.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Closed {
     /// FIN from both ends.

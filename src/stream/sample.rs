@@ -1,4 +1,4 @@
-//! Remembers how lately delivered segments began and ended, to tell a retransmission that
+//! Remembers how lately delivered segments began and ended, to recognise a retransmission that
 //! differs.
 //!
 //! Delivered bytes are not kept, and hashing every payload would cost a fifth of the whole
@@ -13,7 +13,7 @@ const SAMPLES: usize = 4096;
 /// First bytes kept of each segment.
 const HEAD: usize = 16;
 
-/// Last bytes told apart of each segment that is longer than its head.
+/// Last bytes compared of each segment that is longer than its head.
 const TAIL: usize = 8;
 
 /// Half a cache line, since each delivered segment writes one.

@@ -1,9 +1,9 @@
 //! One connection: its two directions, the listener's state, and which segments are its own.
 
+use super::emitter::Emitter;
 use super::flow::Flow;
 use super::key::Sender;
 use super::limits::Shared;
-use super::teller::Teller;
 use super::waiting::Span;
 use super::{
     ByDirection, Closed, Connection, ConnectionId, DIRECTIONS, Direction, GapCause, StreamEvent,
@@ -16,7 +16,7 @@ pub(super) enum Life {
     /// In no table; waits to be used again.
     Free,
     Open,
-    /// Closed and told; kept so that what still comes of it opens no new connection.
+    /// Closed, and its event emitted; kept so that what still comes of it opens no new connection.
     Lingering,
 }
 
@@ -132,7 +132,7 @@ impl<S> Slot<S> {
         self.connection.handshake_seen |= syn;
         let connection = &self.connection;
         let state = &mut self.state;
-        let teller = &mut Teller {
+        let emitter = &mut Emitter {
             direction: direction.reverse(),
             stamp: *segment.stamp,
             layers: segment.layers,
@@ -143,9 +143,9 @@ impl<S> Slot<S> {
         let (flow, peer) = self.flows.pair_mut(direction);
         let span = Span::new(segment.payload, segment.cut);
         if flags.has(TcpFlags::RST) {
-            teller.shared.counts.unplaced_bytes += segment.payload.len() as u64;
+            emitter.shared.counts.unplaced_bytes += segment.payload.len() as u64;
             if !flow.allows_reset(segment.sequence) {
-                teller.shared.counts.ignored_segments += 1;
+                emitter.shared.counts.ignored_segments += 1;
                 return None;
             }
             return Some(Closed::Reset);
@@ -158,21 +158,21 @@ impl<S> Slot<S> {
             peer.begin_by_syn(segment.acknowledgement);
         } else if ack {
             let answered = flow.is_based() || !span.is_empty();
-            peer.acknowledge(segment.acknowledgement, answered, teller);
+            peer.acknowledge(segment.acknowledgement, answered, emitter);
         }
-        teller.direction = direction;
+        emitter.direction = direction;
         if span.is_empty() {
             flow.note_sent(first);
         } else {
-            flow.take(first, span, flags.has(TcpFlags::PSH), teller);
+            flow.take(first, span, flags.has(TcpFlags::PSH), emitter);
         }
         if flags.has(TcpFlags::FIN) {
-            flow.finish(first.wrapping_add(span.len()), teller);
+            flow.finish(first.wrapping_add(span.len()), emitter);
         }
         (flow.has_ended() && peer.has_ended()).then_some(Closed::Finished)
     }
 
-    /// Tells everything that waits, with the holes before it.
+    /// Emits everything that waits, with the holes before it.
     pub(super) fn flush(
         &mut self,
         reset: bool,
@@ -180,10 +180,10 @@ impl<S> Slot<S> {
         shared: &mut Shared,
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
     ) {
-        self.each_flow(stamp, shared, deliver, |flow, teller| {
-            flow.flush(GapCause::EndOfCapture, teller);
+        self.each_flow(stamp, shared, deliver, |flow, emitter| {
+            flow.flush(GapCause::EndOfCapture, emitter);
             if reset {
-                flow.reset(teller);
+                flow.reset(emitter);
             }
         });
     }
@@ -199,8 +199,8 @@ impl<S> Slot<S> {
             stamp,
             shared,
             deliver,
-            |flow, teller| {
-                while flow.give_up_first(teller) {}
+            |flow, emitter| {
+                while flow.give_up_first(emitter) {}
             },
         );
         let ended = DIRECTIONS.iter().all(|&way| self.flow(way).has_ended());
@@ -212,11 +212,11 @@ impl<S> Slot<S> {
         stamp: &FrameStamp,
         shared: &mut Shared,
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
-        mut act: impl FnMut(&mut Flow, &mut Teller<'_>),
+        mut act: impl FnMut(&mut Flow, &mut Emitter<'_>),
     ) {
         let connection = &self.connection;
         let state = &mut self.state;
-        let mut teller = Teller {
+        let mut emitter = Emitter {
             direction: Direction::Forward,
             stamp: *stamp,
             layers: &Layers::default(),
@@ -225,8 +225,8 @@ impl<S> Slot<S> {
             emit: &mut |event| deliver(state, connection, event),
         };
         for direction in DIRECTIONS {
-            teller.direction = direction;
-            act(self.flows.of_mut(direction), &mut teller);
+            emitter.direction = direction;
+            act(self.flows.of_mut(direction), &mut emitter);
         }
     }
 }

@@ -182,7 +182,7 @@ impl Waiting {
         Some(position.saturating_sub(self.turn) as u32)
     }
 
-    /// `count` bytes were told or given up. They must not reach into the first piece.
+    /// `count` bytes were emitted or given up. They must not reach into the first piece.
     pub(super) fn advance(&mut self, count: u32) {
         self.turn += u64::from(count);
     }
@@ -307,9 +307,9 @@ mod tests {
         let added = add(&mut waiting, 0, b"abcdefghij", 3);
         assert_eq!(added.repeated, 4);
         assert!(!added.conflict);
-        let told: Vec<_> = drain(&mut waiting);
+        let seen: Vec<_> = drain(&mut waiting);
         assert_eq!(
-            told,
+            seen,
             [
                 (3, b"ab".to_vec()),
                 (1, b"cd".to_vec()),

@@ -6,7 +6,7 @@ use std::mem;
 
 use super::fragments::{Fragment, FragmentCaps, FragmentTally, Fragments};
 use super::ip::{self, Addresses, number};
-use super::listen::Listen;
+use super::layers::LayerVisitor;
 use super::part::{Next, Part};
 use super::stripped::Stripped;
 use super::{Segment, Skipped, link, straight, tcp};
@@ -20,7 +20,7 @@ pub const MAX_HEADERS: usize = 32;
 /// Fragmented datagrams within each other: one, and one more within a tunnel.
 const MAX_REBUILT: usize = 2;
 
-/// Reasons told apart in a [`Tally`]; a reason's number comes from the traffic, so there are
+/// Reasons distinguished in a [`Tally`]; a reason's number comes from the traffic, so there are
 /// as many as an attacker likes.
 pub const MAX_REASONS: usize = 256;
 
@@ -83,14 +83,14 @@ impl Dissector {
         }
     }
 
-    /// The long way: all that is not Ethernet, or has something between, or is to be told
+    /// The long way: all that is not Ethernet, or has something between, or is to be shown
     /// layer by layer.
     #[inline(never)]
     fn dissect_any<'a>(&'a mut self, frame: &'a Frame<'a>) -> Result<Segment<'a>, Skipped> {
         let stripped = if self.wants_layers {
             self.layers = Layers::default();
-            let told = &mut self.layers;
-            strip(frame, &mut self.fragments, &mut self.rebuilt, told)
+            let visitor = &mut self.layers;
+            strip(frame, &mut self.fragments, &mut self.rebuilt, visitor)
         } else {
             strip(frame, &mut self.fragments, &mut self.rebuilt, &mut ())
         };
@@ -136,24 +136,24 @@ fn strip<'a>(
     frame: &Frame<'a>,
     fragments: &mut Fragments,
     mut rebuilt: &'a mut [Vec<u8>],
-    told: &mut impl Listen,
+    visitor: &mut impl LayerVisitor,
 ) -> Result<Stripped<'a>, Skipped> {
     let whole = Part {
         bytes: frame.bytes,
         cut: (frame.stamp.length as usize).saturating_sub(frame.bytes.len()),
     };
     let mut addresses = Addresses::NONE;
-    let (mut next, mut part) = link::enter(frame.link_type, whole, told)?;
+    let (mut next, mut part) = link::enter(frame.link_type, whole, visitor)?;
     for _ in 0..MAX_HEADERS {
         (next, part) = match next {
-            Next::Ip => ip::read(part, &mut addresses, told)?,
+            Next::Ip => ip::read(part, &mut addresses, visitor)?,
             Next::Protocol(number::TCP) => {
                 let tcp = tcp::read(part)?;
                 let stripped = Stripped { addresses, tcp };
-                told.layer(|| stripped.layer());
+                visitor.layer(|| stripped.layer());
                 return Ok(stripped);
             }
-            Next::Protocol(protocol) => ip::protocol(protocol, part, &mut addresses, told)?,
+            Next::Protocol(protocol) => ip::protocol(protocol, part, &mut addresses, visitor)?,
             Next::Fragment(header) => {
                 if !ip::may_lead_to_tcp(header.protocol) {
                     return Err(ip::ended(header.protocol));
@@ -170,7 +170,7 @@ fn strip<'a>(
                     time: frame.stamp.time,
                 };
                 let whole = fragments.add(&fragment, payload)?;
-                told.layer(|| Layer::Reassembled {
+                visitor.layer(|| Layer::Reassembled {
                     fragments: whole.fragments,
                 });
                 let part = Part {
@@ -179,7 +179,7 @@ fn strip<'a>(
                 };
                 (Next::Protocol(whole.protocol), part)
             }
-            link => link::inner(link, part, told)?,
+            link => link::inner(link, part, visitor)?,
         };
     }
     Err(Skipped::TooDeep)

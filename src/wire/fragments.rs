@@ -29,7 +29,7 @@ pub const MAX_BYTES: usize = 4 << 20;
 /// How long a datagram's fragments are kept by the capture's clock; Linux waits as long.
 pub const MAX_AGE: Span = Span::from_nanos(30_000_000_000);
 
-/// The payload of an IP datagram is no longer than its length field can say.
+/// The payload of an IP datagram is no longer than its length field allows.
 const MAX_DATAGRAM: u32 = 0xffff;
 
 /// How much is kept of datagrams that are not yet whole.
@@ -347,7 +347,7 @@ impl Datagram {
 struct Ranges(Vec<(u32, u32)>);
 
 impl Ranges {
-    /// Adds a range; `fresh` hears of each part of it that was not covered before.
+    /// Adds a range; `fresh` is called with each part that was not covered before.
     fn cover(&mut self, start: u32, end: u32, mut fresh: impl FnMut(u32, u32)) {
         let first = self.0.partition_point(|&(_, to)| to < start);
         let mut joined = (start, end);
@@ -493,7 +493,7 @@ mod tests {
         late.time = Some(Timestamp::from_nanos(101));
         assert_eq!(add(&mut pool, late), Err(Skipped::FragmentWaiting));
         assert_eq!((pool.tally().expired, pool.tally().waiting), (1, 1));
-        // A clock that goes back, or says nothing, makes nothing old.
+        // A clock that goes back, or is absent, makes nothing old.
         let mut back = fragment(1, 0, true, &[1; 8], 0);
         back.time = Some(Timestamp::from_nanos(-500));
         assert!(add(&mut pool, back).is_ok());
@@ -514,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_join_and_tell_only_what_is_new() {
+    fn ranges_join_and_report_only_what_is_new() {
         let mut ranges = Ranges::default();
         let mut cover = |start, end| {
             let mut fresh = Vec::new();

@@ -10,7 +10,7 @@ use etherparse::{
     Ipv6RawExtHeaderSlice, err,
 };
 
-use super::listen::Listen;
+use super::layers::LayerVisitor;
 use super::part::{FragmentHeader, Next, Part};
 use super::{Skipped, tunnel};
 use crate::base::Layer;
@@ -66,18 +66,18 @@ impl Addresses<'_> {
     }
 }
 
-/// Reads an IPv4 or IPv6 header, as its first four bits say.
+/// Reads an IPv4 or IPv6 header, by its first four bits.
 pub(super) fn read<'a>(
     part: Part<'a>,
     addresses: &mut Addresses<'a>,
-    told: &mut impl Listen,
+    visitor: &mut impl LayerVisitor,
 ) -> Result<(Next, Part<'a>), Skipped> {
     let stripped = match part.bytes.first().ok_or(Skipped::CutShort)? >> 4 {
         4 => read_v4(part, addresses)?,
         6 => read_v6(part, addresses)?,
         _ => return Err(Skipped::NotIp),
     };
-    told.layer(|| Layer::Ip {
+    visitor.layer(|| Layer::Ip {
         source: addresses.source(),
         destination: addresses.destination(),
     });
@@ -148,17 +148,17 @@ fn jumbo(next: u8, rest: Part<'_>) -> Option<usize> {
     }
 }
 
-/// Takes off a header that may stand between IP and TCP, or says what else the datagram is.
+/// Takes off a header that may stand between IP and TCP, or returns the reason for any other datagram.
 /// What is an extension header in IPv6 alone is read in IPv4 all the same.
 pub(super) fn protocol<'a>(
     protocol: u8,
     part: Part<'a>,
     addresses: &mut Addresses<'a>,
-    told: &mut impl Listen,
+    visitor: &mut impl LayerVisitor,
 ) -> Result<(Next, Part<'a>), Skipped> {
     match protocol {
-        number::UDP => tunnel::read_udp(part, told),
-        number::GRE => tunnel::read_gre(part, told),
+        number::UDP => tunnel::read_udp(part, visitor),
+        number::GRE => tunnel::read_gre(part, visitor),
         number::IPV4 | number::IPV6 => Ok((Next::Ip, part)),
         number::HOP_BY_HOP
         | number::ROUTING
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_jumbogram_ends_where_its_option_says() {
+    fn a_jumbogram_ends_where_its_option_states() {
         let length = 8 + segment().len() as u8;
         let options = [6, 0, 0xc2, 4, 0, 0, 0, length];
         let mut datagram = ipv6(0, &join(&[&options, &segment(), &[0; 7]]));
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn other_protocols_are_told() {
+    fn other_protocols_are_reported() {
         for (datagram, reason) in [
             (ipv4(1, &[8; 8]), Skipped::Icmp),
             (ipv6(58, &[128; 8]), Skipped::Icmp),

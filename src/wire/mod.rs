@@ -7,8 +7,8 @@
 mod dissector;
 mod fragments;
 mod ip;
+mod layers;
 mod link;
-mod listen;
 mod part;
 mod skipped;
 mod straight;

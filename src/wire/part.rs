@@ -35,7 +35,7 @@ impl<'a> Part<'a> {
         Ok((header, Self { bytes, ..self }))
     }
 
-    /// As much as a header's length field says: what lies behind is padding or a checksum of
+    /// As much as a header's length field announces: what lies behind is padding or a checksum of
     /// the link layer, and what is missing was cut. The field is believed over the length
     /// that the capture states, since tools that shorten captures often lose the latter.
     #[inline]
@@ -60,7 +60,7 @@ pub(super) enum Next {
     EtherType(u16),
     /// The protocol field of PPP, without the bytes `ff 03` before it or with them.
     Ppp,
-    /// IPv4 or IPv6, as the first four bits say.
+    /// IPv4 or IPv6, by the first four bits.
     Ip,
     /// The protocol of this number in IPv4's protocol and IPv6's next-header field.
     Protocol(u8),
@@ -68,7 +68,7 @@ pub(super) enum Next {
     Fragment(FragmentHeader),
 }
 
-/// What IPv4's header and IPv6's fragment header say about a fragment.
+/// The fields of a fragment in IPv4's header and in IPv6's fragment header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct FragmentHeader {
     /// 16 bits in IPv4.

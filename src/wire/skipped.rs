@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_told_with_its_number_and_the_name_of_the_link_type() {
+    fn a_reason_is_reported_with_its_number_and_the_name_of_the_link_type() {
         assert_eq!(
             Skipped::LinkType(105).to_string(),
             "unsupported link type 105 (IEEE 802.11)"

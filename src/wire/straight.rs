@@ -35,7 +35,7 @@ pub(super) fn read<'a>(frame: &'a Frame<'a>) -> Option<Segment<'a>> {
     }
     let (ethernet, ip) = frame.bytes.split_first_chunk::<ETHERNET>()?;
     let [.., high, low] = *ethernet;
-    // The rest once for each family, so that addresses need not be told apart again later: 1 %
+    // The rest once for each family, so that addresses need not be distinguished again later: 1 %
     // of the table.
     match u16::from_be_bytes([high, low]) {
         link::IPV4 => {

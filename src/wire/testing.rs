@@ -52,7 +52,7 @@ impl From<Segment<'_>> for Found {
 /// Two dissectors, with layers and without, that must agree.
 pub(super) struct Both {
     plain: Dissector,
-    told: Dissector,
+    with_layers: Dissector,
     pub(super) frames: u64,
     pub(super) layers: Vec<Layer>,
 }
@@ -61,7 +61,7 @@ impl Both {
     pub(super) fn new() -> Self {
         Self {
             plain: Dissector::new(Options::default()),
-            told: Dissector::new(Options {
+            with_layers: Dissector::new(Options {
                 layers: true,
                 ..Options::default()
             }),
@@ -83,13 +83,13 @@ impl Both {
             assert_eq!(segment.layers.iter().count(), 0, "layers unasked");
             Found::from(segment)
         });
-        let told = self.told.dissect(&frame).map(|segment| {
+        let with_layers = self.with_layers.dissect(&frame).map(|segment| {
             self.layers = segment.layers.iter().collect();
             Found::from(segment)
         });
-        assert_eq!(plain, told, "layers change nothing else");
-        assert_eq!(self.plain.tally(), self.told.tally());
-        assert_eq!(self.plain.fragments(), self.told.fragments());
+        assert_eq!(plain, with_layers, "layers change nothing else");
+        assert_eq!(self.plain.tally(), self.with_layers.tally());
+        assert_eq!(self.plain.fragments(), self.with_layers.fragments());
         let tally = self.plain.tally();
         let skipped = tally.skipped.values().sum::<u64>() + tally.others;
         assert_eq!(tally.frames, tally.segments + skipped);

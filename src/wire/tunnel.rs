@@ -4,7 +4,7 @@
 use etherparse::UdpHeaderSlice;
 
 use super::Skipped;
-use super::listen::Listen;
+use super::layers::LayerVisitor;
 use super::part::{Next, Part};
 use crate::base::Layer;
 
@@ -28,7 +28,7 @@ const GENEVE_PORT: u16 = 6081;
 /// Reads a GRE header; what follows is numbered by EtherType.
 pub(super) fn read_gre<'a>(
     part: Part<'a>,
-    told: &mut impl Listen,
+    visitor: &mut impl LayerVisitor,
 ) -> Result<(Next, Part<'a>), Skipped> {
     let (&[f0, f1, p0, p1], mut rest) = part.split::<4>()?;
     let flags = u16::from_be_bytes([f0, f1]);
@@ -54,7 +54,7 @@ pub(super) fn read_gre<'a>(
     if version == 1 && flags & GRE_ACKNOWLEDGEMENT != 0 {
         rest = rest.behind(4)?;
     }
-    told.layer(|| Layer::Gre { key });
+    visitor.layer(|| Layer::Gre { key });
     match protocol {
         ERSPAN if !numbered => Ok((Next::Ethernet, rest)),
         other => Ok((Next::EtherType(other), rest)),
@@ -65,7 +65,7 @@ pub(super) fn read_gre<'a>(
 pub(super) fn read_erspan(ether_type: u16, part: Part<'_>) -> Result<(Next, Part<'_>), Skipped> {
     let length = match part.bytes {
         _ if ether_type == ERSPAN => 8,
-        // The last bit says that eight bytes more follow, which depend on the platform.
+        // The last bit is set where eight bytes more follow, which depend on the platform.
         [_, _, _, _, _, _, _, _, _, _, _, last, ..] if last & 1 == 1 => 20,
         _ => 12,
     };
@@ -75,7 +75,7 @@ pub(super) fn read_erspan(ether_type: u16, part: Part<'_>) -> Result<(Next, Part
 /// Reads a UDP header and, where its destination port is a tunnel's, the tunnel's header.
 pub(super) fn read_udp<'a>(
     part: Part<'a>,
-    told: &mut impl Listen,
+    visitor: &mut impl LayerVisitor,
 ) -> Result<(Next, Part<'a>), Skipped> {
     let udp = UdpHeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
     let port = udp.destination_port();
@@ -93,9 +93,9 @@ pub(super) fn read_udp<'a>(
         destination: port,
     };
     if vxlan {
-        read_vxlan(*header, rest, udp, told)
+        read_vxlan(*header, rest, udp, visitor)
     } else {
-        read_geneve(*header, rest, udp, told)
+        read_geneve(*header, rest, udp, visitor)
     }
 }
 
@@ -106,14 +106,14 @@ fn read_vxlan<'a>(
     [flags, _, _, _, v0, v1, v2, _]: [u8; 8],
     rest: Part<'a>,
     udp: Layer,
-    told: &mut impl Listen,
+    visitor: &mut impl LayerVisitor,
 ) -> Result<(Next, Part<'a>), Skipped> {
     // The identifier must be valid, or it is something else on that port.
     if flags & 0x08 == 0 {
         return Err(Skipped::Udp);
     }
-    told.layer(|| udp);
-    told.layer(|| Layer::Vxlan {
+    visitor.layer(|| udp);
+    visitor.layer(|| Layer::Vxlan {
         vni: u32::from_be_bytes([0, v0, v1, v2]),
     });
     Ok((Next::Ethernet, rest))
@@ -126,12 +126,12 @@ fn read_geneve<'a>(
     [first, _, p0, p1, ..]: [u8; 8],
     rest: Part<'a>,
     udp: Layer,
-    told: &mut impl Listen,
+    visitor: &mut impl LayerVisitor,
 ) -> Result<(Next, Part<'a>), Skipped> {
     if first >> 6 != 0 {
         return Err(Skipped::Udp);
     }
-    told.layer(|| udp);
+    visitor.layer(|| udp);
     let options = usize::from(first & 0x3f) * 4;
     let protocol = u16::from_be_bytes([p0, p1]);
     Ok((Next::EtherType(protocol), rest.behind(options)?))
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn gre_that_is_not_known_is_told() {
+    fn gre_that_is_not_known_is_reported() {
         for flags in [[0x40, 0], [0, 2]] {
             let gre = join(&[&flags, &[8, 0], &v4()]);
             assert_eq!(dissect(101, &ipv4(47, &gre)).unwrap_err(), Skipped::Gre);

@@ -288,7 +288,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Has the comments told that stand among the options of the block at hand.
+    /// Remembers the comments that stand among the options of the block at hand.
     fn remark_on(&mut self, of: CommentOf, options: usize, whole: usize) {
         let start = self.buffer.place();
         let places = start + options..start + whole - FOOT;

@@ -42,7 +42,7 @@ pub fn read(
 pub struct Reader<R: Read> {
     buffer: Buffer<R>,
     state: State,
-    /// Comments of the block that was read last are still to be told.
+    /// Comments of the block that was read last are still to be handed out.
     remarks: Option<Remarks>,
     /// The number of the last frame, counting those of captures before this one.
     number: u64,
@@ -107,7 +107,7 @@ pub(super) enum Step {
 /// One turn of reading.
 enum Turn {
     Step(Step),
-    /// Something was read that nobody need hear of.
+    /// A block was read that yields no item.
     Again,
     End,
 }
@@ -152,7 +152,7 @@ impl<R: Read> Reader<R> {
     /// The next item; `None` at the end of the capture, and after an error.
     ///
     /// # Errors
-    /// What is wrong with the capture from here on. It is told once.
+    /// What is wrong with the capture from here on. It is reported once.
     pub fn next_item(&mut self) -> Result<Option<Item<'_>>, CaptureError> {
         let step = self.advance()?;
         Ok(step.map(|step| self.item(&step)))

@@ -9,9 +9,9 @@ use crate::capture::order::Order;
 use crate::capture::unpack::tests::{gzip, lz4, zstd};
 use crate::capture::{Format, LooksLike, MAX_BLOCK, MAX_FRAME, Writer};
 
-/// What a capture told: a line an item, and the error. Now and then the next frames are taken
+/// What a capture reported: a line an item, and the error. Now and then the next frames are taken
 /// from those at hand, so that what is true of one way is true of both.
-fn told(source: impl Read) -> (Vec<String>, Option<CaptureError>) {
+fn seen(source: impl Read) -> (Vec<String>, Option<CaptureError>) {
     let mut reader = Reader::new(source, "test");
     let mut lines = Vec::new();
     loop {
@@ -66,10 +66,10 @@ fn line(item: &Item<'_>) -> String {
 }
 
 fn fault(bytes: &[u8]) -> String {
-    told(bytes).1.unwrap().to_string()
+    seen(bytes).1.unwrap().to_string()
 }
 
-/// A source that gives as many bytes a read as it is told, and is interrupted in between.
+/// A source that gives as many bytes a read as it is asked for, and is interrupted in between.
 struct Drip<'a> {
     rest: &'a [u8],
     steps: Vec<usize>,
@@ -182,7 +182,7 @@ fn every_kind_of_block_in_either_byte_order_is_read_or_passed_over() {
             .block(2, &[old, 0, 1_000_001, 2, 2], b"de")
             .block(3, &[9], b"simple!!!")
             .block(5, &[0, 0, 0], &[]);
-        let (lines, error) = told(&file.1[..]);
+        let (lines, error) = seen(&file.1[..]);
         assert!(error.is_none(), "{error:?}");
         assert_eq!(
             lines,
@@ -205,7 +205,7 @@ fn a_simple_packet_is_cut_by_the_snapshot_length_of_the_first_interface() {
         .interface(1, 4, &[])
         .block(3, &[9], b"simp");
     assert_eq!(
-        told(&file.1[..]).0,
+        seen(&file.1[..]).0,
         ["#1 None.6 9 on 1: [115, 105, 109, 112]"]
     );
 }
@@ -219,14 +219,14 @@ fn interfaces_start_over_at_every_section() {
         .section(Order::Big, &[])
         .interface(101, 0, &[])
         .block(6, &packet, b"x");
-    assert_eq!(told(&file.1[..]).0, ["#1 Some(0).6 1 on 101: [120]"]);
+    assert_eq!(seen(&file.1[..]).0, ["#1 Some(0).6 1 on 101: [120]"]);
     let file = file.section(Order::Little, &[]).block(6, &packet, b"x");
-    let said = fault(&file.1);
+    let message = fault(&file.1);
     assert!(
-        said.contains("unknown interface: a packet of interface 0, where 0"),
-        "{said}"
+        message.contains("unknown interface: a packet of interface 0, where 0"),
+        "{message}"
     );
-    assert!(said.contains("after frame 1"), "{said}");
+    assert!(message.contains("after frame 1"), "{message}");
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn comments_of_a_frame_follow_it() {
     writer
         .write_secrets(Secrets::TLS_KEY_LOG, b"CLIENT")
         .unwrap();
-    let (lines, _) = told(&file[..]);
+    let (lines, _) = seen(&file[..]);
     assert_eq!(
         lines,
         [
@@ -290,29 +290,32 @@ fn impossible_lengths_end_the_reading() {
             file.extend(kind.to_le_bytes());
             file.extend(length.to_le_bytes());
             file.extend([0; 20]);
-            let (lines, error) = told(&file[..]);
+            let (lines, error) = seen(&file[..]);
             assert!(
                 length == 28 || lines.is_empty() && error.is_some(),
                 "{kind} {length}"
             );
         }
     }
-    let said = fault(&begun().block(6, &[0, 0, 0, 9, 9], b"eight...").1);
+    let message = fault(&begun().block(6, &[0, 0, 0, 9, 9], b"eight...").1);
     assert!(
-        said.contains("claims more captured octets than it has"),
-        "{said}"
+        message.contains("claims more captured octets than it has"),
+        "{message}"
     );
-    let said = fault(&begun().block(10, &[1, 9], b"eight...").1);
+    let message = fault(&begun().block(10, &[1, 9], b"eight...").1);
     assert!(
-        said.contains("claims more octets of secrets than it has"),
-        "{said}"
+        message.contains("claims more octets of secrets than it has"),
+        "{message}"
     );
-    let said = fault(&begun().block(0x0a0d_0d0a, &[7, 7, 7, 7], &[]).1);
-    assert!(said.contains("without its byte-order magic"), "{said}");
-    let said = fault(&begun().block(0x0a0d_0d0a, &[0x1a2b_3c4d, 2, 0, 0], &[]).1);
+    let message = fault(&begun().block(0x0a0d_0d0a, &[7, 7, 7, 7], &[]).1);
     assert!(
-        said.contains("version 2.0 of pcapng is not known"),
-        "{said}"
+        message.contains("without its byte-order magic"),
+        "{message}"
+    );
+    let message = fault(&begun().block(0x0a0d_0d0a, &[0x1a2b_3c4d, 2, 0, 0], &[]).1);
+    assert!(
+        message.contains("version 2.0 of pcapng is not known"),
+        "{message}"
     );
 }
 
@@ -322,10 +325,10 @@ fn a_section_keeps_no_more_interfaces_than_the_cap() {
     for _ in 0..=crate::capture::MAX_INTERFACES {
         file = file.interface(1, 0, &[]);
     }
-    let said = fault(&file.1);
+    let message = fault(&file.1);
     assert!(
-        said.contains("more than 65536 interfaces in one section"),
-        "{said}"
+        message.contains("more than 65536 interfaces in one section"),
+        "{message}"
     );
 }
 
@@ -348,12 +351,12 @@ fn a_record_that_claims_too_much_is_corrupt_and_takes_no_memory() {
         0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 0xff, 0xff, 0xff, 0xf0, 0xff, 0xff, 0xff,
     ]);
     file.extend([b'x'; 50]);
-    let (lines, error) = told(&file[..]);
+    let (lines, error) = seen(&file[..]);
     assert_eq!(lines.len(), 1);
-    let said = error.unwrap().to_string();
+    let message = error.unwrap().to_string();
     assert!(
-        said.starts_with("test: corrupt record: a packet that claims 4294967280 octets, where 262144 is the most (octet 43, after frame 1)"),
-        "{said}"
+        message.starts_with("test: corrupt record: a packet that claims 4294967280 octets, where 262144 is the most (octet 43, after frame 1)"),
+        "{message}"
     );
 }
 
@@ -391,7 +394,7 @@ fn captures_joined_end_to_end_are_read_as_one() {
     big.extend([0, 0, 0, 113]);
     big.extend([0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 9, b'z']);
     let joined = [&little[..], &big[..], &little[..]].concat();
-    let (lines, error) = told(&joined[..]);
+    let (lines, error) = seen(&joined[..]);
     assert!(error.is_none(), "{error:?}");
     assert_eq!(
         lines,
@@ -404,12 +407,12 @@ fn captures_joined_end_to_end_are_read_as_one() {
         ]
     );
     let ng = ng.block(6, &[0, 0, 0, 1, 1], b"x").1;
-    assert_eq!(told(&[&ng[..], &ng[..]].concat()[..]).0.len(), 2);
+    assert_eq!(seen(&[&ng[..], &ng[..]].concat()[..]).0.len(), 2);
 }
 
 #[test]
 fn what_is_no_capture_is_named() {
-    let looks = |bytes: &[u8]| match told(bytes).1.unwrap().fault() {
+    let looks = |bytes: &[u8]| match seen(bytes).1.unwrap().fault() {
         Fault::NotACapture(looks) => *looks,
         other => panic!("{other:?}"),
     };
@@ -437,15 +440,15 @@ fn an_empty_capture_is_no_error() {
     for format in [Format::Pcap, Format::PcapNg] {
         let mut file = Vec::new();
         Writer::new(&mut file, format, LinkType(1), Precision::Micro, None).unwrap();
-        let (lines, error) = told(&file[..]);
+        let (lines, error) = seen(&file[..]);
         assert!(lines.is_empty() && error.is_none());
     }
     let only_section = ng().section(Order::Little, &[]).1;
-    assert!(told(&only_section[..]).1.is_none());
+    assert!(seen(&only_section[..]).1.is_none());
 }
 
 #[test]
-fn a_reader_counts_on_and_stops_when_told() {
+fn a_reader_counts_on_and_stops_when_reported() {
     let file = pcap(&[b"a", b"b", b"c"]);
     let mut reader = Reader::new(&file[..], "second").counting_on(1, 40);
     let mut stamps = Vec::new();
@@ -477,11 +480,11 @@ fn the_error_of_the_source_comes_through_every_compression() {
     }
     let file = pcap(&[&[9; 4000], &[8; 4000]]);
     for file in [file.clone(), gzip(&file), zstd(&file), lz4(&file)] {
-        let (_, error) = told(Failing(&file[..file.len() - 9]));
-        let said = error.unwrap().to_string();
+        let (_, error) = seen(Failing(&file[..file.len() - 9]));
+        let message = error.unwrap().to_string();
         assert!(
-            said.contains("it cannot be read: the disk is gone"),
-            "{said}"
+            message.contains("it cannot be read: the disk is gone"),
+            "{message}"
         );
     }
 }
@@ -572,7 +575,7 @@ proptest! {
             2 => zstd(&file),
             _ => lz4(&file),
         };
-        let (lines, error) = told(Drip { rest: &file, steps, turn: 0 });
+        let (lines, error) = seen(Drip { rest: &file, steps, turn: 0 });
         prop_assert!(error.is_none(), "{error:?}");
         prop_assert_eq!(lines, expected(format, precision, &frames));
     }
@@ -584,7 +587,7 @@ proptest! {
     ) {
         frames.retain(|frame| frame.1.len() < 1_000);
         let (file, _) = write(format, precision, &frames);
-        let (lines, error) = told(Drip { rest: &file, steps: vec![1], turn: 0 });
+        let (lines, error) = seen(Drip { rest: &file, steps: vec![1], turn: 0 });
         prop_assert!(error.is_none(), "{error:?}");
         prop_assert_eq!(lines, expected(format, precision, &frames));
     }
@@ -597,7 +600,7 @@ proptest! {
     ) {
         let (file, ends) = write(format, precision, &frames);
         let cut = cut.index(file.len());
-        let (lines, error) = told(&file[..cut]);
+        let (lines, error) = seen(&file[..cut]);
         let whole = ends.iter().filter(|&&end| end <= cut).count();
         let seen = lines.iter().filter(|line| line.starts_with('#')).count();
         prop_assert_eq!(seen, whole);
@@ -625,7 +628,7 @@ proptest! {
             let at = at.index(file.len());
             file[at] = byte;
         }
-        let (lines, _) = told(&file[..]);
+        let (lines, _) = seen(&file[..]);
         prop_assert!(lines.len() < 1_000_000);
     }
 
@@ -640,7 +643,7 @@ proptest! {
         bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0..8_u8], 0..300),
     ) {
         let file = [magic, bytes].concat();
-        let (_, error) = told(&file[..]);
+        let (_, error) = seen(&file[..]);
         if let Some(error) = error {
             prop_assert_eq!(error.to_string().lines().count(), 1);
         }

@@ -45,7 +45,7 @@ impl fmt::Display for KernelError {
 
 impl std::error::Error for KernelError {}
 
-/// Takes frames in a thread of its own until it is told to stop.
+/// Takes frames in a thread of its own until it is asked to stop.
 #[derive(Debug)]
 pub(super) struct KernelCapture {
     stop: Arc<AtomicBool>,
@@ -150,7 +150,7 @@ pub(super) fn open() -> Result<PacketSocket, KernelError> {
 }
 
 /// Lets the process open as many descriptors as the system allows it to; it may be too few
-/// for the connections that come, and then accepting one says so.
+/// for the connections that come, and then accepting one fails with the reason.
 pub(super) fn raise_descriptor_limit() {
     #[cfg(target_os = "linux")]
     sys::raise_descriptor_limit();

@@ -46,7 +46,7 @@ impl PacketSocket {
         if raw < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: `raw` is a descriptor that was just made and that nobody else owns.
+        // SAFETY: `raw` is a descriptor that was just made and that nothing else owns.
         let socket = unsafe { OwnedFd::from_raw_fd(raw) };
         set(&socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
         // Each frame of loopback is seen leaving and arriving; once is enough.
@@ -135,19 +135,19 @@ impl PacketSocket {
     /// Frames that the kernel dropped since the last call, as its buffer was full.
     pub(super) fn dropped(&self) -> u64 {
         // SAFETY: all bytes zero is a valid tpacket_stats.
-        let mut told: libc::tpacket_stats = unsafe { zeroed() };
+        let mut seen: libc::tpacket_stats = unsafe { zeroed() };
         let mut length = size_of::<libc::tpacket_stats>() as libc::socklen_t;
-        // SAFETY: `told` is of the stated length and outlives the call.
+        // SAFETY: `seen` is of the stated length and outlives the call.
         let got = unsafe {
             libc::getsockopt(
                 self.socket.as_raw_fd(),
                 libc::SOL_PACKET,
                 libc::PACKET_STATISTICS,
-                (&raw mut told).cast(),
+                (&raw mut seen).cast(),
                 &raw mut length,
             )
         };
-        if got < 0 { 0 } else { told.tp_drops.into() }
+        if got < 0 { 0 } else { seen.tp_drops.into() }
     }
 }
 

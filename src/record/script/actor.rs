@@ -21,7 +21,7 @@ pub(super) struct Actor {
     pub(super) options: ConnectOptions,
     pub(super) link: Option<Link>,
     /// What came and no `wait` has asked for yet.
-    pub(super) heard: VecDeque<Heard>,
+    pub(super) received: VecDeque<Received>,
     /// Own exchanges that are open: what to send again should the session be continued.
     pub(super) open: BTreeMap<PacketIdentifier, Vec<u8>>,
     /// DISCONNECT once no exchange is open.
@@ -52,12 +52,12 @@ pub(super) struct Link {
 
 /// A packet that came.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(super) struct Received {
     pub(super) packet_type: PacketType,
     pub(super) topic: Option<String>,
 }
 
-/// What a client wants to send because of what it heard.
+/// What a client wants to send because of what it received.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) packet_type: PacketType,
@@ -70,7 +70,7 @@ impl Actor {
             name: client.name.clone(),
             options: client.options.clone(),
             link: None,
-            heard: VecDeque::new(),
+            received: VecDeque::new(),
             open: BTreeMap::new(),
             leave: false,
             hold: Vec::new(),
@@ -123,18 +123,18 @@ impl Actor {
         let incoming = std::mem::take(&mut link.incoming);
         let version = self.options.version;
         let mut replies = Vec::new();
-        let (heard, open) = (&mut self.heard, &mut self.open);
+        let (received, open) = (&mut self.received, &mut self.open);
         let next_packet_id = &mut self.next_packet_id;
         let aliases = &mut link.aliases;
-        // The broker frames correctly; should it not, the client hears nothing more.
+        // The broker frames correctly; should it not, the client receives nothing more.
         let _ = link.framer.push(&incoming, |raw| {
             let Ok(packet) = ControlPacket::read(raw.octets, version, &mut ()) else {
                 return;
             };
-            if heard.len() >= REMEMBERED {
-                heard.pop_front();
+            if received.len() >= REMEMBERED {
+                received.pop_front();
             }
-            heard.push_back(Heard {
+            received.push_back(Received {
                 packet_type: packet.packet_type(),
                 topic: topic_of(&packet, aliases),
             });

@@ -1,6 +1,6 @@
 //! Scripts: clients with names, and the steps that they take one after the other.
 //!
-//! How one is written is told in `src/record/script/manual.md`, for users. The clients take turns with
+//! How one is written is described in `src/record/script/manual.md`, for users. The clients take turns with
 //! the broker in one thread: see [`Player`].
 
 mod actor;

@@ -1,4 +1,4 @@
-//! A script's text, checked: what is wrong is told with its line.
+//! A script's text, checked: errors carry their line.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -37,7 +37,7 @@ impl std::error::Error for ScriptError {}
 const LONGEST: Duration = Duration::from_secs(3_600);
 /// Bytes of one payload that a script may ask for.
 const PAYLOAD: usize = 64 << 20;
-/// How long a `wait` waits unless it says.
+/// How long a `wait` waits by default.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn parse(text: &str) -> Result<Script, ScriptError> {
@@ -230,7 +230,7 @@ struct RawOptions {
 }
 
 impl RawOptions {
-    /// These options where they say something, `base` where they do not.
+    /// Overlays these options on `base`.
     fn over(self, base: &ConnectOptions) -> Result<ConnectOptions, String> {
         let mut options = base.clone();
         match self.version.as_deref() {
@@ -667,7 +667,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_with_its_line() {
+    fn an_error_is_reported_with_its_line() {
         let client = "[[clients]]\nname = \"a\"\n";
         for (rest, line, words) in [
             (

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::actor::{Actor, Heard, Link, written};
+use super::actor::{Actor, Link, Received, written};
 use super::{Action, ConnectOptions, Kill, Publish, Script, Step, Until};
 use crate::base::{Endpoint, Span, Timestamp};
 use crate::broker::ConnectionKey;
@@ -29,7 +29,7 @@ pub enum PlayError {
     Step { line: usize, message: String },
     /// What passed could not be recorded.
     Record(io::Error),
-    /// It was told to stop.
+    /// It was asked to stop.
     Stopped,
 }
 
@@ -97,7 +97,7 @@ impl Player {
     /// Takes all steps. `go_on` is asked after each, and from time to time while one waits.
     ///
     /// # Errors
-    /// A step that cannot be taken; a witness that failed; `go_on` said no.
+    /// A step that cannot be taken; a witness that failed; `go_on` returned `false`.
     pub fn play<W: Witness>(
         &mut self,
         net: &mut Net<W>,
@@ -238,7 +238,7 @@ impl Player {
         let now = net.clock().now();
         let actor = self.actor(at)?;
         actor.options = options;
-        actor.heard.clear();
+        actor.received.clear();
         actor.held.clear();
         actor.leave = false;
         actor.link = Some(Link {
@@ -267,7 +267,7 @@ impl Player {
         self.settle(net)?;
         let actor = self.actor(at)?;
         let answered = actor
-            .heard
+            .received
             .iter()
             .any(|h| h.packet_type == PacketType::ConnAck);
         if answered || actor.link.is_none() {
@@ -421,7 +421,7 @@ impl Player {
             player.actors.get(at).is_some_and(|actor| match until {
                 Until::Closed => actor.link.is_none(),
                 Until::Packet { packet_type, topic } => actor
-                    .heard
+                    .received
                     .iter()
                     .any(|h| h.is(*packet_type, topic.as_deref())),
             })
@@ -435,11 +435,11 @@ impl Player {
             });
         }
         if let Until::Packet { packet_type, topic } = until {
-            let heard = &mut self.actor(at)?.heard;
-            let found = heard
+            let received = &mut self.actor(at)?.received;
+            let found = received
                 .iter()
                 .position(|h| h.is(*packet_type, topic.as_deref()));
-            heard.drain(..found.map_or(0, |found| found + 1));
+            received.drain(..found.map_or(0, |found| found + 1));
         }
         Ok(())
     }
@@ -517,7 +517,7 @@ impl Player {
     }
 }
 
-impl Heard {
+impl Received {
     fn is(&self, packet_type: PacketType, topic: Option<&str>) -> bool {
         self.packet_type == packet_type && (topic.is_none() || self.topic.as_deref() == topic)
     }

@@ -15,7 +15,7 @@ use crate::broker::ConnectionKey;
 use crate::broker::net::{Net, Performed, Witness};
 use crate::mqtt::Sender;
 
-/// Told to the witness and written at once.
+/// Bytes that are handed to the witness and written at once.
 const PORTION: usize = 65_464;
 
 impl Player {
@@ -26,7 +26,7 @@ impl Player {
                 if let Performed::Sent(key) | Performed::Closed(key) = performed
                     && let Some(&at) = self.by_key.get(&key)
                 {
-                    self.hear(net, at, key)?;
+                    self.receive(net, at, key)?;
                 }
             } else if let Some(at) = self.reactions.pop_front() {
                 self.react(net, at)?;
@@ -39,7 +39,7 @@ impl Player {
     }
 
     /// The client reads what the broker wrote to it.
-    fn hear<W: Witness>(
+    fn receive<W: Witness>(
         &mut self,
         net: &mut Net<W>,
         at: usize,
@@ -84,7 +84,7 @@ impl Player {
         Ok(())
     }
 
-    /// The client answers what it has heard.
+    /// The client answers what it has received.
     fn react<W: Witness>(&mut self, net: &mut Net<W>, at: usize) -> Result<(), PlayError> {
         let replies = self.actor(at)?.answer();
         for Reply { packet_type, bytes } in replies {
@@ -140,7 +140,7 @@ impl Player {
         Ok(())
     }
 
-    /// The client writes; the witness hears of it first.
+    /// The client writes; the witness observes it first.
     pub(super) fn write<W: Witness>(
         &mut self,
         net: &mut Net<W>,

@@ -3,28 +3,28 @@
 //! An end acknowledges what it received, so once the peer has acknowledged bytes and later
 //! ones are here, those that are not were never captured: a segment lost before the capture
 //! point and sent again is not acknowledged before its second copy is seen. This is decided at once, with no grace in frames or time, and before
-//! the bytes of the acknowledging segment are told: so a PUBACK never overtakes the PUBLISH
+//! the bytes of the acknowledging segment are emitted: so a PUBACK never overtakes the PUBLISH
 //! that waited behind the hole. A capture that merges its two directions late does no harm:
 //! a direction that merely lags has no hole.
 
 use super::{Flow, Marks, distance};
 use crate::base::{FrameStamp, Layers};
-use crate::stream::teller::Teller;
+use crate::stream::emitter::Emitter;
 use crate::stream::waiting::{Held, Piece, Span, Waiting};
 use crate::stream::{End, GapCause};
 
 impl Flow {
-    /// Nothing more comes: what waits is told, with the holes before it, and what is known
+    /// Nothing more comes: what waits is emitted, with the holes before it, and what is known
     /// to have been sent besides is a gap as well.
-    pub(in super::super) fn flush(&mut self, cause: GapCause, teller: &mut Teller<'_>) {
-        let stamp = teller.stamp;
+    pub(in super::super) fn flush(&mut self, cause: GapCause, emitter: &mut Emitter<'_>) {
+        let stamp = emitter.stamp;
         while let Some(hole) = self.hole() {
             let cause = if self.unseen() >= hole {
                 GapCause::NotCaptured
             } else {
                 cause
             };
-            self.skip(hole, cause, teller);
+            self.skip(hole, cause, emitter);
         }
         let (unseen, unsent) = (self.unseen(), self.unsent());
         let missing = unseen.max(unsent);
@@ -35,47 +35,47 @@ impl Flow {
             } else {
                 cause
             };
-            teller.gap(missing, cause, &stamp);
+            emitter.gap(missing, cause, &stamp);
             self.advance(missing);
         }
         self.marks.clear(Marks::UNSEEN | Marks::SENT);
-        self.release(teller);
+        self.release(emitter);
     }
 
     /// Gives up the first hole because a cap was reached; `false` where there is none.
-    pub(in super::super) fn give_up_first(&mut self, teller: &mut Teller<'_>) -> bool {
+    pub(in super::super) fn give_up_first(&mut self, emitter: &mut Emitter<'_>) -> bool {
         let Some(hole) = self.hole() else {
             return false;
         };
-        teller.shared.counts.waiting_cap += 1;
-        self.skip(hole, GapCause::WaitingCap, teller);
+        emitter.shared.counts.waiting_cap += 1;
+        self.skip(hole, GapCause::WaitingCap, emitter);
         true
     }
 
-    pub(super) fn hold(&mut self, ahead: u32, span: Span<'_>, teller: &mut Teller<'_>) {
-        let stamp = teller.stamp;
-        let layers = teller.layers;
-        let waiting = self.waiting(teller);
+    pub(super) fn hold(&mut self, ahead: u32, span: Span<'_>, emitter: &mut Emitter<'_>) {
+        let stamp = emitter.stamp;
+        let layers = emitter.layers;
+        let waiting = self.waiting(emitter);
         let before = waiting.cost();
         let added = waiting.add(ahead, span, &stamp, layers);
         let cost = waiting.cost();
-        teller.shared.waiting += cost - before;
-        teller.shared.counts.repeated_bytes += added.repeated;
+        emitter.shared.waiting += cost - before;
+        emitter.shared.counts.repeated_bytes += added.repeated;
         if added.conflict {
-            teller.conflict();
+            emitter.conflict();
         }
-        self.drain(teller);
-        self.give_up_acknowledged(teller);
-        while self.cost() > teller.shared.limits.waiting_bytes && self.give_up_first(teller) {}
+        self.drain(emitter);
+        self.give_up_acknowledged(emitter);
+        while self.cost() > emitter.shared.limits.waiting_bytes && self.give_up_first(emitter) {}
     }
 
     /// Holes that the peer acknowledged, with something behind them, are given up.
-    pub(super) fn give_up_acknowledged(&mut self, teller: &mut Teller<'_>) {
+    pub(super) fn give_up_acknowledged(&mut self, emitter: &mut Emitter<'_>) {
         while self.unseen() > 0 {
             let Some(hole) = self.hole() else {
                 return;
             };
-            self.skip(hole.min(self.unseen()), GapCause::NotCaptured, teller);
+            self.skip(hole.min(self.unseen()), GapCause::NotCaptured, emitter);
         }
     }
 
@@ -90,13 +90,13 @@ impl Flow {
     }
 
     /// `count` bytes will never come.
-    fn skip(&mut self, count: u32, cause: GapCause, teller: &mut Teller<'_>) {
-        let stamp = teller.stamp;
+    fn skip(&mut self, count: u32, cause: GapCause, emitter: &mut Emitter<'_>) {
+        let stamp = emitter.stamp;
         if count > 0 {
-            teller.gap(count, cause, &stamp);
+            emitter.gap(count, cause, &stamp);
             self.advance(count);
         }
-        self.drain(teller);
+        self.drain(emitter);
     }
 
     /// Bytes past `next` that the peer acknowledged.
@@ -115,64 +115,64 @@ impl Flow {
         distance(self.next, self.sent).max(0).unsigned_abs()
     }
 
-    /// Tells what waited and is in turn now, and the end if FIN is.
-    pub(super) fn drain(&mut self, teller: &mut Teller<'_>) {
+    /// Emits what waited and is in turn now, and the end if FIN is.
+    pub(super) fn drain(&mut self, emitter: &mut Emitter<'_>) {
         while let Some(waiting) = &mut self.waiting {
             let before = waiting.cost();
             let Some(piece) = waiting.next() else {
                 break;
             };
-            teller.shared.waiting -= before - waiting.cost();
-            self.tell_piece(&piece, teller);
+            emitter.shared.waiting -= before - waiting.cost();
+            self.emit_piece(&piece, emitter);
         }
         if self.marks.has(Marks::FIN) && !self.has_ended() && self.next == self.fin {
-            self.end_by_fin(teller);
+            self.end_by_fin(emitter);
         }
-        self.release(teller);
+        self.release(emitter);
     }
 
-    fn tell_piece(&mut self, piece: &Piece, teller: &mut Teller<'_>) {
+    fn emit_piece(&mut self, piece: &Piece, emitter: &mut Emitter<'_>) {
         let span = match &piece.held {
             Held::Bytes(bytes) => Span::new(bytes, 0),
             Held::Cut(length) => Span::new(&[], *length),
         };
-        let span = self.before_fin(self.next, span, teller);
+        let span = self.before_fin(self.next, span, emitter);
         match &piece.layers {
-            Some(layers) => self.tell(span, &piece.stamp, layers, teller),
-            None => self.tell(span, &piece.stamp, &Layers::default(), teller),
+            Some(layers) => self.emit_span(span, &piece.stamp, layers, emitter),
+            None => self.emit_span(span, &piece.stamp, &Layers::default(), emitter),
         }
     }
 
-    fn end_by_fin(&mut self, teller: &mut Teller<'_>) {
+    fn end_by_fin(&mut self, emitter: &mut Emitter<'_>) {
         let held = self.waiting.as_mut().and_then(|waiting| waiting.fin.take());
-        let stamp = held.unwrap_or(teller.stamp);
+        let stamp = held.unwrap_or(emitter.stamp);
         if let Some(waiting) = self.waiting.take() {
-            teller.shared.waiting -= waiting.cost();
-            teller.shared.counts.after_end_bytes += waiting.bytes();
+            emitter.shared.waiting -= waiting.cost();
+            emitter.shared.counts.after_end_bytes += waiting.bytes();
         }
         // FIN takes a sequence number of its own.
         self.advance(1);
         self.marks.set(Marks::ENDED);
-        teller.end(End::Fin, &stamp);
+        emitter.end(End::Fin, &stamp);
     }
 
-    /// Tells the next bytes, and as a gap those that the snapshot length cut.
-    pub(super) fn tell(
+    /// Emits the next bytes, and as a gap those that the snapshot length cut.
+    pub(super) fn emit_span(
         &mut self,
         span: Span<'_>,
         stamp: &FrameStamp,
         layers: &Layers,
-        teller: &mut Teller<'_>,
+        emitter: &mut Emitter<'_>,
     ) {
         let bytes = span.bytes();
         if !bytes.is_empty() {
             let sequence = self.next;
             self.advance(bytes.len() as u32);
-            teller.bytes(sequence, bytes, stamp, layers);
+            emitter.bytes(sequence, bytes, stamp, layers);
         }
         if span.cut() > 0 {
             self.advance(span.cut());
-            teller.gap(span.cut(), GapCause::SnapshotLength, stamp);
+            emitter.gap(span.cut(), GapCause::SnapshotLength, stamp);
         }
     }
 
@@ -187,16 +187,16 @@ impl Flow {
         self.waiting.as_ref().map_or(0, |waiting| waiting.cost())
     }
 
-    pub(super) fn waiting(&mut self, teller: &mut Teller<'_>) -> &mut Waiting {
+    pub(super) fn waiting(&mut self, emitter: &mut Emitter<'_>) -> &mut Waiting {
         self.waiting.get_or_insert_with(|| {
             let waiting = Box::<Waiting>::default();
-            teller.shared.waiting += waiting.cost();
+            emitter.shared.waiting += waiting.cost();
             waiting
         })
     }
 
     /// Forgets what is settled, so that the direction is plain again.
-    fn release(&mut self, teller: &mut Teller<'_>) {
+    fn release(&mut self, emitter: &mut Emitter<'_>) {
         if self.marks.has(Marks::UNSEEN) && self.unseen() == 0 {
             self.marks.clear(Marks::UNSEEN);
         }
@@ -205,7 +205,7 @@ impl Flow {
         }
         let settled = |waiting: &Waiting| waiting.is_empty() && waiting.fin.is_none();
         if self.waiting.as_deref().is_some_and(settled) {
-            teller.shared.waiting -= self.cost();
+            emitter.shared.waiting -= self.cost();
             self.waiting = None;
         }
     }

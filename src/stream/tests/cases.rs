@@ -1,15 +1,15 @@
-//! Order: early, late, repeated, overlapping segments, and how connections are told apart.
+//! Order: early, late, repeated, overlapping segments, and how connections are distinguished.
 
 use super::*;
 
 #[test]
-fn bytes_in_order_are_told_at_once_with_their_frames() {
+fn bytes_in_order_are_emitted_at_once_with_their_frames() {
     let mut bench = Bench::opened();
     bench.push(client(ACK | PSH, 1001, 5001, "abc"));
     bench.push(server(ACK | PSH, 5001, 1004, "xy"));
     bench.push(client(ACK | PSH, 1004, 5003, "d"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "abc", 4),
             bytes(Backward, "xy", 5),
@@ -26,10 +26,10 @@ fn an_early_segment_waits_and_keeps_its_own_frame() {
     let mut bench = Bench::opened();
     bench.push(client(ACK, 1004, 5001, "def"));
     bench.push(client(ACK, 1007, 5001, "g"));
-    assert_eq!(bench.heard(), []);
+    assert_eq!(bench.events(), []);
     bench.push(client(ACK, 1001, 5001, "abc"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "abc", 6),
             bytes(Forward, "def", 4),
@@ -37,7 +37,7 @@ fn an_early_segment_waits_and_keeps_its_own_frame() {
         ]
     );
     bench.push(client(ACK, 1008, 5001, "h"));
-    assert_eq!(bench.heard(), [bytes(Forward, "h", 7)]);
+    assert_eq!(bench.events(), [bytes(Forward, "h", 7)]);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn sequence_numbers_wrap_in_order_and_out_of_order() {
     bench.push(client(ACK, start, 5001, "abcde"));
     bench.push(client(ACK, start.wrapping_add(8), 5001, "i"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "abcde", 4),
             bytes(Forward, "fgh", 3),
@@ -60,7 +60,7 @@ fn sequence_numbers_wrap_in_order_and_out_of_order() {
 }
 
 #[test]
-fn a_frame_captured_twice_is_told_once() {
+fn a_frame_captured_twice_is_emitted_once() {
     let mut bench = Bench::new();
     for _ in 0..2 {
         bench.push(client(SYN, 1000, 0, ""));
@@ -81,12 +81,12 @@ fn a_frame_captured_twice_is_told_once() {
         bench.push(client(ACK, 1005, 5002, ""));
     }
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "abc", 5),
-            Told::End(Forward, End::Fin),
-            Told::End(Backward, End::Fin),
-            Told::Closed(Closed::Finished),
+            Seen::End(Forward, End::Fin),
+            Seen::End(Backward, End::Fin),
+            Seen::Closed(Closed::Finished),
         ]
     );
     assert_eq!(bench.assembler.connections_seen(), 1);
@@ -100,7 +100,7 @@ fn a_retransmission_cut_otherwise_gives_only_what_is_new() {
     bench.push(client(ACK, 1002, 5001, "bcdef"));
     bench.push(client(ACK, 1003, 5001, "c"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [bytes(Forward, "abc", 4), bytes(Forward, "def", 5)]
     );
 }
@@ -112,7 +112,7 @@ fn bytes_that_wait_stand_against_a_segment_that_covers_them() {
     bench.push(client(ACK, 1006, 5001, "f"));
     bench.push(client(ACK, 1001, 5001, "abcdefgh"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "ab", 6),
             bytes(Forward, "cd", 4),
@@ -132,11 +132,11 @@ fn a_differing_retransmission_is_a_conflict_and_the_first_copy_stands() {
     bench.push(client(ACK, 1011, 5001, "XY"));
     bench.push(client(ACK, 1007, 5001, "ghi"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "abcdef", 4),
-            Told::Conflict(Forward, 5),
-            Told::Conflict(Forward, 7),
+            Seen::Conflict(Forward, 5),
+            Seen::Conflict(Forward, 7),
             bytes(Forward, "ghi", 8),
             bytes(Forward, "jkl", 6),
         ]
@@ -155,23 +155,23 @@ fn keep_alive_and_window_probes_change_nothing() {
     bench.push(client(ACK, 1004, 5001, "d"));
     bench.finish();
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "abc", 4),
             bytes(Forward, "d", 9),
-            Told::Closed(Closed::CaptureEnd)
+            Seen::Closed(Closed::CaptureEnd)
         ]
     );
 }
 
 #[test]
-fn a_window_probe_of_one_new_byte_is_told_once() {
+fn a_window_probe_of_one_new_byte_is_emitted_once() {
     let mut bench = Bench::opened();
     bench.push(client(ACK, 1001, 5001, "a"));
     bench.push(server(ACK, 5001, 1001, ""));
     bench.push(client(ACK, 1001, 5001, "abc"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [bytes(Forward, "a", 4), bytes(Forward, "bc", 6)]
     );
 }
@@ -183,7 +183,7 @@ fn a_capture_may_begin_in_mid_connection() {
     bench.push(client(ACK, 1001, 5000, "abc"));
     bench.push(server(ACK, 5000, 1004, "xyz"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [bytes(Backward, "abc", 2), bytes(Forward, "xyz", 3)]
     );
     assert!(!bench.connections[0].handshake_seen);
@@ -204,10 +204,10 @@ fn a_probe_at_the_start_of_a_capture_is_not_taken_for_bytes() {
             bench.finish();
             let direction = if answered_first { Backward } else { Forward };
             assert_eq!(
-                bench.heard(),
+                bench.events(),
                 [
                     bytes(direction, "abc", bench.frames),
-                    Told::Closed(Closed::CaptureEnd)
+                    Seen::Closed(Closed::CaptureEnd)
                 ]
             );
         }
@@ -215,22 +215,22 @@ fn a_probe_at_the_start_of_a_capture_is_not_taken_for_bytes() {
 }
 
 #[test]
-fn bytes_from_before_the_first_captured_ones_are_counted_not_told() {
+fn bytes_from_before_the_first_captured_ones_are_counted_not_emitted() {
     let mut bench = Bench::new();
     bench.push(client(ACK | PSH, 1004, 5000, "def"));
     bench.push(client(ACK | PSH, 1001, 5000, "abc"));
-    assert_eq!(bench.heard(), [bytes(Forward, "def", 1)]);
+    assert_eq!(bench.events(), [bytes(Forward, "def", 1)]);
     assert_eq!(bench.assembler.counts().unplaced_bytes, 3);
 }
 
 #[test]
-fn bytes_in_the_syn_are_told_and_their_retransmission_is_not() {
+fn bytes_in_the_syn_are_emitted_and_their_retransmission_is_not() {
     let mut bench = Bench::new();
     bench.push(client(SYN, 1000, 0, "ab"));
     bench.push(server(SYN | ACK, 5000, 1003, ""));
     bench.push(client(ACK, 1001, 5001, "abc"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [bytes(Forward, "ab", 1), bytes(Forward, "c", 3)]
     );
     assert_eq!(bench.assembler.connections_seen(), 1);
@@ -244,7 +244,7 @@ fn the_initiator_is_who_sent_the_syn_though_the_answer_is_seen_first() {
     bench.push(client(ACK, 1004, 5001, "def"));
     bench.push(client(ACK, 1001, 5001, "abc"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [bytes(Forward, "abc", 4), bytes(Forward, "def", 3)]
     );
     assert!(bench.connections[0].handshake_seen);
@@ -261,7 +261,7 @@ fn a_simultaneous_open_is_one_connection() {
     bench.push(client(ACK, 1001, 5001, "abc"));
     bench.push(server(ACK, 5001, 1004, "xyz"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [bytes(Forward, "abc", 5), bytes(Backward, "xyz", 6)]
     );
     assert_eq!(bench.assembler.connections_seen(), 1);
@@ -280,7 +280,7 @@ fn every_tcp_connection_has_a_number_by_its_first_frame() {
         ends: (50002, SERVER),
         ..client(ACK, 2, 0, "b")
     });
-    assert_eq!(bench.told, [(ConnectionId(1), bytes(Forward, "b", 4))]);
+    assert_eq!(bench.seen, [(ConnectionId(1), bytes(Forward, "b", 4))]);
     assert_eq!(bench.assembler.connections_seen(), 3);
 }
 
@@ -294,7 +294,11 @@ fn an_end_that_talks_to_itself_does_no_harm() {
         });
     }
     bench.finish();
-    assert!(bench.heard().ends_with(&[Told::Closed(Closed::CaptureEnd)]));
+    assert!(
+        bench
+            .events()
+            .ends_with(&[Seen::Closed(Closed::CaptureEnd)])
+    );
 }
 
 #[test]
@@ -303,7 +307,7 @@ fn layers_travel_with_the_bytes_that_wait() {
     let mut layers = Layers::default();
     layers.push(Layer::RawIp);
     let mut assembler = Assembler::<()>::default();
-    let mut heard = Vec::new();
+    let mut events = Vec::new();
     for (number, sequence, layers) in [
         (1, 10, &layers),
         (2, 15, &layers),
@@ -323,9 +327,9 @@ fn layers_travel_with_the_bytes_that_wait() {
         };
         assembler.push(&segment, &mut |(), _, event| {
             if let StreamEvent::Bytes { stamp, layers, .. } = event {
-                heard.push((stamp.number, layers.iter().count()));
+                events.push((stamp.number, layers.iter().count()));
             }
         });
     }
-    assert_eq!(heard, [(1, 1), (3, 0), (2, 1)]);
+    assert_eq!(events, [(1, 1), (3, 0), (2, 1)]);
 }

@@ -6,24 +6,24 @@ use super::*;
 fn fin_with_bytes_and_before_its_turn_ends_the_direction_after_them() {
     let mut bench = Bench::opened();
     bench.push(client(ACK | FIN, 1004, 5001, "def"));
-    assert_eq!(bench.heard(), []);
+    assert_eq!(bench.events(), []);
     bench.push(client(ACK, 1001, 5001, "abc"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "abc", 5),
             bytes(Forward, "def", 4),
-            Told::End(Forward, End::Fin)
+            Seen::End(Forward, End::Fin)
         ]
     );
     bench.push(server(ACK, 5001, 1008, "still talks"));
     bench.push(server(ACK | FIN, 5012, 1008, ""));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Backward, "still talks", 6),
-            Told::End(Backward, End::Fin),
-            Told::Closed(Closed::Finished),
+            Seen::End(Backward, End::Fin),
+            Seen::Closed(Closed::Finished),
         ]
     );
 }
@@ -34,8 +34,8 @@ fn a_bare_fin_waits_for_the_bytes_before_it() {
     bench.push(client(ACK | FIN, 1004, 5001, ""));
     bench.push(client(ACK, 1001, 5001, "abc"));
     assert_eq!(
-        bench.heard(),
-        [bytes(Forward, "abc", 5), Told::End(Forward, End::Fin)]
+        bench.events(),
+        [bytes(Forward, "abc", 5), Seen::End(Forward, End::Fin)]
     );
 }
 
@@ -45,16 +45,16 @@ fn a_hole_before_fin_is_a_gap_once_it_is_acknowledged() {
     bench.push(client(ACK | FIN, 1004, 5001, ""));
     bench.push(server(ACK, 5001, 1005, ""));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
-            Told::Gap(Forward, 3, GapCause::NotCaptured),
-            Told::End(Forward, End::Fin)
+            Seen::Gap(Forward, 3, GapCause::NotCaptured),
+            Seen::End(Forward, End::Fin)
         ]
     );
 }
 
 #[test]
-fn bytes_after_fin_are_counted_and_not_told() {
+fn bytes_after_fin_are_counted_and_not_emitted() {
     let mut bench = Bench::opened();
     bench.push(client(ACK, 1006, 5001, "late"));
     bench.push(client(ACK | FIN, 1001, 5001, "abc"));
@@ -62,11 +62,11 @@ fn bytes_after_fin_are_counted_and_not_told() {
     bench.push(client(ACK | FIN, 1008, 5001, ""));
     bench.finish();
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "abc", 5),
-            Told::End(Forward, End::Fin),
-            Told::Closed(Closed::CaptureEnd)
+            Seen::End(Forward, End::Fin),
+            Seen::Closed(Closed::CaptureEnd)
         ]
     );
     assert_eq!(bench.assembler.counts().after_end_bytes, 8);
@@ -74,7 +74,7 @@ fn bytes_after_fin_are_counted_and_not_told() {
 }
 
 #[test]
-fn reset_ends_both_directions_and_what_waited_is_told_first() {
+fn reset_ends_both_directions_and_what_waited_is_emitted_first() {
     let mut bench = Bench::opened();
     bench.push(client(ACK, 1004, 5001, "def"));
     bench.push(Sent {
@@ -85,13 +85,13 @@ fn reset_ends_both_directions_and_what_waited_is_told_first() {
     bench.push(client(RST, 1001, 0, ""));
     bench.finish();
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
-            Told::Gap(Forward, 3, GapCause::EndOfCapture),
+            Seen::Gap(Forward, 3, GapCause::EndOfCapture),
             bytes(Forward, "def", 4),
-            Told::End(Forward, End::Reset),
-            Told::End(Backward, End::Reset),
-            Told::Closed(Closed::Reset),
+            Seen::End(Forward, End::Reset),
+            Seen::End(Backward, End::Reset),
+            Seen::Closed(Closed::Reset),
         ]
     );
     assert_eq!(bench.assembler.connections_seen(), 1);
@@ -103,11 +103,11 @@ fn a_direction_that_ended_by_fin_does_not_end_again_by_reset() {
     bench.push(client(ACK | FIN, 1001, 5001, ""));
     bench.push(server(RST | ACK, 5001, 1002, ""));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
-            Told::End(Forward, End::Fin),
-            Told::End(Backward, End::Reset),
-            Told::Closed(Closed::Reset)
+            Seen::End(Forward, End::Fin),
+            Seen::End(Backward, End::Reset),
+            Seen::Closed(Closed::Reset)
         ]
     );
 }
@@ -117,7 +117,7 @@ fn a_reset_from_nowhere_is_not_believed() {
     let mut bench = Bench::opened();
     bench.push(client(RST, 1 << 31, 0, ""));
     bench.push(client(ACK, 1001, 5001, "abc"));
-    assert_eq!(bench.heard(), [bytes(Forward, "abc", 5)]);
+    assert_eq!(bench.events(), [bytes(Forward, "abc", 5)]);
     assert_eq!(bench.assembler.counts().ignored_segments, 1);
 }
 
@@ -133,12 +133,12 @@ fn the_reset_of_an_older_connection_leaves_the_new_one_open() {
     bench.push(client(ACK, 2001, 9001, "new"));
     bench.finish();
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "abc", 4),
-            Told::Closed(Closed::Replaced),
+            Seen::Closed(Closed::Replaced),
             bytes(Forward, "new", 10),
-            Told::Closed(Closed::CaptureEnd),
+            Seen::Closed(Closed::CaptureEnd),
         ]
     );
 }
@@ -151,11 +151,11 @@ fn a_refused_connection_is_closed_and_another_try_is_another_connection() {
         bench.push(server(RST | ACK, 0, 1001, ""));
     }
     let closed = [
-        Told::End(Forward, End::Reset),
-        Told::End(Backward, End::Reset),
-        Told::Closed(Closed::Reset),
+        Seen::End(Forward, End::Reset),
+        Seen::End(Backward, End::Reset),
+        Seen::Closed(Closed::Reset),
     ];
-    assert_eq!(bench.heard(), [closed.clone(), closed].concat());
+    assert_eq!(bench.events(), [closed.clone(), closed].concat());
     assert_eq!(bench.assembler.connections_seen(), 2);
 }
 
@@ -168,9 +168,9 @@ fn the_same_endpoints_are_used_again_after_a_proper_end() {
     bench.push(client(SYN, 900_000, 0, ""));
     bench.push(server(SYN | ACK, 70, 900_001, ""));
     bench.push(client(ACK, 900_001, 71, "new"));
-    bench.heard();
+    bench.events();
     bench.push(server(ACK, 71, 900_004, "yes"));
-    assert_eq!(bench.told, [(ConnectionId(1), bytes(Backward, "yes", 10))]);
+    assert_eq!(bench.seen, [(ConnectionId(1), bytes(Backward, "yes", 10))]);
 }
 
 #[test]
@@ -182,12 +182,12 @@ fn a_syn_with_another_number_replaces_a_connection_that_never_ended() {
     bench.push(server(SYN | ACK, 8000, 2001, ""));
     bench.push(client(ACK, 2001, 8001, "new"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "old", 4),
-            Told::Gap(Backward, 9, GapCause::EndOfCapture),
+            Seen::Gap(Backward, 9, GapCause::EndOfCapture),
             bytes(Backward, "waits", 5),
-            Told::Closed(Closed::Replaced),
+            Seen::Closed(Closed::Replaced),
             bytes(Forward, "new", 8),
         ]
     );
@@ -201,10 +201,10 @@ fn a_new_connection_whose_syn_was_not_captured_shows_by_the_answer() {
     bench.push(server(SYN | ACK, 8000, 2001, ""));
     bench.push(client(ACK, 2001, 8001, "new"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "old", 4),
-            Told::Closed(Closed::Replaced),
+            Seen::Closed(Closed::Replaced),
             bytes(Forward, "new", 6),
         ]
     );
@@ -215,9 +215,9 @@ fn after_the_end_bytes_from_far_away_are_another_connection() {
     let mut bench = Bench::opened();
     bench.push(client(RST, 1001, 0, ""));
     bench.push(client(ACK, 1001, 5001, "late"));
-    bench.heard();
+    bench.events();
     bench.push(client(ACK | PSH, 1 << 30, 99, "other"));
-    assert_eq!(bench.told, [(ConnectionId(1), bytes(Forward, "other", 6))]);
+    assert_eq!(bench.seen, [(ConnectionId(1), bytes(Forward, "other", 6))]);
     assert_eq!(bench.assembler.counts().after_end_bytes, 4);
 }
 
@@ -228,10 +228,10 @@ fn a_syn_after_a_connection_that_the_capture_joined_is_another_connection() {
     bench.push(client(SYN, 4000, 0, ""));
     bench.push(client(ACK, 4001, 0, "new"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "x", 1),
-            Told::Closed(Closed::Replaced),
+            Seen::Closed(Closed::Replaced),
             bytes(Forward, "new", 3)
         ]
     );
@@ -270,16 +270,16 @@ fn a_full_table_evicts_who_was_silent_longest_and_says_so() {
         }
     }
     let evicted: Vec<_> = bench
-        .told
+        .seen
         .iter()
-        .filter(|(_, told)| *told == Told::Closed(Closed::Evicted))
+        .filter(|(_, seen)| *seen == Seen::Closed(Closed::Evicted))
         .map(|(id, _)| id.0)
         .collect();
     assert_eq!(evicted, [0, 1]);
     assert_eq!(bench.assembler.counts().evicted, 2);
-    bench.told.clear();
+    bench.seen.clear();
     bench.finish();
-    let closed: Vec<_> = bench.told.iter().map(|(id, _)| id.0).collect();
+    let closed: Vec<_> = bench.seen.iter().map(|(id, _)| id.0).collect();
     assert_eq!(closed, [2, 3, 4]);
 }
 
@@ -338,12 +338,12 @@ fn a_stray_stream_behind_an_end_that_was_held_back_is_counted() {
     bench.push(client(ACK, far.wrapping_add(3), 5001, "defg"));
     bench.finish();
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
-            Told::Gap(Forward, 9, GapCause::NotCaptured),
+            Seen::Gap(Forward, 9, GapCause::NotCaptured),
             bytes(Forward, "end", 4),
-            Told::End(Forward, End::Fin),
-            Told::Closed(Closed::CaptureEnd)
+            Seen::End(Forward, End::Fin),
+            Seen::Closed(Closed::CaptureEnd)
         ]
     );
     let counts = bench.assembler.counts();

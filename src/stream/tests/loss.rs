@@ -8,12 +8,12 @@ fn a_hole_is_a_gap_once_the_peer_acknowledged_it_and_before_the_peers_own_bytes(
     bench.push(client(ACK, 1001, 5001, "abc"));
     bench.push(client(ACK, 1014, 5001, "def"));
     bench.push(server(ACK, 5001, 1004, ""));
-    assert_eq!(bench.heard(), [bytes(Forward, "abc", 4)]);
+    assert_eq!(bench.events(), [bytes(Forward, "abc", 4)]);
     bench.push(server(ACK, 5001, 1017, "xyz"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
-            Told::Gap(Forward, 10, GapCause::NotCaptured),
+            Seen::Gap(Forward, 10, GapCause::NotCaptured),
             bytes(Forward, "def", 5),
             bytes(Backward, "xyz", 7),
         ]
@@ -27,10 +27,10 @@ fn acknowledged_bytes_are_a_gap_when_later_ones_come() {
     bench.push(server(ACK, 5001, 1011, "xyz"));
     bench.push(client(ACK, 1011, 5004, "abc"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Backward, "xyz", 5),
-            Told::Gap(Forward, 10, GapCause::NotCaptured),
+            Seen::Gap(Forward, 10, GapCause::NotCaptured),
             bytes(Forward, "abc", 6)
         ]
     );
@@ -44,11 +44,11 @@ fn bytes_seen_after_their_acknowledgement_are_not_lost() {
     bench.push(client(ACK, 1004, 5001, "def"));
     bench.finish();
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "abc", 5),
             bytes(Forward, "def", 6),
-            Told::Closed(Closed::CaptureEnd)
+            Seen::Closed(Closed::CaptureEnd)
         ]
     );
 }
@@ -59,12 +59,12 @@ fn of_a_hole_acknowledged_in_part_the_rest_may_still_come() {
     bench.push(client(ACK, 1007, 5001, "ghi"));
     bench.push(server(ACK, 5001, 1004, ""));
     assert_eq!(
-        bench.heard(),
-        [Told::Gap(Forward, 3, GapCause::NotCaptured)]
+        bench.events(),
+        [Seen::Gap(Forward, 3, GapCause::NotCaptured)]
     );
     bench.push(client(ACK, 1001, 5001, "abcdef"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [bytes(Forward, "def", 6), bytes(Forward, "ghi", 4)]
     );
 }
@@ -76,11 +76,11 @@ fn acknowledged_bytes_that_never_came_are_a_gap_at_the_end() {
     bench.push(server(ACK, 5001, 1011, ""));
     bench.finish();
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "abc", 4),
-            Told::Gap(Forward, 7, GapCause::NotCaptured),
-            Told::Closed(Closed::CaptureEnd),
+            Seen::Gap(Forward, 7, GapCause::NotCaptured),
+            Seen::Closed(Closed::CaptureEnd),
         ]
     );
 }
@@ -91,10 +91,10 @@ fn bytes_that_an_end_went_past_are_a_gap_at_the_end() {
     bench.push(client(ACK, 1011, 5001, ""));
     bench.finish();
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
-            Told::Gap(Forward, 10, GapCause::EndOfCapture),
-            Told::Closed(Closed::CaptureEnd),
+            Seen::Gap(Forward, 10, GapCause::EndOfCapture),
+            Seen::Closed(Closed::CaptureEnd),
         ]
     );
 }
@@ -107,8 +107,8 @@ fn a_fin_that_was_not_captured_is_no_gap() {
     bench.push(client(ACK, 1005, 5001, ""));
     bench.finish();
     assert_eq!(
-        bench.heard(),
-        [bytes(Forward, "abc", 4), Told::Closed(Closed::CaptureEnd),]
+        bench.events(),
+        [bytes(Forward, "abc", 4), Seen::Closed(Closed::CaptureEnd),]
     );
 }
 
@@ -119,12 +119,12 @@ fn a_direction_of_which_nothing_was_captured_is_a_gap_at_the_end() {
     bench.push(server(ACK, 5001, 1101, "y"));
     bench.finish();
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "x", 1),
             bytes(Forward, "y", 2),
-            Told::Gap(Backward, 100, GapCause::NotCaptured),
-            Told::Closed(Closed::CaptureEnd),
+            Seen::Gap(Backward, 100, GapCause::NotCaptured),
+            Seen::Closed(Closed::CaptureEnd),
         ]
     );
 }
@@ -137,8 +137,8 @@ fn an_acknowledgement_from_nowhere_is_no_evidence() {
     bench.push(client(ACK, 1001, 5001, "abc"));
     bench.finish();
     assert_eq!(
-        bench.heard(),
-        [bytes(Forward, "abc", 6), Told::Closed(Closed::CaptureEnd),]
+        bench.events(),
+        [bytes(Forward, "abc", 6), Seen::Closed(Closed::CaptureEnd),]
     );
 }
 
@@ -153,11 +153,11 @@ fn a_challenge_ack_of_an_older_connection_is_no_evidence() {
     bench.push(server(ACK, 5001, 1004, "xyz"));
     bench.finish();
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "abc", 5),
             bytes(Backward, "xyz", 6),
-            Told::Closed(Closed::CaptureEnd),
+            Seen::Closed(Closed::CaptureEnd),
         ]
     );
 }
@@ -179,32 +179,32 @@ fn what_the_snapshot_length_cut_is_a_gap_in_its_place() {
     });
     bench.push(client(ACK, 1020, 5001, "z"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
             bytes(Forward, "abc", 4),
-            Told::Gap(Forward, 7, GapCause::SnapshotLength),
-            Told::Gap(Forward, 3, GapCause::SnapshotLength),
+            Seen::Gap(Forward, 7, GapCause::SnapshotLength),
+            Seen::Gap(Forward, 3, GapCause::SnapshotLength),
             bytes(Forward, "n", 5),
-            Told::Gap(Forward, 5, GapCause::SnapshotLength),
+            Seen::Gap(Forward, 5, GapCause::SnapshotLength),
             bytes(Forward, "z", 7),
         ]
     );
 }
 
 #[test]
-fn what_waits_at_the_end_is_told_with_its_holes() {
+fn what_waits_at_the_end_is_emitted_with_its_holes() {
     let mut bench = Bench::opened();
     bench.push(client(ACK, 1004, 5001, "def"));
     bench.push(client(ACK, 1010, 5001, "jkl"));
     bench.finish();
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
-            Told::Gap(Forward, 3, GapCause::EndOfCapture),
+            Seen::Gap(Forward, 3, GapCause::EndOfCapture),
             bytes(Forward, "def", 4),
-            Told::Gap(Forward, 3, GapCause::EndOfCapture),
+            Seen::Gap(Forward, 3, GapCause::EndOfCapture),
             bytes(Forward, "jkl", 5),
-            Told::Closed(Closed::CaptureEnd),
+            Seen::Closed(Closed::CaptureEnd),
         ]
     );
 }
@@ -220,12 +220,12 @@ fn waiting_bytes_of_a_direction_have_a_cap() {
     for at in [0u32, 1, 2, 3] {
         bench.push(client(ACK, 1011 + 2000 * at, 5001, &kilo));
     }
-    let heard = bench.heard();
-    assert_eq!(heard[0], Told::Gap(Forward, 10, GapCause::WaitingCap));
-    assert!(matches!(heard[1], Told::Bytes(..)));
+    let events = bench.events();
+    assert_eq!(events[0], Seen::Gap(Forward, 10, GapCause::WaitingCap));
+    assert!(matches!(events[1], Seen::Bytes(..)));
     assert!(bench.assembler.counts().waiting_cap > 0);
     bench.push(client(ACK, 1001, 5001, &"a".repeat(10)));
-    assert_eq!(bench.heard(), [], "given up is given up");
+    assert_eq!(bench.events(), [], "given up is given up");
     bench.finish();
     assert_eq!(bench.assembler.shared_waiting(), 0);
 }
@@ -250,9 +250,9 @@ fn waiting_bytes_in_all_have_a_cap_and_the_longest_waiting_go_first() {
         assert!(bench.assembler.shared_waiting() <= 20_000);
     }
     let gaps: Vec<_> = bench
-        .told
+        .seen
         .iter()
-        .filter(|(_, told)| matches!(told, Told::Gap(..)))
+        .filter(|(_, seen)| matches!(seen, Seen::Gap(..)))
         .map(|(id, _)| id.0)
         .collect();
     assert!(gaps.len() > 80 && gaps.is_sorted() && gaps[0] == 0);
@@ -267,13 +267,13 @@ fn a_stream_lost_from_sight_goes_on_behind_a_gap_of_unknown_length() {
     bench.push(client(ACK, 1001, 5001, "abc"));
     let far = 1001 + (1 << 31);
     bench.push(client(ACK, far, 5001, "lost"));
-    assert_eq!(bench.heard(), [bytes(Forward, "abc", 4)]);
+    assert_eq!(bench.events(), [bytes(Forward, "abc", 4)]);
     bench.push(client(ACK, far + 4, 5001, "found"));
     bench.push(client(ACK, far + 9, 5001, "again"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [
-            Told::Gap(Forward, 0, GapCause::NotCaptured),
+            Seen::Gap(Forward, 0, GapCause::NotCaptured),
             bytes(Forward, "found", 6),
             bytes(Forward, "again", 7)
         ]
@@ -288,7 +288,7 @@ fn a_single_segment_from_nowhere_is_not_believed() {
     bench.push(client(ACK, (1 << 31) + 4, 5001, "evil"));
     bench.push(client(ACK, 1004, 5001, "def"));
     assert_eq!(
-        bench.heard(),
+        bench.events(),
         [bytes(Forward, "abc", 5), bytes(Forward, "def", 7)]
     );
     assert_eq!(bench.assembler.counts().unplaced_bytes, 8);

@@ -19,7 +19,7 @@ const PSH: u8 = TcpFlags::PSH;
 
 /// An event as a test compares it: bytes as text, frames by number.
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum Told {
+enum Seen {
     Bytes(Direction, String, u64),
     Gap(Direction, u64, GapCause),
     Conflict(Direction, u64),
@@ -78,10 +78,10 @@ fn stamp(number: u64) -> FrameStamp {
     }
 }
 
-/// An assembler whose listener writes down what it hears; its state counts the events.
+/// An assembler whose listener writes down what it observes; its state counts the events.
 struct Bench {
     assembler: Assembler<u32>,
-    told: Vec<(ConnectionId, Told)>,
+    seen: Vec<(ConnectionId, Seen)>,
     connections: Vec<Connection>,
     frames: u64,
 }
@@ -94,7 +94,7 @@ impl Bench {
     fn with(limits: Limits) -> Self {
         Self {
             assembler: Assembler::new(limits),
-            told: Vec::new(),
+            seen: Vec::new(),
             connections: Vec::new(),
             frames: 0,
         }
@@ -129,29 +129,29 @@ impl Bench {
             cut: sent.cut,
             layers: &layers,
         };
-        let (told, connections) = (&mut self.told, &mut self.connections);
+        let (seen, connections) = (&mut self.seen, &mut self.connections);
         self.assembler
             .push(&segment, &mut |state, connection, event| {
-                hear(told, connections, state, connection, event);
+                observe(seen, connections, state, connection, event);
             });
     }
 
     fn finish(&mut self) {
-        let (told, connections) = (&mut self.told, &mut self.connections);
+        let (seen, connections) = (&mut self.seen, &mut self.connections);
         self.assembler
             .finish(&stamp(self.frames), &mut |state, connection, event| {
-                hear(told, connections, state, connection, event);
+                observe(seen, connections, state, connection, event);
             });
     }
 
-    /// Everything told since the last call.
-    fn heard(&mut self) -> Vec<Told> {
-        self.told.drain(..).map(|(_, told)| told).collect()
+    /// Everything emitted since the last call.
+    fn events(&mut self) -> Vec<Seen> {
+        self.seen.drain(..).map(|(_, seen)| seen).collect()
     }
 }
 
-fn hear(
-    told: &mut Vec<(ConnectionId, Told)>,
+fn observe(
+    seen: &mut Vec<(ConnectionId, Seen)>,
     connections: &mut Vec<Connection>,
     state: &mut u32,
     connection: &Connection,
@@ -169,21 +169,21 @@ fn hear(
             ..
         } => {
             let text = String::from_utf8_lossy(bytes).into_owned();
-            Told::Bytes(direction, text, stamp.number)
+            Seen::Bytes(direction, text, stamp.number)
         }
         StreamEvent::Gap {
             direction,
             length,
             cause,
             ..
-        } => Told::Gap(direction, length, cause),
-        StreamEvent::Conflict { direction, stamp } => Told::Conflict(direction, stamp.number),
-        StreamEvent::End { direction, how, .. } => Told::End(direction, how),
-        StreamEvent::Closed { why, .. } => Told::Closed(why),
+        } => Seen::Gap(direction, length, cause),
+        StreamEvent::Conflict { direction, stamp } => Seen::Conflict(direction, stamp.number),
+        StreamEvent::End { direction, how, .. } => Seen::End(direction, how),
+        StreamEvent::Closed { why, .. } => Seen::Closed(why),
     };
-    told.push((connection.id, event));
+    seen.push((connection.id, event));
 }
 
-fn bytes(direction: Direction, text: &str, frame: u64) -> Told {
-    Told::Bytes(direction, text.to_owned(), frame)
+fn bytes(direction: Direction, text: &str, frame: u64) -> Seen {
+    Seen::Bytes(direction, text.to_owned(), frame)
 }

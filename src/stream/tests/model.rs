@@ -60,12 +60,12 @@ fn first_carriers(length: usize, sent: &[(u64, usize, usize)]) -> Vec<u64> {
     frames
 }
 
-/// Bytes and the frame of each, as told.
-fn told_bytes(told: &[(ConnectionId, Told)], wanted: Direction) -> (Vec<u8>, Vec<u64>) {
+/// Bytes and the frame of each, as emitted.
+fn emitted_bytes(seen: &[(ConnectionId, Seen)], wanted: Direction) -> (Vec<u8>, Vec<u64>) {
     let mut bytes = Vec::new();
     let mut frames = Vec::new();
-    for (_, told) in told {
-        if let Told::Bytes(direction, text, frame) = told
+    for (_, seen) in seen {
+        if let Seen::Bytes(direction, text, frame) = seen
             && *direction == wanted
         {
             bytes.extend_from_slice(text.as_bytes());
@@ -124,12 +124,12 @@ proptest! {
         }
         let waiting = bench.assembler.shared_waiting();
         prop_assert_eq!(waiting, 0);
-        let strange = bench.told.iter().any(|(_, told)| !matches!(told, Told::Bytes(..)));
-        prop_assert!(!strange, "{:?}", bench.told);
-        let (bytes, frames) = told_bytes(&bench.told, Forward);
+        let strange = bench.seen.iter().any(|(_, seen)| !matches!(seen, Seen::Bytes(..)));
+        prop_assert!(!strange, "{:?}", bench.seen);
+        let (bytes, frames) = emitted_bytes(&bench.seen, Forward);
         prop_assert_eq!(bytes, up_bytes);
         prop_assert_eq!(frames, first_carriers(300, &sent.0));
-        let (bytes, frames) = told_bytes(&bench.told, Backward);
+        let (bytes, frames) = emitted_bytes(&bench.seen, Backward);
         prop_assert_eq!(bytes, down_bytes);
         prop_assert_eq!(frames, first_carriers(200, &sent.1));
     }
@@ -166,14 +166,14 @@ proptest! {
         }
         bench.finish();
         let mut at = 0usize;
-        for (_, told) in &bench.told {
-            match told {
-                Told::Bytes(Forward, text, _) => {
+        for (_, seen) in &bench.seen {
+            match seen {
+                Seen::Bytes(Forward, text, _) => {
                     prop_assert_eq!(text.as_bytes(), &bytes[at..at + text.len()]);
                     at += text.len();
                 }
-                Told::Gap(Forward, length, _) => at += *length as usize,
-                Told::Closed(_) => {}
+                Seen::Gap(Forward, length, _) => at += *length as usize,
+                Seen::Closed(_) => {}
                 other => prop_assert!(false, "{:?}", other),
             }
         }
@@ -217,20 +217,20 @@ proptest! {
         let seen = bench.assembler.connections_seen() as usize;
         let mut closed = vec![0; seen];
         let mut ended = vec![[false; 2]; seen];
-        for (id, told) in &bench.told {
+        for (id, seen) in &bench.seen {
             let id = id.0 as usize;
             prop_assert_eq!(closed[id], 0, "told after Closed");
             let end = |direction: Direction| usize::from(direction == Backward);
-            match told {
-                Told::Closed(_) => closed[id] += 1,
-                Told::End(direction, _) => {
+            match seen {
+                Seen::Closed(_) => closed[id] += 1,
+                Seen::End(direction, _) => {
                     prop_assert!(!ended[id][end(*direction)], "a direction ends once");
                     ended[id][end(*direction)] = true;
                 }
-                Told::Bytes(direction, ..) | Told::Gap(direction, ..) => {
+                Seen::Bytes(direction, ..) | Seen::Gap(direction, ..) => {
                     prop_assert!(!ended[id][end(*direction)], "told after its end");
                 }
-                Told::Conflict(..) => {}
+                Seen::Conflict(..) => {}
             }
         }
         prop_assert!(closed.iter().all(|times| *times == 1));

@@ -1,6 +1,6 @@
 //! Linux cooked capture, what `-i any` writes: SLL (113) and SLL2 (276).
 
-use super::super::listen::Listen;
+use super::super::layers::LayerVisitor;
 use super::super::part::{Next, Part};
 use super::{Skipped, Step, announced, llc};
 use crate::base::Layer;
@@ -16,10 +16,10 @@ const LLC_FRAME: u16 = 4;
 /// ```text
 /// packet type 2 | device type 2 | address length 2 | address 8 | protocol 2
 /// ```
-pub(super) fn read_v1<'a>(part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
+pub(super) fn read_v1<'a>(part: Part<'a>, visitor: &mut impl LayerVisitor) -> Step<'a> {
     let (header, rest) = part.split::<16>()?;
     let [p0, p1, d0, d1, _, _, _, _, _, _, _, _, _, _, e0, e1] = *header;
-    told.layer(|| Layer::LinuxCooked {
+    visitor.layer(|| Layer::LinuxCooked {
         version: 1,
         packet_type: u16::from_be_bytes([p0, p1]),
     });
@@ -34,10 +34,10 @@ pub(super) fn read_v1<'a>(part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
 /// protocol 2 | reserved 2 | interface 4 | device type 2 | packet type 1 | address length 1
 /// | address 8
 /// ```
-pub(super) fn read_v2<'a>(part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
+pub(super) fn read_v2<'a>(part: Part<'a>, visitor: &mut impl LayerVisitor) -> Step<'a> {
     let (header, rest) = part.split::<20>()?;
     let [e0, e1, _, _, _, _, _, _, d0, d1, packet_type, ..] = *header;
-    told.layer(|| Layer::LinuxCooked {
+    visitor.layer(|| Layer::LinuxCooked {
         version: 2,
         packet_type: u16::from(packet_type),
     });
@@ -52,7 +52,7 @@ fn protocol(device_type: u16, protocol: u16, rest: Part<'_>) -> Step<'_> {
     match protocol {
         _ if device_type == NETLINK => Err(Skipped::EtherType(protocol)),
         LLC_FRAME => llc::read(rest),
-        // Some tunnel devices leave the protocol open; the version tells.
+        // Some tunnel devices leave the protocol open; the version decides.
         0 if matches!(rest.bytes, [0x45..=0x4f | 0x60..=0x6f, ..]) => Ok((Next::Ip, rest)),
         // Below the EtherTypes Linux has numbers of its own, which are no lengths here.
         other if other <= llc::LLC_MAX => Err(Skipped::EtherType(other)),
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tunnel_that_names_no_protocol_is_told_by_the_version() {
+    fn a_tunnel_that_names_no_protocol_is_reported_by_the_version() {
         assert_found(113, &sll(65534, 0, &v6()), Addresses::V6);
         let other = dissect(113, &sll(65534, 0, &[0; 40]));
         assert_eq!(other.unwrap_err(), Skipped::EtherType(0));

@@ -2,7 +2,7 @@
 
 use etherparse::Ethernet2HeaderSlice;
 
-use super::super::listen::Listen;
+use super::super::layers::LayerVisitor;
 use super::super::part::Part;
 use super::{Skipped, Step, announced};
 use crate::base::Layer;
@@ -10,9 +10,9 @@ use crate::base::Layer;
 /// Bytes of destination address, source address and EtherType.
 const LENGTH: usize = 14;
 
-pub(super) fn read<'a>(part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
+pub(super) fn read<'a>(part: Part<'a>, visitor: &mut impl LayerVisitor) -> Step<'a> {
     let header = Ethernet2HeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
-    told.layer(|| Layer::Ethernet {
+    visitor.layer(|| Layer::Ethernet {
         destination: header.destination(),
         source: header.source(),
     });
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn other_ethertypes_are_told() {
+    fn other_ethertypes_are_reported() {
         assert_eq!(
             dissect(1, &ethernet(0x0806, &[0; 28])).unwrap_err(),
             Skipped::Arp

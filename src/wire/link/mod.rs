@@ -10,7 +10,7 @@ mod vlan;
 
 use etherparse::EtherType;
 
-use super::listen::Listen;
+use super::layers::LayerVisitor;
 use super::part::{Next, Part};
 use super::{Skipped, tunnel};
 use crate::base::Layer;
@@ -34,45 +34,49 @@ type Step<'a> = Result<(Next, Part<'a>), Skipped>;
 /// The commonest link type, for which there is a short way as well.
 pub(super) const ETHERNET: LinkType = LinkType(1);
 
-/// Takes the first header off a frame, as the capture's link type says.
-pub(super) fn enter<'a>(link_type: LinkType, part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
+/// Takes the first header off a frame, by the capture's link type.
+pub(super) fn enter<'a>(
+    link_type: LinkType,
+    part: Part<'a>,
+    visitor: &mut impl LayerVisitor,
+) -> Step<'a> {
     match link_type.0 {
         1 => Ok((Next::Ethernet, part)),
-        0 | 108 => null::read(part, told),
+        0 | 108 => null::read(part, visitor),
         // 12 and 14 are what BSDs write for raw IP; 228 and 229 promise one version.
         12 | 14 | 101 | 228 | 229 => {
-            told.layer(|| Layer::RawIp);
+            visitor.layer(|| Layer::RawIp);
             Ok((Next::Ip, part))
         }
         9 => Ok((Next::Ppp, part)),
         50 | 104 => ppp::read_hdlc(part),
-        51 => ppp::read_pppoe(part, told),
-        113 => cooked::read_v1(part, told),
-        276 => cooked::read_v2(part, told),
+        51 => ppp::read_pppoe(part, visitor),
+        113 => cooked::read_v1(part, visitor),
+        276 => cooked::read_v2(part, visitor),
         219 => Ok((Next::EtherType(MPLS), part)),
         other => Err(Skipped::LinkType(other)),
     }
 }
 
 /// Goes on behind a header that was found inside, not first.
-pub(super) fn inner<'a>(next: Next, part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
+pub(super) fn inner<'a>(next: Next, part: Part<'a>, visitor: &mut impl LayerVisitor) -> Step<'a> {
     match next {
-        Next::Ethernet => ethernet::read(part, told),
-        Next::EtherType(ether_type) => behind(ether_type, part, told),
+        Next::Ethernet => ethernet::read(part, visitor),
+        Next::EtherType(ether_type) => behind(ether_type, part, visitor),
         Next::Ppp => ppp::read(part),
         Next::Ip | Next::Protocol(_) | Next::Fragment(_) => Ok((next, part)),
     }
 }
 
 /// Takes off what an EtherType other than IP announces.
-fn behind<'a>(ether_type: u16, part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
+fn behind<'a>(ether_type: u16, part: Part<'a>, visitor: &mut impl LayerVisitor) -> Step<'a> {
     match ether_type {
         IPV4 | IPV6 => Ok((Next::Ip, part)),
         ARP | RARP => Err(Skipped::Arp),
         length if length <= LLC_MAX => llc::read(part.within(usize::from(length))),
-        tag if vlan::is_tag(tag) => vlan::read(part, told),
-        MPLS | MPLS_MULTICAST => mpls::read(part, told),
-        PPPOE_SESSION => ppp::read_pppoe(part, told),
+        tag if vlan::is_tag(tag) => vlan::read(part, visitor),
+        MPLS | MPLS_MULTICAST => mpls::read(part, visitor),
+        PPPOE_SESSION => ppp::read_pppoe(part, visitor),
         PPP => Ok((Next::Ppp, part)),
         BRIDGED => Ok((Next::Ethernet, part)),
         tunnel::ERSPAN | tunnel::ERSPAN_III => tunnel::read_erspan(ether_type, part),
@@ -145,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_link_type_is_told_by_its_number() {
+    fn an_unknown_link_type_is_reported_by_its_number() {
         assert_eq!(dissect(105, &v4()).unwrap_err(), Skipped::LinkType(105));
     }
 }

@@ -1,15 +1,15 @@
 //! MPLS label stacks (RFC 3032), and what may lie below them.
 
-use super::super::listen::Listen;
+use super::super::layers::LayerVisitor;
 use super::super::part::{Next, Part};
 use super::{MPLS, Skipped, Step, announced};
 use crate::base::Layer;
 
 /// Reads one label; the others come one by one.
-pub(super) fn read<'a>(part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
+pub(super) fn read<'a>(part: Part<'a>, visitor: &mut impl LayerVisitor) -> Step<'a> {
     let (entry, rest) = part.split::<4>()?;
     let entry = u32::from_be_bytes(*entry);
-    told.layer(|| Layer::Mpls { label: entry >> 12 });
+    visitor.layer(|| Layer::Mpls { label: entry >> 12 });
     let bottom = entry & 0x100 != 0;
     if bottom {
         below(rest)
@@ -18,7 +18,7 @@ pub(super) fn read<'a>(part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
     }
 }
 
-/// No label says what it labels: the first four bits have to (RFC 4928 §3). Four and six are
+/// A label does not name what it labels: the first four bits have to (RFC 4928 §3). Four and six are
 /// IP, zero is the control word of an Ethernet pseudowire (RFC 4448 §4.6). A pseudowire
 /// without control word begins with an address, so only its EtherType can speak for it.
 fn below(rest: Part<'_>) -> Step<'_> {

@@ -1,6 +1,6 @@
 //! BSD loopback: NULL (0) and LOOP (108), four bytes of address family.
 
-use super::super::listen::Listen;
+use super::super::layers::LayerVisitor;
 use super::super::part::{Next, Part};
 use super::{Skipped, Step};
 use crate::base::Layer;
@@ -10,13 +10,13 @@ const INET: u32 = 2;
 /// `AF_INET6`: Linux 10, Windows 23, NetBSD and OpenBSD 24, FreeBSD 28, macOS 30.
 const INET6: [u32; 5] = [10, 23, 24, 28, 30];
 
-/// NULL is written in the order of the host that captured, which the file does not tell, and
+/// NULL is written in the order of the host that captured, which the file does not record, and
 /// LOOP in network order. No family is above 255, so the order that gives a small number is
 /// the right one.
-pub(super) fn read<'a>(part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
+pub(super) fn read<'a>(part: Part<'a>, visitor: &mut impl LayerVisitor) -> Step<'a> {
     let (family, rest) = part.split::<4>()?;
     let family = u32::from_be_bytes(*family).min(u32::from_le_bytes(*family));
-    told.layer(|| Layer::Null { family });
+    visitor.layer(|| Layer::Null { family });
     if family == INET || INET6.contains(&family) {
         Ok((Next::Ip, rest))
     } else {
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn other_families_are_told() {
+    fn other_families_are_reported() {
         let appletalk = dissect(0, &join(&[&[0, 0, 0, 16], &v4()]));
         assert_eq!(appletalk.unwrap_err(), Skipped::AddressFamily(16));
     }

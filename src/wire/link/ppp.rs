@@ -1,6 +1,6 @@
 //! PPP (RFC 1661), PPPoE sessions (RFC 2516), and the HDLC framings of serial lines.
 
-use super::super::listen::Listen;
+use super::super::layers::LayerVisitor;
 use super::super::part::{Next, Part};
 use super::{MPLS, MPLS_MULTICAST, Skipped, Step, announced};
 use crate::base::Layer;
@@ -13,12 +13,12 @@ const PPPOE_SESSION_DATA: u8 = 0;
 /// ```text
 /// version and type 1 | code 1 | session 2 | length 2
 /// ```
-pub(super) fn read_pppoe<'a>(part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
+pub(super) fn read_pppoe<'a>(part: Part<'a>, visitor: &mut impl LayerVisitor) -> Step<'a> {
     let (&[version_type, code, s0, s1, l0, l1], rest) = part.split::<6>()?;
     if version_type != PPPOE_VERSION_TYPE || code != PPPOE_SESSION_DATA {
         return Err(Skipped::MalformedLink);
     }
-    told.layer(|| Layer::Pppoe {
+    visitor.layer(|| Layer::Pppoe {
         session: u16::from_be_bytes([s0, s1]),
     });
     let length = usize::from(u16::from_be_bytes([l0, l1]));
@@ -48,7 +48,7 @@ pub(super) fn read(part: Part<'_>) -> Step<'_> {
     }
 }
 
-/// Link types 50 and 104. The address tells PPP (RFC 1662 §3.1) from Cisco's framing, which
+/// Link types 50 and 104. The address distinguishes PPP (RFC 1662 §3.1) from Cisco's framing, which
 /// has an EtherType behind address and control.
 pub(super) fn read_hdlc(part: Part<'_>) -> Step<'_> {
     if let [0xff, 0x03, ..] = part.bytes {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn serial_lines_are_told_apart_by_their_address() {
+    fn serial_lines_are_distinguished_by_their_address() {
         for link_type in [50, 104] {
             assert_found(
                 link_type,

@@ -2,7 +2,7 @@
 
 use etherparse::{EtherType, SingleVlanHeaderSlice};
 
-use super::super::listen::Listen;
+use super::super::layers::LayerVisitor;
 use super::super::part::Part;
 use super::{Skipped, Step, announced};
 use crate::base::Layer;
@@ -19,9 +19,9 @@ pub(super) const fn is_tag(ether_type: u16) -> bool {
 }
 
 /// Reads what stands behind the tag's own EtherType; several tags come one by one.
-pub(super) fn read<'a>(part: Part<'a>, told: &mut impl Listen) -> Step<'a> {
+pub(super) fn read<'a>(part: Part<'a>, visitor: &mut impl LayerVisitor) -> Step<'a> {
     let tag = SingleVlanHeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
-    told.layer(|| Layer::Vlan {
+    visitor.layer(|| Layer::Vlan {
         id: tag.vlan_identifier().value(),
     });
     Ok((announced(tag.ether_type().0), part.behind(LENGTH)?))
@@ -34,7 +34,7 @@ mod tests {
     use crate::wire::{MAX_HEADERS, Skipped};
 
     #[test]
-    fn tags_are_taken_off_one_by_one_and_told_without_their_priority() {
+    fn tags_are_taken_off_one_by_one_and_reported_without_their_priority() {
         for outer in [0x8100, 0x88a8, 0x9100, 0x9200, 0x9300] {
             let tags = [
                 0xe0, 5, 0x81, 0x00, 0x00, 6, 0x91, 0x00, 0x0f, 0xff, 0x86, 0xdd,

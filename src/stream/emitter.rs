@@ -1,11 +1,11 @@
-//! Tells the events of a direction and counts them.
+//! Emits the events of a direction and counts them.
 
 use super::limits::Shared;
 use super::{Direction, End, GapCause, StreamEvent};
 use crate::base::{FrameStamp, Layers};
 
 /// Where a direction's events go, with what they and the caps need.
-pub(super) struct Teller<'a> {
+pub(super) struct Emitter<'a> {
     pub(super) direction: Direction,
     /// The frame being read.
     pub(super) stamp: FrameStamp,
@@ -16,7 +16,7 @@ pub(super) struct Teller<'a> {
     pub(super) emit: &'a mut dyn FnMut(StreamEvent<'_>),
 }
 
-impl Teller<'_> {
+impl Emitter<'_> {
     pub(super) fn bytes(
         &mut self,
         sequence: u32,

@@ -1,19 +1,19 @@
-//! The layers of a frame, told to whoever wants them.
+//! The layers of a frame, as a visitor observes them.
 
 use crate::base::{Layer, Layers};
 
-/// Whoever hears of each layer as it is taken off, outermost first.
-pub(super) trait Listen {
+/// An observer of each layer as it is taken off, outermost first.
+pub(super) trait LayerVisitor {
     fn layer(&mut self, layer: impl FnOnce() -> Layer);
 }
 
-/// Nobody listens: the layer is never made.
-impl Listen for () {
+/// Without a visitor: the layer is never made.
+impl LayerVisitor for () {
     #[inline(always)]
     fn layer(&mut self, _: impl FnOnce() -> Layer) {}
 }
 
-impl Listen for Layers {
+impl LayerVisitor for Layers {
     fn layer(&mut self, layer: impl FnOnce() -> Layer) {
         self.push(layer());
     }
