@@ -6,11 +6,12 @@ use std::io;
 use std::ops::ControlFlow;
 
 use crate::analysis::Analyzer;
-use crate::base::FrameStamp;
+use crate::base::limits::{Limit, Limits};
+use crate::base::{FrameStamp, Span};
 use crate::capture::{self, CaptureError, Item, Merge, Reader, Source};
 use crate::connection::{self, Context, Decoder};
-use crate::event::{Accounting, CapReached, Event, SkippedFrames, Totals};
-use crate::stream::{Assembler, Counts, Limits};
+use crate::event::{Accounting, Event, LimitReached, SkippedFrames, Totals};
+use crate::stream::{self, Assembler, Counts};
 use crate::view::View;
 use crate::wire::{self, Dissector, FragmentCaps};
 
@@ -22,10 +23,8 @@ pub struct Options {
     /// Several captures are read side by side and ordered by time, not one after the other.
     pub merge: bool,
     pub decoding: connection::Options,
+    /// How much is kept of the captures.
     pub limits: Limits,
-    /// Instead of [`ANALYSED_CONNECTIONS`].
-    pub analysed_connections: Option<usize>,
-    pub fragments: FragmentCaps,
 }
 
 /// What became of a run.
@@ -40,10 +39,6 @@ pub struct Outcome {
 
 /// How far a run is: called now and then with the octets taken from the captures so far.
 pub type Progress<'a> = &'a mut dyn FnMut(u64);
-
-/// TCP connections in the table at once where the analysis runs, which keeps more than a
-/// kilobyte of each.
-pub const ANALYSED_CONNECTIONS: usize = 200_000;
 
 /// Frames between two calls of [`Progress`].
 const FRAMES_A_STEP: u64 = 16 * 1024;
@@ -226,27 +221,37 @@ impl Shown<'_> {
 impl<'v> Pipeline<'v> {
     fn new(options: &Options, view: &'v mut dyn View) -> Self {
         let needs = view.needs();
-        let wire = wire::Options {
-            layers: needs.layers,
-            fragments: options.fragments,
-        };
         let mut limits = options.limits;
         if needs.analysis() {
-            let most = options.analysed_connections;
-            limits.connections = limits.connections.min(most.unwrap_or(ANALYSED_CONNECTIONS));
+            limits.connections = limits.connections.min(limits.analysed_connections);
         }
+        let wire = wire::Options {
+            layers: needs.layers,
+            fragments: FragmentCaps {
+                datagrams: limits.fragmented_datagrams,
+                bytes: limits.fragments,
+                age: Span::from_nanos(limits.fragment_seconds as i64 * 1_000_000_000),
+            },
+        };
         let decoding = connection::Options {
             layers: needs.layers,
+            held_cap: limits.held as u64,
             ..options.decoding.clone()
+        };
+        let streams = stream::Limits {
+            connections: limits.connections,
+            waiting_bytes: limits.waiting,
+            waiting_total: limits.waiting_all,
+            lingering: limits.closed_connections,
         };
         Self {
             dissector: Dissector::new(wire),
-            assembler: Assembler::new(limits),
+            assembler: Assembler::new(streams),
             context: Context::new(decoding),
             wants_frames: needs.frames,
             shown: Shown {
                 view,
-                analyzer: needs.analysis().then(|| Analyzer::new(needs)),
+                analyzer: needs.analysis().then(|| Analyzer::new(needs, &limits)),
                 failed: None,
             },
             last: FrameStamp::default(),
@@ -348,17 +353,15 @@ impl<'v> Pipeline<'v> {
             self.assembler.counts(),
             &self.context.counters,
         );
-        totals.accounting.caps = caps(
+        totals.accounting.caps = reached(
             self.dissector.fragments(),
             self.assembler.counts(),
             &self.context,
         );
-        let analysis = self
-            .shown
-            .analyzer
-            .as_ref()
-            .map_or(&[][..], Analyzer::full_tables);
-        totals.accounting.caps.extend(full_tables(analysis));
+        if let Some(analyzer) = &self.shown.analyzer {
+            let reached = analyzer.reached().iter().map(LimitReached::from);
+            totals.accounting.caps.extend(reached);
+        }
         totals.accounting.caps.extend(self.shown.view.caps());
         self.unwritten = self.shown.failed.take();
         if self.unwritten.is_none() {
@@ -400,158 +403,33 @@ fn account(
     };
 }
 
-/// The caps that were reached.
-fn caps(fragments: wire::FragmentTally, counts: &Counts, context: &Context) -> Vec<CapReached> {
+/// Returns the limits that the layers below the analysis reached.
+fn reached(
+    fragments: wire::FragmentTally,
+    counts: &Counts,
+    context: &Context,
+) -> Vec<LimitReached> {
     let counters = &context.counters;
+    let (tls, websockets) = (context.tls(), context.websockets());
     let all = [
-        (
-            "fragments",
-            "fragmented datagrams given up for want of room",
-            fragments.evicted,
-        ),
-        (
-            "connections",
-            "connections evicted from a full table",
-            counts.evicted,
-        ),
-        (
-            "waiting",
-            "holes given up because too much waited behind them",
-            counts.waiting_cap,
-        ),
-        (
-            "held",
-            "control packets passed over because too much was held",
-            counters.packets_over_cap,
-        ),
-        (
-            "undecided",
-            "times that undecided octets were passed over because too much was held",
-            counters.holds_given_up,
-        ),
-        (
-            "topic-aliases",
-            "topic aliases not kept because a connection's table was full",
-            counters.aliases_refused,
-        ),
-        (
-            "client-ids",
-            "client identifiers not kept because those of all connections were too long",
-            counters.client_ids_refused,
-        ),
-        (
-            "carried",
-            "connections in WebSocket or TLS not followed because too many were",
-            counters.carriers_refused,
-        ),
-        (
-            "tls",
-            "TLS connections not decrypted because too many were",
-            counters.tls_refused,
-        ),
-        (
-            "secrets",
-            "TLS secrets not kept because too many were",
-            context.tls().keylog.refused(),
-        ),
-        (
-            "records",
-            "TLS directions given up because too much of records was held",
-            context.tls().over_cap,
-        ),
-        (
-            "heads",
-            "connections taken for others because too much of HTTP heads was held",
-            context.websockets().heads_refused(),
-        ),
-        (
-            "inflaters",
-            "compressed WebSocket directions not read because too many were",
-            context.websockets().inflaters_refused(),
-        ),
-        (
-            "inflated",
-            "compressed WebSocket directions given up because they expand too far",
-            context.websockets().expanded_too_far(),
-        ),
-        (
-            "frames-listed",
-            "frames left out of the list of a control packet's frames",
-            counters.frames_unlisted,
-        ),
+        (Limit::Fragments, fragments.evicted),
+        (Limit::Connections, counts.evicted),
+        (Limit::Waiting, counts.waiting_cap),
+        (Limit::Held, counters.packets_over_cap),
+        (Limit::Undecided, counters.holds_given_up),
+        (Limit::TopicAliases, counters.aliases_refused),
+        (Limit::ClientIds, counters.client_ids_refused),
+        (Limit::Carried, counters.carriers_refused),
+        (Limit::Tls, counters.tls_refused),
+        (Limit::Secrets, tls.keylog.refused()),
+        (Limit::Records, tls.over_cap),
+        (Limit::Heads, websockets.heads_refused()),
+        (Limit::Inflaters, websockets.inflaters_refused()),
+        (Limit::Inflated, websockets.expanded_too_far()),
+        (Limit::FramesListed, counters.frames_unlisted),
     ];
-    let reached = all.into_iter().filter(|(_, _, times)| *times > 0);
-    reached
-        .map(|(cap, told, times)| CapReached { cap, told, times })
-        .collect()
-}
-
-/// The caps of the analysis that were reached.
-fn full_tables(full: &[(&'static str, u64)]) -> impl Iterator<Item = CapReached> {
-    const KNOWN: [(&str, &str, &str); 13] = [
-        (
-            "open handshakes",
-            "handshakes",
-            "handshakes that the analysis gave up",
-        ),
-        (
-            "handshakes that wait for a session's next connection",
-            "handshakes-kept",
-            "handshakes of sessions without a connection that the analysis gave up",
-        ),
-        (
-            "messages on their way",
-            "messages",
-            "messages that the analysis gave up before all deliveries were known",
-        ),
-        (
-            "stored messages",
-            "retained",
-            "retained messages that the analysis gave up",
-        ),
-        ("wills", "wills", "wills that the analysis gave up"),
-        ("sessions", "sessions", "sessions that the analysis gave up"),
-        (
-            "subscriptions",
-            "subscriptions",
-            "subscriptions that the analysis did not keep",
-        ),
-        (
-            "subscriptions found for a topic",
-            "matches",
-            "messages of which the analysis does not know all subscribers",
-        ),
-        (
-            "server endpoints",
-            "servers",
-            "connections to servers that the analysis does not tell apart",
-        ),
-        (
-            "ended sessions",
-            "sessions-ended",
-            "sessions that came back and may have ended before",
-        ),
-        (
-            "ended connections with gaps",
-            "connections-with-gaps",
-            "times that the analysis forgot in which connections gaps had been",
-        ),
-        (
-            "settled messages",
-            "settled",
-            "copies that the analysis held against the latest settled messages only",
-        ),
-        (
-            "streams of messages",
-            "ordered",
-            "times that the analysis forgot what had been delivered last",
-        ),
-    ];
-    full.iter().map(|&(table, times)| {
-        let known = KNOWN.iter().find(|(words, ..)| *words == table);
-        let (cap, told) = known.map_or(("analysis", table), |&(_, cap, told)| (cap, told));
-        CapReached { cap, told, times }
-    })
+    let reached = all.into_iter().filter(|(_, times)| *times > 0);
+    reached.map(LimitReached::from).collect()
 }
 
 /// Frames without a TCP segment by reason, most frequent first.

@@ -1,238 +1,213 @@
-//! Every limit that the README lists is reached by a test, and the limits of the analysis by
+//! Every limit of the table is reached by a test, and the limits of the analysis by
 //! whole captures: what a run tells of them is what a user sees.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use mqtt_inspect::base::limits::{BrokerLimit, Limit};
 use mqtt_inspect::base::{Precision, Timestamp};
 use mqtt_inspect::capture::{Format, LinkType, Writer};
-use mqtt_inspect::cli::caps;
 use mqtt_inspect::inspect::Outcome;
 
 use crate::damage::shown::{Shown, shown};
 
-/// Each limit of the analysis, in the README's words, and the test that reaches it.
+/// Each limit of the analysis and the test that reaches it.
 const REACHED: &[(&str, &str)] = &[
     (
-        "Captured octets of a frame",
+        "frame-bytes",
         "frames_up_to_the_cap_are_read_where_the_header_allows_them",
     ),
     (
-        "pcapng block",
+        "block-bytes",
         "a_record_that_claims_too_much_is_corrupt_and_takes_no_memory",
     ),
     (
-        "Interfaces of a pcapng section",
+        "interfaces",
         "a_section_keeps_no_more_interfaces_than_the_cap",
     ),
     (
-        "Window of a zstd frame",
+        "zstd-window",
         "a_zstd_window_above_the_cap_is_refused_with_its_size",
     ),
+    ("expansion", "what_expands_without_end_is_given_up"),
     (
-        "Expansion of compressed data",
-        "what_expands_without_end_is_given_up",
-    ),
-    (
-        "Headers inside each other in a frame",
+        "headers",
         "ip_in_ip_is_read_in_every_pairing_and_to_a_bounded_depth",
     ),
     (
-        "Fragmented datagrams that wait",
+        "fragmented-datagrams",
         "beyond_the_cap_on_datagrams_the_oldest_is_given_up",
     ),
     (
-        "Octets of fragments that wait",
+        "fragments",
         "beyond_the_cap_on_bytes_the_oldest_is_given_up_but_not_for_itself",
     ),
     (
-        "Time that a fragment waits",
+        "fragment-seconds",
         "old_datagrams_are_given_up_by_the_captures_clock",
     ),
     (
-        "Reasons for skipped frames told apart",
+        "skip-reasons",
         "reasons_beyond_their_cap_are_counted_together",
     ),
     (
-        "TCP connections at a time",
+        "connections",
         "a_full_table_evicts_who_was_silent_longest_and_says_so",
     ),
     (
-        "TCP connections at a time, in a view that needs the analysis",
+        "analysed-connections",
         "connections_at_a_time_are_limited_and_the_limit_can_be_raised",
     ),
+    ("closed-connections", "lingering_connections_have_a_cap"),
+    ("waiting", "waiting_bytes_of_a_direction_have_a_cap"),
     (
-        "Closed connections that are remembered",
-        "lingering_connections_have_a_cap",
-    ),
-    (
-        "Octets that wait behind a hole, one direction",
-        "waiting_bytes_of_a_direction_have_a_cap",
-    ),
-    (
-        "Octets that wait behind holes, in all",
+        "waiting-all",
         "waiting_bytes_in_all_have_a_cap_and_the_longest_waiting_go_first",
     ),
     (
-        "Octets of unfinished packets and undecided connections",
+        "held",
         "a_packet_beyond_the_cap_is_counted_and_the_next_one_is_told",
     ),
+    ("undecided", "what_is_held_for_want_of_evidence_is_bounded"),
     (
-        "Octets of an undecided direction, on an MQTT port",
+        "undecided-elsewhere",
         "what_is_held_for_want_of_evidence_is_bounded",
     ),
     (
-        "Octets of an undecided direction, on any other port",
-        "what_is_held_for_want_of_evidence_is_bounded",
-    ),
-    (
-        "Connections in WebSocket or TLS at a time",
+        "carried",
         "websockets_beyond_their_cap_are_not_followed_and_counted",
     ),
     (
-        "Those of them in TLS",
+        "tls",
         "tls_connections_beyond_their_cap_are_not_decrypted_and_counted",
     ),
     (
-        "Secrets of TLS connections",
+        "secrets",
         "secrets_beyond_their_cap_are_not_kept_and_counted",
     ),
+    ("records", "records_are_held_up_to_their_cap"),
     (
-        "Octets of unfinished TLS records",
-        "records_are_held_up_to_their_cap",
-    ),
-    (
-        "Octets of TLS records decrypted in vain behind gaps",
+        "decrypted-in-vain",
         "decryptions_tried_behind_gaps_have_a_cap",
     ),
     (
-        "Octets of an HTTP head that asks for WebSocket, or grants it",
+        "head-bytes",
         "a_head_that_does_not_end_is_held_up_to_its_cap",
     ),
+    ("heads", "heads_of_all_connections_are_held_up_to_their_cap"),
     (
-        "The same, in all",
-        "heads_of_all_connections_are_held_up_to_their_cap",
-    ),
-    (
-        "Compressed directions of WebSocket connections at a time",
+        "inflaters",
         "directions_beyond_the_cap_on_inflaters_are_given_up",
     ),
+    ("inflated", "messages_that_expand_without_end_are_given_up"),
     (
-        "Expansion of compressed WebSocket messages",
-        "messages_that_expand_without_end_are_given_up",
-    ),
-    (
-        "Frames listed for a control packet",
+        "frames-listed",
         "the_frames_of_a_packet_are_listed_up_to_a_cap",
     ),
     (
-        "Topic aliases of a direction",
+        "topic-aliases",
         "an_alias_beyond_the_cap_stands_for_nothing",
     ),
     (
-        "Octets of topic names behind aliases, one direction",
+        "topic-alias-bytes",
         "an_alias_beyond_the_cap_stands_for_nothing",
     ),
     (
-        "Octets of topic names behind aliases, in all",
+        "topic-alias-bytes-all",
         "topic_aliases_have_a_cap_over_all_connections",
     ),
     (
-        "Octets of the client identifiers of open connections",
+        "client-ids",
         "client_identifiers_have_a_limit_over_all_connections",
     ),
     (
-        "Handshakes that are open",
+        "handshakes",
         "handshakes_beyond_their_cap_are_given_up_and_told",
     ),
     (
-        "Open handshakes of a session that waits for its next connection",
+        "handshakes-kept",
         "handshakes_of_an_absent_client_beyond_their_cap_are_given_up_and_told",
     ),
     (
-        "Application messages being followed",
+        "messages",
         "messages_beyond_their_cap_are_given_up_and_told",
     ),
     (
-        "Deliveries being followed",
+        "deliveries",
         "deliveries_beyond_their_cap_are_given_up_and_told",
     ),
     (
-        "Retained messages",
+        "retained",
         "retained_messages_beyond_their_cap_are_given_up_and_told",
     ),
-    ("Wills", "wills_beyond_their_cap_are_given_up_and_told"),
+    ("wills", "wills_beyond_their_cap_are_given_up_and_told"),
     (
-        "Sessions",
+        "sessions",
         "sessions_beyond_their_cap_are_given_up_and_told",
     ),
     (
-        "Subscriptions",
+        "subscriptions",
         "subscriptions_beyond_their_cap_are_not_kept_and_told",
     ),
     (
-        "Levels of topic filters",
+        "filter-levels",
         "levels_of_filters_beyond_their_cap_are_not_kept_and_told",
     ),
     (
-        "Subscriptions found for one topic",
+        "matches",
         "subscriptions_found_beyond_their_cap_are_left_out_and_told",
     ),
     (
-        "Subscriptions found for topics beyond 64 for each packet",
+        "matches-ahead",
         "overlapping_filters_of_thousands_are_searched_within_a_budget_and_told",
     ),
+    ("servers", "servers_beyond_their_cap_are_told"),
     (
-        "Servers that are told apart",
-        "servers_beyond_their_cap_are_told",
-    ),
-    (
-        "Ended sessions that must not come back",
+        "sessions-ended",
         "sessions_that_come_back_are_told_where_ended_ones_were_forgotten",
     ),
     (
-        "Ended connections with gaps",
+        "connections-with-gaps",
         "connections_with_gaps_that_are_forgotten_are_told",
     ),
     (
-        "Settled messages that must not come to a client again",
+        "settled",
         "copies_are_told_where_settled_messages_were_forgotten",
     ),
+    ("ordered", "streams_of_messages_that_are_forgotten_are_told"),
     (
-        "Streams of messages (publisher, topic, subscriber, QoS) whose order is watched",
-        "streams_of_messages_that_are_forgotten_are_told",
-    ),
-    (
-        "Handshakes and deliveries that `--flow` holds back for an earlier one",
+        "reordered",
         "a_handshake_outlasted_by_too_many_is_told_behind_them",
     ),
     (
-        "Name that the analysis keeps: topic, filter, client identifier",
+        "name-bytes",
         "a_long_name_is_kept_short_and_apart_from_others",
     ),
-    ("Findings of one rule", "what_was_told_too_often_is_counted"),
+    ("findings", "what_was_told_too_often_is_counted"),
     (
-        "Records of a kind that a JSON document holds back",
+        "json-records",
         "a_document_holds_no_more_records_than_its_cap_and_says_so",
     ),
     (
-        "Topics in `--stats`",
+        "stats-topics",
         "topics_beyond_their_cap_are_counted_together",
     ),
     (
-        "Octets of topics in `--stats`",
+        "stats-topic-bytes",
         "octets_of_topics_beyond_their_cap_are_counted_together",
     ),
     (
-        "Clients in `--stats`",
+        "stats-latencies",
+        "latencies_beyond_their_cap_are_counted_together",
+    ),
+    (
+        "stats-clients",
         "clients_beyond_their_cap_are_counted_together",
     ),
+    ("selection", "connections_that_cannot_be_followed_are_told"),
     (
-        "Connections that `--client` follows",
-        "connections_that_cannot_be_followed_are_told",
-    ),
-    (
-        "Packets whose acknowledgements `--topic` follows",
+        "selection-packets",
         "packets_that_cannot_be_followed_are_told",
     ),
 ];
@@ -240,79 +215,79 @@ const REACHED: &[(&str, &str)] = &[
 /// The same for `record`.
 const REACHED_BY_CLIENTS: &[(&str, &str)] = &[
     (
-        "Connections",
+        "connections",
         "a_flood_of_connections_is_refused_and_the_log_says_so",
     ),
     (
-        "Time that a connection may take to bring its CONNECT",
+        "connect-seconds",
         "a_connection_that_brings_no_connect_is_closed_in_time",
     ),
     (
-        "Control packet",
+        "packet-bytes",
         "a_client_gets_no_packet_larger_than_it_takes_nor_sends_one",
     ),
     (
-        "Control packet other than PUBLISH",
+        "bare-packet-bytes",
         "only_a_packet_with_a_message_may_be_very_large",
     ),
     (
-        "Packets that have begun, of all clients",
+        "all-begun-bytes",
         "packets_that_have_begun_are_capped_over_all_clients",
     ),
     (
-        "Sessions",
+        "sessions",
         "sessions_without_a_name_of_their_own_are_capped_too",
     ),
     (
-        "Names, wills, subscriptions and aliases, of all clients",
+        "all-kept-bytes",
         "what_sessions_keep_is_capped_over_all_clients",
     ),
     (
-        "Subscriptions of a client",
+        "subscriptions",
         "subscriptions_of_a_client_are_capped_by_number_and_octets",
     ),
     (
-        "Topic filters of a client",
+        "subscription-bytes",
         "subscriptions_of_a_client_are_capped_by_number_and_octets",
     ),
     (
-        "Messages above QoS 0 that wait for a client",
+        "queued-messages",
         "a_full_queue_drops_the_newest_and_says_so_once",
     ),
     (
-        "Octets of messages that wait for a client",
+        "queued-bytes",
         "octets_of_messages_are_capped_for_one_client_and_for_all",
     ),
     (
-        "QoS 2 messages of a client that it has not released",
+        "unreleased-messages",
         "messages_that_are_not_released_are_capped_by_number_and_octets",
     ),
     (
-        "Octets of QoS 2 messages of a client that it has not released",
+        "unreleased-bytes",
         "messages_that_are_not_released_are_capped_by_number_and_octets",
     ),
     (
-        "Octets of all these messages, of all clients",
+        "all-held-bytes",
         "octets_of_messages_are_capped_for_one_client_and_for_all",
     ),
     (
-        "Octets that a client does not read",
+        "unsent-bytes",
         "qos_0_is_dropped_for_a_client_that_does_not_read",
     ),
     (
-        "Octets that clients do not read, of all",
+        "all-unsent-bytes",
         "qos_0_is_dropped_where_all_clients_together_do_not_read",
     ),
     (
-        "Retained messages",
+        "retained-messages",
         "retained_messages_are_capped_by_number_and_octets",
     ),
     (
-        "Octets of retained messages",
+        "retained-bytes",
         "retained_messages_are_capped_by_number_and_octets",
     ),
     (
-        "Retained messages searched for subscriptions in a second",
+        "retained-searched",
         "retained_messages_are_searched_so_often_in_a_second",
     ),
 ];
@@ -336,19 +311,22 @@ fn functions(folder: &Path, all: &mut Vec<String>) {
 }
 
 #[test]
-fn every_limit_of_the_readme_is_reached_by_a_test() {
+fn every_limit_of_the_table_is_reached_by_a_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut tests = Vec::new();
     for folder in ["src", "tests"] {
         functions(&root.join(folder), &mut tests);
     }
-    for (names, reached) in caps::names().iter().zip([REACHED, REACHED_BY_CLIENTS]) {
-        let listed: Vec<_> = reached.iter().map(|(what, _)| *what).collect();
+    let all = Limit::ALL.iter().map(|limit| limit.row().name);
+    let of_record = BrokerLimit::ALL.iter().map(|limit| limit.row().name);
+    let names: [BTreeSet<_>; 2] = [all.collect(), of_record.collect()];
+    for (names, reached) in names.iter().zip([REACHED, REACHED_BY_CLIENTS]) {
+        let listed: BTreeSet<_> = reached.iter().map(|(name, _)| *name).collect();
         assert_eq!(*names, listed);
-        for (what, test) in reached {
+        for (name, test) in reached {
             assert!(
                 tests.iter().any(|one| one == test),
-                "{what}: no test {test}"
+                "{name}: no test {test}"
             );
         }
     }
@@ -471,7 +449,8 @@ impl Made {
     fn caps(self, line: &str) -> Vec<(&'static str, u64)> {
         let (outcome, _) = self.shown(line);
         let caps = outcome.totals.accounting.caps.iter();
-        caps.map(|reached| (reached.cap, reached.times)).collect()
+        caps.map(|reached| (reached.name(), reached.times))
+            .collect()
     }
 }
 
@@ -806,6 +785,22 @@ fn topics_beyond_their_cap_are_counted_together() {
         .collect();
     made.send(&mut line, 0, &all);
     assert_eq!(made.caps("--stats=topics --json"), [("stats-topics", 10)]);
+}
+
+#[test]
+fn latencies_beyond_their_cap_are_counted_together() {
+    let mut made = Made::new();
+    let mut subscriber = made.join(0, "s");
+    made.send(&mut subscriber, 0, &subscribe(1, "t/#"));
+    made.send(&mut subscriber, 1, &[0x90, 3, 0, 1, 1]);
+    let mut publisher = made.join(1, "p");
+    for number in 0..1_010 {
+        let publish = packet(0x30, &text(&format!("t/{number}")));
+        made.send(&mut publisher, 0, &publish);
+        made.send(&mut subscriber, 1, &publish);
+    }
+    let caps = made.caps("--stats=latency");
+    assert_eq!(caps, [("stats-latencies", 10)]);
 }
 
 #[test]

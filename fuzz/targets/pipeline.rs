@@ -19,10 +19,10 @@ fuzz_target!(|data: &[u8]| {
     };
     if setting & 0x80 != 0 {
         options.limits.connections = 2;
-        options.limits.waiting_bytes = 4096;
-        options.limits.waiting_total = 6000;
-        options.limits.lingering = 1;
-        options.decoding.held_cap = 1000;
+        options.limits.waiting = 4096;
+        options.limits.waiting_all = 6000;
+        options.limits.closed_connections = 1;
+        options.limits.held = 1000;
     }
     check(capture, shown, &options);
 });

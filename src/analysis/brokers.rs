@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use foldhash::HashMap;
 
-use super::caps;
 use super::client::SubscriptionKey;
 use crate::base::Endpoint;
+use crate::base::limits::Limits;
 use crate::event::Transport;
 use crate::mqtt::topic::FilterTree;
 
@@ -30,12 +30,13 @@ pub(super) struct Broker {
     pub(super) surprises: bool,
 }
 
-/// Every broker of the capture, up to [`caps::BROKERS`].
+/// Every broker of the capture, up to [`Limits::servers`](crate::base::limits::Limits::servers).
 #[derive(Debug, Default)]
 pub(super) struct Brokers {
     ids: HashMap<Endpoint, BrokerId>,
     hosts: HashMap<IpAddr, Host>,
     all: Vec<Broker>,
+    limits: Limits,
 }
 
 /// What listens at one address.
@@ -50,6 +51,14 @@ struct Host {
 }
 
 impl Brokers {
+    /// No brokers yet, and as many as `limits` allow.
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
     /// The broker behind a server's endpoint, to which `transport` carries MQTT.
     ///
     /// One broker listens bare on one port, in WebSocket on another and in TLS on a third; two
@@ -67,12 +76,12 @@ impl Brokers {
                 return host.broker;
             }
         }
-        if self.all.len() >= caps::BROKERS {
+        if self.all.len() >= self.limits.servers {
             return BrokerId::UNKNOWN;
         }
         let id = BrokerId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
         self.all.push(Broker {
-            tree: FilterTree::with_limit(caps::FILTER_LEVELS),
+            tree: FilterTree::with_limit(self.limits.filter_levels),
             ..Broker::default()
         });
         self.ids.insert(server, id);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use foldhash::{HashMap, HashMapExt, HashSet};
 
 use super::brokers::BrokerId;
-use super::caps;
 use super::link::{Pending, nothing_pending};
 use super::wills::WillKey;
+use crate::base::limits::Limits;
 use crate::base::{Endpoint, FrameStamp, Timestamp};
 use crate::event::ConnectionSummary;
 use crate::mqtt::{ProtocolVersion, QoS, Sender};
@@ -147,15 +147,24 @@ pub(super) struct Clients {
     pub(super) takeovers: HashMap<(BrokerId, Arc<str>), VecDeque<Option<Timestamp>>>,
     /// Client identifiers whose sessions, seen from their begins, have ended.
     gone: HashSet<(BrokerId, Arc<str>)>,
-    /// Some of those were forgotten: there were more than [`caps::SESSIONS`].
+    /// Some of those were forgotten: there were more than [`Limits::sessions_ended`].
     forgot_gone: bool,
     /// In the order in which they lost their connections; some are back, or gone.
     away: VecDeque<ClientKey>,
     next: u64,
     next_subscription: u64,
+    limits: Limits,
 }
 
 impl Clients {
+    /// No sessions yet, and as many as `limits` allow.
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn add(&mut self, client: Client) -> ClientKey {
         let key = ClientKey(self.next);
         self.next += 1;
@@ -203,7 +212,7 @@ impl Clients {
                 self.by_id.remove(&named);
             }
             if client.known {
-                if self.gone.len() >= caps::SESSIONS {
+                if self.gone.len() >= self.limits.sessions_ended {
                     self.gone.clear();
                     self.forgot_gone = true;
                 }
@@ -223,7 +232,7 @@ impl Clients {
     /// Remembers that a session lost its connection.
     pub(super) fn went_away(&mut self, key: ClientKey) {
         self.away.push_back(key);
-        if self.away.len() > 2 * caps::SESSIONS {
+        if self.away.len() > 2 * self.limits.sessions {
             let all = &self.all;
             self.away
                 .retain(|key| all.get(key).is_some_and(|client| client.link.is_none()));

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::Analyzer;
-use super::caps;
 use super::client::{Client, ClientKey};
 use super::exchange::{Begin, shared};
-use super::link::{Goodbye, Limits, Link, Phase, nothing_pending};
+use super::link::{Goodbye, Link, Phase, ServerLimits, nothing_pending};
+use crate::base::limits::Limit;
 use crate::event::{
     ConnAckSummary, ConnectSummary, EndedBy, HandshakeKind, HandshakeState, PacketEvent, Payload,
     Subject, WillMessage,
@@ -149,7 +149,7 @@ impl Analyzer {
             if let Some(expiry) = answer.session_expiry {
                 link.session_expiry = expiry;
             }
-            link.limits = Limits {
+            link.limits = ServerLimits {
                 maximum_qos: answer.maximum_qos.unwrap_or(2),
                 retain: properties.retain_available().unwrap_or(true),
                 wildcards: properties.wildcard_subscription_available().unwrap_or(true),
@@ -281,10 +281,10 @@ impl Analyzer {
     }
 
     fn new_client(&mut self, link: &Link, present: Option<bool>) -> ClientKey {
-        if self.clients.all.len() >= caps::SESSIONS {
+        if self.clients.all.len() >= self.limits.sessions {
             let stamp = self.now;
             self.findings
-                .table_full(&mut self.outbox, "sessions", caps::SESSIONS, stamp);
+                .limit_reached(&mut self.outbox, Limit::Sessions, stamp);
             if let Some(oldest) = self.clients.longest_away() {
                 // It goes on for the server: its end here proves nothing.
                 if let Some(client) = self.clients.get_mut(oldest) {
@@ -327,15 +327,11 @@ impl Analyzer {
                 let full = self
                     .clients
                     .get(key)
-                    .is_none_or(|client| client.pending_of(sender) >= caps::PENDING);
+                    .is_none_or(|client| client.pending_of(sender) >= self.limits.handshakes_kept);
                 if full {
                     let stamp = self.now;
-                    self.findings.table_full(
-                        &mut self.outbox,
-                        "handshakes that wait for a session's next connection",
-                        caps::PENDING,
-                        stamp,
-                    );
+                    self.findings
+                        .limit_reached(&mut self.outbox, Limit::HandshakesKept, stamp);
                     self.give_up(link, open, EndedBy::TableFull);
                     continue;
                 }

@@ -14,6 +14,7 @@ use super::link::Link;
 use super::messages::{Carried, Held, MessageKey, Progress, Route};
 use super::names::Topic;
 use super::outbox::Place;
+use crate::base::limits::Limit;
 use crate::base::{Few, FrameStamp};
 use crate::event::{Handshake, MessageDelivery, Outcome, Undelivered};
 use crate::mqtt::packet::Publish;
@@ -188,16 +189,12 @@ impl Analyzer {
 
     /// Appends the subscriptions that take a topic to `found`, as many as may be found now.
     fn find_subscriptions(&mut self, topic: Topic<'_>, found: &mut Vec<SubscriptionKey>) {
-        let most = self.matches.min(2 * Handshake::DELIVERIES_KEPT);
+        let most = self.matches.min(self.limits.matches);
         let all = self.search(topic, most, found);
         self.matches -= found.len();
         if !all {
-            self.findings.table_full(
-                &mut self.outbox,
-                "subscriptions found for a topic",
-                most,
-                self.now,
-            );
+            self.findings
+                .limit_reached(&mut self.outbox, Limit::Matches, self.now);
         }
     }
 

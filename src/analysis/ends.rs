@@ -9,6 +9,7 @@ use super::client::ClientKey;
 use super::exchange::Open;
 use super::link::{Link, nothing_pending};
 use super::outbox::Told;
+use crate::base::limits::Limit;
 use crate::base::{FrameStamp, Span};
 use crate::event::{
     ConnectionSummary, End, EndCause, Ended, EndedBy, Event, HandshakeState, RetainedEnd,
@@ -23,14 +24,11 @@ impl Analyzer {
         link.closer = ended.by;
         let [_, gaps] = link.gaps();
         if gaps > 0 {
-            if self.ended_with_gaps.len() >= caps::SESSIONS {
+            if self.ended_with_gaps.len() >= self.limits.connections_with_gaps {
                 self.ended_with_gaps.clear();
-                self.findings.table_full(
-                    &mut self.outbox,
-                    "ended connections with gaps",
-                    caps::SESSIONS,
-                    ended.stamp,
-                );
+                let limit = Limit::ConnectionsWithGaps;
+                self.findings
+                    .limit_reached(&mut self.outbox, limit, ended.stamp);
             }
             self.ended_with_gaps.insert(link.id, gaps);
         }
@@ -461,7 +459,7 @@ impl Analyzer {
         let Some(id) = link.client_id.clone() else {
             return;
         };
-        if self.clients.takeovers.len() >= caps::SESSIONS {
+        if self.clients.takeovers.len() >= self.limits.sessions {
             self.clients.takeovers.clear();
         }
         let times = self.clients.takeovers.entry((link.broker, id)).or_default();

@@ -10,6 +10,7 @@ use super::findings::Where;
 use super::link::{Link, name};
 use super::messages::{LegRef, MessageKey};
 use super::outbox::{Place, Told};
+use crate::base::limits::Limit;
 use crate::base::{FrameStamp, Span};
 use crate::event::{
     EndedBy, Handshake, HandshakeKind, HandshakeState, PacketEvent, Step, Subject, between,
@@ -224,14 +225,10 @@ impl Analyzer {
         let Some(id) = open.record.packet_id else {
             return;
         };
-        if self.open_handshakes > caps::OPEN_HANDSHAKES {
+        if self.open_handshakes > self.limits.handshakes {
             let stamp = open.last();
-            self.findings.table_full(
-                &mut self.outbox,
-                "open handshakes",
-                caps::OPEN_HANDSHAKES,
-                stamp,
-            );
+            self.findings
+                .limit_reached(&mut self.outbox, Limit::Handshakes, stamp);
             // Its acknowledgement is not a stray one: treat what was sent as unknown.
             let initiator = open.record.initiator;
             let waiting_for = open.waiting;

@@ -344,7 +344,7 @@ impl Analyzer {
         let key = *candidates.next()?;
         let ambiguous = candidates.next().is_some();
         drop(candidates);
-        if self.messages.reached.len() >= caps::ORDERED {
+        if self.messages.reached.len() >= self.limits.ordered {
             self.messages.reached.clear();
         }
         self.messages.reached.insert((client, digest), key);

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::caps;
 use super::clauses::{self, Clause};
 use super::outbox::{Outbox, Told};
 use crate::base::FrameStamp;
+use crate::base::limits::{Limit, Limits, Reached};
 use crate::event::{Cause, Finding, Level};
 use crate::mqtt::ProtocolVersion;
 use crate::stream::ConnectionId;
@@ -52,8 +52,9 @@ pub(super) struct Findings {
     pub(super) wanted: bool,
     /// By rule; they are few.
     counts: Vec<(&'static str, u64)>,
-    /// Tables that have reached their caps, and how often.
-    pub(super) full: Vec<(&'static str, u64)>,
+    /// How often each limit of the analysis was reached.
+    pub(super) reached: Reached,
+    pub(super) limits: Limits,
 }
 
 impl Findings {
@@ -83,7 +84,7 @@ impl Findings {
         if !self.wanted {
             return;
         }
-        if self.count(rule) > caps::FINDINGS_OF_A_RULE {
+        if self.count(rule) > self.limits.findings as u64 {
             return;
         }
         outbox.now(Told::Finding(Box::new(Finding {
@@ -113,23 +114,16 @@ impl Findings {
     pub(super) fn only_counts(&self, rule: &str) -> bool {
         let mut counts = self.counts.iter();
         let count = counts.find(|(other, _)| *other == rule);
-        count.is_some_and(|(_, count)| *count >= caps::FINDINGS_OF_A_RULE)
+        count.is_some_and(|(_, count)| *count >= self.limits.findings as u64)
     }
 
-    /// Counts that a table reached its cap, and tells so once.
+    /// Counts that a limit was reached; the first time is a finding.
     #[cold]
-    pub(super) fn table_full(
-        &mut self,
-        outbox: &mut Outbox,
-        table: &'static str,
-        cap: usize,
-        stamp: FrameStamp,
-    ) {
-        if let Some((_, times)) = self.full.iter_mut().find(|(full, _)| *full == table) {
-            *times += 1;
+    pub(super) fn limit_reached(&mut self, outbox: &mut Outbox, limit: Limit, stamp: FrameStamp) {
+        if self.reached.add(limit, 1) > 1 {
             return;
         }
-        self.full.push((table, 1));
+        let (name, value) = (limit.row().name, self.limits.get(limit));
         let at = Where {
             stamp,
             connection: None,
@@ -139,17 +133,18 @@ impl Findings {
         };
         self.tell(outbox, &clauses::TABLE_FULL, at, || {
             format!(
-                "From here on the analysis may miss something: its table of {table} reached its cap of {cap}."
+                "From here on the analysis may miss something: its table of {name} reached its limit of {value}."
             )
         });
     }
 
     /// Tells how many findings were only counted.
     pub(super) fn finish(&mut self, outbox: &mut Outbox, stamp: FrameStamp) {
+        let most = self.limits.findings as u64;
         let mut over: Vec<_> = self
             .counts
             .iter()
-            .filter(|(_, count)| *count > caps::FINDINGS_OF_A_RULE)
+            .filter(|(_, count)| *count > most)
             .copied()
             .collect();
         over.sort_unstable();
@@ -164,7 +159,7 @@ impl Findings {
             self.tell(outbox, &clauses::MORE_FINDINGS, at, || {
                 format!(
                     "{} more findings of the rule {rule} are not told one by one.",
-                    count - caps::FINDINGS_OF_A_RULE
+                    count - most
                 )
             });
         }

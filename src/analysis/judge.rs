@@ -8,6 +8,7 @@ use super::clauses as c;
 use super::link::Link;
 use super::messages::{Barred, Copy, Held, MessageKey, Route};
 use crate::base::FrameStamp;
+use crate::base::limits::Limit;
 use crate::event::between;
 use crate::mqtt::topic::{matches, matching_part};
 use crate::mqtt::{ProtocolVersion, QoS, Sender};
@@ -201,14 +202,10 @@ impl Analyzer {
         let Some(publisher) = held.client else {
             return;
         };
-        if self.ordered.len() >= caps::ORDERED {
+        if self.ordered.len() >= self.limits.ordered {
             self.ordered.clear();
-            self.findings.table_full(
-                &mut self.outbox,
-                "streams of messages",
-                caps::ORDERED,
-                copy.stamp,
-            );
+            self.findings
+                .limit_reached(&mut self.outbox, Limit::Ordered, copy.stamp);
         }
         let stream = (route.client, publisher, copy.topic.hash, held.qos, copy.qos);
         let stream = self.hash.hash_one(stream);
@@ -310,12 +307,10 @@ impl Analyzer {
                     return self.judge_echo(link, copy, frame);
                 }
                 Some((frame, Barred::HadIt)) => return self.judge_twice(link, copy, frame),
-                None if self.messages.may_have_barred(copy.qos) => self.findings.table_full(
-                    &mut self.outbox,
-                    "settled messages",
-                    caps::SETTLED,
-                    copy.stamp,
-                ),
+                None if self.messages.may_have_barred(copy.qos) => {
+                    self.findings
+                        .limit_reached(&mut self.outbox, Limit::Settled, copy.stamp)
+                }
                 None => {}
             }
         }

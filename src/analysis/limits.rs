@@ -1,11 +1,11 @@
 //! Packets held against what the two ends agreed on.
 
 use super::Analyzer;
-use super::caps;
 use super::checks::blame;
 use super::clauses as c;
 use super::client::ClientKey;
 use super::link::{Link, Phase};
+use crate::base::limits::Limit;
 use crate::event::{FilterRequest, PacketEvent};
 use crate::mqtt::packet::{Auth, ConnAck, Connect, Disconnect, Publish, Subscribe};
 use crate::mqtt::topic::Shared;
@@ -205,12 +205,8 @@ impl Analyzer {
                         format!("The session of {client} had ended, and the server says that it is present.")
                     });
             } else if present && self.clients.may_have_gone() {
-                self.findings.table_full(
-                    &mut self.outbox,
-                    "ended sessions",
-                    caps::SESSIONS,
-                    event.stamp,
-                );
+                self.findings
+                    .limit_reached(&mut self.outbox, Limit::SessionsEnded, event.stamp);
             }
             return;
         };

@@ -104,7 +104,7 @@ pub(super) struct Link {
     pub(super) wants_response_information: bool,
     pub(super) clean: bool,
     /// What the server does not offer (5.0).
-    pub(super) limits: Limits,
+    pub(super) limits: ServerLimits,
     /// It counts among its broker's blind connections.
     pub(super) blind: bool,
     /// Who closed it first.
@@ -154,7 +154,7 @@ pub(super) struct Suspect {
 
 /// What a CONNACK said that the server does not offer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct ServerLimits {
     pub(super) maximum_qos: u8,
     pub(super) retain: bool,
     pub(super) wildcards: bool,
@@ -162,7 +162,7 @@ pub(super) struct Limits {
     pub(super) shared: bool,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             maximum_qos: 2,
@@ -222,7 +222,7 @@ impl Link {
             fault: None,
             taken_over: None,
             will: None,
-            limits: Limits::default(),
+            limits: ServerLimits::default(),
             owed: [Vec::new(), Vec::new()],
             stored_due: Vec::new(),
             told_late_packet: false,

@@ -19,6 +19,7 @@ use super::retained::StoredKey;
 pub(super) use super::shelf::MessageKey;
 use super::shelf::Shelf;
 use super::wills::WillKey;
+use crate::base::limits::{Limit, Limits};
 use crate::base::{FrameStamp, Timestamp};
 use crate::event::{
     Delivered, EndedBy, Handshake, HandshakeState, MessageDelivery, Outcome, Step, Undelivered,
@@ -65,7 +66,7 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// What it counts for against [`caps::LEGS`].
+    /// What it counts for against [`Limits::deliveries`].
     pub(super) fn weight(&self) -> usize {
         1 + (self.leg.filters.len() + self.identifiers.len()) / 8
     }
@@ -113,7 +114,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Its legs, as counted against [`caps::LEGS`]: what many subscriptions of one client
+    /// Its legs, as counted against [`Limits::deliveries`]: what many subscriptions of one client
     /// take counts too.
     fn legs(&self) -> usize {
         self.routes.iter().map(Route::weight).sum()
@@ -152,9 +153,10 @@ pub(super) struct Messages {
     /// Frames of settled messages that a client must not be sent (again), and why.
     settled: HashMap<(ClientKey, u64), (u64, Barred)>,
     settled_line: VecDeque<(ClientKey, u64)>,
-    /// Whether [`caps::SETTLED`] made it forget one of a client's own messages, and one of
+    /// Whether [`Limits::settled`] made it forget one of a client's own messages, and one of
     /// QoS 2.
     forgotten: Forgotten,
+    limits: Limits,
 }
 
 #[derive(Debug, Default)]
@@ -173,6 +175,14 @@ pub(super) enum Barred {
 }
 
 impl Messages {
+    /// No messages yet, and as many as `limits` allow.
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn add(&mut self, held: Held) -> MessageKey {
         let order = self.next;
         self.next += 1;
@@ -224,7 +234,7 @@ impl Messages {
             if self.settled.insert(place, (frame, why)).is_none() {
                 self.settled_line.push_back(place);
             }
-            if self.settled_line.len() > caps::SETTLED
+            if self.settled_line.len() > self.limits.settled
                 && let Some(oldest) = self.settled_line.pop_front()
             {
                 match self.settled.remove(&oldest) {
@@ -255,7 +265,7 @@ impl Messages {
     /// Lets go of keys of messages that are settled, before they outnumber the others.
     fn prune(&mut self) {
         for line in [&mut self.parked, &mut self.kept] {
-            if line.len() > 2 * caps::MESSAGES {
+            if line.len() > 2 * self.limits.messages {
                 line.retain(|key| self.held.contains_key(key));
             }
         }
@@ -268,7 +278,7 @@ impl Messages {
     }
 
     fn over_caps(&self) -> bool {
-        self.held.len() > caps::MESSAGES || self.legs > caps::LEGS
+        self.held.len() > self.limits.messages || self.legs > self.limits.deliveries
     }
 
     fn remove(&mut self, key: MessageKey) -> Option<Held> {
@@ -518,12 +528,8 @@ impl Analyzer {
                 .is_none_or(|held| held.over.is_some() && held.unsettled == 0);
             if !complete {
                 let stamp = self.now;
-                self.findings.table_full(
-                    &mut self.outbox,
-                    "messages on their way",
-                    caps::MESSAGES,
-                    stamp,
-                );
+                self.findings
+                    .limit_reached(&mut self.outbox, Limit::Messages, stamp);
             }
             self.tell_message(key);
         }

@@ -51,6 +51,7 @@ use foldhash::HashMap;
 use foldhash::fast::RandomState;
 
 use crate::base::FrameStamp;
+use crate::base::limits::{Limit, Limits, Reached};
 use crate::event::{Ended, Event, Gap, Needs, Opened, PacketEvent};
 use crate::mqtt::{ControlPacket, Sender};
 use crate::stream::{ConnectionId, GapCause};
@@ -69,6 +70,7 @@ use wills::Wills;
 #[derive(Debug, Default)]
 pub struct Analyzer {
     wanted: Needs,
+    limits: Limits,
     brokers: Brokers,
     links: Links,
     clients: Clients,
@@ -89,19 +91,26 @@ pub struct Analyzer {
     names: names::Names,
     /// Room for the subscriptions that take a topic.
     found: Vec<SubscriptionKey>,
-    /// How many more may be found, see [`caps::MATCHES_AHEAD`].
+    /// How many more may be found, see [`Limits::matches_ahead`].
     matches: usize,
     now: FrameStamp,
 }
 
 impl Analyzer {
-    /// An analysis that tells what is wanted.
-    pub fn new(wanted: Needs) -> Self {
+    /// Returns an analysis that reports what is wanted and keeps as much as `limits` allow.
+    pub fn new(wanted: Needs, limits: &Limits) -> Self {
+        let limits = *limits;
         let mut analyzer = Self {
             wanted,
-            matches: caps::MATCHES_AHEAD,
+            limits,
+            matches: limits.matches_ahead,
+            brokers: Brokers::new(limits),
+            clients: Clients::new(limits),
+            messages: Messages::new(limits),
             ..Self::default()
         };
+        analyzer.findings.limits = limits;
+        analyzer.outbox.limits = limits;
         analyzer.findings.wanted = wanted.findings;
         analyzer.outbox.in_order = wanted.handshakes && wanted.in_order;
         // Findings about deliveries and wills need the messages.
@@ -129,9 +138,9 @@ impl Analyzer {
         self.outbox.drain(emit);
     }
 
-    /// The tables that reached their caps, by the words of the finding, and how often.
-    pub fn full_tables(&self) -> &[(&'static str, u64)] {
-        &self.findings.full
+    /// Returns how often each limit was reached.
+    pub fn reached(&self) -> &Reached {
+        &self.findings.reached
     }
 
     fn opened(&mut self, opened: &Opened) {
@@ -139,12 +148,8 @@ impl Analyzer {
         let id = opened.connection.id;
         let broker = self.brokers.of(opened.server, opened.transport);
         if broker == BrokerId::UNKNOWN {
-            self.findings.table_full(
-                &mut self.outbox,
-                "server endpoints",
-                caps::BROKERS,
-                opened.stamp,
-            );
+            self.findings
+                .limit_reached(&mut self.outbox, Limit::Servers, opened.stamp);
         }
         let ends = (opened.client, opened.server);
         let link = Link::new(&opened.connection, ends, broker, opened.stamp);
@@ -160,7 +165,7 @@ impl Analyzer {
 
     fn packet(&mut self, event: &PacketEvent<'_>) {
         self.pass(event.stamp);
-        self.matches = (self.matches + caps::MATCHES_A_PACKET).min(caps::MATCHES_AHEAD);
+        self.matches = (self.matches + caps::MATCHES_A_PACKET).min(self.limits.matches_ahead);
         let Some((slot, mut link)) = self.links.take_out(event.connection) else {
             return;
         };

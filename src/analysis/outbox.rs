@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::caps;
+use crate::base::limits::Limits;
 use crate::base::wanted_soon;
 use crate::event::{
     Event, Finding, Handshake, HandshakeKind, MessageDelivery, RetainedSummary, SessionSummary,
@@ -43,11 +43,12 @@ enum Slot {
 }
 
 /// Stories are told in the order of their first frames, as long as the wait for an early one
-/// does not hold back more than [`caps::REORDERED`] later ones.
+/// does not hold back more than [`Limits::reordered`] later ones.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     /// Handshakes are told in their places; else places only say what began before what.
     pub(super) in_order: bool,
+    pub(super) limits: Limits,
     first: u64,
     slots: VecDeque<Slot>,
     ready: Vec<Told>,
@@ -64,7 +65,7 @@ pub(super) struct Outbox {
 
 /// Handshakes that are kept for use. An early one that goes on holds many back, which are told
 /// at once then: half as many as there may be are kept, for the next time.
-const SPARE: usize = caps::REORDERED / 2;
+const SPARE: usize = Limits::DEFAULT.reordered / 2;
 
 impl Outbox {
     pub(super) fn reserve(&mut self) -> Place {
@@ -74,7 +75,7 @@ impl Outbox {
             return place;
         }
         self.slots.push_back(Slot::Waiting);
-        if self.slots.len() > caps::REORDERED {
+        if self.slots.len() > self.limits.reordered {
             self.give_front();
             self.advance();
         }

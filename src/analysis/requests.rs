@@ -8,6 +8,7 @@ use super::clauses as c;
 use super::client::{ClientKey, Force, Subscription};
 use super::exchange::{Begin, shared};
 use super::link::Link;
+use crate::base::limits::Limit;
 use crate::event::{FilterRequest, HandshakeKind, HandshakeState, PacketEvent, Subject};
 use crate::mqtt::packet::{SubAck, Subscribe, UnsubAck, Unsubscribe};
 use crate::mqtt::topic::{Shared, filter_broken_before_five};
@@ -122,19 +123,15 @@ impl Analyzer {
         };
         let share = Shared::of(&asked.filter);
         let matched = share.map_or(&*asked.filter, |share| share.filter);
-        let full = self.clients.subscriptions.len() >= caps::SUBSCRIPTIONS;
+        let full = self.clients.subscriptions.len() >= self.limits.subscriptions;
         let keys = match full {
             true => None,
             false => entry.tree.get_or_default(matched),
         };
         let Some(keys) = keys else {
             session.known = false;
-            self.findings.table_full(
-                &mut self.outbox,
-                "subscriptions",
-                caps::SUBSCRIPTIONS,
-                event.stamp,
-            );
+            self.findings
+                .limit_reached(&mut self.outbox, Limit::Subscriptions, event.stamp);
             return;
         };
         let subscription = Subscription {

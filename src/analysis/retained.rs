@@ -10,6 +10,7 @@ use super::judge::takes;
 use super::messages::{MessageKey, note_settled};
 use super::names::Topic;
 use super::outbox::Told;
+use crate::base::limits::Limit;
 use crate::base::{Endpoint, FrameStamp};
 use crate::event::{Handshake, Message, MessageDelivery, RetainedEnd, RetainedSummary, Stored};
 
@@ -119,7 +120,7 @@ impl Analyzer {
             self.end_stored(old, end);
         }
         if empty {
-            if self.retained.cleared.len() >= caps::RETAINED {
+            if self.retained.cleared.len() >= self.limits.retained {
                 self.retained.cleared.clear();
             }
             self.retained
@@ -128,13 +129,13 @@ impl Analyzer {
             return None;
         }
         self.retained.cleared.remove(&storing.topic.hash);
-        if self.retained.all.len() >= caps::RETAINED
+        if self.retained.all.len() >= self.limits.retained
             && let Some((oldest, _)) = self.retained.all.first_key_value()
         {
             let oldest = *oldest;
             let stamp = storing.stamp;
             self.findings
-                .table_full(&mut self.outbox, "stored messages", caps::RETAINED, stamp);
+                .limit_reached(&mut self.outbox, Limit::Retained, stamp);
             self.end_stored(oldest, RetainedEnd::TableFull);
         }
         let key = StoredKey(self.retained.next);

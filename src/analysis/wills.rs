@@ -18,6 +18,7 @@ use super::names::Topic;
 use super::outbox::Told;
 use super::retained::Storing;
 use crate::base::FrameStamp;
+use crate::base::limits::Limit;
 use crate::event::{
     End, EndCause, Handshake, Message, MessageDelivery, NoWill, Outcome, Stored, Undelivered,
     WillFate, WillMessage, WillSummary, between,
@@ -123,13 +124,13 @@ impl Analyzer {
     /// A CONNECT that the server accepted set a will.
     pub(super) fn set_will(&mut self, link: &mut Link, will: WillMessage) {
         let digest = link.will_digest;
-        if self.wills.all.len() >= caps::WILLS
+        if self.wills.all.len() >= self.limits.wills
             && let Some((oldest, _)) = self.wills.all.first_key_value()
         {
             let oldest = *oldest;
             let stamp = self.now;
             self.findings
-                .table_full(&mut self.outbox, "wills", caps::WILLS, stamp);
+                .limit_reached(&mut self.outbox, Limit::Wills, stamp);
             self.tell_will(oldest);
         }
         let key = WillKey(self.wills.next);

@@ -6,6 +6,7 @@ pub mod endpoint;
 pub mod few;
 pub mod field;
 pub mod layers;
+pub mod limits;
 mod plain;
 pub mod scan;
 #[cfg(target_arch = "x86_64")]

@@ -8,7 +8,8 @@ use clap::{ArgAction, Args as Group, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::record::RecordArgs;
-use super::{caps, values};
+use super::{help, values};
+use crate::base::limits::Limit;
 use crate::event::Level;
 use crate::view::TimeFormat;
 use crate::view::filter::PacketTypes;
@@ -17,7 +18,7 @@ use crate::view::flow::Kind as FlowKind;
 /// What follows the options.
 const AFTER: &str = "Exit status: 0 done; 1 --check found something at or above its level; \
     2 bad usage, or a capture that cannot be read (what could be read is shown first).\n\n\
-    A capture that is named `record` is read as ./record.";
+    A capture that is named `record` or `help` is read as ./record or ./help.";
 
 /// Shows every MQTT control packet of a capture, and what became of each message.
 ///
@@ -34,9 +35,9 @@ const AFTER: &str = "Exit status: 0 done; 1 --check found something at or above 
     subcommand_negates_reqs = true,
     max_term_width = 100,
     override_usage = "mqtt-inspect [OPTIONS] <CAPTURE>...\n       \
-                      mqtt-inspect record [OPTIONS] [-- COMMAND [ARG]...]",
-    after_help = AFTER,
-    after_long_help = format!("{AFTER}\n\n{}", caps::help())
+                      mqtt-inspect record [OPTIONS] [-- COMMAND [ARG]...]\n       \
+                      mqtt-inspect help [TOPIC]",
+    after_help = AFTER
 )]
 pub struct Args {
     #[command(flatten)]
@@ -53,8 +54,13 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs a broker of its own and records what passes through it, then shows the capture.
-    #[command(after_long_help = caps::record_help())]
     Record(Box<RecordArgs>),
+    /// Prints more about a topic; without one, this help.
+    Help {
+        /// The topic.
+        #[arg(value_name = "TOPIC", value_enum)]
+        topic: Option<help::Topic>,
+    },
 }
 
 /// What is read.
@@ -86,11 +92,10 @@ pub struct ReadArgs {
     #[arg(short = 'd', long = "decode-as", value_name = "RULE", value_parser = values::decode_as)]
     pub decode_as: Vec<values::Ports>,
 
-    /// Another limit than the usual one, where a capture reaches it and there is memory to
-    /// spare: connections=N, or waiting, waiting-all, held, fragments in octets, as 256MiB
-    /// (see Limits below). May be given several times.
+    /// Another limit, where a capture reaches it and there is memory to spare: connections=N,
+    /// held=256MiB. `mqtt-inspect help limits` lists them. May be given several times.
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = values::limit)]
-    pub limits: Vec<values::Limit>,
+    pub limits: Vec<(Limit, usize)>,
 
     /// TLS secrets, as clients write them where SSLKEYLOGFILE is set: connections that they fit
     /// are decrypted. Secrets that a pcapng capture holds need not be given.

@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::values;
+use crate::base::limits::{Change, Limit};
 use crate::base::text;
-use crate::event::{CapReached, Totals};
+use crate::event::{LimitReached, Totals};
 use crate::view::accounting;
 
 /// Says what is wrong.
@@ -32,15 +32,25 @@ pub fn usage(message: &str) {
     }
 }
 
-/// Tells that a cap was reached, and how it is raised where it can be.
-pub fn cap(reached: &CapReached) {
-    let raise = match reached.cap {
-        "waiting" => "; --limit waiting=... and --limit waiting-all=... raise it".to_owned(),
-        name if values::LIMITS.contains(&name) => format!("; --limit {name}=... raises it"),
-        _ => String::new(),
+/// Reports that a limit was reached, and the options that raise it.
+pub fn cap(reached: &LimitReached) {
+    let name = reached.name();
+    let options: Vec<_> = Limit::ALL
+        .iter()
+        .map(|limit| limit.row())
+        .filter(|row| row.counted_as == name && row.change == Change::Option)
+        .map(|row| format!("--limit {}=...", row.name))
+        .collect();
+    let raise = match options.len() {
+        0 => String::new(),
+        1 => format!("; {} raises it", options.concat()),
+        _ => format!("; {} raise it", options.join(" and ")),
     };
-    let CapReached { cap, told, times } = reached;
-    error(format_args!("cap reached ({cap}): {times} {told}{raise}"));
+    error(format_args!(
+        "cap reached ({name}): {} {}{raise}",
+        reached.times,
+        reached.message()
+    ));
 }
 
 /// Tells what was read, under `-v`.

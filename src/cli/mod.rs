@@ -1,7 +1,7 @@
 //! The command line: arguments, typed; the plan, decided.
 
 pub mod args;
-pub mod caps;
+pub mod help;
 pub mod messages;
 pub mod plan;
 pub mod record;
@@ -36,8 +36,10 @@ pub fn main() -> ExitCode {
     if let Some(done) = make(&args.make) {
         return done;
     }
-    if let Some(Command::Record(record)) = args.command {
-        return record::run(*record);
+    match args.command {
+        Some(Command::Record(record)) => return record::run(*record),
+        Some(Command::Help { topic }) => return help(topic),
+        None => {}
     }
     match Plan::new(args.read, args.view, &Surroundings::of_process()) {
         Ok(plan) => run::run(&plan),
@@ -61,14 +63,27 @@ fn make(args: &MakeArgs) -> Option<ExitCode> {
     } else {
         return None;
     }
-    let written = io::stdout().write_all(&made);
-    Some(match written {
+    Some(print(&made))
+}
+
+/// Prints a topic of the help, or the help itself where none is named.
+fn help(topic: Option<help::Topic>) -> ExitCode {
+    let text = match topic {
+        Some(topic) => topic.text(),
+        None => Args::command().render_long_help().to_string(),
+    };
+    print(text.as_bytes())
+}
+
+/// Writes an answer to standard output; a closed pipe is success.
+fn print(answer: &[u8]) -> ExitCode {
+    match io::stdout().write_all(answer) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             messages::error(error);
             TROUBLE.into()
         }
         _ => ExitCode::SUCCESS,
-    })
+    }
 }
 
 /// The man page: the program's own, and below it that of `record`.

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use super::args::{Format, Progress, ReadArgs, ViewArgs, When};
-use super::values::{Limit, Limited};
+use crate::base::limits::{Limit, Limits};
 use crate::carrier::tls::KeyLog;
 use crate::event::Level;
 use crate::view::flow::Kind as FlowKind;
@@ -205,7 +205,6 @@ impl Plan {
         }
         let keylog = read.keylog.as_deref().map(keylog).transpose()?;
         let show = Show::new(view, around, output.is_some());
-        let usual = limited(&read.limits);
         Ok(Self {
             inputs,
             reading: inspect::Options {
@@ -218,9 +217,9 @@ impl Plan {
                         .flat_map(|ports| ports.0)
                         .collect(),
                     keylog: keylog.unwrap_or_default(),
-                    ..usual.decoding
+                    ..connection::Options::default()
                 },
-                ..usual
+                limits: limits(&read.limits),
             },
             output,
             show,
@@ -228,22 +227,17 @@ impl Plan {
     }
 }
 
-/// The usual options with other limits.
-fn limited(limits: &[Limit]) -> inspect::Options {
-    let mut options = inspect::Options::default();
-    for &Limit { of, most } in limits {
-        match of {
-            Limited::Connections => {
-                options.limits.connections = most;
-                options.analysed_connections = Some(most);
-            }
-            Limited::Waiting => options.limits.waiting_bytes = most,
-            Limited::WaitingAll => options.limits.waiting_total = most,
-            Limited::Held => options.decoding.held_cap = most as u64,
-            Limited::Fragments => options.fragments.bytes = most,
+/// Returns the limits of a run, where `changed` are those that the user chose.
+fn limits(changed: &[(Limit, usize)]) -> Limits {
+    let mut limits = Limits::default();
+    for &(limit, value) in changed {
+        limits.set(limit, value);
+        // One table, whose default is smaller where the analysis runs: a user means both.
+        if limit == Limit::Connections {
+            limits.analysed_connections = value;
         }
     }
-    options
+    limits
 }
 
 /// Octets of a key log that are read: of more than a million connections.
@@ -416,21 +410,24 @@ mod tests {
         let around = Surroundings::default();
         let reading = |args: &[&str]| plan(args, &around).unwrap().reading;
         let usual = reading(&["x"]);
-        assert_eq!(usual.limits, crate::stream::Limits::default());
+        assert_eq!(usual.limits, Limits::default());
         let given = reading(&[
             "--limit=connections=7",
             "--limit=waiting=1KiB",
             "--limit=waiting-all=2MiB",
             "--limit=held=1GiB",
             "--limit=fragments=4096",
+            "--limit=wills=3",
+            "--limit=fragment-seconds=60",
             "x",
         ]);
         assert_eq!(given.limits.connections, 7);
-        assert_eq!(given.analysed_connections, Some(7));
-        assert_eq!(given.limits.waiting_bytes, 1 << 10);
-        assert_eq!(given.limits.waiting_total, 2 << 20);
-        assert_eq!(given.decoding.held_cap, 1 << 30);
-        assert_eq!(given.fragments.bytes, 4096);
+        assert_eq!(given.limits.analysed_connections, 7);
+        assert_eq!(given.limits.waiting, 1 << 10);
+        assert_eq!(given.limits.waiting_all, 2 << 20);
+        assert_eq!(given.limits.held, 1 << 30);
+        assert_eq!(given.limits.fragments, 4096);
+        assert_eq!((given.limits.wills, given.limits.fragment_seconds), (3, 60));
         for wrong in [
             "held",
             "held=",
@@ -440,6 +437,8 @@ mod tests {
             "held=99999999999999999999",
             "held=99999999999GiB",
             "connections=1MiB",
+            "connections=99999999",
+            "headers=64",
             "nothing=1",
         ] {
             let given = format!("--limit={wrong}");

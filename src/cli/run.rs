@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::messages;
 use super::plan::Plan;
 use crate::base::{FrameStamp, text};
-use crate::event::{CapReached, Event, Gap, Level, LooksLike, Needs, Totals};
+use crate::event::{Event, Gap, Level, LimitReached, LooksLike, Needs, Totals};
 use crate::inspect::{self, Outcome};
 use crate::view::View;
 
@@ -256,7 +256,7 @@ impl View for Heard<'_> {
         self.view.idle()
     }
 
-    fn caps(&self) -> Vec<CapReached> {
+    fn caps(&self) -> Vec<LimitReached> {
         self.view.caps()
     }
 

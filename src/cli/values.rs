@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::base::limits::{Change, Limit, Unit};
 use crate::mqtt::{PacketType, topic};
 use crate::view::stats::Section;
 
@@ -14,59 +15,40 @@ pub struct Ports(pub RangeInclusive<u16>);
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Sections(pub Vec<Section>);
 
-/// Another limit than the usual one.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limit {
-    pub of: Limited,
-    /// A number, or octets.
-    pub most: usize,
-}
+/// The largest value of a limit that is a number: connections and messages are numbered with 32
+/// bits.
+const LARGEST_COUNT: usize = 1 << 24;
 
-/// What can be limited otherwise.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Limited {
-    Connections,
-    Waiting,
-    WaitingAll,
-    Held,
-    Fragments,
-}
-
-/// The names of [`Limited`], those of the caps that are reached.
-pub(super) const LIMITS: [&str; 5] = ["connections", "waiting", "waiting-all", "held", "fragments"];
-
-/// `connections=1000000`, `held=256MiB`.
-pub(super) fn limit(text: &str) -> Result<Limit, String> {
-    let wanted = || format!("expected NAME=VALUE, the name one of {}", LIMITS.join(", "));
-    let (name, value) = text.split_once('=').ok_or_else(wanted)?;
-    let of = match name {
-        "connections" => Limited::Connections,
-        "waiting" => Limited::Waiting,
-        "waiting-all" => Limited::WaitingAll,
-        "held" => Limited::Held,
-        "fragments" => Limited::Fragments,
-        _ => return Err(wanted()),
-    };
+/// Parses `connections=1000000`, `held=256MiB`.
+pub(super) fn limit(text: &str) -> Result<(Limit, usize), String> {
+    let wanted = "expected NAME=VALUE with a name that `mqtt-inspect help limits` lists";
+    let (name, value) = text.split_once('=').ok_or(wanted)?;
+    let limit = Limit::from_name(name).ok_or(wanted)?;
+    let row = limit.row();
+    if row.change == Change::Fixed {
+        return Err(format!("the limit {name} is fixed"));
+    }
     let (digits, unit) = match value.find(|c: char| !c.is_ascii_digit()) {
         Some(at) => value.split_at(at),
         None => (value, ""),
     };
-    let shift = match unit {
-        "" => 0,
-        "KiB" if of != Limited::Connections => 10,
-        "MiB" if of != Limited::Connections => 20,
-        "GiB" if of != Limited::Connections => 30,
-        _ if of == Limited::Connections => return Err("expected a number".to_owned()),
-        _ => return Err("expected octets: a number, or one with KiB, MiB or GiB".to_owned()),
+    let shift = match (row.unit, unit) {
+        (_, "") => 0,
+        (Unit::Bytes, "KiB") => 10,
+        (Unit::Bytes, "MiB") => 20,
+        (Unit::Bytes, "GiB") => 30,
+        (Unit::Bytes, _) => {
+            return Err("expected bytes: a number, or one with KiB, MiB or GiB".to_owned());
+        }
+        _ => return Err("expected a number".to_owned()),
     };
     let number: usize = digits
         .parse()
         .map_err(|_| format!("`{value}` is no number from 1 on"))?;
     number
         .checked_mul(1 << shift)
-        // Connections are numbered with 32 bits.
-        .filter(|&most| most > 0 && (of != Limited::Connections || most <= 1 << 24))
-        .map(|most| Limit { of, most })
+        .filter(|&most| most > 0 && (row.unit == Unit::Bytes || most <= LARGEST_COUNT))
+        .map(|most| (limit, most))
         .ok_or_else(|| format!("`{value}` is too little or too much"))
 }
 

@@ -1,5 +1,7 @@
 //! Where every frame and every octet of a run went.
 
+use crate::base::limits::Limit;
+
 /// What became of everything that was read; nothing is left over.
 ///
 /// Frames: [`mqtt_frames`](Self::mqtt_frames) + [`tcp_frames`](Self::tcp_frames) +
@@ -52,18 +54,36 @@ pub struct Accounting {
     pub missing: u64,
     /// Gaps in MQTT connections.
     pub gaps: u64,
-    /// Caps that were reached; those that were not are left out.
-    pub caps: Vec<CapReached>,
+    /// Limits that were reached; those that were not are left out.
+    pub caps: Vec<LimitReached>,
 }
 
-/// A cap that was reached.
+/// A limit that was reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct CapReached {
-    /// Kebab case, stable.
-    pub cap: &'static str,
-    /// What happened, to stand behind a number: `connections evicted from a full table`.
-    pub told: &'static str,
+pub struct LimitReached {
+    /// The limit under whose name it is counted.
+    pub limit: Limit,
+    /// How often it was reached.
     pub times: u64,
+}
+
+impl LimitReached {
+    /// Returns the stable name in kebab case.
+    pub const fn name(&self) -> &'static str {
+        self.limit.row().name
+    }
+
+    /// Returns what happened, to stand behind the number of times: `connections evicted from a
+    /// full table`.
+    pub const fn message(&self) -> &'static str {
+        self.limit.row().message
+    }
+}
+
+impl From<(Limit, u64)> for LimitReached {
+    fn from((limit, times): (Limit, u64)) -> Self {
+        Self { limit, times }
+    }
 }
 
 impl Accounting {

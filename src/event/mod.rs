@@ -9,7 +9,7 @@ mod needs;
 pub mod session;
 pub mod will;
 
-pub use accounting::{Accounting, CapReached};
+pub use accounting::{Accounting, LimitReached};
 pub use finding::{Cause, Finding, Level};
 pub use handshake::{
     ConnAckSummary, ConnectSummary, EndedBy, FilterRequest, Handshake, HandshakeKind,

@@ -46,7 +46,9 @@ pub fn accounting(totals: &Totals) -> Vec<String> {
     for reached in &sums.caps {
         lines.push(format!(
             "cap reached ({}): {} {}",
-            reached.cap, reached.times, reached.told
+            reached.name(),
+            reached.times,
+            reached.message()
         ));
     }
     if !sums.adds_up(totals.frames) {
@@ -61,7 +63,8 @@ pub fn accounting(totals: &Totals) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Accounting, CapReached};
+    use crate::base::limits::Limit;
+    use crate::event::{Accounting, LimitReached};
 
     #[test]
     fn what_occurred_is_told_and_sums_that_fail_are_told_too() {
@@ -74,9 +77,8 @@ mod tests {
                 captured: 50,
                 in_packets: 40,
                 repeated: 10,
-                caps: vec![CapReached {
-                    cap: "connections",
-                    told: "connections evicted from a full table",
+                caps: vec![LimitReached {
+                    limit: Limit::Connections,
                     times: 2,
                 }],
                 ..Accounting::default()

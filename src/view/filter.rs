@@ -7,8 +7,9 @@ use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use super::View;
 use super::info::topic_of;
 use crate::base::FrameStamp;
+use crate::base::limits::Limit;
 use crate::event::{
-    CapReached, ConnectionId, Event, Handshake, Needs, Origin, PacketEvent, Subject, Totals,
+    ConnectionId, Event, Handshake, LimitReached, Needs, Origin, PacketEvent, Subject, Totals,
 };
 use crate::mqtt::packet::ControlPacket;
 use crate::mqtt::topic::overlap;
@@ -332,14 +333,10 @@ impl<V: View> View for Filtered<V> {
         self.view.idle()
     }
 
-    fn caps(&self) -> Vec<CapReached> {
+    fn caps(&self) -> Vec<LimitReached> {
         let mut caps = self.view.caps();
         if self.unfollowed > 0 {
-            caps.push(CapReached {
-                cap: "selection",
-                told: "packets or connections that --topic and --client could not follow",
-                times: self.unfollowed,
-            });
+            caps.push((Limit::Selection, self.unfollowed).into());
         }
         caps
     }

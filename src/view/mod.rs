@@ -8,7 +8,7 @@ pub mod flow;
 use std::io;
 
 use crate::base::FrameStamp;
-use crate::event::{CapReached, Event, Needs, Totals};
+use crate::event::{Event, LimitReached, Needs, Totals};
 
 mod accounting;
 pub mod check;
@@ -50,7 +50,7 @@ pub trait View {
         Ok(())
     }
     /// Caps of its own that were reached so far, so that the totals can tell of them.
-    fn caps(&self) -> Vec<CapReached> {
+    fn caps(&self) -> Vec<LimitReached> {
         Vec::new()
     }
     /// The run is over: write what was held back, and flush.
@@ -70,7 +70,7 @@ impl<V: View + ?Sized> View for Box<V> {
     fn idle(&mut self) -> io::Result<()> {
         (**self).idle()
     }
-    fn caps(&self) -> Vec<CapReached> {
+    fn caps(&self) -> Vec<LimitReached> {
         (**self).caps()
     }
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {
@@ -97,7 +97,7 @@ impl<A: View, B: View> View for Tee<A, B> {
         self.0.idle()?;
         self.1.idle()
     }
-    fn caps(&self) -> Vec<CapReached> {
+    fn caps(&self) -> Vec<LimitReached> {
         [self.0.caps(), self.1.caps()].concat()
     }
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {

@@ -7,6 +7,7 @@ pub(crate) mod shown;
 
 use std::fs;
 
+use mqtt_inspect::base::limits::{Change, Limit, Unit};
 use mqtt_inspect::inspect::{self, Options};
 use proptest::prelude::*;
 
@@ -27,14 +28,18 @@ fn every_view_of_every_sound_capture_adds_up() {
     }
 }
 
-/// Few of everything, so that a capture of a few frames reaches every cap.
+/// Few of everything, so that a capture of a few frames reaches every limit.
 fn little_room() -> Options {
     let mut options = Options::default();
-    options.limits.connections = 2;
-    options.limits.waiting_bytes = 4096;
-    options.limits.waiting_total = 6000;
-    options.limits.lingering = 1;
-    options.decoding.held_cap = 1000;
+    for &limit in Limit::ALL {
+        match (limit.row().change, limit.row().unit) {
+            (Change::Option, Unit::Bytes) => options.limits.set(limit, 1000),
+            (Change::Option, _) => options.limits.set(limit, 2),
+            (Change::Fixed, _) => {}
+        }
+    }
+    options.limits.waiting = 4096;
+    options.limits.waiting_all = 6000;
     options
 }
 

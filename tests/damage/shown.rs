@@ -10,7 +10,7 @@ use clap::Parser;
 use mqtt_inspect::base::text;
 use mqtt_inspect::cli::args::Args;
 use mqtt_inspect::cli::plan::{Form, Plan, Surroundings, What};
-use mqtt_inspect::event::{CapReached, Event};
+use mqtt_inspect::event::{Event, LimitReached};
 use mqtt_inspect::inspect::{self, Options, Outcome};
 use mqtt_inspect::mqtt::PacketType;
 use mqtt_inspect::view::{View, colour};
@@ -246,7 +246,7 @@ impl View for Counting {
     fn idle(&mut self) -> io::Result<()> {
         self.view.idle()
     }
-    fn caps(&self) -> Vec<CapReached> {
+    fn caps(&self) -> Vec<LimitReached> {
         self.view.caps()
     }
     fn finish(&mut self, totals: &mqtt_inspect::event::Totals) -> io::Result<()> {

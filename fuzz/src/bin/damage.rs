@@ -85,7 +85,7 @@ impl Sums {
                 self.packets += outcome.totals.packets;
                 self.unreadable += u64::from(!outcome.unreadable.is_empty());
                 for reached in &outcome.totals.accounting.caps {
-                    *self.caps.entry(reached.cap).or_default() += 1;
+                    *self.caps.entry(reached.name()).or_default() += 1;
                 }
             }
             Err(_) => {

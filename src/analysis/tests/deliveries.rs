@@ -1,6 +1,5 @@
 //! From a publisher to each subscriber.
 
-use super::super::caps;
 use super::*;
 use crate::event::{Level, Origin, RetainedEnd};
 
@@ -615,7 +614,13 @@ fn a_message_that_lingers_is_told_in_time_though_the_clock_went_back() {
 
 #[test]
 fn messages_behind_one_that_was_given_up_at_the_cap_are_told_in_time() {
-    let mut run = Run::new(V3);
+    const MESSAGES: usize = 16;
+    let limits = Limits {
+        messages: MESSAGES,
+        reordered: 4,
+        ..Limits::default()
+    };
+    let mut run = Run::with(V3, &limits);
     // What this one subscribed to is not known: messages linger for copies nobody announced.
     run.open_to(5, 1883, false);
     run.client(5, packet(0xc0, &[]));
@@ -623,7 +628,7 @@ fn messages_behind_one_that_was_given_up_at_the_cap_are_told_in_time() {
     // Never acknowledged: the first of the line, and not due for a minute.
     run.client(1, numbered(V3, "t", b"x", 1, 1));
     run.wait(3_000).client(1, packet(0xc0, &[]));
-    for number in 0..caps::MESSAGES {
+    for number in 0..MESSAGES {
         let payload = (number as u32).to_be_bytes();
         run.client(1, publish(V3, "t", &payload, Sent::default()));
     }
@@ -632,5 +637,5 @@ fn messages_behind_one_that_was_given_up_at_the_cap_are_told_in_time() {
     }
     let told = run.handshakes.iter();
     let told = told.filter(|record| record.kind == HandshakeKind::Qos0);
-    assert_eq!(told.count(), caps::MESSAGES);
+    assert_eq!(told.count(), MESSAGES);
 }

@@ -13,6 +13,7 @@ mod wills;
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::Analyzer;
+use crate::base::limits::Limits;
 use crate::base::{Endpoint, FrameStamp, Layers, Precision, Timestamp};
 use crate::event::{
     Ended, Event, Finding, Gap, Handshake, HandshakeKind, Incomplete, MessageDelivery, Needs,
@@ -41,8 +42,12 @@ struct Run {
 
 impl Run {
     fn new(version: ProtocolVersion) -> Self {
+        Self::with(version, &Limits::default())
+    }
+
+    fn with(version: ProtocolVersion, limits: &Limits) -> Self {
         Self {
-            analyzer: Analyzer::new(Needs::ALL),
+            analyzer: Analyzer::new(Needs::ALL, limits),
             version,
             frame: 0,
             nanos: 1_000_000_000_000,

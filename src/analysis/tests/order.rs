@@ -230,38 +230,41 @@ fn what_the_capture_lacks_is_told() {
 
 #[test]
 fn what_was_told_too_often_is_counted() {
-    let mut run = Run::new(V3);
+    let limits = Limits {
+        findings: 10,
+        ..Limits::default()
+    };
+    let mut run = Run::with(V3, &limits);
     run.join(0, "a");
-    let more = super::super::caps::FINDINGS_OF_A_RULE + 5;
-    for _ in 0..more {
+    for _ in 0..15 {
         run.client(0, puback(1));
         run.server(0, PINGRESP);
     }
     run.finish();
-    assert!(
-        run.finding("more-findings")
-            .message
-            .contains("more findings")
-    );
+    let last = &run.finding("more-findings").message;
+    assert!(last.starts_with("5 more findings"), "{last}");
 }
 
 #[test]
 fn a_full_table_is_told() {
-    let mut run = Run::new(V3);
+    let limits = Limits {
+        retained: 3,
+        ..Limits::default()
+    };
+    let mut run = Run::with(V3, &limits);
     run.join(0, "p");
-    let cap = u32::try_from(super::super::caps::RETAINED).unwrap();
     let retain = Sent {
         retain: true,
         ..Sent::default()
     };
-    for at in 0..=cap {
+    for at in 0..=3 {
         run.client(0, publish(V3, &format!("t/{at}"), b"x", retain));
     }
+    let message = &run.finding("table-full").message;
     assert!(
-        run.finding("table-full")
-            .message
-            .contains("stored messages")
+        message.contains("retained reached its limit of 3"),
+        "{message}"
     );
     run.finish();
-    assert_eq!(run.retained.len(), usize::try_from(cap).unwrap() + 1);
+    assert_eq!(run.retained.len(), 4);
 }

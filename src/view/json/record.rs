@@ -76,8 +76,8 @@ fn accounting(json: &mut JsonWriter<'_>, accounting: &Accounting) {
         json.begin_array();
         for reached in &accounting.caps {
             json.begin_object();
-            json.word_member("cap", reached.cap);
-            json.string_member("told", reached.told);
+            json.word_member("cap", reached.name());
+            json.string_member("told", reached.message());
             json.number_member("times", reached.times);
             json.end_object();
         }

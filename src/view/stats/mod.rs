@@ -11,7 +11,8 @@ use std::io::{self, Write};
 
 use self::tally::Tally;
 use super::View;
-use crate::event::{CapReached, Event, HandshakeKind, Needs, Totals};
+use crate::base::limits::Limit;
+use crate::event::{Event, HandshakeKind, LimitReached, Needs, Totals};
 
 /// What `--stats` may be narrowed to.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -93,7 +94,7 @@ impl<W: Write> View for Stats<W> {
         Ok(())
     }
 
-    fn caps(&self) -> Vec<CapReached> {
+    fn caps(&self) -> Vec<LimitReached> {
         let Tally {
             topics,
             other_latencies,
@@ -101,26 +102,12 @@ impl<W: Write> View for Stats<W> {
             ..
         } = &self.tally;
         let all = [
-            (
-                "stats-topics",
-                "messages of topics that are counted together",
-                topics.others().messages(),
-            ),
-            (
-                "stats-latencies",
-                "deliveries on topics that are counted together",
-                other_latencies.count(),
-            ),
-            (
-                "stats-clients",
-                "clients that are only counted",
-                *other_clients,
-            ),
+            (Limit::StatsTopics, topics.others().messages()),
+            (Limit::StatsLatencies, other_latencies.count()),
+            (Limit::StatsClients, *other_clients),
         ];
-        let reached = all.into_iter().filter(|(.., times)| *times > 0);
-        reached
-            .map(|(cap, told, times)| CapReached { cap, told, times })
-            .collect()
+        let reached = all.into_iter().filter(|(_, times)| *times > 0);
+        reached.map(LimitReached::from).collect()
     }
 
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {
