@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mqtt_inspect::base::field::{Field, Fields};
+use mqtt_inspect::base::field::{Field, FieldVisitor};
 use mqtt_inspect::mqtt::{ControlPacket, ProtocolVersion};
 
 /// Hears every field and holds it to its place.
@@ -22,7 +22,7 @@ impl Listener {
     }
 }
 
-impl<'a> Fields<'a> for Listener {
+impl<'a> FieldVisitor<'a> for Listener {
     fn field(&mut self, field: Field<'a>) {
         self.hear(&field);
     }

@@ -1,17 +1,105 @@
-//! Fields told aloud: the one description of a packet's octets that every view hears.
+//! Fields: the one description of a packet's bytes that decoder, detail tree, hex dump and
+//! filters share.
 //!
-//! A decoder makes one pass over a packet and tells each field as it reads it; decoding for
-//! speed is the same function with nobody listening (`&mut ()`). So the detail tree, the
-//! JSON of a malformed packet and filters can never disagree with the decoder.
+//! A layer defines its fields once, as [`FieldDef`] constants. Its decoder makes one pass over
+//! the bytes and reports each field to a [`FieldVisitor`]; decoding for speed is the same
+//! function with `&mut ()`, for which the reports compile to nothing. So no view can disagree
+//! with the decoder.
 
-/// What a field is, apart from any packet: made once, as a constant.
+/// A field as the registry knows it, independent of any packet.
 #[derive(Debug, Eq, PartialEq)]
 pub struct FieldDef {
     /// Wireshark's filter name where it has one (`mqtt.topic`), else in the same manner.
     pub name: &'static str,
-    /// The label of the detail tree (`Topic`).
+    /// The label in the detail tree (`Topic`).
     pub label: &'static str,
+    /// The type of its values, Wireshark's where Wireshark has the field.
+    pub kind: FieldType,
+    /// One line for `help fields`: the meaning, the unit, the section of the specification.
+    pub help: &'static str,
 }
+
+/// The type of a field's values, as Wireshark names it (`ftypes/ftypes.h`).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum FieldType {
+    /// A layer: present or not.
+    Protocol,
+    /// A heading without a value.
+    None,
+    /// Set or not set.
+    Boolean,
+    /// An unsigned number of at most 8 bits.
+    Uint8,
+    /// An unsigned number of at most 16 bits.
+    Uint16,
+    /// An unsigned number of at most 24 bits.
+    Uint24,
+    /// An unsigned number of at most 32 bits.
+    Uint32,
+    /// An unsigned number of at most 64 bits.
+    Uint64,
+    /// Bytes of any kind.
+    Bytes,
+    /// Text.
+    String,
+    /// Text with its length prefix counted in.
+    PrefixedString,
+    /// A MAC address.
+    Ether,
+    /// An IPv4 address.
+    Ipv4,
+    /// An IPv6 address.
+    Ipv6,
+    /// An instant.
+    AbsoluteTime,
+    /// A span of time.
+    RelativeTime,
+}
+
+impl FieldType {
+    /// Returns the name in `tshark -G fields`: `FT_UINT16`.
+    pub const fn wireshark(self) -> &'static str {
+        match self {
+            Self::Protocol => "FT_PROTOCOL",
+            Self::None => "FT_NONE",
+            Self::Boolean => "FT_BOOLEAN",
+            Self::Uint8 => "FT_UINT8",
+            Self::Uint16 => "FT_UINT16",
+            Self::Uint24 => "FT_UINT24",
+            Self::Uint32 => "FT_UINT32",
+            Self::Uint64 => "FT_UINT64",
+            Self::Bytes => "FT_BYTES",
+            Self::String => "FT_STRING",
+            Self::PrefixedString => "FT_UINT_STRING",
+            Self::Ether => "FT_ETHER",
+            Self::Ipv4 => "FT_IPv4",
+            Self::Ipv6 => "FT_IPv6",
+            Self::AbsoluteTime => "FT_ABSOLUTE_TIME",
+            Self::RelativeTime => "FT_RELATIVE_TIME",
+        }
+    }
+}
+
+/// Defines fields as constants, and all of them as the list `ALL` for the registry:
+/// `CONSTANT "name" "Label" Type "Help.";`.
+macro_rules! fields {
+    ($($constant:ident $name:literal $label:literal $kind:ident $help:literal;)*) => {
+        $(
+            #[doc = concat!("`", $name, "`: ", $help)]
+            pub const $constant: $crate::base::field::FieldDef = $crate::base::field::FieldDef {
+                name: $name,
+                label: $label,
+                kind: $crate::base::field::FieldType::$kind,
+                help: $help,
+            };
+        )*
+
+        /// Every field of this layer, for the registry.
+        pub static ALL: &[&$crate::base::field::FieldDef] = &[$(&$constant),*];
+    };
+}
+pub(crate) use fields;
 
 /// The value that was read.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,33 +112,39 @@ pub enum Value<'a> {
     Named(u64, &'static str),
     /// A whole number with its name, shown in hexadecimal: `ID: Topic Alias (0x23)`.
     NamedHex(u8, &'static str),
-    /// An octet of bit fields, told by `open`; its bit fields follow as [`Value::Bits`].
+    /// A byte of bit fields, reported by `open`; its bit fields follow as [`Value::Bits`].
     /// Its own line gathers them: `Connect Flags: 0x06, QoS Level: At most once delivery
-    /// (Fire and Forget), Will Flag` (see [`Bit::told`]).
-    Flags { octet: u8, bits: &'static [Bit] },
-    /// A bit field: `.... .1.. = Will Flag: Set`. `mask` says which bits of the octet
-    /// `octet`; the value is `(octet & mask) >> trailing zeros of mask`.
+    /// (Fire and Forget), Will Flag` (see [`Bit::in_summary`]).
+    Flags {
+        /// The whole byte.
+        byte: u8,
+        /// Its bit fields, from the highest bit down.
+        bits: &'static [Bit],
+    },
+    /// A bit field: `.... .1.. = Will Flag: Set`. The value is `(byte & mask) >> trailing
+    /// zeros of mask`.
     ///
     /// After the label stands `meaning` where [`Value::bits_number`] is `None`, otherwise
     /// `meaning (number)`, or the number alone where `meaning` is empty.
     Bits {
-        octet: u8,
+        /// The whole byte.
+        byte: u8,
+        /// The field's adjacent bits.
         mask: u8,
+        /// The meaning of the value; empty where the number is all there is.
         meaning: &'static str,
     },
     /// Text that is well-formed UTF-8 (it may hold control characters: escape it).
     Text(&'a str),
-    /// Octets of any kind: payloads, binary data, text that is not UTF-8.
-    Octets(&'a [u8]),
-    /// Octets that are shown as their length only unless secrets are asked for.
+    /// Bytes of any kind: payloads, binary data, text that is not UTF-8.
+    Bytes(&'a [u8]),
+    /// Bytes of which only the length is shown unless secrets are asked for.
     Secret(&'a [u8]),
-    /// Name and value of a user property.
-    Pair(&'a str, &'a str),
 }
 
 impl Value<'_> {
-    /// The number that a bit field's line shows; `None` where its meaning says it all (`Set`,
-    /// `Not set`, `0x0`) and for every other kind of value.
+    /// Returns the number that a bit field's line shows; `None` where its meaning is enough
+    /// (`Set`, `Not set`, `0x0`) and for every other kind of value.
     pub fn bits_number(&self) -> Option<u8> {
         match *self {
             Self::Bits {
@@ -58,25 +152,26 @@ impl Value<'_> {
                 ..
             } => None,
             Self::Bits { meaning, .. } if meaning.starts_with("0x") => None,
-            Self::Bits { octet, mask, .. } => Some(bits_of(octet, mask)),
+            Self::Bits { byte, mask, .. } => Some(bits_of(byte, mask)),
             _ => None,
         }
     }
 }
 
-/// One bit field of an octet of flags: made once, as a constant.
+/// One bit field of a byte of flags: made once, as a constant.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Bit {
-    pub def: FieldDef,
+    /// Name, label and type.
+    pub def: &'static FieldDef,
     /// Adjacent bits.
     pub mask: u8,
-    /// What its values mean, by number; empty where the number says it all.
+    /// The meanings of its values, by number; empty where the number is all there is.
     pub meanings: &'static [&'static str],
-    /// How the line of the whole octet shows it.
+    /// How the line of the whole byte shows it.
     pub summary: Summary,
 }
 
-/// How a bit field shows in the line of its octet.
+/// How a bit field shows in the line of its byte.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Summary {
     /// Not at all.
@@ -88,17 +183,17 @@ pub enum Summary {
 }
 
 impl Bit {
-    /// What the field's meanings are where it is a flag.
+    /// The meanings of a flag.
     pub const FLAG: &'static [&'static str] = &["Not set", "Set"];
 
-    /// The field's number in `octet`.
-    pub const fn number(&self, octet: u8) -> u8 {
-        bits_of(octet, self.mask)
+    /// Returns the field's number in `byte`.
+    pub const fn number(&self, byte: u8) -> u8 {
+        bits_of(byte, self.mask)
     }
 
-    /// What the field means in `octet`; empty where only the number says it.
-    pub fn meaning(&self, octet: u8) -> &'static str {
-        let number = usize::from(self.number(octet));
+    /// Returns the field's meaning in `byte`; empty where the number is all there is.
+    pub fn meaning(&self, byte: u8) -> &'static str {
+        let number = usize::from(self.number(byte));
         // A flag of several reserved bits is set if any of them is.
         let number = match self.summary {
             Summary::WhenSet => number.min(1),
@@ -107,62 +202,66 @@ impl Bit {
         self.meanings.get(number).copied().unwrap_or("")
     }
 
-    /// What the line of the whole octet says of this field: its label, and its meaning
-    /// where that stands there too.
-    pub fn told(&self, octet: u8) -> Option<(&'static str, Option<&'static str>)> {
+    /// Returns what the line of the whole byte shows of this field: its label, and its meaning
+    /// where that is shown too.
+    pub fn in_summary(&self, byte: u8) -> Option<(&'static str, Option<&'static str>)> {
         match self.summary {
             Summary::Absent => None,
-            Summary::WhenSet => (octet & self.mask != 0).then_some((self.def.label, None)),
-            Summary::Meaning => Some((self.def.label, Some(self.meaning(octet)))),
+            Summary::WhenSet => (byte & self.mask != 0).then_some((self.def.label, None)),
+            Summary::Meaning => Some((self.def.label, Some(self.meaning(byte)))),
         }
     }
 
-    /// The field as a value of its own line.
-    pub fn value(&self, octet: u8) -> Value<'static> {
+    /// Returns the field as the value of its own line.
+    pub fn value(&self, byte: u8) -> Value<'static> {
         Value::Bits {
-            octet,
+            byte,
             mask: self.mask,
-            meaning: self.meaning(octet),
+            meaning: self.meaning(byte),
         }
     }
 }
 
-const fn bits_of(octet: u8, mask: u8) -> u8 {
+/// Shifts the bits under `mask` down to bit 0; 0 for an empty mask.
+const fn bits_of(byte: u8, mask: u8) -> u8 {
     match mask {
         0 => 0,
-        mask => (octet & mask) >> mask.trailing_zeros(),
+        mask => (byte & mask) >> mask.trailing_zeros(),
     }
 }
 
 /// A field as it stands in one packet.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Field<'a> {
+    /// Name, label and type.
     pub def: &'static FieldDef,
+    /// The value that was read.
     pub value: Value<'a>,
-    /// In octets from the first octet of the control packet.
+    /// In bytes from the first byte of the control packet.
     pub offset: usize,
-    /// In octets.
+    /// In bytes.
     pub length: usize,
 }
 
-/// Whoever listens while a packet is read.
+/// A receiver of the fields of a packet, in wire order.
 ///
-/// `open`/`close` bracket a branch of the tree (flags of an octet, a list of properties, one
-/// subscription). A branch's own field is told by `open`; its children follow.
-pub trait Fields<'a> {
-    /// Whether anybody listens: a decoder may skip work that only serves telling.
-    const LISTENING: bool = true;
-    /// A leaf.
+/// `open`/`close` bracket a branch of the tree (flags of a byte, a list of properties, one
+/// subscription). A branch's own field comes with `open`; its children follow.
+pub trait FieldVisitor<'a> {
+    /// Whether reports have an effect: a decoder skips the work that only serves them where
+    /// this is `false`.
+    const ACTIVE: bool = true;
+    /// Receives a leaf.
     fn field(&mut self, field: Field<'a>);
-    /// A branch begins; `field` is its own line.
+    /// Receives the field that starts a branch; its children follow until `close`.
     fn open(&mut self, field: Field<'a>);
-    /// The innermost open branch ends. After a malformed packet branches may stay open.
+    /// Ends the innermost open branch. After a malformed packet branches may stay open.
     fn close(&mut self);
 }
 
-/// Nobody listens.
-impl<'a> Fields<'a> for () {
-    const LISTENING: bool = false;
+/// The visitor of a decoder that runs for its result alone.
+impl<'a> FieldVisitor<'a> for () {
+    const ACTIVE: bool = false;
     #[inline(always)]
     fn field(&mut self, _: Field<'a>) {}
     #[inline(always)]
@@ -176,18 +275,22 @@ mod tests {
     use super::*;
 
     const QOS: Bit = Bit {
-        def: FieldDef {
+        def: &FieldDef {
             name: "mqtt.qos",
             label: "QoS Level",
+            kind: FieldType::Uint8,
+            help: "",
         },
         mask: 0x06,
         meanings: &["zero", "one", "two", "three"],
         summary: Summary::Meaning,
     };
     const RESERVED: Bit = Bit {
-        def: FieldDef {
+        def: &FieldDef {
             name: "mqtt.conack.flags.reserved",
             label: "Reserved",
+            kind: FieldType::Uint8,
+            help: "",
         },
         mask: 0xfe,
         meanings: Bit::FLAG,
@@ -204,9 +307,9 @@ mod tests {
     }
 
     #[test]
-    fn the_line_of_an_octet_of_flags_tells_those_that_are_set() {
-        assert_eq!(QOS.told(0), Some(("QoS Level", Some("zero"))));
-        assert_eq!(RESERVED.told(1), None);
-        assert_eq!(RESERVED.told(2), Some(("Reserved", None)));
+    fn the_line_of_a_byte_of_flags_names_those_that_are_set() {
+        assert_eq!(QOS.in_summary(0), Some(("QoS Level", Some("zero"))));
+        assert_eq!(RESERVED.in_summary(1), None);
+        assert_eq!(RESERVED.in_summary(2), Some(("Reserved", None)));
     }
 }

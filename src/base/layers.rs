@@ -35,7 +35,7 @@ pub enum Layer {
     Udp { source: u16, destination: u16 },
     /// VXLAN network identifier.
     Vxlan { vni: u32 },
-    /// TCP: sequence numbers as on the wire (not relative), payload length in octets.
+    /// TCP: sequence numbers as on the wire (not relative), payload length in bytes.
     Tcp {
         source: Endpoint,
         destination: Endpoint,

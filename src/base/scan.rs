@@ -1,40 +1,36 @@
-//! Looks for octets in blocks: this is asked of nearly every text of a capture.
+//! Looks for bytes in blocks: this is asked of nearly every text of a capture.
 
-/// Octets that are looked at together.
+/// Bytes that are looked at together.
 const BLOCK: usize = 16;
 
-/// Whether `test` holds of any octet. In blocks without a branch inside, the last of which
-/// overlaps the one before: half the instructions of a loop over the odd octets at the end.
+/// Whether `test` holds of any byte. In blocks without a branch inside, the last of which
+/// overlaps the one before: half the instructions of a loop over the odd bytes at the end.
 #[inline(always)]
-pub fn any(octets: &[u8], test: impl Fn(u8) -> bool) -> bool {
-    let within = |block: &[u8; BLOCK]| {
-        block
-            .iter()
-            .fold(false, |found, octet| found | test(*octet))
+pub fn any(bytes: &[u8], test: impl Fn(u8) -> bool) -> bool {
+    let within = |block: &[u8; BLOCK]| block.iter().fold(false, |found, byte| found | test(*byte));
+    let Some(last) = bytes.last_chunk() else {
+        return short(bytes).is_some_and(|block| within(&block));
     };
-    let Some(last) = octets.last_chunk() else {
-        return short(octets).is_some_and(|block| within(&block));
-    };
-    let (blocks, _) = octets.as_chunks();
+    let (blocks, _) = bytes.as_chunks();
     blocks.iter().any(within) || within(last)
 }
 
-/// Copies `octets` into a room for just those, as long as `test` holds of each; `false` where it
+/// Copies `bytes` into a room for just those, as long as `test` holds of each; `false` where it
 /// does not, and what was written is worth nothing. Looked at and copied in one go, in blocks
 /// of which the last overlaps the one before: a copy of a length that nobody foresees is a call.
 #[inline(always)]
-pub fn copy_where(room: &mut [u8], octets: &[u8], test: impl Fn(u8) -> bool) -> bool {
-    let within = |block: &[u8; BLOCK]| (block.iter()).fold(true, |all, octet| all & test(*octet));
-    let (Some(last), Some(last_room)) = (octets.last_chunk(), room.last_chunk_mut()) else {
+pub fn copy_where(room: &mut [u8], bytes: &[u8], test: impl Fn(u8) -> bool) -> bool {
+    let within = |block: &[u8; BLOCK]| (block.iter()).fold(true, |all, byte| all & test(*byte));
+    let (Some(last), Some(last_room)) = (bytes.last_chunk(), room.last_chunk_mut()) else {
         let mut all = true;
-        for (room, octet) in room.iter_mut().zip(octets) {
-            all &= test(*octet);
-            *room = *octet;
+        for (room, byte) in room.iter_mut().zip(bytes) {
+            all &= test(*byte);
+            *room = *byte;
         }
         return all;
     };
     *last_room = *last;
-    let (blocks, _) = octets.as_chunks();
+    let (blocks, _) = bytes.as_chunks();
     let (rooms, _) = room.as_chunks_mut();
     for (room, block) in rooms.iter_mut().zip(blocks) {
         if !within(block) {
@@ -45,25 +41,25 @@ pub fn copy_where(room: &mut [u8], octets: &[u8], test: impl Fn(u8) -> bool) -> 
     within(last)
 }
 
-/// A block with just the octets of `octets`, which are fewer than a block has, each at least
-/// once; `None` where there is none. By pieces that overlap: octet by octet a word of a few
+/// A block with just the bytes of `bytes`, which are fewer than a block has, each at least
+/// once; `None` where there is none. By pieces that overlap: byte by byte a word of a few
 /// letters took 450 instructions.
 #[inline(always)]
-fn short(octets: &[u8]) -> Option<[u8; BLOCK]> {
+fn short(bytes: &[u8]) -> Option<[u8; BLOCK]> {
     let mut block = [0; BLOCK];
-    if let (Some(first), Some(last)) = (octets.first_chunk::<8>(), octets.last_chunk::<8>()) {
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
         let (lower, upper) = block.split_at_mut(8);
         lower.copy_from_slice(first);
         upper.copy_from_slice(last);
-    } else if let (Some(first), Some(last)) = (octets.first_chunk(), octets.last_chunk()) {
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
         let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
         let both = u128::from(last) << 32 | u128::from(first);
         block = (both << 64 | both).to_le_bytes();
     } else {
         // Three at most.
-        let (first, last) = (octets.first()?, octets.last()?);
+        let (first, last) = (bytes.first()?, bytes.last()?);
         block = [*first; BLOCK];
-        block[1] = *octets.get(octets.len() / 2)?;
+        block[1] = *bytes.get(bytes.len() / 2)?;
         block[2] = *last;
     }
     Some(block)
@@ -75,22 +71,22 @@ mod tests {
 
     proptest! {
         #[test]
-        fn blocks_find_what_a_loop_over_the_octets_finds(
-            octets in proptest::collection::vec(0..4u8, 0..40),
+        fn blocks_find_what_a_loop_over_the_bytes_finds(
+            bytes in proptest::collection::vec(0..4u8, 0..40),
             sought in 0..4u8,
         ) {
-            prop_assert_eq!(super::any(&octets, |octet| octet == sought), octets.contains(&sought));
+            prop_assert_eq!(super::any(&bytes, |byte| byte == sought), bytes.contains(&sought));
         }
 
         #[test]
-        fn octets_are_copied_where_the_test_holds_of_each(
-            octets in proptest::collection::vec(0..40u8, 0..70),
+        fn bytes_are_copied_where_the_test_holds_of_each(
+            bytes in proptest::collection::vec(0..40u8, 0..70),
         ) {
-            let mut room = vec![0xff; octets.len()];
-            let held = super::copy_where(&mut room, &octets, |octet| octet != 0);
-            prop_assert_eq!(held, !octets.contains(&0));
+            let mut room = vec![0xff; bytes.len()];
+            let held = super::copy_where(&mut room, &bytes, |byte| byte != 0);
+            prop_assert_eq!(held, !bytes.contains(&0));
             if held {
-                prop_assert_eq!(room, octets);
+                prop_assert_eq!(room, bytes);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What the shuffle of octets in a register does at once: SSSE3, which nearly every x86-64
+//! What the shuffle of bytes in a register does at once: SSSE3, which nearly every x86-64
 //! processor has, but not by definition. Called by `plain` alone, which asks the processor.
 
 use std::arch::x86_64::{
@@ -8,10 +8,10 @@ use std::arch::x86_64::{
     _mm_unpacklo_epi64, _mm_xor_si128,
 };
 
-/// Octets that are looked at together.
+/// Bytes that are looked at together.
 const BLOCK: usize = 16;
 
-/// For each set of eight octets that take a backslash, by its bits: where each octet of the
+/// For each set of eight bytes that take a backslash, by its bits: where each byte of the
 /// text comes from, 8 being the backslash.
 const SPREAD: [[u8; BLOCK]; 256] = {
     let mut all = [[8; BLOCK]; 256];
@@ -29,7 +29,7 @@ const SPREAD: [[u8; BLOCK]; 256] = {
     all
 };
 
-/// How many octets that is.
+/// How many bytes that is.
 const USED: [u8; 256] = {
     let mut all = [8; 256];
     let mut marks = 0;
@@ -42,8 +42,8 @@ const USED: [u8; 256] = {
 
 /// [`quote_by_shuffle`](super::quote_by_shuffle).
 #[target_feature(enable = "ssse3")]
-pub(super) fn quote(room: &mut [u8], octets: &[u8]) -> Option<usize> {
-    let (blocks, rest) = octets.as_chunks();
+pub(super) fn quote(room: &mut [u8], bytes: &[u8]) -> Option<usize> {
+    let (blocks, rest) = bytes.as_chunks();
     let mut used = 0;
     for block in blocks {
         used += quote_block(room.get_mut(used..)?.first_chunk_mut()?, block)?;
@@ -51,10 +51,10 @@ pub(super) fn quote(room: &mut [u8], octets: &[u8]) -> Option<usize> {
     if rest.is_empty() {
         return Some(used);
     }
-    // The rest with blanks behind it, each of which takes one octet.
+    // The rest with blanks behind it, each of which takes one byte.
     let blanks = BLOCK - rest.len();
     let mut last = [b' '; BLOCK];
-    if let Some(block) = octets.last_chunk() {
+    if let Some(block) = bytes.last_chunk() {
         let block = u128::from_le_bytes(*block) >> (8 * blanks);
         let behind = u128::from_le_bytes(last) << (8 * rest.len());
         last = (block | behind).to_le_bytes();
@@ -70,7 +70,7 @@ pub(super) fn quote(room: &mut [u8], octets: &[u8]) -> Option<usize> {
 #[inline]
 #[target_feature(enable = "ssse3")]
 fn quote_block(room: &mut [u8; 2 * BLOCK], block: &[u8; BLOCK]) -> Option<usize> {
-    let all = |octet: u8| _mm_set1_epi8(octet as i8);
+    let all = |byte: u8| _mm_set1_epi8(byte as i8);
     let mut text = load(block);
     let quotation_mark = _mm_cmpeq_epi8(text, all(b'"'));
     let mut marks = _mm_or_si128(quotation_mark, _mm_cmpeq_epi8(text, all(b'\\')));
@@ -105,12 +105,12 @@ fn quote_block(room: &mut [u8; 2 * BLOCK], block: &[u8; BLOCK]) -> Option<usize>
     Some(lower_used + upper_used)
 }
 
-/// [`hex_by_shuffle`](super::hex_by_shuffle); `None` where the octets are fewer than a block.
+/// [`hex_by_shuffle`](super::hex_by_shuffle); `None` where the bytes are fewer than a block.
 #[target_feature(enable = "ssse3")]
-pub(super) fn hex(room: &mut [u8], octets: &[u8]) -> Option<()> {
+pub(super) fn hex(room: &mut [u8], bytes: &[u8]) -> Option<()> {
     // The last block overlaps the one before.
-    hex_block(room.last_chunk_mut()?, octets.last_chunk()?);
-    let (blocks, _) = octets.as_chunks();
+    hex_block(room.last_chunk_mut()?, bytes.last_chunk()?);
+    let (blocks, _) = bytes.as_chunks();
     let (rooms, _) = room.as_chunks_mut();
     for (room, block) in rooms.iter_mut().zip(blocks) {
         hex_block(room, block);
@@ -121,12 +121,12 @@ pub(super) fn hex(room: &mut [u8], octets: &[u8]) -> Option<()> {
 #[inline]
 #[target_feature(enable = "ssse3")]
 fn hex_block(room: &mut [u8; 2 * BLOCK], block: &[u8; BLOCK]) {
-    let octets = load(block);
+    let bytes = load(block);
     let digits = load(b"0123456789abcdef");
     let four_bits = _mm_set1_epi8(15);
-    let upper = _mm_and_si128(_mm_srli_epi16(octets, 4), four_bits);
+    let upper = _mm_and_si128(_mm_srli_epi16(bytes, 4), four_bits);
     let upper = _mm_shuffle_epi8(digits, upper);
-    let lower = _mm_shuffle_epi8(digits, _mm_and_si128(octets, four_bits));
+    let lower = _mm_shuffle_epi8(digits, _mm_and_si128(bytes, four_bits));
     let (first, second) = room.split_at_mut(BLOCK);
     first.copy_from_slice(&store(_mm_unpacklo_epi8(upper, lower)));
     second.copy_from_slice(&store(_mm_unpackhi_epi8(upper, lower)));
@@ -134,15 +134,15 @@ fn hex_block(room: &mut [u8; 2 * BLOCK], block: &[u8; BLOCK]) {
 
 #[inline]
 #[target_feature(enable = "ssse3")]
-fn load(octets: &[u8; BLOCK]) -> __m128i {
-    let octets = u128::from_le_bytes(*octets);
-    _mm_set_epi64x((octets >> 64) as i64, octets as i64)
+fn load(bytes: &[u8; BLOCK]) -> __m128i {
+    let bytes = u128::from_le_bytes(*bytes);
+    _mm_set_epi64x((bytes >> 64) as i64, bytes as i64)
 }
 
 #[inline]
 #[target_feature(enable = "ssse3")]
-fn store(octets: __m128i) -> [u8; BLOCK] {
-    let lower = _mm_cvtsi128_si64(octets) as u64;
-    let upper = _mm_cvtsi128_si64(_mm_unpackhi_epi64(octets, octets)) as u64;
+fn store(bytes: __m128i) -> [u8; BLOCK] {
+    let lower = _mm_cvtsi128_si64(bytes) as u64;
+    let upper = _mm_cvtsi128_si64(_mm_unpackhi_epi64(bytes, bytes)) as u64;
     (u128::from(upper) << 64 | u128::from(lower)).to_le_bytes()
 }

@@ -1,8 +1,8 @@
-//! What every layer needs to know of the frame that brought its octets.
+//! What every layer needs to know of the frame that brought its bytes.
 
 use super::{Precision, Timestamp};
 
-/// Identifies a frame of the capture wherever its octets travel.
+/// Identifies a frame of the capture wherever its bytes travel.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct FrameStamp {
     /// Counts every frame of the run from 1. Several files given together count on.
@@ -12,7 +12,7 @@ pub struct FrameStamp {
     pub time: Option<Timestamp>,
     /// How many digits of `time` the capture keeps.
     pub precision: Precision,
-    /// The frame's length on the wire, in octets, whatever was captured of it.
+    /// The frame's length on the wire, in bytes, whatever was captured of it.
     pub length: u32,
     /// Which input the frame came from, counted from 0 in the order given.
     pub file: u16,

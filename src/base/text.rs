@@ -20,10 +20,10 @@ pub fn is_unsafe(c: char) -> bool {
         || (c as u32) & 0xfffe == 0xfffe
 }
 
-/// Whether every octet is printable ASCII (0x20 to 0x7e).
+/// Whether every byte is printable ASCII (0x20 to 0x7e).
 #[inline]
-pub fn is_printable_ascii(octets: &[u8]) -> bool {
-    !any(octets, |octet| !matches!(octet, 0x20..=0x7e))
+pub fn is_printable_ascii(bytes: &[u8]) -> bool {
+    !any(bytes, |byte| !matches!(byte, 0x20..=0x7e))
 }
 
 /// Appends `text` to `out` with every unsafe character escaped: `\n`, `\r`, `\t`, `\x1b`,
@@ -75,10 +75,10 @@ fn push_escape(out: &mut Vec<u8>, c: char) {
     }
 }
 
-fn push_hex_escape(out: &mut Vec<u8>, octet: u8) {
+fn push_hex_escape(out: &mut Vec<u8>, byte: u8) {
     const DIGITS: [u8; 16] = *b"0123456789abcdef";
     let digit = |value: u8| DIGITS.get(usize::from(value & 15)).copied().unwrap_or(b'?');
-    out.extend_from_slice(&[b'\\', b'x', digit(octet >> 4), digit(octet)]);
+    out.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte)]);
 }
 
 #[cfg(test)]

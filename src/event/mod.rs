@@ -20,7 +20,7 @@ pub use needs::Needs;
 pub use session::{ConnectionSummary, End, EndCause, SessionSummary};
 pub use will::{NoWill, RetainedEnd, RetainedSummary, Stored, WillFate, WillSummary};
 
-use crate::base::field::Fields;
+use crate::base::field::FieldVisitor;
 use crate::base::{Endpoint, FrameStamp, Layers, Span};
 pub use crate::carrier::websocket::Breach;
 use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Sender};
@@ -106,7 +106,7 @@ pub struct PacketEvent<'a> {
 
 impl<'a> PacketEvent<'a> {
     /// Reads the packet again for `fields` to hear; ends where decoding ended.
-    pub fn describe(&self, fields: &mut impl Fields<'a>) -> Result<(), Malformed> {
+    pub fn describe(&self, fields: &mut impl FieldVisitor<'a>) -> Result<(), Malformed> {
         crate::mqtt::packet::describe(
             self.octets,
             self.version.unwrap_or(ProtocolVersion::V3_1_1),

@@ -1,19 +1,19 @@
-//! Cuts a stream of octets into control packets by their fixed headers (MQTT 5.0 §2.1).
+//! Cuts a stream of bytes into control packets by their fixed headers (MQTT 5.0 §2.1).
 //!
 //! [`cut`] and [`fixed_header`] hold nothing; [`Framer`] keeps the one packet that has begun.
-//! Memory is taken as octets arrive, never because a Remaining Length announces them.
+//! Memory is taken as bytes arrive, never because a Remaining Length announces them.
 
 use super::{Malformed, PacketType, Rule};
 
-/// The largest Remaining Length that four octets can say: 268,435,455 (MQTT 5.0 §1.5.5).
+/// The largest Remaining Length that four bytes can say: 268,435,455 (MQTT 5.0 §1.5.5).
 pub const MAX_REMAINING_LENGTH: u32 = 0x0fff_ffff;
 
-/// Octets of a buffer that [`Framer`] keeps for the next packet; a larger one is freed.
+/// Bytes of a buffer that [`Framer`] keeps for the next packet; a larger one is freed.
 pub const KEPT_BUFFER: usize = 16 * 1024;
 
-/// Octets that a variable byte integer needs for `value` (MQTT 5.0 §1.5.5); 5.0 forbids to
+/// Bytes that a variable byte integer needs for `value` (MQTT 5.0 §1.5.5); 5.0 forbids to
 /// take more ([MQTT-1.5.5-1]), 3.1 and 3.1.1 say nothing about it.
-pub const fn octets_needed(value: u32) -> usize {
+pub const fn bytes_needed(value: u32) -> usize {
     match value {
         0..=0x7f => 1,
         0x80..=0x3fff => 2,
@@ -22,42 +22,42 @@ pub const fn octets_needed(value: u32) -> usize {
     }
 }
 
-/// The fixed header of a control packet: its first octet and Remaining Length.
+/// The fixed header of a control packet: its first byte and Remaining Length.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FixedHeader {
     pub packet_type: PacketType,
-    /// The low four bits of the first octet.
+    /// The low four bits of the first byte.
     pub flags: u8,
-    /// In octets: 2 to 5.
+    /// In bytes: 2 to 5.
     pub header_len: usize,
-    /// Octets that follow the fixed header.
+    /// Bytes that follow the fixed header.
     pub remaining_length: u32,
 }
 
 impl FixedHeader {
-    /// Octets of the whole control packet.
+    /// Bytes of the whole control packet.
     pub const fn total_len(&self) -> usize {
         self.header_len + self.remaining_length as usize
     }
 }
 
-/// What the first octets of a stream say about the packet that begins there.
+/// What the first bytes of a stream say about the packet that begins there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Header {
     /// The fixed header is there.
     Whole(FixedHeader),
-    /// More octets are needed: the first octet or a part of Remaining Length is missing.
+    /// More bytes are needed: the first byte or a part of Remaining Length is missing.
     Partial,
-    /// Remaining Length goes on after its fourth octet: nobody can tell where the packet ends.
+    /// Remaining Length goes on after its fourth byte: nobody can tell where the packet ends.
     Malformed(Malformed),
 }
 
-/// Reads the fixed header at the beginning of `octets`.
+/// Reads the fixed header at the beginning of `bytes`.
 #[inline]
-pub fn fixed_header(octets: &[u8]) -> Header {
-    // One or two octets of Remaining Length, as nearly all packets have and in no order that a
+pub fn fixed_header(bytes: &[u8]) -> Header {
+    // One or two bytes of Remaining Length, as nearly all packets have and in no order that a
     // branch could foresee: without a branch. A third of the time of framing went there.
-    if let [first, low, high, ..] = *octets {
+    if let [first, low, high, ..] = *bytes {
         let two = low >> 7;
         let high = high & 0_u8.wrapping_sub(two);
         if high < 0x80 {
@@ -69,18 +69,18 @@ pub fn fixed_header(octets: &[u8]) -> Header {
             });
         }
     }
-    any_fixed_header(octets)
+    any_fixed_header(bytes)
 }
 
 /// [`fixed_header`] of any length.
-fn any_fixed_header(octets: &[u8]) -> Header {
-    let [first, lengths @ ..] = octets else {
+fn any_fixed_header(bytes: &[u8]) -> Header {
+    let [first, lengths @ ..] = bytes else {
         return Header::Partial;
     };
     let mut remaining_length = 0;
-    for (at, octet) in lengths.iter().take(4).enumerate() {
-        remaining_length |= u32::from(octet & 0x7f) << (7 * at);
-        if octet & 0x80 == 0 {
+    for (at, byte) in lengths.iter().take(4).enumerate() {
+        remaining_length |= u32::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
             return Header::Whole(FixedHeader {
                 packet_type: PacketType::of(*first),
                 flags: first & 0x0f,
@@ -102,42 +102,42 @@ fn any_fixed_header(octets: &[u8]) -> Header {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RawPacket<'a> {
     /// The whole packet, fixed header included.
-    pub octets: &'a [u8],
-    /// Octets of the fixed header: 2 to 5.
+    pub bytes: &'a [u8],
+    /// Bytes of the fixed header: 2 to 5.
     pub header_len: usize,
 }
 
-/// What stands at the beginning of some octets.
+/// What stands at the beginning of some bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Cut<'a> {
-    /// A whole packet, and the octets after it.
+    /// A whole packet, and the bytes after it.
     Whole {
         packet: RawPacket<'a>,
         rest: &'a [u8],
     },
     /// The packet is not complete.
     Needs {
-        /// Octets that are still missing; `None` where Remaining Length itself is cut.
+        /// Bytes that are still missing; `None` where Remaining Length itself is cut.
         more: Option<usize>,
     },
     /// Nobody can tell where the packet ends.
     Malformed(Malformed),
 }
 
-/// Cuts the first control packet off `octets`.
+/// Cuts the first control packet off `bytes`.
 #[inline]
-pub fn cut(octets: &[u8]) -> Cut<'_> {
-    match fixed_header(octets) {
-        Header::Whole(header) => match octets.split_at_checked(header.total_len()) {
+pub fn cut(bytes: &[u8]) -> Cut<'_> {
+    match fixed_header(bytes) {
+        Header::Whole(header) => match bytes.split_at_checked(header.total_len()) {
             Some((packet, rest)) => Cut::Whole {
                 packet: RawPacket {
-                    octets: packet,
+                    bytes: packet,
                     header_len: header.header_len,
                 },
                 rest,
             },
             None => Cut::Needs {
-                more: Some(header.total_len() - octets.len()),
+                more: Some(header.total_len() - bytes.len()),
             },
         },
         Header::Partial => Cut::Needs { more: None },
@@ -148,17 +148,17 @@ pub fn cut(octets: &[u8]) -> Cut<'_> {
 /// Why a stream can't be cut any further.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Uncut {
-    /// Remaining Length has more than four octets.
+    /// Remaining Length has more than four bytes.
     Malformed(Malformed),
-    /// A packet announces more octets than the limit.
+    /// A packet announces more bytes than the limit.
     TooLarge {
         packet_type: PacketType,
-        /// Octets of the whole packet as announced.
+        /// Bytes of the whole packet as announced.
         announced: usize,
     },
 }
 
-/// Puts control packets together from octets that arrive in any portions.
+/// Puts control packets together from bytes that arrive in any portions.
 #[derive(Debug)]
 pub struct Framer {
     /// The packet that has begun; never a whole one.
@@ -174,7 +174,7 @@ impl Default for Framer {
 }
 
 impl Framer {
-    /// `limit`: the largest packet that is accepted, in octets with its fixed header.
+    /// `limit`: the largest packet that is accepted, in bytes with its fixed header.
     pub const fn new(limit: usize) -> Self {
         Self {
             pending: Vec::new(),
@@ -182,55 +182,51 @@ impl Framer {
         }
     }
 
-    /// Octets of the packet that has begun.
+    /// Bytes of the packet that has begun.
     pub fn pending(&self) -> &[u8] {
         &self.pending
     }
 
-    /// Takes the next octets of the stream and hands each packet that they complete to
-    /// `each`. A packet that lies whole in `octets` is not copied.
+    /// Takes the next bytes of the stream and hands each packet that they complete to
+    /// `each`. A packet that lies whole in `bytes` is not copied.
     ///
     /// # Errors
     /// The stream can't be cut any further; packets before that place were handed over. The
     /// framer must not be used again.
-    pub fn push(
-        &mut self,
-        octets: &[u8],
-        mut each: impl FnMut(RawPacket<'_>),
-    ) -> Result<(), Uncut> {
-        let mut octets = octets;
+    pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(RawPacket<'_>)) -> Result<(), Uncut> {
+        let mut bytes = bytes;
         while !self.pending.is_empty() {
             let Some(missing) = self.missing()? else {
-                return self.held(octets);
+                return self.held(bytes);
             };
-            let (part, rest) = octets.split_at(missing.min(octets.len()));
+            let (part, rest) = bytes.split_at(missing.min(bytes.len()));
             self.pending.extend_from_slice(part);
-            octets = rest;
+            bytes = rest;
             if let Cut::Whole { packet, .. } = cut(&self.pending) {
                 each(packet);
                 self.clear();
-            } else if octets.is_empty() {
+            } else if bytes.is_empty() {
                 self.missing()?;
                 return Ok(());
             }
         }
         loop {
-            match cut(octets) {
+            match cut(bytes) {
                 Cut::Whole { packet, rest } => {
-                    self.within_limit(octets)?;
+                    self.within_limit(bytes)?;
                     each(packet);
-                    octets = rest;
+                    bytes = rest;
                 }
                 Cut::Needs { .. } => {
-                    self.within_limit(octets)?;
-                    return self.held(octets);
+                    self.within_limit(bytes)?;
+                    return self.held(bytes);
                 }
                 Cut::Malformed(malformed) => return Err(Uncut::Malformed(malformed)),
             }
         }
     }
 
-    /// How many octets the pending packet needs next: one where Remaining Length is cut.
+    /// How many bytes the pending packet needs next: one where Remaining Length is cut.
     fn missing(&self) -> Result<Option<usize>, Uncut> {
         self.within_limit(&self.pending)?;
         match cut(&self.pending) {
@@ -240,8 +236,8 @@ impl Framer {
         }
     }
 
-    fn within_limit(&self, octets: &[u8]) -> Result<(), Uncut> {
-        match fixed_header(octets) {
+    fn within_limit(&self, bytes: &[u8]) -> Result<(), Uncut> {
+        match fixed_header(bytes) {
             Header::Whole(header) if header.total_len() > self.limit => Err(Uncut::TooLarge {
                 packet_type: header.packet_type,
                 announced: header.total_len(),
@@ -250,8 +246,8 @@ impl Framer {
         }
     }
 
-    fn held(&mut self, octets: &[u8]) -> Result<(), Uncut> {
-        self.pending.extend_from_slice(octets);
+    fn held(&mut self, bytes: &[u8]) -> Result<(), Uncut> {
+        self.pending.extend_from_slice(bytes);
         Ok(())
     }
 
@@ -276,7 +272,7 @@ mod tests {
             let mut lengths = Vec::new();
             for part in [&stream[..at], &stream[at..]] {
                 framer
-                    .push(part, |raw| lengths.push(raw.octets.len()))
+                    .push(part, |raw| lengths.push(raw.bytes.len()))
                     .unwrap();
             }
             assert_eq!(
@@ -288,15 +284,15 @@ mod tests {
     }
 
     #[test]
-    fn octet_by_octet_is_as_good_as_at_once() {
+    fn byte_by_byte_is_as_good_as_at_once() {
         let mut stream = vec![0x30, 0x81, 0x02, 0, 1, b'a'];
         stream.resize(260, b'x');
         stream.extend([0xd0, 0x00]);
         let mut framer = Framer::default();
         let mut lengths = Vec::new();
-        for octet in &stream {
+        for byte in &stream {
             framer
-                .push(&[*octet], |raw| lengths.push(raw.octets.len()))
+                .push(&[*byte], |raw| lengths.push(raw.bytes.len()))
                 .unwrap();
         }
         assert_eq!(lengths, [260, 2]);
@@ -306,28 +302,28 @@ mod tests {
     fn short_lengths_are_read_as_any_length_is() {
         for low in 0..=u8::MAX {
             for high in [0, 1, 0x7f, 0x80, 0xff] {
-                let octets = [0x32, low, high, 1];
-                for there in 0..octets.len() {
-                    let octets = &octets[..there];
-                    assert_eq!(fixed_header(octets), any_fixed_header(octets));
+                let bytes = [0x32, low, high, 1];
+                for there in 0..bytes.len() {
+                    let bytes = &bytes[..there];
+                    assert_eq!(fixed_header(bytes), any_fixed_header(bytes));
                 }
             }
         }
     }
 
     #[test]
-    fn remaining_length_of_five_octets_ends_the_stream() {
-        let octets = [0x30, 0xff, 0xff, 0xff, 0xff, 0x01];
-        assert_eq!(fixed_header(&octets[..4]), Header::Partial);
+    fn remaining_length_of_five_bytes_ends_the_stream() {
+        let bytes = [0x30, 0xff, 0xff, 0xff, 0xff, 0x01];
+        assert_eq!(fixed_header(&bytes[..4]), Header::Partial);
         let malformed = Malformed {
             rule: Rule::RemainingLengthHasFourOctets,
             offset: 4,
         };
-        assert_eq!(cut(&octets), Cut::Malformed(malformed));
-        for at in 0..=octets.len() {
+        assert_eq!(cut(&bytes), Cut::Malformed(malformed));
+        for at in 0..=bytes.len() {
             let mut framer = Framer::default();
-            let first = framer.push(&octets[..at], |_| panic!("no packet"));
-            let both = first.and_then(|()| framer.push(&octets[at..], |_| panic!("no packet")));
+            let first = framer.push(&bytes[..at], |_| panic!("no packet"));
+            let both = first.and_then(|()| framer.push(&bytes[at..], |_| panic!("no packet")));
             assert_eq!(both, Err(Uncut::Malformed(malformed)), "split at {at}");
         }
     }
@@ -352,10 +348,10 @@ mod tests {
     #[test]
     fn a_packet_above_the_limit_is_refused_by_its_header_alone() {
         for at in 0..3 {
-            let octets = [0x30, 0x80, 0x01];
+            let bytes = [0x30, 0x80, 0x01];
             let mut framer = Framer::new(100);
-            let first = framer.push(&octets[..at], |_| panic!("no packet"));
-            let both = first.and_then(|()| framer.push(&octets[at..], |_| panic!("no packet")));
+            let first = framer.push(&bytes[..at], |_| panic!("no packet"));
+            let both = first.and_then(|()| framer.push(&bytes[at..], |_| panic!("no packet")));
             assert_eq!(
                 both,
                 Err(Uncut::TooLarge {
@@ -372,8 +368,8 @@ mod tests {
         packet.resize(4 + 100_000, 0);
         let mut framer = Framer::default();
         framer.push(&packet[..9], |_| panic!("no packet")).unwrap();
-        let mut told = 0;
-        framer.push(&packet[9..], |_| told += 1).unwrap();
-        assert_eq!((told, framer.pending.capacity()), (1, 0));
+        let mut reported = 0;
+        framer.push(&packet[9..], |_| reported += 1).unwrap();
+        assert_eq!((reported, framer.pending.capacity()), (1, 0));
     }
 }

@@ -1,4 +1,4 @@
-//! The MQTT codec: octets in, borrowed control packets out, and back.
+//! The MQTT codec: bytes in, borrowed control packets out, and back.
 //!
 //! Pure: no I/O, no clock, no memory of earlier packets. What a packet means in its
 //! session is `session`'s business. Versions 3.1, 3.1.1 and 5.0 share every file: 5.0 adds

@@ -238,7 +238,7 @@ impl<'a> PropertyValue<'a> {
     /// The binary data that it is.
     pub fn binary(&self) -> Option<&'a [u8]> {
         match *self {
-            Self::Binary(octets) => Some(octets),
+            Self::Binary(bytes) => Some(bytes),
             _ => None,
         }
     }
@@ -251,41 +251,39 @@ pub struct Property<'a> {
     pub value: PropertyValue<'a>,
 }
 
-/// The properties of a packet: octets already found valid (after the length), walked again
+/// The properties of a packet: bytes already found valid (after the length), walked again
 /// on demand in wire order, so that no packet costs an allocation. Empty before 5.0.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Properties<'a> {
-    pub(super) octets: &'a [u8],
+    pub(super) bytes: &'a [u8],
 }
 
 impl<'a> Properties<'a> {
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
-        self.octets.is_empty()
+        self.bytes.is_empty()
     }
 
-    /// The octets that Property Length counts.
-    pub const fn octets(&self) -> &'a [u8] {
-        self.octets
+    /// The bytes that Property Length counts.
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// In wire order.
     pub const fn iter(&self) -> PropertiesIter<'a> {
-        PropertiesIter {
-            octets: self.octets,
-        }
+        PropertiesIter { bytes: self.bytes }
     }
 
     /// The first property of that identifier. The others are passed over unread.
     pub fn find(&self, id: PropertyId) -> Option<PropertyValue<'a>> {
-        let mut octets = self.octets;
+        let mut bytes = self.bytes;
         loop {
-            let (found, rest) = octets.split_first()?;
+            let (found, rest) = bytes.split_first()?;
             let kind = PropertyId(*found).kind()?;
             if *found == id.0 {
                 return Some(value_at(kind, rest)?.0);
             }
-            octets = rest.get(length_at(kind, rest)?..)?;
+            bytes = rest.get(length_at(kind, rest)?..)?;
         }
     }
 
@@ -430,7 +428,7 @@ impl<'a> Properties<'a> {
         })
     }
 
-    /// In octets of the whole control packet (§3.1.2.11.4).
+    /// In bytes of the whole control packet (§3.1.2.11.4).
     pub fn maximum_packet_size(&self) -> Option<u32> {
         self.four_byte(PropertyId::MAXIMUM_PACKET_SIZE)
     }
@@ -463,18 +461,18 @@ impl<'a> IntoIterator for Properties<'a> {
 /// Walks properties that were found valid; ends at anything else.
 #[derive(Clone, Debug)]
 pub struct PropertiesIter<'a> {
-    octets: &'a [u8],
+    bytes: &'a [u8],
 }
 
 impl<'a> Iterator for PropertiesIter<'a> {
     type Item = Property<'a>;
 
     fn next(&mut self) -> Option<Property<'a>> {
-        let (id, rest) = self.octets.split_first()?;
+        let (id, rest) = self.bytes.split_first()?;
         let id = PropertyId(*id);
         let known = id.definition()?;
         let (value, rest) = value_at(known.kind, rest)?;
-        self.octets = rest;
+        self.bytes = rest;
         Some(Property {
             id: known.id,
             value,
@@ -482,81 +480,81 @@ impl<'a> Iterator for PropertiesIter<'a> {
     }
 }
 
-fn value_at(kind: PropertyType, octets: &[u8]) -> Option<(PropertyValue<'_>, &[u8])> {
+fn value_at(kind: PropertyType, bytes: &[u8]) -> Option<(PropertyValue<'_>, &[u8])> {
     Some(match kind {
         PropertyType::Byte => {
-            let (value, rest) = octets.split_first()?;
+            let (value, rest) = bytes.split_first()?;
             (PropertyValue::Byte(*value), rest)
         }
         PropertyType::TwoByte => {
-            let (value, rest) = octets.split_first_chunk()?;
+            let (value, rest) = bytes.split_first_chunk()?;
             (PropertyValue::TwoByte(u16::from_be_bytes(*value)), rest)
         }
         PropertyType::FourByte => {
-            let (value, rest) = octets.split_first_chunk()?;
+            let (value, rest) = bytes.split_first_chunk()?;
             (PropertyValue::FourByte(u32::from_be_bytes(*value)), rest)
         }
         PropertyType::Variable => {
-            let (value, len) = variable_integer(octets)?;
-            (PropertyValue::Variable(value), octets.get(len..)?)
+            let (value, len) = variable_integer(bytes)?;
+            (PropertyValue::Variable(value), bytes.get(len..)?)
         }
         PropertyType::Binary => {
-            let (value, rest) = prefixed(octets)?;
+            let (value, rest) = prefixed(bytes)?;
             (PropertyValue::Binary(value), rest)
         }
         PropertyType::Text => {
-            let (value, rest) = prefixed_text(octets)?;
+            let (value, rest) = prefixed_text(bytes)?;
             (PropertyValue::Text(value), rest)
         }
         PropertyType::Pair => {
-            let (name, rest) = prefixed_text(octets)?;
+            let (name, rest) = prefixed_text(bytes)?;
             let (value, rest) = prefixed_text(rest)?;
             (PropertyValue::Pair(name, value), rest)
         }
     })
 }
 
-/// How many octets a value takes.
-fn length_at(kind: PropertyType, octets: &[u8]) -> Option<usize> {
-    let prefixed = |octets: &[u8]| {
-        let length = octets.first_chunk()?;
+/// How many bytes a value takes.
+fn length_at(kind: PropertyType, bytes: &[u8]) -> Option<usize> {
+    let prefixed = |bytes: &[u8]| {
+        let length = bytes.first_chunk()?;
         Some(2 + usize::from(u16::from_be_bytes(*length)))
     };
     Some(match kind {
         PropertyType::Byte => 1,
         PropertyType::TwoByte => 2,
         PropertyType::FourByte => 4,
-        PropertyType::Variable => variable_integer(octets)?.1,
-        PropertyType::Binary | PropertyType::Text => prefixed(octets)?,
+        PropertyType::Variable => variable_integer(bytes)?.1,
+        PropertyType::Binary | PropertyType::Text => prefixed(bytes)?,
         PropertyType::Pair => {
-            let name = prefixed(octets)?;
-            name + prefixed(octets.get(name..)?)?
+            let name = prefixed(bytes)?;
+            name + prefixed(bytes.get(name..)?)?
         }
     })
 }
 
-/// A variable byte integer and how many octets it takes; `None` if it is cut or too long.
-pub(super) fn variable_integer(octets: &[u8]) -> Option<(u32, usize)> {
+/// A variable byte integer and how many bytes it takes; `None` if it is cut or too long.
+pub(super) fn variable_integer(bytes: &[u8]) -> Option<(u32, usize)> {
     let mut value = 0;
-    for (at, octet) in octets.iter().take(4).enumerate() {
-        value |= u32::from(octet & 0x7f) << (7 * at);
-        if octet & 0x80 == 0 {
+    for (at, byte) in bytes.iter().take(4).enumerate() {
+        value |= u32::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
             return Some((value, at + 1));
         }
     }
     None
 }
 
-/// Octets behind their two-octet length, and what follows them.
-pub(super) fn prefixed(octets: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, rest) = octets.split_first_chunk()?;
+/// Bytes behind their two-byte length, and what follows them.
+pub(super) fn prefixed(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk()?;
     rest.split_at_checked(u16::from_be_bytes(*len).into())
 }
 
 /// [`prefixed`] as text.
-pub(super) fn prefixed_text(octets: &[u8]) -> Option<(&str, &[u8])> {
-    let (octets, rest) = prefixed(octets)?;
-    let text = plain_text(octets).or_else(|| simdutf8::basic::from_utf8(octets).ok())?;
+pub(super) fn prefixed_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (bytes, rest) = prefixed(bytes)?;
+    let text = plain_text(bytes).or_else(|| simdutf8::basic::from_utf8(bytes).ok())?;
     Some((text, rest))
 }
 

@@ -8,51 +8,51 @@
 use super::property::{self, Place, PropertyType};
 use super::topic::is_wildcard;
 use super::{Malformed, PacketIdentifier, PacketType, Properties, PropertyId, Rule, fields as f};
-use crate::base::field::{Bit, Field, FieldDef, Fields, Value};
+use crate::base::field::{Bit, Field, FieldDef, FieldVisitor, Value};
 use crate::base::scan::any;
 use crate::base::{plain_text, plain_text_without};
 
 /// What a step returns: an error ends the reading.
 pub(super) type Step<T> = Result<T, Malformed>;
 
-/// How octets are told.
+/// How bytes are told.
 #[derive(Clone, Copy)]
-pub(super) enum Telling {
-    Openly,
+pub(super) enum Visibility {
+    Open,
     Secret,
 }
 
 pub(super) struct Reader<'a, 'f, F> {
-    /// From the packet's first octet to the end of what may be read.
-    octets: &'a [u8],
+    /// From the packet's first byte to the end of what may be read.
+    bytes: &'a [u8],
     at: usize,
     fields: &'f mut F,
     noted: Option<Malformed>,
 }
 
-impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
+impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
     #[inline]
-    pub(super) fn new(octets: &'a [u8], fields: &'f mut F) -> Self {
+    pub(super) fn new(bytes: &'a [u8], fields: &'f mut F) -> Self {
         Self {
-            octets,
+            bytes,
             at: 0,
             fields,
             noted: None,
         }
     }
 
-    /// Octets from the first of the packet.
+    /// Bytes from the first of the packet.
     pub(super) const fn offset(&self) -> usize {
         self.at
     }
 
-    /// Octets in all that may be read.
+    /// Bytes in all that may be read.
     pub(super) const fn length(&self) -> usize {
-        self.octets.len()
+        self.bytes.len()
     }
 
     pub(super) const fn is_at_end(&self) -> bool {
-        self.at >= self.octets.len()
+        self.at >= self.bytes.len()
     }
 
     /// A rule broken by a value: reading goes on.
@@ -71,9 +71,9 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
         self.noted = None;
     }
 
-    /// Steps over octets that were told already.
-    pub(super) fn skip(&mut self, octets: usize) {
-        self.at = self.at.saturating_add(octets).min(self.octets.len());
+    /// Steps over bytes that were told already.
+    pub(super) fn skip(&mut self, bytes: usize) {
+        self.at = self.at.saturating_add(bytes).min(self.bytes.len());
     }
 
     /// The verdict once all fields are read.
@@ -82,14 +82,14 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
         if !self.is_at_end() {
             let offset = self.at;
             self.note(Rule::NothingFollowsTheFields, offset);
-            let rest = self.octets.get(offset..).unwrap_or(&[]);
+            let rest = self.bytes.get(offset..).unwrap_or(&[]);
             // Behind the fields of a CONNECT may stand a password whose flag is not set.
-            let packet_type = self.octets.first().map(|first| PacketType::of(*first));
+            let packet_type = self.bytes.first().map(|first| PacketType::of(*first));
             let value = match packet_type {
                 Some(PacketType::Connect) => Value::Secret(rest),
-                _ => Value::Octets(rest),
+                _ => Value::Bytes(rest),
             };
-            self.tell(&f::TRAILING, value, offset, rest.len());
+            self.report(&f::TRAILING, value, offset, rest.len());
         }
         match self.noted {
             None => Ok(()),
@@ -98,14 +98,14 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
     }
 
     #[inline(always)]
-    pub(super) fn tell(
+    pub(super) fn report(
         &mut self,
         def: &'static FieldDef,
         value: Value<'a>,
         offset: usize,
         length: usize,
     ) {
-        if F::LISTENING {
+        if F::ACTIVE {
             self.fields.field(Field {
                 def,
                 value,
@@ -123,7 +123,7 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
         offset: usize,
         length: usize,
     ) {
-        if F::LISTENING {
+        if F::ACTIVE {
             self.fields.open(Field {
                 def,
                 value,
@@ -135,24 +135,24 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
 
     #[inline(always)]
     pub(super) fn close(&mut self) {
-        if F::LISTENING {
+        if F::ACTIVE {
             self.fields.close();
         }
     }
 
-    /// Tells an octet of flags as a branch with its bit fields.
+    /// Tells a byte of flags as a branch with its bit fields.
     #[inline(always)]
-    pub(super) fn tell_bits(
+    pub(super) fn report_bits(
         &mut self,
         def: &'static FieldDef,
-        octet: u8,
+        byte: u8,
         bits: &'static [Bit],
         offset: usize,
     ) {
-        if F::LISTENING {
-            self.open(def, Value::Flags { octet, bits }, offset, 1);
+        if F::ACTIVE {
+            self.open(def, Value::Flags { byte, bits }, offset, 1);
             for bit in bits {
-                self.tell(&bit.def, bit.value(octet), offset, 1);
+                self.report(bit.def, bit.value(byte), offset, 1);
             }
             self.close();
         }
@@ -168,7 +168,7 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
 
     #[inline]
     fn take(&mut self, len: usize) -> Step<&'a [u8]> {
-        let rest = self.octets.get(self.at..).unwrap_or(&[]);
+        let rest = self.bytes.get(self.at..).unwrap_or(&[]);
         match rest.split_at_checked(len) {
             Some((taken, _)) => {
                 self.at += len;
@@ -178,43 +178,43 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
         }
     }
 
-    /// An octet that the caller tells.
+    /// A byte that the caller tells.
     #[inline]
-    pub(super) fn octet(&mut self) -> Step<u8> {
-        match self.octets.get(self.at) {
-            Some(octet) => {
+    pub(super) fn byte(&mut self) -> Step<u8> {
+        match self.bytes.get(self.at) {
+            Some(byte) => {
                 self.at += 1;
-                Ok(*octet)
+                Ok(*byte)
             }
             None => self.past_the_end(),
         }
     }
 
     #[inline]
-    fn two_octets(&mut self) -> Step<u16> {
-        let rest = self.octets.get(self.at..).unwrap_or(&[]);
+    fn two_bytes(&mut self) -> Step<u16> {
+        let rest = self.bytes.get(self.at..).unwrap_or(&[]);
         match rest.first_chunk() {
-            Some(octets) => {
+            Some(bytes) => {
                 self.at += 2;
-                Ok(u16::from_be_bytes(*octets))
+                Ok(u16::from_be_bytes(*bytes))
             }
             None => self.past_the_end(),
         }
     }
 
-    fn four_octets(&mut self) -> Step<u32> {
-        let rest = self.octets.get(self.at..).unwrap_or(&[]);
+    fn four_bytes(&mut self) -> Step<u32> {
+        let rest = self.bytes.get(self.at..).unwrap_or(&[]);
         match rest.first_chunk() {
-            Some(octets) => {
+            Some(bytes) => {
                 self.at += 4;
-                Ok(u32::from_be_bytes(*octets))
+                Ok(u32::from_be_bytes(*bytes))
             }
             None => self.past_the_end(),
         }
     }
 
     fn variable(&mut self) -> Step<u32> {
-        let rest = self.octets.get(self.at..).unwrap_or(&[]);
+        let rest = self.bytes.get(self.at..).unwrap_or(&[]);
         match property::variable_integer(rest) {
             Some((value, len)) => {
                 self.at += len;
@@ -236,9 +236,9 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
         name: impl FnOnce(u8) -> &'static str,
     ) -> Step<u8> {
         let offset = self.at;
-        let code = self.octet()?;
-        if F::LISTENING {
-            self.tell(def, Value::Named(code.into(), name(code)), offset, 1);
+        let code = self.byte()?;
+        if F::ACTIVE {
+            self.report(def, Value::Named(code.into(), name(code)), offset, 1);
         }
         Ok(code)
     }
@@ -246,8 +246,8 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
     #[inline]
     pub(super) fn number(&mut self, def: &'static FieldDef) -> Step<u16> {
         let offset = self.at;
-        let number = self.two_octets()?;
-        self.tell(def, Value::Number(number.into()), offset, 2);
+        let number = self.two_bytes()?;
+        self.report(def, Value::Number(number.into()), offset, 2);
         Ok(number)
     }
 
@@ -265,7 +265,7 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
         })
     }
 
-    /// Octets behind their two-octet length.
+    /// Bytes behind their two-byte length.
     #[inline]
     fn prefixed(&mut self, length: &'static FieldDef) -> Step<&'a [u8]> {
         let len = self.number(length)?;
@@ -279,23 +279,23 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
         length: &'static FieldDef,
         def: &'static FieldDef,
     ) -> Step<&'a str> {
-        let octets = self.prefixed(length)?;
-        let offset = self.at - octets.len();
-        let plain = plain_text(octets);
-        match plain.map_or_else(|| simdutf8::basic::from_utf8(octets), Ok) {
+        let bytes = self.prefixed(length)?;
+        let offset = self.at - bytes.len();
+        let plain = plain_text(bytes);
+        match plain.map_or_else(|| simdutf8::basic::from_utf8(bytes), Ok) {
             Ok(text) => {
                 // Wireshark has no line for a topic of length 0: its alias stands for it.
-                if F::LISTENING && !(text.is_empty() && def.name == f::TOPIC.name) {
-                    self.tell(def, Value::Text(text), offset, octets.len());
+                if F::ACTIVE && !(text.is_empty() && def.name == f::TOPIC.name) {
+                    self.report(def, Value::Text(text), offset, bytes.len());
                 }
-                if plain.is_none() && has_null(octets) {
-                    let at = memchr::memchr(0, octets).unwrap_or(0);
+                if plain.is_none() && has_null(bytes) {
+                    let at = memchr::memchr(0, bytes).unwrap_or(0);
                     self.note(Rule::TextHasNoNull, offset + at);
                 }
                 Ok(text)
             }
             Err(_) => {
-                self.ill_formed(def, octets, offset);
+                self.ill_formed(def, bytes, offset);
                 Ok("")
             }
         }
@@ -305,10 +305,10 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
     #[inline]
     pub(super) fn topic_name(&mut self) -> Step<&'a str> {
         let begin = self.at;
-        if !F::LISTENING {
+        if !F::ACTIVE {
             // Nearly always one look shows that nothing is wrong.
-            let octets = self.prefixed(&f::TOPIC_LENGTH)?;
-            if let Some(topic) = plain_text_without(octets, is_wildcard) {
+            let bytes = self.prefixed(&f::TOPIC_LENGTH)?;
+            if let Some(topic) = plain_text_without(bytes, is_wildcard) {
                 return Ok(topic);
             }
             self.at = begin;
@@ -322,12 +322,12 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
 
     /// [`Self::text`] that is told as a secret.
     fn secret_text(&mut self, length: &'static FieldDef, def: &'static FieldDef) -> Step<()> {
-        let octets = self.binary(length, def, Telling::Secret)?;
-        let offset = self.at - octets.len();
-        match simdutf8::compat::from_utf8(octets) {
+        let bytes = self.binary(length, def, Visibility::Secret)?;
+        let offset = self.at - bytes.len();
+        match simdutf8::compat::from_utf8(bytes) {
             Err(error) => self.note(Rule::TextIsUtf8, offset + error.valid_up_to()),
             Ok(_) => {
-                if let Some(at) = memchr::memchr(0, octets) {
+                if let Some(at) = memchr::memchr(0, bytes) {
                     self.note(Rule::TextHasNoNull, offset + at);
                 }
             }
@@ -336,9 +336,9 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
     }
 
     #[cold]
-    fn ill_formed(&mut self, def: &'static FieldDef, octets: &'a [u8], offset: usize) {
-        self.tell(def, Value::Octets(octets), offset, octets.len());
-        let good = std::str::from_utf8(octets).map_or_else(|error| error.valid_up_to(), str::len);
+    fn ill_formed(&mut self, def: &'static FieldDef, bytes: &'a [u8], offset: usize) {
+        self.report(def, Value::Bytes(bytes), offset, bytes.len());
+        let good = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
         self.note(Rule::TextIsUtf8, offset + good);
     }
 
@@ -348,28 +348,28 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
         &mut self,
         length: &'static FieldDef,
         def: &'static FieldDef,
-        telling: Telling,
+        visibility: Visibility,
     ) -> Step<&'a [u8]> {
-        let octets = self.prefixed(length)?;
-        let value = match telling {
-            Telling::Openly => Value::Octets(octets),
-            Telling::Secret => Value::Secret(octets),
+        let bytes = self.prefixed(length)?;
+        let value = match visibility {
+            Visibility::Open => Value::Bytes(bytes),
+            Visibility::Secret => Value::Secret(bytes),
         };
-        self.tell(def, value, self.at - octets.len(), octets.len());
-        Ok(octets)
+        self.report(def, value, self.at - bytes.len(), bytes.len());
+        Ok(bytes)
     }
 
-    /// The octets that are left, still to be read.
+    /// The bytes that are left, still to be read.
     #[inline]
     pub(super) fn ahead(&self) -> &'a [u8] {
-        self.octets.get(self.at..).unwrap_or(&[])
+        self.bytes.get(self.at..).unwrap_or(&[])
     }
 
-    /// All octets that are left, to be told by the caller.
+    /// All bytes that are left, to be told by the caller.
     #[inline]
     pub(super) fn rest(&mut self) -> &'a [u8] {
-        let rest = self.octets.get(self.at..).unwrap_or(&[]);
-        self.at = self.octets.len();
+        let rest = self.bytes.get(self.at..).unwrap_or(&[]);
+        self.at = self.bytes.len();
         rest
     }
 
@@ -386,41 +386,41 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
             Err(malformed) => return Err(malformed),
         };
         let begin = self.at;
-        let whole = self.octets;
+        let whole = self.bytes;
         let end = begin.saturating_add(length);
         // What is announced may lie beyond the packet; what is told never does.
         self.open(def, Value::Heading, start, end.min(whole.len()) - start);
-        self.tell(
+        self.report(
             &f::PROPERTY_LENGTH,
             Value::Number(length as u64),
             start,
             begin - start,
         );
-        let (Some(within), Some(octets)) = (whole.get(..end), whole.get(begin..end)) else {
+        let (Some(within), Some(bytes)) = (whole.get(..end), whole.get(begin..end)) else {
             return Err(Malformed {
                 rule: Rule::PropertiesFitThePacket,
                 offset: start,
             });
         };
         if length > 0 {
-            self.octets = within;
+            self.bytes = within;
             if let Err(malformed) = self.each_property(place) {
                 // The end is known all the same: what follows the properties can be told.
                 self.note(malformed.rule, malformed.offset);
             }
-            self.octets = whole;
+            self.bytes = whole;
             self.at = end;
         }
         self.close();
-        Ok(Properties { octets })
+        Ok(Properties { bytes })
     }
 
     fn each_property(&mut self, place: Place) -> Step<()> {
         let mut seen = 0u64;
         while !self.is_at_end() {
             let offset = self.at;
-            let id = PropertyId(self.octet()?);
-            self.tell(
+            let id = PropertyId(self.byte()?);
+            self.report(
                 &f::PROPERTY_ID,
                 Value::NamedHex(id.0, id.wireshark()),
                 offset,
@@ -428,9 +428,9 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
             );
             let Some(kind) = id.kind() else {
                 let rest = self.rest();
-                self.tell(
+                self.report(
                     &f::PROPERTY_UNKNOWN,
-                    Value::Octets(rest),
+                    Value::Bytes(rest),
                     offset + 1,
                     rest.len(),
                 );
@@ -463,16 +463,16 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
     fn property(&mut self, id: PropertyId, kind: PropertyType) -> Step<()> {
         let offset = self.at;
         let number = match kind {
-            PropertyType::Byte => self.octet()?.into(),
-            PropertyType::TwoByte => self.two_octets()?.into(),
-            PropertyType::FourByte => self.four_octets()?,
+            PropertyType::Byte => self.byte()?.into(),
+            PropertyType::TwoByte => self.two_bytes()?.into(),
+            PropertyType::FourByte => self.four_bytes()?,
             PropertyType::Variable => self.variable()?,
             PropertyType::Binary => {
-                let telling = match id {
-                    PropertyId::AUTHENTICATION_DATA => Telling::Secret,
-                    _ => Telling::Openly,
+                let visibility = match id {
+                    PropertyId::AUTHENTICATION_DATA => Visibility::Secret,
+                    _ => Visibility::Open,
                 };
-                self.binary(&f::PROPERTY_TEXT_LENGTH, &f::PROPERTY_TEXT, telling)?;
+                self.binary(&f::PROPERTY_TEXT_LENGTH, &f::PROPERTY_TEXT, visibility)?;
                 return Ok(());
             }
             PropertyType::Text if id == PropertyId::CONTENT_TYPE => {
@@ -484,14 +484,14 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
             }
             PropertyType::Pair => {
                 let name = self.text(&f::PROPERTY_KEY_LENGTH, &f::PROPERTY_KEY)?;
-                if F::LISTENING && property::names_a_secret(name) {
+                if F::ACTIVE && property::names_a_secret(name) {
                     return self.secret_text(&f::PROPERTY_VALUE_LENGTH, &f::PROPERTY_VALUE);
                 }
                 self.text(&f::PROPERTY_VALUE_LENGTH, &f::PROPERTY_VALUE)?;
                 return Ok(());
             }
         };
-        if F::LISTENING {
+        if F::ACTIVE {
             let (def, value) = match id {
                 PropertyId::TOPIC_ALIAS => (&f::PROPERTY_TOPIC_ALIAS, Value::Number(number.into())),
                 PropertyId::MAXIMUM_QOS => {
@@ -500,7 +500,7 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
                 }
                 _ => (&f::PROPERTY_NUMBER, Value::Number(number.into())),
             };
-            self.tell(def, value, offset, self.at - offset);
+            self.report(def, value, offset, self.at - offset);
         }
         if let Some(rule) = id.value_broken(number) {
             self.note(rule, offset);
@@ -511,18 +511,18 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
     /// Wireshark shows the content type as one line, length and text.
     fn content_type(&mut self) -> Step<()> {
         let offset = self.at;
-        let len = self.two_octets()?;
-        let octets = self.take(len.into())?;
-        let plain = plain_text(octets);
-        match plain.map_or_else(|| simdutf8::basic::from_utf8(octets), Ok) {
+        let len = self.two_bytes()?;
+        let bytes = self.take(len.into())?;
+        let plain = plain_text(bytes);
+        match plain.map_or_else(|| simdutf8::basic::from_utf8(bytes), Ok) {
             Ok(text) => {
                 let length = self.at - offset;
-                self.tell(&f::PROPERTY_CONTENT_TYPE, Value::Text(text), offset, length);
-                if plain.is_none() && has_null(octets) {
+                self.report(&f::PROPERTY_CONTENT_TYPE, Value::Text(text), offset, length);
+                if plain.is_none() && has_null(bytes) {
                     self.note(Rule::TextHasNoNull, offset + 2);
                 }
             }
-            Err(_) => self.ill_formed(&f::PROPERTY_CONTENT_TYPE, octets, offset + 2),
+            Err(_) => self.ill_formed(&f::PROPERTY_CONTENT_TYPE, bytes, offset + 2),
         }
         Ok(())
     }
@@ -530,6 +530,6 @@ impl<'a, 'f, F: Fields<'a>> Reader<'a, 'f, F> {
 
 /// Whether U+0000 is among well-formed text.
 #[inline]
-pub(super) fn has_null(octets: &[u8]) -> bool {
-    any(octets, |octet| octet == 0)
+pub(super) fn has_null(bytes: &[u8]) -> bool {
+    any(bytes, |byte| byte == 0)
 }

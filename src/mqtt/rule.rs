@@ -7,7 +7,7 @@ use super::ProtocolVersion;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Malformed {
     pub rule: Rule,
-    /// In octets from the first octet of the control packet.
+    /// In bytes from the first byte of the control packet.
     pub offset: usize,
 }
 
@@ -16,7 +16,7 @@ pub struct Malformed {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Violation {
     pub rule: Rule,
-    /// In octets from the first octet of the control packet.
+    /// In bytes from the first byte of the control packet.
     pub offset: usize,
 }
 

@@ -12,7 +12,7 @@ use super::{
     ControlPacket, Delivery, PacketIdentifier, PacketType, PropertiesBuf, PropertyId,
     PropertyValue, ProtocolVersion, QoS, Rule, SubscriptionsBuf, TopicFiltersBuf,
 };
-use crate::base::field::{Field, Fields, Value};
+use crate::base::field::{Field, FieldVisitor, Value};
 
 /// What one packet is made of; each type takes what it has a place for.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Parts {
     packet_id: PacketIdentifier,
     topic: String,
     texts: [String; 3],
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     bits: u8,
     keep_alive: u16,
     codes: Vec<u8>,
@@ -36,7 +36,7 @@ struct Made {
     id: PropertyId,
     number: u32,
     texts: (String, String),
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 const TEXT: &str = "[ -~한äé€𝄞]{0,9}";
@@ -48,11 +48,11 @@ fn made() -> impl Strategy<Value = Made> {
         (TEXT, TEXT),
         vec(any::<u8>(), 0..9),
     )
-        .prop_map(|(id, number, texts, octets)| Made {
+        .prop_map(|(id, number, texts, bytes)| Made {
             id: PropertyId::ALL[id],
             number,
             texts,
-            octets,
+            bytes,
         })
 }
 
@@ -64,13 +64,13 @@ pub(super) fn parts() -> impl Strategy<Value = Parts> {
         Just(ProtocolVersion::V5_0)
     ];
     let numbers = (1..16usize, any::<u8>(), any::<u16>(), 1..=u16::MAX);
-    let octets = prop_oneof![4 => vec(any::<u8>(), 0..40), 1 => vec(any::<u8>(), 0..20_000)];
+    let bytes = prop_oneof![4 => vec(any::<u8>(), 0..40), 1 => vec(any::<u8>(), 0..20_000)];
     (
         version,
         numbers,
         "[a-z/한ä$ ]{1,20}",
         [TEXT, TEXT, TEXT],
-        octets,
+        bytes,
         vec(any::<u8>(), 1..5),
         vec(("[a-z/+#한$]{0,12}", any::<u8>()), 1..5),
         (vec(made(), 0..6), vec(made(), 0..6)),
@@ -81,7 +81,7 @@ pub(super) fn parts() -> impl Strategy<Value = Parts> {
                 (packet_type, bits, keep_alive, id),
                 topic,
                 texts,
-                octets,
+                bytes,
                 codes,
                 filters,
                 props,
@@ -97,7 +97,7 @@ pub(super) fn parts() -> impl Strategy<Value = Parts> {
                     packet_id: PacketIdentifier::new(id).unwrap(),
                     topic,
                     texts,
-                    octets,
+                    bytes,
                     bits,
                     keep_alive,
                     codes,
@@ -191,7 +191,7 @@ impl Parts {
             delivery,
             topic: if by_alias { "" } else { &self.topic },
             properties,
-            payload: &self.octets,
+            payload: &self.bytes,
         }
     }
 
@@ -206,14 +206,13 @@ impl Parts {
             keep_alive: self.keep_alive,
             properties: properties.as_properties(),
             user_name: has_user.then_some(user_name.as_str()),
-            password: (self.bits & 0x10 != 0 && may_have_password)
-                .then_some(self.octets.as_slice()),
+            password: (self.bits & 0x10 != 0 && may_have_password).then_some(self.bytes.as_slice()),
             will: (self.bits & 0x20 != 0).then(|| Will {
                 qos: QoS::from_bits(self.bits >> 6).unwrap_or(QoS::ExactlyOnce),
                 retain: self.bits & 0x02 != 0,
                 properties: will_properties.as_properties(),
                 topic: &self.topic,
-                payload: &self.octets,
+                payload: &self.bytes,
             }),
             ..Connect::new(self.version, client_id)
         };
@@ -254,7 +253,7 @@ impl Made {
             PropertyType::Variable => {
                 PropertyValue::Variable((number >> (number % 28)).clamp(1, 0x0fff_ffff))
             }
-            PropertyType::Binary => PropertyValue::Binary(&self.octets),
+            PropertyType::Binary => PropertyValue::Binary(&self.bytes),
             PropertyType::Text => PropertyValue::Text(&self.texts.0),
             PropertyType::Pair => PropertyValue::Pair(&self.texts.0, &self.texts.1),
         }
@@ -293,9 +292,9 @@ impl Lines {
             Value::Number(number) => format!("{label}: {number}"),
             Value::Named(number, name) => format!("{label}: {name} ({number})"),
             Value::NamedHex(number, name) => format!("{label}: {name} (0x{number:02x})"),
-            Value::Flags { octet, bits } => {
-                let mut line = format!("{label}: 0x{octet:02x}");
-                for (label, meaning) in bits.iter().filter_map(|bit| bit.told(octet)) {
+            Value::Flags { byte, bits } => {
+                let mut line = format!("{label}: 0x{byte:02x}");
+                for (label, meaning) in bits.iter().filter_map(|bit| bit.in_summary(byte)) {
                     line += ", ";
                     line += label;
                     line += &meaning.map_or(String::new(), |meaning| format!(": {meaning}"));
@@ -303,11 +302,11 @@ impl Lines {
                 line
             }
             Value::Bits {
-                octet,
+                byte,
                 mask,
                 meaning,
             } => {
-                let digit = |at: u8| match (mask >> at & 1, octet >> at & 1) {
+                let digit = |at: u8| match (mask >> at & 1, byte >> at & 1) {
                     (0, _) => '.',
                     (_, 0) => '0',
                     _ => '1',
@@ -322,12 +321,11 @@ impl Lines {
                 format!("{high} {low} = {label}: {value}")
             }
             Value::Text(text) => format!("{label}: {text}"),
-            Value::Octets(octets) => {
-                let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+            Value::Bytes(bytes) => {
+                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
                 format!("{label}: {hex}")
             }
-            Value::Secret(octets) => format!("{label}: <{} octets>", octets.len()),
-            Value::Pair(name, value) => format!("{label}: {name}={value}"),
+            Value::Secret(bytes) => format!("{label}: <{} octets>", bytes.len()),
         };
         self.lines
             .push(format!("{}{text}", "  ".repeat(self.depth)));
@@ -335,7 +333,7 @@ impl Lines {
     }
 }
 
-impl<'a> Fields<'a> for Lines {
+impl<'a> FieldVisitor<'a> for Lines {
     fn field(&mut self, field: Field<'a>) {
         self.line(&field);
     }

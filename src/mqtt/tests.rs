@@ -1,4 +1,4 @@
-//! What the codec promises as a whole: reading and writing agree, no octets make it panic,
+//! What the codec promises as a whole: reading and writing agree, no bytes make it panic,
 //! every rule is noticed, and the tree is Wireshark's.
 
 use std::collections::HashSet;
@@ -16,41 +16,41 @@ use super::{
 const VERSIONS: [ProtocolVersion; 3] = [V3_1, V3_1_1, V5_0];
 
 /// The verdict with nobody listening, which must be that with a listener.
-fn verdict(octets: &[u8], version: ProtocolVersion) -> Result<ControlPacket<'_>, Malformed> {
-    let quiet = ControlPacket::read(octets, version, &mut ());
+fn verdict(bytes: &[u8], version: ProtocolVersion) -> Result<ControlPacket<'_>, Malformed> {
+    let quiet = ControlPacket::read(bytes, version, &mut ());
     let mut lines = Lines::default();
-    let told = ControlPacket::read(octets, version, &mut lines);
-    assert_eq!(quiet, told, "{octets:02x?}");
+    let reported = ControlPacket::read(bytes, version, &mut lines);
+    assert_eq!(quiet, reported, "{bytes:02x?}");
     if quiet.is_ok() {
-        assert_eq!(lines.depth, 0, "every branch is closed: {octets:02x?}");
+        assert_eq!(lines.depth, 0, "every branch is closed: {bytes:02x?}");
     }
     for (offset, length) in lines.places {
         let end = offset.checked_add(length);
-        assert!(end.is_some_and(|end| end <= octets.len()), "{octets:02x?}");
+        assert!(end.is_some_and(|end| end <= bytes.len()), "{bytes:02x?}");
     }
     quiet
 }
 
 #[test]
 fn properties_that_claim_to_end_beyond_the_packet_are_told_within_it() {
-    let octets = b"\x30\x08\x00\x03n/x\x7f\x01\x00";
-    let malformed = verdict(octets, V5_0).expect_err("127 octets of properties");
+    let bytes = b"\x30\x08\x00\x03n/x\x7f\x01\x00";
+    let malformed = verdict(bytes, V5_0).expect_err("127 octets of properties");
     assert_eq!(malformed.rule, Rule::PropertiesFitThePacket);
 }
 
 #[test]
-fn what_has_no_form_in_octets_is_not_written_and_says_why() {
+fn what_has_no_form_in_bytes_is_not_written_and_says_why() {
     let long = "t".repeat(65_536);
-    let octets = of(0x30, b"\0\x01t");
-    let Ok(ControlPacket::Publish(mut publish)) = verdict(&octets, V3_1_1) else {
+    let bytes = of(0x30, b"\0\x01t");
+    let Ok(ControlPacket::Publish(mut publish)) = verdict(&bytes, V3_1_1) else {
         panic!("a PUBLISH");
     };
     publish.topic = &long;
     let mut out = vec![0xaa];
     let why = ControlPacket::Publish(publish).write(V3_1_1, &mut out);
-    assert_eq!(why, Err(Unwritable::FieldTooLong { octets: 65_536 }));
+    assert_eq!(why, Err(Unwritable::FieldTooLong { bytes: 65_536 }));
     assert_eq!(
-        Unwritable::FieldTooLong { octets: 65_536 }.to_string(),
+        Unwritable::FieldTooLong { bytes: 65_536 }.to_string(),
         "a field of 65536 octets: 65,535 is the most"
     );
     assert_eq!(out, [0xaa], "nothing of it is left behind");
@@ -74,15 +74,15 @@ fn what_has_no_form_in_octets_is_not_written_and_says_why() {
     let text = PropertyValue::Text(&long);
     assert_eq!(
         properties.push(PropertyId::REASON_STRING, text),
-        Err(Unwritable::FieldTooLong { octets: 65_536 })
+        Err(Unwritable::FieldTooLong { bytes: 65_536 })
     );
     assert_eq!(properties, before, "nothing of them is left behind");
 }
 
-fn broken(octets: &[u8], version: ProtocolVersion) -> Vec<(Rule, usize)> {
-    let packet = verdict(octets, version).expect("readable");
+fn broken(bytes: &[u8], version: ProtocolVersion) -> Vec<(Rule, usize)> {
+    let packet = verdict(bytes, version).expect("readable");
     let mut rules = Vec::new();
-    violations(&packet, octets, version, &mut |violation| {
+    violations(&packet, bytes, version, &mut |violation| {
         rules.push((violation.rule, violation.offset));
     });
     rules
@@ -92,23 +92,23 @@ proptest! {
     #[test]
     fn what_is_written_is_read(parts in parts()) {
         parts.with(|packet| {
-            let mut octets = vec![0xaa];
-            packet.write(parts.version, &mut octets).unwrap();
-            let read = verdict(&octets[1..], parts.version);
+            let mut bytes = vec![0xaa];
+            packet.write(parts.version, &mut bytes).unwrap();
+            let read = verdict(&bytes[1..], parts.version);
             assert_eq!(read.as_ref(), Ok(&packet));
             let mut again = Vec::new();
             packet.write(parts.version, &mut again).unwrap();
-            assert_eq!(again, &octets[1..]);
+            assert_eq!(again, &bytes[1..]);
         });
     }
 
     #[test]
     fn a_prefix_of_a_packet_is_no_packet(parts in parts(), cut in any::<prop::sample::Index>()) {
         parts.with(|packet| {
-            let mut octets = Vec::new();
-            packet.write(parts.version, &mut octets).unwrap();
-            let cut = cut.index(octets.len());
-            assert!(verdict(&octets[..cut], parts.version).is_err());
+            let mut bytes = Vec::new();
+            packet.write(parts.version, &mut bytes).unwrap();
+            let cut = cut.index(bytes.len());
+            assert!(verdict(&bytes[..cut], parts.version).is_err());
         });
     }
 
@@ -116,18 +116,18 @@ proptest! {
     fn a_damaged_packet_makes_nothing_panic(
         parts in parts(),
         at in any::<prop::sample::Index>(),
-        octet in any::<u8>(),
+        byte in any::<u8>(),
     ) {
         parts.with(|packet| {
-            let mut octets = Vec::new();
-            packet.write(parts.version, &mut octets).unwrap();
-            let at = at.index(octets.len());
-            octets[at] = octet;
+            let mut bytes = Vec::new();
+            packet.write(parts.version, &mut bytes).unwrap();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
             for version in VERSIONS {
-                if let Ok(packet) = verdict(&octets, version) {
-                    violations(&packet, &octets, version, &mut |violation| {
-                        assert!(violation.offset <= octets.len());
-                        assert!(!surely_clean(&packet, &octets, version), "{violation:?}");
+                if let Ok(packet) = verdict(&bytes, version) {
+                    violations(&packet, &bytes, version, &mut |violation| {
+                        assert!(violation.offset <= bytes.len());
+                        assert!(!surely_clean(&packet, &bytes, version), "{violation:?}");
                     });
                 }
             }
@@ -135,22 +135,22 @@ proptest! {
     }
 
     #[test]
-    fn no_octets_make_anything_panic(octets in proptest::collection::vec(any::<u8>(), 0..80)) {
+    fn no_bytes_make_anything_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
         for version in VERSIONS {
-            let _ = verdict(&octets, version);
+            let _ = verdict(&bytes, version);
         }
     }
 
     #[test]
-    fn no_octets_behind_a_right_header_make_anything_panic(
+    fn no_bytes_behind_a_right_header_make_anything_panic(
         first in any::<u8>(),
         body in proptest::collection::vec(prop_oneof![any::<u8>(), 0..4u8], 0..60),
     ) {
-        let mut octets = vec![first, body.len() as u8];
-        octets.extend(&body);
+        let mut bytes = vec![first, body.len() as u8];
+        bytes.extend(&body);
         for version in VERSIONS {
-            if let Ok(packet) = verdict(&octets, version) {
-                violations(&packet, &octets, version, &mut |_| {});
+            if let Ok(packet) = verdict(&bytes, version) {
+                violations(&packet, &bytes, version, &mut |_| {});
             }
         }
     }
@@ -158,9 +158,9 @@ proptest! {
 
 /// A packet's body behind its fixed header.
 fn of(first: u8, body: &[u8]) -> Vec<u8> {
-    let mut octets = vec![first, body.len() as u8];
-    octets.extend(body);
-    octets
+    let mut bytes = vec![first, body.len() as u8];
+    bytes.extend(body);
+    bytes
 }
 
 /// A CONNECT of level 4 with those flags and that payload.
@@ -171,7 +171,7 @@ fn connect(level: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
     of(0x10, &body)
 }
 
-/// Packets that can't be read: the rule, where it shows, the version, the octets.
+/// Packets that can't be read: the rule, where it shows, the version, the bytes.
 fn malformed() -> Vec<(Rule, usize, ProtocolVersion, Vec<u8>)> {
     vec![
         (
@@ -550,16 +550,16 @@ fn readable() -> Vec<(Rule, usize, ProtocolVersion, Vec<u8>)> {
 
 #[test]
 fn each_malformed_packet_is_told_by_its_rule_and_place() {
-    for (rule, offset, version, octets) in malformed() {
-        let told = verdict(&octets, version).map(|_| ());
-        assert_eq!(told, Err(Malformed { rule, offset }), "{octets:02x?}");
+    for (rule, offset, version, bytes) in malformed() {
+        let reported = verdict(&bytes, version).map(|_| ());
+        assert_eq!(reported, Err(Malformed { rule, offset }), "{bytes:02x?}");
     }
 }
 
 #[test]
 fn each_protocol_error_is_told_by_its_rule_and_place() {
-    for (rule, offset, version, octets) in readable() {
-        assert_eq!(broken(&octets, version), [(rule, offset)], "{octets:02x?}");
+    for (rule, offset, version, bytes) in readable() {
+        assert_eq!(broken(&bytes, version), [(rule, offset)], "{bytes:02x?}");
     }
 }
 
@@ -585,18 +585,18 @@ fn every_rule_is_provoked() {
 #[test]
 fn mqtt_3_1_is_laxer() {
     // A SUBSCRIBE and a PUBREL sent again, DUP at QoS 0, flags of CONNACK that say nothing.
-    for octets in [
+    for bytes in [
         of(0x8a, b"\0\x05\0\x08legacy/d\x01"),
         of(0x6a, &[0, 3]),
         of(0x38, b"\0\x01a"),
         of(0x20, &[0xff, 0]),
     ] {
-        assert!(verdict(&octets, V3_1).is_ok(), "{octets:02x?}");
-        assert!(verdict(&octets, V3_1_1).is_err(), "{octets:02x?}");
+        assert!(verdict(&bytes, V3_1).is_ok(), "{bytes:02x?}");
+        assert!(verdict(&bytes, V3_1_1).is_err(), "{bytes:02x?}");
     }
     // User name and password may be announced and missing.
-    let octets = of(0x10, b"\0\x06MQIsdp\x03\xc2\0\x3c\0\x01a\0\x01u");
-    let Ok(ControlPacket::Connect(connect)) = verdict(&octets, V3_1) else {
+    let bytes = of(0x10, b"\0\x06MQIsdp\x03\xc2\0\x3c\0\x01a\0\x01u");
+    let Ok(ControlPacket::Connect(connect)) = verdict(&bytes, V3_1) else {
         panic!("readable");
     };
     assert_eq!((connect.user_name, connect.password), (Some("u"), None));
@@ -604,8 +604,8 @@ fn mqtt_3_1_is_laxer() {
 
 #[test]
 fn a_bridge_is_told_from_the_level() {
-    let octets = connect(0x84, 0x02, b"\0\x01a");
-    let Ok(ControlPacket::Connect(connect)) = verdict(&octets, V5_0) else {
+    let bytes = connect(0x84, 0x02, b"\0\x01a");
+    let Ok(ControlPacket::Connect(connect)) = verdict(&bytes, V5_0) else {
         panic!("readable");
     };
     assert!(connect.bridge && connect.is_known());
@@ -614,28 +614,28 @@ fn a_bridge_is_told_from_the_level() {
 
 #[test]
 fn a_server_that_knows_no_five_refuses_in_the_old_shape() {
-    let octets = of(0x20, &[0, 1]);
-    assert!(verdict(&octets, V5_0).is_ok());
-    assert_eq!(broken(&octets, V5_0), []);
+    let bytes = of(0x20, &[0, 1]);
+    assert!(verdict(&bytes, V5_0).is_ok());
+    assert_eq!(broken(&bytes, V5_0), []);
     assert!(verdict(&of(0x20, &[0, 0]), V5_0).is_err());
 }
 
 #[test]
 fn what_follows_a_wrong_value_is_told_all_the_same() {
     let mut lines = Lines::default();
-    let octets = of(0x36, b"\0\x03n/q\0\x07three");
-    assert!(packet::describe(&octets, V3_1_1, &mut lines).is_err());
+    let bytes = of(0x36, b"\0\x03n/q\0\x07three");
+    assert!(packet::describe(&bytes, V3_1_1, &mut lines).is_err());
     assert_eq!(lines.lines.last().unwrap(), "Message: 7468726565");
 }
 
 #[test]
 fn a_connect_is_told_in_wiresharks_words() {
-    let octets =
+    let bytes =
         b"\x10\x2b\0\x04MQTT\x04\xf6\0\x09\0\x05plc-7\0\x0bplc/7/alive\0\x04dead\0\x01u\0\x02pw";
-    let mut octets = octets.to_vec();
-    octets[1] = (octets.len() - 2) as u8;
+    let mut bytes = bytes.to_vec();
+    bytes[1] = (bytes.len() - 2) as u8;
     let mut lines = Lines::default();
-    packet::describe(&octets, V3_1_1, &mut lines).unwrap();
+    packet::describe(&bytes, V3_1_1, &mut lines).unwrap();
     assert_eq!(
         lines.lines.join("\n"),
         "\
@@ -670,14 +670,14 @@ Password: <2 octets>"
 
 #[test]
 fn properties_and_options_are_told_in_wiresharks_words() {
-    let octets = of(
+    let bytes = of(
         0x82,
         b"\0\x0a\x0b\x0b\x80\x01\x26\0\x02k1\0\x01v\0\x05a/+/b\x2d",
     );
-    let mut octets = octets;
-    octets[4] = 11;
+    let mut bytes = bytes;
+    bytes[4] = 11;
     let mut lines = Lines::default();
-    packet::describe(&octets, V5_0, &mut lines).unwrap();
+    packet::describe(&bytes, V5_0, &mut lines).unwrap();
     assert_eq!(
         lines.lines.join("\n"),
         "\
@@ -708,28 +708,28 @@ Subscription Options: 0x2d, Retain Handling: Do not send msgs at subscription ti
 
 #[test]
 fn acknowledgements_are_told_in_wiresharks_words() {
-    let told = |octets: &[u8], version| {
+    let reported = |bytes: &[u8], version| {
         let mut lines = Lines::default();
-        packet::describe(octets, version, &mut lines).unwrap();
+        packet::describe(bytes, version, &mut lines).unwrap();
         lines.lines.split_off(4).join("\n")
     };
     assert_eq!(
-        told(&of(0x20, &[1, 0]), V3_1_1),
+        reported(&of(0x20, &[1, 0]), V3_1_1),
         "Acknowledge Flags: 0x01, Session Present
   0000 000. = Reserved: Not set
   .... ...1 = Session Present: Set
 Return Code: Connection Accepted (0)"
     );
     assert_eq!(
-        told(&of(0x20, &[0, 0]), V3_1),
+        reported(&of(0x20, &[0, 0]), V3_1),
         "Reserved: Not set\nReturn Code: Connection Accepted (0)"
     );
     assert_eq!(
-        told(&of(0x90, &[0, 1, 0x80]), V3_1_1),
+        reported(&of(0x90, &[0, 1, 0x80]), V3_1_1),
         "Message Identifier: 1\nGranted QoS: Failure (128)"
     );
     assert_eq!(
-        told(&of(0x62, &[0, 3]), V3_1),
+        reported(&of(0x62, &[0, 3]), V3_1),
         "  .... ...0 = Reserved: 0\nMsg Len: 2\nMessage Identifier: 3"
     );
 }

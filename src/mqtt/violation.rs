@@ -1,20 +1,20 @@
 //! Rules that a readable packet breaks all the same: for the check, not for the hot path.
 
-use super::framer::{Header, fixed_header, octets_needed};
+use super::framer::{Header, bytes_needed, fixed_header};
 use super::packet::{Connect, ControlPacket, Publish, describe};
 use super::rule::Violation;
 use super::{
     Delivery, PacketType, Properties, PropertyId, PropertyValue, ProtocolVersion, Rule,
     fields as f, reason, topic,
 };
-use crate::base::field::{Field, Fields, Value};
+use crate::base::field::{Field, FieldVisitor, Value};
 use crate::base::text::is_printable_ascii;
 
 /// Tells each rule that `packet` breaks although it was read, in no particular order; what is
-/// [`surely_clean`] breaks none. `octets` is what it was read from, `version` what it was read by.
+/// [`surely_clean`] breaks none. `bytes` is what it was read from, `version` what it was read by.
 pub fn violations(
     packet: &ControlPacket<'_>,
-    octets: &[u8],
+    bytes: &[u8],
     version: ProtocolVersion,
     each: &mut dyn FnMut(Violation),
 ) {
@@ -23,23 +23,23 @@ pub fn violations(
         _ => version,
     };
     let mut check = Check {
-        octets,
+        bytes,
         version,
         each,
     };
-    let mut aloud = Aloud {
+    let mut fields = FieldCheck {
         check: &mut check,
         property: 0,
     };
     // The packet was read, so it is read again without an error.
-    let _ = describe(octets, version, &mut aloud);
+    let _ = describe(bytes, version, &mut fields);
     check.properties(packet.packet_type(), packet.properties());
     match packet {
         ControlPacket::Connect(connect) => check.connect(connect),
         ControlPacket::ConnAck(ack) => {
             check.code(PacketType::ConnAck, ack.code, 1);
             if ack.session_present && ack.code != 0 {
-                check.tell_at_body(Rule::RefusalHasNoSession, 0);
+                check.report_in_body(Rule::RefusalHasNoSession, 0);
             }
         }
         ControlPacket::Publish(publish) => check.publish(publish),
@@ -64,10 +64,10 @@ pub fn violations(
         }
         ControlPacket::Auth(auth) => {
             check.code(PacketType::Auth, auth.reason_code, 0);
-            // AUTH without octets is Success and has no properties at all.
+            // AUTH without bytes is Success and has no properties at all.
             let says_nothing = auth.reason_code == 0 && auth.properties.is_empty();
             if auth.properties.authentication_method().is_none() && !says_nothing {
-                check.tell_at_body(Rule::AuthHasAMethod, 0);
+                check.report_in_body(Rule::AuthHasAMethod, 0);
             }
         }
         ControlPacket::PingReq | ControlPacket::PingResp => {}
@@ -78,19 +78,19 @@ pub fn violations(
 /// every packet of nearly every capture: reading each a second time took a sixth of a check.
 /// `false` says nothing.
 #[inline]
-pub fn surely_clean(packet: &ControlPacket<'_>, octets: &[u8], version: ProtocolVersion) -> bool {
+pub fn surely_clean(packet: &ControlPacket<'_>, bytes: &[u8], version: ProtocolVersion) -> bool {
     let five = version == ProtocolVersion::V5_0;
     match packet {
-        ControlPacket::PingReq | ControlPacket::PingResp => octets.len() == 2,
+        ControlPacket::PingReq | ControlPacket::PingResp => bytes.len() == 2,
         ControlPacket::PubAck(ack)
         | ControlPacket::PubRec(ack)
         | ControlPacket::PubRel(ack)
         | ControlPacket::PubComp(ack) => {
             // Before 5.0 there is nothing but an identifier; in 5.0 without a code it is 0.
             !five
-                || octets.len() == 4
-                || (octets.len() == 5
-                    && octets.get(1) == Some(&3)
+                || bytes.len() == 4
+                || (bytes.len() == 5
+                    && bytes.get(1) == Some(&3)
                     && reason::defined(packet.packet_type(), version, ack.reason_code).is_some())
         }
         ControlPacket::Publish(publish) => {
@@ -100,7 +100,7 @@ pub fn surely_clean(packet: &ControlPacket<'_>, octets: &[u8], version: Protocol
             if !five {
                 return true;
             }
-            let properties = publish.properties.octets().len();
+            let properties = publish.properties.bytes().len();
             let id = match publish.delivery {
                 Delivery::AtMostOnce => 0,
                 Delivery::AtLeastOnce(_) | Delivery::ExactlyOnce(_) => 2,
@@ -111,13 +111,13 @@ pub fn surely_clean(packet: &ControlPacket<'_>, octets: &[u8], version: Protocol
                 + needed(properties)
                 + properties
                 + publish.payload.len();
-            // No shorter, so neither length stands in more octets than it needs.
-            octets.len() == 1 + needed(remaining) + remaining
+            // No shorter, so neither length stands in more bytes than it needs.
+            bytes.len() == 1 + needed(remaining) + remaining
                 && publish.properties.iter().all(|property| {
                     match (property.id, property.value) {
                         (PropertyId::RESPONSE_TOPIC | PropertyId::AUTHENTICATION_DATA, _) => false,
                         (PropertyId::PAYLOAD_FORMAT_INDICATOR, value) => value.number() == Some(0),
-                        // Whether it needs the octets that it has is not told here.
+                        // Whether it needs the bytes that it has is not told here.
                         (_, PropertyValue::Variable(_)) => false,
                         (_, PropertyValue::Text(text)) => is_printable_ascii(text.as_bytes()),
                         (_, PropertyValue::Pair(name, value)) => {
@@ -132,44 +132,44 @@ pub fn surely_clean(packet: &ControlPacket<'_>, octets: &[u8], version: Protocol
     }
 }
 
-/// Octets that a length takes at least.
+/// Bytes that a length takes at least.
 fn needed(length: usize) -> usize {
-    u32::try_from(length).map_or(usize::MAX, octets_needed)
+    u32::try_from(length).map_or(usize::MAX, bytes_needed)
 }
 
 struct Check<'o, 'e> {
-    octets: &'o [u8],
+    bytes: &'o [u8],
     version: ProtocolVersion,
     each: &'e mut dyn FnMut(Violation),
 }
 
 impl Check<'_, '_> {
-    fn tell(&mut self, rule: Rule, offset: usize) {
+    fn report(&mut self, rule: Rule, offset: usize) {
         (self.each)(Violation { rule, offset });
     }
 
     fn header_len(&self) -> usize {
-        match fixed_header(self.octets) {
+        match fixed_header(self.bytes) {
             Header::Whole(header) => header.header_len,
             Header::Partial | Header::Malformed(_) => 0,
         }
     }
 
-    /// `offset` in octets from the end of the fixed header.
-    fn tell_at_body(&mut self, rule: Rule, offset: usize) {
-        self.tell(rule, self.header_len().saturating_add(offset));
+    /// `offset` in bytes from the end of the fixed header.
+    fn report_in_body(&mut self, rule: Rule, offset: usize) {
+        self.report(rule, self.header_len().saturating_add(offset));
     }
 
     /// Where `part`, borrowed from the packet, stands in it.
     fn place(&self, part: &[u8]) -> usize {
-        let place = (part.as_ptr() as usize).wrapping_sub(self.octets.as_ptr() as usize);
-        if place <= self.octets.len() { place } else { 0 }
+        let place = (part.as_ptr() as usize).wrapping_sub(self.bytes.as_ptr() as usize);
+        if place <= self.bytes.len() { place } else { 0 }
     }
 
     fn code(&mut self, packet_type: PacketType, code: u8, offset: usize) {
         let checked = self.version == ProtocolVersion::V5_0 || packet_type == PacketType::ConnAck;
         if checked && reason::defined(packet_type, self.version, code).is_none() {
-            self.tell_at_body(code_rule(packet_type), offset);
+            self.report_in_body(code_rule(packet_type), offset);
         }
     }
 
@@ -177,7 +177,7 @@ impl Check<'_, '_> {
         let begin = self.place(codes);
         for (at, code) in codes.iter().enumerate() {
             if reason::defined(packet_type, self.version, *code).is_none() {
-                self.tell(code_rule(packet_type), begin + at);
+                self.report(code_rule(packet_type), begin + at);
             }
         }
     }
@@ -188,32 +188,32 @@ impl Check<'_, '_> {
             _ => topic::filter_broken_before_five(filter),
         };
         if let Some((rule, at)) = broken {
-            self.tell(rule, self.place(filter.as_bytes()) + at);
+            self.report(rule, self.place(filter.as_bytes()) + at);
         }
     }
 
     fn connect(&mut self, connect: &Connect<'_>) {
         let level_at = connect.protocol_name.len() + 2;
         if connect.version().is_none() {
-            self.tell_at_body(Rule::ProtocolLevelIsKnown, level_at);
+            self.report_in_body(Rule::ProtocolLevelIsKnown, level_at);
         } else if !matches!(connect.protocol_name, "MQTT" | "MQIsdp") {
-            self.tell_at_body(Rule::ProtocolNameIsKnown, 2);
+            self.report_in_body(Rule::ProtocolNameIsKnown, 2);
         } else if !connect.is_known() {
-            self.tell_at_body(Rule::ProtocolLevelIsKnown, level_at);
+            self.report_in_body(Rule::ProtocolLevelIsKnown, level_at);
         }
         let client_id_at = self.place(connect.client_id.as_bytes());
         match self.version {
             ProtocolVersion::V3_1 if !(1..=23).contains(&connect.client_id.chars().count()) => {
-                self.tell(Rule::ClientIdFitsThreeOne, client_id_at);
+                self.report(Rule::ClientIdFitsThreeOne, client_id_at);
             }
             ProtocolVersion::V3_1_1 if connect.client_id.is_empty() && !connect.clean() => {
-                self.tell(Rule::EmptyClientIdIsClean, client_id_at);
+                self.report(Rule::EmptyClientIdIsClean, client_id_at);
             }
             _ => {}
         }
         if let Some(will) = &connect.will {
             if !topic::is_name(will.topic) {
-                self.tell(
+                self.report(
                     Rule::WillTopicIsATopicName,
                     self.place(will.topic.as_bytes()),
                 );
@@ -232,7 +232,7 @@ impl Check<'_, '_> {
             && let Err(error) = std::str::from_utf8(payload)
         {
             let at = self.place(payload) + error.valid_up_to();
-            self.tell(Rule::PayloadIsTheTextItClaims, at);
+            self.report(Rule::PayloadIsTheTextItClaims, at);
         }
     }
 
@@ -244,35 +244,35 @@ impl Check<'_, '_> {
             && !topic::is_name(response_topic)
         {
             let at = self.place(response_topic.as_bytes());
-            self.tell(Rule::ResponseTopicIsATopicName, at);
+            self.report(Rule::ResponseTopicIsATopicName, at);
         }
-        if let Some(octets) = properties.authentication_data()
+        if let Some(bytes) = properties.authentication_data()
             && properties.authentication_method().is_none()
             && packet_type != PacketType::Auth
         {
-            let at = self.place(octets);
-            self.tell(Rule::AuthenticationDataNeedsAMethod, at);
+            let at = self.place(bytes);
+            self.report(Rule::AuthenticationDataNeedsAMethod, at);
         }
     }
 }
 
-/// Hears the packet once more: numbers and strings as they stand in the octets.
-struct Aloud<'c, 'o, 'e> {
+/// Hears the packet once more: numbers and strings as they stand in the bytes.
+struct FieldCheck<'c, 'o, 'e> {
     check: &'c mut Check<'o, 'e>,
     /// The property whose value comes next.
     property: u8,
 }
 
-impl Aloud<'_, '_, '_> {
+impl FieldCheck<'_, '_, '_> {
     fn variable(&mut self, number: u64, field: &Field<'_>) {
-        let needed = u32::try_from(number).map_or(4, octets_needed);
+        let needed = u32::try_from(number).map_or(4, bytes_needed);
         if field.length > needed && self.check.version == ProtocolVersion::V5_0 {
-            self.check.tell(Rule::LengthIsMinimal, field.offset);
+            self.check.report(Rule::LengthIsMinimal, field.offset);
         }
     }
 }
 
-impl<'a> Fields<'a> for Aloud<'_, '_, '_> {
+impl<'a> FieldVisitor<'a> for FieldCheck<'_, '_, '_> {
     fn field(&mut self, field: Field<'a>) {
         let name = field.def.name;
         match field.value {
@@ -289,7 +289,8 @@ impl<'a> Fields<'a> for Aloud<'_, '_, '_> {
                 if let Some(at) = text.find(is_discouraged) {
                     // The field may begin with its length.
                     let begin = field.offset + field.length.saturating_sub(text.len());
-                    self.check.tell(Rule::TextHasNoControlCharacter, begin + at);
+                    self.check
+                        .report(Rule::TextHasNoControlCharacter, begin + at);
                 }
             }
             _ => {}

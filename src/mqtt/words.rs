@@ -86,9 +86,9 @@ impl PacketType {
         Self::Auth,
     ];
 
-    /// The type in the first octet of a control packet.
-    pub const fn of(first_octet: u8) -> Self {
-        Self::ALL[(first_octet >> 4) as usize]
+    /// The type in the first byte of a control packet.
+    pub const fn of(first_byte: u8) -> Self {
+        Self::ALL[(first_byte >> 4) as usize]
     }
 
     /// As the specification writes it: `PUBLISH`.

@@ -1,4 +1,4 @@
-//! Control packets as octets: the other direction of `packet`.
+//! Control packets as bytes: the other direction of `packet`.
 //!
 //! A value that the version has no place for is left out (properties and reason codes before
 //! 5.0, Session Present in 3.1), so one packet can be written for Clients of each version.
@@ -11,13 +11,13 @@ use super::packet::{
 };
 use super::{PacketIdentifier, Properties, Property, PropertyId, PropertyValue, ProtocolVersion};
 
-/// Why a packet can't be put into octets.
+/// Why a packet can't be put into bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Unwritable {
-    /// A string or binary data of more than 65,535 octets.
-    FieldTooLong { octets: usize },
-    /// More than 268,435,455 octets after the fixed header.
-    PacketTooLarge { octets: usize },
+    /// A string or binary data of more than 65,535 bytes.
+    FieldTooLong { bytes: usize },
+    /// More than 268,435,455 bytes after the fixed header.
+    PacketTooLarge { bytes: usize },
     /// A variable byte integer above 268,435,455.
     NumberTooLarge { number: u32 },
     /// A property's value is not of the type that its identifier fixes.
@@ -29,11 +29,11 @@ pub enum Unwritable {
 impl std::fmt::Display for Unwritable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::FieldTooLong { octets } => {
-                write!(f, "a field of {octets} octets: 65,535 is the most")
+            Self::FieldTooLong { bytes } => {
+                write!(f, "a field of {bytes} octets: 65,535 is the most")
             }
-            Self::PacketTooLarge { octets } => {
-                write!(f, "a packet of {octets} octets: 268,435,455 is the most")
+            Self::PacketTooLarge { bytes } => {
+                write!(f, "a packet of {bytes} octets: 268,435,455 is the most")
             }
             Self::NumberTooLarge { number } => {
                 write!(
@@ -57,7 +57,7 @@ impl ControlPacket<'_> {
     /// Appends the packet to `out` as `version` has it.
     ///
     /// # Errors
-    /// A value that has no form in octets; `out` is as before.
+    /// A value that has no form in bytes; `out` is as before.
     pub fn write(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Written {
         let start = out.len();
         let written = self.write_whole(version, out);
@@ -71,11 +71,11 @@ impl ControlPacket<'_> {
         out.push((self.packet_type() as u8) << 4 | self.header_flags());
         let body = out.len();
         self.write_body(version, out)?;
-        let octets = out.len() - body;
-        let length = u32::try_from(octets)
+        let bytes = out.len() - body;
+        let length = u32::try_from(bytes)
             .ok()
             .filter(|length| *length <= MAX_REMAINING_LENGTH)
-            .ok_or(Unwritable::PacketTooLarge { octets })?;
+            .ok_or(Unwritable::PacketTooLarge { bytes })?;
         let (encoded, len) = variable_integer(length);
         out.splice(body..body, encoded.into_iter().take(len));
         Ok(())
@@ -120,7 +120,7 @@ impl ControlPacket<'_> {
                 write_packet_id(*packet_id, out);
                 write_properties(*properties, version, out)?;
                 if five {
-                    out.extend_from_slice(subscriptions.octets);
+                    out.extend_from_slice(subscriptions.bytes);
                     return Ok(());
                 }
                 for Subscription { filter, options } in *subscriptions {
@@ -146,7 +146,7 @@ impl ControlPacket<'_> {
             }) => {
                 write_packet_id(*packet_id, out);
                 write_properties(*properties, version, out)?;
-                out.extend_from_slice(filters.octets);
+                out.extend_from_slice(filters.bytes);
                 Ok(())
             }
             Self::UnsubAck(UnsubAck {
@@ -252,10 +252,10 @@ fn write_properties(
     if version != ProtocolVersion::V5_0 {
         return Ok(());
     }
-    let octets = properties.octets.len();
-    let length = u32::try_from(octets).map_err(|_| Unwritable::PacketTooLarge { octets })?;
+    let bytes = properties.bytes.len();
+    let length = u32::try_from(bytes).map_err(|_| Unwritable::PacketTooLarge { bytes })?;
     write_variable(length, out)?;
-    out.extend_from_slice(properties.octets);
+    out.extend_from_slice(properties.bytes);
     Ok(())
 }
 
@@ -263,12 +263,11 @@ fn write_text(text: &str, out: &mut Vec<u8>) -> Written {
     write_binary(text.as_bytes(), out)
 }
 
-fn write_binary(octets: &[u8], out: &mut Vec<u8>) -> Written {
-    let length = u16::try_from(octets.len()).map_err(|_| Unwritable::FieldTooLong {
-        octets: octets.len(),
-    })?;
+fn write_binary(bytes: &[u8], out: &mut Vec<u8>) -> Written {
+    let length =
+        u16::try_from(bytes.len()).map_err(|_| Unwritable::FieldTooLong { bytes: bytes.len() })?;
     out.extend(length.to_be_bytes());
-    out.extend_from_slice(octets);
+    out.extend_from_slice(bytes);
     Ok(())
 }
 
@@ -281,45 +280,45 @@ fn write_variable(number: u32, out: &mut Vec<u8>) -> Written {
     Ok(())
 }
 
-/// A variable byte integer of at most 28 bits, and how many octets it takes (§1.5.5).
+/// A variable byte integer of at most 28 bits, and how many bytes it takes (§1.5.5).
 fn variable_integer(number: u32) -> ([u8; 4], usize) {
-    let mut octets = [0; 4];
+    let mut bytes = [0; 4];
     let mut rest = number;
     let mut len = 0;
-    for octet in &mut octets {
+    for byte in &mut bytes {
         len += 1;
-        *octet = (rest & 0x7f) as u8;
+        *byte = (rest & 0x7f) as u8;
         rest >>= 7;
         if rest == 0 {
             break;
         }
-        *octet |= 0x80;
+        *byte |= 0x80;
     }
-    (octets, len)
+    (bytes, len)
 }
 
 /// Properties in the making.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PropertiesBuf {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 impl PropertiesBuf {
     /// None yet.
     pub const fn new() -> Self {
-        Self { octets: Vec::new() }
+        Self { bytes: Vec::new() }
     }
 
     /// Appends one. Order, repetition and place are the caller's to keep.
     ///
     /// # Errors
-    /// The value has no form in octets or is not of the identifier's type; nothing is
+    /// The value has no form in bytes or is not of the identifier's type; nothing is
     /// appended.
     pub fn push(&mut self, id: PropertyId, value: PropertyValue<'_>) -> Written {
-        let start = self.octets.len();
+        let start = self.bytes.len();
         let written = self.push_whole(id, value);
         if written.is_err() {
-            self.octets.truncate(start);
+            self.bytes.truncate(start);
         }
         written
     }
@@ -328,14 +327,14 @@ impl PropertiesBuf {
         if id.kind() != Some(value.kind()) {
             return Err(Unwritable::PropertyOfOtherType { id });
         }
-        let out = &mut self.octets;
+        let out = &mut self.bytes;
         out.push(id.0);
         match value {
             PropertyValue::Byte(number) => out.push(number),
             PropertyValue::TwoByte(number) => out.extend(number.to_be_bytes()),
             PropertyValue::FourByte(number) => out.extend(number.to_be_bytes()),
             PropertyValue::Variable(number) => write_variable(number, out)?,
-            PropertyValue::Binary(octets) => write_binary(octets, out)?,
+            PropertyValue::Binary(bytes) => write_binary(bytes, out)?,
             PropertyValue::Text(text) => write_text(text, out)?,
             PropertyValue::Pair(name, value) => {
                 write_text(name, out)?;
@@ -358,66 +357,60 @@ impl PropertiesBuf {
 
     /// For a packet to be written.
     pub fn as_properties(&self) -> Properties<'_> {
-        Properties {
-            octets: &self.octets,
-        }
+        Properties { bytes: &self.bytes }
     }
 }
 
 /// Subscriptions in the making.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SubscriptionsBuf {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 impl SubscriptionsBuf {
     /// None yet.
     pub const fn new() -> Self {
-        Self { octets: Vec::new() }
+        Self { bytes: Vec::new() }
     }
 
     /// Appends one; `options` as in [`Subscription`].
     ///
     /// # Errors
-    /// The filter is longer than 65,535 octets.
+    /// The filter is longer than 65,535 bytes.
     pub fn push(&mut self, filter: &str, options: u8) -> Written {
-        write_text(filter, &mut self.octets)?;
-        self.octets.push(options);
+        write_text(filter, &mut self.bytes)?;
+        self.bytes.push(options);
         Ok(())
     }
 
     /// For a packet to be written.
     pub fn as_subscriptions(&self) -> Subscriptions<'_> {
-        Subscriptions {
-            octets: &self.octets,
-        }
+        Subscriptions { bytes: &self.bytes }
     }
 }
 
 /// Topic filters of an UNSUBSCRIBE in the making.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicFiltersBuf {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
 impl TopicFiltersBuf {
     /// None yet.
     pub const fn new() -> Self {
-        Self { octets: Vec::new() }
+        Self { bytes: Vec::new() }
     }
 
     /// Appends one.
     ///
     /// # Errors
-    /// The filter is longer than 65,535 octets.
+    /// The filter is longer than 65,535 bytes.
     pub fn push(&mut self, filter: &str) -> Written {
-        write_text(filter, &mut self.octets)
+        write_text(filter, &mut self.bytes)
     }
 
     /// For a packet to be written.
     pub fn as_filters(&self) -> TopicFilters<'_> {
-        TopicFilters {
-            octets: &self.octets,
-        }
+        TopicFilters { bytes: &self.bytes }
     }
 }

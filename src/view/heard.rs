@@ -2,7 +2,7 @@
 
 use super::json::JsonWriter;
 use super::json::packet::flags;
-use crate::base::field::{Field, Fields, Value};
+use crate::base::field::{Field, FieldVisitor, Value};
 use crate::mqtt::{PacketType, ProtocolVersion};
 
 /// Topic filters that are kept of a malformed SUBSCRIBE or UNSUBSCRIBE.
@@ -27,7 +27,7 @@ pub struct Heard<'a> {
 impl<'a> Heard<'a> {
     fn hear(&mut self, field: Field<'a>) {
         match (field.def.name, field.value) {
-            ("mqtt.hdrflags", Value::Flags { octet, .. }) => self.flags = Some(octet),
+            ("mqtt.hdrflags", Value::Flags { byte, .. }) => self.flags = Some(byte),
             ("mqtt.msgid", Value::Number(id)) => self.packet_id = Some(id),
             ("mqtt.topic", Value::Text(topic)) if self.topics.len() < FILTERS => {
                 self.topics.push(topic);
@@ -36,7 +36,7 @@ impl<'a> Heard<'a> {
             ("mqtt.ver", Value::Number(level) | Value::Named(level, _)) => {
                 self.protocol_level = Some(level);
             }
-            ("mqtt.conflags", Value::Flags { octet, .. }) => self.connect_flags = Some(octet),
+            ("mqtt.conflags", Value::Flags { byte, .. }) => self.connect_flags = Some(byte),
             ("mqtt.kalive", Value::Number(seconds)) => self.keep_alive = Some(seconds),
             ("mqtt.clientid", Value::Text(id)) => self.client_id = Some(id),
             ("mqtt.conack.val", Value::Number(code) | Value::Named(code, _)) => {
@@ -102,7 +102,7 @@ impl<'a> Heard<'a> {
     }
 }
 
-impl<'a> Fields<'a> for Heard<'a> {
+impl<'a> FieldVisitor<'a> for Heard<'a> {
     fn field(&mut self, field: Field<'a>) {
         self.hear(field);
     }

@@ -67,7 +67,7 @@ impl Core {
         let counted = known.and_then(|key| self.sessions.get(key));
         let counted = counted.map_or(0, |session| session.counted);
         let will = connect.will.as_ref().map_or(0, |will| {
-            Message::octets_of(will.topic, will.payload, will.properties.octets())
+            Message::octets_of(will.topic, will.payload, will.properties.bytes())
         });
         let takes = SESSION + connect.client_id.len() + will;
         let many = known.is_none() && self.sessions.len() >= self.options.limits.sessions;

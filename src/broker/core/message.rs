@@ -65,7 +65,7 @@ impl Message {
 
     /// What it takes in memory, roughly, for the caps.
     pub(super) fn octets(&self) -> usize {
-        let properties = self.properties.as_properties().octets();
+        let properties = self.properties.as_properties().bytes();
         Self::octets_of(&self.topic, &self.payload, properties)
     }
 

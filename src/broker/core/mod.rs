@@ -357,7 +357,7 @@ impl Core {
                 Cut::Whole { packet, rest: next } => {
                     rest = next;
                     handled += 1;
-                    self.packet(now, connection, packet.octets);
+                    self.packet(now, connection, packet.bytes);
                 }
                 Cut::Needs { .. } => break,
                 Cut::Malformed(_) => {

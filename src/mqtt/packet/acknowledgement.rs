@@ -1,7 +1,7 @@
 //! PUBACK, PUBREC, PUBREL and PUBCOMP: one shape.
 
 use super::reason_and_properties;
-use crate::base::field::{FieldDef, Fields};
+use crate::base::field::{FieldDef, FieldVisitor};
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::{PacketIdentifier, PacketType, Properties, ProtocolVersion, fields as f};
 
@@ -16,7 +16,7 @@ pub struct Acknowledgement<'a> {
 
 impl<'a> Acknowledgement<'a> {
     #[inline]
-    pub(super) fn read<F: Fields<'a>>(
+    pub(super) fn read<F: FieldVisitor<'a>>(
         reader: &mut Reader<'a, '_, F>,
         packet_type: PacketType,
         version: ProtocolVersion,

@@ -1,7 +1,7 @@
 //! AUTH.
 
 use super::reason_and_properties;
-use crate::base::field::Fields;
+use crate::base::field::FieldVisitor;
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::{PacketType, Properties, ProtocolVersion, fields as f};
 
@@ -13,7 +13,7 @@ pub struct Auth<'a> {
 }
 
 impl<'a> Auth<'a> {
-    pub(super) fn read<F: Fields<'a>>(reader: &mut Reader<'a, '_, F>) -> Step<Self> {
+    pub(super) fn read<F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>) -> Step<Self> {
         let (reason_code, properties) = reason_and_properties(
             reader,
             PacketType::Auth,

@@ -1,7 +1,7 @@
 //! CONNACK.
 
 use super::own_properties;
-use crate::base::field::{Fields, Value};
+use crate::base::field::{FieldVisitor, Value};
 use crate::mqtt::framer::FixedHeader;
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::{PacketType, Properties, ProtocolVersion, Rule, fields as f, reason};
@@ -15,19 +15,19 @@ pub struct ConnAck<'a> {
 }
 
 impl<'a> ConnAck<'a> {
-    pub(super) fn read<F: Fields<'a>>(
+    pub(super) fn read<F: FieldVisitor<'a>>(
         reader: &mut Reader<'a, '_, F>,
         header: &FixedHeader,
         version: ProtocolVersion,
     ) -> Step<Self> {
         let offset = reader.offset();
-        let flags = reader.octet()?;
+        let flags = reader.byte()?;
         if version == ProtocolVersion::V3_1 {
             // "Reserved values, not used" in 3.1 (§3.2): whatever stands there is legal.
             let set = if flags == 0 { "Not set" } else { "Set" };
-            reader.tell(&f::CONNACK_RESERVED, Value::Text(set), offset, 1);
+            reader.report(&f::CONNACK_RESERVED, Value::Text(set), offset, 1);
         } else {
-            reader.tell_bits(&f::CONNACK_FLAGS, flags, &f::CONNACK_BITS, offset);
+            reader.report_bits(&f::CONNACK_FLAGS, flags, &f::CONNACK_BITS, offset);
             if flags & 0xfe != 0 {
                 reader.note(Rule::ConnackReservedFlagsAreZero, offset);
             }

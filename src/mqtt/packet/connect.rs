@@ -1,8 +1,8 @@
 //! CONNECT and the will in it.
 
-use crate::base::field::Fields;
+use crate::base::field::FieldVisitor;
 use crate::mqtt::property::Place;
-use crate::mqtt::reader::{Reader, Step, Telling};
+use crate::mqtt::reader::{Reader, Step, Visibility};
 use crate::mqtt::{Malformed, PacketType, Properties, ProtocolVersion, QoS, Rule, fields as f};
 
 /// The bit of the protocol level by which mosquitto's bridges make themselves known.
@@ -16,9 +16,9 @@ const CLEAN: u8 = 0x02;
 pub struct Connect<'a> {
     pub protocol_name: &'a str,
     pub protocol_level: u8,
-    /// Bit 7 of the level octet: set by mosquitto's bridges.
+    /// Bit 7 of the level byte: set by mosquitto's bridges.
     pub bridge: bool,
-    /// The Connect Flags octet as it stood on the wire.
+    /// The Connect Flags byte as it stood on the wire.
     pub flags: u8,
     /// In seconds; 0 turns the mechanism off.
     pub keep_alive: u16,
@@ -55,7 +55,7 @@ impl<'a> Connect<'a> {
             bridge: false,
             flags: CLEAN,
             keep_alive: 60,
-            properties: Properties { octets: &[] },
+            properties: Properties { bytes: &[] },
             client_id,
             will: None,
             user_name: None,
@@ -94,7 +94,7 @@ impl<'a> Connect<'a> {
         self.flags & CLEAN != 0
     }
 
-    pub(super) fn read<F: Fields<'a>>(reader: &mut Reader<'a, '_, F>) -> Step<Self> {
+    pub(super) fn read<F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>) -> Step<Self> {
         let protocol_name = reader.text(&f::PROTOCOL_NAME_LENGTH, &f::PROTOCOL_NAME)?;
         let level_at = reader.offset();
         let level = reader.named(&f::VERSION, level_name)?;
@@ -115,7 +115,7 @@ impl<'a> Connect<'a> {
         rest
     }
 
-    fn read_rest<F: Fields<'a>>(
+    fn read_rest<F: FieldVisitor<'a>>(
         reader: &mut Reader<'a, '_, F>,
         protocol_name: &'a str,
         level: u8,
@@ -123,8 +123,8 @@ impl<'a> Connect<'a> {
     ) -> Step<Self> {
         let version = known.unwrap_or(ProtocolVersion::V3_1_1);
         let flags_at = reader.offset();
-        let flags = reader.octet()?;
-        reader.tell_bits(&f::CONNECT_FLAGS, flags, &f::CONNECT_BITS, flags_at);
+        let flags = reader.byte()?;
+        reader.report_bits(&f::CONNECT_FLAGS, flags, &f::CONNECT_BITS, flags_at);
         check_flags(reader, flags, flags_at, version);
         let keep_alive = reader.number(&f::KEEP_ALIVE)?;
         let properties = super::own_properties(reader, PacketType::Connect, version)?;
@@ -144,7 +144,7 @@ impl<'a> Connect<'a> {
         let password = if flags & 0x40 == 0 || (may_miss && reader.is_at_end()) {
             None
         } else {
-            Some(reader.binary(&f::PASSWORD_LENGTH, &f::PASSWORD, Telling::Secret)?)
+            Some(reader.binary(&f::PASSWORD_LENGTH, &f::PASSWORD, Visibility::Secret)?)
         };
         Ok(Self {
             protocol_name,
@@ -162,7 +162,7 @@ impl<'a> Connect<'a> {
 }
 
 impl<'a> Will<'a> {
-    fn read<F: Fields<'a>>(
+    fn read<F: FieldVisitor<'a>>(
         reader: &mut Reader<'a, '_, F>,
         flags: u8,
         version: ProtocolVersion,
@@ -172,7 +172,7 @@ impl<'a> Will<'a> {
             _ => Properties::default(),
         };
         let topic = reader.text(&f::WILL_TOPIC_LENGTH, &f::WILL_TOPIC)?;
-        let payload = reader.binary(&f::WILL_MESSAGE_LENGTH, &f::WILL_MESSAGE, Telling::Openly)?;
+        let payload = reader.binary(&f::WILL_MESSAGE_LENGTH, &f::WILL_MESSAGE, Visibility::Open)?;
         Ok(Self {
             // QoS 3 is noted with the flags, so this value never gets out.
             qos: QoS::from_bits(flags >> 3 & 0x03).unwrap_or(QoS::ExactlyOnce),
@@ -184,7 +184,7 @@ impl<'a> Will<'a> {
     }
 }
 
-fn check_flags<'a, F: Fields<'a>>(
+fn check_flags<'a, F: FieldVisitor<'a>>(
     reader: &mut Reader<'a, '_, F>,
     flags: u8,
     offset: usize,

@@ -1,7 +1,7 @@
 //! DISCONNECT.
 
 use super::reason_and_properties;
-use crate::base::field::Fields;
+use crate::base::field::FieldVisitor;
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::{PacketType, Properties, ProtocolVersion, fields as f};
 
@@ -13,7 +13,7 @@ pub struct Disconnect<'a> {
 }
 
 impl<'a> Disconnect<'a> {
-    pub(super) fn read<F: Fields<'a>>(
+    pub(super) fn read<F: FieldVisitor<'a>>(
         reader: &mut Reader<'a, '_, F>,
         version: ProtocolVersion,
     ) -> Step<Self> {

@@ -25,9 +25,9 @@ pub use unsubscribe::{TopicFilters, TopicFiltersIter, Unsubscribe};
 use super::framer::{self, FixedHeader, Header};
 use super::reader::{Reader, Step};
 use super::{Malformed, PacketType, Properties, ProtocolVersion, Rule, fields as f};
-use crate::base::field::{Fields, Value};
+use crate::base::field::{FieldVisitor, Value};
 
-/// A control packet that was read whole, borrowing from its octets.
+/// A control packet that was read whole, borrowing from its bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ControlPacket<'a> {
     Connect(Connect<'a>),
@@ -48,7 +48,7 @@ pub enum ControlPacket<'a> {
 }
 
 impl<'a> ControlPacket<'a> {
-    /// Reads the packet that `octets` hold from its first octet to its last, telling `fields`
+    /// Reads the packet that `bytes` hold from its first byte to its last, telling `fields`
     /// each field in wire order; with `&mut ()` nobody listens and nothing is done for it.
     ///
     /// `version` is what the connection agreed on. A CONNECT says its own and ignores it: one
@@ -58,33 +58,33 @@ impl<'a> ControlPacket<'a> {
     /// The first rule that makes the packet malformed. `fields` has heard everything before
     /// that place, and what follows it where the place of the next field is still known.
     pub fn read(
-        octets: &'a [u8],
+        bytes: &'a [u8],
         version: ProtocolVersion,
-        fields: &mut impl Fields<'a>,
+        fields: &mut impl FieldVisitor<'a>,
     ) -> Result<Self, Malformed> {
-        match framer::fixed_header(octets) {
-            Header::Whole(header) => Self::read_after(&header, octets, version, fields),
-            Header::Partial => Err(cut_header(octets, octets.len(), fields)),
+        match framer::fixed_header(bytes) {
+            Header::Whole(header) => Self::read_after(&header, bytes, version, fields),
+            Header::Partial => Err(cut_header(bytes, bytes.len(), fields)),
             Header::Malformed(malformed) => {
-                cut_header(octets, malformed.offset, fields);
+                cut_header(bytes, malformed.offset, fields);
                 Err(malformed)
             }
         }
     }
 
-    /// [`ControlPacket::read`] where the fixed header with which `octets` begin was read.
+    /// [`ControlPacket::read`] where the fixed header with which `bytes` begin was read.
     ///
     /// # Errors
     /// As there.
     pub fn read_after(
         header: &FixedHeader,
-        octets: &'a [u8],
+        bytes: &'a [u8],
         version: ProtocolVersion,
-        fields: &mut impl Fields<'a>,
+        fields: &mut impl FieldVisitor<'a>,
     ) -> Result<Self, Malformed> {
-        // Octets beyond those that the header announces are no part of the packet.
+        // Bytes beyond those that the header announces are no part of the packet.
         let total = header.total_len();
-        let (packet, surplus) = octets.split_at_checked(total).unwrap_or((octets, &[]));
+        let (packet, surplus) = bytes.split_at_checked(total).unwrap_or((bytes, &[]));
         let mut reader = Reader::new(packet, fields);
         let reader = &mut reader;
         begin(reader, header, version);
@@ -170,31 +170,31 @@ impl<'a> ControlPacket<'a> {
             Self::SubAck(ack) => ack.properties,
             Self::Unsubscribe(unsubscribe) => unsubscribe.properties,
             Self::UnsubAck(ack) => ack.properties,
-            Self::PingReq | Self::PingResp => Properties { octets: &[] },
+            Self::PingReq | Self::PingResp => Properties { bytes: &[] },
             Self::Disconnect(disconnect) => disconnect.properties,
             Self::Auth(auth) => auth.properties,
         }
     }
 }
 
-/// Reads the packet in `octets` for `fields` to hear.
+/// Reads the packet in `bytes` for `fields` to hear.
 ///
 /// # Errors
 /// What makes the packet malformed; `fields` has heard everything before it.
 pub fn describe<'a>(
-    octets: &'a [u8],
+    bytes: &'a [u8],
     version: ProtocolVersion,
-    fields: &mut impl Fields<'a>,
+    fields: &mut impl FieldVisitor<'a>,
 ) -> Result<(), Malformed> {
-    ControlPacket::read(octets, version, fields).map(|_| ())
+    ControlPacket::read(bytes, version, fields).map(|_| ())
 }
 
 /// Tells what there is of a fixed header without an end.
 #[cold]
-fn cut_header<'a>(octets: &'a [u8], offset: usize, fields: &mut impl Fields<'a>) -> Malformed {
-    if let Some(first) = octets.first() {
-        let mut reader = Reader::new(octets, fields);
-        tell_first_octet(&mut reader, *first, ProtocolVersion::V5_0);
+fn cut_header<'a>(bytes: &'a [u8], offset: usize, fields: &mut impl FieldVisitor<'a>) -> Malformed {
+    if let Some(first) = bytes.first() {
+        let mut reader = Reader::new(bytes, fields);
+        report_first_byte(&mut reader, *first, ProtocolVersion::V5_0);
     }
     Malformed {
         rule: Rule::FieldsFitThePacket,
@@ -204,16 +204,16 @@ fn cut_header<'a>(octets: &'a [u8], offset: usize, fields: &mut impl Fields<'a>)
 
 /// Tells the fixed header and steps over it.
 #[inline]
-fn begin<'a, F: Fields<'a>>(
+fn begin<'a, F: FieldVisitor<'a>>(
     reader: &mut Reader<'a, '_, F>,
     header: &FixedHeader,
     version: ProtocolVersion,
 ) {
-    if F::LISTENING {
+    if F::ACTIVE {
         let first = (header.packet_type as u8) << 4 | header.flags;
-        tell_first_octet(reader, first, version);
+        report_first_byte(reader, first, version);
         let remaining = Value::Number(header.remaining_length.into());
-        reader.tell(&f::LENGTH, remaining, 1, header.header_len - 1);
+        reader.report(&f::LENGTH, remaining, 1, header.header_len - 1);
     }
     reader.skip(header.header_len);
     if !flags_hold(header.packet_type, header.flags, version) {
@@ -221,10 +221,10 @@ fn begin<'a, F: Fields<'a>>(
     }
 }
 
-/// The verdict on a packet whose fields are read, which announces `total` octets and has
+/// The verdict on a packet whose fields are read, which announces `total` bytes and has
 /// `surplus` behind these.
 #[inline(always)]
-fn end<'a, F: Fields<'a>>(
+fn end<'a, F: FieldVisitor<'a>>(
     reader: &mut Reader<'a, '_, F>,
     total: usize,
     surplus: &[u8],
@@ -238,16 +238,16 @@ fn end<'a, F: Fields<'a>>(
     reader.finish()
 }
 
-/// A packet whose first octet rules out that it can be read.
+/// A packet whose first byte rules out that it can be read.
 #[cold]
-fn at_first<'a, F: Fields<'a>>(
+fn at_first<'a, F: FieldVisitor<'a>>(
     reader: &Reader<'a, '_, F>,
     rule: Rule,
 ) -> Result<ControlPacket<'a>, Malformed> {
     Err(reader.noted().unwrap_or(Malformed { rule, offset: 0 }))
 }
 
-/// Whether the low four bits of the first octet are as they must be (Table 2-2). MQTT 3.1
+/// Whether the low four bits of the first byte are as they must be (Table 2-2). MQTT 3.1
 /// does not use them except in SUBSCRIBE, UNSUBSCRIBE and PUBREL, which are of QoS 1 there
 /// and may be redelivered with DUP.
 fn flags_hold(packet_type: PacketType, flags: u8, version: ProtocolVersion) -> bool {
@@ -266,26 +266,26 @@ fn flags_hold(packet_type: PacketType, flags: u8, version: ProtocolVersion) -> b
     }
 }
 
-fn tell_first_octet<'a, F: Fields<'a>>(
+fn report_first_byte<'a, F: FieldVisitor<'a>>(
     reader: &mut Reader<'a, '_, F>,
     first: u8,
     version: ProtocolVersion,
 ) {
     match (PacketType::of(first), version) {
         (PacketType::Publish, _) => {
-            reader.tell_bits(&f::HEADER_FLAGS, first, &f::PUBLISH_HEADER, 0);
+            reader.report_bits(&f::HEADER_FLAGS, first, &f::PUBLISH_HEADER, 0);
         }
         (
             PacketType::Subscribe | PacketType::Unsubscribe | PacketType::PubRel,
             ProtocolVersion::V3_1,
-        ) => reader.tell_bits(&f::HEADER_FLAGS, first, &f::THREE_ONE_HEADER, 0),
-        _ => reader.tell_bits(&f::HEADER_FLAGS, first, &f::OTHER_HEADER, 0),
+        ) => reader.report_bits(&f::HEADER_FLAGS, first, &f::THREE_ONE_HEADER, 0),
+        _ => reader.report_bits(&f::HEADER_FLAGS, first, &f::OTHER_HEADER, 0),
     }
 }
 
 /// What the acknowledgements, DISCONNECT and AUTH of 5.0 end with: a Reason Code, 0x00 where
 /// it is left out, and properties, none where they are.
-fn reason_and_properties<'a, F: Fields<'a>>(
+fn reason_and_properties<'a, F: FieldVisitor<'a>>(
     reader: &mut Reader<'a, '_, F>,
     packet_type: PacketType,
     def: &'static crate::base::field::FieldDef,
@@ -304,7 +304,7 @@ fn reason_and_properties<'a, F: Fields<'a>>(
 
 /// The properties of a packet that always has them in 5.0.
 #[inline]
-fn own_properties<'a, F: Fields<'a>>(
+fn own_properties<'a, F: FieldVisitor<'a>>(
     reader: &mut Reader<'a, '_, F>,
     packet_type: PacketType,
     version: ProtocolVersion,

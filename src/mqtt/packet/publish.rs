@@ -1,7 +1,7 @@
 //! PUBLISH.
 
 use super::own_properties;
-use crate::base::field::{Fields, Value};
+use crate::base::field::{FieldVisitor, Value};
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::{Delivery, PacketType, Properties, ProtocolVersion, Rule, fields as f};
 
@@ -18,7 +18,7 @@ pub struct Publish<'a> {
 
 impl<'a> Publish<'a> {
     #[inline]
-    pub(super) fn read<F: Fields<'a>>(
+    pub(super) fn read<F: FieldVisitor<'a>>(
         reader: &mut Reader<'a, '_, F>,
         flags: u8,
         version: ProtocolVersion,
@@ -45,9 +45,9 @@ impl<'a> Publish<'a> {
         }
         let payload_at = reader.offset();
         let payload = reader.rest();
-        reader.tell(
+        reader.report(
             &f::MESSAGE,
-            Value::Octets(payload),
+            Value::Bytes(payload),
             payload_at,
             payload.len(),
         );

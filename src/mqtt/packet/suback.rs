@@ -1,7 +1,7 @@
 //! SUBACK.
 
 use super::own_properties;
-use crate::base::field::Fields;
+use crate::base::field::FieldVisitor;
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::{
     PacketIdentifier, PacketType, Properties, ProtocolVersion, Rule, fields as f, reason,
@@ -16,7 +16,7 @@ pub struct SubAck<'a> {
 }
 
 impl<'a> SubAck<'a> {
-    pub(super) fn read<F: Fields<'a>>(
+    pub(super) fn read<F: FieldVisitor<'a>>(
         reader: &mut Reader<'a, '_, F>,
         version: ProtocolVersion,
     ) -> Step<Self> {
@@ -36,23 +36,23 @@ impl<'a> SubAck<'a> {
 }
 
 /// One code for each topic filter, to the end of the packet.
-pub(super) fn codes<'a, F: Fields<'a>>(
+pub(super) fn codes<'a, F: FieldVisitor<'a>>(
     reader: &mut Reader<'a, '_, F>,
     packet_type: PacketType,
     def: &'static crate::base::field::FieldDef,
     version: ProtocolVersion,
 ) -> Step<&'a [u8]> {
-    let octets = reader.ahead();
-    if octets.is_empty() {
+    let bytes = reader.ahead();
+    if bytes.is_empty() {
         let offset = reader.offset();
         reader.note(Rule::AcknowledgementHasACode, offset);
     }
-    if F::LISTENING {
+    if F::ACTIVE {
         while !reader.is_at_end() {
             reader.named(def, |code| reason::name(packet_type, version, code))?;
         }
     } else {
-        reader.skip(octets.len());
+        reader.skip(bytes.len());
     }
-    Ok(octets)
+    Ok(bytes)
 }

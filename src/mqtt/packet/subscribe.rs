@@ -1,7 +1,7 @@
 //! SUBSCRIBE and its subscriptions.
 
 use super::own_properties;
-use crate::base::field::{Fields, Value};
+use crate::base::field::{FieldVisitor, Value};
 use crate::mqtt::property::prefixed_text;
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::{
@@ -16,18 +16,18 @@ pub struct Subscribe<'a> {
     pub subscriptions: Subscriptions<'a>,
 }
 
-/// The subscriptions of a SUBSCRIBE: octets already found valid, walked again on demand, so
+/// The subscriptions of a SUBSCRIBE: bytes already found valid, walked again on demand, so
 /// that no packet costs an allocation.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct Subscriptions<'a> {
-    pub(in crate::mqtt) octets: &'a [u8],
+    pub(in crate::mqtt) bytes: &'a [u8],
 }
 
-/// One subscription: a filter and its options octet.
+/// One subscription: a filter and its options byte.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Subscription<'a> {
     pub filter: &'a str,
-    /// The Subscription Options octet (5.0 §3.8.3.1); before 5.0 only the QoS bits.
+    /// The Subscription Options byte (5.0 §3.8.3.1); before 5.0 only the QoS bits.
     pub options: u8,
 }
 
@@ -57,9 +57,7 @@ impl Subscription<'_> {
 impl<'a> Subscriptions<'a> {
     /// In wire order.
     pub const fn iter(&self) -> SubscriptionsIter<'a> {
-        SubscriptionsIter {
-            octets: self.octets,
-        }
+        SubscriptionsIter { bytes: self.bytes }
     }
 
     /// How many there are; walks them.
@@ -80,16 +78,16 @@ impl<'a> IntoIterator for Subscriptions<'a> {
 /// Walks subscriptions that were found valid; ends at anything else.
 #[derive(Clone, Debug)]
 pub struct SubscriptionsIter<'a> {
-    octets: &'a [u8],
+    bytes: &'a [u8],
 }
 
 impl<'a> Iterator for SubscriptionsIter<'a> {
     type Item = Subscription<'a>;
 
     fn next(&mut self) -> Option<Subscription<'a>> {
-        let (filter, rest) = prefixed_text(self.octets)?;
+        let (filter, rest) = prefixed_text(self.bytes)?;
         let (options, rest) = rest.split_first()?;
-        self.octets = rest;
+        self.bytes = rest;
         Some(Subscription {
             filter,
             options: *options,
@@ -98,7 +96,7 @@ impl<'a> Iterator for SubscriptionsIter<'a> {
 }
 
 impl<'a> Subscribe<'a> {
-    pub(super) fn read<F: Fields<'a>>(
+    pub(super) fn read<F: FieldVisitor<'a>>(
         reader: &mut Reader<'a, '_, F>,
         version: ProtocolVersion,
     ) -> Step<Self> {
@@ -108,7 +106,7 @@ impl<'a> Subscribe<'a> {
             let offset = reader.offset();
             reader.note(Rule::SubscribeHasAFilter, offset);
         }
-        let octets = reader.ahead();
+        let bytes = reader.ahead();
         while !reader.is_at_end() {
             let filter = reader.text(&f::TOPIC_LENGTH, &f::TOPIC)?;
             read_options(reader, filter, version)?;
@@ -116,20 +114,20 @@ impl<'a> Subscribe<'a> {
         Ok(Self {
             packet_id,
             properties,
-            subscriptions: Subscriptions { octets },
+            subscriptions: Subscriptions { bytes },
         })
     }
 }
 
-fn read_options<'a, F: Fields<'a>>(
+fn read_options<'a, F: FieldVisitor<'a>>(
     reader: &mut Reader<'a, '_, F>,
     filter: &str,
     version: ProtocolVersion,
 ) -> Step<()> {
     let offset = reader.offset();
     if version == ProtocolVersion::V5_0 {
-        let options = reader.octet()?;
-        reader.tell_bits(
+        let options = reader.byte()?;
+        reader.report_bits(
             &f::SUBSCRIPTION_OPTIONS,
             options,
             &f::SUBSCRIPTION_BITS,
@@ -149,12 +147,12 @@ fn read_options<'a, F: Fields<'a>>(
         }
         return Ok(());
     }
-    let options = reader.octet()?;
-    if F::LISTENING {
+    let options = reader.byte()?;
+    if F::ACTIVE {
         let qos = options & 0x03;
         let name = f::QOS.get(usize::from(qos)).copied().unwrap_or("");
         let value = Value::Named(qos.into(), name);
-        reader.tell(&f::REQUESTED_QOS, value, offset, 1);
+        reader.report(&f::REQUESTED_QOS, value, offset, 1);
     }
     // 3.1 does not use the upper six bits (§3.8).
     if options & 0xfc != 0 && version == ProtocolVersion::V3_1_1 {

@@ -2,7 +2,7 @@
 
 use super::own_properties;
 use super::suback::codes;
-use crate::base::field::Fields;
+use crate::base::field::FieldVisitor;
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::{PacketIdentifier, PacketType, Properties, ProtocolVersion, fields as f};
 
@@ -15,7 +15,7 @@ pub struct UnsubAck<'a> {
 }
 
 impl<'a> UnsubAck<'a> {
-    pub(super) fn read<F: Fields<'a>>(
+    pub(super) fn read<F: FieldVisitor<'a>>(
         reader: &mut Reader<'a, '_, F>,
         version: ProtocolVersion,
     ) -> Step<Self> {

@@ -1,7 +1,7 @@
 //! UNSUBSCRIBE and its topic filters.
 
 use super::own_properties;
-use crate::base::field::Fields;
+use crate::base::field::FieldVisitor;
 use crate::mqtt::property::prefixed_text;
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::{PacketIdentifier, PacketType, Properties, ProtocolVersion, Rule, fields as f};
@@ -14,18 +14,16 @@ pub struct Unsubscribe<'a> {
     pub filters: TopicFilters<'a>,
 }
 
-/// The topic filters of an UNSUBSCRIBE: octets already found valid.
+/// The topic filters of an UNSUBSCRIBE: bytes already found valid.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct TopicFilters<'a> {
-    pub(in crate::mqtt) octets: &'a [u8],
+    pub(in crate::mqtt) bytes: &'a [u8],
 }
 
 impl<'a> TopicFilters<'a> {
     /// In wire order.
     pub const fn iter(&self) -> TopicFiltersIter<'a> {
-        TopicFiltersIter {
-            octets: self.octets,
-        }
+        TopicFiltersIter { bytes: self.bytes }
     }
 
     /// How many there are; walks them.
@@ -46,21 +44,21 @@ impl<'a> IntoIterator for TopicFilters<'a> {
 /// Walks topic filters that were found valid; ends at anything else.
 #[derive(Clone, Debug)]
 pub struct TopicFiltersIter<'a> {
-    octets: &'a [u8],
+    bytes: &'a [u8],
 }
 
 impl<'a> Iterator for TopicFiltersIter<'a> {
     type Item = &'a str;
 
     fn next(&mut self) -> Option<&'a str> {
-        let (filter, rest) = prefixed_text(self.octets)?;
-        self.octets = rest;
+        let (filter, rest) = prefixed_text(self.bytes)?;
+        self.bytes = rest;
         Some(filter)
     }
 }
 
 impl<'a> Unsubscribe<'a> {
-    pub(super) fn read<F: Fields<'a>>(
+    pub(super) fn read<F: FieldVisitor<'a>>(
         reader: &mut Reader<'a, '_, F>,
         version: ProtocolVersion,
     ) -> Step<Self> {
@@ -70,14 +68,14 @@ impl<'a> Unsubscribe<'a> {
             let offset = reader.offset();
             reader.note(Rule::UnsubscribeHasAFilter, offset);
         }
-        let octets = reader.ahead();
+        let bytes = reader.ahead();
         while !reader.is_at_end() {
             reader.text(&f::TOPIC_LENGTH, &f::TOPIC)?;
         }
         Ok(Self {
             packet_id,
             properties,
-            filters: TopicFilters { octets },
+            filters: TopicFilters { bytes },
         })
     }
 }

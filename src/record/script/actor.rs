@@ -128,7 +128,7 @@ impl Actor {
         let aliases = &mut link.aliases;
         // The broker frames correctly; should it not, the client receives nothing more.
         let _ = link.framer.push(&incoming, |raw| {
-            let Ok(packet) = ControlPacket::read(raw.octets, version, &mut ()) else {
+            let Ok(packet) = ControlPacket::read(raw.bytes, version, &mut ()) else {
                 return;
             };
             if received.len() >= REMEMBERED {

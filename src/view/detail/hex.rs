@@ -1,17 +1,17 @@
-//! Octets as Wireshark dumps them: sixteen a line, in hexadecimal and in ASCII.
+//! Bytes as Wireshark dumps them: sixteen a line, in hexadecimal and in ASCII.
 
 use std::io::{self, Write};
 use std::ops::Range;
 
 use super::super::out::{Out, push_blanks, push_hex};
-use crate::base::field::{Field, Fields, Value};
+use crate::base::field::{Field, FieldVisitor, Value};
 use crate::event::PacketEvent;
 use crate::mqtt::{PacketType, ProtocolVersion, fields, names_a_secret};
 
-/// Octets of a line.
+/// Bytes of a line.
 const LINE: usize = 16;
 
-/// The octets that a dump does not show: passwords, unless secrets were asked for.
+/// The bytes that a dump does not show: passwords, unless secrets were asked for.
 #[derive(Debug, Default)]
 pub struct Hidden {
     ranges: Vec<Range<usize>>,
@@ -22,7 +22,7 @@ pub struct Hidden {
 impl Hidden {
     /// What to hide of this packet. Only CONNECT and packets of 5.0, which have properties,
     /// carry secrets. Of a malformed CONNECT or AUTH nobody can say where they stand, so
-    /// everything from the octet that stopped the decoder on is hidden; and so of a packet
+    /// everything from the byte that stopped the decoder on is hidden; and so of a packet
     /// whose secret property is cut.
     pub fn of(seen: &PacketEvent<'_>, secrets: bool) -> Self {
         let mut hidden = Self::default();
@@ -43,18 +43,18 @@ impl Hidden {
     }
 }
 
-impl<'a> Fields<'a> for Hidden {
+impl<'a> FieldVisitor<'a> for Hidden {
     fn field(&mut self, field: Field<'a>) {
         if let Value::Text(name) = field.value
             && field.def.name == fields::PROPERTY_KEY.name
         {
             self.expected = names_a_secret(name);
         }
-        if let Value::Secret(octets) = field.value {
+        if let Value::Secret(bytes) = field.value {
             self.expected = false;
             // A length prefix may be counted in; the value is the end of its field.
             let end = field.offset.saturating_add(field.length);
-            self.ranges.push(end.saturating_sub(octets.len())..end);
+            self.ranges.push(end.saturating_sub(bytes.len())..end);
         }
     }
     fn open(&mut self, field: Field<'a>) {
@@ -63,11 +63,11 @@ impl<'a> Fields<'a> for Hidden {
     fn close(&mut self) {}
 }
 
-/// Appends the dump of `octets`, handing the buffer on where it is full: a packet of
+/// Appends the dump of `bytes`, handing the buffer on where it is full: a packet of
 /// megabytes is not held as text.
-pub fn dump<W: Write>(out: &mut Out<W>, octets: &[u8], hidden: &Hidden) -> io::Result<()> {
-    let digits = if octets.len() > 0x1_0000 { 8 } else { 4 };
-    for (number, line) in octets.chunks(LINE).enumerate() {
+pub fn dump<W: Write>(out: &mut Out<W>, bytes: &[u8], hidden: &Hidden) -> io::Result<()> {
+    let digits = if bytes.len() > 0x1_0000 { 8 } else { 4 };
+    for (number, line) in bytes.chunks(LINE).enumerate() {
         push_line(out.text(), number * LINE, digits, line, hidden);
         out.row_done()?;
     }
@@ -79,19 +79,19 @@ fn push_line(out: &mut Vec<u8>, offset: usize, digits: usize, line: &[u8], hidde
     push_hex(out, &(offset as u32).to_be_bytes());
     out.drain(from..from + 8 - digits);
     out.push(b' ');
-    for (at, octet) in (offset..).zip(line) {
+    for (at, byte) in (offset..).zip(line) {
         out.push(b' ');
         if hidden.hides(at) {
             out.extend_from_slice(b"**");
         } else {
-            push_hex(out, &[*octet]);
+            push_hex(out, &[*byte]);
         }
     }
     push_blanks(out, 3 * (LINE - line.len()) + 3);
-    for (at, octet) in (offset..).zip(line) {
-        out.push(match octet {
+    for (at, byte) in (offset..).zip(line) {
+        out.push(match byte {
             _ if hidden.hides(at) => b'*',
-            0x20..=0x7e => *octet,
+            0x20..=0x7e => *byte,
             _ => b'.',
         });
     }
@@ -102,26 +102,26 @@ fn push_line(out: &mut Vec<u8>, offset: usize, digits: usize, line: &[u8], hidde
 mod tests {
     use super::*;
 
-    fn dumped(octets: &[u8], hidden: &Hidden) -> String {
+    fn dumped(bytes: &[u8], hidden: &Hidden) -> String {
         let mut written = Vec::new();
         let mut out = Out::new(&mut written);
-        dump(&mut out, octets, hidden).unwrap();
+        dump(&mut out, bytes, hidden).unwrap();
         out.flush().unwrap();
         String::from_utf8(written).unwrap()
     }
 
     #[test]
-    fn a_dump_has_sixteen_octets_a_line() {
-        let octets = b"\x10\x0c\x00\x04MQTT\x04\x02\x00<\x00\x00\x1b[m";
+    fn a_dump_has_sixteen_bytes_a_line() {
+        let bytes = b"\x10\x0c\x00\x04MQTT\x04\x02\x00<\x00\x00\x1b[m";
         assert_eq!(
-            dumped(octets, &Hidden::default()),
+            dumped(bytes, &Hidden::default()),
             "0000  10 0c 00 04 4d 51 54 54 04 02 00 3c 00 00 1b 5b   ....MQTT...<...[\n\
              0010  6d                                                m\n"
         );
     }
 
     #[test]
-    fn hidden_octets_are_counted_and_not_shown() {
+    fn hidden_bytes_are_counted_and_not_shown() {
         let hidden = Hidden {
             ranges: std::iter::once(1..3).collect(),
             ..Hidden::default()

@@ -143,11 +143,11 @@ fn push_flags(out: &mut Vec<u8>, flags: u8) {
 }
 
 fn push_mac(out: &mut Vec<u8>, address: [u8; 6]) {
-    for (at, octet) in address.into_iter().enumerate() {
+    for (at, byte) in address.into_iter().enumerate() {
         if at > 0 {
             out.push(b':');
         }
-        push_hex(out, &[octet]);
+        push_hex(out, &[byte]);
     }
 }
 

@@ -125,7 +125,7 @@ impl<W: Write> Detail<W> {
         layers::push(out, seen);
     }
 
-    /// What no octet of the packet says: in brackets, as Wireshark does.
+    /// What no byte of the packet says: in brackets, as Wireshark does.
     fn remarks(&mut self, seen: &PacketEvent<'_>) {
         let out = self.out.text();
         let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);

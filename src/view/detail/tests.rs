@@ -113,7 +113,7 @@ fn the_value_of_a_property_that_names_a_secret_is_not_shown_even_where_it_is_cut
 }
 
 #[test]
-fn octets_after_the_fields_of_a_connect_may_be_a_password_and_are_not_shown() {
+fn bytes_after_the_fields_of_a_connect_may_be_a_password_and_are_not_shown() {
     let connect = Sample::client(
         0,
         b"\x10\x14\x00\x04MQTT\x04\x82\x00\x3c\x00\x01c\x00\x01u\x00\x02pw",
@@ -160,10 +160,10 @@ proptest! {
     }
 
     #[test]
-    fn any_octets_at_all_are_shown_without_a_panic(
-        octets in proptest::collection::vec(any::<u8>(), 0..60),
+    fn any_bytes_at_all_are_shown_without_a_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..60),
     ) {
-        for sample in [Sample::client(0, &octets), Sample::client(0, &octets).v5()] {
+        for sample in [Sample::client(0, &bytes), Sample::client(0, &bytes).v5()] {
             let style = Style { hex: true, width: Some(60), ..Style::default() };
             detail(std::slice::from_ref(&sample), style);
             written(&[sample], |page| crate::view::table::Table::new(page, style));

@@ -3,16 +3,16 @@
 
 use super::super::json::readable;
 use super::super::out::{push_blanks, push_hex, push_number};
-use crate::base::field::{Bit, Field, Fields, Value};
+use crate::base::field::{Bit, Field, FieldVisitor, Value};
 use crate::base::text;
 
 /// Stands where something is cut.
 const ELLIPSIS: &str = "\u{2026}";
 
-/// Octets of binary data that a line shows, as tshark does; `-x` shows all.
-const SHOWN_OCTETS: usize = 36;
+/// Bytes of binary data that a line shows, as tshark does; `-x` shows all.
+const SHOWN_BYTES: usize = 36;
 
-/// Octets of a payload's text that are shown; the rest is counted.
+/// Bytes of a payload's text that are shown; the rest is counted.
 const SHOWN_TEXT: usize = 4096;
 
 /// Writes the fields that it hears.
@@ -40,8 +40,8 @@ impl<'o> Tree<'o> {
     fn line(&mut self, field: &Field<'_>) {
         self.indent();
         let label = field.def.label;
-        if let Value::Bits { octet, mask, .. } = field.value {
-            push_bits(self.out, octet, mask);
+        if let Value::Bits { byte, mask, .. } = field.value {
+            push_bits(self.out, byte, mask);
             self.out.extend_from_slice(b" = ");
         }
         self.out.extend_from_slice(label.as_bytes());
@@ -50,8 +50,8 @@ impl<'o> Tree<'o> {
         }
         self.value(&field.value);
         self.out.push(b'\n');
-        if let Value::Octets(octets) = field.value {
-            self.decoded(octets);
+        if let Value::Bytes(bytes) = field.value {
+            self.decoded(bytes);
         }
     }
 
@@ -72,10 +72,10 @@ impl<'o> Tree<'o> {
                 push_hex(out, &[number]);
                 out.push(b')');
             }
-            Value::Flags { octet, bits } => {
+            Value::Flags { byte, bits } => {
                 out.extend_from_slice(b"0x");
-                push_hex(out, &[octet]);
-                for (label, meaning) in bits.iter().filter_map(|bit: &Bit| bit.told(octet)) {
+                push_hex(out, &[byte]);
+                for (label, meaning) in bits.iter().filter_map(|bit: &Bit| bit.in_summary(byte)) {
                     out.extend_from_slice(b", ");
                     out.extend_from_slice(label.as_bytes());
                     if let Some(meaning) = meaning {
@@ -97,27 +97,22 @@ impl<'o> Tree<'o> {
                 }
             }
             Value::Text(text) => text::push_safe(out, text),
-            Value::Octets(octets) => push_cut_hex(out, octets),
-            Value::Secret(octets) if self.secrets => match readable(octets) {
+            Value::Bytes(bytes) => push_cut_hex(out, bytes),
+            Value::Secret(bytes) if self.secrets => match readable(bytes) {
                 Some(text) => text::push_safe(out, text),
-                None => push_cut_hex(out, octets),
+                None => push_cut_hex(out, bytes),
             },
-            Value::Secret(octets) => {
+            Value::Secret(bytes) => {
                 out.push(b'(');
-                push_number(out, octets.len() as u64);
+                push_number(out, bytes.len() as u64);
                 out.extend_from_slice(b" octets, not shown)");
-            }
-            Value::Pair(name, value) => {
-                text::push_safe(out, name);
-                out.extend_from_slice(b": ");
-                text::push_safe(out, value);
             }
         }
     }
 
-    /// The text that octets are, on a line that says it was not on the wire so.
-    fn decoded(&mut self, octets: &[u8]) {
-        let Some(text) = readable(octets).filter(|text| !text.is_empty()) else {
+    /// The text that bytes are, on a line that says it was not on the wire so.
+    fn decoded(&mut self, bytes: &[u8]) {
+        let Some(text) = readable(bytes).filter(|text| !text.is_empty()) else {
             return;
         };
         self.indent();
@@ -127,14 +122,14 @@ impl<'o> Tree<'o> {
         if cut < text.len() {
             self.out.extend_from_slice(ELLIPSIS.as_bytes());
             self.out.extend_from_slice(b" (");
-            push_number(self.out, octets.len() as u64);
+            push_number(self.out, bytes.len() as u64);
             self.out.extend_from_slice(b" octets)");
         }
         self.out.extend_from_slice(b"]\n");
     }
 }
 
-impl<'a> Fields<'a> for Tree<'_> {
+impl<'a> FieldVisitor<'a> for Tree<'_> {
     fn field(&mut self, field: Field<'a>) {
         self.line(&field);
     }
@@ -147,10 +142,10 @@ impl<'a> Fields<'a> for Tree<'_> {
     }
 }
 
-/// Appends `.... .1..`: the bits of `mask`, a blank in the middle of the octet.
-fn push_bits(out: &mut Vec<u8>, octet: u8, mask: u8) {
+/// Appends `.... .1..`: the bits of `mask`, a blank in the middle of the byte.
+fn push_bits(out: &mut Vec<u8>, byte: u8, mask: u8) {
     for bit in (0..8).rev() {
-        out.push(match (mask >> bit & 1, octet >> bit & 1) {
+        out.push(match (mask >> bit & 1, byte >> bit & 1) {
             (0, _) => b'.',
             (_, 0) => b'0',
             _ => b'1',
@@ -161,14 +156,14 @@ fn push_bits(out: &mut Vec<u8>, octet: u8, mask: u8) {
     }
 }
 
-/// Appends the octets as tshark does: cut, and `<MISSING>` where there are none.
-fn push_cut_hex(out: &mut Vec<u8>, octets: &[u8]) {
-    match octets.get(..SHOWN_OCTETS) {
-        Some(shown) if octets.len() > SHOWN_OCTETS => {
+/// Appends the bytes as tshark does: cut, and `<MISSING>` where there are none.
+fn push_cut_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    match bytes.get(..SHOWN_BYTES) {
+        Some(shown) if bytes.len() > SHOWN_BYTES => {
             push_hex(out, shown);
             out.extend_from_slice(ELLIPSIS.as_bytes());
         }
-        _ if octets.is_empty() => out.extend_from_slice(b"<MISSING>"),
-        _ => push_hex(out, octets),
+        _ if bytes.is_empty() => out.extend_from_slice(b"<MISSING>"),
+        _ => push_hex(out, bytes),
     }
 }
