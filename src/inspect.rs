@@ -6,14 +6,14 @@ use std::io;
 use std::ops::ControlFlow;
 
 use crate::analysis::Analyzer;
+use crate::base::FrameStamp;
 use crate::base::limits::{Limit, Limits};
-use crate::base::{FrameStamp, Span};
 use crate::capture::{self, CaptureError, Item, Merge, Reader, Source};
 use crate::connection::{self, Context, Decoder};
 use crate::event::{Accounting, Event, LimitReached, SkippedFrames, Totals};
-use crate::stream::{self, Assembler, Counts};
+use crate::stream::{Assembler, Counts};
 use crate::view::View;
-use crate::wire::{self, Dissector, FragmentCaps};
+use crate::wire::{self, Dissector};
 
 /// What a run is to do, apart from what it shows.
 #[derive(Clone, Debug, Default)]
@@ -227,26 +227,16 @@ impl<'v> Pipeline<'v> {
         }
         let wire = wire::Options {
             layers: needs.layers,
-            fragments: FragmentCaps {
-                datagrams: limits.fragmented_datagrams,
-                bytes: limits.fragments,
-                age: Span::from_nanos(limits.fragment_seconds as i64 * 1_000_000_000),
-            },
+            limits,
         };
         let decoding = connection::Options {
             layers: needs.layers,
             held_cap: limits.held as u64,
             ..options.decoding.clone()
         };
-        let streams = stream::Limits {
-            connections: limits.connections,
-            waiting_bytes: limits.waiting,
-            waiting_total: limits.waiting_all,
-            lingering: limits.closed_connections,
-        };
         Self {
             dissector: Dissector::new(wire),
-            assembler: Assembler::new(streams),
+            assembler: Assembler::new(limits),
             context: Context::new(decoding),
             wants_frames: needs.frames,
             shown: Shown {

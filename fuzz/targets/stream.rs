@@ -5,7 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use mqtt_inspect::base::{Endpoint, FrameStamp, Layers};
-use mqtt_inspect::stream::{Assembler, Connection, Direction, Limits, StreamEvent};
+use mqtt_inspect::base::limits::Limits;
+use mqtt_inspect::stream::{Assembler, Connection, Direction, StreamEvent};
 use mqtt_inspect::wire::{Segment, TcpFlags};
 use mqtt_inspect_fuzz::Input;
 
@@ -70,9 +71,10 @@ fuzz_target!(|data: &[u8]| {
     } else {
         Limits {
             connections: 3,
-            waiting_bytes: 4096,
-            waiting_total: 8192,
-            lingering: 2,
+            waiting: 4096,
+            waiting_all: 8192,
+            closed_connections: 2,
+            ..Limits::default()
         }
     };
     let mut assembler = Assembler::<Heard>::new(limits);

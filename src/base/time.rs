@@ -43,6 +43,12 @@ impl Span {
         Self(nanos)
     }
 
+    /// A span of `seconds` seconds, or the longest one where that is too many.
+    pub fn from_seconds(seconds: usize) -> Self {
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        Self(seconds.saturating_mul(1_000_000_000))
+    }
+
     /// The span in nanoseconds.
     pub const fn nanos(self) -> i64 {
         self.0

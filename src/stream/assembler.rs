@@ -7,12 +7,13 @@ use std::collections::VecDeque;
 
 use super::emitter::owner_of;
 use super::key::{Keys, Sender};
-use super::limits::{Counts, Limits, Shared};
+use super::limits::{Counts, Shared};
 use super::slot::{Life, Slot, owner};
 use super::slots::Slots;
 use super::waiting::Span;
 use super::{Closed, Connection, ConnectionId, StreamEvent};
 use crate::base::FrameStamp;
+use crate::base::limits::Limits;
 use crate::wire::{Segment, TcpFlags};
 
 /// Puts the segments of every connection in order.
@@ -304,7 +305,7 @@ impl<S: Default> Assembler<S> {
         {
             self.to_free.push_back(place);
         }
-        if self.to_free.len() > self.shared.limits.lingering
+        if self.to_free.len() > self.shared.limits.closed_connections
             && let Some(place) = self.to_free.pop_front()
         {
             self.free(place);
@@ -335,7 +336,7 @@ impl<S: Default> Assembler<S> {
         stamp: &FrameStamp,
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
     ) {
-        while self.shared.waiting > self.shared.limits.waiting_total {
+        while self.shared.waiting > self.shared.limits.waiting_all {
             let Some(place) = self.to_flush.pop_front() else {
                 return;
             };

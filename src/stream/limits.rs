@@ -1,45 +1,7 @@
-//! The caps of the table of connections, and the sums of what became of everything.
+//! The sums of what became of everything that was pushed, and what connections share.
 
 use super::sample::Samples;
-
-/// The caps of an [`Assembler`](super::Assembler). Reaching one is reported by an event or a counter, never silent.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limits {
-    /// Connections in the table at once. A new one then evicts one that has long been
-    /// silent ([`Closed::Evicted`](super::Closed::Evicted)).
-    pub connections: usize,
-    /// Bytes that wait behind a hole, for one direction of a connection. Beyond it the
-    /// first hole is given up ([`GapCause::WaitingCap`](super::GapCause::WaitingCap)).
-    pub waiting_bytes: usize,
-    /// The same for all connections together; the connection that has waited longest gives
-    /// up its holes.
-    pub waiting_total: usize,
-    /// Connections kept after their end, so that what still comes of them opens no new one.
-    pub lingering: usize,
-}
-
-impl Limits {
-    /// Half a million; with a listener's state of 300 bytes each, some 250 MB.
-    pub const CONNECTIONS: usize = 500_000;
-    /// 8 MiB: above the largest window that Linux offers by itself (6 MiB). Each held
-    /// segment counts 224 bytes besides its payload.
-    pub const WAITING_BYTES: usize = 8 << 20;
-    /// 64 MiB.
-    pub const WAITING_TOTAL: usize = 64 << 20;
-    /// 8192: some seconds of a thousand connections a second.
-    pub const LINGERING: usize = 8192;
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: Self::CONNECTIONS,
-            waiting_bytes: Self::WAITING_BYTES,
-            waiting_total: Self::WAITING_TOTAL,
-            lingering: Self::LINGERING,
-        }
-    }
-}
+use crate::base::limits::Limits;
 
 /// What became of everything that was pushed, summed over all connections.
 ///

@@ -17,7 +17,7 @@ mod waiting;
 use crate::base::{Endpoint, FrameStamp, Layers};
 
 pub use assembler::Assembler;
-pub use limits::{Counts, Limits};
+pub use limits::Counts;
 
 /// Number of a TCP connection, from 0, by its first frame in the capture.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -4,25 +4,26 @@
 use std::collections::BTreeMap;
 use std::mem;
 
-use super::fragments::{Fragment, FragmentCaps, FragmentTally, Fragments};
+use super::fragments::{Fragment, FragmentTally, Fragments};
 use super::ip::{self, Addresses, number};
 use super::layers::LayerVisitor;
 use super::part::{Next, Part};
 use super::stripped::Stripped;
 use super::{Segment, Skipped, link, straight, tcp};
+use crate::base::limits::Limits;
 use crate::base::{Layer, Layers};
 use crate::capture::Frame;
 
 /// Headers taken off one frame, whatever they are: tags, labels, extension headers, tunnels.
 /// An ordinary frame has three, one with tags and two tunnels about twelve.
-pub const MAX_HEADERS: usize = 32;
+pub const MAX_HEADERS: usize = Limits::DEFAULT.headers;
 
 /// Fragmented datagrams within each other: one, and one more within a tunnel.
 const MAX_REBUILT: usize = 2;
 
 /// Reasons distinguished in a [`Tally`]; a reason's number comes from the traffic, so there are
 /// as many as an attacker likes.
-pub const MAX_REASONS: usize = 256;
+pub const MAX_REASONS: usize = Limits::DEFAULT.skip_reasons;
 
 /// What a [`Dissector`] is to do.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,7 +31,7 @@ pub struct Options {
     /// Fill [`Segment::layers`]; otherwise they are empty and cost nothing.
     pub layers: bool,
     /// How much is kept of datagrams in fragments.
-    pub fragments: FragmentCaps,
+    pub limits: Limits,
 }
 
 /// What became of the frames: `frames` is the sum of all the others.
@@ -60,7 +61,7 @@ impl Dissector {
         Self {
             wants_layers: options.layers,
             layers: Layers::default(),
-            fragments: Fragments::new(options.fragments),
+            fragments: Fragments::new(options.limits),
             rebuilt: Default::default(),
             tally: Tally::default(),
         }
@@ -191,7 +192,7 @@ mod tests {
 
     use super::super::testing::*;
     use super::*;
-    use crate::base::{Span, Timestamp};
+    use crate::base::Timestamp;
 
     #[test]
     fn a_frame_cut_anywhere_gives_its_part_of_the_payload_and_what_is_missing() {
@@ -287,13 +288,12 @@ mod tests {
 
     #[test]
     fn caps_on_fragments_can_be_given() {
-        let age = Span::from_nanos(5);
-        let fragments = FragmentCaps {
-            age,
-            ..FragmentCaps::default()
+        let limits = Limits {
+            fragment_seconds: 1,
+            ..Limits::default()
         };
         let mut dissector = Dissector::new(Options {
-            fragments,
+            limits,
             ..Options::default()
         });
         let bytes = fragment_v4(6, 7, 0x2000, &[0; 8]);
@@ -301,7 +301,7 @@ mod tests {
         assert!(dissector.dissect(&first).is_err());
         let other = fragment_v4(6, 8, 0x2000, &[0; 8]);
         first = frame(2, 101, &other, other.len());
-        first.stamp.time = Some(Timestamp::from_nanos(7));
+        first.stamp.time = Some(Timestamp::from_nanos(2_000_000_000));
         assert!(dissector.dissect(&first).is_err());
         let fragments = dissector.fragments();
         assert_eq!((fragments.expired, fragments.waiting), (1, 1));

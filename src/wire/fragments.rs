@@ -19,40 +19,11 @@ use foldhash::fast::RandomState;
 
 use super::Skipped;
 use super::part::{FragmentHeader, Part};
+use crate::base::limits::Limits;
 use crate::base::{Span, Timestamp};
-
-/// Datagrams of which fragments are kept, those just completed included.
-pub const MAX_DATAGRAMS: usize = 1024;
-/// Payload bytes of all those datagrams together. What they take in memory may be twice
-/// that, and as much again for notes on what has come.
-pub const MAX_BYTES: usize = 4 << 20;
-/// How long a datagram's fragments are kept by the capture's clock; Linux waits as long.
-pub const MAX_AGE: Span = Span::from_nanos(30_000_000_000);
 
 /// The payload of an IP datagram is no longer than its length field allows.
 const MAX_DATAGRAM: u32 = 0xffff;
-
-/// How much is kept of datagrams that are not yet whole.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct FragmentCaps {
-    /// How many datagrams; beyond, the oldest is given up.
-    pub datagrams: usize,
-    /// Payload bytes in all; beyond, the oldest datagram is given up.
-    pub bytes: usize,
-    /// By the capture's clock, from a datagram's first fragment on. Frames without a time
-    /// never make a datagram old.
-    pub age: Span,
-}
-
-impl Default for FragmentCaps {
-    fn default() -> Self {
-        Self {
-            datagrams: MAX_DATAGRAMS,
-            bytes: MAX_BYTES,
-            age: MAX_AGE,
-        }
-    }
-}
 
 /// What became of fragmented datagrams.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -122,10 +93,12 @@ pub(super) struct Rebuilt {
     pub(super) fragments: u16,
 }
 
-/// Fragments that wait for the others of their datagrams, bounded by [`FragmentCaps`].
+/// Fragments that wait for the others of their datagrams, bounded by [`Limits::fragmented_datagrams`],
+/// [`Limits::fragments`] and [`Limits::fragment_seconds`]. Frames without a time never make a datagram
+/// old.
 #[derive(Debug)]
 pub(super) struct Fragments {
-    caps: FragmentCaps,
+    limits: Limits,
     datagrams: HashMap<Key, Datagram, RandomState>,
     /// The keys of `datagrams`, each once, oldest first.
     order: VecDeque<Key>,
@@ -135,9 +108,9 @@ pub(super) struct Fragments {
 }
 
 impl Fragments {
-    pub(super) fn new(caps: FragmentCaps) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self {
-            caps,
+            limits,
             datagrams: HashMap::with_hasher(RandomState::default()),
             order: VecDeque::new(),
             bytes: 0,
@@ -206,10 +179,11 @@ impl Fragments {
     }
 
     fn is_old(&self, key: &Key, now: Timestamp) -> bool {
+        let age = Span::from_seconds(self.limits.fragment_seconds);
         self.datagrams
             .get(key)
             .and_then(|datagram| datagram.began)
-            .is_some_and(|began| now.since(began) > self.caps.age)
+            .is_some_and(|began| now.since(began) > age)
     }
 
     fn expire_one(&mut self, key: &Key) {
@@ -224,7 +198,9 @@ impl Fragments {
             let held = self.datagrams.get(key).map(|d| d.bytes.len());
             let more = end.saturating_sub(held.unwrap_or(0));
             let count = self.datagrams.len() + usize::from(held.is_none());
-            if self.bytes + more <= self.caps.bytes && count <= self.caps.datagrams {
+            if self.bytes + more <= self.limits.fragments
+                && count <= self.limits.fragmented_datagrams
+            {
                 return Ok(());
             }
             let oldest = self.order.iter().find(|oldest| *oldest != key).copied();
@@ -385,10 +361,11 @@ mod tests {
     use super::*;
 
     fn pool(datagrams: usize, bytes: usize) -> Fragments {
-        Fragments::new(FragmentCaps {
-            datagrams,
-            bytes,
-            age: Span::from_nanos(100),
+        Fragments::new(Limits {
+            fragmented_datagrams: datagrams,
+            fragments: bytes,
+            fragment_seconds: 1,
+            ..Limits::default()
         })
     }
 
@@ -490,7 +467,7 @@ mod tests {
         let mut pool = pool(10, 1000);
         assert!(add(&mut pool, fragment(1, 0, true, &[1; 8], 0)).is_err());
         let mut late = fragment(1, 8, false, &[2; 8], 0);
-        late.time = Some(Timestamp::from_nanos(101));
+        late.time = Some(Timestamp::from_nanos(1_000_000_001));
         assert_eq!(add(&mut pool, late), Err(Skipped::FragmentWaiting));
         assert_eq!((pool.tally().expired, pool.tally().waiting), (1, 1));
         // A clock that goes back, or is absent, makes nothing old.

@@ -19,7 +19,7 @@ mod testing;
 mod tunnel;
 
 pub use dissector::{Dissector, MAX_HEADERS, MAX_REASONS, Options, Tally};
-pub use fragments::{FragmentCaps, FragmentTally, MAX_AGE, MAX_BYTES, MAX_DATAGRAMS};
+pub use fragments::FragmentTally;
 pub use skipped::Skipped;
 
 use crate::base::{Endpoint, FrameStamp, Layers};

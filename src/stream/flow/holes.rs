@@ -66,7 +66,7 @@ impl Flow {
         }
         self.drain(emitter);
         self.give_up_acknowledged(emitter);
-        while self.cost() > emitter.shared.limits.waiting_bytes && self.give_up_first(emitter) {}
+        while self.cost() > emitter.shared.limits.waiting && self.give_up_first(emitter) {}
     }
 
     /// Holes that the peer acknowledged, with something behind them, are given up.

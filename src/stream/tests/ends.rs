@@ -1,6 +1,7 @@
 //! How connections end, and how their endpoints are used again.
 
 use super::*;
+use crate::base::limits::Limits;
 
 #[test]
 fn fin_with_bytes_and_before_its_turn_ends_the_direction_after_them() {
@@ -310,7 +311,7 @@ fn closed_connections_make_room_before_an_open_one_is_evicted() {
 fn lingering_connections_have_a_cap() {
     for lingering in [0, 5] {
         let mut bench = Bench::with(Limits {
-            lingering,
+            closed_connections: lingering,
             ..Limits::default()
         });
         for port in 1..=50 {

@@ -1,6 +1,7 @@
 //! What never comes: holes, their evidence, their caps.
 
 use super::*;
+use crate::base::limits::Limits;
 
 #[test]
 fn a_hole_is_a_gap_once_the_peer_acknowledged_it_and_before_the_peers_own_bytes() {
@@ -212,7 +213,7 @@ fn what_waits_at_the_end_is_emitted_with_its_holes() {
 #[test]
 fn waiting_bytes_of_a_direction_have_a_cap() {
     let mut bench = Bench::with(Limits {
-        waiting_bytes: 4096,
+        waiting: 4096,
         ..Limits::default()
     });
     bench.open();
@@ -233,7 +234,7 @@ fn waiting_bytes_of_a_direction_have_a_cap() {
 #[test]
 fn waiting_bytes_in_all_have_a_cap_and_the_longest_waiting_go_first() {
     let mut bench = Bench::with(Limits {
-        waiting_total: 20_000,
+        waiting_all: 20_000,
         ..Limits::default()
     });
     let kilo = "k".repeat(1024);

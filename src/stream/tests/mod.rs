@@ -8,6 +8,7 @@ mod model;
 use std::net::Ipv4Addr;
 
 use super::*;
+use crate::base::limits::Limits;
 use crate::base::{Precision, Timestamp};
 use crate::wire::{Segment, TcpFlags};
 

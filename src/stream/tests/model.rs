@@ -1,5 +1,6 @@
 //! Properties: the assembler against a slow one that keeps everything.
 
+use crate::base::limits::Limits;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -139,12 +140,12 @@ proptest! {
         order in damaged(300),
         kept in vec(prop::bool::weighted(0.7), 1..100),
         cuts in vec(prop_oneof![4 => Just(0u32), 1 => 1..30u32], 1..50),
-        cap in prop_oneof![Just(Limits::WAITING_BYTES), 300..4000usize],
+        cap in prop_oneof![Just(Limits::DEFAULT.waiting), 300..4000usize],
         start in any::<u32>(),
         acks in vec(prop::option::weighted(0.2, 0..300u32), 1..50),
     ) {
         let bytes = stream(300);
-        let mut bench = Bench::with(Limits { waiting_bytes: cap, ..Limits::default() });
+        let mut bench = Bench::with(Limits { waiting: cap, ..Limits::default() });
         bench.push(client(SYN, start.wrapping_sub(1), 0, ""));
         bench.push(server(SYN | ACK, 4999, start, ""));
         let mut highest = 0;
@@ -191,9 +192,10 @@ proptest! {
     ) {
         let limits = Limits {
             connections: limits.0,
-            lingering: limits.1,
-            waiting_bytes: limits.2,
-            waiting_total: limits.3,
+            closed_connections: limits.1,
+            waiting: limits.2,
+            waiting_all: limits.3,
+            ..Limits::default()
         };
         let bytes = stream(60);
         let far = [0, 1, 2, 20, 40, 100, 1 << 20, 1 << 26, (1 << 26) + 1, 1 << 31, u32::MAX, u32::MAX - 9];
@@ -210,7 +212,7 @@ proptest! {
                 bytes: &bytes[..length],
                 cut: cut / 8,
             });
-            prop_assert!(bench.assembler.shared_waiting() <= limits.waiting_total);
+            prop_assert!(bench.assembler.shared_waiting() <= limits.waiting_all);
         }
         bench.finish();
         prop_assert_eq!(bench.assembler.shared_waiting(), 0);
