@@ -10,7 +10,6 @@ mod broker;
 mod caps;
 mod cli;
 mod codec_oracles;
-mod conformance;
 mod damage;
 mod differential;
 mod golden;

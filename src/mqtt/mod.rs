@@ -18,7 +18,7 @@ pub mod words;
 pub mod writer;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

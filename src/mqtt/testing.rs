@@ -1,5 +1,8 @@
 //! Packets made up for property tests, and the lines of the tree that a packet tells.
 
+use std::fs::File;
+use std::io::Write;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -13,6 +16,22 @@ use super::{
     PropertyValue, ProtocolVersion, QoS, Rule, SubscriptionsBuf, TopicFiltersBuf,
 };
 use crate::base::field::{Field, FieldVisitor, Value};
+
+/// The environment variable that names the file for [`record`].
+pub(crate) const RECORD: &str = "MQTT_INSPECT_RECORD_RULES";
+
+/// Records that the running test provoked a rule: a line with the thread's name, which is the
+/// test's, and the rule. Does nothing unless [`RECORD`] names a file.
+pub(crate) fn record(rule: &str) {
+    let Some(path) = std::env::var_os(RECORD) else {
+        return;
+    };
+    let thread = std::thread::current();
+    let line = format!("{}\t{rule}\n", thread.name().unwrap_or_default());
+    let file = File::options().append(true).open(path);
+    file.and_then(|mut file| file.write_all(line.as_bytes()))
+        .expect("the record takes a line");
+}
 
 /// What one packet is made of; each type takes what it has a place for.
 #[derive(Clone, Debug)]

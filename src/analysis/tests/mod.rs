@@ -1,5 +1,6 @@
 //! Hand-made event sequences: what the analysis must tell of them.
 
+mod conformance;
 mod deliveries;
 mod handshakes;
 mod hostile;
@@ -20,6 +21,7 @@ use crate::event::{
     Opened, Outcome, PacketEvent, RetainedSummary, SessionSummary, Transport, Undelivered,
     WillSummary,
 };
+use crate::mqtt::testing::record;
 use crate::mqtt::{ControlPacket, PacketType, ProtocolVersion, Sender};
 use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
 
@@ -87,7 +89,10 @@ impl Run {
             Event::Will(one) => wills.push((*one).clone()),
             Event::Retained(one) => retained.push((*one).clone()),
             Event::Session(one) => sessions.push((*one).clone()),
-            Event::Finding(one) => findings.push((*one).clone()),
+            Event::Finding(one) => {
+                record(one.rule);
+                findings.push((*one).clone());
+            }
             _ => {}
         });
     }
@@ -229,7 +234,10 @@ impl Run {
             Event::Will(one) => wills.push((*one).clone()),
             Event::Retained(one) => retained.push((*one).clone()),
             Event::Session(one) => sessions.push((*one).clone()),
-            Event::Finding(one) => findings.push((*one).clone()),
+            Event::Finding(one) => {
+                record(one.rule);
+                findings.push((*one).clone());
+            }
             _ => {}
         });
         self
