@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
+
 /// The program under test, with a surrounding that no terminal or locale of the developer's
 /// can change.
 pub(crate) fn inspect() -> Command {
@@ -49,8 +51,8 @@ pub(crate) fn captures() -> Vec<PathBuf> {
     files
 }
 
-/// Whether `program` can be run. Where it can't, the test says so and passes, unless
-/// `MQTT_INSPECT_REQUIRE_TOOLS` is set, as CI does: then it fails.
+/// Whether `program` can be run. Where it can't, the test reports that and passes, unless `CI` or
+/// `MQTT_INSPECT_REQUIRE_TOOLS` is set: then it fails.
 pub(crate) fn have(program: &str) -> bool {
     let found = Command::new(program)
         .arg("--version")
@@ -62,10 +64,10 @@ pub(crate) fn have(program: &str) -> bool {
     needs(program, found)
 }
 
-/// What [`have`] says of something that was looked for already.
+/// The same for something that was looked for already.
 pub(crate) fn needs(program: &str, found: bool) -> bool {
     assert!(
-        found || std::env::var_os("MQTT_INSPECT_REQUIRE_TOOLS").is_none(),
+        found || !required(),
         "{program} is required here and was not found"
     );
     if !found {
@@ -74,8 +76,49 @@ pub(crate) fn needs(program: &str, found: bool) -> bool {
     found
 }
 
-/// Says on standard error why a test did nothing.
-#[expect(clippy::print_stderr, reason = "a test's own word to whoever runs it")]
+/// Whether a missing tool or folder is a failure, as it is in CI.
+fn required() -> bool {
+    let set = |name| std::env::var_os(name).is_some();
+    set("CI") || set("MQTT_INSPECT_REQUIRE_TOOLS")
+}
+
+/// The truths of the folder that `MQTT_INSPECT_CAPTURES` names (`NAME.truth.json` beside each
+/// capture), sorted by name, and the folder.
+///
+/// `None` where the variable is not set or is `none`, and the test is skipped. In CI only `none`
+/// skips it: a folder that was forgotten there is a failure.
+pub(crate) fn truths() -> Option<(PathBuf, Vec<Value>)> {
+    let Some(folder) = std::env::var_os("MQTT_INSPECT_CAPTURES") else {
+        assert!(
+            !required(),
+            "MQTT_INSPECT_CAPTURES names no folder; `none` skips this test"
+        );
+        skipped("MQTT_INSPECT_CAPTURES names no folder");
+        return None;
+    };
+    if folder == "none" {
+        skipped("MQTT_INSPECT_CAPTURES is none");
+        return None;
+    }
+    let folder = PathBuf::from(folder);
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .expect("the folder that MQTT_INSPECT_CAPTURES names")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.to_string_lossy().ends_with(".truth.json"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no truth in {}", folder.display());
+    let truth =
+        |path| serde_json::from_slice(&std::fs::read(path).expect("a truth")).expect("JSON");
+    let truths = files.iter().map(truth).collect();
+    Some((folder, truths))
+}
+
+/// Reports on standard error why a test did nothing.
+#[expect(
+    clippy::print_stderr,
+    reason = "a message for the reader of the test run"
+)]
 pub(crate) fn skipped(why: &str) {
     eprintln!("skipped: {why}");
 }

@@ -1,12 +1,11 @@
-//! What became of each message, held against captures whose verdicts are known:
-//! `MQTT_INSPECT_CAPTURES` names a folder with `NAME.truth.json` beside each capture.
+//! What became of each message, in captures whose verdicts are known: see [`truths`].
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
 
-use crate::tool::{run, skipped};
+use crate::tool::{run, truths};
 
 /// Kinds of verdicts and the rule whose findings say the same.
 const RULES: &[(&str, &str)] = &[
@@ -28,39 +27,66 @@ const RULES: &[(&str, &str)] = &[
 /// and the first of two CONNECTs are in the verdict too.
 const IN_SOME: &[&str] = &["will-published", "takeover"];
 
+/// Kinds of verdicts that no output states yet, and why.
+const NOT_STATED: &[(&str, &str)] = &[
+    (
+        "conflicting-retransmission",
+        "the first copy is kept, which the truth of the packets shows; no finding names the second",
+    ),
+    ("payload-kind", "payloads are not decoded"),
+    ("sparkplug", "payloads are not decoded"),
+];
+
 #[test]
-fn captures_with_verdicts_are_judged_as_the_truth_says() {
-    let Some(folder) = std::env::var_os("MQTT_INSPECT_CAPTURES") else {
-        skipped("MQTT_INSPECT_CAPTURES names no folder");
+fn captures_with_verdicts_are_judged_as_the_truth_states() {
+    let Some((folder, truths)) = truths() else {
         return;
     };
     let mut wrong = Vec::new();
-    for entry in std::fs::read_dir(&folder).expect("the folder that MQTT_INSPECT_CAPTURES names") {
-        let path = entry.expect("an entry").path();
-        if !path.to_string_lossy().ends_with(".truth.json") {
-            continue;
-        }
-        let truth: Value =
-            serde_json::from_slice(&std::fs::read(&path).expect("a truth")).expect("JSON");
-        let name = truth["capture"].as_str().unwrap_or_default().to_owned();
-        let capture = Path::new(&folder).join(&name);
-        for verdict in truth["verdicts"].as_array().into_iter().flatten() {
-            let kind = verdict["kind"].as_str().unwrap_or_default();
-            let frames: BTreeSet<u64> = verdict["frames"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_u64)
-                .collect();
+    let mut compared = BTreeSet::new();
+    let mut met = BTreeSet::new();
+    for truth in &truths {
+        let name = truth["capture"].as_str().expect("a capture's name");
+        let capture = folder.join(name);
+        // Most truths have no verdicts; what is there is a list of objects.
+        let verdicts = match &truth["verdicts"] {
+            Value::Null => continue,
+            verdicts => verdicts.as_array().expect("verdicts are a list"),
+        };
+        for verdict in verdicts {
+            let kind = verdict["kind"].as_str().expect("a verdict has a kind");
+            met.insert(kind);
+            if NOT_STATED.iter().any(|(other, _)| *other == kind) {
+                continue;
+            }
+            let frames: BTreeSet<u64> = match &verdict["frames"] {
+                Value::Null => BTreeSet::new(),
+                frames => {
+                    let frames = frames.as_array().expect("frames are a list").iter();
+                    frames
+                        .map(|one| one.as_u64().expect("a frame's number"))
+                        .collect()
+                }
+            };
             let differs = match RULES.iter().find(|(known, _)| *known == kind) {
                 Some((_, rule)) => by_finding(&capture, rule, &frames),
                 None => by_delivery(&capture, kind, &frames),
             };
+            compared.insert(kind);
             wrong.extend(differs.map(|differs| format!("{name}: {kind}: {differs}")));
         }
     }
     wrong.sort();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let missing: Vec<_> = RULES
+        .iter()
+        .map(|(kind, _)| kind)
+        .filter(|kind| !compared.contains(*kind))
+        .collect();
+    assert!(missing.is_empty(), "no truth has a verdict {missing:?}");
+    for (kind, _) in NOT_STATED {
+        assert!(met.contains(kind), "no truth has a verdict {kind} any more");
+    }
 }
 
 fn json(capture: &Path, options: &[&str]) -> Value {
@@ -72,61 +98,88 @@ fn json(capture: &Path, options: &[&str]) -> Value {
     serde_json::from_str(&ran.out).expect("JSON")
 }
 
-fn by_finding(capture: &Path, rule: &str, frames: &BTreeSet<u64>) -> Option<String> {
-    let told: BTreeSet<u64> = json(capture, &["--check"])["findings"]
-        .as_array()?
-        .iter()
-        .filter(|finding| finding["rule"] == rule)
-        .filter_map(|finding| finding["frame"].as_u64())
-        .collect();
-    let right = if IN_SOME.contains(&rule) {
-        !told.is_empty() && told.is_subset(frames)
-    } else {
-        told == *frames
-    };
-    (!right).then(|| format!("{told:?}, not {frames:?}"))
+/// The objects of an array that every document of this kind has.
+fn array<'a>(document: &'a Value, key: &str) -> &'a [Value] {
+    let array = document[key].as_array();
+    array.unwrap_or_else(|| panic!("the document has no array {key}"))
 }
 
-/// The verdicts about deliveries.
+/// How the findings of `rule` differ from the verdict's frames.
+fn by_finding(capture: &Path, rule: &str, frames: &BTreeSet<u64>) -> Option<String> {
+    let document = json(capture, &["--check=note"]);
+    let found: BTreeSet<u64> = array(&document, "findings")
+        .iter()
+        .filter(|finding| finding["rule"] == rule)
+        .map(|finding| finding["frame"].as_u64().expect("a finding has a frame"))
+        .collect();
+    let right = if IN_SOME.contains(&rule) {
+        !found.is_empty() && found.is_subset(frames)
+    } else {
+        found == *frames
+    };
+    (!right).then(|| format!("{found:?}, not {frames:?}"))
+}
+
+/// The verdicts about deliveries, wills and connections.
 fn by_delivery(capture: &Path, kind: &str, frames: &BTreeSet<u64>) -> Option<String> {
     let document = json(capture, &["--flow", "all"]);
-    let handshakes = document["handshakes"].as_array()?;
-    let legs = || {
-        handshakes
-            .iter()
-            .flat_map(|one| one["deliveries"].as_array().into_iter().flatten())
-    };
-    let frames_of = |legs: &mut dyn Iterator<Item = &Value>| -> BTreeSet<u64> {
-        legs.filter_map(|leg| leg["frame"].as_u64()).collect()
+    let handshakes = array(&document, "handshakes");
+    let deliveries: Vec<&Value> = handshakes
+        .iter()
+        .flat_map(|one| one["deliveries"].as_array().into_iter().flatten())
+        .collect();
+    let frames_where = |holds: &dyn Fn(&Value) -> bool| -> BTreeSet<u64> {
+        let matching = deliveries.iter().filter(|one| holds(one));
+        matching.filter_map(|one| one["frame"].as_u64()).collect()
     };
     match kind {
         "qos-downgrade" => {
             // The verdict has the frames of all copies, downgraded ones among them.
-            let told = frames_of(&mut legs().filter(|leg| leg["downgraded"] == true));
-            (told.is_empty() || !told.is_subset(frames))
-                .then(|| format!("downgraded in {told:?}, not {frames:?}"))
+            let found = frames_where(&|one| one["downgraded"] == true);
+            (found.is_empty() || !found.is_subset(frames))
+                .then(|| format!("downgraded in {found:?}, not {frames:?}"))
         }
         "retained-delivery" => {
-            let told = frames_of(
-                &mut legs().filter(|leg| leg["stored"] == true && leg.get("latency").is_none()),
-            );
-            (told != *frames).then(|| format!("stored copies in {told:?}, not {frames:?}"))
+            let found = frames_where(&|one| one["stored"] == true && one.get("latency").is_none());
+            (found != *frames).then(|| format!("stored copies in {found:?}, not {frames:?}"))
         }
         "fan-out" => {
-            let told: BTreeSet<u64> = handshakes
+            let three = |one: &&Value| {
+                one["deliveries"]
+                    .as_array()
+                    .is_some_and(|all| all.len() == 3)
+            };
+            let found: BTreeSet<u64> = handshakes
                 .iter()
-                .filter(|one| {
-                    one["deliveries"]
-                        .as_array()
-                        .is_some_and(|legs| legs.len() == 3)
-                })
+                .filter(three)
                 .filter_map(|one| one["steps"][0]["frame"].as_u64())
                 .collect();
-            (told != *frames).then(|| format!("three deliveries of {told:?}, not {frames:?}"))
+            (found != *frames).then(|| format!("three deliveries of {found:?}, not {frames:?}"))
         }
-        "two-brokers" => legs()
-            .any(|leg| leg["ambiguous"] == true)
-            .then(|| "two brokers are mixed up".to_owned()),
-        _ => None,
+        "two-brokers" => {
+            let ambiguous = deliveries.iter().any(|one| one["ambiguous"] == true);
+            let takeover = array(&json(capture, &["--check=note"]), "findings")
+                .iter()
+                .any(|finding| finding["rule"] == "takeover");
+            (deliveries.is_empty() || ambiguous || takeover)
+                .then(|| "the two brokers are mixed up".to_owned())
+        }
+        "no-will" => {
+            let found: BTreeSet<u64> = array(&document, "wills")
+                .iter()
+                .filter(|will| will["published"] == false)
+                .filter_map(|will| will["set_frame"].as_u64())
+                .collect();
+            (found != *frames).then(|| format!("unpublished wills of {found:?}, not {frames:?}"))
+        }
+        "bridge" => {
+            let found: BTreeSet<u64> = array(&json(capture, &[]), "packets")
+                .iter()
+                .filter(|packet| packet["connect"]["bridge"] == true)
+                .filter_map(|packet| packet["frame"].as_u64())
+                .collect();
+            (found != *frames).then(|| format!("bridges in {found:?}, not {frames:?}"))
+        }
+        other => panic!("no test for verdicts of the kind {other}"),
     }
 }
