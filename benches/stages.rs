@@ -230,7 +230,7 @@ fn rows(view: &mut dyn View) {
             destination: &SERVER,
             direction: Direction::Forward,
             sender: Sender::Client,
-            transport: Transport::Tcp,
+            transport: Transport::TCP,
             version: Some(ProtocolVersion::V5_0),
             version_inferred: false,
             after_gap: false,

@@ -400,7 +400,6 @@ fn reached(
     context: &Context,
 ) -> Vec<LimitReached> {
     let counters = &context.counters;
-    let (tls, websockets) = (context.tls(), context.websockets());
     let all = [
         (Limit::Fragments, fragments.evicted),
         (Limit::Connections, counts.evicted),
@@ -409,16 +408,10 @@ fn reached(
         (Limit::Undecided, counters.holds_given_up),
         (Limit::TopicAliases, counters.aliases_refused),
         (Limit::ClientIds, counters.client_ids_refused),
-        (Limit::Carried, counters.carriers_refused),
-        (Limit::Tls, counters.tls_refused),
-        (Limit::Secrets, tls.keylog.refused()),
-        (Limit::Records, tls.over_cap),
-        (Limit::Heads, websockets.heads_refused()),
-        (Limit::Inflaters, websockets.inflaters_refused()),
-        (Limit::Inflated, websockets.expanded_too_far()),
         (Limit::FramesListed, counters.frames_unlisted),
     ];
-    let reached = all.into_iter().filter(|(_, times)| *times > 0);
+    let all = all.into_iter().chain(context.carriers().limits());
+    let reached = all.filter(|(_, times)| *times > 0);
     reached.map(LimitReached::from).collect()
 }
 

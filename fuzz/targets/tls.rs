@@ -4,9 +4,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use mqtt_inspect::carrier::{Carried, Carrier, CarrierError};
 use mqtt_inspect::stream::Direction;
 use mqtt_inspect::carrier::tls::{Shared, Tls};
-use mqtt_inspect::carrier::unwrapped::{Unwrap, Unwrapped};
 use mqtt_inspect_fuzz::Input;
 
 /// A ClientHello up to its session identifier; its random is 32 octets of 7.
@@ -39,7 +39,7 @@ fn play(steps: &[Step<'_>], portion: usize) -> [Vec<u8>; 2] {
         let line = format!("{label} {random} {}", "01".repeat(32));
         shared.keylog.learn(line.as_bytes());
     }
-    let mut tls = Tls::opened(Direction::Forward, &HELLO, &shared.keylog).expect("known");
+    let mut tls = Tls::open(&shared, Direction::Forward, &HELLO).expect("known");
     let mut heard = [Vec::new(), Vec::new()];
     for step in steps {
         match *step {
@@ -47,8 +47,8 @@ fn play(steps: &[Step<'_>], portion: usize) -> [Vec<u8>; 2] {
                 for part in octets.chunks(portion) {
                     let out = &mut heard[direction as usize];
                     tls.push(&mut shared, direction, part, &mut |told| match told {
-                        Unwrapped::Octets(octets) => out.extend_from_slice(octets),
-                        Unwrapped::Broken => out.push(b'!'),
+                        Carried::Bytes(octets) => out.extend_from_slice(octets),
+                        Carried::Failed(CarrierError::Broken) => out.push(b'!'),
                         _ => {}
                     });
                 }
@@ -59,7 +59,7 @@ fn play(steps: &[Step<'_>], portion: usize) -> [Vec<u8>; 2] {
         }
     }
     tls.close(&mut shared);
-    assert_eq!(shared.held(), 0);
+    assert_eq!(Tls::held(&shared), 0);
     heard
 }
 

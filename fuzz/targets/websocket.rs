@@ -4,8 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use mqtt_inspect::carrier::{Carried, Carrier, CarrierError};
 use mqtt_inspect::stream::Direction;
-use mqtt_inspect::carrier::unwrapped::{Unwrap, Unwrapped};
 use mqtt_inspect::carrier::websocket::{Shared, WebSocket};
 use mqtt_inspect_fuzz::Input;
 
@@ -31,7 +31,7 @@ struct Heard {
 fn play(steps: &[Step<'_>], portion: usize) -> Heard {
     let mut shared = Shared::default();
     let mut heard = Heard::default();
-    let mut websocket = WebSocket::opened(Direction::Forward, REQUEST).expect("an upgrade");
+    let mut websocket = WebSocket::open(&shared, Direction::Forward, REQUEST).expect("an upgrade");
     for step in steps {
         match *step {
             Step::Octets(direction, octets) => {
@@ -39,11 +39,11 @@ fn play(steps: &[Step<'_>], portion: usize) -> Heard {
                     let at = direction as usize;
                     let (out, broken) = (&mut heard.octets[at], &mut heard.broken[at]);
                     websocket.push(&mut shared, direction, part, &mut |told| match told {
-                        Unwrapped::Octets(octets) => {
+                        Carried::Bytes(octets) => {
                             assert!(!octets.is_empty() && !*broken);
                             out.extend_from_slice(octets);
                         }
-                        Unwrapped::Broken => *broken = true,
+                        Carried::Failed(CarrierError::Broken) => *broken = true,
                         _ => {}
                     });
                 }
@@ -56,7 +56,7 @@ fn play(steps: &[Step<'_>], portion: usize) -> Heard {
         }
     }
     websocket.close(&mut shared);
-    assert_eq!(shared.held(), 0);
+    assert_eq!(WebSocket::held(&shared), 0);
     heard
 }
 

@@ -126,6 +126,7 @@ fn one_loopback(endpoint: Endpoint) -> Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Protocol;
 
     fn endpoint(text: &str) -> Endpoint {
         let socket: std::net::SocketAddr = text.parse().unwrap();
@@ -137,35 +138,36 @@ mod tests {
 
     #[test]
     fn one_broker_listens_on_a_port_for_each_transport() {
-        use Transport::{Tcp, Tls, WebSocket};
+        let tcp = Transport::TCP;
+        let (tls, websocket) = (tcp.with(Protocol::Tls), tcp.with(Protocol::WebSocket));
         let mut brokers = Brokers::default();
-        let first = brokers.of(endpoint("192.0.2.1:9001"), WebSocket);
-        assert_eq!(brokers.of(endpoint("192.0.2.1:1883"), Tcp), first);
-        assert_eq!(brokers.of(endpoint("192.0.2.1:8883"), Tls), first);
-        assert_ne!(brokers.of(endpoint("192.0.2.2:9001"), WebSocket), first);
+        let first = brokers.of(endpoint("192.0.2.1:9001"), websocket);
+        assert_eq!(brokers.of(endpoint("192.0.2.1:1883"), tcp), first);
+        assert_eq!(brokers.of(endpoint("192.0.2.1:8883"), tls), first);
+        assert_ne!(brokers.of(endpoint("192.0.2.2:9001"), websocket), first);
         // Two brokers at one address.
-        assert_ne!(brokers.of(endpoint("192.0.2.1:1884"), Tcp), first);
-        let unclear = brokers.of(endpoint("192.0.2.1:9002"), Transport::TlsWebSocket);
+        assert_ne!(brokers.of(endpoint("192.0.2.1:1884"), tcp), first);
+        let unclear = brokers.of(endpoint("192.0.2.1:9002"), tls.with(Protocol::WebSocket));
         assert_ne!(unclear, first);
-        assert_eq!(brokers.of(endpoint("192.0.2.1:9001"), WebSocket), first);
+        assert_eq!(brokers.of(endpoint("192.0.2.1:9001"), websocket), first);
     }
 
     #[test]
     fn both_loopbacks_lead_to_one_broker_and_two_ports_to_two() {
         let mut brokers = Brokers::default();
-        let first = brokers.of(endpoint("127.0.0.1:1883"), Transport::Tcp);
-        assert_eq!(brokers.of(endpoint("[::1]:1883"), Transport::Tcp), first);
+        let first = brokers.of(endpoint("127.0.0.1:1883"), Transport::TCP);
+        assert_eq!(brokers.of(endpoint("[::1]:1883"), Transport::TCP), first);
         assert_ne!(
-            brokers.of(endpoint("127.0.0.1:1884"), Transport::Tcp),
+            brokers.of(endpoint("127.0.0.1:1884"), Transport::TCP),
             first
         );
-        let lan = brokers.of(endpoint("192.0.2.1:1883"), Transport::Tcp);
+        let lan = brokers.of(endpoint("192.0.2.1:1883"), Transport::TCP);
         assert_ne!(
-            brokers.of(endpoint("[2001:db8::1]:1883"), Transport::Tcp),
+            brokers.of(endpoint("[2001:db8::1]:1883"), Transport::TCP),
             lan
         );
         assert_eq!(
-            brokers.of(endpoint("[::ffff:192.0.2.1]:1883"), Transport::Tcp),
+            brokers.of(endpoint("[::ffff:192.0.2.1]:1883"), Transport::TCP),
             lan
         );
     }

@@ -7,7 +7,7 @@ use super::ends::{exceeds, silence};
 use super::exchange::Open;
 use super::findings::Where;
 use super::link::{Fault, Link, Phase, Suspect};
-use crate::event::{Level, PacketEvent, Transport};
+use crate::event::{Level, PacketEvent};
 use crate::mqtt::rule::Breach;
 use crate::mqtt::{
     ControlPacket, Malformed, PacketType, Rule, Sender, reason, surely_clean, violations,
@@ -503,7 +503,7 @@ impl Analyzer {
 
     #[inline(never)]
     pub(super) fn check_clear_text(&mut self, link: &Link, event: &PacketEvent<'_>) {
-        if !matches!(event.transport, Transport::Tcp | Transport::WebSocket) {
+        if event.transport.is_encrypted() {
             return;
         }
         let Ok(ControlPacket::Connect(connect)) = event.packet else {

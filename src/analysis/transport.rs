@@ -3,7 +3,7 @@
 use super::Analyzer;
 use super::clauses;
 use super::findings::Where;
-use crate::event::{Breach, LooksLike, NotMqtt, TransportBreach};
+use crate::event::{Breach, CarrierError, LooksLike, NotMqtt, Protocol, TransportBreach};
 use crate::mqtt::{ProtocolVersion, Sender};
 
 impl Analyzer {
@@ -18,23 +18,23 @@ impl Analyzer {
             citing: None,
         };
         let (clause, message) = match told.looks_like {
-            LooksLike::RefusedUpgrade(status) => (
+            LooksLike::Carrier(Protocol::WebSocket, CarrierError::Refused(status)) => (
                 &clauses::WEBSOCKET_REFUSED,
                 format!(
                     "The server refused the WebSocket connection with HTTP status {status}: MQTT never began on it."
                 ),
             ),
-            LooksLike::BrokenFrames => (
+            LooksLike::Carrier(Protocol::WebSocket, CarrierError::Broken) => (
                 &clauses::WEBSOCKET_BROKEN,
                 "What one end sends from here on cannot be read as WebSocket frames: nothing more of it is told."
                     .to_owned(),
             ),
             other => {
                 let other = match other {
-                    LooksLike::BrokenTls => "TLS that its keys do not decrypt from here on",
-                    LooksLike::TlsSuite(_) => "TLS with a cipher suite that is not decrypted",
-                    LooksLike::Tls => "TLS: without its keys nothing more can be told",
-                    LooksLike::Http => "HTTP",
+                    LooksLike::Carrier(Protocol::Tls, CarrierError::Broken) => "TLS that its keys do not decrypt from here on",
+                    LooksLike::Carrier(Protocol::Tls, CarrierError::Unsupported(_)) => "TLS with a cipher suite that is not decrypted",
+                    LooksLike::TLS => "TLS: without its keys nothing more can be told",
+                    LooksLike::HTTP => "HTTP",
                     _ => "something else",
                 };
                 let message =

@@ -1,5 +1,23 @@
-//! Protocols that may carry MQTT inside a TCP stream: TLS and WebSocket.
+//! Protocols that may carry MQTT inside a TCP stream: TLS and WebSocket, one inside the other
+//! where both are there.
+//!
+//! ```text
+//! TCP stream -> TLS -> WebSocket -> MQTT      any of the carriers may be missing
+//! ```
+//!
+//! To add one: a folder whose type implements [`Carrier`], and its line in `list.rs`. What stands
+//! above this room knows no carrier by name: [`Carriers`] recognises them, and [`Carried`] is what
+//! comes out of each.
+//!
+//! Layers of this room, each importing those before it only: `carried` (the trait), `tls/` and
+//! `websocket/`, `kind` (the connections of one carrier), `list`.
 
+mod carried;
+mod kind;
+mod list;
 pub mod tls;
-pub mod unwrapped;
 pub mod websocket;
+
+pub use carried::{Breach, Carried, Carrier, CarrierError, Lost};
+pub use kind::{Kind, Slot};
+pub use list::{CARRIERS_CAP, Carriers, Followed, Protocol, Recognition, Transport};

@@ -203,7 +203,7 @@ impl Plan {
         if let Some(output) = &output {
             check_output(output, inputs.iter().map(OsString::as_os_str))?;
         }
-        let keylog = read.keylog.as_deref().map(keylog).transpose()?;
+        let secrets = read.keylog.as_deref().map(secrets).transpose()?;
         let show = Show::new(view, around, output.is_some());
         Ok(Self {
             inputs,
@@ -216,7 +216,7 @@ impl Plan {
                         .into_iter()
                         .flat_map(|ports| ports.0)
                         .collect(),
-                    keylog: keylog.unwrap_or_default(),
+                    secrets: secrets.unwrap_or_default(),
                     ..connection::Options::default()
                 },
                 limits: limits(&read.limits),
@@ -243,21 +243,20 @@ fn limits(changed: &[(Limit, usize)]) -> Limits {
 /// Octets of a key log that are read: of more than a million connections.
 const KEYLOG_CAP: u64 = 256 << 20;
 
-/// The secrets in the file at `path`.
-fn keylog(path: &Path) -> Result<KeyLog, String> {
+/// Reads the file of secrets at `path`, which must hold one.
+fn secrets(path: &Path) -> Result<Vec<u8>, String> {
     let shown = crate::base::text::safe(&path.to_string_lossy());
     let mut text = Vec::new();
     fs::File::open(path)
         .and_then(|file| file.take(KEYLOG_CAP).read_to_end(&mut text))
         .map_err(|error| format!("--keylog {shown}: {error}"))?;
-    let mut keylog = KeyLog::default();
-    if keylog.learn(&text) == 0 {
+    if KeyLog::default().learn(&text) == 0 {
         return Err(format!(
             "--keylog {shown}: no TLS secret stands there; a line is, for example, \
              CLIENT_RANDOM with two hexadecimal numbers (SSLKEYLOGFILE)"
         ));
     }
-    Ok(keylog)
+    Ok(text)
 }
 
 /// Refuses an output that is a directory or one of the inputs, by whatever name.

@@ -244,7 +244,7 @@ impl View for Heard<'_> {
         match event {
             Event::Finding(finding) => self.worst = self.worst.max(Some(finding.level)),
             Event::Gap(gap) => self.gaps.add(gap),
-            Event::NotMqtt(not) if not.looks_like == LooksLike::Tls => {
+            Event::NotMqtt(not) if not.looks_like == LooksLike::TLS => {
                 self.tls_port = Some(not.connection.responder.port);
             }
             _ => {}

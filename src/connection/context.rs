@@ -1,7 +1,7 @@
 //! What all connections of a run share: the user's wishes, the counts, the caps.
 
 use super::framing::Partial;
-use crate::carrier::{tls, websocket};
+use crate::carrier::Carriers;
 
 /// Octets of unfinished packets and of undecided connections held at a time, over all
 /// connections, unless the user says otherwise.
@@ -24,8 +24,8 @@ pub struct Options {
     pub layers: bool,
     /// In octets over all connections, see [`HELD_CAP`].
     pub held_cap: u64,
-    /// Secrets of TLS connections (`--keylog`).
-    pub keylog: tls::KeyLog,
+    /// Secrets of encrypted connections in the format of SSLKEYLOGFILE (`--keylog`).
+    pub secrets: Vec<u8>,
 }
 
 impl Default for Options {
@@ -34,7 +34,7 @@ impl Default for Options {
             decode_as: Vec::new(),
             layers: false,
             held_cap: HELD_CAP,
-            keylog: tls::KeyLog::default(),
+            secrets: Vec::new(),
         }
     }
 }
@@ -89,10 +89,6 @@ pub struct Counters {
     pub frames_unlisted: u64,
     /// Times that octets held for want of evidence reached a cap and were passed over.
     pub holds_given_up: u64,
-    /// Connections in WebSocket or TLS that were not followed, because too many were.
-    pub carriers_refused: u64,
-    /// Those in TLS of which there were too many.
-    pub tls_refused: u64,
 }
 
 /// What all connections of a run share.
@@ -116,14 +112,8 @@ pub struct Context {
     latest: usize,
     /// The highest number of a frame that a packet ended in.
     highest: u64,
-    /// Connections within others that are followed now.
-    pub(super) carriers: usize,
-    /// Those of them that are in TLS.
-    pub(super) tls_connections: usize,
-    /// What those in WebSocket share.
-    pub(super) websockets: websocket::Shared,
-    /// What those in TLS share.
-    pub(super) tls: tls::Shared,
+    /// What carries connections within others.
+    pub(super) carriers: Carriers,
     /// What an unfinished packet left behind, for the next one.
     pub(super) spare: Option<Box<Partial>>,
 }
@@ -132,24 +122,21 @@ impl Context {
     /// A context for one run.
     pub fn new(mut options: Options) -> Self {
         let mut context = Self::default();
-        context.tls.keylog = std::mem::take(&mut options.keylog);
+        context
+            .carriers
+            .learn(&std::mem::take(&mut options.secrets));
         context.options = options;
         context
     }
 
-    /// What the TLS connections share.
-    pub const fn tls(&self) -> &tls::Shared {
-        &self.tls
+    /// What carries connections within others.
+    pub const fn carriers(&self) -> &Carriers {
+        &self.carriers
     }
 
-    /// Learns TLS secrets in the format of SSLKEYLOGFILE.
+    /// Learns secrets of encrypted connections in the format of SSLKEYLOGFILE.
     pub fn learn_secrets(&mut self, text: &[u8]) {
-        self.tls.keylog.learn(text);
-    }
-
-    /// What the WebSocket connections share.
-    pub const fn websockets(&self) -> &websocket::Shared {
-        &self.websockets
+        self.carriers.learn(text);
     }
 
     /// Octets held at this moment.

@@ -9,7 +9,7 @@
 
 mod alias;
 mod candidate;
-mod carrier;
+mod carried;
 mod context;
 mod deliberate;
 mod framing;
@@ -25,29 +25,26 @@ mod weigh;
 mod tests;
 
 use crate::base::{FrameStamp, Layers};
+use crate::carrier::Protocol;
 use crate::event::{Ended, Event, Gap, Incomplete, NotMqtt, Opened, Transport};
 use crate::mqtt::{ProtocolVersion, Sender};
 use crate::stream::{
     ByDirection, Closed, Connection, DIRECTIONS, Direction, End, GapCause, StreamEvent,
 };
 
+pub use crate::carrier::CARRIERS_CAP;
 pub use alias::{ALIASES_CAP, ALIASES_TOTAL, TOPICS_CAP};
-pub use carrier::CARRIERS_CAP;
 pub use context::{CLIENT_IDS_TOTAL, Context, Counters, HELD_CAP, Options};
 pub use framing::FRAMES_CAP;
 pub use settle::{BEHIND_CAP, SEEKING_CAP, UNKNOWN_CAP};
 
 use alias::Aliases;
-use carrier::Carrier;
+use carried::Inner;
 use deliberate::Deliberation;
 use framing::Partial;
 
 /// Ports where MQTT is expected, so that little evidence suffices.
 pub const MQTT_PORTS: [u16; 2] = [1883, 1884];
-
-/// Ports where MQTT inside TLS is expected: nothing is guessed there, but it is said that
-/// the octets are TLS.
-pub const MQTT_TLS_PORTS: [u16; 1] = [8883];
 
 /// What is known of a connection as a whole.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -122,9 +119,9 @@ pub struct Decoder {
     /// The client identifier, once a CONNECT or a CONNACK named one.
     client_id: Option<Box<str>>,
     /// Its octets are another protocol's, which may carry MQTT: nothing else here is of use then.
-    carrier: Option<Box<Carrier>>,
+    inner: Option<Box<Inner>>,
     /// It is not carried, whatever it looks like.
-    plain: bool,
+    is_bare: bool,
     /// What carries it says that it is MQTT.
     announced: bool,
 }
@@ -193,13 +190,13 @@ impl Decoder {
                 context.counters.octets += octets.len() as u64;
                 if self.phase == Phase::Mqtt && self.deliberation.is_none() {
                     self.receive(context, &arrival, octets, emit);
-                } else if self.carrier.is_some() {
+                } else if self.inner.is_some() {
                     self.carry(context, connection, event, emit);
                 } else {
                     self.receive_undecided(context, &arrival, octets, emit);
                 }
             }
-            _ if self.carrier.is_some() => self.carry(context, connection, event, emit),
+            _ if self.inner.is_some() => self.carry(context, connection, event, emit),
             StreamEvent::Gap {
                 direction,
                 length,
@@ -247,14 +244,16 @@ impl Decoder {
         let any = |known: &[u16]| ports.iter().any(|port| known.contains(port));
         if any(&context.options.decode_as) {
             Expectation::Insisted
-        } else if self.announced
-            || any(&MQTT_PORTS)
-            || self.transport == Transport::Tls && any(&MQTT_TLS_PORTS)
-        {
+        } else if self.announced || any(&MQTT_PORTS) || any(self.carrier_ports()) {
             Expectation::Likely
         } else {
             Expectation::None
         }
+    }
+
+    /// Ports on which MQTT is expected in what carries this connection.
+    fn carrier_ports(&self) -> &'static [u16] {
+        self.transport.innermost().map_or(&[], Protocol::ports)
     }
 
     /// Which end sends in `direction`.
@@ -383,18 +382,24 @@ impl Hole<'_> {
     }
 }
 
-/// Whether MQTT inside TLS is expected.
-fn expects_tls(connection: &Connection) -> bool {
-    [connection.responder.port, connection.initiator.port]
+/// Whether MQTT inside a carrier is expected: nothing is guessed there, but a carrier that is not
+/// followed is reported.
+fn on_carrier_port(connection: &Connection) -> bool {
+    let ports = [connection.responder.port, connection.initiator.port];
+    ports.iter().any(|port| is_carrier_port(*port))
+}
+
+fn is_carrier_port(port: u16) -> bool {
+    Protocol::ALL
         .iter()
-        .any(|port| MQTT_TLS_PORTS.contains(port))
+        .any(|protocol| protocol.ports().contains(&port))
 }
 
 /// The direction in which the Server sends, where one port alone is one on which it listens.
 fn server_by_port(context: &Context, connection: &Connection) -> Option<Direction> {
     let expected = |port: u16| {
         MQTT_PORTS.contains(&port)
-            || MQTT_TLS_PORTS.contains(&port)
+            || is_carrier_port(port)
             || context.options.decode_as.contains(&port)
     };
     match (

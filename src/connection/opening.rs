@@ -1,5 +1,6 @@
 //! How a connection begins: a CONNECT is proof of MQTT, other protocols show themselves too.
 
+use crate::carrier::{CarrierError, Protocol};
 use crate::event::LooksLike;
 use crate::mqtt::ProtocolVersion;
 use crate::mqtt::framer::{Header, fixed_header};
@@ -67,24 +68,11 @@ pub(super) fn connect_version(octets: &[u8]) -> Option<ProtocolVersion> {
 
 /// What octets that are not MQTT look like.
 pub(super) fn looks_like(octets: &[u8]) -> LooksLike {
-    const METHODS: [&[u8]; 9] = [
-        b"GET ",
-        b"HTTP/",
-        b"POST ",
-        b"PUT ",
-        b"HEAD ",
-        b"OPTIONS ",
-        b"DELETE ",
-        b"CONNECT ",
-        b"PATCH ",
-    ];
-    if matches!(octets, [20..=23, 3, 0..=4, ..]) {
-        LooksLike::Tls
-    } else if METHODS.iter().any(|method| octets.starts_with(method)) {
-        LooksLike::Http
-    } else {
-        LooksLike::Unknown
-    }
+    let mut carriers = Protocol::ALL.iter();
+    let resembled = carriers.find(|protocol| protocol.resembles(octets));
+    resembled.map_or(LooksLike::Unknown, |protocol| {
+        LooksLike::Carrier(*protocol, CarrierError::NotOpened)
+    })
 }
 
 #[cfg(test)]
@@ -118,8 +106,8 @@ mod tests {
 
     #[test]
     fn tls_and_http_are_told_apart() {
-        assert_eq!(looks_like(b"\x16\x03\x01\x02\x00"), LooksLike::Tls);
-        assert_eq!(looks_like(b"HTTP/1.1 400 Bad"), LooksLike::Http);
+        assert_eq!(looks_like(b"\x16\x03\x01\x02\x00"), LooksLike::TLS);
+        assert_eq!(looks_like(b"HTTP/1.1 400 Bad"), LooksLike::HTTP);
         assert_eq!(looks_like(b"hello"), LooksLike::Unknown);
     }
 }

@@ -7,9 +7,7 @@ use crate::mqtt::framer::{Header, fixed_header};
 use super::candidate::could_begin;
 use super::opening::{self, Opening};
 use super::plausible::{Versions, may_begin};
-use super::{
-    Arrival, Context, DIRECTIONS, Decoder, Deliberation, Expectation, Mode, Phase, expects_tls,
-};
+use super::{Arrival, Context, DIRECTIONS, Decoder, Deliberation, Expectation, Mode, Phase};
 
 /// Segments of a connection met in its midst that may fail to begin a packet, where nothing
 /// speaks for MQTT, before it counts as something else.
@@ -38,9 +36,9 @@ impl Decoder {
             self.begin(connection);
         }
         if self.phase == Phase::Undecided
-            && !self.plain
+            && !self.is_bare
             && matches!(self.sides.of(direction).mode, Mode::Framing | Mode::Seeking)
-            && self.wrap(context, arrival, octets, emit)
+            && self.recognise_carrier(context, arrival, octets, emit)
         {
             return;
         }
@@ -136,11 +134,18 @@ impl Decoder {
         let side = self.sides.of_mut(arrival.direction);
         side.heard = true;
         side.tries = side.tries.saturating_add(1);
-        let tls = expects_tls(arrival.connection) && opening::looks_like(octets) == LooksLike::Tls;
-        if side.mode == Mode::Framing || side.tries >= TRIES_CAP || tls {
+        let ports = [
+            arrival.connection.responder.port,
+            arrival.connection.initiator.port,
+        ];
+        let carried = matches!(
+            opening::looks_like(octets),
+            LooksLike::Carrier(protocol, _) if ports.iter().any(|port| protocol.ports().contains(port))
+        );
+        if side.mode == Mode::Framing || side.tries >= TRIES_CAP || carried {
             side.mode = Mode::NotMqtt;
         }
-        if tls {
+        if carried {
             self.tell_not_mqtt(
                 arrival.connection,
                 arrival.direction,

@@ -22,7 +22,7 @@ pub use will::{NoWill, RetainedEnd, RetainedSummary, Stored, WillFate, WillSumma
 
 use crate::base::field::FieldVisitor;
 use crate::base::{Endpoint, FrameStamp, Layers, Span};
-pub use crate::carrier::websocket::Breach;
+pub use crate::carrier::{Breach, CarrierError, Protocol, Transport};
 use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Sender};
 pub use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
 
@@ -115,16 +115,6 @@ impl<'a> PacketEvent<'a> {
     }
 }
 
-/// What carries MQTT's octets.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub enum Transport {
-    #[default]
-    Tcp,
-    WebSocket,
-    Tls,
-    TlsWebSocket,
-}
-
 /// Octets that never came.
 #[derive(Clone, Copy, Debug)]
 pub struct Gap {
@@ -187,18 +177,17 @@ pub struct TransportBreach {
 /// What octets that are not MQTT look like.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum LooksLike {
-    Tls,
-    Http,
-    /// HTTP whose upgrade to MQTT in WebSocket the Server did not grant: the status of its
-    /// response.
-    RefusedUpgrade(u16),
-    /// What carried MQTT until then, and cannot be read as WebSocket frames from here on.
-    BrokenFrames,
-    /// TLS that cannot be decrypted from here on although its secrets are known.
-    BrokenTls,
-    /// TLS whose secrets are known, with a cipher suite that is not decrypted: its number.
-    TlsSuite(u16),
+    /// A protocol that may carry MQTT, and why nothing is read in it, or nothing more.
+    Carrier(Protocol, CarrierError),
+    /// Nothing that is known.
     Unknown,
+}
+
+impl LooksLike {
+    /// TLS whose secrets are not known.
+    pub const TLS: Self = Self::Carrier(Protocol::Tls, CarrierError::NotOpened);
+    /// HTTP that asks for no WebSocket.
+    pub const HTTP: Self = Self::Carrier(Protocol::WebSocket, CarrierError::NotOpened);
 }
 
 /// A span that is only known where both frames have a time.

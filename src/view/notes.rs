@@ -5,7 +5,8 @@ use super::out::push_number;
 use super::routes::push_address;
 use crate::base::Endpoint;
 use crate::event::{
-    Closed, Connection, ConnectionId, Direction, Event, GapCause, LooksLike, Opened,
+    CarrierError, Closed, Connection, ConnectionId, Direction, Event, GapCause, LooksLike, Opened,
+    Protocol,
 };
 use crate::mqtt::Sender;
 
@@ -82,30 +83,34 @@ impl Notes {
                 push_number(out, not.connection.id.0.into());
                 let (source, destination) = ends(&not.connection, not.direction);
                 push_ends(out, source, destination);
-                if let LooksLike::TlsSuite(suite) = not.looks_like {
+                if let LooksLike::Carrier(Protocol::Tls, CarrierError::Unsupported(suite)) =
+                    not.looks_like
+                {
                     let told = format!(
                         " is TLS with cipher suite 0x{suite:04x}, which this version does not decrypt"
                     );
                     out.extend_from_slice(told.as_bytes());
                     return end(out, from);
                 }
-                if let LooksLike::RefusedUpgrade(status) = not.looks_like {
+                if let LooksLike::Carrier(Protocol::WebSocket, CarrierError::Refused(status)) =
+                    not.looks_like
+                {
                     out.extend_from_slice(b" refuses WebSocket: HTTP status ");
                     push_number(out, status.into());
                     return end(out, from);
                 }
                 out.extend_from_slice(match not.looks_like {
-                    LooksLike::Tls => {
+                    LooksLike::TLS => {
                         b" is TLS: its MQTT, if any, needs the keys (--keylog)".as_slice()
                     }
-                    LooksLike::Http | LooksLike::RefusedUpgrade(_) => b" is HTTP, not MQTT",
-                    LooksLike::BrokenTls | LooksLike::TlsSuite(_) => {
+                    LooksLike::HTTP => b" is HTTP, not MQTT",
+                    LooksLike::Carrier(Protocol::Tls, _) => {
                         b" cannot be decrypted from here on with the keys that are known"
                     }
-                    LooksLike::BrokenFrames => {
+                    LooksLike::Carrier(Protocol::WebSocket, _) => {
                         b" has broken WebSocket frames: nothing behind this is read"
                     }
-                    LooksLike::Unknown => b" is not MQTT",
+                    _ => b" is not MQTT",
                 });
                 end(out, from)
             }

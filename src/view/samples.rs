@@ -46,7 +46,7 @@ impl Sample {
             topic_resolved: None,
             addresses: [IpAddr::V6(std::net::Ipv6Addr::LOCALHOST); 2],
             ports: [46_596, 1883],
-            transport: Transport::Tcp,
+            transport: Transport::TCP,
         }
     }
 
@@ -158,7 +158,7 @@ impl Sample {
             },
             server: end(1),
             client: end(0),
-            transport: Transport::Tcp,
+            transport: Transport::TCP,
             stamp: FrameStamp::default(),
         }
     }

@@ -53,7 +53,7 @@ impl Run {
             version,
             frame: 0,
             nanos: 1_000_000_000_000,
-            transport: Transport::Tcp,
+            transport: Transport::TCP,
             handshakes: Vec::new(),
             wills: Vec::new(),
             retained: Vec::new(),

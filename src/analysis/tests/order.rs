@@ -1,7 +1,7 @@
 //! Which packet may stand where.
 
 use super::*;
-use crate::event::{LooksLike, NotMqtt};
+use crate::event::{LooksLike, NotMqtt, Protocol};
 
 #[test]
 fn connect_is_first_and_comes_once() {
@@ -151,7 +151,7 @@ fn a_server_that_closes_over_a_broken_rule_is_not_told_to_answer() {
 
 #[test]
 fn a_password_in_clear_text_is_told_and_one_in_tls_is_not() {
-    for (transport, told) in [(Transport::Tcp, 1), (Transport::Tls, 0)] {
+    for (transport, told) in [(Transport::TCP, 1), (Transport::TCP.with(Protocol::Tls), 0)] {
         let mut run = Run::new(V3);
         run.transport = transport;
         run.open(0);
@@ -223,7 +223,7 @@ fn what_the_capture_lacks_is_told() {
         },
         direction: Direction::Forward,
         stamp,
-        looks_like: LooksLike::Tls,
+        looks_like: LooksLike::TLS,
     }));
     assert!(run.finding("not-mqtt").message.contains("TLS"));
 }

@@ -1,7 +1,7 @@
 //! What carries MQTT.
 
 use super::*;
-use crate::event::{Breach, LooksLike, NotMqtt, TransportBreach};
+use crate::event::{Breach, CarrierError, LooksLike, NotMqtt, Protocol, TransportBreach};
 use crate::mqtt::ProtocolVersion;
 
 impl Run {
@@ -94,8 +94,14 @@ fn mqtt_3_1_has_a_subprotocol_of_another_name() {
 #[test]
 fn a_websocket_connection_that_is_refused_or_breaks_is_told() {
     let mut run = Run::new(V3);
-    run.not_mqtt(LooksLike::RefusedUpgrade(401));
+    run.not_mqtt(LooksLike::Carrier(
+        Protocol::WebSocket,
+        CarrierError::Refused(401),
+    ));
     assert!(run.finding("websocket-refused").message.contains("401"));
-    run.not_mqtt(LooksLike::BrokenFrames);
+    run.not_mqtt(LooksLike::Carrier(
+        Protocol::WebSocket,
+        CarrierError::Broken,
+    ));
     run.finding("websocket-broken");
 }

@@ -13,7 +13,8 @@ mod tests;
 
 pub use keylog::{KeyLog, SECRETS_CAP};
 
-use super::unwrapped::{Lost, Unwrap, Unwrapped};
+use super::carried::{Carried, Carrier, CarrierError, Lost};
+use crate::base::limits::Limit;
 use crate::stream::{ByDirection, DIRECTIONS, Direction};
 use cipher::{Cipher, Suite, Writer, next_secret, suite};
 use keylog::{Label, Random};
@@ -59,13 +60,6 @@ pub struct Shared {
     /// Directions given up because of [`HELD_CAP`].
     pub over_cap: u64,
     plain: Vec<u8>,
-}
-
-impl Shared {
-    /// Octets held now.
-    pub const fn held(&self) -> usize {
-        self.held
-    }
 }
 
 /// One connection.
@@ -122,24 +116,56 @@ enum State {
     GivenUp,
 }
 
-impl Unwrap for Tls {
+impl Carrier for Tls {
     type Shared = Shared;
+
+    const NAME: &'static str = "tls";
+    const TITLE: &'static str = "Transport Layer Security";
+    const PORTS: &'static [u16] = &[8883];
+    const CONNECTIONS: Option<(Limit, usize)> = Some((Limit::Tls, CONNECTIONS_CAP));
+    const ENCRYPTS: bool = true;
+
+    fn resembles(bytes: &[u8]) -> bool {
+        matches!(bytes, [20..=23, 3, 0..=4, ..])
+    }
+
+    /// Only a ClientHello whose secrets are known opens one, or what may become one.
+    fn open(shared: &Self::Shared, direction: Direction, bytes: &[u8]) -> Option<Self> {
+        if shared.keylog.is_empty() || !begins(bytes) {
+            return None;
+        }
+        if random(bytes).is_some_and(|random| !shared.keylog.knows(&random)) {
+            return None;
+        }
+        let mut sides: ByDirection<Side> = ByDirection::default();
+        sides.of_mut(direction).state = State::Hello;
+        Some(Self {
+            client: direction,
+            random: Random::default(),
+            agreed: None,
+            sides,
+        })
+    }
+
+    fn is_from_start(&self) -> bool {
+        true
+    }
 
     fn push(
         &mut self,
         shared: &mut Self::Shared,
         direction: Direction,
         octets: &[u8],
-        each: &mut impl FnMut(Unwrapped<'_>),
+        sink: &mut dyn FnMut(Carried<'_>),
     ) {
         if self.sides.of(direction).state == State::Hello {
-            return self.hello(shared, direction, octets, each);
+            return self.hello(shared, direction, octets, sink);
         }
         let mut rest = octets;
         while !rest.is_empty() {
             let side = self.sides.of_mut(direction);
             rest = match side.state {
-                State::Hello | State::Records => self.records(shared, direction, rest, each),
+                State::Hello | State::Records => self.records(shared, direction, rest, sink),
                 State::Cut(left) => {
                     let (mine, behind) = rest.split_at_checked(left).unwrap_or((rest, &[]));
                     shared.lost.discarded += mine.len() as u64;
@@ -212,35 +238,31 @@ impl Unwrap for Tls {
     fn lost(shared: &Self::Shared) -> Lost {
         shared.lost
     }
+
+    fn held(shared: &Self::Shared) -> usize {
+        shared.held
+    }
+
+    fn learn(shared: &mut Self::Shared, secrets: &[u8]) {
+        shared.keylog.learn(secrets);
+    }
+
+    fn limits(shared: &Self::Shared) -> Vec<(Limit, u64)> {
+        vec![
+            (Limit::Secrets, shared.keylog.refused()),
+            (Limit::Records, shared.over_cap),
+        ]
+    }
 }
 
 impl Tls {
-    /// The connection that `octets`, the first of `direction`, open: with a ClientHello whose
-    /// secrets are known, or what may become one.
-    pub fn opened(direction: Direction, octets: &[u8], keylog: &KeyLog) -> Option<Self> {
-        if keylog.is_empty() || !begins(octets) {
-            return None;
-        }
-        if random(octets).is_some_and(|random| !keylog.knows(&random)) {
-            return None;
-        }
-        let mut sides: ByDirection<Side> = ByDirection::default();
-        sides.of_mut(direction).state = State::Hello;
-        Some(Self {
-            client: direction,
-            random: Random::default(),
-            agreed: None,
-            sides,
-        })
-    }
-
     /// Octets of the ClientHello, until its random is known.
     fn hello(
         &mut self,
         shared: &mut Shared,
         direction: Direction,
         octets: &[u8],
-        each: &mut impl FnMut(Unwrapped<'_>),
+        sink: &mut dyn FnMut(Carried<'_>),
     ) {
         let side = self.sides.of_mut(direction);
         side.held.extend_from_slice(octets);
@@ -254,11 +276,11 @@ impl Tls {
             Some(random) => {
                 self.random = random;
                 side.state = State::Records;
-                self.push(shared, direction, &held, each);
+                self.push(shared, direction, &held, sink);
             }
             None => {
-                let octets = held.as_slice();
-                each(Unwrapped::Other { direction, octets });
+                let bytes = held.as_slice();
+                sink(Carried::Mistaken { direction, bytes });
             }
         }
     }
@@ -269,7 +291,7 @@ impl Tls {
         shared: &mut Shared,
         direction: Direction,
         octets: &'a [u8],
-        each: &mut impl FnMut(Unwrapped<'_>),
+        sink: &mut dyn FnMut(Carried<'_>),
     ) -> &'a [u8] {
         let side = self.sides.of_mut(direction);
         let known = side.held.len();
@@ -277,7 +299,7 @@ impl Tls {
             && let Some(whole) = whole(octets)
             && let Some((record, behind)) = octets.split_at_checked(whole)
         {
-            self.record(shared, direction, record, each);
+            self.record(shared, direction, record, sink);
             return behind;
         }
         // The header first: it tells how long the record is.
@@ -291,15 +313,15 @@ impl Tls {
         let over_cap = shared.held > HELD_CAP;
         shared.over_cap += u64::from(over_cap);
         match whole(&side.held) {
-            None if side.held.len() >= HEADER => side.break_off(shared, each),
+            None if side.held.len() >= HEADER => side.break_off(shared, sink),
             _ if over_cap => {
                 shared.lost.given_up += side.let_go(shared).len() as u64;
                 side.state = State::GivenUp;
-                each(Unwrapped::OverCap);
+                sink(Carried::OverLimit);
             }
             Some(whole) if whole == side.held.len() => {
                 let record = side.let_go(shared);
-                self.record(shared, direction, &record, each);
+                self.record(shared, direction, &record, sink);
             }
             _ => {}
         }
@@ -312,7 +334,7 @@ impl Tls {
         shared: &mut Shared,
         direction: Direction,
         record: &[u8],
-        each: &mut impl FnMut(Unwrapped<'_>),
+        sink: &mut dyn FnMut(Carried<'_>),
     ) {
         let content = record.first().copied().unwrap_or(0);
         let side = self.sides.of_mut(direction);
@@ -320,7 +342,7 @@ impl Tls {
             // In TLS 1.3 a ChangeCipherSpec says nothing and is not encrypted (RFC 8446 §5).
             let is_1_3 = self.agreed.is_some_and(|agreed| agreed.is_1_3);
             if !(content == CHANGE_CIPHER_SPEC && is_1_3) {
-                self.sealed(shared, direction, record, each);
+                self.sealed(shared, direction, record, sink);
             }
             return;
         }
@@ -329,12 +351,12 @@ impl Tls {
                 let fragment = record.get(HEADER..).unwrap_or_default();
                 for message in side.messages.push(fragment) {
                     if let Message::ServerHello(hello) = message {
-                        self.agree(shared, direction, &hello, each);
+                        self.agree(shared, direction, &hello, sink);
                     }
                 }
             }
             CHANGE_CIPHER_SPEC if self.agreed.is_some_and(|agreed| !agreed.is_1_3) => {
-                self.change_cipher(shared, direction, each);
+                self.change_cipher(shared, direction, sink);
             }
             APPLICATION_DATA => shared.lost.discarded += record.len() as u64,
             _ => {}
@@ -347,14 +369,14 @@ impl Tls {
         shared: &mut Shared,
         direction: Direction,
         record: &[u8],
-        each: &mut impl FnMut(Unwrapped<'_>),
+        sink: &mut dyn FnMut(Carried<'_>),
     ) {
         let mut plain = std::mem::take(&mut shared.plain);
-        let opened = self.open(shared, direction, record, &mut plain);
+        let opened = self.decrypt(shared, direction, record, &mut plain);
         let is_1_3 = self.agreed.is_some_and(|agreed| agreed.is_1_3);
         let side = self.sides.of_mut(direction);
         match opened {
-            Some(APPLICATION_DATA) if !plain.is_empty() => each(Unwrapped::Octets(&plain)),
+            Some(APPLICATION_DATA) if !plain.is_empty() => sink(Carried::Bytes(&plain)),
             Some(HANDSHAKE) if is_1_3 => {
                 for message in side.messages.push(&plain) {
                     self.follow(shared, direction, message);
@@ -368,18 +390,18 @@ impl Tls {
             None if side.after_gap && shared.tries < TRIES_CAP => {
                 shared.lost.discarded += record.len() as u64;
                 side.state = State::Seeking;
-                each(Unwrapped::Gap);
+                sink(Carried::Gap);
             }
             None => {
                 shared.lost.given_up += record.len() as u64;
-                side.break_off(shared, each);
+                side.break_off(shared, sink);
             }
         }
         shared.plain = plain;
     }
 
     /// Decrypts a record into `plain`; its content type.
-    fn open(
+    fn decrypt(
         &mut self,
         shared: &mut Shared,
         direction: Direction,
@@ -468,7 +490,7 @@ impl Tls {
         shared: &mut Shared,
         direction: Direction,
         hello: &ServerHello,
-        each: &mut impl FnMut(Unwrapped<'_>),
+        sink: &mut dyn FnMut(Carried<'_>),
     ) {
         if direction == self.client || self.agreed.is_some() {
             return;
@@ -479,7 +501,7 @@ impl Tls {
                 side.let_go(shared);
                 side.state = State::GivenUp;
             }
-            return each(Unwrapped::Suite(hello.suite));
+            return sink(Carried::Failed(CarrierError::Unsupported(hello.suite)));
         };
         self.agreed = Some(Agreed {
             suite,
@@ -511,7 +533,7 @@ impl Tls {
         &mut self,
         shared: &mut Shared,
         direction: Direction,
-        each: &mut impl FnMut(Unwrapped<'_>),
+        sink: &mut dyn FnMut(Carried<'_>),
     ) {
         let writer = self.writer(direction);
         let master = shared.keylog.secret(&self.random, Label::Master);
@@ -529,7 +551,7 @@ impl Tls {
         side.number = 0;
         side.cipher = cipher;
         if side.cipher.is_none() {
-            side.break_off(shared, each);
+            side.break_off(shared, sink);
         }
     }
 }
@@ -541,16 +563,16 @@ const APPLICATION_DATA: u8 = 23;
 
 impl Side {
     /// What comes is no record: behind a gap the next one is sought, else it never comes.
-    fn break_off(&mut self, shared: &mut Shared, each: &mut impl FnMut(Unwrapped<'_>)) {
+    fn break_off(&mut self, shared: &mut Shared, sink: &mut dyn FnMut(Carried<'_>)) {
         let held = self.let_go(shared).len() as u64;
         if self.after_gap {
             shared.lost.discarded += held;
             self.state = State::Seeking;
-            each(Unwrapped::Gap);
+            sink(Carried::Gap);
         } else {
             shared.lost.given_up += held;
             self.state = State::GivenUp;
-            each(Unwrapped::Broken);
+            sink(Carried::Failed(CarrierError::Broken));
         }
     }
 

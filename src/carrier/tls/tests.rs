@@ -136,7 +136,7 @@ impl Run {
 
     fn segment(&mut self, direction: Direction, octets: &[u8]) -> &mut Self {
         if self.tls.is_none() {
-            self.tls = Tls::opened(direction, octets, &self.shared.keylog);
+            self.tls = Tls::open(&self.shared, direction, octets);
         }
         let Some(tls) = &mut self.tls else {
             return self;
@@ -146,9 +146,10 @@ impl Run {
             &mut self.shared,
             direction,
             octets,
-            &mut |unwrapped| match unwrapped {
-                Unwrapped::Octets(octets) => out.extend_from_slice(octets),
-                Unwrapped::Other { octets, .. } => told.push(format!("other {}", octets.len())),
+            &mut |carried| match carried {
+                Carried::Bytes(octets) => out.extend_from_slice(octets),
+                Carried::Mistaken { bytes, .. } => told.push(format!("other {}", bytes.len())),
+                Carried::Failed(error) => told.push(format!("{error:?}")),
                 other => told.push(format!("{other:?}")),
             },
         );
@@ -164,7 +165,7 @@ impl Run {
         if let Some(tls) = &mut self.tls {
             tls.close(&mut self.shared);
         }
-        assert_eq!(self.shared.held(), 0);
+        assert_eq!(self.shared.held, 0);
     }
 }
 
@@ -191,14 +192,13 @@ fn without_secrets_nothing_is_opened() {
     let mut run = Run::default();
     run.segment(UP, &client_hello());
     assert!(run.tls.is_none());
-    let mut log = keylog(&LABELS);
-    assert!(Tls::opened(UP, b"\x16\x03\x01\x00\x05hello", &log).is_none());
+    run.shared.keylog = keylog(&LABELS);
+    assert!(Tls::open(&run.shared, UP, b"\x16\x03\x01\x00\x05hello").is_none());
     let other = format!("CLIENT_RANDOM {} 00", "09".repeat(32));
-    log = KeyLog::default();
-    log.learn(other.as_bytes());
-    assert!(Tls::opened(UP, &client_hello(), &log).is_none());
+    run.shared.keylog = KeyLog::default();
+    run.shared.keylog.learn(other.as_bytes());
+    assert!(Tls::open(&run.shared, UP, &client_hello()).is_none());
     // Cut before the random, it may be known: held until it is there.
-    run.shared.keylog = log;
     run.segment(UP, &client_hello()[..20])
         .segment(UP, &client_hello()[20..]);
     assert_eq!(run.told, [format!("other {}", client_hello().len())]);
@@ -276,7 +276,7 @@ fn a_suite_that_is_not_decrypted_is_named() {
         let mut run = Run::knowing(&LABELS);
         run.segment(UP, &client_hello())
             .segment(DOWN, &server_hello(suite, is_1_3));
-        assert_eq!(run.told, [format!("Suite({suite})")]);
+        assert_eq!(run.told, [format!("Unsupported({suite})")]);
         run.segment(UP, &record(APPLICATION_DATA, &[0; 30]));
         assert_eq!(run.shared.lost.given_up, 35);
     }
@@ -362,7 +362,7 @@ fn records_are_held_up_to_their_cap() {
     run.segment(UP, &sealed[..20]);
     assert_eq!(
         (&run.told[..], run.shared.over_cap),
-        (&["OverCap".to_owned()][..], 1)
+        (&["OverLimit".to_owned()][..], 1)
     );
     assert_eq!(run.octets.of(UP), b"whole");
     run.shared.held -= HELD_CAP - 10;

@@ -14,13 +14,27 @@ mod upgrade;
 pub use inflate::{EXPANSION_CAP, INFLATERS_CAP};
 pub use upgrade::HEAD_CAP;
 
-use super::unwrapped::{Lost, Unwrap, Unwrapped};
+use super::carried::{Breach, Carried, Carrier, CarrierError, Lost};
+use crate::base::limits::Limit;
 use crate::stream::{ByDirection, DIRECTIONS, Direction};
 use frame::{FrameHeader, HEADER_CAP, Header, Opcode, Sought};
 use inflate::{Inflater, Inflation, Unreadable};
 
 /// Octets of HTTP heads that are held at a time, over all connections.
 pub const HEADS_CAP: usize = 16 << 20;
+
+/// With what HTTP begins: the methods of requests, and responses.
+const METHODS: [&[u8]; 9] = [
+    b"GET ",
+    b"HTTP/",
+    b"POST ",
+    b"PUT ",
+    b"HEAD ",
+    b"OPTIONS ",
+    b"DELETE ",
+    b"CONNECT ",
+    b"PATCH ",
+];
 
 /// What all WebSocket connections of a run share.
 #[derive(Debug, Default)]
@@ -31,41 +45,6 @@ pub struct Shared {
     heads_refused: u64,
     inflation: Inflation,
     unmasked: Vec<u8>,
-}
-
-impl Shared {
-    /// Compressed directions given up because [`INFLATERS_CAP`] others were open.
-    pub const fn inflaters_refused(&self) -> u64 {
-        self.inflation.refused
-    }
-
-    /// Compressed directions given up because of [`EXPANSION_CAP`].
-    pub const fn expanded_too_far(&self) -> u64 {
-        self.inflation.too_far
-    }
-
-    /// Connections taken for others because of [`HEADS_CAP`].
-    pub const fn heads_refused(&self) -> u64 {
-        self.heads_refused
-    }
-
-    /// Octets of heads held now.
-    pub const fn held(&self) -> usize {
-        self.held
-    }
-}
-
-/// What an end does against the rules of MQTT's transport.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Breach {
-    /// A text frame carries data \[MQTT-6.0.0-1\].
-    TextFrame,
-    /// The Client did not offer the subprotocol `mqtt` \[MQTT-6.0.0-3\].
-    NotOffered,
-    /// The Server did not select the subprotocol `mqtt` \[MQTT-6.0.0-4\].
-    NotSelected,
-    /// A frame of the Client's is not masked, or one of the Server's is (RFC 6455 §5.1).
-    Masking,
 }
 
 /// One connection.
@@ -133,23 +112,99 @@ enum Message {
     Lost,
 }
 
-impl Unwrap for WebSocket {
+impl Carrier for WebSocket {
     type Shared = Shared;
+
+    const NAME: &'static str = "websocket";
+    const TITLE: &'static str = "WebSocket";
+
+    /// HTTP looks like it until an upgrade is asked for.
+    fn resembles(bytes: &[u8]) -> bool {
+        METHODS.iter().any(|method| bytes.starts_with(method))
+    }
+
+    /// A request that asks for it opens one, or the beginning of one, or a response that grants
+    /// it.
+    fn open(_: &Self::Shared, direction: Direction, octets: &[u8]) -> Option<Self> {
+        let (is_request, is_response) = (begins(octets, b"GET "), begins(octets, b"HTTP/1.1 101 "));
+        let client = match (is_request, is_response) {
+            (true, _) => direction,
+            (_, true) => direction.reverse(),
+            _ => return None,
+        };
+        if let Some(end) = upgrade::end_of_head(octets, 0) {
+            let head = octets.get(..end)?;
+            let upgrades = if is_request {
+                upgrade::request(head)?.upgrades
+            } else {
+                upgrade::response(head)?.upgrades
+            };
+            if !upgrades {
+                return None;
+            }
+        }
+        let mut opened = Self::new(client, State::Head);
+        if is_response && !is_request {
+            // The request was not captured.
+            let side = opened.sides.of_mut(client);
+            side.state = State::Seeking;
+            side.after_gap = true;
+        }
+        Some(opened)
+    }
+
+    /// The segment must hold whole frames, the first with data; the beginning is as long as an
+    /// MQTT fixed header.
+    fn join(direction: Direction, octets: &[u8]) -> Option<(Self, Vec<u8>)> {
+        let Header::Whole(first) = frame::header(octets) else {
+            return None;
+        };
+        let sought = Sought {
+            masked: None,
+            compressed: false,
+        };
+        if first.opcode != Opcode::Binary || !frame::is_whole(octets, sought) {
+            return None;
+        }
+        let payload = octets.get(first.size..)?;
+        let length = usize::try_from(first.length.min(5)).ok()?;
+        let mut begin = payload.get(..length)?.to_vec();
+        if let Some(key) = first.mask {
+            let masked = begin.clone();
+            frame::unmask(&masked, key, 0, &mut begin);
+        }
+        let client = match first.mask {
+            Some(_) => direction,
+            None => direction.reverse(),
+        };
+        let joined = Self::new(client, State::Seeking);
+        Some((joined, begin))
+    }
+
+    /// Whether the Client's HTTP head was captured.
+    fn is_from_start(&self) -> bool {
+        !self.sides.of(self.client).after_gap
+    }
+
+    /// One end named MQTT as its subprotocol.
+    fn announces_mqtt(&self) -> bool {
+        self.of_mqtt
+    }
 
     fn push(
         &mut self,
         shared: &mut Self::Shared,
         direction: Direction,
         octets: &[u8],
-        each: &mut impl FnMut(Unwrapped<'_>),
+        sink: &mut dyn FnMut(Carried<'_>),
     ) {
         let mut rest = octets;
         while !rest.is_empty() {
             let side = self.sides.of_mut(direction);
             rest = match side.state {
-                State::Head => self.head(shared, direction, rest, each),
-                State::Header => self.header(shared, direction, rest, each),
-                State::Payload(payload) => side.payload(shared, payload, rest, each),
+                State::Head => self.head(shared, direction, rest, sink),
+                State::Header => self.header(shared, direction, rest, sink),
+                State::Payload(payload) => side.payload(shared, payload, rest, sink),
                 State::Seeking => {
                     let sought = Sought {
                         masked: Some(direction == self.client),
@@ -219,68 +274,21 @@ impl Unwrap for WebSocket {
     fn lost(shared: &Self::Shared) -> Lost {
         shared.lost
     }
+
+    fn held(shared: &Self::Shared) -> usize {
+        shared.held
+    }
+
+    fn limits(shared: &Self::Shared) -> Vec<(Limit, u64)> {
+        vec![
+            (Limit::Heads, shared.heads_refused),
+            (Limit::Inflaters, shared.inflation.refused),
+            (Limit::Inflated, shared.inflation.too_far),
+        ]
+    }
 }
 
 impl WebSocket {
-    /// The connection that `octets`, the first of `direction`, open: with a request that asks for
-    /// it or its begin, or with a response that grants it.
-    pub fn opened(direction: Direction, octets: &[u8]) -> Option<Self> {
-        let (is_request, is_response) = (begins(octets, b"GET "), begins(octets, b"HTTP/1.1 101 "));
-        let client = match (is_request, is_response) {
-            (true, _) => direction,
-            (_, true) => direction.reverse(),
-            _ => return None,
-        };
-        if let Some(end) = upgrade::end_of_head(octets, 0) {
-            let head = octets.get(..end)?;
-            let upgrades = if is_request {
-                upgrade::request(head)?.upgrades
-            } else {
-                upgrade::response(head)?.upgrades
-            };
-            if !upgrades {
-                return None;
-            }
-        }
-        let mut opened = Self::new(client, State::Head);
-        if is_response && !is_request {
-            // The request was not captured.
-            let side = opened.sides.of_mut(client);
-            side.state = State::Seeking;
-            side.after_gap = true;
-        }
-        Some(opened)
-    }
-
-    /// The connection, open before the capture began, to which a segment may belong that holds
-    /// `octets`: whole frames, the first with data. Also the begin of that data, as much as holds
-    /// a control packet's fixed header.
-    pub fn joined(direction: Direction, octets: &[u8]) -> Option<(Self, Vec<u8>)> {
-        let Header::Whole(first) = frame::header(octets) else {
-            return None;
-        };
-        let sought = Sought {
-            masked: None,
-            compressed: false,
-        };
-        if first.opcode != Opcode::Binary || !frame::is_whole(octets, sought) {
-            return None;
-        }
-        let payload = octets.get(first.size..)?;
-        let length = usize::try_from(first.length.min(5)).ok()?;
-        let mut begin = payload.get(..length)?.to_vec();
-        if let Some(key) = first.mask {
-            let masked = begin.clone();
-            frame::unmask(&masked, key, 0, &mut begin);
-        }
-        let client = match first.mask {
-            Some(_) => direction,
-            None => direction.reverse(),
-        };
-        let joined = Self::new(client, State::Seeking);
-        Some((joined, begin))
-    }
-
     fn new(client: Direction, state: State) -> Self {
         let mut sides: ByDirection<Side> = ByDirection::default();
         for direction in DIRECTIONS {
@@ -297,23 +305,13 @@ impl WebSocket {
         }
     }
 
-    /// Whether what the Client sends is known from its begin.
-    pub fn is_from_start(&self) -> bool {
-        !self.sides.of(self.client).after_gap
-    }
-
-    /// Whether one end named MQTT as what it wants to speak.
-    pub const fn is_of_mqtt(&self) -> bool {
-        self.of_mqtt
-    }
-
     /// Octets of an HTTP head; what follows it.
     fn head<'a>(
         &mut self,
         shared: &mut Shared,
         direction: Direction,
         octets: &'a [u8],
-        each: &mut impl FnMut(Unwrapped<'_>),
+        sink: &mut dyn FnMut(Carried<'_>),
     ) -> &'a [u8] {
         let from_client = direction == self.client;
         let front: &[u8] = if from_client { b"GET " } else { b"HTTP/1." };
@@ -340,7 +338,7 @@ impl WebSocket {
         {
             return octets.get(end.saturating_sub(known)..).unwrap_or_default();
         }
-        let granted = end.filter(|end| self.hear_head(direction, held.get(..*end), each));
+        let granted = end.filter(|end| self.hear_head(direction, held.get(..*end), sink));
         if let Some(end) = granted {
             return octets.get(end.saturating_sub(known)..).unwrap_or_default();
         }
@@ -352,9 +350,9 @@ impl WebSocket {
                 side.state = State::GivenUp;
             }
         }
-        for (direction, octets) in [(other, &waiting), (direction, &held)] {
-            if !octets.is_empty() {
-                each(Unwrapped::Other { direction, octets });
+        for (direction, bytes) in [(other, &waiting), (direction, &held)] {
+            if !bytes.is_empty() {
+                sink(Carried::Mistaken { direction, bytes });
             }
         }
         &[]
@@ -365,7 +363,7 @@ impl WebSocket {
         &mut self,
         direction: Direction,
         head: Option<&[u8]>,
-        each: &mut impl FnMut(Unwrapped<'_>),
+        sink: &mut dyn FnMut(Carried<'_>),
     ) -> bool {
         let from_client = direction == self.client;
         let (upgrades, named) = if from_client {
@@ -377,7 +375,7 @@ impl WebSocket {
             };
             self.deflates = Some(response.deflates);
             if !response.upgrades {
-                each(Unwrapped::Refused(response.status));
+                sink(Carried::Failed(CarrierError::Refused(response.status)));
             }
             (response.upgrades, response.selects)
         };
@@ -389,10 +387,10 @@ impl WebSocket {
             self.offers_mqtt = Some(named.mqtt);
         }
         if !named.mqtt && from_client {
-            each(Unwrapped::Breach(Breach::NotOffered));
+            sink(Carried::Breach(Breach::NotOffered));
         } else if !named.mqtt && self.offers_mqtt != Some(false) {
             // Nothing can be selected that was not offered.
-            each(Unwrapped::Breach(Breach::NotSelected));
+            sink(Carried::Breach(Breach::NotSelected));
         }
         self.sides.of_mut(direction).state = State::Header;
         true
@@ -404,7 +402,7 @@ impl WebSocket {
         shared: &mut Shared,
         direction: Direction,
         octets: &'a [u8],
-        each: &mut impl FnMut(Unwrapped<'_>),
+        sink: &mut dyn FnMut(Carried<'_>),
     ) -> &'a [u8] {
         let side = self.sides.of_mut(direction);
         let known = side.held.len();
@@ -425,20 +423,20 @@ impl WebSocket {
             Header::Whole(header) if !header.compressed || self.deflates != Some(false) => header,
             Header::Whole(_) | Header::Broken => {
                 side.held = Vec::new();
-                side.break_off(shared, known + octets.len(), each);
+                side.break_off(shared, known + octets.len(), sink);
                 return &[];
             }
         };
         side.held = Vec::new();
         if header.mask.is_some() != (direction == self.client) {
-            each(Unwrapped::Breach(Breach::Masking));
+            sink(Carried::Breach(Breach::Masking));
         }
         if header.opcode == Opcode::Text {
-            each(Unwrapped::Breach(Breach::TextFrame));
+            sink(Carried::Breach(Breach::TextFrame));
         }
         let behind = header.size.saturating_sub(known);
         let side = self.sides.of_mut(direction);
-        side.begin_frame(shared, &header, each);
+        side.begin_frame(shared, &header, sink);
         octets.get(behind..).unwrap_or_default()
     }
 }
@@ -448,7 +446,7 @@ impl Side {
         &mut self,
         shared: &mut Shared,
         header: &FrameHeader,
-        each: &mut impl FnMut(Unwrapped<'_>),
+        sink: &mut dyn FnMut(Carried<'_>),
     ) {
         match header.opcode {
             Opcode::Text | Opcode::Binary if header.compressed => {
@@ -470,7 +468,7 @@ impl Side {
         };
         self.go_on(payload);
         if header.length == 0 {
-            self.end_message(shared, payload, each);
+            self.end_message(shared, payload, sink);
         }
     }
 
@@ -480,7 +478,7 @@ impl Side {
         shared: &mut Shared,
         mut payload: Payload,
         octets: &'a [u8],
-        each: &mut impl FnMut(Unwrapped<'_>),
+        sink: &mut dyn FnMut(Carried<'_>),
     ) -> &'a [u8] {
         let wanted = usize::try_from(payload.left).unwrap_or(usize::MAX);
         let (mine, behind) = octets.split_at_checked(wanted).unwrap_or((octets, &[]));
@@ -500,14 +498,14 @@ impl Side {
                 None => mine,
             };
             if self.message == Message::Compressed {
-                self.inflate(shared, Some(plain), each);
+                self.inflate(shared, Some(plain), sink);
             } else {
-                each(Unwrapped::Octets(plain));
+                sink(Carried::Bytes(plain));
             }
             shared.unmasked = unmasked;
         }
         if payload.left == 0 {
-            self.end_message(shared, payload, each);
+            self.end_message(shared, payload, sink);
         }
         behind
     }
@@ -525,11 +523,11 @@ impl Side {
         &mut self,
         shared: &mut Shared,
         payload: Payload,
-        each: &mut impl FnMut(Unwrapped<'_>),
+        sink: &mut dyn FnMut(Carried<'_>),
     ) {
         let over = payload.data && payload.fin && self.state == State::Header;
         if over && self.message == Message::Compressed {
-            self.inflate(shared, None, each);
+            self.inflate(shared, None, sink);
         }
     }
 
@@ -538,10 +536,10 @@ impl Side {
         &mut self,
         shared: &mut Shared,
         octets: Option<&[u8]>,
-        each: &mut impl FnMut(Unwrapped<'_>),
+        sink: &mut dyn FnMut(Carried<'_>),
     ) {
         let all = &mut shared.inflation;
-        let mut tell = |octets: &[u8]| each(Unwrapped::Octets(octets));
+        let mut tell = |octets: &[u8]| sink(Carried::Bytes(octets));
         let done = match (&mut self.inflater, octets) {
             (Some(inflater), Some(octets)) => inflater.push(all, octets, &mut tell),
             (Some(inflater), None) => inflater.end_message(all, &mut tell),
@@ -558,35 +556,30 @@ impl Side {
             shared.lost.discarded += octets;
             self.message = Message::Lost;
             self.window_lost = true;
-            each(Unwrapped::Gap);
+            sink(Carried::Gap);
         } else {
             shared.lost.given_up += octets;
             self.state = State::GivenUp;
-            each(match why {
-                Unreadable::Corrupt => Unwrapped::Broken,
-                Unreadable::Cap => Unwrapped::OverCap,
+            sink(match why {
+                Unreadable::Corrupt => Carried::Failed(CarrierError::Broken),
+                Unreadable::Cap => Carried::OverLimit,
             });
         }
     }
 
     /// What comes is no frame: behind a gap the next one is sought, else it never comes.
     /// These octets are lost.
-    fn break_off(
-        &mut self,
-        shared: &mut Shared,
-        octets: usize,
-        each: &mut impl FnMut(Unwrapped<'_>),
-    ) {
+    fn break_off(&mut self, shared: &mut Shared, octets: usize, sink: &mut dyn FnMut(Carried<'_>)) {
         self.drop_inflater(shared);
         if self.after_gap {
             shared.lost.discarded += octets as u64;
             self.message = Message::Lost;
             self.state = State::Seeking;
-            each(Unwrapped::Gap);
+            sink(Carried::Gap);
         } else {
             shared.lost.given_up += octets as u64;
             self.state = State::GivenUp;
-            each(Unwrapped::Broken);
+            sink(Carried::Failed(CarrierError::Broken));
         }
     }
 

@@ -96,7 +96,7 @@ impl Run {
 
     fn segment(&mut self, direction: Direction, octets: &[u8]) -> &mut Self {
         if self.websocket.is_none() {
-            self.websocket = WebSocket::opened(direction, octets);
+            self.websocket = WebSocket::open(&self.shared, direction, octets);
         }
         let Some(websocket) = &mut self.websocket else {
             return self;
@@ -106,14 +106,15 @@ impl Run {
             &mut self.shared,
             direction,
             octets,
-            &mut |unwrapped| match unwrapped {
-                Unwrapped::Octets(octets) => {
+            &mut |carried| match carried {
+                Carried::Bytes(octets) => {
                     assert!(!octets.is_empty());
                     out.extend_from_slice(octets);
                 }
-                Unwrapped::Other { direction, octets } => {
-                    told.push(format!("other {direction:?} {}", octets.len()));
+                Carried::Mistaken { direction, bytes } => {
+                    told.push(format!("other {direction:?} {}", bytes.len()));
                 }
+                Carried::Failed(error) => told.push(format!("{error:?}")),
                 other => told.push(format!("{other:?}")),
             },
         );
@@ -130,7 +131,7 @@ impl Run {
         if let Some(websocket) = &mut self.websocket {
             websocket.close(&mut self.shared);
         }
-        assert_eq!(self.shared.held(), 0);
+        assert_eq!(self.shared.held, 0);
         assert!(Inflater::new(&mut self.shared.inflation).is_ok());
     }
 }
@@ -145,7 +146,7 @@ fn what_is_no_request_for_websocket_opens_nothing() {
         b"\x10\x00",
     ];
     for head in heads {
-        assert!(WebSocket::opened(UP, head).is_none());
+        assert!(WebSocket::open(&Shared::default(), UP, head).is_none());
     }
 }
 
@@ -186,7 +187,7 @@ fn each_broken_rule_is_told() {
     );
     let mut old = Run::opened("Sec-WebSocket-Protocol: mqttv3.1\r\n", MQTT);
     assert_eq!(old.told, ["Breach(NotOffered)"]);
-    assert!(old.websocket.as_ref().unwrap().is_of_mqtt());
+    assert!(old.websocket.as_ref().unwrap().announces_mqtt());
     old.close();
 }
 
@@ -275,22 +276,22 @@ fn behind_any_other_gap_frames_go_on_where_a_segment_is_frames() {
 #[test]
 fn a_connection_is_joined_where_a_segment_is_frames() {
     let two = [frame(UP, 0x82, b"0123"), frame(UP, 0x89, b"")].concat();
-    let (mut joined, begin) = WebSocket::joined(UP, &two).unwrap();
+    let (mut joined, begin) = WebSocket::join(UP, &two).unwrap();
     assert_eq!((&begin[..], joined.client()), (&b"0123"[..], UP));
     let mut out = Vec::new();
     joined.push(
         &mut Shared::default(),
         UP,
         &two,
-        &mut |unwrapped| match unwrapped {
-            Unwrapped::Octets(octets) => out.extend_from_slice(octets),
+        &mut |carried| match carried {
+            Carried::Bytes(octets) => out.extend_from_slice(octets),
             other => panic!("{other:?}"),
         },
     );
     assert_eq!(out, b"0123");
-    let (joined, ..) = WebSocket::joined(UP, &frame(DOWN, 0x82, b"0123")).unwrap();
+    let (joined, ..) = WebSocket::join(UP, &frame(DOWN, 0x82, b"0123")).unwrap();
     assert_eq!(joined.client(), DOWN);
-    assert!(WebSocket::joined(UP, &two[..5]).is_none());
+    assert!(WebSocket::join(UP, &two[..5]).is_none());
 }
 
 #[test]
@@ -395,8 +396,8 @@ fn directions_beyond_the_cap_on_inflaters_are_given_up() {
         &frame(UP, 0xc2, &Deflater::new().message(b"one too many")),
     );
     assert_eq!(
-        (&run.told[..], run.shared.inflaters_refused()),
-        (&["OverCap".to_owned()][..], 1)
+        (&run.told[..], run.shared.inflation.refused),
+        (&["OverLimit".to_owned()][..], 1)
     );
     for inflater in inflaters {
         inflater.release(&mut run.shared.inflation);
@@ -413,8 +414,8 @@ fn messages_that_expand_without_end_are_given_up() {
     run.shared.inflation = Inflation::after_free(std::mem::take(&mut run.shared.inflation));
     run.segment(UP, &frame(UP, 0xc2, &zeros));
     assert_eq!(
-        (&run.told[..], run.shared.expanded_too_far()),
-        (&["OverCap".to_owned()][..], 1)
+        (&run.told[..], run.shared.inflation.too_far),
+        (&["OverLimit".to_owned()][..], 1)
     );
     run.close();
 }

@@ -39,8 +39,8 @@ fn the_version_of_connect_holds_for_both_directions() {
 #[test]
 fn other_protocols_on_the_mqtt_port_show_no_packet_and_are_named() {
     let cases: [(&[u8], LooksLike); 4] = [
-        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", LooksLike::Http),
-        (b"\x16\x03\x01\x00\x05hello", LooksLike::Tls),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", LooksLike::HTTP),
+        (b"\x16\x03\x01\x00\x05hello", LooksLike::TLS),
         (b"hello broker\n", LooksLike::Unknown),
         (
             b"\xc7\x26\xbc\x46\xa8\x27\x90\x92\x7b\x44",
@@ -76,7 +76,7 @@ fn a_server_that_answers_connect_with_http_is_not_listed() {
         .close();
     assert_eq!(run.types(), ["CONNECT"]);
     assert_eq!(run.others, ["opened 1883", "not mqtt", "ended"]);
-    assert_eq!(run.looks_like, [LooksLike::Http]);
+    assert_eq!(run.looks_like, [LooksLike::HTTP]);
 }
 
 #[test]
@@ -240,6 +240,6 @@ fn tls_on_its_own_port_is_named() {
         .close();
     assert_eq!(
         (run.others, run.looks_like),
-        (vec!["not mqtt".to_owned()], vec![LooksLike::Tls])
+        (vec!["not mqtt".to_owned()], vec![LooksLike::TLS])
     );
 }

@@ -1,8 +1,9 @@
 //! MQTT in WebSocket.
 
 use super::*;
-use crate::carrier::tls::CONNECTIONS_CAP;
-use crate::connection::CARRIERS_CAP;
+use crate::base::limits::Limit;
+use crate::carrier::Carriers;
+use crate::event::{CarrierError, Protocol};
 use proptest::prelude::*;
 
 const MQTT: &str = "Sec-WebSocket-Protocol: mqtt\r\n";
@@ -38,6 +39,13 @@ fn frame(direction: Direction, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// How often `limit` was reached.
+fn reached(carriers: &Carriers, limit: Limit) -> u64 {
+    let limits = carriers.limits();
+    let found = limits.iter().find(|(found, _)| *found == limit);
+    found.map_or(0, |(_, times)| *times)
+}
+
 /// A connection over WebSocket to `port`, with its handshakes.
 fn opened(port: u16) -> Run {
     let mut run = Run::to(port);
@@ -57,7 +65,7 @@ fn mqtt_in_websocket_is_found_on_any_port() {
         assert!(
             run.packets
                 .iter()
-                .all(|told| told.transport == Transport::WebSocket)
+                .all(|told| told.transport == Transport::TCP.with(Protocol::WebSocket))
         );
         assert_eq!((run.packets[0].frame, run.packets[1].frame), (3, 4));
         assert_eq!(run.others, [format!("opened {port}"), "ended".to_owned()]);
@@ -91,7 +99,7 @@ fn websocket_that_is_not_mqtt_is_not_told() {
         run.segment(UP, &frame(UP, b"{\"hello\": \"world\"}"));
         run.segment(DOWN, &frame(DOWN, b"{\"answer\": 42}"));
     }
-    assert_eq!(run.context.carriers, 0);
+    assert_eq!(run.context.carriers.in_use().0, 0);
     run.segment(UP, &frame(UP, &connect(4)));
     run.close();
     assert!(
@@ -119,7 +127,13 @@ fn a_refused_upgrade_says_why_where_mqtt_was_asked_for() {
     run.segment(UP, &request(MQTT));
     run.segment(DOWN, b"HTTP/1.1 401 Unauthorized\r\n\r\n");
     run.close();
-    assert_eq!(run.looks_like, [LooksLike::RefusedUpgrade(401)]);
+    assert_eq!(
+        run.looks_like,
+        [LooksLike::Carrier(
+            Protocol::WebSocket,
+            CarrierError::Refused(401)
+        )]
+    );
     let mut run = Run::to(443);
     run.segment(UP, &request(""))
         .segment(DOWN, b"HTTP/1.1 401 Unauthorized\r\n\r\n");
@@ -193,7 +207,13 @@ fn broken_frames_end_their_direction_and_are_told() {
     run.segment(UP, &frame(UP, &PINGREQ));
     run.close();
     assert_eq!(run.types(), ["CONNECT", "CONNACK", "PINGREQ"]);
-    assert_eq!(run.looks_like, [LooksLike::BrokenFrames]);
+    assert_eq!(
+        run.looks_like,
+        [LooksLike::Carrier(
+            Protocol::WebSocket,
+            CarrierError::Broken
+        )]
+    );
     assert_eq!(run.context.counters.given_up, 24);
 }
 
@@ -241,7 +261,7 @@ fn a_connection_is_joined_in_its_midst() {
     assert!(
         run.packets
             .iter()
-            .all(|told| told.transport == Transport::WebSocket)
+            .all(|told| told.transport == Transport::TCP.with(Protocol::WebSocket))
     );
 }
 
@@ -268,19 +288,18 @@ fn a_subscribe_of_a_joined_connection_is_no_frame() {
         .segment(DOWN, &suback(4, 1));
     run.close();
     assert_eq!(run.types(), ["SUBSCRIBE", "SUBACK"]);
-    assert_eq!(run.packets[0].transport, Transport::Tcp);
+    assert_eq!(run.packets[0].transport, Transport::TCP);
 }
 
 #[test]
 fn websockets_beyond_their_cap_are_not_followed_and_counted() {
     let mut run = Run::to(9001);
-    run.context.carriers = CARRIERS_CAP;
+    run.context.carriers.limit(None, 0);
     run.segment(UP, &request(MQTT))
         .segment(DOWN, &response(MQTT));
     run.segment(UP, &frame(UP, &connect(4)));
     assert!(run.packets.is_empty());
-    assert_eq!(run.context.counters.carriers_refused, 1);
-    run.context.carriers = 0;
+    assert_eq!(reached(&run.context.carriers, Limit::Carried), 1);
     run.close();
 }
 
@@ -295,16 +314,14 @@ fn tls_connections_beyond_their_cap_are_not_decrypted_and_counted() {
     let secret = format!("CLIENT_RANDOM {} {}", "07".repeat(32), "01".repeat(48));
     run.context.learn_secrets(secret.as_bytes());
     run.segment(UP, &hello.concat());
-    assert_eq!((run.context.tls_connections, run.context.carriers), (1, 1));
+    assert_eq!(run.context.carriers.in_use().0, 1);
     run.close();
-    assert_eq!((run.context.tls_connections, run.context.carriers), (0, 0));
     let mut run = Run::to(8883);
     run.context.learn_secrets(secret.as_bytes());
-    run.context.tls_connections = CONNECTIONS_CAP;
+    run.context.carriers.limit(Some(Protocol::Tls), 0);
     run.segment(UP, &hello.concat());
-    assert_eq!(run.context.counters.tls_refused, 1);
-    assert_eq!(run.looks_like, [LooksLike::Tls]);
-    run.context.tls_connections = 0;
+    assert_eq!(reached(&run.context.carriers, Limit::Tls), 1);
+    assert_eq!(run.looks_like, [LooksLike::TLS]);
     run.close();
 }
 

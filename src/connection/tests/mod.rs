@@ -175,8 +175,7 @@ impl Run {
             "{c:?}"
         );
         assert_eq!((self.context.held, self.context.held_frames), (0, 0));
-        let held = self.context.websockets.held();
-        assert_eq!((self.context.carriers, held), (0, 0));
+        assert_eq!(self.context.carriers.in_use(), (0, 0));
         self
     }
 

@@ -14,7 +14,7 @@ use super::notes::Notes;
 use super::out::{Out, push_number};
 use super::{Style, View, colour};
 use crate::base::{FrameStamp, text};
-use crate::event::{Event, Needs, PacketEvent, Totals, Transport};
+use crate::event::{Event, Needs, PacketEvent, Totals};
 use crate::mqtt::{ProtocolVersion, surely_clean, violations};
 
 /// Frames that the line of a packet's parts names before it only counts the rest.
@@ -58,8 +58,8 @@ impl<W: Write> Detail<W> {
             self.frame_lines(seen);
         }
         let out = self.out.text();
-        if let Some(transport) = transport(seen.transport) {
-            out.extend_from_slice(transport.as_bytes());
+        for carrier in seen.transport.layers() {
+            out.extend_from_slice(carrier.title().as_bytes());
             out.push(b'\n');
         }
         if seen.frames.len() > 1 {
@@ -236,15 +236,6 @@ fn push_parts(out: &mut Vec<u8>, seen: &PacketEvent<'_>) {
         out.extend_from_slice(b" more");
     }
     out.extend_from_slice(b"]\n");
-}
-
-const fn transport(transport: Transport) -> Option<&'static str> {
-    match transport {
-        Transport::Tcp => None,
-        Transport::WebSocket => Some("WebSocket"),
-        Transport::Tls => Some("Transport Layer Security"),
-        Transport::TlsWebSocket => Some("Transport Layer Security\nWebSocket"),
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::row::Row;
 use super::writer::JsonWriter;
 use crate::base::scan::any;
 use crate::base::{FrameStamp, Precision, Span, Timestamp};
-use crate::event::{PacketEvent, Transport};
+use crate::event::PacketEvent;
 use crate::mqtt::packet::{Connect, ControlPacket, Publish, Subscribe, Will};
 use crate::mqtt::{
     Breach, Malformed, PacketType, Properties, PropertyId, PropertyValue, ProtocolVersion, Rule,
@@ -117,11 +117,8 @@ impl PacketMembers {
         if let Some(stream) = stream.first_chunk::<STREAM>() {
             row.put_first(stream, usize::from(stream[STREAM - 1]));
         }
-        match seen.transport {
-            Transport::Tcp => {}
-            Transport::WebSocket => row.put(b",\"transport\":\"websocket\""),
-            Transport::Tls => row.put(b",\"transport\":\"tls\""),
-            Transport::TlsWebSocket => row.put(b",\"transport\":\"tls+websocket\""),
+        if !seen.transport.is_bare() {
+            row.octets(format!(",\"transport\":\"{}\"", seen.transport).as_bytes());
         }
         if seen.after_gap {
             row.put(b",\"after_gap\":true");

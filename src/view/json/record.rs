@@ -5,7 +5,8 @@ use super::super::routes::push_address;
 use super::writer::JsonWriter;
 use crate::base::Endpoint;
 use crate::event::{
-    Accounting, Closed, Direction, Ended, Gap, GapCause, Incomplete, LooksLike, NotMqtt, Totals,
+    Accounting, CarrierError, Closed, Direction, Ended, Gap, GapCause, Incomplete, LooksLike,
+    NotMqtt, Protocol, Totals,
 };
 use crate::mqtt::Sender;
 
@@ -136,15 +137,21 @@ pub fn not_mqtt(json: &mut JsonWriter<'_>, not: &NotMqtt) {
     json.word_member(
         "looks_like",
         match not.looks_like {
-            LooksLike::Tls | LooksLike::BrokenTls | LooksLike::TlsSuite(_) => "tls",
-            LooksLike::Http | LooksLike::RefusedUpgrade(_) => "http",
-            LooksLike::BrokenFrames => "websocket",
+            // A WebSocket connection that never opened is HTTP.
+            LooksLike::Carrier(Protocol::WebSocket, error) if error != CarrierError::Broken => {
+                "http"
+            }
+            LooksLike::Carrier(protocol, _) => protocol.name(),
             LooksLike::Unknown => "unknown",
         },
     );
     match not.looks_like {
-        LooksLike::RefusedUpgrade(status) => json.number_member("status", status),
-        LooksLike::TlsSuite(suite) => json.number_member("cipher_suite", suite),
+        LooksLike::Carrier(_, CarrierError::Refused(status)) => {
+            json.number_member("status", status)
+        }
+        LooksLike::Carrier(_, CarrierError::Unsupported(suite)) => {
+            json.number_member("cipher_suite", suite);
+        }
         _ => {}
     }
 }
