@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use crate::analysis::Analyzer;
 use crate::base::FrameStamp;
 use crate::base::limits::{Limit, Limits};
-use crate::capture::{self, CaptureError, Item, Merge, Reader, Source};
+use crate::capture::{self, CaptureError, Item, Merge, Reader, Sequence, Source};
 use crate::connection::{self, Context, Decoder};
 use crate::event::{Accounting, Event, LimitReached, SkippedFrames, Totals};
 use crate::stream::{Assembler, Counts};
@@ -60,11 +60,13 @@ pub fn run(
             Err(error) => unreadable.push(error),
         }
     }
-    if options.merge && readers.len() > 1 {
-        merged(readers, &pipeline, progress, &mut unreadable);
+    let mut source: Box<dyn Source + '_> = if options.merge && readers.len() > 1 {
+        Box::new(Merge::new(readers))
     } else {
-        in_turn(readers, &pipeline, progress, &mut unreadable);
-    }
+        Box::new(Sequence::new(readers))
+    };
+    drive(&mut *source, &pipeline, progress, &mut unreadable);
+    drop(source);
     let names = inputs.iter();
     let names = names.map(|input| input.to_string_lossy().into_owned());
     pipeline.into_inner().outcome(names.collect(), unreadable)
@@ -74,80 +76,44 @@ pub fn run(
 pub fn read(source: impl io::Read, name: &str, options: &Options, view: &mut dyn View) -> Outcome {
     let pipeline = RefCell::new(Pipeline::new(options, view));
     let mut unreadable = Vec::new();
-    let reader = Reader::new(source, name);
-    in_turn(vec![reader], &pipeline, &mut |_| {}, &mut unreadable);
+    let mut reader = Reader::new(source, name);
+    drive(&mut reader, &pipeline, &mut |_| {}, &mut unreadable);
     let names = vec![name.to_owned()];
     pipeline.into_inner().outcome(names, unreadable)
 }
 
-/// One capture after the other; frames are counted on, connections go on.
-fn in_turn<R: io::Read>(
-    readers: Vec<Reader<R>>,
+/// Reads a source to its end, or until the pipeline needs no more of it.
+fn drive(
+    source: &mut dyn Source,
     pipeline: &RefCell<Pipeline<'_>>,
     progress: Progress<'_>,
     unreadable: &mut Vec<CaptureError>,
 ) {
-    let (mut frames, mut taken) = (0, 0);
-    for (file, reader) in readers.into_iter().enumerate() {
-        let mut reader = reader.counting_on(u16::try_from(file).unwrap_or(u16::MAX), frames);
-        let mut due = frames + FRAMES_A_STEP;
-        loop {
-            match reader.next_item() {
-                Ok(Some(item)) => {
-                    let mut pipeline = pipeline.borrow_mut();
-                    if pipeline.item(item).is_break() {
-                        return;
-                    }
-                    let (last, step) = reader.frames_at_hand(&mut |frame| pipeline.frame(frame));
-                    pipeline.last = last.unwrap_or(pipeline.last);
-                    if step.is_break() {
-                        return;
-                    }
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    unreadable.push(error);
-                    break;
-                }
-            }
-            if reader.last_number() >= due {
-                due = reader.last_number() + FRAMES_A_STEP;
-                progress(taken + reader.taken());
-            }
-        }
-        frames = reader.last_number();
-        taken += reader.taken();
-        progress(taken);
-        pipeline.borrow_mut().precision(reader.summary().precision);
-    }
-}
-
-/// All captures side by side, ordered by time.
-fn merged(
-    readers: Vec<Reader<Source<'_>>>,
-    pipeline: &RefCell<Pipeline<'_>>,
-    progress: Progress<'_>,
-    unreadable: &mut Vec<CaptureError>,
-) {
-    let mut merge = Merge::new(readers);
-    let mut frames = 0u64;
+    let mut due = FRAMES_A_STEP;
     loop {
-        match merge.next_item() {
+        // The source may wait here, and have the pipeline show what it holds back: so it is
+        // borrowed only afterwards.
+        match source.next_item() {
             Ok(Some(item)) => {
-                let step = pipeline.borrow_mut().item(item);
-                if step.is_break() {
+                let pipeline = &mut *pipeline.borrow_mut();
+                if pipeline.item(item).is_break()
+                    || source
+                        .frames_at_hand(&mut |frame| pipeline.frame(frame))
+                        .is_break()
+                {
                     return;
+                }
+                if pipeline.totals.frames >= due {
+                    due = pipeline.totals.frames + FRAMES_A_STEP;
+                    progress(source.taken());
                 }
             }
             Ok(None) => break,
             Err(error) => unreadable.push(error),
         }
-        frames += 1;
-        if frames.is_multiple_of(FRAMES_A_STEP) {
-            progress(merge.taken());
-        }
     }
-    pipeline.borrow_mut().precision(merge.summary().precision);
+    progress(source.taken());
+    pipeline.borrow_mut().precision(source.summary().precision);
 }
 
 /// The layers from frame to view, and what they share.
@@ -253,10 +219,7 @@ impl<'v> Pipeline<'v> {
 
     fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
         match item {
-            Item::Frame(frame) => {
-                self.last = frame.stamp;
-                self.frame(&frame)
-            }
+            Item::Frame(frame) => self.frame(&frame),
             Item::Secrets(secrets) => {
                 if secrets.kind == capture::Secrets::TLS_KEY_LOG {
                     self.context.learn_secrets(secrets.bytes);
@@ -271,6 +234,7 @@ impl<'v> Pipeline<'v> {
     // Always inlined, down to the segment, which is then never moved.
     #[inline(always)]
     fn frame(&mut self, frame: &capture::Frame<'_>) -> ControlFlow<()> {
+        self.last = frame.stamp;
         self.totals.frames += 1;
         if self.totals.first_time.is_none() {
             self.totals.first_time = frame.stamp.time;

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 
 use mqtt_inspect::base::Precision;
-use mqtt_inspect::capture::{Format, Item, LinkType, Reader, Writer};
+use mqtt_inspect::capture::{Format, Item, LinkType, Reader, Source, Writer};
 
 use crate::tool::{inspect, run};
 

@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 
 use libfuzzer_sys::fuzz_target;
-use mqtt_inspect::capture::{Item, Reader};
+use mqtt_inspect::capture::{Item, Reader, Source};
 
 /// Small compressed files may hold very many frames.
 const MOST_ITEMS: usize = 20_000;

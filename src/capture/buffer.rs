@@ -1,20 +1,17 @@
 //! One buffer between the source and the parsers: it slides over the capture's bytes.
 
-use std::io::Read;
 use std::ops::Range;
 
-use super::unpack::{Broken, Detach, Unpacked};
-
-/// Bytes held in the ordinary case, and asked for in one read. Larger reads gain nothing:
-/// 1 GB from the page cache took 0.228 s this way, 0.349 s through a map.
-pub const BUFFER: usize = 256 * 1024;
+use super::codec::{Origin, Unpacked};
+use super::error::Fault;
+use super::limits::BUFFER;
 
 /// The capture's bytes from a place on, as many as are needed at a time.
 ///
 /// Bytes that were consumed stay readable by [`Buffer::slice`] until more are asked for, so
 /// that a frame can be handed out after its record is done with.
-pub(super) struct Buffer<R: Read> {
-    source: Unpacked<R>,
+pub(super) struct Buffer<'a> {
+    source: Unpacked<'a>,
     bytes: Vec<u8>,
     start: usize,
     end: usize,
@@ -23,22 +20,11 @@ pub(super) struct Buffer<R: Read> {
     ended: bool,
 }
 
-impl<R: Read> Buffer<R> {
-    pub(super) fn new(source: R) -> Self {
+impl<'a> Buffer<'a> {
+    /// Reads nothing yet.
+    pub(super) fn new(origin: Origin<'a>) -> Self {
         Self {
-            source: Unpacked::new(source),
-            bytes: Vec::new(),
-            start: 0,
-            end: 0,
-            base: 0,
-            ended: false,
-        }
-    }
-
-    /// The same with a source that another thread may read.
-    pub(super) fn apart(source: R, detach: Detach<R>) -> Self {
-        Self {
-            source: Unpacked::apart(source, detach),
+            source: Unpacked::new(origin),
             bytes: Vec::new(),
             start: 0,
             end: 0,
@@ -50,7 +36,7 @@ impl<R: Read> Buffer<R> {
     /// Whether `count` bytes are there, after reading as many as needed. `false` where the
     /// capture ends before. The caller bounds `count`.
     #[inline]
-    pub(super) fn has(&mut self, count: usize) -> Result<bool, Broken> {
+    pub(super) fn has(&mut self, count: usize) -> Result<bool, Fault> {
         if self.end - self.start >= count {
             return Ok(true);
         }
@@ -58,7 +44,7 @@ impl<R: Read> Buffer<R> {
     }
 
     #[cold]
-    fn fill(&mut self, count: usize) -> Result<bool, Broken> {
+    fn fill(&mut self, count: usize) -> Result<bool, Fault> {
         if self.ended {
             return Ok(false);
         }
@@ -101,7 +87,7 @@ impl<R: Read> Buffer<R> {
     }
 
     /// Passes over `count` bytes, which need not be there yet, without holding them.
-    pub(super) fn skip(&mut self, count: usize) -> Result<bool, Broken> {
+    pub(super) fn skip(&mut self, count: usize) -> Result<bool, Fault> {
         let mut left = count;
         loop {
             let step = left.min(self.end - self.start);
@@ -115,9 +101,7 @@ impl<R: Read> Buffer<R> {
             }
         }
     }
-}
 
-impl<R: Read> Buffer<R> {
     /// What is there and not consumed.
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
@@ -152,7 +136,8 @@ impl<R: Read> Buffer<R> {
         self.base + self.start as u64
     }
 
-    pub(super) fn source(&self) -> &Unpacked<R> {
+    /// Returns the source, for what it counts.
+    pub(super) fn source(&self) -> &Unpacked<'a> {
         &self.source
     }
 }
@@ -164,7 +149,7 @@ mod tests {
     #[test]
     fn a_large_record_grows_the_buffer_as_it_comes_and_the_room_is_given_back() {
         let capture: Vec<u8> = (0..3_000_000_u32).map(|i| (i >> 8) as u8).collect();
-        let mut buffer = Buffer::new(&capture[..]);
+        let mut buffer = Buffer::new(Origin::Here(Box::new(&capture[..])));
         assert!(buffer.has(10).unwrap());
         buffer.consume(10);
         assert!(buffer.has(1_000_000).unwrap());
@@ -184,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_length_that_is_a_lie_reserves_no_memory() {
-        let mut buffer = Buffer::new(&b"only this"[..]);
+        let mut buffer = Buffer::new(Origin::Here(Box::new(&b"only this"[..])));
         assert!(!buffer.has(60 << 20).unwrap());
         assert_eq!(buffer.bytes.len(), BUFFER);
         assert_eq!(buffer.bytes(), b"only this");

@@ -1,9 +1,11 @@
-//! What can be wrong with a capture, where, and what to do about it.
+//! The errors of captures: the fault, its place, and advice.
 
 use std::fmt;
 use std::io;
 
-use super::{Format, LooksLike, MAX_EXPANSION, MAX_INTERFACES, MAX_WINDOW, Packing};
+use super::format::{Format, Packing};
+use super::limits::{MAX_EXPANSION, MAX_INTERFACES, MAX_WINDOW};
+use super::looks::LooksLike;
 use crate::base::text;
 
 /// A capture cannot be read, or not further. All frames before the place were given.
@@ -35,6 +37,7 @@ struct Place {
 pub enum Fault {
     /// There is no such file.
     Missing,
+    /// A directory was named.
     Directory,
     /// The file may not be read.
     Permission,
@@ -50,8 +53,11 @@ pub enum Fault {
     HeaderCut(usize),
     /// A version that is not known.
     Version {
+        /// The format that has no such version.
         format: Format,
+        /// The version's major number.
         major: u16,
+        /// The version's minor number.
         minor: u16,
     },
     /// A pcap file ends in the middle of a record.
@@ -60,22 +66,30 @@ pub enum Fault {
     BlockCut,
     /// A pcap record claims more bytes than any frame has.
     CorruptRecord {
+        /// The claimed size of the frame, in bytes.
         captured: u32,
+        /// The largest size that is believed, in bytes.
         limit: u32,
     },
     /// A pcapng block states a total length that is impossible or absurd.
     CorruptBlock {
+        /// The block's type.
         kind: u32,
+        /// The stated length, in bytes.
         length: u32,
     },
     /// A pcapng block of a possible length contradicts itself; `how` completes the sentence.
     ContradictoryBlock {
+        /// The block's type.
         kind: u32,
+        /// What it claims, as the end of a sentence.
         how: &'static str,
     },
     /// A packet of an interface that its section did not describe.
     UnknownInterface {
+        /// The packet's interface, by its number in its section.
         interface: u32,
+        /// How many interfaces the section described so far.
         described: usize,
     },
     /// A section describes more than [`MAX_INTERFACES`].
@@ -93,15 +107,12 @@ pub enum Fault {
 }
 
 impl CaptureError {
-    /// For a capture that was not begun.
+    /// An error of a capture that could not be opened.
     pub(super) fn unopened(name: &str, fault: Fault) -> Self {
-        Self(Box::new(Details {
-            name: name.to_owned(),
-            fault,
-            place: None,
-        }))
+        Self::new(name, fault, None)
     }
 
+    /// An error `offset` bytes into a capture, behind the frame numbered `after_frame`.
     pub(super) fn at(
         name: &str,
         fault: Fault,
@@ -114,10 +125,14 @@ impl CaptureError {
             packing,
             after_frame,
         };
+        Self::new(name, fault, Some(place))
+    }
+
+    fn new(name: &str, fault: Fault, place: Option<Place>) -> Self {
         Self(Box::new(Details {
             name: name.to_owned(),
             fault,
-            place: Some(place),
+            place,
         }))
     }
 
@@ -254,6 +269,14 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
+    /// Returns the fault that an error of the source is.
+    pub(super) fn of_source(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::IsADirectory => Self::Directory,
+            _ => Self::Io(error),
+        }
+    }
+
     /// Whether the place helps the reader of the error.
     fn has_a_place(&self) -> bool {
         !matches!(

@@ -2,10 +2,12 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::Read;
 
-use super::reader::Step;
-use super::{CaptureError, CommentOf, Item, Reader, Summary};
+use super::error::CaptureError;
+use super::frame::Item;
+use super::piece::Piece;
+use super::reader::Reader;
+use super::source::{Source, Summary};
 
 /// Several captures read side by side; their frames come in the order of their times, and
 /// are numbered anew, from 1, in that order.
@@ -13,29 +15,24 @@ use super::{CaptureError, CommentOf, Item, Reader, Summary};
 /// Only the next frame of each is waited for, so memory is that of the readers. Within one
 /// capture the order stays as it is, even where its clock steps back; a frame without a time
 /// follows the frame before it. Between equal times the capture given first comes first.
-pub struct Merge<R: Read> {
-    readers: Vec<Reader<R>>,
-    /// Per reader: its next frame, and the time by which it is ordered.
-    heads: Vec<Option<Step>>,
-    last: Vec<i64>,
+pub struct Merge<'a> {
+    readers: Vec<Reader<'a>>,
+    /// For each reader, its next frame and the time by which it is ordered.
+    heads: Vec<(Option<Piece>, i64)>,
     queue: BinaryHeap<Reverse<(i64, usize)>>,
-    /// Readers whose next item is not known: all at first, then the one whose item was handed out last.
+    /// Readers whose next item is not known: all at first, then the one whose item was handed
+    /// out last.
     due: Vec<usize>,
     frames: u64,
 }
 
-impl<R: Read> Merge<R> {
-    /// Of readers that have given nothing yet. Their inputs are numbered in this order, from
-    /// 0; more than 65,536 share the last number.
-    pub fn new(readers: impl IntoIterator<Item = Reader<R>>) -> Self {
-        let readers: Vec<_> = readers
-            .into_iter()
-            .enumerate()
-            .map(|(file, reader)| reader.counting_on(u16::try_from(file).unwrap_or(u16::MAX), 0))
-            .collect();
+impl<'a> Merge<'a> {
+    /// A merge of readers that have given nothing yet. Their inputs are numbered in this order,
+    /// from 0; more than 65,536 share the last number.
+    pub fn new(readers: impl IntoIterator<Item = Reader<'a>>) -> Self {
+        let readers: Vec<_> = Reader::numbered(readers).collect();
         Self {
-            heads: vec![None; readers.len()],
-            last: vec![i64::MIN; readers.len()],
+            heads: vec![(None, i64::MIN); readers.len()],
             queue: BinaryHeap::with_capacity(readers.len()),
             due: (0..readers.len()).rev().collect(),
             frames: 0,
@@ -43,47 +40,26 @@ impl<R: Read> Merge<R> {
         }
     }
 
-    /// The next item of all captures; `None` at the end of all. Secrets and comments come as
-    /// soon as they are met, secrets thus before the frames that need them.
-    ///
-    /// # Errors
-    /// What is wrong with one of the captures. The others go on: call again until `None`.
-    pub fn next_item(&mut self) -> Result<Option<Item<'_>>, CaptureError> {
-        let Some((file, step)) = self.advance()? else {
-            return Ok(None);
-        };
-        Ok(self.readers.get(file).map(|reader| reader.item(&step)))
-    }
-
-    fn advance(&mut self) -> Result<Option<(usize, Step)>, CaptureError> {
+    fn advance(&mut self) -> Result<Option<(usize, Piece)>, CaptureError> {
         while let Some(file) = self.due.pop() {
-            let Some(reader) = self.readers.get_mut(file) else {
+            let (Some(reader), Some((head, last))) =
+                (self.readers.get_mut(file), self.heads.get_mut(file))
+            else {
                 continue;
             };
-            let Some(mut step) = reader.advance()? else {
-                continue;
-            };
-            match &mut step {
-                Step::Frame { stamp, .. } => {
-                    if let (Some(last), Some(head)) =
-                        (self.last.get_mut(file), self.heads.get_mut(file))
-                    {
-                        *last = stamp.time.map_or(*last, |time| time.nanos());
+            match reader.advance()? {
+                None => {}
+                Some(piece) => {
+                    if let Piece::Frame { time, .. } = &piece {
+                        *last = time.map_or(*last, |time| time.nanos());
                         self.queue.push(Reverse((*last, file)));
-                        *head = Some(step);
+                        *head = Some(piece);
+                    } else {
+                        // Secrets and comments come as soon as they are met: secrets thus
+                        // before the frames that need them, a comment behind its frame.
+                        self.due.push(file);
+                        return Ok(Some((file, piece)));
                     }
-                }
-                other => {
-                    // A comment of a frame follows it, and that frame was handed out last.
-                    if let Step::Comment {
-                        of: CommentOf::Frame(number),
-                        ..
-                    } = other
-                    {
-                        *number = self.frames;
-                    }
-                    self.due.push(file);
-                    return Ok(Some((file, step)));
                 }
             }
         }
@@ -91,45 +67,39 @@ impl<R: Read> Merge<R> {
             return Ok(None);
         };
         self.due.push(file);
-        let head = self.heads.get_mut(file).and_then(Option::take);
-        Ok(head.map(|mut step| {
-            self.frames += 1;
-            if let Step::Frame { stamp, .. } = &mut step {
-                stamp.number = self.frames;
-            }
-            (file, step)
-        }))
+        self.frames += 1;
+        let head = self.heads.get_mut(file).and_then(|(head, _)| head.take());
+        Ok(head.map(|head| (file, head)))
     }
 }
 
-impl<R: Read> Merge<R> {
-    /// What was read from all captures together.
-    pub fn summary(&self) -> Summary {
-        let mut all = Summary {
-            frames: self.frames,
-            ..Summary::default()
+impl Source for Merge<'_> {
+    /// See [`Source::next_item`]. A comment on a frame follows it at once: its capture is the
+    /// one that is read next.
+    fn next_item(&mut self) -> Result<Option<Item<'_>>, CaptureError> {
+        let Some((file, piece)) = self.advance()? else {
+            return Ok(None);
         };
-        for one in self.readers.iter().map(Reader::summary) {
-            all.first_time = match (all.first_time, one.first_time) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            };
-            all.last_time = all.last_time.max(one.last_time);
-            all.precision = all.precision.max(one.precision);
-            all.disagreeing_lengths += one.disagreeing_lengths;
-        }
-        all
+        let reader = self.readers.get(file);
+        Ok(reader.and_then(|reader| reader.item(&piece, self.frames)))
     }
 
-    /// Bytes taken from all sources so far.
-    pub fn taken(&self) -> u64 {
+    fn taken(&self) -> u64 {
         self.readers.iter().map(Reader::taken).sum()
+    }
+
+    fn summary(&self) -> Summary {
+        let all = self.readers.iter().map(Reader::summary);
+        Summary {
+            frames: self.frames,
+            ..all.fold(Summary::default(), Summary::join)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Format, LinkType, Writer};
+    use super::super::{CommentOf, Format, LinkType, Writer};
     use super::*;
     use crate::base::{Precision, Timestamp};
 

@@ -4,43 +4,25 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Read};
 
-use super::{CaptureError, Fault, Reader};
+use super::codec::Origin;
+use super::error::{CaptureError, Fault};
+use super::reader::Reader;
 
-/// A file, pipe or standard input that holds a capture.
-pub struct Source<'a> {
-    from: From,
-    length: Option<u64>,
-    /// Called before a read that may wait: of a pipe or standard input.
-    waiting: Option<&'a dyn Fn()>,
+/// A pipe, which announces each read that may wait for its writer.
+struct Pipe<'a, R> {
+    source: R,
+    waiting: &'a dyn Fn(),
 }
 
-#[derive(Debug)]
-enum From {
-    File(File),
-    Stdin(io::Stdin),
-}
-
-impl Source<'_> {
-    /// Bytes of the file; `None` for a pipe. A file that is still written may grow.
-    pub fn length(&self) -> Option<u64> {
-        self.length
-    }
-}
-
-impl Read for Source<'_> {
+impl<R: Read> Read for Pipe<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if let Some(waiting) = self.waiting {
-            waiting();
-        }
-        match &mut self.from {
-            From::File(file) => file.read(into),
-            From::Stdin(stdin) => stdin.read(into),
-        }
+        (self.waiting)();
+        self.source.read(into)
     }
 }
 
-/// Opens a capture: the name of a file or named pipe, or `-` for standard input. What it
-/// holds is looked at when the first item is asked for.
+/// Opens a capture: the name of a file or named pipe, or `-` for standard input. Nothing is
+/// read before the first item is asked for.
 ///
 /// `waiting` is called before every read of a pipe or of standard input, which may wait for
 /// a writer: so that what is held back only for speed can be shown.
@@ -51,66 +33,41 @@ impl Read for Source<'_> {
 pub fn open<'a>(
     name: impl AsRef<OsStr>,
     waiting: &'a dyn Fn(),
-) -> Result<Reader<Source<'a>>, CaptureError> {
+) -> Result<Reader<'a>, CaptureError> {
     let name = name.as_ref();
     if name == "-" {
-        return standard_input(waiting);
+        let (name, source) = ("standard input", io::stdin());
+        if source.is_terminal() {
+            return Err(CaptureError::unopened(name, Fault::Terminal));
+        }
+        return Ok(Reader::new(Pipe { source, waiting }, name));
     }
     let shown = name.to_string_lossy().into_owned();
     let wrong = |error: io::Error| {
         let fault = match error.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory => Fault::Missing,
             ErrorKind::PermissionDenied => Fault::Permission,
-            ErrorKind::IsADirectory => Fault::Directory,
-            _ => Fault::Io(error),
+            _ => Fault::of_source(error),
         };
         CaptureError::unopened(&shown, fault)
     };
     // A system may open a directory, or refuse to: either way it is a directory.
-    let file = match File::open(name) {
-        Ok(file) => file,
-        Err(_) if std::path::Path::new(name).is_dir() => {
-            return Err(wrong(ErrorKind::IsADirectory.into()));
-        }
-        Err(error) => return Err(wrong(error)),
-    };
-    let about = file.metadata().map_err(wrong)?;
-    if about.is_dir() {
+    if std::path::Path::new(name).is_dir() {
         return Err(wrong(ErrorKind::IsADirectory.into()));
     }
-    let length = about.is_file().then_some(about.len());
-    let source = Source {
-        from: From::File(file),
-        length,
-        waiting: length.is_none().then_some(waiting),
-    };
-    // A file never waits for a writer, so nothing is lost when another thread reads it.
-    Ok(Reader::apart(source, shown, |source| match source {
-        Source {
-            from: From::File(file),
-            waiting: None,
-            ..
-        } => Ok(Box::new(file)),
-        source => Err(source),
-    }))
-}
-
-fn standard_input(waiting: &dyn Fn()) -> Result<Reader<Source<'_>>, CaptureError> {
-    let name = "standard input";
-    let stdin = io::stdin();
-    if stdin.is_terminal() {
-        return Err(CaptureError::unopened(name, Fault::Terminal));
+    let file = File::open(name).map_err(wrong)?;
+    let about = file.metadata().map_err(wrong)?;
+    if about.is_file() {
+        // A file never waits for a writer, so nothing is lost when another thread reads it.
+        return Ok(Reader::of(Origin::Anywhere(Box::new(file)), shown));
     }
-    let source = Source {
-        from: From::Stdin(stdin),
-        length: None,
-        waiting: Some(waiting),
-    };
-    Ok(Reader::new(source, name))
+    let source = file;
+    Ok(Reader::new(Pipe { source, waiting }, shown))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::source::Source;
     use super::*;
 
     #[test]
@@ -131,12 +88,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_read_and_knows_its_length() {
+    fn a_file_that_is_no_capture_is_named_in_the_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.pcap");
         std::fs::write(&file, "hello").unwrap();
         let mut reader = open(&file, &|| {}).unwrap();
-        assert_eq!(reader.source().unwrap().length(), Some(5));
         let error = reader.next_item().unwrap_err();
         assert!(error.name().ends_with("a.pcap"));
         assert!(matches!(error.fault(), Fault::NotACapture(_)));

@@ -2,18 +2,14 @@
 
 use pcap_parser::parse_pcap_header;
 
+use super::buffer::Buffer;
 use super::error::Fault;
+use super::format::Format;
+use super::frame::LinkType;
+use super::limits::{MAX_FRAME, USUAL_SNAPLEN};
 use super::order::Order;
-use super::{Format, LinkType};
+use super::piece::Piece;
 use crate::base::{Precision, Timestamp};
-
-/// The longest frame that is taken for a frame, in bytes: sixteen times what any capture
-/// program writes. A record or block that claims more is damaged.
-pub const MAX_FRAME: u32 = 16 << 20;
-
-/// The limit that libpcap and Wireshark set, in bytes, unless the file's own header states a
-/// larger snapshot length.
-pub const USUAL_SNAPLEN: u32 = 262_144;
 
 /// Bytes of the file's header.
 pub(super) const HEADER: usize = 24;
@@ -118,6 +114,59 @@ impl Layout {
         };
         Some((head, behind))
     }
+
+    /// Reads the next record.
+    ///
+    /// # Errors
+    /// The file is cut or damaged here.
+    #[inline]
+    pub(super) fn next(&self, buffer: &mut Buffer<'_>) -> Result<Piece, Fault> {
+        let head = if buffer.has(self.head)? {
+            self.head(buffer.bytes())
+        } else {
+            None
+        };
+        let Some((head, _)) = head else {
+            return if buffer.bytes().is_empty() {
+                Ok(Piece::End)
+            } else {
+                Err(Fault::RecordCut)
+            };
+        };
+        if head.captured > self.limit {
+            let (captured, limit) = (head.captured, self.limit);
+            return Err(Fault::CorruptRecord { captured, limit });
+        }
+        if head.captured == 0 && begins_file(buffer) {
+            return Ok(Piece::AnotherFile);
+        }
+        let whole = self.head + head.captured as usize;
+        if !buffer.has(whole)? {
+            return Err(Fault::RecordCut);
+        }
+        let start = buffer.place();
+        buffer.consume(whole);
+        Ok(Piece::Frame {
+            time: Some(head.time),
+            precision: self.precision,
+            length: head.length.max(head.captured),
+            link_type: self.link_type,
+            place: start + self.head..start + whole,
+        })
+    }
+}
+
+/// Whether the header of another pcap file stands where a record would. Such a header reads as
+/// an empty frame of the year 2055 or later.
+#[cold]
+fn begins_file(buffer: &mut Buffer<'_>) -> bool {
+    let magic = buffer.bytes().first_chunk().copied();
+    magic.is_some_and(is_magic)
+        && matches!(buffer.has(HEADER), Ok(true))
+        && buffer.bytes().get(8..16) == Some(&[0; 8])
+        && (buffer.bytes().first_chunk().copied())
+            .and_then(layout)
+            .is_some_and(|layout| layout.is_ok())
 }
 
 #[cfg(test)]

@@ -11,27 +11,18 @@ use pcap_parser::pcapng::{
     parse_simplepacketblock_be, parse_simplepacketblock_le,
 };
 
-use super::LinkType;
+use super::frame::LinkType;
 use super::order::Order;
 use crate::base::{Precision, Timestamp};
 
-/// The longest block that is read, in bytes. A block that claims more is damaged.
-pub const MAX_BLOCK: u32 = super::MAX_FRAME + (1 << 20);
-
-/// The longest section header or interface description, in bytes.
-pub const MAX_DESCRIPTION: u32 = 1 << 20;
-
-/// Interfaces of one section that are kept.
-pub const MAX_INTERFACES: usize = 65_536;
-
 /// Block types.
 pub(super) mod block {
-    pub(in super::super) const SECTION: u32 = 0x0a0d_0d0a;
-    pub(in super::super) const INTERFACE: u32 = 1;
-    pub(in super::super) const OLD_PACKET: u32 = 2;
-    pub(in super::super) const SIMPLE_PACKET: u32 = 3;
-    pub(in super::super) const ENHANCED_PACKET: u32 = 6;
-    pub(in super::super) const SECRETS: u32 = 10;
+    pub(in crate::capture) const SECTION: u32 = 0x0a0d_0d0a;
+    pub(in crate::capture) const INTERFACE: u32 = 1;
+    pub(in crate::capture) const OLD_PACKET: u32 = 2;
+    pub(in crate::capture) const SIMPLE_PACKET: u32 = 3;
+    pub(in crate::capture) const ENHANCED_PACKET: u32 = 6;
+    pub(in crate::capture) const SECRETS: u32 = 10;
 }
 
 /// Bytes of the head of a block (type, length) and of its end (length again).

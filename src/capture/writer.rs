@@ -1,29 +1,14 @@
 //! Capture files written: pcap and pcapng, whole at every moment.
 
-use std::fmt;
 use std::io::{self, Write};
 
-use super::LinkType;
+use super::format::Format;
+use super::frame::LinkType;
+use super::limits::{MAX_FRAME, USUAL_SNAPLEN};
 use crate::base::{Precision, Timestamp};
 
-/// The format of a capture file.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Format {
-    Pcap,
-    PcapNg,
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Pcap => "pcap",
-            Self::PcapNg => "pcapng",
-        })
-    }
-}
-
 /// The snapshot length that is stated, in bytes: Wireshark takes no more.
-const SNAPLEN: u32 = super::USUAL_SNAPLEN;
+const SNAPLEN: u32 = USUAL_SNAPLEN;
 
 /// The longest comment, in bytes: what an option's length can state, in whole words.
 const MAX_COMMENT: usize = 65_532;
@@ -129,7 +114,7 @@ impl<W: Write> Writer<W> {
         if self.format == Format::Pcap {
             return Ok(());
         }
-        if bytes.len() > super::MAX_FRAME as usize {
+        if bytes.len() > MAX_FRAME as usize {
             let words = "more secrets than readers take";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
         }

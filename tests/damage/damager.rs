@@ -2,7 +2,7 @@
 //! seed does the same damage.
 
 use mqtt_inspect::base::{Precision, Timestamp};
-use mqtt_inspect::capture::{Format, Frame, Item, LinkType, Reader, Writer};
+use mqtt_inspect::capture::{Format, Frame, Item, LinkType, Reader, Source, Writer};
 
 /// A frame of a capture, owned.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-use mqtt_inspect::capture::{Item, Reader};
+use mqtt_inspect::capture::{Item, Reader, Source};
 use mqtt_inspect::event::{Direction, Event, Totals};
 use mqtt_inspect::inspect::{self, Options};
 use mqtt_inspect::mqtt::{ProtocolVersion, Sender};

@@ -7,8 +7,8 @@ use std::io::{self, BufRead, ErrorKind, Read};
 const AHEAD: usize = 64 * 1024;
 
 /// A source, counted, with a look ahead.
-pub(super) struct Input<R> {
-    source: R,
+pub(super) struct Input<'a> {
+    source: Box<dyn Read + 'a>,
     ahead: Box<[u8]>,
     start: usize,
     end: usize,
@@ -22,8 +22,9 @@ pub(super) struct Input<R> {
     failed: Option<io::Error>,
 }
 
-impl<R: Read> Input<R> {
-    pub(super) fn new(source: R) -> Self {
+impl<'a> Input<'a> {
+    /// Wraps `source`; reads nothing yet.
+    pub(super) fn new(source: Box<dyn Read + 'a>) -> Self {
         Self {
             source,
             ahead: vec![0; AHEAD].into_boxed_slice(),
@@ -50,13 +51,16 @@ impl<R: Read> Input<R> {
         Ok(self.held())
     }
 
-    /// Takes `count` bytes without looking at them; fewer only where the source ends.
+    /// Takes `count` bytes without looking at them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnexpectedEof`] where the source ends before.
     pub(super) fn skip(&mut self, count: u64) -> io::Result<()> {
         let mut left = count;
         while left > 0 {
             let there = self.fill_buf()?.len();
             if there == 0 {
-                break;
+                return Err(ErrorKind::UnexpectedEof.into());
             }
             let step = usize::try_from(left).unwrap_or(usize::MAX).min(there);
             self.consume(step);
@@ -77,44 +81,6 @@ impl<R: Read> Input<R> {
         self.ended = count == 0;
         Ok(())
     }
-}
-
-impl<R> Input<R> {
-    /// The same input with its source turned into another, or not.
-    pub(super) fn try_map<S>(self, turn: impl FnOnce(R) -> Result<S, R>) -> Result<Input<S>, Self> {
-        let Self {
-            source,
-            ahead,
-            start,
-            end,
-            taken,
-            ended,
-            starved,
-            failed,
-        } = self;
-        match turn(source) {
-            Ok(source) => Ok(Input {
-                source,
-                ahead,
-                start,
-                end,
-                taken,
-                ended,
-                starved,
-                failed,
-            }),
-            Err(source) => Err(Self {
-                source,
-                ahead,
-                start,
-                end,
-                taken,
-                ended,
-                starved,
-                failed,
-            }),
-        }
-    }
 
     /// Bytes handed on so far.
     pub(super) fn taken(&self) -> u64 {
@@ -130,13 +96,9 @@ impl<R> Input<R> {
     pub(super) fn failure(&mut self) -> Option<io::Error> {
         self.failed.take()
     }
-
-    pub(super) fn source(&self) -> &R {
-        &self.source
-    }
 }
 
-impl<R: Read> Read for Input<R> {
+impl Read for Input<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if into.is_empty() {
             return Ok(0);
@@ -169,7 +131,7 @@ impl<R: Read> Read for Input<R> {
     }
 }
 
-impl<R: Read> BufRead for Input<R> {
+impl BufRead for Input<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.start == self.end && !self.ended {
             self.start = 0;
@@ -189,7 +151,7 @@ impl<R: Read> BufRead for Input<R> {
 
 /// One read; a read that a signal interrupted is begun again, any other error is kept too.
 fn read_once(
-    source: &mut impl Read,
+    source: &mut dyn Read,
     into: &mut [u8],
     failed: &mut Option<io::Error>,
 ) -> io::Result<usize> {
@@ -230,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_look_ahead_takes_nothing_and_survives_short_and_interrupted_reads() {
-        let mut input = Input::new(Drip(b"abcdef".to_vec(), false));
+        let mut input = Input::new(Box::new(Drip(b"abcdef".to_vec(), false)));
         assert_eq!(input.peek(4).unwrap(), b"abcd");
         assert_eq!((input.taken(), input.starved()), (0, false));
         let mut all = Vec::new();
@@ -242,10 +204,10 @@ mod tests {
 
     #[test]
     fn bytes_are_skipped_up_to_the_end() {
-        let mut input = Input::new(&b"abcdef"[..]);
+        let mut input = Input::new(Box::new(&b"abcdef"[..]));
         input.skip(4).unwrap();
         assert_eq!(input.peek(9).unwrap(), b"ef");
-        input.skip(u64::MAX).unwrap();
+        assert!(input.skip(u64::MAX).is_err());
         assert_eq!((input.taken(), input.starved()), (6, true));
     }
 
@@ -257,7 +219,7 @@ mod tests {
                 Err(io::Error::other("the disk is gone"))
             }
         }
-        let mut input = Input::new(Broken);
+        let mut input = Input::new(Box::new(Broken));
         assert!(input.peek(1).is_err());
         assert_eq!(input.failure().unwrap().to_string(), "the disk is gone");
     }

@@ -1,4 +1,4 @@
-//! gzip members (RFC 1952), any number of them.
+//! gzip members (RFC 1952).
 //!
 //! flate2's own reader of members drops what it unpacked in the call that meets damage, up to
 //! a whole buffer of sound frames; here everything before the damage is given.
@@ -7,9 +7,15 @@ use std::io::{self, BufRead, ErrorKind, Read};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
+use super::decode::{Decode, fault};
 use super::input::Input;
+use crate::capture::error::Fault;
+use crate::capture::format::Packing;
 
-/// Flags of a member's header.
+/// The first bytes of a member (RFC 1952 §2.3.1).
+pub(super) const MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Flags of a member's header (RFC 1952 §2.3.1).
 mod flag {
     pub(super) const HEADER_CRC: u8 = 0x02;
     pub(super) const EXTRA: u8 = 0x04;
@@ -18,9 +24,9 @@ mod flag {
     pub(super) const RESERVED: u8 = 0xe0;
 }
 
-/// The bytes in gzip members.
-pub(super) struct Gzip<R> {
-    input: Input<R>,
+/// A decoder of one gzip member.
+struct Gzip<'a> {
+    input: Input<'a>,
     place: Place,
     inflate: Decompress,
     crc: Crc,
@@ -30,56 +36,53 @@ pub(super) struct Gzip<R> {
 
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Place {
-    /// Before a member, or the end.
-    Between,
+    Header,
     Body,
+    End,
 }
 
-impl<R: Read> Gzip<R> {
-    /// Reads nothing yet.
-    pub(super) fn new(input: Input<R>) -> Self {
-        Self {
-            input,
-            place: Place::Between,
-            inflate: Decompress::new(false),
-            crc: Crc::new(),
-            wrong: None,
-        }
+/// Begins to decode the member before which `input` stands.
+pub(super) fn begin<'a>(input: Input<'a>) -> Box<dyn Decode<'a> + 'a> {
+    Box::new(Gzip {
+        input,
+        place: Place::Header,
+        inflate: Decompress::new(false),
+        crc: Crc::new(),
+        wrong: None,
+    })
+}
+
+impl<'a> Decode<'a> for Gzip<'a> {
+    fn read(&mut self, into: &mut [u8]) -> Result<usize, Fault> {
+        let read = self.next(into);
+        read.map_err(|error| fault(&mut self.input, Packing::Gzip, &error))
     }
 
-    /// The compressed bytes.
-    pub(super) fn input(&self) -> &Input<R> {
+    fn input(&self) -> &Input<'a> {
         &self.input
     }
 
-    pub(super) fn input_mut(&mut self) -> &mut Input<R> {
-        &mut self.input
+    fn into_input(self: Box<Self>) -> Input<'a> {
+        self.input
     }
+}
 
-    /// The next bytes; 0 where there are no more. `into` must not be empty.
-    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+impl Gzip<'_> {
+    fn next(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if let Some(wrong) = self.wrong.take() {
             return Err(wrong);
         }
-        loop {
-            match self.place {
-                Place::Between => {
-                    if self.input.peek(1)?.is_empty() {
-                        return Ok(0);
-                    }
-                    self.header()?;
-                    self.inflate.reset(false);
-                    self.crc.reset();
-                    self.place = Place::Body;
-                }
-                Place::Body => {
-                    let count = self.body(into)?;
-                    if count > 0 {
-                        return Ok(count);
-                    }
-                }
+        if self.place == Place::Header {
+            self.header()?;
+            self.place = Place::Body;
+        }
+        while self.place == Place::Body {
+            let count = self.body(into)?;
+            if count > 0 {
+                return Ok(count);
             }
         }
+        Ok(0)
     }
 
     /// Bytes of the member at hand; 0 where it made none of what it took, or has ended.
@@ -113,7 +116,7 @@ impl<R: Read> Gzip<R> {
     fn trailer(&mut self, made: usize) -> io::Result<usize> {
         let mut stated = [0; 8];
         let expected = u64::from(self.crc.amount()) << 32 | u64::from(self.crc.sum());
-        self.place = Place::Between;
+        self.place = Place::End;
         if let Err(error) = self.input.read_exact(&mut stated) {
             return self.behind(made, error);
         }
@@ -127,8 +130,9 @@ impl<R: Read> Gzip<R> {
     fn header(&mut self) -> io::Result<()> {
         let mut fixed = [0; 10];
         self.input.read_exact(&mut fixed)?;
-        let [0x1f, 0x8b, 8, flags, ..] = fixed else {
-            return Err(damaged("what follows a member is not gzip"));
+        // The magic number brought us here; 8 is deflate.
+        let [_, _, 8, flags, ..] = fixed else {
+            return Err(damaged("a header of an unknown kind"));
         };
         if flags & flag::RESERVED != 0 {
             return Err(damaged("a header of an unknown kind"));
@@ -136,7 +140,7 @@ impl<R: Read> Gzip<R> {
         if flags & flag::EXTRA != 0 {
             let mut length = [0; 2];
             self.input.read_exact(&mut length)?;
-            self.skip(u16::from_le_bytes(length).into())?;
+            self.input.skip(u16::from_le_bytes(length).into())?;
         }
         for text in [flag::NAME, flag::COMMENT] {
             if flags & text != 0 {
@@ -144,16 +148,7 @@ impl<R: Read> Gzip<R> {
             }
         }
         if flags & flag::HEADER_CRC != 0 {
-            self.skip(2)?;
-        }
-        Ok(())
-    }
-
-    fn skip(&mut self, count: u64) -> io::Result<()> {
-        let before = self.input.taken();
-        self.input.skip(count)?;
-        if self.input.taken() - before < count {
-            return Err(ErrorKind::UnexpectedEof.into());
+            self.input.skip(2)?;
         }
         Ok(())
     }
@@ -185,10 +180,12 @@ mod tests {
 
     use flate2::{Compression, GzBuilder};
 
+    use super::super::chain::Chain;
     use super::*;
 
     fn read_all(packed: &[u8], portion: usize) -> (Vec<u8>, Option<String>) {
-        let mut gzip = Gzip::new(Input::new(packed));
+        let input = Input::new(Box::new(packed));
+        let mut gzip = Chain::new(input, Packing::Gzip);
         let mut into = vec![0; portion];
         let mut all = Vec::new();
         loop {
@@ -247,6 +244,6 @@ mod tests {
         let mut wrong = whole;
         *wrong.last_mut().unwrap() ^= 1;
         let (_, why) = read_all(&wrong, 1 << 20);
-        assert_eq!(why.unwrap(), "the checksum is wrong");
+        assert!(why.unwrap().ends_with("the checksum is wrong"));
     }
 }

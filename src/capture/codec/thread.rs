@@ -1,8 +1,9 @@
 //! Decompression in a thread of its own, while the reader's thread looks at what came out.
 //!
 //! The bytes are the same, and so is every error and its place: the thread runs the same
-//! decompressor and hands over what it gives. It costs 4 to 9 % more CPU, and the run takes as
-//! long as the longer of the two, of which decompression is 75 % with gzip and zstd. Memory is [`CHUNKS`] buffers more.
+//! decoders and hands over what they give. It costs 4 to 9 % more CPU, and the run takes as
+//! long as the longer of the two, of which decompression is 75 % with gzip and zstd. Memory is
+//! [`CHUNKS`] buffers more.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -10,22 +11,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use super::Packing;
-use super::buffer::BUFFER;
+use super::chain::Chain;
 use super::input::Input;
-use super::unpack::{Broken, Unpacked};
-
-/// A source that may be read in another thread.
-pub(super) type Sent = Box<dyn Read + Send>;
+use crate::capture::error::Fault;
+use crate::capture::format::Packing;
+use crate::capture::limits::BUFFER;
 
 /// Buffers of [`BUFFER`] bytes that are filled and wait to be read, at most.
 const CHUNKS: usize = 3;
 
-/// What comes over: bytes, or why there are no more, and the format that failed.
-type Message = Result<Vec<u8>, (Broken, Option<Packing>)>;
+/// What the thread sends: bytes, or why there are no more and the format that failed.
+type Message = Result<Vec<u8>, (Fault, Packing)>;
 
 /// The reader's end of a decompressor that runs in its own thread.
-pub(super) struct Apart {
+pub(super) struct Threaded {
     messages: Receiver<Message>,
     /// Buffers on their way back.
     spare: SyncSender<Vec<u8>>,
@@ -36,26 +35,32 @@ pub(super) struct Apart {
     taken: Arc<AtomicU64>,
 }
 
-impl Apart {
+impl Threaded {
     /// Whether a thread can gain anything here.
     pub(super) fn pays() -> bool {
         thread::available_parallelism().is_ok_and(|processors| processors.get() > 1)
     }
 
-    /// Starts to decompress `input`.
-    pub(super) fn start(input: Input<Sent>, packing: Packing) -> Result<Self, Broken> {
+    /// Starts to decompress `source`, which is packed by `packing`. The thread ends with its
+    /// source, or when the reader is dropped.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub(super) fn start(
+        source: impl Read + Send + 'static,
+        packing: Packing,
+    ) -> Result<Self, Fault> {
         let (sender, messages) = sync_channel(CHUNKS - 1);
         let (spare, spares) = sync_channel(CHUNKS);
         let taken = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&taken);
-        // The thread ends with its source, or when the reader is dropped.
         thread::Builder::new()
             .name("decompress".to_owned())
             .spawn(move || {
-                let unpacked = Unpacked::of(input, packing);
-                decompress(unpacked, &sender, &spares, &counted);
+                let input = Input::new(Box::new(source));
+                decompress(Chain::new(input, packing), &sender, &spares, &counted);
             })
-            .map_err(Broken::Source)?;
+            .map_err(Fault::Io)?;
         Ok(Self {
             messages,
             spare,
@@ -66,7 +71,7 @@ impl Apart {
     }
 
     /// The next bytes; 0 where there are no more.
-    pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize, (Broken, Option<Packing>)> {
+    pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize, (Fault, Packing)> {
         while self.read == self.bytes.len() {
             // Without room for it the buffer is simply dropped.
             let _ = self.spare.try_send(std::mem::take(&mut self.bytes));
@@ -92,7 +97,7 @@ impl Apart {
 }
 
 fn decompress(
-    mut unpacked: Unpacked<Sent>,
+    mut chain: Chain<'_>,
     to: &SyncSender<Message>,
     spares: &Receiver<Vec<u8>>,
     taken: &AtomicU64,
@@ -106,13 +111,13 @@ fn decompress(
             if room.is_empty() {
                 break None;
             }
-            match unpacked.read(room) {
+            match chain.read(room) {
                 Ok(0) => break Some(Ok(())),
                 Ok(count) => filled += count,
-                Err(broken) => break Some(Err((broken, unpacked.packing()))),
+                Err(fault) => break Some(Err((fault, chain.packing()))),
             }
         };
-        taken.store(unpacked.taken(), Ordering::Relaxed);
+        taken.store(chain.taken(), Ordering::Relaxed);
         bytes.truncate(filled);
         if filled > 0 && to.send(Ok(bytes)).is_err() {
             return;
@@ -120,9 +125,9 @@ fn decompress(
         match end {
             None => {}
             Some(Ok(())) => return,
-            Some(Err(broken)) => {
+            Some(Err(fault)) => {
                 // The reader was dropped: the error has no one to go to.
-                let _ = to.send(Err(broken));
+                let _ = to.send(Err(fault));
                 return;
             }
         }

@@ -1,0 +1,175 @@
+//! The compressed formats, and frames decoded one after the other.
+
+use super::decode::{Decode, fault};
+use super::input::Input;
+use super::{gzip, lz4, zstd};
+use crate::capture::error::Fault;
+use crate::capture::format::Packing;
+use crate::capture::limits::{FREE_EXPANSION, MAX_EXPANSION};
+
+/// A compressed format: how its frames begin, and what decodes them.
+struct Codec {
+    packing: Packing,
+    magic: &'static [u8],
+    begin: Begin,
+}
+
+/// Begins to decode the frame before which the input stands.
+type Begin = for<'a> fn(Input<'a>) -> Box<dyn Decode<'a> + 'a>;
+
+/// All formats that are read. To add one: its file, and its line here.
+const CODECS: [Codec; 4] = [
+    Codec {
+        packing: Packing::Gzip,
+        magic: &gzip::MAGIC,
+        begin: gzip::begin,
+    },
+    Codec {
+        packing: Packing::Zstd,
+        magic: &zstd::MAGIC,
+        begin: zstd::begin,
+    },
+    Codec {
+        packing: Packing::Lz4,
+        magic: &lz4::MAGIC,
+        begin: lz4::begin,
+    },
+    Codec {
+        packing: Packing::Lz4,
+        magic: &lz4::LEGACY_MAGIC,
+        begin: lz4::begin_legacy,
+    },
+];
+
+fn codec(start: &[u8]) -> Option<&'static Codec> {
+    CODECS.iter().find(|codec| start.starts_with(codec.magic))
+}
+
+/// Whether a frame without data begins so; zstd and lz4 share the numbers (RFC 8878 §3.1.2).
+fn is_skippable(start: &[u8]) -> bool {
+    let magic = start.first_chunk().copied().map(u32::from_le_bytes);
+    magic.is_some_and(|magic| magic & 0xffff_fff0 == 0x184d_2a50)
+}
+
+/// Returns how data that begins with `start`, of at least four bytes where there are so many,
+/// is compressed; `None` where it is not.
+pub(super) fn packing(start: &[u8]) -> Option<Packing> {
+    match codec(start) {
+        Some(codec) => Some(codec.packing),
+        // Which of the two formats it is, the next frame decides.
+        None => is_skippable(start).then_some(Packing::Zstd),
+    }
+}
+
+/// Compressed frames of any format, decoded one after the other.
+pub(super) struct Chain<'a> {
+    stage: Stage<'a>,
+    packing: Packing,
+    /// Decoded bytes that were given.
+    produced: u64,
+    /// How many of them may be given whatever the size of the data.
+    free: u64,
+}
+
+enum Stage<'a> {
+    /// Before the magic number of a frame, or at the end.
+    Between(Input<'a>),
+    Frame(Box<dyn Decode<'a> + 'a>),
+    /// While one stage turns into the next.
+    Turning,
+}
+
+impl<'a> Chain<'a> {
+    /// A chain of `input`, whose first frame is packed by `packing`. Reads nothing yet.
+    pub(super) fn new(input: Input<'a>, packing: Packing) -> Self {
+        Self {
+            stage: Stage::Between(input),
+            packing,
+            produced: 0,
+            free: FREE_EXPANSION,
+        }
+    }
+
+    /// The same with another limit of what may be given whatever the size.
+    #[cfg(test)]
+    pub(super) fn with_free(self, free: u64) -> Self {
+        Self { free, ..self }
+    }
+
+    /// Decodes the next bytes into `into`, which must not be empty; returns how many, and 0
+    /// where there are no more.
+    ///
+    /// # Errors
+    /// A frame is cut or damaged, or expands too far, or the source fails.
+    pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize, Fault> {
+        loop {
+            let mut frame = match std::mem::replace(&mut self.stage, Stage::Turning) {
+                Stage::Turning => return Ok(0),
+                Stage::Between(mut input) => match self.next_frame(&mut input) {
+                    Ok(Some(begin)) => begin(input),
+                    ended => {
+                        self.stage = Stage::Between(input);
+                        return ended.map(|_| 0);
+                    }
+                },
+                Stage::Frame(frame) => frame,
+            };
+            let read = frame.read(into);
+            if let Ok(0) = read {
+                self.stage = Stage::Between(frame.into_input());
+                continue;
+            }
+            self.stage = Stage::Frame(frame);
+            self.produced += read.as_ref().map_or(0, |&count| count as u64);
+            if self.produced > self.free && self.produced / MAX_EXPANSION > self.taken() {
+                return Err(Fault::Expands(self.packing));
+            }
+            return read;
+        }
+    }
+
+    /// Goes on to the next frame, and returns what begins to decode it; `None` at the end.
+    fn next_frame(&mut self, input: &mut Input<'_>) -> Result<Option<Begin>, Fault> {
+        loop {
+            let start = match input.peek(8) {
+                Ok(start) => start,
+                Err(error) => return Err(fault(input, self.packing, &error)),
+            };
+            if start.is_empty() {
+                return Ok(None);
+            }
+            if let Some(codec) = codec(start) {
+                self.packing = codec.packing;
+                return Ok(Some(codec.begin));
+            }
+            if start.len() < 4 {
+                return Err(Fault::PackingCut(self.packing));
+            }
+            if !is_skippable(start) {
+                let words = "what follows a frame is not compressed data".to_owned();
+                return Err(Fault::PackingDamaged(self.packing, words));
+            }
+            let Some(length) = start.get(4..8).and_then(<[u8]>::first_chunk) else {
+                return Err(Fault::PackingCut(self.packing));
+            };
+            let length = 8 + u64::from(u32::from_le_bytes(*length));
+            if let Err(error) = input.skip(length) {
+                return Err(fault(input, self.packing, &error));
+            }
+        }
+    }
+
+    /// Returns the format of the frame that was read last.
+    pub(super) fn packing(&self) -> Packing {
+        self.packing
+    }
+
+    /// Returns how many compressed bytes were taken from the source so far.
+    pub(super) fn taken(&self) -> u64 {
+        match &self.stage {
+            Stage::Between(input) => input.taken(),
+            Stage::Frame(frame) => frame.input().taken(),
+            Stage::Turning => 0,
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! zstd frames (RFC 8878).
+
+use std::io::Read;
+
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+
+use super::decode::{Decode, fault};
+use super::input::Input;
+use crate::capture::error::Fault;
+use crate::capture::format::Packing;
+use crate::capture::limits::MAX_WINDOW;
+
+/// The magic number of a frame (RFC 8878 §3.1.1).
+pub(super) const MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
+
+/// The header of an empty raw block that is the last (RFC 8878 §3.1.1.2), and a checksum.
+const LAST_BLOCK: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
+
+/// A decoder of one zstd frame.
+struct Zstd<'a> {
+    decoder: FrameDecoder,
+    input: Input<'a>,
+    begun: bool,
+    /// Why the frame ends here, once the bytes decoded before are all that is left to give.
+    broken: Option<Fault>,
+}
+
+/// Begins to decode the frame before which `input` stands.
+pub(super) fn begin<'a>(input: Input<'a>) -> Box<dyn Decode<'a> + 'a> {
+    let mut decoder = FrameDecoder::new();
+    decoder.set_max_window_size(MAX_WINDOW);
+    Box::new(Zstd {
+        decoder,
+        input,
+        begun: false,
+        broken: None,
+    })
+}
+
+impl Zstd<'_> {
+    fn fault(&mut self, error: &FrameDecoderError) -> Fault {
+        match error {
+            FrameDecoderError::WindowSizeTooBig { requested, .. } => Fault::Window(*requested),
+            FrameDecoderError::DictNotProvided { dict_id } => Fault::Dictionary(*dict_id),
+            FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::BadMagicNumber(_)) => {
+                Fault::PackingDamaged(Packing::Zstd, "a frame begins wrongly".to_owned())
+            }
+            error => fault(&mut self.input, Packing::Zstd, error),
+        }
+    }
+
+    /// Decodes blocks until some bytes can be given, or the frame ends or breaks.
+    ///
+    /// The crate keeps a window of what it decoded until the frame ends. Where the frame
+    /// breaks, that window is brought out by an empty last block.
+    fn decode(&mut self) {
+        while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
+            let strategy = BlockDecodingStrategy::UptoBlocks(1);
+            let Err(error) = self.decoder.decode_blocks(&mut self.input, strategy) else {
+                continue;
+            };
+            self.broken = Some(self.fault(&error));
+            let strategy = BlockDecodingStrategy::UptoBlocks(1);
+            let ended = self.decoder.decode_blocks(&LAST_BLOCK[..], strategy);
+            if ended.is_err() || !self.decoder.is_finished() {
+                return;
+            }
+        }
+    }
+}
+
+impl<'a> Decode<'a> for Zstd<'a> {
+    fn read(&mut self, into: &mut [u8]) -> Result<usize, Fault> {
+        if !self.begun {
+            self.begun = true;
+            let begun = self.decoder.init(&mut self.input);
+            begun.map_err(|error| self.fault(&error))?;
+        }
+        self.decode();
+        let read = self.decoder.read(into);
+        let count = read.map_err(|error| fault(&mut self.input, Packing::Zstd, &error))?;
+        if count > 0 {
+            return Ok(count);
+        }
+        if let Some(broken) = self.broken.take() {
+            return Err(broken);
+        }
+        let stated = self.decoder.get_checksum_from_data();
+        if stated.is_some() && stated != self.decoder.get_calculated_checksum() {
+            let words = "the content checksum is wrong".to_owned();
+            return Err(Fault::PackingDamaged(Packing::Zstd, words));
+        }
+        Ok(0)
+    }
+
+    fn input(&self) -> &Input<'a> {
+        &self.input
+    }
+
+    fn into_input(self: Box<Self>) -> Input<'a> {
+        self.input
+    }
+}
