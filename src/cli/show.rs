@@ -82,12 +82,13 @@ impl Show {
         match self.form {
             Form::Mermaid => flow::Format::Mermaid,
             Form::Svg => flow::Format::Svg,
-            Form::Text | Form::Document | Form::Lines => flow::Format::Text(flow::text::Style {
-                width: self.style.width.unwrap_or(LADDER_WIDTH),
-                ascii: self.ascii,
-                colour: self.style.colour,
-                start: None,
-            }),
+            Form::Text | Form::Document | Form::Lines => {
+                flow::Format::Text(flow::text::TextStyle {
+                    width: self.style.width.unwrap_or(LADDER_WIDTH),
+                    ascii: self.ascii,
+                    colour: self.style.colour,
+                })
+            }
         }
     }
 }

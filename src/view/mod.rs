@@ -26,6 +26,7 @@ pub mod out;
 mod routes;
 pub mod stats;
 pub mod table;
+mod words;
 
 pub use accounting::accounting;
 pub use clock::{Clock, TimeFormat};

@@ -3,11 +3,9 @@
 
 use super::out::push_number;
 use super::routes::push_address;
+use super::words;
 use crate::base::Endpoint;
-use crate::event::{
-    CarrierError, Closed, Connection, ConnectionId, Direction, Event, GapCause, LooksLike, Opened,
-    Protocol,
-};
+use crate::event::{Connection, ConnectionId, Direction, Event, Opened};
 use crate::mqtt::Sender;
 
 /// Connections whose ends are remembered for the notes. A note about another one names its
@@ -45,7 +43,8 @@ impl Notes {
                     out.extend_from_slice(b"an unknown number of octets");
                 }
                 self.push_way(out, gap.connection, gap.sender);
-                out.extend_from_slice(cause(gap.cause).as_bytes());
+                out.push(b' ');
+                out.extend_from_slice(words::gap_cause(gap.cause).as_bytes());
                 if gap.discarded > 0 {
                     out.extend_from_slice(b"; ");
                     push_octets(out, gap.discarded);
@@ -72,7 +71,7 @@ impl Notes {
                         push_number(out, incomplete.announced);
                     }
                     out.extend_from_slice(b" octets came before ");
-                    out.extend_from_slice(closed(ended.why).as_bytes());
+                    out.extend_from_slice(words::closed(ended.why).as_bytes());
                     end(out, line);
                 }
                 out.len() > from
@@ -83,35 +82,8 @@ impl Notes {
                 push_number(out, not.connection.id.0.into());
                 let (source, destination) = ends(&not.connection, not.direction);
                 push_ends(out, source, destination);
-                if let LooksLike::Carrier(Protocol::Tls, CarrierError::Unsupported(suite)) =
-                    not.looks_like
-                {
-                    let told = format!(
-                        " is TLS with cipher suite 0x{suite:04x}, which this version does not decrypt"
-                    );
-                    out.extend_from_slice(told.as_bytes());
-                    return end(out, from);
-                }
-                if let LooksLike::Carrier(Protocol::WebSocket, CarrierError::Refused(status)) =
-                    not.looks_like
-                {
-                    out.extend_from_slice(b" refuses WebSocket: HTTP status ");
-                    push_number(out, status.into());
-                    return end(out, from);
-                }
-                out.extend_from_slice(match not.looks_like {
-                    LooksLike::TLS => {
-                        b" is TLS: its MQTT, if any, needs the keys (--keylog)".as_slice()
-                    }
-                    LooksLike::HTTP => b" is HTTP, not MQTT",
-                    LooksLike::Carrier(Protocol::Tls, _) => {
-                        b" cannot be decrypted from here on with the keys that are known"
-                    }
-                    LooksLike::Carrier(Protocol::WebSocket, _) => {
-                        b" has broken WebSocket frames: nothing behind this is read"
-                    }
-                    _ => b" is not MQTT",
-                });
+                out.push(b' ');
+                out.extend_from_slice(words::not_mqtt(not.looks_like).as_bytes());
                 end(out, from)
             }
         }
@@ -192,29 +164,4 @@ fn begin(out: &mut Vec<u8>, frame: u64) -> usize {
 fn end(out: &mut Vec<u8>, from: usize) -> bool {
     out.extend_from_slice(b" ---");
     out.len() > from
-}
-
-/// Why octets are missing, as a note says it.
-fn cause(cause: GapCause) -> &'static str {
-    match cause {
-        GapCause::NotCaptured => " are missing: the peer has them, the capture has not",
-        GapCause::SnapshotLength => " are missing: the snapshot length cut them off",
-        GapCause::WaitingCap => " are missing: too much already waits behind them",
-        GapCause::HeldCap => " are not told: too much is held for packets that are not whole",
-        GapCause::Unreadable => {
-            " are not told: the WebSocket or TLS that carried them cannot be read"
-        }
-        GapCause::EndOfCapture => " are missing: they had not come when the connection was over",
-    }
-}
-
-/// What ended a connection, as a note says it.
-fn closed(why: Closed) -> &'static str {
-    match why {
-        Closed::Finished => "the connection was closed",
-        Closed::Reset => "the connection was reset",
-        Closed::Replaced => "a new connection took its ports",
-        Closed::Evicted => "the connection was given up for room",
-        Closed::CaptureEnd => "the capture ended",
-    }
 }

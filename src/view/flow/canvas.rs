@@ -1,92 +1,101 @@
-//! A line of text by columns, and text cut or broken to columns.
+//! A line of cells, one a column, and text cut or broken to columns.
+//!
+//! ```text
+//! column   0    1    2    3    4
+//! cell    'a'  '한' WIDE '│'  ' '      WIDE: the second column of the character before it
+//! ```
 
 use crate::base::text::width;
 
-/// The second column of a wide character.
-const SECOND: char = '\0';
+/// The second column of a wide character; never a character of a drawing.
+const WIDE: char = '\0';
 
-/// A line of columns; a wide character takes two of them.
-#[derive(Clone)]
+/// A line of columns; a wide character takes two of them. What is drawn later covers what was
+/// there before, and nothing is drawn beyond the last column.
 pub(super) struct Canvas {
-    columns: Vec<char>,
-    /// Combining characters and the column whose character they stand on.
+    cells: Vec<char>,
+    /// Combining characters, and the column whose character they stand on. Rare, so a list.
     marks: Vec<(usize, char)>,
 }
 
 impl Canvas {
-    pub(super) fn new(room: usize) -> Self {
+    /// Makes a line of `columns` blanks.
+    pub(super) fn new(columns: usize) -> Self {
         Self {
-            columns: vec![' '; room],
+            cells: vec![' '; columns],
             marks: Vec::new(),
         }
     }
 
-    /// Puts a character one column wide at column `at`.
+    /// Makes the line blank again.
+    pub(super) fn clear(&mut self) {
+        self.cells.fill(' ');
+        self.marks.clear();
+    }
+
+    /// Puts a character that is one column wide at column `at`. A wide character that it covers
+    /// by half becomes a blank.
     pub(super) fn set(&mut self, at: usize, c: char) {
-        if self.columns.get(at) == Some(&SECOND) {
-            self.clear(at.saturating_sub(1));
+        if self.cells.get(at) == Some(&WIDE) {
+            self.blank(at.saturating_sub(1));
         }
-        if self.columns.get(at + 1) == Some(&SECOND) {
-            self.clear(at + 1);
+        if self.cells.get(at + 1) == Some(&WIDE) {
+            self.blank(at + 1);
         }
-        self.clear(at);
-        if let Some(column) = self.columns.get_mut(at) {
-            *column = c;
-        }
-    }
-
-    fn clear(&mut self, at: usize) {
-        if let Some(column) = self.columns.get_mut(at) {
-            *column = ' ';
-        }
-        if !self.marks.is_empty() {
-            self.marks.retain(|(marked, _)| *marked != at);
+        self.blank(at);
+        if let Some(cell) = self.cells.get_mut(at) {
+            *cell = c;
         }
     }
 
-    /// Puts `text` from column `at` on; what lies beyond the edge is left out.
-    pub(super) fn put(&mut self, at: usize, text: &str) {
+    fn blank(&mut self, at: usize) {
+        if let Some(cell) = self.cells.get_mut(at) {
+            *cell = ' ';
+        }
+        self.marks.retain(|(marked, _)| *marked != at);
+    }
+
+    /// Puts `text` from column `at` on, as far as there is room, and returns the column behind
+    /// it.
+    pub(super) fn put(&mut self, at: usize, text: &str) -> usize {
         let mut at = at;
         let mut before = None;
         for c in text.chars() {
-            match columns_of(c) {
-                0 => self.marks.extend(before.map(|before| (before, c))),
-                taken => {
-                    if at + taken > self.columns.len() {
-                        return;
-                    }
-                    self.set(at, c);
-                    if taken == 2 {
-                        self.set(at + 1, ' ');
-                        if let Some(column) = self.columns.get_mut(at + 1) {
-                            *column = SECOND;
-                        }
-                    }
-                    before = Some(at);
-                    at += taken;
+            let columns = columns_of(c);
+            if columns == 0 {
+                self.marks.extend(before.map(|before| (before, c)));
+                continue;
+            }
+            if at + columns > self.cells.len() {
+                break;
+            }
+            self.set(at, c);
+            if columns == 2 {
+                self.set(at + 1, ' ');
+                if let Some(cell) = self.cells.get_mut(at + 1) {
+                    *cell = WIDE;
                 }
             }
+            before = Some(at);
+            at += columns;
         }
+        at
     }
 
-    /// The line without the blanks at its end.
-    pub(super) fn text(&self) -> String {
-        let mut text = String::with_capacity(self.columns.len() * 3);
-        for (at, c) in self.columns.iter().enumerate() {
-            if *c != SECOND {
-                text.push(*c);
+    /// Appends the line to `out`, without the blanks at its end.
+    pub(super) fn push_to(&self, out: &mut String) {
+        let begin = out.len();
+        for (at, c) in self.cells.iter().enumerate() {
+            if *c != WIDE {
+                out.push(*c);
             }
             if !self.marks.is_empty() {
-                text.extend(
-                    self.marks
-                        .iter()
-                        .filter(|(marked, _)| *marked == at)
-                        .map(|(_, mark)| mark),
-                );
+                let marks = self.marks.iter().filter(|(marked, _)| *marked == at);
+                out.extend(marks.map(|(_, mark)| mark));
             }
         }
-        text.truncate(text.trim_end().len());
-        text
+        let length = out.get(begin..).map_or(0, |line| line.trim_end().len());
+        out.truncate(begin + length);
     }
 }
 
@@ -98,7 +107,7 @@ fn columns_of(c: char) -> usize {
     }
 }
 
-/// `text` cut to `room` columns, the cut shown.
+/// Returns `text` cut to `room` columns, with `ellipsis` where something was cut off.
 pub(super) fn fit(text: &str, room: usize, ellipsis: &str) -> String {
     if width(text) <= room {
         return text.to_owned();
@@ -106,7 +115,7 @@ pub(super) fn fit(text: &str, room: usize, ellipsis: &str) -> String {
     let room = room.saturating_sub(width(ellipsis));
     let (mut cut, mut taken) = (String::new(), 0);
     for c in text.chars() {
-        taken += width(c.encode_utf8(&mut [0; 4]));
+        taken += columns_of(c);
         if taken > room {
             break;
         }
@@ -115,7 +124,8 @@ pub(super) fn fit(text: &str, room: usize, ellipsis: &str) -> String {
     cut + ellipsis
 }
 
-/// `text` in lines of at most `room` columns, broken at blanks where there are any.
+/// Returns `text` in lines of at most `room` columns (but eight), broken at blanks where there
+/// are any. No line is empty.
 pub(super) fn wrap(text: &str, room: usize) -> Vec<String> {
     let room = room.max(8);
     let mut lines = vec![String::new()];
@@ -155,13 +165,13 @@ mod tests {
     #[test]
     fn half_of_a_wide_character_is_never_left_behind() {
         for at in 0..4 {
-            let mut canvas = Canvas::new(6);
+            let (mut canvas, mut line) = (Canvas::new(6), String::new());
             canvas.put(1, "한e\u{301}");
             canvas.set(at, '|');
-            assert!(width(&canvas.text()) <= 4, "{}", canvas.text());
-            let bar = canvas.text();
-            let before = bar.split('|').next().unwrap();
-            assert_eq!(width(before), at, "{bar}");
+            canvas.push_to(&mut line);
+            assert!(width(&line) <= 4, "{line}");
+            let before = line.split('|').next().unwrap();
+            assert_eq!(width(before), at, "{line}");
         }
     }
 

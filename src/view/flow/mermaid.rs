@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::ladder::{Ladder, Row};
-use super::short::Short;
 use crate::base::text::is_unsafe;
+use crate::view::words;
 
 /// Writes ladders behind each other as one `sequenceDiagram`.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ impl Mermaid {
         }
         let mut lanes = Vec::with_capacity(ladder.lanes.len());
         for lane in &ladder.lanes {
-            let key = (lane.role.name(), ladder.text(lane.name).into_owned());
+            let key = (lane.role.name(), lane.name.clone());
             let at = match self.declared.iter().position(|declared| *declared == key) {
                 Some(at) => at,
                 None => {
@@ -51,11 +51,7 @@ impl Mermaid {
         } else {
             format!("p{first},p{last}")
         };
-        writeln!(
-            out,
-            "    Note over {over}: {}",
-            told(&ladder.text(ladder.title))
-        )?;
+        writeln!(out, "    Note over {over}: {}", told(&ladder.title))?;
         for row in &ladder.rows {
             match row {
                 Row::Arrow(arrow) => {
@@ -63,21 +59,21 @@ impl Mermaid {
                     else {
                         continue;
                     };
-                    let since = arrow.since.map_or(String::new(), |since| {
-                        format!(", {}", Short::after(since).text())
-                    });
+                    let since = arrow
+                        .since
+                        .map_or(String::new(), |since| format!(", {}", words::since(since)));
                     let frame = arrow.stamp.number;
                     writeln!(
                         out,
                         "    p{from}->>p{to}: {} (frame {frame}{since})",
-                        told(&ladder.text(arrow.label))
+                        told(&arrow.label)
                     )?;
                 }
                 Row::Missing { from, to, label } => {
                     let (Some(from), Some(to)) = (lanes.get(*from), lanes.get(*to)) else {
                         continue;
                     };
-                    writeln!(out, "    p{from}--xp{to}: {}", told(&ladder.text(*label)))?;
+                    writeln!(out, "    p{from}--xp{to}: {}", told(label))?;
                 }
                 Row::Note {
                     stamp, lane, text, ..
@@ -87,20 +83,12 @@ impl Mermaid {
                         .map_or(over.clone(), |lane| format!("p{lane}"));
                     let frame =
                         stamp.map_or(String::new(), |stamp| format!(" (frame {})", stamp.number));
-                    writeln!(
-                        out,
-                        "    Note over {over}: {}{frame}",
-                        told(&ladder.text(*text))
-                    )?;
+                    writeln!(out, "    Note over {over}: {}{frame}", told(text))?;
                 }
             }
         }
         for verdict in &ladder.verdicts {
-            writeln!(
-                out,
-                "    Note over {over}: {}",
-                told(&ladder.text(verdict.text))
-            )?;
+            writeln!(out, "    Note over {over}: {}", told(&verdict.text))?;
         }
         Ok(())
     }

@@ -1,21 +1,19 @@
 //! Ladder diagrams: what became of each message, drawn.
 
+mod build;
 mod canvas;
 pub mod ladder;
 pub mod mermaid;
 #[cfg(test)]
 mod sample;
-mod short;
 pub mod svg;
-mod tell;
 pub mod text;
 
 use std::io::{self, Write};
 
 use self::mermaid::Mermaid;
 use self::svg::Svg;
-use self::tell::Teller;
-use self::text::Painter;
+use self::text::TextStyle;
 use super::View;
 use super::out::Out;
 use crate::base::{FrameStamp, Timestamp};
@@ -109,7 +107,7 @@ impl Kind {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Format {
     /// For a terminal.
-    Text(text::Style),
+    Text(TextStyle),
     /// One Mermaid sequence diagram.
     Mermaid,
     /// One self-contained picture.
@@ -122,12 +120,11 @@ pub struct Flow<W: Write> {
     out: Out<W>,
     kinds: Vec<Kind>,
     start: Option<Timestamp>,
-    teller: Teller,
     pen: Pen,
 }
 
 enum Pen {
-    Text(Box<Painter>),
+    Text(TextStyle),
     Mermaid(Mermaid),
     Svg(Svg),
 }
@@ -136,7 +133,7 @@ impl<W: Write> Flow<W> {
     /// Draws the stories of `kinds` to `out`.
     pub fn new(out: W, kinds: Vec<Kind>, format: Format) -> Self {
         let pen = match format {
-            Format::Text(style) => Pen::Text(Box::new(Painter::new(style))),
+            Format::Text(style) => Pen::Text(style),
             Format::Mermaid => Pen::Mermaid(Mermaid::default()),
             Format::Svg => Pen::Svg(Svg::default()),
         };
@@ -144,7 +141,6 @@ impl<W: Write> Flow<W> {
             out: Out::new(out),
             kinds,
             start: None,
-            teller: Teller::default(),
             pen,
         }
     }
@@ -164,23 +160,20 @@ impl<W: Write> View for Flow<W> {
             return Ok(());
         }
         let ladder = match event {
-            Event::Handshake(handshake) => self.teller.handshake(handshake),
-            Event::Will(story) => Some(self.teller.will(story)),
-            Event::Retained(story) => Some(self.teller.retained(story)),
+            Event::Handshake(handshake) => build::handshake(handshake),
+            Event::Will(story) => Some(build::will(story)),
+            Event::Retained(story) => Some(build::retained(story)),
             _ => None,
         };
         let Some(ladder) = ladder else {
             return Ok(());
         };
         match &mut self.pen {
-            Pen::Text(painter) => {
-                painter.start_at(self.start);
-                painter.draw(ladder, self.out.text());
-            }
-            Pen::Mermaid(mermaid) => mermaid.draw(ladder, self.out.text())?,
+            Pen::Text(style) => text::draw(&ladder, *style, self.start, self.out.text()),
+            Pen::Mermaid(mermaid) => mermaid.draw(&ladder, self.out.text())?,
             Pen::Svg(svg) => {
                 svg.start_at(self.start);
-                svg.draw(ladder);
+                svg.draw(&ladder);
             }
         }
         self.out.row_done()

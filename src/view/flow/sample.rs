@@ -1,17 +1,14 @@
 //! A ladder for the renderers' own tests.
 
-use super::ladder::{Arrow, Ladder, Lane, Role, Row, Say, Tone, Verdict, Words};
+use super::ladder::{Arrow, Ladder, Lane, Role, Row, Tone, Verdict};
 use crate::base::{FrameStamp, Precision, Span, Timestamp};
 use crate::mqtt::PacketType;
 
 /// A QoS 2 message whose subscriber never answers PUBREL.
 pub(super) fn qos2() -> Ladder {
-    let mut ladder = Ladder::default();
-    ladder.title = said(&mut ladder, "QoS 2 · test · id 1");
+    let mut rows = Vec::new();
     let mut arrow = |number: u64, from, to, packet_type: PacketType, rest: &str| {
-        let label = format!("{} (id=1){rest}", packet_type.name());
-        let label = said(&mut ladder, &label);
-        ladder.rows.push(Row::Arrow(Arrow {
+        rows.push(Row::Arrow(Arrow {
             stamp: FrameStamp {
                 number,
                 time: Some(Timestamp::from_nanos(number as i64 * 10_000)),
@@ -23,7 +20,7 @@ pub(super) fn qos2() -> Ladder {
             from,
             to,
             packet_type,
-            label,
+            label: format!("{} (id=1){rest}", packet_type.name()),
         }));
     };
     arrow(18, 0, 1, PacketType::Publish, " [test]");
@@ -33,43 +30,43 @@ pub(super) fn qos2() -> Ladder {
     arrow(23, 2, 1, PacketType::PubRec, "");
     arrow(24, 1, 0, PacketType::PubComp, "");
     arrow(27, 1, 2, PacketType::PubRel, "");
-    for (role, name) in [
-        (Role::Publisher, "pub"),
-        (Role::Broker, "127.0.0.1:1883"),
-        (Role::Subscriber, "sub"),
-    ] {
-        let name = said(&mut ladder, name);
-        ladder.lanes.push(Lane { role, name });
-    }
-    let text = said(&mut ladder, "connection reset");
-    ladder.rows.push(Row::Note {
+    rows.push(Row::Note {
         since: None,
         stamp: None,
         lane: Some(2),
-        text,
+        text: "connection reset".to_owned(),
     });
-    let label = said(&mut ladder, "PUBCOMP (id=1) never came");
-    ladder.rows.push(Row::Missing {
+    rows.push(Row::Missing {
         from: 2,
         to: 1,
-        label,
+        label: "PUBCOMP (id=1) never came".to_owned(),
     });
-    for (tone, text) in [
+    let lanes = [
+        (Role::Publisher, "pub"),
+        (Role::Broker, "127.0.0.1:1883"),
+        (Role::Subscriber, "sub"),
+    ];
+    let verdicts = [
         (Tone::Good, "publisher: complete in 0.106 ms"),
         (
             Tone::Bad,
             "sub: incomplete: PUBCOMP never came; connection reset",
         ),
-    ] {
-        let text = said(&mut ladder, text);
-        ladder.verdicts.push(Verdict { tone, text });
+    ];
+    Ladder {
+        title: "QoS 2 · test · id 1".to_owned(),
+        lanes: lanes
+            .map(|(role, name)| Lane {
+                role,
+                name: name.to_owned(),
+            })
+            .into(),
+        rows,
+        verdicts: verdicts
+            .map(|(tone, text)| Verdict {
+                tone,
+                text: text.to_owned(),
+            })
+            .into(),
     }
-    ladder
-}
-
-/// `text` as one of the ladder's.
-pub(super) fn said(ladder: &mut Ladder, text: &str) -> Words {
-    ladder.words(|out| {
-        out.say(text);
-    })
 }

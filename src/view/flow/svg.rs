@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::canvas::wrap;
 use super::ladder::{Ladder, Row, Tone};
-use super::short::Short;
+use super::text::gutter;
 use crate::base::Timestamp;
 use crate::base::text::{is_unsafe, width};
 
@@ -60,7 +60,7 @@ impl Svg {
         let layout = Layout::of(ladder, self.start);
         let lanes = &layout.lanes;
         self.width = self.width.max(layout.right + MARGIN);
-        let title = cut_to(&ladder.text(ladder.title), VERDICT);
+        let title = cut_to(&ladder.title, VERDICT);
         self.reaches(MARGIN, &title);
         let mut y = self.height + MARGIN + 18;
         self.text("title", MARGIN, y, "start", &title);
@@ -68,14 +68,14 @@ impl Svg {
             y += 28;
             for (lane, x) in ladder.lanes.iter().zip(lanes) {
                 self.text("role", *x, y, "middle", lane.role.name());
-                self.text("name", *x, y + 17, "middle", &cut(&ladder.text(lane.name)));
+                self.text("name", *x, y + 17, "middle", &cut(&lane.name));
             }
             let top = y + 24;
             y = top;
             let bars = self.body.len();
             for row in &ladder.rows {
                 y += ROW;
-                self.row(ladder, row, &layout, y);
+                self.row(row, &layout, y);
             }
             let mut lines = String::new();
             for x in lanes {
@@ -95,10 +95,7 @@ impl Svg {
                 Tone::Bad => ("bad", "✗"),
                 Tone::Neutral => ("neutral", "·"),
             };
-            for (at, line) in wrap(&visible(&ladder.text(verdict.text)), VERDICT)
-                .iter()
-                .enumerate()
-            {
+            for (at, line) in wrap(&visible(&verdict.text), VERDICT).iter().enumerate() {
                 y += if at == 0 { 24 } else { 18 };
                 if at == 0 {
                     self.text(class, MARGIN, y, "start", mark);
@@ -116,15 +113,15 @@ impl Svg {
         self.width = self.width.max(x + columns(text) * COLUMN + MARGIN);
     }
 
-    fn row(&mut self, ladder: &Ladder, row: &Row, layout: &Layout, y: usize) {
+    fn row(&mut self, row: &Row, layout: &Layout, y: usize) {
         let lane = |at: usize| layout.lanes.get(at).copied();
         match row {
             Row::Arrow(arrow) => {
                 let (Some(from), Some(to)) = (lane(arrow.from), lane(arrow.to)) else {
                     return;
                 };
-                self.gutter(layout, &cells(row, self.start), y);
-                let label = cut(&ladder.text(arrow.label));
+                self.gutter(layout, &gutter(row, self.start), y);
+                let label = cut(&arrow.label);
                 self.arrow(&label, (from, to), y);
             }
             Row::Missing { from, to, label } => {
@@ -135,16 +132,10 @@ impl Svg {
                     self.body,
                     "<line class=\"missing\" x1=\"{from}\" y1=\"{y}\" x2=\"{to}\" y2=\"{y}\"/>"
                 );
-                self.text(
-                    "bad label",
-                    (from + to) / 2,
-                    y - 6,
-                    "middle",
-                    &cut(&ladder.text(*label)),
-                );
+                self.text("bad label", (from + to) / 2, y - 6, "middle", &cut(label));
             }
             Row::Note { lane: at, text, .. } => {
-                self.gutter(layout, &cells(row, self.start), y);
+                self.gutter(layout, &gutter(row, self.start), y);
                 let x = at.and_then(lane);
                 if let Some(x) = x {
                     let _ = writeln!(
@@ -153,13 +144,7 @@ impl Svg {
                     );
                 }
                 let from = x.map_or(layout.gutter, |x| x + 10);
-                self.text(
-                    "note label",
-                    from,
-                    y + 4,
-                    "start",
-                    &cut(&ladder.text(*text)),
-                );
+                self.text("note label", from, y + 4, "start", &cut(text));
             }
         }
     }
@@ -245,7 +230,7 @@ impl Layout {
     fn of(ladder: &Ladder, start: Option<Timestamp>) -> Self {
         let mut widths = [0; 3];
         for row in &ladder.rows {
-            for (widest, cell) in widths.iter_mut().zip(cells(row, start)) {
+            for (widest, cell) in widths.iter_mut().zip(gutter(row, start)) {
                 *widest = (*widest).max(width(&cell));
             }
         }
@@ -256,23 +241,17 @@ impl Layout {
         });
         let name = |at: usize| {
             let lane = ladder.lanes.get(at);
-            lane.map_or(0, |lane| columns(&cut(&ladder.text(lane.name))).max(10))
+            lane.map_or(0, |lane| columns(&cut(&lane.name)).max(10))
         };
         let labels: Vec<_> = ladder
             .rows
             .iter()
             .filter_map(|row| match row {
-                Row::Arrow(arrow) => Some((arrow.from, arrow.to, arrow.label)),
-                Row::Missing { from, to, label } => Some((*from, *to, *label)),
+                Row::Arrow(arrow) => Some((arrow.from, arrow.to, &arrow.label)),
+                Row::Missing { from, to, label } => Some((*from, *to, label)),
                 Row::Note { .. } => None,
             })
-            .map(|(from, to, label)| {
-                (
-                    from.min(to),
-                    from.max(to),
-                    columns(&cut(&ladder.text(label))) + 4,
-                )
-            })
+            .map(|(from, to, label)| (from.min(to), from.max(to), columns(&cut(label)) + 4))
             .collect();
         let mut lanes = vec![end + name(0) * COLUMN / 2];
         for at in 1..ladder.lanes.len() {
@@ -292,7 +271,7 @@ impl Layout {
             if let Row::Note { lane, text, .. } = row {
                 let lane = lane.and_then(|lane| lanes.get(lane));
                 let from = lane.map_or(end, |x| x + 10);
-                right = right.max(from + columns(&cut(&ladder.text(*text))) * COLUMN);
+                right = right.max(from + columns(&cut(text)) * COLUMN);
             }
         }
         Self {
@@ -302,20 +281,6 @@ impl Layout {
             right,
         }
     }
-}
-
-/// What the gutter says of a row: frame number, time, time since the step before.
-fn cells(row: &Row, start: Option<Timestamp>) -> [String; 3] {
-    let (stamp, since) = match row {
-        Row::Arrow(arrow) => (Some(arrow.stamp), arrow.since),
-        Row::Note { stamp, since, .. } => (*stamp, *since),
-        Row::Missing { .. } => (None, None),
-    };
-    [
-        stamp.map_or(String::new(), |stamp| stamp.number.to_string()),
-        stamp.map_or(String::new(), |stamp| Short::time(&stamp, start).text()),
-        since.map_or(String::new(), |since| Short::after(since).text()),
-    ]
 }
 
 /// Columns that text takes once it is escaped.
@@ -395,7 +360,7 @@ mod tests {
     fn text_from_the_capture_stays_text() {
         let mut ladder = sample::qos2();
         let title = "<script>alert(1)</script>\u{0}\u{202e}";
-        ladder.title = sample::said(&mut ladder, title);
+        ladder.title = title.to_owned();
         let svg = drawn(&ladder);
         assert!(svg.contains("&lt;script&gt;") && !svg.contains("<script"));
         assert!(!svg.contains('\u{0}') && !svg.contains('\u{202e}'));
@@ -405,9 +370,8 @@ mod tests {
     fn neighbouring_lanes_leave_room_for_the_label_between_them() {
         let mut ladder = sample::qos2();
         let label = "PUBLISH (id=1) [a/rather/long/topic/name/of/some/plant]";
-        let words = sample::said(&mut ladder, label);
         if let Row::Arrow(arrow) = &mut ladder.rows[0] {
-            arrow.label = words;
+            arrow.label = label.to_owned();
         }
         let lanes = Layout::of(&ladder, None).lanes;
         assert!(lanes[1] - lanes[0] >= label.len() * COLUMN);
@@ -417,9 +381,8 @@ mod tests {
     fn a_label_over_several_lanes_stays_between_the_lanes_that_it_joins() {
         let mut ladder = sample::qos2();
         let long = "PUBLISH (id=1) [a/topic/name/that/is/longer/than/two/lanes]";
-        let words = sample::said(&mut ladder, long);
         if let Row::Arrow(arrow) = &mut ladder.rows[0] {
-            (arrow.from, arrow.to, arrow.label) = (0, 2, words);
+            (arrow.from, arrow.to, arrow.label) = (0, 2, long.to_owned());
         }
         let lanes = Layout::of(&ladder, None).lanes;
         assert!(lanes[2] - lanes[0] >= long.len() * COLUMN);

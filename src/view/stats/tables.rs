@@ -13,7 +13,7 @@ use super::topics::Topic;
 use crate::base::text::safe;
 use crate::event::Totals;
 use crate::mqtt::PacketType;
-use crate::view::flow::ladder::span;
+use crate::view::words::span;
 
 /// Rows that a table shows; what lies beyond is summed up in one line.
 const ROWS: usize = 100;

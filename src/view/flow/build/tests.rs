@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use super::super::ladder::{Ladder, Role, Row, Tone};
 use super::*;
 use crate::base::{Endpoint, Few, FrameStamp, Precision, Span, Timestamp};
 use crate::event::{
@@ -115,34 +114,20 @@ fn qos1(deliveries: Vec<MessageDelivery>) -> Handshake {
     }
 }
 
-fn handshake(story: &Handshake) -> Option<Ladder> {
-    Teller::default().handshake(story).cloned()
-}
-
-fn will(story: &WillSummary) -> Ladder {
-    Teller::default().will(story).clone()
-}
-
-fn retained(story: &RetainedSummary) -> Ladder {
-    Teller::default().retained(story).clone()
-}
-
 fn verdicts(ladder: &Ladder) -> Vec<(Tone, &str)> {
-    let text = |words| std::str::from_utf8(ladder.octets(words)).unwrap();
     let verdicts = ladder.verdicts.iter();
     verdicts
-        .map(|verdict| (verdict.tone, text(verdict.text)))
+        .map(|verdict| (verdict.tone, verdict.text.as_str()))
         .collect()
 }
 
 /// The rows in a word each: `PUBLISH (id=7) [t/a] 0>1`.
 fn rows(ladder: &Ladder) -> Vec<String> {
     let rows = ladder.rows.iter();
-    let text = |words| ladder.text(words);
     rows.map(|row| match row {
-        Row::Arrow(arrow) => format!("{} {}>{}", text(arrow.label), arrow.from, arrow.to),
-        Row::Missing { from, to, label } => format!("{} {from}x{to}", text(*label)),
-        Row::Note { text: words, .. } => format!("({})", text(*words)),
+        Row::Arrow(arrow) => format!("{} {}>{}", arrow.label, arrow.from, arrow.to),
+        Row::Missing { from, to, label } => format!("{label} {from}x{to}"),
+        Row::Note { text, .. } => format!("({text})"),
     })
     .collect()
 }

@@ -1,0 +1,586 @@
+//! Draws a ladder for a terminal, with box characters or in plain ASCII.
+//!
+//! Each line is a gutter (frame number, time, time since the step before) and a canvas of
+//! cells: the lanes first, then what belongs to the row over them. Colour is put around whole
+//! parts of a finished line.
+
+use super::canvas::{Canvas, fit, wrap};
+use super::ladder::{Ladder, Role, Row, Tone, Verdict};
+use crate::base::Timestamp;
+use crate::base::text::{safe, width};
+use crate::view::words;
+
+/// How a ladder is drawn as text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TextStyle {
+    /// In columns; a diagram is never wider, unless its lanes need more to fit at all.
+    pub width: usize,
+    /// No characters but ASCII.
+    pub ascii: bool,
+    /// SGR colours.
+    pub colour: bool,
+}
+
+/// The characters of a drawing, one column each but for the last four.
+struct Pens {
+    lane: char,
+    line: char,
+    cross: char,
+    right: char,
+    left: char,
+    dashed: char,
+    lost: char,
+    dot: char,
+    ellipsis: &'static str,
+    good: &'static str,
+    bad: &'static str,
+    neutral: &'static str,
+}
+
+static BOXES: Pens = Pens {
+    lane: '│',
+    line: '─',
+    cross: '┼',
+    right: '▶',
+    left: '◀',
+    dashed: '╌',
+    lost: '✗',
+    dot: '●',
+    ellipsis: "…",
+    good: "✓",
+    bad: "✗",
+    neutral: "·",
+};
+
+static ASCII: Pens = Pens {
+    lane: '|',
+    line: '-',
+    cross: '+',
+    right: '>',
+    left: '<',
+    dashed: '.',
+    lost: 'x',
+    dot: '*',
+    ellipsis: "...",
+    good: "OK:",
+    bad: "NOT OK:",
+    neutral: "-",
+};
+
+const RED: &str = "\x1b[31m";
+const GREEN: &str = "\x1b[32m";
+const CYAN: &str = "\x1b[36m";
+const DIM: &str = "\x1b[2m";
+const BOLD: &str = "\x1b[1m";
+
+/// Columns below which lanes are never drawn closer: a short label must fit between them.
+const CLOSEST: usize = 9;
+
+/// Columns below which titles and verdicts are not broken: a shorter line tells nothing.
+const NARROWEST: usize = 40;
+
+/// Appends `ladder` to `out`, an empty line behind it. Times count from `start`.
+pub fn draw(ladder: &Ladder, style: TextStyle, start: Option<Timestamp>, out: &mut Vec<u8>) {
+    let drawing = Drawing::of(ladder, style, start);
+    let mut text = String::new();
+    let title = drawing.safe(&ladder.title);
+    let title = fit(&title, style.width.max(NARROWEST), drawing.pens.ellipsis);
+    drawing.push_painted(&mut text, BOLD, &title);
+    text.push('\n');
+    if !ladder.lanes.is_empty() && !ladder.rows.is_empty() {
+        drawing.heads(ladder, &mut text);
+        let mut canvas = Canvas::new(drawing.room);
+        for (row, cells) in ladder.rows.iter().zip(&drawing.cells) {
+            drawing.row(row, cells, &mut canvas, &mut text);
+        }
+    }
+    for verdict in &ladder.verdicts {
+        drawing.verdict(verdict, &mut text);
+    }
+    text.push('\n');
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// The text of a row's gutter: frame number, time, time since the step before.
+pub(super) fn gutter(row: &Row, start: Option<Timestamp>) -> [String; 3] {
+    let (stamp, since) = row.when();
+    [
+        stamp.map_or(String::new(), |stamp| stamp.number.to_string()),
+        stamp.map_or(String::new(), |stamp| words::seconds(stamp, start)),
+        since.map_or(String::new(), words::since),
+    ]
+}
+
+/// Where everything of a ladder stands.
+struct Drawing {
+    style: TextStyle,
+    pens: &'static Pens,
+    /// The gutter of each row.
+    cells: Vec<[String; 3]>,
+    /// Columns of each part of the gutter.
+    widths: [usize; 3],
+    /// Columns right of the gutter.
+    room: usize,
+    /// The column of each lane, counted from the gutter.
+    lanes: Vec<usize>,
+}
+
+/// The heads of the gutter's columns.
+const HEADS: [&str; 3] = ["No.", "Time", "Since"];
+
+/// Blanks behind each of the gutter's columns.
+const BEHIND: [&str; 3] = [" ", "  ", "  "];
+
+impl Drawing {
+    fn of(ladder: &Ladder, style: TextStyle, start: Option<Timestamp>) -> Self {
+        let cells: Vec<_> = ladder.rows.iter().map(|row| gutter(row, start)).collect();
+        let mut widths = HEADS.map(str::len);
+        for row in &cells {
+            for (widest, cell) in widths.iter_mut().zip(row) {
+                *widest = (*widest).max(cell.len());
+            }
+        }
+        let gutter = widths.iter().sum::<usize>() + BEHIND.concat().len();
+        let count = ladder.lanes.len().max(1);
+        let mut drawing = Self {
+            style,
+            pens: if style.ascii { &ASCII } else { &BOXES },
+            cells,
+            widths,
+            room: style.width.saturating_sub(gutter).max(CLOSEST * count),
+            lanes: Vec::new(),
+        };
+        drawing.place(ladder);
+        drawing
+    }
+
+    /// Places the outer lanes as near the edges as their names let them, the others between
+    /// them at equal distances.
+    fn place(&mut self, ladder: &Ladder) {
+        let (Some(first), Some(last)) = (ladder.lanes.first(), ladder.lanes.last()) else {
+            return;
+        };
+        let count = ladder.lanes.len();
+        let most = self.room / (2 * count);
+        let [left, right] = [first, last].map(|lane| {
+            let name = width(&self.safe(&lane.name)).max(lane.role.name().len());
+            (name / 2 + 1).min(most)
+        });
+        let span = self.room.saturating_sub(left + right + 1);
+        let between = count.saturating_sub(1).max(1);
+        self.lanes = (0..count).map(|at| left + at * span / between).collect();
+    }
+
+    /// Returns text made safe for the terminal; in ASCII drawings, ASCII.
+    fn safe(&self, text: &str) -> String {
+        let text = safe(text);
+        if !self.style.ascii || text.is_ascii() {
+            return text;
+        }
+        let mut ascii = String::new();
+        for c in text.chars() {
+            match c {
+                c if c.is_ascii() => ascii.push(c),
+                '·' => ascii.push('-'),
+                '…' => ascii.push_str("..."),
+                '×' => ascii.push('x'),
+                '→' => ascii.push_str("->"),
+                c => ascii.extend(c.escape_unicode()),
+            }
+        }
+        ascii
+    }
+
+    /// Appends `text` in a colour, where there are colours and it is not blank.
+    fn push_painted(&self, out: &mut String, colour: &str, text: &str) {
+        let begin = out.len();
+        out.push_str(text);
+        self.paint(out, begin, colour);
+    }
+
+    /// Colours what stands in `out` from `begin` on, unless it is blank.
+    fn paint(&self, out: &mut String, begin: usize, colour: &str) {
+        let blank = |text: &str| text.trim().is_empty();
+        if self.style.colour && !out.get(begin..).is_none_or(blank) {
+            out.insert_str(begin, colour);
+            out.push_str("\x1b[0m");
+        }
+    }
+
+    /// Appends a gutter.
+    fn push_gutter<T: AsRef<str>>(&self, out: &mut String, cells: &[T; 3]) {
+        let begin = out.len();
+        for ((cell, columns), behind) in cells.iter().zip(self.widths).zip(BEHIND) {
+            let cell = cell.as_ref();
+            out.extend(std::iter::repeat_n(' ', columns - cell.len().min(columns)));
+            out.push_str(cell);
+            out.push_str(behind);
+        }
+        self.paint(out, begin, DIM);
+    }
+
+    /// Appends the lines with the lanes' roles and names.
+    fn heads(&self, ladder: &Ladder, out: &mut String) {
+        let spacing = match self.lanes.as_slice() {
+            [first, second, ..] => second.saturating_sub(*first + 1).max(4),
+            _ => self.room,
+        };
+        let roles = ladder.lanes.iter().map(|lane| lane.role.name().to_owned());
+        let names = ladder.lanes.iter().map(|lane| {
+            let name = self.safe(&lane.name);
+            // Of an endpoint that does not fit, the port distinguishes more than the address.
+            match lane.name.rfind(':') {
+                Some(colon) if lane.role == Role::Broker && width(&name) > spacing => {
+                    self.safe(lane.name.get(colon..).unwrap_or_default())
+                }
+                _ => name,
+            }
+        });
+        self.push_gutter(out, &HEADS);
+        self.titles(roles, spacing, out);
+        self.push_gutter(out, &[""; 3]);
+        self.titles(names, spacing, out);
+    }
+
+    /// Appends a line with a text in the middle above each lane, of at most `spacing` columns.
+    fn titles(&self, titles: impl Iterator<Item = String>, spacing: usize, out: &mut String) {
+        let mut canvas = Canvas::new(self.room);
+        for (lane, title) in self.lanes.iter().zip(titles) {
+            let text = fit(&title, spacing, self.pens.ellipsis);
+            let columns = width(&text);
+            let at = lane.saturating_sub(columns / 2);
+            canvas.put(at.min(self.room.saturating_sub(columns)), &text);
+        }
+        canvas.push_to(out);
+        out.push('\n');
+    }
+
+    /// Appends a row: nothing where it names a lane that does not exist.
+    fn row(&self, row: &Row, cells: &[String; 3], canvas: &mut Canvas, out: &mut String) {
+        match row {
+            Row::Arrow(arrow) => {
+                self.arrow(
+                    (arrow.from, arrow.to),
+                    &arrow.label,
+                    cells,
+                    None,
+                    canvas,
+                    out,
+                );
+            }
+            Row::Missing { from, to, label } => {
+                self.arrow((*from, *to), label, cells, Some(RED), canvas, out);
+            }
+            Row::Note { lane, text, .. } => self.note(*lane, text, cells, canvas, out),
+        }
+    }
+
+    /// Clears the canvas but for the lanes.
+    fn lanes(&self, canvas: &mut Canvas) {
+        canvas.clear();
+        for lane in &self.lanes {
+            canvas.set(*lane, self.pens.lane);
+        }
+    }
+
+    /// Appends an arrow with its label: in it where it fits, else on a line above. An arrow of a
+    /// `missing` packet is dashed, and has that colour.
+    fn arrow(
+        &self,
+        (from, to): (usize, usize),
+        label: &str,
+        cells: &[String; 3],
+        missing: Option<&str>,
+        canvas: &mut Canvas,
+        out: &mut String,
+    ) {
+        let (Some(&start), Some(&end)) = (self.lanes.get(from), self.lanes.get(to)) else {
+            return;
+        };
+        let (low, high) = (start.min(end), start.max(end));
+        let room = high - low;
+        let label = self.safe(label);
+        let columns = width(&label);
+        let inside = columns + 5 <= room;
+        let mut finish = |gutter: &[String; 3], canvas: &Canvas| {
+            self.push_gutter(out, gutter);
+            let begin = out.len();
+            canvas.push_to(out);
+            if let Some(colour) = missing {
+                self.paint(out, begin, colour);
+            }
+            out.push('\n');
+        };
+        self.lanes(canvas);
+        if !inside {
+            // The label may run over the lanes to its right, never over the edge.
+            let at = (low + 2).min(self.room.saturating_sub(columns));
+            let label = fit(&label, self.room - at, self.pens.ellipsis);
+            let behind = canvas.put(at, &label);
+            canvas.set(behind, ' ');
+            finish(&Default::default(), canvas);
+            self.lanes(canvas);
+        }
+        let (head, tip) = match end > start {
+            true => (high - 1, self.pens.right),
+            false => (low + 1, self.pens.left),
+        };
+        for column in low + 1..high {
+            let pen = match (column == head, missing.is_some()) {
+                (true, true) => self.pens.lost,
+                (true, false) => tip,
+                (false, true) => self.pens.dashed,
+                (false, false) if self.lanes.contains(&column) => self.pens.cross,
+                (false, false) => self.pens.line,
+            };
+            canvas.set(column, pen);
+        }
+        if inside {
+            canvas.put(low + 1 + (room - columns - 3) / 2, &format!(" {label} "));
+        }
+        finish(cells, canvas);
+    }
+
+    /// Appends a note beside its lane, in as many lines as it takes.
+    fn note(
+        &self,
+        lane: Option<usize>,
+        text: &str,
+        cells: &[String; 3],
+        canvas: &mut Canvas,
+        out: &mut String,
+    ) {
+        let text = self.safe(text);
+        let at = lane.and_then(|lane| self.lanes.get(lane)).copied();
+        let (from, room, leftwards) = self.beside(at, width(&text));
+        for (line, part) in wrap(&text, room).iter().enumerate() {
+            let first = line == 0;
+            match first {
+                true => self.push_gutter(out, cells),
+                false => self.push_gutter(out, &[""; 3]),
+            }
+            let from = match leftwards {
+                true => from.saturating_sub(width(part)),
+                false => from,
+            };
+            self.lanes(canvas);
+            canvas.put(from.saturating_sub(1), &format!(" {part} "));
+            if let Some(at) = at {
+                canvas.set(at, if first { self.pens.dot } else { self.pens.lane });
+            }
+            let begin = out.len();
+            canvas.push_to(out);
+            self.paint(out, begin, CYAN);
+            out.push('\n');
+        }
+    }
+
+    /// Returns where the text of a note at the lane in column `at` stands: from which column, in
+    /// how many columns, and whether it ends there (left of its lane) instead. Text stands right
+    /// of its lane where it fits or where there is more room, else left.
+    fn beside(&self, at: Option<usize>, wanted: usize) -> (usize, usize, bool) {
+        let Some(at) = at else {
+            return (1, self.room.saturating_sub(2), false);
+        };
+        let (left, right) = (at.saturating_sub(2), self.room.saturating_sub(at + 2));
+        if right >= wanted || right >= left {
+            (at + 2, right, false)
+        } else {
+            (at.saturating_sub(1), left, true)
+        }
+    }
+
+    /// Appends a verdict, in as many lines as it takes.
+    fn verdict(&self, verdict: &Verdict, out: &mut String) {
+        let (mark, colour) = match verdict.tone {
+            Tone::Good => (self.pens.good, GREEN),
+            Tone::Bad => (self.pens.bad, RED),
+            Tone::Neutral => (self.pens.neutral, CYAN),
+        };
+        let indent = width(mark) + 3;
+        let room = self.style.width.max(NARROWEST) - indent;
+        for (line, part) in wrap(&self.safe(&verdict.text), room).iter().enumerate() {
+            if line == 0 {
+                out.push_str("  ");
+                self.push_painted(out, colour, mark);
+                out.push(' ');
+            } else {
+                out.extend(std::iter::repeat_n(' ', indent));
+            }
+            out.push_str(part);
+            out.push('\n');
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::{collection, option, sample::select};
+
+    use super::super::ladder::{Arrow, Lane};
+    use super::super::sample;
+    use super::*;
+    use crate::base::{FrameStamp, Precision, Span};
+    use crate::mqtt::PacketType;
+
+    fn drawn(ladder: &Ladder, width: usize, ascii: bool) -> String {
+        let style = TextStyle {
+            width,
+            ascii,
+            colour: false,
+        };
+        let mut out = Vec::new();
+        draw(ladder, style, Some(Timestamp::from_nanos(0)), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_ladder_fits_80_columns_and_its_lanes_stand_still() {
+        for ascii in [false, true] {
+            let text = drawn(&sample::qos2(), 80, ascii);
+            for line in text.lines() {
+                assert!(width(line) <= 80, "{line}");
+            }
+            let broker = sample::qos2().lanes[1].role.name();
+            assert!(
+                text.contains(broker) && text.contains("PUBREL (id=1)"),
+                "{text}"
+            );
+            assert_eq!(ascii, text.is_ascii(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_arrow_points_at_its_receiver() {
+        let text = drawn(&sample::qos2(), 120, true);
+        let publish = text.lines().find(|line| line.contains("PUBLISH")).unwrap();
+        let received = text.lines().find(|line| line.contains("PUBREC")).unwrap();
+        assert!(publish.contains("->") && !publish.contains("<-"), "{text}");
+        assert!(
+            received.contains("<-") && !received.contains("->"),
+            "{text}"
+        );
+    }
+
+    /// The columns of a line's lanes.
+    fn bars(line: &str) -> Vec<usize> {
+        let mut at = 0;
+        let mut seen = Vec::new();
+        for c in line.chars() {
+            if c == '│' {
+                seen.push(at);
+            }
+            at += width(c.encode_utf8(&mut [0; 4]));
+        }
+        seen
+    }
+
+    #[test]
+    fn wide_and_hostile_text_moves_no_lane() {
+        let mut ladder = sample::qos2();
+        ladder.lanes[0].name = "한동대학교\u{1b}[31m\u{202e}".to_owned();
+        if let Row::Arrow(arrow) = &mut ladder.rows[0] {
+            arrow.label = "PUBLISH [한동/서버\n/x]".to_owned();
+        }
+        let text = drawn(&ladder, 90, false);
+        assert!(
+            !text.contains('\u{1b}') && !text.contains('\u{202e}'),
+            "{text}"
+        );
+        let lanes: Vec<_> = text
+            .lines()
+            .map(bars)
+            .filter(|bars| bars.len() == 3)
+            .collect();
+        assert!(lanes.windows(2).all(|pair| pair[0] == pair[1]), "{text}");
+    }
+
+    fn texts() -> impl Strategy<Value = String> {
+        prop_oneof![
+            8 => "[ -~]{0,30}",
+            3 => "[a-z]{1,12}( [a-z]{1,9}){0,12}",
+            3 => "[ -~·…]{0,60}",
+            1 => "[ -~·…é한×→\u{1b}\u{202e}\n\u{7f}\u{a0}\u{301}]{0,40}",
+        ]
+    }
+
+    fn spans() -> impl Strategy<Value = Option<Span>> {
+        option::of(prop_oneof![0i64..3_000_000, 0i64..4_000_000_000_000].prop_map(Span::from_nanos))
+    }
+
+    fn stamps() -> impl Strategy<Value = FrameStamp> {
+        let numbers = prop_oneof![0u64..999, 0u64..99_999_999_999];
+        (numbers, spans()).prop_map(|(number, since)| FrameStamp {
+            number,
+            time: since.map(|since| Timestamp::from_nanos(since.nanos())),
+            precision: Precision::Micro,
+            length: 100,
+            file: 0,
+        })
+    }
+
+    /// Any ladder; some of its rows name lanes that it has not.
+    fn ladders() -> impl Strategy<Value = Ladder> {
+        let role = select(&[
+            Role::Publisher,
+            Role::Client,
+            Role::Broker,
+            Role::Subscriber,
+        ]);
+        let lane = (role, texts()).prop_map(|(role, name)| Lane { role, name });
+        let row = (0..4, stamps(), spans(), (0usize..7, 0usize..7), texts());
+        let row = row.prop_map(|(kind, stamp, since, (from, to), label)| match kind {
+            0 | 1 => Row::Arrow(Arrow {
+                stamp,
+                since,
+                from,
+                to,
+                packet_type: PacketType::Publish,
+                label,
+            }),
+            2 => Row::Missing { from, to, label },
+            _ => Row::Note {
+                stamp: Some(stamp).filter(|_| to > 2),
+                since,
+                lane: Some(from).filter(|_| to > 1),
+                text: label,
+            },
+        });
+        let tone = select(&[Tone::Good, Tone::Bad, Tone::Neutral]);
+        let verdict = (tone, texts()).prop_map(|(tone, text)| Verdict { tone, text });
+        (
+            texts(),
+            collection::vec(lane, 0..7),
+            collection::vec(row, 0..7),
+            collection::vec(verdict, 0..3),
+        )
+            .prop_map(|(title, lanes, rows, verdicts)| Ladder {
+                title,
+                lanes,
+                rows,
+                verdicts,
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn any_ladder_keeps_to_its_width_and_drives_no_terminal(
+            ladder in ladders(),
+            width in prop_oneof![4 => 100usize..130, 1 => 0usize..40, 1 => 130usize..700],
+            ascii: bool,
+        ) {
+            let text = drawn(&ladder, width, ascii);
+            prop_assert!(text.ends_with('\n'));
+            let drives = text.contains(['\u{1b}', '\u{202e}', '\r']);
+            prop_assert!(!drives);
+            prop_assert!(!ascii || text.is_ascii());
+            // The gutter of a hundred columns leaves room for seven lanes.
+            if width >= 110 {
+                for line in text.lines() {
+                    prop_assert!(super::width(line) <= width, "{line}");
+                }
+            }
+        }
+    }
+}
