@@ -14,6 +14,7 @@
 //! | [`event`] | the words between analysis and views |
 //! | [`connection`] | a connection's octets recognised as MQTT, framed, decoded |
 //! | [`analysis`] | what became of each message: handshakes, deliveries, wills, findings |
+//! | [`filter`] | the registry of all fields, for asking |
 //! | [`view`] | table, detail, JSON, ladders, statistics |
 //! | [`broker`] | an MQTT server without I/O, and its sockets |
 //! | [`record`] | the broker's traffic as a capture; scenarios |
@@ -28,6 +29,7 @@ pub mod carrier;
 pub mod cli;
 pub mod connection;
 pub mod event;
+pub mod filter;
 pub mod inspect;
 pub mod mqtt;
 pub mod record;

@@ -33,6 +33,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ),
     ("analysis", &["base", "stream", "mqtt", "event"]),
     ("schema", &["base", "mqtt", "event"]),
+    ("filter", &["base", "carrier", "mqtt", "event"]),
     ("view", &["base", "mqtt", "event", "schema"]),
     ("broker", &["base", "mqtt", "event"]),
     (
@@ -66,6 +67,7 @@ const HOUSE: &[(&str, &[&str])] = &[
             "connection",
             "analysis",
             "schema",
+            "filter",
             "view",
             "broker",
             "record",

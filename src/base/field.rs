@@ -6,6 +6,8 @@
 //! function with `&mut ()`, for which the reports compile to nothing. So no view can disagree
 //! with the decoder.
 
+use std::net::IpAddr;
+
 /// A field as the registry knows it, independent of any packet.
 #[derive(Debug, Eq, PartialEq)]
 pub struct FieldDef {
@@ -140,6 +142,12 @@ pub enum Value<'a> {
     Bytes(&'a [u8]),
     /// Bytes of which only the length is shown unless secrets are asked for.
     Secret(&'a [u8]),
+    /// A whole number, shown in hexadecimal with all digits of its type.
+    Hex(u32),
+    /// A MAC address.
+    Ether([u8; 6]),
+    /// An IP address.
+    Address(IpAddr),
 }
 
 impl Value<'_> {
@@ -237,9 +245,9 @@ pub struct Field<'a> {
     pub def: &'static FieldDef,
     /// The value that was read.
     pub value: Value<'a>,
-    /// In bytes from the first byte of the control packet.
+    /// In bytes from the first byte of the control packet; 0 for fields of the layers below.
     pub offset: usize,
-    /// In bytes.
+    /// In bytes; 0 for fields of the layers below.
     pub length: usize,
 }
 

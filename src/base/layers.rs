@@ -1,8 +1,12 @@
-//! The layers below MQTT that a frame was stripped of, for the detail view.
+//! The layers of a frame below MQTT, for the detail view.
 
-use super::Endpoint;
+use std::net::IpAddr;
 
-/// One protocol layer of a frame, outermost first, reduced to what its summary line tells.
+use super::endpoint::Endpoint;
+use super::field::{Field, FieldDef, FieldVisitor, Value};
+use super::layer_fields as f;
+
+/// One protocol layer of a frame, reduced to the fields of its summary line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Layer {
     /// Ethernet II: destination and source MAC addresses.
@@ -14,7 +18,7 @@ pub enum Layer {
     LinuxCooked { version: u8, packet_type: u16 },
     /// BSD NULL or LOOP: the address family as stored.
     Null { family: u32 },
-    /// No link layer: the frame begins with IP.
+    /// No link layer: the frame starts with IP.
     RawIp,
     /// 802.1Q or 802.1ad tag: VLAN identifier.
     Vlan { id: u16 },
@@ -23,10 +27,7 @@ pub enum Layer {
     /// One MPLS label.
     Mpls { label: u32 },
     /// IPv4 or IPv6: the addresses stand in the ports' layer too, but a tunnel has several.
-    Ip {
-        source: std::net::IpAddr,
-        destination: std::net::IpAddr,
-    },
+    Ip { source: IpAddr, destination: IpAddr },
     /// The datagram was put together from fragments; how many frames brought them.
     Reassembled { fragments: u16 },
     /// GRE, with its key if one was present.
@@ -44,6 +45,138 @@ pub enum Layer {
         flags: u8,
         length: u32,
     },
+}
+
+impl Layer {
+    /// Reports the layer as a branch: its protocol, then its fields in the order of
+    /// Wireshark's summary line. A reassembled datagram is a leaf.
+    pub fn report<'a>(&self, visitor: &mut impl FieldVisitor<'a>) {
+        match *self {
+            Self::Ethernet {
+                destination,
+                source,
+            } => branch(
+                visitor,
+                (&f::ETHERNET, Value::Heading),
+                &[
+                    (&f::ETHERNET_SOURCE, Value::Ether(source)),
+                    (&f::ETHERNET_DESTINATION, Value::Ether(destination)),
+                ],
+            ),
+            Self::LinuxCooked {
+                version,
+                packet_type,
+            } => branch(
+                visitor,
+                (&f::LINUX_COOKED, Value::Number(version.into())),
+                &[(&f::LINUX_COOKED_TYPE, Value::Number(packet_type.into()))],
+            ),
+            Self::Null { family } => branch(
+                visitor,
+                (&f::NULL, Value::Heading),
+                &[(&f::NULL_FAMILY, Value::Number(family.into()))],
+            ),
+            Self::RawIp => branch(visitor, (&f::RAW, Value::Heading), &[]),
+            Self::Vlan { id } => branch(
+                visitor,
+                (&f::VLAN, Value::Heading),
+                &[(&f::VLAN_ID, Value::Number(id.into()))],
+            ),
+            Self::Pppoe { session } => branch(
+                visitor,
+                (&f::PPPOE, Value::Heading),
+                &[(&f::PPPOE_SESSION, Value::Hex(session.into()))],
+            ),
+            Self::Mpls { label } => branch(
+                visitor,
+                (&f::MPLS, Value::Heading),
+                &[(&f::MPLS_LABEL, Value::Number(label.into()))],
+            ),
+            Self::Ip {
+                source,
+                destination,
+            } => {
+                let (protocol, from, to) = match source {
+                    IpAddr::V4(_) => (&f::IP, &f::IP_SOURCE, &f::IP_DESTINATION),
+                    IpAddr::V6(_) => (&f::IPV6, &f::IPV6_SOURCE, &f::IPV6_DESTINATION),
+                };
+                branch(
+                    visitor,
+                    (protocol, Value::Heading),
+                    &[
+                        (from, Value::Address(source)),
+                        (to, Value::Address(destination)),
+                    ],
+                );
+            }
+            Self::Reassembled { fragments } => {
+                visitor.field(field((&f::IP_FRAGMENTS, Value::Number(fragments.into()))));
+            }
+            Self::Gre { key } => {
+                let key = key.map(|key| (&f::GRE_KEY, Value::Hex(key)));
+                branch(visitor, (&f::GRE, Value::Heading), key.as_slice());
+            }
+            Self::Udp {
+                source,
+                destination,
+            } => branch(
+                visitor,
+                (&f::UDP, Value::Heading),
+                &[
+                    (&f::UDP_SOURCE, Value::Number(source.into())),
+                    (&f::UDP_DESTINATION, Value::Number(destination.into())),
+                ],
+            ),
+            Self::Vxlan { vni } => branch(
+                visitor,
+                (&f::VXLAN, Value::Heading),
+                &[(&f::VXLAN_VNI, Value::Number(vni.into()))],
+            ),
+            Self::Tcp {
+                source,
+                destination,
+                sequence,
+                acknowledgement,
+                flags,
+                length,
+            } => branch(
+                visitor,
+                (&f::TCP, Value::Heading),
+                &[
+                    (&f::TCP_SOURCE, Value::Number(source.port.into())),
+                    (&f::TCP_DESTINATION, Value::Number(destination.port.into())),
+                    (&f::TCP_SEQUENCE, Value::Number(sequence.into())),
+                    (
+                        &f::TCP_ACKNOWLEDGEMENT,
+                        Value::Number(acknowledgement.into()),
+                    ),
+                    (&f::TCP_LENGTH, Value::Number(length.into())),
+                    (&f::TCP_FLAGS, Value::Hex(flags.into())),
+                ],
+            ),
+        }
+    }
+}
+
+/// A field's definition and value.
+type Pair = (&'static FieldDef, Value<'static>);
+
+fn branch<'a>(visitor: &mut impl FieldVisitor<'a>, protocol: Pair, fields: &[Pair]) {
+    visitor.open(field(protocol));
+    for pair in fields {
+        visitor.field(field(*pair));
+    }
+    visitor.close();
+}
+
+/// The layers are kept without their bytes, so no field has a place.
+const fn field((def, value): Pair) -> Field<'static> {
+    Field {
+        def,
+        value,
+        offset: 0,
+        length: 0,
+    }
 }
 
 /// At most [`Layers::CAPACITY`] layers of one frame, outermost first; deeper nesting is cut

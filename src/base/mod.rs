@@ -5,6 +5,7 @@
 pub mod endpoint;
 pub mod few;
 pub mod field;
+pub mod layer_fields;
 pub mod layers;
 pub mod limits;
 mod plain;

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Debug};
 
+use crate::base::field::FieldDef;
 use crate::base::limits::Limit;
 use crate::stream::Direction;
 
@@ -89,11 +90,9 @@ pub trait Carrier: Debug + Sized + 'static {
     /// The state that all connections of a run share: limits, secrets, buffers.
     type Shared: Debug + Default;
 
-    /// The name in JSON's `transport`: `tls`.
-    const NAME: &'static str;
-
-    /// The name in the detail tree, as Wireshark writes it.
-    const TITLE: &'static str;
+    /// The protocol in the registry of fields. Its name stands in JSON's `transport` (`tls`),
+    /// its label in the detail tree.
+    const FIELD: &'static FieldDef;
 
     /// Ports on which MQTT inside this protocol is expected.
     const PORTS: &'static [u16] = &[];

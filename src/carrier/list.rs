@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::base::field::FieldDef;
 use crate::base::limits::Limit;
 use crate::stream::Direction;
 
@@ -26,18 +27,21 @@ macro_rules! carriers {
             $($(#[$doc])* $protocol,)*
         }
 
+        /// Every field of this layer, for the registry.
+        pub static FIELDS: &[&FieldDef] = &[$(<$carrier>::FIELD,)*];
+
         impl Protocol {
             /// All of them: one may lie inside those that stand before it.
             pub const ALL: &'static [Self] = &[$(Self::$protocol,)*];
 
-            /// [`Carrier::NAME`].
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$protocol => <$carrier>::NAME,)* }
+            /// [`Carrier::FIELD`].
+            pub const fn field(self) -> &'static FieldDef {
+                match self { $(Self::$protocol => <$carrier>::FIELD,)* }
             }
 
-            /// [`Carrier::TITLE`].
-            pub const fn title(self) -> &'static str {
-                match self { $(Self::$protocol => <$carrier>::TITLE,)* }
+            /// Returns the name in JSON's `transport`: `tls`.
+            pub const fn name(self) -> &'static str {
+                self.field().name
             }
 
             /// [`Carrier::PORTS`].

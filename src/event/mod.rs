@@ -1,6 +1,7 @@
 //! The words between analysis and views: control packets, gaps, connections, findings.
 
 pub mod accounting;
+pub mod fields;
 pub mod finding;
 pub mod handshake;
 pub mod log;

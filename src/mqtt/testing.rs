@@ -345,6 +345,7 @@ impl Lines {
                 format!("{label}: {hex}")
             }
             Value::Secret(bytes) => format!("{label}: <{} octets>", bytes.len()),
+            Value::Hex(_) | Value::Ether(_) | Value::Address(_) => panic!("no field of MQTT"),
         };
         self.lines
             .push(format!("{}{text}", "  ".repeat(self.depth)));

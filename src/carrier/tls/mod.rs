@@ -14,6 +14,7 @@ mod tests;
 pub use keylog::{KeyLog, SECRETS_CAP};
 
 use super::carried::{Carried, Carrier, CarrierError, Lost};
+use crate::base::field::{FieldDef, FieldType};
 use crate::base::limits::Limit;
 use crate::stream::{ByDirection, DIRECTIONS, Direction};
 use cipher::{Cipher, Suite, Writer, next_secret, suite};
@@ -119,8 +120,12 @@ enum State {
 impl Carrier for Tls {
     type Shared = Shared;
 
-    const NAME: &'static str = "tls";
-    const TITLE: &'static str = "Transport Layer Security";
+    const FIELD: &'static FieldDef = &FieldDef {
+        name: "tls",
+        label: "Transport Layer Security",
+        kind: FieldType::Protocol,
+        help: "TLS, decrypted with the secrets of --keylog or of the capture.",
+    };
     const PORTS: &'static [u16] = &[8883];
     const CONNECTIONS: Option<(Limit, usize)> = Some((Limit::Tls, CONNECTIONS_CAP));
     const ENCRYPTS: bool = true;

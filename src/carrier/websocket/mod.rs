@@ -15,6 +15,7 @@ pub use inflate::{EXPANSION_CAP, INFLATERS_CAP};
 pub use upgrade::HEAD_CAP;
 
 use super::carried::{Breach, Carried, Carrier, CarrierError, Lost};
+use crate::base::field::{FieldDef, FieldType};
 use crate::base::limits::Limit;
 use crate::stream::{ByDirection, DIRECTIONS, Direction};
 use frame::{FrameHeader, HEADER_CAP, Header, Opcode, Sought};
@@ -115,8 +116,12 @@ enum Message {
 impl Carrier for WebSocket {
     type Shared = Shared;
 
-    const NAME: &'static str = "websocket";
-    const TITLE: &'static str = "WebSocket";
+    const FIELD: &'static FieldDef = &FieldDef {
+        name: "websocket",
+        label: "WebSocket",
+        kind: FieldType::Protocol,
+        help: "WebSocket (RFC 6455).",
+    };
 
     /// HTTP looks like it until an upgrade is asked for.
     fn resembles(bytes: &[u8]) -> bool {

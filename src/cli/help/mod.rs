@@ -1,5 +1,6 @@
 //! `mqtt-inspect help TOPIC`: what is too long for `--help`, as plain text of 80 columns.
 
+mod fields;
 mod filter;
 mod limits;
 mod rules;
@@ -9,6 +10,8 @@ use clap::ValueEnum;
 /// A topic of `mqtt-inspect help`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Topic {
+    /// The fields of frames and control packets, with Wireshark's names and types.
+    Fields,
     /// Selecting packets: --topic, --client, --type.
     Filter,
     /// How much is kept of a capture, and of a client of `record`.
@@ -21,6 +24,7 @@ impl Topic {
     /// Returns the text of this topic, which ends in a line end.
     pub fn text(self) -> String {
         match self {
+            Self::Fields => fields::text(),
             Self::Filter => filter::TEXT.to_owned(),
             Self::Limits => limits::text(),
             Self::Rules => rules::text(),

@@ -2,134 +2,112 @@
 
 use super::super::out::{push_hex, push_number};
 use super::super::routes::push_address;
-use crate::base::{Endpoint, Layer};
+use crate::base::field::{Field, FieldType, FieldVisitor, Value};
+use crate::base::{Layer, layer_fields as f};
 use crate::event::PacketEvent;
 
-/// Appends the lines of the frame's layers; where nobody noted them, those that every packet
-/// knows.
+/// Appends the lines of the frame's layers; where they were not kept, of those that every
+/// packet has.
 pub(super) fn push(out: &mut Vec<u8>, seen: &PacketEvent<'_>) {
+    let mut lines = Lines { out };
     let mut any = false;
     for layer in seen.layers.iter() {
         any = true;
-        push_layer(out, &layer);
+        layer.report(&mut lines);
     }
     if !any {
-        push_ip(out, seen.source.address, seen.destination.address);
-        push_ports(
-            out,
-            "Transmission Control Protocol",
-            *seen.source,
-            *seen.destination,
-        );
-        out.push(b'\n');
-    }
-    out.extend_from_slice(b"    [Stream index: ");
-    push_number(out, seen.connection.0.into());
-    out.extend_from_slice(b"]\n");
-}
-
-fn push_layer(out: &mut Vec<u8>, layer: &Layer) {
-    match *layer {
-        Layer::Ethernet {
-            destination,
-            source,
-        } => {
-            out.extend_from_slice(b"Ethernet II, Src: ");
-            push_mac(out, source);
-            out.extend_from_slice(b", Dst: ");
-            push_mac(out, destination);
-        }
-        Layer::LinuxCooked { version, .. } => {
-            labelled(out, "Linux cooked capture v", version.into());
-        }
-        Layer::Null { .. } => out.extend_from_slice(b"Null/Loopback"),
-        Layer::RawIp => out.extend_from_slice(b"Raw packet data"),
-        Layer::Vlan { id } => labelled(out, "802.1Q Virtual LAN, ID: ", id.into()),
-        Layer::Pppoe { session } => {
-            out.extend_from_slice(b"PPP-over-Ethernet Session, Session ID: 0x");
-            push_hex(out, &session.to_be_bytes());
-        }
-        Layer::Mpls { label } => {
-            labelled(
-                out,
-                "MultiProtocol Label Switching Header, Label: ",
-                label.into(),
-            );
-        }
+        let (source, destination) = (*seen.source, *seen.destination);
         Layer::Ip {
-            source,
-            destination,
-        } => {
-            push_ip(out, source, destination);
-            return;
+            source: source.address,
+            destination: destination.address,
         }
-        Layer::Reassembled { fragments } => {
-            labelled(
-                out,
-                "    [Reassembled from IP fragments: ",
-                fragments.into(),
-            );
-            out.push(b']');
-        }
-        Layer::Gre { key } => {
-            out.extend_from_slice(b"Generic Routing Encapsulation");
-            if let Some(key) = key {
-                out.extend_from_slice(b", Key: 0x");
-                push_hex(out, &key.to_be_bytes());
-            }
-        }
-        Layer::Udp {
-            source,
-            destination,
-        } => {
-            labelled(out, "User Datagram Protocol, Src Port: ", source.into());
-            labelled(out, ", Dst Port: ", destination.into());
-        }
-        Layer::Vxlan { vni } => {
-            labelled(
-                out,
-                "Virtual eXtensible Local Area Network, VNI: ",
-                vni.into(),
-            );
-        }
-        Layer::Tcp {
-            source,
-            destination,
-            sequence,
-            acknowledgement,
-            flags,
-            length,
-        } => {
-            push_ports(out, "Transmission Control Protocol", source, destination);
-            labelled(out, ", Seq: ", sequence.into());
-            labelled(out, ", Ack: ", acknowledgement.into());
-            labelled(out, ", Len: ", length.into());
-            out.extend_from_slice(b"\n    Flags: 0x0");
-            push_hex(out, &[flags]);
-            push_flags(out, flags);
+        .report(&mut lines);
+        lines.out.extend_from_slice(f::TCP.label.as_bytes());
+        lines.item(f::TCP_SOURCE.label, &Value::Number(source.port.into()));
+        lines.item(
+            f::TCP_DESTINATION.label,
+            &Value::Number(destination.port.into()),
+        );
+        lines.out.push(b'\n');
+    }
+    lines.remark(f::TCP_STREAM.label, seen.connection.0.into());
+}
+
+/// Writes each layer as a line: `Ethernet II, Src: ..., Dst: ...`.
+struct Lines<'o> {
+    out: &'o mut Vec<u8>,
+}
+
+impl Lines<'_> {
+    /// Appends `, Src Port: 1883`.
+    fn item(&mut self, label: &str, value: &Value<'_>) {
+        self.out.extend_from_slice(b", ");
+        self.out.extend_from_slice(label.as_bytes());
+        self.out.extend_from_slice(b": ");
+        match *value {
+            Value::Ether(address) => push_mac(self.out, address),
+            Value::Address(address) => push_address(self.out, address),
+            Value::Number(number) => push_number(self.out, number),
+            _ => {}
         }
     }
-    out.push(b'\n');
+
+    /// Appends a line in brackets: a number that stands in no header.
+    fn remark(&mut self, label: &str, number: u64) {
+        self.out.extend_from_slice(b"    [");
+        self.out.extend_from_slice(label.as_bytes());
+        self.out.extend_from_slice(b": ");
+        push_number(self.out, number);
+        self.out.extend_from_slice(b"]\n");
+    }
 }
 
-fn push_ip(out: &mut Vec<u8>, source: std::net::IpAddr, destination: std::net::IpAddr) {
-    let version = if source.is_ipv6() { 6 } else { 4 };
-    labelled(out, "Internet Protocol Version ", version);
-    out.extend_from_slice(b", Src: ");
-    push_address(out, source);
-    out.extend_from_slice(b", Dst: ");
-    push_address(out, destination);
-    out.push(b'\n');
+impl<'a> FieldVisitor<'a> for Lines<'_> {
+    fn field(&mut self, field: Field<'a>) {
+        let label = field.def.label;
+        match field.value {
+            // Of no layer but of the datagram that several frames brought.
+            Value::Number(fragments) if *field.def == f::IP_FRAGMENTS => {
+                self.remark(label, fragments);
+            }
+            Value::Hex(flags) if *field.def == f::TCP_FLAGS => {
+                self.out.extend_from_slice(b"\n    ");
+                self.out.extend_from_slice(label.as_bytes());
+                self.out.extend_from_slice(b": 0x0");
+                push_hex(self.out, &[flags as u8]);
+                push_flags(self.out, flags);
+            }
+            Value::Hex(number) => {
+                self.out.extend_from_slice(b", ");
+                self.out.extend_from_slice(label.as_bytes());
+                self.out.extend_from_slice(b": 0x");
+                let bytes = number.to_be_bytes();
+                match field.def.kind {
+                    FieldType::Uint16 => push_hex(self.out, &bytes[2..]),
+                    _ => push_hex(self.out, &bytes),
+                }
+            }
+            // Wireshark's summary line does not have them either.
+            _ if *field.def == f::LINUX_COOKED_TYPE || *field.def == f::NULL_FAMILY => {}
+            value => self.item(label, &value),
+        }
+    }
+
+    fn open(&mut self, field: Field<'a>) {
+        self.out.extend_from_slice(field.def.label.as_bytes());
+        if let Value::Number(version) = field.value {
+            self.out.extend_from_slice(b" v");
+            push_number(self.out, version);
+        }
+    }
+
+    fn close(&mut self) {
+        self.out.push(b'\n');
+    }
 }
 
-fn push_ports(out: &mut Vec<u8>, protocol: &str, source: Endpoint, destination: Endpoint) {
-    out.extend_from_slice(protocol.as_bytes());
-    labelled(out, ", Src Port: ", source.port.into());
-    labelled(out, ", Dst Port: ", destination.port.into());
-}
-
-/// ` (PSH, ACK)`, from the lowest bit up as Wireshark lists them.
-fn push_flags(out: &mut Vec<u8>, flags: u8) {
+/// Appends ` (PSH, ACK)`, from the lowest bit up as Wireshark lists them.
+fn push_flags(out: &mut Vec<u8>, flags: u32) {
     const NAMES: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
     let mut before = " (";
     for (bit, name) in NAMES.iter().enumerate() {
@@ -149,9 +127,4 @@ fn push_mac(out: &mut Vec<u8>, address: [u8; 6]) {
         }
         push_hex(out, &[byte]);
     }
-}
-
-fn labelled(out: &mut Vec<u8>, label: &str, number: u64) {
-    out.extend_from_slice(label.as_bytes());
-    push_number(out, number);
 }

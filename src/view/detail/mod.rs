@@ -13,7 +13,8 @@ use super::info::{self, SafeText};
 use super::notes::Notes;
 use super::out::{Out, push_number};
 use super::{Style, View, colour};
-use crate::base::{FrameStamp, text};
+use crate::base::{FrameStamp, layer_fields, text};
+use crate::event;
 use crate::event::{Event, Needs, PacketEvent, Totals};
 use crate::mqtt::{ProtocolVersion, surely_clean, violations};
 
@@ -59,7 +60,7 @@ impl<W: Write> Detail<W> {
         }
         let out = self.out.text();
         for carrier in seen.transport.layers() {
-            out.extend_from_slice(carrier.title().as_bytes());
+            out.extend_from_slice(carrier.field().label.as_bytes());
             out.push(b'\n');
         }
         if seen.frames.len() > 1 {
@@ -111,14 +112,18 @@ impl<W: Write> Detail<W> {
         }
         out.push(b'\n');
         if let Some(time) = seen.stamp.time {
-            out.extend_from_slice(b"    Arrival Time: ");
+            out.extend_from_slice(b"    ");
+            out.extend_from_slice(layer_fields::FRAME_TIME.label.as_bytes());
+            out.extend_from_slice(b": ");
             self.absolute
                 .push_date_time(out, time, seen.stamp.precision, b' ');
             out.extend_from_slice(self.zone.as_bytes());
             out.push(b'\n');
         }
         if let Some(span) = self.relative.relative(&seen.stamp) {
-            out.extend_from_slice(b"    [Time since first frame: ");
+            out.extend_from_slice(b"    [");
+            out.extend_from_slice(layer_fields::FRAME_TIME_RELATIVE.label.as_bytes());
+            out.extend_from_slice(b": ");
             push_seconds(out, span, seen.stamp.precision);
             out.extend_from_slice(b" seconds]\n");
         }
@@ -130,7 +135,9 @@ impl<W: Write> Detail<W> {
         let out = self.out.text();
         let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
         if let Some(topic) = seen.topic_resolved {
-            out.extend_from_slice(b"    [Topic that the alias stands for: ");
+            out.extend_from_slice(b"    [");
+            out.extend_from_slice(event::fields::TOPIC_RESOLVED.label.as_bytes());
+            out.extend_from_slice(b": ");
             text::push_safe(out, topic);
             out.extend_from_slice(b"]\n");
         }

@@ -58,7 +58,8 @@ impl<'o> Tree<'o> {
     fn value(&mut self, value: &Value<'_>) {
         let out = &mut *self.out;
         match *value {
-            Value::Heading => {}
+            // Values of the layers below, which have lines of their own.
+            Value::Heading | Value::Hex(_) | Value::Ether(_) | Value::Address(_) => {}
             Value::Number(number) => push_number(out, number),
             Value::Named(number, name) => {
                 out.extend_from_slice(name.as_bytes());
