@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use mqtt_inspect::base::Span;
 use mqtt_inspect::broker::net::{Net, NetOptions};
-use mqtt_inspect::broker::{Options as BrokerOptions, Seed};
+use mqtt_inspect::broker::{BrokerOptions, Seed};
 use mqtt_inspect::record::frames::LinkLayer;
 use mqtt_inspect::record::scenario::{self, SCENARIOS};
 use mqtt_inspect::record::script::Script;
@@ -632,7 +632,7 @@ fn a_flood_of_connections_is_refused_and_the_log_says_so() {
 #[test]
 fn connections_that_say_nothing_or_say_it_slowly_are_closed_and_hold_up_nobody() {
     let mut options = BrokerOptions::default();
-    options.limits.connect_timeout = Span::from_nanos(1_500_000_000);
+    options.connect_timeout = Span::from_nanos(1_500_000_000);
     let broker = Served::start(options);
     let mut bystanders = Bystanders::new(&broker);
     let mut slow: Vec<_> = (0..200).map(|_| broker.raw()).collect();

@@ -231,7 +231,7 @@ const REACHED_BY_CLIENTS: &[(&str, &str)] = &[
         "only_a_packet_with_a_message_may_be_very_large",
     ),
     (
-        "all-begun-bytes",
+        "all-partial-bytes",
         "packets_that_have_begun_are_capped_over_all_clients",
     ),
     (

@@ -1,41 +1,42 @@
 //! The broker's core: packets from several Clients, connections that come and go, time that
 //! passes. Everything it sends is a sound packet, nothing is sent after a close, and what it
-//! does is the same in any portions of the same octets.
+//! does is the same in any portions of the same bytes.
 
 #![no_main]
 
 use std::collections::HashSet;
 
 use libfuzzer_sys::fuzz_target;
+use mqtt_inspect::base::limits::BrokerLimits;
 use mqtt_inspect::base::{Endpoint, Timestamp};
-use mqtt_inspect::broker::{Action, ConnectionKey, Core, Ending, Limits, Options};
+use mqtt_inspect::broker::{Action, BrokerOptions, ConnectionKey, Core, Ending};
 use mqtt_inspect::mqtt::{ControlPacket, ProtocolVersion};
 use mqtt_inspect_fuzz::Input;
 
-fn options(little: bool) -> Options {
-    let mut options = Options::default();
-    options.limits.packet_octets = 1 << 16;
+fn options(little: bool) -> BrokerOptions {
+    let mut options = BrokerOptions::default();
+    options.limits.packet_bytes = 1 << 16;
     if little {
-        options.limits = Limits {
-            packet_octets: 300,
+        options.window = 2;
+        options.limits = BrokerLimits {
+            packet_bytes: 300,
             sessions: 3,
             subscriptions: 3,
-            window: 2,
             queued_messages: 2,
-            queued_octets: 200,
-            all_held_octets: 500,
+            queued_bytes: 200,
+            all_held_bytes: 500,
             unreleased_messages: 2,
-            unreleased_octets: 100,
+            unreleased_bytes: 100,
             retained_messages: 2,
-            retained_octets: 100,
-            unsent_octets: 50,
+            retained_bytes: 100,
+            unsent_bytes: 50,
             ..options.limits
         };
     }
     options
 }
 
-/// Plays `input` to a core; octets arrive in portions of at most `portion`, and no more than
+/// Plays `input` to a core; bytes arrive in portions of at most `portion`, and no more than
 /// `most` packets are handled at once.
 fn play(mut input: Input<'_>, little: bool, portion: usize, most: usize) -> Vec<Action> {
     let mut core = Core::new(options(little));
@@ -78,7 +79,7 @@ fn play(mut input: Input<'_>, little: bool, portion: usize, most: usize) -> Vec<
                 for mut part in input.take(length).chunks(portion) {
                     while !part.is_empty() {
                         let used = core.received_some(now, ConnectionKey(key), part, most);
-                        assert!(used > 0, "octets are taken");
+                        assert!(used > 0, "bytes are taken");
                         part = &part[used..];
                     }
                 }
@@ -86,12 +87,12 @@ fn play(mut input: Input<'_>, little: bool, portion: usize, most: usize) -> Vec<
         }
         while let Some(action) = core.next_action() {
             match &action {
-                Action::Send { connection, octets } => {
+                Action::Send { connection, bytes } => {
                     assert!(!closed.contains(&connection.0), "sent after the close");
                     let sound = [ProtocolVersion::V3_1_1, ProtocolVersion::V5_0]
                         .iter()
-                        .any(|version| ControlPacket::read(octets, *version, &mut ()).is_ok());
-                    assert!(sound, "{octets:02x?}");
+                        .any(|version| ControlPacket::read(bytes, *version, &mut ()).is_ok());
+                    assert!(sound, "{bytes:02x?}");
                 }
                 Action::Close { connection } => {
                     assert!(closed.insert(connection.0), "closed twice");

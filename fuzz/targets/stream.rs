@@ -4,8 +4,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mqtt_inspect::base::{Endpoint, FrameStamp, Layers};
 use mqtt_inspect::base::limits::Limits;
+use mqtt_inspect::base::{Endpoint, FrameStamp, Layers};
 use mqtt_inspect::stream::{Assembler, Connection, Direction, StreamEvent};
 use mqtt_inspect::wire::{Segment, TcpFlags};
 use mqtt_inspect_fuzz::Input;
@@ -30,7 +30,9 @@ impl Heard {
         let at = |direction| usize::from(direction == Direction::Backward);
         match event {
             StreamEvent::Bytes {
-                direction, bytes: octets, ..
+                direction,
+                bytes: octets,
+                ..
             } => {
                 let side = &mut self.sides[at(direction)];
                 assert!(!octets.is_empty());
@@ -144,6 +146,6 @@ fuzz_target!(|data: &[u8]| {
     });
     let counts = assembler.counts();
     let lost = counts.repeated_bytes + counts.unplaced_bytes + counts.after_end_bytes;
-    assert_eq!(counts.octets, told);
+    assert_eq!(counts.bytes, told);
     assert_eq!(told + lost, captured, "{counts:?}");
 });

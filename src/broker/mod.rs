@@ -2,11 +2,11 @@
 //!
 //! It serves MQTT 3.1, 3.1.1 and 5.0 on one port, for loopback: to be captured, studied and
 //! tested against. Whatever it does is decided in `core` from packets and the time; `net`
-//! carries octets, and a [`net::Witness`] sees each of them before it is forwarded.
+//! carries bytes, and a [`net::Witness`] sees each of them before it is forwarded.
 
 pub mod core;
 pub mod net;
 mod seed;
 
-pub use self::core::{Action, ConnectionKey, Core, Ending, Limits, Options};
+pub use self::core::{Action, BrokerOptions, ConnectionKey, Core, Ending};
 pub use seed::Seed;

@@ -29,7 +29,7 @@ use self::kernel::KernelCapture;
 use self::script::{PlayError, Player, Script};
 use self::tee::Tee;
 use crate::broker::net::{ListenError, Net, NetOptions, Witness};
-use crate::broker::{Options as BrokerOptions, Seed};
+use crate::broker::{BrokerOptions, Seed};
 use crate::capture::Format;
 use crate::event::log::Line;
 

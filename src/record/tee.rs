@@ -223,7 +223,7 @@ impl<S: Sink> Witness for Tee<S> {
         self.emit(now, key, Sender::Client, TcpFlags::ACK, &[])
     }
 
-    fn octets(
+    fn bytes(
         &mut self,
         now: Timestamp,
         key: ConnectionKey,

@@ -67,7 +67,7 @@ impl Core {
         let counted = known.and_then(|key| self.sessions.get(key));
         let counted = counted.map_or(0, |session| session.counted);
         let will = connect.will.as_ref().map_or(0, |will| {
-            Message::octets_of(will.topic, will.payload, will.properties.bytes())
+            Message::bytes_of(will.topic, will.payload, will.properties.bytes())
         });
         let takes = SESSION + connect.client_id.len() + will;
         let many = known.is_none() && self.sessions.len() >= self.options.limits.sessions;
@@ -138,15 +138,15 @@ impl Core {
             server_keep_alive: self.options.server_keep_alive,
             receive_maximum: self.options.receive_maximum,
             topic_alias_maximum: self.options.topic_alias_maximum,
-            maximum_packet_size: u32::try_from(self.options.limits.packet_octets).ok(),
+            maximum_packet_size: u32::try_from(self.options.limits.packet_bytes).ok(),
         };
-        let octets = encode::conn_ack(version, &answer);
+        let bytes = encode::conn_ack(version, &answer);
         self.log(Line::SendingConnAck {
             client: &client_id,
             session_present,
             code: 0,
         });
-        self.send(connection, octets);
+        self.send(connection, bytes);
         self.pump(now, key);
     }
 
@@ -162,7 +162,7 @@ impl Core {
         connect: &Connect<'_>,
         keep_alive: u16,
     ) {
-        let window = self.options.limits.window;
+        let window = self.options.window;
         let Some(link) = self.links.get_mut(&connection) else {
             return;
         };
@@ -179,7 +179,7 @@ impl Core {
             link.largest_packet = connect
                 .properties
                 .maximum_packet_size()
-                .and_then(|octets| usize::try_from(octets).ok())
+                .and_then(|bytes| usize::try_from(bytes).ok())
                 .unwrap_or(usize::MAX);
             let aliases = connect.properties.topic_alias_maximum().unwrap_or(0);
             link.alias_maximum = aliases.min(ALIASES);
@@ -324,11 +324,11 @@ impl Core {
         &mut self,
         now: Timestamp,
         connection: ConnectionKey,
-        octets: &[u8],
+        bytes: &[u8],
         malformed: Malformed,
     ) {
         use crate::mqtt::Rule;
-        match (malformed.rule, encode::connect_level(octets)) {
+        match (malformed.rule, encode::connect_level(bytes)) {
             (Rule::ProtocolLevelIsKnown, Some(_)) => self.refuse_version(now, connection, "MQTT"),
             (_, Some(5)) => self.refuse(now, connection, V5, "", encode::MALFORMED_PACKET),
             _ => self.dismiss(
@@ -384,9 +384,9 @@ impl Core {
         let Some(link) = self.links.remove(&connection) else {
             return;
         };
-        self.unsent_octets = self.unsent_octets.saturating_sub(link.unsent);
-        self.begun_octets = self.begun_octets.saturating_sub(link.begun.len());
-        self.kept_octets = self.kept_octets.saturating_sub(link.aliases_in_octets);
+        self.unsent_bytes = self.unsent_bytes.saturating_sub(link.unsent);
+        self.partial_bytes = self.partial_bytes.saturating_sub(link.begun.len());
+        self.kept_bytes = self.kept_bytes.saturating_sub(link.aliases_in_bytes);
         let Some(key) = link.session() else {
             return;
         };
@@ -441,9 +441,9 @@ impl Core {
         let Some(session) = self.sessions.remove(&key) else {
             return;
         };
-        let held = session.queued_octets + session.unreleased_octets;
-        self.held_octets = self.held_octets.saturating_sub(held);
-        self.kept_octets = self.kept_octets.saturating_sub(session.counted);
+        let held = session.queued_bytes + session.unreleased_bytes;
+        self.held_bytes = self.held_bytes.saturating_sub(held);
+        self.kept_bytes = self.kept_bytes.saturating_sub(session.counted);
         for filter in &session.subscriptions {
             if let Some(target) = super::filters::Target::parse(filter) {
                 self.filters.unsubscribe(target, key);

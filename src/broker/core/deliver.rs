@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::encode::{self, Sent};
-use super::link::{ALIAS_OCTETS, Link};
+use super::link::{ALIAS_BYTES, Link};
 use super::message::Message;
 use super::session::{Awaiting, Exchange, Outgoing, SessionKey};
 use super::{ConnectionKey, Core};
@@ -55,8 +55,8 @@ impl Core {
 
     fn retain(&mut self, message: &Arc<Message>) {
         let limits = self.options.limits;
-        let (most, octets) = (limits.retained_messages, limits.retained_octets);
-        if !self.retained.set(message, most, octets) {
+        let (most, bytes) = (limits.retained_messages, limits.retained_bytes);
+        if !self.retained.set(message, most, bytes) {
             let note = format!(
                 "Retained message for '{}' not kept: the store is full.",
                 message.topic
@@ -69,10 +69,10 @@ impl Core {
     pub(super) fn offer(&mut self, now: Timestamp, key: SessionKey, outgoing: Outgoing) {
         if outgoing.qos == QoS::AtMostOnce {
             let limits = self.options.limits;
-            let crowded = self.unsent_octets >= limits.all_unsent_octets;
+            let crowded = self.unsent_bytes >= limits.all_unsent_bytes;
             match self.link_of(key) {
                 Some((connection, link))
-                    if link.unsent < limits.unsent_octets && !(crowded && link.unsent > 0) =>
+                    if link.unsent < limits.unsent_bytes && !(crowded && link.unsent > 0) =>
                 {
                     self.send_publish(now, connection, &outgoing, Delivery::AtMostOnce, false);
                 }
@@ -81,19 +81,19 @@ impl Core {
             }
             return;
         }
-        let octets = outgoing.octets();
+        let bytes = outgoing.bytes();
         let limits = self.options.limits;
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
         if session.queue.len() >= limits.queued_messages
-            || session.queued_octets.saturating_add(octets) > limits.queued_octets
-            || self.held_octets.saturating_add(octets) > limits.all_held_octets
+            || session.queued_bytes.saturating_add(bytes) > limits.queued_bytes
+            || self.held_bytes.saturating_add(bytes) > limits.all_held_bytes
         {
             return self.note_dropping(key);
         }
-        session.queued_octets += octets;
-        self.held_octets += octets;
+        session.queued_bytes += bytes;
+        self.held_bytes += bytes;
         session.queue.push_back(outgoing);
         self.pump(now, key);
     }
@@ -114,7 +114,7 @@ impl Core {
             return;
         };
         let window = link.window;
-        let most = self.options.limits.unsent_octets;
+        let most = self.options.limits.unsent_bytes;
         self.resend(now, key, connection, window);
         loop {
             let Some(session) = self.sessions.get_mut(&key) else {
@@ -161,10 +161,10 @@ impl Core {
 
     /// A session holds this message no longer.
     pub(super) fn let_go(&mut self, key: SessionKey, outgoing: &Outgoing) {
-        let octets = outgoing.octets();
+        let bytes = outgoing.bytes();
         if let Some(session) = self.sessions.get_mut(&key) {
-            session.queued_octets = session.queued_octets.saturating_sub(octets);
-            self.held_octets = self.held_octets.saturating_sub(octets);
+            session.queued_bytes = session.queued_bytes.saturating_sub(bytes);
+            self.held_bytes = self.held_bytes.saturating_sub(bytes);
         }
     }
 
@@ -228,7 +228,7 @@ impl Core {
             alias = link.aliases_out.get(topic).copied();
             known = alias.is_some();
             let next = link.aliases_out.len() as u16 + 1;
-            let fits = link.aliases_out_octets + topic.len() <= ALIAS_OCTETS;
+            let fits = link.aliases_out_bytes + topic.len() <= ALIAS_BYTES;
             if alias.is_none() && next <= link.alias_maximum && fits {
                 alias = Some(next);
             }
@@ -243,16 +243,16 @@ impl Core {
             identifiers: &outgoing.identifiers,
             message,
         };
-        let Some(octets) = encode::publish(link.version, &sent) else {
+        let Some(bytes) = encode::publish(link.version, &sent) else {
             return false;
         };
-        if octets.len() > link.largest_packet {
+        if bytes.len() > link.largest_packet {
             return false;
         }
         if let Some(alias) = alias
             && !known
         {
-            link.aliases_out_octets += topic.len();
+            link.aliases_out_bytes += topic.len();
             link.aliases_out.insert(topic.clone(), alias);
         }
         let client = Arc::clone(&link.name);
@@ -266,7 +266,7 @@ impl Core {
             topic,
             length: message.payload.len(),
         });
-        self.send(connection, octets);
+        self.send(connection, bytes);
         true
     }
 }

@@ -1,4 +1,4 @@
-//! What the Server says, as octets, and its reason codes (5.0 §2.4).
+//! What the Server says, as bytes, and its reason codes (5.0 §2.4).
 
 use super::message::Message;
 use crate::mqtt::framer::{Header, fixed_header};
@@ -62,14 +62,14 @@ impl Refusal {
 }
 
 /// The protocol level of a CONNECT, however broken the rest of it is; without the bridge bit.
-pub(super) fn connect_level(octets: &[u8]) -> Option<u8> {
-    let Header::Whole(header) = fixed_header(octets) else {
+pub(super) fn connect_level(bytes: &[u8]) -> Option<u8> {
+    let Header::Whole(header) = fixed_header(bytes) else {
         return None;
     };
     if header.packet_type != PacketType::Connect {
         return None;
     }
-    let level = match octets.get(header.header_len..)? {
+    let level = match bytes.get(header.header_len..)? {
         [0, 4, b'M', b'Q', b'T', b'T', level, ..] => level,
         [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', level, ..] => level,
         _ => return None,
@@ -122,7 +122,7 @@ pub(super) fn conn_ack(version: ProtocolVersion, said: &ConnAck<'_>) -> Vec<u8> 
             said.server_keep_alive.map(PropertyValue::TwoByte),
         );
     }
-    octets(
+    bytes(
         version,
         &ControlPacket::ConnAck(packet::ConnAck {
             session_present: said.session_present,
@@ -198,7 +198,7 @@ pub(super) fn acknowledgement(
         PacketType::PubComp => ControlPacket::PubComp(said),
         _ => ControlPacket::PubAck(said),
     };
-    octets(version, &packet)
+    bytes(version, &packet)
 }
 
 /// SUBACK with a code for each subscription; UNSUBACK.
@@ -221,11 +221,11 @@ pub(super) fn codes(
             codes,
         }),
     };
-    octets(version, &packet)
+    bytes(version, &packet)
 }
 
 pub(super) fn ping_response() -> Vec<u8> {
-    octets(ProtocolVersion::V3_1_1, &ControlPacket::PingResp)
+    bytes(ProtocolVersion::V3_1_1, &ControlPacket::PingResp)
 }
 
 /// DISCONNECT from the Server exists in 5.0 only.
@@ -234,11 +234,11 @@ pub(super) fn disconnect(reason_code: u8) -> Vec<u8> {
         reason_code,
         properties: Properties::default(),
     };
-    octets(ProtocolVersion::V5_0, &ControlPacket::Disconnect(said))
+    bytes(ProtocolVersion::V5_0, &ControlPacket::Disconnect(said))
 }
 
-/// The Server's own answers are small and well formed: each has a form in octets.
-fn octets(version: ProtocolVersion, packet: &ControlPacket<'_>) -> Vec<u8> {
+/// The Server's own answers are small and well formed: each has a form in bytes.
+fn bytes(version: ProtocolVersion, packet: &ControlPacket<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     match packet.write(version, &mut out) {
         Ok(()) => out,

@@ -27,20 +27,20 @@ pub(super) struct Link {
     pub(super) last_heard: Timestamp,
     /// 1.5 times the keep alive; `None` where it is off.
     pub(super) patience: Option<Span>,
-    /// Octets on their way to the Client that its socket has not taken.
+    /// Bytes on their way to the Client that its socket has not taken.
     pub(super) unsent: usize,
     /// Open exchanges that the Client takes (Receive Maximum, capped by the window).
     pub(super) window: usize,
-    /// Octets of a packet that the Client takes.
+    /// Bytes of a packet that the Client takes.
     pub(super) largest_packet: usize,
     /// What the Client's aliases stand for.
     pub(super) aliases_in: HashMap<u16, Box<str>>,
-    /// Octets of those topics.
-    pub(super) aliases_in_octets: usize,
+    /// Bytes of those topics.
+    pub(super) aliases_in_bytes: usize,
     /// The Server's own aliases, up to the Client's Topic Alias Maximum.
     pub(super) aliases_out: HashMap<Box<str>, u16>,
-    /// Octets of those topics.
-    pub(super) aliases_out_octets: usize,
+    /// Bytes of those topics.
+    pub(super) aliases_out_bytes: usize,
     pub(super) alias_maximum: u16,
     /// A bridge hears retained messages with their flag, as if it had asked for it.
     pub(super) bridge: bool,
@@ -48,8 +48,8 @@ pub(super) struct Link {
 
 /// Aliases of the Server's own for one connection: they are kept in memory by name.
 pub(super) const ALIASES: u16 = 64;
-/// Octets of their topics; a topic that has no room among them is sent whole.
-pub(super) const ALIAS_OCTETS: usize = 16 << 10;
+/// Bytes of their topics; a topic that has no room among them is sent whole.
+pub(super) const ALIAS_BYTES: usize = 16 << 10;
 
 impl Link {
     pub(super) fn new(peer: Endpoint, now: Timestamp) -> Self {
@@ -65,9 +65,9 @@ impl Link {
             window: 1,
             largest_packet: usize::MAX,
             aliases_in: HashMap::new(),
-            aliases_in_octets: 0,
+            aliases_in_bytes: 0,
             aliases_out: HashMap::new(),
-            aliases_out_octets: 0,
+            aliases_out_bytes: 0,
             alias_maximum: 0,
             bridge: false,
         }

@@ -64,13 +64,13 @@ impl Message {
     }
 
     /// What it takes in memory, roughly, for the caps.
-    pub(super) fn octets(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let properties = self.properties.as_properties().bytes();
-        Self::octets_of(&self.topic, &self.payload, properties)
+        Self::bytes_of(&self.topic, &self.payload, properties)
     }
 
     /// What a message of these takes in memory.
-    pub(super) const fn octets_of(topic: &str, payload: &[u8], properties: &[u8]) -> usize {
+    pub(super) const fn bytes_of(topic: &str, payload: &[u8], properties: &[u8]) -> usize {
         const FIXED: usize = 160;
         FIXED + topic.len() + payload.len() + properties.len()
     }

@@ -1,13 +1,13 @@
-//! The MQTT server without I/O: octets and the time in, [`Action`]s out.
+//! The MQTT server without I/O: bytes and the time in, [`Action`]s out.
 //!
 //! Deterministic: the same calls with the same seed give the same actions in the same order.
-//! What a Client may make the Server keep is capped by [`Limits`]; reaching a cap is told in
+//! What a Client may make the Server keep is capped by [`BrokerLimits`]; reaching a cap is told in
 //! the log and, where the protocol has a word for it, to the Client.
 //!
 //! Policy where queues are full: a QoS 0 message is dropped for a Client that does not read
-//! ([`Limits::unsent_octets`], [`Limits::all_unsent_octets`]); above QoS 0 it waits, and the
-//! newest message is dropped once the Client's queue is full ([`Limits::queued_messages`],
-//! [`Limits::queued_octets`], [`Limits::all_held_octets`]).
+//! ([`BrokerLimits::unsent_bytes`], [`BrokerLimits::all_unsent_bytes`]); above QoS 0 it waits, and the
+//! newest message is dropped once the Client's queue is full ([`BrokerLimits::queued_messages`],
+//! [`BrokerLimits::queued_bytes`], [`BrokerLimits::all_held_bytes`]).
 
 mod connect;
 mod deliver;
@@ -31,6 +31,7 @@ use self::link::{Link, Stage};
 use self::retained::Retained;
 use self::session::{Session, SessionKey};
 use super::Seed;
+use crate::base::limits::BrokerLimits;
 use crate::base::{Endpoint, Span, Timestamp};
 use crate::event::log::{Line, Way};
 use crate::mqtt::framer::{Cut, FixedHeader, Header, cut, fixed_header};
@@ -46,7 +47,7 @@ pub enum Action {
     /// One control packet for the Client.
     Send {
         connection: ConnectionKey,
-        octets: Vec<u8>,
+        bytes: Vec<u8>,
     },
     /// Nothing more is said to the Client: close once everything before is sent.
     Close { connection: ConnectionKey },
@@ -65,7 +66,7 @@ pub enum Ending {
 
 /// How the Server serves.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct BrokerOptions {
     /// Where assigned client identifiers come from.
     pub seed: u64,
     /// Whether the log is wanted.
@@ -82,10 +83,16 @@ pub struct Options {
     pub receive_maximum: u16,
     /// Server Keep Alive (5.0) in seconds, instead of what the Client asks for.
     pub server_keep_alive: Option<u16>,
-    pub limits: Limits,
+    /// Handshakes above QoS 0 that the Server has open with one Client; a 5.0 Client may ask for
+    /// fewer.
+    pub window: u16,
+    /// How long a connection may take to bring its CONNECT.
+    pub connect_timeout: Span,
+    /// How much is kept of the Clients.
+    pub limits: BrokerLimits,
 }
 
-impl Default for Options {
+impl Default for BrokerOptions {
     fn default() -> Self {
         Self {
             seed: 1,
@@ -96,78 +103,9 @@ impl Default for Options {
             topic_alias_maximum: 10,
             receive_maximum: 20,
             server_keep_alive: None,
-            limits: Limits::default(),
-        }
-    }
-}
-
-/// What the Server keeps at the most.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limits {
-    /// Octets of one control packet, fixed header included.
-    pub packet_octets: usize,
-    /// The same of a packet that carries no application message: SUBSCRIBE with a million
-    /// filters would keep all others waiting.
-    pub bare_packet_octets: usize,
-    /// How long a connection may take to bring its CONNECT.
-    pub connect_timeout: Span,
-    /// Sessions, connected or not.
-    pub sessions: usize,
-    /// Subscriptions of one session.
-    pub subscriptions: usize,
-    /// Exchanges above QoS 0 that the Server has open with one Client; a 5.0 Client may ask
-    /// for fewer.
-    pub window: u16,
-    /// Octets of the topic filters of one session.
-    pub subscription_octets: usize,
-    /// Messages above QoS 0 that wait for one Client.
-    pub queued_messages: usize,
-    /// Octets of those and of the messages in open exchanges.
-    pub queued_octets: usize,
-    /// Octets of the messages that all sessions together hold, whichever way they go.
-    pub all_held_octets: usize,
-    /// QoS 2 messages of one Client that wait for their PUBREL.
-    pub unreleased_messages: usize,
-    /// Octets of those.
-    pub unreleased_octets: usize,
-    pub retained_messages: usize,
-    pub retained_octets: usize,
-    /// Octets not yet taken by the Client's socket, beyond which QoS 0 is dropped for it.
-    pub unsent_octets: usize,
-    /// The same of all Clients together.
-    pub all_unsent_octets: usize,
-    /// Octets of packets that have begun, of all Clients together.
-    pub all_begun_octets: usize,
-    /// Octets that sessions, their wills and subscriptions, and topic aliases take, of all
-    /// Clients together.
-    pub all_kept_octets: usize,
-    /// Retained messages that the subscriptions of all Clients are held against in a second.
-    pub retained_searched: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        const MIB: usize = 1 << 20;
-        Self {
-            packet_octets: 64 * MIB,
-            bare_packet_octets: MIB,
-            connect_timeout: Span::from_nanos(30_000_000_000),
-            sessions: 20_000,
-            subscriptions: 10_000,
-            subscription_octets: MIB,
             window: 20,
-            queued_messages: 100_000,
-            queued_octets: 64 * MIB,
-            all_held_octets: 512 * MIB,
-            unreleased_messages: 10_000,
-            unreleased_octets: 64 * MIB,
-            retained_messages: 100_000,
-            retained_octets: 256 * MIB,
-            unsent_octets: 16 * MIB,
-            all_unsent_octets: 256 * MIB,
-            all_begun_octets: 512 * MIB,
-            all_kept_octets: 256 * MIB,
-            retained_searched: 5_000_000,
+            connect_timeout: Span::from_seconds(BrokerLimits::DEFAULT.connect_seconds),
+            limits: BrokerLimits::default(),
         }
     }
 }
@@ -175,7 +113,7 @@ impl Default for Limits {
 /// The Server.
 #[derive(Debug)]
 pub struct Core {
-    options: Options,
+    options: BrokerOptions,
     seed: Seed,
     links: HashMap<ConnectionKey, Link>,
     sessions: BTreeMap<SessionKey, Session>,
@@ -183,16 +121,16 @@ pub struct Core {
     next_session: u64,
     filters: Filters,
     retained: Retained,
-    /// Octets of the messages that sessions hold.
-    held_octets: usize,
-    /// Octets that Clients have not taken.
-    unsent_octets: usize,
-    /// Octets of packets that have begun.
-    begun_octets: usize,
-    /// Octets that sessions and topic aliases take.
-    kept_octets: usize,
+    /// Bytes of the messages that sessions hold.
+    held_bytes: usize,
+    /// Bytes that Clients have not taken.
+    unsent_bytes: usize,
+    /// Bytes of packets that have begun.
+    partial_bytes: usize,
+    /// Bytes that sessions and topic aliases take.
+    kept_bytes: usize,
     /// Retained messages that subscriptions were held against, since that instant.
-    searched: (Timestamp, u64),
+    searched: (Timestamp, usize),
     actions: VecDeque<Action>,
     /// No deadline lies before this instant.
     wake: Option<Timestamp>,
@@ -201,7 +139,7 @@ pub struct Core {
 
 impl Core {
     /// A Server that nobody is connected to.
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: BrokerOptions) -> Self {
         Self {
             seed: Seed::new(options.seed),
             options,
@@ -211,10 +149,10 @@ impl Core {
             next_session: 0,
             filters: Filters::default(),
             retained: Retained::default(),
-            held_octets: 0,
-            unsent_octets: 0,
-            begun_octets: 0,
-            kept_octets: 0,
+            held_bytes: 0,
+            unsent_bytes: 0,
+            partial_bytes: 0,
+            kept_bytes: 0,
             searched: (Timestamp::from_nanos(0), 0),
             actions: VecDeque::new(),
             wake: None,
@@ -239,53 +177,53 @@ impl Core {
             port: self.options.port,
         });
         self.links.insert(connection, Link::new(peer, now));
-        self.wake_at(now.plus(self.options.limits.connect_timeout));
+        self.wake_at(now.plus(self.options.connect_timeout));
     }
 
-    /// The next octets that a Client sent, in any portions.
-    pub fn received(&mut self, now: Timestamp, connection: ConnectionKey, octets: &[u8]) {
-        self.received_some(now, connection, octets, usize::MAX);
+    /// The next bytes that a Client sent, in any portions.
+    pub fn received(&mut self, now: Timestamp, connection: ConnectionKey, bytes: &[u8]) {
+        self.received_some(now, connection, bytes, usize::MAX);
     }
 
     /// As [`Core::received`], but no more than `most` packets are handled: so that others
-    /// can have their turn. Returns how many of the octets were taken; the others are to be
+    /// can have their turn. Returns how many of the bytes were taken; the others are to be
     /// given again.
     pub fn received_some(
         &mut self,
         now: Timestamp,
         connection: ConnectionKey,
-        octets: &[u8],
+        bytes: &[u8],
         most: usize,
     ) -> usize {
         let Some(link) = self.links.get_mut(&connection) else {
-            return octets.len();
+            return bytes.len();
         };
         // While its packets are handled the link has none: what is left comes back to it.
         let mut begun = std::mem::take(&mut link.begun);
-        self.begun_octets = self.begun_octets.saturating_sub(begun.len());
+        self.partial_bytes = self.partial_bytes.saturating_sub(begun.len());
         let before = begun.len();
         let (used, stopped) = if begun.is_empty() {
-            let (used, stopped) = self.packets(now, connection, octets, most);
+            let (used, stopped) = self.packets(now, connection, bytes, most);
             if !stopped {
-                begun.extend_from_slice(octets.get(used..).unwrap_or_default());
+                begun.extend_from_slice(bytes.get(used..).unwrap_or_default());
             }
             (used, stopped)
         } else {
-            begun.extend_from_slice(octets);
+            begun.extend_from_slice(bytes);
             let (used, stopped) = self.packets(now, connection, &begun, most);
             begun.drain(..used.min(begun.len()));
             (used, stopped)
         };
         let Some(link) = self.links.get_mut(&connection) else {
-            return octets.len();
+            return bytes.len();
         };
         if stopped {
             // Whole packets may wait: the link has a part of one only.
             return used.saturating_sub(before);
         }
-        self.begun_octets += begun.len();
+        self.partial_bytes += begun.len();
         link.begun = begun;
-        if self.begun_octets > self.options.limits.all_begun_octets {
+        if self.partial_bytes > self.options.limits.all_partial_bytes {
             self.dismiss(
                 now,
                 connection,
@@ -293,20 +231,20 @@ impl Core {
                 "too much memory in use",
             );
         }
-        octets.len()
+        bytes.len()
     }
 
-    /// How many octets the caller still holds for a Client that does not read them.
-    pub fn unsent(&mut self, now: Timestamp, connection: ConnectionKey, octets: usize) {
-        let most = self.options.limits.unsent_octets;
+    /// How many bytes the caller still holds for a Client that does not read them.
+    pub fn unsent(&mut self, now: Timestamp, connection: ConnectionKey, bytes: usize) {
+        let most = self.options.limits.unsent_bytes;
         let Some(link) = self.links.get_mut(&connection) else {
             return;
         };
-        let before = std::mem::replace(&mut link.unsent, octets);
-        self.unsent_octets = self.unsent_octets.saturating_sub(before) + octets;
+        let before = std::mem::replace(&mut link.unsent, bytes);
+        self.unsent_bytes = self.unsent_bytes.saturating_sub(before) + bytes;
         // What waited for the Client to read goes on.
         if before >= most
-            && octets < most
+            && bytes < most
             && let Some(key) = link.session()
         {
             self.pump(now, key);
@@ -326,16 +264,16 @@ impl Core {
         self.leave(now, connection, Departure::WithoutDisconnect);
     }
 
-    /// Handles each whole packet at the begin of `octets`, but no more than `most`; returns
-    /// how many octets they took, and whether there may be more.
+    /// Handles each whole packet at the begin of `bytes`, but no more than `most`; returns
+    /// how many bytes they took, and whether there may be more.
     fn packets(
         &mut self,
         now: Timestamp,
         connection: ConnectionKey,
-        octets: &[u8],
+        bytes: &[u8],
         most: usize,
     ) -> (usize, bool) {
-        let mut rest = octets;
+        let mut rest = bytes;
         let mut handled = 0;
         while let Some(link) = self.links.get(&connection) {
             // Something else than MQTT need not be waited for until it fills a packet.
@@ -352,7 +290,7 @@ impl Core {
             }
             match cut(rest) {
                 Cut::Whole { .. } if handled == most => {
-                    return (octets.len() - rest.len(), true);
+                    return (bytes.len() - rest.len(), true);
                 }
                 Cut::Whole { packet, rest: next } => {
                     rest = next;
@@ -371,7 +309,7 @@ impl Core {
                 }
             }
         }
-        (octets.len() - rest.len(), false)
+        (bytes.len() - rest.len(), false)
     }
 
     /// The reason code and the words for a packet that is not waited for, by its size.
@@ -379,11 +317,11 @@ impl Core {
         let limits = &self.options.limits;
         let bare = header.packet_type != PacketType::Publish;
         match header.total_len() {
-            octets if octets > limits.packet_octets => {
+            bytes if bytes > limits.packet_bytes => {
                 Some((encode::PACKET_TOO_LARGE, "packet too large"))
             }
             // Smaller than what was announced, so it is not for its size as such.
-            octets if bare && octets > limits.bare_packet_octets => Some((
+            bytes if bare && bytes > limits.bare_packet_bytes => Some((
                 encode::QUOTA_EXCEEDED,
                 "packet too large for one without a message",
             )),
@@ -394,28 +332,28 @@ impl Core {
     /// Counts anew what a session takes.
     fn weigh(&mut self, key: SessionKey) {
         if let Some(session) = self.sessions.get_mut(&key) {
-            let octets = session.octets();
-            let before = std::mem::replace(&mut session.counted, octets);
-            self.kept_octets = self.kept_octets.saturating_sub(before) + octets;
+            let bytes = session.bytes();
+            let before = std::mem::replace(&mut session.counted, bytes);
+            self.kept_bytes = self.kept_bytes.saturating_sub(before) + bytes;
         }
     }
 
-    /// Whether so many octets more may be kept of sessions and aliases.
-    const fn has_room(&self, octets: usize) -> bool {
-        self.kept_octets.saturating_add(octets) <= self.options.limits.all_kept_octets
+    /// Whether so many bytes more may be kept of sessions and aliases.
+    const fn has_room(&self, bytes: usize) -> bool {
+        self.kept_bytes.saturating_add(bytes) <= self.options.limits.all_kept_bytes
     }
 
-    fn packet(&mut self, now: Timestamp, connection: ConnectionKey, octets: &[u8]) {
+    fn packet(&mut self, now: Timestamp, connection: ConnectionKey, bytes: &[u8]) {
         let Some(link) = self.links.get_mut(&connection) else {
             return;
         };
         link.last_heard = now;
         let version = link.version;
         let connected = matches!(link.stage, Stage::Connected(_));
-        match (connected, ControlPacket::read(octets, version, &mut ())) {
+        match (connected, ControlPacket::read(bytes, version, &mut ())) {
             (false, Ok(ControlPacket::Connect(connect))) => self.connect(now, connection, &connect),
             (false, Ok(_)) => self.dismiss(now, connection, encode::PROTOCOL_ERROR, "no CONNECT"),
-            (false, Err(malformed)) => self.refuse_malformed(now, connection, octets, malformed),
+            (false, Err(malformed)) => self.refuse_malformed(now, connection, bytes, malformed),
             (true, Ok(packet)) => self.dispatch(now, connection, &packet),
             (true, Err(malformed)) => {
                 let code = match malformed.rule {
@@ -490,11 +428,11 @@ impl Core {
         self.leave(now, connection, Departure::WithoutDisconnect);
     }
 
-    fn send(&mut self, connection: ConnectionKey, octets: Vec<u8>) {
+    fn send(&mut self, connection: ConnectionKey, bytes: Vec<u8>) {
         if let Some(link) = self.links.get_mut(&connection) {
-            link.unsent += octets.len();
-            self.unsent_octets += octets.len();
-            self.actions.push_back(Action::Send { connection, octets });
+            link.unsent += bytes.len();
+            self.unsent_bytes += bytes.len();
+            self.actions.push_back(Action::Send { connection, bytes });
         }
     }
 
@@ -509,7 +447,7 @@ impl Core {
     }
 }
 
-/// The first octet of every CONNECT ([MQTT-3.1.0-1]).
+/// The first byte of every CONNECT ([MQTT-3.1.0-1]).
 const CONNECT: u8 = 0x10;
 
 const V5: ProtocolVersion = ProtocolVersion::V5_0;

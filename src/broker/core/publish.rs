@@ -29,15 +29,15 @@ impl Core {
         let client = Arc::clone(&link.name);
         let version = link.version;
         let most = self.options.topic_alias_maximum;
-        let limit = self.options.limits.all_kept_octets;
-        let room = limit.saturating_sub(self.kept_octets);
-        let before = link.aliases_in_octets;
+        let limit = self.options.limits.all_kept_bytes;
+        let room = limit.saturating_sub(self.kept_bytes);
+        let before = link.aliases_in_bytes;
         let (topic, wrong) = match resolve(publish, link, most, room) {
             Ok(topic) => (topic, None),
             Err(wrong) => (publish.topic.into(), Some(wrong)),
         };
-        let kept = self.kept_octets.saturating_sub(before);
-        self.kept_octets = kept + link.aliases_in_octets;
+        let kept = self.kept_bytes.saturating_sub(before);
+        self.kept_bytes = kept + link.aliases_in_bytes;
         self.log(Line::Publish {
             way: Way::Received,
             client: &client,
@@ -106,10 +106,10 @@ impl Core {
                 let code = encode::RECEIVE_MAXIMUM_EXCEEDED;
                 return self.dismiss(now, connection, code, "receive maximum exceeded");
             }
-            let octets = message.octets();
+            let bytes = message.bytes();
             if session.unreleased.len() >= limits.unreleased_messages
-                || session.unreleased_octets.saturating_add(octets) > limits.unreleased_octets
-                || self.held_octets.saturating_add(octets) > limits.all_held_octets
+                || session.unreleased_bytes.saturating_add(bytes) > limits.unreleased_bytes
+                || self.held_bytes.saturating_add(bytes) > limits.all_held_bytes
             {
                 let code = encode::QUOTA_EXCEEDED;
                 return self.dismiss(
@@ -119,8 +119,8 @@ impl Core {
                     "too many QoS 2 messages not released",
                 );
             }
-            session.unreleased_octets += octets;
-            self.held_octets += octets;
+            session.unreleased_bytes += bytes;
+            self.held_bytes += bytes;
             session.unreleased.insert(packet_id, message);
         }
         self.acknowledge(connection, PacketType::PubRec, packet_id, encode::SUCCESS);
@@ -137,9 +137,9 @@ impl Core {
         };
         let message = self.sessions.get_mut(&key).and_then(|session| {
             let message = session.unreleased.remove(&ack.packet_id)?;
-            let octets = message.octets();
-            session.unreleased_octets = session.unreleased_octets.saturating_sub(octets);
-            self.held_octets = self.held_octets.saturating_sub(octets);
+            let bytes = message.bytes();
+            session.unreleased_bytes = session.unreleased_bytes.saturating_sub(bytes);
+            self.held_bytes = self.held_bytes.saturating_sub(bytes);
             Some(message)
         });
         let code = match message {
@@ -263,7 +263,7 @@ impl Core {
             return;
         };
         let client = Arc::clone(&link.name);
-        let octets = encode::acknowledgement(link.version, packet_type, packet_id, code);
+        let bytes = encode::acknowledgement(link.version, packet_type, packet_id, code);
         self.log(Line::Acknowledgement {
             way: Way::Sending,
             name: packet_type.name(),
@@ -271,7 +271,7 @@ impl Core {
             packet_id: packet_id.number(),
             reason_code: code,
         });
-        self.send(connection, octets);
+        self.send(connection, bytes);
     }
 
     /// The Client lives, and wants to hear that the Server does.
@@ -313,6 +313,6 @@ fn resolve(
         return Err((encode::QUOTA_EXCEEDED, "too much memory in use"));
     }
     link.aliases_in.insert(alias, publish.topic.into());
-    link.aliases_in_octets = link.aliases_in_octets + publish.topic.len() - before;
+    link.aliases_in_bytes = link.aliases_in_bytes + publish.topic.len() - before;
     Ok(publish.topic.into())
 }

@@ -1,4 +1,4 @@
-//! Retained messages (5.0 §3.3.1.3), bounded in number and octets.
+//! Retained messages (5.0 §3.3.1.3), bounded in number and bytes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use crate::mqtt::topic;
 #[derive(Debug, Default)]
 pub(super) struct Retained {
     by_topic: BTreeMap<Box<str>, Arc<Message>>,
-    octets: usize,
+    bytes: usize,
 }
 
 impl Retained {
     /// Keeps, replaces, or with an empty payload clears ([MQTT-3.3.1-6]). `false`: a cap is
     /// reached and the message was not kept.
-    pub(super) fn set(&mut self, message: &Arc<Message>, most: usize, octets: usize) -> bool {
+    pub(super) fn set(&mut self, message: &Arc<Message>, most: usize, bytes: usize) -> bool {
         self.remove(&message.topic);
         if message.payload.is_empty() {
             return true;
         }
-        if self.by_topic.len() >= most || self.octets.saturating_add(message.octets()) > octets {
+        if self.by_topic.len() >= most || self.bytes.saturating_add(message.bytes()) > bytes {
             return false;
         }
-        self.octets += message.octets();
+        self.bytes += message.bytes();
         self.by_topic
             .insert(message.topic.clone(), Arc::clone(message));
         true
@@ -38,7 +38,7 @@ impl Retained {
 
     fn remove(&mut self, topic: &str) {
         if let Some(old) = self.by_topic.remove(topic) {
-            self.octets = self.octets.saturating_sub(old.octets());
+            self.bytes = self.bytes.saturating_sub(old.bytes());
         }
     }
 
@@ -62,10 +62,10 @@ impl Retained {
         self.by_topic.retain(|_, message| {
             let keep = !message.expired(now);
             if !keep {
-                freed += message.octets();
+                freed += message.bytes();
             }
             keep
         });
-        self.octets = self.octets.saturating_sub(freed);
+        self.bytes = self.bytes.saturating_sub(freed);
     }
 }

@@ -90,17 +90,17 @@ pub(super) struct Session {
     pub(super) will_at: Option<Timestamp>,
     /// Topic filters as the Client wrote them.
     pub(super) subscriptions: BTreeSet<Box<str>>,
-    pub(super) subscription_octets: usize,
+    pub(super) subscription_bytes: usize,
     /// Levels of those filters.
     pub(super) subscription_levels: usize,
-    /// What [`Session::octets`] was when the Server counted it.
+    /// What [`Session::bytes`] was when the Server counted it.
     pub(super) counted: usize,
     /// In the order of first sending ([MQTT-4.6.0-5]).
     pub(super) exchanges: VecDeque<Exchange>,
     /// Waiting for room in the window, or for the Client to come back.
     pub(super) queue: VecDeque<Outgoing>,
-    /// Octets of the messages in `exchanges` and `queue`.
-    pub(super) queued_octets: usize,
+    /// Bytes of the messages in `exchanges` and `queue`.
+    pub(super) queued_bytes: usize,
     /// The queue reached its cap and this was told.
     pub(super) dropping: bool,
     /// A cap on subscriptions was reached and this was told.
@@ -108,14 +108,14 @@ pub(super) struct Session {
     /// Received at QoS 2 and not yet released: a PUBLISH with one of these identifiers is a
     /// repetition.
     pub(super) unreleased: BTreeMap<PacketIdentifier, Arc<Message>>,
-    pub(super) unreleased_octets: usize,
+    pub(super) unreleased_bytes: usize,
     next_packet_id: u16,
 }
 
 impl Outgoing {
     /// What it takes in memory, roughly, for the caps.
-    pub(super) fn octets(&self) -> usize {
-        self.message.octets() + self.identifiers.len() * size_of::<u32>()
+    pub(super) fn bytes(&self) -> usize {
+        self.message.bytes() + self.identifiers.len() * size_of::<u32>()
     }
 }
 
@@ -129,28 +129,28 @@ impl Session {
             will: None,
             will_at: None,
             subscriptions: BTreeSet::new(),
-            subscription_octets: 0,
+            subscription_bytes: 0,
             subscription_levels: 0,
             counted: 0,
             exchanges: VecDeque::new(),
             queue: VecDeque::new(),
-            queued_octets: 0,
+            queued_bytes: 0,
             dropping: false,
             refusing: false,
             unreleased: BTreeMap::new(),
-            unreleased_octets: 0,
+            unreleased_bytes: 0,
             next_packet_id: 1,
         }
     }
 
     /// What it takes in memory without its messages, roughly, for the caps.
-    pub(super) fn octets(&self) -> usize {
-        let will = self.will.as_ref().map_or(0, |will| will.message.octets());
+    pub(super) fn bytes(&self) -> usize {
+        let will = self.will.as_ref().map_or(0, |will| will.message.bytes());
         SESSION
             + self.client_id.len()
             + will
             + self.subscriptions.len() * SUBSCRIPTION
-            + self.subscription_octets * 2
+            + self.subscription_bytes * 2
             + self.subscription_levels * LEVEL
     }
 

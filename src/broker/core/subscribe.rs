@@ -75,8 +75,8 @@ impl Core {
             name: "SUBACK",
             client: &client,
         });
-        let octets = encode::codes(version, PacketType::SubAck, subscribe.packet_id, &codes);
-        self.send(connection, octets);
+        let bytes = encode::codes(version, PacketType::SubAck, subscribe.packet_id, &codes);
+        self.send(connection, bytes);
         for wanted in wanted {
             self.send_retained(now, key, &wanted);
         }
@@ -108,13 +108,13 @@ impl Core {
             return (encode::UNSPECIFIED_ERROR, None);
         };
         let new = !session.subscriptions.contains(subscription.filter);
-        let octets = session.subscription_octets + subscription.filter.len();
+        let bytes = session.subscription_bytes + subscription.filter.len();
         let levels = subscription.filter.split('/').count();
         let takes = SUBSCRIPTION + 2 * subscription.filter.len() + levels * LEVEL;
-        let full = self.kept_octets.saturating_add(takes) > limits.all_kept_octets;
+        let full = self.kept_bytes.saturating_add(takes) > limits.all_kept_bytes;
         if new
             && (session.subscriptions.len() >= limits.subscriptions
-                || octets > limits.subscription_octets
+                || bytes > limits.subscription_bytes
                 || full)
         {
             let client = Arc::clone(&session.client_id);
@@ -136,7 +136,7 @@ impl Core {
             return (code, None);
         }
         if session.subscriptions.insert(subscription.filter.into()) {
-            session.subscription_octets = octets;
+            session.subscription_bytes = bytes;
             session.subscription_levels += levels;
         }
         self.weigh(key);
@@ -160,7 +160,7 @@ impl Core {
         if now.since(*since).nanos() >= 1_000_000_000 {
             (*since, *searched) = (now, 0);
         }
-        *searched += 1 + self.retained.len() as u64;
+        *searched += 1 + self.retained.len();
         *searched <= self.options.limits.retained_searched
     }
 
@@ -202,8 +202,8 @@ impl Core {
             let known = self.sessions.get_mut(&key).is_some_and(|session| {
                 let known = session.subscriptions.remove(filter);
                 if known {
-                    let left = session.subscription_octets.saturating_sub(filter.len());
-                    session.subscription_octets = left;
+                    let left = session.subscription_bytes.saturating_sub(filter.len());
+                    session.subscription_bytes = left;
                     session.subscription_levels -= filter.split('/').count();
                 }
                 known
@@ -229,7 +229,7 @@ impl Core {
         });
         // 3.x says nothing of each filter (3.1.1 §3.11).
         let codes: &[u8] = if version == V5 { &codes } else { &[] };
-        let octets = encode::codes(version, PacketType::UnsubAck, unsubscribe.packet_id, codes);
-        self.send(connection, octets);
+        let bytes = encode::codes(version, PacketType::UnsubAck, unsubscribe.packet_id, codes);
+        self.send(connection, bytes);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::limits::BrokerLimits;
 use crate::mqtt::packet::{
     Acknowledgement, Connect, Disconnect, Publish, Subscribe, Unsubscribe, Will,
 };
@@ -28,10 +29,10 @@ type Key = ConnectionKey;
 
 impl Bench {
     fn new() -> Self {
-        Self::with(Options::default())
+        Self::with(BrokerOptions::default())
     }
 
-    fn with(options: Options) -> Self {
+    fn with(options: BrokerOptions) -> Self {
         Self {
             core: Core::new(options),
             now: Timestamp::from_nanos(1_000_000_000_000),
@@ -56,8 +57,8 @@ impl Bench {
     fn collect(&mut self) {
         while let Some(action) = self.core.next_action() {
             match action {
-                Action::Send { connection, octets } => {
-                    let words = words(self.versions[&connection], &octets);
+                Action::Send { connection, bytes } => {
+                    let words = words(self.versions[&connection], &bytes);
                     self.order.push((connection, words));
                     self.core.unsent(self.now, connection, 0);
                 }
@@ -67,15 +68,15 @@ impl Bench {
         }
     }
 
-    fn raw(&mut self, key: Key, octets: &[u8]) {
-        self.core.received(self.now, key, octets);
+    fn raw(&mut self, key: Key, bytes: &[u8]) {
+        self.core.received(self.now, key, bytes);
         self.collect();
     }
 
     fn send(&mut self, key: Key, packet: &ControlPacket<'_>) {
-        let mut octets = Vec::new();
-        packet.write(self.versions[&key], &mut octets).unwrap();
-        self.raw(key, &octets);
+        let mut bytes = Vec::new();
+        packet.write(self.versions[&key], &mut bytes).unwrap();
+        self.raw(key, &bytes);
     }
 
     /// What has been sent since the last call, to everybody.
@@ -159,16 +160,16 @@ impl Bench {
             payload: payload.as_bytes(),
         };
         adapt(&mut publish);
-        let mut octets = Vec::new();
+        let mut bytes = Vec::new();
         ControlPacket::Publish(publish)
-            .write(self.versions[&key], &mut octets)
+            .write(self.versions[&key], &mut bytes)
             .unwrap();
-        self.raw(key, &octets);
+        self.raw(key, &bytes);
     }
 
     fn ack(&mut self, key: Key, packet_type: PacketType, packet_id: u16) {
-        let octets = encode::acknowledgement(self.versions[&key], packet_type, id(packet_id), 0);
-        self.raw(key, &octets);
+        let bytes = encode::acknowledgement(self.versions[&key], packet_type, id(packet_id), 0);
+        self.raw(key, &bytes);
     }
 
     fn retain(&mut self, key: Key, topic: &str, payload: &str) {
@@ -218,8 +219,8 @@ fn with(properties: &[(PropertyId, PropertyValue<'_>)]) -> PropertiesBuf {
     out
 }
 
-fn words(version: ProtocolVersion, octets: &[u8]) -> String {
-    let packet = ControlPacket::read(octets, version, &mut ()).expect("a well-formed packet");
+fn words(version: ProtocolVersion, bytes: &[u8]) -> String {
+    let packet = ControlPacket::read(bytes, version, &mut ()).expect("a well-formed packet");
     let name = packet.packet_type().name();
     let said = match &packet {
         ControlPacket::ConnAck(ack) => format!(" {} {}", u8::from(ack.session_present), ack.code),
@@ -346,13 +347,13 @@ fn connack_answers_each_connect_as_its_version_has_it() {
 fn a_5_client_without_identifier_is_told_the_one_it_got_and_the_limits() {
     let mut bench = Bench::new();
     let key = bench.open(V5_0);
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     let connect = ControlPacket::Connect(Connect::new(V5_0, ""));
-    connect.write(V5_0, &mut octets).unwrap();
-    bench.core.received(bench.now, key, &octets);
+    connect.write(V5_0, &mut bytes).unwrap();
+    bench.core.received(bench.now, key, &bytes);
     let sent = std::iter::from_fn(|| bench.core.next_action());
     let answer = sent.filter_map(|action| match action {
-        Action::Send { octets, .. } => Some(octets),
+        Action::Send { bytes, .. } => Some(bytes),
         _ => None,
     });
     let answer = answer.last().unwrap();
@@ -367,10 +368,10 @@ fn a_5_client_without_identifier_is_told_the_one_it_got_and_the_limits() {
 
 #[test]
 fn who_is_let_in_is_decided_by_user_and_password() {
-    let mut bench = Bench::with(Options {
+    let mut bench = Bench::with(BrokerOptions {
         users: Some(vec![("ann".to_owned(), b"secret".to_vec())]),
         anonymous: false,
-        ..Options::default()
+        ..BrokerOptions::default()
     });
     for (version, user_name, password, code) in [
         (V3_1_1, Some("ann"), Some("secret"), 0),
@@ -397,7 +398,7 @@ fn who_is_let_in_is_decided_by_user_and_password() {
 #[test]
 fn an_unknown_version_is_refused_and_something_else_than_mqtt_is_closed() {
     let mut bench = Bench::new();
-    for (octets, expected) in [
+    for (bytes, expected) in [
         (
             &b"\x10\x0c\0\x04MQTT\x09\x02\0\x3c\0\0"[..],
             &["CONNACK 0 1", "close"][..],
@@ -408,8 +409,8 @@ fn an_unknown_version_is_refused_and_something_else_than_mqtt_is_closed() {
         (b"\x10\xff\xff\xff\xff\x7f", &["close"]),
     ] {
         let key = bench.open(V3_1_1);
-        bench.raw(key, octets);
-        assert_eq!(bench.heard_by(key), expected, "{octets:?}");
+        bench.raw(key, bytes);
+        assert_eq!(bench.heard_by(key), expected, "{bytes:?}");
     }
 }
 
@@ -759,12 +760,12 @@ fn no_more_exchanges_are_open_than_the_receive_maximum_allows() {
 
 #[test]
 fn a_client_gets_no_packet_larger_than_it_takes_nor_sends_one() {
-    let mut bench = Bench::with(Options {
-        limits: Limits {
-            packet_octets: 100,
-            ..Limits::default()
+    let mut bench = Bench::with(BrokerOptions {
+        limits: BrokerLimits {
+            packet_bytes: 100,
+            ..BrokerLimits::default()
         },
-        ..Options::default()
+        ..BrokerOptions::default()
     });
     let most = with(&[(PropertyId::MAXIMUM_PACKET_SIZE, PropertyValue::FourByte(20))]);
     let sub = bench.open(V5_0);
@@ -804,7 +805,7 @@ fn reason_codes_tell_what_nobody_subscribed_to_and_what_was_never_subscribed() {
 
 #[test]
 fn malformed_packets_end_the_connection_with_a_reason_and_harm_nobody_else() {
-    for (octets, reason) in [
+    for (bytes, reason) in [
         (&[0x36, 3, 0, 1, b'a'][..], 129),
         (&[0x82, 3, 0, 1, 0], 130),
         (&[0x30, 4, 0, 1, b'#', 0], 144),
@@ -819,11 +820,11 @@ fn malformed_packets_end_the_connection_with_a_reason_and_harm_nobody_else() {
         let mut bench = Bench::new();
         let (sub, bad) = (bench.joined(V3_1_1, "s"), bench.joined(V5_0, "bad"));
         bench.subscribe(sub, "t", 0);
-        bench.raw(bad, octets);
+        bench.raw(bad, bytes);
         assert_eq!(
             bench.heard_by(bad),
             [format!("DISCONNECT {reason}"), "close".to_owned()],
-            "{octets:x?}"
+            "{bytes:x?}"
         );
         let good = bench.joined(V3_1_1, "good");
         bench.publish(good, "t", "x", 0, 0);
@@ -833,12 +834,12 @@ fn malformed_packets_end_the_connection_with_a_reason_and_harm_nobody_else() {
 
 #[test]
 fn a_full_queue_drops_the_newest_and_says_so_once() {
-    let mut bench = Bench::with(Options {
-        limits: Limits {
+    let mut bench = Bench::with(BrokerOptions {
+        limits: BrokerLimits {
             queued_messages: 2,
-            ..Limits::default()
+            ..BrokerLimits::default()
         },
-        ..Options::default()
+        ..BrokerOptions::default()
     });
     let publisher = bench.joined(V3_1_1, "p");
     let key = delayed_will(&mut bench, "s", 0, 600);
@@ -890,12 +891,12 @@ fn above_qos_0_messages_wait_for_a_client_that_does_not_read() {
 
 #[test]
 fn packets_that_have_begun_are_capped_over_all_clients() {
-    let mut bench = Bench::with(Options {
-        limits: Limits {
-            all_begun_octets: 100,
-            ..Limits::default()
+    let mut bench = Bench::with(BrokerOptions {
+        limits: BrokerLimits {
+            all_partial_bytes: 100,
+            ..BrokerLimits::default()
         },
-        ..Options::default()
+        ..BrokerOptions::default()
     });
     let (first, second) = (bench.joined(V3_1_1, "a"), bench.joined(V5_0, "b"));
     for key in [first, second] {
@@ -905,22 +906,22 @@ fn packets_that_have_begun_are_capped_over_all_clients() {
     }
     assert_eq!(bench.heard_by(first), [""; 0]);
     assert_eq!(bench.heard_by(second), ["DISCONNECT 151", "close"]);
-    assert_eq!(bench.core.begun_octets, 60);
+    assert_eq!(bench.core.partial_bytes, 60);
 }
 
 /// A server that keeps little of its Clients.
-fn narrow(limits: Limits) -> Bench {
-    Bench::with(Options {
+fn narrow(limits: BrokerLimits) -> Bench {
+    Bench::with(BrokerOptions {
         limits,
-        ..Options::default()
+        ..BrokerOptions::default()
     })
 }
 
 #[test]
 fn sessions_without_a_name_of_their_own_are_capped_too() {
-    let mut bench = narrow(Limits {
+    let mut bench = narrow(BrokerLimits {
         sessions: 2,
-        ..Limits::default()
+        ..BrokerLimits::default()
     });
     let lasting = with(&[(
         PropertyId::SESSION_EXPIRY_INTERVAL,
@@ -939,9 +940,9 @@ fn sessions_without_a_name_of_their_own_are_capped_too() {
 
 #[test]
 fn what_sessions_keep_is_capped_over_all_clients() {
-    let mut bench = narrow(Limits {
-        all_kept_octets: 4_000,
-        ..Limits::default()
+    let mut bench = narrow(BrokerLimits {
+        all_kept_bytes: 4_000,
+        ..BrokerLimits::default()
     });
     // Names.
     let long = "n".repeat(5_000);
@@ -989,11 +990,11 @@ fn what_sessions_keep_is_capped_over_all_clients() {
 }
 
 #[test]
-fn subscriptions_of_a_client_are_capped_by_number_and_octets() {
-    let mut bench = narrow(Limits {
+fn subscriptions_of_a_client_are_capped_by_number_and_bytes() {
+    let mut bench = narrow(BrokerLimits {
         subscriptions: 2,
-        subscription_octets: 10,
-        ..Limits::default()
+        subscription_bytes: 10,
+        ..BrokerLimits::default()
     });
     let (many, long) = (bench.joined(V5_0, "many"), bench.joined(V3_1_1, "long"));
     for (key, filter, answer) in [
@@ -1012,15 +1013,15 @@ fn subscriptions_of_a_client_are_capped_by_number_and_octets() {
 }
 
 #[test]
-fn octets_of_messages_are_capped_for_one_client_and_for_all() {
+fn bytes_of_messages_are_capped_for_one_client_and_for_all() {
     for limits in [
-        Limits {
-            queued_octets: 1_000,
-            ..Limits::default()
+        BrokerLimits {
+            queued_bytes: 1_000,
+            ..BrokerLimits::default()
         },
-        Limits {
-            all_held_octets: 1_000,
-            ..Limits::default()
+        BrokerLimits {
+            all_held_bytes: 1_000,
+            ..BrokerLimits::default()
         },
     ] {
         let mut bench = narrow(limits);
@@ -1037,15 +1038,15 @@ fn octets_of_messages_are_capped_for_one_client_and_for_all() {
 }
 
 #[test]
-fn messages_that_are_not_released_are_capped_by_number_and_octets() {
+fn messages_that_are_not_released_are_capped_by_number_and_bytes() {
     for limits in [
-        Limits {
+        BrokerLimits {
             unreleased_messages: 2,
-            ..Limits::default()
+            ..BrokerLimits::default()
         },
-        Limits {
-            unreleased_octets: 400,
-            ..Limits::default()
+        BrokerLimits {
+            unreleased_bytes: 400,
+            ..BrokerLimits::default()
         },
     ] {
         let mut bench = narrow(limits);
@@ -1062,9 +1063,9 @@ fn messages_that_are_not_released_are_capped_by_number_and_octets() {
 
 #[test]
 fn qos_0_is_dropped_where_all_clients_together_do_not_read() {
-    let mut bench = narrow(Limits {
-        all_unsent_octets: 100,
-        ..Limits::default()
+    let mut bench = narrow(BrokerLimits {
+        all_unsent_bytes: 100,
+        ..BrokerLimits::default()
     });
     let (slow, quick) = (bench.joined(V5_0, "slow"), bench.joined(V5_0, "quick"));
     for key in [slow, quick] {
@@ -1077,15 +1078,15 @@ fn qos_0_is_dropped_where_all_clients_together_do_not_read() {
 }
 
 #[test]
-fn retained_messages_are_capped_by_number_and_octets() {
+fn retained_messages_are_capped_by_number_and_bytes() {
     for limits in [
-        Limits {
+        BrokerLimits {
             retained_messages: 1,
-            ..Limits::default()
+            ..BrokerLimits::default()
         },
-        Limits {
-            retained_octets: 200,
-            ..Limits::default()
+        BrokerLimits {
+            retained_bytes: 200,
+            ..BrokerLimits::default()
         },
     ] {
         let mut bench = narrow(limits);
@@ -1116,9 +1117,9 @@ fn only_a_packet_with_a_message_may_be_very_large() {
 
 #[test]
 fn retained_messages_are_searched_so_often_in_a_second() {
-    let mut bench = narrow(Limits {
+    let mut bench = narrow(BrokerLimits {
         retained_searched: 5,
-        ..Limits::default()
+        ..BrokerLimits::default()
     });
     let key = bench.joined(V5_0, "c");
     bench.retain(key, "r", "kept");
@@ -1141,31 +1142,31 @@ fn retained_messages_are_searched_so_often_in_a_second() {
 
 #[test]
 fn packets_may_come_in_any_portions() {
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     let connect = ControlPacket::Connect(Connect::new(V3_1_1, "a"));
-    connect.write(V3_1_1, &mut octets).unwrap();
-    octets.extend([0x82, 6, 0, 1, 0, 1, b't', 1]);
-    octets.extend([0x32, 6, 0, 1, b't', 0, 9, b'x', 0xc0, 0]);
+    connect.write(V3_1_1, &mut bytes).unwrap();
+    bytes.extend([0x82, 6, 0, 1, 0, 1, b't', 1]);
+    bytes.extend([0x32, 6, 0, 1, b't', 0, 9, b'x', 0xc0, 0]);
     let expected = {
         let mut bench = Bench::new();
         let key = bench.open(V3_1_1);
-        bench.raw(key, &octets);
+        bench.raw(key, &bytes);
         bench.heard()
     };
     assert_eq!(expected.len(), 5);
-    for at in 0..octets.len() {
+    for at in 0..bytes.len() {
         let mut bench = Bench::new();
         let key = bench.open(V3_1_1);
-        bench.raw(key, &octets[..at]);
-        bench.raw(key, &octets[at..]);
+        bench.raw(key, &bytes[..at]);
+        bench.raw(key, &bytes[at..]);
         assert_eq!(bench.heard(), expected, "split at {at}");
     }
     // A few at a time, after a part of the first.
     for (at, most) in (0..20).zip([1, 2, 3].into_iter().cycle()) {
         let mut bench = Bench::new();
         let key = bench.open(V3_1_1);
-        bench.raw(key, &octets[..at]);
-        let mut rest = &octets[at..];
+        bench.raw(key, &bytes[..at]);
+        let mut rest = &bytes[at..];
         let mut turns = 0;
         while !rest.is_empty() {
             let used = bench.core.received_some(bench.now, key, rest, most);
@@ -1220,7 +1221,7 @@ enum Move {
     Disconnect,
     Vanish,
     Pass(i64),
-    Octets(Vec<u8>),
+    Bytes(Vec<u8>),
 }
 
 fn moves() -> impl Strategy<Value = Move> {
@@ -1250,7 +1251,7 @@ fn moves() -> impl Strategy<Value = Move> {
         Just(Move::Disconnect),
         Just(Move::Vanish),
         (0..5_000_i64).prop_map(Move::Pass),
-        proptest::collection::vec(any::<u8>(), 0..12).prop_map(Move::Octets),
+        proptest::collection::vec(any::<u8>(), 0..12).prop_map(Move::Bytes),
     ]
 }
 
@@ -1331,7 +1332,7 @@ fn make(bench: &mut Bench, keys: &mut [Option<Key>; 3], who: usize, what: &Move)
             keys[who] = None;
         }
         Move::Pass(milliseconds) => bench.pass(*milliseconds),
-        Move::Octets(octets) => bench.raw(key, octets),
+        Move::Bytes(bytes) => bench.raw(key, bytes),
     }
 }
 
@@ -1365,35 +1366,35 @@ proptest! {
                 let ids: std::collections::BTreeSet<_> =
                     session.exchanges.iter().map(|exchange| exchange.packet_id).collect();
                 prop_assert_eq!(ids.len(), session.exchanges.len());
-                prop_assert!(session.exchanges.len() <= usize::from(core.options.limits.window));
+                prop_assert!(session.exchanges.len() <= usize::from(core.options.window));
             }
             let mut held = 0;
             let mut kept = 0;
             for session in core.sessions.values() {
                 let exchanges = session.exchanges.iter().map(|exchange| &exchange.outgoing);
-                let waiting = exchanges.chain(&session.queue).map(|out| out.octets());
-                prop_assert_eq!(waiting.sum::<usize>(), session.queued_octets);
-                let unreleased = session.unreleased.values().map(|message| message.octets());
-                prop_assert_eq!(unreleased.sum::<usize>(), session.unreleased_octets);
+                let waiting = exchanges.chain(&session.queue).map(|out| out.bytes());
+                prop_assert_eq!(waiting.sum::<usize>(), session.queued_bytes);
+                let unreleased = session.unreleased.values().map(|message| message.bytes());
+                prop_assert_eq!(unreleased.sum::<usize>(), session.unreleased_bytes);
                 let filters = session.subscriptions.iter().map(|filter| filter.len());
-                prop_assert_eq!(filters.sum::<usize>(), session.subscription_octets);
+                prop_assert_eq!(filters.sum::<usize>(), session.subscription_bytes);
                 let filters = session.subscriptions.iter();
                 let levels = filters.map(|filter| filter.split('/').count());
                 prop_assert_eq!(levels.sum::<usize>(), session.subscription_levels);
-                prop_assert_eq!(session.octets(), session.counted);
+                prop_assert_eq!(session.bytes(), session.counted);
                 kept += session.counted;
-                held += session.queued_octets + session.unreleased_octets;
+                held += session.queued_bytes + session.unreleased_bytes;
             }
-            prop_assert_eq!(held, core.held_octets);
+            prop_assert_eq!(held, core.held_bytes);
             let begun: usize = core.links.values().map(|link| link.begun.len()).sum();
-            prop_assert_eq!(begun, core.begun_octets);
+            prop_assert_eq!(begun, core.partial_bytes);
             for link in core.links.values() {
                 let topics = link.aliases_in.values().map(|topic| topic.len());
-                prop_assert_eq!(topics.sum::<usize>(), link.aliases_in_octets);
-                kept += link.aliases_in_octets;
+                prop_assert_eq!(topics.sum::<usize>(), link.aliases_in_bytes);
+                kept += link.aliases_in_bytes;
             }
-            prop_assert_eq!(kept, core.kept_octets);
-            prop_assert_eq!(core.unsent_octets, 0);
+            prop_assert_eq!(kept, core.kept_bytes);
+            prop_assert_eq!(core.unsent_bytes, 0);
             prop_assert_eq!(core.by_client.len(), core.sessions.len());
         }
     }

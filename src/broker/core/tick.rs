@@ -65,7 +65,7 @@ impl Core {
 
     fn deadline(&self, link: &super::Link) -> Option<Timestamp> {
         match link.stage {
-            Stage::Opened(since) => Some(since.plus(self.options.limits.connect_timeout)),
+            Stage::Opened(since) => Some(since.plus(self.options.connect_timeout)),
             Stage::Connected(_) => Some(link.last_heard.plus(link.patience?)),
         }
     }
@@ -111,7 +111,7 @@ impl Core {
                 });
                 self.actions.push_back(Action::Send {
                     connection,
-                    octets: encode::disconnect(encode::SERVER_SHUTTING_DOWN),
+                    bytes: encode::disconnect(encode::SERVER_SHUTTING_DOWN),
                 });
             }
             self.actions.push_back(Action::Close { connection });

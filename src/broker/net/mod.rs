@@ -1,6 +1,6 @@
 //! Sockets for the [`Core`]: one thread, one event loop, one order of reads and writes.
 //!
-//! Every octet passes a [`Witness`] before it is forwarded. Reads and writes never block, so
+//! Every byte passes a [`Witness`] before it is forwarded. Reads and writes never block, so
 //! a Client that does not read holds up nobody: what it does not take waits in a queue whose
 //! growth `core` and a pause in reading bound.
 
@@ -21,7 +21,8 @@ pub use self::listen::ListenError;
 use self::listen::Listeners;
 use self::socket::{Flushed, Socket};
 pub use self::witness::Witness;
-use super::core::{Action, ConnectionKey, Core, Ending, Options};
+use super::core::{Action, BrokerOptions, ConnectionKey, Core, Ending};
+use crate::base::limits::BrokerLimits;
 use crate::base::{Endpoint, Span, Timestamp};
 use crate::event::log::Line;
 use crate::mqtt::Sender;
@@ -42,12 +43,12 @@ impl Default for NetOptions {
         Self {
             bind: Vec::new(),
             port: 1883,
-            connections: 4_096,
+            connections: BrokerLimits::DEFAULT.connections,
         }
     }
 }
 
-/// A Client that does not read this many octets is not read from either: what it asks for
+/// A Client that does not read this many bytes is not read from either: what it asks for
 /// would only add to them.
 const PAUSE: usize = 8 << 20;
 /// Read at once from one connection before the others have their turn.
@@ -60,8 +61,8 @@ const LONG: Duration = Duration::from_millis(20);
 const ACCEPTED: usize = 256;
 /// How long a closed connection may take until the Client closes too.
 const LINGER: Span = Span::from_nanos(2_000_000_000);
-/// Octets that a Client may still send on a connection that the Server closed.
-const LATE_OCTETS: usize = 1 << 20;
+/// Bytes that a Client may still send on a connection that the Server closed.
+const LATE_BYTES: usize = 1 << 20;
 /// How long to wait before accepting again when the system has no descriptor left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Tokens of listeners count down from here; connections count up from 0.
@@ -114,7 +115,11 @@ impl<W: Witness> Net<W> {
     ///
     /// # Errors
     /// The port is in use, or the system refuses.
-    pub fn listen(options: Options, net: &NetOptions, witness: W) -> Result<Self, ListenError> {
+    pub fn listen(
+        options: BrokerOptions,
+        net: &NetOptions,
+        witness: W,
+    ) -> Result<Self, ListenError> {
         let mut listeners = listen::listen(&net.bind, net.port)?;
         let refused = |error| ListenError::Refused {
             address: SocketAddr::new(IpAddr::from([0; 4]), net.port),
@@ -142,7 +147,7 @@ impl<W: Witness> Net<W> {
             waiting: BTreeSet::new(),
             out_of_descriptors: false,
             clock: Clock::start(),
-            core: Core::new(Options { port, ..options }),
+            core: Core::new(BrokerOptions { port, ..options }),
             witness,
             sockets: BTreeMap::new(),
             ready: BTreeSet::new(),
@@ -397,16 +402,16 @@ impl<W: Witness> Net<W> {
         self.sockets.get(&key).is_none_or(|socket| socket.closing)
     }
 
-    /// Octets that were read from that connection so far; `None` once it is closed.
-    pub fn octets_read(&self, key: ConnectionKey) -> Option<u64> {
-        self.sockets.get(&key).map(|socket| socket.octets_read)
+    /// Bytes that were read from that connection so far; `None` once it is closed.
+    pub fn bytes_read(&self, key: ConnectionKey) -> Option<u64> {
+        self.sockets.get(&key).map(|socket| socket.bytes_read)
     }
 
-    /// Octets written to that connection so far, and octets that wait to be; `None` once it
+    /// Bytes written to that connection so far, and bytes that wait to be; `None` once it
     /// is closed.
-    pub fn octets_written(&self, key: ConnectionKey) -> Option<(u64, usize)> {
+    pub fn bytes_written(&self, key: ConnectionKey) -> Option<(u64, usize)> {
         let socket = self.sockets.get(&key)?;
-        Some((socket.octets_written, socket.unsent()))
+        Some((socket.bytes_written, socket.unsent()))
     }
 
     /// Accepts what waits, whether or not the system has told of it yet.
@@ -473,31 +478,31 @@ impl<W: Witness> Net<W> {
         let Some(socket) = self.sockets.get_mut(&key) else {
             return Ok(());
         };
-        let octets = self.buffer.get(..count).unwrap_or_default();
-        socket.octets_read += count as u64;
+        let bytes = self.buffer.get(..count).unwrap_or_default();
+        socket.bytes_read += count as u64;
         self.ready.insert(key);
         if !socket.in_step {
-            self.witness.octets(now, key, Sender::Client, octets)?;
+            self.witness.bytes(now, key, Sender::Client, bytes)?;
         }
         if socket.closing {
             socket.late += count;
-            if socket.late > LATE_OCTETS {
+            if socket.late > LATE_BYTES {
                 self.witness.reset(now, key, Sender::Server)?;
                 return self.drop_socket(now, key);
             }
             return Ok(());
         }
-        let octets = std::mem::take(&mut self.buffer);
-        self.hand_over(key, octets.get(..count).unwrap_or_default());
-        self.buffer = octets;
+        let bytes = std::mem::take(&mut self.buffer);
+        self.hand_over(key, bytes.get(..count).unwrap_or_default());
+        self.buffer = bytes;
         Ok(())
     }
 
     /// Gives the core what a Client sent, as much as it handles in a while: what one Client
     /// asks for keeps no other waiting.
-    fn hand_over(&mut self, key: ConnectionKey, octets: &[u8]) {
+    fn hand_over(&mut self, key: ConnectionKey, bytes: &[u8]) {
         let began = Instant::now();
-        let mut rest = octets;
+        let mut rest = bytes;
         while let Some(socket) = self.sockets.get_mut(&key) {
             if rest.is_empty() || socket.closing {
                 return;
@@ -575,9 +580,9 @@ impl<W: Witness> Net<W> {
                 self.lines.push(line);
                 Performed::Logged
             }
-            Some(Action::Send { connection, octets }) => {
+            Some(Action::Send { connection, bytes }) => {
                 if let Some(socket) = self.sockets.get_mut(&connection) {
-                    socket.push(octets);
+                    socket.push(bytes);
                     self.flush(connection)?;
                 }
                 Performed::Sent(connection)

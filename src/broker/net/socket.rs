@@ -10,7 +10,7 @@ use crate::base::{Endpoint, Timestamp};
 use crate::broker::core::ConnectionKey;
 use crate::mqtt::Sender;
 
-/// Octets told to the witness and then written at once: a full segment of loopback, so that
+/// Bytes told to the witness and then written at once: a full segment of loopback, so that
 /// at most one segment was told and not written when a Client stops reading.
 const PORTION: usize = 65_464;
 
@@ -22,7 +22,7 @@ pub(super) struct Socket {
     pub(super) writable: bool,
     /// Whole packets, the first of which may be written in part.
     packets: VecDeque<Vec<u8>>,
-    /// Of the first packet: octets written, and octets told to the witness.
+    /// Of the first packet: bytes written, and bytes told to the witness.
     written: usize,
     told: usize,
     unsent: usize,
@@ -32,13 +32,13 @@ pub(super) struct Socket {
     pub(super) finished: bool,
     /// When to stop waiting for the Client to close too.
     pub(super) linger: Option<Timestamp>,
-    /// Octets that came after the Server had closed.
+    /// Bytes that came after the Server had closed.
     pub(super) late: usize,
-    pub(super) octets_read: u64,
-    pub(super) octets_written: u64,
+    pub(super) bytes_read: u64,
+    pub(super) bytes_written: u64,
     /// The Client runs in this thread and tells the witness itself.
     pub(super) in_step: bool,
-    /// Octets that were read and not handled yet.
+    /// Bytes that were read and not handled yet.
     pub(super) rest: Vec<u8>,
 }
 
@@ -66,8 +66,8 @@ impl Socket {
             finished: false,
             linger: None,
             late: 0,
-            octets_read: 0,
-            octets_written: 0,
+            bytes_read: 0,
+            bytes_written: 0,
             in_step: false,
             rest: Vec::new(),
         }
@@ -80,7 +80,7 @@ impl Socket {
         }
     }
 
-    /// Octets that the socket has not taken.
+    /// Bytes that the socket has not taken.
     pub(super) const fn unsent(&self) -> usize {
         self.unsent
     }
@@ -98,14 +98,14 @@ impl Socket {
             if self.told == self.written {
                 let end = packet.len().min(self.written + PORTION);
                 let portion = packet.get(self.written..end).unwrap_or_default();
-                witness.octets(clock.now(), key, Sender::Server, portion)?;
+                witness.bytes(clock.now(), key, Sender::Server, portion)?;
                 self.told = end;
             }
             let portion = packet.get(self.written..self.told).unwrap_or_default();
             match self.stream.write(portion) {
                 Ok(count) => {
                     self.written += count;
-                    self.octets_written += count as u64;
+                    self.bytes_written += count as u64;
                     self.unsent = self.unsent.saturating_sub(count);
                     if self.written >= packet.len() {
                         self.packets.pop_front();

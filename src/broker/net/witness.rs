@@ -18,13 +18,13 @@ pub trait Witness {
         client: Endpoint,
         server: Endpoint,
     ) -> io::Result<()>;
-    /// Octets travel.
-    fn octets(
+    /// Bytes travel.
+    fn bytes(
         &mut self,
         now: Timestamp,
         key: ConnectionKey,
         from: Sender,
-        octets: &[u8],
+        bytes: &[u8],
     ) -> io::Result<()>;
     /// One direction is closed.
     fn finished(&mut self, now: Timestamp, key: ConnectionKey, from: Sender) -> io::Result<()>;
@@ -51,7 +51,7 @@ impl Witness for () {
     ) -> io::Result<()> {
         Ok(())
     }
-    fn octets(&mut self, _: Timestamp, _: ConnectionKey, _: Sender, _: &[u8]) -> io::Result<()> {
+    fn bytes(&mut self, _: Timestamp, _: ConnectionKey, _: Sender, _: &[u8]) -> io::Result<()> {
         Ok(())
     }
     fn finished(&mut self, _: Timestamp, _: ConnectionKey, _: Sender) -> io::Result<()> {

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::broker::Options as BrokerOptions;
+use crate::broker::BrokerOptions;
 use crate::mqtt::{PacketType, PropertiesBuf, ProtocolVersion, QoS};
 
 /// Clients of one script at the most: each has a socket at both ends in this process.
@@ -63,10 +63,10 @@ impl Script {
             .topic_alias_maximum
             .unwrap_or(options.topic_alias_maximum);
         let limits = &mut options.limits;
-        limits.packet_octets = wishes.maximum_packet_size.unwrap_or(limits.packet_octets);
-        limits.connect_timeout = wishes
+        limits.packet_bytes = wishes.maximum_packet_size.unwrap_or(limits.packet_bytes);
+        options.connect_timeout = wishes
             .connect_timeout
-            .map_or(limits.connect_timeout, |time| {
+            .map_or(options.connect_timeout, |time| {
                 crate::base::Span::from_nanos(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
             });
         if let Some(seed) = self.seed {

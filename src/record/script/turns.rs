@@ -47,7 +47,7 @@ impl Player {
     ) -> Result<(), PlayError> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let state = net.octets_written(key);
+            let state = net.bytes_written(key);
             let closed = net.is_closing(key);
             let Some(link) = self
                 .actors
@@ -127,7 +127,7 @@ impl Player {
                 None => return Ok(()),
             },
         };
-        while net.octets_read(key).is_some_and(|read| read < expected) {
+        while net.bytes_read(key).is_some_and(|read| read < expected) {
             net.serve_now(key)?;
             if Instant::now() > deadline {
                 return self.failed("the broker did not read what was sent");
@@ -158,7 +158,7 @@ impl Player {
         for portion in bytes.chunks(PORTION) {
             let now = net.clock().now();
             net.witness_mut()
-                .octets(now, link.key, Sender::Client, portion)?;
+                .bytes(now, link.key, Sender::Client, portion)?;
             link.last_sent = now;
             link.written += portion.len() as u64;
             let mut rest = portion;
