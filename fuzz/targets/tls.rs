@@ -4,15 +4,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-<<<<<<< HEAD
+use mqtt_inspect::carrier::tls::{Shared, Tls};
 use mqtt_inspect::carrier::{Carried, Carrier, CarrierError};
 use mqtt_inspect::stream::Direction;
-use mqtt_inspect::carrier::tls::{Shared, Tls};
-=======
-use mqtt_inspect::carrier::tls::{Shared, Tls};
-use mqtt_inspect::carrier::unwrapped::{Unwrap, Unwrapped};
-use mqtt_inspect::stream::Direction;
->>>>>>> 5c78d77 (broker: limits come from the table of limits, and data and sizes are called bytes)
 use mqtt_inspect_fuzz::Input;
 
 /// A ClientHello up to its session identifier; its random is 32 octets of 7.

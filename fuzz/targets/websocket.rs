@@ -4,9 +4,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use mqtt_inspect::carrier::websocket::{Shared, WebSocket};
 use mqtt_inspect::carrier::{Carried, Carrier, CarrierError};
 use mqtt_inspect::stream::Direction;
-use mqtt_inspect::carrier::websocket::{Shared, WebSocket};
 use mqtt_inspect_fuzz::Input;
 
 const REQUEST: &[u8] =
