@@ -12,7 +12,7 @@ fn whole(mut octets: &[u8]) -> (Vec<&[u8]>, bool) {
     loop {
         match cut(octets) {
             Cut::Whole { packet, rest } => {
-                packets.push(packet.octets);
+                packets.push(packet.bytes);
                 octets = rest;
             }
             Cut::Needs { .. } => return (packets, false),
@@ -33,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
         // At least one octet in four portions.
         let portion = input.take((*size).max(usize::from(size == &sizes[0])));
         if framer
-            .push(portion, |packet| found.push(packet.octets.to_vec()))
+            .push(portion, |packet| found.push(packet.bytes.to_vec()))
             .is_err()
         {
             failed = true;
