@@ -12,6 +12,7 @@
 //! | [`carrier`] | WebSocket and TLS taken off |
 //! | [`mqtt`] | octets as control packets and back; pure |
 //! | [`event`] | the words between analysis and views |
+//! | [`schema`] | the public data model: one serializable record for each kind of result |
 //! | [`connection`] | a connection's octets recognised as MQTT, framed, decoded |
 //! | [`analysis`] | what became of each message: handshakes, deliveries, wills, findings |
 //! | [`filter`] | the registry of all fields, for asking |
@@ -33,6 +34,7 @@ pub mod filter;
 pub mod inspect;
 pub mod mqtt;
 pub mod record;
+pub mod schema;
 pub mod stream;
 pub mod view;
 pub mod wire;

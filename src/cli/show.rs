@@ -3,11 +3,10 @@
 use std::io::Write;
 
 use super::plan::{Form, Show, What};
-use crate::event::{Event, Needs};
+use crate::event::Event;
 use crate::view::check::Check;
 use crate::view::detail::Detail;
 use crate::view::flow::{self, Flow, Kind as FlowKind};
-use crate::view::json::stories::{Main, Stories};
 use crate::view::json::{self, Json};
 use crate::view::log::Log;
 use crate::view::stats::{self, Stats};
@@ -46,24 +45,11 @@ impl Show {
                 let takes = Box::new(move |event: &Event<'_>| {
                     taken.iter().any(|kind: &FlowKind| kind.takes(event))
                 });
-                let needs = Needs {
-                    // Sessions stand beside the handshakes.
-                    stories: true,
-                    ..FlowKind::needs(kinds)
-                };
-                Box::new(Stories::new(writer, form, Main::Handshakes, needs, takes))
+                let needs = FlowKind::needs(kinds);
+                Box::new(Json::handshakes(writer, form, needs, takes, self.style))
             }
             (What::Flow(kinds), None) => Box::new(Flow::new(writer, kinds.clone(), self.ladder())),
-            (What::Check, Some(form)) => Box::new(Stories::new(
-                writer,
-                form,
-                Main::Findings,
-                Needs {
-                    findings: true,
-                    ..Needs::default()
-                },
-                Box::new(|_: &Event<'_>| true),
-            )),
+            (What::Check, Some(form)) => Box::new(Json::findings(writer, form, self.style)),
             (What::Check, None) => Box::new(Check::new(writer, self.style.colour)),
             (What::Stats(sections), form) => {
                 let form = match form {

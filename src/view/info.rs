@@ -1,8 +1,6 @@
 //! The Info column: Wireshark's words for a control packet, and after two blanks what those
 //! words leave out.
 
-use super::heard::Heard;
-use super::json::writer::push_escaped;
 use super::out::{joined, push_first, push_number};
 use crate::base::text;
 use crate::event::PacketEvent;
@@ -13,11 +11,12 @@ use crate::mqtt::{
     Breach, Malformed, PacketIdentifier, PacketType, Properties, ProtocolVersion, QoS, Rule,
     Sender, Violation, reason,
 };
+use crate::schema::PartialPacket;
 
 /// Topic filters that a row lists before it only counts the rest.
 const LISTED: usize = 256;
 
-/// Where Info goes: the same words are safe text in a table and escaped text in JSON.
+/// Where Info goes: the same words are safe text in a table and raw text in JSON, which escapes it.
 pub trait Sink {
     /// The program's own words.
     fn word(&mut self, word: &str);
@@ -51,11 +50,11 @@ impl Sink for SafeText<'_> {
     }
 }
 
-/// Escaped, as inside a JSON string.
+/// As it is: JSON escapes it.
 #[derive(Debug)]
-pub struct JsonText<'a>(pub &'a mut Vec<u8>);
+pub struct RawText<'a>(pub &'a mut Vec<u8>);
 
-impl Sink for JsonText<'_> {
+impl Sink for RawText<'_> {
     #[inline]
     fn word(&mut self, word: &str) {
         self.0.extend_from_slice(word.as_bytes());
@@ -66,7 +65,7 @@ impl Sink for JsonText<'_> {
     }
     #[inline]
     fn text(&mut self, text: &str) {
-        push_escaped(self.0, text);
+        self.0.extend_from_slice(text.as_bytes());
     }
     #[inline]
     fn number(&mut self, number: u64) {
@@ -94,7 +93,7 @@ const WORDS: [([u8; WORD], usize); 16] = {
 pub fn words(out: &mut impl Sink, seen: &PacketEvent<'_>) {
     type_words(out, seen.packet_type);
     let Ok(packet) = &seen.packet else {
-        heard_words(out, seen);
+        partial_words(out, seen);
         return;
     };
     match packet {
@@ -179,20 +178,18 @@ pub(super) fn ordinary(out: &mut impl Sink, seen: &PacketEvent<'_>) -> bool {
 
 /// Of a malformed packet, what was read before it turned out so.
 #[cold]
-fn heard_words(out: &mut impl Sink, seen: &PacketEvent<'_>) {
-    let mut heard = Heard::default();
-    // That it is malformed is told elsewhere.
-    let _ = seen.describe(&mut heard);
-    if let Some(id) = heard.packet_id {
+fn partial_words(out: &mut impl Sink, seen: &PacketEvent<'_>) {
+    let partial = PartialPacket::of(seen);
+    if let Some(id) = partial.packet_id {
         out.word(" (id=");
-        out.number(id);
+        out.number(id.into());
         out.word(")");
     }
     if matches!(
         seen.packet_type,
         PacketType::Publish | PacketType::Subscribe
     ) {
-        filters(out, heard.topics.into_iter());
+        filters(out, partial.topics.into_iter());
     }
 }
 

@@ -16,7 +16,6 @@ pub mod clock;
 pub mod colour;
 pub mod detail;
 pub mod filter;
-pub mod heard;
 pub mod info;
 pub mod json;
 mod line;

@@ -59,6 +59,31 @@ impl<W: Write> Out<W> {
     }
 }
 
+/// For rows that are serialized: one that is longer than the buffer goes out in pieces, so that a
+/// giant payload costs no copy of itself.
+impl<W: Write> Write for Out<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.buffer.len() + bytes.len() > KEPT {
+            self.hand_on()?;
+        }
+        if bytes.len() > KEPT {
+            return self.writer.write_all(bytes);
+        }
+        self.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Self::flush(self)
+    }
+}
+
 /// Appends the first `used` octets of `block`, at most all.
 ///
 /// A copy of a fixed size and a cut: a few instructions. A copy of as many octets as a

@@ -1,10 +1,10 @@
 //! The tree of fields: a line for each, four blanks deeper under each branch, in Wireshark's
 //! words.
 
-use super::super::json::readable;
 use super::super::out::{push_blanks, push_hex, push_number};
 use crate::base::field::{Bit, Field, FieldVisitor, Value};
 use crate::base::text;
+use crate::schema::readable;
 
 /// Stands where something is cut.
 const ELLIPSIS: &str = "\u{2026}";

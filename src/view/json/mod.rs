@@ -1,33 +1,29 @@
-//! JSON: one document (`--json`), or a record a line (`--ndjson`).
+//! JSON: one document (`--json`), or a record a line (`--ndjson`), of packets, handshakes or
+//! findings.
 //!
-//! Both stream. What a document tells beside its packets (gaps, packets that never completed,
-//! connections that are not MQTT) is held as text until its packets are over, up to
-//! [`HELD_RECORDS`] of a kind; the lines hold nothing back.
+//! The records are [`crate::schema`]'s; here they are put together: `format` (how text and bytes
+//! are escaped) <- `mod` (the view). Both forms stream. What a document holds beside its main
+//! records waits as text until these are over, up to [`HELD_RECORDS`] of a kind; lines hold
+//! nothing back.
 
-pub(super) mod packet;
-pub mod record;
-mod row;
-pub mod stories;
-pub mod story;
-pub mod writer;
+mod format;
 
 use std::io::{self, Write};
 
-pub use packet::readable;
-pub use writer::JsonWriter;
+use serde::Serialize;
 
-use packet::PacketMembers;
-use row::Page;
-
-use super::clock::DateText;
+use super::info::{self, RawText};
+use super::out::Out;
 use super::{Style, View};
 use crate::base::FrameStamp;
-use crate::event::{Event, PacketEvent, Totals};
+use crate::event::{Event, Needs, Totals};
+use crate::schema::packet::Context;
+use crate::schema::{
+    Capture, Finding, Gap, Handshake, Incomplete, NotMqtt, Packet, Record, Retained, SCHEMA,
+    Session, Untagged, Will,
+};
 
-/// What every document says of itself.
-pub const SCHEMA: &str = "mqtt-inspect/1";
-
-/// Records of one kind that a document holds until its packets are over; the rest is only
+/// Records of one kind that a document holds until its main records are over; the rest is only
 /// counted. About 10 MB.
 pub const HELD_RECORDS: usize = 50_000;
 
@@ -40,220 +36,275 @@ pub enum Form {
     Lines,
 }
 
-/// Records of one kind, waiting for their place in the document.
-#[derive(Debug)]
-struct Held {
-    /// The document's member.
-    member: &'static str,
-    /// How many more there were than could be held: the member that says so.
-    untold_member: &'static str,
-    text: Vec<u8>,
-    count: usize,
-    untold: u64,
+/// What a document is about: its first list, which streams.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Main {
+    /// `packets`.
+    Packets,
+    /// `handshakes`; `wills`, `retained` and `sessions` follow.
+    Handshakes,
+    /// `findings`.
+    Findings,
 }
 
-impl Held {
-    fn new(member: &'static str, untold_member: &'static str) -> Self {
-        Self {
-            member,
-            untold_member,
-            text: Vec::new(),
-            count: 0,
-            untold: 0,
-        }
-    }
-
-    /// Where the next record is written; `None` at the cap.
-    fn next(&mut self) -> Option<JsonWriter<'_>> {
-        if self.count == HELD_RECORDS {
-            self.untold += 1;
-            return None;
-        }
-        let first = self.count == 0;
-        self.count += 1;
-        if !first {
-            self.text.extend_from_slice(b",\n");
-        }
-        Some(JsonWriter::new(&mut self.text))
-    }
-
-    fn tell(&mut self, json: &mut JsonWriter<'_>) {
-        if self.count > 0 {
-            json.key(self.member);
-            json.begin_array();
-            json.raw().append(&mut self.text);
-            json.end_array();
-        }
-        if self.untold > 0 {
-            json.number_member(self.untold_member, self.untold);
+impl Main {
+    const fn member(self) -> &'static str {
+        match self {
+            Self::Packets => "packets",
+            Self::Handshakes => "handshakes",
+            Self::Findings => "findings",
         }
     }
 }
 
-/// The packets of a run as JSON.
-#[derive(Debug)]
+/// Returns whether an event is shown.
+pub type Takes = Box<dyn Fn(&Event<'_>) -> bool>;
+
+/// Records of a run as JSON.
 pub struct Json<W: Write> {
-    page: Page<W>,
+    out: Out<W>,
     form: Form,
-    packets: PacketMembers,
-    date: DateText,
-    /// Packets written.
+    main: Main,
+    needs: Needs,
+    /// Which handshakes, wills and stored messages are shown.
+    takes: Takes,
+    context: Context,
+    /// The Info column of the packet at hand.
+    info: Vec<u8>,
+    /// Main records written.
     count: u64,
-    gaps: Held,
-    incomplete: Held,
-    not_mqtt: Held,
+    held: [Held; MEMBERS.len()],
 }
 
 impl<W: Write> Json<W> {
+    /// Writes the control packets to `writer`.
     pub fn new(writer: W, form: Form, style: Style) -> Self {
-        Self {
-            page: Page::new(writer),
+        let needs = Needs::default();
+        Self::of(
+            writer,
             form,
-            packets: PacketMembers::new(style.secrets),
-            date: DateText::utc(),
+            Main::Packets,
+            needs,
+            Box::new(|_| true),
+            style,
+        )
+    }
+
+    /// Writes the findings to `writer`.
+    pub fn findings(writer: W, form: Form, style: Style) -> Self {
+        let needs = Needs {
+            findings: true,
+            ..Needs::default()
+        };
+        Self::of(
+            writer,
+            form,
+            Main::Findings,
+            needs,
+            Box::new(|_| true),
+            style,
+        )
+    }
+
+    /// Writes the handshakes, wills and stored messages that `takes` lets through to `writer`,
+    /// and the sessions; `needs` is what `takes` asks for.
+    pub fn handshakes(writer: W, form: Form, needs: Needs, takes: Takes, style: Style) -> Self {
+        let needs = Needs {
+            stories: true,
+            ..needs
+        };
+        Self::of(writer, form, Main::Handshakes, needs, takes, style)
+    }
+
+    fn of(writer: W, form: Form, main: Main, needs: Needs, takes: Takes, style: Style) -> Self {
+        Self {
+            out: Out::new(writer),
+            form,
+            main,
+            needs,
+            takes,
+            context: Context {
+                start: None,
+                secrets: style.secrets,
+            },
+            info: Vec::new(),
             count: 0,
-            gaps: Held::new("gaps", "gaps_untold"),
-            incomplete: Held::new("incomplete", "incomplete_untold"),
-            not_mqtt: Held::new("not_mqtt", "not_mqtt_untold"),
+            held: Default::default(),
         }
     }
 
-    fn packet(&mut self, seen: &PacketEvent<'_>) -> io::Result<()> {
-        if self.form == Form::Document && self.count == 0 {
-            self.page.other(begin_document);
+    /// Writes a record now, or keeps it until the main records of a document are over.
+    fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
+        if self.form == Form::Lines {
+            write(&mut self.out, record)?;
+            self.out.text().push(b'\n');
+            return self.out.row_done();
         }
-        let mut row = self.page.row();
-        match self.form {
-            Form::Document if self.count == 0 => row.put(b"{"),
-            Form::Document => row.put(b",\n{"),
-            Form::Lines => row.put(b"{\"record\":\"packet\","),
+        match place(record) {
+            None => {
+                self.separate();
+                write(&mut self.out, &Untagged(record))?;
+                self.out.row_done()
+            }
+            Some(at) => match self.held.get_mut(at) {
+                Some(held) => held.keep(record),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Writes what stands before a main record: the head of the document, or a comma.
+    fn separate(&mut self) {
+        let text = self.out.text();
+        if self.count == 0 {
+            let member = self.main.member();
+            let head = format!("{{\"schema\":\"{SCHEMA}\",\"{member}\":[\n");
+            text.extend_from_slice(head.as_bytes());
+        } else {
+            text.extend_from_slice(b",\n");
         }
         self.count += 1;
-        self.packets.push(&mut row, seen);
-        match self.form {
-            Form::Document => row.put(b"}"),
-            Form::Lines => row.put(b"}\n"),
-        }
-        row.end();
-        self.page.row_done()
-    }
-
-    /// Writes one record beside the packets: now in lines, later in a document.
-    fn record(
-        &mut self,
-        kind: &'static str,
-        held: fn(&mut Self) -> &mut Held,
-        members: impl FnOnce(&mut JsonWriter<'_>),
-    ) -> io::Result<()> {
-        match self.form {
-            Form::Lines => {
-                self.page.other(|out| {
-                    let mut json = JsonWriter::new(out);
-                    json.begin_object();
-                    json.word_member("record", kind);
-                    members(&mut json);
-                    json.end_object();
-                    out.push(b'\n');
-                });
-                self.page.row_done()
-            }
-            Form::Document => {
-                if let Some(mut json) = held(self).next() {
-                    json.begin_object();
-                    members(&mut json);
-                    json.end_object();
-                }
-                Ok(())
-            }
-        }
     }
 }
 
 impl<W: Write> View for Json<W> {
+    fn needs(&self) -> Needs {
+        self.needs
+    }
+
     fn frame(&mut self, stamp: &FrameStamp) {
-        self.packets.frame(stamp);
+        self.context.start = self.context.start.or(stamp.time);
     }
 
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
-        match event {
-            Event::Packet(seen) => self.packet(seen),
-            Event::Gap(gap) => self.record(
-                "gap",
-                |view| &mut view.gaps,
-                |json| {
-                    record::gap(json, gap);
-                },
-            ),
-            Event::Ended(ended) => {
+        let context = self.context;
+        match (self.main, event) {
+            (Main::Packets, Event::Packet(seen)) => {
+                let mut info = std::mem::take(&mut self.info);
+                info.clear();
+                info::words(&mut RawText(&mut info), seen);
+                let words = simdutf8::basic::from_utf8(&info).unwrap_or_default();
+                let written = self.record(&Record::Packet(Packet::new(seen, context, words)));
+                self.info = info;
+                written
+            }
+            (Main::Packets, Event::Ended(ended)) => {
                 for incomplete in ended.incomplete.iter().flatten() {
-                    self.record(
-                        "incomplete",
-                        |view| &mut view.incomplete,
-                        |json| {
-                            record::incomplete(json, ended, incomplete);
-                        },
-                    )?;
+                    self.record(&Record::Incomplete(Incomplete::new(ended, incomplete)))?;
                 }
                 Ok(())
             }
-            Event::NotMqtt(not) => self.record(
-                "not_mqtt",
-                |view| &mut view.not_mqtt,
-                |json| {
-                    record::not_mqtt(json, not);
-                },
-            ),
+            (Main::Packets, Event::NotMqtt(not)) => {
+                self.record(&Record::NotMqtt(NotMqtt::from(*not)))
+            }
+            (Main::Findings, Event::Finding(finding)) => {
+                self.record(&Record::Finding(Finding::from(*finding)))
+            }
+            (Main::Handshakes, Event::Handshake(handshake)) if (self.takes)(event) => {
+                self.record(&Record::Handshake(Handshake::new(handshake, context.start)))
+            }
+            (Main::Handshakes, Event::Will(will)) if (self.takes)(event) => {
+                self.record(&Record::Will(Will::new(will, context.start)))
+            }
+            (Main::Handshakes, Event::Retained(retained)) if (self.takes)(event) => {
+                self.record(&Record::Retained(Retained::new(retained, context.start)))
+            }
+            (Main::Handshakes, Event::Session(session)) => {
+                self.record(&Record::Session(Session::from(*session)))
+            }
+            (_, Event::Gap(gap)) => self.record(&Record::Gap(Gap::from(*gap))),
             _ => Ok(()),
         }
     }
 
     fn idle(&mut self) -> io::Result<()> {
-        self.page.flush()
+        self.out.flush()
     }
 
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {
-        if self.form == Form::Document && self.count == 0 {
-            self.page.other(begin_document);
+        let capture = Capture::from(totals);
+        if self.form == Form::Lines {
+            self.record(&Record::Capture(capture.with_schema()))?;
+            return self.out.flush();
         }
-        let date = &mut self.date;
-        let held = [&mut self.gaps, &mut self.incomplete, &mut self.not_mqtt];
-        self.page.other(|out| {
-            match self.form {
-                Form::Document => {
-                    out.extend_from_slice(b"\n]");
-                    let mut json = JsonWriter::after_value(out);
-                    for held in held {
-                        held.tell(&mut json);
-                    }
-                    json.key("capture");
-                    json.begin_object();
-                    record::capture(&mut json, totals, date);
-                    json.end_object();
-                    json.end_object();
-                }
-                Form::Lines => {
-                    let mut json = JsonWriter::new(out);
-                    json.begin_object();
-                    json.word_member("record", "capture");
-                    json.word_member("schema", SCHEMA);
-                    record::capture(&mut json, totals, date);
-                    json.end_object();
-                }
-            }
-            out.push(b'\n');
-        });
-        self.page.flush()
+        if self.count == 0 {
+            self.separate();
+        }
+        let text = self.out.text();
+        text.extend_from_slice(b"\n]");
+        for (member, held) in MEMBERS.iter().zip(&mut self.held) {
+            held.write(member, text);
+        }
+        text.extend_from_slice(b",\"capture\":");
+        write(&mut self.out, &capture)?;
+        self.out.text().extend_from_slice(b"}\n");
+        self.out.flush()
     }
 }
 
-/// The document up to its first packet.
-fn begin_document(out: &mut Vec<u8>) {
-    let mut json = JsonWriter::new(out);
-    json.begin_object();
-    json.word_member("schema", SCHEMA);
-    json.key("packets");
-    json.begin_array();
-    out.push(b'\n');
+/// Writes a value as compact JSON.
+pub fn write(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    let mut serializer = serde_json::Serializer::with_formatter(out, format::Safe);
+    Ok(value.serialize(&mut serializer)?)
+}
+
+/// The lists that follow the main one in a document.
+const MEMBERS: [&str; 6] = [
+    "wills",
+    "retained",
+    "sessions",
+    "gaps",
+    "incomplete",
+    "not_mqtt",
+];
+
+/// Returns which of [`MEMBERS`] a record belongs to; `None` for the main list.
+const fn place(record: &Record<'_>) -> Option<usize> {
+    match record {
+        Record::Will(_) => Some(0),
+        Record::Retained(_) => Some(1),
+        Record::Session(_) => Some(2),
+        Record::Gap(_) => Some(3),
+        Record::Incomplete(_) => Some(4),
+        Record::NotMqtt(_) => Some(5),
+        _ => None,
+    }
+}
+
+/// Records of one kind as text, waiting for their place in the document.
+#[derive(Debug, Default)]
+struct Held {
+    text: Vec<u8>,
+    count: usize,
+    /// How many more there were than may be held.
+    omitted: u64,
+}
+
+impl Held {
+    fn keep(&mut self, record: &Record<'_>) -> io::Result<()> {
+        if self.count == HELD_RECORDS {
+            self.omitted += 1;
+            return Ok(());
+        }
+        if self.count > 0 {
+            self.text.extend_from_slice(b",\n");
+        }
+        self.count += 1;
+        write(&mut self.text, &Untagged(record))
+    }
+
+    /// Appends the list, and beside it how many records it lacks.
+    fn write(&mut self, member: &str, out: &mut Vec<u8>) {
+        if self.count > 0 {
+            out.extend_from_slice(format!(",\"{member}\":[").as_bytes());
+            out.append(&mut self.text);
+            out.push(b']');
+        }
+        if self.omitted > 0 {
+            let omitted = format!(",\"{member}_omitted\":{}", self.omitted);
+            out.extend_from_slice(omitted.as_bytes());
+        }
+    }
 }
 
 #[cfg(test)]

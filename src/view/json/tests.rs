@@ -73,9 +73,9 @@ fn a_publish_has_the_members_of_the_contract() {
             "schema": "mqtt-inspect/1",
             "packets": [{
                 "frame": 18, "index": 0, "time": "2026-11-22T08:05:45.505717Z",
-                "time_relative": 0.505717,
+                "time_epoch": 1795334745.505717, "time_relative": 0.505717,
                 "src": "::1", "src_port": 46596, "dst": "::1", "dst_port": 1883,
-                "length": 111, "stream": 1,
+                "length": 111, "stream": 1, "sender": "client",
                 "type": 3, "type_name": "PUBLISH", "version": "3.1.1",
                 "dup": false, "qos": 2, "retain": false, "packet_id": 1, "topic": "test",
                 "payload": {"length": 13, "hex": "68656c6c6f2068616e646f6e67",
@@ -106,6 +106,7 @@ fn a_connect_has_its_flags_and_never_its_password() {
                      "payload": {"length": 4, "hex": "676f6e65", "text": "gone"}}
         })
     );
+    assert!(!value.to_string().contains("7077"), "{value}");
     let secrets = Style {
         secrets: true,
         ..Style::default()
@@ -234,22 +235,6 @@ fn a_readable_packet_that_breaks_a_rule_lists_its_errors() {
 }
 
 #[test]
-fn text_is_given_only_where_it_can_be_read() {
-    for (payload, text) in [
-        (b"a\tb\r\n".as_slice(), Some("a\tb\r\n")),
-        ("한동".as_bytes(), Some("한동")),
-        (b"\x1b[31m", None),
-        (b"\xff", None),
-        (b"\xc2\x85", None),
-        (b"", Some("")),
-    ] {
-        let value = document(&[Sample::publish("t", payload)]);
-        let expected = text.map_or(Value::Null, Value::from);
-        assert_eq!(value["packets"][0]["payload"]["text"], expected);
-    }
-}
-
-#[test]
 fn a_large_payload_goes_out_in_pieces_and_comes_back_whole() {
     let text = "안녕 \"handong\" ".repeat(40_000);
     let length = 3 + text.len();
@@ -315,7 +300,7 @@ fn lines_stream_every_record_with_its_kind() {
 }
 
 #[test]
-fn a_document_holds_no_more_records_than_its_cap_and_says_so() {
+fn a_document_holds_no_more_records_than_its_limit_and_counts_the_rest() {
     let page = Page::default();
     let mut view = Json::new(page.clone(), Form::Document, Style::default());
     for number in 0..HELD_RECORDS as u64 + 3 {
@@ -325,7 +310,7 @@ fn a_document_holds_no_more_records_than_its_cap_and_says_so() {
     view.finish(&totals(&[])).unwrap();
     let value = parsed(&page.text());
     assert_eq!(value["gaps"].as_array().unwrap().len(), HELD_RECORDS);
-    assert_eq!(value["gaps_untold"], json!(3));
+    assert_eq!(value["gaps_omitted"], json!(3));
     assert_eq!(
         value["incomplete"][0],
         json!({"frame": 0, "stream": 6, "sender": "client", "type": 3, "type_name": "PUBLISH",
@@ -366,8 +351,8 @@ proptest! {
             violations(&read, &sample.octets, sample.version, &mut |violation| {
                 errors += usize::from(violation.rule.breach() != Breach::Advice);
             });
-            let told = packet.get("errors").map_or(0, |told| told.as_array().unwrap().len());
-            prop_assert_eq!(told, errors, "{}", packet);
+            let listed = packet.get("errors").map_or(0, |listed| listed.as_array().unwrap().len());
+            prop_assert_eq!(listed, errors, "{}", packet);
         }
         let lines = written(&samples, |page| Json::new(page, Form::Lines, Style::default()));
         for line in lines.lines() {

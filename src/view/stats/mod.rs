@@ -1,7 +1,10 @@
-//! Summary tables: packet types, topics, clients, handshakes, latencies, connections.
+//! `--stats`: packet types, topics, clients, handshakes, latencies, connections.
+//!
+//! Layers: `spans`, `topics` (what is counted) <- `tally` (everything that is counted, and the
+//! records made of it) <- `tables` (the records as text) <- `mod` (the view). Tables and JSON
+//! read the same records, [`crate::schema::Stats`].
 
-mod json;
-mod places;
+pub mod section;
 pub mod spans;
 mod tables;
 pub mod tally;
@@ -9,33 +12,14 @@ pub mod topics;
 
 use std::io::{self, Write};
 
+pub use section::Section;
+
 use self::tally::Tally;
 use super::View;
-use crate::base::limits::Limit;
+use super::json;
 use crate::event::{Event, HandshakeKind, LimitReached, Needs, Totals};
-
-/// What `--stats` may be narrowed to.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Section {
-    Types,
-    Topics,
-    Clients,
-    Handshakes,
-    Latency,
-    Connections,
-}
-
-impl Section {
-    /// Every section with the word that asks for it.
-    pub const NAMES: [(&'static str, Self); 6] = [
-        ("types", Self::Types),
-        ("topics", Self::Topics),
-        ("clients", Self::Clients),
-        ("handshakes", Self::Handshakes),
-        ("latency", Self::Latency),
-        ("connections", Self::Connections),
-    ];
-}
+use crate::schema::stats::Report;
+use crate::schema::{Record, Untagged};
 
 /// Counts while the run goes on; writes its tables at the end.
 pub struct Stats<W: Write> {
@@ -50,16 +34,19 @@ pub struct Stats<W: Write> {
 /// How the statistics are written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Form {
-    /// Tables of at most this many columns of a terminal, where a width is known.
+    /// Tables for people.
     Tables {
+        /// At most this many columns of a terminal, where a width is known.
         width: Option<u16>,
     },
+    /// One JSON document.
     Json,
+    /// One line of NDJSON.
     NdJson,
 }
 
 impl<W: Write> Stats<W> {
-    /// Writes the tables of `sections` to `out`.
+    /// Writes `sections` to `out`.
     pub fn new(out: W, sections: Vec<Section>, form: Form) -> Self {
         Self {
             out,
@@ -88,38 +75,31 @@ impl<W: Write> View for Stats<W> {
             Event::Handshake(handshake) if handshake.kind != HandshakeKind::Ping => {
                 self.tally.handshake(handshake);
             }
-            Event::Session(story) => self.tally.session(story),
+            Event::Session(session) => self.tally.session(session),
             _ => {}
         }
         Ok(())
     }
 
     fn caps(&self) -> Vec<LimitReached> {
-        let Tally {
-            topics,
-            other_latencies,
-            other_clients,
-            ..
-        } = &self.tally;
-        let all = [
-            (Limit::StatsTopics, topics.others().messages()),
-            (Limit::StatsLatencies, other_latencies.count()),
-            (Limit::StatsClients, *other_clients),
-        ];
-        let reached = all.into_iter().filter(|(_, times)| *times > 0);
-        reached.map(LimitReached::from).collect()
+        self.tally.caps()
     }
 
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {
-        self.tally.topics.count_noted();
+        let report = Report::new(self.tally.stats(&self.sections), totals);
         match self.form {
             Form::Tables { width } => {
-                tables::write(&self.tally, &self.sections, totals, width, &mut self.out)?
+                let others = self.tally.other_clients();
+                tables::write(&report, others, width, &mut self.out)?;
             }
             Form::Json | Form::NdJson => {
+                let record = Record::Stats(report);
                 let mut document = Vec::new();
-                let lines = self.form == Form::NdJson;
-                json::write(&self.tally, &self.sections, totals, lines, &mut document);
+                match self.form {
+                    Form::NdJson => json::write(&mut document, &record)?,
+                    _ => json::write(&mut document, &Untagged(&record))?,
+                }
+                document.push(b'\n');
                 self.out.write_all(&document)?;
             }
         }

@@ -1,112 +1,115 @@
 //! The statistics as tables for people.
 
+use std::cmp::Reverse;
 use std::io::{self, Write};
 
 use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
 };
 
-use super::Section;
-use super::spans::Spans;
-use super::tally::Tally;
-use super::topics::Topic;
 use crate::base::text::safe;
-use crate::event::Totals;
-use crate::mqtt::PacketType;
+use crate::schema::stats::{
+    ClientRow, EndRow, HandshakeRow, LatencyRow, Quantiles, Report, TopicRow, TypeRow,
+};
 use crate::view::words::span;
 
-/// Rows that a table shows; what lies beyond is summed up in one line.
+/// Rows that a table shows; how many more there are stands below it.
 const ROWS: usize = 100;
 
-/// Writes the tables asked for, in a fixed order.
+/// The row of all topics beyond the limit.
+const BEYOND: &str = "(topics beyond the cap)";
+
+/// One table before it is laid out.
+struct Layout<'a> {
+    title: &'a str,
+    heads: &'a [&'a str],
+    /// The first columns hold text, the others numbers.
+    texts: usize,
+    rows: Vec<Vec<String>>,
+    /// Rows that are not shown.
+    more: usize,
+}
+
+/// Writes the tables of the sections asked for, in a fixed order; `other_clients` have no row.
 pub(super) fn write(
-    tally: &Tally,
-    sections: &[Section],
-    totals: &Totals,
+    report: &Report<'_>,
+    other_clients: u64,
     width: Option<u16>,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let mut writer = Tables { width, out };
-    writeln!(
-        writer.out,
-        "{} frames, {} control packets",
-        totals.frames, totals.packets
-    )?;
-    for (_, section) in Section::NAMES {
-        if !sections.contains(&section) {
-            continue;
+    let (stats, capture) = (&report.stats, &report.capture);
+    let (frames, packets) = (capture.frames, capture.packets);
+    writeln!(out, "{frames} frames, {packets} control packets")?;
+    let mut put = |layout: Layout<'_>| layout.write(width, out);
+    if let Some(rows) = &stats.types {
+        put(types(rows))?;
+        if stats.malformed > 0 {
+            writeln!(out, "{} of them malformed", stats.malformed)?;
         }
-        match section {
-            Section::Types => writer.types(tally)?,
-            Section::Topics => writer.topics(tally)?,
-            Section::Clients => writer.clients(tally)?,
-            Section::Handshakes => writer.handshakes(tally)?,
-            Section::Latency => writer.latency(tally)?,
-            Section::Connections => writer.connections(tally)?,
+    }
+    let mut put = |layout: Layout<'_>| layout.write(width, out);
+    if let Some(rows) = &stats.topics {
+        put(topics(rows))?;
+    }
+    if let Some(rows) = &stats.clients {
+        put(clients(rows, other_clients))?;
+    }
+    if let Some(rows) = &stats.handshakes {
+        put(handshakes(rows))?;
+        let trips = round_trips(rows);
+        if !trips.rows.is_empty() {
+            put(trips)?;
         }
+    }
+    if let Some(rows) = &stats.latency {
+        put(latency(rows))?;
+    }
+    if let Some(rows) = &stats.connections {
+        put(connections(rows))?;
     }
     Ok(())
 }
 
-struct Tables<'a, W: Write> {
-    width: Option<u16>,
-    out: &'a mut W,
+fn types(rows: &[TypeRow]) -> Layout<'static> {
+    let rows = rows.iter().map(|row| {
+        vec![
+            row.type_name.to_owned(),
+            row.from_clients.to_string(),
+            row.octets_from_clients.to_string(),
+            row.from_servers.to_string(),
+            row.octets_from_servers.to_string(),
+        ]
+    });
+    Layout {
+        title: "Packet types",
+        heads: &["Type", "From clients", "Octets", "From servers", "Octets"],
+        texts: 1,
+        rows: rows.collect(),
+        more: 0,
+    }
 }
 
-impl<W: Write> Tables<'_, W> {
-    fn types(&mut self, tally: &Tally) -> io::Result<()> {
-        let mut rows = Vec::new();
-        for (packet_type, [client, server]) in PacketType::ALL.iter().zip(&tally.types.counts) {
-            if client.0 + server.0 > 0 {
-                let numbers =
-                    [client.0, client.1, server.0, server.1].map(|number| number.to_string());
-                rows.push([vec![packet_type.name().to_owned()], numbers.to_vec()].concat());
-            }
-        }
-        self.table(
-            "Packet types",
-            &["Type", "From clients", "Octets", "From servers", "Octets"],
-            1,
-            rows,
-            0,
-        )?;
-        if tally.types.malformed > 0 {
-            writeln!(self.out, "{} of them malformed", tally.types.malformed)?;
-        }
-        Ok(())
-    }
-
-    fn topics(&mut self, tally: &Tally) -> io::Result<()> {
-        let mut topics: Vec<_> = tally.topics.iter().collect();
-        topics.sort_by(|(a_name, a), (b_name, b)| {
-            (b.messages().cmp(&a.messages())).then(a_name.cmp(b_name))
-        });
-        let row = |name: &str, topic: &Topic| {
-            let [zero, one, two] = topic.qos;
-            vec![
-                name.to_owned(),
-                topic.published().to_string(),
-                topic.delivered().to_string(),
-                topic.octets.to_string(),
-                topic
-                    .rate()
-                    .map_or("-".to_owned(), |rate| format!("{rate:.2}")),
-                format!("{zero}/{one}/{two}"),
-                topic.retained.to_string(),
-                topic.publishers().to_string(),
-                topic.subscribers().to_string(),
-            ]
-        };
-        let mut rows: Vec<_> = topics
-            .iter()
-            .take(ROWS)
-            .map(|(name, topic)| row(&safe(name), topic))
-            .collect();
-        let others = tally.topics.others();
-        if others.messages() > 0 {
-            rows.push(row("(topics beyond the cap)", others));
-        }
-        let heads = [
+fn topics(rows: &[TopicRow<'_>]) -> Layout<'static> {
+    let mut rows: Vec<_> = rows.iter().collect();
+    // The most messages first; the sum of those beyond the limit stands last.
+    rows.sort_by_key(|row| (row.beyond_cap, Reverse(row.messages()), row.topic));
+    let (rows, more) = shown(rows, |row| row.beyond_cap);
+    let rows = rows.into_iter().map(|row| {
+        vec![
+            row.topic.map_or(BEYOND.to_owned(), safe),
+            row.published.to_string(),
+            row.delivered.to_string(),
+            row.octets.to_string(),
+            or_dash(row.rate().map(|rate| format!("{rate:.2}"))),
+            format!("{}/{}/{}", row.qos_0, row.qos_1, row.qos_2),
+            row.retained.to_string(),
+            row.publishers.to_string(),
+            row.subscribers.to_string(),
+        ]
+    });
+    Layout {
+        title: "Topics (in: published to the broker; out: sent to subscribers)",
+        heads: &[
             "Topic",
             "In",
             "Out",
@@ -116,44 +119,41 @@ impl<W: Write> Tables<'_, W> {
             "Retain",
             "Pubs",
             "Subs",
-        ];
-        self.table(
-            "Topics (in: published to the broker; out: sent to subscribers)",
-            &heads,
-            1,
-            rows,
-            topics.len().saturating_sub(ROWS),
-        )
+        ],
+        texts: 1,
+        rows: rows.collect(),
+        more,
     }
+}
 
-    fn clients(&mut self, tally: &Tally) -> io::Result<()> {
-        let mut clients: Vec<_> = tally.clients.iter().collect();
-        clients.sort_by(|a, b| {
-            b.packets
-                .iter()
-                .sum::<u64>()
-                .cmp(&a.packets.iter().sum())
-                .then(a.client_id.cmp(&b.client_id))
-        });
-        let rows = clients.iter().take(ROWS).map(|client| {
-            vec![
-                match client.client_id.as_deref() {
-                    None => "(not seen)".to_owned(),
-                    Some("") => "(empty)".to_owned(),
-                    Some(client_id) => safe(client_id),
-                },
-                client.user_name.as_deref().map_or("-".to_owned(), safe),
-                client.version.unwrap_or("-").to_owned(),
-                client.end.replace('_', " "),
-                client
-                    .keep_alive
-                    .map_or("-".to_owned(), |seconds| format!("{seconds} s")),
-                client.connections.to_string(),
-                format!("{}/{}", client.packets[0], client.packets[1]),
-                format!("{}/{}", client.octets[0], client.octets[1]),
-            ]
-        });
-        let heads = [
+fn clients(rows: &[ClientRow<'_>], others: u64) -> Layout<'static> {
+    let mut rows: Vec<_> = rows.iter().collect();
+    rows.sort_by_key(|row| {
+        (
+            Reverse(row.packets_sent + row.packets_received),
+            row.client_id,
+        )
+    });
+    let (rows, more) = shown(rows, |_| false);
+    let rows = rows.into_iter().map(|row| {
+        vec![
+            match row.client_id {
+                None => "(not seen)".to_owned(),
+                Some("") => "(empty)".to_owned(),
+                Some(client_id) => safe(client_id),
+            },
+            or_dash(row.user_name.map(safe)),
+            or_dash(row.version.map(str::to_owned)),
+            row.ended_by.replace('_', " "),
+            or_dash(row.keep_alive.map(|seconds| format!("{seconds} s"))),
+            row.connections.to_string(),
+            format!("{}/{}", row.packets_sent, row.packets_received),
+            format!("{}/{}", row.octets_sent, row.octets_received),
+        ]
+    });
+    Layout {
+        title: "Clients (packets and octets: sent/received)",
+        heads: &[
             "Client id",
             "User",
             "MQTT",
@@ -162,75 +162,62 @@ impl<W: Write> Tables<'_, W> {
             "Conns",
             "Packets",
             "Octets",
-        ];
-        let more = clients.len().saturating_sub(ROWS) + tally.other_clients as usize;
-        self.table(
-            "Clients (packets and octets: sent/received)",
-            &heads,
-            4,
-            rows.collect(),
-            more,
-        )
+        ],
+        texts: 4,
+        rows: rows.collect(),
+        more: more + others as usize,
     }
+}
 
-    fn handshakes(&mut self, tally: &Tally) -> io::Result<()> {
-        let kinds = tally.kinds();
-        let rows = kinds.iter().map(|(kind, counts)| {
-            [
-                kind.name().to_owned(),
-                counts.complete.to_string(),
-                counts.refused.to_string(),
-                counts.incomplete.to_string(),
-                counts.redelivered.to_string(),
-            ]
-            .to_vec()
-        });
-        let heads = [
+fn handshakes(rows: &[HandshakeRow]) -> Layout<'static> {
+    let rows = rows.iter().map(|row| {
+        vec![
+            row.kind.to_owned(),
+            row.complete.to_string(),
+            row.refused.to_string(),
+            row.incomplete.to_string(),
+            row.redelivered.to_string(),
+        ]
+    });
+    Layout {
+        title: "Handshakes",
+        heads: &[
             "Handshake",
             "Complete",
             "Refused",
             "Incomplete",
             "Redelivered",
-        ];
-        self.table("Handshakes", &heads, 1, rows.collect(), 0)?;
-        let rows: Vec<_> = kinds
-            .iter()
-            .filter(|(_, counts)| counts.spans.count() > 0)
-            .map(|(kind, counts)| [vec![kind.name().to_owned()], quantiles(&counts.spans)].concat())
-            .collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let heads = ["Handshake", "Min", "Median", "95 %", "99 %", "Max"];
-        self.table(
-            "Round trips (complete handshakes, first packet to last)",
-            &heads,
-            1,
-            rows,
-            0,
-        )
+        ],
+        texts: 1,
+        rows: rows.collect(),
+        more: 0,
     }
+}
 
-    fn latency(&mut self, tally: &Tally) -> io::Result<()> {
-        let mut topics: Vec<_> = tally.latencies.iter().collect();
-        topics
-            .sort_by(|(a_name, a), (b_name, b)| b.count().cmp(&a.count()).then(a_name.cmp(b_name)));
-        let row = |name: &str, spans: &Spans| {
-            [
-                vec![name.to_owned(), spans.count().to_string()],
-                quantiles(spans),
-            ]
-            .concat()
-        };
-        let mut rows: Vec<_> = topics
-            .iter()
-            .take(ROWS)
-            .map(|(name, spans)| row(&safe(name), spans))
-            .collect();
-        if tally.other_latencies.count() > 0 {
-            rows.push(row("(topics beyond the cap)", &tally.other_latencies));
-        }
-        let heads = [
+fn round_trips(rows: &[HandshakeRow]) -> Layout<'static> {
+    let timed = rows.iter().filter(|row| row.quantiles.is_some());
+    let rows = timed.map(|row| [vec![row.kind.to_owned()], quantiles(row.quantiles)].concat());
+    Layout {
+        title: "Round trips (complete handshakes, first packet to last)",
+        heads: &["Handshake", "Min", "Median", "95 %", "99 %", "Max"],
+        texts: 1,
+        rows: rows.collect(),
+        more: 0,
+    }
+}
+
+fn latency(rows: &[LatencyRow<'_>]) -> Layout<'static> {
+    let mut rows: Vec<_> = rows.iter().collect();
+    rows.sort_by_key(|row| (row.beyond_cap, Reverse(row.deliveries), row.topic));
+    let (rows, more) = shown(rows, |row| row.beyond_cap);
+    let rows = rows.into_iter().map(|row| {
+        let topic = row.topic.map_or(BEYOND.to_owned(), safe);
+        let deliveries = row.deliveries.to_string();
+        [vec![topic, deliveries], quantiles(row.quantiles)].concat()
+    });
+    Layout {
+        title: "From publisher to subscriber",
+        heads: &[
             "Topic",
             "Deliveries",
             "Min",
@@ -238,43 +225,64 @@ impl<W: Write> Tables<'_, W> {
             "95 %",
             "99 %",
             "Max",
-        ];
-        self.table(
-            "From publisher to subscriber",
-            &heads,
-            1,
-            rows,
-            topics.len().saturating_sub(ROWS),
-        )
+        ],
+        texts: 1,
+        rows: rows.collect(),
+        more,
     }
+}
 
-    fn connections(&mut self, tally: &Tally) -> io::Result<()> {
-        let mut ends: Vec<_> = tally.ends.iter().collect();
-        ends.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-        let rows = ends
-            .iter()
-            .map(|(cause, count)| vec![cause.replace('_', " "), count.to_string()]);
-        self.table(
-            "Connections",
-            &["Ended by", "Connections"],
-            1,
-            rows.collect(),
-            0,
-        )
+fn connections(rows: &[EndRow]) -> Layout<'static> {
+    let mut rows: Vec<_> = rows.iter().collect();
+    rows.sort_by_key(|row| (Reverse(row.connections), row.ended_by));
+    let rows = rows
+        .into_iter()
+        .map(|row| vec![row.ended_by.replace('_', " "), row.connections.to_string()]);
+    Layout {
+        title: "Connections",
+        heads: &["Ended by", "Connections"],
+        texts: 1,
+        rows: rows.collect(),
+        more: 0,
     }
+}
 
-    /// One table; its first `texts` columns hold text, the others numbers.
-    fn table(
-        &mut self,
-        title: &str,
-        heads: &[&str],
-        texts: usize,
-        rows: Vec<Vec<String>>,
-        more: usize,
-    ) -> io::Result<()> {
-        writeln!(self.out, "\n{title}")?;
-        if rows.is_empty() {
-            return writeln!(self.out, "  none");
+/// Splits off what a table does not show: returns the first [`ROWS`] and those that are always
+/// shown, and how many are left.
+fn shown<T>(rows: Vec<&T>, always: impl Fn(&T) -> bool) -> (Vec<&T>, usize) {
+    let all = rows.len();
+    let first = rows.into_iter().enumerate();
+    let shown: Vec<_> = first
+        .filter(|(at, row)| *at < ROWS || always(row))
+        .collect();
+    let more = all - shown.len();
+    (shown.into_iter().map(|(_, row)| row).collect(), more)
+}
+
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
+}
+
+fn quantiles(quantiles: Option<Quantiles>) -> Vec<String> {
+    match quantiles {
+        Some(Quantiles {
+            min,
+            median,
+            p95,
+            p99,
+            max,
+        }) => [min, median, p95, p99, max]
+            .map(|seconds| span(seconds.span()))
+            .to_vec(),
+        None => vec![or_dash(None); 5],
+    }
+}
+
+impl Layout<'_> {
+    fn write(&self, width: Option<u16>, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "\n{}", self.title)?;
+        if self.rows.is_empty() {
+            return writeln!(out, "  none");
         }
         let mut table = Table::new();
         // A line under the heads alone: rows are short and many.
@@ -282,40 +290,33 @@ impl<W: Write> Tables<'_, W> {
             TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')),
         );
         table.set_content_arrangement(ContentArrangement::Dynamic);
-        if let Some(width) = self.width {
+        if let Some(width) = width {
             table.set_width(width);
         }
         let aligned = |at: usize, text: &str| {
-            let side = if at < texts {
+            let side = if at < self.texts {
                 CellAlignment::Left
             } else {
                 CellAlignment::Right
             };
             Cell::new(text).set_alignment(side)
         };
-        table.set_header(heads.iter().enumerate().map(|(at, head)| aligned(at, head)));
-        for row in &rows {
+        table.set_header((self.heads.iter().enumerate()).map(|(at, head)| aligned(at, head)));
+        for row in &self.rows {
             table.add_row(row.iter().enumerate().map(|(at, text)| aligned(at, text)));
         }
-        let last = heads.len().saturating_sub(1);
+        let last = self.heads.len().saturating_sub(1);
         for (at, column) in table.column_iter_mut().enumerate() {
             column.set_padding((0, if at == last { 0 } else { 2 }));
             // Numbers are never broken; names are, where the width asks for it.
-            if at >= texts {
+            if at >= self.texts {
                 column.set_constraint(ColumnConstraint::ContentWidth);
             }
         }
-        writeln!(self.out, "{}", table.trim_fmt())?;
-        if more > 0 {
-            writeln!(self.out, "and {more} more")?;
+        writeln!(out, "{}", table.trim_fmt())?;
+        if self.more > 0 {
+            writeln!(out, "and {} more", self.more)?;
         }
         Ok(())
-    }
-}
-
-fn quantiles(spans: &Spans) -> Vec<String> {
-    match spans.quantiles() {
-        Some(quantiles) => quantiles.map(span).to_vec(),
-        None => vec!["-".to_owned(); 5],
     }
 }

@@ -1,167 +1,137 @@
-//! What the statistics count while a run goes on. Every table has a cap; what lies beyond is
-//! counted together.
+//! What the statistics count while a run goes on, and the records made of it at the end. Every
+//! table has a limit; what lies beyond is counted together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use super::section::Section;
 use super::spans::Spans;
 use super::topics::Topics;
+use crate::base::limits::Limit;
 use crate::event::{
-    ConnectionSummary, Handshake, HandshakeKind, HandshakeState, Outcome, PacketEvent,
-    SessionSummary,
+    ConnectionSummary, Handshake, HandshakeKind, HandshakeState, LimitReached, Outcome,
+    PacketEvent, SessionSummary,
 };
-use crate::mqtt::{ControlPacket, Sender};
+use crate::mqtt::{ControlPacket, PacketType, Sender};
+use crate::schema::Stats;
+use crate::schema::stats::{ClientRow, EndRow, HandshakeRow, LatencyRow, Quantiles, TypeRow};
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
-/// Topics whose end-to-end latency is told one by one: each takes some kilobytes, and 400 where
-/// no two of its latencies are alike.
+/// Topics whose end-to-end latency is counted one by one: each takes some kilobytes, and 400
+/// where no two of its latencies are alike.
 pub const MOST_LATENCIES: usize = 1_000;
-/// Sessions told one by one.
+/// Sessions listed one by one.
 pub const MOST_CLIENTS: usize = 100_000;
 
-/// Everything that the tables are made of.
+/// Everything that the records are made of.
 #[derive(Debug, Default)]
 pub struct Tally {
-    pub types: Types,
-    pub topics: Topics,
-    pub handshakes: Vec<(HandshakeKind, Handshakes)>,
-    pub latencies: Map<Arc<str>, Spans>,
-    /// Deliveries on topics beyond the cap.
-    pub other_latencies: Spans,
-    pub clients: Vec<Client>,
-    /// Sessions beyond the cap.
-    pub other_clients: u64,
+    /// By packet type, then client, server.
+    types: [[Count; 2]; 16],
+    malformed: u64,
+    topics: Topics,
+    handshakes: BTreeMap<HandshakeKind, Handshakes>,
+    latencies: Map<Arc<str>, Spans>,
+    /// Deliveries on topics beyond the limit.
+    other_latencies: Spans,
+    clients: Vec<Client>,
+    /// Sessions beyond the limit.
+    other_clients: u64,
     /// How connections ended: cause and number.
-    pub ends: Vec<(&'static str, u64)>,
+    ends: Vec<(&'static str, u64)>,
 }
 
-/// Control packets and their octets by type and sender.
-#[derive(Clone, Debug, Default)]
-pub struct Types {
-    /// By packet type, then client, server: packets, octets.
-    pub counts: [[(u64, u64); 2]; 16],
-    pub malformed: u64,
+/// Control packets and their bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    packets: u64,
+    bytes: u64,
 }
 
 /// Handshakes of one kind.
-#[derive(Clone, Debug, Default)]
-pub struct Handshakes {
-    pub complete: u64,
-    pub refused: u64,
-    pub incomplete: u64,
-    pub redelivered: u64,
+#[derive(Debug, Default)]
+struct Handshakes {
+    complete: u64,
+    refused: u64,
+    incomplete: u64,
+    redelivered: u64,
     /// From the first packet to the last.
-    pub spans: Spans,
+    spans: Spans,
 }
 
 /// A session, reduced to its row.
-#[derive(Clone, Debug)]
-pub struct Client {
-    pub client_id: Option<Arc<str>>,
-    pub version: Option<&'static str>,
-    pub user_name: Option<Arc<str>>,
-    pub keep_alive: Option<u16>,
-    pub connections: u64,
+#[derive(Debug)]
+struct Client {
+    client_id: Option<Arc<str>>,
+    version: Option<&'static str>,
+    user_name: Option<Arc<str>>,
+    keep_alive: Option<u16>,
+    connections: u64,
     /// From the client, to the client.
-    pub packets: [u64; 2],
-    pub octets: [u64; 2],
-    pub end: &'static str,
+    packets: [u64; 2],
+    bytes: [u64; 2],
+    end: &'static str,
 }
 
 impl Tally {
-    /// Counts a control packet; its topic too where `topics` says so.
+    /// Counts a control packet; its topic too where `topics` is set.
     pub fn packet(&mut self, seen: &PacketEvent<'_>, topics: bool) {
         let sender = match seen.sender {
             Sender::Client => 0,
             Sender::Server => 1,
         };
-        let counts = self.types.counts.get_mut(seen.packet_type as usize);
-        if let Some((packets, octets)) = counts.and_then(|counts| counts.get_mut(sender)) {
-            *packets += 1;
-            *octets += seen.octets.len() as u64;
+        let counts = self.types.get_mut(seen.packet_type as usize);
+        if let Some(count) = counts.and_then(|counts| counts.get_mut(sender)) {
+            count.packets += 1;
+            count.bytes += seen.octets.len() as u64;
         }
         match seen.packet {
-            Err(_) => self.types.malformed += 1,
+            Err(_) => self.malformed += 1,
             Ok(ControlPacket::Publish(publish)) if topics => {
                 let topic = seen.topic_resolved.unwrap_or(publish.topic);
-                self.topics.note(topic, seen, publish);
+                self.topics.add(topic, seen, publish);
             }
             Ok(_) => {}
         }
     }
 
-    #[cold]
-    fn new_latency(&mut self, topic: &Arc<str>) -> &mut Spans {
-        if self.latencies.len() == MOST_LATENCIES {
+    /// Counts a settled handshake and its deliveries.
+    pub fn handshake(&mut self, handshake: &Handshake) {
+        let counts = self.handshakes.entry(handshake.kind).or_default();
+        match handshake.state {
+            HandshakeState::Complete => counts.complete += 1,
+            HandshakeState::Refused { .. } => counts.refused += 1,
+            HandshakeState::Incomplete { .. } => counts.incomplete += 1,
+        }
+        counts.redelivered += u64::from(handshake.redelivered());
+        if let Some(took) = handshake.duration() {
+            counts.spans.add(took);
+        }
+        let topic = handshake
+            .message()
+            .and_then(|message| message.topic.as_ref());
+        for leg in &handshake.deliveries {
+            if let (Some(topic), Outcome::Delivered(delivered)) = (topic, &leg.outcome)
+                && let Some(latency) = delivered.latency
+            {
+                self.latencies_of(topic).add(latency);
+            }
+        }
+    }
+
+    fn latencies_of(&mut self, topic: &Arc<str>) -> &mut Spans {
+        if self.latencies.len() == MOST_LATENCIES && !self.latencies.contains_key(topic) {
             return &mut self.other_latencies;
         }
         self.latencies.entry(Arc::clone(topic)).or_default()
     }
 
-    /// The kinds of handshakes that came, in the order of [`HandshakeKind`].
-    pub fn kinds(&self) -> Vec<&(HandshakeKind, Handshakes)> {
-        let mut kinds: Vec<_> = self.handshakes.iter().collect();
-        kinds.sort_by_key(|(kind, _)| *kind);
-        kinds
-    }
-
-    /// Counts a settled handshake and its deliveries.
-    pub fn handshake(&mut self, handshake: &Handshake) {
-        let at = match self
-            .handshakes
-            .iter()
-            .position(|(kind, _)| *kind == handshake.kind)
-        {
-            Some(at) => at,
-            None => {
-                self.handshakes
-                    .push((handshake.kind, Handshakes::default()));
-                self.handshakes.len() - 1
-            }
-        };
-        if let Some((_, counts)) = self.handshakes.get_mut(at) {
-            match handshake.state {
-                HandshakeState::Complete => counts.complete += 1,
-                HandshakeState::Refused { .. } => counts.refused += 1,
-                HandshakeState::Incomplete { .. } => counts.incomplete += 1,
-            }
-            // Most have a single step, and what it says is not fetched from memory for nothing.
-            if handshake.steps.len() > 1 {
-                counts.redelivered += u64::from(handshake.redelivered());
-                if let Some(took) = handshake.duration() {
-                    counts.spans.add(took);
-                }
-            }
-        }
-        if handshake.deliveries.is_empty() {
-            return;
-        }
-        let Some(topic) = handshake
-            .message()
-            .and_then(|message| message.topic.as_ref())
-        else {
-            return;
-        };
-        for leg in &handshake.deliveries {
-            let Outcome::Delivered(delivered) = &leg.outcome else {
-                continue;
-            };
-            let Some(latency) = delivered.latency else {
-                continue;
-            };
-            match self.latencies.get_mut(topic) {
-                Some(spans) => spans.add(latency),
-                None => self.new_latency(topic).add(latency),
-            }
-        }
-    }
-
     /// Counts a session and its connections.
-    pub fn session(&mut self, story: &SessionSummary) {
-        for connection in &story.connections {
+    pub fn session(&mut self, session: &SessionSummary) {
+        for connection in &session.connections {
             self.end(connection.end.cause.name());
         }
         if self.clients.len() == MOST_CLIENTS {
@@ -169,27 +139,18 @@ impl Tally {
             return;
         }
         let sum = |of: fn(&ConnectionSummary) -> [u64; 2]| {
-            story
-                .connections
-                .iter()
-                .map(of)
-                .fold([0, 0], |[a, b], [c, d]| [a + c, b + d])
+            (session.connections.iter().map(of)).fold([0, 0], |[a, b], [c, d]| [a + c, b + d])
         };
+        let last = session.connections.last();
         self.clients.push(Client {
-            client_id: story.client_id.clone(),
-            version: story.version.map(|version| version.name()),
-            user_name: story.user_name.clone(),
-            keep_alive: story
-                .connections
-                .last()
-                .and_then(|connection| connection.keep_alive),
-            connections: story.connections.len() as u64 + story.connections_left_out,
+            client_id: session.client_id.clone(),
+            version: session.version.map(|version| version.name()),
+            user_name: session.user_name.clone(),
+            keep_alive: last.and_then(|connection| connection.keep_alive),
+            connections: session.connections.len() as u64 + session.connections_left_out,
             packets: sum(|connection| connection.packets),
-            octets: sum(|connection| connection.octets),
-            end: story
-                .connections
-                .last()
-                .map_or("", |connection| connection.end.cause.name()),
+            bytes: sum(|connection| connection.octets),
+            end: last.map_or("", |connection| connection.end.cause.name()),
         });
     }
 
@@ -198,5 +159,102 @@ impl Tally {
             Some((_, count)) => *count += 1,
             None => self.ends.push((cause, 1)),
         }
+    }
+
+    /// The limits that were reached.
+    pub fn caps(&self) -> Vec<LimitReached> {
+        let all = [
+            (Limit::StatsTopics, self.topics.others()),
+            (Limit::StatsLatencies, self.other_latencies.count()),
+            (Limit::StatsClients, self.other_clients),
+        ];
+        let reached = all.into_iter().filter(|(_, times)| *times > 0);
+        reached.map(LimitReached::from).collect()
+    }
+
+    /// Sessions beyond the limit, which have no row.
+    pub fn other_clients(&self) -> u64 {
+        self.other_clients
+    }
+
+    /// The records of the sections asked for.
+    pub fn stats(&self, sections: &[Section]) -> Stats<'_> {
+        let asked = |section| sections.contains(&section);
+        Stats {
+            types: asked(Section::Types).then(|| self.type_rows()),
+            topics: asked(Section::Topics).then(|| self.topics.rows()),
+            clients: asked(Section::Clients).then(|| self.client_rows()),
+            handshakes: asked(Section::Handshakes).then(|| self.handshake_rows()),
+            latency: asked(Section::Latency).then(|| self.latency_rows()),
+            connections: asked(Section::Connections).then(|| self.end_rows()),
+            malformed: self.malformed,
+        }
+    }
+
+    fn type_rows(&self) -> Vec<TypeRow> {
+        let all = PacketType::ALL.iter().zip(&self.types);
+        let rows = all.map(|(packet_type, [client, server])| TypeRow {
+            packet_type: *packet_type as u8,
+            type_name: packet_type.name(),
+            packets: client.packets + server.packets,
+            from_clients: client.packets,
+            octets_from_clients: client.bytes,
+            from_servers: server.packets,
+            octets_from_servers: server.bytes,
+        });
+        rows.filter(|row| row.packets > 0).collect()
+    }
+
+    fn client_rows(&self) -> Vec<ClientRow<'_>> {
+        let rows = self.clients.iter().map(|client| ClientRow {
+            client_id: client.client_id.as_deref(),
+            user_name: client.user_name.as_deref(),
+            version: client.version,
+            keep_alive: client.keep_alive,
+            connections: client.connections,
+            packets_sent: client.packets[0],
+            packets_received: client.packets[1],
+            octets_sent: client.bytes[0],
+            octets_received: client.bytes[1],
+            ended_by: client.end,
+        });
+        rows.collect()
+    }
+
+    fn handshake_rows(&self) -> Vec<HandshakeRow> {
+        let rows = self.handshakes.iter().map(|(kind, counts)| HandshakeRow {
+            kind: kind.name(),
+            complete: counts.complete,
+            refused: counts.refused,
+            incomplete: counts.incomplete,
+            redelivered: counts.redelivered,
+            quantiles: counts.spans.quantiles().map(Quantiles::from),
+        });
+        rows.collect()
+    }
+
+    fn latency_rows(&self) -> Vec<LatencyRow<'_>> {
+        let mut topics: Vec<_> = self.latencies.iter().collect();
+        topics.sort_unstable_by_key(|(name, _)| *name);
+        let row = |topic: Option<_>, spans: &Spans| LatencyRow {
+            topic,
+            beyond_cap: topic.is_none(),
+            deliveries: spans.count(),
+            quantiles: spans.quantiles().map(Quantiles::from),
+        };
+        let others = &self.other_latencies;
+        let rows = topics
+            .into_iter()
+            .map(|(name, spans)| row(Some(&**name), spans));
+        let others = (others.count() > 0).then(|| row(None, others));
+        rows.chain(others).collect()
+    }
+
+    fn end_rows(&self) -> Vec<EndRow> {
+        let rows = self.ends.iter().map(|(cause, count)| EndRow {
+            ended_by: cause,
+            connections: *count,
+        });
+        rows.collect()
     }
 }

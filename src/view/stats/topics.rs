@@ -1,191 +1,99 @@
 //! What was published on each topic.
-//!
-//! A capture speaks of its topics in no order, so what is kept of one is seldom at hand when
-//! the next packet names it. A packet touches few lines of memory here; and packets are noted
-//! and then counted many at once, so that the processor waits for the lines of several
-//! together.
 
-use std::mem::take;
+use std::collections::{HashMap, HashSet};
 
-use super::places::{Name, Places};
+use foldhash::fast::RandomState;
+
 use crate::base::{Span, Timestamp};
 use crate::event::PacketEvent;
+use crate::mqtt::Sender;
 use crate::mqtt::packet::Publish;
-use crate::mqtt::{QoS, Sender};
+use crate::schema::stats::TopicRow;
+use crate::schema::value::Seconds;
 
-/// Topics told one by one.
+/// Topics that are counted one by one.
 pub const MOST_TOPICS: usize = 100_000;
-/// Octets of their names.
+/// Bytes of their names.
 pub const MOST_TOPIC_OCTETS: usize = 64 << 20;
-/// Publishers and subscribers of one topic that are told apart.
+/// Publishers and subscribers of one topic that are distinguished.
 pub const MOST_PEERS: usize = 1_000;
 
-/// Every topic up to the caps.
+/// Every topic up to the limits.
 #[derive(Debug, Default)]
 pub struct Topics {
-    places: Places,
-    told: Vec<Told>,
-    /// Octets of their names.
-    octets: usize,
-    /// Messages on topics beyond the caps.
+    known: HashMap<Box<str>, Topic, RandomState>,
+    /// Bytes of their names.
+    bytes: usize,
+    /// Messages on topics beyond the limits.
     others: Topic,
-    /// Still to be counted, and the names of their topics one behind the other. All of those
-    /// have room among `told`, so `others` never lacks any.
-    noted: Vec<Note>,
-    names: Vec<u8>,
-}
-
-/// PUBLISH packets that are counted at once, at most, and octets of their topics' names.
-const NOTED: usize = 128;
-const NOTED_OCTETS: usize = 16 << 10;
-
-/// What is counted of a PUBLISH.
-#[derive(Clone, Copy, Debug)]
-struct Note {
-    /// Of the topic's name, and where in `names` that ends.
-    hash: u64,
-    end: usize,
-    sender: Sender,
-    connection: u32,
-    time: Option<Timestamp>,
-    qos: QoS,
-    retain: bool,
-    /// Of payload.
-    octets: u64,
-}
-
-/// A topic: four lines of memory.
-#[derive(Debug)]
-#[repr(align(64))]
-struct Told {
-    name: Name,
-    topic: Topic,
 }
 
 impl Topics {
-    /// Notes a PUBLISH on the topic `name`.
-    #[inline]
-    pub(super) fn note(&mut self, name: &str, seen: &PacketEvent<'_>, publish: &Publish<'_>) {
-        let note = Note {
-            hash: self.places.hash(name.as_bytes()),
-            end: self.names.len() + name.len(),
-            sender: seen.sender,
-            connection: seen.connection.0,
-            time: seen.stamp.time,
-            qos: publish.delivery.qos(),
-            retain: publish.retain,
-            octets: publish.payload.len() as u64,
-        };
-        self.keep(name, note);
+    /// Counts a PUBLISH on the topic `name`.
+    pub fn add(&mut self, name: &str, seen: &PacketEvent<'_>, publish: &Publish<'_>) {
+        self.entry(name).add(seen, publish);
     }
 
-    #[inline]
-    fn keep(&mut self, name: &str, note: Note) {
-        self.names.extend_from_slice(name.as_bytes());
-        self.noted.push(note);
-        let enough = self.noted.len() == NOTED || self.names.len() > NOTED_OCTETS;
-        let last_room = self.told.len() + self.noted.len() >= MOST_TOPICS
-            || self.octets + self.names.len() >= MOST_TOPIC_OCTETS;
-        if enough || last_room {
-            self.count_noted();
+    fn entry(&mut self, name: &str) -> &mut Topic {
+        // Two look-ups for a known topic: one would have to own the name to begin with.
+        if !self.known.contains_key(name) {
+            let bytes = self.bytes + name.len();
+            if self.known.len() == MOST_TOPICS || bytes > MOST_TOPIC_OCTETS {
+                return &mut self.others;
+            }
+            self.bytes = bytes;
+            self.known.insert(name.into(), Topic::default());
         }
+        self.known.get_mut(name).unwrap_or(&mut self.others)
     }
 
-    /// Counts what was noted.
-    #[inline(never)]
-    pub(super) fn count_noted(&mut self) {
-        let (noted, names) = (take(&mut self.noted), take(&mut self.names));
-        let mut begin = 0;
-        for note in &noted {
-            let name = names.get(begin..note.end).unwrap_or_default();
-            begin = note.end;
-            self.entry(name, note.hash).add(note);
-        }
-        (self.noted, self.names) = (noted, names);
-        self.noted.clear();
-        self.names.clear();
-        self.names.shrink_to(2 * NOTED_OCTETS);
+    /// Messages on topics beyond the limits.
+    pub fn others(&self) -> u64 {
+        self.others.clients.packets + self.others.servers.packets
     }
 
-    /// Where messages on the topic `name` are counted.
-    #[inline]
-    fn entry(&mut self, name: &[u8], hash: u64) -> &mut Topic {
-        let is = |place: usize| {
-            let told = self.told.get(place);
-            told.is_some_and(|told| told.name.octets() == name)
-        };
-        let place = match self.places.find(hash, is) {
-            Some(place) => place,
-            None => self.place_for(name, hash),
-        };
-        match self.told.get_mut(place) {
-            Some(told) => &mut told.topic,
-            None => &mut self.others,
-        }
-    }
-
-    /// The place of a new topic; one that there is not, where it has none.
-    #[cold]
-    fn place_for(&mut self, name: &[u8], hash: u64) -> usize {
-        let octets = self.octets + name.len();
-        let place = self.told.len();
-        if place == MOST_TOPICS || octets > MOST_TOPIC_OCTETS {
-            return usize::MAX;
-        }
-        self.octets = octets;
-        let hash_of = |places: &Places, place: usize| {
-            let told = self.told.get(place);
-            told.map_or(0, |told| places.hash(told.name.octets()))
-        };
-        self.places.insert(hash, place, hash_of);
-        self.told.push(Told {
-            name: Name::new(name),
-            topic: Topic::default(),
-        });
-        place
-    }
-
-    /// Each topic that is told and counted, with its name, in the order of their first messages.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Topic)> {
-        (self.told.iter()).map(|told| (told.name.text(), &told.topic))
-    }
-
-    /// Messages on topics beyond the caps.
-    pub fn others(&self) -> &Topic {
-        &self.others
+    /// A row for each topic by name, and one for those beyond the limits.
+    pub fn rows(&self) -> Vec<TopicRow<'_>> {
+        let mut topics: Vec<_> = self.known.iter().collect();
+        topics.sort_unstable_by_key(|(name, _)| *name);
+        let rows = topics
+            .into_iter()
+            .map(|(name, topic)| topic.row(Some(name)));
+        let others = (self.others() > 0).then(|| self.others.row(None));
+        rows.chain(others).collect()
     }
 }
 
 /// What was published on one topic.
-#[derive(Clone, Debug, Default)]
-pub struct Topic {
+#[derive(Debug, Default)]
+struct Topic {
     clients: Side,
     servers: Side,
-    /// Octets of payload that clients published.
-    pub octets: u64,
+    /// Bytes of payload that clients published.
+    bytes: u64,
     /// Of the packets from clients, by QoS.
-    pub qos: [u64; 3],
+    qos: [u64; 3],
     /// PUBLISH packets from clients with RETAIN.
-    pub retained: u64,
+    retained: u64,
 }
 
-/// The PUBLISH packets from one side: a line of memory.
-#[derive(Clone, Debug, Default)]
-#[repr(align(64))]
+/// The PUBLISH packets from one side.
+#[derive(Debug, Default)]
 struct Side {
     packets: u64,
     /// The first and the last.
     times: Option<(Timestamp, Timestamp)>,
-    connections: Peers,
+    /// At most [`MOST_PEERS`].
+    connections: HashSet<u32, RandomState>,
 }
 
 impl Topic {
-    fn add(&mut self, note: &Note) {
-        let side = match note.sender {
+    fn add(&mut self, seen: &PacketEvent<'_>, publish: &Publish<'_>) {
+        let side = match seen.sender {
             Sender::Client => {
-                self.octets += note.octets;
-                self.retained += u64::from(note.retain);
-                if let Some(count) = self.qos.get_mut(note.qos as usize) {
+                self.bytes += publish.payload.len() as u64;
+                self.retained += u64::from(publish.retain);
+                if let Some(count) = self.qos.get_mut(publish.delivery.qos() as usize) {
                     *count += 1;
                 }
                 &mut self.clients
@@ -193,93 +101,42 @@ impl Topic {
             Sender::Server => &mut self.servers,
         };
         side.packets += 1;
-        side.connections.add(note.connection);
-        if let Some(now) = note.time {
+        if side.connections.len() < MOST_PEERS {
+            side.connections.insert(seen.connection.0);
+        }
+        if let Some(now) = seen.stamp.time {
             let first = side.times.map_or(now, |(first, _)| first);
             side.times = Some((first, now));
         }
     }
 
-    /// PUBLISH packets from clients.
-    pub fn published(&self) -> u64 {
-        self.clients.packets
+    fn row<'a>(&self, topic: Option<&'a str>) -> TopicRow<'a> {
+        let [qos_0, qos_1, qos_2] = self.qos;
+        TopicRow {
+            topic,
+            beyond_cap: topic.is_none(),
+            published: self.clients.packets,
+            delivered: self.servers.packets,
+            octets: self.bytes,
+            retained: self.retained,
+            qos_0,
+            qos_1,
+            qos_2,
+            publishers: self.clients.connections.len() as u64,
+            subscribers: self.servers.connections.len() as u64,
+            span: self.span().map(Seconds::exact),
+        }
     }
 
-    /// PUBLISH packets from servers.
-    pub fn delivered(&self) -> u64 {
-        self.servers.packets
-    }
-
-    /// PUBLISH packets of both.
-    pub fn messages(&self) -> u64 {
-        self.published() + self.delivered()
-    }
-
-    /// Connections that published, at most [`MOST_PEERS`].
-    pub fn publishers(&self) -> usize {
-        self.clients.connections.told.len()
-    }
-
-    /// Connections that received, at most [`MOST_PEERS`].
-    pub fn subscribers(&self) -> usize {
-        self.servers.connections.told.len()
-    }
-
-    /// How many messages clients published and in how long; of what servers sent where no
-    /// client's PUBLISH was seen.
-    fn counted(&self) -> Option<(u64, Span)> {
-        let side = match self.published() {
+    /// From the first message to the last: of clients, or of servers where no client's PUBLISH
+    /// was seen.
+    fn span(&self) -> Option<Span> {
+        let side = match self.clients.packets {
             0 => &self.servers,
             _ => &self.clients,
         };
         let (first, last) = side.times?;
-        Some((side.packets, last.since(first)))
-    }
-
-    /// From the first message to the last.
-    pub fn span(&self) -> Option<Span> {
-        self.counted().map(|(_, span)| span)
-    }
-
-    /// Messages a second between the first and the last.
-    pub fn rate(&self) -> Option<f64> {
-        let (count, span) = self.counted()?;
-        let seconds = span.seconds();
-        (seconds > 0.0 && count > 1).then(|| (count - 1) as f64 / seconds)
-    }
-}
-
-/// Connections, each counted once, up to [`MOST_PEERS`].
-#[derive(Clone, Debug, Default)]
-struct Peers {
-    /// In order where they are more than [`LOOKED_THROUGH`].
-    told: Vec<u32>,
-}
-
-/// Connections that are looked through one after the other, many at once: where each of the
-/// next searched may lie cannot be foreseen, and that cost more than all of the comparisons.
-const LOOKED_THROUGH: usize = 64;
-
-impl Peers {
-    #[inline]
-    fn add(&mut self, connection: u32) {
-        if self.told.len() > LOOKED_THROUGH {
-            self.add_to_many(connection);
-        } else if !self.told.contains(&connection) {
-            self.told.push(connection);
-            if self.told.len() > LOOKED_THROUGH {
-                self.told.sort_unstable();
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn add_to_many(&mut self, connection: u32) {
-        if self.told.len() < MOST_PEERS
-            && let Err(at) = self.told.binary_search(&connection)
-        {
-            self.told.insert(at, connection);
-        }
+        Some(last.since(first))
     }
 }
 
@@ -300,76 +157,35 @@ mod tests {
             servers: side(9, 1),
             ..Topic::default()
         };
-        assert_eq!(topic.rate(), Some(0.5));
+        assert_eq!(topic.row(None).rate(), Some(0.5));
         topic.clients.packets = 0;
-        assert_eq!(topic.rate(), Some(8.0));
+        assert_eq!(topic.row(None).rate(), Some(8.0));
         topic.servers.packets = 1;
-        assert_eq!(topic.rate(), None);
+        assert_eq!(topic.row(None).rate(), None);
     }
 
     #[test]
-    fn each_connection_counts_once_up_to_the_cap() {
-        for (connections, told) in [(1, 1), (64, 64), (65, 65), (1_000, 1_000), (5_000, 1_000)] {
-            let mut peers = Peers::default();
-            for at in 0..20_000_u32 {
-                peers.add(at * 11 % connections);
-            }
-            assert_eq!(peers.told.len(), told, "{connections}");
-        }
-    }
-
-    /// Notes a PUBLISH of as many octets.
-    fn note(topics: &mut Topics, name: &str, octets: u64) {
-        let note = Note {
-            hash: topics.places.hash(name.as_bytes()),
-            end: topics.names.len() + name.len(),
-            sender: Sender::Client,
-            connection: 1,
-            time: None,
-            qos: QoS::AtMostOnce,
-            retain: false,
-            octets,
-        };
-        topics.keep(name, note);
-    }
-
-    #[test]
-    fn what_is_noted_is_counted_by_and_by_and_all_of_it_at_the_end() {
-        let mut topics = Topics::default();
-        for at in 0..10_000_u64 {
-            note(
-                &mut topics,
-                &format!("{}{}", at % 7, "/".repeat(at as usize % 3)),
-                at,
-            );
-            assert!(topics.noted.len() < NOTED && topics.names.len() <= NOTED_OCTETS);
-        }
-        note(&mut topics, &"/".repeat(65_535), 1);
-        topics.count_noted();
-        let sum: u64 = topics.iter().map(|(_, topic)| topic.octets).sum();
-        assert_eq!((topics.iter().count(), sum), (22, 9_999 * 5_000 + 1));
-    }
-
-    #[test]
-    fn messages_on_topics_beyond_the_caps_are_known_as_soon_as_they_come() {
-        let mut topics = Topics::default();
-        note(&mut topics, "one", 1);
-        topics.octets = MOST_TOPIC_OCTETS - 3;
-        note(&mut topics, "two", 2);
-        note(&mut topics, "one", 4);
-        let told: Vec<_> = (topics.iter())
-            .map(|(name, topic)| (name, topic.octets))
-            .collect();
-        assert_eq!((told, topics.others().octets), (vec![("one", 5)], 2));
-    }
-
-    #[test]
-    fn a_topic_more_than_there_may_be_is_counted_with_the_others() {
+    fn messages_on_topics_beyond_the_limits_are_counted_together() {
         let mut topics = Topics::default();
         for at in 0..=MOST_TOPICS {
-            note(&mut topics, &at.to_string(), 1);
+            topics.entry(&at.to_string()).clients.packets += 1;
         }
-        let others = topics.others().messages();
-        assert_eq!((topics.iter().count(), others), (MOST_TOPICS, 1));
+        topics.entry("0").clients.packets += 1;
+        let rows = topics.rows();
+        let (first, last) = (rows[0], rows[rows.len() - 1]);
+        assert_eq!((rows.len(), topics.others()), (MOST_TOPICS + 1, 1));
+        assert_eq!((first.topic, first.published), (Some("0"), 2));
+        assert_eq!((last.topic, last.beyond_cap), (None, true));
+        let mut topics = Topics {
+            bytes: MOST_TOPIC_OCTETS - 3,
+            ..Topics::default()
+        };
+        for name in ["one", "two", "one"] {
+            topics.entry(name).clients.packets += 1;
+        }
+        assert_eq!(
+            (topics.known["one"].clients.packets, topics.others()),
+            (2, 1)
+        );
     }
 }

@@ -1,0 +1,82 @@
+//! The document of `--json`, and the JSON Schema of everything that is written.
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
+
+use super::capture::Capture;
+use super::finding::Finding;
+use super::gap::Gap;
+use super::handshake::Handshake;
+use super::packet::Packet;
+use super::record::Record;
+use super::retained::Retained;
+use super::session::Session;
+use super::stats::Stats;
+use super::unreadable::{Incomplete, NotMqtt};
+use super::will::Will;
+
+/// A JSON document, its members in this order.
+///
+/// A run has one of `packets`, `handshakes`, `findings` and `stats`, by the view that was asked
+/// for. The view writes the document piece by piece as records come; this struct only describes
+/// it, and a test validates documents of every view against the schema.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Document<'a> {
+    /// The version of the data model.
+    #[schemars(extend("const" = super::value::SCHEMA))]
+    pub schema: &'static str,
+    /// The control packets.
+    pub packets: Option<Vec<Packet<'a>>>,
+    /// The handshakes (`--flow`).
+    pub handshakes: Option<Vec<Handshake<'a>>>,
+    /// The findings (`--check`).
+    pub findings: Option<Vec<Finding<'a>>>,
+    /// The statistics (`--stats`).
+    pub stats: Option<Stats<'a>>,
+    /// What became of Will Messages (`--flow`).
+    pub wills: Option<Vec<Will<'a>>>,
+    /// How many wills there were beyond the 50,000 that a document lists.
+    pub wills_omitted: Option<u64>,
+    /// What became of stored messages (`--flow`).
+    pub retained: Option<Vec<Retained<'a>>>,
+    /// How many stored messages there were beyond the 50,000 that a document lists.
+    pub retained_omitted: Option<u64>,
+    /// The sessions (`--flow`).
+    pub sessions: Option<Vec<Session<'a>>>,
+    /// How many sessions there were beyond the 50,000 that a document lists.
+    pub sessions_omitted: Option<u64>,
+    /// Bytes that were never captured.
+    pub gaps: Option<Vec<Gap>>,
+    /// How many gaps there were beyond the 50,000 that a document lists.
+    pub gaps_omitted: Option<u64>,
+    /// Control packets that never completed.
+    pub incomplete: Option<Vec<Incomplete>>,
+    /// How many of those there were beyond the 50,000 that a document lists.
+    pub incomplete_omitted: Option<u64>,
+    /// Connections that are not MQTT after all.
+    pub not_mqtt: Option<Vec<NotMqtt>>,
+    /// How many of those there were beyond the 50,000 that a document lists.
+    pub not_mqtt_omitted: Option<u64>,
+    /// What was read.
+    pub capture: Capture<'a>,
+}
+
+/// Everything that `--json` and `--ndjson` write.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(untagged, title = "mqtt-inspect/1")]
+#[expect(dead_code, reason = "described, never built")]
+enum Output<'a> {
+    /// The document of `--json`.
+    Document(Box<Document<'a>>),
+    /// A line of `--ndjson`.
+    Record(Box<Record<'a>>),
+}
+
+/// Returns the JSON Schema (draft 2020-12) of the document and of each line of NDJSON.
+pub fn json_schema() -> Schema {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    settings
+        .into_generator()
+        .into_root_schema_for::<Output<'static>>()
+}

@@ -1,0 +1,52 @@
+//! A finding of `--check`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::event;
+
+/// What is wrong, odd or worth knowing about the traffic.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+pub struct Finding<'a> {
+    /// `error` (the specification is broken), `warning` (trouble, though no rule is broken) or
+    /// `note`.
+    #[schemars(extend("enum" = ["error", "warning", "note"]))]
+    pub level: &'static str,
+    /// The rule's name, stable, in kebab case: `packet-id-in-use`.
+    pub rule: &'static str,
+    /// The statements of the connection's version that are broken; empty for what none forbids.
+    pub statements: &'static [&'static str],
+    /// Who caused it: `client`, `server`, `network` (the way between them, or how it was
+    /// captured) or `unknown`.
+    #[schemars(extend("enum" = ["client", "server", "network", "unknown"]))]
+    pub by: &'static str,
+    /// The frame in which it shows.
+    pub frame: u64,
+    /// Further frames that it rests on, in ascending order.
+    #[serde(skip_serializing_if = "<[u64]>::is_empty")]
+    pub frames: &'a [u64],
+    /// The TCP connection; absent for findings about the capture as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<u32>,
+    /// The client identifier of that connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<&'a str>,
+    /// One sentence that a newcomer understands.
+    pub message: &'a str,
+}
+
+impl<'a> From<&'a event::Finding> for Finding<'a> {
+    fn from(finding: &'a event::Finding) -> Self {
+        Self {
+            level: finding.level.name(),
+            rule: finding.rule,
+            statements: finding.statements,
+            by: finding.by.name(),
+            frame: finding.stamp.number,
+            frames: &finding.frames,
+            stream: finding.connection.map(|connection| connection.0),
+            client_id: finding.client_id.as_deref(),
+            message: &finding.message,
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Bytes of an MQTT connection that are missing from the capture.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::value::{is_zero, sender_name};
+use crate::event::{self, GapCause};
+
+/// A gap in one direction of an MQTT connection.
+#[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
+pub struct Gap {
+    /// The frame by which the gap became certain.
+    pub frame: u64,
+    /// The TCP connection.
+    pub stream: u32,
+    /// Whose bytes are missing: `client` or `server`.
+    #[schemars(extend("enum" = ["client", "server"]))]
+    pub sender: &'static str,
+    /// How many bytes are missing; absent where the number is unknown.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub length: u64,
+    /// `not_captured`, `snapshot_length`, `waiting_cap`, `held_cap`, `unreadable` (by TLS or
+    /// WebSocket) or `end_of_capture`.
+    pub cause: &'static str,
+    /// How many captured bytes belong to a control packet that the gap cut.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub discarded: u64,
+}
+
+impl From<&event::Gap> for Gap {
+    fn from(gap: &event::Gap) -> Self {
+        Self {
+            frame: gap.stamp.number,
+            stream: gap.connection.0,
+            sender: sender_name(gap.sender),
+            length: gap.length,
+            cause: match gap.cause {
+                GapCause::NotCaptured => "not_captured",
+                GapCause::SnapshotLength => "snapshot_length",
+                GapCause::WaitingCap => "waiting_cap",
+                GapCause::HeldCap => "held_cap",
+                GapCause::Unreadable => "unreadable",
+                GapCause::EndOfCapture => "end_of_capture",
+            },
+            discarded: gap.discarded,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! A Will Message, from the CONNECT that set it to its end.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::connect::WillMessage;
+use super::delivery::Deliveries;
+use super::session::End;
+use crate::base::Timestamp;
+use crate::event::{NoWill, WillFate, WillSummary};
+
+/// A Will Message and whether it was published.
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+pub struct Will<'a> {
+    /// The TCP connection whose CONNECT set it.
+    pub stream: u32,
+    /// The client identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<&'a str>,
+    /// The CONNECT's frame.
+    pub set_frame: u64,
+    /// The message.
+    #[serde(flatten)]
+    pub message: WillMessage<'a>,
+    /// How the connection that set it ended.
+    pub end: End,
+    /// The server was seen to publish it.
+    pub published: bool,
+    /// The frame in which it was first seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame: Option<u64>,
+    /// Why it was not seen: `disconnected`, `refused`, `still_open`, `session_resumed`,
+    /// `delay_running`, `no_subscriber` or `not_seen`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<&'static str>,
+    /// What became of it for each subscriber.
+    #[serde(flatten)]
+    pub deliveries: Deliveries<'a>,
+}
+
+impl<'a> Will<'a> {
+    /// The record of a will; `start` is the instant of the run's first frame.
+    pub fn new(will: &'a WillSummary, start: Option<Timestamp>) -> Self {
+        let (frame, why) = match will.fate {
+            WillFate::Published(stamp) => (Some(stamp.number), None),
+            WillFate::NotPublished(why) => (None, Some(why_unpublished(why))),
+        };
+        Self {
+            stream: will.connection.0,
+            client_id: will.client_id.as_deref(),
+            set_frame: will.set.number,
+            message: WillMessage::from(&will.will),
+            end: End::from(&will.end),
+            published: frame.is_some(),
+            frame,
+            why,
+            deliveries: Deliveries::new(&will.deliveries, start),
+        }
+    }
+}
+
+const fn why_unpublished(why: NoWill) -> &'static str {
+    match why {
+        NoWill::Disconnected => "disconnected",
+        NoWill::Refused => "refused",
+        NoWill::StillOpen => "still_open",
+        NoWill::SessionResumed => "session_resumed",
+        NoWill::DelayRunning => "delay_running",
+        NoWill::NoSubscriber => "no_subscriber",
+        NoWill::NotSeen => "not_seen",
+    }
+}
