@@ -1,6 +1,6 @@
 //! What every layer needs to know of the frame that brought its bytes.
 
-use super::{Precision, Timestamp};
+use super::time::{Precision, Timestamp};
 
 /// Identifies a frame of the capture wherever its bytes travel.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -106,13 +106,10 @@ pub struct PacketEvent<'a> {
 }
 
 impl<'a> PacketEvent<'a> {
-    /// Reads the packet again for `fields` to hear; ends where decoding ended.
+    /// Reads the packet again and reports its fields; ends where decoding ended.
     pub fn describe(&self, fields: &mut impl FieldVisitor<'a>) -> Result<(), Malformed> {
-        crate::mqtt::packet::describe(
-            self.octets,
-            self.version.unwrap_or(ProtocolVersion::V3_1_1),
-            fields,
-        )
+        let version = self.version.unwrap_or(ProtocolVersion::V3_1_1);
+        ControlPacket::read(self.octets, version, fields).map(|_| ())
     }
 }
 

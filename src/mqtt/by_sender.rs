@@ -2,7 +2,7 @@
 
 use std::ops::{Index, IndexMut};
 
-use super::Sender;
+use super::words::Sender;
 
 /// One value for the Client and one for the Server, indexed by who sent.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]

@@ -3,7 +3,8 @@
 //! [`cut`] and [`fixed_header`] hold nothing; [`Framer`] keeps the one packet that has begun.
 //! Memory is taken as bytes arrive, never because a Remaining Length announces them.
 
-use super::{Malformed, PacketType, Rule};
+use super::rule::{Malformed, Rule};
+use super::words::PacketType;
 
 /// The largest Remaining Length that four bytes can say: 268,435,455 (MQTT 5.0 §1.5.5).
 pub const MAX_REMAINING_LENGTH: u32 = 0x0fff_ffff;

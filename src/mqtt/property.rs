@@ -1,6 +1,7 @@
 //! Properties (MQTT 5.0 §2.2.2): identifiers, their types, where each is allowed.
 
-use super::{PacketType, QoS, Rule};
+use super::rule::Rule;
+use super::words::{PacketType, QoS};
 use crate::base::plain_text;
 
 /// A property's identifier (MQTT 5.0 §2.2.2.2, Table 2-4).
@@ -21,14 +22,14 @@ pub enum PropertyType {
 
 /// Where a property may stand.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Place {
+pub enum PropertyPlace {
     /// Among the properties of a packet of this type.
     Packet(PacketType),
     /// Among the will properties of a CONNECT.
     Will,
 }
 
-impl Place {
+impl PropertyPlace {
     const fn bit(self) -> u16 {
         match self {
             // Type 0 has no properties, so its bit is free.
@@ -44,32 +45,32 @@ struct Definition {
     name: &'static str,
     wireshark: &'static str,
     kind: PropertyType,
-    /// Bits of [`Place::bit`].
+    /// Bits of [`PropertyPlace::bit`].
     places: u16,
     /// What its value must not break.
     value_rule: Option<Rule>,
 }
 
-const WILL: u16 = Place::Will.bit();
-const CONNECT: u16 = Place::Packet(PacketType::Connect).bit();
-const CONNACK: u16 = Place::Packet(PacketType::ConnAck).bit();
-const PUBLISH: u16 = Place::Packet(PacketType::Publish).bit();
-const SUBSCRIBE: u16 = Place::Packet(PacketType::Subscribe).bit();
-const DISCONNECT: u16 = Place::Packet(PacketType::Disconnect).bit();
-const AUTH: u16 = Place::Packet(PacketType::Auth).bit();
-const ACKNOWLEDGEMENTS: u16 = Place::Packet(PacketType::PubAck).bit()
-    | Place::Packet(PacketType::PubRec).bit()
-    | Place::Packet(PacketType::PubRel).bit()
-    | Place::Packet(PacketType::PubComp).bit()
-    | Place::Packet(PacketType::SubAck).bit()
-    | Place::Packet(PacketType::UnsubAck).bit();
+const WILL: u16 = PropertyPlace::Will.bit();
+const CONNECT: u16 = PropertyPlace::Packet(PacketType::Connect).bit();
+const CONNACK: u16 = PropertyPlace::Packet(PacketType::ConnAck).bit();
+const PUBLISH: u16 = PropertyPlace::Packet(PacketType::Publish).bit();
+const SUBSCRIBE: u16 = PropertyPlace::Packet(PacketType::Subscribe).bit();
+const DISCONNECT: u16 = PropertyPlace::Packet(PacketType::Disconnect).bit();
+const AUTH: u16 = PropertyPlace::Packet(PacketType::Auth).bit();
+const ACKNOWLEDGEMENTS: u16 = PropertyPlace::Packet(PacketType::PubAck).bit()
+    | PropertyPlace::Packet(PacketType::PubRec).bit()
+    | PropertyPlace::Packet(PacketType::PubRel).bit()
+    | PropertyPlace::Packet(PacketType::PubComp).bit()
+    | PropertyPlace::Packet(PacketType::SubAck).bit()
+    | PropertyPlace::Packet(PacketType::UnsubAck).bit();
 const EVERYWHERE: u16 = WILL
     | CONNECT
     | CONNACK
     | PUBLISH
     | ACKNOWLEDGEMENTS
     | SUBSCRIBE
-    | Place::Packet(PacketType::Unsubscribe).bit()
+    | PropertyPlace::Packet(PacketType::Unsubscribe).bit()
     | DISCONNECT
     | AUTH;
 
@@ -168,16 +169,16 @@ impl PropertyId {
     }
 
     /// Whether it may stand there.
-    pub fn is_allowed(self, place: Place) -> bool {
+    pub fn is_allowed(self, place: PropertyPlace) -> bool {
         self.definition()
             .is_some_and(|known| known.places & place.bit() != 0)
     }
 
     /// Whether it may stand there several times.
-    pub fn may_repeat(self, place: Place) -> bool {
+    pub fn may_repeat(self, place: PropertyPlace) -> bool {
         self == Self::USER_PROPERTY
             || (self == Self::SUBSCRIPTION_IDENTIFIER
-                && place == Place::Packet(PacketType::Publish))
+                && place == PropertyPlace::Packet(PacketType::Publish))
     }
 
     /// The rule that this numeric value breaks.

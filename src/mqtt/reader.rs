@@ -5,9 +5,12 @@
 //! such rule is noted, reading goes on so that the rest is told too, and the note becomes
 //! the error at the end.
 
-use super::property::{self, Place, PropertyType};
+use super::property::{self, PropertyPlace, PropertyType};
+use super::property::{Properties, PropertyId};
+use super::rule::{Malformed, Rule};
 use super::topic::is_wildcard;
-use super::{Malformed, PacketIdentifier, PacketType, Properties, PropertyId, Rule, fields as f};
+use super::words::{PacketIdentifier, PacketType, ProtocolVersion};
+use super::{fields as f, reason};
 use crate::base::field::{Bit, Field, FieldDef, FieldVisitor, Value};
 use crate::base::scan::any;
 use crate::base::{plain_text, plain_text_without};
@@ -378,7 +381,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
     pub(super) fn properties(
         &mut self,
         def: &'static FieldDef,
-        place: Place,
+        place: PropertyPlace,
     ) -> Step<Properties<'a>> {
         let start = self.at;
         let length = match self.variable() {
@@ -415,7 +418,40 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         Ok(Properties { bytes })
     }
 
-    fn each_property(&mut self, place: Place) -> Step<()> {
+    /// Reads the properties of a packet that always has them in 5.0; none before.
+    #[inline]
+    pub(super) fn own_properties(
+        &mut self,
+        packet_type: PacketType,
+        version: ProtocolVersion,
+    ) -> Step<Properties<'a>> {
+        match version {
+            ProtocolVersion::V5_0 => {
+                self.properties(&f::PROPERTIES, PropertyPlace::Packet(packet_type))
+            }
+            _ => Ok(Properties::default()),
+        }
+    }
+
+    /// Reads what the acknowledgements, DISCONNECT and AUTH of 5.0 end with: a Reason Code,
+    /// 0x00 where it is left out, and properties, none where they are.
+    pub(super) fn reason_and_properties(
+        &mut self,
+        packet_type: PacketType,
+        def: &'static FieldDef,
+        version: ProtocolVersion,
+    ) -> Step<(u8, Properties<'a>)> {
+        if version != ProtocolVersion::V5_0 || self.is_at_end() {
+            return Ok((0, Properties::default()));
+        }
+        let code = self.named(def, |code| reason::name(packet_type, version, code))?;
+        if self.is_at_end() {
+            return Ok((code, Properties::default()));
+        }
+        Ok((code, self.own_properties(packet_type, version)?))
+    }
+
+    fn each_property(&mut self, place: PropertyPlace) -> Step<()> {
         let mut seen = 0u64;
         while !self.is_at_end() {
             let offset = self.at;

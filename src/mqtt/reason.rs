@@ -1,7 +1,7 @@
 //! Names of return codes (3.1, 3.1.1) and reason codes (5.0) in Wireshark's words, which are
 //! the specification's.
 
-use super::{PacketType, ProtocolVersion};
+use super::words::{PacketType, ProtocolVersion};
 
 /// The name of `code` in a packet of this type; `Unknown` where the version defines none.
 pub fn name(packet_type: PacketType, version: ProtocolVersion, code: u8) -> &'static str {

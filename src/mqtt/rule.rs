@@ -1,6 +1,6 @@
 //! The rules that one control packet can break, named by what must hold.
 
-use super::ProtocolVersion;
+use super::words::ProtocolVersion;
 
 /// The packet cannot be parsed according to the specification (MQTT 5.0 §1.2,
 /// "Malformed Packet"). What was read before `offset` stands.

@@ -10,7 +10,7 @@ use super::packet::{
     Acknowledgement, Auth, ConnAck, Connect, Disconnect, Publish, SubAck, Subscribe, UnsubAck,
     Unsubscribe, Will,
 };
-use super::property::{Place, PropertyType};
+use super::property::{PropertyPlace, PropertyType};
 use super::{
     ControlPacket, Delivery, PacketIdentifier, PacketType, PropertiesBuf, PropertyId,
     PropertyValue, ProtocolVersion, QoS, Rule, SubscriptionsBuf, TopicFiltersBuf,
@@ -135,7 +135,8 @@ impl Parts {
             return self.with_connect(each);
         }
         let five = self.version == ProtocolVersion::V5_0;
-        let properties = self.made_properties(Place::Packet(self.packet_type), &self.properties);
+        let properties =
+            self.made_properties(PropertyPlace::Packet(self.packet_type), &self.properties);
         let properties = properties.as_properties();
         let packet_id = self.packet_id;
         let reason_code = if five { self.codes[0] } else { 0 };
@@ -215,8 +216,9 @@ impl Parts {
     }
 
     fn with_connect(&self, each: impl FnOnce(ControlPacket<'_>)) {
-        let properties = self.made_properties(Place::Packet(PacketType::Connect), &self.properties);
-        let will_properties = self.made_properties(Place::Will, &self.will_properties);
+        let properties =
+            self.made_properties(PropertyPlace::Packet(PacketType::Connect), &self.properties);
+        let will_properties = self.made_properties(PropertyPlace::Will, &self.will_properties);
         let [client_id, user_name, _] = &self.texts;
         let has_user = self.bits & 0x08 != 0;
         let may_have_password = has_user || self.version == ProtocolVersion::V5_0;
@@ -242,7 +244,7 @@ impl Parts {
         each(ControlPacket::Connect(connect));
     }
 
-    fn made_properties(&self, place: Place, made: &[Made]) -> PropertiesBuf {
+    fn made_properties(&self, place: PropertyPlace, made: &[Made]) -> PropertiesBuf {
         let mut out = PropertiesBuf::new();
         if self.version != ProtocolVersion::V5_0 {
             return out;

@@ -616,7 +616,7 @@ fn a_server_that_knows_no_five_refuses_in_the_old_shape() {
 fn what_follows_a_wrong_value_is_told_all_the_same() {
     let mut lines = Lines::default();
     let bytes = of(0x36, b"\0\x03n/q\0\x07three");
-    assert!(packet::describe(&bytes, V3_1_1, &mut lines).is_err());
+    assert!(ControlPacket::read(&bytes, V3_1_1, &mut lines).is_err());
     assert_eq!(lines.lines.last().unwrap(), "Message: 7468726565");
 }
 
@@ -627,7 +627,7 @@ fn a_connect_is_told_in_wiresharks_words() {
     let mut bytes = bytes.to_vec();
     bytes[1] = (bytes.len() - 2) as u8;
     let mut lines = Lines::default();
-    packet::describe(&bytes, V3_1_1, &mut lines).unwrap();
+    ControlPacket::read(&bytes, V3_1_1, &mut lines).unwrap();
     assert_eq!(
         lines.lines.join("\n"),
         "\
@@ -669,7 +669,7 @@ fn properties_and_options_are_told_in_wiresharks_words() {
     let mut bytes = bytes;
     bytes[4] = 11;
     let mut lines = Lines::default();
-    packet::describe(&bytes, V5_0, &mut lines).unwrap();
+    ControlPacket::read(&bytes, V5_0, &mut lines).unwrap();
     assert_eq!(
         lines.lines.join("\n"),
         "\
@@ -702,7 +702,7 @@ Subscription Options: 0x2d, Retain Handling: Do not send msgs at subscription ti
 fn acknowledgements_are_told_in_wiresharks_words() {
     let reported = |bytes: &[u8], version| {
         let mut lines = Lines::default();
-        packet::describe(bytes, version, &mut lines).unwrap();
+        ControlPacket::read(bytes, version, &mut lines).unwrap();
         lines.lines.split_off(4).join("\n")
     };
     assert_eq!(

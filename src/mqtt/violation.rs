@@ -1,12 +1,12 @@
 //! Rules that a readable packet breaks all the same: for the check, not for the hot path.
 
 use super::framer::{Header, bytes_needed, fixed_header};
-use super::packet::{Connect, ControlPacket, Publish, describe};
+use super::packet::{Connect, ControlPacket, Publish};
+use super::property::{Properties, PropertyId, PropertyValue};
+use super::rule::Rule;
 use super::rule::Violation;
-use super::{
-    Delivery, PacketType, Properties, PropertyId, PropertyValue, ProtocolVersion, Rule,
-    fields as f, reason, topic,
-};
+use super::words::{Delivery, PacketType, ProtocolVersion};
+use super::{fields as f, reason, topic};
 use crate::base::field::{Field, FieldVisitor, Value};
 use crate::base::text::is_printable_ascii;
 
@@ -32,7 +32,7 @@ pub fn violations(
         property: 0,
     };
     // The packet was read, so it is read again without an error.
-    let _ = describe(bytes, version, &mut fields);
+    let _ = ControlPacket::read(bytes, version, &mut fields);
     check.properties(packet.packet_type(), packet.properties());
     match packet {
         ControlPacket::Connect(connect) => check.connect(connect),

@@ -9,7 +9,8 @@ use super::packet::{
     Acknowledgement, Auth, ConnAck, Connect, ControlPacket, Disconnect, Publish, SubAck, Subscribe,
     Subscription, Subscriptions, TopicFilters, UnsubAck, Unsubscribe, Will,
 };
-use super::{PacketIdentifier, Properties, Property, PropertyId, PropertyValue, ProtocolVersion};
+use super::property::{Properties, Property, PropertyId, PropertyValue};
+use super::words::{PacketIdentifier, ProtocolVersion};
 
 /// Why a packet can't be put into bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

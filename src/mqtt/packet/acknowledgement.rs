@@ -1,9 +1,10 @@
 //! PUBACK, PUBREC, PUBREL and PUBCOMP: one shape.
 
-use super::reason_and_properties;
 use crate::base::field::{FieldDef, FieldVisitor};
+use crate::mqtt::fields as f;
+use crate::mqtt::property::Properties;
 use crate::mqtt::reader::{Reader, Step};
-use crate::mqtt::{PacketIdentifier, PacketType, Properties, ProtocolVersion, fields as f};
+use crate::mqtt::words::{PacketIdentifier, PacketType, ProtocolVersion};
 
 /// PUBACK, PUBREC, PUBREL, PUBCOMP (§3.4–3.7).
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +24,7 @@ impl<'a> Acknowledgement<'a> {
     ) -> Step<Self> {
         let packet_id = reader.packet_id()?;
         let def = reason_field(packet_type);
-        let (reason_code, properties) = reason_and_properties(reader, packet_type, def, version)?;
+        let (reason_code, properties) = reader.reason_and_properties(packet_type, def, version)?;
         Ok(Self {
             packet_id,
             reason_code,

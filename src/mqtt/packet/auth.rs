@@ -1,9 +1,10 @@
 //! AUTH.
 
-use super::reason_and_properties;
 use crate::base::field::FieldVisitor;
+use crate::mqtt::fields as f;
+use crate::mqtt::property::Properties;
 use crate::mqtt::reader::{Reader, Step};
-use crate::mqtt::{PacketType, Properties, ProtocolVersion, fields as f};
+use crate::mqtt::words::{PacketType, ProtocolVersion};
 
 /// AUTH (§3.15), 5.0 only.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,8 +15,7 @@ pub struct Auth<'a> {
 
 impl<'a> Auth<'a> {
     pub(super) fn read<F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>) -> Step<Self> {
-        let (reason_code, properties) = reason_and_properties(
-            reader,
+        let (reason_code, properties) = reader.reason_and_properties(
             PacketType::Auth,
             &f::AUTH_REASON,
             ProtocolVersion::V5_0,

@@ -1,10 +1,12 @@
 //! CONNACK.
 
-use super::own_properties;
 use crate::base::field::{FieldVisitor, Value};
 use crate::mqtt::framer::FixedHeader;
+use crate::mqtt::property::Properties;
 use crate::mqtt::reader::{Reader, Step};
-use crate::mqtt::{PacketType, Properties, ProtocolVersion, Rule, fields as f, reason};
+use crate::mqtt::rule::Rule;
+use crate::mqtt::words::{PacketType, ProtocolVersion};
+use crate::mqtt::{fields as f, reason};
 
 /// CONNACK (§3.2). `code` is the Connect Return code (3.x) or the Reason Code (5.0).
 #[derive(Clone, Debug, PartialEq)]
@@ -42,7 +44,7 @@ impl<'a> ConnAck<'a> {
         let properties = if old_refusal {
             Properties::default()
         } else {
-            own_properties(reader, PacketType::ConnAck, version)?
+            reader.own_properties(PacketType::ConnAck, version)?
         };
         Ok(Self {
             session_present: version != ProtocolVersion::V3_1 && flags & 0x01 != 0,

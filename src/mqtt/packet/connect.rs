@@ -1,9 +1,12 @@
 //! CONNECT and the will in it.
 
 use crate::base::field::FieldVisitor;
-use crate::mqtt::property::Place;
+use crate::mqtt::fields as f;
+use crate::mqtt::property::Properties;
+use crate::mqtt::property::PropertyPlace;
 use crate::mqtt::reader::{Reader, Step, Visibility};
-use crate::mqtt::{Malformed, PacketType, Properties, ProtocolVersion, QoS, Rule, fields as f};
+use crate::mqtt::rule::{Malformed, Rule};
+use crate::mqtt::words::{PacketType, ProtocolVersion, QoS};
 
 /// The bit of the protocol level by which mosquitto's bridges make themselves known.
 const BRIDGE_BIT: u8 = 0x80;
@@ -127,7 +130,7 @@ impl<'a> Connect<'a> {
         reader.report_bits(&f::CONNECT_FLAGS, flags, &f::CONNECT_BITS, flags_at);
         check_flags(reader, flags, flags_at, version);
         let keep_alive = reader.number(&f::KEEP_ALIVE)?;
-        let properties = super::own_properties(reader, PacketType::Connect, version)?;
+        let properties = reader.own_properties(PacketType::Connect, version)?;
         let client_id = reader.text(&f::CLIENT_ID_LENGTH, &f::CLIENT_ID)?;
         let will = match flags & 0x04 {
             0 => None,
@@ -168,7 +171,7 @@ impl<'a> Will<'a> {
         version: ProtocolVersion,
     ) -> Step<Self> {
         let properties = match version {
-            ProtocolVersion::V5_0 => reader.properties(&f::WILL_PROPERTIES, Place::Will)?,
+            ProtocolVersion::V5_0 => reader.properties(&f::WILL_PROPERTIES, PropertyPlace::Will)?,
             _ => Properties::default(),
         };
         let topic = reader.text(&f::WILL_TOPIC_LENGTH, &f::WILL_TOPIC)?;

@@ -1,9 +1,10 @@
 //! DISCONNECT.
 
-use super::reason_and_properties;
 use crate::base::field::FieldVisitor;
+use crate::mqtt::fields as f;
+use crate::mqtt::property::Properties;
 use crate::mqtt::reader::{Reader, Step};
-use crate::mqtt::{PacketType, Properties, ProtocolVersion, fields as f};
+use crate::mqtt::words::{PacketType, ProtocolVersion};
 
 /// DISCONNECT (§3.14). `reason_code` is 0x00 before 5.0 and where 5.0 leaves it out.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +20,7 @@ impl<'a> Disconnect<'a> {
     ) -> Step<Self> {
         let packet_type = PacketType::Disconnect;
         let (reason_code, properties) =
-            reason_and_properties(reader, packet_type, &f::DISCONNECT_REASON, version)?;
+            reader.reason_and_properties(packet_type, &f::DISCONNECT_REASON, version)?;
         Ok(Self {
             reason_code,
             properties,

@@ -24,8 +24,11 @@ pub use unsubscribe::{TopicFilters, TopicFiltersIter, Unsubscribe};
 
 use super::framer::{self, FixedHeader, Header};
 use super::reader::{Reader, Step};
-use super::{Malformed, PacketType, Properties, ProtocolVersion, Rule, fields as f};
 use crate::base::field::{FieldVisitor, Value};
+use crate::mqtt::fields as f;
+use crate::mqtt::property::Properties;
+use crate::mqtt::rule::{Malformed, Rule};
+use crate::mqtt::words::{PacketType, ProtocolVersion};
 
 /// A control packet that was read whole, borrowing from its bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -177,18 +180,6 @@ impl<'a> ControlPacket<'a> {
     }
 }
 
-/// Reads the packet in `bytes` for `fields` to hear.
-///
-/// # Errors
-/// What makes the packet malformed; `fields` has heard everything before it.
-pub fn describe<'a>(
-    bytes: &'a [u8],
-    version: ProtocolVersion,
-    fields: &mut impl FieldVisitor<'a>,
-) -> Result<(), Malformed> {
-    ControlPacket::read(bytes, version, fields).map(|_| ())
-}
-
 /// Tells what there is of a fixed header without an end.
 #[cold]
 fn cut_header<'a>(bytes: &'a [u8], offset: usize, fields: &mut impl FieldVisitor<'a>) -> Malformed {
@@ -280,40 +271,5 @@ fn report_first_byte<'a, F: FieldVisitor<'a>>(
             ProtocolVersion::V3_1,
         ) => reader.report_bits(&f::HEADER_FLAGS, first, &f::THREE_ONE_HEADER, 0),
         _ => reader.report_bits(&f::HEADER_FLAGS, first, &f::OTHER_HEADER, 0),
-    }
-}
-
-/// What the acknowledgements, DISCONNECT and AUTH of 5.0 end with: a Reason Code, 0x00 where
-/// it is left out, and properties, none where they are.
-fn reason_and_properties<'a, F: FieldVisitor<'a>>(
-    reader: &mut Reader<'a, '_, F>,
-    packet_type: PacketType,
-    def: &'static crate::base::field::FieldDef,
-    version: ProtocolVersion,
-) -> Step<(u8, Properties<'a>)> {
-    if version != ProtocolVersion::V5_0 || reader.is_at_end() {
-        return Ok((0, Properties::default()));
-    }
-    let code = reader.named(def, |code| super::reason::name(packet_type, version, code))?;
-    if reader.is_at_end() {
-        return Ok((code, Properties::default()));
-    }
-    let place = super::property::Place::Packet(packet_type);
-    Ok((code, reader.properties(&f::PROPERTIES, place)?))
-}
-
-/// The properties of a packet that always has them in 5.0.
-#[inline]
-fn own_properties<'a, F: FieldVisitor<'a>>(
-    reader: &mut Reader<'a, '_, F>,
-    packet_type: PacketType,
-    version: ProtocolVersion,
-) -> Step<Properties<'a>> {
-    match version {
-        ProtocolVersion::V5_0 => {
-            let place = super::property::Place::Packet(packet_type);
-            reader.properties(&f::PROPERTIES, place)
-        }
-        _ => Ok(Properties::default()),
     }
 }

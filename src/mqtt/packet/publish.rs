@@ -1,9 +1,11 @@
 //! PUBLISH.
 
-use super::own_properties;
 use crate::base::field::{FieldVisitor, Value};
+use crate::mqtt::fields as f;
+use crate::mqtt::property::Properties;
 use crate::mqtt::reader::{Reader, Step};
-use crate::mqtt::{Delivery, PacketType, Properties, ProtocolVersion, Rule, fields as f};
+use crate::mqtt::rule::Rule;
+use crate::mqtt::words::{Delivery, PacketType, ProtocolVersion};
 
 /// PUBLISH (§3.3). An empty topic is legal in 5.0 with a Topic Alias.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +41,7 @@ impl<'a> Publish<'a> {
         if dup && delivery == Delivery::AtMostOnce && version != ProtocolVersion::V3_1 {
             reader.note(Rule::DupNeedsQos, 0);
         }
-        let properties = own_properties(reader, PacketType::Publish, version)?;
+        let properties = reader.own_properties(PacketType::Publish, version)?;
         if topic.is_empty() && properties.topic_alias().is_none() {
             reader.note(Rule::TopicNameIsNotEmpty, topic_at);
         }

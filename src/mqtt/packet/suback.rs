@@ -1,11 +1,11 @@
 //! SUBACK.
 
-use super::own_properties;
 use crate::base::field::FieldVisitor;
+use crate::mqtt::property::Properties;
 use crate::mqtt::reader::{Reader, Step};
-use crate::mqtt::{
-    PacketIdentifier, PacketType, Properties, ProtocolVersion, Rule, fields as f, reason,
-};
+use crate::mqtt::rule::Rule;
+use crate::mqtt::words::{PacketIdentifier, PacketType, ProtocolVersion};
+use crate::mqtt::{fields as f, reason};
 
 /// SUBACK (§3.9): a return or reason code for each subscription, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +21,7 @@ impl<'a> SubAck<'a> {
         version: ProtocolVersion,
     ) -> Step<Self> {
         let packet_id = reader.packet_id()?;
-        let properties = own_properties(reader, PacketType::SubAck, version)?;
+        let properties = reader.own_properties(PacketType::SubAck, version)?;
         let def = match version {
             ProtocolVersion::V5_0 => &f::SUBACK_REASON,
             _ => &f::GRANTED_QOS,

@@ -1,12 +1,12 @@
 //! SUBSCRIBE and its subscriptions.
 
-use super::own_properties;
 use crate::base::field::{FieldVisitor, Value};
+use crate::mqtt::fields as f;
+use crate::mqtt::property::Properties;
 use crate::mqtt::property::prefixed_text;
 use crate::mqtt::reader::{Reader, Step};
-use crate::mqtt::{
-    PacketIdentifier, PacketType, Properties, ProtocolVersion, QoS, Rule, fields as f,
-};
+use crate::mqtt::rule::Rule;
+use crate::mqtt::words::{PacketIdentifier, PacketType, ProtocolVersion, QoS};
 
 /// SUBSCRIBE (§3.8).
 #[derive(Clone, Debug, PartialEq)]
@@ -101,7 +101,7 @@ impl<'a> Subscribe<'a> {
         version: ProtocolVersion,
     ) -> Step<Self> {
         let packet_id = reader.packet_id()?;
-        let properties = own_properties(reader, PacketType::Subscribe, version)?;
+        let properties = reader.own_properties(PacketType::Subscribe, version)?;
         if reader.is_at_end() {
             let offset = reader.offset();
             reader.note(Rule::SubscribeHasAFilter, offset);

@@ -1,10 +1,11 @@
 //! UNSUBACK.
 
-use super::own_properties;
 use super::suback::codes;
 use crate::base::field::FieldVisitor;
+use crate::mqtt::fields as f;
+use crate::mqtt::property::Properties;
 use crate::mqtt::reader::{Reader, Step};
-use crate::mqtt::{PacketIdentifier, PacketType, Properties, ProtocolVersion, fields as f};
+use crate::mqtt::words::{PacketIdentifier, PacketType, ProtocolVersion};
 
 /// UNSUBACK (§3.11); `codes` is empty before 5.0.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +21,7 @@ impl<'a> UnsubAck<'a> {
         version: ProtocolVersion,
     ) -> Step<Self> {
         let packet_id = reader.packet_id()?;
-        let properties = own_properties(reader, PacketType::UnsubAck, version)?;
+        let properties = reader.own_properties(PacketType::UnsubAck, version)?;
         let codes = match version {
             ProtocolVersion::V5_0 => {
                 codes(reader, PacketType::UnsubAck, &f::UNSUBACK_REASON, version)?

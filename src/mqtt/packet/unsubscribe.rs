@@ -1,10 +1,12 @@
 //! UNSUBSCRIBE and its topic filters.
 
-use super::own_properties;
 use crate::base::field::FieldVisitor;
+use crate::mqtt::fields as f;
+use crate::mqtt::property::Properties;
 use crate::mqtt::property::prefixed_text;
 use crate::mqtt::reader::{Reader, Step};
-use crate::mqtt::{PacketIdentifier, PacketType, Properties, ProtocolVersion, Rule, fields as f};
+use crate::mqtt::rule::Rule;
+use crate::mqtt::words::{PacketIdentifier, PacketType, ProtocolVersion};
 
 /// UNSUBSCRIBE (§3.10).
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +65,7 @@ impl<'a> Unsubscribe<'a> {
         version: ProtocolVersion,
     ) -> Step<Self> {
         let packet_id = reader.packet_id()?;
-        let properties = own_properties(reader, PacketType::Unsubscribe, version)?;
+        let properties = reader.own_properties(PacketType::Unsubscribe, version)?;
         if reader.is_at_end() {
             let offset = reader.offset();
             reader.note(Rule::UnsubscribeHasAFilter, offset);
