@@ -15,10 +15,23 @@ use crate::view::TimeFormat;
 use crate::view::filter::PacketTypes;
 use crate::view::flow::Kind as FlowKind;
 
-/// What follows the options.
-const AFTER: &str = "Exit status: 0 done; 1 --check found something at or above its level; \
-    2 bad usage, or a capture that cannot be read (what could be read is shown first).\n\n\
-    A capture that is named `record` or `help` is read as ./record or ./help.";
+/// The text behind the options of `--help`, which is one screen: most of what is asked for is in
+/// one of the examples.
+const AFTER: &str = "\
+Examples:
+  mqtt-inspect capture.pcapng                     the packet table
+  mqtt-inspect -V --type CONNECT capture.pcapng   every field of each CONNECT
+  mqtt-inspect --flow qos2 capture.pcapng         a ladder of each QoS 2 message
+  mqtt-inspect --check=error capture.pcapng       status 1 where something is wrong
+  mqtt-inspect --stats --topic 'plant/#' *.pcap   counts and rates of these topics
+  mqtt-inspect --ndjson capture.pcapng | jq .     for scripts
+  tcpdump -i any -U -w - | mqtt-inspect -         live, from a pipe
+  mqtt-inspect record --scenario qos2 --flow qos2 a broker of its own, recorded
+
+Exit status: 0 done; 1 --check found something at or above its level; 2 bad usage,
+or a capture that cannot be read (what could be read is shown first).
+A capture named `record` or `help` is read as ./record or ./help.
+More: mqtt-inspect help options|fields|filter|limits|rules";
 
 /// Shows every MQTT control packet of a capture, and what became of each message.
 ///
@@ -29,6 +42,7 @@ const AFTER: &str = "Exit status: 0 done; 1 --check found something at or above 
 #[command(
     name = "mqtt-inspect",
     version,
+    disable_help_flag = true,
     disable_help_subcommand = true,
     disable_version_flag = true,
     args_conflicts_with_subcommands = true,
@@ -71,7 +85,7 @@ pub struct ReadArgs {
     #[arg(value_name = "CAPTURE", value_hint = clap::ValueHint::FilePath)]
     pub captures: Vec<OsString>,
 
-    /// A capture, as in tshark.
+    /// A capture, as with tshark.
     #[arg(short = 'r', long = "read-file", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub read: Vec<OsString>,
 
@@ -87,18 +101,24 @@ pub struct ReadArgs {
     #[arg(short = 'o', long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub output: Option<PathBuf>,
 
-    /// Decode a port as MQTT whatever its traffic looks like: tcp.port==1884,mqtt or
-    /// tcp.port==1884-1890,mqtt. Rarely needed: MQTT is recognised on any port.
+    /// Decode a port as MQTT: tcp.port==1884,mqtt.
+    ///
+    /// Whatever its traffic looks like. A range of ports: tcp.port==1884-1890,mqtt. Rarely
+    /// needed: MQTT is recognised on any port.
     #[arg(short = 'd', long = "decode-as", value_name = "RULE", value_parser = values::decode_as)]
     pub decode_as: Vec<values::Ports>,
 
-    /// Another limit, where a capture reaches it and there is memory to spare: connections=N,
-    /// held=256MiB. `mqtt-inspect help limits` lists them. May be given several times.
+    /// Another limit: connections=N, held=256MiB (see help limits).
+    ///
+    /// For a capture that reaches one, where there is memory to spare. May be given several
+    /// times.
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = values::limit)]
     pub limits: Vec<(Limit, usize)>,
 
-    /// TLS secrets, as clients write them where SSLKEYLOGFILE is set: connections that they fit
-    /// are decrypted. Secrets that a pcapng capture holds need not be given.
+    /// TLS secrets in the format of SSLKEYLOGFILE, to decrypt with.
+    ///
+    /// Clients write them where that variable is set. Secrets that a pcapng capture holds need
+    /// not be given.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub keylog: Option<PathBuf>,
 }
@@ -128,24 +148,26 @@ pub struct ViewArgs {
     #[arg(short = 'x', long, conflicts_with_all = ["flow", "check", "stats", "log", "json", "ndjson"])]
     pub hex: bool,
 
-    /// Ladder diagrams of handshakes, wills and retained messages; a comma joins several
-    /// kinds.
+    /// Ladder diagrams of these kinds; a comma joins several.
+    ///
+    /// Of handshakes, wills and retained messages.
     #[arg(long, value_name = "KIND", group = "view", value_delimiter = ',',
           value_parser = words(&FlowKind::NAMES))]
     pub flow: Vec<FlowKind>,
 
-    /// What is wrong, odd or worth knowing; the level from which the exit status is 1.
+    /// Findings; the exit status is 1 from this level on (default: warning).
+    ///
+    /// A finding is something wrong (error), odd (warning) or worth knowing (note).
     #[arg(long, value_name = "LEVEL", group = "view", num_args = 0..=1, require_equals = true,
           default_missing_value = "warning", value_parser = words(&LEVELS))]
     pub check: Option<Level>,
 
-    /// Summary tables: packet types, topics, clients, handshakes, latencies, connections; or
-    /// only those named.
+    /// Summary tables; only these: types,topics,clients,handshakes,latency,connections.
     #[arg(long, value_name = "SECTION", group = "view", num_args = 0..=1, require_equals = true,
           default_missing_value = "all", value_parser = values::sections)]
     pub stats: Option<values::Sections>,
 
-    /// The capture told as mosquitto's -v log would have told it.
+    /// The log that mosquitto -v would have written.
     #[arg(long, group = "view", conflicts_with_all = ["json", "ndjson"])]
     pub log: bool,
 
@@ -163,17 +185,21 @@ pub struct ViewArgs {
     pub format: Format,
 
     /// Ladders without box characters.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub ascii: bool,
 
-    /// The time column, by tshark's letters: relative, absolute (a, ad with the date), delta
-    /// (d; dd since the row before), epoch, UTC (u, ud with the date).
-    #[arg(help_heading = STYLING, short = 't', value_name = "FORMAT", default_value = "r", hide_default_value = true,
+    /// The time column, by tshark's letters: r, a, ad, d, dd, e, u, ud.
+    ///
+    /// Relative, absolute (a, ad with the date), delta (d; dd since the row before), epoch, UTC
+    /// (u, ud with the date).
+    #[arg(help_heading = STYLING, short = 't', value_name = "FORMAT", default_value = "r",
+          hide_default_value = true, hide_possible_values = true,
           value_parser = words(&TIMES))]
     pub time: TimeFormat,
 
-    /// Only packets that carry a topic this filter takes (`sensor/+/state`, `a/#`), and what
-    /// acknowledges them.
+    /// Only packets with a topic that this filter takes (`sensor/+/state`).
+    ///
+    /// And the packets that acknowledge them.
     #[arg(help_heading = STYLING, long, value_name = "FILTER", value_parser = values::topic_filter)]
     pub topic: Option<String>,
 
@@ -181,32 +207,38 @@ pub struct ViewArgs {
     #[arg(help_heading = STYLING, long, value_name = "ID")]
     pub client: Option<String>,
 
-    /// Only these packet types: PUBLISH,PUBACK or the words of the Info column.
+    /// Only these packet types: PUBLISH,PUBACK.
+    ///
+    /// Or the words of the Info column, or the types' numbers.
     #[arg(help_heading = STYLING, long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = values::packet_type)]
     pub types: Vec<crate::mqtt::PacketType>,
 
-    /// Colour: on a terminal only, always, or never. NO_COLOR is honoured by auto.
-    #[arg(help_heading = STYLING, long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
+    /// Colour; auto: on a terminal, and NO_COLOR is honoured.
+    #[arg(help_heading = STYLING, long, value_name = "WHEN", value_enum,
+          default_value_t = When::Auto, hide_default_value = true)]
     pub color: When,
 
-    /// Columns that a line may take: that of the terminal, otherwise as many as a row needs.
+    /// Columns that a line may take.
+    ///
+    /// Without it those of the terminal, otherwise as many as a row needs.
     #[arg(help_heading = STYLING, long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(20..))]
     pub width: Option<u16>,
 
-    /// Passwords in clear; otherwise only their length is shown.
+    /// Passwords and other secrets in clear, not only their length.
     #[arg(help_heading = STYLING, long)]
     pub show_secrets: bool,
 
-    /// Say less on standard error: only what is wrong.
+    /// Less on standard error: only errors.
     #[arg(help_heading = STYLING, short = 'q', long, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// Say more on standard error: what was read, and what became of every frame.
+    /// More on standard error: what became of every frame.
     #[arg(help_heading = STYLING, short = 'v', long, action = ArgAction::Count)]
     pub verbose: u8,
 
     /// A progress bar on standard error, for long files and on a terminal only.
-    #[arg(help_heading = STYLING, long, value_name = "WHEN", value_enum, default_value_t = Progress::Auto)]
+    #[arg(help_heading = STYLING, long, value_name = "WHEN", value_enum,
+          default_value_t = Progress::Auto, hide_short_help = true)]
     pub progress: Progress,
 }
 
@@ -228,6 +260,11 @@ pub struct MakeArgs {
     /// Print the version.
     #[arg(long, action = ArgAction::Version)]
     pub version: Option<bool>,
+
+    // Written out because both are the short help; `help options` prints the long one.
+    /// Print this help.
+    #[arg(short = 'h', long, global = true, action = ArgAction::HelpShort)]
+    pub help: Option<bool>,
 
     /// Write the man page to standard output.
     #[arg(long, hide = true, exclusive = true)]

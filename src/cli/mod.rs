@@ -70,7 +70,7 @@ fn make(args: &MakeArgs) -> Option<ExitCode> {
 fn help(topic: Option<help::Topic>) -> ExitCode {
     let text = match topic {
         Some(topic) => topic.text(),
-        None => Args::command().render_long_help().to_string(),
+        None => Args::command().render_help().to_string(),
     };
     print(text.as_bytes())
 }
@@ -104,6 +104,17 @@ mod tests {
     #[test]
     fn the_arguments_hold_together() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_one_screen_for_the_program_and_for_record() {
+        let mut command = Args::command();
+        command.build();
+        let record = command.find_subcommand("record").unwrap().clone();
+        for command in [command, record] {
+            let help = command.term_width(100).render_help().to_string();
+            assert!(help.lines().count() <= 75, "{help}");
+        }
     }
 
     #[test]

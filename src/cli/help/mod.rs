@@ -5,7 +5,9 @@ mod filter;
 mod limits;
 mod rules;
 
-use clap::ValueEnum;
+use clap::{CommandFactory, ValueEnum};
+
+use super::args::Args;
 
 /// A topic of `mqtt-inspect help`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -16,6 +18,8 @@ pub enum Topic {
     Filter,
     /// How much is kept of a capture, and of a client of `record`.
     Limits,
+    /// Every option in full.
+    Options,
     /// The rules of findings, with their levels and statements.
     Rules,
 }
@@ -27,9 +31,16 @@ impl Topic {
             Self::Fields => fields::text(),
             Self::Filter => filter::TEXT.to_owned(),
             Self::Limits => limits::text(),
+            Self::Options => options(),
             Self::Rules => rules::text(),
         }
     }
+}
+
+/// Every option with all that there is to say about it, as the man page has it.
+fn options() -> String {
+    let mut command = Args::command().term_width(WIDTH);
+    command.render_long_help().to_string()
 }
 
 /// Columns of a line, as many as the smallest terminal has.
