@@ -19,6 +19,7 @@ mod made;
 mod safety;
 mod segments;
 mod svg;
+mod talk;
 mod tool;
 #[path = "../benches/traffic/mod.rs"]
 mod traffic;

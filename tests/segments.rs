@@ -1,17 +1,17 @@
-//! However a connection's octets are cut, shuffled, repeated or overlapped, the whole
-//! pipeline gives the same packets, each in the frame that carried its last octet first.
+//! However a connection's bytes are cut, shuffled, repeated or overlapped, the whole
+//! pipeline gives the same packets, each in the frame that carried its last byte first.
 
 use std::io;
 
 use mqtt_inspect::event::{Event, Totals};
 use mqtt_inspect::inspect::{self, Options};
+use mqtt_inspect::mqtt::Sender;
 use mqtt_inspect::stream::Direction;
 use mqtt_inspect::view::View;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-const SYN: u8 = 2;
-const PSH_ACK: u8 = 24;
+use crate::talk::{ACK, Made, PSH_ACK, Talk};
 
 /// Client and Server take turns; the first two turns open the connection.
 const TURNS_3: [&[u8]; 8] = [
@@ -34,30 +34,30 @@ const TURNS_5: [&[u8]; 6] = [
     b"\xe0\x02\x8b\0",
 ];
 
-/// A segment of one direction: the place of its first octet in the stream, and its octets.
+/// A segment of one direction: the place of its first byte in the stream, and its bytes.
 #[derive(Clone)]
 struct Segment {
     direction: Direction,
     from: usize,
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
 }
 
-/// A packet as it is told: by whom, in which frame, its octets.
-type Told = (Direction, u64, Vec<u8>);
+/// A packet as it is reported: its direction, its frame, its bytes.
+type Packet = (Direction, u64, Vec<u8>);
 
 #[derive(Default)]
-struct Heard {
-    packets: Vec<Told>,
+struct Seen {
+    packets: Vec<Packet>,
     strange: Vec<String>,
 }
 
-impl View for Heard {
+impl View for Seen {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Packet(seen) => {
-                let octets = seen.octets.to_vec();
+                let bytes = seen.octets.to_vec();
                 self.packets
-                    .push((seen.direction, seen.stamp.number, octets));
+                    .push((seen.direction, seen.stamp.number, bytes));
                 if let Err(malformed) = seen.packet {
                     self.strange.push(format!("{malformed:?}"));
                 }
@@ -73,7 +73,7 @@ impl View for Heard {
     }
 }
 
-/// The octets of each direction, and the packets in them: their directions and last octets.
+/// The bytes of each direction, and the packets in them: their directions and last bytes.
 struct Script {
     streams: [Vec<u8>; 2],
     packets: Vec<(Direction, usize, Vec<u8>)>,
@@ -83,13 +83,13 @@ fn place(direction: Direction) -> usize {
     usize::from(direction == Direction::Backward)
 }
 
-/// All lengths here fit one octet.
-fn split(mut octets: &[u8]) -> Vec<&[u8]> {
+/// All lengths here fit one byte.
+fn split(mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut packets = Vec::new();
-    while let Some(length) = octets.get(1) {
-        let (packet, rest) = octets.split_at(2 + usize::from(*length));
+    while let Some(length) = bytes.get(1) {
+        let (packet, rest) = bytes.split_at(2 + usize::from(*length));
         packets.push(packet);
-        octets = rest;
+        bytes = rest;
     }
     packets
 }
@@ -106,10 +106,10 @@ fn script(turns: &[&[u8]]) -> Script {
         streams: [Vec::new(), Vec::new()],
         packets: Vec::new(),
     };
-    for (at, octets) in turns.iter().enumerate() {
+    for (at, bytes) in turns.iter().enumerate() {
         let direction = turn(at);
         let stream = &mut script.streams[place(direction)];
-        for packet in split(octets) {
+        for packet in split(bytes) {
             stream.extend_from_slice(packet);
             let last = stream.len() - 1;
             script.packets.push((direction, last, packet.to_vec()));
@@ -118,13 +118,13 @@ fn script(turns: &[&[u8]]) -> Script {
     script
 }
 
-/// How the octets travel.
+/// How the bytes travel.
 #[derive(Clone, Debug)]
 struct Travel {
     cuts: Vec<usize>,
     /// By how many places a segment comes late.
     late: Vec<usize>,
-    /// How many octets a segment repeats of what came before it.
+    /// How many bytes a segment repeats of what came before it.
     back: Vec<usize>,
     twice: Vec<bool>,
     starts: (u32, u32),
@@ -148,7 +148,7 @@ fn travel() -> impl Strategy<Value = Travel> {
 }
 
 /// The turns as segments, in the order in which the capture has them. The first two turns
-/// keep theirs: an answer is not told before its question.
+/// keep theirs: an answer is not reported before its question.
 fn segments(turns: &[&[u8]], travel: &Travel) -> Vec<Segment> {
     let mut streams = [Vec::new(), Vec::new()];
     let mut cuts = travel.cuts.iter().cycle();
@@ -156,10 +156,10 @@ fn segments(turns: &[&[u8]], travel: &Travel) -> Vec<Segment> {
     let mut late = travel.late.iter().cycle();
     let mut twice = travel.twice.iter().cycle();
     let mut sent: Vec<(usize, Segment)> = Vec::new();
-    for (at, octets) in turns.iter().enumerate() {
+    for (at, bytes) in turns.iter().enumerate() {
         let direction = turn(at);
         let stream: &mut Vec<u8> = &mut streams[place(direction)];
-        let mut rest = *octets;
+        let mut rest = *bytes;
         while let Some(cut) = cuts.next().filter(|_| !rest.is_empty()) {
             let (piece, after) = rest.split_at((*cut).min(rest.len()));
             rest = after;
@@ -168,7 +168,7 @@ fn segments(turns: &[&[u8]], travel: &Travel) -> Vec<Segment> {
             let segment = Segment {
                 direction,
                 from,
-                octets: stream[from..].to_vec(),
+                bytes: stream[from..].to_vec(),
             };
             let shift = if at < 2 {
                 0
@@ -186,96 +186,60 @@ fn segments(turns: &[&[u8]], travel: &Travel) -> Vec<Segment> {
     sent.into_iter().map(|(_, segment)| segment).collect()
 }
 
-/// An Ethernet-less capture: each record an IPv4 packet (link type 101).
-struct Capture {
-    octets: Vec<u8>,
-    frames: u32,
-}
-
-impl Capture {
-    fn new() -> Self {
-        let mut octets = 0xa1b2_c3d4u32.to_le_bytes().to_vec();
-        octets.extend([2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        octets.extend(65535u32.to_le_bytes());
-        octets.extend(101u32.to_le_bytes());
-        Self { octets, frames: 0 }
-    }
-
-    fn push(&mut self, direction: Direction, flags: u8, numbers: (u32, u32), payload: &[u8]) {
-        let ends = [([10, 0, 0, 1], 40_000u16), ([10, 0, 0, 2], 1883)];
-        let (from, to) = match direction {
-            Direction::Forward => (ends[0], ends[1]),
-            Direction::Backward => (ends[1], ends[0]),
-        };
-        let length = 40 + payload.len() as u16;
-        let out = &mut self.octets;
-        for word in [1, self.frames, length.into(), length.into()] {
-            out.extend(word.to_le_bytes());
-        }
-        out.extend([0x45, 0]);
-        out.extend(length.to_be_bytes());
-        out.extend([0, 0, 0, 0, 64, 6, 0, 0]);
-        out.extend(from.0);
-        out.extend(to.0);
-        out.extend(from.1.to_be_bytes());
-        out.extend(to.1.to_be_bytes());
-        out.extend(numbers.0.to_be_bytes());
-        out.extend(numbers.1.to_be_bytes());
-        out.extend([0x50, flags, 4, 0, 0, 0, 0, 0]);
-        out.extend_from_slice(payload);
-        self.frames += 1;
-    }
-}
-
-/// The capture of `segments`, behind a handshake, and for each octet of each direction the
+/// The capture of `segments`, behind a handshake, and for each byte of each direction the
 /// frame that carried it first. Each end acknowledges what it has in order.
 fn capture(segments: &[Segment], script: &Script, starts: [u32; 2]) -> (Vec<u8>, [Vec<u64>; 2]) {
-    let mut capture = Capture::new();
-    let before = starts.map(|start| start.wrapping_sub(1));
-    capture.push(Direction::Forward, SYN, (before[0], 0), &[]);
-    capture.push(Direction::Backward, SYN | 16, (before[1], starts[0]), &[]);
-    capture.push(Direction::Forward, 16, (starts[0], starts[1]), &[]);
+    let mut made = Made::new();
+    let mut talk = Talk::new(0);
+    talk.client_next = starts[0].wrapping_sub(1);
+    talk.server_next = starts[1].wrapping_sub(1);
+    made.open(&mut talk);
+    made.segment(&mut talk, Sender::Client, ACK, &[]);
     let mut carriers = [0, 1].map(|at: usize| vec![0u64; script.streams[at].len()]);
     for segment in segments {
         let own = place(segment.direction);
         let have = |frames: &[u64]| frames.iter().take_while(|frame| **frame != 0).count() as u32;
         let acknowledgement = starts[1 - own].wrapping_add(have(&carriers[1 - own]));
         let sequence = starts[own].wrapping_add(segment.from as u32);
+        let sender = match segment.direction {
+            Direction::Forward => Sender::Client,
+            Direction::Backward => Sender::Server,
+        };
         let numbers = (sequence, acknowledgement);
-        capture.push(segment.direction, PSH_ACK, numbers, &segment.octets);
-        let to = segment.from + segment.octets.len();
+        made.frame(&talk, sender, PSH_ACK, numbers, &segment.bytes);
+        let to = segment.from + segment.bytes.len();
         for carrier in &mut carriers[own][segment.from..to] {
             if *carrier == 0 {
-                *carrier = capture.frames.into();
+                *carrier = made.frames;
             }
         }
     }
-    (capture.octets, carriers)
+    (made.into_bytes(), carriers)
 }
 
-fn hold(turns: &[&[u8]], travel: &Travel) -> Result<(), TestCaseError> {
+fn check(turns: &[&[u8]], travel: &Travel) -> Result<(), TestCaseError> {
     let script = script(turns);
     let segments = segments(turns, travel);
     let starts = [travel.starts.0, travel.starts.1];
-    let (octets, carriers) = capture(&segments, &script, starts);
-    let mut heard = Heard::default();
-    let outcome = inspect::read(octets.as_slice(), "made", &Options::default(), &mut heard);
+    let (bytes, carriers) = capture(&segments, &script, starts);
+    let mut seen = Seen::default();
+    let outcome = inspect::read(bytes.as_slice(), "made", &Options::default(), &mut seen);
     prop_assert!(outcome.unreadable.is_empty());
-    prop_assert_eq!(heard.strange, Vec::<String>::new());
+    prop_assert_eq!(seen.strange, Vec::<String>::new());
     for direction in [Direction::Forward, Direction::Backward] {
-        let expected: Vec<Told> = script
+        let expected: Vec<Packet> = script
             .packets
             .iter()
             .filter(|(of, ..)| *of == direction)
-            .map(|(of, last, octets)| (*of, carriers[place(*of)][*last], octets.clone()))
+            .map(|(of, last, bytes)| (*of, carriers[place(*of)][*last], bytes.clone()))
             .collect();
-        let told: Vec<Told> = heard
+        let found: Vec<Packet> = seen
             .packets
             .iter()
             .filter(|(of, ..)| *of == direction)
             .cloned()
             .collect();
-        prop_assert_eq!(told, expected);
+        prop_assert_eq!(found, expected);
     }
     Ok(())
 }
@@ -285,13 +249,13 @@ proptest! {
     fn every_way_of_cutting_shuffling_repeating_and_overlapping_gives_the_same_packets(
         travel in travel(),
     ) {
-        hold(&TURNS_3, &travel)?;
-        hold(&TURNS_5, &travel)?;
+        check(&TURNS_3, &travel)?;
+        check(&TURNS_5, &travel)?;
     }
 }
 
 #[test]
-fn one_octet_a_segment_gives_the_same_packets() {
+fn one_byte_a_segment_gives_the_same_packets() {
     let travel = Travel {
         cuts: vec![1],
         late: vec![0],
@@ -300,6 +264,6 @@ fn one_octet_a_segment_gives_the_same_packets() {
         starts: (u32::MAX - 20, u32::MAX - 5),
     };
     for turns in [&TURNS_3[..], &TURNS_5] {
-        hold(turns, &travel).expect("the same packets");
+        check(turns, &travel).expect("the same packets");
     }
 }

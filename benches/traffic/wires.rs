@@ -1,11 +1,12 @@
-//! One TCP connection: octets in, frames out, with what befalls them on the way.
+//! One TCP connection: bytes in, frames out, with the faults that meet them on the way.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use mqtt_inspect::base::{Precision, Timestamp};
+use mqtt_inspect::base::{Endpoint, Precision, Timestamp};
 use mqtt_inspect::capture::{Format, LinkType, Writer};
+use mqtt_inspect::record::frames::{Header, LinkLayer, push_frame};
 
 use super::{Chance, Manifest, Recipe};
 
@@ -106,7 +107,7 @@ impl Wire {
         wire
     }
 
-    /// Octets of headers in a frame.
+    /// Bytes of headers in a frame that carries data.
     pub(super) fn headers(&self) -> usize {
         let ip = if self.v6 { 40 } else { 20 };
         14 + ip + 20 + if self.timestamps { 12 } else { 0 }
@@ -221,58 +222,45 @@ impl Wire {
         Ok(())
     }
 
-    /// Ethernet, IP, TCP. The TCP checksum is 0, as where the network card is to make it.
+    /// Makes the frame: Ethernet, IP, TCP.
     fn lay_out<W: Write>(&self, planned: &Planned, tap: &mut Tap<W>) {
-        let frame = &mut tap.frame;
-        frame.clear();
-        let (to, of) = match planned.from {
-            End::Client => (1, 2),
-            End::Server => (2, 1),
+        let address = |v4: Ipv4Addr| match self.v6 {
+            true => IpAddr::V6(Ipv6Addr::from_bits(
+                0x2001_0db8 << 96 | u128::from(v4.to_bits()),
+            )),
+            false => IpAddr::V4(v4),
         };
-        frame.extend([2, 0, 0, 0, 0, to, 2, 0, 0, 0, 0, of]);
-        let tcp = 20 + if self.timestamps { 12 } else { 0 } + planned.payload.len();
-        let client = Ipv4Addr::from_bits(0x0a00_0000 + self.client);
-        let server = Ipv4Addr::new(192, 0, 2, 1);
+        let client = Endpoint {
+            address: address(Ipv4Addr::from_bits(0x0a00_0000 + self.client)),
+            port: self.port,
+        };
+        let server = Endpoint {
+            address: address(Ipv4Addr::new(192, 0, 2, 1)),
+            port: 1883,
+        };
         let (source, destination) = match planned.from {
             End::Client => (client, server),
             End::Server => (server, client),
         };
-        if self.v6 {
-            frame.extend([0x86, 0xdd, 0x60, 0, 0, 0]);
-            frame.extend((tcp as u16).to_be_bytes());
-            frame.extend([6, 64]);
-            for address in [source, destination] {
-                frame.extend([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0]);
-                frame.extend(address.octets());
-            }
-        } else {
-            frame.extend([8, 0]);
-            let start = frame.len();
-            frame.extend([0x45, 0]);
-            frame.extend((tcp as u16 + 20).to_be_bytes());
-            frame.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
-            frame.extend(source.octets());
-            frame.extend(destination.octets());
-            let sum = checksum(&frame[start..]);
-            frame[start + 10..start + 12].copy_from_slice(&sum.to_be_bytes());
-        }
-        let (source, destination) = match planned.from {
-            End::Client => (self.port, 1883),
-            End::Server => (1883, self.port),
+        let ticks = (tap.nanos / 1_000_000) as u32;
+        let header = Header {
+            source,
+            destination,
+            sequence: planned.sequence,
+            acknowledgement: planned.acknowledgement,
+            flags: planned.flags,
+            window: 0x2000,
+            timestamps: self.timestamps.then_some((ticks, ticks)),
+            identification: 0,
+            flow_label: 0,
         };
-        frame.extend(source.to_be_bytes());
-        frame.extend(destination.to_be_bytes());
-        frame.extend(planned.sequence.to_be_bytes());
-        frame.extend(planned.acknowledgement.to_be_bytes());
-        let offset = if self.timestamps { 0x80 } else { 0x50 };
-        frame.extend([offset, planned.flags, 0x20, 0, 0, 0, 0, 0]);
-        if self.timestamps {
-            let ticks = (tap.nanos / 1_000_000) as u32;
-            frame.extend([1, 1, 8, 10]);
-            frame.extend(ticks.to_be_bytes());
-            frame.extend(ticks.to_be_bytes());
-        }
-        frame.extend_from_slice(&planned.payload);
+        tap.frame.clear();
+        push_frame(
+            LinkLayer::Ethernet,
+            &header,
+            &planned.payload,
+            &mut tap.frame,
+        );
     }
 }
 
@@ -336,16 +324,4 @@ fn cuts(length: usize, chance: &mut Chance) -> Vec<(usize, usize)> {
         start += size;
     }
     cuts
-}
-
-/// Of an IPv4 header (RFC 791 §3.1).
-fn checksum(header: &[u8]) -> u16 {
-    let mut sum: u32 = header
-        .chunks(2)
-        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
-        .sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !(sum as u16)
 }

@@ -125,7 +125,7 @@ impl<S: Sink> Tee<S> {
             acknowledgement: if acknowledges { peer.next } else { 0 },
             flags,
             window: if syn { SYN_WINDOW } else { WINDOW },
-            timestamps: (end.clock, if acknowledges { peer.clock } else { 0 }),
+            timestamps: Some((end.clock, if acknowledges { peer.clock } else { 0 })),
             identification: end.identification,
             flow_label,
         };

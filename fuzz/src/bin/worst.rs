@@ -4,8 +4,9 @@ use std::io::{self, BufWriter, Write};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use mqtt_inspect::base::{Precision, Timestamp};
+use mqtt_inspect::base::{Endpoint, Precision, Timestamp};
 use mqtt_inspect::capture::{Format, LinkType, Writer};
+use mqtt_inspect::record::frames::{Header, LinkLayer, push_frame};
 
 use mqtt_inspect_fuzz as _;
 
@@ -153,6 +154,7 @@ impl<W: Write> Capture<W> {
         self.writer.write_frame(time, &self.frame, length, None)
     }
 
+    /// The header of a datagram or of a fragment of one.
     fn ip(&mut self, from: [u8; 4], to: [u8; 4], fragment: (u16, u16), inner: (u8, usize)) {
         let (protocol, length) = inner;
         let length = (20 + length) as u16;
@@ -178,19 +180,27 @@ impl<W: Write> Capture<W> {
             address: [192, 168, 0, 1],
             port: 1883,
         };
-        let (from, to) = if upwards {
-            (client, server)
-        } else {
-            (server, client)
+        let [client, server] = [client, server].map(|end| Endpoint {
+            address: end.address.into(),
+            port: end.port,
+        });
+        let (source, destination) = match upwards {
+            true => (client, server),
+            false => (server, client),
+        };
+        let header = Header {
+            source,
+            destination,
+            sequence,
+            acknowledgement,
+            flags,
+            window: 0xffff,
+            timestamps: None,
+            identification: 0,
+            flow_label: 0,
         };
         self.frame.clear();
-        self.ip(from.address, to.address, (0, 0), (6, 20 + payload.len()));
-        self.frame.extend(from.port.to_be_bytes());
-        self.frame.extend(to.port.to_be_bytes());
-        self.frame.extend(sequence.to_be_bytes());
-        self.frame.extend(acknowledgement.to_be_bytes());
-        self.frame.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
-        self.frame.extend(payload);
+        push_frame(LinkLayer::Raw, &header, payload, &mut self.frame);
         self.frame()
     }
 
