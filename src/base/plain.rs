@@ -1,5 +1,5 @@
 //! Bytes of plain ASCII as text, and the way to what only some processors can. Unsafe code
-//! stands here and in `record::kernel::sys` alone.
+//! stands here and in `capture::live::sys` alone.
 #![expect(
     unsafe_code,
     reason = "nearly every text of a capture is plain ASCII, and the standard library's way from \

@@ -23,6 +23,7 @@ mod error;
 mod format;
 mod frame;
 mod limits;
+pub mod live;
 mod looks;
 mod merge;
 mod open;

@@ -1,8 +1,5 @@
 //! The kernel's own frames of the loopback interface, while the broker serves.
 
-#[cfg(target_os = "linux")]
-mod sys;
-
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -11,11 +8,8 @@ use std::thread::JoinHandle;
 
 use super::file::CaptureFile;
 use super::frames::LinkLayer;
-#[cfg(target_os = "linux")]
 use super::tee::Sink;
-
-#[cfg(target_os = "linux")]
-pub(super) use sys::PacketSocket;
+use crate::capture::live::PacketSocket;
 
 /// Why the kernel's frames cannot be had.
 #[derive(Debug)]
@@ -24,6 +18,7 @@ pub enum KernelError {
     NoPrivilege,
     /// The system has no such thing.
     NotHere,
+    /// Any other error of the system.
     System(io::Error),
 }
 
@@ -67,10 +62,9 @@ impl KernelCapture {
             Err(_) => Err(io::Error::other("the capturing thread failed")),
         }
     }
-}
 
-#[cfg(target_os = "linux")]
-impl KernelCapture {
+    /// Starts to write the frames of `socket` that have TCP port `port` to `file`, with `link`
+    /// as link layer.
     pub(super) fn start(
         mut socket: PacketSocket,
         mut file: CaptureFile,
@@ -89,7 +83,6 @@ impl KernelCapture {
     }
 }
 
-#[cfg(target_os = "linux")]
 fn take(
     socket: &mut PacketSocket,
     file: &mut CaptureFile,
@@ -122,7 +115,6 @@ fn take(
 }
 
 /// Whether an Ethernet frame carries TCP from or to `port`.
-#[cfg(target_os = "linux")]
 fn has_port(frame: &[u8], port: u16) -> bool {
     const TCP: u8 = 6;
     let Some((header, ip)) = frame.split_at_checked(14) else {
@@ -141,10 +133,10 @@ fn has_port(frame: &[u8], port: u16) -> bool {
 ///
 /// # Errors
 /// See [`KernelError`].
-#[cfg(target_os = "linux")]
 pub(super) fn open() -> Result<PacketSocket, KernelError> {
-    PacketSocket::open().map_err(|error| match error.kind() {
+    PacketSocket::open_loopback().map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => KernelError::NoPrivilege,
+        io::ErrorKind::Unsupported => KernelError::NotHere,
         _ => KernelError::System(error),
     })
 }
@@ -153,25 +145,11 @@ pub(super) fn open() -> Result<PacketSocket, KernelError> {
 /// for the connections that come, and then accepting one fails with the reason.
 pub(super) fn raise_descriptor_limit() {
     #[cfg(target_os = "linux")]
-    sys::raise_descriptor_limit();
-}
-
-#[cfg(not(target_os = "linux"))]
-pub(super) struct PacketSocket;
-
-#[cfg(not(target_os = "linux"))]
-pub(super) fn open() -> Result<PacketSocket, KernelError> {
-    Err(KernelError::NotHere)
-}
-
-#[cfg(not(target_os = "linux"))]
-impl KernelCapture {
-    pub(super) fn start(_: PacketSocket, file: CaptureFile, _: LinkLayer, _: u16) -> Self {
-        let thread = std::thread::spawn(move || Ok((file.frames(), 0)));
-        Self {
-            stop: Arc::default(),
-            full: Arc::default(),
-            thread,
-        }
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        // Should it fail, the limit stays what it was.
+        let _ = setrlimit(Resource::Nofile, limit);
     }
 }

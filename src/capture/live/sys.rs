@@ -1,10 +1,9 @@
-//! The system calls that the standard library has no safe words for: a packet socket
-//! (packet(7)) and the limit of descriptors. Unsafe code stands here and in `base::plain`
-//! alone.
+//! The packet socket of Linux: AF_PACKET (packet(7)). Unsafe code stands here and in
+//! `base::plain` alone.
 
 #![expect(
     unsafe_code,
-    reason = "AF_PACKET sockets and setrlimit have no safe interface in std"
+    reason = "AF_PACKET sockets have no safe interface in std"
 )]
 
 use std::io;
@@ -14,7 +13,7 @@ use std::ptr;
 
 use crate::base::Timestamp;
 
-/// Bytes that the kernel may hold for us: several seconds of loopback traffic.
+/// Bytes that the kernel may hold for the socket: several seconds of loopback traffic.
 const RECEIVE_BUFFER: libc::c_int = 64 << 20;
 /// The longest frame of the loopback interface: 65,536 bytes and a link-layer header.
 const LONGEST: usize = 1 << 17;
@@ -25,14 +24,17 @@ const CONTROL: usize = 128;
 
 /// Frames of the loopback interface, each once, with the time the kernel took it.
 #[derive(Debug)]
-pub(in crate::record) struct PacketSocket {
+pub struct PacketSocket {
     socket: OwnedFd,
     frame: Vec<u8>,
 }
 
 impl PacketSocket {
-    /// Opens it. Needs `CAP_NET_RAW`.
-    pub(super) fn open() -> io::Result<Self> {
+    /// Opens the loopback interface.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::PermissionDenied`] without `CAP_NET_RAW`; any other error of the system.
+    pub fn open_loopback() -> io::Result<Self> {
         let protocol = (libc::ETH_P_ALL as u16).to_be();
         // SAFETY: socket(2) takes no pointers.
         let raw = unsafe {
@@ -89,8 +91,12 @@ impl PacketSocket {
         })
     }
 
-    /// The next frame; `None` when none came for a moment.
-    pub(super) fn receive(&mut self) -> io::Result<Option<(Timestamp, &[u8])>> {
+    /// Returns the next frame, with the time the kernel took it; `None` when none came for
+    /// [`WAIT`].
+    ///
+    /// # Errors
+    /// Those of the system, as when the interface went away.
+    pub fn receive(&mut self) -> io::Result<Option<(Timestamp, &[u8])>> {
         let mut control = [0_u64; CONTROL / 8];
         let mut part = libc::iovec {
             iov_base: self.frame.as_mut_ptr().cast(),
@@ -132,8 +138,8 @@ impl PacketSocket {
         Ok(())
     }
 
-    /// Frames that the kernel dropped since the last call, as its buffer was full.
-    pub(super) fn dropped(&self) -> u64 {
+    /// Returns how many frames the kernel dropped since the last call, as its buffer was full.
+    pub fn dropped(&self) -> u64 {
         // SAFETY: all bytes zero is a valid tpacket_stats.
         let mut seen: libc::tpacket_stats = unsafe { zeroed() };
         let mut length = size_of::<libc::tpacket_stats>() as libc::socklen_t;
@@ -195,20 +201,4 @@ fn set(
         return Err(io::Error::last_os_error());
     }
     Ok(())
-}
-
-/// Raises the soft limit of descriptors to the hard one.
-pub(super) fn raise_descriptor_limit() {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: `limit` is an rlimit and outlives the call.
-    let got = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
-    if got < 0 || limit.rlim_cur >= limit.rlim_max {
-        return;
-    }
-    limit.rlim_cur = limit.rlim_max;
-    // SAFETY: as above. Should it fail, the limit stays what it was.
-    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
 }
