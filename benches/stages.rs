@@ -31,7 +31,7 @@ use mqtt_inspect::stream::{Connection, ConnectionId, Direction, StreamEvent};
 use mqtt_inspect::view::json::{Form, Json};
 use mqtt_inspect::view::table::Table;
 use mqtt_inspect::view::{Style, View};
-use mqtt_inspect::wire::{self, Dissector};
+use mqtt_inspect::wire::{self, Dissected, Dissector};
 use traffic::{Recipe, generate};
 
 /// Octets of the captures that are made.
@@ -96,7 +96,7 @@ fn wire_dissect(bencher: Bencher<'_, '_>, kind: &str) {
                 link_type: *link_type,
                 bytes: &octets[places.clone()],
             };
-            if let Ok(segment) = dissector.dissect(black_box(&frame)) {
+            if let Ok(Dissected::Segment(segment)) = dissector.dissect(black_box(&frame)) {
                 carried += segment.payload.len();
             }
         }

@@ -13,7 +13,7 @@ use crate::connection::{self, Context, Decoder};
 use crate::event::{Accounting, Event, LimitReached, SkippedFrames, Totals};
 use crate::stream::{Assembler, Counts};
 use crate::view::View;
-use crate::wire::{self, Dissector};
+use crate::wire::{self, Dissected, Dissector};
 
 /// What a run is to do, apart from what it shows.
 #[derive(Clone, Debug, Default)]
@@ -244,7 +244,7 @@ impl<'v> Pipeline<'v> {
         }
         self.totals.cut_frames +=
             u64::from((frame.bytes.len() as u64) < u64::from(frame.stamp.length));
-        if let Ok(segment) = self.dissector.dissect(frame) {
+        if let Ok(Dissected::Segment(segment)) = self.dissector.dissect(frame) {
             self.totals.accounting.captured += segment.payload.len() as u64;
             let Self {
                 assembler,

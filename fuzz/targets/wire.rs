@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use mqtt_inspect::base::{FrameStamp, Timestamp};
 use mqtt_inspect::capture::{Frame, LinkType};
-use mqtt_inspect::wire::{Dissector, Options, Segment};
+use mqtt_inspect::wire::{Dissected, Dissector, Options, Segment};
 use mqtt_inspect_fuzz::Input;
 
 const LINK_TYPES: [u16; 12] = [0, 1, 9, 50, 51, 101, 104, 108, 113, 228, 229, 276];
@@ -48,8 +48,14 @@ fuzz_target!(|data: &[u8]| {
         let found = plain.dissect(&frame);
         let again = asked.dissect(&frame);
         match (&found, &again) {
-            (Ok(found), Ok(again)) => {
+            (Ok(Dissected::Segment(found)), Ok(Dissected::Segment(again))) => {
                 assert_eq!(told(found), told(again));
+                assert!(again.layers.iter().count() > 0);
+            }
+            (Ok(Dissected::Datagram(found)), Ok(Dissected::Datagram(again))) => {
+                assert_eq!(found.source, again.source);
+                assert_eq!(found.destination, again.destination);
+                assert_eq!((found.payload, found.cut), (again.payload, again.cut));
                 assert!(again.layers.iter().count() > 0);
             }
             (Err(found), Err(again)) => assert_eq!(found, again),

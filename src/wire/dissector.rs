@@ -1,15 +1,18 @@
-//! Frame by frame: headers taken off from the outside in, until TCP or until it is known
-//! that there is none.
+//! Frame by frame: headers taken off from the outside in, until TCP or UDP, or until it is
+//! known that there is neither.
 
 use std::collections::BTreeMap;
 use std::mem;
 
+use super::addresses::Addresses;
 use super::fragments::{Fragment, FragmentTally, Fragments};
-use super::ip::{self, Addresses, number};
-use super::layers::LayerVisitor;
+use super::ip::{self, number};
 use super::part::{Next, Part};
-use super::stripped::Stripped;
-use super::{Segment, Skipped, link, straight, tcp};
+use super::segment::Dissected;
+use super::skipped::Skipped;
+use super::tunnel::{self, Udp};
+use super::visitor::LayerVisitor;
+use super::{link, straight, tcp};
 use crate::base::limits::Limits;
 use crate::base::{Layer, Layers};
 use crate::capture::Frame;
@@ -70,7 +73,7 @@ impl Dissector {
     /// The TCP segment in `frame`, or why there is none. A segment that came in fragments
     /// belongs to the frame that completed it.
     #[inline(always)]
-    pub fn dissect<'a>(&'a mut self, frame: &'a Frame<'a>) -> Result<Segment<'a>, Skipped> {
+    pub fn dissect<'a>(&'a mut self, frame: &'a Frame<'a>) -> Result<Dissected<'a>, Skipped> {
         self.tally.frames += 1;
         if self.wants_layers {
             return self.dissect_any(frame);
@@ -78,7 +81,7 @@ impl Dissector {
         match straight::read(frame) {
             Some(segment) => {
                 self.tally.segments += 1;
-                Ok(segment)
+                Ok(Dissected::Segment(segment))
             }
             None => self.dissect_any(frame),
         }
@@ -87,7 +90,7 @@ impl Dissector {
     /// The long way: all that is not Ethernet, or has something between, or is to be shown
     /// layer by layer.
     #[inline(never)]
-    fn dissect_any<'a>(&'a mut self, frame: &'a Frame<'a>) -> Result<Segment<'a>, Skipped> {
+    fn dissect_any<'a>(&'a mut self, frame: &'a Frame<'a>) -> Result<Dissected<'a>, Skipped> {
         let stripped = if self.wants_layers {
             self.layers = Layers::default();
             let visitor = &mut self.layers;
@@ -96,9 +99,16 @@ impl Dissector {
             strip(frame, &mut self.fragments, &mut self.rebuilt, &mut ())
         };
         match stripped {
-            Ok(stripped) => {
+            Ok(Dissected::Segment(mut segment)) => {
                 self.tally.segments += 1;
-                Ok(stripped.into_segment(&frame.stamp, &self.layers))
+                segment.layers = &self.layers;
+                Ok(Dissected::Segment(segment))
+            }
+            Ok(Dissected::Datagram(mut datagram)) => {
+                // Nothing reads datagrams yet, so each is counted as a frame without a segment.
+                self.tally.skip(Skipped::Udp);
+                datagram.layers = &self.layers;
+                Ok(Dissected::Datagram(datagram))
             }
             Err(reason) => {
                 self.tally.skip(reason);
@@ -134,11 +144,11 @@ impl Tally {
 /// Takes off header after header. A loop and not calls within calls, so that no frame can
 /// nest deeper than [`MAX_HEADERS`].
 fn strip<'a>(
-    frame: &Frame<'a>,
+    frame: &'a Frame<'a>,
     fragments: &mut Fragments,
     mut rebuilt: &'a mut [Vec<u8>],
     visitor: &mut impl LayerVisitor,
-) -> Result<Stripped<'a>, Skipped> {
+) -> Result<Dissected<'a>, Skipped> {
     let whole = Part {
         bytes: frame.bytes,
         cut: (frame.stamp.length as usize).saturating_sub(frame.bytes.len()),
@@ -149,10 +159,15 @@ fn strip<'a>(
         (next, part) = match next {
             Next::Ip => ip::read(part, &mut addresses, visitor)?,
             Next::Protocol(number::TCP) => {
-                let tcp = tcp::read(part)?;
-                let stripped = Stripped { addresses, tcp };
-                visitor.layer(|| stripped.layer());
-                return Ok(stripped);
+                let segment = tcp::read(part, &frame.stamp, &addresses)?;
+                visitor.layer(|| tcp::layer(&segment));
+                return Ok(Dissected::Segment(segment));
+            }
+            Next::Protocol(number::UDP) => {
+                match tunnel::read_udp(part, &frame.stamp, &addresses, visitor)? {
+                    Udp::Tunnel(next, part) => (next, part),
+                    Udp::Datagram(datagram) => return Ok(Dissected::Datagram(datagram)),
+                }
             }
             Next::Protocol(protocol) => ip::protocol(protocol, part, &mut addresses, visitor)?,
             Next::Fragment(header) => {

@@ -17,8 +17,8 @@ use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
 
-use super::Skipped;
 use super::part::{FragmentHeader, Part};
+use super::skipped::Skipped;
 use crate::base::limits::Limits;
 use crate::base::{Span, Timestamp};
 

@@ -1,6 +1,9 @@
 //! What is left of a frame once the headers before it are taken off, and what comes next.
 
-use super::Skipped;
+use super::skipped::Skipped;
+
+/// The next header and what begins with it, once one header is read.
+pub(super) type Step<'a> = Result<(Next, Part<'a>), Skipped>;
 
 /// The bytes of a frame from some header on: those that were captured, and how many more
 /// there were on the wire.
@@ -55,7 +58,7 @@ impl<'a> Part<'a> {
 pub(super) enum Next {
     /// Destination address, source address, EtherType or length.
     Ethernet,
-    /// Whatever this EtherType announces; up to [`LLC_MAX`](super::link::LLC_MAX) it is the
+    /// Whatever this EtherType announces; up to 1500 it is the
     /// length of an 802.2 LLC frame.
     EtherType(u16),
     /// The protocol field of PPP, without the bytes `ff 03` before it or with them.

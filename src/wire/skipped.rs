@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::link;
-use crate::capture::LinkType;
+use super::link_type;
 
 /// The one reason for which a frame gave no segment. None of them is an error: captures
 /// hold other traffic, and are cut.
@@ -125,7 +124,7 @@ impl fmt::Display for Skipped {
         match *self {
             Self::LinkType(number) => {
                 write!(f, " {number}")?;
-                match link::name(LinkType(number)) {
+                match link_type::name(number) {
                     Some(name) => write!(f, " ({name})"),
                     None => Ok(()),
                 }

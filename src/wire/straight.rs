@@ -9,11 +9,10 @@
 use std::net::IpAddr;
 
 use super::ip::number;
-use super::{Segment, TcpFlags, link};
-use crate::base::{Endpoint, Layers};
+use super::link;
+use super::segment::{NO_LAYERS, Segment, TcpFlags};
+use crate::base::Endpoint;
 use crate::capture::Frame;
-
-static NO_LAYERS: Layers = Layers::NONE;
 
 /// Bytes of Ethernet's header.
 const ETHERNET: usize = 14;

@@ -1,91 +1,76 @@
 //! The TCP header (RFC 9293 §3.1).
 
-use etherparse::TcpHeaderSlice;
-
+use super::addresses::Addresses;
 use super::part::Part;
-use super::{Skipped, TcpFlags};
-
-/// A TCP header read, and the payload behind it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tcp<'a> {
-    pub(super) source_port: u16,
-    pub(super) destination_port: u16,
-    pub(super) sequence: u32,
-    pub(super) acknowledgement: u32,
-    pub(super) flags: TcpFlags,
-    pub(super) window: u16,
-    pub(super) payload: &'a [u8],
-    pub(super) cut: u32,
-}
+use super::segment::{NO_LAYERS, Segment, TcpFlags};
+use super::skipped::Skipped;
+use crate::base::{FrameStamp, Layer};
 
 /// A header without options, in bytes.
 const MIN_HEADER: usize = 20;
 
-pub(super) fn read(part: Part<'_>) -> Result<Tcp<'_>, Skipped> {
-    let Ok(header) = TcpHeaderSlice::from_slice(part.bytes) else {
-        return read_cut(part);
-    };
-    let payload = part.behind(header.slice().len())?;
-    Ok(Tcp {
-        source_port: header.source_port(),
-        destination_port: header.destination_port(),
-        sequence: header.sequence_number(),
-        acknowledgement: header.acknowledgment_number(),
-        flags: TcpFlags(header.slice().get(13).copied().unwrap_or_default()),
-        window: header.window_size(),
-        payload: payload.bytes,
-        cut: u32::try_from(payload.cut).unwrap_or(u32::MAX),
-    })
-}
-
+/// Reads the segment with which `part` begins, without its layers.
+///
 /// The snapshot length may cut within the header. As long as the flags are there, all that
 /// keeps a stream in step is: the ports, the numbers, and how long header and payload were.
-#[cold]
-fn read_cut(part: Part<'_>) -> Result<Tcp<'_>, Skipped> {
-    let (
-        &[
-            s0,
-            s1,
-            d0,
-            d1,
-            q0,
-            q1,
-            q2,
-            q3,
-            a0,
-            a1,
-            a2,
-            a3,
-            offset,
-            flags,
-        ],
-        rest,
-    ) = part.split::<14>()?;
-    let header = usize::from(offset >> 4) * 4;
+///
+/// ```text
+/// ports 2 + 2 | sequence 4 | acknowledgement 4 | header length, flags 1 + 1 | window 2 | ..
+/// ```
+pub(super) fn read<'a>(
+    part: Part<'a>,
+    stamp: &'a FrameStamp,
+    addresses: &Addresses<'_>,
+) -> Result<Segment<'a>, Skipped> {
+    let (ports, rest) = part.split::<4>()?;
+    let (sequence, rest) = rest.split::<4>()?;
+    let (acknowledgement, rest) = rest.split::<4>()?;
+    let (&[words, flags], rest) = rest.split::<2>()?;
+    let window = rest.split::<2>().map_or([0; 2], |(window, _)| *window);
+    let header = usize::from(words >> 4) * 4;
     if header < MIN_HEADER || header > part.length() {
         return Err(Skipped::MalformedTcp);
     }
-    let window = rest.split::<2>().map_or([0; 2], |(window, _)| *window);
-    Ok(Tcp {
-        source_port: u16::from_be_bytes([s0, s1]),
-        destination_port: u16::from_be_bytes([d0, d1]),
-        sequence: u32::from_be_bytes([q0, q1, q2, q3]),
-        acknowledgement: u32::from_be_bytes([a0, a1, a2, a3]),
+    let payload = part.behind(header).unwrap_or(Part {
+        bytes: &[],
+        cut: part.length() - header,
+    });
+    let (source, destination) = addresses.endpoints(*ports);
+    Ok(Segment {
+        stamp,
+        source,
+        destination,
+        sequence: u32::from_be_bytes(*sequence),
+        acknowledgement: u32::from_be_bytes(*acknowledgement),
         flags: TcpFlags(flags),
         window: u16::from_be_bytes(window),
-        payload: &[],
-        cut: u32::try_from(part.length() - header).unwrap_or(u32::MAX),
+        payload: payload.bytes,
+        cut: u32::try_from(payload.cut).unwrap_or(u32::MAX),
+        layers: &NO_LAYERS,
     })
+}
+
+/// Returns the layer that a segment is.
+pub(super) fn layer(segment: &Segment<'_>) -> Layer {
+    Layer::Tcp {
+        source: segment.source,
+        destination: segment.destination,
+        sequence: segment.sequence,
+        acknowledgement: segment.acknowledgement,
+        flags: segment.flags.0,
+        length: (segment.payload.len() as u32).saturating_add(segment.cut),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::*;
+    use super::super::testing::{PAYLOAD, SEQUENCE, SOURCE_PORT, segment};
     use super::*;
 
     fn read_part(bytes: &[u8], cut: usize) -> Result<(Vec<u8>, u32, u16), Skipped> {
-        let tcp = read(Part { bytes, cut })?;
-        assert_eq!((tcp.source_port, tcp.sequence), (SOURCE_PORT, SEQUENCE));
+        let stamp = FrameStamp::default();
+        let tcp = read(Part { bytes, cut }, &stamp, &Addresses::NONE)?;
+        assert_eq!((tcp.source.port, tcp.sequence), (SOURCE_PORT, SEQUENCE));
         Ok((tcp.payload.to_vec(), tcp.cut, tcp.window))
     }
 
@@ -98,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_cut_behind_the_flags_still_tells_the_length() {
+    fn a_header_cut_behind_the_flags_still_gives_the_length() {
         let bytes = segment();
         let payload = PAYLOAD.len() as u32;
         for end in 16..20 {

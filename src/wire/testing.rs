@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use etherparse::PacketBuilder;
 
-use super::{Dissector, Options, Segment, Skipped, TcpFlags};
+use super::{Dissected, Dissector, Options, Segment, Skipped, TcpFlags};
 use crate::base::{Endpoint, FrameStamp, Layer, Precision, Timestamp};
 use crate::capture::{Frame, LinkType};
 
@@ -79,11 +79,17 @@ impl Both {
     ) -> Result<Found, Skipped> {
         self.frames += 1;
         let frame = frame(self.frames, link_type, bytes, length);
-        let plain = self.plain.dissect(&frame).map(|segment| {
+        let segment = |dissected| match dissected {
+            Dissected::Segment(segment) => Ok(segment),
+            Dissected::Datagram(_) => Err(Skipped::Udp),
+        };
+        let plain = self.plain.dissect(&frame).and_then(segment);
+        let plain = plain.map(|segment| {
             assert_eq!(segment.layers.iter().count(), 0, "layers unasked");
             Found::from(segment)
         });
-        let with_layers = self.with_layers.dissect(&frame).map(|segment| {
+        let with_layers = self.with_layers.dissect(&frame).and_then(segment);
+        let with_layers = with_layers.map(|segment| {
             self.layers = segment.layers.iter().collect();
             Found::from(segment)
         });

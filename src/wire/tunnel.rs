@@ -1,12 +1,15 @@
 //! Tunnels: GRE (RFC 2784, 2890, 2637) with ERSPAN in it, and VXLAN (RFC 7348) and Geneve
 //! (RFC 8926) in UDP. IP in IP needs no header of its own.
 
-use etherparse::UdpHeaderSlice;
+use super::addresses::Addresses;
+use super::part::{Next, Part, Step};
+use super::segment::{Datagram, NO_LAYERS};
+use super::skipped::Skipped;
+use super::visitor::LayerVisitor;
+use crate::base::{FrameStamp, Layer};
 
-use super::Skipped;
-use super::layers::LayerVisitor;
-use super::part::{Next, Part};
-use crate::base::Layer;
+/// Bytes of a UDP header.
+const UDP_HEADER: usize = 8;
 
 /// Port mirroring within GRE, types I and II: with a sequence number there is a header before
 /// the mirrored frame, without one there is none.
@@ -26,10 +29,7 @@ const VXLAN_PORTS: [u16; 2] = [4789, 8472];
 const GENEVE_PORT: u16 = 6081;
 
 /// Reads a GRE header; what follows is numbered by EtherType.
-pub(super) fn read_gre<'a>(
-    part: Part<'a>,
-    visitor: &mut impl LayerVisitor,
-) -> Result<(Next, Part<'a>), Skipped> {
+pub(super) fn read_gre<'a>(part: Part<'a>, visitor: &mut impl LayerVisitor) -> Step<'a> {
     let (&[f0, f1, p0, p1], mut rest) = part.split::<4>()?;
     let flags = u16::from_be_bytes([f0, f1]);
     let protocol = u16::from_be_bytes([p0, p1]);
@@ -62,7 +62,7 @@ pub(super) fn read_gre<'a>(
 }
 
 /// Takes off the ERSPAN header before a mirrored Ethernet frame.
-pub(super) fn read_erspan(ether_type: u16, part: Part<'_>) -> Result<(Next, Part<'_>), Skipped> {
+pub(super) fn read_erspan(ether_type: u16, part: Part<'_>) -> Step<'_> {
     let length = match part.bytes {
         _ if ether_type == ERSPAN => 8,
         // The last bit is set where eight bytes more follow, which depend on the platform.
@@ -72,78 +72,100 @@ pub(super) fn read_erspan(ether_type: u16, part: Part<'_>) -> Result<(Next, Part
     Ok((Next::Ethernet, part.behind(length)?))
 }
 
-/// Reads a UDP header and, where its destination port is a tunnel's, the tunnel's header.
-pub(super) fn read_udp<'a>(
-    part: Part<'a>,
-    visitor: &mut impl LayerVisitor,
-) -> Result<(Next, Part<'a>), Skipped> {
-    let udp = UdpHeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
-    let port = udp.destination_port();
-    let vxlan = VXLAN_PORTS.contains(&port);
-    if !vxlan && port != GENEVE_PORT {
-        return Err(Skipped::Udp);
-    }
-    let part = match usize::from(udp.length()) {
-        0 => part,
-        length => part.within(length),
-    };
-    let (header, rest) = part.behind(udp.slice().len())?.split::<8>()?;
-    let udp = Layer::Udp {
-        source: udp.source_port(),
-        destination: port,
-    };
-    if vxlan {
-        read_vxlan(*header, rest, udp, visitor)
-    } else {
-        read_geneve(*header, rest, udp, visitor)
-    }
+/// What a UDP header leads to.
+pub(super) enum Udp<'a> {
+    Tunnel(Next, Part<'a>),
+    Datagram(Datagram<'a>),
 }
 
+/// Reads a UDP header (RFC 768) and, where its destination port is a tunnel's, the tunnel's
+/// header.
+pub(super) fn read_udp<'a>(
+    part: Part<'a>,
+    stamp: &'a FrameStamp,
+    addresses: &Addresses<'_>,
+    visitor: &mut impl LayerVisitor,
+) -> Result<Udp<'a>, Skipped> {
+    let (&[s0, s1, d0, d1, l0, l1, ..], rest) = part.split::<UDP_HEADER>()?;
+    let rest = match usize::from(u16::from_be_bytes([l0, l1])) {
+        // Jumbograms (RFC 2675 §4), and segmentation offload.
+        0 => rest,
+        length => rest.within(length.saturating_sub(UDP_HEADER)),
+    };
+    let (source, destination) = addresses.endpoints([s0, s1, d0, d1]);
+    let udp = Layer::Udp {
+        source: source.port,
+        destination: destination.port,
+    };
+    let tunnel = match destination.port {
+        GENEVE_PORT => read_geneve(rest, udp, visitor)?,
+        port if VXLAN_PORTS.contains(&port) => read_vxlan(rest, udp, visitor)?,
+        _ => None,
+    };
+    if let Some((next, inner)) = tunnel {
+        return Ok(Udp::Tunnel(next, inner));
+    }
+    visitor.layer(|| udp);
+    Ok(Udp::Datagram(Datagram {
+        stamp,
+        source,
+        destination,
+        payload: rest.bytes,
+        cut: u32::try_from(rest.cut).unwrap_or(u32::MAX),
+        layers: &NO_LAYERS,
+    }))
+}
+
+/// Reads a VXLAN header; `None` where the identifier is not valid: it is something else on
+/// that port.
+///
 /// ```text
 /// flags 1 | reserved 3 | VNI 3 | reserved 1
 /// ```
 fn read_vxlan<'a>(
-    [flags, _, _, _, v0, v1, v2, _]: [u8; 8],
-    rest: Part<'a>,
+    part: Part<'a>,
     udp: Layer,
     visitor: &mut impl LayerVisitor,
-) -> Result<(Next, Part<'a>), Skipped> {
-    // The identifier must be valid, or it is something else on that port.
+) -> Result<Option<(Next, Part<'a>)>, Skipped> {
+    let (&[flags, _, _, _, v0, v1, v2, _], rest) = part.split::<8>()?;
     if flags & 0x08 == 0 {
-        return Err(Skipped::Udp);
+        return Ok(None);
     }
     visitor.layer(|| udp);
     visitor.layer(|| Layer::Vxlan {
         vni: u32::from_be_bytes([0, v0, v1, v2]),
     });
-    Ok((Next::Ethernet, rest))
+    Ok(Some((Next::Ethernet, rest)))
 }
 
+/// Reads a Geneve header; `None` where it is of another version.
+///
 /// ```text
 /// version 2 bits, options' length in 4 bytes 6 bits | flags 1 | protocol 2 | VNI 3 | reserved 1
 /// ```
 fn read_geneve<'a>(
-    [first, _, p0, p1, ..]: [u8; 8],
-    rest: Part<'a>,
+    part: Part<'a>,
     udp: Layer,
     visitor: &mut impl LayerVisitor,
-) -> Result<(Next, Part<'a>), Skipped> {
+) -> Result<Option<(Next, Part<'a>)>, Skipped> {
+    let (&[first, _, p0, p1, ..], rest) = part.split::<8>()?;
     if first >> 6 != 0 {
-        return Err(Skipped::Udp);
+        return Ok(None);
     }
     visitor.layer(|| udp);
     let options = usize::from(first & 0x3f) * 4;
     let protocol = u16::from_be_bytes([p0, p1]);
-    Ok((Next::EtherType(protocol), rest.behind(options)?))
+    Ok(Some((Next::EtherType(protocol), rest.behind(options)?)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::{
-        Addresses, ETHERNET, assert_found, dissect, ethernet, ipv4, ipv6, join, udp, v4, v6,
+        Addresses, ETHERNET, assert_found, dissect, ethernet, frame, ipv4, ipv6, join, udp, v4, v6,
     };
     use super::*;
-    use crate::wire::MAX_HEADERS;
+    use crate::wire::dissector::MAX_HEADERS;
+    use crate::wire::{Dissected, Dissector, Options};
 
     #[test]
     fn gre_is_read_with_any_of_its_fields() {
@@ -230,5 +252,19 @@ mod tests {
             nested = ipv4(4, &nested);
         }
         assert_eq!(dissect(101, &nested).unwrap_err(), Skipped::TooDeep);
+    }
+
+    #[test]
+    fn a_datagram_without_a_tunnel_has_its_ends_and_what_was_captured_of_its_payload() {
+        let whole = ipv4(17, &udp(5353, b"payload"));
+        let captured = &whole[..whole.len() - 3];
+        let frame = frame(1, 101, captured, whole.len());
+        let mut dissector = Dissector::new(Options::default());
+        let Ok(Dissected::Datagram(datagram)) = dissector.dissect(&frame) else {
+            panic!("a datagram");
+        };
+        assert_eq!(datagram.destination.port, 5353);
+        assert_eq!((datagram.payload, datagram.cut), (&b"payl"[..], 3));
+        assert_eq!(dissector.tally().skipped[&Skipped::Udp], 1);
     }
 }

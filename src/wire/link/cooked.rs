@@ -1,9 +1,11 @@
 //! Linux cooked capture, what `-i any` writes: SLL (113) and SLL2 (276).
 
-use super::super::layers::LayerVisitor;
-use super::super::part::{Next, Part};
-use super::{Skipped, Step, announced, llc};
+use super::ethertype::{LLC_MAX, announced};
+use super::llc;
 use crate::base::Layer;
+use crate::wire::part::{Next, Part, Step};
+use crate::wire::skipped::Skipped;
+use crate::wire::visitor::LayerVisitor;
 
 /// `ARPHRD_NETLINK`: the protocol is a netlink family, not an EtherType.
 const NETLINK: u16 = 824;
@@ -55,7 +57,7 @@ fn protocol(device_type: u16, protocol: u16, rest: Part<'_>) -> Step<'_> {
         // Some tunnel devices leave the protocol open; the version decides.
         0 if matches!(rest.bytes, [0x45..=0x4f | 0x60..=0x6f, ..]) => Ok((Next::Ip, rest)),
         // Below the EtherTypes Linux has numbers of its own, which are no lengths here.
-        other if other <= llc::LLC_MAX => Err(Skipped::EtherType(other)),
+        other if other <= LLC_MAX => Err(Skipped::EtherType(other)),
         ether_type => Ok((announced(ether_type), rest)),
     }
 }

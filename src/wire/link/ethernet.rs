@@ -2,10 +2,11 @@
 
 use etherparse::Ethernet2HeaderSlice;
 
-use super::super::layers::LayerVisitor;
-use super::super::part::Part;
-use super::{Skipped, Step, announced};
+use super::ethertype::announced;
 use crate::base::Layer;
+use crate::wire::part::{Part, Step};
+use crate::wire::skipped::Skipped;
+use crate::wire::visitor::LayerVisitor;
 
 /// Bytes of destination address, source address and EtherType.
 const LENGTH: usize = 14;

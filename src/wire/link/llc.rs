@@ -1,10 +1,8 @@
 //! IEEE 802.2 LLC, as it stands behind a length in place of an EtherType, with SNAP.
 
-use super::super::part::{Next, Part};
-use super::{Skipped, Step, announced};
-
-/// The largest value that is a length and not an EtherType (IEEE 802.3 §3.2.6).
-pub(in super::super) const LLC_MAX: u16 = 1500;
+use super::ethertype::{LLC_MAX, announced};
+use crate::wire::part::{Next, Part, Step};
+use crate::wire::skipped::Skipped;
 
 /// Unnumbered information: the only control byte that carries datagrams.
 const UNNUMBERED: u8 = 0x03;

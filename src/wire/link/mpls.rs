@@ -1,9 +1,10 @@
 //! MPLS label stacks (RFC 3032), and what may lie below them.
 
-use super::super::layers::LayerVisitor;
-use super::super::part::{Next, Part};
-use super::{MPLS, Skipped, Step, announced};
+use super::ethertype::{MPLS, announced};
 use crate::base::Layer;
+use crate::wire::part::{Next, Part, Step};
+use crate::wire::skipped::Skipped;
+use crate::wire::visitor::LayerVisitor;
 
 /// Reads one label; the others come one by one.
 pub(super) fn read<'a>(part: Part<'a>, visitor: &mut impl LayerVisitor) -> Step<'a> {

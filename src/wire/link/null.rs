@@ -1,9 +1,9 @@
 //! BSD loopback: NULL (0) and LOOP (108), four bytes of address family.
 
-use super::super::layers::LayerVisitor;
-use super::super::part::{Next, Part};
-use super::{Skipped, Step};
 use crate::base::Layer;
+use crate::wire::part::{Next, Part, Step};
+use crate::wire::skipped::Skipped;
+use crate::wire::visitor::LayerVisitor;
 
 /// `AF_INET`, everywhere.
 const INET: u32 = 2;

@@ -1,9 +1,10 @@
 //! PPP (RFC 1661), PPPoE sessions (RFC 2516), and the HDLC framings of serial lines.
 
-use super::super::layers::LayerVisitor;
-use super::super::part::{Next, Part};
-use super::{MPLS, MPLS_MULTICAST, Skipped, Step, announced};
+use super::ethertype::{MPLS, MPLS_MULTICAST, announced};
 use crate::base::Layer;
+use crate::wire::part::{Next, Part, Step};
+use crate::wire::skipped::Skipped;
+use crate::wire::visitor::LayerVisitor;
 
 /// Version 1, type 1.
 const PPPOE_VERSION_TYPE: u8 = 0x11;
