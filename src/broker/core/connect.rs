@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use super::action::{Action, ConnectionKey};
 use super::encode::{self, ConnAck};
+use super::filters::is_topic_name;
+use super::leave::Departure;
 use super::link::{ALIASES, Stage};
 use super::message::{Message, seconds_span};
+use super::server::{Core, V5};
 use super::session::{Expiry, SESSION, Session, SessionKey, Will};
-use super::{Action, ConnectionKey, Core, Departure, V5};
 use crate::base::{Span, Timestamp};
-use crate::event::log::{Line, Way};
-use crate::mqtt::packet::{Connect, Disconnect};
+use crate::event::log::Line;
+use crate::mqtt::packet::Connect;
 use crate::mqtt::{Malformed, ProtocolVersion};
 
 impl Core {
@@ -58,7 +61,7 @@ impl Core {
             }
         }
         if let Some(will) = &connect.will
-            && !super::filters::is_topic_name(will.topic)
+            && !is_topic_name(will.topic)
         {
             return Err(encode::Refusal::WillTopic);
         }
@@ -337,120 +340,6 @@ impl Core {
                 encode::MALFORMED_PACKET,
                 "malformed packet",
             ),
-        }
-    }
-
-    pub(super) fn disconnect(
-        &mut self,
-        now: Timestamp,
-        connection: ConnectionKey,
-        disconnect: &Disconnect<'_>,
-    ) {
-        let Some(link) = self.links.get(&connection) else {
-            return;
-        };
-        let client = Arc::clone(&link.name);
-        let session = link.session();
-        self.log(Line::Plain {
-            way: Way::Received,
-            name: "DISCONNECT",
-            client: &client,
-        });
-        if let Some(seconds) = disconnect.properties.session_expiry_interval()
-            && let Some(session) = session.and_then(|key| self.sessions.get_mut(&key))
-        {
-            // §3.14.2.2.2: a session that was to end with its connection cannot be kept.
-            if session.expiry == Expiry::WithConnection && seconds > 0 {
-                return self.dismiss(now, connection, encode::PROTOCOL_ERROR, "protocol error");
-            }
-            session.expiry = Expiry::from_seconds(seconds);
-        }
-        self.actions.push_back(Action::Close { connection });
-        self.log(Line::Disconnected { client: &client });
-        let departure = match disconnect.reason_code {
-            0 => Departure::Normal,
-            _ => Departure::WithReason,
-        };
-        self.leave(now, connection, departure);
-    }
-
-    /// The connection is no more: its will, and its session's time to live.
-    pub(super) fn leave(
-        &mut self,
-        now: Timestamp,
-        connection: ConnectionKey,
-        departure: Departure,
-    ) {
-        let Some(link) = self.links.remove(&connection) else {
-            return;
-        };
-        self.unsent_bytes = self.unsent_bytes.saturating_sub(link.unsent);
-        self.partial_bytes = self.partial_bytes.saturating_sub(link.begun.len());
-        self.kept_bytes = self.kept_bytes.saturating_sub(link.aliases_in_bytes);
-        let Some(key) = link.session() else {
-            return;
-        };
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return;
-        };
-        session.connection = None;
-        let ends = match departure {
-            Departure::TakenOver { ends } => ends,
-            _ => session.expiry == Expiry::WithConnection,
-        };
-        if departure == Departure::Normal {
-            session.will = None;
-        }
-        // The will's delay ends with the session ([MQTT-3.1.3-9] and §3.1.3.2.2).
-        let delay = session.will.as_ref().map(|will| will.delay);
-        session.will_at = delay
-            .filter(|&delay| delay > Span::ZERO && !ends)
-            .map(|delay| now.plus(delay));
-        session.ends_at = match session.expiry {
-            Expiry::After(span) => Some(now.plus(span)),
-            Expiry::WithConnection | Expiry::Never => None,
-        };
-        let wake = [session.will_at, session.ends_at];
-        self.weigh(key);
-        for at in wake.into_iter().flatten() {
-            self.wake_at(at);
-        }
-        if delay.is_some_and(|delay| delay <= Span::ZERO) {
-            self.publish_will(now, key);
-        }
-        if ends && !matches!(departure, Departure::TakenOver { .. }) {
-            self.end_session(now, key);
-        }
-    }
-
-    pub(super) fn publish_will(&mut self, now: Timestamp, key: SessionKey) {
-        let Some(session) = self.sessions.get_mut(&key) else {
-            return;
-        };
-        session.will_at = None;
-        if let Some(Will { mut message, .. }) = session.will.take() {
-            self.weigh(key);
-            message.publish(now);
-            self.route(now, Some(key), Arc::new(message));
-        }
-    }
-
-    /// Forgets a session; a will that still waits is published first.
-    pub(super) fn end_session(&mut self, now: Timestamp, key: SessionKey) {
-        self.publish_will(now, key);
-        let Some(session) = self.sessions.remove(&key) else {
-            return;
-        };
-        let held = session.queued_bytes + session.unreleased_bytes;
-        self.held_bytes = self.held_bytes.saturating_sub(held);
-        self.kept_bytes = self.kept_bytes.saturating_sub(session.counted);
-        for filter in &session.subscriptions {
-            if let Some(target) = super::filters::Target::parse(filter) {
-                self.filters.unsubscribe(target, key);
-            }
-        }
-        if self.by_client.get(&session.client_id) == Some(&key) {
-            self.by_client.remove(&session.client_id);
         }
     }
 }

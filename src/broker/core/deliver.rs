@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::action::ConnectionKey;
 use super::encode::{self, Sent};
 use super::link::{ALIAS_BYTES, Link};
 use super::message::Message;
+use super::server::Core;
 use super::session::{Awaiting, Exchange, Outgoing, SessionKey};
-use super::{ConnectionKey, Core};
 use crate::base::Timestamp;
 use crate::event::log::{Line, Way};
 use crate::mqtt::{Delivery, QoS};

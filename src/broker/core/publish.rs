@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use super::action::ConnectionKey;
 use super::encode;
 use super::filters::is_topic_name;
 use super::link::Link;
 use super::message::Message;
+use super::server::{Core, V5};
 use super::session::{Awaiting, SessionKey};
-use super::{ConnectionKey, Core, V5};
 use crate::base::Timestamp;
 use crate::event::log::{Line, Way};
 use crate::mqtt::packet::{Acknowledgement, Publish};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::ConnectionKey;
+use super::action::ConnectionKey;
 use super::message::Message;
 use crate::base::{Span, Timestamp};
 use crate::mqtt::{PacketIdentifier, QoS};

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::action::ConnectionKey;
 use super::encode;
 use super::filters::{Granted, Target};
+use super::server::{Core, V5};
 use super::session::{LEVEL, Outgoing, SUBSCRIPTION, SessionKey};
-use super::{ConnectionKey, Core, V5};
 use crate::base::Timestamp;
 use crate::event::log::{Line, Way};
 use crate::mqtt::packet::{Subscribe, Subscription, Unsubscribe};

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::session::SessionKey;
 use super::*;
 use crate::base::limits::BrokerLimits;
+use crate::base::{Endpoint, Span, Timestamp};
 use crate::mqtt::packet::{
     Acknowledgement, Connect, Disconnect, Publish, Subscribe, Unsubscribe, Will,
 };
 use crate::mqtt::{
-    Delivery, PacketIdentifier, PacketType, Properties, PropertiesBuf, PropertyId, PropertyValue,
-    QoS, SubscriptionsBuf, TopicFiltersBuf,
+    ControlPacket, Delivery, PacketIdentifier, PacketType, Properties, PropertiesBuf, PropertyId,
+    PropertyValue, ProtocolVersion, QoS, SubscriptionsBuf, TopicFiltersBuf,
 };
 
 use ProtocolVersion::{V3_1, V3_1_1, V5_0};

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::action::{Action, ConnectionKey};
 use super::encode;
-use super::link::Stage;
+use super::leave::Departure;
+use super::link::{Link, Stage};
+use super::server::{Core, V5};
 use super::session::SessionKey;
-use super::{Action, ConnectionKey, Core, Departure, V5};
 use crate::base::Timestamp;
 use crate::event::log::Line;
 
@@ -63,7 +65,7 @@ impl Core {
             .collect()
     }
 
-    fn deadline(&self, link: &super::Link) -> Option<Timestamp> {
+    fn deadline(&self, link: &Link) -> Option<Timestamp> {
         match link.stage {
             Stage::Opened(since) => Some(since.plus(self.options.connect_timeout)),
             Stage::Connected(_) => Some(link.last_heard.plus(link.patience?)),

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 
 use mio::net::TcpStream;
 
-use super::{Clock, Witness};
+use super::clock::Clock;
+use super::witness::Witness;
 use crate::base::{Endpoint, Timestamp};
 use crate::broker::core::ConnectionKey;
 use crate::mqtt::Sender;

@@ -1,0 +1,229 @@
+//! From a Client's bytes to its control packets, and each packet to what handles it.
+
+use std::sync::Arc;
+
+use super::action::{ConnectionKey, Ending};
+use super::encode;
+use super::leave::Departure;
+use super::link::{Link, Stage};
+use super::server::Core;
+use crate::base::{Endpoint, Timestamp};
+use crate::event::log::Line;
+use crate::mqtt::framer::{Cut, FixedHeader, Header, cut, fixed_header};
+use crate::mqtt::{ControlPacket, PacketType, Rule};
+
+/// The first byte of every CONNECT ([MQTT-3.1.0-1]).
+const CONNECT: u8 = 0x10;
+
+impl Core {
+    /// A network connection was accepted.
+    pub fn connected(&mut self, now: Timestamp, connection: ConnectionKey, peer: Endpoint) {
+        self.log(Line::NewConnection {
+            peer,
+            port: self.options.port,
+        });
+        self.links.insert(connection, Link::new(peer, now));
+        self.wake_at(now.plus(self.options.connect_timeout));
+    }
+
+    /// The next bytes that a Client sent, in any portions.
+    pub fn received(&mut self, now: Timestamp, connection: ConnectionKey, bytes: &[u8]) {
+        self.received_some(now, connection, bytes, usize::MAX);
+    }
+
+    /// As [`Core::received`], but no more than `most` packets are handled: so that others
+    /// can have their turn. Returns how many of the bytes were taken; the others are to be
+    /// given again.
+    pub fn received_some(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        bytes: &[u8],
+        most: usize,
+    ) -> usize {
+        let Some(link) = self.links.get_mut(&connection) else {
+            return bytes.len();
+        };
+        // While its packets are handled the link has none: what is left comes back to it.
+        let mut begun = std::mem::take(&mut link.begun);
+        self.partial_bytes = self.partial_bytes.saturating_sub(begun.len());
+        let before = begun.len();
+        let (used, stopped) = if begun.is_empty() {
+            let (used, stopped) = self.packets(now, connection, bytes, most);
+            if !stopped {
+                begun.extend_from_slice(bytes.get(used..).unwrap_or_default());
+            }
+            (used, stopped)
+        } else {
+            begun.extend_from_slice(bytes);
+            let (used, stopped) = self.packets(now, connection, &begun, most);
+            begun.drain(..used.min(begun.len()));
+            (used, stopped)
+        };
+        let Some(link) = self.links.get_mut(&connection) else {
+            return bytes.len();
+        };
+        if stopped {
+            // Whole packets may wait: the link has a part of one only.
+            return used.saturating_sub(before);
+        }
+        self.partial_bytes += begun.len();
+        link.begun = begun;
+        if self.partial_bytes > self.options.limits.all_partial_bytes {
+            self.dismiss(
+                now,
+                connection,
+                encode::QUOTA_EXCEEDED,
+                "too much memory in use",
+            );
+        }
+        bytes.len()
+    }
+
+    /// How many bytes the caller still holds for a Client that does not read them.
+    pub fn unsent(&mut self, now: Timestamp, connection: ConnectionKey, bytes: usize) {
+        let most = self.options.limits.unsent_bytes;
+        let Some(link) = self.links.get_mut(&connection) else {
+            return;
+        };
+        let before = std::mem::replace(&mut link.unsent, bytes);
+        self.unsent_bytes = self.unsent_bytes.saturating_sub(before) + bytes;
+        // What waited for the Client to read goes on.
+        if before >= most
+            && bytes < most
+            && let Some(key) = link.session()
+        {
+            self.pump(now, key);
+        }
+    }
+
+    /// A network connection ended without the Server's doing.
+    pub fn closed(&mut self, now: Timestamp, connection: ConnectionKey, how: Ending) {
+        let Some(link) = self.links.get(&connection) else {
+            return;
+        };
+        let client = Arc::clone(&link.name);
+        self.log(match how {
+            Ending::Fin => Line::Closed { client: &client },
+            Ending::Reset => Line::SocketError { client: &client },
+        });
+        self.leave(now, connection, Departure::WithoutDisconnect);
+    }
+
+    /// Handles each whole packet at the begin of `bytes`, but no more than `most`; returns
+    /// how many bytes they took, and whether there may be more.
+    fn packets(
+        &mut self,
+        now: Timestamp,
+        connection: ConnectionKey,
+        bytes: &[u8],
+        most: usize,
+    ) -> (usize, bool) {
+        let mut rest = bytes;
+        let mut handled = 0;
+        while let Some(link) = self.links.get(&connection) {
+            // Something else than MQTT need not be waited for until it fills a packet.
+            let opened = matches!(link.stage, Stage::Opened(_));
+            if opened && rest.first().is_some_and(|&first| first != CONNECT) {
+                self.dismiss(now, connection, encode::PROTOCOL_ERROR, "no CONNECT");
+                break;
+            }
+            if let Header::Whole(header) = fixed_header(rest)
+                && let Some((code, why)) = self.too_large(header)
+            {
+                self.dismiss(now, connection, code, why);
+                break;
+            }
+            match cut(rest) {
+                Cut::Whole { .. } if handled == most => {
+                    return (bytes.len() - rest.len(), true);
+                }
+                Cut::Whole { packet, rest: next } => {
+                    rest = next;
+                    handled += 1;
+                    self.packet(now, connection, packet.bytes);
+                }
+                Cut::Needs { .. } => break,
+                Cut::Malformed(_) => {
+                    self.dismiss(
+                        now,
+                        connection,
+                        encode::MALFORMED_PACKET,
+                        "malformed packet",
+                    );
+                    break;
+                }
+            }
+        }
+        (bytes.len() - rest.len(), false)
+    }
+
+    /// The reason code and the words for a packet that is not waited for, by its size.
+    fn too_large(&self, header: FixedHeader) -> Option<(u8, &'static str)> {
+        let limits = &self.options.limits;
+        let bare = header.packet_type != PacketType::Publish;
+        match header.total_len() {
+            bytes if bytes > limits.packet_bytes => {
+                Some((encode::PACKET_TOO_LARGE, "packet too large"))
+            }
+            // Smaller than what was announced, so it is not for its size as such.
+            bytes if bare && bytes > limits.bare_packet_bytes => Some((
+                encode::QUOTA_EXCEEDED,
+                "packet too large for one without a message",
+            )),
+            _ => None,
+        }
+    }
+
+    fn packet(&mut self, now: Timestamp, connection: ConnectionKey, bytes: &[u8]) {
+        let Some(link) = self.links.get_mut(&connection) else {
+            return;
+        };
+        link.last_heard = now;
+        let version = link.version;
+        let connected = matches!(link.stage, Stage::Connected(_));
+        match (connected, ControlPacket::read(bytes, version, &mut ())) {
+            (false, Ok(ControlPacket::Connect(connect))) => self.connect(now, connection, &connect),
+            (false, Ok(_)) => self.dismiss(now, connection, encode::PROTOCOL_ERROR, "no CONNECT"),
+            (false, Err(malformed)) => self.refuse_malformed(now, connection, bytes, malformed),
+            (true, Ok(packet)) => self.dispatch(now, connection, &packet),
+            (true, Err(malformed)) => {
+                let code = match malformed.rule {
+                    Rule::TopicNameHasNoWildcard => encode::TOPIC_NAME_INVALID,
+                    Rule::TopicAliasIsNotZero => encode::TOPIC_ALIAS_INVALID,
+                    Rule::NoLocalIsNotShared
+                    | Rule::PropertyIsNotRepeated
+                    | Rule::ReceiveMaximumIsNotZero
+                    | Rule::SubscriptionIdentifierIsNotZero
+                    | Rule::SubscribeHasAFilter
+                    | Rule::UnsubscribeHasAFilter => encode::PROTOCOL_ERROR,
+                    _ => encode::MALFORMED_PACKET,
+                };
+                self.dismiss(now, connection, code, "malformed packet");
+            }
+        }
+    }
+
+    fn dispatch(&mut self, now: Timestamp, connection: ConnectionKey, packet: &ControlPacket<'_>) {
+        match packet {
+            ControlPacket::Publish(publish) => self.publish(now, connection, publish),
+            ControlPacket::PubAck(ack) => self.pub_ack(now, connection, ack),
+            ControlPacket::PubRec(ack) => self.pub_rec(now, connection, ack),
+            ControlPacket::PubRel(ack) => self.pub_rel(now, connection, ack),
+            ControlPacket::PubComp(ack) => self.pub_comp(now, connection, ack),
+            ControlPacket::Subscribe(subscribe) => self.subscribe(now, connection, subscribe),
+            ControlPacket::Unsubscribe(unsubscribe) => self.unsubscribe(connection, unsubscribe),
+            ControlPacket::PingReq => self.ping(connection),
+            ControlPacket::Disconnect(disconnect) => self.disconnect(now, connection, disconnect),
+            ControlPacket::Connect(_)
+            | ControlPacket::ConnAck(_)
+            | ControlPacket::SubAck(_)
+            | ControlPacket::UnsubAck(_)
+            | ControlPacket::PingResp
+            | ControlPacket::Auth(_) => {
+                self.log_received(connection, packet.packet_type());
+                self.dismiss(now, connection, encode::PROTOCOL_ERROR, "protocol error");
+            }
+        }
+    }
+}

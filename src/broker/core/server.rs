@@ -1,0 +1,121 @@
+//! The Server's state, and what all that happens to it shares: books, actions, log, deadlines.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::action::{Action, ConnectionKey};
+use super::filters::{Filters, Match};
+use super::link::Link;
+use super::options::BrokerOptions;
+use super::retained::Retained;
+use super::session::{Session, SessionKey};
+use crate::base::Timestamp;
+use crate::broker::seed::Seed;
+use crate::event::log::{Line, Way};
+use crate::mqtt::{PacketType, ProtocolVersion};
+
+pub(super) const V5: ProtocolVersion = ProtocolVersion::V5_0;
+
+/// The Server.
+#[derive(Debug)]
+pub struct Core {
+    pub(super) options: BrokerOptions,
+    pub(super) seed: Seed,
+    pub(super) links: HashMap<ConnectionKey, Link>,
+    pub(super) sessions: BTreeMap<SessionKey, Session>,
+    pub(super) by_client: HashMap<Arc<str>, SessionKey>,
+    pub(super) next_session: u64,
+    pub(super) filters: Filters,
+    pub(super) retained: Retained,
+    /// Bytes of the messages that sessions hold.
+    pub(super) held_bytes: usize,
+    /// Bytes that Clients have not taken.
+    pub(super) unsent_bytes: usize,
+    /// Bytes of packets that have begun.
+    pub(super) partial_bytes: usize,
+    /// Bytes that sessions and topic aliases take.
+    pub(super) kept_bytes: usize,
+    /// Retained messages that subscriptions were held against, since that instant.
+    pub(super) searched: (Timestamp, usize),
+    pub(super) actions: VecDeque<Action>,
+    /// No deadline lies before this instant.
+    pub(super) wake: Option<Timestamp>,
+    pub(super) matches: Vec<Match>,
+}
+
+impl Core {
+    /// A Server that nobody is connected to.
+    pub fn new(options: BrokerOptions) -> Self {
+        Self {
+            seed: Seed::new(options.seed),
+            options,
+            links: HashMap::new(),
+            sessions: BTreeMap::new(),
+            by_client: HashMap::new(),
+            next_session: 0,
+            filters: Filters::default(),
+            retained: Retained::default(),
+            held_bytes: 0,
+            unsent_bytes: 0,
+            partial_bytes: 0,
+            kept_bytes: 0,
+            searched: (Timestamp::from_nanos(0), 0),
+            actions: VecDeque::new(),
+            wake: None,
+            matches: Vec::new(),
+        }
+    }
+
+    /// The next thing to do, oldest first.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Whether [`Core::next_action`] has one.
+    pub fn has_actions(&self) -> bool {
+        !self.actions.is_empty()
+    }
+
+    /// Counts anew what a session takes.
+    pub(super) fn weigh(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(&key) {
+            let bytes = session.bytes();
+            let before = std::mem::replace(&mut session.counted, bytes);
+            self.kept_bytes = self.kept_bytes.saturating_sub(before) + bytes;
+        }
+    }
+
+    /// Whether so many bytes more may be kept of sessions and aliases.
+    pub(super) const fn has_room(&self, bytes: usize) -> bool {
+        self.kept_bytes.saturating_add(bytes) <= self.options.limits.all_kept_bytes
+    }
+
+    pub(super) fn log_received(&mut self, connection: ConnectionKey, packet_type: PacketType) {
+        if let Some(link) = self.links.get(&connection) {
+            let client = Arc::clone(&link.name);
+            self.log(Line::Plain {
+                way: Way::Received,
+                name: packet_type.name(),
+                client: &client,
+            });
+        }
+    }
+
+    pub(super) fn send(&mut self, connection: ConnectionKey, bytes: Vec<u8>) {
+        if let Some(link) = self.links.get_mut(&connection) {
+            link.unsent += bytes.len();
+            self.unsent_bytes += bytes.len();
+            self.actions.push_back(Action::Send { connection, bytes });
+        }
+    }
+
+    pub(super) fn log(&mut self, line: Line<'_>) {
+        if self.options.log {
+            self.actions.push_back(Action::Log(line.to_string()));
+        }
+    }
+
+    pub(super) fn wake_at(&mut self, at: Timestamp) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+}

@@ -1,0 +1,111 @@
+//! Connections accepted, or closed at once where too many are open.
+
+use std::io;
+use std::net::SocketAddr;
+
+use mio::{Interest, Token};
+
+use super::server::Net;
+use super::socket::Socket;
+use super::witness::Witness;
+use crate::base::Endpoint;
+use crate::broker::core::ConnectionKey;
+use crate::mqtt::Sender;
+
+/// Accepted in a row before the connections have their turn.
+const ACCEPTED: usize = 256;
+
+impl<W: Witness> Net<W> {
+    /// Accepts every connection that waits.
+    ///
+    /// # Errors
+    /// The witness failed.
+    pub fn accept(&mut self) -> io::Result<()> {
+        for at in std::mem::take(&mut self.waiting) {
+            let mut accepted = 0;
+            while let Some(listener) = self.listeners.sockets.get(at) {
+                accepted += 1;
+                if accepted > ACCEPTED {
+                    self.waiting.insert(at);
+                    break;
+                }
+                match listener.accept() {
+                    Ok((stream, peer)) => {
+                        self.out_of_descriptors = false;
+                        self.admit(stream, peer)?;
+                    }
+                    Err(error) => match error.kind() {
+                        io::ErrorKind::WouldBlock => break,
+                        io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
+                        _ => {
+                            self.accept_failed(at, &error);
+                            break;
+                        }
+                    },
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// No descriptor is left: told once, tried again a little later.
+    fn accept_failed(&mut self, at: usize, error: &io::Error) {
+        self.waiting.insert(at);
+        if !std::mem::replace(&mut self.out_of_descriptors, true) {
+            let note = format!(
+                "Connections cannot be accepted with {} open: {error}.",
+                self.sockets.len()
+            );
+            self.note(&note);
+        }
+    }
+
+    fn admit(&mut self, mut stream: mio::net::TcpStream, peer: SocketAddr) -> io::Result<()> {
+        let Ok(local) = stream.local_addr() else {
+            return Ok(());
+        };
+        let now = self.clock.now();
+        let key = ConnectionKey(self.next_key);
+        self.next_key += 1;
+        let client = endpoint(peer);
+        self.witness.opened(now, key, client, endpoint(local))?;
+        if self.sockets.len() >= self.limit {
+            let note = format!(
+                "Connection from {peer} closed: {} connections are open, which is the limit.",
+                self.limit
+            );
+            self.note(&note);
+            self.witness.finished(now, key, Sender::Server)?;
+            return self.witness.gone(now, key);
+        }
+        // Small packets go out at once; a failure costs speed only.
+        let _ = stream.set_nodelay(true);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let token = Token(key.0 as usize);
+        if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
+            self.note(&format!("Connection from {peer} closed: {error}."));
+            self.witness.reset(now, key, Sender::Server)?;
+            return Ok(());
+        }
+        self.sockets.insert(key, Socket::new(stream, client));
+        self.core.connected(now, key, client);
+        self.ready.insert(key);
+        self.perform_all()
+    }
+
+    /// Accepts what waits, whether or not the system has told of it yet.
+    ///
+    /// # Errors
+    /// The witness failed.
+    pub fn accept_now(&mut self) -> io::Result<()> {
+        self.waiting.extend(0..self.listeners.sockets.len());
+        self.accept()
+    }
+}
+
+fn endpoint(address: SocketAddr) -> Endpoint {
+    Endpoint {
+        address: address.ip(),
+        port: address.port(),
+    }
+}

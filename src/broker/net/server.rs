@@ -1,0 +1,195 @@
+//! The sockets and what all that happens to them shares, from opening to closing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use mio::{Events, Interest, Poll, Token};
+
+use super::clock::Clock;
+use super::listen::{self, ListenError, Listeners};
+use super::options::NetOptions;
+use super::socket::Socket;
+use super::witness::Witness;
+use crate::base::{Endpoint, Timestamp};
+use crate::broker::core::{BrokerOptions, ConnectionKey, Core};
+use crate::event::log::Line;
+
+/// Read at once from one connection before the others have their turn.
+const READ: usize = 1 << 16;
+/// Tokens of listeners count down from here; connections count up from 0.
+pub(super) const LISTENER: usize = usize::MAX - 8;
+
+/// The broker with its sockets.
+pub struct Net<W> {
+    pub(super) poll: Poll,
+    pub(super) events: Events,
+    pub(super) listeners: Listeners,
+    /// Listeners that may have a connection waiting.
+    pub(super) waiting: BTreeSet<usize>,
+    pub(super) out_of_descriptors: bool,
+    pub(super) clock: Clock,
+    pub(super) core: Core,
+    pub(super) witness: W,
+    pub(super) sockets: BTreeMap<ConnectionKey, Socket>,
+    /// Connections with something to do, so that none is read twice before another is once.
+    pub(super) ready: BTreeSet<ConnectionKey>,
+    pub(super) next_key: u64,
+    pub(super) limit: usize,
+    pub(super) log: bool,
+    pub(super) lines: Vec<String>,
+    pub(super) buffer: Vec<u8>,
+}
+
+impl<W: std::fmt::Debug> std::fmt::Debug for Net<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Net")
+            .field("addresses", &self.listeners.addresses)
+            .field("connections", &self.sockets.len())
+            .field("witness", &self.witness)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<W: Witness> Net<W> {
+    /// Opens the listening sockets.
+    ///
+    /// # Errors
+    /// The port is in use, or the system refuses.
+    pub fn listen(
+        options: BrokerOptions,
+        net: &NetOptions,
+        witness: W,
+    ) -> Result<Self, ListenError> {
+        let mut listeners = listen::listen(&net.bind, net.port)?;
+        let refused = |error| ListenError::Refused {
+            address: SocketAddr::new(IpAddr::from([0; 4]), net.port),
+            error,
+        };
+        let poll = Poll::new().map_err(refused)?;
+        for (at, socket) in listeners.sockets.iter_mut().enumerate() {
+            poll.registry()
+                .register(socket, Token(LISTENER + at), Interest::READABLE)
+                .map_err(refused)?;
+        }
+        let port = listeners.port;
+        let mut lines = Vec::new();
+        let log = options.log;
+        if log {
+            for address in &listeners.addresses {
+                let family = if address.is_ipv4() { 4 } else { 6 };
+                lines.push(Line::Listening { family, port }.to_string());
+            }
+        }
+        Ok(Self {
+            poll,
+            events: Events::with_capacity(1_024),
+            listeners,
+            waiting: BTreeSet::new(),
+            out_of_descriptors: false,
+            clock: Clock::start(),
+            core: Core::new(BrokerOptions { port, ..options }),
+            witness,
+            sockets: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            next_key: 0,
+            limit: net.connections,
+            log,
+            lines,
+            buffer: vec![0; READ],
+        })
+    }
+
+    /// The port that the broker listens on.
+    pub fn port(&self) -> u16 {
+        self.listeners.port
+    }
+
+    /// The addresses that the broker listens on.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.listeners.addresses
+    }
+
+    /// The broker's clock.
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Who watches.
+    pub fn witness(&self) -> &W {
+        &self.witness
+    }
+
+    /// Who watches.
+    pub fn witness_mut(&mut self) -> &mut W {
+        &mut self.witness
+    }
+
+    /// The witness, when the broker is no longer needed.
+    pub fn into_witness(self) -> W {
+        self.witness
+    }
+
+    /// The log's new lines, oldest first.
+    pub fn take_lines(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lines)
+    }
+
+    /// Connections that are open, or not yet closed by their Client.
+    pub fn connections(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// The open connection from that endpoint: a scripted client's own.
+    pub fn find(&self, client: Endpoint) -> Option<ConnectionKey> {
+        let found = self.sockets.iter().find(|(_, s)| s.client == client);
+        found.map(|(&key, _)| key)
+    }
+
+    /// From now on the caller tells the witness what this Client sends, and calls
+    /// [`Net::serve`] for it.
+    pub fn keep_in_step(&mut self, key: ConnectionKey) {
+        if let Some(socket) = self.sockets.get_mut(&key) {
+            socket.in_step = true;
+        }
+    }
+
+    /// Whether that connection is open, or not yet closed by its Client.
+    pub fn is_open(&self, key: ConnectionKey) -> bool {
+        self.sockets.contains_key(&key)
+    }
+
+    /// Whether the Server has closed that connection, or is about to once all is sent.
+    pub fn is_closing(&self, key: ConnectionKey) -> bool {
+        self.sockets.get(&key).is_none_or(|socket| socket.closing)
+    }
+
+    /// Bytes that were read from that connection so far; `None` once it is closed.
+    pub fn bytes_read(&self, key: ConnectionKey) -> Option<u64> {
+        self.sockets.get(&key).map(|socket| socket.bytes_read)
+    }
+
+    /// Bytes written to that connection so far, and bytes that wait to be; `None` once it
+    /// is closed.
+    pub fn bytes_written(&self, key: ConnectionKey) -> Option<(u64, usize)> {
+        let socket = self.sockets.get(&key)?;
+        Some((socket.bytes_written, socket.unsent()))
+    }
+
+    /// Adds a line to the log, where it is wanted.
+    pub(super) fn note(&mut self, text: &str) {
+        if self.log {
+            self.lines.push(Line::Note(text).to_string());
+        }
+    }
+
+    /// Closes a socket and forgets its connection.
+    pub(super) fn drop_socket(&mut self, now: Timestamp, key: ConnectionKey) -> io::Result<()> {
+        if let Some(mut socket) = self.sockets.remove(&key) {
+            // The descriptor is closed with the socket; a failure leaves nothing to do.
+            let _ = self.poll.registry().deregister(&mut socket.stream);
+        }
+        self.ready.remove(&key);
+        self.witness.gone(now, key)
+    }
+}
