@@ -9,15 +9,25 @@ use super::layer_fields as f;
 /// One protocol layer of a frame, reduced to the fields of its summary line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Layer {
-    /// Ethernet II: destination and source MAC addresses.
+    /// Ethernet II.
     Ethernet {
+        /// Destination MAC address.
         destination: [u8; 6],
+        /// Source MAC address.
         source: [u8; 6],
     },
     /// Linux cooked capture, version 1 or 2 (`LINKTYPE_LINUX_SLL`, `LINKTYPE_LINUX_SLL2`).
-    LinuxCooked { version: u8, packet_type: u16 },
-    /// BSD NULL or LOOP: the address family as stored.
-    Null { family: u32 },
+    LinuxCooked {
+        /// 1 or 2.
+        version: u8,
+        /// 0 to this host, 1 broadcast, 2 multicast, 3 to another host, 4 sent.
+        packet_type: u16,
+    },
+    /// BSD NULL or LOOP.
+    Null {
+        /// The address family as stored.
+        family: u32,
+    },
     /// No link layer: the frame starts with IP.
     RawIp,
     /// 802.1Q or 802.1ad tag: VLAN identifier.
@@ -161,6 +171,7 @@ impl Layer {
 /// A field's definition and value.
 type Pair = (&'static FieldDef, Value<'static>);
 
+/// Reports a protocol with its fields.
 fn branch<'a>(visitor: &mut impl FieldVisitor<'a>, protocol: Pair, fields: &[Pair]) {
     visitor.open(field(protocol));
     for pair in fields {
@@ -206,7 +217,7 @@ impl Layers {
         self.len = (at + 1) as u8;
     }
 
-    /// Outermost first.
+    /// Returns the layers, outermost first.
     pub fn iter(&self) -> impl Iterator<Item = Layer> + '_ {
         self.entries.iter().flatten().copied()
     }

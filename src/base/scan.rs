@@ -1,9 +1,9 @@
-//! Looks for bytes in blocks: this is asked of nearly every text of a capture.
+//! Tests of bytes in blocks: nearly every text of a capture is tested.
 
 /// Bytes that are looked at together.
 const BLOCK: usize = 16;
 
-/// Whether `test` holds of any byte. In blocks without a branch inside, the last of which
+/// Returns whether `test` holds for any byte. In blocks without a branch inside, the last of which
 /// overlaps the one before: half the instructions of a loop over the odd bytes at the end.
 #[inline(always)]
 pub fn any(bytes: &[u8], test: impl Fn(u8) -> bool) -> bool {
@@ -15,9 +15,9 @@ pub fn any(bytes: &[u8], test: impl Fn(u8) -> bool) -> bool {
     blocks.iter().any(within) || within(last)
 }
 
-/// Copies `bytes` into a room for just those, as long as `test` holds of each; `false` where it
-/// does not, and what was written is worth nothing. Looked at and copied in one go, in blocks
-/// of which the last overlaps the one before: a copy of a length that nobody foresees is a call.
+/// Copies `bytes` into a `room` of their length while `test` holds for each; returns `false` where
+/// it does not, and then the contents of `room` are of no use. Tested and copied at once, in
+/// blocks of which the last overlaps the one before: a copy of varying length is a call.
 #[inline(always)]
 pub fn copy_where(room: &mut [u8], bytes: &[u8], test: impl Fn(u8) -> bool) -> bool {
     let within = |block: &[u8; BLOCK]| (block.iter()).fold(true, |all, byte| all & test(*byte));
@@ -41,8 +41,8 @@ pub fn copy_where(room: &mut [u8], bytes: &[u8], test: impl Fn(u8) -> bool) -> b
     within(last)
 }
 
-/// A block with just the bytes of `bytes`, which are fewer than a block has, each at least
-/// once; `None` where there is none. By pieces that overlap: byte by byte a word of a few
+/// Returns a block with just the bytes of `bytes`, which are fewer than a block has, each at
+/// least once; `None` where there is none. By pieces that overlap: byte by byte a word of a few
 /// letters took 450 instructions.
 #[inline(always)]
 fn short(bytes: &[u8]) -> Option<[u8; BLOCK]> {

@@ -1,4 +1,4 @@
-//! What every layer needs to know of the frame that brought its bytes.
+//! The frame that brought some bytes, as far as every layer needs to know it.
 
 use super::time::{Precision, Timestamp};
 
@@ -7,8 +7,8 @@ use super::time::{Precision, Timestamp};
 pub struct FrameStamp {
     /// Counts every frame of the run from 1. Several files given together count on.
     pub number: u64,
-    /// When the frame was captured; `None` where the capture does not say (a pcapng Simple
-    /// Packet Block).
+    /// The instant of capture; `None` where the capture has none (a pcapng Simple Packet
+    /// Block).
     pub time: Option<Timestamp>,
     /// How many digits of `time` the capture keeps.
     pub precision: Precision,

@@ -1,12 +1,12 @@
 //! Text from a capture made safe for a terminal.
 //!
-//! Nothing a capture says may move the cursor, change colours, reorder a line or end it: each
+//! No text of a capture may move the cursor, change colours, reorder a line or end it: each
 //! control character, bidirectional control and other invisible format character becomes a
 //! visible escape.
 
 use super::scan::any;
 
-/// Whether `c` must not reach a terminal as it is: C0, DEL and C1 controls, line and
+/// Returns whether `c` must not reach a terminal as it is: C0, DEL and C1 controls, line and
 /// paragraph separators, bidirectional controls, zero-width and other invisible format
 /// characters, tags, and non-characters.
 pub fn is_unsafe(c: char) -> bool {
@@ -20,7 +20,7 @@ pub fn is_unsafe(c: char) -> bool {
         || (c as u32) & 0xfffe == 0xfffe
 }
 
-/// Whether every byte is printable ASCII (0x20 to 0x7e).
+/// Returns whether every byte is printable ASCII (0x20 to 0x7e).
 #[inline]
 pub fn is_printable_ascii(bytes: &[u8]) -> bool {
     !any(bytes, |byte| !matches!(byte, 0x20..=0x7e))
@@ -50,14 +50,16 @@ fn push_safe_slowly(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// [`push_safe`] into a new string, for the views that are not hot.
+/// Returns `text` with every unsafe character escaped as in [`push_safe`], for the views that
+/// are not hot.
 pub fn safe(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     push_safe(&mut out, text);
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Columns that safe text takes in a terminal: wide characters (Hangul, CJK) take two.
+/// Returns the columns that safe text takes in a terminal: wide characters (Hangul, CJK) take
+/// two.
 pub fn width(text: &str) -> usize {
     if text.is_ascii() {
         return text.len();

@@ -8,23 +8,23 @@
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The instant that lies `nanos` nanoseconds after the Unix epoch.
+    /// Returns the instant `nanos` nanoseconds after the Unix epoch.
     pub const fn from_nanos(nanos: i64) -> Self {
         Self(nanos)
     }
 
-    /// Nanoseconds since the Unix epoch.
+    /// Returns the nanoseconds since the Unix epoch.
     pub const fn nanos(self) -> i64 {
         self.0
     }
 
-    /// The span from `earlier` to this instant; negative where the capture's clock went
+    /// Returns the span from `earlier` to this instant; negative where the capture's clock went
     /// back, saturating at the ends of the range.
     pub const fn since(self, earlier: Self) -> Span {
         Span(self.0.saturating_sub(earlier.0))
     }
 
-    /// This instant moved by `span`, saturating.
+    /// Returns this instant moved by `span`, saturating.
     pub const fn plus(self, span: Span) -> Self {
         Self(self.0.saturating_add(span.0))
     }
@@ -35,10 +35,10 @@ impl Timestamp {
 pub struct Span(i64);
 
 impl Span {
-    /// No time at all.
+    /// The empty span.
     pub const ZERO: Self = Self(0);
 
-    /// A span of `nanos` nanoseconds.
+    /// Returns a span of `nanos` nanoseconds.
     pub const fn from_nanos(nanos: i64) -> Self {
         Self(nanos)
     }
@@ -49,18 +49,18 @@ impl Span {
         Self(seconds.saturating_mul(1_000_000_000))
     }
 
-    /// The span in nanoseconds.
+    /// Returns the span in nanoseconds.
     pub const fn nanos(self) -> i64 {
         self.0
     }
 
-    /// The span in seconds, for statistics; exact text is made from [`Span::nanos`].
+    /// Returns the span in seconds, for statistics; exact text is made from [`Span::nanos`].
     pub fn seconds(self) -> f64 {
         self.0 as f64 / 1e9
     }
 }
 
-/// How many digits of a second the capture keeps: those are shown, no more, no fewer.
+/// The digits of a second that the capture keeps: those are shown, no more, no fewer.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Precision {
     /// Six digits. Coarser clocks are shown with six as well.
@@ -71,7 +71,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Digits after the decimal point: 6 or 9.
+    /// Returns the digits after the decimal point: 6 or 9.
     pub const fn digits(self) -> usize {
         match self {
             Self::Micro => 6,

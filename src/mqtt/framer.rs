@@ -1,19 +1,25 @@
 //! Cuts a stream of bytes into control packets by their fixed headers (MQTT 5.0 §2.1).
 //!
+//! ```text
+//!   byte 1              bytes 2 to 5 at most
+//! | type  | flags |   | Remaining Length     |   what it counts: the rest of the packet
+//!   7 .. 4  3 .. 0      7 bits a byte, low first; bit 7 set: another byte follows
+//! ```
+//!
 //! [`cut`] and [`fixed_header`] hold nothing; [`Framer`] keeps the one packet that has begun.
 //! Memory is taken as bytes arrive, never because a Remaining Length announces them.
 
 use super::rule::{Malformed, Rule};
 use super::words::PacketType;
 
-/// The largest Remaining Length that four bytes can say: 268,435,455 (MQTT 5.0 §1.5.5).
+/// The largest Remaining Length that four bytes can hold: 268,435,455 (MQTT 5.0 §1.5.5).
 pub const MAX_REMAINING_LENGTH: u32 = 0x0fff_ffff;
 
 /// Bytes of a buffer that [`Framer`] keeps for the next packet; a larger one is freed.
 pub const KEPT_BUFFER: usize = 16 * 1024;
 
-/// Bytes that a variable byte integer needs for `value` (MQTT 5.0 §1.5.5); 5.0 forbids to
-/// take more ([MQTT-1.5.5-1]), 3.1 and 3.1.1 say nothing about it.
+/// Returns how many bytes a variable byte integer needs for `value` (MQTT 5.0 §1.5.5); 5.0
+/// forbids more ([MQTT-1.5.5-1]), 3.1 and 3.1.1 have no rule about it.
 pub const fn bytes_needed(value: u32) -> usize {
     match value {
         0..=0x7f => 1,
@@ -26,6 +32,7 @@ pub const fn bytes_needed(value: u32) -> usize {
 /// The fixed header of a control packet: its first byte and Remaining Length.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FixedHeader {
+    /// The high four bits of the first byte.
     pub packet_type: PacketType,
     /// The low four bits of the first byte.
     pub flags: u8,
@@ -36,20 +43,20 @@ pub struct FixedHeader {
 }
 
 impl FixedHeader {
-    /// Bytes of the whole control packet.
+    /// Returns how many bytes the whole control packet has.
     pub const fn total_len(&self) -> usize {
         self.header_len + self.remaining_length as usize
     }
 }
 
-/// What the first bytes of a stream say about the packet that begins there.
+/// The result of reading a fixed header.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Header {
     /// The fixed header is there.
     Whole(FixedHeader),
     /// More bytes are needed: the first byte or a part of Remaining Length is missing.
     Partial,
-    /// Remaining Length goes on after its fourth byte: nobody can tell where the packet ends.
+    /// Remaining Length goes on after its fourth byte: the end of the packet is not known.
     Malformed(Malformed),
 }
 
@@ -73,7 +80,7 @@ pub fn fixed_header(bytes: &[u8]) -> Header {
     any_fixed_header(bytes)
 }
 
-/// [`fixed_header`] of any length.
+/// Reads a fixed header of any length, see [`fixed_header`].
 fn any_fixed_header(bytes: &[u8]) -> Header {
     let [first, lengths @ ..] = bytes else {
         return Header::Partial;
@@ -108,12 +115,14 @@ pub struct RawPacket<'a> {
     pub header_len: usize,
 }
 
-/// What stands at the beginning of some bytes.
+/// The result of cutting the first packet off some bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Cut<'a> {
-    /// A whole packet, and the bytes after it.
+    /// The first packet is complete.
     Whole {
+        /// The packet.
         packet: RawPacket<'a>,
+        /// The bytes after it.
         rest: &'a [u8],
     },
     /// The packet is not complete.
@@ -121,7 +130,7 @@ pub enum Cut<'a> {
         /// Bytes that are still missing; `None` where Remaining Length itself is cut.
         more: Option<usize>,
     },
-    /// Nobody can tell where the packet ends.
+    /// The end of the packet is not known.
     Malformed(Malformed),
 }
 
@@ -146,20 +155,24 @@ pub fn cut(bytes: &[u8]) -> Cut<'_> {
     }
 }
 
-/// Why a stream can't be cut any further.
+/// The reason why a stream can't be cut any further.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Uncut {
     /// Remaining Length has more than four bytes.
     Malformed(Malformed),
     /// A packet announces more bytes than the limit.
     TooLarge {
+        /// The packet's type.
         packet_type: PacketType,
         /// Bytes of the whole packet as announced.
         announced: usize,
     },
 }
 
-/// Puts control packets together from bytes that arrive in any portions.
+/// A reassembler of control packets from bytes that arrive in any portions.
+///
+/// It keeps at most the packet that has started, so at most `limit` bytes, and only as many of
+/// them as have arrived.
 #[derive(Debug)]
 pub struct Framer {
     /// The packet that has begun; never a whole one.
@@ -175,7 +188,7 @@ impl Default for Framer {
 }
 
 impl Framer {
-    /// `limit`: the largest packet that is accepted, in bytes with its fixed header.
+    /// Makes a framer that accepts packets of at most `limit` bytes, fixed header included.
     pub const fn new(limit: usize) -> Self {
         Self {
             pending: Vec::new(),
@@ -183,7 +196,7 @@ impl Framer {
         }
     }
 
-    /// Bytes of the packet that has begun.
+    /// Returns the bytes of the packet that has started.
     pub fn pending(&self) -> &[u8] {
         &self.pending
     }
@@ -227,7 +240,7 @@ impl Framer {
         }
     }
 
-    /// How many bytes the pending packet needs next: one where Remaining Length is cut.
+    /// Returns how many bytes the pending packet needs next: one where Remaining Length is cut.
     fn missing(&self) -> Result<Option<usize>, Uncut> {
         self.within_limit(&self.pending)?;
         match cut(&self.pending) {
@@ -237,6 +250,7 @@ impl Framer {
         }
     }
 
+    /// Fails where a header, whole or not, announces more than the limit.
     fn within_limit(&self, bytes: &[u8]) -> Result<(), Uncut> {
         match fixed_header(bytes) {
             Header::Whole(header) if header.total_len() > self.limit => Err(Uncut::TooLarge {
@@ -364,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_buffer_is_freed_once_its_packet_is_told() {
+    fn a_large_buffer_is_freed_once_its_packet_is_complete() {
         let mut packet = vec![0x30, 0xa0, 0x8d, 0x06];
         packet.resize(4 + 100_000, 0);
         let mut framer = Framer::default();

@@ -1,26 +1,41 @@
 //! Properties (MQTT 5.0 §2.2.2): identifiers, their types, where each is allowed.
+//!
+//! ```text
+//! Property Length | identifier | value | identifier | value ...
+//!     1 to 4      |     1      | by identifier                   bytes
+//! ```
+//!
+//! The first property of an identifier that is not defined ends all reading: its length is not
+//! known.
 
 use super::rule::Rule;
 use super::words::{PacketType, QoS};
 use crate::base::plain_text;
 
-/// A property's identifier (MQTT 5.0 §2.2.2.2, Table 2-4).
+/// A property's identifier (MQTT 5.0 §2.2.2.2, Table 2-4), also one that is not defined.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct PropertyId(pub u8);
 
 /// The data type that an identifier fixes (MQTT 5.0 §1.5).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum PropertyType {
+    /// One byte.
     Byte,
+    /// Two bytes, big endian.
     TwoByte,
+    /// Four bytes, big endian.
     FourByte,
+    /// Variable byte integer, at most 268,435,455.
     Variable,
+    /// Binary data behind its two-byte length.
     Binary,
+    /// UTF-8 text behind its two-byte length.
     Text,
+    /// Two UTF-8 texts, each behind its two-byte length.
     Pair,
 }
 
-/// Where a property may stand.
+/// A place where properties stand.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum PropertyPlace {
     /// Among the properties of a packet of this type.
@@ -30,6 +45,7 @@ pub enum PropertyPlace {
 }
 
 impl PropertyPlace {
+    /// Returns the bit of this place in [`Definition::places`].
     const fn bit(self) -> u16 {
         match self {
             // Type 0 has no properties, so its bit is free.
@@ -47,7 +63,7 @@ struct Definition {
     kind: PropertyType,
     /// Bits of [`PropertyPlace::bit`].
     places: u16,
-    /// What its value must not break.
+    /// The rule that its value must keep.
     value_rule: Option<Rule>,
 }
 
@@ -75,12 +91,16 @@ const EVERYWHERE: u16 = WILL
     | AUTH;
 
 macro_rules! properties {
-    ($($constant:ident $id:literal $kind:ident $name:literal $wireshark:literal ($places:expr) $rule:expr;)*) => {
+    ($(
+        #[doc = $doc:literal]
+        $constant:ident $id:literal $kind:ident $name:literal $wireshark:literal
+        ($places:expr) $rule:expr $(=> $accessor:ident: $getter:ident -> $type:ty)?;
+    )*) => {
         impl PropertyId {
-            $(#[doc = $wireshark] pub const $constant: Self = Self($id);)*
+            $(#[doc = $doc] pub const $constant: Self = Self($id);)*
 
-            /// All 27, by number.
-            pub const ALL: [Self; 27] = [$(Self::$constant),*];
+            /// Every identifier, by number.
+            pub const ALL: &'static [Self] = &[$(Self::$constant),*];
 
             #[inline]
             fn definition(self) -> Option<&'static Definition> {
@@ -100,88 +120,135 @@ macro_rules! properties {
                 }
             }
         }
+
+        impl<'a> Properties<'a> {
+            $($(
+                #[doc = $doc]
+                pub fn $accessor(&self) -> Option<$type> {
+                    self.$getter(PropertyId::$constant)
+                }
+            )?)*
+        }
     };
 }
 
+// One row a property, which is all there is to add: identifier, type of the value, name in JSON,
+// Wireshark's name, where it may stand, the rule its value must keep, and a typed accessor of
+// `Properties` (its name, how the value is read, its type).
 properties! {
+    /// Whether the payload claims to be UTF-8 text (§3.3.2.3.2).
     PAYLOAD_FORMAT_INDICATOR 0x01 Byte "payload_format_indicator" "Payload Format Indicator"
-        (PUBLISH | WILL) Some(Rule::PropertyIsZeroOrOne);
+        (PUBLISH | WILL) Some(Rule::PropertyIsZeroOrOne) => payload_is_text: flag -> bool;
+    /// Lifetime of the message in seconds (§3.3.2.3.3).
     MESSAGE_EXPIRY_INTERVAL 0x02 FourByte "message_expiry_interval" "Publication Expiry Interval"
-        (PUBLISH | WILL) None;
-    CONTENT_TYPE 0x03 Text "content_type" "Content Type" (PUBLISH | WILL) None;
-    RESPONSE_TOPIC 0x08 Text "response_topic" "Response Topic" (PUBLISH | WILL) None;
-    CORRELATION_DATA 0x09 Binary "correlation_data" "Correlation Data" (PUBLISH | WILL) None;
+        (PUBLISH | WILL) None => message_expiry_interval: four_byte -> u32;
+    /// Kind of the payload, mostly a MIME type (§3.3.2.3.9).
+    CONTENT_TYPE 0x03 Text "content_type" "Content Type"
+        (PUBLISH | WILL) None => content_type: text -> &'a str;
+    /// Topic name for the answer to a request (§3.3.2.3.5).
+    RESPONSE_TOPIC 0x08 Text "response_topic" "Response Topic"
+        (PUBLISH | WILL) None => response_topic: text -> &'a str;
+    /// Data by which a requester recognises the answer (§3.3.2.3.6).
+    CORRELATION_DATA 0x09 Binary "correlation_data" "Correlation Data"
+        (PUBLISH | WILL) None => correlation_data: binary -> &'a [u8];
+    /// Number of a subscription, 1 to 268,435,455 (§3.8.2.1.2, §3.3.2.3.8).
     SUBSCRIPTION_IDENTIFIER 0x0b Variable "subscription_identifier" "Subscription Identifier"
         (PUBLISH | SUBSCRIBE) Some(Rule::SubscriptionIdentifierIsNotZero);
+    /// Lifetime of the session after its connection in seconds; 0xffff_ffff: no end (§3.1.2.11.2).
     SESSION_EXPIRY_INTERVAL 0x11 FourByte "session_expiry_interval" "Session Expiry Interval"
-        (CONNECT | CONNACK | DISCONNECT) None;
+        (CONNECT | CONNACK | DISCONNECT) None => session_expiry_interval: four_byte -> u32;
+    /// Client identifier that the Server chose (§3.2.2.3.7).
     ASSIGNED_CLIENT_IDENTIFIER 0x12 Text "assigned_client_identifier" "Assigned Client Identifier"
-        (CONNACK) None;
-    SERVER_KEEP_ALIVE 0x13 TwoByte "server_keep_alive" "Server Keep Alive" (CONNACK) None;
+        (CONNACK) None => assigned_client_identifier: text -> &'a str;
+    /// Keep Alive that replaces the Client's, in seconds (§3.2.2.3.14).
+    SERVER_KEEP_ALIVE 0x13 TwoByte "server_keep_alive" "Server Keep Alive"
+        (CONNACK) None => server_keep_alive: two_byte -> u16;
+    /// Name of the extended authentication (§3.1.2.11.9).
     AUTHENTICATION_METHOD 0x15 Text "authentication_method" "Authentication Method"
-        (CONNECT | CONNACK | AUTH) None;
+        (CONNECT | CONNACK | AUTH) None => authentication_method: text -> &'a str;
+    /// Data of the extended authentication: a secret (§3.1.2.11.10).
     AUTHENTICATION_DATA 0x16 Binary "authentication_data" "Authentication Data"
-        (CONNECT | CONNACK | AUTH) None;
-    REQUEST_PROBLEM_INFORMATION 0x17 Byte "request_problem_information"
-        "Request Problem Information" (CONNECT) Some(Rule::PropertyIsZeroOrOne);
-    WILL_DELAY_INTERVAL 0x18 FourByte "will_delay_interval" "Will Delay Interval" (WILL) None;
-    REQUEST_RESPONSE_INFORMATION 0x19 Byte "request_response_information"
-        "Request Response Information" (CONNECT) Some(Rule::PropertyIsZeroOrOne);
-    RESPONSE_INFORMATION 0x1a Text "response_information" "Response Information" (CONNACK) None;
-    SERVER_REFERENCE 0x1c Text "server_reference" "Server Reference" (CONNACK | DISCONNECT) None;
+        (CONNECT | CONNACK | AUTH) None => authentication_data: binary -> &'a [u8];
+    /// Whether reason strings and user properties may come with any packet (§3.1.2.11.7).
+    REQUEST_PROBLEM_INFORMATION 0x17 Byte "request_problem_information" "Request Problem Information"
+        (CONNECT) Some(Rule::PropertyIsZeroOrOne) => request_problem_information: flag -> bool;
+    /// Time from the end of the connection to the will, in seconds (§3.1.3.2.2).
+    WILL_DELAY_INTERVAL 0x18 FourByte "will_delay_interval" "Will Delay Interval"
+        (WILL) None => will_delay_interval: four_byte -> u32;
+    /// Whether Response Information is asked for (§3.1.2.11.6).
+    REQUEST_RESPONSE_INFORMATION 0x19 Byte "request_response_information" "Request Response Information"
+        (CONNECT) Some(Rule::PropertyIsZeroOrOne) => request_response_information: flag -> bool;
+    /// Basis for response topics (§3.2.2.3.15).
+    RESPONSE_INFORMATION 0x1a Text "response_information" "Response Information"
+        (CONNACK) None => response_information: text -> &'a str;
+    /// Another server to use (§3.2.2.3.16).
+    SERVER_REFERENCE 0x1c Text "server_reference" "Server Reference"
+        (CONNACK | DISCONNECT) None => server_reference: text -> &'a str;
+    /// Text for diagnosis, not to be parsed (§3.2.2.3.9).
     REASON_STRING 0x1f Text "reason_string" "Reason String"
-        (CONNACK | ACKNOWLEDGEMENTS | DISCONNECT | AUTH) None;
+        (CONNACK | ACKNOWLEDGEMENTS | DISCONNECT | AUTH) None => reason_string: text -> &'a str;
+    /// How many messages above QoS 0 may wait for their acknowledgement (§3.1.2.11.3).
     RECEIVE_MAXIMUM 0x21 TwoByte "receive_maximum" "Receive Maximum"
-        (CONNECT | CONNACK) Some(Rule::ReceiveMaximumIsNotZero);
+        (CONNECT | CONNACK) Some(Rule::ReceiveMaximumIsNotZero) => receive_maximum: two_byte -> u16;
+    /// Highest alias that the sender of this property accepts (§3.1.2.11.5).
     TOPIC_ALIAS_MAXIMUM 0x22 TwoByte "topic_alias_maximum" "Topic Alias Maximum"
-        (CONNECT | CONNACK) None;
+        (CONNECT | CONNACK) None => topic_alias_maximum: two_byte -> u16;
+    /// Number that stands for a topic name on this connection (§3.3.2.3.4).
     TOPIC_ALIAS 0x23 TwoByte "topic_alias" "Topic Alias"
-        (PUBLISH) Some(Rule::TopicAliasIsNotZero);
+        (PUBLISH) Some(Rule::TopicAliasIsNotZero) => topic_alias: two_byte -> u16;
+    /// Highest QoS that the Server supports; absent for 2 (§3.2.2.3.4).
     MAXIMUM_QOS 0x24 Byte "maximum_qos" "Maximum QoS"
-        (CONNACK) Some(Rule::PropertyIsZeroOrOne);
+        (CONNACK) Some(Rule::PropertyIsZeroOrOne) => maximum_qos: qos -> QoS;
+    /// Whether the Server stores messages (§3.2.2.3.5).
     RETAIN_AVAILABLE 0x25 Byte "retain_available" "Retain Available"
-        (CONNACK) Some(Rule::PropertyIsZeroOrOne);
-    USER_PROPERTY 0x26 Pair "user_property" "User Property" (EVERYWHERE) None;
+        (CONNACK) Some(Rule::PropertyIsZeroOrOne) => retain_available: flag -> bool;
+    /// Name and value of any meaning; may come several times (§3.1.2.11.8).
+    USER_PROPERTY 0x26 Pair "user_property" "User Property"
+        (EVERYWHERE) None;
+    /// Largest control packet that the sender of this property accepts, in bytes (§3.1.2.11.4).
     MAXIMUM_PACKET_SIZE 0x27 FourByte "maximum_packet_size" "Maximum Packet Size"
-        (CONNECT | CONNACK) Some(Rule::MaximumPacketSizeIsNotZero);
-    WILDCARD_SUBSCRIPTION_AVAILABLE 0x28 Byte "wildcard_subscription_available"
-        "Wildcard Subscription Available" (CONNACK) Some(Rule::PropertyIsZeroOrOne);
-    SUBSCRIPTION_IDENTIFIER_AVAILABLE 0x29 Byte "subscription_identifiers_available"
-        "Subscription Identifier Available" (CONNACK) Some(Rule::PropertyIsZeroOrOne);
-    SHARED_SUBSCRIPTION_AVAILABLE 0x2a Byte "shared_subscription_available"
-        "Shared Subscription Available" (CONNACK) Some(Rule::PropertyIsZeroOrOne);
+        (CONNECT | CONNACK) Some(Rule::MaximumPacketSizeIsNotZero) => maximum_packet_size: four_byte -> u32;
+    /// Whether filters may have wildcards (§3.2.2.3.11).
+    WILDCARD_SUBSCRIPTION_AVAILABLE 0x28 Byte "wildcard_subscription_available" "Wildcard Subscription Available"
+        (CONNACK) Some(Rule::PropertyIsZeroOrOne) => wildcard_subscription_available: flag -> bool;
+    /// Whether subscriptions may have identifiers (§3.2.2.3.12).
+    SUBSCRIPTION_IDENTIFIER_AVAILABLE 0x29 Byte "subscription_identifiers_available" "Subscription Identifier Available"
+        (CONNACK) Some(Rule::PropertyIsZeroOrOne) => subscription_identifiers_available: flag -> bool;
+    /// Whether subscriptions may be shared (§3.2.2.3.13).
+    SHARED_SUBSCRIPTION_AVAILABLE 0x2a Byte "shared_subscription_available" "Shared Subscription Available"
+        (CONNACK) Some(Rule::PropertyIsZeroOrOne) => shared_subscription_available: flag -> bool;
 }
 
 impl PropertyId {
-    /// In snake_case, as the JSON has it: `topic_alias`. `unknown` for no identifier.
+    /// Returns the name in JSON: `topic_alias`; `unknown` where it is not defined.
     pub fn name(self) -> &'static str {
         self.definition().map_or("unknown", |known| known.name)
     }
 
-    /// Wireshark's words: `Topic Alias`. `Unknown` for no identifier.
+    /// Returns Wireshark's words: `Topic Alias`; `Unknown` where it is not defined.
     pub fn wireshark(self) -> &'static str {
         self.definition().map_or("Unknown", |known| known.wireshark)
     }
 
-    /// The type of its value; `None` for no identifier.
+    /// Returns the type of its value; `None` where it is not defined.
     pub fn kind(self) -> Option<PropertyType> {
         self.definition().map(|known| known.kind)
     }
 
-    /// Whether it may stand there.
+    /// Returns whether it may stand there.
     pub fn is_allowed(self, place: PropertyPlace) -> bool {
         self.definition()
             .is_some_and(|known| known.places & place.bit() != 0)
     }
 
-    /// Whether it may stand there several times.
+    /// Returns whether it may stand there several times (§2.2.2.2, §3.3.2.3.8).
     pub fn may_repeat(self, place: PropertyPlace) -> bool {
         self == Self::USER_PROPERTY
             || (self == Self::SUBSCRIPTION_IDENTIFIER
                 && place == PropertyPlace::Packet(PacketType::Publish))
     }
 
-    /// The rule that this numeric value breaks.
+    /// Returns the rule that this numeric value breaks.
     pub(super) fn value_broken(self, value: u32) -> Option<Rule> {
         let rule = self.definition()?.value_rule?;
         let holds = match rule {
@@ -195,17 +262,24 @@ impl PropertyId {
 /// A value in the type that its identifier fixes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PropertyValue<'a> {
+    /// [`PropertyType::Byte`].
     Byte(u8),
+    /// [`PropertyType::TwoByte`].
     TwoByte(u16),
+    /// [`PropertyType::FourByte`].
     FourByte(u32),
+    /// [`PropertyType::Variable`].
     Variable(u32),
+    /// [`PropertyType::Binary`].
     Binary(&'a [u8]),
+    /// [`PropertyType::Text`].
     Text(&'a str),
+    /// [`PropertyType::Pair`]: name and value.
     Pair(&'a str, &'a str),
 }
 
 impl<'a> PropertyValue<'a> {
-    /// The type that the value has.
+    /// Returns the type of the value.
     pub const fn kind(&self) -> PropertyType {
         match self {
             Self::Byte(_) => PropertyType::Byte,
@@ -218,7 +292,7 @@ impl<'a> PropertyValue<'a> {
         }
     }
 
-    /// The number that it is, of whatever width.
+    /// Returns the number, of any width; `None` for other types.
     pub fn number(&self) -> Option<u32> {
         match *self {
             Self::Byte(value) => Some(value.into()),
@@ -228,7 +302,7 @@ impl<'a> PropertyValue<'a> {
         }
     }
 
-    /// The string that it is.
+    /// Returns the text; `None` for other types.
     pub fn text(&self) -> Option<&'a str> {
         match *self {
             Self::Text(text) => Some(text),
@@ -236,7 +310,7 @@ impl<'a> PropertyValue<'a> {
         }
     }
 
-    /// The binary data that it is.
+    /// Returns the binary data; `None` for other types.
     pub fn binary(&self) -> Option<&'a [u8]> {
         match *self {
             Self::Binary(bytes) => Some(bytes),
@@ -248,34 +322,40 @@ impl<'a> PropertyValue<'a> {
 /// One property as it stands in its packet.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Property<'a> {
+    /// A defined identifier.
     pub id: PropertyId,
+    /// The value in the type of that identifier.
     pub value: PropertyValue<'a>,
 }
 
-/// The properties of a packet: bytes already found valid (after the length), walked again
+/// The properties of a packet: bytes already found valid (after Property Length), walked again
 /// on demand in wire order, so that no packet costs an allocation. Empty before 5.0.
+///
+/// Where a property comes several times, which is malformed except for two of them, the typed
+/// accessors return the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Properties<'a> {
     pub(super) bytes: &'a [u8],
 }
 
 impl<'a> Properties<'a> {
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// The bytes that Property Length counts.
+    /// Returns the bytes that Property Length counts.
     pub const fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// In wire order.
+    /// Returns the properties in wire order.
     pub const fn iter(&self) -> PropertiesIter<'a> {
         PropertiesIter { bytes: self.bytes }
     }
 
-    /// The first property of that identifier. The others are passed over unread.
+    /// Returns the first property of that identifier. Those before it are stepped over by their
+    /// lengths alone: this runs for nearly every packet of 5.0 to find an alias.
     pub fn find(&self, id: PropertyId) -> Option<PropertyValue<'a>> {
         let mut bytes = self.bytes;
         loop {
@@ -307,32 +387,16 @@ impl<'a> Properties<'a> {
         self.find(id)?.text()
     }
 
-    /// Whether the payload claims to be UTF-8 text (§3.3.2.3.2).
-    pub fn payload_is_text(&self) -> Option<bool> {
-        self.flag(PropertyId::PAYLOAD_FORMAT_INDICATOR)
+    fn binary(&self, id: PropertyId) -> Option<&'a [u8]> {
+        self.find(id)?.binary()
     }
 
-    /// In seconds (§3.3.2.3.3).
-    pub fn message_expiry_interval(&self) -> Option<u32> {
-        self.four_byte(PropertyId::MESSAGE_EXPIRY_INTERVAL)
+    fn qos(&self, id: PropertyId) -> Option<QoS> {
+        QoS::from_bits(u8::try_from(self.find(id)?.number()?).ok()?)
     }
 
-    /// §3.3.2.3.9.
-    pub fn content_type(&self) -> Option<&'a str> {
-        self.text(PropertyId::CONTENT_TYPE)
-    }
-
-    /// §3.3.2.3.5.
-    pub fn response_topic(&self) -> Option<&'a str> {
-        self.text(PropertyId::RESPONSE_TOPIC)
-    }
-
-    /// §3.3.2.3.6.
-    pub fn correlation_data(&self) -> Option<&'a [u8]> {
-        self.find(PropertyId::CORRELATION_DATA)?.binary()
-    }
-
-    /// All of them, in wire order: a PUBLISH may carry several (§3.3.2.3.8).
+    /// Returns all Subscription Identifiers in wire order: a PUBLISH may carry several
+    /// (§3.3.2.3.8).
     pub fn subscription_identifiers(&self) -> impl Iterator<Item = u32> + use<'a> {
         self.iter().filter_map(|property| match property.value {
             PropertyValue::Variable(value) => Some(value),
@@ -340,113 +404,13 @@ impl<'a> Properties<'a> {
         })
     }
 
-    /// In seconds; 0xffff_ffff never ends (§3.1.2.11.2).
-    pub fn session_expiry_interval(&self) -> Option<u32> {
-        self.four_byte(PropertyId::SESSION_EXPIRY_INTERVAL)
-    }
-
-    /// §3.2.2.3.7.
-    pub fn assigned_client_identifier(&self) -> Option<&'a str> {
-        self.text(PropertyId::ASSIGNED_CLIENT_IDENTIFIER)
-    }
-
-    /// In seconds (§3.2.2.3.14).
-    pub fn server_keep_alive(&self) -> Option<u16> {
-        self.two_byte(PropertyId::SERVER_KEEP_ALIVE)
-    }
-
-    /// §3.1.2.11.9.
-    pub fn authentication_method(&self) -> Option<&'a str> {
-        self.text(PropertyId::AUTHENTICATION_METHOD)
-    }
-
-    /// §3.1.2.11.10.
-    pub fn authentication_data(&self) -> Option<&'a [u8]> {
-        self.find(PropertyId::AUTHENTICATION_DATA)?.binary()
-    }
-
-    /// §3.1.2.11.7.
-    pub fn request_problem_information(&self) -> Option<bool> {
-        self.flag(PropertyId::REQUEST_PROBLEM_INFORMATION)
-    }
-
-    /// §3.1.2.11.6.
-    pub fn request_response_information(&self) -> Option<bool> {
-        self.flag(PropertyId::REQUEST_RESPONSE_INFORMATION)
-    }
-
-    /// In seconds (§3.1.3.2.2).
-    pub fn will_delay_interval(&self) -> Option<u32> {
-        self.four_byte(PropertyId::WILL_DELAY_INTERVAL)
-    }
-
-    /// §3.2.2.3.15.
-    pub fn response_information(&self) -> Option<&'a str> {
-        self.text(PropertyId::RESPONSE_INFORMATION)
-    }
-
-    /// §3.2.2.3.16.
-    pub fn server_reference(&self) -> Option<&'a str> {
-        self.text(PropertyId::SERVER_REFERENCE)
-    }
-
-    /// §3.2.2.3.9.
-    pub fn reason_string(&self) -> Option<&'a str> {
-        self.text(PropertyId::REASON_STRING)
-    }
-
-    /// How many messages above QoS 0 may wait for their acknowledgement (§3.1.2.11.3).
-    pub fn receive_maximum(&self) -> Option<u16> {
-        self.two_byte(PropertyId::RECEIVE_MAXIMUM)
-    }
-
-    /// The highest alias that the sender of this property takes (§3.1.2.11.5).
-    pub fn topic_alias_maximum(&self) -> Option<u16> {
-        self.two_byte(PropertyId::TOPIC_ALIAS_MAXIMUM)
-    }
-
-    /// §3.3.2.3.4.
-    pub fn topic_alias(&self) -> Option<u16> {
-        self.two_byte(PropertyId::TOPIC_ALIAS)
-    }
-
-    /// §3.2.2.3.4.
-    pub fn maximum_qos(&self) -> Option<QoS> {
-        let number = self.find(PropertyId::MAXIMUM_QOS)?.number()?;
-        QoS::from_bits(u8::try_from(number).ok()?)
-    }
-
-    /// §3.2.2.3.5.
-    pub fn retain_available(&self) -> Option<bool> {
-        self.flag(PropertyId::RETAIN_AVAILABLE)
-    }
-
-    /// Names and values in wire order; a name may come again (§3.3.2.3.7).
+    /// Returns names and values of the User Properties in wire order; a name may come again
+    /// (§3.3.2.3.7).
     pub fn user_properties(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         self.iter().filter_map(|property| match property.value {
             PropertyValue::Pair(name, value) => Some((name, value)),
             _ => None,
         })
-    }
-
-    /// In bytes of the whole control packet (§3.1.2.11.4).
-    pub fn maximum_packet_size(&self) -> Option<u32> {
-        self.four_byte(PropertyId::MAXIMUM_PACKET_SIZE)
-    }
-
-    /// §3.2.2.3.11.
-    pub fn wildcard_subscription_available(&self) -> Option<bool> {
-        self.flag(PropertyId::WILDCARD_SUBSCRIPTION_AVAILABLE)
-    }
-
-    /// §3.2.2.3.12.
-    pub fn subscription_identifiers_available(&self) -> Option<bool> {
-        self.flag(PropertyId::SUBSCRIPTION_IDENTIFIER_AVAILABLE)
-    }
-
-    /// §3.2.2.3.13.
-    pub fn shared_subscription_available(&self) -> Option<bool> {
-        self.flag(PropertyId::SHARED_SUBSCRIPTION_AVAILABLE)
     }
 }
 
@@ -459,7 +423,7 @@ impl<'a> IntoIterator for Properties<'a> {
     }
 }
 
-/// Walks properties that were found valid; ends at anything else.
+/// An iterator over properties that were found valid; it ends at anything else.
 #[derive(Clone, Debug)]
 pub struct PropertiesIter<'a> {
     bytes: &'a [u8],
@@ -481,6 +445,7 @@ impl<'a> Iterator for PropertiesIter<'a> {
     }
 }
 
+/// Splits a value of that type off `bytes`; `None` if it is cut or, for text, ill-formed.
 fn value_at(kind: PropertyType, bytes: &[u8]) -> Option<(PropertyValue<'_>, &[u8])> {
     Some(match kind {
         PropertyType::Byte => {
@@ -515,7 +480,7 @@ fn value_at(kind: PropertyType, bytes: &[u8]) -> Option<(PropertyValue<'_>, &[u8
     })
 }
 
-/// How many bytes a value takes.
+/// Returns how many bytes a value takes, without a look at its text.
 fn length_at(kind: PropertyType, bytes: &[u8]) -> Option<usize> {
     let prefixed = |bytes: &[u8]| {
         let length = bytes.first_chunk()?;
@@ -534,7 +499,8 @@ fn length_at(kind: PropertyType, bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// A variable byte integer and how many bytes it takes; `None` if it is cut or too long.
+/// Returns a variable byte integer and how many bytes it takes; `None` if it is cut or has more
+/// than four (§1.5.5).
 pub(super) fn variable_integer(bytes: &[u8]) -> Option<(u32, usize)> {
     let mut value = 0;
     for (at, byte) in bytes.iter().take(4).enumerate() {
@@ -546,22 +512,22 @@ pub(super) fn variable_integer(bytes: &[u8]) -> Option<(u32, usize)> {
     None
 }
 
-/// Bytes behind their two-byte length, and what follows them.
+/// Splits bytes behind their two-byte length off (§1.5.6).
 pub(super) fn prefixed(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = bytes.split_first_chunk()?;
     rest.split_at_checked(u16::from_be_bytes(*len).into())
 }
 
-/// [`prefixed`] as text.
+/// Splits text behind its two-byte length off (§1.5.4).
 pub(super) fn prefixed_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let (bytes, rest) = prefixed(bytes)?;
     let text = plain_text(bytes).or_else(|| simdutf8::basic::from_utf8(bytes).ok())?;
     Some((text, rest))
 }
 
-/// Whether a User Property of this name is likely to hold what should not be read over a
-/// shoulder: clients hand passwords and tokens on in such properties where their broker asks
-/// for more than CONNECT has room for.
+/// Returns whether a User Property of this name is likely to hold a secret: clients pass
+/// passwords and tokens in such properties where their broker asks for more than CONNECT has
+/// room for. Case and everything but letters and digits is ignored: `X-API-Key` is `apikey`.
 pub fn names_a_secret(name: &str) -> bool {
     const WORDS: [&str; 11] = [
         "password",

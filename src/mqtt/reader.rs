@@ -1,9 +1,12 @@
-//! One cursor over a control packet: each field is told as it is read.
+//! One cursor over a control packet: each field is reported as it is read.
 //!
 //! Two kinds of trouble. Where the place of the next field is lost, reading ends with an
 //! error. Where only a value is wrong (a reserved flag, QoS 3, ill-formed text), the first
-//! such rule is noted, reading goes on so that the rest is told too, and the note becomes
+//! such rule is noted, reading goes on so that the rest is reported too, and the note becomes
 //! the error at the end.
+//!
+//! This is the hot path of every view: with the visitor `()` the reports compile to nothing,
+//! and the functions that nearly every packet calls are inlined.
 
 use super::property::{self, PropertyPlace, PropertyType};
 use super::property::{Properties, PropertyId};
@@ -15,21 +18,26 @@ use crate::base::field::{Bit, Field, FieldDef, FieldVisitor, Value};
 use crate::base::scan::any;
 use crate::base::{plain_text, plain_text_without};
 
-/// What a step returns: an error ends the reading.
+/// The result of reading one field: an error ends the reading of the packet.
 pub(super) type Step<T> = Result<T, Malformed>;
 
-/// How bytes are told.
+/// How bytes are reported.
 #[derive(Clone, Copy)]
 pub(super) enum Visibility {
+    /// As [`Value::Bytes`].
     Open,
+    /// As [`Value::Secret`].
     Secret,
 }
 
+/// A cursor over one control packet that reports to the visitor `F`.
 pub(super) struct Reader<'a, 'f, F> {
     /// From the packet's first byte to the end of what may be read.
     bytes: &'a [u8],
+    /// Never beyond the end of `bytes`.
     at: usize,
     fields: &'f mut F,
+    /// The first rule broken by a value.
     noted: Option<Malformed>,
 }
 
@@ -44,42 +52,46 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         }
     }
 
-    /// Bytes from the first of the packet.
+    /// Returns the place of the next byte, from the first of the packet.
     pub(super) const fn offset(&self) -> usize {
         self.at
     }
 
-    /// Bytes in all that may be read.
+    /// Returns how many bytes may be read in all.
     pub(super) const fn length(&self) -> usize {
         self.bytes.len()
     }
 
+    /// Returns whether nothing is left to be read.
     pub(super) const fn is_at_end(&self) -> bool {
         self.at >= self.bytes.len()
     }
 
-    /// A rule broken by a value: reading goes on.
+    /// Notes a rule broken by a value; reading goes on, and the first note counts.
     #[cold]
     pub(super) fn note(&mut self, rule: Rule, offset: usize) {
         self.noted.get_or_insert(Malformed { rule, offset });
     }
 
-    /// The first rule broken by a value.
+    /// Returns the first rule broken by a value.
     pub(super) const fn noted(&self) -> Option<Malformed> {
         self.noted
     }
 
-    /// Forgets what was noted: the packet follows rules that nobody here knows.
+    /// Forgets what was noted: the packet follows rules that are not known here.
     pub(super) fn forgive(&mut self) {
         self.noted = None;
     }
 
-    /// Steps over bytes that were told already.
+    /// Steps over bytes that were reported already.
     pub(super) fn skip(&mut self, bytes: usize) {
         self.at = self.at.saturating_add(bytes).min(self.bytes.len());
     }
 
-    /// The verdict once all fields are read.
+    /// Ends the reading once all fields are read.
+    ///
+    /// # Errors
+    /// The first rule that was noted, or that bytes are left.
     #[inline]
     pub(super) fn finish(&mut self) -> Step<()> {
         if !self.is_at_end() {
@@ -100,6 +112,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         }
     }
 
+    /// Reports a leaf.
     #[inline(always)]
     pub(super) fn report(
         &mut self,
@@ -118,6 +131,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         }
     }
 
+    /// Reports the field that starts a branch.
     #[inline(always)]
     pub(super) fn open(
         &mut self,
@@ -136,6 +150,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         }
     }
 
+    /// Ends the innermost branch.
     #[inline(always)]
     pub(super) fn close(&mut self) {
         if F::ACTIVE {
@@ -143,7 +158,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         }
     }
 
-    /// Tells a byte of flags as a branch with its bit fields.
+    /// Reports a byte of flags as a branch with its bit fields.
     #[inline(always)]
     pub(super) fn report_bits(
         &mut self,
@@ -161,6 +176,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         }
     }
 
+    /// Returns the error of a field that ends behind the packet.
     #[cold]
     fn past_the_end<T>(&self) -> Step<T> {
         Err(Malformed {
@@ -169,6 +185,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         })
     }
 
+    /// Takes the next `len` bytes, to be reported by the caller.
     #[inline]
     fn take(&mut self, len: usize) -> Step<&'a [u8]> {
         let rest = self.bytes.get(self.at..).unwrap_or(&[]);
@@ -181,7 +198,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         }
     }
 
-    /// A byte that the caller tells.
+    /// Reads a byte, to be reported by the caller.
     #[inline]
     pub(super) fn byte(&mut self) -> Step<u8> {
         match self.bytes.get(self.at) {
@@ -193,6 +210,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         }
     }
 
+    /// Reads a big endian number, to be reported by the caller.
     #[inline]
     fn two_bytes(&mut self) -> Step<u16> {
         let rest = self.bytes.get(self.at..).unwrap_or(&[]);
@@ -205,6 +223,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         }
     }
 
+    /// Reads a big endian number, to be reported by the caller.
     fn four_bytes(&mut self) -> Step<u32> {
         let rest = self.bytes.get(self.at..).unwrap_or(&[]);
         match rest.first_chunk() {
@@ -216,6 +235,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         }
     }
 
+    /// Reads a variable byte integer (§1.5.5), to be reported by the caller.
     fn variable(&mut self) -> Step<u32> {
         let rest = self.bytes.get(self.at..).unwrap_or(&[]);
         match property::variable_integer(rest) {
@@ -231,7 +251,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         }
     }
 
-    /// A code with its name.
+    /// Reads a code and reports it with its name.
     #[inline]
     pub(super) fn named(
         &mut self,
@@ -246,6 +266,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         Ok(code)
     }
 
+    /// Reads a big endian number of two bytes.
     #[inline]
     pub(super) fn number(&mut self, def: &'static FieldDef) -> Step<u16> {
         let offset = self.at;
@@ -254,7 +275,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         Ok(number)
     }
 
-    /// A packet identifier; 0 is noted and read as 1.
+    /// Reads a packet identifier; 0 is noted and read as 1.
     #[inline]
     pub(super) fn packet_id(&mut self) -> Step<PacketIdentifier> {
         let offset = self.at;
@@ -268,14 +289,14 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         })
     }
 
-    /// Bytes behind their two-byte length.
+    /// Reads bytes behind their two-byte length; only the length is reported.
     #[inline]
     fn prefixed(&mut self, length: &'static FieldDef) -> Step<&'a [u8]> {
         let len = self.number(length)?;
         self.take(len.into())
     }
 
-    /// A UTF-8 string (MQTT 5.0 §1.5.4); an ill-formed one is noted and read as empty.
+    /// Reads a UTF-8 string (§1.5.4); an ill-formed one is noted and read as empty.
     #[inline]
     pub(super) fn text(
         &mut self,
@@ -304,26 +325,26 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         }
     }
 
-    /// A Topic Name (§3.3.2.1): text in which a wildcard is noted.
+    /// Reads a topic name (§3.3.2.1): text in which a wildcard is noted.
     #[inline]
     pub(super) fn topic_name(&mut self) -> Step<&'a str> {
-        let begin = self.at;
+        let start = self.at;
         if !F::ACTIVE {
             // Nearly always one look shows that nothing is wrong.
             let bytes = self.prefixed(&f::TOPIC_LENGTH)?;
             if let Some(topic) = plain_text_without(bytes, is_wildcard) {
                 return Ok(topic);
             }
-            self.at = begin;
+            self.at = start;
         }
         let topic = self.text(&f::TOPIC_LENGTH, &f::TOPIC)?;
         if let Some(at) = topic.bytes().position(is_wildcard) {
-            self.note(Rule::TopicNameHasNoWildcard, begin + 2 + at);
+            self.note(Rule::TopicNameHasNoWildcard, start + 2 + at);
         }
         Ok(topic)
     }
 
-    /// [`Self::text`] that is told as a secret.
+    /// Reads text that is reported as a secret.
     fn secret_text(&mut self, length: &'static FieldDef, def: &'static FieldDef) -> Step<()> {
         let bytes = self.binary(length, def, Visibility::Secret)?;
         let offset = self.at - bytes.len();
@@ -338,6 +359,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         Ok(())
     }
 
+    /// Reports and notes text that is not UTF-8.
     #[cold]
     fn ill_formed(&mut self, def: &'static FieldDef, bytes: &'a [u8], offset: usize) {
         self.report(def, Value::Bytes(bytes), offset, bytes.len());
@@ -345,7 +367,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         self.note(Rule::TextIsUtf8, offset + good);
     }
 
-    /// Binary data (§1.5.6).
+    /// Reads binary data (§1.5.6).
     #[inline]
     pub(super) fn binary(
         &mut self,
@@ -362,13 +384,13 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         Ok(bytes)
     }
 
-    /// The bytes that are left, still to be read.
+    /// Returns the bytes that are left, still to be read.
     #[inline]
     pub(super) fn ahead(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or(&[])
     }
 
-    /// All bytes that are left, to be told by the caller.
+    /// Takes all bytes that are left, to be reported by the caller.
     #[inline]
     pub(super) fn rest(&mut self) -> &'a [u8] {
         let rest = self.bytes.get(self.at..).unwrap_or(&[]);
@@ -376,7 +398,8 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         rest
     }
 
-    /// Property Length and the properties that it counts (§2.2.2).
+    /// Reads Property Length and the properties that it counts (§2.2.2). What is wrong within
+    /// them is noted: their end is known, so the fields behind them are read all the same.
     #[inline]
     pub(super) fn properties(
         &mut self,
@@ -388,18 +411,18 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
             Ok(length) => length as usize,
             Err(malformed) => return Err(malformed),
         };
-        let begin = self.at;
+        let first = self.at;
         let whole = self.bytes;
-        let end = begin.saturating_add(length);
-        // What is announced may lie beyond the packet; what is told never does.
+        let end = first.saturating_add(length);
+        // What is announced may lie beyond the packet; what is reported never does.
         self.open(def, Value::Heading, start, end.min(whole.len()) - start);
         self.report(
             &f::PROPERTY_LENGTH,
             Value::Number(length as u64),
             start,
-            begin - start,
+            first - start,
         );
-        let (Some(within), Some(bytes)) = (whole.get(..end), whole.get(begin..end)) else {
+        let (Some(within), Some(bytes)) = (whole.get(..end), whole.get(first..end)) else {
             return Err(Malformed {
                 rule: Rule::PropertiesFitThePacket,
                 offset: start,
@@ -408,7 +431,6 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         if length > 0 {
             self.bytes = within;
             if let Err(malformed) = self.each_property(place) {
-                // The end is known all the same: what follows the properties can be told.
                 self.note(malformed.rule, malformed.offset);
             }
             self.bytes = whole;
@@ -451,6 +473,11 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         Ok((code, self.own_properties(packet_type, version)?))
     }
 
+    /// Reads properties up to the end of what may be read.
+    ///
+    /// # Errors
+    /// An identifier that is not defined, or a value that goes on past the end: the place of
+    /// the next property is lost.
     fn each_property(&mut self, place: PropertyPlace) -> Step<()> {
         let mut seen = 0u64;
         while !self.is_at_end() {
@@ -496,6 +523,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         Ok(())
     }
 
+    /// Reads the value of one property and checks it.
     fn property(&mut self, id: PropertyId, kind: PropertyType) -> Step<()> {
         let offset = self.at;
         let number = match kind {
@@ -544,7 +572,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         Ok(())
     }
 
-    /// Wireshark shows the content type as one line, length and text.
+    /// Reads a content type, which Wireshark shows as one field: length and text.
     fn content_type(&mut self) -> Step<()> {
         let offset = self.at;
         let len = self.two_bytes()?;
@@ -564,7 +592,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
     }
 }
 
-/// Whether U+0000 is among well-formed text.
+/// Returns whether U+0000 is among well-formed text ([MQTT-1.5.4-2]).
 #[inline]
 pub(super) fn has_null(bytes: &[u8]) -> bool {
     any(bytes, |byte| byte == 0)

@@ -3,12 +3,13 @@
 
 use super::words::{PacketType, ProtocolVersion};
 
-/// The name of `code` in a packet of this type; `Unknown` where the version defines none.
+/// Returns the name of `code` in a packet of this type; `Unknown` where the version defines
+/// none.
 pub fn name(packet_type: PacketType, version: ProtocolVersion, code: u8) -> &'static str {
     defined(packet_type, version, code).unwrap_or("Unknown")
 }
 
-/// The name of `code` in a packet of this type; `None` where the version defines none.
+/// Returns the name of `code` in a packet of this type; `None` where the version defines none.
 pub fn defined(
     packet_type: PacketType,
     version: ProtocolVersion,
@@ -99,11 +100,11 @@ fn common(code: u8) -> Option<&'static str> {
     })
 }
 
-/// MQTT 5.0 §3.2.2.2.
+/// CONNACK (MQTT 5.0 §3.2.2.2).
 fn connack(code: u8) -> Option<&'static str> {
     match code {
         0x00 | 0x80..=0x8a | 0x8c | 0x90 | 0x95 | 0x97 | 0x99..=0x9d | 0x9f => common(code),
-        // A server that knows nothing of 5.0 refuses with a return code of 3.1.1.
+        // A server that does not know 5.0 refuses with a return code of 3.1.1.
         1..=5 => connack_return(code),
         _ => None,
     }
@@ -125,7 +126,7 @@ fn release(code: u8) -> Option<&'static str> {
     }
 }
 
-/// §3.9.3.
+/// SUBACK (§3.9.3).
 fn suback(code: u8) -> Option<&'static str> {
     match code {
         0 => Some("Granted QoS 0"),
@@ -136,7 +137,7 @@ fn suback(code: u8) -> Option<&'static str> {
     }
 }
 
-/// §3.11.3.
+/// UNSUBACK (§3.11.3).
 fn unsuback(code: u8) -> Option<&'static str> {
     match code {
         0x00 | 0x11 | 0x80 | 0x83 | 0x87 | 0x8f | 0x91 => common(code),
@@ -144,7 +145,7 @@ fn unsuback(code: u8) -> Option<&'static str> {
     }
 }
 
-/// §3.14.2.1.
+/// DISCONNECT (§3.14.2.1).
 fn disconnect(code: u8) -> Option<&'static str> {
     match code {
         0x00 => Some("Normal disconnection"),
@@ -154,7 +155,7 @@ fn disconnect(code: u8) -> Option<&'static str> {
     }
 }
 
-/// §3.15.2.1.
+/// AUTH (§3.15.2.1).
 fn auth(code: u8) -> Option<&'static str> {
     match code {
         0x00 | 0x18 | 0x19 => common(code),

@@ -6,21 +6,22 @@ use super::words::ProtocolVersion;
 /// "Malformed Packet"). What was read before `offset` stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Malformed {
+    /// The rule that is broken.
     pub rule: Rule,
     /// In bytes from the first byte of the control packet.
     pub offset: usize,
 }
 
-/// The packet can be read and says something that is forbidden (MQTT 5.0 §1.2, "Protocol
-/// Error") or unwise.
+/// A readable packet that means something forbidden (MQTT 5.0 §1.2, "Protocol Error") or unwise.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Violation {
+    /// The rule that is broken.
     pub rule: Rule,
     /// In bytes from the first byte of the control packet.
     pub offset: usize,
 }
 
-/// How grave it is that a rule is broken.
+/// The severity of a broken rule.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Breach {
     /// The receiver can't make sense of the packet: reading ends with an error.
@@ -42,29 +43,31 @@ macro_rules! rules {
         }
 
         impl Rule {
-            const ALL: &'static [Self] = &[$(Self::$variant),*];
+            /// Every rule, those of malformed packets first.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// In the manner of the JSON: `packet-identifier-is-not-zero`.
+            /// Returns the name in JSON: `packet-identifier-is-not-zero`.
             pub const fn name(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
                 }
             }
 
-            /// One sentence that says what must hold.
+            /// Returns a sentence on what must hold.
             pub const fn sentence(self) -> &'static str {
                 match self {
                     $(Self::$variant => $sentence,)*
                 }
             }
 
-            /// How grave it is that the rule is broken.
+            /// Returns the severity of breaking the rule.
             pub const fn breach(self) -> Breach {
                 match self {
                     $(Self::$variant => Breach::$breach,)*
                 }
             }
 
+            /// Returns the statements of 3.1.1 and of 5.0.
             const fn oasis(self) -> (&'static [&'static str], &'static [&'static str]) {
                 match self {
                     $(Self::$variant => (&[$($old),*], &[$($new),*]),)*
@@ -219,13 +222,8 @@ rules! {
 }
 
 impl Rule {
-    /// Every rule, those of malformed packets first.
-    pub const fn all() -> &'static [Self] {
-        Self::ALL
-    }
-
-    /// The statements broken, as that version of the specification numbers them; one rule may
-    /// be several, and not all have a number. MQTT 3.1 has none.
+    /// Returns the statements broken, as that version of the specification numbers them; one
+    /// rule may be several, and not all have a number. MQTT 3.1 has none.
     pub const fn ids(self, version: ProtocolVersion) -> &'static [&'static str] {
         let (old, new) = self.oasis();
         match version {
@@ -254,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_rule_is_named_by_what_must_hold() {
-        for rule in Rule::all() {
+        for rule in Rule::ALL {
             assert_eq!(rule.name(), kebab(&format!("{rule:?}")));
             assert!(rule.sentence().ends_with('.'), "{rule:?}");
         }
@@ -266,7 +264,7 @@ mod tests {
         assert_eq!(rule.ids(ProtocolVersion::V3_1), [""; 0]);
         assert_eq!(rule.ids(ProtocolVersion::V3_1_1), ["MQTT-1.5.3-1"]);
         assert_eq!(rule.ids(ProtocolVersion::V5_0), ["MQTT-1.5.4-1"]);
-        for rule in Rule::all() {
+        for rule in Rule::ALL {
             for id in rule.oasis().0.iter().chain(rule.oasis().1) {
                 assert!(id.starts_with("MQTT-"), "{id}");
             }

@@ -1,4 +1,4 @@
-//! Packets made up for property tests, and the lines of the tree that a packet tells.
+//! Packets made up for property tests, and the lines of a packet's tree.
 
 use std::fs::File;
 use std::io::Write;
@@ -33,7 +33,7 @@ pub(crate) fn record(rule: &str) {
         .expect("the record takes a line");
 }
 
-/// What one packet is made of; each type takes what it has a place for.
+/// The parts of one packet; each type takes what it has a place for.
 #[derive(Clone, Debug)]
 pub(super) struct Parts {
     pub(super) packet_type: PacketType,

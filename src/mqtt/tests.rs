@@ -1,4 +1,4 @@
-//! What the codec promises as a whole: reading and writing agree, no bytes make it panic,
+//! The promises of the codec as a whole: reading and writing agree, no bytes make it panic,
 //! every rule is noticed, and the tree is Wireshark's.
 
 use proptest::prelude::*;
@@ -8,12 +8,12 @@ use super::rule::Breach;
 use super::testing::{Lines, parts, record};
 use super::{
     ControlPacket, Malformed, PropertiesBuf, PropertyId, PropertyValue, ProtocolVersion, Rule,
-    Unwritable, packet, surely_clean, violations,
+    Unwritable, surely_clean, violations,
 };
 
 const VERSIONS: [ProtocolVersion; 3] = [V3_1, V3_1_1, V5_0];
 
-/// The verdict with nobody listening, which must be that with a listener.
+/// Returns the verdict without a visitor, which must be that with one.
 fn verdict(bytes: &[u8], version: ProtocolVersion) -> Result<ControlPacket<'_>, Malformed> {
     let quiet = ControlPacket::read(bytes, version, &mut ());
     let mut lines = Lines::default();
@@ -30,7 +30,7 @@ fn verdict(bytes: &[u8], version: ProtocolVersion) -> Result<ControlPacket<'_>, 
 }
 
 #[test]
-fn properties_that_claim_to_end_beyond_the_packet_are_told_within_it() {
+fn properties_that_claim_to_end_beyond_the_packet_are_reported_within_it() {
     let bytes = b"\x30\x08\x00\x03n/x\x7f\x01\x00";
     let malformed = verdict(bytes, V5_0).expect_err("127 octets of properties");
     assert_eq!(malformed.rule, Rule::PropertiesFitThePacket);
@@ -547,7 +547,7 @@ fn readable() -> Vec<(Rule, usize, ProtocolVersion, Vec<u8>)> {
 }
 
 #[test]
-fn each_malformed_packet_is_told_by_its_rule_and_place() {
+fn each_malformed_packet_is_reported_by_its_rule_and_place() {
     for (rule, offset, version, bytes) in malformed() {
         let reported = verdict(&bytes, version).map(|_| ());
         assert_eq!(reported, Err(Malformed { rule, offset }), "{bytes:02x?}");
@@ -556,7 +556,7 @@ fn each_malformed_packet_is_told_by_its_rule_and_place() {
 }
 
 #[test]
-fn each_protocol_error_is_told_by_its_rule_and_place() {
+fn each_protocol_error_is_reported_by_its_rule_and_place() {
     for (rule, offset, version, bytes) in readable() {
         assert_eq!(broken(&bytes, version), [(rule, offset)], "{bytes:02x?}");
         record(rule.name());
@@ -576,7 +576,7 @@ fn what_cannot_be_parsed_breaks_a_rule_of_the_format() {
 
 #[test]
 fn mqtt_3_1_is_laxer() {
-    // A SUBSCRIBE and a PUBREL sent again, DUP at QoS 0, flags of CONNACK that say nothing.
+    // A SUBSCRIBE and a PUBREL sent again, DUP at QoS 0, flags of CONNACK without a meaning.
     for bytes in [
         of(0x8a, b"\0\x05\0\x08legacy/d\x01"),
         of(0x6a, &[0, 3]),
@@ -595,7 +595,7 @@ fn mqtt_3_1_is_laxer() {
 }
 
 #[test]
-fn a_bridge_is_told_from_the_level() {
+fn a_bridge_is_recognised_by_its_level() {
     let bytes = connect(0x84, 0x02, b"\0\x01a");
     let Ok(ControlPacket::Connect(connect)) = verdict(&bytes, V5_0) else {
         panic!("readable");
@@ -613,7 +613,7 @@ fn a_server_that_knows_no_five_refuses_in_the_old_shape() {
 }
 
 #[test]
-fn what_follows_a_wrong_value_is_told_all_the_same() {
+fn what_follows_a_wrong_value_is_reported_all_the_same() {
     let mut lines = Lines::default();
     let bytes = of(0x36, b"\0\x03n/q\0\x07three");
     assert!(ControlPacket::read(&bytes, V3_1_1, &mut lines).is_err());
@@ -621,7 +621,7 @@ fn what_follows_a_wrong_value_is_told_all_the_same() {
 }
 
 #[test]
-fn a_connect_is_told_in_wiresharks_words() {
+fn a_connect_is_shown_in_wiresharks_words() {
     let bytes =
         b"\x10\x2b\0\x04MQTT\x04\xf6\0\x09\0\x05plc-7\0\x0bplc/7/alive\0\x04dead\0\x01u\0\x02pw";
     let mut bytes = bytes.to_vec();
@@ -661,7 +661,7 @@ Password: <2 octets>"
 }
 
 #[test]
-fn properties_and_options_are_told_in_wiresharks_words() {
+fn properties_and_options_are_shown_in_wiresharks_words() {
     let bytes = of(
         0x82,
         b"\0\x0a\x0b\x0b\x80\x01\x26\0\x02k1\0\x01v\0\x05a/+/b\x2d",
@@ -699,7 +699,7 @@ Subscription Options: 0x2d, Retain Handling: Do not send msgs at subscription ti
 }
 
 #[test]
-fn acknowledgements_are_told_in_wiresharks_words() {
+fn acknowledgements_are_shown_in_wiresharks_words() {
     let reported = |bytes: &[u8], version| {
         let mut lines = Lines::default();
         ControlPacket::read(bytes, version, &mut lines).unwrap();

@@ -1,4 +1,4 @@
-//! Rules that a readable packet breaks all the same: for the check, not for the hot path.
+//! Rules that a readable packet breaks all the same: for `--check`, not for the hot path.
 
 use super::framer::{Header, bytes_needed, fixed_header};
 use super::packet::{Connect, ControlPacket, Publish};
@@ -10,8 +10,8 @@ use super::{fields as f, reason, topic};
 use crate::base::field::{Field, FieldVisitor, Value};
 use crate::base::text::is_printable_ascii;
 
-/// Tells each rule that `packet` breaks although it was read, in no particular order; what is
-/// [`surely_clean`] breaks none. `bytes` is what it was read from, `version` what it was read by.
+/// Reports each rule that `packet` breaks although it was read, in no particular order; a packet
+/// that is [`surely_clean`] breaks none. `bytes` and `version` are those that it was read with.
 pub fn violations(
     packet: &ControlPacket<'_>,
     bytes: &[u8],
@@ -74,9 +74,9 @@ pub fn violations(
     }
 }
 
-/// Whether a few cheap tests show that [`violations`] has nothing to tell, as they do for nearly
-/// every packet of nearly every capture: reading each a second time took a sixth of a check.
-/// `false` says nothing.
+/// Returns whether a few cheap tests show that [`violations`] would report nothing, as they do
+/// for nearly every packet of nearly every capture: reading each a second time took a sixth of
+/// a check. `false` means that it is not known.
 #[inline]
 pub fn surely_clean(packet: &ControlPacket<'_>, bytes: &[u8], version: ProtocolVersion) -> bool {
     let five = version == ProtocolVersion::V5_0;
@@ -117,7 +117,7 @@ pub fn surely_clean(packet: &ControlPacket<'_>, bytes: &[u8], version: ProtocolV
                     match (property.id, property.value) {
                         (PropertyId::RESPONSE_TOPIC | PropertyId::AUTHENTICATION_DATA, _) => false,
                         (PropertyId::PAYLOAD_FORMAT_INDICATOR, value) => value.number() == Some(0),
-                        // Whether it needs the bytes that it has is not told here.
+                        // Whether it needs the bytes that it has is not known here.
                         (_, PropertyValue::Variable(_)) => false,
                         (_, PropertyValue::Text(text)) => is_printable_ascii(text.as_bytes()),
                         (_, PropertyValue::Pair(name, value)) => {
@@ -132,11 +132,12 @@ pub fn surely_clean(packet: &ControlPacket<'_>, bytes: &[u8], version: ProtocolV
     }
 }
 
-/// Bytes that a length takes at least.
+/// Returns how many bytes a length takes at least.
 fn needed(length: usize) -> usize {
     u32::try_from(length).map_or(usize::MAX, bytes_needed)
 }
 
+/// The state of [`violations`].
 struct Check<'o, 'e> {
     bytes: &'o [u8],
     version: ProtocolVersion,
@@ -148,6 +149,7 @@ impl Check<'_, '_> {
         (self.each)(Violation { rule, offset });
     }
 
+    /// Returns the length of the fixed header in bytes.
     fn header_len(&self) -> usize {
         match fixed_header(self.bytes) {
             Header::Whole(header) => header.header_len,
@@ -155,12 +157,12 @@ impl Check<'_, '_> {
         }
     }
 
-    /// `offset` in bytes from the end of the fixed header.
+    /// Reports a rule, `offset` being in bytes from the end of the fixed header.
     fn report_in_body(&mut self, rule: Rule, offset: usize) {
         self.report(rule, self.header_len().saturating_add(offset));
     }
 
-    /// Where `part`, borrowed from the packet, stands in it.
+    /// Returns the place of `part`, borrowed from the packet, in it; 0 for anything else.
     fn place(&self, part: &[u8]) -> usize {
         let place = (part.as_ptr() as usize).wrapping_sub(self.bytes.as_ptr() as usize);
         if place <= self.bytes.len() { place } else { 0 }
@@ -174,10 +176,10 @@ impl Check<'_, '_> {
     }
 
     fn codes(&mut self, packet_type: PacketType, codes: &[u8]) {
-        let begin = self.place(codes);
+        let first = self.place(codes);
         for (at, code) in codes.iter().enumerate() {
             if reason::defined(packet_type, self.version, *code).is_none() {
-                self.report(code_rule(packet_type), begin + at);
+                self.report(code_rule(packet_type), first + at);
             }
         }
     }
@@ -256,7 +258,8 @@ impl Check<'_, '_> {
     }
 }
 
-/// Hears the packet once more: numbers and strings as they stand in the bytes.
+/// A visitor of the packet's fields, which are numbers and strings as they stand in the bytes:
+/// lengths with more bytes than they need, control characters in any text.
 struct FieldCheck<'c, 'o, 'e> {
     check: &'c mut Check<'o, 'e>,
     /// The property whose value comes next.
@@ -287,10 +290,10 @@ impl<'a> FieldVisitor<'a> for FieldCheck<'_, '_, '_> {
             }
             Value::Text(text) if !is_printable_ascii(text.as_bytes()) => {
                 if let Some(at) = text.find(is_discouraged) {
-                    // The field may begin with its length.
-                    let begin = field.offset + field.length.saturating_sub(text.len());
+                    // The field may start with its length.
+                    let start = field.offset + field.length.saturating_sub(text.len());
                     self.check
-                        .report(Rule::TextHasNoControlCharacter, begin + at);
+                        .report(Rule::TextHasNoControlCharacter, start + at);
                 }
             }
             _ => {}
@@ -304,12 +307,13 @@ impl<'a> FieldVisitor<'a> for FieldCheck<'_, '_, '_> {
     fn close(&mut self) {}
 }
 
-/// Characters that a string should not hold (MQTT 5.0 §1.5.4, 3.1.1 §1.5.3): controls and
+/// Returns whether a string should not hold `c` (MQTT 5.0 §1.5.4, 3.1.1 §1.5.3): controls and
 /// non-characters.
 fn is_discouraged(c: char) -> bool {
     c.is_control() || (c as u32) & 0xfffe == 0xfffe || ('\u{fdd0}'..='\u{fdef}').contains(&c)
 }
 
+/// Returns the rule that codes of this packet type are among the defined ones.
 const fn code_rule(packet_type: PacketType) -> Rule {
     match packet_type {
         PacketType::ConnAck => Rule::ConnackCodeIsDefined,

@@ -1,8 +1,8 @@
-//! The specification's own small words: versions, packet types, QoS, packet identifiers.
+//! The specification's small terms: versions, packet types, QoS, packet identifiers.
 
 use std::num::NonZeroU16;
 
-/// Which specification a connection follows.
+/// The version of the specification that a connection follows.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum ProtocolVersion {
     /// MQTT 3.1: protocol name `MQIsdp`, level 3.
@@ -14,7 +14,7 @@ pub enum ProtocolVersion {
 }
 
 impl ProtocolVersion {
-    /// As the JSON has it: `3.1`, `3.1.1`, `5.0`.
+    /// Returns the name in JSON: `3.1`, `3.1.1`, `5.0`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::V3_1 => "3.1",
@@ -24,7 +24,7 @@ impl ProtocolVersion {
     }
 }
 
-/// Which end of the connection sent a control packet.
+/// The end of the connection that sent a control packet.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Sender {
     /// The end that sends CONNECT, SUBSCRIBE, PINGREQ.
@@ -34,7 +34,7 @@ pub enum Sender {
 }
 
 impl Sender {
-    /// The other end.
+    /// Returns the other end.
     pub const fn peer(self) -> Self {
         match self {
             Self::Client => Self::Server,
@@ -43,25 +43,41 @@ impl Sender {
     }
 }
 
-/// MQTT Control Packet type (MQTT 5.0 §2.1.2), with 0 as what malformed traffic shows.
+/// A control packet type (MQTT 5.0 §2.1.2). The number is that on the wire.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
 pub enum PacketType {
+    /// Never sent; malformed traffic shows it.
     Reserved = 0,
+    /// Client to Server: connection request (§3.1).
     Connect = 1,
+    /// Server to Client: answer to CONNECT (§3.2).
     ConnAck = 2,
+    /// Either end: an application message (§3.3).
     Publish = 3,
+    /// Either end: answer to a PUBLISH of QoS 1 (§3.4).
     PubAck = 4,
+    /// Either end: answer to a PUBLISH of QoS 2 (§3.5).
     PubRec = 5,
+    /// Either end: answer to PUBREC (§3.6).
     PubRel = 6,
+    /// Either end: answer to PUBREL (§3.7).
     PubComp = 7,
+    /// Client to Server: subscription request (§3.8).
     Subscribe = 8,
+    /// Server to Client: answer to SUBSCRIBE (§3.9).
     SubAck = 9,
+    /// Client to Server: end of subscriptions (§3.10).
     Unsubscribe = 10,
+    /// Server to Client: answer to UNSUBSCRIBE (§3.11).
     UnsubAck = 11,
+    /// Client to Server: sign of life (§3.12).
     PingReq = 12,
+    /// Server to Client: answer to PINGREQ (§3.13).
     PingResp = 13,
+    /// End of the connection, by the Client; in 5.0 by either end (§3.14).
     Disconnect = 14,
+    /// Either end, 5.0 only: a step of extended authentication (§3.15).
     Auth = 15,
 }
 
@@ -86,12 +102,12 @@ impl PacketType {
         Self::Auth,
     ];
 
-    /// The type in the first byte of a control packet.
+    /// Returns the type in the first byte of a control packet.
     pub const fn of(first_byte: u8) -> Self {
         Self::ALL[(first_byte >> 4) as usize]
     }
 
-    /// As the specification writes it: `PUBLISH`.
+    /// Returns the name in the specification: `PUBLISH`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Reserved => "RESERVED0",
@@ -113,7 +129,7 @@ impl PacketType {
         }
     }
 
-    /// Wireshark's words for the type, as its Info column begins: `Publish Message`.
+    /// Returns Wireshark's words, with which its Info column starts: `Publish Message`.
     pub const fn wireshark(self) -> &'static str {
         match self {
             Self::Reserved => "Reserved",
@@ -140,13 +156,17 @@ impl PacketType {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
 pub enum QoS {
+    /// Sent once and not acknowledged (§4.3.1).
     AtMostOnce = 0,
+    /// Sent until PUBACK comes; the receiver may get it twice (§4.3.2).
     AtLeastOnce = 1,
+    /// PUBLISH, PUBREC, PUBREL, PUBCOMP: the receiver gets it once (§4.3.3).
     ExactlyOnce = 2,
 }
 
 impl QoS {
-    /// The QoS that two bits say; 3 is none ([MQTT-3.3.1-4]).
+    /// Returns the QoS of two bits; `None` for 3, which is not allowed ([MQTT-3.3.1-4]), and for
+    /// any larger number.
     pub const fn from_bits(bits: u8) -> Option<Self> {
         match bits {
             0 => Some(Self::AtMostOnce),
@@ -157,12 +177,14 @@ impl QoS {
     }
 }
 
-/// Packet Identifier: never 0 (MQTT 3.1.1 [MQTT-2.3.1-1], MQTT 5.0 [MQTT-2.2.1-3]).
+/// A packet identifier: never 0 (MQTT 3.1.1 [MQTT-2.3.1-1], MQTT 5.0 [MQTT-2.2.1-3]).
+///
+/// Both ends choose theirs independently, so a table is keyed by [`Sender`] and identifier.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct PacketIdentifier(pub NonZeroU16);
 
 impl PacketIdentifier {
-    /// `None` for 0.
+    /// Returns the identifier of that number; `None` for 0.
     pub const fn new(number: u16) -> Option<Self> {
         match NonZeroU16::new(number) {
             Some(number) => Some(Self(number)),
@@ -170,23 +192,26 @@ impl PacketIdentifier {
         }
     }
 
-    /// The number on the wire.
+    /// Returns the number on the wire.
     pub const fn number(self) -> u16 {
         self.0.get()
     }
 }
 
-/// QoS and Packet Identifier of a PUBLISH as one value: the identifier is there exactly when
+/// QoS and packet identifier of a PUBLISH as one value: the identifier is there exactly when
 /// QoS is above 0 (MQTT 3.1.1 [MQTT-2.3.1-5], MQTT 5.0 [MQTT-2.2.1-2]).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Delivery {
+    /// QoS 0.
     AtMostOnce,
+    /// QoS 1.
     AtLeastOnce(PacketIdentifier),
+    /// QoS 2.
     ExactlyOnce(PacketIdentifier),
 }
 
 impl Delivery {
-    /// The QoS alone.
+    /// Returns the QoS alone.
     pub const fn qos(self) -> QoS {
         match self {
             Self::AtMostOnce => QoS::AtMostOnce,
@@ -195,7 +220,7 @@ impl Delivery {
         }
     }
 
-    /// The identifier, above QoS 0.
+    /// Returns the identifier; `None` at QoS 0.
     pub const fn packet_id(self) -> Option<PacketIdentifier> {
         match self {
             Self::AtMostOnce => None,

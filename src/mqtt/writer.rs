@@ -2,7 +2,8 @@
 //!
 //! A value that the version has no place for is left out (properties and reason codes before
 //! 5.0, Session Present in 3.1), so one packet can be written for Clients of each version.
-//! Rules about values are the caller's to keep: what is written is what was asked for.
+//! Rules about values are the caller's to keep: broken packets are written as asked for, which
+//! `record` needs to show what broken clients do.
 
 use super::framer::MAX_REMAINING_LENGTH;
 use super::packet::{
@@ -12,17 +13,29 @@ use super::packet::{
 use super::property::{Properties, Property, PropertyId, PropertyValue};
 use super::words::{PacketIdentifier, ProtocolVersion};
 
-/// Why a packet can't be put into bytes.
+/// The reason why a packet has no form in bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Unwritable {
     /// A string or binary data of more than 65,535 bytes.
-    FieldTooLong { bytes: usize },
+    FieldTooLong {
+        /// Its length.
+        bytes: usize,
+    },
     /// More than 268,435,455 bytes after the fixed header.
-    PacketTooLarge { bytes: usize },
+    PacketTooLarge {
+        /// Remaining Length as it would be.
+        bytes: usize,
+    },
     /// A variable byte integer above 268,435,455.
-    NumberTooLarge { number: u32 },
+    NumberTooLarge {
+        /// The number.
+        number: u32,
+    },
     /// A property's value is not of the type that its identifier fixes.
-    PropertyOfOtherType { id: PropertyId },
+    PropertyOfOtherType {
+        /// The identifier.
+        id: PropertyId,
+    },
     /// AUTH does not exist before 5.0.
     AuthBeforeFive,
 }
@@ -52,10 +65,11 @@ impl std::fmt::Display for Unwritable {
 
 impl std::error::Error for Unwritable {}
 
+/// The result of appending something to a buffer.
 type Written = Result<(), Unwritable>;
 
 impl ControlPacket<'_> {
-    /// Appends the packet to `out` as `version` has it.
+    /// Appends the packet to `out` in the form of `version`.
     ///
     /// # Errors
     /// A value that has no form in bytes; `out` is as before.
@@ -68,6 +82,7 @@ impl ControlPacket<'_> {
         written
     }
 
+    /// Appends the packet; on an error a part of it may stand in `out`.
     fn write_whole(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Written {
         out.push((self.packet_type() as u8) << 4 | self.header_flags());
         let body = out.len();
@@ -82,6 +97,7 @@ impl ControlPacket<'_> {
         Ok(())
     }
 
+    /// Returns the low four bits of the first byte (Table 2-2).
     const fn header_flags(&self) -> u8 {
         match self {
             Self::Publish(publish) => publish.flags(),
@@ -90,6 +106,7 @@ impl ControlPacket<'_> {
         }
     }
 
+    /// Appends everything after the fixed header.
     fn write_body(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Written {
         let five = version == ProtocolVersion::V5_0;
         match self {
@@ -184,7 +201,7 @@ impl ControlPacket<'_> {
     }
 }
 
-/// A CONNECT says its version itself: its protocol level decides, not the connection's.
+/// Appends a CONNECT's body. Its own protocol level decides the version, not the connection's.
 fn write_connect(connect: &Connect<'_>, out: &mut Vec<u8>) -> Written {
     let version = connect.version().unwrap_or(ProtocolVersion::V3_1_1);
     write_text(connect.protocol_name, out)?;
@@ -228,7 +245,7 @@ fn write_packet_id(packet_id: PacketIdentifier, out: &mut Vec<u8>) {
     out.extend(packet_id.number().to_be_bytes());
 }
 
-/// Reason Code and properties, each left out where it says nothing.
+/// Appends reason code and properties, each left out where it has its default (§3.4.2.1).
 fn write_reason(
     code: u8,
     properties: Properties<'_>,
@@ -245,6 +262,7 @@ fn write_reason(
     write_properties(properties, version, out)
 }
 
+/// Appends Property Length and properties; nothing before 5.0.
 fn write_properties(
     properties: Properties<'_>,
     version: ProtocolVersion,
@@ -264,6 +282,7 @@ fn write_text(text: &str, out: &mut Vec<u8>) -> Written {
     write_binary(text.as_bytes(), out)
 }
 
+/// Appends bytes behind their two-byte length.
 fn write_binary(bytes: &[u8], out: &mut Vec<u8>) -> Written {
     let length =
         u16::try_from(bytes.len()).map_err(|_| Unwritable::FieldTooLong { bytes: bytes.len() })?;
@@ -272,6 +291,7 @@ fn write_binary(bytes: &[u8], out: &mut Vec<u8>) -> Written {
     Ok(())
 }
 
+/// Appends a variable byte integer.
 fn write_variable(number: u32, out: &mut Vec<u8>) -> Written {
     if number > MAX_REMAINING_LENGTH {
         return Err(Unwritable::NumberTooLarge { number });
@@ -281,7 +301,7 @@ fn write_variable(number: u32, out: &mut Vec<u8>) -> Written {
     Ok(())
 }
 
-/// A variable byte integer of at most 28 bits, and how many bytes it takes (§1.5.5).
+/// Returns a variable byte integer of at most 28 bits, and how many bytes it takes (§1.5.5).
 fn variable_integer(number: u32) -> ([u8; 4], usize) {
     let mut bytes = [0; 4];
     let mut rest = number;
@@ -298,19 +318,19 @@ fn variable_integer(number: u32) -> ([u8; 4], usize) {
     (bytes, len)
 }
 
-/// Properties in the making.
+/// Properties to be written, owned.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PropertiesBuf {
     bytes: Vec<u8>,
 }
 
 impl PropertiesBuf {
-    /// None yet.
+    /// Returns a buffer without properties.
     pub const fn new() -> Self {
         Self { bytes: Vec::new() }
     }
 
-    /// Appends one. Order, repetition and place are the caller's to keep.
+    /// Appends a property. Order, repetition and place are the caller's to keep.
     ///
     /// # Errors
     /// The value has no form in bytes or is not of the identifier's type; nothing is
@@ -324,6 +344,7 @@ impl PropertiesBuf {
         written
     }
 
+    /// Appends a property; on an error a part of it may stand in the buffer.
     fn push_whole(&mut self, id: PropertyId, value: PropertyValue<'_>) -> Written {
         if id.kind() != Some(value.kind()) {
             return Err(Unwritable::PropertyOfOtherType { id });
@@ -356,25 +377,25 @@ impl PropertiesBuf {
         Ok(())
     }
 
-    /// For a packet to be written.
+    /// Returns the properties for a packet to be written.
     pub fn as_properties(&self) -> Properties<'_> {
         Properties { bytes: &self.bytes }
     }
 }
 
-/// Subscriptions in the making.
+/// Subscriptions of a SUBSCRIBE to be written, owned.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SubscriptionsBuf {
     bytes: Vec<u8>,
 }
 
 impl SubscriptionsBuf {
-    /// None yet.
+    /// Returns a buffer without subscriptions.
     pub const fn new() -> Self {
         Self { bytes: Vec::new() }
     }
 
-    /// Appends one; `options` as in [`Subscription`].
+    /// Appends a subscription; `options` as in [`Subscription`].
     ///
     /// # Errors
     /// The filter is longer than 65,535 bytes.
@@ -384,25 +405,25 @@ impl SubscriptionsBuf {
         Ok(())
     }
 
-    /// For a packet to be written.
+    /// Returns the subscriptions for a packet to be written.
     pub fn as_subscriptions(&self) -> Subscriptions<'_> {
         Subscriptions { bytes: &self.bytes }
     }
 }
 
-/// Topic filters of an UNSUBSCRIBE in the making.
+/// Topic filters of an UNSUBSCRIBE to be written, owned.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicFiltersBuf {
     bytes: Vec<u8>,
 }
 
 impl TopicFiltersBuf {
-    /// None yet.
+    /// Returns a buffer without filters.
     pub const fn new() -> Self {
         Self { bytes: Vec::new() }
     }
 
-    /// Appends one.
+    /// Appends a topic filter.
     ///
     /// # Errors
     /// The filter is longer than 65,535 bytes.
@@ -410,7 +431,7 @@ impl TopicFiltersBuf {
         write_text(filter, &mut self.bytes)
     }
 
-    /// For a packet to be written.
+    /// Returns the filters for a packet to be written.
     pub fn as_filters(&self) -> TopicFilters<'_> {
         TopicFilters { bytes: &self.bytes }
     }

@@ -149,7 +149,7 @@ fn provoked() -> BTreeSet<(String, String)> {
 
 #[test]
 fn no_two_rules_have_one_name() {
-    let mut names: Vec<_> = Rule::all().iter().map(|rule| rule.name()).collect();
+    let mut names: Vec<_> = Rule::ALL.iter().map(|rule| rule.name()).collect();
     names.extend(CLAUSES.iter().map(|clause| clause.name));
     let count = names.len();
     names.sort_unstable();
@@ -165,7 +165,7 @@ type Statements = Box<dyn Fn(ProtocolVersion) -> &'static [&'static str]>;
 /// Every rule by name, with the statements that it cites in a version.
 fn rules() -> BTreeMap<&'static str, Statements> {
     let mut all: BTreeMap<&'static str, Statements> = BTreeMap::new();
-    for rule in Rule::all() {
+    for rule in Rule::ALL {
         all.insert(rule.name(), Box::new(|version| rule.ids(version)));
     }
     for clause in CLAUSES {

@@ -9,9 +9,11 @@ use crate::mqtt::words::{PacketIdentifier, PacketType, ProtocolVersion};
 /// PUBACK, PUBREC, PUBREL, PUBCOMP (§3.4–3.7).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Acknowledgement<'a> {
+    /// The identifier of the PUBLISH.
     pub packet_id: PacketIdentifier,
     /// 0x00 (Success) before 5.0 and where a 5.0 packet leaves it out.
     pub reason_code: u8,
+    /// Empty before 5.0.
     pub properties: Properties<'a>,
 }
 
@@ -33,6 +35,7 @@ impl<'a> Acknowledgement<'a> {
     }
 }
 
+/// Wireshark has a field for each packet type.
 fn reason_field(packet_type: PacketType) -> &'static FieldDef {
     match packet_type {
         PacketType::PubAck => &f::PUBACK_REASON,

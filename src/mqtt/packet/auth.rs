@@ -9,7 +9,9 @@ use crate::mqtt::words::{PacketType, ProtocolVersion};
 /// AUTH (§3.15), 5.0 only.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Auth<'a> {
+    /// 0x00 (Success) where it is left out.
     pub reason_code: u8,
+    /// Authentication Method, Authentication Data and others.
     pub properties: Properties<'a>,
 }
 

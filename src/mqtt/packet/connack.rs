@@ -8,11 +8,14 @@ use crate::mqtt::rule::Rule;
 use crate::mqtt::words::{PacketType, ProtocolVersion};
 use crate::mqtt::{fields as f, reason};
 
-/// CONNACK (§3.2). `code` is the Connect Return code (3.x) or the Reason Code (5.0).
+/// CONNACK (§3.2).
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConnAck<'a> {
+    /// Session Present; `false` in 3.1, which does not have it.
     pub session_present: bool,
+    /// The Connect Return code (3.x) or the Reason Code (5.0); 0 accepts the connection.
     pub code: u8,
+    /// Empty before 5.0.
     pub properties: Properties<'a>,
 }
 
@@ -39,7 +42,7 @@ impl<'a> ConnAck<'a> {
             _ => &f::RETURN_CODE,
         };
         let code = reader.named(def, |code| reason::name(PacketType::ConnAck, version, code))?;
-        // A server that knows nothing of 5.0 refuses in the shape of 3.1.1 (§3.1.2.2).
+        // A server that does not know 5.0 refuses in the layout of 3.1.1 (§3.1.2.2).
         let old_refusal = header.remaining_length == 2 && matches!(code, 1..=5);
         let properties = if old_refusal {
             Properties::default()

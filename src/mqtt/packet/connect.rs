@@ -1,4 +1,9 @@
 //! CONNECT and the will in it.
+//!
+//! ```text
+//! protocol name | level | Connect Flags | Keep Alive | properties (5.0)
+//! client identifier | [will properties (5.0), topic, payload] | [user name] | [password]
+//! ```
 
 use crate::base::field::FieldVisitor;
 use crate::mqtt::fields as f;
@@ -8,16 +13,18 @@ use crate::mqtt::reader::{Reader, Step, Visibility};
 use crate::mqtt::rule::{Malformed, Rule};
 use crate::mqtt::words::{PacketType, ProtocolVersion, QoS};
 
-/// The bit of the protocol level by which mosquitto's bridges make themselves known.
+/// The bit of the protocol level that mosquitto's bridges set to make themselves known.
 const BRIDGE_BIT: u8 = 0x80;
 
 /// The Connect Flag Clean Session (3.x), Clean Start (5.0).
 const CLEAN: u8 = 0x02;
 
-/// CONNECT (MQTT 5.0 §3.1). `protocol_level` is without the bridge bit.
+/// CONNECT (MQTT 5.0 §3.1).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Connect<'a> {
+    /// `MQTT`, or `MQIsdp` in 3.1.
     pub protocol_name: &'a str,
+    /// Without the bridge bit: 3, 4 or 5 in a packet of a known version.
     pub protocol_level: u8,
     /// Bit 7 of the level byte: set by mosquitto's bridges.
     pub bridge: bool,
@@ -27,25 +34,33 @@ pub struct Connect<'a> {
     pub keep_alive: u16,
     /// Empty before 5.0.
     pub properties: Properties<'a>,
+    /// Empty where the Server is to choose one.
     pub client_id: &'a str,
+    /// The will, if the Will Flag is set.
     pub will: Option<Will<'a>>,
+    /// The user name, if its flag is set.
     pub user_name: Option<&'a str>,
+    /// The password, if its flag is set: a secret.
     pub password: Option<&'a [u8]>,
 }
 
 /// The Will Message that a CONNECT registers (MQTT 5.0 §3.1.2.5).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Will<'a> {
+    /// The QoS at which it is published.
     pub qos: QoS,
+    /// Whether it is published with RETAIN.
     pub retain: bool,
     /// Empty before 5.0.
     pub properties: Properties<'a>,
+    /// The topic name.
     pub topic: &'a str,
+    /// The payload.
     pub payload: &'a [u8],
 }
 
 impl<'a> Connect<'a> {
-    /// A CONNECT as `version` begins it: no will, no user name, Clean Session set.
+    /// Makes a CONNECT of `version` with Clean Session, without will, user name and password.
     pub const fn new(version: ProtocolVersion, client_id: &'a str) -> Self {
         let (protocol_name, protocol_level) = match version {
             ProtocolVersion::V3_1 => ("MQIsdp", 3),
@@ -66,8 +81,8 @@ impl<'a> Connect<'a> {
         }
     }
 
-    /// The flags as they are written: Clean Session from `flags`, all others from what is
-    /// there.
+    /// Returns the flags as they are written: Clean Session from `flags`, all others from the
+    /// members that are there.
     pub(in crate::mqtt) fn written_flags(&self) -> u8 {
         let will = self.will.as_ref().map_or(0, |will| {
             0x04 | (will.qos as u8) << 3 | u8::from(will.retain) << 5
@@ -77,14 +92,14 @@ impl<'a> Connect<'a> {
         self.flags & CLEAN | will | user_name | password
     }
 
-    /// The version that the protocol level asks for; `None` for a level that is none of 3, 4
+    /// Returns the version of the protocol level; `None` for a level that is none of 3, 4
     /// and 5, whose packet was read in the layout of 3.1.1. The protocol name is not asked:
     /// see [`Connect::is_known`].
     pub const fn version(&self) -> Option<ProtocolVersion> {
         version_of(self.protocol_level)
     }
 
-    /// Whether protocol name and level go together as one of the specifications has them.
+    /// Returns whether protocol name and level go together in one of the specifications.
     pub fn is_known(&self) -> bool {
         matches!(
             (self.protocol_name, self.protocol_level),
@@ -92,7 +107,7 @@ impl<'a> Connect<'a> {
         )
     }
 
-    /// Clean Session (3.x) or Clean Start (5.0).
+    /// Returns Clean Session (3.x) or Clean Start (5.0).
     pub const fn clean(&self) -> bool {
         self.flags & CLEAN != 0
     }
@@ -107,7 +122,8 @@ impl<'a> Connect<'a> {
         if known.is_some() {
             return rest;
         }
-        // A level of nobody knows which rules: only that its layout is as 3.1.1 matters.
+        // The rules of an unknown level are not known: all that matters is that its layout is
+        // that of 3.1.1.
         reader.forgive();
         if rest.is_err() || !reader.is_at_end() {
             return Err(Malformed {
@@ -118,6 +134,7 @@ impl<'a> Connect<'a> {
         rest
     }
 
+    /// Reads everything behind the protocol level.
     fn read_rest<F: FieldVisitor<'a>>(
         reader: &mut Reader<'a, '_, F>,
         protocol_name: &'a str,
@@ -187,6 +204,7 @@ impl<'a> Will<'a> {
     }
 }
 
+/// Notes the Connect Flags that `version` forbids.
 fn check_flags<'a, F: FieldVisitor<'a>>(
     reader: &mut Reader<'a, '_, F>,
     flags: u8,
@@ -211,6 +229,7 @@ fn check_flags<'a, F: FieldVisitor<'a>>(
     }
 }
 
+/// Returns the version of a protocol level without the bridge bit.
 const fn version_of(level: u8) -> Option<ProtocolVersion> {
     match level {
         3 => Some(ProtocolVersion::V3_1),
@@ -220,6 +239,7 @@ const fn version_of(level: u8) -> Option<ProtocolVersion> {
     }
 }
 
+/// Returns Wireshark's words for a protocol level with the bridge bit.
 const fn level_name(level: u8) -> &'static str {
     match level {
         3 => "MQTT v3.1",

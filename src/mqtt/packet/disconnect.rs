@@ -6,10 +6,12 @@ use crate::mqtt::property::Properties;
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::words::{PacketType, ProtocolVersion};
 
-/// DISCONNECT (§3.14). `reason_code` is 0x00 before 5.0 and where 5.0 leaves it out.
+/// DISCONNECT (§3.14).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Disconnect<'a> {
+    /// 0x00 (Normal disconnection) before 5.0 and where a 5.0 packet leaves it out.
     pub reason_code: u8,
+    /// Empty before 5.0.
     pub properties: Properties<'a>,
 }
 

@@ -1,4 +1,9 @@
 //! The fifteen control packets, one file each, and the enum over them.
+//!
+//! A packet borrows from its bytes: text and payloads are slices, lists (properties,
+//! subscriptions, filters) are bytes found valid that are walked again on demand. So no packet
+//! costs an allocation. The files know the reader and their own layout only; `suback` also reads
+//! the codes of `unsuback`.
 
 mod acknowledgement;
 mod auth;
@@ -33,33 +38,48 @@ use crate::mqtt::words::{PacketType, ProtocolVersion};
 /// A control packet that was read whole, borrowing from its bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ControlPacket<'a> {
+    /// Connection request (§3.1).
     Connect(Connect<'a>),
+    /// Answer to CONNECT (§3.2).
     ConnAck(ConnAck<'a>),
+    /// Application message (§3.3).
     Publish(Publish<'a>),
+    /// Answer at QoS 1 (§3.4).
     PubAck(Acknowledgement<'a>),
+    /// First answer at QoS 2 (§3.5).
     PubRec(Acknowledgement<'a>),
+    /// Second step at QoS 2 (§3.6).
     PubRel(Acknowledgement<'a>),
+    /// Last step at QoS 2 (§3.7).
     PubComp(Acknowledgement<'a>),
+    /// Subscription request (§3.8).
     Subscribe(Subscribe<'a>),
+    /// Answer to SUBSCRIBE (§3.9).
     SubAck(SubAck<'a>),
+    /// End of subscriptions (§3.10).
     Unsubscribe(Unsubscribe<'a>),
+    /// Answer to UNSUBSCRIBE (§3.11).
     UnsubAck(UnsubAck<'a>),
+    /// Sign of life (§3.12): two bytes.
     PingReq,
+    /// Answer to PINGREQ (§3.13): two bytes.
     PingResp,
+    /// End of the connection (§3.14).
     Disconnect(Disconnect<'a>),
+    /// Step of extended authentication (§3.15).
     Auth(Auth<'a>),
 }
 
 impl<'a> ControlPacket<'a> {
-    /// Reads the packet that `bytes` hold from its first byte to its last, telling `fields`
-    /// each field in wire order; with `&mut ()` nobody listens and nothing is done for it.
+    /// Reads the packet that `bytes` hold from its first byte to its last and reports each field
+    /// to `fields` in wire order; with `&mut ()` that costs nothing.
     ///
-    /// `version` is what the connection agreed on. A CONNECT says its own and ignores it: one
+    /// `version` is what the connection agreed on. A CONNECT has its own and ignores it: one
     /// whose protocol level is none of 3, 4 and 5 is read as 3.1.1 (see [`Connect::version`]).
     ///
     /// # Errors
-    /// The first rule that makes the packet malformed. `fields` has heard everything before
-    /// that place, and what follows it where the place of the next field is still known.
+    /// The first rule that makes the packet malformed. Everything before that place has been
+    /// reported, and what follows it where the place of the next field is still known.
     pub fn read(
         bytes: &'a [u8],
         version: ProtocolVersion,
@@ -75,7 +95,7 @@ impl<'a> ControlPacket<'a> {
         }
     }
 
-    /// [`ControlPacket::read`] where the fixed header with which `bytes` begin was read.
+    /// Reads a packet whose fixed header was read already, see [`ControlPacket::read`].
     ///
     /// # Errors
     /// As there.
@@ -90,7 +110,7 @@ impl<'a> ControlPacket<'a> {
         let (packet, surplus) = bytes.split_at_checked(total).unwrap_or((bytes, &[]));
         let mut reader = Reader::new(packet, fields);
         let reader = &mut reader;
-        begin(reader, header, version);
+        read_header(reader, header, version);
         let packet_type = header.packet_type;
         // Each arm makes the packet where the caller wants it. Made in one place for all and
         // moved from there, its fields were written in pieces and read again at once in words
@@ -139,7 +159,7 @@ impl<'a> ControlPacket<'a> {
         }
     }
 
-    /// The packet's type.
+    /// Returns the packet's type.
     pub const fn packet_type(&self) -> PacketType {
         match self {
             Self::Connect(_) => PacketType::Connect,
@@ -160,7 +180,7 @@ impl<'a> ControlPacket<'a> {
         }
     }
 
-    /// The packet's own properties (not those of a will); empty where it has none.
+    /// Returns the packet's own properties (not those of a will); empty where it has none.
     pub const fn properties(&self) -> Properties<'a> {
         match self {
             Self::Connect(connect) => connect.properties,
@@ -180,7 +200,7 @@ impl<'a> ControlPacket<'a> {
     }
 }
 
-/// Tells what there is of a fixed header without an end.
+/// Reports what there is of a fixed header that is cut.
 #[cold]
 fn cut_header<'a>(bytes: &'a [u8], offset: usize, fields: &mut impl FieldVisitor<'a>) -> Malformed {
     if let Some(first) = bytes.first() {
@@ -193,9 +213,9 @@ fn cut_header<'a>(bytes: &'a [u8], offset: usize, fields: &mut impl FieldVisitor
     }
 }
 
-/// Tells the fixed header and steps over it.
+/// Reports the fixed header and steps over it.
 #[inline]
-fn begin<'a, F: FieldVisitor<'a>>(
+fn read_header<'a, F: FieldVisitor<'a>>(
     reader: &mut Reader<'a, '_, F>,
     header: &FixedHeader,
     version: ProtocolVersion,
@@ -212,8 +232,7 @@ fn begin<'a, F: FieldVisitor<'a>>(
     }
 }
 
-/// The verdict on a packet whose fields are read, which announces `total` bytes and has
-/// `surplus` behind these.
+/// Ends the reading of a packet that announces `total` bytes and has `surplus` behind these.
 #[inline(always)]
 fn end<'a, F: FieldVisitor<'a>>(
     reader: &mut Reader<'a, '_, F>,
@@ -229,7 +248,7 @@ fn end<'a, F: FieldVisitor<'a>>(
     reader.finish()
 }
 
-/// A packet whose first byte rules out that it can be read.
+/// Returns the error of a packet whose first byte rules out that it can be read.
 #[cold]
 fn at_first<'a, F: FieldVisitor<'a>>(
     reader: &Reader<'a, '_, F>,
@@ -238,7 +257,7 @@ fn at_first<'a, F: FieldVisitor<'a>>(
     Err(reader.noted().unwrap_or(Malformed { rule, offset: 0 }))
 }
 
-/// Whether the low four bits of the first byte are as they must be (Table 2-2). MQTT 3.1
+/// Returns whether the low four bits of the first byte are as they must be (Table 2-2). MQTT 3.1
 /// does not use them except in SUBSCRIBE, UNSUBSCRIBE and PUBREL, which are of QoS 1 there
 /// and may be redelivered with DUP.
 fn flags_hold(packet_type: PacketType, flags: u8, version: ProtocolVersion) -> bool {
@@ -250,13 +269,14 @@ fn flags_hold(packet_type: PacketType, flags: u8, version: ProtocolVersion) -> b
         // Their flags are their own, or the type alone is wrong enough.
         (PacketType::Publish | PacketType::Reserved, _) => true,
         (PacketType::Auth, ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1) => true,
-        // A CONNECT says its version itself.
+        // A CONNECT has its own version, which is not known here yet.
         (PacketType::Connect, _) => flags == 0x00,
         (_, ProtocolVersion::V3_1) => !of_qos_1 || flags & 0x06 == 0x02,
         _ => flags == if of_qos_1 { 0x02 } else { 0x00 },
     }
 }
 
+/// Reports the first byte bit by bit.
 fn report_first_byte<'a, F: FieldVisitor<'a>>(
     reader: &mut Reader<'a, '_, F>,
     first: u8,

@@ -1,4 +1,8 @@
 //! PUBLISH.
+//!
+//! ```text
+//! topic name | [packet identifier, above QoS 0] | properties (5.0) | payload, to the end
+//! ```
 
 use crate::base::field::{FieldVisitor, Value};
 use crate::mqtt::fields as f;
@@ -7,14 +11,21 @@ use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::rule::Rule;
 use crate::mqtt::words::{Delivery, PacketType, ProtocolVersion};
 
-/// PUBLISH (§3.3). An empty topic is legal in 5.0 with a Topic Alias.
+/// PUBLISH (§3.3).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Publish<'a> {
+    /// The packet may have been sent before.
     pub dup: bool,
+    /// To the Server: the message is to be stored. To a Client: it was stored, or the
+    /// subscription keeps the flag (Retain As Published).
     pub retain: bool,
+    /// QoS and packet identifier.
     pub delivery: Delivery,
+    /// The topic name; empty in 5.0 where a Topic Alias stands for it.
     pub topic: &'a str,
+    /// Empty before 5.0.
     pub properties: Properties<'a>,
+    /// The application message's bytes.
     pub payload: &'a [u8],
 }
 
@@ -37,7 +48,7 @@ impl<'a> Publish<'a> {
                 Delivery::ExactlyOnce(reader.packet_id()?)
             }
         };
-        // 3.1 defines DUP for QoS above 0 and says nothing about QoS 0.
+        // 3.1 defines DUP for QoS above 0 and has no rule about QoS 0.
         if dup && delivery == Delivery::AtMostOnce && version != ProtocolVersion::V3_1 {
             reader.note(Rule::DupNeedsQos, 0);
         }
@@ -63,7 +74,7 @@ impl<'a> Publish<'a> {
         })
     }
 
-    /// The four flags of the fixed header.
+    /// Returns the low four bits of the fixed header's first byte.
     pub const fn flags(&self) -> u8 {
         (self.dup as u8) << 3 | (self.delivery.qos() as u8) << 1 | self.retain as u8
     }

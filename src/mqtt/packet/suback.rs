@@ -7,11 +7,14 @@ use crate::mqtt::rule::Rule;
 use crate::mqtt::words::{PacketIdentifier, PacketType, ProtocolVersion};
 use crate::mqtt::{fields as f, reason};
 
-/// SUBACK (§3.9): a return or reason code for each subscription, in order.
+/// SUBACK (§3.9).
 #[derive(Clone, Debug, PartialEq)]
 pub struct SubAck<'a> {
+    /// The identifier of the SUBSCRIBE.
     pub packet_id: PacketIdentifier,
+    /// Empty before 5.0.
     pub properties: Properties<'a>,
+    /// A return code (3.x) or reason code (5.0) for each subscription, in their order.
     pub codes: &'a [u8],
 }
 
@@ -35,7 +38,7 @@ impl<'a> SubAck<'a> {
     }
 }
 
-/// One code for each topic filter, to the end of the packet.
+/// Reads one code for each topic filter, to the end of the packet.
 pub(super) fn codes<'a, F: FieldVisitor<'a>>(
     reader: &mut Reader<'a, '_, F>,
     packet_type: PacketType,

@@ -11,8 +11,11 @@ use crate::mqtt::words::{PacketIdentifier, PacketType, ProtocolVersion, QoS};
 /// SUBSCRIBE (§3.8).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subscribe<'a> {
+    /// Chosen by the Client.
     pub packet_id: PacketIdentifier,
+    /// Empty before 5.0.
     pub properties: Properties<'a>,
+    /// What is subscribed to: one at least.
     pub subscriptions: Subscriptions<'a>,
 }
 
@@ -26,41 +29,42 @@ pub struct Subscriptions<'a> {
 /// One subscription: a filter and its options byte.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Subscription<'a> {
+    /// The topic filter, with the prefix of a shared subscription.
     pub filter: &'a str,
     /// The Subscription Options byte (5.0 §3.8.3.1); before 5.0 only the QoS bits.
     pub options: u8,
 }
 
 impl Subscription<'_> {
-    /// The highest QoS at which messages are wanted.
+    /// Returns the highest QoS at which messages are wanted.
     pub fn qos(&self) -> QoS {
         QoS::from_bits(self.options & 0x03).unwrap_or(QoS::ExactlyOnce)
     }
 
-    /// Messages that the subscriber published itself are not wanted (5.0).
+    /// Returns whether messages that the subscriber published itself are not wanted (5.0).
     pub const fn no_local(&self) -> bool {
         self.options & 0x04 != 0
     }
 
-    /// Messages keep the RETAIN flag with which they were published (5.0).
+    /// Returns whether messages keep the RETAIN flag with which they were published (5.0).
     pub const fn retain_as_published(&self) -> bool {
         self.options & 0x08 != 0
     }
 
-    /// When retained messages are sent (5.0): 0 at every SUBSCRIBE, 1 at a new subscription,
-    /// 2 never.
+    /// Returns when retained messages are sent (5.0): 0 at every SUBSCRIBE, 1 at a new
+    /// subscription, 2 never.
     pub const fn retain_handling(&self) -> u8 {
         self.options >> 4 & 0x03
     }
 }
 
 impl<'a> Subscriptions<'a> {
-    /// In wire order.
+    /// Returns the subscriptions in wire order.
     pub const fn iter(&self) -> SubscriptionsIter<'a> {
         SubscriptionsIter { bytes: self.bytes }
     }
 
-    /// How many there are; walks them.
+    /// Counts the subscriptions by walking them.
     pub fn count(&self) -> usize {
         self.iter().count()
     }
@@ -75,7 +79,7 @@ impl<'a> IntoIterator for Subscriptions<'a> {
     }
 }
 
-/// Walks subscriptions that were found valid; ends at anything else.
+/// An iterator over subscriptions that were found valid; it ends at anything else.
 #[derive(Clone, Debug)]
 pub struct SubscriptionsIter<'a> {
     bytes: &'a [u8],
@@ -119,6 +123,7 @@ impl<'a> Subscribe<'a> {
     }
 }
 
+/// Reads the Subscription Options (5.0 §3.8.3.1) or the Requested QoS (3.x).
 fn read_options<'a, F: FieldVisitor<'a>>(
     reader: &mut Reader<'a, '_, F>,
     filter: &str,

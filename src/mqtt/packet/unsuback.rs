@@ -7,11 +7,14 @@ use crate::mqtt::property::Properties;
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::words::{PacketIdentifier, PacketType, ProtocolVersion};
 
-/// UNSUBACK (§3.11); `codes` is empty before 5.0.
+/// UNSUBACK (§3.11).
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnsubAck<'a> {
+    /// The identifier of the UNSUBSCRIBE.
     pub packet_id: PacketIdentifier,
+    /// Empty before 5.0.
     pub properties: Properties<'a>,
+    /// A reason code for each topic filter, in their order; empty before 5.0.
     pub codes: &'a [u8],
 }
 

@@ -11,8 +11,11 @@ use crate::mqtt::words::{PacketIdentifier, PacketType, ProtocolVersion};
 /// UNSUBSCRIBE (§3.10).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unsubscribe<'a> {
+    /// Chosen by the Client.
     pub packet_id: PacketIdentifier,
+    /// Empty before 5.0.
     pub properties: Properties<'a>,
+    /// The filters of the subscriptions that end: one at least.
     pub filters: TopicFilters<'a>,
 }
 
@@ -23,12 +26,12 @@ pub struct TopicFilters<'a> {
 }
 
 impl<'a> TopicFilters<'a> {
-    /// In wire order.
+    /// Returns the filters in wire order.
     pub const fn iter(&self) -> TopicFiltersIter<'a> {
         TopicFiltersIter { bytes: self.bytes }
     }
 
-    /// How many there are; walks them.
+    /// Counts the filters by walking them.
     pub fn count(&self) -> usize {
         self.iter().count()
     }
@@ -43,7 +46,7 @@ impl<'a> IntoIterator for TopicFilters<'a> {
     }
 }
 
-/// Walks topic filters that were found valid; ends at anything else.
+/// An iterator over topic filters that were found valid; it ends at anything else.
 #[derive(Clone, Debug)]
 pub struct TopicFiltersIter<'a> {
     bytes: &'a [u8],

@@ -1,4 +1,10 @@
 //! Bytes as Wireshark dumps them: sixteen a line, in hexadecimal and in ASCII.
+//!
+//! ```text
+//! 0000  10 22 00 04 4d 51 54 54 04 ** ** 3c 00 00 00 0e   ."..MQTT.**<....
+//! ```
+//!
+//! A secret's bytes are stars: their number shows, as the length field does anyway.
 
 use std::io::{self, Write};
 use std::ops::Range;
@@ -15,15 +21,16 @@ const LINE: usize = 16;
 #[derive(Debug, Default)]
 pub struct Hidden {
     ranges: Vec<Range<usize>>,
-    /// A property that names a secret was heard, and not its value.
+    /// The name of a secret user property was the last field: its value comes next.
     expected: bool,
 }
 
 impl Hidden {
-    /// What to hide of this packet. Only CONNECT and packets of 5.0, which have properties,
-    /// carry secrets. Of a malformed CONNECT or AUTH nobody can say where they stand, so
-    /// everything from the byte that stopped the decoder on is hidden; and so of a packet
-    /// whose secret property is cut.
+    /// Finds what to hide of this packet; nothing where secrets were asked for.
+    ///
+    /// Only CONNECT and packets of 5.0, which have properties, carry secrets. In a malformed
+    /// CONNECT or AUTH their place is not known, so everything from the byte that stopped the
+    /// decoder on is hidden; and so in a packet whose secret property is cut.
     pub fn of(seen: &PacketEvent<'_>, secrets: bool) -> Self {
         let mut hidden = Self::default();
         let secret = matches!(seen.packet_type, PacketType::Connect | PacketType::Auth);
@@ -38,6 +45,7 @@ impl Hidden {
         hidden
     }
 
+    /// Returns whether the byte at that offset is hidden.
     fn hides(&self, at: usize) -> bool {
         self.ranges.iter().any(|range| range.contains(&at))
     }
@@ -63,8 +71,11 @@ impl<'a> FieldVisitor<'a> for Hidden {
     fn close(&mut self) {}
 }
 
-/// Appends the dump of `bytes`, handing the buffer on where it is full: a packet of
+/// Appends the dump of `bytes` and writes the buffer out where it is full: a packet of
 /// megabytes is not held as text.
+///
+/// # Errors
+/// The output cannot be written to.
 pub fn dump<W: Write>(out: &mut Out<W>, bytes: &[u8], hidden: &Hidden) -> io::Result<()> {
     let digits = if bytes.len() > 0x1_0000 { 8 } else { 4 };
     for (number, line) in bytes.chunks(LINE).enumerate() {
@@ -74,6 +85,7 @@ pub fn dump<W: Write>(out: &mut Out<W>, bytes: &[u8], hidden: &Hidden) -> io::Re
     Ok(())
 }
 
+/// Appends one line; `digits` of its offset are shown.
 fn push_line(out: &mut Vec<u8>, offset: usize, digits: usize, line: &[u8], hidden: &Hidden) {
     let from = out.len();
     push_hex(out, &(offset as u32).to_be_bytes());

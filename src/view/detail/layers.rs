@@ -1,4 +1,6 @@
 //! The layers below MQTT, a summary line each, in Wireshark's words.
+//!
+//! Protocols and labels come from the definitions under which [`Layer`] reports its fields.
 
 use super::super::out::{push_hex, push_number};
 use super::super::routes::push_address;
@@ -120,6 +122,7 @@ fn push_flags(out: &mut Vec<u8>, flags: u32) {
     out.extend_from_slice(if flags == 0 { b" (<None>)" } else { b")" });
 }
 
+/// Appends `02:00:5e:10:00:01`.
 fn push_mac(out: &mut Vec<u8>, address: [u8; 6]) {
     for (at, byte) in address.into_iter().enumerate() {
         if at > 0 {

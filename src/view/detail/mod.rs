@@ -1,4 +1,15 @@
 //! The detail tree of each control packet (`-V`), in Wireshark's manner.
+//!
+//! ```text
+//! Frame 4: 148 bytes on wire (1184 bits)              this file
+//! Ethernet II, Src: ..., Dst: ...                     layers: the fields that `Layer` reports
+//! MQ Telemetry Transport Protocol, Connect Command    this file
+//!     Header Flags: 0x10, Message Type: ...           tree: the fields that the decoder reports
+//! 0000  10 22 00 04 ...                               hex: the bytes, secrets hidden
+//! ```
+//!
+//! Names and labels come from the definitions of fields (see [`crate::base::field`]); only what
+//! no byte holds is worded here. `hex`, `layers` and `tree` do not import one another.
 
 pub mod hex;
 mod layers;
@@ -28,7 +39,7 @@ pub struct Detail<W: Write> {
     style: Style,
     relative: Clock,
     absolute: DateText,
-    /// What `absolute` tells.
+    /// The name of the time zone of `absolute`, behind a blank; empty for the local one.
     zone: &'static str,
     notes: Notes,
     /// The frame whose lines were written last.
@@ -36,6 +47,7 @@ pub struct Detail<W: Write> {
 }
 
 impl<W: Write> Detail<W> {
+    /// Makes the view in `style` that writes to `writer`.
     pub fn new(writer: W, style: Style) -> Self {
         let local = matches!(style.time, TimeFormat::Absolute | TimeFormat::AbsoluteDate);
         Self {
@@ -79,7 +91,7 @@ impl<W: Write> Detail<W> {
             out.extend_from_slice(colour::RESET);
         }
         out.push(b'\n');
-        // What stops the reading is told by the remarks.
+        // The error that stops the reading is among the remarks.
         let _ = seen.describe(&mut Tree::new(out, self.style.secrets));
         self.remarks(seen);
         if self.style.hex {
@@ -90,7 +102,7 @@ impl<W: Write> Detail<W> {
         self.out.row_done()
     }
 
-    /// Lines of the frame and of the layers below MQTT.
+    /// Appends the lines of the frame and of the layers below MQTT.
     fn frame_lines(&mut self, seen: &PacketEvent<'_>) {
         let out = self.out.text();
         if self.frame != 0 {
@@ -130,7 +142,7 @@ impl<W: Write> Detail<W> {
         layers::push(out, seen);
     }
 
-    /// What no byte of the packet says: in brackets, as Wireshark does.
+    /// Appends what no byte of the packet holds: in brackets, as in Wireshark.
     fn remarks(&mut self, seen: &PacketEvent<'_>) {
         let out = self.out.text();
         let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
@@ -173,7 +185,7 @@ impl<W: Write> Detail<W> {
         }
         if self.notes.push(out, event) {
             out.push(b'\n');
-            // The next packet tells its frame again.
+            // The next packet shows its frame again.
             self.frame = self.frame.max(1);
         } else {
             out.truncate(from);
@@ -213,20 +225,20 @@ impl<W: Write> View for Detail<W> {
     }
 }
 
-/// A remark that something is wrong, on a line of its own.
-fn alarm(out: &mut Vec<u8>, colour: bool, say: impl FnOnce(&mut Vec<u8>)) {
+/// Appends a remark that something is wrong, on a line of its own.
+fn alarm(out: &mut Vec<u8>, colour: bool, remark: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(b"    ");
     if colour {
         out.extend_from_slice(colour::ALARM);
     }
-    say(out);
+    remark(out);
     if colour {
         out.extend_from_slice(colour::RESET);
     }
     out.push(b'\n');
 }
 
-/// The frames that brought a packet's parts.
+/// Appends the frames that brought a packet's parts.
 fn push_parts(out: &mut Vec<u8>, seen: &PacketEvent<'_>) {
     out.push(b'[');
     push_number(out, seen.frames.len() as u64);

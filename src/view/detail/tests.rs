@@ -7,7 +7,7 @@ fn detail(samples: &[Sample], style: Style) -> String {
 }
 
 #[test]
-fn connect_flags_are_told_bit_by_bit_and_the_will_with_its_text() {
+fn connect_flags_are_shown_bit_by_bit_and_the_will_with_its_text() {
     let sample = Sample {
         frame: Some(4),
         micros: 255,
@@ -66,7 +66,7 @@ fn packets_of_one_frame_stand_under_its_lines_once() {
 }
 
 #[test]
-fn a_password_is_told_by_its_length() {
+fn a_password_is_shown_by_its_length() {
     let connect = Sample::client(
         0,
         b"\x10\x14\x00\x04MQTT\x04\xc2\x00\x3c\x00\x01c\x00\x01u\x00\x02pw",
@@ -126,7 +126,7 @@ fn bytes_after_the_fields_of_a_connect_may_be_a_password_and_are_not_shown() {
 }
 
 #[test]
-fn a_malformed_packet_tells_what_was_read_and_what_is_wrong() {
+fn a_malformed_packet_shows_what_was_read_and_what_is_wrong() {
     let text = detail(
         &[Sample::client(0, b"\x32\x05\x00\x01t\x00\x00")],
         Style {

@@ -6,7 +6,7 @@ use crate::base::field::{Bit, Field, FieldVisitor, Value};
 use crate::base::text;
 use crate::schema::readable;
 
-/// Stands where something is cut.
+/// The mark where something is cut.
 const ELLIPSIS: &str = "\u{2026}";
 
 /// Bytes of binary data that a line shows, as tshark does; `-x` shows all.
@@ -15,16 +15,19 @@ const SHOWN_BYTES: usize = 36;
 /// Bytes of a payload's text that are shown; the rest is counted.
 const SHOWN_TEXT: usize = 4096;
 
-/// Writes the fields that it hears.
+/// A visitor that writes each field as a line.
 #[derive(Debug)]
 pub(super) struct Tree<'o> {
     out: &'o mut Vec<u8>,
+    /// Open branches, the packet's own line included.
     depth: usize,
+    /// Secrets are shown.
     secrets: bool,
 }
 
 impl<'o> Tree<'o> {
-    /// Under the packet's own line. `secrets`: passwords in clear.
+    /// Makes the visitor for the fields under the packet's own line; with `secrets` passwords
+    /// are shown.
     pub(super) fn new(out: &'o mut Vec<u8>, secrets: bool) -> Self {
         Self {
             out,
@@ -37,6 +40,7 @@ impl<'o> Tree<'o> {
         push_blanks(self.out, 4 * self.depth);
     }
 
+    /// Appends the field's line: `Label: value`, for bit fields with the bits before it.
     fn line(&mut self, field: &Field<'_>) {
         self.indent();
         let label = field.def.label;
@@ -55,6 +59,7 @@ impl<'o> Tree<'o> {
         }
     }
 
+    /// Appends the value without a line end.
     fn value(&mut self, value: &Value<'_>) {
         let out = &mut *self.out;
         match *value {
@@ -111,7 +116,7 @@ impl<'o> Tree<'o> {
         }
     }
 
-    /// The text that bytes are, on a line that says it was not on the wire so.
+    /// Appends the text that bytes may be, on a line in brackets: it is no field of the packet.
     fn decoded(&mut self, bytes: &[u8]) {
         let Some(text) = readable(bytes).filter(|text| !text.is_empty()) else {
             return;
