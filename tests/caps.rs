@@ -190,7 +190,7 @@ const REACHED: &[(&str, &str)] = &[
     ("findings", "what_was_told_too_often_is_counted"),
     (
         "json-records",
-        "a_document_holds_no_more_records_than_its_cap_and_says_so",
+        "a_document_holds_no_more_records_than_its_limit_and_counts_the_rest",
     ),
     (
         "stats-topics",
