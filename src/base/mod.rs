@@ -10,8 +10,6 @@ pub mod layers;
 pub mod limits;
 mod plain;
 pub mod scan;
-#[cfg(target_arch = "x86_64")]
-mod shuffle;
 pub mod stamp;
 pub mod text;
 pub mod time;
@@ -19,8 +17,6 @@ pub mod time;
 pub use endpoint::Endpoint;
 pub use few::Few;
 pub use layers::{Layer, Layers};
-pub use plain::{
-    hex_by_shuffle, plain_text, plain_text_without, quote_by_shuffle, room_to_quote, wanted_soon,
-};
+pub use plain::{plain_text, plain_text_without, wanted_soon};
 pub use stamp::FrameStamp;
 pub use time::{Precision, Span, Timestamp};

@@ -4,8 +4,7 @@
     unsafe_code,
     reason = "nearly every text of a capture is plain ASCII, and the standard library's way from \
               octets to text looks at each octet of a short one in turn: 2 to 12 % of the table; \
-              a function compiled for a processor's shuffle of octets can only be called so: 12 to \
-              34 % of the JSON; and memory is fetched ahead by its address: 3 % of --check"
+              and memory is fetched ahead by its address: 3 % of --check"
 )]
 
 use super::scan::any;
@@ -24,40 +23,6 @@ pub fn plain_text_without(bytes: &[u8], unwanted: impl Fn(u8) -> bool) -> Option
     }
     // SAFETY: every byte is below 0x80, and each such byte is a whole character in UTF-8.
     Some(unsafe { std::str::from_utf8_unchecked(bytes) })
-}
-
-/// Bytes of a room for so many bytes of text that [`quote_by_shuffle`] writes.
-pub const fn room_to_quote(bytes: usize) -> usize {
-    2 * bytes + 64
-}
-
-/// Writes text into `room` as JSON has it between quotation marks; how many bytes that takes.
-/// `Some(None)` where something else than printable ASCII, tabs and line ends is in it, or the
-/// room is less than [`room_to_quote`]: what was written is worth nothing then. `None` where
-/// the processor cannot, and nothing was written.
-#[inline]
-pub fn quote_by_shuffle(room: &mut [u8], bytes: &[u8]) -> Option<Option<usize>> {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("ssse3") {
-        // SAFETY: the processor has what the function is compiled for.
-        return Some(unsafe { super::shuffle::quote(room, bytes) });
-    }
-    let _ = (room, bytes);
-    None
-}
-
-/// Writes two lower-case hexadecimal digits a byte into `room`, which has place for just
-/// those. `false` where the processor cannot, or the bytes are too few.
-#[inline]
-pub fn hex_by_shuffle(room: &mut [u8], bytes: &[u8]) -> bool {
-    debug_assert_eq!(room.len(), 2 * bytes.len(), "two digits an octet");
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("ssse3") {
-        // SAFETY: the processor has what the function is compiled for.
-        return unsafe { super::shuffle::hex(room, bytes) }.is_some();
-    }
-    let _ = (room, bytes);
-    false
 }
 
 /// Bytes that the processor brings near together.
