@@ -17,6 +17,7 @@ mod golden;
 mod house;
 mod made;
 mod safety;
+mod schema;
 mod segments;
 mod svg;
 mod talk;

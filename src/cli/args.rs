@@ -266,6 +266,10 @@ pub struct MakeArgs {
     #[arg(short = 'h', long, global = true, action = ArgAction::HelpShort)]
     pub help: Option<bool>,
 
+    /// Write the JSON Schema of all that --json and --ndjson write to standard output.
+    #[arg(long, exclusive = true)]
+    pub json_schema: bool,
+
     /// Write the man page to standard output.
     #[arg(long, hide = true, exclusive = true)]
     pub generate_man: bool,

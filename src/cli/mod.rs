@@ -17,6 +17,7 @@ use clap::{CommandFactory, Parser};
 use self::args::{Args, Command, MakeArgs};
 use self::plan::{Plan, Surroundings};
 use self::run::TROUBLE;
+use crate::schema;
 
 /// Runs the program on the process's own arguments and streams.
 pub fn main() -> ExitCode {
@@ -50,10 +51,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Writes the man page or completions, where they are asked for.
+/// Writes the JSON Schema, the man page or completions, where they are asked for.
 fn make(args: &MakeArgs) -> Option<ExitCode> {
     let mut made = Vec::new();
-    if args.generate_man {
+    if args.json_schema {
+        made = format!("{:#}\n", schema::json_schema().as_value()).into_bytes();
+    } else if args.generate_man {
         if let Err(error) = man(&mut made) {
             messages::error(error);
             return Some(TROUBLE.into());

@@ -2,16 +2,17 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_with_macros::skip_serializing_none;
 
 use super::accounting::Accounting;
 use super::value::{Instant, SCHEMA, is_zero};
 use crate::event::{self, SkippedFrames, Totals};
 
 /// The captures of a run and what became of them.
+#[skip_serializing_none]
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Capture<'a> {
     /// The version of the data model, in NDJSON; a document has it in its first member.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<&'static str>,
     /// The inputs as the user named them.
     pub files: &'a [String],
@@ -20,10 +21,8 @@ pub struct Capture<'a> {
     /// Control packets reported, malformed ones included.
     pub packets: u64,
     /// The instant of the first frame, UTC.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub first_time: Option<Instant>,
     /// The instant of the last frame, UTC.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_time: Option<Instant>,
     /// Frames that the snapshot length cut.
     #[serde(skip_serializing_if = "is_zero")]
@@ -32,7 +31,6 @@ pub struct Capture<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped<'a>>,
     /// Where every frame and every byte went.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub accounting: Option<Accounting>,
 }
 

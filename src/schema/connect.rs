@@ -3,6 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
+use serde_with_macros::skip_serializing_none;
 
 use super::payload::Payload;
 use super::property::{Properties, Property};
@@ -11,48 +12,37 @@ use crate::event::{self, ConnAckSummary, ConnectSummary, FilterRequest};
 use crate::mqtt::{PacketType, ProtocolVersion, packet, reason};
 
 /// What a CONNECT asks for (MQTT 5.0 §3.1).
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct Connect<'a> {
     /// `MQTT`, or `MQIsdp` before 3.1.1.
     pub protocol_name: &'a str,
     /// 3, 4 or 5, without mosquitto's bridge bit.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol_level: Option<u8>,
     /// Bit 7 of the protocol level is set, as mosquitto's bridges do.
     #[serde(skip_serializing_if = "is_false")]
     pub bridge: bool,
     /// The Connect Flags, bit by bit.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub flags: Option<ConnectFlags>,
     /// In seconds, as the client asked; 0 turns the mechanism off.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_alive: Option<u16>,
     /// The client identifier as sent; empty where the server is to assign one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<&'a str>,
     /// The user name.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_name: Option<&'a str>,
     /// The number of bytes of the password.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub password_length: Option<u64>,
     /// The password, only where secrets are shown (`--show-secrets`).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Payload<'a>>,
     /// Session Expiry Interval in seconds; 4294967295 never expires. On handshakes (5.0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub session_expiry: Option<u32>,
     /// Receive Maximum, in messages. On handshakes (5.0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub receive_maximum: Option<u16>,
     /// The highest topic alias that the client takes. On handshakes (5.0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub topic_alias_maximum: Option<u16>,
     /// The largest packet that the client takes, in bytes. On handshakes (5.0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub maximum_packet_size: Option<u32>,
     /// The Will Message that the client registers.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub will: Option<WillMessage<'a>>,
 }
 
@@ -100,6 +90,7 @@ impl<'a> Connect<'a> {
 }
 
 /// The Connect Flags (MQTT 5.0 §3.1.2.3).
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
 pub struct ConnectFlags {
     /// The byte as it stood on the wire.
@@ -115,10 +106,8 @@ pub struct ConnectFlags {
     /// Bit 2: a Will Message follows.
     pub will: bool,
     /// Bit 1 before 5.0.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub clean_session: Option<bool>,
     /// Bit 1 in 5.0.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub clean_start: Option<bool>,
     /// Bit 0, which must be 0.
     pub reserved: bool,
@@ -144,6 +133,7 @@ impl ConnectFlags {
 }
 
 /// A Will Message as a CONNECT registers it (MQTT 5.0 §3.1.2.5).
+#[skip_serializing_none]
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct WillMessage<'a> {
     /// The Will Topic.
@@ -155,11 +145,9 @@ pub struct WillMessage<'a> {
     /// The Will Payload.
     pub payload: Payload<'a>,
     /// Its properties in wire order (5.0, on packets).
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<Property<'_>>>")]
     pub properties: Option<Properties<'a>>,
     /// Will Delay Interval in seconds, where it is above 0 (5.0, on handshakes and wills).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub delay: Option<u32>,
 }
 
@@ -190,38 +178,30 @@ impl<'a> From<&'a event::WillMessage> for WillMessage<'a> {
 }
 
 /// What a CONNACK answers (MQTT 5.0 §3.2).
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct ConnAck<'a> {
     /// The server has a session of this client.
     pub session_present: bool,
     /// Connect Return Code before 5.0.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub return_code: Option<u8>,
     /// Connect Reason Code in 5.0.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason_code: Option<u8>,
     /// The code in the words of the specification.
     pub reason_name: &'static str,
     /// The client identifier that the server assigned. On handshakes (5.0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub assigned_client_id: Option<&'a str>,
     /// Server Keep Alive in seconds. On handshakes (5.0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub server_keep_alive: Option<u16>,
     /// Session Expiry Interval in seconds. On handshakes (5.0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub session_expiry: Option<u32>,
     /// Receive Maximum, in messages. On handshakes (5.0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub receive_maximum: Option<u16>,
     /// The highest topic alias that the server takes. On handshakes (5.0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub topic_alias_maximum: Option<u16>,
     /// The largest packet that the server takes, in bytes. On handshakes (5.0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub maximum_packet_size: Option<u32>,
     /// The highest QoS that the server supports. On handshakes (5.0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub maximum_qos: Option<u8>,
 }
 
@@ -255,6 +235,7 @@ impl<'a> ConnAck<'a> {
 }
 
 /// One subscription of a SUBSCRIBE (MQTT 5.0 §3.8.3).
+#[skip_serializing_none]
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Subscription<'a> {
     /// The topic filter.
@@ -262,20 +243,15 @@ pub struct Subscription<'a> {
     /// The highest QoS that is asked for.
     pub qos: u8,
     /// Messages that the subscriber publishes itself are not wanted (5.0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub no_local: Option<bool>,
     /// Messages keep the RETAIN flag with which they were published (5.0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub retain_as_published: Option<bool>,
     /// When stored messages are sent (5.0): 0 at every SUBSCRIBE, 1 at a new subscription,
     /// 2 never.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub retain_handling: Option<u8>,
     /// The SUBACK's code for it. On handshakes, once answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason_code: Option<u8>,
     /// That code in the words of the specification.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason_name: Option<&'static str>,
 }
 

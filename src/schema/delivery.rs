@@ -3,6 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_with_macros::skip_serializing_none;
 
 use super::value::{Seconds, is_false, sender_name};
 use crate::base::Timestamp;
@@ -10,6 +11,7 @@ use crate::event::{self, HandshakeState, MessageDelivery, Undelivered};
 use crate::mqtt::{ProtocolVersion, reason};
 
 /// One control packet of a handshake.
+#[skip_serializing_none]
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Step {
     /// The packet type: `PUBREC`.
@@ -17,7 +19,6 @@ pub struct Step {
     /// The frame that carries the packet's last byte in stream order.
     pub frame: u64,
     /// Seconds since the capture's first frame.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub time_relative: Option<Seconds>,
     /// The TCP connection: a redelivery may travel on a later one of the session.
     pub stream: u32,
@@ -25,16 +26,12 @@ pub struct Step {
     #[schemars(extend("enum" = ["client", "server"]))]
     pub sender: &'static str,
     /// The DUP flag of a PUBLISH.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub dup: Option<bool>,
     /// The QoS of a PUBLISH.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub qos: Option<u8>,
     /// The RETAIN flag of a PUBLISH.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub retain: Option<bool>,
     /// The code of an acknowledgement or AUTH of 5.0, and of CONNACK of any version.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason_code: Option<u8>,
     /// Bytes of the same direction are missing between the step before and this one.
     #[serde(skip_serializing_if = "is_false")]
@@ -64,6 +61,7 @@ impl Step {
 }
 
 /// How a handshake ended, as far as the capture shows it.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
 pub struct State {
     /// `complete`, `refused` (by a code of 128 or above; 3.x: a CONNACK other than 0 or a SUBACK
@@ -71,20 +69,15 @@ pub struct State {
     #[schemars(extend("enum" = ["complete", "refused", "incomplete"]))]
     pub state: &'static str,
     /// The packet type that refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub refused_by: Option<&'static str>,
     /// Its code.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason_code: Option<u8>,
     /// That code in the words of the specification.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason_name: Option<&'static str>,
     /// The packet type that never came, where the handshake is incomplete.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<&'static str>,
     /// Why it is not waited for any longer: `capture_end`, `connection_closed`,
     /// `connection_reset`, `gap`, `identifier_reused` or `table_full`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_by: Option<&'static str>,
 }
 
@@ -151,18 +144,16 @@ impl<'a> Deliveries<'a> {
 }
 
 /// A subscriber and the subscriptions that a message matches.
+#[skip_serializing_none]
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Subscriber<'a> {
     /// Its TCP connection; absent while its session has none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<u32>,
     /// Its client identifier; absent where its CONNECT was not captured.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<&'a str>,
     /// Every filter of it that the topic matches; empty where no SUBSCRIBE was seen.
     pub filters: Vec<&'a str>,
     /// The highest QoS that was granted to those filters.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub granted_qos: Option<u8>,
     /// The Subscription Identifiers that the PUBLISH carried (5.0).
     #[serde(skip_serializing_if = "<[u32]>::is_empty")]
@@ -182,6 +173,7 @@ impl<'a> From<&'a MessageDelivery> for Subscriber<'a> {
 }
 
 /// The copy of a message that one subscriber was sent.
+#[skip_serializing_none]
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Delivery<'a> {
     /// Who received it.
@@ -190,10 +182,8 @@ pub struct Delivery<'a> {
     /// The frame of the first PUBLISH to this subscriber.
     pub frame: u64,
     /// Seconds since the capture's first frame.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub time_relative: Option<Seconds>,
     /// Seconds from the publisher's first PUBLISH to this one; absent for a stored copy.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub latency: Option<Seconds>,
     /// The QoS of the copy.
     pub qos: u8,
@@ -212,7 +202,6 @@ pub struct Delivery<'a> {
     #[serde(skip_serializing_if = "is_false")]
     pub redelivered: bool,
     /// The packet identifier of the copy; absent at QoS 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub packet_id: Option<u16>,
     /// How the copy's handshake ended; at QoS 0 the PUBLISH alone is complete.
     #[serde(flatten)]

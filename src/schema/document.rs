@@ -1,7 +1,10 @@
 //! The document of `--json`, and the JSON Schema of everything that is written.
 
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
+use serde_json::Value;
+use serde_with_macros::skip_serializing_none;
 
 use super::capture::Capture;
 use super::finding::Finding;
@@ -20,6 +23,7 @@ use super::will::Will;
 /// A run has one of `packets`, `handshakes`, `findings` and `stats`, by the view that was asked
 /// for. The view writes the document piece by piece as records come; this struct only describes
 /// it, and a test validates documents of every view against the schema.
+#[skip_serializing_none]
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Document<'a> {
@@ -75,8 +79,39 @@ enum Output<'a> {
 
 /// Returns the JSON Schema (draft 2020-12) of the document and of each line of NDJSON.
 pub fn json_schema() -> Schema {
-    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let settings = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .with_transform(RecursiveTransform(tidy));
     settings
         .into_generator()
         .into_root_schema_for::<Output<'static>>()
+}
+
+/// Takes `null` out of a schema, since a member is absent where there is nothing, and line breaks
+/// out of its description.
+fn tidy(schema: &mut Schema) {
+    let Some(members) = schema.as_object_mut() else {
+        return;
+    };
+    if let Some(Value::String(text)) = members.get_mut("description") {
+        *text = text
+            .replace("\n\n", "\r")
+            .replace('\n', " ")
+            .replace('\r', "\n\n");
+    }
+    let null = Value::from("null");
+    if let Some(Value::Array(types)) = members.get_mut("type") {
+        types.retain(|one| *one != null);
+        if let [one] = types.as_slice() {
+            let one = one.clone();
+            members.insert("type".to_owned(), one);
+        }
+    }
+    if let Some(Value::Array(mut schemas)) = members.remove("anyOf") {
+        schemas.retain(|one| one.get("type") != Some(&null));
+        match schemas.as_mut_slice() {
+            [Value::Object(one)] => members.append(one),
+            _ => drop(members.insert("anyOf".to_owned(), Value::Array(schemas))),
+        }
+    }
 }

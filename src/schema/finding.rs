@@ -2,10 +2,12 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_with_macros::skip_serializing_none;
 
 use crate::event;
 
 /// What is wrong, odd or worth knowing about the traffic.
+#[skip_serializing_none]
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Finding<'a> {
     /// `error` (the specification is broken), `warning` (trouble, though no rule is broken) or
@@ -26,10 +28,8 @@ pub struct Finding<'a> {
     #[serde(skip_serializing_if = "<[u64]>::is_empty")]
     pub frames: &'a [u64],
     /// The TCP connection; absent for findings about the capture as a whole.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<u32>,
     /// The client identifier of that connection.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<&'a str>,
     /// One sentence that a newcomer understands.
     pub message: &'a str,

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_with_macros::skip_serializing_none;
 
 use super::connect::{ConnAck, Connect, Subscription};
 use super::delivery::{Deliveries, State, Step};
@@ -12,6 +13,7 @@ use crate::event::{self, Subject};
 
 /// One exchange of control packets: PUBLISH to PUBACK or PUBCOMP, SUBSCRIBE to SUBACK, and so
 /// on; a PUBLISH at QoS 0 is one of a single step.
+#[skip_serializing_none]
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Handshake<'a> {
     /// `connect`, `auth`, `qos0`, `qos1`, `qos2`, `subscribe`, `unsubscribe` or `ping`.
@@ -22,46 +24,35 @@ pub struct Handshake<'a> {
     #[schemars(extend("enum" = ["client", "server"]))]
     pub initiator: &'static str,
     /// The packet identifier; absent where the packets have none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub packet_id: Option<u16>,
     /// The topic name of a PUBLISH, an alias resolved; absent where it is not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<&'a str>,
     /// The client identifier of the connection.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<&'a str>,
     /// `3.1`, `3.1.1` or `5.0`, once known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<&'static str>,
     /// How it ended.
     #[serde(flatten)]
     pub state: State,
     /// Seconds from the first step to the last; absent where it is incomplete.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<Seconds>,
     /// The PUBLISH was sent more than once.
     #[serde(skip_serializing_if = "is_false")]
     pub redelivered: bool,
     /// The RETAIN flag of a PUBLISH.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub retain: Option<bool>,
     /// The payload of a PUBLISH.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Payload<'a>>,
     /// What a SUBSCRIBE asked for, each filter with its answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub subscriptions: Option<Vec<Subscription<'a>>>,
     /// The topic filters of an UNSUBSCRIBE.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub filters: Option<Vec<&'a str>>,
     /// The UNSUBACK's codes for them (5.0).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reason_codes: Vec<u8>,
     /// The members of a CONNECT.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub connect: Option<Connect<'a>>,
     /// The members of its CONNACK.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub connack: Option<ConnAck<'a>>,
     /// Its control packets in order, at most 64.
     pub steps: Vec<Step>,
@@ -75,7 +66,6 @@ pub struct Handshake<'a> {
     #[serde(skip_serializing_if = "is_zero")]
     pub deliveries_left_out: u64,
     /// Where a server's PUBLISH came from.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin<'a>>,
 }
 
@@ -136,19 +126,17 @@ impl<'a> Handshake<'a> {
 }
 
 /// Where a message that a server sent came from.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
 pub struct Origin<'a> {
     /// `published` by a client, `stored` for its topic, a `will`, the `server`'s own
     /// (`$SYS/...`), or `not_seen` in the capture.
     pub kind: &'static str,
     /// The TCP connection of the publisher.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<u32>,
     /// Its client identifier.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<&'a str>,
     /// The frame of the PUBLISH, or of the CONNECT that set the will.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub frame: Option<u64>,
     /// An equal message was on its way at the same time: it may be that one.
     #[serde(skip_serializing_if = "is_false")]

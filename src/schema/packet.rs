@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
+use serde_with_macros::skip_serializing_none;
 
 use super::connect::{ConnAck, Connect, Subscription, Subscriptions};
 use super::partial::PartialPacket;
@@ -17,6 +18,7 @@ use crate::mqtt::{
 
 /// A control packet where it stands in the capture, its members in wire order as far as they
 /// could be read.
+#[skip_serializing_none]
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Packet<'a> {
     /// The frame that carries the packet's last byte in stream order.
@@ -24,16 +26,12 @@ pub struct Packet<'a> {
     /// The packet's place among those that end in that frame, from 0.
     pub index: u32,
     /// Every frame that carried a part, in order; absent where the packet lies in one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub frames: Option<&'a [u64]>,
     /// The instant of the frame, UTC.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Instant>,
     /// Seconds since the Unix epoch, exact: read it as a decimal, not as a double.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub time_epoch: Option<Seconds>,
     /// Seconds since the capture's first frame.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub time_relative: Option<Seconds>,
     /// Who sent it to whom.
     #[serde(flatten)]
@@ -47,7 +45,6 @@ pub struct Packet<'a> {
     pub sender: &'static str,
     /// The client identifier of the connection, an assigned one from CONNACK on; absent where it
     /// is not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<&'a str>,
     /// What carried the packet, unless that is plain TCP: `websocket`, `tls`, `tls+websocket`.
     #[serde(skip_serializing_if = "Transport::is_bare", serialize_with = "as_text")]
@@ -62,64 +59,47 @@ pub struct Packet<'a> {
     /// The packet type's name: `PUBLISH`.
     pub type_name: &'static str,
     /// `3.1`, `3.1.1` or `5.0`, once known; `?` for a CONNECT with another protocol level.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<&'static str>,
     /// No CONNECT was seen: the version was inferred from the structure of the packets.
     #[serde(skip_serializing_if = "is_false")]
     pub version_inferred: bool,
     /// The DUP flag of a PUBLISH; in 3.1 also of PUBREL, SUBSCRIBE and UNSUBSCRIBE where set.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub dup: Option<bool>,
     /// The QoS of a PUBLISH; 3 only where it is malformed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub qos: Option<u8>,
     /// The RETAIN flag of a PUBLISH.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub retain: Option<bool>,
     /// The packet identifier; 0 only where that makes the packet malformed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub packet_id: Option<u16>,
     /// The topic name of a PUBLISH as it stands there: empty where an alias replaces it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<&'a str>,
     /// The topic name that the alias stood for there and then (5.0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub topic_resolved: Option<&'a str>,
     /// The members of a CONNECT.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub connect: Option<Box<Connect<'a>>>,
     /// The members of a CONNACK.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub connack: Option<ConnAck<'a>>,
     /// The subscriptions of a SUBSCRIBE in wire order.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<Subscription<'_>>>")]
     pub subscriptions: Option<Subscriptions<'a>>,
     /// The topic filters of an UNSUBSCRIBE, or what could be read of a malformed SUBSCRIBE.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<&str>>")]
     pub filters: Option<Filters<'a>>,
     /// The reason code of an acknowledgement, DISCONNECT or AUTH (5.0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason_code: Option<u8>,
     /// That code in the words of the specification.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason_name: Option<&'static str>,
     /// The codes of a SUBACK, and of an UNSUBACK of 5.0, one for each filter.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason_codes: Option<&'a [u8]>,
     /// The properties in wire order (5.0).
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<Property<'_>>>")]
     pub properties: Option<Properties<'a>>,
     /// The rules that a readable packet breaks all the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Broken>,
     /// Why the packet cannot be read to its end; what was read before stands beside it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub malformed: Option<Broken>,
     /// The payload of a PUBLISH.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<Payload<'a>>,
     /// Wireshark's Info column: `Publish Message (id=1) [test]`.
     pub info: &'a str,

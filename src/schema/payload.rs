@@ -2,12 +2,14 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_with_macros::skip_serializing_none;
 
 use super::value::Hex;
 use crate::base::scan::any;
 use crate::event;
 
 /// The payload of a PUBLISH or a Will Message, or a password where secrets are shown.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
 pub struct Payload<'a> {
     /// The number of bytes of the whole payload.
@@ -16,11 +18,9 @@ pub struct Payload<'a> {
     pub hex: Hex<'a>,
     /// How many bytes from its beginning `hex` and `text` stand for, where that is less than
     /// `length`: handshakes, wills and stored messages keep the first 48 bytes of a payload.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<u64>,
     /// The same bytes as text, where they are well-formed UTF-8 without control characters
     /// other than tab and line ends.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<&'a str>,
 }
 

@@ -2,11 +2,13 @@
 
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
+use serde_with_macros::skip_serializing_none;
 
 use super::value::Hex;
 use crate::mqtt::{self, PropertyId, PropertyValue, names_a_secret};
 
 /// One property (MQTT 5.0 §2.2.2).
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
 pub struct Property<'a> {
     /// The Property Identifier: 38.
@@ -14,14 +16,11 @@ pub struct Property<'a> {
     /// Its name: `user_property`.
     pub name: &'static str,
     /// The value; absent for authentication data unless secrets are shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Value<'a>>,
     /// The number of bytes of authentication data, in place of its value.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub length: Option<u64>,
     /// The number of bytes of the value of a User Property whose name speaks of a secret, which
     /// is then empty in `value`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub value_length: Option<u64>,
 }
 

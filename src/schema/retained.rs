@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_with_macros::skip_serializing_none;
 
 use super::delivery::Deliveries;
 use super::payload::Payload;
@@ -9,29 +10,24 @@ use crate::base::Timestamp;
 use crate::event::{RetainedEnd, RetainedSummary};
 
 /// A retained message (MQTT 5.0 §3.3.1.3) and the copies of it that new subscriptions brought.
+#[skip_serializing_none]
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Retained<'a> {
     /// The topic name; absent where an alias set before the capture stands for it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<&'a str>,
     /// The payload.
     pub payload: Payload<'a>,
     /// The frame that stored it; absent where that was before the capture.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub stored_frame: Option<u64>,
     /// The TCP connection of the client that stored it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<u32>,
     /// The client identifier of that client.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<&'a str>,
     /// It was a Will Message with Will Retain.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub will: Option<bool>,
     /// `replaced` or `cleared` by another PUBLISH, `kept` to the capture's end, or `table_full`.
     pub ended_by: &'static str,
     /// The frame of that other PUBLISH.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_frame: Option<u64>,
     /// The stored copies that subscribers were sent; live copies stand on the handshake.
     #[serde(flatten)]

@@ -2,24 +2,23 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_with_macros::skip_serializing_none;
 
 use super::value::{Ends, Seconds, is_false, is_zero, sender_name};
 use crate::event::{self, ConnectionSummary, EndCause, SessionSummary};
 
 /// What the capture shows of one session.
+#[skip_serializing_none]
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Session<'a> {
     /// The client identifier; absent where no CONNECT was captured.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<&'a str>,
     /// The server assigned the identifier, or made one of its own for an empty one (3.1.1).
     #[serde(skip_serializing_if = "is_false")]
     pub assigned: bool,
     /// The user name.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_name: Option<&'a str>,
     /// `3.1`, `3.1.1` or `5.0`, once known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<&'static str>,
     /// Its connections in order, at most 256.
     pub connections: Vec<Connection>,
@@ -49,6 +48,7 @@ impl<'a> From<&'a SessionSummary> for Session<'a> {
 }
 
 /// One MQTT connection of a session.
+#[skip_serializing_none]
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Connection {
     /// The TCP connection, from 0 by its first frame in the capture.
@@ -59,10 +59,8 @@ pub struct Connection {
     #[serde(flatten)]
     pub ends: Ends,
     /// The keep alive in force in seconds: the server's where it gave one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_alive: Option<u16>,
     /// The session expiry interval in force in seconds; 4294967295 never expires.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub session_expiry: Option<u32>,
     /// How many control packets each side sent.
     pub packets: BothSides,
@@ -103,6 +101,7 @@ impl From<[u64; 2]> for BothSides {
 }
 
 /// How a connection ended.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, Default, JsonSchema, Serialize)]
 pub struct End {
     /// `disconnect`, `refused`, `takeover`, `keep_alive_timeout`, `protocol_error`,
@@ -111,25 +110,18 @@ pub struct End {
     /// The frame that made the end certain.
     pub frame: u64,
     /// Who ended it, `client` or `server`, where that was seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<&'static str>,
     /// The code of the DISCONNECT (0 before 5.0) or of the CONNACK that refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason_code: Option<u8>,
     /// The TCP connection that took the session over.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub taken_over_by: Option<u32>,
     /// The frame of its CONNECT.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub taken_over_frame: Option<u64>,
     /// For how many seconds the client had been silent when the server closed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub silence: Option<Seconds>,
     /// The keep alive in force then, in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_alive: Option<u16>,
     /// The frame of the packet that broke the protocol.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error_frame: Option<u64>,
 }
 

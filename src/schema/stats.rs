@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_with_macros::skip_serializing_none;
 
 use super::capture::Capture;
 use super::value::{SCHEMA, Seconds, is_false};
@@ -31,25 +32,20 @@ impl<'a> Report<'a> {
 }
 
 /// The sections that were asked for, each a list of rows.
+#[skip_serializing_none]
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct Stats<'a> {
     /// Packet types that came, by number.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub types: Option<Vec<TypeRow>>,
     /// Topics by name, at most 100,000.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub topics: Option<Vec<TopicRow<'a>>>,
     /// Sessions in the order in which they ended, at most 100,000.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub clients: Option<Vec<ClientRow<'a>>>,
     /// Kinds of handshakes that came.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub handshakes: Option<Vec<HandshakeRow>>,
     /// Topics by name, with the time from publisher to subscriber, at most 1,000.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub latency: Option<Vec<LatencyRow<'a>>>,
     /// How connections ended, in the order in which each cause first came.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<Vec<EndRow>>,
     /// Malformed control packets.
     pub malformed: u64,
@@ -76,10 +72,10 @@ pub struct TypeRow {
 }
 
 /// The PUBLISH packets of one topic.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
 pub struct TopicRow<'a> {
     /// The topic name, an alias resolved; absent on the row of topics beyond the limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<&'a str>,
     /// The row counts all topics beyond the limit together.
     #[serde(skip_serializing_if = "is_false")]
@@ -104,7 +100,6 @@ pub struct TopicRow<'a> {
     pub subscribers: u64,
     /// Seconds from the first message to the last: of clients, or of servers where no client's
     /// was seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub span: Option<Seconds>,
 }
 
@@ -127,19 +122,16 @@ impl TopicRow<'_> {
 }
 
 /// One session.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
 pub struct ClientRow<'a> {
     /// The client identifier; absent where no CONNECT was captured.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<&'a str>,
     /// The user name.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_name: Option<&'a str>,
     /// `3.1`, `3.1.1` or `5.0`, once known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<&'static str>,
     /// The keep alive of the last connection in seconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_alive: Option<u16>,
     /// How many connections.
     pub connections: u64,
@@ -174,10 +166,10 @@ pub struct HandshakeRow {
 }
 
 /// The time from publisher to subscriber on one topic.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
 pub struct LatencyRow<'a> {
     /// The topic name; absent on the row of topics beyond the limit.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<&'a str>,
     /// The row counts all topics beyond the limit together.
     #[serde(skip_serializing_if = "is_false")]

@@ -3,6 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_with_macros::skip_serializing_none;
 
 use super::value::{Ends, is_zero, sender_name};
 use crate::event::{self, CarrierError, Closed, Direction, Ended, LooksLike, Protocol};
@@ -55,6 +56,7 @@ impl Incomplete {
 }
 
 /// A connection on an MQTT port, or one that the user asked for, that is not MQTT after all.
+#[skip_serializing_none]
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
 pub struct NotMqtt {
     /// The frame by which that became certain.
@@ -67,10 +69,8 @@ pub struct NotMqtt {
     /// `tls`, `http`, `websocket` or `unknown`.
     pub looks_like: &'static str,
     /// The status of the HTTP response that refused an upgrade to WebSocket.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The TLS cipher suite that is not decrypted although its secrets are known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cipher_suite: Option<u16>,
 }
 

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_with_macros::skip_serializing_none;
 
 use super::connect::WillMessage;
 use super::delivery::Deliveries;
@@ -10,12 +11,12 @@ use crate::base::Timestamp;
 use crate::event::{NoWill, WillFate, WillSummary};
 
 /// A Will Message and whether it was published.
+#[skip_serializing_none]
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Will<'a> {
     /// The TCP connection whose CONNECT set it.
     pub stream: u32,
     /// The client identifier.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<&'a str>,
     /// The CONNECT's frame.
     pub set_frame: u64,
@@ -27,11 +28,9 @@ pub struct Will<'a> {
     /// The server was seen to publish it.
     pub published: bool,
     /// The frame in which it was first seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub frame: Option<u64>,
     /// Why it was not seen: `disconnected`, `refused`, `still_open`, `session_resumed`,
     /// `delay_running`, `no_subscriber` or `not_seen`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<&'static str>,
     /// What became of it for each subscriber.
     #[serde(flatten)]
