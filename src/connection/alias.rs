@@ -3,10 +3,10 @@
 /// Aliases kept for one direction; MQTT allows 65,535.
 pub const ALIASES_CAP: usize = 4096;
 
-/// Octets of topic names kept for one direction.
+/// Bytes of topic names kept for one direction.
 pub const TOPICS_CAP: usize = 1 << 20;
 
-/// Octets of topic names kept in all, each with `ALIAS_COST` besides.
+/// Bytes of topic names kept in all, each with `ALIAS_COST` besides.
 pub const ALIASES_TOTAL: u64 = 64 << 20;
 
 /// What an alias takes besides its topic name: its entry, and the name's allocation.
@@ -17,8 +17,8 @@ const ALIAS_COST: usize = 48;
 pub(super) struct Aliases {
     /// Sorted by alias: most connections use a few, set once.
     topics: Vec<(u16, Box<str>)>,
-    /// Octets of all names.
-    octets: usize,
+    /// Bytes of all names.
+    bytes: usize,
 }
 
 impl Aliases {
@@ -28,9 +28,9 @@ impl Aliases {
         self.topics.get(at).map(|(_, topic)| topic.as_ref())
     }
 
-    /// In octets, as charged against [`ALIASES_TOTAL`].
+    /// In bytes, as charged against [`ALIASES_TOTAL`].
     pub(super) fn cost(&self) -> u64 {
-        (self.octets + self.topics.len() * ALIAS_COST) as u64
+        (self.bytes + self.topics.len() * ALIAS_COST) as u64
     }
 
     /// From now on `alias` stands for `topic`, as long as that costs no more than `room`.
@@ -45,22 +45,22 @@ impl Aliases {
             if **known == *topic {
                 return true;
             }
-            self.octets -= known.len();
-            if !room || self.octets + topic.len() > TOPICS_CAP {
+            self.bytes -= known.len();
+            if !room || self.bytes + topic.len() > TOPICS_CAP {
                 self.topics.remove(at);
                 return false;
             }
             *known = topic.into();
-            self.octets += topic.len();
+            self.bytes += topic.len();
             return true;
         }
         let full = self.topics.len() >= ALIASES_CAP;
-        if !room || full || self.octets + topic.len() > TOPICS_CAP {
+        if !room || full || self.bytes + topic.len() > TOPICS_CAP {
             return false;
         }
         let at = at.unwrap_or_else(|at| at).min(self.topics.len());
         self.topics.insert(at, (alias, topic.into()));
-        self.octets += topic.len();
+        self.bytes += topic.len();
         true
     }
 

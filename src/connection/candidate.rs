@@ -18,13 +18,13 @@ const NOTES_CAP: usize = 16;
 /// Bits that agreement with the other direction can give at most.
 pub(super) const AGREEMENT_CAP: u32 = 36;
 
-/// A packet that begins amid a segment on mere suspicion may announce this much, in octets.
+/// A packet that begins amid a segment on mere suspicion may announce this much, in bytes.
 const SUSPECT_CAP: usize = 64 << 10;
 
-/// What reading a packet takes beside its octets, in octets.
+/// What reading a packet takes beside its bytes, in bytes.
 const EFFORT_OF_A_PACKET: usize = 32;
 
-/// Octets of an incomplete packet's topic that are looked at.
+/// Bytes of an incomplete packet's topic that are looked at.
 const HEAD_CAP: usize = 256;
 
 /// What is known beforehand of the packets of a direction.
@@ -39,7 +39,7 @@ pub(super) struct Expected {
 /// How far a chain got.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Standing {
-    /// Every octet so far belongs to a packet that can be read.
+    /// Every byte so far belongs to a packet that can be read.
     Alive,
     /// No packet can stand where the chain led.
     Dead,
@@ -48,7 +48,7 @@ pub(super) enum Standing {
 /// A chain of packets from a place that was chosen because one may begin there.
 #[derive(Debug)]
 pub(super) struct Candidate {
-    /// In octets from the begin of what the direction held.
+    /// In bytes from the begin of what the direction held.
     pub(super) start: u64,
     /// Where the packet after the last complete one begins.
     pub(super) next: u64,
@@ -67,7 +67,7 @@ pub(super) struct Candidate {
     /// The first begin of a segment that is a begin of a packet in this chain, and the
     /// evidence before it.
     pub(super) meets_segment: Option<(u64, u32)>,
-    /// What reading took, in octets: that of its whole packets, and a share for each.
+    /// What reading took, in bytes: that of its whole packets, and a share for each.
     pub(super) effort: usize,
     /// DISCONNECT came: nothing may follow.
     over: bool,
@@ -110,17 +110,17 @@ impl Candidate {
         self.next < end
     }
 
-    /// Reads on as far as `octets`, which begin at the place `base`, go.
+    /// Reads on as far as `bytes`, which begin at the place `base`, go.
     pub(super) fn advance(
         &mut self,
-        octets: &[u8],
+        bytes: &[u8],
         base: u64,
         pieces: &Pieces,
         expected: Expected,
     ) -> Standing {
         loop {
             let at = usize::try_from(self.next - base).unwrap_or(usize::MAX);
-            let rest = octets.get(at..).unwrap_or(&[]);
+            let rest = bytes.get(at..).unwrap_or(&[]);
             let Some(first) = rest.first() else {
                 self.head = 0;
                 return Standing::Alive;
@@ -165,9 +165,9 @@ impl Candidate {
     }
 
     /// Reads one whole packet; `false` where no version can.
-    fn take(&mut self, octets: &[u8], versions: Versions, pieces: &Pieces) -> bool {
-        let three = read_if(versions.three(), octets, ProtocolVersion::V3_1_1);
-        let five = read_if(versions.five(), octets, ProtocolVersion::V5_0);
+    fn take(&mut self, bytes: &[u8], versions: Versions, pieces: &Pieces) -> bool {
+        let three = read_if(versions.three(), bytes, ProtocolVersion::V3_1_1);
+        let five = read_if(versions.five(), bytes, ProtocolVersion::V5_0);
         let versions = match (&three, &five) {
             (Some(_), Some(_)) => versions,
             (Some(_), None) => versions.without_five(),
@@ -179,15 +179,15 @@ impl Candidate {
         };
         self.versions = versions;
         if versions.both() {
-            self.lean = self.lean.saturating_add(weigh::lean_to_five(octets));
+            self.lean = self.lean.saturating_add(weigh::lean_to_five(bytes));
         }
         self.packets += 1;
         self.over = matches!(packet, ControlPacket::Disconnect(_));
-        let end = self.next + octets.len() as u64;
+        let end = self.next + bytes.len() as u64;
         let place = pieces.place(self.next, end);
         let (asks, answers) = weigh::notes(&packet);
         // What was there before proves nothing more: payloads repeat themselves.
-        if self.remember(octets) {
+        if self.remember(bytes) {
             self.score += weigh::weigh(&packet, place);
         }
         note(&mut self.asks, asks);
@@ -195,10 +195,10 @@ impl Candidate {
         true
     }
 
-    /// Whether these octets are new to the chain.
-    fn remember(&mut self, octets: &[u8]) -> bool {
+    /// Whether these bytes are new to the chain.
+    fn remember(&mut self, bytes: &[u8]) -> bool {
         // A fixed seed: a collision that somebody sought would only lose evidence.
-        let hash = foldhash::fast::FixedState::with_seed(0).hash_one(octets);
+        let hash = foldhash::fast::FixedState::with_seed(0).hash_one(bytes);
         if self.remembered.contains(&hash) {
             return false;
         }
@@ -234,9 +234,9 @@ fn note(notes: &mut Vec<Note>, note: Option<Note>) {
     }
 }
 
-fn read_if(wanted: bool, octets: &[u8], version: ProtocolVersion) -> Option<ControlPacket<'_>> {
+fn read_if(wanted: bool, bytes: &[u8], version: ProtocolVersion) -> Option<ControlPacket<'_>> {
     wanted
-        .then(|| weigh::read_strictly(octets, version))
+        .then(|| weigh::read_strictly(bytes, version))
         .flatten()
 }
 
@@ -248,12 +248,12 @@ pub(super) fn could_begin(first: u8, versions: Versions) -> bool {
 }
 
 /// What is there of a packet that is not complete, in bits; `None` where it can't become one.
-fn open_head(octets: &[u8], header_len: usize, remaining: usize) -> Option<u32> {
-    let first = octets.first()?;
+fn open_head(bytes: &[u8], header_len: usize, remaining: usize) -> Option<u32> {
+    let first = bytes.first()?;
     if PacketType::of(*first) != PacketType::Publish {
         return Some(0);
     }
-    let body = octets.get(header_len..).unwrap_or(&[]);
+    let body = bytes.get(header_len..).unwrap_or(&[]);
     let Some((length, rest)) = body.split_first_chunk() else {
         return Some(0);
     };
@@ -273,7 +273,7 @@ fn open_head(octets: &[u8], header_len: usize, remaining: usize) -> Option<u32> 
     if !sound
         || topic
             .iter()
-            .any(|octet| *octet < 0x20 || matches!(octet, b'#' | b'+' | 0x7f))
+            .any(|byte| *byte < 0x20 || matches!(byte, b'#' | b'+' | 0x7f))
     {
         return None;
     }

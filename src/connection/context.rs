@@ -3,7 +3,7 @@
 use super::framing::Partial;
 use crate::carrier::Carriers;
 
-/// Octets of unfinished packets and of undecided connections held at a time, over all
+/// Bytes of unfinished packets and of undecided connections held at a time, over all
 /// connections, unless the user says otherwise.
 pub const HELD_CAP: u64 = 128 << 20;
 
@@ -22,7 +22,7 @@ pub struct Options {
     /// Whether a view wants [`crate::event::PacketEvent::layers`]; else they stay empty
     /// for packets that were held back.
     pub layers: bool,
-    /// In octets over all connections, see [`HELD_CAP`].
+    /// In bytes over all connections, see [`HELD_CAP`].
     pub held_cap: u64,
     /// Secrets of encrypted connections in the format of SSLKEYLOGFILE (`--keylog`).
     pub secrets: Vec<u8>,
@@ -39,15 +39,15 @@ impl Default for Options {
     }
 }
 
-/// What became of every octet that the streams brought, and which caps were reached.
+/// What became of every byte that the streams brought, and which caps were reached.
 ///
-/// `octets` equals the sum of `in_packets`, `discarded`, `over_cap`, `given_up`, `not_mqtt`,
+/// `bytes` equals the sum of `in_packets`, `discarded`, `over_cap`, `given_up`, `not_mqtt`,
 /// `incomplete` and `wrapped` once every connection is closed; before that, what is missing is
 /// held.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counters {
-    /// Octets that the streams brought, and those that came out of WebSocket and TLS.
-    pub octets: u64,
+    /// Bytes that the streams brought, and those that came out of WebSocket and TLS.
+    pub bytes: u64,
     /// Control packets told, malformed ones included.
     pub packets: u64,
     /// Frames in which at least one of them ended.
@@ -56,30 +56,30 @@ pub struct Counters {
     pub malformed: u64,
     /// MQTT connections told.
     pub connections: u64,
-    /// Octets of packets that were told.
+    /// Bytes of packets that were told.
     pub in_packets: u64,
-    /// Octets of packets cut by a gap, or passed over while a packet's begin was sought.
+    /// Bytes of packets cut by a gap, or passed over while a packet's begin was sought.
     pub discarded: u64,
-    /// Octets of packets that the cap on held octets kept from being told.
+    /// Bytes of packets that the cap on held bytes kept from being told.
     pub over_cap: u64,
-    /// Packets that the cap on held octets kept from being told.
+    /// Packets that the cap on held bytes kept from being told.
     pub packets_over_cap: u64,
-    /// Octets that follow broken framing, where nothing is guessed at.
+    /// Bytes that follow broken framing, where nothing is guessed at.
     pub given_up: u64,
-    /// Octets of connections, or of directions, that are not MQTT.
+    /// Bytes of connections, or of directions, that are not MQTT.
     pub not_mqtt: u64,
-    /// Octets of packets that never completed.
+    /// Bytes of packets that never completed.
     pub incomplete: u64,
-    /// Octets of WebSocket and TLS connections, but for those that count above because nothing came out
+    /// Bytes of WebSocket and TLS connections, but for those that count above because nothing came out
     /// of them.
     pub wrapped: u64,
-    /// Octets that came out of them.
+    /// Bytes that came out of them.
     pub unwrapped: u64,
-    /// Octets of MQTT connections that never came, where their number is known.
+    /// Bytes of MQTT connections that never came, where their number is known.
     pub missing: u64,
     /// Gaps of MQTT connections.
     pub gaps: u64,
-    /// Retransmissions that differed from the octets first seen.
+    /// Retransmissions that differed from the bytes first seen.
     pub conflicts: u64,
     /// Topic aliases that were not kept, because a connection's table was full.
     pub aliases_refused: u64,
@@ -87,7 +87,7 @@ pub struct Counters {
     pub client_ids_refused: u64,
     /// Frames left out of a packet's list, because it was full.
     pub frames_unlisted: u64,
-    /// Times that octets held for want of evidence reached a cap and were passed over.
+    /// Times that bytes held for want of evidence reached a cap and were passed over.
     pub holds_given_up: u64,
 }
 
@@ -96,11 +96,11 @@ pub struct Counters {
 pub struct Context {
     pub options: Options,
     pub counters: Counters,
-    /// Octets held now: unfinished packets and undecided connections.
+    /// Bytes held now: unfinished packets and undecided connections.
     pub(super) held: u64,
     /// Frame numbers held now in the lists of unfinished packets.
     pub(super) held_frames: u64,
-    /// What all topic aliases cost, in octets.
+    /// What all topic aliases cost, in bytes.
     pub(super) aliases: u64,
     /// What all client identifiers cost, in bytes.
     pub(super) client_ids: u64,
@@ -139,7 +139,7 @@ impl Context {
         self.carriers.learn(text);
     }
 
-    /// Octets held at this moment.
+    /// Bytes held at this moment.
     pub const fn held(&self) -> u64 {
         self.held
     }
@@ -185,12 +185,12 @@ impl Context {
         index
     }
 
-    pub(super) fn hold(&mut self, octets: usize) {
-        self.held += octets as u64;
+    pub(super) fn hold(&mut self, bytes: usize) {
+        self.held += bytes as u64;
     }
 
-    pub(super) fn let_go(&mut self, octets: usize) {
-        self.held = self.held.saturating_sub(octets as u64);
+    pub(super) fn let_go(&mut self, bytes: usize) {
+        self.held = self.held.saturating_sub(bytes as u64);
     }
 }
 

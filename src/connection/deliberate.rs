@@ -1,6 +1,6 @@
 //! Decisions: is this connection MQTT, and where does a packet begin?
 //!
-//! While one direction is undecided its octets are held, and those of the other direction
+//! While one direction is undecided its bytes are held, and those of the other direction
 //! behind them, so that what is told comes in the order of the frames. Evidence counts from
 //! both: an answer that fits its question speaks for either.
 
@@ -41,7 +41,7 @@ mod enough {
 #[derive(Debug, Default)]
 pub(super) struct Deliberation {
     pub(super) held: ByDirection<Held>,
-    /// The first frame that brought octets.
+    /// The first frame that brought bytes.
     pub(super) first: Option<FrameStamp>,
 }
 impl Decoder {
@@ -154,7 +154,7 @@ impl Decoder {
         let deliberation = self.deliberation.as_deref()?;
         let held = deliberation.held.of(direction);
         // A CONNECT is known by its name, long before it is complete.
-        if undecided && opening::opening(held.octets()) == Opening::Connect {
+        if undecided && opening::opening(held.bytes()) == Opening::Connect {
             return Some(held.base());
         }
         let unknown = undecided && self.expectation(context, connection) == Expectation::None;
@@ -214,8 +214,8 @@ impl Decoder {
             .or_else(|| held.first_piece().map(|piece| piece.stamp))
             .unwrap_or_default();
         let here = held.first_piece().map_or(stamp, |piece| piece.stamp);
-        let connect = opening::opening(held.octets()) == Opening::Connect;
-        let begin = held.octets().get(..32).unwrap_or(held.octets()).to_vec();
+        let connect = opening::opening(held.bytes()) == Opening::Connect;
+        let begin = held.bytes().get(..32).unwrap_or(held.bytes()).to_vec();
         self.pass_over(context, direction, dropped);
         if connect && self.phase == Phase::Undecided {
             self.hear_connect(direction, &begin);

@@ -1,4 +1,4 @@
-//! Octets whose place is known, cut into packets; packets that straddle segments.
+//! Bytes whose place is known, cut into packets; packets that straddle segments.
 
 use crate::base::FrameStamp;
 use crate::event::Event;
@@ -9,38 +9,38 @@ use crate::stream::Direction;
 use super::{Arrival, Context, Decoder, Mode};
 
 /// Frames that are listed for one packet; later ones are counted, and the last always
-/// stands in its stamp. 256 MiB in segments of 1,460 octets are 184,000 frames.
+/// stands in its stamp. 256 MiB in segments of 1,460 bytes are 184,000 frames.
 pub const FRAMES_CAP: usize = 1 << 18;
 
-/// A packet of up to this many octets is held even where larger ones no longer are, so that
+/// A packet of up to this many bytes is held even where larger ones no longer are, so that
 /// one endless packet doesn't hide all the small ones ...
 const SMALL_PACKET: usize = 64 << 10;
 
-/// ... as long as these, in octets over all connections, do not exceed the cap by more.
+/// ... as long as these, in bytes over all connections, do not exceed the cap by more.
 const RESERVE: u64 = 16 << 20;
 
-/// Buffers up to this size, in octets, are kept for the next packet that straddles segments.
+/// Buffers up to this size, in bytes, are kept for the next packet that straddles segments.
 const SPARE_CAP: usize = 64 << 10;
 
 /// The begin of a packet whose end has not come.
 #[derive(Debug)]
 pub(super) struct Partial {
     /// What came, as long as it is kept.
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     /// The frames that carried it, at most [`FRAMES_CAP`], each once.
     frames: Vec<u64>,
-    /// Octets that came or lie in a gap.
+    /// Bytes that came or lie in a gap.
     passed: u64,
-    /// Octets that lie in a gap.
+    /// Bytes that lie in a gap.
     missed: u64,
-    /// Octets in all; 0 as long as Remaining Length is not complete.
+    /// Bytes in all; 0 as long as Remaining Length is not complete.
     total: u64,
     packet_type: PacketType,
     fate: Fate,
     first: FrameStamp,
 }
 
-/// What becomes of a packet's octets when it is complete.
+/// What becomes of a packet's bytes when it is complete.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Fate {
     /// They are decoded.
@@ -56,60 +56,60 @@ impl Partial {
         self.packet_type
     }
 
-    /// Octets of the whole packet; 0 where its length is not known.
+    /// Bytes of the whole packet; 0 where its length is not known.
     pub(super) fn announced(&self) -> u64 {
         self.total
     }
 
-    /// Octets that came.
+    /// Bytes that came.
     pub(super) fn received(&self) -> u64 {
         self.passed - self.missed
     }
 
-    /// The frame that carried its first octet.
+    /// The frame that carried its first byte.
     pub(super) fn first(&self) -> &FrameStamp {
         &self.first
     }
 
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        self.octets.capacity()
+        self.bytes.capacity()
     }
 
-    /// Octets until its end, where its length is known.
+    /// Bytes until its end, where its length is known.
     pub(super) fn rest(&self) -> Option<u64> {
         (self.total > 0).then(|| self.total - self.passed)
     }
 
-    /// Gives its memory back; how many octets it held.
+    /// Gives its memory back; how many bytes it held.
     pub(super) fn release(mut self: Box<Self>, context: &mut Context) -> usize {
-        let held = self.octets.len();
+        let held = self.bytes.len();
         self.let_go(context);
-        let larger = |spare: &Self| spare.octets.capacity() >= self.octets.capacity();
-        let kept = self.octets.capacity().max(self.frames.capacity() * 8) <= SPARE_CAP;
+        let larger = |spare: &Self| spare.bytes.capacity() >= self.bytes.capacity();
+        let kept = self.bytes.capacity().max(self.frames.capacity() * 8) <= SPARE_CAP;
         if kept && !context.spare.as_deref().is_some_and(larger) {
             context.spare = Some(self);
         }
         held
     }
 
-    /// The octets and frames that it holds count no longer.
+    /// The bytes and frames that it holds count no longer.
     fn let_go(&mut self, context: &mut Context) {
-        context.let_go(self.octets.len());
+        context.let_go(self.bytes.len());
         context.held_frames -= self.frames.len() as u64;
-        self.octets.clear();
+        self.bytes.clear();
         self.frames.clear();
     }
 
     fn free(&mut self, context: &mut Context) {
         self.let_go(context);
-        self.octets = Vec::new();
+        self.bytes = Vec::new();
         self.frames = Vec::new();
     }
 
-    /// A gap of `length` octets lies in it.
+    /// A gap of `length` bytes lies in it.
     fn cut(&mut self, context: &mut Context, length: u64) -> u64 {
-        let held = self.octets.len() as u64;
+        let held = self.bytes.len() as u64;
         if self.fate == Fate::Told {
             context.counters.discarded += held;
             self.free(context);
@@ -121,28 +121,28 @@ impl Partial {
     }
 
     fn over_cap(&mut self, context: &mut Context) {
-        context.counters.over_cap += self.octets.len() as u64;
+        context.counters.over_cap += self.bytes.len() as u64;
         context.counters.packets_over_cap += 1;
         self.free(context);
         self.fate = Fate::OverCap;
     }
 
-    /// Takes `octets`, all of which belong to it.
-    fn take(&mut self, context: &mut Context, octets: &[u8], frame: u64) {
-        self.passed += octets.len() as u64;
+    /// Takes `bytes`, all of which belong to it.
+    fn take(&mut self, context: &mut Context, bytes: &[u8], frame: u64) {
+        self.passed += bytes.len() as u64;
         match self.fate {
             Fate::Told => {}
             Fate::Cut => {
-                context.counters.discarded += octets.len() as u64;
+                context.counters.discarded += bytes.len() as u64;
                 return;
             }
             Fate::OverCap => {
-                context.counters.over_cap += octets.len() as u64;
+                context.counters.over_cap += bytes.len() as u64;
                 return;
             }
         }
-        self.octets.extend_from_slice(octets);
-        context.hold(octets.len());
+        self.bytes.extend_from_slice(bytes);
+        context.hold(bytes.len());
         if self.frames.last() != Some(&frame) {
             if self.frames.len() < FRAMES_CAP {
                 self.frames.push(frame);
@@ -151,7 +151,7 @@ impl Partial {
                 context.counters.frames_unlisted += 1;
             }
         }
-        let cap = if self.octets.len() > SMALL_PACKET {
+        let cap = if self.bytes.len() > SMALL_PACKET {
             context.options.held_cap
         } else {
             context.options.held_cap.saturating_add(RESERVE)
@@ -163,44 +163,44 @@ impl Partial {
     }
 }
 
-/// What became of a packet that octets were added to.
+/// What became of a packet that bytes were added to.
 enum Grown<'a> {
     /// Complete, and whether it was kept; what follows it.
     Complete(Box<Partial>, &'a [u8]),
-    /// Its Remaining Length has a fifth octet.
+    /// Its Remaining Length has a fifth byte.
     Broken(Box<Partial>, &'a [u8]),
 }
 
 impl Decoder {
-    /// Octets of an MQTT connection in a direction whose packets' places are known, or not.
+    /// Bytes of an MQTT connection in a direction whose packets' places are known, or not.
     #[inline]
     pub(super) fn receive(
         &mut self,
         context: &mut Context,
         arrival: &Arrival<'_>,
-        octets: &[u8],
+        bytes: &[u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
         let side = self.sides.of_mut(arrival.direction);
         side.heard = true;
         match side.mode {
-            Mode::Framing | Mode::Doubtful => self.frame(context, arrival, octets, emit),
-            Mode::Seeking => self.receive_undecided(context, arrival, octets, emit),
-            Mode::GivenUp => context.counters.given_up += octets.len() as u64,
-            Mode::NotMqtt => context.counters.not_mqtt += octets.len() as u64,
+            Mode::Framing | Mode::Doubtful => self.frame(context, arrival, bytes, emit),
+            Mode::Seeking => self.receive_undecided(context, arrival, bytes, emit),
+            Mode::GivenUp => context.counters.given_up += bytes.len() as u64,
+            Mode::NotMqtt => context.counters.not_mqtt += bytes.len() as u64,
         }
     }
 
-    /// Cuts `octets` into packets and tells each.
+    /// Cuts `bytes` into packets and tells each.
     #[inline]
     pub(super) fn frame(
         &mut self,
         context: &mut Context,
         arrival: &Arrival<'_>,
-        octets: &[u8],
+        bytes: &[u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
-        let mut rest = octets;
+        let mut rest = bytes;
         if self.sides.of(arrival.direction).partial.is_some() {
             rest = self.go_on(context, arrival, rest, emit);
         }
@@ -257,24 +257,24 @@ impl Decoder {
         &mut self,
         context: &mut Context,
         arrival: &Arrival<'_>,
-        octets: &[u8],
+        bytes: &[u8],
         total: u64,
     ) {
-        // Never reserved from what is announced: 268,435,455 octets cost five to announce.
+        // Never reserved from what is announced: 268,435,455 bytes cost five to announce.
         let fresh = Partial {
-            octets: Vec::new(),
+            bytes: Vec::new(),
             frames: Vec::new(),
             passed: 0,
             missed: 0,
             total,
-            packet_type: PacketType::of(octets.first().copied().unwrap_or(0)),
+            packet_type: PacketType::of(bytes.first().copied().unwrap_or(0)),
             fate: Fate::Told,
             first: *arrival.stamp,
         };
         let mut partial = match context.spare.take() {
             Some(mut spare) => {
                 *spare = Partial {
-                    octets: std::mem::take(&mut spare.octets),
+                    bytes: std::mem::take(&mut spare.bytes),
                     frames: std::mem::take(&mut spare.frames),
                     ..fresh
                 };
@@ -282,7 +282,7 @@ impl Decoder {
             }
             None => Box::new(fresh),
         };
-        partial.take(context, octets, arrival.stamp.number);
+        partial.take(context, bytes, arrival.stamp.number);
         self.sides.of_mut(arrival.direction).partial = Some(partial);
     }
 
@@ -291,16 +291,16 @@ impl Decoder {
         &mut self,
         context: &mut Context,
         arrival: &Arrival<'_>,
-        octets: &'a [u8],
+        bytes: &'a [u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) -> &'a [u8] {
         let Some(partial) = self.sides.of_mut(arrival.direction).partial.take() else {
-            return octets;
+            return bytes;
         };
-        match grow(context, partial, octets, arrival.stamp.number) {
+        match grow(context, partial, bytes, arrival.stamp.number) {
             Ok(Grown::Complete(partial, after)) => {
                 if partial.fate == Fate::Told {
-                    self.tell(context, arrival, &partial.octets, &partial.frames, emit);
+                    self.tell(context, arrival, &partial.bytes, &partial.frames, emit);
                 } else if partial.fate == Fate::OverCap {
                     self.tell_over_cap(arrival, &partial, emit);
                 }
@@ -308,7 +308,7 @@ impl Decoder {
                 after
             }
             Ok(Grown::Broken(partial, after)) => {
-                self.break_off(context, arrival, &partial.octets, &partial.frames, emit);
+                self.break_off(context, arrival, &partial.bytes, &partial.frames, emit);
                 partial.release(context);
                 after
             }
@@ -319,8 +319,8 @@ impl Decoder {
         }
     }
 
-    /// Octets of `direction` never came: is the place of the next packet still known?
-    /// Says so, and how many octets of a cut packet were given up.
+    /// Bytes of `direction` never came: is the place of the next packet still known?
+    /// Says so, and how many bytes of a cut packet were given up.
     pub(super) fn cut_partial(
         &mut self,
         context: &mut Context,
@@ -357,18 +357,18 @@ impl Decoder {
 fn grow<'a>(
     context: &mut Context,
     mut partial: Box<Partial>,
-    octets: &'a [u8],
+    bytes: &'a [u8],
     frame: u64,
 ) -> Result<Grown<'a>, Box<Partial>> {
-    let mut rest = octets;
-    // The octets of Remaining Length come one by one until it is complete.
+    let mut rest = bytes;
+    // The bytes of Remaining Length come one by one until it is complete.
     while partial.total == 0 {
         let Some((next, after)) = rest.split_at_checked(1) else {
             return Err(partial);
         };
         partial.take(context, next, frame);
         rest = after;
-        match fixed_header(&partial.octets) {
+        match fixed_header(&partial.bytes) {
             Header::Whole(header) => partial.total = header.total_len() as u64,
             Header::Malformed(_) => return Ok(Grown::Broken(partial, rest)),
             Header::Partial => {}

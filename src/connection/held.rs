@@ -1,4 +1,4 @@
-//! Octets of one direction held back until it is known what they are, and the places in
+//! Bytes of one direction held back until it is known what they are, and the places in
 //! them where a packet may begin.
 
 use std::collections::VecDeque;
@@ -12,18 +12,18 @@ use super::weigh::Place;
 /// Places that are followed at a time in one direction.
 const CANDIDATES_CAP: usize = 64;
 
-/// What looking for packets within one segment may take, in octets that are read, apart from
+/// What looking for packets within one segment may take, in bytes that are read, apart from
 /// a share for its length.
 const EFFORT_CAP: usize = 256 << 10;
 
-/// A segment at least this long, in octets, may have been filled up: 536 is the least that
+/// A segment at least this long, in bytes, may have been filled up: 536 is the least that
 /// every TCP takes (RFC 9293 §3.7.1), less room for options.
 const FULL_SEGMENT: usize = 500;
 
-/// One segment's octets.
+/// One segment's bytes.
 #[derive(Debug)]
 pub(super) struct Piece {
-    /// In octets from the begin of what the direction held.
+    /// In bytes from the begin of what the direction held.
     pub(super) at: u64,
     pub(super) length: usize,
     pub(super) stamp: FrameStamp,
@@ -37,7 +37,7 @@ impl Piece {
     }
 }
 
-/// The segments that brought the octets, in order.
+/// The segments that brought the bytes, in order.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     pieces: VecDeque<Piece>,
@@ -77,13 +77,13 @@ impl Pieces {
     }
 }
 
-/// The octets of one direction that are held back.
+/// The bytes of one direction that are held back.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    octets: Vec<u8>,
-    /// How many of `octets` are no longer held; they are moved out now and then.
+    bytes: Vec<u8>,
+    /// How many of `bytes` are no longer held; they are moved out now and then.
     gone: usize,
-    /// The place of the first octet that is held.
+    /// The place of the first byte that is held.
     base: u64,
     pieces: Pieces,
     pub(super) candidates: Vec<Candidate>,
@@ -95,7 +95,7 @@ impl Held {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.octets.len() - self.gone
+        self.bytes.len() - self.gone
     }
 
     pub(super) fn base(&self) -> u64 {
@@ -106,8 +106,8 @@ impl Held {
         self.base + self.len() as u64
     }
 
-    pub(super) fn octets(&self) -> &[u8] {
-        self.octets.get(self.gone..).unwrap_or(&[])
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes.get(self.gone..).unwrap_or(&[])
     }
 
     /// The first segment that is held.
@@ -118,17 +118,17 @@ impl Held {
     pub(super) fn push(
         &mut self,
         context: &mut Context,
-        octets: &[u8],
+        bytes: &[u8],
         stamp: &FrameStamp,
         layers: &Layers,
     ) {
         let at = self.end();
-        self.octets.extend_from_slice(octets);
-        context.hold(octets.len());
-        self.pieces.longest = self.pieces.longest.max(octets.len());
+        self.bytes.extend_from_slice(bytes);
+        context.hold(bytes.len());
+        self.pieces.longest = self.pieces.longest.max(bytes.len());
         self.pieces.pieces.push_back(Piece {
             at,
-            length: octets.len(),
+            length: bytes.len(),
             stamp: *stamp,
             layers: context.options.layers.then(|| Box::new(*layers)),
         });
@@ -143,15 +143,15 @@ impl Held {
 
     /// Reads on with every candidate; those that led nowhere are forgotten.
     pub(super) fn advance(&mut self, expected: Expected) {
-        let octets = self.octets.get(self.gone..).unwrap_or(&[]);
+        let bytes = self.bytes.get(self.gone..).unwrap_or(&[]);
         let (base, pieces) = (self.base, &self.pieces);
         self.candidates.retain_mut(|candidate| {
-            candidate.advance(octets, base, pieces, expected) == Standing::Alive
+            candidate.advance(bytes, base, pieces, expected) == Standing::Alive
         });
     }
 
     /// Looks for places where a packet may begin in the segment that came last: its begin,
-    /// and every other octet if `anywhere`.
+    /// and every other byte if `anywhere`.
     pub(super) fn seek(&mut self, expected: Expected, anywhere: bool) {
         let Some(piece) = self.pieces.pieces.back() else {
             return;
@@ -169,7 +169,7 @@ impl Held {
         self.seek_within(at, full, expected);
     }
 
-    /// Looks at every octet behind the place `at`, as far as the effort allows; what reading
+    /// Looks at every byte behind the place `at`, as far as the effort allows; what reading
     /// took.
     fn seek_within(&mut self, at: u64, full: bool, expected: Expected) -> usize {
         let from = usize::try_from(at - self.base).unwrap_or(usize::MAX);
@@ -180,7 +180,7 @@ impl Held {
             if effort > EFFORT_CAP + 16 * length {
                 break;
             }
-            let Some(first) = self.octets().get(offset) else {
+            let Some(first) = self.bytes().get(offset) else {
                 break;
             };
             if could_begin(*first, expected.versions) {
@@ -193,8 +193,8 @@ impl Held {
 
     /// Reads on from a place, and keeps it where it leads on; what reading took.
     fn consider(&mut self, mut candidate: Candidate, expected: Expected) -> usize {
-        let octets = self.octets.get(self.gone..).unwrap_or(&[]);
-        let standing = candidate.advance(octets, self.base, &self.pieces, expected);
+        let bytes = self.bytes.get(self.gone..).unwrap_or(&[]);
+        let standing = candidate.advance(bytes, self.base, &self.pieces, expected);
         let effort = candidate.effort;
         if standing == Standing::Dead {
             return effort;
@@ -213,7 +213,7 @@ impl Held {
         effort
     }
 
-    /// Lets go of everything before `place`; how many octets that were.
+    /// Lets go of everything before `place`; how many bytes that were.
     pub(super) fn drop_before(&mut self, context: &mut Context, place: u64) -> usize {
         let place = place.clamp(self.base, self.end());
         let count = usize::try_from(place - self.base).unwrap_or(usize::MAX);
@@ -229,15 +229,15 @@ impl Held {
             self.pieces.pieces.pop_front();
         }
         self.candidates.retain(|candidate| candidate.start >= place);
-        // Moved only when half is gone, so that each octet moves once on average.
-        if self.gone > self.octets.len() / 2 {
-            self.octets.drain(..self.gone);
+        // Moved only when half is gone, so that each byte moves once on average.
+        if self.gone > self.bytes.len() / 2 {
+            self.bytes.drain(..self.gone);
             self.gone = 0;
         }
         count
     }
 
-    /// Lets go of everything that no candidate needs; how many octets that were.
+    /// Lets go of everything that no candidate needs; how many bytes that were.
     pub(super) fn drop_unneeded(&mut self, context: &mut Context) -> usize {
         let needed = self.candidates.iter().map(|candidate| candidate.start);
         let place = needed.min().unwrap_or(self.end());
@@ -256,7 +256,7 @@ impl Held {
         self.drop_unneeded(context)
     }
 
-    /// Takes the first segment out, with its octets that are still held.
+    /// Takes the first segment out, with its bytes that are still held.
     pub(super) fn pop<'a>(
         &mut self,
         buffer: &'a mut Vec<u8>,
@@ -265,7 +265,7 @@ impl Held {
         let piece = self.pieces.pieces.pop_front()?;
         let length = usize::try_from(piece.end().saturating_sub(self.base)).unwrap_or(0);
         buffer.clear();
-        buffer.extend_from_slice(self.octets().get(..length).unwrap_or(&[]));
+        buffer.extend_from_slice(self.bytes().get(..length).unwrap_or(&[]));
         context.let_go(buffer.len());
         self.gone += buffer.len();
         self.base += buffer.len() as u64;
@@ -287,17 +287,17 @@ mod tests {
         };
         let mut context = Context::new(super::super::Options::default());
         let mut held = Held::default();
-        // PUBACKs behind an octet that begins nothing: each leads through all that follow.
-        let octets = [&[0], b"\x40\x02\x00\x01".repeat(15_000).as_slice()].concat();
+        // PUBACKs behind a byte that begins nothing: each leads through all that follow.
+        let bytes = [&[0], b"\x40\x02\x00\x01".repeat(15_000).as_slice()].concat();
         held.push(
             &mut context,
-            &octets,
+            &bytes,
             &FrameStamp::default(),
             &Layers::default(),
         );
         let effort = held.seek_within(0, false, expected);
         // The last place may go beyond it once.
-        let most = EFFORT_CAP + 16 * octets.len() + 40 * 15_000;
+        let most = EFFORT_CAP + 16 * bytes.len() + 40 * 15_000;
         assert!(effort > EFFORT_CAP && effort <= most, "{effort} of {most}");
     }
 }

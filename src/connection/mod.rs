@@ -1,10 +1,10 @@
-//! A connection's octets recognised as MQTT, framed, decoded.
+//! A connection's bytes recognised as MQTT, framed, decoded.
 //!
 //! In: what [`crate::stream`] tells of one TCP connection. Out: [`Event`]s. Packets are told
 //! straight from the segment that carried them; only one that straddles segments is copied.
-//! Where it is not known that the octets are MQTT, or where a packet begins (the capture's
-//! begin in mid-connection, a gap that swallowed a fixed header), octets are held back until
-//! the evidence suffices: silence is better than a phantom. Every octet ends in exactly one
+//! Where it is not known that the bytes are MQTT, or where a packet begins (the capture's
+//! begin in mid-connection, a gap that swallowed a fixed header), bytes are held back until
+//! the evidence suffices: silence is better than a phantom. Every byte ends in exactly one
 //! of the [`Counters`].
 
 mod alias;
@@ -52,7 +52,7 @@ enum Phase {
     /// Nothing was heard yet.
     #[default]
     New,
-    /// Nothing says yet what the octets are.
+    /// Nothing says yet what the bytes are.
     Undecided,
     Mqtt,
     /// Not MQTT in either direction.
@@ -62,7 +62,7 @@ enum Phase {
 /// What is known of one direction.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Mode {
-    /// The next octet begins a packet or continues the partial one.
+    /// The next byte begins a packet or continues the partial one.
     #[default]
     Framing,
     /// A packet of no known type ended here: what follows is believed only if it comes in a
@@ -70,9 +70,9 @@ enum Mode {
     Doubtful,
     /// It is not known where a packet begins.
     Seeking,
-    /// Framing broke: octets are counted.
+    /// Framing broke: bytes are counted.
     GivenUp,
-    /// The octets are something else: they are counted.
+    /// The bytes are something else: they are counted.
     NotMqtt,
 }
 
@@ -84,7 +84,7 @@ struct Side {
     after_gap: bool,
     /// A packet was read here, or the evidence sufficed.
     proven: bool,
-    /// Octets came.
+    /// Bytes came.
     heard: bool,
     /// [`Event::NotMqtt`] was told.
     told_not: bool,
@@ -92,14 +92,14 @@ struct Side {
     broken: u8,
     /// Segments tried in vain while a packet's begin was sought on an unknown connection.
     tries: u8,
-    /// Octets that belong to no packet that can be told, since it was last told of them.
+    /// Bytes that belong to no packet that can be told, since it was last told of them.
     passed_over: u64,
     /// Those of them that were counted as not MQTT, since nothing told that they are.
     counted_other: u64,
     partial: Option<Box<Partial>>,
 }
 
-/// What a connection's octets have shown so far.
+/// What a connection's bytes have shown so far.
 #[derive(Debug, Default)]
 pub struct Decoder {
     phase: Phase,
@@ -118,7 +118,7 @@ pub struct Decoder {
     aliases: ByDirection<Option<Box<Aliases>>>,
     /// The client identifier, once a CONNECT or a CONNACK named one.
     client_id: Option<Box<str>>,
-    /// Its octets are another protocol's, which may carry MQTT: nothing else here is of use then.
+    /// Its bytes are another protocol's, which may carry MQTT: nothing else here is of use then.
     inner: Option<Box<Inner>>,
     /// It is not carried, whatever it looks like.
     is_bare: bool,
@@ -138,7 +138,7 @@ enum VersionFrom {
     Connect,
 }
 
-/// Octets on their way in, with where they came from.
+/// Bytes on their way in, with where they came from.
 ///
 /// In this order, so that `stamp` and `layers`, neighbours in [`StreamEvent`] and written
 /// just before, are not read again as one wide word: the wait for that was 5 % of the table.
@@ -177,7 +177,7 @@ impl Decoder {
         match event {
             StreamEvent::Bytes {
                 direction,
-                bytes: octets,
+                bytes,
                 stamp,
                 layers,
             } => {
@@ -187,13 +187,13 @@ impl Decoder {
                     stamp,
                     layers,
                 };
-                context.counters.octets += octets.len() as u64;
+                context.counters.bytes += bytes.len() as u64;
                 if self.phase == Phase::Mqtt && self.deliberation.is_none() {
-                    self.receive(context, &arrival, octets, emit);
+                    self.receive(context, &arrival, bytes, emit);
                 } else if self.inner.is_some() {
                     self.carry(context, connection, event, emit);
                 } else {
-                    self.receive_undecided(context, &arrival, octets, emit);
+                    self.receive_undecided(context, &arrival, bytes, emit);
                 }
             }
             _ if self.inner.is_some() => self.carry(context, connection, event, emit),
@@ -238,7 +238,7 @@ impl Decoder {
         }
     }
 
-    /// What is known of the connection before its octets are.
+    /// What is known of the connection before its bytes are.
     fn expectation(&self, context: &Context, connection: &Connection) -> Expectation {
         let ports = [connection.responder.port, connection.initiator.port];
         let any = |known: &[u16]| ports.iter().any(|port| known.contains(port));
@@ -300,7 +300,7 @@ impl Decoder {
         };
     }
 
-    /// The packet of `direction` that never completed; its octets are accounted for.
+    /// The packet of `direction` that never completed; its bytes are accounted for.
     fn incomplete(&mut self, context: &mut Context, direction: Direction) -> Option<Incomplete> {
         let sender = self.sender(direction);
         let partial = self.sides.of_mut(direction).partial.take()?;
@@ -320,7 +320,7 @@ impl Decoder {
         connection: &Connection,
         direction: Direction,
         stamp: &FrameStamp,
-        octets: &[u8],
+        bytes: &[u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
         let side = self.sides.of_mut(direction);
@@ -332,7 +332,7 @@ impl Decoder {
             connection: *connection,
             direction,
             stamp: *stamp,
-            looks_like: opening::looks_like(octets),
+            looks_like: opening::looks_like(bytes),
         }));
     }
 

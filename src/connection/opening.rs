@@ -5,37 +5,37 @@ use crate::event::LooksLike;
 use crate::mqtt::ProtocolVersion;
 use crate::mqtt::framer::{Header, fixed_header};
 
-/// What the first octets of a direction say.
+/// What the first bytes of a direction say.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Opening {
     /// A CONNECT with MQTT's name, sound or not.
     Connect,
-    /// It may become one when more octets come.
+    /// It may become one when more bytes come.
     Unfinished,
     /// Something else.
     Other,
 }
 
-/// Looks for a CONNECT at the front of `octets`, by its protocol name. Flags and lengths may
+/// Looks for a CONNECT at the front of `bytes`, by its protocol name. Flags and lengths may
 /// be wrong: then it is a malformed CONNECT, which is to be shown.
-pub(super) fn opening(octets: &[u8]) -> Opening {
-    match octets.first() {
+pub(super) fn opening(bytes: &[u8]) -> Opening {
+    match bytes.first() {
         None => return Opening::Unfinished,
         Some(first) if first >> 4 != 1 => return Opening::Other,
         Some(_) => {}
     }
     let names: [&[u8]; 2] = [b"\x00\x04MQTT", b"\x00\x06MQIsdp"];
-    let after = match fixed_header(octets) {
+    let after = match fixed_header(bytes) {
         Header::Whole(header) if header.remaining_length < 8 => return Opening::Other,
-        Header::Whole(header) => octets.get(header.header_len..).unwrap_or(&[]),
+        Header::Whole(header) => bytes.get(header.header_len..).unwrap_or(&[]),
         Header::Partial => return Opening::Unfinished,
-        // Remaining Length has too many octets; the name may follow them all the same.
+        // Remaining Length has too many bytes; the name may follow them all the same.
         Header::Malformed(_) => {
-            let lengths = octets.get(1..).unwrap_or(&[]);
+            let lengths = bytes.get(1..).unwrap_or(&[]);
             let more = lengths
                 .iter()
                 .take(8)
-                .take_while(|octet| **octet >= 0x80)
+                .take_while(|byte| **byte >= 0x80)
                 .count();
             lengths.get(more + 1..).unwrap_or(&[])
         }
@@ -50,11 +50,11 @@ pub(super) fn opening(octets: &[u8]) -> Opening {
 }
 
 /// The version that the protocol level of a CONNECT names, `None` where there is none such.
-pub(super) fn connect_version(octets: &[u8]) -> Option<ProtocolVersion> {
-    let Header::Whole(header) = fixed_header(octets) else {
+pub(super) fn connect_version(bytes: &[u8]) -> Option<ProtocolVersion> {
+    let Header::Whole(header) = fixed_header(bytes) else {
         return None;
     };
-    let body = octets.get(header.header_len..)?;
+    let body = bytes.get(header.header_len..)?;
     let (length, rest) = body.split_first_chunk()?;
     let level = rest.get(usize::from(u16::from_be_bytes(*length)))?;
     // Bit 7 is set by bridges of mosquitto.
@@ -66,10 +66,10 @@ pub(super) fn connect_version(octets: &[u8]) -> Option<ProtocolVersion> {
     }
 }
 
-/// What octets that are not MQTT look like.
-pub(super) fn looks_like(octets: &[u8]) -> LooksLike {
+/// What bytes that are not MQTT look like.
+pub(super) fn looks_like(bytes: &[u8]) -> LooksLike {
     let mut carriers = Protocol::ALL.iter();
-    let resembled = carriers.find(|protocol| protocol.resembles(octets));
+    let resembled = carriers.find(|protocol| protocol.resembles(bytes));
     resembled.map_or(LooksLike::Unknown, |protocol| {
         LooksLike::Carrier(*protocol, CarrierError::NotOpened)
     })
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn an_octet_of_0x10_alone_makes_no_connect() {
+    fn an_byte_of_0x10_alone_makes_no_connect() {
         assert_eq!(opening(b"\x10\x04nope not mqtt\n"), Opening::Other);
         assert_eq!(opening(b"\x10\x20nope not mqtt\n"), Opening::Other);
         assert_eq!(opening(b"GET / HTTP/1.1\r\n"), Opening::Other);

@@ -1,9 +1,9 @@
-//! Whether octets may begin a packet at all: the versions and ends that their fixed header
+//! Whether bytes may begin a packet at all: the versions and ends that their fixed header
 //! leaves.
 
 use crate::mqtt::{PacketType, ProtocolVersion, Sender};
 
-/// The versions that octets without a CONNECT may follow: 3.1 and 3.1.1 look alike.
+/// The versions that bytes without a CONNECT may follow: 3.1 and 3.1.1 look alike.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Versions(u8);
 
@@ -96,9 +96,9 @@ impl Roles {
     }
 }
 
-/// The versions under which a packet may begin with these octets: flags as they must be
+/// The versions under which a packet may begin with these bytes: flags as they must be
 /// (MQTT 5.0 Table 2-2) and a Remaining Length that its type allows. Cheap, and wrong for
-/// nearly all octets that are no packet.
+/// nearly all bytes that are no packet.
 pub(super) fn may_begin(first: u8, remaining: usize, versions: Versions) -> Versions {
     let (three, five) = match PacketType::of(first) {
         PacketType::Reserved => (false, false),
@@ -108,7 +108,7 @@ pub(super) fn may_begin(first: u8, remaining: usize, versions: Versions) -> Vers
             let least = if qos == 0 { 2 } else { 4 };
             (fits && remaining > least, fits && remaining > least)
         }
-        // DUP was allowed there by 3.1; that is left to octets whose place is known.
+        // DUP was allowed there by 3.1; that is left to bytes whose place is known.
         PacketType::Subscribe => {
             let fits = first & 15 == 2;
             (fits && remaining >= 6, fits && remaining >= 7)
@@ -167,8 +167,8 @@ mod tests {
     #[test]
     fn text_rarely_begins_a_packet() {
         for text in ["AAAA", "GET / HTTP", "dddd", "hello", "\r\n", "{\"a\":1}"] {
-            let octets = text.as_bytes();
-            let versions = may_begin(octets[0], usize::from(octets[1]), Versions::BOTH);
+            let bytes = text.as_bytes();
+            let versions = may_begin(bytes[0], usize::from(bytes[1]), Versions::BOTH);
             assert!(versions.is_empty(), "{text}");
         }
     }

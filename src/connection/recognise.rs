@@ -1,4 +1,4 @@
-//! Octets of a connection that nobody knows yet: what tells itself at once, and what must
+//! Bytes of a connection that nobody knows yet: what tells itself at once, and what must
 //! be held.
 
 use crate::event::{Event, LooksLike};
@@ -14,16 +14,16 @@ use super::{Arrival, Context, DIRECTIONS, Decoder, Deliberation, Expectation, Mo
 pub(super) const TRIES_CAP: u8 = 250;
 
 impl Decoder {
-    /// Octets of a connection, or of a direction, that is undecided.
+    /// Bytes of a connection, or of a direction, that is undecided.
     #[cold]
     pub(super) fn receive_undecided(
         &mut self,
         context: &mut Context,
         arrival: &Arrival<'_>,
-        octets: &[u8],
+        bytes: &[u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
-        if octets.is_empty() {
+        if bytes.is_empty() {
             return;
         }
         let Arrival {
@@ -38,36 +38,36 @@ impl Decoder {
         if self.phase == Phase::Undecided
             && !self.is_bare
             && matches!(self.sides.of(direction).mode, Mode::Framing | Mode::Seeking)
-            && self.recognise_carrier(context, arrival, octets, emit)
+            && self.recognise_carrier(context, arrival, bytes, emit)
         {
             return;
         }
-        if self.phase == Phase::Undecided && self.recognise(context, arrival, octets, emit) {
+        if self.phase == Phase::Undecided && self.recognise(context, arrival, bytes, emit) {
             return;
         }
         let side = self.sides.of_mut(direction);
         side.heard = true;
         match side.mode {
-            Mode::NotMqtt => context.counters.not_mqtt += octets.len() as u64,
-            Mode::GivenUp => context.counters.given_up += octets.len() as u64,
+            Mode::NotMqtt => context.counters.not_mqtt += bytes.len() as u64,
+            Mode::GivenUp => context.counters.given_up += bytes.len() as u64,
             Mode::Framing | Mode::Doubtful | Mode::Seeking => {
                 let deliberation = self.deliberation.get_or_insert_default();
                 deliberation.first.get_or_insert(*stamp);
                 let held = deliberation.held.of_mut(direction);
-                held.push(context, octets, stamp, layers);
+                held.push(context, bytes, stamp, layers);
                 self.search(context, connection, direction);
                 self.deliberate(context, connection, emit);
             }
         }
     }
 
-    /// What the very first octets of a direction tell at once; `true` where they are dealt
+    /// What the very first bytes of a direction tell at once; `true` where they are dealt
     /// with.
     fn recognise(
         &mut self,
         context: &mut Context,
         arrival: &Arrival<'_>,
-        octets: &[u8],
+        bytes: &[u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) -> bool {
         let Arrival {
@@ -84,11 +84,11 @@ impl Decoder {
             return false;
         }
         let expectation = self.expectation(context, connection);
-        let opening = opening::opening(octets);
+        let opening = opening::opening(bytes);
         let insisted = expectation == Expectation::Insisted && mode == Mode::Framing;
         if opening == Opening::Connect || insisted {
             if opening == Opening::Connect {
-                self.hear_connect(direction, octets);
+                self.hear_connect(direction, bytes);
             }
             if insisted {
                 // Whatever comes is a packet, if a malformed one.
@@ -100,13 +100,13 @@ impl Decoder {
             self.sides.of_mut(direction).proven = true;
             self.tell_passed_over(context, connection, direction, stamp, emit);
             if self.deliberation.is_none() {
-                self.receive(context, arrival, octets, emit);
+                self.receive(context, arrival, bytes, emit);
                 return true;
             }
             return false;
         }
-        let first = octets.first().copied().unwrap_or(0);
-        let possible = match fixed_header(octets) {
+        let first = bytes.first().copied().unwrap_or(0);
+        let possible = match fixed_header(bytes) {
             Header::Whole(header) => {
                 let remaining = header.total_len() - header.header_len;
                 !may_begin(first, remaining, Versions::BOTH).is_empty()
@@ -114,23 +114,23 @@ impl Decoder {
             Header::Partial => could_begin(first, Versions::BOTH),
             Header::Malformed(_) => false,
         };
-        // Nearly all that is not MQTT ends here, without a single octet being held.
+        // Nearly all that is not MQTT ends here, without a single byte being held.
         if expectation == Expectation::None && !possible && opening == Opening::Other {
-            self.pass_by(context, arrival, octets, emit);
+            self.pass_by(context, arrival, bytes, emit);
             return true;
         }
         false
     }
 
-    /// Octets that begin no packet on a connection that nothing else speaks for.
+    /// Bytes that begin no packet on a connection that nothing else speaks for.
     fn pass_by(
         &mut self,
         context: &mut Context,
         arrival: &Arrival<'_>,
-        octets: &[u8],
+        bytes: &[u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
-        self.pass_over(context, arrival.direction, octets.len() as u64);
+        self.pass_over(context, arrival.direction, bytes.len() as u64);
         let side = self.sides.of_mut(arrival.direction);
         side.heard = true;
         side.tries = side.tries.saturating_add(1);
@@ -139,7 +139,7 @@ impl Decoder {
             arrival.connection.initiator.port,
         ];
         let carried = matches!(
-            opening::looks_like(octets),
+            opening::looks_like(bytes),
             LooksLike::Carrier(protocol, _) if ports.iter().any(|port| protocol.ports().contains(port))
         );
         if side.mode == Mode::Framing || side.tries >= TRIES_CAP || carried {
@@ -150,7 +150,7 @@ impl Decoder {
                 arrival.connection,
                 arrival.direction,
                 arrival.stamp,
-                octets,
+                bytes,
                 emit,
             );
         }

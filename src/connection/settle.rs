@@ -9,26 +9,26 @@ use super::held::{Held, Piece};
 use super::recognise::TRIES_CAP;
 use super::{Arrival, Context, DIRECTIONS, Decoder, Deliberation, Expectation, Hole, Mode, Phase};
 
-/// Octets of one direction held for want of evidence, where MQTT is expected: a packet this
+/// Bytes of one direction held for want of evidence, where MQTT is expected: a packet this
 /// large can still prove itself after a gap.
 pub const SEEKING_CAP: usize = 1 << 20;
 
 /// The same where nothing speaks for MQTT.
 pub const UNKNOWN_CAP: usize = 64 << 10;
 
-/// Octets of the direction that is not in doubt, held back for the order of the frames.
+/// Bytes of the direction that is not in doubt, held back for the order of the frames.
 pub const BEHIND_CAP: usize = 256 << 10;
 
 impl Decoder {
-    /// Octets of `direction` that belong to no packet that can be told.
-    pub(super) fn pass_over(&mut self, context: &mut Context, direction: Direction, octets: u64) {
+    /// Bytes of `direction` that belong to no packet that can be told.
+    pub(super) fn pass_over(&mut self, context: &mut Context, direction: Direction, bytes: u64) {
         let side = self.sides.of_mut(direction);
-        side.passed_over += octets;
+        side.passed_over += bytes;
         if self.phase == Phase::Mqtt {
-            context.counters.discarded += octets;
+            context.counters.discarded += bytes;
         } else {
-            context.counters.not_mqtt += octets;
-            side.counted_other += octets;
+            context.counters.not_mqtt += bytes;
+            side.counted_other += bytes;
         }
     }
 
@@ -91,7 +91,7 @@ impl Decoder {
             .first_piece()
             .map(|piece| piece.stamp)
             .unwrap_or_default();
-        let begin = held.octets().get(..32).unwrap_or(held.octets()).to_vec();
+        let begin = held.bytes().get(..32).unwrap_or(held.bytes()).to_vec();
         let mut dropped = held.drop_unneeded(context);
         let full = |held: &Held, context: &Context| {
             held.len() > cap || context.held() > context.options.held_cap && !held.is_empty()
@@ -162,7 +162,7 @@ impl Decoder {
         let mut buffer = Vec::new();
         while let Some(direction) = self.next_to_release(&deliberation) {
             let held = deliberation.held.of_mut(direction);
-            let Some((piece, octets)) = held.pop(&mut buffer, context) else {
+            let Some((piece, bytes)) = held.pop(&mut buffer, context) else {
                 break;
             };
             let Piece { stamp, layers, .. } = piece;
@@ -173,7 +173,7 @@ impl Decoder {
                 stamp: &stamp,
                 layers: layers.as_deref().unwrap_or(&none),
             };
-            self.receive(context, &arrival, octets, emit);
+            self.receive(context, &arrival, bytes, emit);
         }
         let kept = |direction: &Direction| !deliberation.held.of(*direction).is_empty();
         if DIRECTIONS.iter().any(kept) {
@@ -194,7 +194,7 @@ impl Decoder {
             .map(|(_, direction)| direction)
     }
 
-    /// Octets never came.
+    /// Bytes never came.
     #[cold]
     pub(super) fn gap(
         &mut self,
@@ -236,7 +236,7 @@ impl Decoder {
         }
     }
 
-    /// Gives up what is held of `direction`; how many octets of an MQTT connection that is.
+    /// Gives up what is held of `direction`; how many bytes of an MQTT connection that is.
     pub(super) fn drop_held(&mut self, context: &mut Context, direction: Direction) -> u64 {
         if let Some(deliberation) = self.deliberation.as_deref_mut() {
             let held = deliberation.held.of_mut(direction);

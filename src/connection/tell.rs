@@ -23,25 +23,25 @@ pub(super) const LEAN_TO_FIVE: i8 = 3;
 type Read<'a> = Result<ControlPacket<'a>, Malformed>;
 
 impl Decoder {
-    /// Decodes the packet in `octets` and tells it.
+    /// Decodes the packet in `bytes` and tells it.
     pub(super) fn tell(
         &mut self,
         context: &mut Context,
         arrival: &Arrival<'_>,
-        octets: &[u8],
+        bytes: &[u8],
         frames: &[u64],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
-        match fixed_header(octets) {
+        match fixed_header(bytes) {
             Header::Whole(header) => {
-                self.tell_whole(context, arrival, &header, octets, frames, emit);
+                self.tell_whole(context, arrival, &header, bytes, frames, emit);
             }
             Header::Partial | Header::Malformed(_) => {
-                if PacketType::of(octets.first().copied().unwrap_or(0)) == PacketType::Connect {
-                    self.hear_connect(arrival.direction, octets);
+                if PacketType::of(bytes.first().copied().unwrap_or(0)) == PacketType::Connect {
+                    self.hear_connect(arrival.direction, bytes);
                 }
-                let mut read = ControlPacket::read(octets, self.reading(), &mut ());
-                self.tell_read(context, arrival, octets, &mut read, frames, emit);
+                let mut read = ControlPacket::read(bytes, self.reading(), &mut ());
+                self.tell_read(context, arrival, bytes, &mut read, frames, emit);
             }
         }
     }
@@ -53,15 +53,15 @@ impl Decoder {
         context: &mut Context,
         arrival: &Arrival<'_>,
         header: &FixedHeader,
-        octets: &[u8],
+        bytes: &[u8],
         frames: &[u64],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
         if header.packet_type == PacketType::Connect {
-            self.hear_connect(arrival.direction, octets);
+            self.hear_connect(arrival.direction, bytes);
         }
-        let mut read = ControlPacket::read_after(header, octets, self.reading(), &mut ());
-        self.tell_read(context, arrival, octets, &mut read, frames, emit);
+        let mut read = ControlPacket::read_after(header, bytes, self.reading(), &mut ());
+        self.tell_read(context, arrival, bytes, &mut read, frames, emit);
     }
 
     #[inline(always)]
@@ -69,14 +69,14 @@ impl Decoder {
         &mut self,
         context: &mut Context,
         arrival: &Arrival<'_>,
-        octets: &'a [u8],
+        bytes: &'a [u8],
         read: &mut Read<'a>,
         frames: &[u64],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
-        let packet_type = PacketType::of(octets.first().copied().unwrap_or(0));
+        let packet_type = PacketType::of(bytes.first().copied().unwrap_or(0));
         if self.version_from == VersionFrom::Guess || read.is_err() {
-            self.reconsider(octets, read);
+            self.reconsider(bytes, read);
         }
         if !self.client_certain {
             self.learn_roles(arrival.direction, packet_type);
@@ -84,7 +84,7 @@ impl Decoder {
         let side = self.sides.of_mut(arrival.direction);
         if !side.proven {
             if read.is_err() {
-                return self.not_mqtt(context, arrival, octets, emit);
+                return self.not_mqtt(context, arrival, bytes, emit);
             }
             side.proven = true;
         }
@@ -93,7 +93,7 @@ impl Decoder {
             Err(malformed) => self.malformed(context, arrival.direction, malformed.rule),
         }
         context.counters.packets += 1;
-        context.counters.in_packets += octets.len() as u64;
+        context.counters.in_packets += bytes.len() as u64;
         let topic_resolved = match read {
             Ok(ControlPacket::Publish(publish)) if !publish.properties.is_empty() => {
                 self.learn_alias(context, arrival.direction, publish);
@@ -128,7 +128,7 @@ impl Decoder {
             version_inferred: self.version_from != VersionFrom::Connect && self.version.is_some(),
             after_gap: self.sides.of(arrival.direction).after_gap,
             packet_type,
-            octets,
+            octets: bytes,
             packet: read.as_ref().map_err(|malformed| *malformed),
             client_id: self.client_id.as_deref(),
             topic_resolved,
@@ -144,25 +144,25 @@ impl Decoder {
 
     /// Learns what a CONNECT tells of its connection.
     #[cold]
-    pub(super) fn hear_connect(&mut self, direction: Direction, octets: &[u8]) {
+    pub(super) fn hear_connect(&mut self, direction: Direction, bytes: &[u8]) {
         // A second CONNECT is a protocol error; the first one stands. Its begin may have been
         // heard already, before its level came.
         if self.version_from == VersionFrom::Connect && self.version.is_some() {
             return;
         }
         self.version_from = VersionFrom::Connect;
-        self.version = opening::connect_version(octets);
+        self.version = opening::connect_version(bytes);
         self.client = Some(direction);
         self.client_certain = true;
     }
 
     /// No CONNECT told the version, or the packet doesn't fit it: does structure tell?
     #[cold]
-    fn reconsider<'a>(&mut self, octets: &'a [u8], read: &mut Read<'a>) {
+    fn reconsider<'a>(&mut self, bytes: &'a [u8], read: &mut Read<'a>) {
         if self.version_from == VersionFrom::Connect {
             return;
         }
-        let fits = weigh::versions(octets);
+        let fits = weigh::versions(bytes);
         if fits.is_empty() {
             return;
         }
@@ -175,12 +175,12 @@ impl Decoder {
             // A version from structure that a later packet contradicts was wrong.
             self.version_from = VersionFrom::Structure;
             self.version = Some(version);
-            *read = ControlPacket::read(octets, version, &mut ());
+            *read = ControlPacket::read(bytes, version, &mut ());
         } else if read.is_ok() && self.version_from == VersionFrom::Guess {
-            self.lean = self.lean.saturating_add(weigh::lean_to_five(octets));
+            self.lean = self.lean.saturating_add(weigh::lean_to_five(bytes));
             if self.lean >= LEAN_TO_FIVE && self.version != Some(ProtocolVersion::V5_0) {
                 self.version = Some(ProtocolVersion::V5_0);
-                *read = ControlPacket::read(octets, ProtocolVersion::V5_0, &mut ());
+                *read = ControlPacket::read(bytes, ProtocolVersion::V5_0, &mut ());
             }
         }
     }
@@ -226,11 +226,11 @@ impl Decoder {
         &mut self,
         context: &mut Context,
         arrival: &Arrival<'_>,
-        octets: &[u8],
+        bytes: &[u8],
         frames: &[u64],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
-        self.tell(context, arrival, octets, frames, emit);
+        self.tell(context, arrival, bytes, frames, emit);
         let side = self.sides.of_mut(arrival.direction);
         if side.mode != Mode::NotMqtt {
             side.mode = Mode::GivenUp;
@@ -256,20 +256,20 @@ impl Decoder {
         }));
     }
 
-    /// Whether `octets` may be the first packet of `direction` on an MQTT connection.
+    /// Whether `bytes` may be the first packet of `direction` on an MQTT connection.
     #[cold]
-    pub(super) fn may_be_first(&self, octets: &[u8], direction: Direction) -> bool {
-        let Some(first) = octets.first() else {
+    pub(super) fn may_be_first(&self, bytes: &[u8], direction: Direction) -> bool {
+        let Some(first) = bytes.first() else {
             return true;
         };
-        if opening::opening(octets) != Opening::Other {
+        if opening::opening(bytes) != Opening::Other {
             return true;
         }
         let roles = Roles::of(PacketType::of(*first));
         if self.client_certain && roles.and(Roles::only(self.sender(direction))).is_empty() {
             return false;
         }
-        match fixed_header(octets) {
+        match fixed_header(bytes) {
             Header::Whole(header) => {
                 let remaining = usize::try_from(header.remaining_length).unwrap_or(usize::MAX);
                 !may_begin(*first, remaining, Versions::BOTH).is_empty()
@@ -285,16 +285,16 @@ impl Decoder {
         &mut self,
         context: &mut Context,
         arrival: &Arrival<'_>,
-        octets: &[u8],
+        bytes: &[u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
-        context.counters.not_mqtt += octets.len() as u64;
+        context.counters.not_mqtt += bytes.len() as u64;
         self.sides.of_mut(arrival.direction).mode = Mode::NotMqtt;
         self.tell_not_mqtt(
             arrival.connection,
             arrival.direction,
             arrival.stamp,
-            octets,
+            bytes,
             emit,
         );
     }

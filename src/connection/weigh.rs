@@ -1,10 +1,10 @@
-//! What a packet is worth as evidence, in bits: how unlikely it is that octets which are no
+//! What a packet is worth as evidence, in bits: how unlikely it is that bytes which are no
 //! packet look like this one.
 //!
-//! The figures are plain counting. A first octet with sound flags is one in 16 (4 bits), a
+//! The figures are plain counting. A first byte with sound flags is one in 16 (4 bits), a
 //! length that must be one value, or that ends with its segment, one in 256 (8 bits), the
-//! upper octet of a short topic's length another 8, a character of a topic a little above
-//! one bit, since two octets in five are printable.
+//! upper byte of a short topic's length another 8, a character of a topic a little above
+//! one bit, since two bytes in five are printable.
 
 use crate::mqtt::{ControlPacket, Delivery, PacketType, ProtocolVersion};
 
@@ -26,7 +26,7 @@ pub(super) struct Place {
 pub(super) fn weigh(packet: &ControlPacket<'_>, place: Place) -> u32 {
     let small = if place.in_full_segment { 0 } else { 12 };
     let ends = match place {
-        // A length of two octets or more that must be this one value.
+        // A length of two bytes or more that must be this one value.
         Place {
             fills_a_segment: true,
             ..
@@ -69,30 +69,30 @@ pub(super) fn text(text: impl AsRef<[u8]>) -> u32 {
     upper + (length.min(16) * 5) / 4
 }
 
-/// Reads `octets` as a packet of `version` that breaks no rule, not even one that leaves it
+/// Reads `bytes` as a packet of `version` that breaks no rule, not even one that leaves it
 /// readable: what is only guessed to be a packet gets no benefit of doubt.
-pub(super) fn read_strictly(octets: &[u8], version: ProtocolVersion) -> Option<ControlPacket<'_>> {
-    ControlPacket::read(octets, version, &mut ())
+pub(super) fn read_strictly(bytes: &[u8], version: ProtocolVersion) -> Option<ControlPacket<'_>> {
+    ControlPacket::read(bytes, version, &mut ())
         .ok()
         .filter(|packet| is_strict(packet, version))
 }
 
-/// The versions under which `octets` are a packet that breaks no rule.
-pub(super) fn versions(octets: &[u8]) -> Versions {
+/// The versions under which `bytes` are a packet that breaks no rule.
+pub(super) fn versions(bytes: &[u8]) -> Versions {
     let mut versions = Versions::BOTH;
-    if read_strictly(octets, ProtocolVersion::V3_1_1).is_none() {
+    if read_strictly(bytes, ProtocolVersion::V3_1_1).is_none() {
         versions = versions.without_three();
     }
-    if read_strictly(octets, ProtocolVersion::V5_0).is_none() {
+    if read_strictly(bytes, ProtocolVersion::V5_0).is_none() {
         versions = versions.without_five();
     }
     versions
 }
 
 /// How much a packet that fits both versions speaks for 5.0.
-pub(super) fn lean_to_five(octets: &[u8]) -> i8 {
+pub(super) fn lean_to_five(bytes: &[u8]) -> i8 {
     let decisive = super::tell::LEAN_TO_FIVE;
-    match ControlPacket::read(octets, ProtocolVersion::V5_0, &mut ()) {
+    match ControlPacket::read(bytes, ProtocolVersion::V5_0, &mut ()) {
         Ok(ControlPacket::Publish(publish)) => {
             let text = std::str::from_utf8(publish.payload);
             // Properties that all make sense, or a 0 that alone keeps a text from being one.

@@ -18,7 +18,7 @@ enum Bulk {
     ChaCha20Poly1305,
     Aes128Ccm,
     Aes256Ccm,
-    /// With a tag of 8 octets.
+    /// With a tag of 8 bytes.
     Aes128Ccm8,
     Aes256Ccm8,
     Aes128Cbc,
@@ -37,7 +37,7 @@ enum Hash {
 pub(super) struct Suite {
     bulk: Bulk,
     hash: Hash,
-    /// Octets of the MAC, where the encryption is not authenticated by itself.
+    /// Bytes of the MAC, where the encryption is not authenticated by itself.
     mac: usize,
 }
 
@@ -89,7 +89,7 @@ pub(super) fn suite(number: u16) -> Option<Suite> {
 }
 
 impl Suite {
-    /// Octets of its key.
+    /// Bytes of its key.
     fn key(self) -> usize {
         match self.bulk {
             Bulk::Aes128Gcm | Bulk::Aes128Ccm | Bulk::Aes128Ccm8 | Bulk::Aes128Cbc => 16,
@@ -101,7 +101,7 @@ impl Suite {
         }
     }
 
-    /// Octets of the part of the nonce that is derived with the key, in TLS 1.2.
+    /// Bytes of the part of the nonce that is derived with the key, in TLS 1.2.
     fn salt(self) -> usize {
         match self.bulk {
             Bulk::ChaCha20Poly1305 => 12,
@@ -165,23 +165,23 @@ impl Keyed {
         })
     }
 
-    /// Decrypts `octets`, the tag at their end.
-    fn open(&self, nonce: &[u8; 12], about: &[u8], octets: &mut Vec<u8>) -> Option<()> {
+    /// Decrypts `bytes`, the tag at their end.
+    fn open(&self, nonce: &[u8; 12], about: &[u8], bytes: &mut Vec<u8>) -> Option<()> {
         let nonce = nonce.into();
         match self {
-            Self::Aes128Gcm(cipher) => cipher.decrypt_in_place(nonce, about, octets),
-            Self::Aes256Gcm(cipher) => cipher.decrypt_in_place(nonce, about, octets),
-            Self::ChaCha20Poly1305(cipher) => cipher.decrypt_in_place(nonce, about, octets),
-            Self::Aes128Ccm(cipher) => cipher.decrypt_in_place(nonce, about, octets),
-            Self::Aes256Ccm(cipher) => cipher.decrypt_in_place(nonce, about, octets),
-            Self::Aes128Ccm8(cipher) => cipher.decrypt_in_place(nonce, about, octets),
-            Self::Aes256Ccm8(cipher) => cipher.decrypt_in_place(nonce, about, octets),
+            Self::Aes128Gcm(cipher) => cipher.decrypt_in_place(nonce, about, bytes),
+            Self::Aes256Gcm(cipher) => cipher.decrypt_in_place(nonce, about, bytes),
+            Self::ChaCha20Poly1305(cipher) => cipher.decrypt_in_place(nonce, about, bytes),
+            Self::Aes128Ccm(cipher) => cipher.decrypt_in_place(nonce, about, bytes),
+            Self::Aes256Ccm(cipher) => cipher.decrypt_in_place(nonce, about, bytes),
+            Self::Aes128Ccm8(cipher) => cipher.decrypt_in_place(nonce, about, bytes),
+            Self::Aes256Ccm8(cipher) => cipher.decrypt_in_place(nonce, about, bytes),
             Self::Aes128Cbc(_) | Self::Aes256Cbc(_) => return None,
         }
         .ok()
     }
 
-    /// Octets of the tag.
+    /// Bytes of the tag.
     fn tag(&self) -> usize {
         match self {
             Self::Aes128Ccm8(_) | Self::Aes256Ccm8(_) => 8,
@@ -239,7 +239,7 @@ impl Cipher {
         self.bulk.tag() > 0
     }
 
-    /// Decrypts the `number`th record of its keys: 5 octets of header, then its fragment. What it
+    /// Decrypts the `number`th record of its keys: 5 bytes of header, then its fragment. What it
     /// holds goes to `out`; its content type. `None` where it does not fit.
     pub(super) fn open(&self, number: u64, record: &[u8], out: &mut Vec<u8>) -> Option<u8> {
         let (header, fragment) = record.split_first_chunk::<5>()?;
@@ -248,7 +248,7 @@ impl Cipher {
             Form::Tls13 => {
                 out.extend_from_slice(fragment);
                 self.bulk.open(&self.nonce(number)?, header, out)?;
-                // The content type is the last octet that is not padding.
+                // The content type is the last byte that is not padding.
                 while out.last() == Some(&0) {
                     out.pop();
                 }
@@ -279,11 +279,11 @@ impl Cipher {
         }
     }
 
-    /// The IV with the record's number in its last octets (RFC 8446 §5.3, RFC 7905 §2).
+    /// The IV with the record's number in its last bytes (RFC 8446 §5.3, RFC 7905 §2).
     fn nonce(&self, number: u64) -> Option<[u8; 12]> {
         let mut nonce: [u8; 12] = self.iv.as_slice().try_into().ok()?;
-        for (octet, number) in nonce.iter_mut().skip(4).zip(number.to_be_bytes()) {
-            *octet ^= number;
+        for (byte, number) in nonce.iter_mut().skip(4).zip(number.to_be_bytes()) {
+            *byte ^= number;
         }
         Some(nonce)
     }
@@ -318,7 +318,7 @@ impl Cipher {
         }
         let padding = *out.last()?;
         let whole = out.len().checked_sub(usize::from(padding) + 1)?;
-        if out.get(whole..)?.iter().any(|octet| *octet != padding) {
+        if out.get(whole..)?.iter().any(|byte| *byte != padding) {
             return None;
         }
         let content = if mac_outside {
@@ -336,12 +336,12 @@ pub(super) fn next_secret(suite: Suite, secret: &[u8]) -> Vec<u8> {
     expand_label(suite.hash, secret, "traffic upd", secret.len())
 }
 
-/// HKDF-Expand-Label with an empty context, for at most as many octets as the hash has.
+/// HKDF-Expand-Label with an empty context, for at most as many bytes as the hash has.
 fn expand_label(hash: Hash, secret: &[u8], label: &str, length: usize) -> Vec<u8> {
-    let length_octets = u16::try_from(length).unwrap_or(0).to_be_bytes();
+    let length_bytes = u16::try_from(length).unwrap_or(0).to_be_bytes();
     let label_length = u8::try_from(6 + label.len()).unwrap_or(0);
     let parts: [&[u8]; 6] = [
-        &length_octets,
+        &length_bytes,
         &[label_length],
         b"tls13 ",
         label.as_bytes(),

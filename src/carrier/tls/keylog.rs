@@ -2,10 +2,10 @@
 
 use foldhash::HashMap;
 
-/// Secrets that are kept; each takes some 120 octets.
+/// Secrets that are kept; each takes some 120 bytes.
 pub const SECRETS_CAP: usize = 500_000;
 
-/// The longest secret, in octets: of SHA-384, and the master secret of TLS 1.2.
+/// The longest secret, in bytes: of SHA-384, and the master secret of TLS 1.2.
 const SECRET: usize = 48;
 
 /// What a secret is for.
@@ -29,19 +29,19 @@ impl Label {
     ];
 }
 
-/// The random octets of a ClientHello, by which a connection's secrets are found.
+/// The random bytes of a ClientHello, by which a connection's secrets are found.
 pub(super) type Random = [u8; 32];
 
 /// One secret; it is not shown by `Debug`.
 #[derive(Clone, Copy)]
 struct Secret {
-    octets: [u8; SECRET],
+    bytes: [u8; SECRET],
     length: u8,
 }
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} octets", self.length)
+        write!(f, "{} bytes", self.length)
     }
 }
 
@@ -56,13 +56,13 @@ impl KeyLog {
     /// Learns the secrets that `text` holds, a line each; how many it holds. Lines of other
     /// kinds, comments and broken lines are passed over.
     pub fn learn(&mut self, text: &[u8]) -> usize {
-        let lines = text.split(|octet| matches!(octet, b'\n' | b'\r'));
+        let lines = text.split(|byte| matches!(byte, b'\n' | b'\r'));
         lines.filter(|line| self.learn_line(line).is_some()).count()
     }
 
     fn learn_line(&mut self, line: &[u8]) -> Option<()> {
         let mut words = line
-            .split(|octet| matches!(octet, b' ' | b'\t'))
+            .split(|byte| matches!(byte, b' ' | b'\t'))
             .filter(|word| !word.is_empty());
         let label = words.next()?;
         let mut labels = Label::ALL.iter();
@@ -71,15 +71,15 @@ impl KeyLog {
         if unhex(words.next()?, &mut random)? != random.len() {
             return None;
         }
-        let mut octets = [0; SECRET];
-        let length = unhex(words.next()?, &mut octets)?;
+        let mut bytes = [0; SECRET];
+        let length = unhex(words.next()?, &mut bytes)?;
         if self.secrets.len() >= SECRETS_CAP && !self.secrets.contains_key(&(random, *label)) {
             self.refused += 1;
             return None;
         }
         let length = u8::try_from(length).ok()?;
         self.secrets
-            .insert((random, *label), Secret { octets, length });
+            .insert((random, *label), Secret { bytes, length });
         Some(())
     }
 
@@ -96,7 +96,7 @@ impl KeyLog {
     /// A secret of the connection whose ClientHello has this random.
     pub(super) fn secret(&self, random: &Random, label: Label) -> Option<&[u8]> {
         let secret = self.secrets.get(&(*random, label))?;
-        secret.octets.get(..usize::from(secret.length))
+        secret.bytes.get(..usize::from(secret.length))
     }
 
     /// Whether there is any secret of that connection.
@@ -106,10 +106,10 @@ impl KeyLog {
     }
 }
 
-/// Reads hexadecimal digits into `out`; how many octets they are. `None` where they are none, or
+/// Reads hexadecimal digits into `out`; how many bytes they are. `None` where they are none, or
 /// too many.
 fn unhex(digits: &[u8], out: &mut [u8]) -> Option<usize> {
-    let digit = |octet: u8| char::from(octet).to_digit(16);
+    let digit = |byte: u8| char::from(byte).to_digit(16);
     let (pairs, []) = digits.as_chunks::<2>() else {
         return None;
     };
@@ -155,7 +155,7 @@ mod tests {
     fn secrets_beyond_their_cap_are_not_kept_and_counted() {
         let mut log = KeyLog::default();
         let secret = Secret {
-            octets: [0; SECRET],
+            bytes: [0; SECRET],
             length: 1,
         };
         for at in 0..SECRETS_CAP as u64 {

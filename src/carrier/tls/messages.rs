@@ -2,7 +2,7 @@
 
 use super::keylog::Random;
 
-/// Octets of a message that is read; a longer one is passed over.
+/// Bytes of a message that is read; a longer one is passed over.
 const MESSAGE_CAP: usize = 4096;
 
 /// The random by which a ServerHello says that it is a HelloRetryRequest (RFC 8446 §4.1.3).
@@ -35,15 +35,15 @@ pub(super) struct ServerHello {
 pub(super) struct Messages {
     /// The begin of a message that is read.
     held: Vec<u8>,
-    /// Octets left of one that is passed over.
+    /// Bytes left of one that is passed over.
     left: usize,
 }
 
 impl Messages {
     /// Takes a part of the handshake; the messages that end in it and matter.
-    pub(super) fn push(&mut self, octets: &[u8]) -> Vec<Message> {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Message> {
         let mut found = Vec::new();
-        let mut rest = octets;
+        let mut rest = bytes;
         loop {
             let (_, behind) = rest.split_at_checked(self.left).unwrap_or((rest, &[]));
             self.left -= rest.len() - behind.len();

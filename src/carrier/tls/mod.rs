@@ -24,10 +24,10 @@ use messages::{Message, Messages, ServerHello};
 /// Connections that are decrypted at a time; each takes some 3 KB.
 pub const CONNECTIONS_CAP: usize = 20_000;
 
-/// Octets of records that are not whole yet, over all connections.
+/// Bytes of records that are not whole yet, over all connections.
 pub const HELD_CAP: usize = 64 << 20;
 
-/// Octets of a run that are decrypted in vain to find out how many records a gap swallowed: some
+/// Bytes of a run that are decrypted in vain to find out how many records a gap swallowed: some
 /// seconds of the slowest cipher.
 pub const TRIES_CAP: u64 = 1 << 30;
 
@@ -37,16 +37,16 @@ const SWALLOWED_CAP: u64 = 4_096;
 /// Records at the begin of a direction that may be of other keys: data that was sent early.
 const FOREIGN_CAP: u8 = 64;
 
-/// Octets that a gap of unknown length is taken to have swallowed.
+/// Bytes that a gap of unknown length is taken to have swallowed.
 const UNKNOWN: u64 = 8 << 10;
 
-/// Octets of a record's header.
+/// Bytes of a record's header.
 const HEADER: usize = 5;
 
-/// The most octets of a record's fragment (RFC 5246 §6.2.3).
+/// The most bytes of a record's fragment (RFC 5246 §6.2.3).
 const FRAGMENT_CAP: usize = (16 << 10) + 2048;
 
-/// The octets of a connection up to the end of the ClientHello's random.
+/// The bytes of a connection up to the end of the ClientHello's random.
 const HELLO: usize = 43;
 
 /// What all TLS connections of a run share.
@@ -54,9 +54,9 @@ const HELLO: usize = 43;
 pub struct Shared {
     pub lost: Lost,
     pub keylog: KeyLog,
-    /// Octets held of records.
+    /// Bytes held of records.
     held: usize,
-    /// Octets decrypted in vain behind gaps.
+    /// Bytes decrypted in vain behind gaps.
     tries: u64,
     /// Directions given up because of [`HELD_CAP`].
     pub over_cap: u64,
@@ -102,7 +102,7 @@ struct Side {
     proven: bool,
 }
 
-/// What the next octets of a direction are.
+/// What the next bytes of a direction are.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum State {
     /// Of the ClientHello.
@@ -160,13 +160,13 @@ impl Carrier for Tls {
         &mut self,
         shared: &mut Self::Shared,
         direction: Direction,
-        octets: &[u8],
+        bytes: &[u8],
         sink: &mut dyn FnMut(Carried<'_>),
     ) {
         if self.sides.of(direction).state == State::Hello {
-            return self.hello(shared, direction, octets, sink);
+            return self.hello(shared, direction, bytes, sink);
         }
-        let mut rest = octets;
+        let mut rest = bytes;
         while !rest.is_empty() {
             let side = self.sides.of_mut(direction);
             rest = match side.state {
@@ -182,7 +182,7 @@ impl Carrier for Tls {
                 }
                 State::Seeking => {
                     // Once a segment, so that each is looked through once.
-                    let fresh = rest.len() == octets.len();
+                    let fresh = rest.len() == bytes.len();
                     let found = fresh.then(|| seek(rest)).flatten();
                     let (passed, behind) = rest.split_at(found.unwrap_or(rest.len()));
                     shared.lost.discarded += passed.len() as u64;
@@ -261,17 +261,17 @@ impl Carrier for Tls {
 }
 
 impl Tls {
-    /// Octets of the ClientHello, until its random is known.
+    /// Bytes of the ClientHello, until its random is known.
     fn hello(
         &mut self,
         shared: &mut Shared,
         direction: Direction,
-        octets: &[u8],
+        bytes: &[u8],
         sink: &mut dyn FnMut(Carried<'_>),
     ) {
         let side = self.sides.of_mut(direction);
-        side.held.extend_from_slice(octets);
-        shared.held += octets.len();
+        side.held.extend_from_slice(bytes);
+        shared.held += bytes.len();
         let random = random(&side.held);
         if random.is_none() && begins(&side.held) {
             return;
@@ -290,19 +290,19 @@ impl Tls {
         }
     }
 
-    /// Octets of records, up to the end of the first; what follows it.
+    /// Bytes of records, up to the end of the first; what follows it.
     fn records<'a>(
         &mut self,
         shared: &mut Shared,
         direction: Direction,
-        octets: &'a [u8],
+        bytes: &'a [u8],
         sink: &mut dyn FnMut(Carried<'_>),
     ) -> &'a [u8] {
         let side = self.sides.of_mut(direction);
         let known = side.held.len();
         if known == 0
-            && let Some(whole) = whole(octets)
-            && let Some((record, behind)) = octets.split_at_checked(whole)
+            && let Some(whole) = whole(bytes)
+            && let Some((record, behind)) = bytes.split_at_checked(whole)
         {
             self.record(shared, direction, record, sink);
             return behind;
@@ -312,7 +312,7 @@ impl Tls {
             Some(whole) => whole - known,
             None => HEADER - known.min(HEADER),
         };
-        let (mine, behind) = octets.split_at_checked(wanted).unwrap_or((octets, &[]));
+        let (mine, behind) = bytes.split_at_checked(wanted).unwrap_or((bytes, &[]));
         side.held.extend_from_slice(mine);
         shared.held += mine.len();
         let over_cap = shared.held > HELD_CAP;
@@ -581,10 +581,10 @@ impl Side {
         }
     }
 
-    /// So many octets of records were not read.
-    fn swallow(&mut self, octets: u64) {
-        // A record takes 22 octets at least.
-        let records = octets / 22 + 1;
+    /// So many bytes of records were not read.
+    fn swallow(&mut self, bytes: u64) {
+        // A record takes 22 bytes at least.
+        let records = bytes / 22 + 1;
         self.swallowed = self.swallowed.saturating_add(records).min(SWALLOWED_CAP);
     }
 
@@ -595,9 +595,9 @@ impl Side {
     }
 }
 
-/// Octets of the whole record at the front of `octets`, where its header is there and sound.
-fn whole(octets: &[u8]) -> Option<usize> {
-    let &[20..=24, 3, 0..=4, high, low, ..] = octets else {
+/// Bytes of the whole record at the front of `bytes`, where its header is there and sound.
+fn whole(bytes: &[u8]) -> Option<usize> {
+    let &[20..=24, 3, 0..=4, high, low, ..] = bytes else {
         return None;
     };
     let length = usize::from(u16::from_be_bytes([high, low]));
@@ -609,38 +609,38 @@ const ROW: usize = 4;
 
 /// Where in a segment records begin again behind a gap. Whether it is one shows when it is
 /// decrypted.
-fn seek(octets: &[u8]) -> Option<usize> {
-    (0..octets.len()).find(|at| is_row(octets.get(*at..).unwrap_or_default()))
+fn seek(bytes: &[u8]) -> Option<usize> {
+    (0..bytes.len()).find(|at| is_row(bytes.get(*at..).unwrap_or_default()))
 }
 
-/// Whether `octets` are whole records one behind the other, or the begin of the last.
-fn is_row(octets: &[u8]) -> bool {
-    let mut rest = octets;
+/// Whether `bytes` are whole records one behind the other, or the begin of the last.
+fn is_row(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
     for _ in 0..ROW {
         match whole(rest).map(|whole| rest.get(whole..)) {
             Some(Some([]) | None) => return true,
             Some(Some(behind)) => rest = behind,
             // The next header may be cut.
-            None => return rest.len() < HEADER && rest.len() < octets.len(),
+            None => return rest.len() < HEADER && rest.len() < bytes.len(),
         }
     }
     true
 }
 
-/// Whether `octets` begin a ClientHello, as far as they go.
-fn begins(octets: &[u8]) -> bool {
+/// Whether `bytes` begin a ClientHello, as far as they go.
+fn begins(bytes: &[u8]) -> bool {
     let known = [
-        |octet| octet == HANDSHAKE,
-        |octet| octet == 3,
-        |octet| octet <= 4,
+        |byte| byte == HANDSHAKE,
+        |byte| byte == 3,
+        |byte| byte <= 4,
         |_| true,
         |_| true,
-        |octet| octet == 1,
+        |byte| byte == 1,
     ];
-    !octets.is_empty() && octets.iter().zip(known).all(|(octet, known)| known(*octet))
+    !bytes.is_empty() && bytes.iter().zip(known).all(|(byte, known)| known(*byte))
 }
 
-/// The random of the ClientHello at the front of `octets`.
-fn random(octets: &[u8]) -> Option<Random> {
-    octets.get(HELLO - 32..HELLO)?.try_into().ok()
+/// The random of the ClientHello at the front of `bytes`.
+fn random(bytes: &[u8]) -> Option<Random> {
+    bytes.get(HELLO - 32..HELLO)?.try_into().ok()
 }

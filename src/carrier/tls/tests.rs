@@ -49,8 +49,8 @@ const LABELS: [&str; 4] = [
     "SERVER_TRAFFIC_SECRET_0",
 ];
 
-fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A log with the secrets of these labels.
@@ -78,13 +78,13 @@ impl Sealer {
     }
 
     /// An encrypted record of TLS 1.3.
-    fn seal(&mut self, content: u8, octets: &[u8]) -> Vec<u8> {
+    fn seal(&mut self, content: u8, bytes: &[u8]) -> Vec<u8> {
         let (key, mut nonce) = testing::keys(&self.secret);
-        for (octet, number) in nonce.iter_mut().skip(4).zip(self.number.to_be_bytes()) {
-            *octet ^= number;
+        for (byte, number) in nonce.iter_mut().skip(4).zip(self.number.to_be_bytes()) {
+            *byte ^= number;
         }
         self.number += 1;
-        let mut sealed = [octets, &[content, 0, 0]].concat();
+        let mut sealed = [bytes, &[content, 0, 0]].concat();
         let header = record(APPLICATION_DATA, &vec![0; sealed.len() + 16]);
         let cipher = Aes128Gcm::new_from_slice(&key).unwrap();
         let nonce = (&nonce).into();
@@ -107,7 +107,7 @@ impl Sealer {
 struct Run {
     shared: Shared,
     tls: Option<Tls>,
-    octets: ByDirection<Vec<u8>>,
+    bytes: ByDirection<Vec<u8>>,
     told: Vec<String>,
 }
 
@@ -134,20 +134,20 @@ impl Run {
         (run, Sealer::new(LABELS[2]), Sealer::new(LABELS[3]))
     }
 
-    fn segment(&mut self, direction: Direction, octets: &[u8]) -> &mut Self {
+    fn segment(&mut self, direction: Direction, bytes: &[u8]) -> &mut Self {
         if self.tls.is_none() {
-            self.tls = Tls::open(&self.shared, direction, octets);
+            self.tls = Tls::open(&self.shared, direction, bytes);
         }
         let Some(tls) = &mut self.tls else {
             return self;
         };
-        let (out, told) = (self.octets.of_mut(direction), &mut self.told);
+        let (out, told) = (self.bytes.of_mut(direction), &mut self.told);
         tls.push(
             &mut self.shared,
             direction,
-            octets,
+            bytes,
             &mut |carried| match carried {
-                Carried::Bytes(octets) => out.extend_from_slice(octets),
+                Carried::Bytes(bytes) => out.extend_from_slice(bytes),
                 Carried::Mistaken { bytes, .. } => told.push(format!("other {}", bytes.len())),
                 Carried::Failed(error) => told.push(format!("{error:?}")),
                 other => told.push(format!("{other:?}")),
@@ -180,7 +180,7 @@ fn data_of_both_ends_comes_out() {
     ];
     run.segment(UP, &two.concat());
     assert_eq!(
-        (&run.octets.of(UP)[..], &run.octets.of(DOWN)[..]),
+        (&run.bytes.of(UP)[..], &run.bytes.of(DOWN)[..]),
         (&b"ask and again"[..], &b"answer"[..])
     );
     assert!(run.told.is_empty());
@@ -212,7 +212,7 @@ fn keys_are_updated() {
         run.segment(UP, &client.seal(APPLICATION_DATA, part.as_bytes()));
         run.segment(UP, &client.key_update());
     }
-    assert_eq!(run.octets.of(UP), b"one two three");
+    assert_eq!(run.bytes.of(UP), b"one two three");
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn the_secrets_of_the_data_suffice() {
         &Sealer::new(LABELS[3]).seal(APPLICATION_DATA, b"down"),
     );
     assert_eq!(
-        (&run.octets.of(UP)[..], &run.octets.of(DOWN)[..]),
+        (&run.bytes.of(UP)[..], &run.bytes.of(DOWN)[..]),
         (&b"up"[..], &b"down"[..])
     );
 }
@@ -250,7 +250,7 @@ fn data_sent_early_is_passed_over() {
         &Sealer::new(LABELS[0]).seal(HANDSHAKE, &message(20, &[0; 32])),
     );
     run.segment(UP, &Sealer::new(LABELS[2]).seal(APPLICATION_DATA, b"data"));
-    assert_eq!(run.octets.of(UP), b"data");
+    assert_eq!(run.bytes.of(UP), b"data");
     assert!(run.shared.lost.discarded > 0 && run.told.is_empty());
 }
 
@@ -293,7 +293,7 @@ fn a_gap_in_a_record_costs_that_record() {
         UP,
         &[&sealed[60..], &client.seal(APPLICATION_DATA, b"next")].concat(),
     );
-    assert_eq!(run.octets.of(UP), b"next");
+    assert_eq!(run.bytes.of(UP), b"next");
     run.close();
 }
 
@@ -308,7 +308,7 @@ fn behind_any_other_gap_records_are_found_again_with_their_number() {
     run.segment(UP, &lost[lost.len() - 3..]);
     run.segment(UP, &client.seal(APPLICATION_DATA, b"found"));
     run.segment(UP, &client.seal(APPLICATION_DATA, b" again"));
-    assert_eq!(run.octets.of(UP), b"found again");
+    assert_eq!(run.bytes.of(UP), b"found again");
     // As many as were lost were tried.
     let sealed = lost.len() as u64 / 50;
     assert_eq!(run.shared.tries, 50 * (sealed + 1));
@@ -321,18 +321,18 @@ fn records_that_fill_segments_are_found_again_behind_a_gap() {
     let sealed: Vec<_> = (0..400_u16)
         .map(|at| client.seal(APPLICATION_DATA, &at.to_be_bytes().repeat(10)))
         .collect();
-    let octets = sealed.concat();
-    for (number, segment) in octets.chunks(1448).enumerate() {
+    let bytes = sealed.concat();
+    for (number, segment) in bytes.chunks(1448).enumerate() {
         if number == 2 {
             run.gap(UP, segment.len());
         } else {
             run.segment(UP, segment);
         }
     }
-    let told = run.octets.of(UP).len() / 20;
+    let told = run.bytes.of(UP).len() / 20;
     assert!((360..400).contains(&told), "{told}");
     assert!(
-        run.octets
+        run.bytes
             .of(UP)
             .ends_with(&399_u16.to_be_bytes().repeat(10))
     );
@@ -347,10 +347,10 @@ fn decryptions_tried_behind_gaps_have_a_cap() {
     let lost = client.seal(APPLICATION_DATA, b"lost");
     run.gap(UP, lost.len());
     run.segment(UP, &client.seal(APPLICATION_DATA, b"out of reach"));
-    assert_eq!(run.octets.of(UP), b"first");
+    assert_eq!(run.bytes.of(UP), b"first");
     assert_eq!(run.told, ["Gap"]);
     run.segment(UP, &record(APPLICATION_DATA, &[0; 30]));
-    assert_eq!(run.octets.of(UP), b"first");
+    assert_eq!(run.bytes.of(UP), b"first");
 }
 
 #[test]
@@ -364,7 +364,7 @@ fn records_are_held_up_to_their_cap() {
         (&run.told[..], run.shared.over_cap),
         (&["OverLimit".to_owned()][..], 1)
     );
-    assert_eq!(run.octets.of(UP), b"whole");
+    assert_eq!(run.bytes.of(UP), b"whole");
     run.shared.held -= HELD_CAP - 10;
     run.close();
 }
@@ -387,7 +387,7 @@ proptest! {
                 break;
             }
         }
-        prop_assert_eq!(run.octets.of(UP), &parts.concat());
+        prop_assert_eq!(run.bytes.of(UP), &parts.concat());
         prop_assert!(run.told.is_empty());
         run.close();
     }
@@ -404,7 +404,7 @@ proptest! {
         for part in [server_hello(0x1301, true), finished, data].concat().chunks(cut) {
             run.segment(DOWN, part);
         }
-        prop_assert_eq!(&run.octets.of(DOWN)[..], b"data");
+        prop_assert_eq!(&run.bytes.of(DOWN)[..], b"data");
     }
 
     #[test]
@@ -414,13 +414,13 @@ proptest! {
             0..30),
     ) {
         let (mut run, ..) = Run::opened();
-        for (up, content, octets, gap) in parts {
+        for (up, content, bytes, gap) in parts {
             let direction = if up { UP } else { DOWN };
-            run.segment(direction, &record(content, &octets));
+            run.segment(direction, &record(content, &bytes));
             if gap > 60 {
                 run.gap(direction, gap - 61);
             } else if gap > 50 {
-                run.segment(direction, &octets);
+                run.segment(direction, &bytes);
             }
         }
         run.close();

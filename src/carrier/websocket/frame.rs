@@ -1,10 +1,10 @@
 //! The frame header (RFC 6455 §5.2).
 //!
 //! ```text
-//! F R R R opcode | M length | 0, 2 or 8 octets more of length | 0 or 4 octets of masking key
+//! F R R R opcode | M length | 0, 2 or 8 bytes more of length | 0 or 4 bytes of masking key
 //! ```
 
-/// The longest frame header, in octets.
+/// The longest frame header, in bytes.
 pub(super) const HEADER_CAP: usize = 14;
 
 /// What a frame carries (RFC 6455 §11.8).
@@ -27,13 +27,13 @@ pub(super) struct FrameHeader {
     pub(super) opcode: Opcode,
     /// The masking key, as every frame of a client has one.
     pub(super) mask: Option<[u8; 4]>,
-    /// Octets of the payload.
+    /// Bytes of the payload.
     pub(super) length: u64,
-    /// Octets of the header itself.
+    /// Bytes of the header itself.
     pub(super) size: usize,
 }
 
-/// What lies at the front of some octets.
+/// What lies at the front of some bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Header {
     Whole(FrameHeader),
@@ -43,9 +43,9 @@ pub(super) enum Header {
     Broken,
 }
 
-/// Reads the frame header at the front of `octets`.
-pub(super) fn header(octets: &[u8]) -> Header {
-    let &[first, second, ref rest @ ..] = octets else {
+/// Reads the frame header at the front of `bytes`.
+pub(super) fn header(bytes: &[u8]) -> Header {
+    let &[first, second, ref rest @ ..] = bytes else {
         return Header::Partial;
     };
     let opcode = match first & 15 {
@@ -74,7 +74,7 @@ pub(super) fn header(octets: &[u8]) -> Header {
     };
     let long = long
         .iter()
-        .fold(0, |length: u64, octet| length << 8 | u64::from(*octet));
+        .fold(0, |length: u64, byte| length << 8 | u64::from(*byte));
     let length = if extra == 0 { u64::from(short) } else { long };
     if length >> 63 != 0 {
         return Header::Broken;
@@ -103,7 +103,7 @@ pub(super) struct Sought {
     pub(super) compressed: bool,
 }
 
-/// The longest frame that is believed where only its begin is there, in octets.
+/// The longest frame that is believed where only its begin is there, in bytes.
 const OPEN_CAP: u64 = 1 << 20;
 
 /// Frames in a row that are believed whatever follows them.
@@ -111,9 +111,9 @@ const ROW: usize = 4;
 
 /// Where in a segment frames begin again behind a gap, if the evidence suffices: at its begin,
 /// where a sender hands over whole frames, less of it does than amid the segment.
-pub(super) fn seek(octets: &[u8], sought: Sought) -> Option<usize> {
-    (0..octets.len()).find(|at| {
-        let (whole, open) = row(octets.get(*at..).unwrap_or_default(), sought);
+pub(super) fn seek(bytes: &[u8], sought: Sought) -> Option<usize> {
+    (0..bytes.len()).find(|at| {
+        let (whole, open) = row(bytes.get(*at..).unwrap_or_default(), sought);
         if *at == 0 {
             whole > 0 || open == Some(true)
         } else {
@@ -122,10 +122,10 @@ pub(super) fn seek(octets: &[u8], sought: Sought) -> Option<usize> {
     })
 }
 
-/// Whether `octets` are frames, and end with one.
-pub(super) fn is_whole(octets: &[u8], sought: Sought) -> bool {
+/// Whether `bytes` are frames, and end with one.
+pub(super) fn is_whole(bytes: &[u8], sought: Sought) -> bool {
     let mut masked = sought.masked;
-    let mut rest = octets;
+    let mut rest = bytes;
     while !rest.is_empty() {
         let Some((header, Some(behind))) = next(rest, Sought { masked, ..sought }) else {
             return false;
@@ -133,14 +133,14 @@ pub(super) fn is_whole(octets: &[u8], sought: Sought) -> bool {
         masked = Some(header.mask.is_some());
         rest = behind;
     }
-    !octets.is_empty()
+    !bytes.is_empty()
 }
 
-/// How many whole frames lie at the front of `octets`, up to [`ROW`], none where something else
+/// How many whole frames lie at the front of `bytes`, up to [`ROW`], none where something else
 /// follows them; and whether another one follows that goes on: `Some(true)` for one that may
 /// stand alone, `None` where nothing does but the end.
-fn row(octets: &[u8], sought: Sought) -> (usize, Option<bool>) {
-    let mut rest = octets;
+fn row(bytes: &[u8], sought: Sought) -> (usize, Option<bool>) {
+    let mut rest = bytes;
     for whole in 0..ROW {
         if rest.is_empty() {
             return (whole, Some(false));
@@ -158,10 +158,10 @@ fn row(octets: &[u8], sought: Sought) -> (usize, Option<bool>) {
     (ROW, None)
 }
 
-/// The frame at the front of `octets`, if it is one as Clients and Servers of MQTT send them, and
+/// The frame at the front of `bytes`, if it is one as Clients and Servers of MQTT send them, and
 /// what follows it, if it is whole.
-fn next(octets: &[u8], sought: Sought) -> Option<(FrameHeader, Option<&[u8]>)> {
-    let Header::Whole(header) = header(octets) else {
+fn next(bytes: &[u8], sought: Sought) -> Option<(FrameHeader, Option<&[u8]>)> {
+    let Header::Whole(header) = header(bytes) else {
         return None;
     };
     let data = header.opcode == Opcode::Binary && header.fin && header.length > 0;
@@ -173,39 +173,37 @@ fn next(octets: &[u8], sought: Sought) -> Option<(FrameHeader, Option<&[u8]>)> {
         return None;
     }
     let length = usize::try_from(header.length).ok()?;
-    let behind = octets
-        .get(header.size..)
-        .and_then(|rest| rest.get(length..));
+    let behind = bytes.get(header.size..).and_then(|rest| rest.get(length..));
     Some((header, behind))
 }
 
-/// Writes `octets` into `out` with the masking key taken off (RFC 6455 §5.3); the first of them
-/// is the `at`th octet of its frame's payload.
-pub(super) fn unmask(octets: &[u8], key: [u8; 4], at: u64, out: &mut Vec<u8>) {
+/// Writes `bytes` into `out` with the masking key taken off (RFC 6455 §5.3); the first of them
+/// is the `at`th byte of its frame's payload.
+pub(super) fn unmask(bytes: &[u8], key: [u8; 4], at: u64, out: &mut Vec<u8>) {
     let mut turned = key;
     turned.rotate_left((at % 4) as usize);
     let word = u64::from(u32::from_ne_bytes(turned));
     let word = word << 32 | word;
     out.clear();
-    out.reserve(octets.len());
-    let (words, rest) = octets.as_chunks::<8>();
-    for octets in words {
-        let plain = u64::from_ne_bytes(*octets) ^ word;
+    out.reserve(bytes.len());
+    let (words, rest) = bytes.as_chunks::<8>();
+    for bytes in words {
+        let plain = u64::from_ne_bytes(*bytes) ^ word;
         out.extend_from_slice(&plain.to_ne_bytes());
     }
     let keys = turned.iter().cycle();
-    out.extend(rest.iter().zip(keys).map(|(octet, key)| octet ^ key));
+    out.extend(rest.iter().zip(keys).map(|(byte, key)| byte ^ key));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(octets: &[u8]) -> FrameHeader {
-        for cut in 0..octets.len() {
-            assert_eq!(header(&octets[..cut]), Header::Partial, "{cut}");
+    fn read(bytes: &[u8]) -> FrameHeader {
+        for cut in 0..bytes.len() {
+            assert_eq!(header(&bytes[..cut]), Header::Partial, "{cut}");
         }
-        match header(octets) {
+        match header(bytes) {
             Header::Whole(header) => header,
             other => panic!("{other:?}"),
         }
@@ -213,7 +211,7 @@ mod tests {
 
     #[test]
     fn headers_of_every_length_are_read_and_every_cut_is_partial() {
-        // RFC 6455 §5.7: a masked text of five octets; binary frames of 256 octets and 64 KiB.
+        // RFC 6455 §5.7: a masked text of five bytes; binary frames of 256 bytes and 64 KiB.
         let masked = read(&[0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d]);
         assert_eq!(masked.mask, Some([0x37, 0xfa, 0x21, 0x3d]));
         assert_eq!(
@@ -242,8 +240,8 @@ mod tests {
             &[0x88, 126, 0, 126],                    // a long close
             &[0x82, 127, 0x80, 0, 0, 0, 0, 0, 0, 0], // a length of 64 bits
         ];
-        for octets in wrong {
-            assert_eq!(header(octets), Header::Broken, "{octets:x?}");
+        for bytes in wrong {
+            assert_eq!(header(bytes), Header::Broken, "{bytes:x?}");
         }
     }
 
@@ -254,14 +252,14 @@ mod tests {
         let mut out = Vec::new();
         unmask(&[0x7f, 0x9f, 0x4d, 0x51, 0x58], key, 0, &mut out);
         assert_eq!(out, b"Hello");
-        let octets: Vec<u8> = (0..100).collect();
-        let plain: Vec<u8> = octets
+        let bytes: Vec<u8> = (0..100).collect();
+        let plain: Vec<u8> = bytes
             .iter()
             .enumerate()
             .map(|(at, o)| o ^ key[at % 4])
             .collect();
         for cut in 0..=100 {
-            let (before, behind) = octets.split_at(cut);
+            let (before, behind) = bytes.split_at(cut);
             unmask(before, key, 0, &mut out);
             let mut both = out.clone();
             unmask(behind, key, cut as u64, &mut out);

@@ -8,13 +8,13 @@ pub const INFLATERS_CAP: usize = 1_024;
 /// What all compressed messages of a run may expand to, as a multiple of their own size ...
 pub const EXPANSION_CAP: u64 = 100;
 
-/// ... beyond as many octets, which are free.
+/// ... beyond as many bytes, which are free.
 const FREE: u64 = 1 << 30;
 
 /// What a sender leaves out at the end of each message (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// Octets told at a time.
+/// Bytes told at a time.
 const PART: usize = 16 << 10;
 
 /// What all of a run share.
@@ -33,7 +33,7 @@ pub(super) struct Inflation {
 
 #[cfg(test)]
 impl Inflation {
-    /// The same, as if the free octets had been used up.
+    /// The same, as if the free bytes had been used up.
     pub(super) fn after_free(self) -> Self {
         Self {
             inflated: FREE + self.deflated,
@@ -46,7 +46,7 @@ impl Inflation {
 #[derive(Debug)]
 pub(super) struct Inflater(Decompress);
 
-/// Why octets are not inflated.
+/// Why bytes are not inflated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Unreadable {
     /// They are not what a sender may send, or lean on what was lost.
@@ -74,12 +74,12 @@ impl Inflater {
     pub(super) fn push(
         &mut self,
         all: &mut Inflation,
-        octets: &[u8],
+        bytes: &[u8],
         each: &mut impl FnMut(&[u8]),
     ) -> Result<(), Unreadable> {
         let mut part = std::mem::take(&mut all.part);
         part.resize(PART, 0);
-        let done = self.inflate(all, octets, &mut part, each);
+        let done = self.inflate(all, bytes, &mut part, each);
         all.part = part;
         done
     }
@@ -96,11 +96,11 @@ impl Inflater {
     fn inflate(
         &mut self,
         all: &mut Inflation,
-        octets: &[u8],
+        bytes: &[u8],
         part: &mut [u8],
         each: &mut impl FnMut(&[u8]),
     ) -> Result<(), Unreadable> {
-        let mut rest = octets;
+        let mut rest = bytes;
         loop {
             let (taken, told) = (self.0.total_in(), self.0.total_out());
             let status = self.0.decompress(rest, part, FlushDecompress::Sync);

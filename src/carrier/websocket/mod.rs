@@ -1,4 +1,4 @@
-//! WebSocket (RFC 6455): the octets that a connection's data frames carry.
+//! WebSocket (RFC 6455): the bytes that a connection's data frames carry.
 //!
 //! In: what came in each direction of a TCP connection, gaps told. Out: the payload of its data
 //! messages, unmasked and inflated, as if it were a stream of its own; masks, headers and control
@@ -21,7 +21,7 @@ use crate::stream::{ByDirection, DIRECTIONS, Direction};
 use frame::{FrameHeader, HEADER_CAP, Header, Opcode, Sought};
 use inflate::{Inflater, Inflation, Unreadable};
 
-/// Octets of HTTP heads that are held at a time, over all connections.
+/// Bytes of HTTP heads that are held at a time, over all connections.
 pub const HEADS_CAP: usize = 16 << 20;
 
 /// With what HTTP begins: the methods of requests, and responses.
@@ -41,7 +41,7 @@ const METHODS: [&[u8]; 9] = [
 #[derive(Debug, Default)]
 pub struct Shared {
     pub lost: Lost,
-    /// Octets of heads that are not whole yet.
+    /// Bytes of heads that are not whole yet.
     held: usize,
     heads_refused: u64,
     inflation: Inflation,
@@ -76,7 +76,7 @@ struct Side {
     window_lost: bool,
 }
 
-/// What the next octets of a direction are.
+/// What the next bytes of a direction are.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum State {
     /// Of the HTTP head.
@@ -95,7 +95,7 @@ enum State {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Payload {
     left: u64,
-    /// Octets of it that came or lie in a gap.
+    /// Bytes of it that came or lie in a gap.
     passed: u64,
     mask: Option<[u8; 4]>,
     /// Not a control frame's.
@@ -130,15 +130,15 @@ impl Carrier for WebSocket {
 
     /// A request that asks for it opens one, or the beginning of one, or a response that grants
     /// it.
-    fn open(_: &Self::Shared, direction: Direction, octets: &[u8]) -> Option<Self> {
-        let (is_request, is_response) = (begins(octets, b"GET "), begins(octets, b"HTTP/1.1 101 "));
+    fn open(_: &Self::Shared, direction: Direction, bytes: &[u8]) -> Option<Self> {
+        let (is_request, is_response) = (begins(bytes, b"GET "), begins(bytes, b"HTTP/1.1 101 "));
         let client = match (is_request, is_response) {
             (true, _) => direction,
             (_, true) => direction.reverse(),
             _ => return None,
         };
-        if let Some(end) = upgrade::end_of_head(octets, 0) {
-            let head = octets.get(..end)?;
+        if let Some(end) = upgrade::end_of_head(bytes, 0) {
+            let head = bytes.get(..end)?;
             let upgrades = if is_request {
                 upgrade::request(head)?.upgrades
             } else {
@@ -160,18 +160,18 @@ impl Carrier for WebSocket {
 
     /// The segment must hold whole frames, the first with data; the beginning is as long as an
     /// MQTT fixed header.
-    fn join(direction: Direction, octets: &[u8]) -> Option<(Self, Vec<u8>)> {
-        let Header::Whole(first) = frame::header(octets) else {
+    fn join(direction: Direction, bytes: &[u8]) -> Option<(Self, Vec<u8>)> {
+        let Header::Whole(first) = frame::header(bytes) else {
             return None;
         };
         let sought = Sought {
             masked: None,
             compressed: false,
         };
-        if first.opcode != Opcode::Binary || !frame::is_whole(octets, sought) {
+        if first.opcode != Opcode::Binary || !frame::is_whole(bytes, sought) {
             return None;
         }
-        let payload = octets.get(first.size..)?;
+        let payload = bytes.get(first.size..)?;
         let length = usize::try_from(first.length.min(5)).ok()?;
         let mut begin = payload.get(..length)?.to_vec();
         if let Some(key) = first.mask {
@@ -200,10 +200,10 @@ impl Carrier for WebSocket {
         &mut self,
         shared: &mut Self::Shared,
         direction: Direction,
-        octets: &[u8],
+        bytes: &[u8],
         sink: &mut dyn FnMut(Carried<'_>),
     ) {
-        let mut rest = octets;
+        let mut rest = bytes;
         while !rest.is_empty() {
             let side = self.sides.of_mut(direction);
             rest = match side.state {
@@ -216,7 +216,7 @@ impl Carrier for WebSocket {
                         compressed: self.deflates != Some(false),
                     };
                     // Once a segment, so that each is looked through once.
-                    let fresh = rest.len() == octets.len();
+                    let fresh = rest.len() == bytes.len();
                     let found = fresh.then(|| frame::seek(rest, sought)).flatten();
                     let (passed, behind) = rest.split_at(found.unwrap_or(rest.len()));
                     shared.lost.discarded += passed.len() as u64;
@@ -310,26 +310,26 @@ impl WebSocket {
         }
     }
 
-    /// Octets of an HTTP head; what follows it.
+    /// Bytes of an HTTP head; what follows it.
     fn head<'a>(
         &mut self,
         shared: &mut Shared,
         direction: Direction,
-        octets: &'a [u8],
+        bytes: &'a [u8],
         sink: &mut dyn FnMut(Carried<'_>),
     ) -> &'a [u8] {
         let from_client = direction == self.client;
         let front: &[u8] = if from_client { b"GET " } else { b"HTTP/1." };
         let side = self.sides.of_mut(direction);
         let known = side.held.len();
-        if known == 0 && !begins(octets, front) {
+        if known == 0 && !begins(bytes, front) {
             // Its head was not captured.
             side.after_gap = true;
             side.state = State::Seeking;
-            return octets;
+            return bytes;
         }
-        shared.held += octets.len();
-        side.held.extend_from_slice(octets);
+        shared.held += bytes.len();
+        side.held.extend_from_slice(bytes);
         let end = upgrade::end_of_head(&side.held, known);
         let over_cap = shared.held > HEADS_CAP;
         let too_long = side.held.len() > HEAD_CAP || over_cap;
@@ -341,11 +341,11 @@ impl WebSocket {
         if let Some(end) = end
             && held.get(..end).is_some_and(upgrade::is_interim)
         {
-            return octets.get(end.saturating_sub(known)..).unwrap_or_default();
+            return bytes.get(end.saturating_sub(known)..).unwrap_or_default();
         }
         let granted = end.filter(|end| self.hear_head(direction, held.get(..*end), sink));
         if let Some(end) = granted {
-            return octets.get(end.saturating_sub(known)..).unwrap_or_default();
+            return bytes.get(end.saturating_sub(known)..).unwrap_or_default();
         }
         let other = direction.reverse();
         let waiting = self.sides.of_mut(other).let_go(shared);
@@ -401,26 +401,26 @@ impl WebSocket {
         true
     }
 
-    /// Octets of a frame header; what follows it.
+    /// Bytes of a frame header; what follows it.
     fn header<'a>(
         &mut self,
         shared: &mut Shared,
         direction: Direction,
-        octets: &'a [u8],
+        bytes: &'a [u8],
         sink: &mut dyn FnMut(Carried<'_>),
     ) -> &'a [u8] {
         let side = self.sides.of_mut(direction);
         let known = side.held.len();
         let read = if known == 0 {
-            frame::header(octets)
+            frame::header(bytes)
         } else {
-            side.held.extend(octets.iter().take(HEADER_CAP));
+            side.held.extend(bytes.iter().take(HEADER_CAP));
             frame::header(&side.held)
         };
         let header = match read {
             Header::Partial => {
                 if known == 0 {
-                    side.held.extend_from_slice(octets);
+                    side.held.extend_from_slice(bytes);
                 }
                 return &[];
             }
@@ -428,7 +428,7 @@ impl WebSocket {
             Header::Whole(header) if !header.compressed || self.deflates != Some(false) => header,
             Header::Whole(_) | Header::Broken => {
                 side.held = Vec::new();
-                side.break_off(shared, known + octets.len(), sink);
+                side.break_off(shared, known + bytes.len(), sink);
                 return &[];
             }
         };
@@ -442,7 +442,7 @@ impl WebSocket {
         let behind = header.size.saturating_sub(known);
         let side = self.sides.of_mut(direction);
         side.begin_frame(shared, &header, sink);
-        octets.get(behind..).unwrap_or_default()
+        bytes.get(behind..).unwrap_or_default()
     }
 }
 
@@ -477,16 +477,16 @@ impl Side {
         }
     }
 
-    /// Octets of a payload; what follows it.
+    /// Bytes of a payload; what follows it.
     fn payload<'a>(
         &mut self,
         shared: &mut Shared,
         mut payload: Payload,
-        octets: &'a [u8],
+        bytes: &'a [u8],
         sink: &mut dyn FnMut(Carried<'_>),
     ) -> &'a [u8] {
         let wanted = usize::try_from(payload.left).unwrap_or(usize::MAX);
-        let (mine, behind) = octets.split_at_checked(wanted).unwrap_or((octets, &[]));
+        let (mine, behind) = bytes.split_at_checked(wanted).unwrap_or((bytes, &[]));
         let passed = payload.passed;
         payload.left -= mine.len() as u64;
         payload.passed += mine.len() as u64;
@@ -540,30 +540,30 @@ impl Side {
     fn inflate(
         &mut self,
         shared: &mut Shared,
-        octets: Option<&[u8]>,
+        bytes: Option<&[u8]>,
         sink: &mut dyn FnMut(Carried<'_>),
     ) {
         let all = &mut shared.inflation;
-        let mut tell = |octets: &[u8]| sink(Carried::Bytes(octets));
-        let done = match (&mut self.inflater, octets) {
-            (Some(inflater), Some(octets)) => inflater.push(all, octets, &mut tell),
+        let mut tell = |bytes: &[u8]| sink(Carried::Bytes(bytes));
+        let done = match (&mut self.inflater, bytes) {
+            (Some(inflater), Some(bytes)) => inflater.push(all, bytes, &mut tell),
             (Some(inflater), None) => inflater.end_message(all, &mut tell),
             (None, _) => Inflater::new(all).and_then(|inflater| {
                 let inflater = self.inflater.insert(Box::new(inflater));
-                octets.map_or(Ok(()), |octets| inflater.push(all, octets, &mut tell))
+                bytes.map_or(Ok(()), |bytes| inflater.push(all, bytes, &mut tell))
             }),
         };
         let Err(why) = done else { return };
         self.drop_inflater(shared);
-        let octets = octets.map_or(0, <[u8]>::len) as u64;
+        let bytes = bytes.map_or(0, <[u8]>::len) as u64;
         if self.after_gap && why == Unreadable::Corrupt {
             // What it leans on was lost, and so is what leans on it; frames go on.
-            shared.lost.discarded += octets;
+            shared.lost.discarded += bytes;
             self.message = Message::Lost;
             self.window_lost = true;
             sink(Carried::Gap);
         } else {
-            shared.lost.given_up += octets;
+            shared.lost.given_up += bytes;
             self.state = State::GivenUp;
             sink(match why {
                 Unreadable::Corrupt => Carried::Failed(CarrierError::Broken),
@@ -573,16 +573,16 @@ impl Side {
     }
 
     /// What comes is no frame: behind a gap the next one is sought, else it never comes.
-    /// These octets are lost.
-    fn break_off(&mut self, shared: &mut Shared, octets: usize, sink: &mut dyn FnMut(Carried<'_>)) {
+    /// These bytes are lost.
+    fn break_off(&mut self, shared: &mut Shared, bytes: usize, sink: &mut dyn FnMut(Carried<'_>)) {
         self.drop_inflater(shared);
         if self.after_gap {
-            shared.lost.discarded += octets as u64;
+            shared.lost.discarded += bytes as u64;
             self.message = Message::Lost;
             self.state = State::Seeking;
             sink(Carried::Gap);
         } else {
-            shared.lost.given_up += octets as u64;
+            shared.lost.given_up += bytes as u64;
             self.state = State::GivenUp;
             sink(Carried::Failed(CarrierError::Broken));
         }
@@ -603,7 +603,7 @@ impl Side {
     }
 }
 
-/// Whether `octets` begin with `front`, as far as they go.
-fn begins(octets: &[u8], front: &[u8]) -> bool {
-    octets.starts_with(front) || !octets.is_empty() && front.starts_with(octets)
+/// Whether `bytes` begin with `front`, as far as they go.
+fn begins(bytes: &[u8], front: &[u8]) -> bool {
+    bytes.starts_with(front) || !bytes.is_empty() && front.starts_with(bytes)
 }

@@ -24,7 +24,7 @@ const MQTT: &str = "Sec-WebSocket-Protocol: mqtt\r\n";
 const DEFLATE: &str =
     "Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Extensions: permessage-deflate\r\n";
 
-/// A frame with `first` as its first octet, masked where it is a client's.
+/// A frame with `first` as its first byte, masked where it is a client's.
 fn frame(direction: Direction, first: u8, payload: &[u8]) -> Vec<u8> {
     let masked = if direction == UP { 0x80 } else { 0 };
     let mut frame = vec![first];
@@ -47,7 +47,7 @@ fn frame(direction: Direction, first: u8, payload: &[u8]) -> Vec<u8> {
             payload
                 .iter()
                 .enumerate()
-                .map(|(at, octet)| octet ^ KEY[at % 4]),
+                .map(|(at, byte)| byte ^ KEY[at % 4]),
         );
     }
     frame
@@ -61,10 +61,10 @@ impl Deflater {
         Self(Compress::new(Compression::best(), false))
     }
 
-    fn message(&mut self, octets: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(octets.len() + 100);
+    fn message(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(bytes.len() + 100);
         self.0
-            .compress_vec(octets, &mut out, FlushCompress::Sync)
+            .compress_vec(bytes, &mut out, FlushCompress::Sync)
             .unwrap();
         if out.is_empty() {
             // It was flushed already: an empty block (RFC 7692 §7.2.3.6).
@@ -80,7 +80,7 @@ impl Deflater {
 struct Run {
     shared: Shared,
     websocket: Option<WebSocket>,
-    octets: ByDirection<Vec<u8>>,
+    bytes: ByDirection<Vec<u8>>,
     /// Anything else, in words.
     told: Vec<String>,
 }
@@ -94,22 +94,22 @@ impl Run {
         run
     }
 
-    fn segment(&mut self, direction: Direction, octets: &[u8]) -> &mut Self {
+    fn segment(&mut self, direction: Direction, bytes: &[u8]) -> &mut Self {
         if self.websocket.is_none() {
-            self.websocket = WebSocket::open(&self.shared, direction, octets);
+            self.websocket = WebSocket::open(&self.shared, direction, bytes);
         }
         let Some(websocket) = &mut self.websocket else {
             return self;
         };
-        let (out, told) = (self.octets.of_mut(direction), &mut self.told);
+        let (out, told) = (self.bytes.of_mut(direction), &mut self.told);
         websocket.push(
             &mut self.shared,
             direction,
-            octets,
+            bytes,
             &mut |carried| match carried {
-                Carried::Bytes(octets) => {
-                    assert!(!octets.is_empty());
-                    out.extend_from_slice(octets);
+                Carried::Bytes(bytes) => {
+                    assert!(!bytes.is_empty());
+                    out.extend_from_slice(bytes);
                 }
                 Carried::Mistaken { direction, bytes } => {
                     told.push(format!("other {direction:?} {}", bytes.len()));
@@ -157,8 +157,8 @@ fn a_message_in_several_frames_goes_on_behind_a_ping() {
     run.segment(UP, &frame(UP, 0x89, b"are you there"));
     run.segment(DOWN, &frame(DOWN, 0x8a, b"are you there"));
     run.segment(UP, &frame(UP, 0x80, b"message"));
-    assert_eq!(run.octets.of(UP), b"one message");
-    assert!(run.octets.of(DOWN).is_empty() && run.told.is_empty());
+    assert_eq!(run.bytes.of(UP), b"one message");
+    assert!(run.bytes.of(DOWN).is_empty() && run.told.is_empty());
     run.close();
 }
 
@@ -168,7 +168,7 @@ fn frames_may_follow_the_response_in_its_segment() {
     run.segment(UP, &request(MQTT));
     let both = [response(MQTT), frame(DOWN, 0x82, b"early")].concat();
     run.segment(DOWN, &both);
-    assert_eq!(run.octets.of(DOWN), b"early");
+    assert_eq!(run.bytes.of(DOWN), b"early");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn each_broken_rule_is_told() {
     let told = ["Breach(NotOffered)", "Breach(Masking)", "Breach(TextFrame)"];
     assert_eq!(run.told, told);
     assert_eq!(
-        (&run.octets.of(UP)[..], &run.octets.of(DOWN)[..]),
+        (&run.bytes.of(UP)[..], &run.bytes.of(DOWN)[..]),
         (&b"bare"[..], &b"text"[..])
     );
     let mut old = Run::opened("Sec-WebSocket-Protocol: mqttv3.1\r\n", MQTT);
@@ -229,7 +229,7 @@ fn what_is_no_frame_ends_a_direction() {
     run.segment(UP, &[0xf5, 1, 2, 3]);
     run.segment(UP, &frame(UP, 0x82, b"late"));
     assert_eq!(run.told, ["Broken"]);
-    assert!(run.octets.of(UP).is_empty());
+    assert!(run.bytes.of(UP).is_empty());
     assert_eq!(run.shared.lost.given_up, 4 + 10);
     // Nobody agreed to compression.
     run.segment(DOWN, &frame(DOWN, 0xc2, b"?"));
@@ -244,12 +244,12 @@ fn a_gap_within_a_payload_is_as_long_as_what_is_missing() {
     assert_eq!(run.gap(UP, 3), Some(3));
     run.segment(UP, &sent[11..]);
     run.segment(UP, &frame(UP, 0x82, b"more"));
-    assert_eq!(run.octets.of(UP), b"0156789more");
+    assert_eq!(run.bytes.of(UP), b"0156789more");
     let ping = frame(UP, 0x89, b"0123456789");
     run.segment(UP, &ping[..8]);
     assert_eq!(run.gap(UP, 8), None);
     run.segment(UP, &frame(UP, 0x82, b"!"));
-    assert_eq!(run.octets.of(UP), b"0156789more!");
+    assert_eq!(run.bytes.of(UP), b"0156789more!");
     assert!(run.told.is_empty());
     run.close();
 }
@@ -264,11 +264,11 @@ fn behind_any_other_gap_frames_go_on_where_a_segment_is_frames() {
     run.segment(UP, &frame(DOWN, 0x82, b"not masked"));
     assert_eq!(run.shared.lost.discarded, 23 + 12);
     run.segment(UP, &frame(UP, 0x82, b"found"));
-    assert_eq!(run.octets.of(UP), b"01found");
+    assert_eq!(run.bytes.of(UP), b"01found");
     // A wrong find ends nothing.
     run.segment(UP, &[0xf5, 1, 2, 3]);
     run.segment(UP, &frame(UP, 0x82, b" again"));
-    assert_eq!(run.octets.of(UP), b"01found again");
+    assert_eq!(run.bytes.of(UP), b"01found again");
     assert_eq!(run.told, ["Gap"]);
     run.close();
 }
@@ -284,7 +284,7 @@ fn a_connection_is_joined_where_a_segment_is_frames() {
         UP,
         &two,
         &mut |carried| match carried {
-            Carried::Bytes(octets) => out.extend_from_slice(octets),
+            Carried::Bytes(bytes) => out.extend_from_slice(bytes),
             other => panic!("{other:?}"),
         },
     );
@@ -300,7 +300,7 @@ fn what_nobody_agreed_to_is_passed_over_behind_a_gap() {
     assert_eq!(run.gap(UP, 100), Some(0));
     run.segment(UP, &frame(UP, 0xc2, &[0; 200]));
     run.segment(UP, &frame(UP, 0x82, b"found"));
-    assert_eq!(run.octets.of(UP), b"found");
+    assert_eq!(run.bytes.of(UP), b"found");
     assert!(run.told.is_empty());
     run.close();
 }
@@ -311,8 +311,8 @@ fn frames_that_fill_segments_are_found_again_behind_a_gap() {
     let frames: Vec<_> = (0..400_u16)
         .map(|at| frame(DOWN, 0x82, &[at as u8; 40]))
         .collect();
-    let octets = frames.concat();
-    for (number, segment) in octets.chunks(1448).enumerate() {
+    let bytes = frames.concat();
+    for (number, segment) in bytes.chunks(1448).enumerate() {
         if number == 2 {
             assert!(run.gap(DOWN, segment.len() as u64).is_some());
         } else {
@@ -320,9 +320,9 @@ fn frames_that_fill_segments_are_found_again_behind_a_gap() {
         }
     }
     // What the lost segment held, and the frame that it cut at its end.
-    let told = run.octets.of(DOWN).len() / 40;
+    let told = run.bytes.of(DOWN).len() / 40;
     assert!((350..400).contains(&told), "{told}");
-    assert!(run.octets.of(DOWN).ends_with(&[399_u16 as u8; 40]));
+    assert!(run.bytes.of(DOWN).ends_with(&[399_u16 as u8; 40]));
     run.close();
 }
 
@@ -333,7 +333,7 @@ fn an_interim_response_refuses_nothing() {
     let both = [&b"HTTP/1.1 103 Early Hints\r\n\r\n"[..], &response(MQTT)].concat();
     run.segment(DOWN, &both)
         .segment(DOWN, &frame(DOWN, 0x82, b"granted"));
-    assert_eq!(run.octets.of(DOWN), b"granted");
+    assert_eq!(run.bytes.of(DOWN), b"granted");
     assert!(run.told.is_empty(), "{:?}", run.told);
     run.close();
 }
@@ -352,13 +352,13 @@ fn compressed_messages_lean_on_those_before() {
     run.segment(UP, &frame(UP, 0x42, &second));
     run.segment(UP, &frame(UP, 0x80, b""));
     let wanted = [&text[..], b" plain ", text].concat();
-    assert_eq!(run.octets.of(UP), &wanted);
+    assert_eq!(run.bytes.of(UP), &wanted);
     // RFC 7692 §7.2.3.4: a last block, and an empty one behind it.
     let mut other = Run::opened(DEFLATE, DEFLATE);
     let hello = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
     other.segment(DOWN, &frame(DOWN, 0xc2, &hello));
     other.segment(DOWN, &frame(DOWN, 0xc2, &hello));
-    assert_eq!(other.octets.of(DOWN), b"HelloHello");
+    assert_eq!(other.bytes.of(DOWN), b"HelloHello");
     assert!(run.told.is_empty() && other.told.is_empty());
     run.close();
     other.close();
@@ -375,11 +375,11 @@ fn a_gap_in_a_compressed_message_costs_what_leans_on_it() {
     run.segment(UP, &sent[15..]);
     assert!(run.shared.lost.discarded > 0 && run.told.is_empty());
     run.segment(UP, &frame(UP, 0x82, b"plain"));
-    assert!(run.octets.of(UP).ends_with(b"plain"));
+    assert!(run.bytes.of(UP).ends_with(b"plain"));
     run.segment(UP, &frame(UP, 0xc2, &deflater.message(text)));
     run.segment(UP, &frame(UP, 0xc2, &deflater.message(text)));
     run.segment(UP, &frame(UP, 0x82, b" again"));
-    assert!(run.octets.of(UP).ends_with(b"plain again"));
+    assert!(run.bytes.of(UP).ends_with(b"plain again"));
     assert_eq!(run.told, ["Gap"]);
     run.close();
 }
@@ -410,7 +410,7 @@ fn messages_that_expand_without_end_are_given_up() {
     let mut run = Run::opened(DEFLATE, DEFLATE);
     let zeros = Deflater::new().message(&vec![0; 1 << 20]);
     run.segment(UP, &frame(UP, 0xc2, &zeros));
-    assert_eq!(run.octets.of(UP).len(), 1 << 20);
+    assert_eq!(run.bytes.of(UP).len(), 1 << 20);
     run.shared.inflation = Inflation::after_free(std::mem::take(&mut run.shared.inflation));
     run.segment(UP, &frame(UP, 0xc2, &zeros));
     assert_eq!(
@@ -463,8 +463,8 @@ proptest! {
             (UP, [request(DEFLATE), up.0].concat()),
             (DOWN, [response(DEFLATE), down.0].concat()),
         ];
-        for (direction, octets) in sides {
-            let mut rest = &octets[..];
+        for (direction, bytes) in sides {
+            let mut rest = &bytes[..];
             for cut in cuts.iter().cycle() {
                 let (segment, behind) = rest.split_at(rest.len().min(*cut));
                 run.segment(direction, segment);
@@ -474,8 +474,8 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(run.octets.of(UP), &up.1);
-        prop_assert_eq!(run.octets.of(DOWN), &down.1);
+        prop_assert_eq!(run.bytes.of(UP), &up.1);
+        prop_assert_eq!(run.bytes.of(DOWN), &down.1);
         prop_assert!(run.told.is_empty(), "{:?}", run.told);
         run.close();
     }
@@ -486,9 +486,9 @@ proptest! {
             (any::<bool>(), proptest::collection::vec(any::<u8>(), 0..40), 0..9_u64), 0..40),
     ) {
         let mut run = Run::opened(DEFLATE, DEFLATE);
-        for (up, octets, gap) in parts {
+        for (up, bytes, gap) in parts {
             let direction = if up { UP } else { DOWN };
-            run.segment(direction, &octets);
+            run.segment(direction, &bytes);
             if gap > 6 {
                 run.gap(direction, gap);
             }

@@ -1,7 +1,7 @@
 //! The opening handshake: an HTTP request that asks for WebSocket, and its answer
 //! (RFC 6455 §4).
 
-/// Octets of one HTTP head that are held until it is whole: more than the 8 KiB that common
+/// Bytes of one HTTP head that are held until it is whole: more than the 8 KiB that common
 /// servers take.
 pub const HEAD_CAP: usize = 16 << 10;
 
@@ -19,7 +19,7 @@ pub(super) struct Subprotocols {
 
 impl Subprotocols {
     fn add(&mut self, list: &[u8]) {
-        for name in list.split(|octet| *octet == b',') {
+        for name in list.split(|byte| *byte == b',') {
             let name = name.trim_ascii();
             self.mqtt |= name == b"mqtt";
             let front = name.get(..4).unwrap_or_default();
@@ -46,11 +46,11 @@ pub(super) struct Response {
     pub(super) deflates: bool,
 }
 
-/// Where the head at the front of `octets` ends, if an empty line is there; the first `known`
-/// octets were looked through before.
-pub(super) fn end_of_head(octets: &[u8], known: usize) -> Option<usize> {
+/// Where the head at the front of `bytes` ends, if an empty line is there; the first `known`
+/// bytes were looked through before.
+pub(super) fn end_of_head(bytes: &[u8], known: usize) -> Option<usize> {
     let from = known.saturating_sub(3);
-    let mut searched = octets.get(from..)?;
+    let mut searched = bytes.get(from..)?;
     let mut at = from;
     loop {
         let line = memchr::memchr(b'\n', searched)? + 1;
@@ -100,7 +100,7 @@ pub(super) fn response(head: &[u8]) -> Option<Response> {
         response.selects.add(list);
     }
     response.deflates = values(parsed.headers, "Sec-WebSocket-Extensions")
-        .flat_map(|list| list.split(|octet| matches!(octet, b',' | b';')))
+        .flat_map(|list| list.split(|byte| matches!(byte, b',' | b';')))
         .any(|name| {
             name.trim_ascii()
                 .eq_ignore_ascii_case(b"permessage-deflate")
@@ -115,7 +115,7 @@ pub(super) fn is_interim(head: &[u8]) -> bool {
 
 fn upgrades(fields: &[httparse::Header<'_>]) -> bool {
     values(fields, "Upgrade")
-        .flat_map(|list| list.split(|octet| *octet == b','))
+        .flat_map(|list| list.split(|byte| *byte == b','))
         .any(|name| name.trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 

@@ -47,13 +47,11 @@ fn other_protocols_on_the_mqtt_port_show_no_packet_and_are_named() {
             LooksLike::Unknown,
         ),
     ];
-    for (octets, looks_like) in cases {
+    for (bytes, looks_like) in cases {
         let mut run = Run::to(1883);
-        run.segment(UP, octets)
-            .segment(UP, b"\r\nand so on")
-            .close();
+        run.segment(UP, bytes).segment(UP, b"\r\nand so on").close();
         assert_eq!(run.packets, []);
-        assert_eq!(run.others, ["not mqtt"], "{octets:?}");
+        assert_eq!(run.others, ["not mqtt"], "{bytes:?}");
         assert_eq!(run.looks_like, [looks_like]);
     }
 }
@@ -82,8 +80,8 @@ fn a_server_that_answers_connect_with_http_is_not_listed() {
 #[test]
 fn a_publish_before_connect_is_shown_on_an_mqtt_port() {
     let mut run = Run::to(1883);
-    let octets = [publish(4, "n/ok", 0, b"fine before"), PINGREQ.to_vec()].concat();
-    run.segment(UP, &octets).close();
+    let bytes = [publish(4, "n/ok", 0, b"fine before"), PINGREQ.to_vec()].concat();
+    run.segment(UP, &bytes).close();
     assert_eq!(run.types(), ["PUBLISH", "PINGREQ"]);
 }
 
@@ -99,10 +97,7 @@ fn a_malformed_connect_is_shown_as_such() {
     let mut run = Run::to(1883);
     run.segment(UP, b"\x10\x80\x80\x80\x80\x0e\x00\x04MQTT")
         .close();
-    assert_eq!(
-        run.packets[0].rule,
-        Some(Rule::RemainingLengthHasFourOctets)
-    );
+    assert_eq!(run.packets[0].rule, Some(Rule::RemainingLengthHasFourOctets));
     assert_eq!(run.packets.len(), 1);
 }
 
@@ -208,16 +203,16 @@ fn the_version_is_inferred_from_structure() {
         (5, packet(0x40, &[0, 7, 0x10]), V5_0),
         (4, publish(4, "a/b", 7, b"21.5"), V3_1_1),
     ];
-    for (level, octets, version) in cases {
+    for (level, bytes, version) in cases {
         let mut run = Run::amid(1883);
-        run.segment(UP, &octets)
+        run.segment(UP, &bytes)
             .segment(UP, &publish(level, "a/b", 8, b"world"));
         let told: Vec<_> = run
             .packets
             .iter()
             .map(|told| (told.version, told.inferred))
             .collect();
-        assert_eq!(told, [(Some(version), true); 2], "{octets:02x?}");
+        assert_eq!(told, [(Some(version), true); 2], "{bytes:02x?}");
         assert_eq!(run.packets[1].payload.as_deref(), Some(&b"world"[..]));
     }
 }

@@ -34,7 +34,7 @@ fn frame(direction: Direction, payload: &[u8]) -> Vec<u8> {
         payload
             .iter()
             .enumerate()
-            .map(|(at, octet)| octet ^ key[at % 4]),
+            .map(|(at, byte)| byte ^ key[at % 4]),
     );
     frame
 }
@@ -117,7 +117,7 @@ fn plain_http_is_what_it_was() {
     run.segment(DOWN, b"HTTP/1.1 200 OK\r\n\r\nhello");
     run.close();
     let counters = &run.context.counters;
-    assert_eq!(counters.not_mqtt, counters.octets);
+    assert_eq!(counters.not_mqtt, counters.bytes);
     assert!(run.others.is_empty());
 }
 
@@ -268,7 +268,7 @@ fn a_connection_is_joined_in_its_midst() {
 #[test]
 fn what_is_held_bare_does_not_keep_a_connection_from_being_joined() {
     let mut run = Run::amid(9001);
-    // A frame of one octet of a packet: it looks like the begin of a SUBSCRIBE.
+    // A frame of one byte of a packet: it looks like the begin of a SUBSCRIBE.
     run.segment(UP, &[0x82, 0x81, 0x11, 0x22, 0x33, 0x44, 0xd1]);
     for id in 1..5 {
         run.segment(
@@ -345,18 +345,18 @@ proptest! {
     ) {
         let packets: Vec<Vec<u8>> = ids.iter().map(|id| publish(4, "a/b", *id, &[7; 90])).collect();
         let all = [vec![connect(4)], packets].concat().concat();
-        let mut octets = request(MQTT);
+        let mut bytes = request(MQTT);
         let mut rest = &all[..];
         for part in parts.iter().cycle() {
             let (payload, behind) = rest.split_at(rest.len().min(*part));
-            octets.extend(frame(UP, payload));
+            bytes.extend(frame(UP, payload));
             rest = behind;
             if rest.is_empty() {
                 break;
             }
         }
         let mut run = Run::to(9001);
-        let mut rest = &octets[..];
+        let mut rest = &bytes[..];
         for cut in cuts.iter().cycle() {
             let (segment, behind) = rest.split_at(rest.len().min(*cut));
             run.segment(UP, segment);

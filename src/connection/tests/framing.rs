@@ -11,7 +11,7 @@ fn opened() -> Run {
 }
 
 #[test]
-fn any_segmentation_down_to_one_octet_gives_the_same_packets() {
+fn any_segmentation_down_to_one_byte_gives_the_same_packets() {
     let packets = [
         connect(4),
         publish(4, "a/b", 1, &[b'x'; 300]),
@@ -31,7 +31,7 @@ fn any_segmentation_down_to_one_octet_gives_the_same_packets() {
         let mut end = 0;
         for told in &run.packets {
             let begin = end;
-            end += told.octets.len();
+            end += told.bytes.len();
             let frames: Vec<u64> = (begin / size..=(end - 1) / size)
                 .map(|f| f as u64 + 1)
                 .collect();
@@ -46,8 +46,8 @@ fn any_segmentation_down_to_one_octet_gives_the_same_packets() {
 #[test]
 fn packets_that_end_in_one_frame_are_counted_from_0() {
     let mut run = opened();
-    let octets = [PINGREQ.to_vec(), publish(4, "a", 0, b"x"), PINGREQ.to_vec()].concat();
-    run.segment(UP, &octets).segment(UP, &PINGREQ);
+    let bytes = [PINGREQ.to_vec(), publish(4, "a", 0, b"x"), PINGREQ.to_vec()].concat();
+    run.segment(UP, &bytes).segment(UP, &PINGREQ);
     let places: Vec<_> = run
         .packets
         .iter()
@@ -76,14 +76,14 @@ fn nothing_is_guessed_at_after_broken_framing() {
         assert!(run.packets[0].rule.is_some());
         assert!(run.context.counters.given_up >= 2);
     }
-    // One octet a segment is no different.
+    // One byte a segment is no different.
     let mut run = opened();
-    for octet in b"\x30\xff\xff\xff\xff\x01\x00\x03a/b" {
-        run.segment(UP, &[*octet]);
+    for byte in b"\x30\xff\xff\xff\xff\x01\x00\x03a/b" {
+        run.segment(UP, &[*byte]);
     }
     run.close();
     assert_eq!(run.packets.len(), 1);
-    assert_eq!(run.packets[0].octets, b"\x30\xff\xff\xff\xff");
+    assert_eq!(run.packets[0].bytes, b"\x30\xff\xff\xff\xff");
 }
 
 #[test]
@@ -145,8 +145,8 @@ fn a_packet_beyond_the_cap_is_counted_and_the_next_one_is_told() {
 fn the_frames_of_a_packet_are_listed_up_to_a_cap() {
     let mut run = opened();
     let large = publish(4, "b", 0, &vec![7; FRAMES_CAP + 10]);
-    for octet in &large {
-        run.segment(UP, std::slice::from_ref(octet));
+    for byte in &large {
+        run.segment(UP, std::slice::from_ref(byte));
     }
     assert_eq!(run.packets.len(), 1);
     assert_eq!(run.packets[0].frames.len(), FRAMES_CAP);

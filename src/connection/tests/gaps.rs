@@ -1,4 +1,4 @@
-//! Octets that never came, and captures that begin inside a packet.
+//! Bytes that never came, and captures that begin inside a packet.
 
 use super::*;
 
@@ -142,7 +142,7 @@ fn a_gap_of_unknown_length_is_crossed_like_any_other() {
 }
 
 #[test]
-fn octets_that_never_prove_to_be_packets_are_told_as_discarded() {
+fn bytes_that_never_prove_to_be_packets_are_told_as_discarded() {
     let mut run = opened();
     run.gap(UP, 10).segment(UP, &[b'd'; 50]).close();
     assert_eq!(run.others, ["gap 10 0", "gap 0 50", "ended"]);

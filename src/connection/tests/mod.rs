@@ -20,7 +20,7 @@ pub(super) use Direction::{Backward as DOWN, Forward as UP};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Told {
     pub(super) direction: Direction,
-    pub(super) octets: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     pub(super) frames: Vec<u64>,
     pub(super) frame: u64,
     pub(super) index: u32,
@@ -86,7 +86,7 @@ impl Run {
         let mut emit = |event: &Event<'_>| match event {
             Event::Packet(seen) => packets.push(Told {
                 direction: seen.direction,
-                octets: seen.octets.to_vec(),
+                bytes: seen.octets.to_vec(),
                 frames: seen.frames.to_vec(),
                 frame: seen.stamp.number,
                 index: seen.index,
@@ -126,7 +126,7 @@ impl Run {
     }
 
     /// One segment in a frame of its own.
-    pub(super) fn segment(&mut self, direction: Direction, octets: &[u8]) -> &mut Self {
+    pub(super) fn segment(&mut self, direction: Direction, bytes: &[u8]) -> &mut Self {
         self.frame += 1;
         let stamp = FrameStamp {
             number: self.frame,
@@ -134,7 +134,7 @@ impl Run {
         };
         self.on(StreamEvent::Bytes {
             direction,
-            bytes: octets,
+            bytes,
             stamp: &stamp,
             layers: &Layers::default(),
         });
@@ -155,7 +155,7 @@ impl Run {
         self
     }
 
-    /// The end of the connection. Every octet must have been accounted for.
+    /// The end of the connection. Every byte must have been accounted for.
     pub(super) fn close(&mut self) -> &mut Self {
         let stamp = FrameStamp::default();
         self.on(StreamEvent::Closed {
@@ -164,7 +164,7 @@ impl Run {
         });
         let c = &self.context.counters;
         assert_eq!(
-            c.octets,
+            c.bytes,
             c.in_packets
                 + c.discarded
                 + c.over_cap
@@ -179,12 +179,12 @@ impl Run {
         self
     }
 
-    /// The octets of all packets told in `direction`, one after the other.
+    /// The bytes of all packets told in `direction`, one after the other.
     pub(super) fn told(&self, direction: Direction) -> Vec<Vec<u8>> {
         self.packets
             .iter()
             .filter(|told| told.direction == direction)
-            .map(|told| told.octets.clone())
+            .map(|told| told.bytes.clone())
             .collect()
     }
 
@@ -192,24 +192,24 @@ impl Run {
     pub(super) fn types(&self) -> Vec<&'static str> {
         self.packets
             .iter()
-            .map(|told| crate::mqtt::PacketType::of(told.octets[0]).name())
+            .map(|told| crate::mqtt::PacketType::of(told.bytes[0]).name())
             .collect()
     }
 }
 
 pub(super) fn packet(first: u8, body: &[u8]) -> Vec<u8> {
-    let mut octets = vec![first];
+    let mut bytes = vec![first];
     let mut remaining = body.len();
     loop {
         let more = if remaining > 0x7f { 0x80 } else { 0 };
-        octets.push((remaining & 0x7f) as u8 | more);
+        bytes.push((remaining & 0x7f) as u8 | more);
         remaining >>= 7;
         if remaining == 0 {
             break;
         }
     }
-    octets.extend_from_slice(body);
-    octets
+    bytes.extend_from_slice(body);
+    bytes
 }
 
 pub(super) fn text(text: &str) -> Vec<u8> {

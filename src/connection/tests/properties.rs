@@ -10,7 +10,7 @@ fn sent(level: u8) -> impl Strategy<Value = Vec<u8>> {
         proptest::collection::vec(any::<u8>(), 0..200),
         proptest::collection::vec(any::<u8>(), 0..4000),
         "[ -~]{1,300}".prop_map(String::into_bytes),
-        (any::<u8>(), 1..3000_usize).prop_map(|(octet, length)| vec![octet; length]),
+        (any::<u8>(), 1..3000_usize).prop_map(|(byte, length)| vec![byte; length]),
     ];
     prop_oneof![
         6 => (topic, 0..2000_u16, payload)
@@ -61,7 +61,7 @@ fn play(
     let mut present = Vec::new();
     for packet in packets {
         let end = at + packet.len();
-        if whole[at..end].iter().all(|octet| *octet) {
+        if whole[at..end].iter().all(|byte| *byte) {
             present.push(packet.clone());
         }
         at = end;
@@ -137,13 +137,13 @@ proptest! {
         if connected {
             run.segment(UP, &connect(5));
         }
-        for (up, kind, octets) in &steps {
+        for (up, kind, bytes) in &steps {
             let direction = if *up { UP } else { DOWN };
             match kind {
-                0 => run.gap(direction, octets.len() as u64),
+                0 => run.gap(direction, bytes.len() as u64),
                 1 => run.segment(direction, &PINGREQ),
-                2 => run.segment(direction, &publish(5, "a/b", 3, octets)),
-                _ => run.segment(direction, octets),
+                2 => run.segment(direction, &publish(5, "a/b", 3, bytes)),
+                _ => run.segment(direction, bytes),
             };
         }
         run.close();
@@ -177,10 +177,10 @@ fn after_gaps_nearly_every_whole_packet_is_shown_where_packets_begin_segments() 
     assert!(percent(1) >= 90, "{told_in_all:?} of {present_in_all:?}");
 }
 
-/// Segments of random octets, the same in every run. What begins a segment as a packet would
+/// Segments of random bytes, the same in every run. What begins a segment as a packet would
 /// and goes on as packets do passes for one: that cannot be told apart, but it is rare.
 #[test]
-fn random_octets_after_a_gap_hardly_ever_make_a_packet() {
+fn random_bytes_after_a_gap_hardly_ever_make_a_packet() {
     let mut state = 1883_u64;
     let mut random = || {
         state = state
@@ -195,8 +195,8 @@ fn random_octets_after_a_gap_hardly_ever_make_a_packet() {
         run.gap(UP, 1000);
         for _ in 0..20 {
             let length = 1 + random() % 1447;
-            let octets: Vec<u8> = (0..length).map(|_| random() as u8).collect();
-            run.segment(UP, &octets);
+            let bytes: Vec<u8> = (0..length).map(|_| random() as u8).collect();
+            run.segment(UP, &bytes);
             segments += 1;
         }
         run.close();
