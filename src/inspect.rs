@@ -197,7 +197,7 @@ impl<'v> Pipeline<'v> {
         };
         let decoding = connection::Options {
             layers: needs.layers,
-            held_cap: limits.held as u64,
+            limits,
             ..options.decoding.clone()
         };
         Self {

@@ -19,7 +19,7 @@ fuzz_target!(|data: &[u8]| {
     let setting = input.octet();
     let mut options = Options::default();
     if setting & 1 != 0 {
-        options.held_cap = 200;
+        options.limits.held = 200;
     }
     let port = if setting & 2 == 0 { 1883 } else { 12345 };
     if setting & 12 == 12 {

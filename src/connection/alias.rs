@@ -1,73 +1,80 @@
 //! Topic aliases of one direction (MQTT 5.0 §3.3.2.3.4), as they stand at the moment.
 
-/// Aliases kept for one direction; MQTT allows 65,535.
-pub const ALIASES_CAP: usize = 4096;
+use std::collections::BTreeMap;
 
-/// Bytes of topic names kept for one direction.
-pub const TOPICS_CAP: usize = 1 << 20;
+use crate::base::limits::Limits;
+use crate::mqtt::packet::Publish;
 
-/// Bytes of topic names kept in all, each with `ALIAS_COST` besides.
-pub const ALIASES_TOTAL: u64 = 64 << 20;
+use super::context::Context;
 
-/// What an alias takes besides its topic name: its entry, and the name's allocation.
+/// Memory of an alias besides its topic name: its entry, and the name's allocation.
 const ALIAS_COST: usize = 48;
 
-/// Which topic name each alias stands for.
+/// The topic names that aliases stand for.
 #[derive(Debug, Default)]
 pub(super) struct Aliases {
-    /// Sorted by alias: most connections use a few, set once.
-    topics: Vec<(u16, Box<str>)>,
+    topics: BTreeMap<u16, Box<str>>,
     /// Bytes of all names.
     bytes: usize,
 }
 
 impl Aliases {
-    /// The topic name that `alias` stands for.
-    pub(super) fn topic(&self, alias: u16) -> Option<&str> {
-        let at = self.at(alias).ok()?;
-        self.topics.get(at).map(|(_, topic)| topic.as_ref())
+    /// Lets `alias` stand for `topic` from now on, as far as the limits allow.
+    fn learn(&mut self, context: &mut Context, alias: u16, topic: &str) {
+        let limits = context.options.limits;
+        let before = self.cost();
+        let room = (limits.topic_alias_bytes_all as u64).saturating_sub(context.aliases);
+        if !self.set(alias, topic, &limits, room) {
+            context.counters.aliases_refused += 1;
+        }
+        context.aliases = context.aliases - before + self.cost();
     }
 
-    /// In bytes, as charged against [`ALIASES_TOTAL`].
+    /// Returns the topic name that `alias` stands for.
+    fn topic(&self, alias: u16) -> Option<&str> {
+        self.topics.get(&alias).map(AsRef::as_ref)
+    }
+
+    /// Returns the memory taken, in bytes, as charged against the limit over all connections.
     pub(super) fn cost(&self) -> u64 {
         (self.bytes + self.topics.len() * ALIAS_COST) as u64
     }
 
-    /// From now on `alias` stands for `topic`, as long as that costs no more than `room`.
-    /// `false` where a cap kept it out; then the alias stands for nothing, rather than for
-    /// what it was.
-    pub(super) fn set(&mut self, alias: u16, topic: &str, room: u64) -> bool {
-        let room = (topic.len() + ALIAS_COST) as u64 <= room;
-        let at = self.at(alias);
-        if let Ok(at) = at
-            && let Some((_, known)) = self.topics.get_mut(at)
-        {
-            if **known == *topic {
-                return true;
-            }
-            self.bytes -= known.len();
-            if !room || self.bytes + topic.len() > TOPICS_CAP {
-                self.topics.remove(at);
-                return false;
-            }
-            *known = topic.into();
-            self.bytes += topic.len();
+    /// Lets `alias` stand for `topic`, as long as that costs no more than `room`. `false` where a
+    /// limit kept it out; then the alias stands for nothing, rather than for what it was.
+    fn set(&mut self, alias: u16, topic: &str, limits: &Limits, room: u64) -> bool {
+        if self.topic(alias) == Some(topic) {
             return true;
         }
-        let full = self.topics.len() >= ALIASES_CAP;
-        if !room || full || self.bytes + topic.len() > TOPICS_CAP {
-            return false;
+        if let Some(known) = self.topics.remove(&alias) {
+            self.bytes -= known.len();
         }
-        let at = at.unwrap_or_else(|at| at).min(self.topics.len());
-        self.topics.insert(at, (alias, topic.into()));
-        self.bytes += topic.len();
-        true
+        let fits = (topic.len() + ALIAS_COST) as u64 <= room
+            && self.topics.len() < limits.topic_aliases
+            && self.bytes + topic.len() <= limits.topic_alias_bytes;
+        if fits {
+            self.topics.insert(alias, topic.into());
+            self.bytes += topic.len();
+        }
+        fits
     }
+}
 
-    fn at(&self, alias: u16) -> Result<usize, usize> {
-        self.topics
-            .binary_search_by_key(&alias, |(alias, _)| *alias)
+/// Follows the alias of a PUBLISH, if it has one, on a direction with `aliases`: learns which topic
+/// name it stands for, or returns that name.
+#[cold]
+pub(super) fn follow<'a>(
+    aliases: &'a mut Option<Box<Aliases>>,
+    context: &mut Context,
+    publish: &Publish<'_>,
+) -> Option<&'a str> {
+    let alias = publish.properties.topic_alias()?;
+    if publish.topic.is_empty() {
+        return aliases.as_ref()?.topic(alias);
     }
+    let aliases = aliases.get_or_insert_default();
+    aliases.learn(context, alias, publish.topic);
+    None
 }
 
 #[cfg(test)]
@@ -77,27 +84,26 @@ mod tests {
     #[test]
     fn an_alias_stands_for_the_topic_it_was_last_given() {
         let mut aliases = Aliases::default();
-        assert!(aliases.set(7, "a/b", 100) && aliases.set(1, "c", 100));
-        assert_eq!((aliases.topic(7), aliases.topic(2)), (Some("a/b"), None));
-        assert!(aliases.set(7, "d", 100));
+        let mut set = |alias, topic| aliases.set(alias, topic, &Limits::DEFAULT, 100);
+        assert!(set(7, "a/b") && set(1, "c") && set(7, "d"));
         assert_eq!((aliases.topic(7), aliases.topic(1)), (Some("d"), Some("c")));
+        assert_eq!(aliases.topic(2), None);
     }
 
     #[test]
     fn an_alias_beyond_the_cap_stands_for_nothing() {
-        let mut aliases = Aliases::default();
-        let long = "x".repeat(60_000);
-        let kept = (1..=100)
-            .filter(|alias| aliases.set(*alias, &long, u64::MAX))
-            .count();
-        assert_eq!(kept, TOPICS_CAP / long.len());
-        assert_eq!(aliases.topic(100), None);
-        let mut aliases = Aliases::default();
-        let kept = (1..=u16::MAX)
-            .filter(|alias| aliases.set(*alias, "t", u64::MAX))
-            .count();
-        assert_eq!(kept, ALIASES_CAP);
-        assert!(!aliases.set(1, "other", 10));
-        assert_eq!(aliases.topic(1), None);
+        let limits = Limits {
+            topic_aliases: 3,
+            topic_alias_bytes: 20,
+            ..Limits::DEFAULT
+        };
+        for (topic, most) in [("ten bytes.", 2), ("t", 3)] {
+            let mut aliases = Aliases::default();
+            let kept = (1..=10).filter(|alias| aliases.set(*alias, topic, &limits, u64::MAX));
+            assert_eq!(kept.count(), most);
+            assert_eq!(aliases.topic(10), None);
+            assert!(!aliases.set(1, "other", &limits, 10));
+            assert_eq!(aliases.topic(1), None);
+        }
     }
 }

@@ -5,9 +5,9 @@ use std::hash::BuildHasher;
 use crate::mqtt::framer::{Header, fixed_header};
 use crate::mqtt::{ControlPacket, PacketType, ProtocolVersion};
 
-use super::held::Pieces;
-use super::plausible::{Roles, Versions, may_begin};
-use super::weigh::{self, Note};
+use super::classify::{Roles, Versions, could_begin, may_begin};
+use super::pieces::Pieces;
+use super::score::{self, Note};
 
 /// Packets of a chain that are remembered, to know a repetition.
 const REMEMBERED_CAP: usize = 64;
@@ -179,16 +179,16 @@ impl Candidate {
         };
         self.versions = versions;
         if versions.both() {
-            self.lean = self.lean.saturating_add(weigh::lean_to_five(bytes));
+            self.lean = self.lean.saturating_add(score::lean_to_five(bytes));
         }
         self.packets += 1;
         self.over = matches!(packet, ControlPacket::Disconnect(_));
         let end = self.next + bytes.len() as u64;
         let place = pieces.place(self.next, end);
-        let (asks, answers) = weigh::notes(&packet);
+        let (asks, answers) = score::notes(&packet);
         // What was there before proves nothing more: payloads repeat themselves.
         if self.remember(bytes) {
-            self.score += weigh::weigh(&packet, place);
+            self.score += score::score(&packet, place);
         }
         note(&mut self.asks, asks);
         note(&mut self.answers, answers);
@@ -236,15 +236,8 @@ fn note(notes: &mut Vec<Note>, note: Option<Note>) {
 
 fn read_if(wanted: bool, bytes: &[u8], version: ProtocolVersion) -> Option<ControlPacket<'_>> {
     wanted
-        .then(|| weigh::read_strictly(bytes, version))
+        .then(|| score::read_strictly(bytes, version))
         .flatten()
-}
-
-/// Whether a packet may begin with `first`, whatever its length.
-pub(super) fn could_begin(first: u8, versions: Versions) -> bool {
-    [0, 2, 4, 64]
-        .iter()
-        .any(|remaining| !may_begin(first, *remaining, versions).is_empty())
 }
 
 /// What is there of a packet that is not complete, in bits; `None` where it can't become one.
@@ -278,7 +271,7 @@ fn open_head(bytes: &[u8], header_len: usize, remaining: usize) -> Option<u32> {
         return None;
     }
     Some(if topic.len() == length {
-        4 + weigh::text(topic)
+        4 + score::text(topic)
     } else {
         0
     })

@@ -1,45 +1,26 @@
-//! What all connections of a run share: the user's wishes, the counts, the caps.
+//! The state that all connections of a run share: the user's wishes, limits, counts.
 
-use super::framing::Partial;
+use crate::base::limits::Limits;
 use crate::carrier::Carriers;
-
-/// Bytes of unfinished packets and of undecided connections held at a time, over all
-/// connections, unless the user says otherwise.
-pub const HELD_CAP: u64 = 128 << 20;
-
-/// Bytes of client identifiers kept in all: enough for 200,000 connections with names as long
-/// as people give them, where one alone may take 65,535.
-pub const CLIENT_IDS_TOTAL: u64 = 64 << 20;
 
 /// Frames that are remembered at a time for the packets that end in them.
 const INDEXED: usize = 16;
 
-/// What the user asked of the decoding.
-#[derive(Clone, Debug)]
+/// The user's wishes for decoding.
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Ports whose connections are MQTT whatever they look like (`-d tcp.port==N,mqtt`).
     pub decode_as: Vec<u16>,
     /// Whether a view wants [`crate::event::PacketEvent::layers`]; else they stay empty
     /// for packets that were held back.
     pub layers: bool,
-    /// In bytes over all connections, see [`HELD_CAP`].
-    pub held_cap: u64,
+    /// How much is held and remembered.
+    pub limits: Limits,
     /// Secrets of encrypted connections in the format of SSLKEYLOGFILE (`--keylog`).
     pub secrets: Vec<u8>,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            decode_as: Vec::new(),
-            layers: false,
-            held_cap: HELD_CAP,
-            secrets: Vec::new(),
-        }
-    }
-}
-
-/// What became of every byte that the streams brought, and which caps were reached.
+/// The fate of every byte that the streams brought, and the limits that were reached.
 ///
 /// `bytes` equals the sum of `in_packets`, `discarded`, `over_cap`, `given_up`, `not_mqtt`,
 /// `incomplete` and `wrapped` once every connection is closed; before that, what is missing is
@@ -48,21 +29,21 @@ impl Default for Options {
 pub struct Counters {
     /// Bytes that the streams brought, and those that came out of WebSocket and TLS.
     pub bytes: u64,
-    /// Control packets told, malformed ones included.
+    /// Control packets emitted, malformed ones included.
     pub packets: u64,
     /// Frames in which at least one of them ended.
     pub frames: u64,
-    /// Malformed control packets told.
+    /// Malformed control packets emitted.
     pub malformed: u64,
-    /// MQTT connections told.
+    /// MQTT connections emitted.
     pub connections: u64,
-    /// Bytes of packets that were told.
+    /// Bytes of packets that were emitted.
     pub in_packets: u64,
     /// Bytes of packets cut by a gap, or passed over while a packet's begin was sought.
     pub discarded: u64,
-    /// Bytes of packets that the cap on held bytes kept from being told.
+    /// Bytes of packets that the limit on held bytes kept from being emitted.
     pub over_cap: u64,
-    /// Packets that the cap on held bytes kept from being told.
+    /// Packets that the limit on held bytes kept from being emitted.
     pub packets_over_cap: u64,
     /// Bytes that follow broken framing, where nothing is guessed at.
     pub given_up: u64,
@@ -87,11 +68,11 @@ pub struct Counters {
     pub client_ids_refused: u64,
     /// Frames left out of a packet's list, because it was full.
     pub frames_unlisted: u64,
-    /// Times that bytes held for want of evidence reached a cap and were passed over.
+    /// Times that bytes held for want of evidence reached a limit and were passed over.
     pub holds_given_up: u64,
 }
 
-/// What all connections of a run share.
+/// The state that all connections of a run share.
 #[derive(Debug, Default)]
 pub struct Context {
     pub options: Options,
@@ -100,26 +81,35 @@ pub struct Context {
     pub(super) held: u64,
     /// Frame numbers held now in the lists of unfinished packets.
     pub(super) held_frames: u64,
-    /// What all topic aliases cost, in bytes.
+    /// The cost of all topic aliases, in bytes.
     pub(super) aliases: u64,
-    /// What all client identifiers cost, in bytes.
+    /// Bytes of all client identifiers.
     pub(super) client_ids: u64,
     /// Frames that the last packets ended in, and how many packets have ended there. More
-    /// than one, since a segment that fills holes on both sides of others that waited is told
+    /// than one, since a segment that fills holes on both sides of others that waited comes
     /// in parts, with the others in between.
     indexed: [(u64, u32); INDEXED],
     /// The place of the latest of them.
     latest: usize,
     /// The highest number of a frame that a packet ended in.
     highest: u64,
-    /// What carries connections within others.
+    /// The carriers of connections within others.
     pub(super) carriers: Carriers,
-    /// What an unfinished packet left behind, for the next one.
-    pub(super) spare: Option<Box<Partial>>,
+    /// Buffers that an unfinished packet left behind, for the next one.
+    pub(super) spare: Buffers,
+}
+
+/// The buffers of an unfinished packet.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    /// The bytes that came.
+    pub(super) bytes: Vec<u8>,
+    /// The frames that carried them, each once.
+    pub(super) frames: Vec<u64>,
 }
 
 impl Context {
-    /// A context for one run.
+    /// Makes the context of a run.
     pub fn new(mut options: Options) -> Self {
         let mut context = Self::default();
         context
@@ -129,7 +119,7 @@ impl Context {
         context
     }
 
-    /// What carries connections within others.
+    /// Returns the carriers of connections within others.
     pub const fn carriers(&self) -> &Carriers {
         &self.carriers
     }
@@ -139,12 +129,12 @@ impl Context {
         self.carriers.learn(text);
     }
 
-    /// Bytes held at this moment.
+    /// Returns the bytes held at this moment.
     pub const fn held(&self) -> u64 {
         self.held
     }
 
-    /// The place of the next packet that ends in `frame`.
+    /// Returns the place of the next packet that ends in `frame`.
     #[inline]
     pub(super) fn next_index(&mut self, frame: u64) -> u32 {
         let (number, count) = &mut self.indexed[self.latest % INDEXED];
@@ -161,7 +151,7 @@ impl Context {
         self.next_index_elsewhere(frame)
     }
 
-    /// The first packet that ends in `frame`; the oldest frame is forgotten.
+    /// Returns the place of the first packet that ends in `frame`; the oldest frame is forgotten.
     #[inline]
     fn first_index(&mut self, frame: u64) -> u32 {
         self.counters.frames += 1;
@@ -185,10 +175,12 @@ impl Context {
         index
     }
 
+    /// Counts bytes that are held from now on.
     pub(super) fn hold(&mut self, bytes: usize) {
         self.held += bytes as u64;
     }
 
+    /// Counts bytes that are held no longer.
     pub(super) fn let_go(&mut self, bytes: usize) {
         self.held = self.held.saturating_sub(bytes as u64);
     }

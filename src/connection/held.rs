@@ -1,13 +1,12 @@
 //! Bytes of one direction held back until it is known what they are, and the places in
 //! them where a packet may begin.
 
-use std::collections::VecDeque;
-
 use crate::base::{FrameStamp, Layers};
 
-use super::Context;
-use super::candidate::{Candidate, Expected, Standing, could_begin};
-use super::weigh::Place;
+use super::candidate::{Candidate, Expected, Standing};
+use super::classify::could_begin;
+use super::context::Context;
+use super::pieces::{Piece, Pieces};
 
 /// Places that are followed at a time in one direction.
 const CANDIDATES_CAP: usize = 64;
@@ -15,67 +14,6 @@ const CANDIDATES_CAP: usize = 64;
 /// What looking for packets within one segment may take, in bytes that are read, apart from
 /// a share for its length.
 const EFFORT_CAP: usize = 256 << 10;
-
-/// A segment at least this long, in bytes, may have been filled up: 536 is the least that
-/// every TCP takes (RFC 9293 §3.7.1), less room for options.
-const FULL_SEGMENT: usize = 500;
-
-/// One segment's bytes.
-#[derive(Debug)]
-pub(super) struct Piece {
-    /// In bytes from the begin of what the direction held.
-    pub(super) at: u64,
-    pub(super) length: usize,
-    pub(super) stamp: FrameStamp,
-    /// Kept only where a view wants them.
-    pub(super) layers: Option<Box<Layers>>,
-}
-
-impl Piece {
-    pub(super) fn end(&self) -> u64 {
-        self.at + self.length as u64
-    }
-}
-
-/// The segments that brought the bytes, in order.
-#[derive(Debug, Default)]
-pub(super) struct Pieces {
-    pieces: VecDeque<Piece>,
-    /// The longest segment.
-    longest: usize,
-}
-
-impl Pieces {
-    /// Whether a segment begins at `place`.
-    pub(super) fn begins(&self, place: u64) -> bool {
-        self.pieces
-            .binary_search_by_key(&place, |piece| piece.at)
-            .is_ok()
-    }
-
-    /// How a packet from `start` to `end` lies in its segments.
-    pub(super) fn place(&self, start: u64, end: u64) -> Place {
-        let first = self.around(start);
-        let last = self.around(end.saturating_sub(1));
-        Place {
-            fills_a_segment: first.is_some_and(|piece| {
-                piece.at == start && piece.end() == end && self.is_full(piece)
-            }),
-            ends_a_segment: last.is_some_and(|piece| piece.end() == end && !self.is_full(piece)),
-            in_full_segment: first.is_some_and(|piece| self.is_full(piece)),
-        }
-    }
-
-    /// Whether the segment was filled up, so that its end says nothing.
-    fn is_full(&self, piece: &Piece) -> bool {
-        piece.length >= FULL_SEGMENT && piece.length >= self.longest
-    }
-
-    fn around(&self, place: u64) -> Option<&Piece> {
-        let after = self.pieces.partition_point(|piece| piece.at <= place);
-        self.pieces.get(after.checked_sub(1)?)
-    }
-}
 
 /// The bytes of one direction that are held back.
 #[derive(Debug, Default)]
@@ -112,7 +50,7 @@ impl Held {
 
     /// The first segment that is held.
     pub(super) fn first_piece(&self) -> Option<&Piece> {
-        self.pieces.pieces.front()
+        self.pieces.first()
     }
 
     pub(super) fn push(
@@ -125,8 +63,7 @@ impl Held {
         let at = self.end();
         self.bytes.extend_from_slice(bytes);
         context.hold(bytes.len());
-        self.pieces.longest = self.pieces.longest.max(bytes.len());
-        self.pieces.pieces.push_back(Piece {
+        self.pieces.push(Piece {
             at,
             length: bytes.len(),
             stamp: *stamp,
@@ -153,7 +90,7 @@ impl Held {
     /// Looks for places where a packet may begin in the segment that came last: its begin,
     /// and every other byte if `anywhere`.
     pub(super) fn seek(&mut self, expected: Expected, anywhere: bool) {
-        let Some(piece) = self.pieces.pieces.back() else {
+        let Some(piece) = self.pieces.last() else {
             return;
         };
         let (at, full) = (piece.at, self.pieces.is_full(piece));
@@ -220,14 +157,7 @@ impl Held {
         context.let_go(count);
         self.gone += count;
         self.base = place;
-        while self
-            .pieces
-            .pieces
-            .front()
-            .is_some_and(|piece| piece.end() <= place)
-        {
-            self.pieces.pieces.pop_front();
-        }
+        self.pieces.drop_before(place);
         self.candidates.retain(|candidate| candidate.start >= place);
         // Moved only when half is gone, so that each byte moves once on average.
         if self.gone > self.bytes.len() / 2 {
@@ -262,7 +192,7 @@ impl Held {
         buffer: &'a mut Vec<u8>,
         context: &mut Context,
     ) -> Option<(Piece, &'a [u8])> {
-        let piece = self.pieces.pieces.pop_front()?;
+        let piece = self.pieces.pop()?;
         let length = usize::try_from(piece.end().saturating_sub(self.base)).unwrap_or(0);
         buffer.clear();
         buffer.extend_from_slice(self.bytes().get(..length).unwrap_or(&[]));
@@ -275,7 +205,8 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plausible::{Roles, Versions};
+    use super::super::classify::{Roles, Versions};
+    use super::super::context::Options;
     use super::*;
 
     #[test]
@@ -285,7 +216,7 @@ mod tests {
             roles: Roles::BOTH,
             may_open: false,
         };
-        let mut context = Context::new(super::super::Options::default());
+        let mut context = Context::new(Options::default());
         let mut held = Held::default();
         // PUBACKs behind a byte that begins nothing: each leads through all that follow.
         let bytes = [&[0], b"\x40\x02\x00\x01".repeat(15_000).as_slice()].concat();

@@ -1,20 +1,33 @@
-//! Bytes of a connection that nobody knows yet: what tells itself at once, and what must
-//! be held.
+//! Recognition of MQTT by the first bytes of a direction; bytes that are none yet are held.
 
 use crate::event::{Event, LooksLike};
 use crate::mqtt::framer::{Header, fixed_header};
+use crate::stream::DIRECTIONS;
 
-use super::candidate::could_begin;
-use super::opening::{self, Opening};
-use super::plausible::{Versions, may_begin};
-use super::{Arrival, Context, DIRECTIONS, Decoder, Deliberation, Expectation, Mode, Phase};
+use super::classify::{self, Opening, Versions, could_begin, may_begin};
+use super::context::Context;
+use super::packets::{Arrival, Mode};
+use super::recognition::{Expectation, Phase, Recognition};
+use super::resync::TRIES_CAP;
 
-/// Segments of a connection met in its midst that may fail to begin a packet, where nothing
-/// speaks for MQTT, before it counts as something else.
-pub(super) const TRIES_CAP: u8 = 250;
+impl Recognition {
+    /// Takes bytes of a connection that is known to be MQTT.
+    #[inline]
+    pub(super) fn receive(
+        &mut self,
+        context: &mut Context,
+        arrival: &Arrival<'_>,
+        bytes: &[u8],
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        if self.mode(arrival.direction) == Mode::Seeking {
+            self.receive_undecided(context, arrival, bytes, emit);
+        } else {
+            self.packets.receive(context, arrival, bytes, emit);
+        }
+    }
 
-impl Decoder {
-    /// Bytes of a connection, or of a direction, that is undecided.
+    /// Takes bytes of a connection, or of a direction, that is undecided.
     #[cold]
     pub(super) fn receive_undecided(
         &mut self,
@@ -23,7 +36,9 @@ impl Decoder {
         bytes: &[u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
-        if bytes.is_empty() {
+        if bytes.is_empty()
+            || self.phase == Phase::Undecided && self.recognise(context, arrival, bytes, emit)
+        {
             return;
         }
         let Arrival {
@@ -32,37 +47,23 @@ impl Decoder {
             stamp,
             layers,
         } = *arrival;
-        if self.phase == Phase::New {
-            self.begin(connection);
-        }
-        if self.phase == Phase::Undecided
-            && !self.is_bare
-            && matches!(self.sides.of(direction).mode, Mode::Framing | Mode::Seeking)
-            && self.recognise_carrier(context, arrival, bytes, emit)
-        {
-            return;
-        }
-        if self.phase == Phase::Undecided && self.recognise(context, arrival, bytes, emit) {
-            return;
-        }
-        let side = self.sides.of_mut(direction);
-        side.heard = true;
+        let side = self.packets.sides.of_mut(direction);
+        side.active = true;
         match side.mode {
             Mode::NotMqtt => context.counters.not_mqtt += bytes.len() as u64,
             Mode::GivenUp => context.counters.given_up += bytes.len() as u64,
             Mode::Framing | Mode::Doubtful | Mode::Seeking => {
-                let deliberation = self.deliberation.get_or_insert_default();
-                deliberation.first.get_or_insert(*stamp);
-                let held = deliberation.held.of_mut(direction);
+                let undecided = self.undecided.get_or_insert_default();
+                undecided.first.get_or_insert(*stamp);
+                let held = undecided.held.of_mut(direction);
                 held.push(context, bytes, stamp, layers);
                 self.search(context, connection, direction);
-                self.deliberate(context, connection, emit);
+                self.decide(context, connection, emit);
             }
         }
     }
 
-    /// What the very first bytes of a direction tell at once; `true` where they are dealt
-    /// with.
+    /// Looks at the very first bytes of a direction; `true` where they are dealt with.
     fn recognise(
         &mut self,
         context: &mut Context,
@@ -76,31 +77,31 @@ impl Decoder {
             stamp,
             ..
         } = *arrival;
-        let mode = self.sides.of(direction).mode;
-        let waiting = |d: &Deliberation| !d.held.of(direction).is_empty();
+        let mode = self.mode(direction);
+        let undecided = self.undecided.as_deref();
         if !matches!(mode, Mode::Framing | Mode::Seeking)
-            || self.deliberation.as_deref().is_some_and(waiting)
+            || undecided.is_some_and(|undecided| !undecided.held.of(direction).is_empty())
         {
             return false;
         }
         let expectation = self.expectation(context, connection);
-        let opening = opening::opening(bytes);
+        let opening = classify::opening(bytes);
         let insisted = expectation == Expectation::Insisted && mode == Mode::Framing;
         if opening == Opening::Connect || insisted {
             if opening == Opening::Connect {
-                self.hear_connect(direction, bytes);
+                self.packets.peers.learn_connect(direction, bytes);
             }
             if insisted {
                 // Whatever comes is a packet, if a malformed one.
                 for direction in DIRECTIONS {
-                    self.sides.of_mut(direction).proven = true;
+                    self.packets.sides.of_mut(direction).proven = true;
                 }
             }
             self.believe(context, connection, direction, stamp, emit);
-            self.sides.of_mut(direction).proven = true;
-            self.tell_passed_over(context, connection, direction, stamp, emit);
-            if self.deliberation.is_none() {
-                self.receive(context, arrival, bytes, emit);
+            self.packets.sides.of_mut(direction).proven = true;
+            self.report_passed_over(context, connection, direction, stamp, emit);
+            if self.undecided.is_none() {
+                self.packets.receive(context, arrival, bytes, emit);
                 return true;
             }
             return false;
@@ -122,7 +123,7 @@ impl Decoder {
         false
     }
 
-    /// Bytes that begin no packet on a connection that nothing else speaks for.
+    /// Counts bytes that begin no packet on a connection without other evidence for MQTT.
     fn pass_by(
         &mut self,
         context: &mut Context,
@@ -130,37 +131,28 @@ impl Decoder {
         bytes: &[u8],
         emit: &mut impl FnMut(&Event<'_>),
     ) {
-        self.pass_over(context, arrival.direction, bytes.len() as u64);
-        let side = self.sides.of_mut(arrival.direction);
-        side.heard = true;
-        side.tries = side.tries.saturating_add(1);
-        let ports = [
-            arrival.connection.responder.port,
-            arrival.connection.initiator.port,
-        ];
-        let carried = matches!(
-            opening::looks_like(bytes),
-            LooksLike::Carrier(protocol, _) if ports.iter().any(|port| protocol.ports().contains(port))
+        let Arrival {
+            connection,
+            direction,
+            stamp,
+            ..
+        } = *arrival;
+        self.pass_over(context, direction, bytes.len() as u64);
+        let ports = [connection.responder.port, connection.initiator.port];
+        let on_its_port = matches!(
+            classify::looks_like(bytes),
+            LooksLike::Carrier(carrier, _) if ports.iter().any(|port| carrier.ports().contains(port))
         );
-        if side.mode == Mode::Framing || side.tries >= TRIES_CAP || carried {
+        let side = self.packets.sides.of_mut(direction);
+        side.active = true;
+        side.tries = side.tries.saturating_add(1);
+        if side.mode == Mode::Framing || side.tries >= TRIES_CAP || on_its_port {
             side.mode = Mode::NotMqtt;
         }
-        if carried {
-            self.tell_not_mqtt(
-                arrival.connection,
-                arrival.direction,
-                arrival.stamp,
-                bytes,
-                emit,
-            );
+        if on_its_port {
+            self.packets
+                .report_not_mqtt(connection, direction, stamp, bytes, emit);
         }
-        self.forget_others();
-    }
-
-    pub(super) fn forget_others(&mut self) {
-        let over = |direction| self.sides.of(direction).mode == Mode::NotMqtt;
-        if self.phase == Phase::Undecided && DIRECTIONS.into_iter().all(over) {
-            self.phase = Phase::Other;
-        }
+        self.settle_other();
     }
 }

@@ -97,7 +97,10 @@ fn a_malformed_connect_is_shown_as_such() {
     let mut run = Run::to(1883);
     run.segment(UP, b"\x10\x80\x80\x80\x80\x0e\x00\x04MQTT")
         .close();
-    assert_eq!(run.packets[0].rule, Some(Rule::RemainingLengthHasFourOctets));
+    assert_eq!(
+        run.packets[0].rule,
+        Some(Rule::RemainingLengthHasFourOctets)
+    );
     assert_eq!(run.packets.len(), 1);
 }
 

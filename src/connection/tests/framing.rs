@@ -1,7 +1,6 @@
 //! Packets in segments of any size, malformed packets, caps, topic aliases.
 
 use super::*;
-use crate::connection::{ALIASES_TOTAL, CLIENT_IDS_TOTAL, FRAMES_CAP};
 
 fn opened() -> Run {
     let mut run = Run::to(1883);
@@ -106,10 +105,12 @@ fn auth_before_5_0_is_malformed() {
 #[test]
 fn an_announced_length_reserves_no_memory() {
     let mut run = opened();
-    run.segment(UP, b"\x30\xff\xff\xff\x7f\x00\x01at the begin of 256 MiB");
+    run.segment(UP, b"\x30\xff\xff\xff\x7f\x00\x01at the front of 256 MiB");
     assert!(run.context.held() < 100);
     let partial = run
         .decoder
+        .own
+        .packets
         .sides
         .of(UP)
         .partial
@@ -126,8 +127,7 @@ fn an_announced_length_reserves_no_memory() {
 #[test]
 fn a_packet_beyond_the_cap_is_counted_and_the_next_one_is_told() {
     let mut run = opened();
-    run.context.options.held_cap = 100_000;
-    run.context.options.held_cap -= 1;
+    run.context.options.limits.held = 99_999;
     let large = publish(4, "big", 0, &vec![7; 200_000]);
     // Larger than what is held for small packets and than the cap.
     let stream = [large.clone(), PINGREQ.to_vec()].concat();
@@ -144,15 +144,16 @@ fn a_packet_beyond_the_cap_is_counted_and_the_next_one_is_told() {
 #[test]
 fn the_frames_of_a_packet_are_listed_up_to_a_cap() {
     let mut run = opened();
-    let large = publish(4, "b", 0, &vec![7; FRAMES_CAP + 10]);
+    run.context.options.limits.frames_listed = 20;
+    let large = publish(4, "b", 0, &[7; 30]);
     for byte in &large {
         run.segment(UP, std::slice::from_ref(byte));
     }
     assert_eq!(run.packets.len(), 1);
-    assert_eq!(run.packets[0].frames.len(), FRAMES_CAP);
+    assert_eq!(run.packets[0].frames.len(), 20);
     assert_eq!(
         run.context.counters.frames_unlisted,
-        (large.len() - FRAMES_CAP) as u64
+        large.len() as u64 - 20
     );
 }
 
@@ -205,8 +206,7 @@ fn an_idle_connection_takes_little_memory() {
 fn topic_aliases_have_a_cap_over_all_connections() {
     let mut run = Run::to(1883);
     run.segment(UP, &connect(5)).segment(DOWN, &connack(5));
-    let others = ALIASES_TOTAL - 60;
-    run.context.aliases = others;
+    run.context.options.limits.topic_alias_bytes_all = 60;
     run.segment(UP, &alias("up", 1))
         .segment(UP, &alias("too", 2));
     run.segment(UP, &alias("", 1)).segment(UP, &alias("", 2));
@@ -218,7 +218,7 @@ fn topic_aliases_have_a_cap_over_all_connections() {
     assert!(resolved.ends_with(&[Some("up"), None]), "{resolved:?}");
     assert_eq!(run.context.counters.aliases_refused, 1);
     run.close();
-    assert_eq!(run.context.aliases, others);
+    assert_eq!(run.context.aliases, 0);
 }
 
 /// The client identifier of each packet, in order.
@@ -261,8 +261,7 @@ fn packets_name_their_client_from_connect_or_from_the_connack_that_assigns_it() 
 fn client_identifiers_have_a_limit_over_all_connections() {
     for (room, kept) in [(6, Some("client")), (5, None)] {
         let mut run = Run::to(1883);
-        let others = CLIENT_IDS_TOTAL - room;
-        run.context.client_ids = others;
+        run.context.options.limits.client_ids = room;
         run.segment(UP, &connect(4)).segment(UP, &PINGREQ);
         assert_eq!(client_ids(&run), [kept, kept]);
         assert_eq!(
@@ -270,6 +269,6 @@ fn client_identifiers_have_a_limit_over_all_connections() {
             u64::from(kept.is_none())
         );
         run.close();
-        assert_eq!(run.context.client_ids, others);
+        assert_eq!(run.context.client_ids, 0);
     }
 }

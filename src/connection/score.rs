@@ -1,4 +1,4 @@
-//! What a packet is worth as evidence, in bits: how unlikely it is that bytes which are no
+//! Scores: the evidence in a packet, in bits, which is how unlikely it is that bytes which are no
 //! packet look like this one.
 //!
 //! The figures are plain counting. A first byte with sound flags is one in 16 (4 bits), a
@@ -8,22 +8,14 @@
 
 use crate::mqtt::{ControlPacket, Delivery, PacketType, ProtocolVersion};
 
-use super::plausible::Versions;
+use super::classify::Versions;
+use super::pieces::Place;
 
-/// Where a packet lies in the segments that brought it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    /// It ends where a segment ends that had room for more.
-    pub(super) ends_a_segment: bool,
-    /// It is all that a filled-up segment holds.
-    pub(super) fills_a_segment: bool,
-    /// It begins in a segment that was filled up: more of the same may surround it, so small
-    /// packets there tell nothing.
-    pub(super) in_full_segment: bool,
-}
+/// As much as must speak for 5.0 before packets that fit 3.1.1 too are read as 5.0.
+pub(super) const LEAN_TO_FIVE: i8 = 3;
 
 /// Bits of evidence in one packet that was read without error.
-pub(super) fn weigh(packet: &ControlPacket<'_>, place: Place) -> u32 {
+pub(super) fn score(packet: &ControlPacket<'_>, place: Place) -> u32 {
     let small = if place.in_full_segment { 0 } else { 12 };
     let ends = match place {
         // A length of two bytes or more that must be this one value.
@@ -91,14 +83,13 @@ pub(super) fn versions(bytes: &[u8]) -> Versions {
 
 /// How much a packet that fits both versions speaks for 5.0.
 pub(super) fn lean_to_five(bytes: &[u8]) -> i8 {
-    let decisive = super::tell::LEAN_TO_FIVE;
     match ControlPacket::read(bytes, ProtocolVersion::V5_0, &mut ()) {
         Ok(ControlPacket::Publish(publish)) => {
             let text = std::str::from_utf8(publish.payload);
             // Properties that all make sense, or a 0 that alone keeps a text from being one.
             let is_text = !publish.payload.is_empty() && text.is_ok_and(is_plain);
             if is_text || !publish.properties.is_empty() {
-                decisive
+                LEAN_TO_FIVE
             } else {
                 1
             }

@@ -1,0 +1,466 @@
+//! Bytes whose place is known, cut into packets, which are decoded and emitted.
+//!
+//! This is the hot path: a packet that lies whole in a segment is decoded where it lies.
+
+use crate::base::{FrameStamp, Layers};
+use crate::event::{Event, Gap, Incomplete, NotMqtt, PacketEvent, Transport};
+use crate::mqtt::framer::{FixedHeader, Header, fixed_header};
+use crate::mqtt::{ControlPacket, Malformed, PacketType, Rule};
+use crate::stream::{ByDirection, Connection, Direction, GapCause};
+
+use super::alias::{self, Aliases};
+use super::classify::{self, Opening, Roles, Versions, may_begin};
+use super::context::Context;
+use super::partial::{Fate, Growth, Partial};
+use super::peers::Peers;
+
+/// Packets in a row with a broken structure after which a direction's framing counts as lost.
+const BROKEN_CAP: u8 = 3;
+
+/// The state of one direction's framing.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Mode {
+    /// The next byte begins a packet or continues the partial one.
+    #[default]
+    Framing,
+    /// A packet of no known type ended here: what follows is believed only if it comes in a
+    /// segment of its own.
+    Doubtful,
+    /// It is not known where a packet begins.
+    Seeking,
+    /// Framing broke: bytes are counted.
+    GivenUp,
+    /// The bytes are something else: they are counted.
+    NotMqtt,
+}
+
+/// One direction of a connection: small, since most connections are idle.
+#[derive(Debug, Default)]
+pub(super) struct Side {
+    pub(super) mode: Mode,
+    /// A gap, or the start of the capture, lies before what comes.
+    pub(super) after_gap: bool,
+    /// A packet was read here, or the evidence sufficed.
+    pub(super) proven: bool,
+    /// Bytes came.
+    pub(super) active: bool,
+    /// [`Event::NotMqtt`] was emitted.
+    pub(super) reported: bool,
+    /// Packets in a row whose structure is broken although their length seemed right.
+    broken: u8,
+    /// Segments tried in vain while the start of a packet was sought on an unknown connection.
+    pub(super) tries: u8,
+    /// Bytes in no packet that can be emitted, since they were last reported.
+    pub(super) passed_over: u64,
+    /// Those of them that were counted as not MQTT, since nothing showed that they are.
+    pub(super) counted_other: u64,
+    pub(super) partial: Option<Box<Partial>>,
+}
+
+/// Bytes on their way in, with where they came from.
+///
+/// In this order, so that `stamp` and `layers`, neighbours in [`StreamEvent`] and written
+/// just before, are not read again as one wide word: the wait for that was 5 % of the table.
+///
+/// [`StreamEvent`]: crate::stream::StreamEvent
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct Arrival<'a> {
+    pub(super) stamp: &'a FrameStamp,
+    pub(super) connection: &'a Connection,
+    pub(super) layers: &'a Layers,
+    pub(super) direction: Direction,
+}
+
+/// The packets of both directions.
+#[derive(Debug, Default)]
+pub(super) struct Packets {
+    pub(super) peers: Peers,
+    pub(super) transport: Transport,
+    pub(super) sides: ByDirection<Side>,
+    aliases: ByDirection<Option<Box<Aliases>>>,
+}
+
+impl Packets {
+    /// Takes bytes of an MQTT connection in a direction where the places of packets are known.
+    #[inline]
+    pub(super) fn receive(
+        &mut self,
+        context: &mut Context,
+        arrival: &Arrival<'_>,
+        bytes: &[u8],
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        let side = self.sides.of_mut(arrival.direction);
+        side.active = true;
+        match side.mode {
+            Mode::Framing | Mode::Doubtful => self.frame(context, arrival, bytes, emit),
+            Mode::GivenUp | Mode::Seeking => context.counters.given_up += bytes.len() as u64,
+            Mode::NotMqtt => context.counters.not_mqtt += bytes.len() as u64,
+        }
+    }
+
+    /// Cuts `bytes` into packets and emits each.
+    #[inline]
+    fn frame(
+        &mut self,
+        context: &mut Context,
+        arrival: &Arrival<'_>,
+        bytes: &[u8],
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        let mut rest = bytes;
+        if self.sides.of(arrival.direction).partial.is_some() {
+            rest = self.continue_partial(context, arrival, rest, emit);
+        }
+        while !rest.is_empty() {
+            let side = self.sides.of_mut(arrival.direction);
+            match side.mode {
+                Mode::Framing => {}
+                Mode::Doubtful => {
+                    side.mode = Mode::GivenUp;
+                    continue;
+                }
+                Mode::NotMqtt => {
+                    context.counters.not_mqtt += rest.len() as u64;
+                    return;
+                }
+                Mode::GivenUp | Mode::Seeking => {
+                    context.counters.given_up += rest.len() as u64;
+                    return;
+                }
+            }
+            if !side.proven && !self.may_be_first(rest, arrival.direction) {
+                return self.reject(context, arrival, rest, emit);
+            }
+            let total = match fixed_header(rest) {
+                Header::Whole(header) => match rest.split_at_checked(header.total_len()) {
+                    Some((packet, after)) => {
+                        let frames = [arrival.stamp.number];
+                        self.emit_whole(context, arrival, &header, packet, &frames, emit);
+                        rest = after;
+                        continue;
+                    }
+                    None => header.total_len() as u64,
+                },
+                Header::Partial => 0,
+                Header::Malformed(_) => {
+                    let frames = [arrival.stamp.number];
+                    let (broken, after) = rest.split_at_checked(5).unwrap_or((rest, &[]));
+                    self.break_off(context, arrival, broken, &frames, emit);
+                    context.counters.given_up += after.len() as u64;
+                    return;
+                }
+            };
+            let partial = Partial::new(context, rest, total, arrival.stamp);
+            self.sides.of_mut(arrival.direction).partial = Some(partial);
+            return;
+        }
+        let side = self.sides.of_mut(arrival.direction);
+        if side.mode == Mode::Doubtful {
+            side.mode = Mode::Framing;
+        }
+    }
+
+    /// Gives the unfinished packet what belongs to it, and emits it if that completes it. Returns
+    /// what follows it.
+    fn continue_partial<'a>(
+        &mut self,
+        context: &mut Context,
+        arrival: &Arrival<'_>,
+        bytes: &'a [u8],
+        emit: &mut impl FnMut(&Event<'_>),
+    ) -> &'a [u8] {
+        let Some(mut partial) = self.sides.of_mut(arrival.direction).partial.take() else {
+            return bytes;
+        };
+        let (growth, after) = partial.grow(context, bytes, arrival.stamp.number);
+        match (growth, partial.fate()) {
+            (Growth::Unfinished, _) => {
+                self.sides.of_mut(arrival.direction).partial = Some(partial);
+                return &[];
+            }
+            (Growth::Broken, _) => {
+                self.break_off(context, arrival, partial.bytes(), partial.frames(), emit);
+            }
+            (Growth::Complete, Fate::Kept) => {
+                self.emit_packet(context, arrival, partial.bytes(), partial.frames(), emit);
+            }
+            (Growth::Complete, Fate::OverLimit) => self.emit_over_limit(arrival, &partial, emit),
+            (Growth::Complete, Fate::Cut) => {}
+        }
+        partial.release(context);
+        after
+    }
+
+    /// Decodes the packet in `bytes` and emits it.
+    fn emit_packet(
+        &mut self,
+        context: &mut Context,
+        arrival: &Arrival<'_>,
+        bytes: &[u8],
+        frames: &[u64],
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        match fixed_header(bytes) {
+            Header::Whole(header) => {
+                self.emit_whole(context, arrival, &header, bytes, frames, emit);
+            }
+            Header::Partial | Header::Malformed(_) => {
+                if PacketType::of(bytes.first().copied().unwrap_or(0)) == PacketType::Connect {
+                    self.peers.learn_connect(arrival.direction, bytes);
+                }
+                let mut read = ControlPacket::read(bytes, self.peers.reading(), &mut ());
+                self.emit_read(context, arrival, bytes, &mut read, frames, emit);
+            }
+        }
+    }
+
+    /// [`Packets::emit_packet`] where the packet's fixed header was read.
+    #[inline(always)]
+    fn emit_whole(
+        &mut self,
+        context: &mut Context,
+        arrival: &Arrival<'_>,
+        header: &FixedHeader,
+        bytes: &[u8],
+        frames: &[u64],
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        if header.packet_type == PacketType::Connect {
+            self.peers.learn_connect(arrival.direction, bytes);
+        }
+        let mut read = ControlPacket::read_after(header, bytes, self.peers.reading(), &mut ());
+        self.emit_read(context, arrival, bytes, &mut read, frames, emit);
+    }
+
+    #[inline(always)]
+    fn emit_read<'a>(
+        &mut self,
+        context: &mut Context,
+        arrival: &Arrival<'_>,
+        bytes: &'a [u8],
+        read: &mut Result<ControlPacket<'a>, Malformed>,
+        frames: &[u64],
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        let direction = arrival.direction;
+        self.peers.learn_packet(direction, bytes, read);
+        let side = self.sides.of_mut(direction);
+        if !side.proven {
+            if read.is_err() {
+                return self.reject(context, arrival, bytes, emit);
+            }
+            side.proven = true;
+        }
+        match read {
+            Ok(_) => side.broken = 0,
+            Err(malformed) => side.count_malformed(context, malformed.rule),
+        }
+        context.counters.packets += 1;
+        context.counters.in_packets += bytes.len() as u64;
+        let topic_resolved = match read {
+            Ok(ControlPacket::Publish(publish)) if !publish.properties.is_empty() => {
+                alias::follow(self.aliases.of_mut(direction), context, publish)
+            }
+            Ok(ControlPacket::Connect(connect)) => {
+                self.peers.learn_client_id(context, connect.client_id);
+                None
+            }
+            Ok(ControlPacket::ConnAck(connack)) => {
+                let assigned = connack.properties.assigned_client_identifier();
+                self.peers
+                    .learn_client_id(context, assigned.unwrap_or_default());
+                None
+            }
+            _ => None,
+        };
+        // By place, as in `ByDirection`.
+        let ends = [&arrival.connection.initiator, &arrival.connection.responder];
+        emit(&Event::Packet(&PacketEvent {
+            stamp: *arrival.stamp,
+            index: context.next_index(arrival.stamp.number),
+            frames,
+            connection: arrival.connection.id,
+            source: ends[direction as usize],
+            destination: ends[direction.reverse() as usize],
+            direction,
+            sender: self.peers.sender(direction),
+            transport: self.transport,
+            version: self.peers.version(),
+            version_inferred: self.peers.version_is_inferred(),
+            after_gap: self.sides.of(direction).after_gap,
+            packet_type: PacketType::of(bytes.first().copied().unwrap_or(0)),
+            octets: bytes,
+            packet: read.as_ref().map_err(|malformed| *malformed),
+            client_id: self.peers.client_id(),
+            topic_resolved,
+            layers: arrival.layers,
+        }));
+    }
+
+    /// Forgets the aliases of `direction`, which stand for nothing any more.
+    pub(super) fn forget_aliases(&mut self, context: &mut Context, direction: Direction) {
+        if let Some(aliases) = self.aliases.of_mut(direction).take() {
+            context.aliases -= aliases.cost();
+        }
+    }
+
+    /// Emits a packet whose end is unknown, and gives its direction up.
+    #[cold]
+    fn break_off(
+        &mut self,
+        context: &mut Context,
+        arrival: &Arrival<'_>,
+        bytes: &[u8],
+        frames: &[u64],
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        self.emit_packet(context, arrival, bytes, frames, emit);
+        let side = self.sides.of_mut(arrival.direction);
+        if side.mode != Mode::NotMqtt {
+            side.mode = Mode::GivenUp;
+        }
+    }
+
+    /// Reports a packet that was framed but not kept.
+    #[cold]
+    fn emit_over_limit(
+        &self,
+        arrival: &Arrival<'_>,
+        partial: &Partial,
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        emit(&Event::Gap(&Gap {
+            connection: arrival.connection.id,
+            sender: self.peers.sender(arrival.direction),
+            direction: arrival.direction,
+            length: 0,
+            cause: GapCause::HeldCap,
+            stamp: *arrival.stamp,
+            discarded: partial.received(),
+        }));
+    }
+
+    /// Whether `bytes` may be the first packet of `direction` on an MQTT connection.
+    #[cold]
+    fn may_be_first(&self, bytes: &[u8], direction: Direction) -> bool {
+        let Some(first) = bytes.first() else {
+            return true;
+        };
+        if classify::opening(bytes) != Opening::Other {
+            return true;
+        }
+        let roles = Roles::of(PacketType::of(*first));
+        let known = self.peers.roles(direction).unwrap_or(Roles::BOTH);
+        if roles.and(known).is_empty() {
+            return false;
+        }
+        match fixed_header(bytes) {
+            Header::Whole(header) => {
+                let remaining = usize::try_from(header.remaining_length).unwrap_or(usize::MAX);
+                !may_begin(*first, remaining, Versions::BOTH).is_empty()
+            }
+            Header::Partial => true,
+            Header::Malformed(_) => false,
+        }
+    }
+
+    /// Gives up a direction of an MQTT connection, which is something else.
+    #[cold]
+    fn reject(
+        &mut self,
+        context: &mut Context,
+        arrival: &Arrival<'_>,
+        bytes: &[u8],
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        let direction = arrival.direction;
+        context.counters.not_mqtt += bytes.len() as u64;
+        self.sides.of_mut(direction).mode = Mode::NotMqtt;
+        self.report_not_mqtt(arrival.connection, direction, arrival.stamp, bytes, emit);
+    }
+
+    /// Reports once that `direction`, which begins with `bytes`, is not MQTT.
+    pub(super) fn report_not_mqtt(
+        &mut self,
+        connection: &Connection,
+        direction: Direction,
+        stamp: &FrameStamp,
+        bytes: &[u8],
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        if std::mem::replace(&mut self.sides.of_mut(direction).reported, true) {
+            return;
+        }
+        emit(&Event::NotMqtt(&NotMqtt {
+            connection: *connection,
+            direction,
+            stamp: *stamp,
+            looks_like: classify::looks_like(bytes),
+        }));
+    }
+
+    /// Takes the packet of `direction` that never completed; its bytes are accounted for.
+    pub(super) fn take_incomplete(
+        &mut self,
+        context: &mut Context,
+        direction: Direction,
+    ) -> Option<Incomplete> {
+        let sender = self.peers.sender(direction);
+        let partial = self.sides.of_mut(direction).partial.take()?;
+        let incomplete = Incomplete {
+            sender,
+            packet_type: partial.packet_type(),
+            announced: partial.announced(),
+            received: partial.received(),
+            stamp: *partial.first(),
+        };
+        context.counters.incomplete += partial.release(context) as u64;
+        Some(incomplete)
+    }
+}
+
+impl Side {
+    /// Counts a malformed packet: several in a row with a broken structure are no packets.
+    #[cold]
+    fn count_malformed(&mut self, context: &mut Context, rule: Rule) {
+        context.counters.malformed += 1;
+        match rule {
+            Rule::PacketTypeIsNotZero
+            | Rule::ReservedHeaderFlagsHold
+            | Rule::FieldsFitThePacket
+            | Rule::NothingFollowsTheFields
+            | Rule::QosIsNotThree => {
+                self.broken += 1;
+                if self.broken >= BROKEN_CAP {
+                    self.mode = Mode::GivenUp;
+                } else if rule == Rule::PacketTypeIsNotZero {
+                    // Its length, whatever this is, is not to be trusted further than to
+                    // the end of its segment.
+                    self.mode = Mode::Doubtful;
+                }
+            }
+            _ => self.broken = 0,
+        }
+    }
+
+    /// Puts a gap of `length` bytes, 0 where that is unknown, into the unfinished packet. Returns
+    /// whether the place of the next packet is still known, and the bytes of a cut packet that
+    /// were given up.
+    pub(super) fn cut_partial(&mut self, context: &mut Context, length: u64) -> (bool, u64) {
+        let Some(mut partial) = self.partial.take() else {
+            return (false, 0);
+        };
+        let within = partial
+            .rest()
+            .is_some_and(|rest| length > 0 && length <= rest);
+        let given_up = partial.cut(context, if within { length } else { 0 });
+        if within && partial.rest() != Some(0) {
+            self.partial = Some(partial);
+        } else {
+            partial.release(context);
+        }
+        (within, given_up)
+    }
+}

@@ -1,0 +1,342 @@
+//! Resynchronisation: from which place on are the bytes of a direction packets?
+//!
+//! Asked of a connection that may be MQTT, and of one that is behind a gap. Evidence counts from
+//! both directions: an answer that fits its question is evidence for either.
+
+use crate::base::FrameStamp;
+use crate::event::{Event, Gap};
+use crate::stream::{Connection, DIRECTIONS, Direction, GapCause};
+
+use super::candidate::{AGREEMENT_CAP, Candidate, Expected};
+use super::classify::{self, Opening, Roles, Versions};
+use super::context::Context;
+use super::held::Held;
+use super::packets::Mode;
+use super::recognition::{Expectation, Phase, Recognition};
+
+/// Segments of a connection joined midway that may fail to begin a packet, where nothing is
+/// evidence for MQTT, before it counts as something else.
+pub(super) const TRIES_CAP: u8 = 250;
+
+/// Bits of evidence that make a chain of packets believed.
+mod enough {
+    /// From the start of a segment, where MQTT is expected: one acknowledgement that fills
+    /// its segment. Senders hand over whole packets.
+    pub(super) const AT_A_SEGMENT: u32 = 12;
+    /// The same where that segment was filled up: it may well go on with a packet.
+    pub(super) const AT_A_FULL_SEGMENT: u32 = 24;
+    /// From the middle of a segment: there are a thousand places to try.
+    pub(super) const AMID_A_SEGMENT: u32 = 36;
+    /// The same where the chain leads to a place that is believed.
+    pub(super) const BEFORE_A_BEGIN: u32 = 26;
+    /// Where the port is no evidence.
+    pub(super) const UNEXPECTED: u32 = 40;
+    /// The most that one direction is worth for the other.
+    pub(super) const FROM_THE_OTHER: u32 = 30;
+    /// An unfinished packet at the start of a segment that is worth waiting for.
+    pub(super) const WORTH_WAITING: u32 = 16;
+}
+
+/// A [`StreamEvent::Gap`](crate::stream::StreamEvent::Gap) on its way in.
+#[derive(Clone, Copy)]
+pub(super) struct Hole<'a> {
+    pub(super) direction: Direction,
+    /// In bytes; 0 where the number is unknown.
+    pub(super) length: u64,
+    pub(super) cause: GapCause,
+    pub(super) stamp: &'a FrameStamp,
+}
+
+impl Recognition {
+    /// Returns what may come in `direction`.
+    fn expected(
+        &self,
+        context: &Context,
+        connection: &Connection,
+        direction: Direction,
+    ) -> Expected {
+        Expected {
+            versions: self.packets.peers.versions(),
+            roles: self.roles(context, connection, direction),
+            may_open: !self.packets.sides.of(direction).proven,
+        }
+    }
+
+    /// Follows the candidates of `direction` into its last segment and looks for new ones.
+    pub(super) fn search(
+        &mut self,
+        context: &Context,
+        connection: &Connection,
+        direction: Direction,
+    ) {
+        let expected = self.expected(context, connection, direction);
+        let anywhere =
+            self.phase == Phase::Mqtt || self.expectation(context, connection) != Expectation::None;
+        let side = self.packets.sides.of(direction);
+        let Some(undecided) = self.undecided.as_deref_mut() else {
+            return;
+        };
+        let held = undecided.held.of_mut(direction);
+        let only = held
+            .first_piece()
+            .is_some_and(|piece| piece.end() == held.end());
+        match side.mode {
+            Mode::Seeking => {
+                held.advance(expected);
+                held.seek(expected, anywhere);
+            }
+            // The place of the next packet is known; the chain is followed for its notes.
+            _ if only => {
+                let begun = side
+                    .partial
+                    .as_ref()
+                    .map_or(Some(0), |partial| partial.rest());
+                match begun {
+                    Some(rest) => {
+                        held.expect_at(held.base() + rest, expected);
+                        held.advance(expected);
+                    }
+                    None => held.candidates.clear(),
+                }
+            }
+            _ => held.advance(expected),
+        }
+    }
+
+    /// Decides what can be decided, and emits what need no longer be held.
+    pub(super) fn decide(
+        &mut self,
+        context: &mut Context,
+        connection: &Connection,
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        loop {
+            let found = DIRECTIONS.into_iter().find_map(|direction| {
+                Some((direction, self.find(context, connection, direction)?))
+            });
+            let Some((direction, start)) = found else {
+                break;
+            };
+            self.accept(context, connection, direction, start, emit);
+        }
+        for direction in DIRECTIONS {
+            self.trim(context, connection, direction, emit);
+        }
+        self.settle(context, connection, emit);
+    }
+
+    /// Finds the place in `direction` from which the packets are believed.
+    fn find(
+        &self,
+        context: &Context,
+        connection: &Connection,
+        direction: Direction,
+    ) -> Option<u64> {
+        let mode = self.mode(direction);
+        let undecided = self.phase == Phase::Undecided;
+        if mode != Mode::Seeking && !(mode == Mode::Framing && undecided) {
+            return None;
+        }
+        let both = &self.undecided.as_deref()?.held;
+        let held = both.of(direction);
+        // A CONNECT is known by its name, long before it is complete.
+        if undecided && classify::opening(held.bytes()) == Opening::Connect {
+            return Some(held.base());
+        }
+        let unknown = undecided && self.expectation(context, connection) == Expectation::None;
+        let other = best(both.of(direction.reverse()));
+        let expected = self.expected(context, connection, direction);
+        let chosen = held
+            .candidates
+            .iter()
+            .filter(|candidate| candidate.fits(expected) && is_enough(candidate, other, unknown))
+            .min_by_key(|candidate| (!candidate.aligned, candidate.start))?;
+        // A large packet that began at a segment before this one may be what this place is
+        // a part of.
+        let end = held.end();
+        let in_doubt = held.candidates.iter().any(|candidate| {
+            candidate.aligned
+                && candidate.start < chosen.start
+                && candidate.is_open(end)
+                && candidate.head >= enough::WORTH_WAITING
+        });
+        if in_doubt {
+            return None;
+        }
+        let leads_there = |candidate: &&Candidate| {
+            candidate.meets_segment.is_some_and(|(place, score)| {
+                place == chosen.start && score >= enough::BEFORE_A_BEGIN
+            })
+        };
+        let earlier = held.candidates.iter().filter(leads_there);
+        let earlier = earlier.max_by_key(|candidate| candidate.score);
+        Some(earlier.unwrap_or(chosen).start)
+    }
+
+    /// Accepts that `direction` is MQTT from `start` on, where a packet begins.
+    fn accept(
+        &mut self,
+        context: &mut Context,
+        connection: &Connection,
+        direction: Direction,
+        start: u64,
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        let Some(undecided) = self.undecided.as_deref_mut() else {
+            return;
+        };
+        let held = undecided.held.of_mut(direction);
+        let mut candidates = held.candidates.iter();
+        let chosen = candidates.find(|candidate| candidate.start == start);
+        let (versions, roles, lean) = chosen.map_or((Versions::BOTH, Roles::BOTH, 0), |chosen| {
+            (chosen.versions, chosen.roles, chosen.lean)
+        });
+        let dropped = held.drop_before(context, start) as u64;
+        held.candidates.clear();
+        let here = held.first_piece().map(|piece| piece.stamp);
+        let stamp = undecided.first.or(here).unwrap_or_default();
+        let here = here.unwrap_or(stamp);
+        let peers = &mut self.packets.peers;
+        if self.phase == Phase::Undecided && classify::opening(held.bytes()) == Opening::Connect {
+            peers.learn_connect(direction, held.bytes());
+        }
+        peers.learn_chain(direction, versions, lean, roles);
+        self.pass_over(context, direction, dropped);
+        self.believe(context, connection, direction, &stamp, emit);
+        self.packets.sides.of_mut(direction).proven = true;
+        self.report_passed_over(context, connection, direction, &here, emit);
+    }
+
+    /// Lets go of what no candidate of `direction` needs, and of more where a limit is reached.
+    fn trim(
+        &mut self,
+        context: &mut Context,
+        connection: &Connection,
+        direction: Direction,
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        let mode = self.mode(direction);
+        let undecided = self.phase == Phase::Undecided;
+        let expectation = self.expectation(context, connection);
+        let Some(held) = self.undecided.as_deref_mut() else {
+            return;
+        };
+        let held = held.held.of_mut(direction);
+        if held.is_empty() || mode == Mode::Framing && !undecided {
+            return;
+        }
+        let limits = context.options.limits;
+        let limit = if undecided && expectation == Expectation::None {
+            limits.undecided_elsewhere
+        } else {
+            limits.undecided
+        };
+        let first = held.first_piece().map(|piece| piece.stamp);
+        let start = held.bytes().get(..32).unwrap_or(held.bytes()).to_vec();
+        let mut dropped = held.drop_unneeded(context);
+        let full = |held: &Held, context: &Context| {
+            held.len() > limit || context.held() > limits.held as u64 && !held.is_empty()
+        };
+        if full(held, context) {
+            context.counters.holds_given_up += 1;
+            while full(held, context) {
+                dropped += held.drop_earliest(context);
+            }
+        }
+        let empty = held.is_empty();
+        self.pass_over(context, direction, dropped as u64);
+        if !empty || !undecided {
+            return;
+        }
+        let side = self.packets.sides.of_mut(direction);
+        side.tries = side.tries.saturating_add(1);
+        let hopeless = side.tries >= TRIES_CAP && expectation == Expectation::None;
+        if side.mode == Mode::Framing || hopeless {
+            side.mode = Mode::NotMqtt;
+            if expectation != Expectation::None {
+                let stamp = first.unwrap_or_default();
+                self.packets
+                    .report_not_mqtt(connection, direction, &stamp, &start, emit);
+            }
+        }
+    }
+
+    /// Takes a gap, behind which a packet must be found again unless it lies within one.
+    #[cold]
+    pub(super) fn gap(
+        &mut self,
+        context: &mut Context,
+        connection: &Connection,
+        hole: &Hole<'_>,
+        emit: &mut impl FnMut(&Event<'_>),
+    ) {
+        self.begin(connection);
+        if self.phase == Phase::Other {
+            return;
+        }
+        let direction = hole.direction;
+        if self.phase == Phase::Mqtt && self.mode(direction) == Mode::Framing {
+            // What is held of it came before the gap and is in no doubt.
+            self.release(context, connection, emit);
+        }
+        let mut discarded = self.drop_held(context, direction);
+        let side = self.packets.sides.of_mut(direction);
+        side.after_gap = true;
+        if matches!(side.mode, Mode::NotMqtt | Mode::GivenUp) {
+            return;
+        }
+        let (known, cut) = side.cut_partial(context, hole.length);
+        discarded += cut;
+        if !known {
+            side.mode = Mode::Seeking;
+        }
+        // A packet that was lost may have given them another meaning.
+        self.packets.forget_aliases(context, direction);
+        if self.phase == Phase::Mqtt {
+            context.counters.gaps += 1;
+            context.counters.missing += hole.length;
+            emit(&Event::Gap(&Gap {
+                connection: connection.id,
+                sender: self.packets.peers.sender(direction),
+                direction,
+                length: hole.length,
+                cause: hole.cause,
+                stamp: *hole.stamp,
+                discarded,
+            }));
+            self.settle(context, connection, emit);
+        }
+    }
+}
+
+/// Returns the chain with most evidence in its direction.
+fn best(held: &Held) -> Option<&Candidate> {
+    held.candidates
+        .iter()
+        .filter(|candidate| candidate.aligned)
+        .max_by_key(|candidate| candidate.score)
+}
+
+/// Whether the evidence for a chain suffices, with that of the other direction.
+fn is_enough(candidate: &Candidate, other: Option<&Candidate>, unknown: bool) -> bool {
+    let wanted = match (candidate.aligned, candidate.from_full) {
+        _ if unknown => enough::UNEXPECTED,
+        (true, false) => enough::AT_A_SEGMENT,
+        (true, true) => enough::AT_A_FULL_SEGMENT,
+        (false, _) => enough::AMID_A_SEGMENT,
+    };
+    if candidate.score >= wanted {
+        return true;
+    }
+    let Some(other) = other else {
+        return false;
+    };
+    let of_other = if unknown {
+        other.score.min(enough::FROM_THE_OTHER)
+    } else {
+        0
+    };
+    // The comparison costs most and decides least, so it comes last.
+    candidate.score + of_other + AGREEMENT_CAP >= wanted
+        && candidate.score + of_other + candidate.agreement(other) >= wanted
+}
