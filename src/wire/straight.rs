@@ -38,29 +38,23 @@ pub(super) fn read<'a>(frame: &'a Frame<'a>) -> Option<Segment<'a>> {
     // of the table.
     match u16::from_be_bytes([high, low]) {
         link::IPV4 => {
-            let header = ip.first_chunk::<IPV4>()?;
+            let words = ip.first_chunk::<IPV4>()?.as_chunks::<4>().0;
             let [
-                version_and_words,
-                _,
-                t0,
-                t1,
-                _,
-                _,
-                f0,
-                f1,
-                _,
-                protocol,
-                _,
-                _,
-                ends @ ..,
-            ] = *header;
+                [version_and_words, _, t0, t1],
+                [_, _, f0, f1],
+                [_, protocol, _, _],
+                source,
+                destination,
+            ] = *words
+            else {
+                return None;
+            };
             // More Fragments, or a fragment's offset.
             let fragment = u16::from_be_bytes([f0, f1]) & 0x3fff != 0;
             if version_and_words != 0x45 || fragment || protocol != number::TCP {
                 return None;
             }
-            let [a, b, c, d, e, f, g, h] = ends;
-            let addresses = [IpAddr::from([a, b, c, d]), IpAddr::from([e, f, g, h])];
+            let addresses = [IpAddr::from(source), IpAddr::from(destination)];
             let total = usize::from(u16::from_be_bytes([t0, t1]));
             segment(frame, addresses, ip, IPV4, total)
         }
@@ -91,24 +85,15 @@ fn segment<'a>(
 ) -> Option<Segment<'a>> {
     let tcp = ip.get(header..)?.first_chunk::<TCP>()?;
     let [
-        p0,
-        p1,
-        q0,
-        q1,
-        s0,
-        s1,
-        s2,
-        s3,
-        a0,
-        a1,
-        a2,
-        a3,
-        words,
-        flags,
-        w0,
-        w1,
-        ..,
-    ] = *tcp;
+        [p0, p1, q0, q1],
+        sequence,
+        acknowledgement,
+        [words, flags, w0, w1],
+        _,
+    ] = *tcp.as_chunks::<4>().0
+    else {
+        return None;
+    };
     let length = usize::from(words >> 4) * 4;
     if length < TCP {
         return None;
@@ -128,8 +113,8 @@ fn segment<'a>(
             address: destination,
             port: u16::from_be_bytes([q0, q1]),
         },
-        sequence: u32::from_be_bytes([s0, s1, s2, s3]),
-        acknowledgement: u32::from_be_bytes([a0, a1, a2, a3]),
+        sequence: u32::from_be_bytes(sequence),
+        acknowledgement: u32::from_be_bytes(acknowledgement),
         flags: TcpFlags(flags),
         window: u16::from_be_bytes([w0, w1]),
         payload,
