@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::RecordError;
+use super::error::RecordError;
 
 /// How long a command may take to end once it is asked to, before it is killed.
 const FAREWELL: Duration = Duration::from_secs(2);

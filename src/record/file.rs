@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::RecordError;
+use super::error::RecordError;
 use super::frames::LinkLayer;
 use super::tee::Sink;
 use crate::base::{Precision, Timestamp};

@@ -6,6 +6,11 @@
 
 use std::net::IpAddr;
 
+use etherparse::TcpOptionElement::{
+    MaximumSegmentSize, Noop, SelectiveAcknowledgementPermitted, Timestamp, WindowScale,
+};
+use etherparse::{EtherType, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, TcpHeader};
+
 use crate::base::Endpoint;
 use crate::wire::TcpFlags;
 
@@ -56,13 +61,15 @@ impl LinkLayer {
         };
         match self {
             Self::Ethernet => out.extend_from_slice(header),
-            _ => self.push([high, low], out),
+            _ => self.push(EtherType(u16::from_be_bytes([high, low])), out),
         }
         out.extend_from_slice(rest);
         true
     }
 
-    fn push(self, ether_type: [u8; 2], out: &mut Vec<u8>) {
+    /// Appends the link-layer header before a datagram of `ether_type`.
+    fn push(self, ether_type: EtherType, out: &mut Vec<u8>) {
+        let ether_type = ether_type.0.to_be_bytes();
         // ARPHRD_LOOPBACK; the address is six bytes of zero in a field of eight.
         const LOOPBACK: [u8; 2] = 772_u16.to_be_bytes();
         match self {
@@ -90,10 +97,15 @@ impl LinkLayer {
 /// The header of one segment; both endpoints are of the same address family.
 #[derive(Clone, Copy, Debug)]
 pub struct Header {
+    /// Address and port of the sender.
     pub source: Endpoint,
+    /// Address and port of the receiver.
     pub destination: Endpoint,
+    /// Of the first payload byte, or of SYN.
     pub sequence: u32,
+    /// The next sequence number that the sender expects.
     pub acknowledgement: u32,
+    /// The control bits: see [`TcpFlags`].
     pub flags: u8,
     /// As in the header: not yet scaled.
     pub window: u16,
@@ -105,6 +117,9 @@ pub struct Header {
     /// The IPv6 flow label, 20 bits; IPv4 has none.
     pub flow_label: u32,
 }
+
+/// The hops that IP allows a frame: what Linux sets.
+const HOPS: u8 = 64;
 
 /// The window scale that both ends announce (RFC 7323 §2): windows count in 128 bytes.
 pub const WINDOW_SCALE: u8 = 7;
@@ -125,131 +140,90 @@ const fn maximum_segment_size(address: IpAddr) -> u16 {
 /// Appends the frame of one segment to `out`. `payload` is at most
 /// [`largest_payload`] bytes long.
 pub fn push_frame(link: LinkLayer, header: &Header, payload: &[u8], out: &mut Vec<u8>) {
-    let options = Options::of(header);
-    let tcp_length = 20 + options.as_slice().len() + payload.len();
-    let pseudo = push_ip(link, header, tcp_length, out);
-    let tcp_at = out.len();
-    out.extend_from_slice(&header.source.port.to_be_bytes());
-    out.extend_from_slice(&header.destination.port.to_be_bytes());
-    out.extend_from_slice(&header.sequence.to_be_bytes());
-    out.extend_from_slice(&header.acknowledgement.to_be_bytes());
-    let words = (20 + options.as_slice().len()) / 4;
-    out.extend_from_slice(&[(words as u8) << 4, header.flags]);
-    out.extend_from_slice(&header.window.to_be_bytes());
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(options.as_slice());
-    out.extend_from_slice(payload);
-    let checksum = folded(pseudo + sum(out.get(tcp_at..).unwrap_or_default()));
-    patch(out, tcp_at + 16, checksum);
-}
-
-/// Link layer and IP header; returns the sum of the pseudo header (RFC 9293 §3.1).
-fn push_ip(link: LinkLayer, header: &Header, tcp_length: usize, out: &mut Vec<u8>) -> u64 {
-    const TCP: u8 = 6;
+    let mut tcp = tcp_header(header);
+    let length = tcp.header_len() + payload.len();
+    // The checksum of a payload too long for IP is left 0: its length field is wrong as well.
     match (header.source.address, header.destination.address) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            link.push([0x08, 0x00], out);
-            let ip_at = out.len();
-            let length = (20 + tcp_length) as u16;
-            out.extend_from_slice(&[0x45, 0]);
-            out.extend_from_slice(&length.to_be_bytes());
-            out.extend_from_slice(&header.identification.to_be_bytes());
-            // Don't Fragment; 64 hops; the checksum is patched in below.
-            out.extend_from_slice(&[0x40, 0, 64, TCP, 0, 0]);
-            out.extend_from_slice(&source.octets());
-            out.extend_from_slice(&destination.octets());
-            let checksum = folded(sum(out.get(ip_at..).unwrap_or_default()));
-            patch(out, ip_at + 10, checksum);
-            sum(&source.octets()) + sum(&destination.octets()) + u64::from(TCP) + tcp_length as u64
+            link.push(EtherType::IPV4, out);
+            let (source, destination) = (source.octets(), destination.octets());
+            let mut ip = Ipv4Header {
+                total_len: (Ipv4Header::MIN_LEN + length) as u16,
+                identification: header.identification,
+                dont_fragment: true,
+                time_to_live: HOPS,
+                protocol: IpNumber::TCP,
+                source,
+                destination,
+                ..Ipv4Header::default()
+            };
+            ip.header_checksum = ip.calc_header_checksum();
+            out.extend_from_slice(&ip.to_bytes());
+            let checksum = tcp.calc_checksum_ipv4_raw(source, destination, payload);
+            tcp.checksum = checksum.unwrap_or_default();
         }
         (source, destination) => {
-            link.push([0x86, 0xdd], out);
+            link.push(EtherType::IPV6, out);
             let (source, destination) = (v6(source), v6(destination));
-            out.extend_from_slice(&(0x6000_0000 | header.flow_label & 0xf_ffff).to_be_bytes());
-            out.extend_from_slice(&(tcp_length as u16).to_be_bytes());
-            out.extend_from_slice(&[TCP, 64]);
-            out.extend_from_slice(&source);
-            out.extend_from_slice(&destination);
-            sum(&source) + sum(&destination) + u64::from(TCP) + tcp_length as u64
+            let ip = Ipv6Header {
+                flow_label: Ipv6FlowLabel::try_new(header.flow_label & 0xf_ffff)
+                    .unwrap_or_default(),
+                payload_length: length as u16,
+                next_header: IpNumber::TCP,
+                hop_limit: HOPS,
+                source,
+                destination,
+                ..Ipv6Header::default()
+            };
+            out.extend_from_slice(&ip.to_bytes());
+            let checksum = tcp.calc_checksum_ipv6_raw(source, destination, payload);
+            tcp.checksum = checksum.unwrap_or_default();
         }
     }
+    out.extend_from_slice(&tcp.to_bytes());
+    out.extend_from_slice(payload);
+}
+
+/// Returns the TCP header, whose checksum is still missing.
+fn tcp_header(header: &Header) -> TcpHeader {
+    let has = |bit: u8| header.flags & bit != 0;
+    let mut tcp = TcpHeader {
+        acknowledgment_number: header.acknowledgement,
+        fin: has(TcpFlags::FIN),
+        syn: has(TcpFlags::SYN),
+        rst: has(TcpFlags::RST),
+        psh: has(TcpFlags::PSH),
+        ack: has(TcpFlags::ACK),
+        urg: has(0x20),
+        ece: has(0x40),
+        cwr: has(0x80),
+        ..TcpHeader::new(
+            header.source.port,
+            header.destination.port,
+            header.sequence,
+            header.window,
+        )
+    };
+    // A SYN announces what both ends may use, every other segment carries its timestamps alone,
+    // padded as Linux pads it: 20 and 12 bytes, which always fit.
+    let _ = match header.timestamps {
+        None => Ok(()),
+        Some((value, echo)) if tcp.syn => tcp.set_options(&[
+            MaximumSegmentSize(maximum_segment_size(header.source.address)),
+            SelectiveAcknowledgementPermitted,
+            Timestamp(value, echo),
+            Noop,
+            WindowScale(WINDOW_SCALE),
+        ]),
+        Some((value, echo)) => tcp.set_options(&[Noop, Noop, Timestamp(value, echo)]),
+    };
+    tcp
 }
 
 fn v6(address: IpAddr) -> [u8; 16] {
     match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),
-    }
-}
-
-/// The options of a header: a SYN announces what both ends may use, every other segment
-/// carries its timestamps alone, padded as Linux pads it.
-struct Options {
-    bytes: [u8; 20],
-    length: usize,
-}
-
-impl Options {
-    fn of(header: &Header) -> Self {
-        let mut bytes = [0; 20];
-        let mut length = 0;
-        let Some((value, echo)) = header.timestamps else {
-            return Self { bytes, length };
-        };
-        let (value, echo) = (value.to_be_bytes(), echo.to_be_bytes());
-        let mut put = |part: &[u8]| {
-            for &byte in part {
-                if let Some(slot) = bytes.get_mut(length) {
-                    *slot = byte;
-                    length += 1;
-                }
-            }
-        };
-        if header.flags & TcpFlags::SYN != 0 {
-            let [high, low] = maximum_segment_size(header.source.address).to_be_bytes();
-            // Maximum segment size; SACK permitted; Timestamps; NOP, window scale.
-            put(&[2, 4, high, low, 4, 2, 8, 10]);
-            put(&value);
-            put(&echo);
-            put(&[1, 3, 3, WINDOW_SCALE]);
-        } else {
-            put(&[1, 1, 8, 10]);
-            put(&value);
-            put(&echo);
-        }
-        Self { bytes, length }
-    }
-
-    fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
-    }
-}
-
-/// The Internet checksum's sum (RFC 1071), not yet folded.
-fn sum(bytes: &[u8]) -> u64 {
-    let mut words = bytes.chunks_exact(2);
-    let mut total = 0_u64;
-    for word in &mut words {
-        if let [high, low] = *word {
-            total += u64::from(u16::from_be_bytes([high, low]));
-        }
-    }
-    match *words.remainder() {
-        [last] => total + (u64::from(last) << 8),
-        _ => total,
-    }
-}
-
-fn folded(mut sum: u64) -> u16 {
-    while sum > 0xffff {
-        sum = (sum >> 16) + (sum & 0xffff);
-    }
-    !(sum as u16)
-}
-
-fn patch(out: &mut [u8], at: usize, value: u16) {
-    if let Some(slot) = out.get_mut(at..at + 2) {
-        slot.copy_from_slice(&value.to_be_bytes());
     }
 }
 

@@ -1,44 +1,15 @@
 //! The kernel's own frames of the loopback interface, while the broker serves.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use super::error::KernelError;
 use super::file::CaptureFile;
 use super::frames::LinkLayer;
 use super::tee::Sink;
 use crate::capture::live::PacketSocket;
-
-/// Why the kernel's frames cannot be had.
-#[derive(Debug)]
-pub enum KernelError {
-    /// The user may not capture.
-    NoPrivilege,
-    /// The system has no such thing.
-    NotHere,
-    /// Any other error of the system.
-    System(io::Error),
-}
-
-impl fmt::Display for KernelError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoPrivilege => f.write_str(
-                "--capture kernel needs root or the capability cap_net_raw; the default, \
-                 --capture tee, needs neither",
-            ),
-            Self::NotHere => f.write_str(
-                "--capture kernel is there on Linux only; the default, --capture tee, is \
-                 everywhere",
-            ),
-            Self::System(error) => write!(f, "cannot capture on the loopback interface: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for KernelError {}
 
 /// Takes frames in a thread of its own until it is asked to stop.
 #[derive(Debug)]

@@ -6,6 +6,7 @@
 //! the kernel's own frames of the loopback interface are taken ([`kernel`]).
 
 mod command;
+mod error;
 pub mod file;
 pub mod frames;
 pub mod kernel;
@@ -14,7 +15,6 @@ pub mod script;
 pub mod tee;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -22,13 +22,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+pub use self::error::{KernelError, RecordError};
+
 use self::command::Command;
 use self::file::{CaptureFile, Wish};
 use self::frames::LinkLayer;
 use self::kernel::KernelCapture;
 use self::script::{PlayError, Player, Script};
 use self::tee::Tee;
-use crate::broker::net::{ListenError, Net, NetOptions, Witness};
+use crate::broker::net::{Net, NetOptions, Witness};
 use crate::broker::{BrokerOptions, Seed};
 use crate::capture::Format;
 use crate::event::log::Line;
@@ -110,63 +112,6 @@ pub struct Recorded {
     /// The exit status of the command that was run.
     pub status: Option<i32>,
 }
-
-/// Why a recording could not begin, or did not come to its end.
-#[derive(Debug)]
-pub enum RecordError {
-    LayerVisitor(ListenError),
-    Exists {
-        path: PathBuf,
-    },
-    Create {
-        path: PathBuf,
-        error: io::Error,
-    },
-    /// Writing failed; what was written before can be read.
-    Write {
-        path: PathBuf,
-        error: io::Error,
-    },
-    Command {
-        program: String,
-        error: io::Error,
-    },
-    /// A step of the script could not be taken; what was recorded before can be read.
-    Script {
-        path: PathBuf,
-        error: PlayError,
-    },
-    /// The kernel's frames cannot be had.
-    Kernel(kernel::KernelError),
-}
-
-impl fmt::Display for RecordError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::LayerVisitor(error) => error.fmt(f),
-            Self::Exists { path } => write!(
-                f,
-                "{} exists already; give --force to overwrite it",
-                path.display()
-            ),
-            Self::Create { path, error } => write!(f, "cannot write {}: {error}", path.display()),
-            Self::Write { path, error } => write!(
-                f,
-                "cannot go on writing {}: {error} (what was written before can be read)",
-                path.display()
-            ),
-            Self::Command { program, error } => write!(f, "cannot run {program}: {error}"),
-            Self::Script { path, error } => write!(
-                f,
-                "the script stopped: {error} (what was recorded is in {})",
-                path.display()
-            ),
-            Self::Kernel(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for RecordError {}
 
 /// How often the end is looked for while nothing happens.
 const LOOK: Duration = Duration::from_millis(100);
@@ -387,15 +332,15 @@ impl<'a, W: Witness> Running<'a, W> {
 
     fn play(&mut self, script: &Script) -> Result<(), RecordError> {
         let addresses = self.net.addresses().to_vec();
-        let mut player = Player::new(script, &addresses);
+        let mut player = Player::new(script, &addresses, &mut self.net);
         let (stop, ends, options) = (self.stop, self.ends, self.options);
         let (log, kernel) = (&mut *self.log, self.kernel.as_ref());
         let mut go_on = |net: &mut Net<W>| {
             write_lines(log, options.log, net.take_lines());
             !over(stop, ends) && !net.witness().full() && !kernel.is_some_and(KernelCapture::full)
         };
-        let played = player.play(&mut self.net, &mut go_on);
-        let finished = player.finish(&mut self.net);
+        let played = player.play(&mut go_on);
+        let finished = player.finish();
         self.flush_log();
         match played.and(finished) {
             Ok(()) | Err(PlayError::Stopped) => Ok(()),

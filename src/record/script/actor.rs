@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::{Client, ConnectOptions, Will};
+use super::model::{Client, ConnectOptions, Will};
 use crate::base::Timestamp;
 use crate::broker::ConnectionKey;
 use crate::mqtt::packet::{self, Acknowledgement, Connect};

@@ -10,11 +10,11 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use toml::Spanned;
 
-use super::properties::RawProperties;
-use super::{
+use super::model::{
     Action, BrokerWishes, CLIENTS, Client, ConnectOptions, Kill, Publish, STEPS, Script, Step,
     Until, Will,
 };
+use super::properties::RawProperties;
 use crate::mqtt::{PacketType, PropertiesBuf, ProtocolVersion, QoS};
 
 /// What is wrong with a script, and where.
@@ -40,54 +40,60 @@ const PAYLOAD: usize = 64 << 20;
 /// How long a `wait` waits by default.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) fn parse(text: &str) -> Result<Script, ScriptError> {
-    let lines = Lines { text };
-    let raw: RawScript = toml::from_str(text).map_err(|error| ScriptError {
-        line: lines.at(error.span()),
-        message: error.message().to_owned(),
-    })?;
-    let mut names = HashMap::new();
-    let mut clients = Vec::new();
-    for client in raw.clients {
-        let at = client.span();
-        let client = client.into_inner();
-        if names.insert(client.name.clone(), clients.len()).is_some() {
-            let message = format!("there is a client named '{}' already", client.name);
-            return Err(lines.error(at, message));
+impl Script {
+    /// Reads and checks a script.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its line.
+    pub fn parse(text: &str) -> Result<Self, ScriptError> {
+        let lines = Lines { text };
+        let raw: RawScript = toml::from_str(text).map_err(|error| ScriptError {
+            line: lines.at(error.span()),
+            message: error.message().to_owned(),
+        })?;
+        let mut names = HashMap::new();
+        let mut clients = Vec::new();
+        for client in raw.clients {
+            let at = client.span();
+            let client = client.into_inner();
+            if names.insert(client.name.clone(), clients.len()).is_some() {
+                let message = format!("there is a client named '{}' already", client.name);
+                return Err(lines.error(at, message));
+            }
+            if clients.len() >= CLIENTS {
+                return Err(lines.error(at, format!("more than {CLIENTS} clients")));
+            }
+            let options = client.options.over(&ConnectOptions::default());
+            clients.push(Client {
+                name: client.name,
+                options: options.map_err(|message| lines.error(at, message))?,
+            });
         }
-        if clients.len() >= CLIENTS {
-            return Err(lines.error(at, format!("more than {CLIENTS} clients")));
+        if raw.steps.len() > STEPS {
+            return Err(ScriptError {
+                line: 1,
+                message: format!("more than {STEPS} steps"),
+            });
         }
-        let options = client.options.over(&ConnectOptions::default());
-        clients.push(Client {
-            name: client.name,
-            options: options.map_err(|message| lines.error(at, message))?,
-        });
+        let mut steps = Vec::new();
+        for step in raw.steps {
+            let at = step.span();
+            let checked = step.into_inner().check(&names, &clients);
+            let (client, action) = checked.map_err(|message| lines.error(at.clone(), message))?;
+            steps.push(Step {
+                line: lines.at(Some(at)),
+                client,
+                action,
+            });
+        }
+        Ok(Script {
+            about: raw.about,
+            seed: raw.seed,
+            broker: raw.broker.unwrap_or_default().into(),
+            clients,
+            steps,
+        })
     }
-    if raw.steps.len() > STEPS {
-        return Err(ScriptError {
-            line: 1,
-            message: format!("more than {STEPS} steps"),
-        });
-    }
-    let mut steps = Vec::new();
-    for step in raw.steps {
-        let at = step.span();
-        let checked = step.into_inner().check(&names, &clients);
-        let (client, action) = checked.map_err(|message| lines.error(at.clone(), message))?;
-        steps.push(Step {
-            line: lines.at(Some(at)),
-            client,
-            action,
-        });
-    }
-    Ok(Script {
-        about: raw.about,
-        seed: raw.seed,
-        broker: raw.broker.unwrap_or_default().into(),
-        clients,
-        steps,
-    })
 }
 
 struct Lines<'a> {
@@ -156,65 +162,55 @@ impl From<RawBroker> for BrokerWishes {
     }
 }
 
-/// `name` beside the options of a connection. serde cannot flatten and refuse unknown keys at
-/// once, so the options are listed once in this macro.
-macro_rules! with_connect_options {
-    ($name:ident { $key:ident }) => {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct $name {
-            $key: String,
-            version: Option<String>,
-            client_id: Option<String>,
-            clean: Option<bool>,
-            keep_alive: Option<u16>,
-            user_name: Option<String>,
-            password: Option<String>,
-            will: Option<RawWill>,
-            properties: Option<RawProperties>,
-            ip: Option<String>,
-            eager: Option<bool>,
-            ping: Option<bool>,
-        }
-
-        impl $name {
-            fn split(self) -> (String, RawOptions) {
-                let options = RawOptions {
-                    version: self.version,
-                    client_id: self.client_id,
-                    clean: self.clean,
-                    keep_alive: self.keep_alive,
-                    user_name: self.user_name,
-                    password: self.password,
-                    will: self.will,
-                    properties: self.properties,
-                    ip: self.ip,
-                    eager: self.eager,
-                    ping: self.ping,
-                };
-                (self.$key, options)
-            }
-        }
-    };
-}
-
-with_connect_options!(RawNamed { name });
-with_connect_options!(RawConnect { client });
-
+/// A client by its name, and the options that it connects with.
 #[derive(Deserialize)]
-#[serde(from = "RawNamed")]
+#[serde(try_from = "toml::Table")]
 struct RawClient {
     name: String,
     options: RawOptions,
 }
 
-impl From<RawNamed> for RawClient {
-    fn from(raw: RawNamed) -> Self {
-        let (name, options) = raw.split();
-        Self { name, options }
+impl TryFrom<toml::Table> for RawClient {
+    type Error = String;
+
+    fn try_from(table: toml::Table) -> Result<Self, String> {
+        let (name, options) = split(table, "name")?;
+        Ok(Self { name, options })
     }
 }
 
+/// A step that connects a client, and the options that differ from the client's own.
+#[derive(Deserialize)]
+#[serde(try_from = "toml::Table")]
+struct RawConnect {
+    client: String,
+    options: RawOptions,
+}
+
+impl TryFrom<toml::Table> for RawConnect {
+    type Error = String;
+
+    fn try_from(table: toml::Table) -> Result<Self, String> {
+        let (client, options) = split(table, "client")?;
+        Ok(Self { client, options })
+    }
+}
+
+/// Splits the name under `key` from the options beside it: serde cannot flatten and refuse
+/// unknown keys at once.
+fn split(mut table: toml::Table, key: &str) -> Result<(String, RawOptions), String> {
+    let name = match table.remove(key) {
+        Some(toml::Value::String(name)) => name,
+        Some(_) => return Err(format!("{key} is no text")),
+        None => return Err(format!("missing field `{key}`")),
+    };
+    let options = table.try_into::<RawOptions>();
+    let options = options.map_err(|error| error.message().to_owned())?;
+    Ok((name, options))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawOptions {
     version: Option<String>,
     client_id: Option<String>,
@@ -442,15 +438,7 @@ struct RawDisconnect {
 struct RawKill {
     client: String,
     #[serde(default)]
-    how: RawHow,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum RawHow {
-    #[default]
-    Reset,
-    Fin,
+    how: Kill,
 }
 
 #[derive(Deserialize)]
@@ -519,10 +507,9 @@ impl RawStep {
             place.ok_or_else(|| format!("there is no client named '{name}'"))
         };
         let connect = |raw: RawConnect| {
-            let (name, options) = raw.split();
-            let client = place(&name)?;
+            let client = place(&raw.client)?;
             let base = clients.get(client).map(|client| client.options.clone());
-            let options = options.over(&base.unwrap_or_default())?;
+            let options = raw.options.over(&base.unwrap_or_default())?;
             Ok::<_, String>((client, Box::new(options)))
         };
         let (name, action) = match self {
@@ -553,13 +540,7 @@ impl RawStep {
                 };
                 (raw.client, action)
             }
-            Self::Kill(raw) => {
-                let how = match raw.how {
-                    RawHow::Reset => Kill::Reset,
-                    RawHow::Fin => Kill::Fin,
-                };
-                (raw.client, Action::Kill(how))
-            }
+            Self::Kill(raw) => (raw.client, Action::Kill(raw.how)),
             Self::Send(raw) => (raw.client, Action::Send(hex(&raw.hex)?)),
             Self::Wait(raw) => raw.check()?,
             Self::Hold(raw) if raw.count.is_some() => {
@@ -663,7 +644,7 @@ mod tests {
     use super::*;
 
     fn error(text: &str) -> ScriptError {
-        parse(text).expect_err("a script with an error")
+        Script::parse(text).expect_err("a script with an error")
     }
 
     #[test]
@@ -737,7 +718,7 @@ mod tests {
 
     #[test]
     fn properties_go_by_their_names_and_types() {
-        let script = parse(
+        let script = Script::parse(
             r#"
             [[clients]]
             name = "a"

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::actor::{Actor, Link, Received, written};
-use super::{Action, ConnectOptions, Kill, Publish, Script, Step, Until};
+use super::model::{Action, ConnectOptions, Kill, Publish, Script, Step, Until};
 use crate::base::{Endpoint, Span, Timestamp};
 use crate::broker::ConnectionKey;
 use crate::broker::net::{Net, Witness};
@@ -60,7 +60,8 @@ pub(super) enum Done {
 
 /// The clients of a script at play.
 #[derive(Debug)]
-pub struct Player {
+pub struct Player<'n, W> {
+    pub(super) net: &'n mut Net<W>,
     steps: Vec<Step>,
     pub(super) actors: Vec<Actor>,
     pub(super) by_key: HashMap<ConnectionKey, usize>,
@@ -76,11 +77,12 @@ pub struct Player {
     at: usize,
 }
 
-impl Player {
+impl<'n, W: Witness> Player<'n, W> {
     /// The script's clients, about to connect to the broker at one of `addresses`.
-    pub fn new(script: &Script, addresses: &[SocketAddr]) -> Self {
+    pub fn new(script: &Script, addresses: &[SocketAddr], net: &'n mut Net<W>) -> Self {
         let actors = script.clients.iter().map(Actor::new);
         Self {
+            net,
             steps: script.steps.clone(),
             actors: actors.collect(),
             by_key: HashMap::new(),
@@ -98,22 +100,18 @@ impl Player {
     ///
     /// # Errors
     /// A step that cannot be taken; a witness that failed; `go_on` returned `false`.
-    pub fn play<W: Witness>(
-        &mut self,
-        net: &mut Net<W>,
-        go_on: &mut dyn FnMut(&mut Net<W>) -> bool,
-    ) -> Result<(), PlayError> {
+    pub fn play(&mut self, go_on: &mut dyn FnMut(&mut Net<W>) -> bool) -> Result<(), PlayError> {
         for step in std::mem::take(&mut self.steps) {
             self.line = step.line;
             self.at = step.client;
-            self.take(net, step, go_on)?;
-            self.settle(net)?;
-            if !go_on(net) {
+            self.take(step, go_on)?;
+            self.settle()?;
+            if !go_on(self.net) {
                 return Err(PlayError::Stopped);
             }
         }
         while let Some((&(at, _), _)) = self.delayed.last_key_value() {
-            self.pass(net, at, go_on, |_| false)?;
+            self.pass(at, go_on, |_| false)?;
         }
         Ok(())
     }
@@ -122,10 +120,10 @@ impl Player {
     ///
     /// # Errors
     /// The witness failed.
-    pub fn finish<W: Witness>(&mut self, net: &mut Net<W>) -> Result<(), PlayError> {
+    pub fn finish(&mut self) -> Result<(), PlayError> {
         self.delayed.clear();
-        net.begin_to_shut_down();
-        self.settle(net)
+        self.net.begin_to_shut_down();
+        self.settle()
     }
 
     pub(super) fn failed<T>(&self, message: impl AsRef<str>) -> Result<T, PlayError> {
@@ -136,26 +134,25 @@ impl Player {
         })
     }
 
-    fn take<W: Witness>(
+    fn take(
         &mut self,
-        net: &mut Net<W>,
         step: Step,
         go_on: &mut dyn FnMut(&mut Net<W>) -> bool,
     ) -> Result<(), PlayError> {
         let at = step.client;
         match step.action {
-            Action::Connect(options) => self.connect(net, at, *options)?,
-            Action::Open(options) => self.open(net, at, *options)?,
+            Action::Connect(options) => self.connect(at, *options)?,
+            Action::Open(options) => self.open(at, *options)?,
             Action::Subscribe {
                 filters,
                 properties,
-            } => self.subscribe(net, at, &filters, &properties)?,
+            } => self.subscribe(at, &filters, &properties)?,
             Action::Unsubscribe {
                 filters,
                 properties,
-            } => self.unsubscribe(net, at, &filters, &properties)?,
-            Action::Publish(publish) => self.publish(net, at, &publish)?,
-            Action::Ping => self.send(net, at, &ControlPacket::PingReq)?,
+            } => self.unsubscribe(at, &filters, &properties)?,
+            Action::Publish(publish) => self.publish(at, &publish)?,
+            Action::Ping => self.send(at, &ControlPacket::PingReq)?,
             Action::Disconnect {
                 reason_code,
                 properties,
@@ -165,23 +162,23 @@ impl Player {
                     reason_code,
                     properties,
                 });
-                self.send(net, at, &packet)?;
-                self.close(net, at)?;
+                self.send(at, &packet)?;
+                self.close(at)?;
             }
-            Action::Kill(Kill::Fin) => self.close(net, at)?,
-            Action::Kill(Kill::Reset) => self.reset(net, at)?,
-            Action::Send(bytes) => self.write(net, at, &bytes)?,
-            Action::Wait { until, timeout } => self.wait(net, at, &until, timeout, go_on)?,
+            Action::Kill(Kill::Fin) => self.close(at)?,
+            Action::Kill(Kill::Reset) => self.reset(at)?,
+            Action::Send(bytes) => self.write(at, &bytes)?,
+            Action::Wait { until, timeout } => self.wait(at, &until, timeout, go_on)?,
             Action::Hold(packets) => self.actor(at)?.hold = packets,
-            Action::Release => self.release(net, at)?,
+            Action::Release => self.release(at)?,
             Action::Drop { packets, count } => {
                 let dropped = packets.into_iter().map(|packet_type| (packet_type, count));
                 self.actor(at)?.drop.extend(dropped);
             }
             Action::Delay(by) => self.actor(at)?.delay = by,
             Action::Sleep(time) => {
-                let until = net.clock().now().plus(span(time));
-                self.pass(net, until, go_on, |_| false)?;
+                let until = self.net.clock().now().plus(span(time));
+                self.pass(until, go_on, |_| false)?;
             }
         }
         Ok(())
@@ -195,12 +192,7 @@ impl Player {
         })
     }
 
-    fn open<W: Witness>(
-        &mut self,
-        net: &mut Net<W>,
-        at: usize,
-        options: ConnectOptions,
-    ) -> Result<(), PlayError> {
+    fn open(&mut self, at: usize, options: ConnectOptions) -> Result<(), PlayError> {
         if self.actor(at)?.link.is_some() {
             return self.failed("connected already");
         }
@@ -224,8 +216,8 @@ impl Player {
         };
         let deadline = Instant::now() + PATIENCE;
         let key = loop {
-            net.accept_now()?;
-            if let Some(key) = net.find(own) {
+            self.net.accept_now()?;
+            if let Some(key) = self.net.find(own) {
                 break key;
             }
             if Instant::now() > deadline {
@@ -233,9 +225,9 @@ impl Player {
             }
             std::thread::yield_now();
         };
-        net.keep_in_step(key);
+        self.net.keep_in_step(key);
         self.by_key.insert(key, at);
-        let now = net.clock().now();
+        let now = self.net.clock().now();
         let actor = self.actor(at)?;
         actor.options = options;
         actor.received.clear();
@@ -252,19 +244,14 @@ impl Player {
             server_closed: false,
             aliases: HashMap::new(),
         });
-        self.settle(net)
+        self.settle()
     }
 
-    fn connect<W: Witness>(
-        &mut self,
-        net: &mut Net<W>,
-        at: usize,
-        options: ConnectOptions,
-    ) -> Result<(), PlayError> {
-        self.open(net, at, options)?;
+    fn connect(&mut self, at: usize, options: ConnectOptions) -> Result<(), PlayError> {
+        self.open(at, options)?;
         let bytes = self.actor(at)?.connect_packet();
-        self.write(net, at, &bytes)?;
-        self.settle(net)?;
+        self.write(at, &bytes)?;
+        self.settle()?;
         let actor = self.actor(at)?;
         let answered = actor
             .received
@@ -276,14 +263,9 @@ impl Player {
         self.failed("no CONNACK came")
     }
 
-    fn send<W: Witness>(
-        &mut self,
-        net: &mut Net<W>,
-        at: usize,
-        packet: &ControlPacket<'_>,
-    ) -> Result<(), PlayError> {
+    fn send(&mut self, at: usize, packet: &ControlPacket<'_>) -> Result<(), PlayError> {
         let version = self.actor(at)?.options.version;
-        self.write(net, at, &written(version, packet))
+        self.write(at, &written(version, packet))
     }
 
     fn packet_id(&mut self, at: usize) -> Result<PacketIdentifier, PlayError> {
@@ -293,9 +275,8 @@ impl Player {
         }
     }
 
-    fn subscribe<W: Witness>(
+    fn subscribe(
         &mut self,
-        net: &mut Net<W>,
         at: usize,
         filters: &[(String, u8)],
         properties: &PropertiesBuf,
@@ -312,12 +293,11 @@ impl Player {
             properties: properties.as_properties(),
             subscriptions: subscriptions.as_subscriptions(),
         });
-        self.send(net, at, &packet)
+        self.send(at, &packet)
     }
 
-    fn unsubscribe<W: Witness>(
+    fn unsubscribe(
         &mut self,
-        net: &mut Net<W>,
         at: usize,
         names: &[String],
         properties: &PropertiesBuf,
@@ -334,15 +314,10 @@ impl Player {
             properties: properties.as_properties(),
             filters: filters.as_filters(),
         });
-        self.send(net, at, &packet)
+        self.send(at, &packet)
     }
 
-    fn publish<W: Witness>(
-        &mut self,
-        net: &mut Net<W>,
-        at: usize,
-        publish: &Publish,
-    ) -> Result<(), PlayError> {
+    fn publish(&mut self, at: usize, publish: &Publish) -> Result<(), PlayError> {
         for _ in 0..publish.count {
             let delivery = self.delivery(at, publish)?;
             let packet = ControlPacket::Publish(packet::Publish {
@@ -359,11 +334,11 @@ impl Player {
                 actor.open.insert(id, bytes.clone());
             }
             actor.leave = publish.leave && publish.qos != QoS::AtMostOnce;
-            self.write(net, at, &bytes)?;
+            self.write(at, &bytes)?;
         }
-        self.settle(net)?;
+        self.settle()?;
         if publish.leave && publish.qos == QoS::AtMostOnce && self.actor(at)?.link.is_some() {
-            self.leave(net, at)?;
+            self.leave(at)?;
         }
         Ok(())
     }
@@ -383,40 +358,35 @@ impl Player {
     }
 
     /// DISCONNECT and FIN.
-    pub(super) fn leave<W: Witness>(
-        &mut self,
-        net: &mut Net<W>,
-        at: usize,
-    ) -> Result<(), PlayError> {
+    pub(super) fn leave(&mut self, at: usize) -> Result<(), PlayError> {
         let packet = ControlPacket::Disconnect(Disconnect {
             reason_code: 0,
             properties: Properties::default(),
         });
-        self.send(net, at, &packet)?;
-        self.close(net, at)
+        self.send(at, &packet)?;
+        self.close(at)
     }
 
-    fn release<W: Witness>(&mut self, net: &mut Net<W>, at: usize) -> Result<(), PlayError> {
+    fn release(&mut self, at: usize) -> Result<(), PlayError> {
         let actor = self.actor(at)?;
         actor.hold.clear();
         let held = std::mem::take(&mut actor.held);
         if actor.link.is_some() {
             for bytes in held {
-                self.write(net, at, &bytes)?;
+                self.write(at, &bytes)?;
             }
         }
         Ok(())
     }
 
-    fn wait<W: Witness>(
+    fn wait(
         &mut self,
-        net: &mut Net<W>,
         at: usize,
         until: &Until,
         timeout: Duration,
         go_on: &mut dyn FnMut(&mut Net<W>) -> bool,
     ) -> Result<(), PlayError> {
-        let deadline = net.clock().now().plus(span(timeout));
+        let deadline = self.net.clock().now().plus(span(timeout));
         let over = |player: &Self| {
             player.actors.get(at).is_some_and(|actor| match until {
                 Until::Closed => actor.link.is_none(),
@@ -426,7 +396,7 @@ impl Player {
                     .any(|h| h.is(*packet_type, topic.as_deref())),
             })
         };
-        if !self.pass(net, deadline, go_on, over)? {
+        if !self.pass(deadline, go_on, over)? {
             return self.failed(match until {
                 Until::Closed => "the broker did not close the connection in time".to_owned(),
                 Until::Packet { packet_type, .. } => {
@@ -445,17 +415,16 @@ impl Player {
     }
 
     /// Lets time pass until `until`, or until `over`; whether that came.
-    fn pass<W: Witness>(
+    fn pass(
         &mut self,
-        net: &mut Net<W>,
         until: Timestamp,
         go_on: &mut dyn FnMut(&mut Net<W>) -> bool,
         over: impl Fn(&Self) -> bool,
     ) -> Result<bool, PlayError> {
         loop {
-            self.settle(net)?;
-            let now = net.clock().now();
-            if self.act_in_time(net, now)? {
+            self.settle()?;
+            let now = self.net.clock().now();
+            if self.act_in_time(now)? {
                 continue;
             }
             if over(self) {
@@ -464,32 +433,29 @@ impl Player {
             if now >= until {
                 return Ok(false);
             }
-            if !go_on(net) {
+            if !go_on(self.net) {
                 return Err(PlayError::Stopped);
             }
             let next = self.next_in_time().map_or(until, |next| next.min(until));
             let nanos = u64::try_from(next.since(now).nanos()).unwrap_or(0);
-            net.listen_only(Duration::from_nanos(nanos).min(LOOK))?;
+            self.net
+                .listen_only(Duration::from_nanos(nanos).min(LOOK))?;
         }
     }
 
     /// Sends what is due by the clock: delayed answers, PINGREQ. Whether there was any.
-    fn act_in_time<W: Witness>(
-        &mut self,
-        net: &mut Net<W>,
-        now: Timestamp,
-    ) -> Result<bool, PlayError> {
+    fn act_in_time(&mut self, now: Timestamp) -> Result<bool, PlayError> {
         let mut acted = false;
         while let Some(entry) = self.delayed.first_entry().filter(|e| e.key().0 <= now) {
             let (at, key, bytes) = entry.remove();
             if self.link(at).is_some_and(|link| link.key == key) {
-                self.write(net, at, &bytes)?;
+                self.write(at, &bytes)?;
                 acted = true;
             }
         }
         for at in 0..self.actors.len() {
             if self.ping_at(at).is_some_and(|due| due <= now) {
-                self.send(net, at, &ControlPacket::PingReq)?;
+                self.send(at, &ControlPacket::PingReq)?;
                 acted = true;
             }
         }

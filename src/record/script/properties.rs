@@ -16,8 +16,7 @@ impl RawProperties {
         let mut out = PropertiesBuf::new();
         for (name, value) in self.0 {
             let id = PropertyId::ALL
-                .iter()
-                .copied()
+                .into_iter()
                 .find(|id| id.name() == name)
                 .ok_or_else(|| format!("there is no property '{name}'"))?;
             let values = match value {

@@ -12,26 +12,26 @@ use std::time::{Duration, Instant};
 use super::actor::{Link, Reply};
 use super::play::{Done, PATIENCE, PlayError, Player, span};
 use crate::broker::ConnectionKey;
-use crate::broker::net::{Net, Performed, Witness};
+use crate::broker::net::{Performed, Witness};
 use crate::mqtt::Sender;
 
 /// Bytes that are handed to the witness and written at once.
 const PORTION: usize = 65_464;
 
-impl Player {
+impl<W: Witness> Player<'_, W> {
     /// Until nothing more follows from what was done.
-    pub(super) fn settle<W: Witness>(&mut self, net: &mut Net<W>) -> Result<(), PlayError> {
+    pub(super) fn settle(&mut self) -> Result<(), PlayError> {
         loop {
-            if let Some(performed) = net.perform()? {
+            if let Some(performed) = self.net.perform()? {
                 if let Performed::Sent(key) | Performed::Closed(key) = performed
                     && let Some(&at) = self.by_key.get(&key)
                 {
-                    self.receive(net, at, key)?;
+                    self.receive(at, key)?;
                 }
             } else if let Some(at) = self.reactions.pop_front() {
-                self.react(net, at)?;
+                self.react(at)?;
             } else if let Some(done) = self.done.pop_front() {
-                self.bring(net, done)?;
+                self.bring(done)?;
             } else {
                 return Ok(());
             }
@@ -39,16 +39,11 @@ impl Player {
     }
 
     /// The client reads what the broker wrote to it.
-    fn receive<W: Witness>(
-        &mut self,
-        net: &mut Net<W>,
-        at: usize,
-        key: ConnectionKey,
-    ) -> Result<(), PlayError> {
+    fn receive(&mut self, at: usize, key: ConnectionKey) -> Result<(), PlayError> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let state = net.bytes_written(key);
-            let closed = net.is_closing(key);
+            let state = self.net.bytes_written(key);
+            let closed = self.net.is_closing(key);
             let Some(link) = self
                 .actors
                 .get_mut(at)
@@ -68,7 +63,7 @@ impl Player {
                 break;
             }
             if state.is_some_and(|(_, unsent)| unsent > 0) {
-                net.serve_now(key)?;
+                self.net.serve_now(key)?;
             }
             if Instant::now() > deadline {
                 return self.failed("what the broker sent did not arrive");
@@ -76,7 +71,7 @@ impl Player {
             std::thread::yield_now();
         }
         if self.actor(at)?.options.eager {
-            return self.react(net, at);
+            return self.react(at);
         }
         if !self.reactions.contains(&at) {
             self.reactions.push_back(at);
@@ -85,9 +80,10 @@ impl Player {
     }
 
     /// The client answers what it has received.
-    fn react<W: Witness>(&mut self, net: &mut Net<W>, at: usize) -> Result<(), PlayError> {
+    fn react(&mut self, at: usize) -> Result<(), PlayError> {
         let replies = self.actor(at)?.answer();
         for Reply { packet_type, bytes } in replies {
+            let now = self.net.clock().now();
             let actor = self.actor(at)?;
             let Some(key) = actor.link.as_ref().map(|link| link.key) else {
                 break;
@@ -98,27 +94,27 @@ impl Player {
             if actor.hold.contains(&packet_type) {
                 actor.held.push(bytes);
             } else if actor.delay > Duration::ZERO {
-                let due = net.clock().now().plus(span(actor.delay));
+                let due = now.plus(span(actor.delay));
                 self.delays += 1;
                 self.delayed.insert((due, self.delays), (at, key, bytes));
             } else {
-                self.write(net, at, &bytes)?;
+                self.write(at, &bytes)?;
             }
         }
         let actor = self.actor(at)?;
         let closed = actor.link.as_ref().is_some_and(|link| link.server_closed);
         if closed {
-            return self.close(net, at);
+            return self.close(at);
         }
         if actor.leave && actor.open.is_empty() && actor.link.is_some() {
             actor.leave = false;
-            return self.leave(net, at);
+            return self.leave(at);
         }
         Ok(())
     }
 
     /// The broker reads what a client did.
-    fn bring<W: Witness>(&mut self, net: &mut Net<W>, done: Done) -> Result<(), PlayError> {
+    fn bring(&mut self, done: Done) -> Result<(), PlayError> {
         let deadline = Instant::now() + PATIENCE;
         let (key, expected) = match done {
             Done::Ended(key) => (key, u64::MAX),
@@ -127,8 +123,8 @@ impl Player {
                 None => return Ok(()),
             },
         };
-        while net.bytes_read(key).is_some_and(|read| read < expected) {
-            net.serve_now(key)?;
+        while self.net.bytes_read(key).is_some_and(|read| read < expected) {
+            self.net.serve_now(key)?;
             if Instant::now() > deadline {
                 return self.failed("the broker did not read what was sent");
             }
@@ -141,12 +137,7 @@ impl Player {
     }
 
     /// The client writes; the witness observes it first.
-    pub(super) fn write<W: Witness>(
-        &mut self,
-        net: &mut Net<W>,
-        at: usize,
-        bytes: &[u8],
-    ) -> Result<(), PlayError> {
+    pub(super) fn write(&mut self, at: usize, bytes: &[u8]) -> Result<(), PlayError> {
         let deadline = Instant::now() + PATIENCE;
         let Some(link) = self
             .actors
@@ -156,8 +147,9 @@ impl Player {
             return self.failed("not connected");
         };
         for portion in bytes.chunks(PORTION) {
-            let now = net.clock().now();
-            net.witness_mut()
+            let now = self.net.clock().now();
+            self.net
+                .witness_mut()
                 .bytes(now, link.key, Sender::Client, portion)?;
             link.last_sent = now;
             link.written += portion.len() as u64;
@@ -166,7 +158,7 @@ impl Player {
                 match link.stream.write(rest) {
                     Ok(count) => rest = rest.get(count..).unwrap_or_default(),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                        net.serve_now(link.key)?;
+                        self.net.serve_now(link.key)?;
                         if Instant::now() > deadline {
                             return self.failed("the broker does not read what is sent");
                         }
@@ -182,37 +174,33 @@ impl Player {
     }
 
     /// FIN from the client.
-    pub(super) fn close<W: Witness>(
-        &mut self,
-        net: &mut Net<W>,
-        at: usize,
-    ) -> Result<(), PlayError> {
+    pub(super) fn close(&mut self, at: usize) -> Result<(), PlayError> {
         // Everything written is read before the end is.
         while let Some(place) = self.done.iter().position(|&done| done == Done::Wrote(at)) {
             self.done.remove(place);
-            self.bring(net, Done::Wrote(at))?;
+            self.bring(Done::Wrote(at))?;
         }
         let Some(link) = self.actor(at)?.link.take() else {
             return self.failed("not connected");
         };
-        let now = net.clock().now();
-        net.witness_mut().finished(now, link.key, Sender::Client)?;
+        let now = self.net.clock().now();
+        self.net
+            .witness_mut()
+            .finished(now, link.key, Sender::Client)?;
         drop(link.stream);
         self.done.push_back(Done::Ended(link.key));
         Ok(())
     }
 
     /// RST from the client.
-    pub(super) fn reset<W: Witness>(
-        &mut self,
-        net: &mut Net<W>,
-        at: usize,
-    ) -> Result<(), PlayError> {
+    pub(super) fn reset(&mut self, at: usize) -> Result<(), PlayError> {
         let Some(link) = self.actor(at)?.link.take() else {
             return self.failed("not connected");
         };
-        let now = net.clock().now();
-        net.witness_mut().reset(now, link.key, Sender::Client)?;
+        let now = self.net.clock().now();
+        self.net
+            .witness_mut()
+            .reset(now, link.key, Sender::Client)?;
         // With no time to linger, closing sends RST.
         let socket = socket2::SockRef::from(&link.stream);
         if let Err(error) = socket.set_linger(Some(Duration::ZERO)) {
