@@ -6,12 +6,12 @@
 use std::collections::VecDeque;
 
 use super::emitter::owner_of;
+use super::event::{Closed, Connection, ConnectionId, StreamEvent};
 use super::key::{Keys, Sender};
 use super::limits::{Counts, Shared};
 use super::slot::{Life, Slot, owner};
 use super::slots::Slots;
 use super::waiting::Span;
-use super::{Closed, Connection, ConnectionId, StreamEvent};
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
 use crate::wire::{Segment, TcpFlags};

@@ -1,7 +1,8 @@
 //! Emits the events of a direction and counts them.
 
+use super::direction::Direction;
+use super::event::{End, GapCause, StreamEvent};
 use super::limits::Shared;
-use super::{Direction, End, GapCause, StreamEvent};
 use crate::base::{FrameStamp, Layers};
 
 /// Where a direction's events go, with what they and the caps need.

@@ -3,50 +3,48 @@
 //! What it promises: every byte is emitted once, the first copy of it, with the frame that
 //! carried that copy; what cannot come any more is emitted as a gap, in its place.
 
-mod holes;
-
 use std::fmt;
 
 use super::emitter::Emitter;
+use super::event::{End, GapCause};
 use super::waiting::{Span, Waiting};
-use super::{End, GapCause};
 
 /// How far from its place a sequence number may lie, in bytes: more than any window in
 /// use, and little enough that a number from elsewhere seldom falls in.
 const REACH: u32 = 1 << 26;
 
-/// What is known of a direction, one bit each.
+/// Facts known of a direction, one bit each.
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
-struct Marks(u8);
+pub(super) struct Marks(u8);
 
 impl Marks {
     /// `start` and `next` are known for certain.
-    const BASED: u8 = 1;
+    pub(super) const BASED: u8 = 1;
     /// ... from a SYN, or from the SYN-ACK that answered it.
-    const SYN: u8 = 2;
+    pub(super) const SYN: u8 = 2;
     /// No byte was seen yet; `start` and `next` are what the peer acknowledged first.
-    const PEER_BASED: u8 = 4;
+    pub(super) const PEER_BASED: u8 = 4;
     /// The peer acknowledged up to `acked`, which lies past `next`.
-    const UNSEEN: u8 = 8;
+    pub(super) const UNSEEN: u8 = 8;
     /// The end went on to `sent`, which lies past `next`.
-    const SENT: u8 = 16;
+    pub(super) const SENT: u8 = 16;
     /// FIN stands at `fin`.
-    const FIN: u8 = 32;
+    pub(super) const FIN: u8 = 32;
     /// The end was emitted.
-    const ENDED: u8 = 64;
+    pub(super) const ENDED: u8 = 64;
     /// The last segment was out of reach, and the next after it would begin at `stray`.
-    const STRAY: u8 = 128;
+    pub(super) const STRAY: u8 = 128;
 
     /// Whether any of `bits` is set.
-    const fn has(self, bits: u8) -> bool {
+    pub(super) const fn has(self, bits: u8) -> bool {
         self.0 & bits != 0
     }
 
-    fn set(&mut self, bits: u8) {
+    pub(super) fn set(&mut self, bits: u8) {
         self.0 |= bits;
     }
 
-    fn clear(&mut self, bits: u8) {
+    pub(super) fn clear(&mut self, bits: u8) {
         self.0 &= !bits;
     }
 }
@@ -55,15 +53,19 @@ impl Marks {
 #[derive(Default)]
 pub(super) struct Flow {
     /// Of the next byte to emit.
-    next: u32,
+    pub(super) next: u32,
     /// Of the direction's first byte.
-    start: u32,
-    acked: u32,
-    sent: u32,
-    fin: u32,
-    stray: u32,
-    marks: Marks,
-    waiting: Option<Box<Waiting>>,
+    pub(super) start: u32,
+    /// The peer acknowledged up to here, where [`Marks::UNSEEN`].
+    pub(super) acked: u32,
+    /// The end went on up to here, where [`Marks::SENT`].
+    pub(super) sent: u32,
+    /// Where FIN stands, if [`Marks::FIN`].
+    pub(super) fin: u32,
+    /// Behind the last segment that was out of reach, where [`Marks::STRAY`].
+    pub(super) stray: u32,
+    pub(super) marks: Marks,
+    pub(super) waiting: Option<Box<Waiting>>,
 }
 
 impl fmt::Debug for Flow {
@@ -76,7 +78,7 @@ impl fmt::Debug for Flow {
 }
 
 /// How far `to` lies after `from`, or, if negative, before it.
-const fn distance(from: u32, to: u32) -> i32 {
+pub(super) const fn distance(from: u32, to: u32) -> i32 {
     to.wrapping_sub(from) as i32
 }
 
@@ -292,7 +294,12 @@ impl Flow {
         }
     }
 
-    fn before_fin<'s>(&self, sequence: u32, span: Span<'s>, emitter: &mut Emitter<'_>) -> Span<'s> {
+    pub(super) fn before_fin<'s>(
+        &self,
+        sequence: u32,
+        span: Span<'s>,
+        emitter: &mut Emitter<'_>,
+    ) -> Span<'s> {
         if !self.marks.has(Marks::FIN) {
             return span;
         }

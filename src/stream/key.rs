@@ -112,38 +112,18 @@ fn key(source: &Endpoint, destination: &Endpoint) -> (Key, Sender) {
         let sender = [Sender::Lower, Sender::Higher][usize::from(from > to)];
         return (Key::V4(key), sender);
     }
-    let ends = ordered(
-        (bits(source.address), source.port),
-        (bits(destination.address), destination.port),
-    );
-    let key = Key6 {
-        addresses: [words(ends.lower.0), words(ends.higher.0)],
-        ports: ports(ends.lower.1, ends.higher.1),
-    };
-    (Key::V6(key), ends.sender)
-}
-
-struct Ends<T> {
-    lower: T,
-    higher: T,
-    sender: Sender,
-}
-
-#[inline]
-fn ordered<T: PartialOrd>(source: T, destination: T) -> Ends<T> {
-    if source <= destination {
-        Ends {
-            lower: source,
-            higher: destination,
-            sender: Sender::Lower,
-        }
+    let from = (bits(source.address), source.port);
+    let to = (bits(destination.address), destination.port);
+    let (lower, higher, sender) = if from <= to {
+        (from, to, Sender::Lower)
     } else {
-        Ends {
-            lower: destination,
-            higher: source,
-            sender: Sender::Higher,
-        }
-    }
+        (to, from, Sender::Higher)
+    };
+    let key = Key6 {
+        addresses: [words(lower.0), words(higher.0)],
+        ports: ports(lower.1, higher.1),
+    };
+    (Key::V6(key), sender)
 }
 
 #[inline]

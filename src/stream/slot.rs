@@ -1,13 +1,12 @@
 //! One connection: its two directions, the listener's state, and which segments are its own.
 
+use super::direction::{ByDirection, DIRECTIONS, Direction};
 use super::emitter::Emitter;
+use super::event::{Closed, Connection, ConnectionId, GapCause, StreamEvent};
 use super::flow::Flow;
 use super::key::Sender;
 use super::limits::Shared;
 use super::waiting::Span;
-use super::{
-    ByDirection, Closed, Connection, ConnectionId, DIRECTIONS, Direction, GapCause, StreamEvent,
-};
 use crate::base::{FrameStamp, Layers};
 use crate::wire::{Segment, TcpFlags};
 

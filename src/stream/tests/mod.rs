@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::base::limits::Limits;
-use crate::base::{Precision, Timestamp};
+use crate::base::{Endpoint, FrameStamp, Layers, Precision, Timestamp};
 use crate::wire::{Segment, TcpFlags};
 
 const SYN: u8 = TcpFlags::SYN;

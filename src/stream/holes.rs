@@ -1,22 +1,22 @@
-//! What waits behind a hole, and when the hole is given up.
+//! Bytes that wait behind a hole, and when the hole is given up.
 //!
 //! An end acknowledges what it received, so once the peer has acknowledged bytes and later
 //! ones are here, those that are not were never captured: a segment lost before the capture
-//! point and sent again is not acknowledged before its second copy is seen. This is decided at once, with no grace in frames or time, and before
-//! the bytes of the acknowledging segment are emitted: so a PUBACK never overtakes the PUBLISH
-//! that waited behind the hole. A capture that merges its two directions late does no harm:
+//! point and sent again is not acknowledged before its second copy is seen. This is decided at
+//! once, with no grace in frames or time, and before the bytes of the acknowledging segment are
+//! emitted: so a PUBACK never overtakes the PUBLISH that waited behind the hole. A capture that merges its two directions late does no harm:
 //! a direction that merely lags has no hole.
 
-use super::{Flow, Marks, distance};
+use super::emitter::Emitter;
+use super::event::{End, GapCause};
+use super::flow::{Flow, Marks, distance};
+use super::waiting::{Held, Piece, Span, Waiting};
 use crate::base::{FrameStamp, Layers};
-use crate::stream::emitter::Emitter;
-use crate::stream::waiting::{Held, Piece, Span, Waiting};
-use crate::stream::{End, GapCause};
 
 impl Flow {
     /// Nothing more comes: what waits is emitted, with the holes before it, and what is known
     /// to have been sent besides is a gap as well.
-    pub(in super::super) fn flush(&mut self, cause: GapCause, emitter: &mut Emitter<'_>) {
+    pub(super) fn flush(&mut self, cause: GapCause, emitter: &mut Emitter<'_>) {
         let stamp = emitter.stamp;
         while let Some(hole) = self.hole() {
             let cause = if self.unseen() >= hole {
@@ -43,7 +43,7 @@ impl Flow {
     }
 
     /// Gives up the first hole because a cap was reached; `false` where there is none.
-    pub(in super::super) fn give_up_first(&mut self, emitter: &mut Emitter<'_>) -> bool {
+    pub(super) fn give_up_first(&mut self, emitter: &mut Emitter<'_>) -> bool {
         let Some(hole) = self.hole() else {
             return false;
         };
