@@ -2,7 +2,7 @@
 //! `cargo bench --bench generate -- mixed 100000000 1 /tmp/mixed.pcap`.
 //!
 //! The words: `mixed`, `tiny`, `many` or `faults`; the size in octets; the seed; the file.
-//! `FILE.json` tells the counts.
+//! `FILE.json` has the counts.
 
 mod traffic;
 

@@ -1,4 +1,4 @@
-//! What each stage costs, one at a time, on made traffic: `cargo bench --bench stages`.
+//! The cost of each stage, one at a time, on made traffic: `cargo bench --bench stages`.
 //!
 //! Nothing is asserted here. The TCP layer has a program of its own, `stream`.
 
@@ -190,7 +190,7 @@ fn connection_framing(bencher: Bencher<'_, '_>, segment: usize) {
     bencher.counter(ItemsCount::new(ROWS)).bench(|| {
         let mut context = Context::new(connection::Options::default());
         let mut decoder = Decoder::default();
-        let mut told = 0;
+        let mut packets = 0;
         for (number, part) in (1..).zip(octets.chunks(segment)) {
             let stamp = FrameStamp {
                 number,
@@ -203,10 +203,10 @@ fn connection_framing(bencher: Bencher<'_, '_>, segment: usize) {
                 layers: &layers,
             };
             decoder.on(&mut context, &connection, event, &mut |event| {
-                told += usize::from(matches!(event, Event::Packet(_)));
+                packets += usize::from(matches!(event, Event::Packet(_)));
             });
         }
-        told
+        packets
     });
 }
 

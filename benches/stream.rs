@@ -1,4 +1,4 @@
-//! What the TCP layer costs a segment: `cargo bench --bench stream`.
+//! The cost of the TCP layer for a segment: `cargo bench --bench stream`.
 //!
 //! Nothing is asserted here; the listener counts octets, so that no work can be left out.
 
@@ -81,11 +81,11 @@ struct State {
 fn run(places: &[Place], payload: &[u8]) -> u64 {
     let mut assembler = Assembler::<State>::default();
     let layers = Layers::default();
-    let mut told = 0;
-    let mut hear = |state: &mut State, _: &_, event: StreamEvent<'_>| {
+    let mut bytes = 0;
+    let mut count = |state: &mut State, _: &_, event: StreamEvent<'_>| {
         if let StreamEvent::Bytes { bytes: octets, .. } = event {
             state.octets += octets.len() as u64;
-            told += octets.len() as u64;
+            bytes += octets.len() as u64;
         }
     };
     for (number, place) in (1..).zip(places) {
@@ -109,10 +109,10 @@ fn run(places: &[Place], payload: &[u8]) -> u64 {
             cut: 0,
             layers: &layers,
         };
-        assembler.push(black_box(&segment), &mut hear);
+        assembler.push(black_box(&segment), &mut count);
     }
-    assembler.finish(&FrameStamp::default(), &mut hear);
-    told
+    assembler.finish(&FrameStamp::default(), &mut count);
+    bytes
 }
 
 #[divan::bench(sample_count = 20, args = [1, 200, 10_000, 100_000])]

@@ -31,8 +31,12 @@ struct Made {
 impl Made {
     /// The port that the broker listened on.
     fn port(&self) -> &str {
-        let said = |line: &String| line.starts_with("Opening ipv4");
-        let line = self.log.iter().find(|line| said(line)).expect("a listener");
+        let matches = |line: &String| line.starts_with("Opening ipv4");
+        let line = self
+            .log
+            .iter()
+            .find(|line| matches(line))
+            .expect("a listener");
         let (_, port) = line.rsplit_once(' ').expect("words");
         port.trim_end_matches('.')
     }
@@ -53,7 +57,7 @@ fn record(folder: &Path, name: &str, options: Options) -> Made {
     assert!(recorded.frames > 0, "{name}: nothing was recorded\n{text}");
     Made {
         path,
-        log: told(&text),
+        log: lines(&text),
         status: recorded.status,
     }
 }
@@ -74,7 +78,7 @@ fn scenario(folder: &Path, name: &str, link: LinkLayer) -> Made {
 }
 
 /// The lines of a log without the seconds before them.
-fn told(log: &str) -> Vec<String> {
+fn lines(log: &str) -> Vec<String> {
     let line = |line: &str| {
         line.split_once(": ")
             .map_or(line, |(_, rest)| rest)
@@ -83,7 +87,7 @@ fn told(log: &str) -> Vec<String> {
     log.lines().map(line).collect()
 }
 
-/// What a log tells of packets and clients, each client under a name that does not hang on
+/// The packets and clients in a log, each client under a name that does not hang on
 /// ports, assigned identifiers or what only the broker knows.
 fn packets(log: &[String]) -> Vec<String> {
     let mut names: HashMap<String, String> = HashMap::new();
@@ -120,9 +124,9 @@ fn what_the_broker_handled_is_what_reading_its_capture_shows() {
                 let made = self::scenario(folder, scenario.name, LinkLayer::Ethernet);
                 let shown = tool::run([OsString::from("--log"), made.path.clone().into()]);
                 let mut expected = packets(&made.log);
-                let mut found = packets(&told(&shown.out));
+                let mut found = packets(&lines(&shown.out));
                 assert!(expected.len() > 4, "{}: {:#?}", scenario.name, made.log);
-                // An eager client answers before the broker reads it, so the log may tell in
+                // An eager client answers before the broker reads it, so the log may have them in
                 // another order than the wire: each line once is what has to hold.
                 expected.sort_unstable();
                 found.sort_unstable();
@@ -164,7 +168,7 @@ fn the_same_script_with_the_same_seed_gives_the_same_packets_in_the_same_order()
         std::fs::remove_file(&made.path).expect("removed");
         let assigned = |line: &&String| line.starts_with("Sending CONNACK");
         let names: Vec<_> = made.log.iter().filter(assigned).cloned().collect();
-        (packets(&told(&on_the_wire.out)), names)
+        (packets(&lines(&on_the_wire.out)), names)
     };
     for name in ["fan-out", "qos2", "topic-alias"] {
         assert_eq!(play(name), play(name), "{name}");
@@ -245,7 +249,7 @@ fn the_lab_comes_out_row_by_row() {
 }
 
 #[test]
-fn a_script_that_cannot_be_played_says_at_which_step() {
+fn a_script_that_cannot_be_played_fails_with_the_step() {
     let folder = tempfile::tempdir().expect("a folder");
     let text = "[[clients]]\nname = \"a\"\n\n[[steps]]\nconnect = { client = \"a\" }\n\
                 [[steps]]\nwait = { client = \"a\", packet = \"PUBLISH\", timeout = \"50ms\" }\n";
@@ -256,10 +260,10 @@ fn a_script_that_cannot_be_played_says_at_which_step() {
         ..Options::default()
     };
     let error = record::run(&options, &mut Vec::new()).expect_err("nothing is published");
-    let told = error.to_string();
+    let message = error.to_string();
     assert!(
-        told.contains("line 7") && told.contains("PUBLISH"),
-        "{told}"
+        message.contains("line 7") && message.contains("PUBLISH"),
+        "{message}"
     );
     assert!(folder.path().join("never.pcapng").exists());
 }
@@ -275,7 +279,7 @@ fn beside(folder: &Path, name: &str, script: &str) -> Made {
     record(folder, name, options)
 }
 
-/// Shell words for mosquitto's clients: `sub` waits in the background for what `out` tells.
+/// Shell words for mosquitto's clients: `sub` waits in the background for what `out` lists.
 const MOSQUITTO: &str = r#"
     export LC_ALL=C.UTF-8
     cd "$FOLDER"
@@ -298,7 +302,7 @@ fn with_mosquitto(name: &str, script: &str) {
     flawless(&made);
     let shown = tool::run([OsString::from("--log"), made.path.into()]);
     let mut expected = packets(&made.log);
-    let mut found = packets(&told(&shown.out));
+    let mut found = packets(&lines(&shown.out));
     expected.sort_unstable();
     found.sort_unstable();
     assert_eq!(found, expected, "{name}");
@@ -474,7 +478,7 @@ impl Served {
         }
     }
 
-    /// A connection that says nothing yet.
+    /// A connection that has sent nothing yet.
     fn raw(&self) -> TcpStream {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("a broker");
         stream
@@ -484,20 +488,20 @@ impl Served {
     }
 
     /// How many lines of its log hold these words.
-    fn told(&self, words: &str) -> usize {
+    fn logged(&self, words: &str) -> usize {
         let lines = self.lines.lock().expect("no panic");
         lines.iter().filter(|line| line.contains(words)).count()
     }
 
-    /// The same, once there are as many or a while has passed: a Client may hear of it first.
-    fn told_at_last(&self, words: &str, times: usize) -> usize {
+    /// The same, once there are as many or a while has passed: a client may learn of it first.
+    fn logged_at_last(&self, words: &str, times: usize) -> usize {
         for _ in 0..500 {
-            if self.told(words) >= times {
+            if self.logged(words) >= times {
                 break;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        self.told(words)
+        self.logged(words)
     }
 
     fn connect(&self, client_id: &str) -> TcpStream {
@@ -529,7 +533,7 @@ fn read(stream: &mut TcpStream, count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_subscriber_that_does_not_read_holds_up_nobody() {
+fn a_subscriber_that_does_not_read_holds_up_no_other() {
     let broker = Served::start(BrokerOptions::default());
     let mut slow = broker.connect("slow");
     let mut fast = broker.connect("fast");
@@ -584,12 +588,12 @@ struct Bystanders(TcpStream, TcpStream);
 
 impl Bystanders {
     fn new(broker: &Served) -> Self {
-        let (mut hears, says) = (broker.connect("hears"), broker.connect("says"));
-        hears
+        let (mut subscriber, publisher) = (broker.connect("hears"), broker.connect("says"));
+        subscriber
             .write_all(&[0x82, 6, 0, 1, 0, 1, b'b', 0])
             .expect("written");
-        read(&mut hears, 5);
-        Self(hears, says)
+        read(&mut subscriber, 5);
+        Self(subscriber, publisher)
     }
 
     /// A message still gets from one to the other.
@@ -608,7 +612,7 @@ fn read_to_end(stream: &mut TcpStream) {
 }
 
 #[test]
-fn a_flood_of_connections_is_refused_and_the_log_says_so() {
+fn a_flood_of_connections_is_refused_and_logged() {
     let broker = Served::with(BrokerOptions::default(), 20);
     let mut bystanders = Bystanders::new(&broker);
     let mut flood: Vec<_> = (0..60).map(|_| broker.raw()).collect();
@@ -619,7 +623,7 @@ fn a_flood_of_connections_is_refused_and_the_log_says_so() {
     }
     bystanders.work();
     let limit = "20 connections are open, which is the limit";
-    assert_eq!(broker.told_at_last(limit, 42), 42);
+    assert_eq!(broker.logged_at_last(limit, 42), 42);
     drop(flood);
     std::thread::sleep(Duration::from_millis(300));
     // There is room again.
@@ -630,14 +634,14 @@ fn a_flood_of_connections_is_refused_and_the_log_says_so() {
 }
 
 #[test]
-fn connections_that_say_nothing_or_say_it_slowly_are_closed_and_hold_up_nobody() {
+fn connections_that_send_nothing_or_send_it_slowly_are_closed_and_hold_up_no_other() {
     let mut options = BrokerOptions::default();
     options.connect_timeout = Span::from_nanos(1_500_000_000);
     let broker = Served::start(options);
     let mut bystanders = Bystanders::new(&broker);
     let mut slow: Vec<_> = (0..200).map(|_| broker.raw()).collect();
     let connect = b"\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04slow";
-    // Octet by octet, never to the end; half of them say nothing.
+    // Byte by byte, never to the end; half of them send nothing.
     for octet in connect.iter().take(10) {
         for stream in slow.iter_mut().skip(100) {
             // The broker may have lost its patience.
@@ -649,7 +653,7 @@ fn connections_that_say_nothing_or_say_it_slowly_are_closed_and_hold_up_nobody()
         read_to_end(stream);
     }
     bystanders.work();
-    assert_eq!(broker.told_at_last("no CONNECT in time", 200), 200);
+    assert_eq!(broker.logged_at_last("no CONNECT in time", 200), 200);
     broker.stop();
 }
 
@@ -681,7 +685,7 @@ fn malformed_packets_of_every_kind_end_their_own_connection_only() {
         }
         bystanders.work();
     }
-    assert!(broker.told("malformed packet") > 500);
+    assert!(broker.logged("malformed packet") > 500);
     drop(bystanders);
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(broker.stop(), 0);
@@ -707,7 +711,7 @@ fn giant_packets_are_refused_by_their_first_octets() {
         .expect("written");
     read_to_end(&mut giant);
     bystanders.work();
-    assert_eq!(broker.told_at_last("packet too large", 3), 3);
+    assert_eq!(broker.logged_at_last("packet too large", 3), 3);
     broker.stop();
 }
 

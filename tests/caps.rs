@@ -222,7 +222,7 @@ const REACHED: &[(&str, &str)] = &[
 const REACHED_BY_CLIENTS: &[(&str, &str)] = &[
     (
         "connections",
-        "a_flood_of_connections_is_refused_and_the_log_says_so",
+        "a_flood_of_connections_is_refused_and_logged",
     ),
     (
         "connect-seconds",
@@ -370,7 +370,7 @@ impl Made {
         self.segment(&mut talk, Client, RST, &[]);
     }
 
-    /// What a run shows under these options of the command line.
+    /// Runs under these options of the command line.
     fn shown(self, line: &str) -> (Outcome, Vec<u8>) {
         let shown = Shown::of(line);
         self::shown(self.into_bytes().as_slice(), &shown, &shown.options())

@@ -1,4 +1,4 @@
-//! What a user meets at the command line: errors, pipes, selections.
+//! The command line as a user meets it: errors, pipes, selections.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -72,7 +72,7 @@ fn a_link_type_that_is_not_read_is_one_clear_line_and_exit_status_2() {
 }
 
 #[test]
-fn an_empty_capture_is_no_error_and_says_so() {
+fn an_empty_capture_is_no_error_and_is_reported_as_empty() {
     let header = [
         0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0,
     ];
@@ -230,10 +230,10 @@ fn hostile_names_of_files_reach_the_terminal_escaped() {
             .output()
             .expect("the program");
         assert_eq!(done.status.code(), Some(2), "{args:?}");
-        let said = String::from_utf8(done.stderr).expect("text");
+        let errors = String::from_utf8(done.stderr).expect("text");
         let raw = |c: char| c != '\n' && mqtt_inspect::base::text::is_unsafe(c);
-        assert!(!said.contains(raw), "{said:?}");
-        assert!(said.contains("b"), "{said:?}");
+        assert!(!errors.contains(raw), "{errors:?}");
+        assert!(errors.contains("b"), "{errors:?}");
     }
 }
 
@@ -254,7 +254,7 @@ fn bad_usage_is_exit_status_2() {
 }
 
 #[test]
-fn an_answer_with_nothing_in_it_says_so() {
+fn an_answer_with_nothing_in_it_states_that() {
     for args in [["--flow", "qos2"], ["--topic", "nothing"]] {
         let ran = run(args
             .map(str::to_owned)
@@ -280,7 +280,7 @@ fn a_key_log_decrypts_what_a_capture_holds_no_secrets_for() {
                 bare.write_frame(time, frame.bytes, length, None)
                     .expect("a frame");
             }
-            Item::Secrets(told) => secrets.extend_from_slice(told.bytes),
+            Item::Secrets(one) => secrets.extend_from_slice(one.bytes),
             Item::Comment(_) => {}
         }
     }

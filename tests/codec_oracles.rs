@@ -1,4 +1,4 @@
-//! The codec held against two others: what they encode is read with the same meaning, and
+//! The codec compared with two others: what they encode is read with the same meaning, and
 //! the three agree on which packets are valid, but for a list of reasoned differences.
 //! Neither knows 3.1 but for CONNECT: what it encodes as 3.1.1 is read as 3.1 too.
 //!
@@ -22,12 +22,12 @@ use tokio_util::codec::{Decoder, Encoder};
 
 const VERSIONS: [ProtocolVersion; 3] = [V3_1, V3_1_1, V5_0];
 
-/// What mqtt-proto or rmqtt-codec says of some octets: the packet as octets of its own
+/// The verdict of mqtt-proto or rmqtt-codec on some bytes: the packet as bytes of its own
 /// encoding, or the words of its error.
 type Theirs = Result<Vec<u8>, String>;
 
 fn proto(octets: &[u8], version: ProtocolVersion) -> Theirs {
-    let said = match version {
+    let read = match version {
         ProtocolVersion::V5_0 => v5::Packet::decode(octets)
             .map_err(|error| error.to_string())
             .map(|packet| packet.and_then(|packet| packet.encode().ok())),
@@ -35,7 +35,7 @@ fn proto(octets: &[u8], version: ProtocolVersion) -> Theirs {
             .map_err(|error| error.to_string())
             .map(|packet| packet.and_then(|packet| packet.encode().ok())),
     };
-    said?
+    read?
         .map(|encoded| encoded.as_ref().to_vec())
         .ok_or_else(|| "incomplete".to_owned())
 }
@@ -43,7 +43,7 @@ fn proto(octets: &[u8], version: ProtocolVersion) -> Theirs {
 fn rmqtt(octets: &[u8], version: ProtocolVersion) -> Theirs {
     let mut octets = BytesMut::from(octets);
     let mut out = BytesMut::new();
-    let said = match version {
+    let read = match version {
         ProtocolVersion::V5_0 => {
             let mut codec = rmqtt_codec::v5::Codec::default();
             let read = codec
@@ -69,7 +69,7 @@ fn rmqtt(octets: &[u8], version: ProtocolVersion) -> Theirs {
             })
         }
     };
-    said.ok_or_else(|| "incomplete".to_owned())??;
+    read.ok_or_else(|| "incomplete".to_owned())??;
     Ok(out.to_vec())
 }
 
@@ -77,7 +77,7 @@ fn ours(octets: &[u8], version: ProtocolVersion) -> Result<ControlPacket<'_>, Ma
     ControlPacket::read(octets, version, &mut ())
 }
 
-/// What a packet says, whatever the order of its properties: codecs that keep them in fields
+/// The meaning of a packet, whatever the order of its properties: codecs that keep them in fields
 /// write them in an order of their own. Properties of one identifier keep theirs.
 fn meaning(packet: &ControlPacket<'_>) -> (String, Vec<(String, u8)>) {
     let sorted = |properties: Properties<'_>| {
@@ -216,11 +216,11 @@ fn what_rmqtt_codec_encodes_is_read_with_its_meaning() {
             theirs[level.unwrap() + 6] = 3;
         }
         let again = ours(&theirs, version).unwrap();
-        let ((bare, said), (again, kept)) = (meaning(packet), meaning(&again));
+        let ((bare, properties), (again, kept)) = (meaning(packet), meaning(&again));
         prop_assert_eq!(again, bare);
-        // Properties that say what holds without them it leaves out.
+        // Properties that state the default it leaves out.
         let mut kept = kept.iter().peekable();
-        for (property, id) in said {
+        for (property, id) in properties {
             if kept.next_if(|(kept, _)| *kept == property).is_none() {
                 prop_assert!(LEFT_OUT.iter().any(|(left, _)| *left == id), "{property}");
             }
@@ -301,7 +301,7 @@ struct Codec {
     reads: fn(&[u8], ProtocolVersion) -> Theirs,
     /// Ours refuses, theirs takes, although the packet breaks the rule.
     takes: &'static [(Rule, ProtocolVersion, &'static [u8])],
-    /// Ours reads and tells no protocol error, theirs refuses.
+    /// Ours reads and finds no protocol error, theirs refuses.
     refuses: &'static [(Why, ProtocolVersion, &'static [u8])],
 }
 
@@ -329,7 +329,7 @@ enum Why {
     EmptyClientId,
 }
 
-/// What one codec takes and another does not.
+/// A packet that one codec takes and another does not.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Difference {
     Taken(Rule),
@@ -485,7 +485,7 @@ const RMQTT: Codec = Codec {
     ],
 };
 
-/// Properties that rmqtt-codec leaves out where they say what holds without them: each with a
+/// Properties that rmqtt-codec leaves out where they state the default: each with a
 /// packet that loses it.
 const LEFT_OUT: &[(u8, &[u8])] = &[
     (0x01, b"\x30\x06\0\x01t\x02\x01\0"),
@@ -521,7 +521,7 @@ fn cut_off(packet: &ControlPacket<'_>) -> bool {
     all.any(|one| one.options & 0xfc != 0)
 }
 
-/// Where only one of two takes a packet: how they differ, if the packet is one that ours tells
+/// Where only one of two takes a packet: how they differ, if the packet is one that ours lists
 /// no protocol error of.
 fn difference(
     octets: &[u8],
@@ -566,7 +566,7 @@ fn difference(
     Some(Difference::Refused(why))
 }
 
-/// Whether a payload is said to be text and is none.
+/// Whether a payload is marked as text and is none.
 fn claims_text(packet: &ControlPacket<'_>) -> bool {
     let (properties, payload) = match packet {
         ControlPacket::Publish(publish) => (publish.properties, publish.payload),
@@ -653,24 +653,24 @@ fn same_fields(theirs: &v5::Packet, ours: &ControlPacket<'_>) {
             assert_eq!(*theirs.client_id, *ours.client_id);
             assert_eq!(theirs.username.as_deref(), ours.user_name);
             assert_eq!(theirs.password.as_deref(), ours.password);
-            let (said, properties) = (&theirs.properties, ours.properties);
+            let (read, properties) = (&theirs.properties, ours.properties);
             assert_eq!(
-                said.session_expiry_interval,
+                read.session_expiry_interval,
                 properties.session_expiry_interval()
             );
-            assert_eq!(said.receive_max, properties.receive_maximum());
-            assert_eq!(said.max_packet_size, properties.maximum_packet_size());
-            assert_eq!(said.topic_alias_max, properties.topic_alias_maximum());
+            assert_eq!(read.receive_max, properties.receive_maximum());
+            assert_eq!(read.max_packet_size, properties.maximum_packet_size());
+            assert_eq!(read.topic_alias_max, properties.topic_alias_maximum());
             assert_eq!(
-                said.request_problem_info,
+                read.request_problem_info,
                 properties.request_problem_information()
             );
             assert_eq!(
-                said.request_response_info,
+                read.request_response_info,
                 properties.request_response_information()
             );
             assert_eq!(
-                said.auth_method.as_deref(),
+                read.auth_method.as_deref(),
                 properties.authentication_method()
             );
             let (Some(theirs), Some(ours)) = (&theirs.last_will, &ours.will) else {
@@ -681,50 +681,50 @@ fn same_fields(theirs: &v5::Packet, ours: &ControlPacket<'_>) {
             assert_eq!(theirs.retain, ours.retain);
             assert_eq!(*theirs.topic_name, *ours.topic);
             assert_eq!(*theirs.payload, *ours.payload);
-            let (said, properties) = (&theirs.properties, ours.properties);
-            assert_eq!(said.delay_interval, properties.will_delay_interval());
-            assert_eq!(said.content_type.as_deref(), properties.content_type());
+            let (read, properties) = (&theirs.properties, ours.properties);
+            assert_eq!(read.delay_interval, properties.will_delay_interval());
+            assert_eq!(read.content_type.as_deref(), properties.content_type());
         }
         (v5::Packet::Connack(theirs), ControlPacket::ConnAck(ours)) => {
             assert_eq!(theirs.session_present, ours.session_present);
             assert_eq!(theirs.reason_code as u8, ours.code);
-            let (said, properties) = (&theirs.properties, ours.properties);
+            let (read, properties) = (&theirs.properties, ours.properties);
             assert_eq!(
-                said.max_qos.map(|qos| qos as u8),
+                read.max_qos.map(|qos| qos as u8),
                 properties.maximum_qos().map(|qos| qos as u8)
             );
-            assert_eq!(said.retain_available, properties.retain_available());
+            assert_eq!(read.retain_available, properties.retain_available());
             assert_eq!(
-                text(&said.assigned_client_id).as_deref(),
+                text(&read.assigned_client_id).as_deref(),
                 properties.assigned_client_identifier()
             );
             assert_eq!(
-                text(&said.reason_string).as_deref(),
+                text(&read.reason_string).as_deref(),
                 properties.reason_string()
             );
             assert_eq!(
-                text(&said.response_info).as_deref(),
+                text(&read.response_info).as_deref(),
                 properties.response_information()
             );
             assert_eq!(
-                text(&said.server_reference).as_deref(),
+                text(&read.server_reference).as_deref(),
                 properties.server_reference()
             );
-            assert_eq!(said.server_keep_alive, properties.server_keep_alive());
+            assert_eq!(read.server_keep_alive, properties.server_keep_alive());
             assert_eq!(
-                said.wildcard_subscription_available,
+                read.wildcard_subscription_available,
                 properties.wildcard_subscription_available()
             );
             assert_eq!(
-                said.subscription_id_available,
+                read.subscription_id_available,
                 properties.subscription_identifiers_available()
             );
             assert_eq!(
-                said.shared_subscription_available,
+                read.shared_subscription_available,
                 properties.shared_subscription_available()
             );
             assert_eq!(
-                said.user_properties.len(),
+                read.user_properties.len(),
                 properties.user_properties().count()
             );
         }
@@ -736,20 +736,20 @@ fn same_fields(theirs: &v5::Packet, ours: &ControlPacket<'_>) {
                 theirs.qos_pid.pid().map(mqtt_proto::Pid::value),
                 ours.delivery.packet_id().map(|id| id.number())
             );
-            let (said, properties) = (&theirs.properties, ours.properties);
-            assert_eq!(said.payload_is_utf8, properties.payload_is_text());
+            let (read, properties) = (&theirs.properties, ours.properties);
+            assert_eq!(read.payload_is_utf8, properties.payload_is_text());
             assert_eq!(
-                said.message_expiry_interval,
+                read.message_expiry_interval,
                 properties.message_expiry_interval()
             );
-            assert_eq!(said.topic_alias, properties.topic_alias());
-            assert_eq!(said.response_topic.as_deref(), properties.response_topic());
+            assert_eq!(read.topic_alias, properties.topic_alias());
+            assert_eq!(read.response_topic.as_deref(), properties.response_topic());
             assert_eq!(
-                said.correlation_data.as_deref(),
+                read.correlation_data.as_deref(),
                 properties.correlation_data()
             );
             assert_eq!(
-                said.subscription_id.map(|id| id.value()),
+                read.subscription_id.map(|id| id.value()),
                 properties.subscription_identifiers().next()
             );
         }

@@ -117,7 +117,7 @@ fn every_packet_and_field_that_tshark_shows_is_shown() {
     );
 }
 
-/// What was compared in all captures.
+/// A count of what was compared in all captures.
 #[derive(Default)]
 struct Compared {
     lines: usize,

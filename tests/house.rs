@@ -460,7 +460,7 @@ fn imports_of_neighbours_and_higher_layers_are_found() {
 const UNSAFE: &[&str] = &["src/base/plain.rs", "src/capture/live/sys.rs"];
 
 #[test]
-fn unsafe_code_stands_where_security_says() {
+fn unsafe_code_stands_only_where_security_md_lists_it() {
     let sources = Sources::of_this_crate();
     let with_unsafe = sources
         .texts()

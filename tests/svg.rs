@@ -11,17 +11,17 @@ const boxes = [...document.querySelectorAll('text')].map(text => {
   const box = text.getBBox();
   return {text: text.textContent, l: box.x, t: box.y, r: box.x + box.width, b: box.y + box.height};
 });
-const told = ['texts ' + boxes.length];
+const found = ['texts ' + boxes.length];
 const picture = document.querySelector('svg').viewBox.baseVal;
 boxes.forEach((one, at) => {
   if (one.l < 0 || one.t < 0 || one.r > picture.width || one.b > picture.height)
-    told.push('OUTSIDE ' + one.text);
+    found.push('OUTSIDE ' + one.text);
   boxes.slice(at + 1).forEach(other => {
     if (one.l < other.r - 1 && other.l < one.r - 1 && one.t < other.b - 1 && other.t < one.b - 1)
-      told.push('OVERLAP ' + one.text + ' | ' + other.text);
+      found.push('OVERLAP ' + one.text + ' | ' + other.text);
   });
 });
-document.querySelector('#told').textContent = told.join('\\n');
+document.querySelector('#found').textContent = found.join('\\n');
 ";
 
 /// A browser that renders without a screen.
@@ -42,7 +42,7 @@ fn browser() -> Option<&'static str> {
             .status()
             .is_ok()
     });
-    // Says that it is missing, and fails where it must not be.
+    // Reports that it is missing, and fails where it must not be.
     if found.is_none() && !have("chromium") {
         skipped("no browser renders the SVG");
     }
@@ -78,7 +78,7 @@ fn a_browser_renders_the_ladders_without_overlap() {
         assert!(svg.contains(verdict), "{capture}: {verdict}");
         let page = folder.path().join("page.html");
         let html = format!(
-            "<!doctype html><meta charset=utf-8><body>{svg}<pre id=told></pre><script>{PROBE}</script>"
+            "<!doctype html><meta charset=utf-8><body>{svg}<pre id=found></pre><script>{PROBE}</script>"
         );
         std::fs::write(&page, html).expect("the page is written");
         let dumped = headless(browser, folder.path())
@@ -87,15 +87,15 @@ fn a_browser_renders_the_ladders_without_overlap() {
             .output()
             .expect("the browser starts");
         let dom = String::from_utf8_lossy(&dumped.stdout);
-        let told = dom
-            .split_once("<pre id=\"told\">")
+        let marked = dom
+            .split_once("<pre id=\"found\">")
             .and_then(|(_, rest)| rest.split_once("</pre>"))
             .map_or_else(
                 || panic!("{capture}: the page did not run: {dom}"),
-                |(told, _)| told,
+                |(marked, _)| marked,
             );
         assert!(dom.contains(verdict), "{capture}: {verdict}");
-        let mut lines = told.lines();
+        let mut lines = marked.lines();
         let texts: usize = lines
             .next()
             .and_then(|line| line.strip_prefix("texts ")?.parse().ok())

@@ -11,7 +11,7 @@ pub(crate) const RST: u8 = TcpFlags::RST;
 pub(crate) const ACK: u8 = TcpFlags::ACK;
 pub(crate) const PSH_ACK: u8 = TcpFlags::PSH | TcpFlags::ACK;
 
-/// A capture whose frames are a microsecond apart.
+/// A capture with a frame each microsecond.
 pub(crate) struct Made {
     writer: Writer<Vec<u8>>,
     nanos: i64,

@@ -19,7 +19,7 @@ pub(crate) fn inspect() -> Command {
     command
 }
 
-/// What a run printed, as text, with its exit status.
+/// The output of a run, as text, with its exit status.
 pub(crate) struct Ran {
     pub(crate) status: Option<i32>,
     pub(crate) out: String,

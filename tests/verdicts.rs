@@ -1,4 +1,4 @@
-//! What became of each message, in captures whose verdicts are known: see [`truths`].
+//! The fate of each message, in captures whose verdicts are known: see [`truths`].
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::tool::{run, truths};
 
-/// Kinds of verdicts and the rule whose findings say the same.
+/// Kinds of verdicts and the rule whose findings are the same.
 const RULES: &[(&str, &str)] = &[
     ("qos1-never-acked", "qos1-never-acked"),
     ("qos2-stuck", "qos2-stuck"),

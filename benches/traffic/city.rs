@@ -1,4 +1,4 @@
-//! A Server and its Clients: who connects, subscribes, publishes, and who hears of it.
+//! A server and its clients: who connects, subscribes, publishes, and who receives it.
 
 use std::io::{self, Write};
 
@@ -17,7 +17,7 @@ use super::{Chance, Kind, Manifest, Recipe};
 /// Subscribers that a topic has at most.
 const CROWD: usize = 4;
 
-/// Connections with frames that wait for their turn, at most: they are told interleaved.
+/// Connections with frames that wait for their turn, at most: their frames alternate.
 const BUSY: usize = 8;
 
 /// Topic aliases that either end takes.
@@ -116,7 +116,7 @@ impl<'r, W: Write> City<'r, W> {
         Ok(())
     }
 
-    /// Writes all that waits of a connection: others are to hear of it.
+    /// Writes all that waits of a connection: others are to receive it.
     fn drain(&mut self, at: usize) -> io::Result<()> {
         self.flush(at);
         while !self.clients[at].wire.is_idle() {
@@ -228,7 +228,7 @@ impl<'r, W: Write> City<'r, W> {
             _ if self.recipe.kind == Kind::Many => {}
             _ => return self.replace(at),
         }
-        // What is not flushed goes out with what this connection says next.
+        // What is not flushed goes out with what this connection sends next.
         if self.chance.happens(3, 4) {
             self.flush(at);
         }
@@ -317,7 +317,7 @@ impl<'r, W: Write> City<'r, W> {
         self.put(at, End::Server, &ControlPacket::UnsubAck(unsuback));
     }
 
-    /// A Client publishes, and those who subscribed hear of it.
+    /// A Client publishes, and those who subscribed receive it.
     fn publish(&mut self, at: usize) -> io::Result<()> {
         let topic = self.chance.below(self.topics.len() as u64) as usize;
         let qos = match (self.recipe.kind, self.chance.below(10)) {

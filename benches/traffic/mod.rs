@@ -1,10 +1,10 @@
 //! Traffic made from a seed: a Server and its Clients, written as a pcap file, with a manifest
 //! of what is in it.
 //!
-//! The same recipe gives the same octets. What the capture shows is what a Server might have
-//! said: handshakes are complete, deliveries go to those who subscribed, packet identifiers
+//! The same recipe gives the same octets. The capture shows what a server might have
+//! sent: handshakes are complete, deliveries go to those who subscribed, packet identifiers
 //! and topic aliases are right. What befalls segments on their way (swapped, late, lost, sent
-//! twice) befalls them within one direction of one connection, and acknowledgements tell what
+//! twice) befalls them within one direction of one connection, and acknowledgements state what
 //! had arrived, as a receiver's do.
 
 mod city;
@@ -17,7 +17,7 @@ use mqtt_inspect::mqtt::PacketType;
 
 use city::City;
 
-/// What to make.
+/// A choice of traffic.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recipe {
     pub(crate) seed: u64,
@@ -35,7 +35,7 @@ pub(crate) struct Recipe {
     pub(crate) twice: u64,
 }
 
-/// What the traffic is like.
+/// A kind of traffic.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
     /// Payloads from a few octets to 60 kB, each QoS, a few hundred Clients.
@@ -68,7 +68,7 @@ impl Recipe {
     }
 }
 
-/// What was made.
+/// Counts of what was made.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Manifest {
     pub(crate) octets: u64,

@@ -117,7 +117,7 @@ impl Wire {
         self.ready.is_empty()
     }
 
-    /// A control packet to be sent with those around it. What the peer said before goes out
+    /// A control packet to be sent with those around it. What the peer sent before goes out
     /// first: it may be what this answers.
     pub(super) fn put(&mut self, from: End, packet: &[u8], fate: &mut Fate<'_>) {
         self.flush(from.other(), fate);
@@ -264,7 +264,7 @@ impl Wire {
     }
 }
 
-/// What befalls the segments of one flush.
+/// The faults of the segments of one flush.
 pub(super) struct Fate<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) chance: &'a mut Chance,

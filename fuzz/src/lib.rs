@@ -1,4 +1,4 @@
-//! What the fuzz targets share: the checks of the views, and a reader of their inputs.
+//! Parts that the fuzz targets share: the checks of the views, and a reader of their inputs.
 
 #[path = "../../tests/damage/damager.rs"]
 pub mod damager;
@@ -8,7 +8,7 @@ pub mod shown;
 // Linked into every program, also those that are no targets: it holds what coverage calls.
 use libfuzzer_sys as _;
 
-/// Takes a fuzzer's input apart, front to back; after its end everything is 0.
+/// Reads a fuzzer's input, front to back; after its end everything is 0.
 #[derive(Clone, Copy)]
 pub struct Input<'a>(pub &'a [u8]);
 

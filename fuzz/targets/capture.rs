@@ -24,7 +24,7 @@ impl Read for Portions<'_> {
     }
 }
 
-/// What was read, each item as a line of numbers; and the error at its end.
+/// The items that were read, each as a line of numbers; and the error at its end.
 fn items(source: impl Read) -> (Vec<[u64; 6]>, Option<String>) {
     let mut reader = Reader::new(source, "fuzz");
     let mut items = Vec::new();

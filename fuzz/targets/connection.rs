@@ -38,7 +38,7 @@ fuzz_target!(|data: &[u8]| {
         handshake_seen: setting & 16 == 0,
     };
     let mut places = HashSet::new();
-    let (mut packets, mut octets_told, mut open) = (0, 0, false);
+    let (mut packets, mut bytes_seen, mut open) = (0, 0, false);
     let mut emit = |event: &Event<'_>| match event {
         Event::Opened(_) => {
             assert!(!open, "a connection is opened once");
@@ -50,7 +50,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(packet.frames.contains(&packet.stamp.number));
             assert!(places.insert((packet.stamp.number, packet.index)));
             packets += 1;
-            octets_told += packet.octets.len() as u64;
+            bytes_seen += packet.octets.len() as u64;
         }
         Event::Gap(_) | Event::Ended(_) => assert!(open),
         _ => {}
@@ -101,7 +101,7 @@ fuzz_target!(|data: &[u8]| {
     let counters = context.counters;
     assert_eq!(context.held(), 0);
     assert_eq!(counters.packets, packets);
-    assert_eq!(counters.in_packets, octets_told);
+    assert_eq!(counters.in_packets, bytes_seen);
     let frames: HashSet<u64> = places.iter().map(|(frame, _)| *frame).collect();
     assert_eq!(counters.frames, frames.len() as u64);
     let sum = counters.in_packets

@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use mqtt_inspect::mqtt::framer::{Cut, Framer, cut};
 use mqtt_inspect_fuzz::Input;
 
-/// The packets at the front of `octets`, and whether nobody can tell where the next one ends.
+/// The packets at the front of `octets`, and whether the end of the next one is unknown.
 fn whole(mut octets: &[u8]) -> (Vec<&[u8]>, bool) {
     let mut packets = Vec::new();
     loop {

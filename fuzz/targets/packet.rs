@@ -1,4 +1,4 @@
-//! Every packet decoder in every version: reading is the same whoever listens, every field
+//! Every packet decoder in every version: reading is the same with a visitor and without, every field
 //! lies within the packet, and what is written of what was read can be read and written again.
 
 #![no_main]
@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use mqtt_inspect::base::field::{Field, FieldVisitor};
 use mqtt_inspect::mqtt::{ControlPacket, ProtocolVersion};
 
-/// Hears every field and holds it to its place.
+/// Visits every field and checks its place.
 struct Listener {
     length: usize,
     depth: usize,
@@ -15,7 +15,7 @@ struct Listener {
 }
 
 impl Listener {
-    fn hear(&mut self, field: &Field<'_>) {
+    fn check(&mut self, field: &Field<'_>) {
         self.fields += 1;
         let end = field.offset.checked_add(field.length);
         assert!(end.is_some_and(|end| end <= self.length), "{field:?}");
@@ -24,10 +24,10 @@ impl Listener {
 
 impl<'a> FieldVisitor<'a> for Listener {
     fn field(&mut self, field: Field<'a>) {
-        self.hear(&field);
+        self.check(&field);
     }
     fn open(&mut self, field: Field<'a>) {
-        self.hear(&field);
+        self.check(&field);
         self.depth += 1;
     }
     fn close(&mut self) {
@@ -51,8 +51,8 @@ fuzz_target!(|data: &[u8]| {
         depth: 0,
         fields: 0,
     };
-    let heard = ControlPacket::read(octets, version, &mut listener);
-    assert_eq!(read, heard);
+    let visited = ControlPacket::read(octets, version, &mut listener);
+    assert_eq!(read, visited);
     match read {
         Ok(packet) => {
             assert_eq!(listener.depth, 0, "what is opened is closed");

@@ -1,5 +1,5 @@
 //! TCP reassembly: a sequence of segments of a few connections. The octet at sequence number
-//! n is n, so every octet that is told shows whether it is in its place.
+//! n is n, so every byte that is emitted shows whether it is in its place.
 
 #![no_main]
 
@@ -10,9 +10,9 @@ use mqtt_inspect::stream::{Assembler, Connection, Direction, StreamEvent};
 use mqtt_inspect::wire::{Segment, TcpFlags};
 use mqtt_inspect_fuzz::Input;
 
-/// What a listener has heard of a connection.
+/// The observations of a connection.
 #[derive(Default)]
-struct Heard {
+struct Observed {
     sides: [Side; 2],
     closed: bool,
 }
@@ -24,8 +24,8 @@ struct Side {
     ended: bool,
 }
 
-impl Heard {
-    fn hear(&mut self, _: &Connection, event: StreamEvent<'_>) -> u64 {
+impl Observed {
+    fn observe(&mut self, _: &Connection, event: StreamEvent<'_>) -> u64 {
         assert!(!self.closed, "nothing comes after the end");
         let at = |direction| usize::from(direction == Direction::Backward);
         match event {
@@ -79,9 +79,9 @@ fuzz_target!(|data: &[u8]| {
             ..Limits::default()
         }
     };
-    let mut assembler = Assembler::<Heard>::new(limits);
+    let mut assembler = Assembler::<Observed>::new(limits);
     let layers = Layers::default();
-    let (mut captured, mut told) = (0, 0);
+    let (mut captured, mut emitted) = (0, 0);
     let mut stamp = FrameStamp::default();
     // Where each of the ends of four connections would go on.
     let mut going = [[100u32, 0x7fff_ff00]; 4];
@@ -137,15 +137,18 @@ fuzz_target!(|data: &[u8]| {
             cut,
             layers: &layers,
         };
-        assembler.push(&segment, &mut |heard: &mut Heard, connection, event| {
-            told += heard.hear(connection, event);
-        });
+        assembler.push(
+            &segment,
+            &mut |observed: &mut Observed, connection, event| {
+                emitted += observed.observe(connection, event);
+            },
+        );
     }
-    assembler.finish(&stamp, &mut |heard: &mut Heard, connection, event| {
-        told += heard.hear(connection, event);
+    assembler.finish(&stamp, &mut |observed: &mut Observed, connection, event| {
+        emitted += observed.observe(connection, event);
     });
     let counts = assembler.counts();
     let lost = counts.repeated_bytes + counts.unplaced_bytes + counts.after_end_bytes;
-    assert_eq!(counts.bytes, told);
-    assert_eq!(told + lost, captured, "{counts:?}");
+    assert_eq!(counts.bytes, emitted);
+    assert_eq!(emitted + lost, captured, "{counts:?}");
 });

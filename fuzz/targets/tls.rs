@@ -1,5 +1,5 @@
 //! TLS: what follows a ClientHello whose secrets are known, and gaps in it. However its octets
-//! are cut the same is told, and nothing is held when it is over.
+//! are cut the same is emitted, and nothing is held when it is over.
 
 #![no_main]
 
@@ -40,13 +40,13 @@ fn play(steps: &[Step<'_>], portion: usize) -> [Vec<u8>; 2] {
         shared.keylog.learn(line.as_bytes());
     }
     let mut tls = Tls::open(&shared, Direction::Forward, &HELLO).expect("known");
-    let mut heard = [Vec::new(), Vec::new()];
+    let mut found = [Vec::new(), Vec::new()];
     for step in steps {
         match *step {
             Step::Octets(direction, octets) => {
                 for part in octets.chunks(portion) {
-                    let out = &mut heard[direction as usize];
-                    tls.push(&mut shared, direction, part, &mut |told| match told {
+                    let out = &mut found[direction as usize];
+                    tls.push(&mut shared, direction, part, &mut |event| match event {
                         Carried::Bytes(octets) => out.extend_from_slice(octets),
                         Carried::Failed(CarrierError::Broken) => out.push(b'!'),
                         _ => {}
@@ -60,7 +60,7 @@ fn play(steps: &[Step<'_>], portion: usize) -> [Vec<u8>; 2] {
     }
     tls.close(&mut shared);
     assert_eq!(Tls::held(&shared), 0);
-    heard
+    found
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -80,7 +80,7 @@ fuzz_target!(|data: &[u8]| {
     }
     let whole = play(&steps, usize::MAX);
     let cut = play(&steps, portion);
-    // Behind a gap the begin of a segment is evidence.
+    // Behind a gap the beginning of a segment is evidence.
     if !gaps {
         assert_eq!(whole, cut);
     }

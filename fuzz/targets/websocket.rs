@@ -21,24 +21,24 @@ enum Step<'a> {
 }
 
 #[derive(Default, Eq, PartialEq, Debug)]
-struct Heard {
+struct Found {
     octets: [Vec<u8>; 2],
     broken: [bool; 2],
     gaps: Vec<Option<u64>>,
 }
 
 /// Plays the steps, the octets of each in portions.
-fn play(steps: &[Step<'_>], portion: usize) -> Heard {
+fn play(steps: &[Step<'_>], portion: usize) -> Found {
     let mut shared = Shared::default();
-    let mut heard = Heard::default();
+    let mut found = Found::default();
     let mut websocket = WebSocket::open(&shared, Direction::Forward, REQUEST).expect("an upgrade");
     for step in steps {
         match *step {
             Step::Octets(direction, octets) => {
                 for part in octets.chunks(portion) {
                     let at = direction as usize;
-                    let (out, broken) = (&mut heard.octets[at], &mut heard.broken[at]);
-                    websocket.push(&mut shared, direction, part, &mut |told| match told {
+                    let (out, broken) = (&mut found.octets[at], &mut found.broken[at]);
+                    websocket.push(&mut shared, direction, part, &mut |event| match event {
                         Carried::Bytes(octets) => {
                             assert!(!octets.is_empty() && !*broken);
                             out.extend_from_slice(octets);
@@ -49,7 +49,7 @@ fn play(steps: &[Step<'_>], portion: usize) -> Heard {
                 }
             }
             Step::Gap(direction, length) => {
-                heard
+                found
                     .gaps
                     .push(websocket.gap(&mut shared, direction, length));
             }
@@ -57,7 +57,7 @@ fn play(steps: &[Step<'_>], portion: usize) -> Heard {
     }
     websocket.close(&mut shared);
     assert_eq!(WebSocket::held(&shared), 0);
-    heard
+    found
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -80,8 +80,8 @@ fuzz_target!(|data: &[u8]| {
     }
     let whole = play(&steps, usize::MAX);
     let cut = play(&steps, portion);
-    // Behind a gap the begin of a segment is evidence; what was inflated before an error came to
-    // light is told or not.
+    // Behind a gap the beginning of a segment is evidence; what was inflated before an error came to
+    // light is reported or not.
     if !gaps && whole.broken == [false; 2] {
         assert_eq!(whole, cut);
     }

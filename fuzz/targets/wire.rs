@@ -11,7 +11,7 @@ use mqtt_inspect_fuzz::Input;
 
 const LINK_TYPES: [u16; 12] = [0, 1, 9, 50, 51, 101, 104, 108, 113, 228, 229, 276];
 
-fn told(segment: &Segment<'_>) -> impl PartialEq + std::fmt::Debug {
+fn parts(segment: &Segment<'_>) -> impl PartialEq + std::fmt::Debug {
     (
         (segment.source, segment.destination),
         (segment.sequence, segment.acknowledgement),
@@ -49,7 +49,7 @@ fuzz_target!(|data: &[u8]| {
         let again = asked.dissect(&frame);
         match (&found, &again) {
             (Ok(Dissected::Segment(found)), Ok(Dissected::Segment(again))) => {
-                assert_eq!(told(found), told(again));
+                assert_eq!(parts(found), parts(again));
                 assert!(again.layers.iter().count() > 0);
             }
             (Ok(Dissected::Datagram(found)), Ok(Dissected::Datagram(again))) => {

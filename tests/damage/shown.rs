@@ -1,4 +1,4 @@
-//! What must hold of every view of every capture, sound or not.
+//! Invariants of every view of every capture, sound or not.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -47,7 +47,7 @@ const LINES: [&str; 28] = [
     "--topic # --log",
 ];
 
-/// What `--flow` takes, and how it draws.
+/// The kinds that `--flow` takes, and how it draws.
 const KINDS: [&str; 7] = [
     "all",
     "qos1",
@@ -95,7 +95,7 @@ pub fn all() -> &'static [Shown] {
 }
 
 impl Shown {
-    /// What the command line makes of these options.
+    /// The plan that the command line makes of these options.
     ///
     /// # Panics
     /// Where it does not take them.
@@ -110,7 +110,7 @@ impl Shown {
         }
     }
 
-    /// What the command line makes of its other options: limits.
+    /// The options of reading: limits.
     pub fn options(&self) -> Options {
         self.plan.reading.clone()
     }
@@ -119,7 +119,7 @@ impl Shown {
         self.plan.show.what == What::Log
     }
 
-    /// What must hold of what it wrote.
+    /// Checks what it wrote.
     ///
     /// # Panics
     /// Where it does not hold.
@@ -207,7 +207,7 @@ impl Write for Page {
     }
 }
 
-/// A view that counts for itself before another one hears.
+/// A view that counts for itself before it passes events on.
 struct Counting {
     packets: u64,
     octets: u64,

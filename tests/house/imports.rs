@@ -171,7 +171,7 @@ impl Scope {
     }
 }
 
-/// What the walk reports.
+/// A report of the walk.
 enum Seen {
     /// A path of the crate, the line it stands in, and whether it is compiled for tests only.
     Path(Vec<String>, usize, bool),

@@ -1,4 +1,4 @@
-//! Damages captures by the thousand and reads each: `damage COPIES CAPTURE...`. Says how many
+//! Damages captures by the thousand and reads each: `damage COPIES CAPTURE...`. Prints how many
 //! failed, what took longest and how much memory it took; exits with 1 where anything failed.
 //!
 //! Every fifth copy is damaged by `editcap -E` where that is installed.
@@ -14,7 +14,7 @@ use mqtt_inspect::inspect::Options;
 use mqtt_inspect_fuzz::damager::damage;
 use mqtt_inspect_fuzz::shown::{all, check};
 
-/// What a damaged copy may take, for each megabyte begun.
+/// The time that a damaged copy may take, for each megabyte begun.
 const SECOND_A_MEGABYTE: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
             None => eprintln!("{} cannot be read", path.display()),
         }
     }
-    sums.tell();
+    sums.print();
     ExitCode::from(u8::from(sums.failed > 0 || sums.slow > 0))
 }
 
@@ -101,7 +101,7 @@ impl Sums {
         self.slowest = self.slowest.max(took / megabytes);
     }
 
-    fn tell(&self) {
+    fn print(&self) {
         println!(
             "{} copies, {} octets, {} frames, {} control packets; {} ended unreadable",
             self.copies, self.octets, self.frames, self.packets, self.unreadable
@@ -117,7 +117,7 @@ impl Sums {
     }
 }
 
-/// As Linux tells it.
+/// As Linux reports it.
 fn peak_memory() -> String {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

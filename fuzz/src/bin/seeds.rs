@@ -109,7 +109,7 @@ fn packets(folder: &Path, number: usize, capture: &[u8]) -> io::Result<()> {
 struct Kept {
     packets: BTreeMap<(u8, u8), Vec<u8>>,
     connections: BTreeMap<u32, (Vec<u8>, Vec<u8>)>,
-    /// What Clients sent, for a broker to hear.
+    /// The packets of clients, as a broker reads them.
     broker: Vec<u8>,
 }
 
