@@ -1,7 +1,7 @@
 //! Writes a capture of made traffic, and what is in it beside:
 //! `cargo bench --bench generate -- mixed 100000000 1 /tmp/mixed.pcap`.
 //!
-//! The words: `mixed`, `tiny`, `many` or `faults`; the size in octets; the seed; the file.
+//! The words: `mixed`, `tiny`, `many` or `faults`; the size in bytes; the seed; the file.
 //! `FILE.json` has the counts.
 
 mod traffic;
@@ -19,13 +19,13 @@ fn main() -> ExitCode {
         .skip(1)
         .filter(|w| w != "--bench")
         .collect();
-    let [kind, octets, seed, path] = words.as_slice() else {
+    let [kind, bytes, seed, path] = words.as_slice() else {
         return usage();
     };
-    let (Ok(octets), Ok(seed)) = (octets.parse(), seed.parse()) else {
+    let (Ok(bytes), Ok(seed)) = (bytes.parse(), seed.parse()) else {
         return usage();
     };
-    let Some(recipe) = Recipe::named(kind, octets, seed) else {
+    let Some(recipe) = Recipe::named(kind, bytes, seed) else {
         return usage();
     };
     let path = Path::new(path);

@@ -34,7 +34,7 @@ use mqtt_inspect::view::{Style, View};
 use mqtt_inspect::wire::{self, Dissected, Dissector};
 use traffic::{Recipe, generate};
 
-/// Octets of the captures that are made.
+/// Bytes of the captures that are made.
 const OCTETS: u64 = 8_000_000;
 
 /// Rows of one run.
@@ -55,14 +55,14 @@ fn made(kind: &str) -> Vec<u8> {
 fn capture_walk(bencher: Bencher<'_, '_>, kind: &str) {
     let capture = made(kind);
     bencher.counter(BytesCount::new(capture.len())).bench(|| {
-        let mut octets = 0;
+        let mut bytes = 0;
         let walked = capture::read(&capture[..], "made", &mut |item| {
             if let Item::Frame(frame) = item {
-                octets += frame.bytes.len();
+                bytes += frame.bytes.len();
             }
             ControlFlow::Continue(())
         });
-        (octets, walked.is_ok())
+        (bytes, walked.is_ok())
     });
 }
 
@@ -71,22 +71,22 @@ type Placed = (FrameStamp, LinkType, Range<usize>);
 
 /// Frames, and the buffer that holds them.
 fn frames(capture: &[u8]) -> (Vec<u8>, Vec<Placed>) {
-    let (mut octets, mut frames) = (Vec::new(), Vec::new());
+    let (mut bytes, mut frames) = (Vec::new(), Vec::new());
     let walked = capture::read(capture, "made", &mut |item| {
         if let Item::Frame(frame) = item {
-            let start = octets.len();
-            octets.extend_from_slice(frame.bytes);
-            frames.push((frame.stamp, frame.link_type, start..octets.len()));
+            let start = bytes.len();
+            bytes.extend_from_slice(frame.bytes);
+            frames.push((frame.stamp, frame.link_type, start..bytes.len()));
         }
         ControlFlow::Continue(())
     });
     walked.expect("what was made can be read");
-    (octets, frames)
+    (bytes, frames)
 }
 
 #[divan::bench(args = ["mixed", "tiny"])]
 fn wire_dissect(bencher: Bencher<'_, '_>, kind: &str) {
-    let (octets, frames) = frames(&made(kind));
+    let (bytes, frames) = frames(&made(kind));
     bencher.counter(ItemsCount::new(frames.len())).bench(|| {
         let mut dissector = Dissector::new(wire::Options::default());
         let mut carried = 0;
@@ -94,7 +94,7 @@ fn wire_dissect(bencher: Bencher<'_, '_>, kind: &str) {
             let frame = Frame {
                 stamp: *stamp,
                 link_type: *link_type,
-                bytes: &octets[places.clone()],
+                bytes: &bytes[places.clone()],
             };
             if let Ok(Dissected::Segment(segment)) = dissector.dissect(black_box(&frame)) {
                 carried += segment.payload.len();
@@ -133,11 +133,11 @@ fn packet(packet_type: PacketType) -> Vec<u8> {
             properties: Properties::default(),
         }),
     };
-    let mut octets = Vec::new();
+    let mut bytes = Vec::new();
     packet
-        .write(ProtocolVersion::V5_0, &mut octets)
+        .write(ProtocolVersion::V5_0, &mut bytes)
         .expect("a packet");
-    octets
+    bytes
 }
 
 fn publish(properties: Properties<'_>) -> Publish<'_> {
@@ -159,10 +159,10 @@ fn publish(properties: Properties<'_>) -> Publish<'_> {
     PacketType::PingReq,
 ])]
 fn mqtt_read(bencher: Bencher<'_, '_>, packet_type: PacketType) {
-    let octets = packet(packet_type);
+    let bytes = packet(packet_type);
     bencher
         .counter(ItemsCount::new(1_usize))
-        .bench(|| ControlPacket::read(black_box(&octets), ProtocolVersion::V5_0, &mut ()).is_ok());
+        .bench(|| ControlPacket::read(black_box(&bytes), ProtocolVersion::V5_0, &mut ()).is_ok());
 }
 
 const CLIENT: Endpoint = Endpoint {
@@ -176,9 +176,9 @@ const SERVER: Endpoint = Endpoint {
 
 #[divan::bench(args = [60, 1448])]
 fn connection_framing(bencher: Bencher<'_, '_>, segment: usize) {
-    let mut octets = packet(PacketType::Connect);
+    let mut bytes = packet(PacketType::Connect);
     for _ in 0..ROWS {
-        octets.extend(packet(PacketType::Publish));
+        bytes.extend(packet(PacketType::Publish));
     }
     let connection = Connection {
         id: ConnectionId(0),
@@ -191,7 +191,7 @@ fn connection_framing(bencher: Bencher<'_, '_>, segment: usize) {
         let mut context = Context::new(connection::Options::default());
         let mut decoder = Decoder::default();
         let mut packets = 0;
-        for (number, part) in (1..).zip(octets.chunks(segment)) {
+        for (number, part) in (1..).zip(bytes.chunks(segment)) {
             let stamp = FrameStamp {
                 number,
                 ..FrameStamp::default()
@@ -212,8 +212,8 @@ fn connection_framing(bencher: Bencher<'_, '_>, segment: usize) {
 
 /// Rows of one packet, in frames that go on.
 fn rows(view: &mut dyn View) {
-    let octets = packet(PacketType::Publish);
-    let read = ControlPacket::read(&octets, ProtocolVersion::V5_0, &mut ());
+    let bytes = packet(PacketType::Publish);
+    let read = ControlPacket::read(&bytes, ProtocolVersion::V5_0, &mut ());
     let layers = Layers::default();
     for number in 1..=ROWS as u64 {
         let event = PacketEvent {
@@ -235,7 +235,7 @@ fn rows(view: &mut dyn View) {
             version_inferred: false,
             after_gap: false,
             packet_type: PacketType::Publish,
-            octets: &octets,
+            octets: &bytes,
             packet: read.as_ref().map_err(|malformed| *malformed),
             client_id: None,
             topic_resolved: None,

@@ -1,6 +1,6 @@
 //! The cost of the TCP layer for a segment: `cargo bench --bench stream`.
 //!
-//! Nothing is asserted here; the listener counts octets, so that no work can be left out.
+//! Nothing is asserted here; the listener counts bytes, so that no work can be left out.
 
 use std::net::Ipv4Addr;
 
@@ -74,18 +74,18 @@ fn traffic(connections: usize, size: usize, swap: usize) -> Vec<Place> {
 /// State of about the size that a listener keeps.
 #[derive(Default)]
 struct State {
-    octets: u64,
+    bytes: u64,
     _rest: [u64; 24],
 }
 
 fn run(places: &[Place], payload: &[u8]) -> u64 {
     let mut assembler = Assembler::<State>::default();
     let layers = Layers::default();
-    let mut bytes = 0;
+    let mut total = 0;
     let mut count = |state: &mut State, _: &_, event: StreamEvent<'_>| {
-        if let StreamEvent::Bytes { bytes: octets, .. } = event {
-            state.octets += octets.len() as u64;
-            bytes += octets.len() as u64;
+        if let StreamEvent::Bytes { bytes, .. } = event {
+            state.bytes += bytes.len() as u64;
+            total += bytes.len() as u64;
         }
     };
     for (number, place) in (1..).zip(places) {
@@ -112,7 +112,7 @@ fn run(places: &[Place], payload: &[u8]) -> u64 {
         assembler.push(black_box(&segment), &mut count);
     }
     assembler.finish(&FrameStamp::default(), &mut count);
-    bytes
+    total
 }
 
 #[divan::bench(sample_count = 20, args = [1, 200, 10_000, 100_000])]

@@ -527,9 +527,9 @@ impl Served {
 }
 
 fn read(stream: &mut TcpStream, count: usize) -> Vec<u8> {
-    let mut octets = vec![0; count];
-    stream.read_exact(&mut octets).expect("octets");
-    octets
+    let mut bytes = vec![0; count];
+    stream.read_exact(&mut bytes).expect("bytes");
+    bytes
 }
 
 #[test]
@@ -562,7 +562,7 @@ fn a_subscriber_that_does_not_read_holds_up_no_other() {
 }
 
 #[test]
-fn hostile_octets_end_their_own_connection_only_and_nothing_leaks() {
+fn hostile_bytes_end_their_own_connection_only_and_nothing_leaks() {
     let broker = Served::start(BrokerOptions::default());
     let mut witness = broker.connect("witness");
     let mut seed = Seed::new(7);
@@ -572,9 +572,9 @@ fn hostile_octets_end_their_own_connection_only_and_nothing_leaks() {
         } else {
             TcpStream::connect((Ipv4Addr::LOCALHOST, broker.port)).expect("a broker")
         };
-        let octets: Vec<u8> = (0..seed.next() % 40).map(|_| seed.next() as u8).collect();
+        let bytes: Vec<u8> = (0..seed.next() % 40).map(|_| seed.next() as u8).collect();
         // The broker may have closed already.
-        let _ = stream.write_all(&octets);
+        let _ = stream.write_all(&bytes);
     }
     witness.write_all(&[0xc0, 0]).expect("written");
     assert_eq!(read(&mut witness, 2), [0xd0, 0]);
@@ -606,9 +606,9 @@ impl Bystanders {
 
 /// Reads up to the end of the connection, whatever comes before it.
 fn read_to_end(stream: &mut TcpStream) {
-    let mut octets = [0; 4096];
+    let mut bytes = [0; 4096];
     // A reset is an end too.
-    while stream.read(&mut octets).is_ok_and(|count| count > 0) {}
+    while stream.read(&mut bytes).is_ok_and(|count| count > 0) {}
 }
 
 #[test]
@@ -642,10 +642,10 @@ fn connections_that_send_nothing_or_send_it_slowly_are_closed_and_hold_up_no_oth
     let mut slow: Vec<_> = (0..200).map(|_| broker.raw()).collect();
     let connect = b"\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04slow";
     // Byte by byte, never to the end; half of them send nothing.
-    for octet in connect.iter().take(10) {
+    for byte in connect.iter().take(10) {
         for stream in slow.iter_mut().skip(100) {
             // The broker may have lost its patience.
-            let _ = stream.write_all(&[*octet]);
+            let _ = stream.write_all(&[*byte]);
         }
         bystanders.work();
     }
@@ -790,7 +790,7 @@ fn ten_thousand_connections_leave_no_descriptor_and_no_thread() {
         let linger = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         linger.expect("an option of TCP");
         let mut stream = stream;
-        let octets = match number % 5 {
+        let bytes = match number % 5 {
             0 => &connect[..],
             1 => &connect[..7],
             2 => b"GET / HTTP/1.1\r\n\r\n",
@@ -798,7 +798,7 @@ fn ten_thousand_connections_leave_no_descriptor_and_no_thread() {
             _ => b"",
         };
         // The broker may have closed already.
-        let _ = stream.write_all(octets);
+        let _ = stream.write_all(bytes);
         if number.is_multiple_of(10) {
             let _ = stream.read(&mut [0; 4]);
         }

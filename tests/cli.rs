@@ -13,11 +13,11 @@ fn capture(name: &str) -> String {
     format!("testdata/captures/{name}")
 }
 
-/// A file with `octets` in a folder that is removed with the returned guard.
-fn file(name: &str, octets: &[u8]) -> (tempfile::TempDir, String) {
+/// A file with `bytes` in a folder that is removed with the returned guard.
+fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join(name);
-    std::fs::write(&path, octets).expect("a file");
+    std::fs::write(&path, bytes).expect("a file");
     let path = path.to_string_lossy().into_owned();
     (folder, path)
 }
@@ -25,7 +25,7 @@ fn file(name: &str, octets: &[u8]) -> (tempfile::TempDir, String) {
 #[test]
 fn a_file_that_cannot_be_read_is_one_clear_line_and_exit_status_2() {
     let png = b"\x89PNG\r\n\x1a\n0000000000000000";
-    for (name, octets) in [
+    for (name, bytes) in [
         ("a.png", &png[..]),
         ("a.txt", b"No. Time Source\n1 0.0 ::1\n"),
         ("empty.pcap", b""),
@@ -35,7 +35,7 @@ fn a_file_that_cannot_be_read_is_one_clear_line_and_exit_status_2() {
             b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03garbage",
         ),
     ] {
-        let (_folder, path) = file(name, octets);
+        let (_folder, path) = file(name, bytes);
         let ran = run([&path]);
         assert_eq!(ran.status, Some(2), "{name}: {}", ran.err);
         assert_eq!(ran.err.trim_end().lines().count(), 1, "{name}: {}", ran.err);
@@ -104,7 +104,7 @@ fn a_closed_pipe_is_success_and_quiet() {
         .take()
         .expect("a pipe")
         .read_exact(&mut first)
-        .expect("a first octet");
+        .expect("a first byte");
     let done = child.wait_with_output().expect("the program ends");
     assert!(done.status.success(), "{:?}", done.status);
     assert_eq!(String::from_utf8_lossy(&done.stderr), "");
@@ -195,15 +195,15 @@ fn the_output_file_is_never_an_input_file() {
 #[cfg(unix)]
 #[test]
 fn the_output_file_is_not_what_standard_input_is_read_from() {
-    let octets = std::fs::read(capture("qos0.pcap")).expect("a capture");
-    let (_folder, path) = file("in.pcap", &octets);
+    let bytes = std::fs::read(capture("qos0.pcap")).expect("a capture");
+    let (_folder, path) = file("in.pcap", &bytes);
     let done = Command::new(env!("CARGO_BIN_EXE_mqtt-inspect"))
         .args(["-", "-o", &path])
         .stdin(std::fs::File::open(&path).expect("a file"))
         .output()
         .expect("the program");
     assert_eq!(done.status.code(), Some(2));
-    assert_eq!(std::fs::read(&path).expect("a file"), octets);
+    assert_eq!(std::fs::read(&path).expect("a file"), bytes);
 }
 
 #[test]

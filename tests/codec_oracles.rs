@@ -2,9 +2,9 @@
 //! the three agree on which packets are valid, but for a list of reasoned differences.
 //! Neither knows 3.1 but for CONNECT: what it encodes as 3.1.1 is read as 3.1 too.
 //!
-//! mqtt-proto makes up packets in its own types and encodes them. Ours reads the octets and
+//! mqtt-proto makes up packets in its own types and encodes them. Ours reads the bytes and
 //! writes them again; mqtt-proto must read its own packet from what ours wrote. rmqtt-codec
-//! reads the same octets and encodes them its way; ours must read the same packet from that.
+//! reads the same bytes and encodes them its way; ours must read the same packet from that.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -26,12 +26,12 @@ const VERSIONS: [ProtocolVersion; 3] = [V3_1, V3_1_1, V5_0];
 /// encoding, or the words of its error.
 type Theirs = Result<Vec<u8>, String>;
 
-fn proto(octets: &[u8], version: ProtocolVersion) -> Theirs {
+fn proto(bytes: &[u8], version: ProtocolVersion) -> Theirs {
     let read = match version {
-        ProtocolVersion::V5_0 => v5::Packet::decode(octets)
+        ProtocolVersion::V5_0 => v5::Packet::decode(bytes)
             .map_err(|error| error.to_string())
             .map(|packet| packet.and_then(|packet| packet.encode().ok())),
-        _ => v3::Packet::decode(octets)
+        _ => v3::Packet::decode(bytes)
             .map_err(|error| error.to_string())
             .map(|packet| packet.and_then(|packet| packet.encode().ok())),
     };
@@ -40,14 +40,14 @@ fn proto(octets: &[u8], version: ProtocolVersion) -> Theirs {
         .ok_or_else(|| "incomplete".to_owned())
 }
 
-fn rmqtt(octets: &[u8], version: ProtocolVersion) -> Theirs {
-    let mut octets = BytesMut::from(octets);
+fn rmqtt(bytes: &[u8], version: ProtocolVersion) -> Theirs {
+    let mut bytes = BytesMut::from(bytes);
     let mut out = BytesMut::new();
     let read = match version {
         ProtocolVersion::V5_0 => {
             let mut codec = rmqtt_codec::v5::Codec::default();
             let read = codec
-                .decode(&mut octets)
+                .decode(&mut bytes)
                 .map_err(|error| error.to_string())?;
             // Another codec encodes: this one has learnt from CONNECT what to leave out.
             let mut codec = rmqtt_codec::v5::Codec::default();
@@ -60,7 +60,7 @@ fn rmqtt(octets: &[u8], version: ProtocolVersion) -> Theirs {
         _ => {
             let mut codec = rmqtt_codec::v3::Codec::default();
             let read = codec
-                .decode(&mut octets)
+                .decode(&mut bytes)
                 .map_err(|error| error.to_string())?;
             read.map(|(packet, _)| {
                 codec
@@ -73,8 +73,8 @@ fn rmqtt(octets: &[u8], version: ProtocolVersion) -> Theirs {
     Ok(out.to_vec())
 }
 
-fn ours(octets: &[u8], version: ProtocolVersion) -> Result<ControlPacket<'_>, Malformed> {
-    ControlPacket::read(octets, version, &mut ())
+fn ours(bytes: &[u8], version: ProtocolVersion) -> Result<ControlPacket<'_>, Malformed> {
+    ControlPacket::read(bytes, version, &mut ())
 }
 
 /// The meaning of a packet, whatever the order of its properties: codecs that keep them in fields
@@ -143,22 +143,19 @@ fn hold(
 ) {
     let agreed = RefCell::new(Agreed::new());
     let outcome = TestRunner::new(config()).run(&seeds(), |seed| {
-        let Some((octets, version)) = made(&seed) else {
+        let Some((bytes, version)) = made(&seed) else {
             return Ok(());
         };
-        let (packet, theirs) = match (ours(&octets, version), (codec.reads)(&octets, version)) {
+        let (packet, theirs) = match (ours(&bytes, version), (codec.reads)(&bytes, version)) {
             (Ok(packet), Ok(theirs)) => (packet, theirs),
             (ours, theirs) => {
-                let known =
-                    difference(&octets, version, ours, theirs).is_none_or(|one| match one {
-                        Difference::Taken(rule) => {
-                            codec.takes.iter().any(|(known, ..)| *known == rule)
-                        }
-                        Difference::Refused(why) => {
-                            codec.refuses.iter().any(|(known, ..)| *known == why)
-                        }
-                    });
-                prop_assert!(known, "{octets:02x?}");
+                let known = difference(&bytes, version, ours, theirs).is_none_or(|one| match one {
+                    Difference::Taken(rule) => codec.takes.iter().any(|(known, ..)| *known == rule),
+                    Difference::Refused(why) => {
+                        codec.refuses.iter().any(|(known, ..)| *known == why)
+                    }
+                });
+                prop_assert!(known, "{bytes:02x?}");
                 return Ok(());
             }
         };
@@ -212,7 +209,7 @@ fn what_rmqtt_codec_encodes_is_read_with_its_meaning() {
         if let ControlPacket::Connect(connect) = packet
             && connect.protocol_level == 3
         {
-            let level = theirs.windows(7).position(|octets| octets == b"MQIsdp\x04");
+            let level = theirs.windows(7).position(|bytes| bytes == b"MQIsdp\x04");
             theirs[level.unwrap() + 6] = 3;
         }
         let again = ours(&theirs, version).unwrap();
@@ -235,11 +232,11 @@ proptest! {
 
     #[test]
     fn fields_mean_what_they_mean_to_mqtt_proto(seed in seeds()) {
-        let Ok(theirs) = v5::Packet::arbitrary(&mut Unstructured::new(&seed.octets)) else {
+        let Ok(theirs) = v5::Packet::arbitrary(&mut Unstructured::new(&seed.bytes)) else {
             return Ok(());
         };
-        let Ok(octets) = theirs.encode() else { return Ok(()) };
-        if let Ok(packet) = ours(octets.as_ref(), V5_0) {
+        let Ok(bytes) = theirs.encode() else { return Ok(()) };
+        if let Ok(packet) = ours(bytes.as_ref(), V5_0) {
             same_fields(&theirs, &packet);
         }
     }
@@ -251,18 +248,18 @@ fn every_reasoned_difference_is_one() {
         let taken = codec
             .takes
             .iter()
-            .map(|&(rule, version, octets)| (Difference::Taken(rule), version, octets));
+            .map(|&(rule, version, bytes)| (Difference::Taken(rule), version, bytes));
         let refused = codec
             .refuses
             .iter()
-            .map(|&(why, version, octets)| (Difference::Refused(why), version, octets));
-        for (reasoned, version, octets) in taken.chain(refused) {
-            let (ours, theirs) = (ours(octets, version), (codec.reads)(octets, version));
+            .map(|&(why, version, bytes)| (Difference::Refused(why), version, bytes));
+        for (reasoned, version, bytes) in taken.chain(refused) {
+            let (ours, theirs) = (ours(bytes, version), (codec.reads)(bytes, version));
             let is = match (&ours, &theirs) {
                 (Ok(_), Ok(_)) => None,
-                _ => difference(octets, version, ours, theirs),
+                _ => difference(bytes, version, ours, theirs),
             };
-            assert_eq!(is, Some(reasoned), "{octets:02x?}");
+            assert_eq!(is, Some(reasoned), "{bytes:02x?}");
         }
     }
 }
@@ -285,13 +282,13 @@ fn what_other_codecs_alter_they_alter() {
         rmqtt(subscribe, V3_1).unwrap(),
         b"\x82\x06\0\x01\0\x01f\x01"
     );
-    for &(id, octets) in LEFT_OUT {
-        let has = |octets: &[u8]| {
-            let (_, properties) = meaning(&ours(octets, V5_0).unwrap());
+    for &(id, bytes) in LEFT_OUT {
+        let has = |bytes: &[u8]| {
+            let (_, properties) = meaning(&ours(bytes, V5_0).unwrap());
             properties.iter().any(|(_, one)| *one == id)
         };
-        assert!(has(octets), "{id:02x}");
-        assert!(!has(&rmqtt(octets, V5_0).unwrap()), "{id:02x}");
+        assert!(has(bytes), "{id:02x}");
+        assert!(!has(&rmqtt(bytes, V5_0).unwrap()), "{id:02x}");
     }
 }
 
@@ -311,7 +308,7 @@ enum Why {
     /// 3.1 does not use the header flags but in PUBLISH, and DUP in SUBSCRIBE, UNSUBSCRIBE and
     /// PUBREL, which have QoS 1 there. Others hold it to the rules of 3.1.1.
     HeaderFlagsOfThreeOne,
-    /// Nor does it use the first octet of CONNACK.
+    /// Nor does it use the first byte of CONNACK.
     ConnackOfThreeOne,
     /// Nor the upper six bits beside the QoS of a subscription.
     OptionsOfThreeOne,
@@ -379,7 +376,7 @@ const PROTO: Codec = Codec {
         ),
         // A SUBACK answers at least one filter, since SUBSCRIBE has at least one.
         (Rule::AcknowledgementHasACode, V3_1_1, b"\x90\x02\0\x01"),
-        // Remaining Length of packets without a body is not looked at; octets are left over.
+        // Remaining Length of packets without a body is not looked at; bytes are left over.
         (Rule::FieldsFitThePacket, V3_1_1, b"\xc0\x01"),
         (Rule::NothingFollowsTheFields, V3_1_1, b"\xc0\x01\0"),
         // Properties are read past the packet.
@@ -524,7 +521,7 @@ fn cut_off(packet: &ControlPacket<'_>) -> bool {
 /// Where only one of two takes a packet: how they differ, if the packet is one that ours lists
 /// no protocol error of.
 fn difference(
-    octets: &[u8],
+    bytes: &[u8],
     version: ProtocolVersion,
     ours: Result<ControlPacket<'_>, Malformed>,
     theirs: Theirs,
@@ -535,14 +532,14 @@ fn difference(
         _ => return None,
     };
     let mut forbidden = false;
-    violations(&packet, octets, version, &mut |violation| {
+    violations(&packet, bytes, version, &mut |violation| {
         forbidden |= violation.rule.breach() == Breach::ProtocolError;
     });
     if forbidden {
         return None;
     }
     let three_one = version == V3_1;
-    let flags = octets[0] & 0x0f;
+    let flags = bytes[0] & 0x0f;
     let of_qos_1 = matches!(
         packet.packet_type(),
         PacketType::PubRel | PacketType::Subscribe | PacketType::Unsubscribe
@@ -561,7 +558,7 @@ fn difference(
         _ if three_one && flags != if of_qos_1 { 0x02 } else { 0x00 } => Why::HeaderFlagsOfThreeOne,
         ControlPacket::Subscribe(_) if three_one => Why::OptionsOfThreeOne,
         ControlPacket::ConnAck(_) if three_one => Why::ConnackOfThreeOne,
-        _ => panic!("{error} {octets:02x?}"),
+        _ => panic!("{error} {bytes:02x?}"),
     };
     Some(Difference::Refused(why))
 }
@@ -581,29 +578,29 @@ fn claims_text(packet: &ControlPacket<'_>) -> bool {
 /// Of what a packet is made, and what is changed in it.
 #[derive(Clone, Debug)]
 struct Seed {
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     version: ProtocolVersion,
     /// A CONNECT of this version, and no packet of any type.
     connect: bool,
-    /// An octet somewhere.
+    /// An byte somewhere.
     damage: Option<(prop::sample::Index, u8)>,
-    /// The low four bits of the first octet.
+    /// The low four bits of the first byte.
     flags: Option<u8>,
 }
 
 fn seeds() -> impl Strategy<Value = Seed> {
-    let octet = prop_oneof![8 => b'a'..=b'z', 1 => any::<u8>(), 1 => 0..4u8];
+    let byte = prop_oneof![8 => b'a'..=b'z', 1 => any::<u8>(), 1 => 0..4u8];
     let damage = (any::<prop::sample::Index>(), any::<u8>());
     (
-        // The first octets choose the packet type.
-        (any::<[u8; 4]>(), proptest::collection::vec(octet, 20..400)),
+        // The first bytes choose the packet type.
+        (any::<[u8; 4]>(), proptest::collection::vec(byte, 20..400)),
         prop::sample::select(VERSIONS.to_vec()),
         proptest::bool::weighted(0.1),
         proptest::option::weighted(0.4, damage),
         proptest::option::weighted(0.1, 0..16u8),
     )
         .prop_map(|((first, rest), version, connect, damage, flags)| Seed {
-            octets: [&first[..], &rest].concat(),
+            bytes: [&first[..], &rest].concat(),
             version,
             connect,
             damage,
@@ -611,10 +608,10 @@ fn seeds() -> impl Strategy<Value = Seed> {
         })
 }
 
-/// A packet of mqtt-proto's making, as octets, perhaps changed. Those of 3.1 but CONNECT have
+/// A packet of mqtt-proto's making, as bytes, perhaps changed. Those of 3.1 but CONNECT have
 /// the layout of 3.1.1.
 fn made(seed: &Seed) -> Option<(Vec<u8>, ProtocolVersion)> {
-    let mut source = Unstructured::new(&seed.octets);
+    let mut source = Unstructured::new(&seed.bytes);
     let encoded = match (seed.version, seed.connect) {
         (V5_0, false) => v5::Packet::arbitrary(&mut source).ok()?.encode(),
         (_, false) => v3::Packet::arbitrary(&mut source).ok()?.encode(),
@@ -633,15 +630,15 @@ fn made(seed: &Seed) -> Option<(Vec<u8>, ProtocolVersion)> {
         }
     };
     let encoded = encoded.ok()?;
-    let mut octets = encoded.as_ref().to_vec();
-    if let Some((at, octet)) = seed.damage {
-        let at = at.index(octets.len());
-        octets[at] = octet;
+    let mut bytes = encoded.as_ref().to_vec();
+    if let Some((at, byte)) = seed.damage {
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
     }
     if let Some(flags) = seed.flags {
-        octets[0] = octets[0] & 0xf0 | flags;
+        bytes[0] = bytes[0] & 0xf0 | flags;
     }
-    Some((octets, seed.version))
+    Some((bytes, seed.version))
 }
 
 fn same_fields(theirs: &v5::Packet, ours: &ControlPacket<'_>) {

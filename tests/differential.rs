@@ -75,13 +75,13 @@ fn what_comes_out_of_websocket_is_what_tshark_takes_out_of_it() {
         .collect();
     assert!(theirs.len() > 15, "{theirs:?}");
     let shown = run(["-x", path]).out;
-    for (frame, octets) in theirs {
+    for (frame, bytes) in theirs {
         let row = format!("{frame:>5} ");
         let from = shown.lines().skip_while(|line| !line.starts_with(&row));
         let dump = from.skip(1).take_while(|line| !line.is_empty());
         let digits = dump.filter_map(|line| line.get(6..53));
         let ours: String = digits.collect::<String>().replace(' ', "");
-        assert_eq!(ours, octets, "frame {frame}");
+        assert_eq!(ours, bytes, "frame {frame}");
     }
 }
 

@@ -134,5 +134,5 @@ fn the_picture_is_not_blank() {
         std::fs::metadata(png).expect("a screenshot").len()
     });
     // A blank page packs into next to nothing.
-    assert!(shot > 4 * empty, "{shot} octets, {empty} when blank");
+    assert!(shot > 4 * empty, "{shot} bytes, {empty} when blank");
 }

@@ -54,9 +54,9 @@ pub(super) struct City<'r, W: Write> {
 impl<'r, W: Write> City<'r, W> {
     pub(super) fn new(recipe: &'r Recipe, to: W) -> io::Result<Self> {
         let wanted = match recipe.kind {
-            Kind::Many => recipe.octets / 1500,
-            Kind::Mixed => 20 + recipe.octets / 400_000,
-            Kind::Tiny => 20 + recipe.octets / 100_000,
+            Kind::Many => recipe.bytes / 1500,
+            Kind::Mixed => 20 + recipe.bytes / 400_000,
+            Kind::Tiny => 20 + recipe.bytes / 100_000,
         };
         let topics: Vec<String> = (0..wanted.max(50))
             .map(|number| match recipe.kind {
@@ -79,7 +79,7 @@ impl<'r, W: Write> City<'r, W> {
     }
 
     pub(super) fn live(mut self) -> io::Result<Manifest> {
-        while self.tap.manifest.octets < self.recipe.octets {
+        while self.tap.manifest.bytes < self.recipe.bytes {
             let opening = if self.recipe.kind == Kind::Many { 6 } else { 3 };
             if self.clients.len() < self.wanted && self.chance.happens(opening, 10) {
                 let client = self.new_client();
@@ -344,7 +344,7 @@ impl<'r, W: Write> City<'r, W> {
         Ok(())
     }
 
-    /// Octets of the next payload.
+    /// Bytes of the next payload.
     fn size(&mut self, at: usize, topic: usize, qos: QoS) -> usize {
         if self.recipe.kind == Kind::Tiny {
             let id = if qos == QoS::AtMostOnce { 0 } else { 2 };

@@ -1,7 +1,7 @@
 //! Traffic made from a seed: a Server and its Clients, written as a pcap file, with a manifest
 //! of what is in it.
 //!
-//! The same recipe gives the same octets. The capture shows what a server might have
+//! The same recipe gives the same bytes. The capture shows what a server might have
 //! sent: handshakes are complete, deliveries go to those who subscribed, packet identifiers
 //! and topic aliases are right. What befalls segments on their way (swapped, late, lost, sent
 //! twice) befalls them within one direction of one connection, and acknowledgements state what
@@ -21,9 +21,9 @@ use city::City;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recipe {
     pub(crate) seed: u64,
-    /// The file's size: it ends with the first frame past this many octets, and the exchanges
+    /// The file's size: it ends with the first frame past this many bytes, and the exchanges
     /// that have begun.
-    pub(crate) octets: u64,
+    pub(crate) bytes: u64,
     pub(crate) kind: Kind,
     /// Of 10,000 data segments, so many are swapped with the next one ...
     pub(crate) swapped: u64,
@@ -38,17 +38,17 @@ pub(crate) struct Recipe {
 /// A kind of traffic.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
-    /// Payloads from a few octets to 60 kB, each QoS, a few hundred Clients.
+    /// Payloads from a few bytes to 60 kB, each QoS, a few hundred Clients.
     Mixed,
-    /// Nearly every frame has 100 octets.
+    /// Nearly every frame has 100 bytes.
     Tiny,
-    /// A connection for each 1,500 octets of the file, few of them ever closed.
+    /// A connection for each 1,500 bytes of the file, few of them ever closed.
     Many,
 }
 
 impl Recipe {
     /// `mixed`, `tiny`, `many`: hardly anything befalls a segment; `faults`: much does.
-    pub(crate) fn named(name: &str, octets: u64, seed: u64) -> Option<Self> {
+    pub(crate) fn named(name: &str, bytes: u64, seed: u64) -> Option<Self> {
         let (kind, often) = match name {
             "mixed" => (Kind::Mixed, 1),
             "tiny" => (Kind::Tiny, 1),
@@ -58,7 +58,7 @@ impl Recipe {
         };
         Some(Self {
             seed,
-            octets,
+            bytes,
             kind,
             swapped: 3 * often,
             late: 3 * often,
@@ -71,7 +71,7 @@ impl Recipe {
 /// Counts of what was made.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Manifest {
-    pub(crate) octets: u64,
+    pub(crate) bytes: u64,
     pub(crate) frames: u64,
     pub(crate) connections: u64,
     /// Control packets by type number.
@@ -92,8 +92,8 @@ impl fmt::Display for Manifest {
         let total: u64 = self.packets.iter().sum();
         write!(
             f,
-            "{{\"octets\":{},\"frames\":{},\"connections\":{},\"packets\":{total}",
-            self.octets, self.frames, self.connections
+            "{{\"bytes\":{},\"frames\":{},\"connections\":{},\"packets\":{total}",
+            self.bytes, self.frames, self.connections
         )?;
         for (name, counts) in [("by_type", &self.packets), ("hit", &self.hit)] {
             write!(f, ",\"{name}\":{{")?;

@@ -10,7 +10,7 @@ use mqtt_inspect::record::frames::{Header, LinkLayer, push_frame};
 
 use super::{Chance, Manifest, Recipe};
 
-/// Octets of TCP payload in a full segment.
+/// Bytes of TCP payload in a full segment.
 const SEGMENT: usize = 1448;
 
 const FIN: u8 = 0x01;
@@ -59,7 +59,7 @@ impl<W: Write> Tap<W> {
             frame: Vec::new(),
             nanos: 1_700_000_000_000_000_000,
             manifest: Manifest {
-                octets: 24,
+                bytes: 24,
                 ..Manifest::default()
             },
         })
@@ -78,7 +78,7 @@ pub(super) struct Wire {
     v6: bool,
     timestamps: bool,
     next: [u32; 2],
-    /// Octets that wait to be sent together, and where each packet in them ends, with its
+    /// Bytes that wait to be sent together, and where each packet in them ends, with its
     /// type.
     pending: [Vec<u8>; 2],
     ends: [Vec<(usize, u8)>; 2],
@@ -130,12 +130,12 @@ impl Wire {
 
     /// Sends what is pending, cut into segments.
     pub(super) fn flush(&mut self, from: End, fate: &mut Fate<'_>) {
-        let octets = std::mem::take(&mut self.pending[from as usize]);
+        let bytes = std::mem::take(&mut self.pending[from as usize]);
         let ends = std::mem::take(&mut self.ends[from as usize]);
-        if octets.is_empty() {
+        if bytes.is_empty() {
             return;
         }
-        let cuts = cuts(octets.len(), fate.chance);
+        let cuts = cuts(bytes.len(), fate.chance);
         let mut order: Vec<usize> = (0..cuts.len()).collect();
         let base = self.next[from as usize];
         let lost = fate.befalls(&mut order);
@@ -153,7 +153,7 @@ impl Wire {
             let (start, end) = cuts[at];
             self.next[from as usize] = base.wrapping_add(start as u32);
             if lost != Some(at) {
-                self.plan(from, ACK | PSH, octets[start..end].to_vec());
+                self.plan(from, ACK | PSH, bytes[start..end].to_vec());
             }
             // What is lost to the capture arrived all the same.
             whole[at] = true;
@@ -166,12 +166,12 @@ impl Wire {
                     .chance
                     .happens(if place + 1 == order.len() { 6 } else { 2 }, 10)
             {
-                let acknowledged = cuts.get(arrived).map_or(octets.len(), |cut| cut.0);
+                let acknowledged = cuts.get(arrived).map_or(bytes.len(), |cut| cut.0);
                 self.next[from as usize] = base.wrapping_add(acknowledged as u32);
                 self.plan(from.other(), ACK, Vec::new());
             }
         }
-        self.next[from as usize] = base.wrapping_add(octets.len() as u32);
+        self.next[from as usize] = base.wrapping_add(bytes.len() as u32);
         if lost.is_some() {
             self.plan(from.other(), ACK, Vec::new());
         }
@@ -218,7 +218,7 @@ impl Wire {
         let length = tap.frame.len() as u32;
         tap.writer.write_frame(time, &tap.frame, length, None)?;
         tap.manifest.frames += 1;
-        tap.manifest.octets += 16 + u64::from(length);
+        tap.manifest.bytes += 16 + u64::from(length);
         Ok(())
     }
 
@@ -310,7 +310,7 @@ impl Fate<'_> {
     }
 }
 
-/// Where `length` octets are cut into segments; now and then too early, so that a packet's
+/// Where `length` bytes are cut into segments; now and then too early, so that a packet's
 /// fixed header is cut as well.
 fn cuts(length: usize, chance: &mut Chance) -> Vec<(usize, usize)> {
     let mut cuts = Vec::new();

@@ -17,15 +17,15 @@ impl<'a> Input<'a> {
         self.0.is_empty()
     }
 
-    pub fn octet(&mut self) -> u8 {
+    pub fn byte(&mut self) -> u8 {
         self.take(1).first().copied().unwrap_or(0)
     }
 
     pub fn pair(&mut self) -> u16 {
-        u16::from(self.octet()) << 8 | u16::from(self.octet())
+        u16::from(self.byte()) << 8 | u16::from(self.byte())
     }
 
-    /// As many octets as there are, at most `count`.
+    /// As many bytes as there are, at most `count`.
     pub fn take(&mut self, count: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(count.min(self.0.len()));
         self.0 = rest;

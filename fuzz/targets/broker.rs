@@ -47,7 +47,7 @@ fn play(mut input: Input<'_>, little: bool, portion: usize, most: usize) -> Vec<
     let mut next = 0;
     let mut actions = Vec::new();
     while !input.is_empty() {
-        let kind = input.octet();
+        let kind = input.byte();
         let client = usize::from(kind & 3);
         let key = *open[client].get_or_insert_with(|| {
             next += 1;
@@ -69,13 +69,13 @@ fn play(mut input: Input<'_>, little: bool, portion: usize, most: usize) -> Vec<
                 closed.insert(key);
             }
             1 => {
-                let seconds = i64::from(input.octet());
+                let seconds = i64::from(input.byte());
                 now = Timestamp::from_nanos(now.nanos() + seconds * 500_000_000);
                 core.tick(now);
             }
-            2 => core.unsent(now, ConnectionKey(key), usize::from(input.octet())),
+            2 => core.unsent(now, ConnectionKey(key), usize::from(input.byte())),
             _ => {
-                let length = usize::from(input.octet()).max(1);
+                let length = usize::from(input.byte()).max(1);
                 for mut part in input.take(length).chunks(portion) {
                     while !part.is_empty() {
                         let used = core.received_some(now, ConnectionKey(key), part, most);
@@ -118,7 +118,7 @@ fn play(mut input: Input<'_>, little: bool, portion: usize, most: usize) -> Vec<
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
-    let setting = input.octet();
+    let setting = input.byte();
     let little = setting & 1 == 1;
     let whole = play(input, little, usize::MAX, usize::MAX);
     let most = usize::from(setting >> 6) + 1;

@@ -11,7 +11,7 @@ use mqtt_inspect::capture::{Item, Reader, Source};
 /// Small compressed files may hold very many frames.
 const MOST_ITEMS: usize = 20_000;
 
-/// Gives at most so many octets at a time.
+/// Gives at most so many bytes at a time.
 struct Portions<'a>(&'a [u8], usize);
 
 impl Read for Portions<'_> {
@@ -58,9 +58,9 @@ fn items(source: impl Read) -> (Vec<[u64; 6]>, Option<String>) {
     (items, None)
 }
 
-fn sum(octets: &[u8]) -> u64 {
-    let step = |sum: u64, octet: &u8| sum.wrapping_mul(31).wrapping_add(u64::from(*octet));
-    octets.iter().fold(octets.len() as u64, step)
+fn sum(bytes: &[u8]) -> u64 {
+    let step = |sum: u64, byte: &u8| sum.wrapping_mul(31).wrapping_add(u64::from(*byte));
+    bytes.iter().fold(bytes.len() as u64, step)
 }
 
 fuzz_target!(|data: &[u8]| {

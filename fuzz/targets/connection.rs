@@ -16,7 +16,7 @@ use mqtt_inspect_fuzz::Input;
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
-    let setting = input.octet();
+    let setting = input.byte();
     let mut options = Options::default();
     if setting & 1 != 0 {
         options.limits.held = 200;
@@ -58,7 +58,7 @@ fuzz_target!(|data: &[u8]| {
     let layers = Layers::default();
     let mut stamp = FrameStamp::default();
     while !input.is_empty() {
-        let kind = input.octet();
+        let kind = input.byte();
         stamp.number += 1;
         let direction = if kind & 1 == 0 {
             Direction::Forward
@@ -68,7 +68,7 @@ fuzz_target!(|data: &[u8]| {
         let event = match kind >> 1 & 15 {
             0 => StreamEvent::Gap {
                 direction,
-                length: u64::from(input.octet()),
+                length: u64::from(input.byte()),
                 cause: GapCause::NotCaptured,
                 stamp: &stamp,
             },
@@ -78,14 +78,14 @@ fuzz_target!(|data: &[u8]| {
                 stamp: &stamp,
             },
             long => {
-                let length = usize::from(input.octet()) << (long & 1);
-                let octets = input.take(length.max(1));
-                if octets.is_empty() {
+                let length = usize::from(input.byte()) << (long & 1);
+                let bytes = input.take(length.max(1));
+                if bytes.is_empty() {
                     continue;
                 }
                 StreamEvent::Bytes {
                     direction,
-                    bytes: octets,
+                    bytes,
                     stamp: &stamp,
                     layers: &layers,
                 }

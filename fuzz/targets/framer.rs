@@ -1,4 +1,4 @@
-//! The framer: in whatever portions octets arrive, the same packets are cut out of them.
+//! The framer: in whatever portions bytes arrive, the same packets are cut out of them.
 
 #![no_main]
 
@@ -6,14 +6,14 @@ use libfuzzer_sys::fuzz_target;
 use mqtt_inspect::mqtt::framer::{Cut, Framer, cut};
 use mqtt_inspect_fuzz::Input;
 
-/// The packets at the front of `octets`, and whether the end of the next one is unknown.
-fn whole(mut octets: &[u8]) -> (Vec<&[u8]>, bool) {
+/// The packets at the front of `bytes`, and whether the end of the next one is unknown.
+fn whole(mut bytes: &[u8]) -> (Vec<&[u8]>, bool) {
     let mut packets = Vec::new();
     loop {
-        match cut(octets) {
+        match cut(bytes) {
             Cut::Whole { packet, rest } => {
                 packets.push(packet.bytes);
-                octets = rest;
+                bytes = rest;
             }
             Cut::Needs { .. } => return (packets, false),
             Cut::Malformed(_) => return (packets, true),
@@ -23,14 +23,14 @@ fn whole(mut octets: &[u8]) -> (Vec<&[u8]>, bool) {
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
-    let sizes: Vec<usize> = (0..4).map(|_| usize::from(input.octet())).collect();
-    let octets = input.0;
-    let (packets, broken) = whole(octets);
+    let sizes: Vec<usize> = (0..4).map(|_| usize::from(input.byte())).collect();
+    let bytes = input.0;
+    let (packets, broken) = whole(bytes);
     let mut framer = Framer::default();
     let mut found = Vec::new();
     let mut failed = false;
-    for size in sizes.iter().cycle().take(4 * octets.len() + 4) {
-        // At least one octet in four portions.
+    for size in sizes.iter().cycle().take(4 * bytes.len() + 4) {
+        // At least one byte in four portions.
         let portion = input.take((*size).max(usize::from(size == &sizes[0])));
         if framer
             .push(portion, |packet| found.push(packet.bytes.to_vec()))

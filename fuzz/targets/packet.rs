@@ -37,7 +37,7 @@ impl<'a> FieldVisitor<'a> for Listener {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((version, octets)) = data.split_first() else {
+    let Some((version, bytes)) = data.split_first() else {
         return;
     };
     let version = match version % 3 {
@@ -45,13 +45,13 @@ fuzz_target!(|data: &[u8]| {
         1 => ProtocolVersion::V3_1_1,
         _ => ProtocolVersion::V5_0,
     };
-    let read = ControlPacket::read(octets, version, &mut ());
+    let read = ControlPacket::read(bytes, version, &mut ());
     let mut listener = Listener {
-        length: octets.len(),
+        length: bytes.len(),
         depth: 0,
         fields: 0,
     };
-    let visited = ControlPacket::read(octets, version, &mut listener);
+    let visited = ControlPacket::read(bytes, version, &mut listener);
     assert_eq!(read, visited);
     match read {
         Ok(packet) => {
@@ -70,6 +70,6 @@ fuzz_target!(|data: &[u8]| {
                 assert_eq!(twice, written);
             }
         }
-        Err(malformed) => assert!(malformed.offset <= octets.len()),
+        Err(malformed) => assert!(malformed.offset <= bytes.len()),
     }
 });

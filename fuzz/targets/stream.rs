@@ -1,4 +1,4 @@
-//! TCP reassembly: a sequence of segments of a few connections. The octet at sequence number
+//! TCP reassembly: a sequence of segments of a few connections. The byte at sequence number
 //! n is n, so every byte that is emitted shows whether it is in its place.
 
 #![no_main]
@@ -19,7 +19,7 @@ struct Observed {
 
 #[derive(Default)]
 struct Side {
-    /// The octet that comes next, where that is known.
+    /// The byte that comes next, where that is known.
     next: Option<u8>,
     ended: bool,
 }
@@ -31,19 +31,19 @@ impl Observed {
         match event {
             StreamEvent::Bytes {
                 direction,
-                bytes: octets,
+                bytes,
                 ..
             } => {
                 let side = &mut self.sides[at(direction)];
-                assert!(!octets.is_empty());
-                assert!(!side.ended, "octets after the end of their direction");
-                for octet in octets {
+                assert!(!bytes.is_empty());
+                assert!(!side.ended, "bytes after the end of their direction");
+                for byte in bytes {
                     if let Some(next) = side.next {
-                        assert_eq!(*octet, next, "an octet out of its place");
+                        assert_eq!(*byte, next, "a byte out of its place");
                     }
-                    side.next = Some(octet.wrapping_add(1));
+                    side.next = Some(byte.wrapping_add(1));
                 }
-                return octets.len() as u64;
+                return bytes.len() as u64;
             }
             StreamEvent::Gap {
                 direction, length, ..
@@ -68,7 +68,7 @@ impl Observed {
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
-    let limits = if input.octet() & 1 == 0 {
+    let limits = if input.byte() & 1 == 0 {
         Limits::default()
     } else {
         Limits {
@@ -86,10 +86,10 @@ fuzz_target!(|data: &[u8]| {
     // Where each of the ends of four connections would go on.
     let mut going = [[100u32, 0x7fff_ff00]; 4];
     while !input.is_empty() {
-        let kind = input.octet();
-        let flags = input.octet() & 0x1f;
-        let shift = i32::from(input.octet() as i8);
-        let length = usize::from(input.octet());
+        let kind = input.byte();
+        let flags = input.byte() & 0x1f;
+        let shift = i32::from(input.byte() as i8);
+        let length = usize::from(input.byte());
         let connection = usize::from(kind & 3);
         let sender = usize::from(kind >> 2 & 1);
         let base = going[connection][sender];

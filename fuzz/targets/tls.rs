@@ -1,4 +1,4 @@
-//! TLS: what follows a ClientHello whose secrets are known, and gaps in it. However its octets
+//! TLS: what follows a ClientHello whose secrets are known, and gaps in it. However its bytes
 //! are cut the same is emitted, and nothing is held when it is over.
 
 #![no_main]
@@ -9,7 +9,7 @@ use mqtt_inspect::carrier::{Carried, Carrier, CarrierError};
 use mqtt_inspect::stream::Direction;
 use mqtt_inspect_fuzz::Input;
 
-/// A ClientHello up to its session identifier; its random is 32 octets of 7.
+/// A ClientHello up to its session identifier; its random is 32 bytes of 7.
 const HELLO: [u8; 43] = {
     let mut hello = [7; 43];
     let head = [22, 3, 1, 0, 38, 1, 0, 0, 34, 3, 3];
@@ -23,11 +23,11 @@ const HELLO: [u8; 43] = {
 
 /// One thing that happens on the connection.
 enum Step<'a> {
-    Octets(Direction, &'a [u8]),
+    Bytes(Direction, &'a [u8]),
     Gap(Direction, u64),
 }
 
-/// Plays the steps, the octets of each in portions; what came out of each direction.
+/// Plays the steps, the bytes of each in portions; what came out of each direction.
 fn play(steps: &[Step<'_>], portion: usize) -> [Vec<u8>; 2] {
     let mut shared = Shared::default();
     let random = "07".repeat(32);
@@ -43,11 +43,11 @@ fn play(steps: &[Step<'_>], portion: usize) -> [Vec<u8>; 2] {
     let mut found = [Vec::new(), Vec::new()];
     for step in steps {
         match *step {
-            Step::Octets(direction, octets) => {
-                for part in octets.chunks(portion) {
+            Step::Bytes(direction, bytes) => {
+                for part in bytes.chunks(portion) {
                     let out = &mut found[direction as usize];
                     tls.push(&mut shared, direction, part, &mut |event| match event {
-                        Carried::Bytes(octets) => out.extend_from_slice(octets),
+                        Carried::Bytes(bytes) => out.extend_from_slice(bytes),
                         Carried::Failed(CarrierError::Broken) => out.push(b'!'),
                         _ => {}
                     });
@@ -65,17 +65,17 @@ fn play(steps: &[Step<'_>], portion: usize) -> [Vec<u8>; 2] {
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
-    let portion = usize::from(input.octet()).max(1);
-    let mut steps = vec![Step::Octets(Direction::Forward, &HELLO)];
+    let portion = usize::from(input.byte()).max(1);
+    let mut steps = vec![Step::Bytes(Direction::Forward, &HELLO)];
     let mut gaps = false;
     while !input.is_empty() {
-        let kind = input.octet();
+        let kind = input.byte();
         let direction = [Direction::Forward, Direction::Backward][usize::from(kind & 1)];
         if kind & 0xe0 == 0xe0 {
             steps.push(Step::Gap(direction, u64::from(kind >> 1 & 15)));
             gaps = true;
         } else {
-            steps.push(Step::Octets(direction, input.take(usize::from(kind >> 1))));
+            steps.push(Step::Bytes(direction, input.take(usize::from(kind >> 1))));
         }
     }
     let whole = play(&steps, usize::MAX);

@@ -1,5 +1,5 @@
 //! WebSocket: what follows the opening handshake on one connection, and gaps in it. However its
-//! octets are cut the same comes out, and nothing is held when it is over.
+//! bytes are cut the same comes out, and nothing is held when it is over.
 
 #![no_main]
 
@@ -16,32 +16,32 @@ const RESPONSE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket
 
 /// One thing that happens on the connection.
 enum Step<'a> {
-    Octets(Direction, &'a [u8]),
+    Bytes(Direction, &'a [u8]),
     Gap(Direction, u64),
 }
 
 #[derive(Default, Eq, PartialEq, Debug)]
 struct Found {
-    octets: [Vec<u8>; 2],
+    bytes: [Vec<u8>; 2],
     broken: [bool; 2],
     gaps: Vec<Option<u64>>,
 }
 
-/// Plays the steps, the octets of each in portions.
+/// Plays the steps, the bytes of each in portions.
 fn play(steps: &[Step<'_>], portion: usize) -> Found {
     let mut shared = Shared::default();
     let mut found = Found::default();
     let mut websocket = WebSocket::open(&shared, Direction::Forward, REQUEST).expect("an upgrade");
     for step in steps {
         match *step {
-            Step::Octets(direction, octets) => {
-                for part in octets.chunks(portion) {
+            Step::Bytes(direction, bytes) => {
+                for part in bytes.chunks(portion) {
                     let at = direction as usize;
-                    let (out, broken) = (&mut found.octets[at], &mut found.broken[at]);
+                    let (out, broken) = (&mut found.bytes[at], &mut found.broken[at]);
                     websocket.push(&mut shared, direction, part, &mut |event| match event {
-                        Carried::Bytes(octets) => {
-                            assert!(!octets.is_empty() && !*broken);
-                            out.extend_from_slice(octets);
+                        Carried::Bytes(bytes) => {
+                            assert!(!bytes.is_empty() && !*broken);
+                            out.extend_from_slice(bytes);
                         }
                         Carried::Failed(CarrierError::Broken) => *broken = true,
                         _ => {}
@@ -62,20 +62,20 @@ fn play(steps: &[Step<'_>], portion: usize) -> Found {
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
-    let portion = usize::from(input.octet()).max(1);
+    let portion = usize::from(input.byte()).max(1);
     let mut steps = vec![
-        Step::Octets(Direction::Forward, REQUEST),
-        Step::Octets(Direction::Backward, RESPONSE),
+        Step::Bytes(Direction::Forward, REQUEST),
+        Step::Bytes(Direction::Backward, RESPONSE),
     ];
     let mut gaps = false;
     while !input.is_empty() {
-        let kind = input.octet();
+        let kind = input.byte();
         let direction = [Direction::Forward, Direction::Backward][usize::from(kind & 1)];
         if kind & 0xe0 == 0xe0 {
             steps.push(Step::Gap(direction, u64::from(kind >> 1 & 15)));
             gaps = true;
         } else {
-            steps.push(Step::Octets(direction, input.take(usize::from(kind >> 1))));
+            steps.push(Step::Bytes(direction, input.take(usize::from(kind >> 1))));
         }
     }
     let whole = play(&steps, usize::MAX);

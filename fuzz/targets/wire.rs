@@ -29,21 +29,21 @@ fuzz_target!(|data: &[u8]| {
     });
     let mut number = 0;
     while !input.is_empty() {
-        let kind = input.octet();
+        let kind = input.byte();
         let link_type = LINK_TYPES[usize::from(kind & 0x0f) % LINK_TYPES.len()];
-        let cut = if kind & 0x10 == 0 { 0 } else { input.octet() };
+        let cut = if kind & 0x10 == 0 { 0 } else { input.byte() };
         let length = usize::from(input.pair()) % 2048;
-        let octets = input.take(length);
+        let bytes = input.take(length);
         number += 1;
         let frame = Frame {
             stamp: FrameStamp {
                 number,
-                length: octets.len() as u32 + u32::from(cut),
+                length: bytes.len() as u32 + u32::from(cut),
                 time: Some(Timestamp::from_nanos(number as i64 * 1_000_000_000)),
                 ..FrameStamp::default()
             },
             link_type: LinkType(link_type),
-            bytes: octets,
+            bytes,
         };
         let found = plain.dissect(&frame);
         let again = asked.dissect(&frame);

@@ -1,4 +1,4 @@
-//! Damages captures: bits flipped, octets cut, frames dropped, repeated, shuffled. The same
+//! Damages captures: bits flipped, bytes cut, frames dropped, repeated, shuffled. The same
 //! seed does the same damage.
 
 use mqtt_inspect::base::{Precision, Timestamp};
@@ -8,22 +8,22 @@ use mqtt_inspect::capture::{Format, Frame, Item, LinkType, Reader, Source, Write
 #[derive(Clone)]
 struct Kept {
     time: Timestamp,
-    octets: Vec<u8>,
+    bytes: Vec<u8>,
     length: u32,
 }
 
 /// Damages `capture` in ways that `seed` decides.
 pub fn damage(capture: &[u8], seed: u64) -> Vec<u8> {
     let mut dice = Dice(seed);
-    let mut octets = if dice.below(4) == 0 {
+    let mut bytes = if dice.below(4) == 0 {
         capture.to_vec()
     } else {
         damage_frames(capture, &mut dice).unwrap_or_else(|| capture.to_vec())
     };
     if dice.below(2) == 0 {
-        damage_octets(&mut octets, &mut dice);
+        damage_bytes(&mut bytes, &mut dice);
     }
-    octets
+    bytes
 }
 
 /// Random numbers (splitmix64).
@@ -44,37 +44,37 @@ impl Dice {
     }
 }
 
-/// Octets of the file itself: flipped, overwritten, cut out, repeated, cut off.
-fn damage_octets(octets: &mut Vec<u8>, dice: &mut Dice) {
+/// Bytes of the file itself: flipped, overwritten, cut out, repeated, cut off.
+fn damage_bytes(bytes: &mut Vec<u8>, dice: &mut Dice) {
     for _ in 0..=dice.below(6) {
-        let at = dice.below(octets.len());
-        let Some(rest) = octets.get_mut(at..) else {
+        let at = dice.below(bytes.len());
+        let Some(rest) = bytes.get_mut(at..) else {
             return;
         };
         let length = dice.below(rest.len().min(40)) + 1;
         match dice.below(16) {
-            0..=7 => flip(octets, at, dice),
+            0..=7 => flip(bytes, at, dice),
             8..=10 => {
                 let new = dice.next().to_le_bytes();
                 rest.iter_mut().zip(new).for_each(|(old, new)| *old = new);
             }
-            11 | 12 => drop(octets.drain(at..(at + length).min(octets.len()))),
+            11 | 12 => drop(bytes.drain(at..(at + length).min(bytes.len()))),
             13 | 14 => {
                 let again: Vec<u8> = rest.iter().take(length).copied().collect();
-                octets.splice(at..at, again);
+                bytes.splice(at..at, again);
             }
-            _ => octets.truncate(at),
+            _ => bytes.truncate(at),
         }
     }
 }
 
-fn flip(octets: &mut [u8], at: usize, dice: &mut Dice) {
-    if let Some(octet) = octets.get_mut(at) {
-        *octet ^= 1 << dice.below(8);
+fn flip(bytes: &mut [u8], at: usize, dice: &mut Dice) {
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte ^= 1 << dice.below(8);
     }
 }
 
-/// Frames: dropped, repeated, swapped, their octets flipped, their ends cut. `None` where the
+/// Frames: dropped, repeated, swapped, their bytes flipped, their ends cut. `None` where the
 /// capture has no frame.
 fn damage_frames(capture: &[u8], dice: &mut Dice) -> Option<Vec<u8>> {
     let (link_type, mut frames) = frames(capture)?;
@@ -105,16 +105,16 @@ fn damage_frames(capture: &[u8], dice: &mut Dice) -> Option<Vec<u8>> {
     if kinds & 8 != 0 {
         for frame in &mut frames {
             if hits(dice) {
-                let at = dice.below(frame.octets.len());
-                flip(&mut frame.octets, at, dice);
+                let at = dice.below(frame.bytes.len());
+                flip(&mut frame.bytes, at, dice);
             }
         }
     }
     if kinds & 16 != 0 {
         for frame in &mut frames {
             if hits(dice) {
-                let length = dice.below(frame.octets.len() + 1);
-                frame.octets.truncate(length);
+                let length = dice.below(frame.bytes.len() + 1);
+                frame.bytes.truncate(length);
             }
         }
     }
@@ -122,7 +122,7 @@ fn damage_frames(capture: &[u8], dice: &mut Dice) -> Option<Vec<u8>> {
         let most = 40 + dice.below(100);
         frames
             .iter_mut()
-            .for_each(|frame| frame.octets.truncate(most));
+            .for_each(|frame| frame.bytes.truncate(most));
     }
     let format = if kinds & 128 == 0 {
         Format::Pcap
@@ -131,9 +131,9 @@ fn damage_frames(capture: &[u8], dice: &mut Dice) -> Option<Vec<u8>> {
     };
     let mut writer = Writer::new(Vec::new(), format, link_type, Precision::Micro, None).ok()?;
     for frame in &frames {
-        let length = frame.length.max(frame.octets.len() as u32);
+        let length = frame.length.max(frame.bytes.len() as u32);
         writer
-            .write_frame(frame.time, &frame.octets, length, None)
+            .write_frame(frame.time, &frame.bytes, length, None)
             .ok()?;
     }
     Some(writer.into_inner())
@@ -148,7 +148,7 @@ fn frames(capture: &[u8]) -> Option<(LinkType, Vec<Kept>)> {
         let Item::Frame(Frame {
             stamp,
             link_type,
-            bytes: octets,
+            bytes,
         }) = item
         else {
             continue;
@@ -156,7 +156,7 @@ fn frames(capture: &[u8]) -> Option<(LinkType, Vec<Kept>)> {
         if *first.get_or_insert(link_type) == link_type {
             frames.push(Kept {
                 time: stamp.time.unwrap_or(Timestamp::from_nanos(0)),
-                octets: octets.to_vec(),
+                bytes: bytes.to_vec(),
                 length: stamp.length,
             });
         }

@@ -198,9 +198,9 @@ impl Page {
 }
 
 impl Write for Page {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().extend_from_slice(octets);
-        Ok(octets.len())
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
@@ -210,7 +210,7 @@ impl Write for Page {
 /// A view that counts for itself before it passes events on.
 struct Counting {
     packets: u64,
-    octets: u64,
+    bytes: u64,
     frames: HashSet<u64>,
     places: HashSet<(u64, u32)>,
     ended: HashSet<u32>,
@@ -222,7 +222,7 @@ impl View for Counting {
         match event {
             Event::Packet(packet) => {
                 self.packets += 1;
-                self.octets += packet.octets.len() as u64;
+                self.bytes += packet.octets.len() as u64;
                 self.frames.insert(packet.stamp.number);
                 let place = (packet.stamp.number, packet.index);
                 assert!(self.places.insert(place), "{place:?} is told twice");
@@ -285,7 +285,7 @@ pub fn run(
     let page = Page::default();
     let mut counting = Counting {
         packets: 0,
-        octets: 0,
+        bytes: 0,
         frames: HashSet::new(),
         places: HashSet::new(),
         ended: HashSet::new(),
@@ -296,7 +296,7 @@ pub fn run(
     let sums = &totals.accounting;
     assert!(sums.adds_up(totals.frames), "{totals:#?}");
     assert_eq!(totals.packets, counting.packets);
-    assert_eq!(sums.in_packets, counting.octets);
+    assert_eq!(sums.in_packets, counting.bytes);
     assert_eq!(sums.mqtt_frames, counting.frames.len() as u64);
     let skipped: u64 = totals.skipped.iter().map(|skipped| skipped.frames).sum();
     assert_eq!(sums.skipped_frames, skipped);

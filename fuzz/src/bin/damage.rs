@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(sums.failed > 0 || sums.slow > 0))
 }
 
-/// `capture` with its frames' octets damaged at random by Wireshark's own tool.
+/// `capture` with its frames' bytes damaged at random by Wireshark's own tool.
 fn by_editcap(capture: &Path, seed: u64) -> Option<Vec<u8>> {
     let rates = ["0.001", "0.01", "0.05", "0.3"];
     let rate = rates[(seed / 5) as usize % rates.len()];
@@ -60,7 +60,7 @@ fn by_editcap(capture: &Path, seed: u64) -> Option<Vec<u8>> {
 #[derive(Default)]
 struct Sums {
     copies: u64,
-    octets: u64,
+    bytes: u64,
     frames: u64,
     packets: u64,
     unreadable: u64,
@@ -78,7 +78,7 @@ impl Sums {
         let read = catch_unwind(AssertUnwindSafe(|| check(damaged, shown, &options)));
         let took = began.elapsed();
         self.copies += 1;
-        self.octets += damaged.len() as u64;
+        self.bytes += damaged.len() as u64;
         match read {
             Ok(outcome) => {
                 self.frames += outcome.totals.frames;
@@ -103,8 +103,8 @@ impl Sums {
 
     fn print(&self) {
         println!(
-            "{} copies, {} octets, {} frames, {} control packets; {} ended unreadable",
-            self.copies, self.octets, self.frames, self.packets, self.unreadable
+            "{} copies, {} bytes, {} frames, {} control packets; {} ended unreadable",
+            self.copies, self.bytes, self.frames, self.packets, self.unreadable
         );
         println!(
             "{} failed, {} too slow, slowest {:?} a megabyte begun, peak memory {}",

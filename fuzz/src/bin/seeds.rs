@@ -12,7 +12,7 @@ use mqtt_inspect::mqtt::{ProtocolVersion, Sender};
 use mqtt_inspect::view::View;
 use mqtt_inspect_fuzz::shown::all;
 
-/// Octets of a capture that is used whole: fuzzers like small inputs.
+/// Bytes of a capture that is used whole: fuzzers like small inputs.
 const SMALL: usize = 32 * 1024;
 
 fn main() -> io::Result<()> {

@@ -14,17 +14,17 @@ use mqtt_inspect_fuzz as _;
 const KINDS: &str = "\
 half-open      connections of which only the SYN came
 half-connect   connections whose CONNECT never ends, SYN and one segment each
-tiny-gaps      segments of one octet with one octet missing before each
+tiny-gaps      segments of one byte with one byte missing before each
 known-gaps     the same, each acknowledged, on an MQTT connection
 topics         PUBLISH packets, each with a topic name of its own
 retained       the same, retained, with QoS 1, never acknowledged
 aliases        PUBLISH packets that set topic aliases, on connections of 1,000 packets
 subscriptions  SUBSCRIBE packets, each with a topic filter of its own
 bomb           gigabytes of zeros in gzip
-endless        segments of 1,000 octets, of PUBLISH packets of 256 MB, on 1,000 connections
-undecided      segments of 1,000 octets on 1,000 connections that the capture joined
+endless        segments of 1,000 bytes, of PUBLISH packets of 256 MB, on 1,000 connections
+undecided      segments of 1,000 bytes on 1,000 connections that the capture joined
 fragments      frames, each a first fragment in a first fragment
-seeking        segments after gaps, each octet of which leads on through acknowledgements
+seeking        segments after gaps, each byte of which leads on through acknowledgements
 overlapping    filters of one client that all take one topic, and as many messages to it
 ";
 
@@ -90,7 +90,7 @@ fn main() -> io::Result<()> {
     capture.finish()
 }
 
-/// `gigabytes` of zeros: a pcap file header and then frames without octets.
+/// `gigabytes` of zeros: a pcap file header and then frames without bytes.
 fn bomb(out: impl Write, gigabytes: u64) -> io::Result<()> {
     let mut encoder = GzEncoder::new(out, Compression::best());
     let header = Writer::new(
@@ -129,7 +129,7 @@ struct Capture<W: Write> {
     writer: Writer<W>,
     frame: Vec<u8>,
     time: i64,
-    /// Of the next octet of the one connection, where there is one.
+    /// Of the next byte of the one connection, where there is one.
     sequence: u32,
 }
 
@@ -204,7 +204,7 @@ impl<W: Write> Capture<W> {
         self.frame()
     }
 
-    /// A connection up to its CONNACK: 15 octets up, 4 down.
+    /// A connection up to its CONNACK: 15 bytes up, 4 down.
     fn open(&mut self, n: u64) -> io::Result<()> {
         let end = End::number(n);
         self.tcp(end, true, 0, 0, SYN, &[])?;
@@ -277,18 +277,18 @@ impl<W: Write> Capture<W> {
         self.tcp(End::number(end), true, sequence, 5, ACK, &[0x55; 1000])
     }
 
-    /// One octet is missing and acknowledged, then a segment of PUBACKs behind a packet that
+    /// One byte is missing and acknowledged, then a segment of PUBACKs behind a packet that
     /// never ends.
     fn seeking(&mut self, n: u64) -> io::Result<()> {
         if n == 0 {
             self.open(0)?;
         }
-        let mut octets = b"\x30\xff\xff\x7f\x00\x01a".to_vec();
-        octets.extend(b"\x40\x02\x00\x01".repeat(360));
+        let mut bytes = b"\x30\xff\xff\x7f\x00\x01a".to_vec();
+        bytes.extend(b"\x40\x02\x00\x01".repeat(360));
         let sequence = self.sequence.wrapping_add(1);
-        self.sequence = sequence.wrapping_add(octets.len() as u32);
+        self.sequence = sequence.wrapping_add(bytes.len() as u32);
         let end = End::number(0);
-        self.tcp(end, true, sequence, 5, ACK | PSH, &octets)?;
+        self.tcp(end, true, sequence, 5, ACK | PSH, &bytes)?;
         self.tcp(end, false, 5, self.sequence, ACK, &[])
     }
 
