@@ -183,10 +183,7 @@ const REACHED: &[(&str, &str)] = &[
         "reordered",
         "a_handshake_outlasted_by_too_many_is_reported_behind_them",
     ),
-    (
-        "name-bytes",
-        "a_long_name_is_kept_short_and_apart_from_others",
-    ),
+    ("name-bytes", "a_long_name_is_shortened_and_stays_distinct"),
     ("findings", "what_was_told_too_often_is_counted"),
     (
         "json-records",

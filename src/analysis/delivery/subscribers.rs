@@ -1,0 +1,220 @@
+//! From a client's PUBLISH to its subscribers: the deliveries that are expected of it.
+
+use std::sync::Arc;
+
+use foldhash::HashMap;
+
+use super::super::caps;
+use super::super::keys::{MessageKey, SessionKey, SubscriptionKey, Topic, Turn, takes};
+use super::super::rules::report::Report;
+use super::super::state::State;
+use super::super::state::link::Link;
+use super::super::state::messages::{Carried, Held, Progress, Route};
+use super::super::state::sessions::{Force, Subscription};
+use crate::base::limits::Limit;
+use crate::base::{Few, FrameStamp};
+use crate::event::{Handshake, MessageDelivery, Outcome, Undelivered};
+use crate::mqtt::QoS;
+
+/// A PUBLISH of a client, as the deliveries need it.
+pub(crate) struct Published<'a> {
+    pub(crate) topic: Topic<'a>,
+    pub(crate) digest: u64,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) turn: Turn,
+    pub(crate) stamp: FrameStamp,
+    pub(crate) carried: Carried,
+}
+
+/// Holds a client's message and works out who is to be sent it.
+pub(crate) fn publish_message(
+    state: &mut State,
+    report: &mut Report,
+    link: &Link,
+    published: &Published<'_>,
+) -> MessageKey {
+    let mut routes = routes(state, report, published.topic, Some(link));
+    let left_out = routes.len().saturating_sub(Handshake::DELIVERIES_KEPT);
+    routes.truncate(Handshake::DELIVERIES_KEPT);
+    let topic = (!routes.is_empty()).then(|| state.names.shared(published.topic));
+    let unsettled = routes.iter().filter(|one| one.progress != Progress::Done);
+    state.messages.add(Held {
+        broker: link.broker,
+        digest: published.digest,
+        turn: published.turn,
+        over: None,
+        record: None,
+        topic,
+        version: link.version,
+        published: published.stamp,
+        connection: link.id,
+        session: link.session,
+        client_id: link.client_id.clone(),
+        qos: published.qos,
+        retain: published.retain,
+        carried: published.carried,
+        left_out: u32::try_from(left_out).unwrap_or(u32::MAX),
+        unsettled: u32::try_from(unsettled.count()).unwrap_or(u32::MAX),
+        routes,
+        stored: false,
+        late: Vec::new(),
+    })
+}
+
+/// Returns the subscribers that would be sent a message to `topic`, were it published by the
+/// server itself.
+pub(crate) fn would_take(
+    state: &mut State,
+    report: &mut Report,
+    topic: Topic<'_>,
+) -> Vec<(SessionKey, MessageDelivery)> {
+    let routes = routes(state, report, topic, None).into_iter();
+    routes
+        .filter(|route| !route.tentative && route.group.is_none())
+        .map(|route| (route.session, route.delivery))
+        .collect()
+}
+
+/// Returns one route for each subscriber, and for each member of each group that shares a
+/// subscription.
+fn routes(
+    state: &mut State,
+    report: &mut Report,
+    topic: Topic<'_>,
+    publisher: Option<&Link>,
+) -> Vec<Route> {
+    let mut found = find_subscriptions(state, report, topic);
+    if found.len() > 1 {
+        found.sort_by_cached_key(|key| {
+            let one = state.sessions.subscription(*key);
+            one.map(|one| (one.session, one.group.is_some(), *key))
+        });
+    }
+    // Most have one, and most are held for a while: no room for four.
+    let mut routes: Vec<Route> = Vec::with_capacity(found.len());
+    let mut groups: HashMap<(Arc<str>, Arc<str>), u32> = HashMap::default();
+    for key in &found {
+        let Some(one) = state.sessions.subscription(*key) else {
+            continue;
+        };
+        let tentative = one.force != Force::Granted;
+        let own = publisher.is_some_and(|link| link.session == Some(one.session));
+        if own && one.no_local() && !tentative {
+            routes.push(Route {
+                progress: Progress::Done,
+                ..route(state, one, publisher, Undelivered::NoLocal)
+            });
+            continue;
+        }
+        let group = one.group.as_ref().map(|group| {
+            let named = (Arc::clone(group), Arc::clone(&one.filter));
+            let next = u32::try_from(groups.len()).unwrap_or(u32::MAX);
+            *groups.entry(named).or_insert(next)
+        });
+        let as_published = one.retain_as_published();
+        match routes.last_mut() {
+            Some(last)
+                if last.session == one.session
+                    && last.group.is_none()
+                    && group.is_none()
+                    && last.progress == Progress::Waiting =>
+            {
+                last.delivery.filters.push(Arc::clone(&one.filter));
+                last.delivery.granted = last.delivery.granted.max(Some(one.granted));
+                last.tentative &= tentative;
+                last.spare += 1;
+                last.as_published.0 &= as_published;
+                last.as_published.1 |= as_published;
+                last.identifiers.extend(one.identifier);
+            }
+            _ => routes.push(Route {
+                tentative,
+                group,
+                as_published: (as_published, as_published),
+                identifiers: one.identifier.into_iter().collect(),
+                ..route(state, one, publisher, Undelivered::Unknown)
+            }),
+        }
+    }
+    routes
+}
+
+/// Returns the route to the subscriber of a subscription, on which nothing has come yet.
+fn route(state: &State, one: &Subscription, publisher: Option<&Link>, why: Undelivered) -> Route {
+    let session = state.sessions.get(one.session);
+    // The publisher's own link is out of the table while its packet is acted on.
+    let link = session
+        .and_then(|session| session.link)
+        .and_then(|id| match publisher {
+            Some(link) if link.id == id => Some(link),
+            _ => state.links.get(id),
+        })
+        .filter(|link| link.alive());
+    Route {
+        delivery: MessageDelivery {
+            connection: link.map(|link| link.id),
+            client_id: session.and_then(|session| session.client_id.clone()),
+            filters: Few::one(Arc::clone(&one.filter)),
+            granted: Some(one.granted),
+            subscription_ids: Vec::new(),
+            outcome: Outcome::NotDelivered(why),
+            ambiguous: false,
+        },
+        session: one.session,
+        progress: Progress::Waiting,
+        gaps: link.map_or(0, |link| link.gaps().server),
+        tentative: false,
+        group: None,
+        spare: 0,
+        as_published: (false, false),
+        identifiers: Vec::new(),
+    }
+}
+
+/// Returns the subscriptions that take a topic, as many as may be found now.
+fn find_subscriptions(
+    state: &mut State,
+    report: &mut Report,
+    topic: Topic<'_>,
+) -> Vec<SubscriptionKey> {
+    let most = state.matches.min(state.limits.matches);
+    let (found, all) = state.subscriptions_to(topic, most);
+    state.matches -= found.len();
+    if !all {
+        report.limit_reached(Limit::Matches, state.now);
+    }
+    found
+}
+
+/// Returns whether a subscription of a session, which has few, takes a topic.
+pub(crate) fn is_subscribed(state: &State, session: SessionKey, topic: Topic<'_>) -> bool {
+    let (found, all) = state.subscriptions_to(topic, caps::LOOKED_THROUGH);
+    match state.sessions.get(session) {
+        Some(session) if session.breaks_filters || !all => {
+            let mut filters = session.subscriptions.keys();
+            filters.any(|filter| takes(filter, &topic))
+        }
+        _ => found.iter().any(|key| {
+            let one = state.sessions.subscription(*key);
+            one.is_some_and(|one| one.session == session)
+        }),
+    }
+}
+
+/// Returns the filters of a session that take a topic now, in the order of their subscriptions.
+pub(crate) fn filters_of(state: &State, session: Option<SessionKey>, topic: &str) -> Few<Arc<str>> {
+    let Some(session) = session.and_then(|key| state.sessions.get(key)) else {
+        return Few::None;
+    };
+    let mut taking: Vec<_> = session
+        .subscriptions
+        .iter()
+        .take(caps::LOOKED_THROUGH)
+        .filter(|(filter, _)| takes(filter, topic))
+        .collect();
+    // The table has no order of its own; two runs report the same.
+    taking.sort_unstable_by_key(|(_, key)| **key);
+    let filters = taking.into_iter();
+    filters.map(|(filter, _)| Arc::clone(filter)).collect()
+}

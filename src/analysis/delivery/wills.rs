@@ -1,0 +1,203 @@
+//! Wills: when each falls due, whether it is published, what became of it.
+
+use std::sync::Arc;
+
+use super::super::caps;
+use super::super::keys::{Topic, WillKey};
+use super::super::output::Output;
+use super::super::rules;
+use super::super::rules::report::Report;
+use super::super::state::State;
+use super::super::state::link::Link;
+use super::super::state::wills::Testament;
+use super::retained::{Storing, store};
+use super::subscribers::would_take;
+use crate::base::FrameStamp;
+use crate::base::limits::Limit;
+use crate::event::{
+    End, EndCause, Message, NoWill, Stored, WillFate, WillMessage, WillSummary, between,
+};
+use crate::mqtt::Sender;
+
+/// Notes that a CONNECT which the server accepted set a will.
+pub(crate) fn set_will(state: &mut State, report: &mut Report, link: &mut Link, will: WillMessage) {
+    if let Some(oldest) = state.wills.oldest_if_full() {
+        report.limit_reached(Limit::Wills, state.now);
+        close_will(state, report, oldest);
+    }
+    let set = link.began();
+    let summary = WillSummary {
+        connection: link.id,
+        broker: link.broker.0,
+        server: link.server,
+        client_id: link.client_id.clone(),
+        set,
+        will,
+        end: End {
+            cause: EndCause::CaptureEnd,
+            stamp: set,
+        },
+        fate: WillFate::NotPublished(NoWill::StillOpen),
+        deliveries: Vec::new(),
+    };
+    link.will = Some(state.wills.add(Testament {
+        broker: link.broker,
+        digest: link.will_digest,
+        session: link.session,
+        version: link.version,
+        summary,
+        expected: Vec::new(),
+        due: false,
+        returned: false,
+        received: Vec::new(),
+    }));
+}
+
+/// Notes that the connection which set the will has ended.
+pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link, end: End) {
+    let Some(key) = link.will else {
+        return;
+    };
+    let Some(will) = state.wills.get_mut(key) else {
+        return;
+    };
+    will.summary.end = end;
+    if end.cause == EndCause::CaptureEnd {
+        return;
+    }
+    let at_peace = EndCause::Disconnect {
+        by: Sender::Client,
+        code: 0,
+    };
+    if end.cause == at_peace {
+        // It stays known for a moment: its publication would be an error.
+        if let WillFate::NotPublished(why) = &mut will.summary.fate {
+            *why = NoWill::Disconnected;
+        }
+        return state.wills.connection_ended(key, end.stamp);
+    }
+    let topic = Arc::clone(&will.summary.will.topic);
+    state.wills.connection_ended(key, end.stamp);
+    let topic = state.topic(link.broker, &topic);
+    let expected = would_take(state, report, topic);
+    let Some(will) = state.wills.get_mut(key) else {
+        return;
+    };
+    will.due = true;
+    let missing = expected.into_iter();
+    will.expected = missing
+        .filter(|(session, _)| !will.received.contains(session))
+        .collect();
+    if let WillFate::NotPublished(why) = &mut will.summary.fate {
+        *why = match will.expected.is_empty() {
+            true => NoWill::NoSubscriber,
+            false => NoWill::NotSeen,
+        };
+    }
+    if will.summary.will.delay > 0 {
+        if let Some(session) = will.session.and_then(|key| state.sessions.get_mut(key)) {
+            session.delayed_will = Some(key);
+        }
+    } else if will.summary.will.retain {
+        let storing = will_storing(will, topic, end.stamp);
+        store(state, report, storing);
+    }
+}
+
+/// Stores a delayed will with Will Retain once its publication is seen.
+pub(crate) fn will_was_published(
+    state: &mut State,
+    report: &mut Report,
+    key: WillKey,
+    stamp: FrameStamp,
+) {
+    let will = state.wills.get(key);
+    let Some(will) = will.filter(|will| will.summary.will.retain) else {
+        return;
+    };
+    let name = Arc::clone(&will.summary.will.topic);
+    let topic = state.topic(will.broker, &name);
+    let stored = state.retained.find(topic);
+    let known = stored
+        .and_then(|stored| state.retained.get(stored))
+        .is_some_and(|entry| entry.digest == will.digest);
+    if !known {
+        let storing = will_storing(will, topic, stamp);
+        store(state, report, storing);
+    }
+}
+
+/// Notes that a client came back: the delayed will of its earlier connection is not to be
+/// published any more ([MQTT-3.1.3-9]).
+pub(crate) fn will_may_stop(state: &mut State, key: WillKey, stamp: FrameStamp) {
+    let Some(will) = state.wills.get_mut(key) else {
+        return;
+    };
+    let delay = will.delay_nanos();
+    let gone = between(&will.summary.end.stamp, &stamp);
+    if gone.is_some_and(|gone| gone.nanos() < delay)
+        && let WillFate::NotPublished(why) = &mut will.summary.fate
+    {
+        *why = NoWill::SessionResumed;
+        will.returned = true;
+    }
+}
+
+/// Closes the wills that nothing more can become of.
+pub(crate) fn sweep_wills(state: &mut State, report: &mut Report) {
+    while let Some(key) = state.wills.next_overdue(state.now) {
+        close_will(state, report, key);
+    }
+}
+
+/// Emits what became of a will, and forgets it.
+pub(crate) fn close_will(state: &mut State, report: &mut Report, key: WillKey) {
+    let Some(mut will) = state.wills.remove(key) else {
+        return;
+    };
+    let delay = will.delay_nanos();
+    let summary = &mut will.summary;
+    if let WillFate::NotPublished(why) = &mut summary.fate
+        && will.due
+        && *why == NoWill::NotSeen
+    {
+        let gone = between(&summary.end.stamp, &state.now);
+        if gone.is_none_or(|gone| gone.nanos() < delay + caps::LAST_MOMENT.nanos()) {
+            *why = NoWill::DelayRunning;
+        }
+    }
+    if let WillFate::Published(_) | WillFate::NotPublished(NoWill::NotSeen) = summary.fate {
+        let expected = will.expected.drain(..);
+        summary
+            .deliveries
+            .extend(expected.map(|(_, delivery)| delivery));
+    }
+    rules::will::judge(&will, report);
+    if state.wanted.stories {
+        report.outbox.emit(Output::Will(Box::new(will.summary)));
+    }
+}
+
+/// Returns a will as a message to be stored.
+fn will_storing<'a>(will: &Testament, topic: Topic<'a>, stamp: FrameStamp) -> Storing<'a> {
+    let summary = &will.summary;
+    Storing {
+        server: summary.server,
+        digest: will.digest,
+        message: Message {
+            topic: Some(Arc::clone(&summary.will.topic)),
+            qos: summary.will.qos,
+            retain: true,
+            payload: summary.will.payload.clone(),
+        },
+        by: Some(Stored {
+            stamp: summary.set,
+            connection: summary.connection,
+            client_id: summary.client_id.clone(),
+            will: true,
+        }),
+        held: None,
+        stamp,
+        topic,
+    }
+}

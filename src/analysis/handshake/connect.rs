@@ -1,0 +1,278 @@
+//! CONNECT, CONNACK, AUTH and DISCONNECT: how a connection begins and announces its end.
+
+use std::sync::Arc;
+
+use super::super::delivery::wills::set_will;
+use super::super::keys::shared;
+use super::super::rules;
+use super::super::rules::report::Report;
+use super::super::state::State;
+use super::super::state::link::{Goodbye, Link, Offer, Phase};
+use super::exchange::{Begin, begin, settle};
+use super::sessions::attach;
+use crate::event::{
+    ConnAckSummary, ConnectSummary, HandshakeKind, HandshakeState, PacketEvent, Payload, Subject,
+    WillMessage,
+};
+use crate::mqtt::packet::{Auth, ConnAck, Connect, Disconnect};
+use crate::mqtt::{PacketType, ProtocolVersion, Sender};
+
+/// Acts on a CONNECT.
+#[inline(never)]
+pub(crate) fn on_connect(
+    state: &mut State,
+    report: &mut Report,
+    link: &mut Link,
+    event: &PacketEvent<'_>,
+    connect: &Connect<'_>,
+) {
+    rules::connect::check_connect(link, event, report);
+    if link.connect.is_some() {
+        // A second CONNECT changes nothing: the server has to close.
+        return;
+    }
+    link.version = event.version.or(connect.version());
+    link.connect_stamp = Some(event.stamp);
+    link.phase = Phase::Connecting;
+    link.clean = connect.clean();
+    link.client_id = Some(shared(connect.client_id));
+    link.keep_alive = Some(connect.keep_alive);
+    let properties = connect.properties;
+    link.session_expiry = match (link.five(), connect.clean()) {
+        (true, _) => properties.session_expiry_interval().unwrap_or(0),
+        (false, true) => 0,
+        (false, false) => u32::MAX,
+    };
+    if link.five() {
+        let side = &mut link.sides.client;
+        side.receive_maximum = Some(properties.receive_maximum().unwrap_or(u16::MAX));
+        side.maximum_packet_size = properties.maximum_packet_size();
+        side.topic_alias_maximum = properties.topic_alias_maximum().unwrap_or(0);
+        link.authentication_method = properties.authentication_method().map(Box::from);
+        link.wants_problem_information = properties.request_problem_information().unwrap_or(true);
+        link.wants_response_information =
+            properties.request_response_information().unwrap_or(false);
+    }
+    if let Some(will) = &connect.will {
+        let topic = shared(will.topic);
+        link.will_digest = state.digest(state.topic(link.broker, &topic), will.payload);
+    }
+    let summary = Box::new(summary(connect));
+    link.connect = Some(summary.clone());
+    note_takeover(state, link, event);
+    let first = Begin {
+        kind: HandshakeKind::Connect,
+        initiator: event.sender,
+        packet_id: None,
+        subject: Subject::Connect(summary),
+        waiting: PacketType::ConnAck,
+    };
+    link.connecting = Some(begin(state, report, link, event, first));
+}
+
+/// Marks the connection whose client identifier this CONNECT takes.
+fn note_takeover(state: &mut State, link: &Link, event: &PacketEvent<'_>) {
+    let id = link.client_id.as_ref();
+    let key = id.and_then(|id| state.sessions.find(link.broker, id));
+    let session = key.and_then(|key| state.sessions.get(key));
+    let other = session.and_then(|session| session.link);
+    if let Some(other) = other.and_then(|other| state.links.get_mut(other))
+        && other.alive()
+    {
+        other.taken_over = Some((link.id, event.stamp));
+    }
+}
+
+/// Acts on a CONNACK.
+#[inline(never)]
+pub(crate) fn on_connack(
+    state: &mut State,
+    report: &mut Report,
+    link: &mut Link,
+    event: &PacketEvent<'_>,
+    ack: &ConnAck<'_>,
+) {
+    rules::connect::check_connack(state, link, event, ack, report);
+    if matches!(link.phase, Phase::Connected | Phase::Refused) {
+        return;
+    }
+    let properties = ack.properties;
+    let answer = ConnAckSummary {
+        code: ack.code,
+        session_present: ack.session_present,
+        assigned_client_id: properties.assigned_client_identifier().map(shared),
+        server_keep_alive: properties.server_keep_alive(),
+        session_expiry: properties.session_expiry_interval(),
+        receive_maximum: properties.receive_maximum(),
+        topic_alias_maximum: properties.topic_alias_maximum(),
+        maximum_packet_size: properties.maximum_packet_size(),
+        maximum_qos: properties.maximum_qos().map(|qos| qos as u8),
+    };
+    if let Some(connect) = &mut link.connect {
+        connect.answer = Some(answer.clone());
+    }
+    if let Some(mut open) = link.connecting.take() {
+        if let Subject::Connect(connect) = &mut open.record.subject {
+            connect.answer = Some(answer.clone());
+        }
+        open.advance(link.gaps(), event);
+        if answer.assigned_client_id.is_some() {
+            open.record.client_id.clone_from(&answer.assigned_client_id);
+        }
+        let end = match ack.code {
+            0 => HandshakeState::Complete,
+            code => HandshakeState::Refused {
+                packet_type: PacketType::ConnAck,
+                code,
+            },
+        };
+        settle(state, report, open, end);
+    }
+    if ack.code != 0 {
+        link.phase = Phase::Refused;
+        link.refusal = Some(ack.code);
+        return;
+    }
+    accept(link, ack, &answer);
+    // 3.1 has no Session Present flag.
+    let present = (link.version != Some(ProtocolVersion::V3_1)).then_some(ack.session_present);
+    attach(state, report, link, present, event);
+    let will = link
+        .connect
+        .as_ref()
+        .and_then(|connect| connect.will.clone());
+    if let Some(will) = will
+        && link.will.is_none()
+        && state.wanted.deliveries
+    {
+        set_will(state, report, link, will);
+    }
+}
+
+/// Puts in force what an accepting CONNACK grants.
+fn accept(link: &mut Link, ack: &ConnAck<'_>, answer: &ConnAckSummary) {
+    link.phase = Phase::Connected;
+    if let Some(keep_alive) = answer.server_keep_alive {
+        link.keep_alive = Some(keep_alive);
+    }
+    if link.five() {
+        let properties = ack.properties;
+        if let Some(expiry) = answer.session_expiry {
+            link.session_expiry = expiry;
+        }
+        link.offer = Offer {
+            maximum_qos: answer.maximum_qos.unwrap_or(2),
+            retain: properties.retain_available().unwrap_or(true),
+            wildcards: properties.wildcard_subscription_available().unwrap_or(true),
+            identifiers: properties
+                .subscription_identifiers_available()
+                .unwrap_or(true),
+            shared: properties.shared_subscription_available().unwrap_or(true),
+        };
+        let side = &mut link.sides.server;
+        side.receive_maximum = Some(answer.receive_maximum.unwrap_or(u16::MAX));
+        side.maximum_packet_size = answer.maximum_packet_size;
+        side.topic_alias_maximum = answer.topic_alias_maximum.unwrap_or(0);
+    }
+    if let Some(assigned) = &answer.assigned_client_id {
+        link.client_id = Some(Arc::clone(assigned));
+    }
+}
+
+/// Acts on an AUTH, of the CONNECT's handshake or of one of its own (5.0 §4.12.1).
+#[cold]
+pub(crate) fn on_auth(
+    state: &mut State,
+    report: &mut Report,
+    link: &mut Link,
+    event: &PacketEvent<'_>,
+    auth: &Auth<'_>,
+) {
+    rules::connect::check_auth(link, event, auth, report);
+    let gaps = link.gaps();
+    if let Some(open) = &mut link.connecting {
+        return open.advance(gaps, event);
+    }
+    let Some(mut open) = link.authenticating.take() else {
+        if event.sender == Sender::Client {
+            let first = Begin {
+                kind: HandshakeKind::Auth,
+                initiator: event.sender,
+                packet_id: None,
+                subject: Subject::Nothing,
+                waiting: PacketType::Auth,
+            };
+            link.authenticating = Some(begin(state, report, link, event, first));
+        }
+        return;
+    };
+    open.advance(gaps, event);
+    open.from = event.sender.peer();
+    if event.sender == Sender::Server && auth.reason_code == 0 {
+        settle(state, report, open, HandshakeState::Complete);
+    } else {
+        link.authenticating = Some(open);
+    }
+}
+
+/// Acts on a DISCONNECT.
+#[inline(never)]
+pub(crate) fn on_disconnect(
+    state: &mut State,
+    report: &mut Report,
+    link: &mut Link,
+    event: &PacketEvent<'_>,
+    disconnect: &Disconnect<'_>,
+) {
+    rules::connect::check_disconnect(link, event, disconnect, report);
+    let code = disconnect.reason_code;
+    if let Some(mut open) = link.authenticating.take() {
+        open.advance(link.gaps(), event);
+        let end = HandshakeState::Refused {
+            packet_type: PacketType::Disconnect,
+            code,
+        };
+        settle(state, report, open, end);
+    }
+    if link.goodbye.is_some() {
+        return;
+    }
+    link.goodbye = Some(Goodbye {
+        by: event.sender,
+        code,
+        stamp: event.stamp,
+    });
+    if link.five()
+        && event.sender == Sender::Client
+        && let Some(expiry) = disconnect.properties.session_expiry_interval()
+    {
+        link.session_expiry = expiry;
+    }
+}
+
+/// Returns a CONNECT as it is kept.
+fn summary(connect: &Connect<'_>) -> ConnectSummary {
+    let properties = connect.properties;
+    ConnectSummary {
+        protocol_name: shared(connect.protocol_name),
+        protocol_level: connect.protocol_level,
+        bridge: connect.bridge,
+        flags: connect.flags,
+        keep_alive: connect.keep_alive,
+        client_id: shared(connect.client_id),
+        user_name: connect.user_name.map(shared),
+        password_length: connect.password.map(|password| password.len() as u64),
+        session_expiry: properties.session_expiry_interval(),
+        receive_maximum: properties.receive_maximum(),
+        topic_alias_maximum: properties.topic_alias_maximum(),
+        maximum_packet_size: properties.maximum_packet_size(),
+        will: connect.will.as_ref().map(|will| WillMessage {
+            topic: shared(will.topic),
+            qos: will.qos,
+            retain: will.retain,
+            payload: Payload::of(will.payload),
+            delay: will.properties.will_delay_interval().unwrap_or(0),
+        }),
+        answer: None,
+    }
+}

@@ -1,0 +1,262 @@
+//! How connections end, and what that means for all that waited on them.
+
+use super::super::delivery::messages::close_message;
+use super::super::delivery::retained::end_stored;
+use super::super::delivery::wills::{close_will, will_falls_due};
+use super::super::keys::SessionKey;
+use super::super::output::Output;
+use super::super::rules;
+use super::super::rules::report::Report;
+use super::super::state::State;
+use super::super::state::link::{Link, exceeds};
+use super::exchange::{give_up, give_up_all};
+use super::sessions::{end_session, settle_pending, suspend};
+use crate::base::limits::Limit;
+use crate::event::{End, EndCause, Ended, EndedBy, Event, RetainedEnd, SessionSummary};
+use crate::mqtt::Sender;
+use crate::stream::Closed;
+
+/// Acts on the end of a connection.
+pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, ended: &Ended) {
+    link.closer = ended.by;
+    let gaps = link.gaps_of(Sender::Server);
+    if gaps > 0 {
+        if state.ended_with_gaps.len() >= state.limits.connections_with_gaps {
+            state.ended_with_gaps.clear();
+            report.limit_reached(Limit::ConnectionsWithGaps, ended.stamp);
+        }
+        state.ended_with_gaps.insert(link.id, gaps);
+    }
+    report.settle_suspects(&link);
+    let cause = cause(&link, ended);
+    let end = End {
+        cause,
+        stamp: match (cause, link.goodbye) {
+            (EndCause::Disconnect { .. }, Some(goodbye)) => goodbye.stamp,
+            _ => ended.stamp,
+        },
+    };
+    if report.wanted {
+        rules::end::judge(state, &link, ended, &end, report);
+        if let EndCause::Takeover { .. } = cause {
+            note_takeover(state, report, &link);
+        }
+    }
+    let ended_by = ended_by(&link, ended);
+    let pings = std::mem::take(&mut link.pings);
+    let connecting = link.connecting.take().into_iter();
+    for open in connecting.chain(link.authenticating.take()).chain(pings) {
+        give_up(state, report, &link, open, ended_by);
+    }
+    // A will of the connection falls due before the session lets its subscriptions go.
+    will_falls_due(state, report, &link, end);
+    state.set_blind(&mut link, false);
+    release(state, report, &mut link, ended, ended_by);
+    note_connection(state, report, &link, end);
+    if let Some(session) = link.session {
+        session_may_end(state, report, session, &link, ended);
+    }
+}
+
+/// Returns the cause of a connection's end, the most telling one.
+fn cause(link: &Link, ended: &Ended) -> EndCause {
+    if let Some(code) = link.refusal {
+        return EndCause::Refused { code };
+    }
+    let takeover = link.taken_over.map(|(by, stamp)| EndCause::Takeover {
+        by,
+        frame: stamp.number,
+    });
+    let silence = |stamp| {
+        let silence = link.silence(stamp);
+        silence.map(|(silence, keep_alive)| EndCause::KeepAlive {
+            silence,
+            keep_alive,
+        })
+    };
+    if let Some(goodbye) = link.goodbye {
+        let named = match (goodbye.by, goodbye.code) {
+            (Sender::Server, 0x8e) => takeover,
+            (Sender::Server, 0x8d) => silence(goodbye.stamp),
+            _ => None,
+        };
+        return named.unwrap_or(EndCause::Disconnect {
+            by: goodbye.by,
+            code: goodbye.code,
+        });
+    }
+    if ended.by != Some(Sender::Client) {
+        if let Some(takeover) = takeover {
+            return takeover;
+        }
+        let closed = ended.by.is_some() || ended.why == Closed::Reset;
+        if let Some(EndCause::KeepAlive {
+            silence,
+            keep_alive,
+        }) = silence(ended.stamp)
+            && closed
+            && exceeds(silence, keep_alive)
+            && link.gaps_of(Sender::Client) == 0
+        {
+            return EndCause::KeepAlive {
+                silence,
+                keep_alive,
+            };
+        }
+        if let Some(fault) = link.fault.filter(|_| ended.by.is_some()) {
+            let frame = fault.stamp.number;
+            return EndCause::ProtocolError { frame };
+        }
+    }
+    match ended.why {
+        Closed::Finished => EndCause::Fin { by: ended.by },
+        Closed::Reset => EndCause::Reset { by: ended.by },
+        Closed::Evicted => EndCause::Evicted,
+        Closed::Replaced if ended.by.is_none() => EndCause::Replaced,
+        Closed::CaptureEnd if ended.by.is_none() => EndCause::CaptureEnd,
+        Closed::Replaced | Closed::CaptureEnd => EndCause::Fin { by: ended.by },
+    }
+}
+
+/// Returns why the handshakes of a connection are not waited for any longer.
+fn ended_by(link: &Link, ended: &Ended) -> EndedBy {
+    match ended.why {
+        Closed::Reset => EndedBy::ConnectionReset,
+        Closed::Finished | Closed::Replaced => EndedBy::ConnectionClosed,
+        Closed::Evicted => EndedBy::TableFull,
+        Closed::CaptureEnd if ended.by.is_some() || !link.alive() => EndedBy::ConnectionClosed,
+        Closed::CaptureEnd => EndedBy::CaptureEnd,
+    }
+}
+
+/// Counts a takeover of a client identifier, and reports a loop of them.
+fn note_takeover(state: &mut State, report: &mut Report, link: &Link) {
+    let Some((_, stamp)) = link.taken_over else {
+        return;
+    };
+    if let Some(id) = link.client_id.clone() {
+        let identifier = (link.broker, id);
+        let sessions = &mut state.sessions;
+        if sessions.note_takeover(identifier, stamp.time, rules::end::LOOP) {
+            rules::end::find_takeover_loop(link, stamp, report);
+        }
+    }
+}
+
+/// Gives the open handshakes of a connection up, or puts them aside for its session.
+fn release(
+    state: &mut State,
+    report: &mut Report,
+    link: &mut Link,
+    ended: &Ended,
+    ended_by: EndedBy,
+) {
+    let persists = link.session_expiry > 0
+        && link.refusal.is_none()
+        && ended.why != Closed::CaptureEnd
+        && link.connect_stamp.is_some();
+    if let Some(session) = link.session.filter(|_| persists) {
+        rules::end::judge_owed(state, link, report);
+        return suspend(state, report, link, session, ended_by);
+    }
+    for sender in [Sender::Client, Sender::Server] {
+        let opens = std::mem::take(&mut link.sides[sender].open);
+        let opens = opens.into_values().collect();
+        give_up_all(state, report, link, opens, ended_by);
+    }
+}
+
+/// Adds a connection to its session's summary, or emits one of its own where it never came to a
+/// session.
+fn note_connection(state: &mut State, report: &mut Report, link: &Link, end: End) {
+    if !state.wanted.stories {
+        return;
+    }
+    let summary = link.summary(end);
+    let session = link.session.or(link.former);
+    if let Some(session) = session.and_then(|key| state.sessions.get_mut(key)) {
+        if session.connections.len() < SessionSummary::CONNECTIONS_KEPT {
+            session.connections.push(summary);
+        } else {
+            session.connections_left_out += 1;
+        }
+        return;
+    }
+    if link.session.is_none() {
+        let connect = link.connect.as_ref();
+        let summary = Box::new(SessionSummary {
+            broker: link.broker.0,
+            server: link.server,
+            client_id: link.client_id.clone(),
+            assigned: false,
+            user_name: connect.and_then(|connect| connect.user_name.clone()),
+            version: link.version,
+            connections: vec![summary],
+            connections_left_out: 0,
+            subscriptions: Vec::new(),
+        });
+        report.outbox.emit(Output::Session(summary));
+    }
+}
+
+/// Takes the connection from its session, which goes on without one or ends.
+fn session_may_end(
+    state: &mut State,
+    report: &mut Report,
+    key: SessionKey,
+    link: &Link,
+    ended: &Ended,
+) {
+    let Some(session) = state.sessions.get_mut(key) else {
+        return;
+    };
+    session.link = None;
+    session.away_since = Some(ended.stamp);
+    session.expiry = link.session_expiry;
+    if link.session_expiry == 0 && ended.why != Closed::CaptureEnd {
+        end_session(state, report, key, EndedBy::ConnectionClosed);
+    } else {
+        state.sessions.went_away(key);
+    }
+}
+
+/// Closes everything as it stands: nothing more comes.
+pub(crate) fn finish(state: &mut State, report: &mut Report, emit: &mut impl FnMut(&Event<'_>)) {
+    for id in state.links.ids() {
+        if let Some(link) = state.links.remove(id) {
+            let ended = Ended {
+                connection: id,
+                why: Closed::CaptureEnd,
+                by: None,
+                stamp: state.now,
+                incomplete: [None, None],
+            };
+            on_ended(state, report, *link, &ended);
+            report.outbox.drain(emit);
+        }
+    }
+    let sessions = state.sessions.keys();
+    for key in &sessions {
+        settle_pending(state, report, *key, EndedBy::CaptureEnd);
+    }
+    // The late copies of a stored message stand with its publisher's message.
+    for key in state.retained.keys() {
+        end_stored(state, report, key, RetainedEnd::Kept);
+        report.outbox.drain(emit);
+    }
+    for key in state.messages.keys() {
+        close_message(state, report, key);
+        report.outbox.drain(emit);
+    }
+    for key in state.wills.keys() {
+        close_will(state, report, key);
+        report.outbox.drain(emit);
+    }
+    for key in sessions {
+        end_session(state, report, key, EndedBy::CaptureEnd);
+        report.outbox.drain(emit);
+    }
+    report.finish(state.now);
+    report.outbox.flush();
+    report.outbox.drain(emit);
+}

@@ -1,0 +1,160 @@
+//! Exchanges of control packets: how each begins, is kept, is given up and is settled.
+
+use super::super::delivery::messages::{delivery_settled, publisher_settled};
+use super::super::rules;
+use super::super::rules::report::Report;
+use super::super::state::State;
+use super::super::state::link::Link;
+use super::super::state::open::{Open, step};
+use crate::base::limits::Limit;
+use crate::event::{EndedBy, Handshake, HandshakeKind, HandshakeState, PacketEvent, Subject};
+use crate::mqtt::{PacketIdentifier, PacketType, Sender};
+
+/// A packet that begins a handshake, of its sender unless `initiator` is another.
+pub(crate) struct Begin {
+    pub(crate) kind: HandshakeKind,
+    pub(crate) initiator: Sender,
+    pub(crate) packet_id: Option<PacketIdentifier>,
+    pub(crate) subject: Subject,
+    /// The packet that comes next, of the other end.
+    pub(crate) waiting: PacketType,
+}
+
+/// Begins a handshake with its first step.
+pub(crate) fn begin(
+    state: &mut State,
+    report: &mut Report,
+    link: &Link,
+    event: &PacketEvent<'_>,
+    begin: Begin,
+) -> Open {
+    state.open_handshakes += 1;
+    let record = Box::new(Handshake {
+        kind: begin.kind,
+        connection: link.id,
+        broker: link.broker.0,
+        server: link.server,
+        initiator: begin.initiator,
+        client_id: link.client_id.clone(),
+        version: link.version,
+        packet_id: begin.packet_id,
+        steps: vec![step(event)],
+        steps_left_out: 0,
+        state: HandshakeState::Incomplete {
+            waiting_for: begin.waiting,
+            ended_by: EndedBy::CaptureEnd,
+        },
+        subject: begin.subject,
+        deliveries: Vec::new(),
+        deliveries_left_out: 0,
+        origin: None,
+    });
+    let awaited = (begin.waiting, event.sender.peer());
+    Open::new(record, report.outbox.reserve(), awaited, link.gaps())
+}
+
+/// Keeps a handshake until its next packet, unless the table is full.
+pub(crate) fn keep(state: &mut State, report: &mut Report, link: &mut Link, open: Open) {
+    let Some(id) = open.record.packet_id else {
+        return;
+    };
+    let side = &mut link.sides[open.record.initiator];
+    if state.open_handshakes <= state.limits.handshakes {
+        side.open.insert(id.number(), open);
+        return;
+    }
+    report.limit_reached(Limit::Handshakes, open.last());
+    // Its acknowledgement is not a stray one: what was sent counts as unknown.
+    side.gaps += 1;
+    settle_incomplete(state, report, open, EndedBy::TableFull);
+}
+
+/// Gives a handshake up because its connection is over (or the capture is).
+pub(crate) fn give_up(
+    state: &mut State,
+    report: &mut Report,
+    link: &Link,
+    mut open: Open,
+    ended_by: EndedBy,
+) {
+    // A server that closes over a broken rule answers nothing else.
+    open.excused |= link.fault.is_some() && open.from == Sender::Server;
+    // A capture may hold one direction only.
+    open.excused |= link.never_seen(open.from);
+    let ended_by = match open.may_be_missing(link.gaps()) {
+        true => EndedBy::Gap,
+        false => ended_by,
+    };
+    settle_incomplete(state, report, open, ended_by);
+}
+
+/// Gives handshakes up in the order in which they began.
+pub(crate) fn give_up_all(
+    state: &mut State,
+    report: &mut Report,
+    link: &Link,
+    mut opens: Vec<Open>,
+    ended_by: EndedBy,
+) {
+    opens.sort_by_key(|open| open.turn);
+    for open in opens {
+        let ended_by = open.suspended.unwrap_or(ended_by);
+        give_up(state, report, link, open, ended_by);
+    }
+}
+
+/// Gives a handshake up whose identifier is used for something else.
+#[cold]
+pub(crate) fn replace(
+    state: &mut State,
+    report: &mut Report,
+    link: &mut Link,
+    event: &PacketEvent<'_>,
+    open: Open,
+) {
+    let lost = open.may_be_missing(link.gaps()) || link.gaps_of(event.sender) > 0;
+    if !lost && link.whole() {
+        rules::exchange::find_identifier_in_use(link, event, &open, report);
+    }
+    if open.counted {
+        let side = &mut link.sides[open.record.initiator];
+        side.in_flight = side.in_flight.saturating_sub(1);
+    }
+    let ended_by = match lost {
+        true => EndedBy::Gap,
+        false => EndedBy::IdentifierReused,
+    };
+    settle_incomplete(state, report, open, ended_by);
+}
+
+/// Settles a handshake that goes no further.
+pub(crate) fn settle_incomplete(
+    state: &mut State,
+    report: &mut Report,
+    open: Open,
+    ended_by: EndedBy,
+) {
+    let waiting_for = open.waiting;
+    let end = HandshakeState::Incomplete {
+        waiting_for,
+        ended_by,
+    };
+    settle(state, report, open, end);
+}
+
+/// Settles a handshake that is over: it is emitted, or its message waits for its deliveries.
+pub(crate) fn settle(state: &mut State, report: &mut Report, open: Open, end: HandshakeState) {
+    state.open_handshakes = state.open_handshakes.saturating_sub(1);
+    let mut record = open.record;
+    record.state = end;
+    if report.wanted && !open.excused {
+        rules::exchange::judge(state, &record, report);
+    }
+    if let Some(delivery) = open.delivery {
+        delivery_settled(state, report, delivery, &record);
+    }
+    match open.message {
+        Some(key) => publisher_settled(state, report, key, record),
+        None => report.outbox.put_handshake(open.turn, record),
+    }
+}

@@ -1,0 +1,340 @@
+//! SUBSCRIBE, UNSUBSCRIBE and PINGREQ with their answers.
+
+use std::sync::Arc;
+
+use super::super::caps;
+use super::super::keys::{SessionKey, shared};
+use super::super::rules;
+use super::super::rules::report::Report;
+use super::super::state::State;
+use super::super::state::link::Link;
+use super::super::state::sessions::{Force, Subscription};
+use super::exchange::{Begin, begin, give_up, keep, replace, settle};
+use super::sessions::unsubscribe;
+use crate::base::limits::Limit;
+use crate::event::{EndedBy, FilterRequest, HandshakeKind, HandshakeState, PacketEvent, Subject};
+use crate::mqtt::packet::{SubAck, Subscribe, UnsubAck, Unsubscribe};
+use crate::mqtt::topic::{Shared, filter_broken_before_five};
+use crate::mqtt::{PacketIdentifier, PacketType, QoS};
+
+/// Acts on a SUBSCRIBE.
+pub(crate) fn on_subscribe(
+    state: &mut State,
+    report: &mut Report,
+    link: &mut Link,
+    event: &PacketEvent<'_>,
+    subscribe: &Subscribe<'_>,
+) {
+    rules::request::check_subscribe(link, event, subscribe, report);
+    free_identifier(state, report, link, event, subscribe.packet_id);
+    let requests = subscribe.subscriptions.iter().map(|one| FilterRequest {
+        filter: shared(one.filter),
+        options: one.options,
+        code: None,
+    });
+    let requests: Vec<_> = requests.collect();
+    if state.wanted.deliveries
+        && let Some(session) = link.session
+    {
+        let mut identifiers = subscribe.properties.subscription_identifiers();
+        let identifier = identifiers.next().filter(|_| link.five());
+        for one in &requests {
+            if report.wanted {
+                stored_falls_due(state, link, session, one, event);
+            }
+            add_subscription(state, report, session, one, identifier, event);
+        }
+    }
+    let first = Begin {
+        kind: HandshakeKind::Subscribe,
+        initiator: event.sender,
+        packet_id: Some(subscribe.packet_id),
+        subject: Subject::Subscribe(requests),
+        waiting: PacketType::SubAck,
+    };
+    let open = begin(state, report, link, event, first);
+    keep(state, report, link, open);
+}
+
+/// Gives a handshake up whose identifier a request uses.
+fn free_identifier(
+    state: &mut State,
+    report: &mut Report,
+    link: &mut Link,
+    event: &PacketEvent<'_>,
+    id: PacketIdentifier,
+) {
+    if let Some(open) = link.sides[event.sender].open.remove(&id.number()) {
+        replace(state, report, link, event, open);
+    }
+}
+
+/// Notes the stored messages that a new subscription is to be sent.
+fn stored_falls_due(
+    state: &State,
+    link: &mut Link,
+    session: SessionKey,
+    request: &FilterRequest,
+    event: &PacketEvent<'_>,
+) {
+    let session = state.sessions.get(session);
+    let existed = session.is_some_and(|one| one.subscriptions.contains_key(&request.filter));
+    // Retain Handling of 5.0: 2 asks for none, 1 for those of new subscriptions.
+    let sent = match request.options >> 4 & 3 {
+        0 => true,
+        1 => !existed,
+        _ => false,
+    };
+    if !sent || Shared::of(&request.filter).is_some() {
+        return;
+    }
+    let filter = state.topic(link.broker, &request.filter);
+    for key in state.retained.taken_by(filter) {
+        if link.stored_due.len() < caps::STORED_DUE {
+            link.stored_due.push((key, event.stamp));
+        }
+    }
+}
+
+/// Adds a subscription as asked for: a server may deliver before its SUBACK.
+fn add_subscription(
+    state: &mut State,
+    report: &mut Report,
+    key: SessionKey,
+    request: &FilterRequest,
+    identifier: Option<u32>,
+    event: &PacketEvent<'_>,
+) {
+    let granted = QoS::from_bits(request.options & 3).unwrap_or(QoS::ExactlyOnce);
+    let full = state.sessions.subscriptions_full();
+    let Some(session) = state.sessions.get_mut(key) else {
+        return;
+    };
+    session.given_up.retain(|filter| *filter != request.filter);
+    let broker = session.broker;
+    // The same filter again replaces the subscription ([MQTT-3.8.4-3]).
+    if let Some(one) = state.sessions.subscription_to(key, &request.filter) {
+        one.options = request.options;
+        one.granted = granted;
+        one.identifier = identifier;
+        if one.force == Force::Leaving {
+            one.force = Force::Asked;
+        }
+        return;
+    }
+    let Some(broker) = state.brokers.get_mut(broker) else {
+        return;
+    };
+    let share = Shared::of(&request.filter);
+    let matched = share.map_or(&*request.filter, |share| share.filter);
+    let keys = match full {
+        true => None,
+        false => broker.tree.get_or_default(matched),
+    };
+    let Some(keys) = keys else {
+        if let Some(session) = state.sessions.get_mut(key) {
+            session.known = false;
+        }
+        return report.limit_reached(Limit::Subscriptions, event.stamp);
+    };
+    keys.push(state.sessions.add_subscription(Subscription {
+        session: key,
+        filter: Arc::clone(&request.filter),
+        group: share.map(|share| shared(share.group)),
+        options: request.options,
+        granted,
+        identifier,
+        force: Force::Asked,
+    }));
+    if let Some(session) = state.sessions.get_mut(key) {
+        session.breaks_filters |= filter_broken_before_five(matched).is_some();
+    }
+}
+
+/// Acts on a SUBACK.
+#[inline(never)]
+pub(crate) fn on_suback(
+    state: &mut State,
+    report: &mut Report,
+    link: &mut Link,
+    event: &PacketEvent<'_>,
+    ack: &SubAck<'_>,
+) {
+    let id = ack.packet_id.number();
+    let opens = &mut link.sides[event.sender.peer()].open;
+    let Some(mut open) = opens.remove(&id) else {
+        return rules::request::find_stray_answer(link, event, id, report);
+    };
+    let Subject::Subscribe(requests) = &mut open.record.subject else {
+        opens.insert(id, open);
+        return rules::request::find_wrong_answer(link, event, id, report);
+    };
+    answer(requests, ack.codes);
+    rules::request::check_suback(link, event, requests, ack.codes, report);
+    if let Some(session) = link.session {
+        for one in &*requests {
+            grant(state, session, one);
+        }
+    }
+    open.advance(link.gaps(), event);
+    let failed = ack.codes.iter().all(|code| *code >= 0x80);
+    let end = match ack.codes.first() {
+        Some(code) if failed => HandshakeState::Refused {
+            packet_type: PacketType::SubAck,
+            code: *code,
+        },
+        _ => HandshakeState::Complete,
+    };
+    settle(state, report, open, end);
+}
+
+/// Writes the codes of an answer beside the filters that they answer.
+fn answer(requests: &mut [FilterRequest], codes: &[u8]) {
+    for (one, code) in requests.iter_mut().zip(codes) {
+        one.code = Some(*code);
+    }
+}
+
+/// Puts a subscription in force, or ends it where it was refused.
+fn grant(state: &mut State, session: SessionKey, request: &FilterRequest) {
+    let Some(one) = state.sessions.subscription_to(session, &request.filter) else {
+        return;
+    };
+    let code = request.code.filter(|code| *code < 3);
+    match code.and_then(QoS::from_bits) {
+        Some(granted) => {
+            one.granted = granted;
+            one.force = Force::Granted;
+        }
+        // An earlier subscription to the filter stands, but whether there was one is not always
+        // known: the failed one is what was seen last.
+        None => unsubscribe(state, session, &request.filter),
+    }
+}
+
+/// Acts on an UNSUBSCRIBE.
+#[inline(never)]
+pub(crate) fn on_unsubscribe(
+    state: &mut State,
+    report: &mut Report,
+    link: &mut Link,
+    event: &PacketEvent<'_>,
+    unsubscribe: &Unsubscribe<'_>,
+) {
+    free_identifier(state, report, link, event, unsubscribe.packet_id);
+    let requests = unsubscribe.filters.iter().map(|filter| FilterRequest {
+        filter: shared(filter),
+        options: 0,
+        code: None,
+    });
+    let requests: Vec<_> = requests.collect();
+    if let Some(session) = link.session {
+        for one in &requests {
+            set_force(state, session, &one.filter, Force::Leaving);
+        }
+    }
+    let first = Begin {
+        kind: HandshakeKind::Unsubscribe,
+        initiator: event.sender,
+        packet_id: Some(unsubscribe.packet_id),
+        subject: Subject::Unsubscribe(requests),
+        waiting: PacketType::UnsubAck,
+    };
+    let open = begin(state, report, link, event, first);
+    keep(state, report, link, open);
+}
+
+fn set_force(state: &mut State, session: SessionKey, filter: &str, force: Force) {
+    if let Some(one) = state.sessions.subscription_to(session, filter) {
+        one.force = force;
+    }
+}
+
+/// Acts on an UNSUBACK.
+#[inline(never)]
+pub(crate) fn on_unsuback(
+    state: &mut State,
+    report: &mut Report,
+    link: &mut Link,
+    event: &PacketEvent<'_>,
+    ack: &UnsubAck<'_>,
+) {
+    let id = ack.packet_id.number();
+    let opens = &mut link.sides[event.sender.peer()].open;
+    let Some(mut open) = opens.remove(&id) else {
+        return rules::request::find_stray_answer(link, event, id, report);
+    };
+    let Subject::Unsubscribe(requests) = &mut open.record.subject else {
+        opens.insert(id, open);
+        return rules::request::find_wrong_answer(link, event, id, report);
+    };
+    answer(requests, ack.codes);
+    if link.five() {
+        let (filters, codes) = (requests.len(), ack.codes.len());
+        rules::request::check_code_count(link, event, filters, codes, report);
+    }
+    if let Some(session) = link.session {
+        for one in &*requests {
+            match one.code {
+                Some(0x80..) => set_force(state, session, &one.filter, Force::Granted),
+                _ => give_filter_up(state, session, &one.filter),
+            }
+        }
+    }
+    open.advance(link.gaps(), event);
+    settle(state, report, open, HandshakeState::Complete);
+}
+
+/// Ends a subscription that its client gave up, and remembers its filter.
+fn give_filter_up(state: &mut State, key: SessionKey, filter: &Arc<str>) {
+    /// Enough to show why a copy is unexpected.
+    const GIVEN_UP: usize = 8;
+    if let Some(session) = state.sessions.get_mut(key)
+        && session.subscriptions.contains_key(filter)
+    {
+        if session.given_up.len() >= GIVEN_UP {
+            session.given_up.pop_front();
+        }
+        session.given_up.push_back(Arc::clone(filter));
+    }
+    unsubscribe(state, key, filter);
+}
+
+/// Acts on a PINGREQ.
+pub(crate) fn on_pingreq(
+    state: &mut State,
+    report: &mut Report,
+    link: &mut Link,
+    event: &PacketEvent<'_>,
+) {
+    if link.pings.len() >= caps::PINGS
+        && let Some(open) = link.pings.pop_front()
+    {
+        give_up(state, report, link, open, EndedBy::TableFull);
+    }
+    let first = Begin {
+        kind: HandshakeKind::Ping,
+        initiator: event.sender,
+        packet_id: None,
+        subject: Subject::Nothing,
+        waiting: PacketType::PingResp,
+    };
+    let open = begin(state, report, link, event, first);
+    link.pings.push_back(open);
+}
+
+/// Acts on a PINGRESP.
+pub(crate) fn on_pingresp(
+    state: &mut State,
+    report: &mut Report,
+    link: &mut Link,
+    event: &PacketEvent<'_>,
+) {
+    match link.pings.pop_front() {
+        Some(mut open) => {
+            open.advance(link.gaps(), event);
+            settle(state, report, open, HandshakeState::Complete);
+        }
+        None => rules::request::find_stray_ping(link, event, report),
+    }
+}

@@ -1,0 +1,241 @@
+//! Sessions: which one a connection belongs to, what waits for its next connection, its end.
+
+use std::sync::Arc;
+
+use super::super::delivery::wills::will_may_stop;
+use super::super::keys::SessionKey;
+use super::super::output::Output;
+use super::super::rules;
+use super::super::rules::report::Report;
+use super::super::state::State;
+use super::super::state::link::Link;
+use super::super::state::open::Open;
+use super::super::state::sessions::ClientSession;
+use super::exchange::{give_up, settle_incomplete};
+use crate::base::limits::Limit;
+use crate::event::{EndedBy, PacketEvent, SessionSummary};
+use crate::mqtt::topic::matching_part;
+use crate::mqtt::{BySender, Sender};
+
+/// Joins a connection to its session. Without a CONNACK (not captured, or not yet sent) `present`
+/// is `None`, and what is known of the client identifier decides.
+pub(crate) fn attach(
+    state: &mut State,
+    report: &mut Report,
+    link: &mut Link,
+    present: Option<bool>,
+    event: &PacketEvent<'_>,
+) {
+    if let Some(key) = link.session {
+        if present == Some(false) && !link.clean {
+            forget_resumed(state, report, link, key);
+        }
+        return;
+    }
+    let id = link.client_id.as_ref();
+    let known = id.and_then(|id| state.sessions.find(link.broker, id));
+    rules::connect::check_session_present(state, link, event, present, known, report);
+    if let Some(key) = known {
+        leave_old_link(state, report, link, key);
+    }
+    let key = match known {
+        Some(key) if !link.clean && present != Some(false) => key,
+        _ => {
+            if let Some(key) = known {
+                end_session(state, report, key, EndedBy::ConnectionClosed);
+            }
+            begin_session(state, report, link, present)
+        }
+    };
+    link.session = Some(key);
+    let Some(session) = state.sessions.get_mut(key) else {
+        return;
+    };
+    session.link = Some(link.id);
+    session.away_since = None;
+    session.expiry = link.session_expiry;
+    session.version = link.version.or(session.version);
+    if let Some(connect) = &link.connect {
+        session.user_name.clone_from(&connect.user_name);
+        session.assigned |= connect.client_id.is_empty();
+    }
+    let will = session.delayed_will.take();
+    for (sender, opens) in std::mem::take(&mut session.pending) {
+        for (id, mut open) in opens {
+            open.move_to(link.gaps());
+            if open.is_publish() && open.from == sender.peer() {
+                link.owed[sender].push(id);
+            }
+            link.sides[sender].open.insert(id, open);
+        }
+    }
+    if let Some(will) = will {
+        will_may_stop(state, will, event.stamp);
+    }
+    state.mark_blind(link);
+}
+
+/// Adds a session of a connection; where there is no room, that which has been without a
+/// connection longest is forgotten.
+fn begin_session(
+    state: &mut State,
+    report: &mut Report,
+    link: &Link,
+    present: Option<bool>,
+) -> SessionKey {
+    if state.sessions.len() >= state.limits.sessions {
+        report.limit_reached(Limit::Sessions, state.now);
+        if let Some(oldest) = state.sessions.longest_away() {
+            // It goes on for the server: its end here proves nothing.
+            if let Some(session) = state.sessions.get_mut(oldest) {
+                session.known = false;
+            }
+            end_session(state, report, oldest, EndedBy::TableFull);
+        }
+    }
+    let mut session = ClientSession::new(link.broker, link.server, link.client_id.clone());
+    session.known = link.connect_stamp.is_some() && (link.clean || present == Some(false));
+    state.sessions.add(session)
+}
+
+/// Suspends what waits on an earlier connection of the session: it goes on here.
+fn leave_old_link(state: &mut State, report: &mut Report, link: &Link, key: SessionKey) {
+    let session = state.sessions.get(key);
+    let old = session.and_then(|session| session.link);
+    let Some(old) = old.filter(|old| *old != link.id) else {
+        return;
+    };
+    if let Some((slot, mut other)) = state.links.take_out(old) {
+        suspend(state, report, &mut other, key, EndedBy::ConnectionClosed);
+        other.session = None;
+        other.former = Some(key);
+        state.links.put_back(slot, other);
+    }
+}
+
+/// Puts a connection's open handshakes aside for the session's next connection.
+pub(crate) fn suspend(
+    state: &mut State,
+    report: &mut Report,
+    link: &mut Link,
+    key: SessionKey,
+    ended_by: EndedBy,
+) {
+    for sender in [Sender::Client, Sender::Server] {
+        for (id, mut open) in std::mem::take(&mut link.sides[sender].open) {
+            if !open.is_publish() {
+                give_up(state, report, link, open, ended_by);
+                continue;
+            }
+            open.missing = open.may_be_missing(link.gaps());
+            match state.sessions.get_mut(key) {
+                Some(session) if session.pending[sender].len() < state.limits.handshakes_kept => {
+                    open.suspended = Some(ended_by);
+                    session.pending[sender].insert(id, open);
+                }
+                _ => {
+                    report.limit_reached(Limit::HandshakesKept, state.now);
+                    give_up(state, report, link, open, EndedBy::TableFull);
+                }
+            }
+        }
+    }
+}
+
+/// Gives up what a session kept: the CONNACK shows that it is a new one.
+fn forget_resumed(state: &mut State, report: &mut Report, link: &mut Link, key: SessionKey) {
+    for sender in [Sender::Client, Sender::Server] {
+        for (id, open) in std::mem::take(&mut link.sides[sender].open) {
+            match open.suspended {
+                Some(ended_by) => give_up(state, report, link, open, ended_by),
+                None => {
+                    link.sides[sender].open.insert(id, open);
+                }
+            }
+        }
+    }
+    link.owed = BySender::default();
+    unsubscribe_all(state, key);
+    if let Some(session) = state.sessions.get_mut(key) {
+        session.known = true;
+        state.mark_blind(link);
+    }
+}
+
+/// Ends a session: its handshakes, its subscriptions, its summary.
+pub(crate) fn end_session(
+    state: &mut State,
+    report: &mut Report,
+    key: SessionKey,
+    ended_by: EndedBy,
+) {
+    let mut subscriptions = unsubscribe_all(state, key);
+    settle_pending(state, report, key, ended_by);
+    let Some(session) = state.sessions.remove(key) else {
+        return;
+    };
+    if state.wanted.stories {
+        subscriptions.sort();
+        let summary = Box::new(SessionSummary {
+            broker: session.broker.0,
+            server: session.server,
+            client_id: session.client_id,
+            assigned: session.assigned,
+            user_name: session.user_name,
+            version: session.version,
+            connections: session.connections,
+            connections_left_out: session.connections_left_out,
+            subscriptions,
+        });
+        report.outbox.emit(Output::Session(summary));
+    }
+}
+
+/// Gives up the handshakes that wait for a session's next connection.
+pub(crate) fn settle_pending(
+    state: &mut State,
+    report: &mut Report,
+    key: SessionKey,
+    ended_by: EndedBy,
+) {
+    let Some(session) = state.sessions.get_mut(key) else {
+        return;
+    };
+    let BySender { client, server } = std::mem::take(&mut session.pending);
+    let mut opens: Vec<Open> = client.into_values().chain(server.into_values()).collect();
+    opens.sort_by_key(|open| open.turn);
+    for open in opens {
+        let ended_by = match open.missing {
+            true => EndedBy::Gap,
+            false => open.suspended.unwrap_or(ended_by),
+        };
+        settle_incomplete(state, report, open, ended_by);
+    }
+}
+
+/// Ends a subscription of a session.
+pub(crate) fn unsubscribe(state: &mut State, session: SessionKey, filter: &str) {
+    let Some((broker, key)) = state.sessions.remove_subscription(session, filter) else {
+        return;
+    };
+    let matched = matching_part(filter);
+    if let Some(broker) = state.brokers.get_mut(broker)
+        && let Some(keys) = broker.tree.get_mut(matched)
+    {
+        keys.retain(|other| *other != key);
+        if keys.is_empty() {
+            broker.tree.remove(matched);
+        }
+    }
+}
+
+/// Ends all subscriptions of a session; returns their filters.
+fn unsubscribe_all(state: &mut State, key: SessionKey) -> Vec<Arc<str>> {
+    let session = state.sessions.get(key);
+    let filters = session.map(|session| session.subscriptions.keys().cloned().collect());
+    let filters: Vec<_> = filters.unwrap_or_default();
+    for filter in &filters {
+        unsubscribe(state, key, filter);
+    }
+    filters
+}

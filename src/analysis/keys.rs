@@ -1,0 +1,136 @@
+//! The names of what is kept: numbers for brokers, sessions and messages, topics by their hash.
+//!
+//! Each number is given once in a run, so that a key of something forgotten finds nothing.
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hasher};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::caps;
+use crate::mqtt::topic::{matches, matching_part};
+
+/// A broker's place in the order of first appearance.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct BrokerId(pub(crate) u32);
+
+impl BrokerId {
+    /// Beyond the limit: its messages are not followed.
+    pub(crate) const UNKNOWN: Self = Self(u32::MAX);
+}
+
+/// The number of a session.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct SessionKey(pub(crate) u64);
+
+/// The number of a subscription.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct SubscriptionKey(pub(crate) u64);
+
+/// The number of an application message, in order of publication, and where it is held.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct MessageKey {
+    /// Its number among all messages.
+    pub(crate) order: u64,
+    /// Its slot in the table, which another message may have by now.
+    pub(crate) slot: usize,
+}
+
+/// The number of a stored message, in order of storing.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct StoredKey(pub(crate) u64);
+
+/// The number of a will, in order of the CONNECTs.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct WillKey(pub(crate) u64);
+
+/// The delivery that a server's PUBLISH is: of what, and its place among the deliveries of that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum DeliveryRef {
+    Message(MessageKey, usize),
+    Stored(StoredKey, usize),
+    Will(WillKey, usize),
+}
+
+/// A turn in the order of output, reserved when a handshake begins.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Turn(pub(crate) u64);
+
+/// A topic name of a broker. All that is known of it is found by its hash, which is seeded: as
+/// with the digests of messages, two names with the same hash are not reckoned with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Topic<'a> {
+    pub(crate) name: &'a str,
+    /// Of broker and name.
+    pub(crate) hash: u64,
+    pub(crate) broker: BrokerId,
+}
+
+impl Deref for Topic<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.name
+    }
+}
+
+impl fmt::Display for Topic<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name.fmt(formatter)
+    }
+}
+
+/// Returns a packet's text as a shared string. Of one longer than [`caps::NAME`] it is the
+/// beginning, the length and a checksum: so thousands of names of 64 KiB take little memory, and
+/// equal names stay equal.
+pub(crate) fn shared(text: &str) -> Arc<str> {
+    if text.len() <= caps::NAME {
+        return Arc::from(text);
+    }
+    let start = text.get(..text.floor_char_boundary(caps::NAME));
+    let start = start.unwrap_or_default();
+    let mut hasher = DefaultHasher::new();
+    hasher.write(text.as_bytes());
+    let checksum = hasher.finish();
+    format!("{start}… ({} octets, {checksum:016x})", text.len()).into()
+}
+
+/// Returns whether a filter as subscribed, a share's prefix included, takes a topic.
+pub(crate) fn takes(filter: &str, topic: &str) -> bool {
+    let filter = matching_part(filter);
+    !differs_before_wildcards(filter, topic) && matches(filter, topic)
+}
+
+/// Returns whether a filter and a topic differ before the filter's first wildcard: most pairs do,
+/// and that is cheaper to see than that they match.
+fn differs_before_wildcards(filter: &str, topic: &str) -> bool {
+    let mut pairs = filter.bytes().zip(topic.bytes());
+    let decisive = pairs.find(|(ours, theirs)| ours != theirs || matches!(ours, b'+' | b'#'));
+    decisive.is_some_and(|(ours, _)| !matches!(ours, b'+' | b'#'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_filter_takes_what_it_matches(
+            filter in "[ab+]{0,2}(/[ab+]{0,2}){0,3}(/?#)?",
+            topic in "[ab$]{0,2}(/[ab]{0,2}){0,4}",
+        ) {
+            prop_assert_eq!(takes(&filter, &topic), matches(&filter, &topic));
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_shortened_and_stays_distinct() {
+        let long = "é".repeat(30_000);
+        let kept = shared(&long);
+        assert!(kept.len() < caps::NAME + 60, "{kept}");
+        assert_eq!(kept, shared(&long));
+        assert_ne!(kept, shared(&format!("{long}x")));
+        assert_eq!(&*shared("a/b"), "a/b");
+    }
+}

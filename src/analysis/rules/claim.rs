@@ -1,0 +1,407 @@
+//! Claims: every kind of finding with its typed arguments, and the one place of their sentences.
+//!
+//! A sentence is for newcomers: it names the client, the frames it rests on and what would be
+//! right. Frames among the arguments become the finding's related frames by their type.
+
+use std::fmt;
+
+use super::clauses::{self as c, Clause};
+use crate::event::Cause;
+use crate::mqtt::{Rule, Sender};
+
+/// The number of a frame that a claim rests on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame(pub(crate) u64);
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A client by the name that a sentence uses: its identifier, where it is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client<'a>(pub(crate) Option<&'a str>);
+
+impl fmt::Display for Client<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some("") => f.write_str("the client without an identifier"),
+            Some(id) => write!(f, "client {id}"),
+            None => f.write_str("the client"),
+        }
+    }
+}
+
+/// One end of a connection by the name that a sentence uses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Party<'a> {
+    pub(crate) sender: Sender,
+    pub(crate) client: Client<'a>,
+}
+
+impl fmt::Display for Party<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.sender {
+            Sender::Client => self.client.fmt(f),
+            Sender::Server => f.write_str("the server"),
+        }
+    }
+}
+
+/// An argument of a claim.
+trait Argument {
+    /// Adds the frame that it is, where it is one.
+    fn frame(&self, _frames: &mut Vec<u64>) {}
+}
+
+impl Argument for Frame {
+    fn frame(&self, frames: &mut Vec<u64>) {
+        frames.push(self.0);
+    }
+}
+
+macro_rules! no_frames {
+    ($($type:ty)*) => {
+        $(impl Argument for $type {})*
+    };
+}
+
+no_frames! { &str u8 u16 u32 u64 i64 usize f64 Client<'_> Party<'_> &Clause }
+
+/// Builds [`Claim`] from its table: name, arguments, clause, who caused it (unless the place of
+/// the finding says otherwise), sentence.
+macro_rules! claims {
+    ($($name:ident { $($field:ident: $type:ty),* } $clause:expr, $by:ident $sentence:literal)*) => {
+        /// One kind of finding with its arguments.
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) enum Claim<'a> {
+            $($name { $($field: $type),* }),*
+        }
+
+        #[allow(unused_variables, reason = "not every argument is of use to every function")]
+        impl Claim<'_> {
+            /// Returns the clause that it is a finding of.
+            pub(crate) fn clause(&self) -> &'static Clause {
+                match self {
+                    $(Self::$name { $($field),* } => $clause),*
+                }
+            }
+
+            /// Returns who caused it, as far as the kind of finding tells.
+            pub(crate) fn by(&self) -> Cause {
+                match self {
+                    $(Self::$name { .. } => Cause::$by),*
+                }
+            }
+
+            /// Returns the frames that it names, in ascending order.
+            pub(crate) fn frames(&self) -> Vec<u64> {
+                let mut frames = Vec::new();
+                match self {
+                    $(Self::$name { $($field),* } => {
+                        $($field.frame(&mut frames);)*
+                    })*
+                }
+                frames.sort_unstable();
+                frames.dedup();
+                frames
+            }
+
+            /// Returns its sentence. Text from the capture in it is raw.
+            pub(crate) fn sentence(&self) -> String {
+                capital(match self {
+                    $(Self::$name { $($field),* } => format!($sentence)),*
+                })
+            }
+        }
+    };
+}
+
+claims! {
+    // The order of packets on a connection.
+    PacketBeforeConnect { packet: &'static str } &c::PACKET_BEFORE_CONNECT, Client
+        "{packet} is the first packet of this connection; it must be CONNECT."
+    SecondConnect { first: Frame } &c::SECOND_CONNECT, Client
+        "This connection had its CONNECT in frame {first}; a second one is a protocol error."
+    PacketBeforeConnAck { packet: &'static str } &c::PACKET_BEFORE_CONNACK, Server
+        "The server sends {packet} before it accepted the connection with CONNACK."
+    SecondConnAck {} &c::SECOND_CONNACK, Server
+        "This connection has had its CONNACK."
+    PacketBeforeAuthentication { client: Client<'a>, packet: &'static str }
+        &c::PACKET_BEFORE_AUTHENTICATION, Client
+        "{client} sends {packet} before its authentication is over."
+    ClientSendsServers { client: Client<'a>, packet: &'static str } &c::WRONG_SENDER, Client
+        "{client} sends {packet}, which only servers send."
+    ServerSendsClients { packet: &'static str, until: &'static str } &c::WRONG_SENDER, Server
+        "The server sends {packet}, which only clients send{until}."
+    PacketAfterDisconnect { packet: &'static str, disconnect: Frame }
+        &c::PACKET_AFTER_DISCONNECT, Unknown
+        "{packet} follows the DISCONNECT of frame {disconnect}, after which its sender must be silent."
+    LeftOpen { clause: &'static Clause, last: Frame } clause, Unknown
+        "After the packet of frame {last} nobody closes the connection."
+    PacketAfterRefusal { client: Client<'a>, packet: &'static str } &c::PACKET_AFTER_REFUSAL, Client
+        "{client} sends {packet} although its connection was refused."
+    ViolationTolerated { fault: Frame } &c::VIOLATION_TOLERATED, Server
+        "The server goes on although the client's packet of frame {fault} breaks the protocol; it should have closed the connection."
+
+    // CONNECT and its answer.
+    ConnectionRefused { client: Client<'a>, code: u8, reason: &'static str }
+        &c::CONNECTION_REFUSED, Server
+        "The server refuses the connection of {client} with 0x{code:02x} ({reason})."
+    UnsupportedAccepted {} &c::UNSUPPORTED_ACCEPTED, Server
+        "The server accepts a protocol name and level that no specification has."
+    EmptyIdAccepted {} &c::EMPTY_ID_ACCEPTED, Server
+        "The server accepts an empty client identifier that asks for a lasting session; it has to refuse with 0x02."
+    AssignedInUse {} &c::ID_NOT_ASSIGNED, Server
+        "The server assigns a client identifier that another session has."
+    NoneAssigned {} &c::ID_NOT_ASSIGNED, Server
+        "The client connects without an identifier, and CONNACK assigns none."
+    ClientIdRefused { id: &'a str } &c::CLIENT_ID_REFUSED, Server
+        "The server refuses the client identifier {id}, which every server has to allow."
+    SessionAfterClean { client: Client<'a> } &c::SESSION_AFTER_CLEAN, Server
+        "{client} asks for a clean start, and the server says that a session is present."
+    SessionForgotten { client: Client<'a> } &c::SESSION_FORGOTTEN, Server
+        "{client} left a session behind, and the server says that there is none."
+    SessionHadEnded { client: Client<'a> } &c::SESSION_FROM_NOWHERE, Server
+        "The session of {client} had ended, and the server says that it is present."
+    SessionHadExpired { client: Client<'a> } &c::SESSION_FROM_NOWHERE, Server
+        "The session of {client} had expired, and the server says that it is present."
+    WillBeyondServer { client: Client<'a>, qos: u8, retain: u8 } &c::WILL_BEYOND_SERVER, Server
+        "The server accepts {client} with a will of QoS {qos} and RETAIN {retain}, which it says it does not support."
+    ResponseInformation {} &c::RESPONSE_INFORMATION, Server
+        "CONNACK carries Response Information that the client did not ask for."
+    ProblemInformation { packet: &'static str } &c::PROBLEM_INFORMATION, Server
+        "{packet} explains itself although the client asked for no problem information."
+    Credentials { client: Client<'a>, length: usize } &c::CREDENTIALS, Client
+        "The password of {client} ({length} octets) crosses the network unencrypted: anyone on the way can read it. Use TLS."
+
+    // Authentication (5.0).
+    MethodMissing { method: &'a str } &c::AUTH_METHOD_CHANGED, Server
+        "CONNACK does not name the Authentication Method {method} of the CONNECT."
+    MethodFromServer { method: &'a str } &c::AUTH_WITHOUT_METHOD, Server
+        "CONNACK names the Authentication Method {method}; the CONNECT named none."
+    AuthWithoutMethod {} &c::AUTH_WITHOUT_METHOD, Unknown
+        "AUTH comes on a connection whose CONNECT named no Authentication Method."
+    MethodChanged { other: &'a str, method: &'a str } &c::AUTH_METHOD_CHANGED, Unknown
+        "AUTH names the Authentication Method {other}; the CONNECT named {method}."
+    AuthCode { code: u8 } &c::AUTH_CODE, Unknown
+        "AUTH with reason code 0x{code:02x} has no place here."
+
+    // What carries MQTT.
+    WebSocketRefused { status: u16 } &c::WEBSOCKET_REFUSED, Server
+        "The server refused the WebSocket connection with HTTP status {status}: MQTT never began on it."
+    WebSocketBroken {} &c::WEBSOCKET_BROKEN, Unknown
+        "What one end sends from here on cannot be read as WebSocket frames: nothing more of it is told."
+    WebSocketText { sender: Party<'a> } &c::WEBSOCKET_TEXT, Unknown
+        "{sender} sends MQTT in a text frame of WebSocket; only binary frames may carry it."
+    WebSocketNotOffered { client: Client<'a> } &c::WEBSOCKET_NOT_OFFERED, Client
+        "{client} did not offer the WebSocket subprotocol `mqtt` (Sec-WebSocket-Protocol); many servers refuse that."
+    WebSocketNotSelected { client: Client<'a> } &c::WEBSOCKET_NOT_SELECTED, Server
+        "The server did not select the WebSocket subprotocol `mqtt` for {client}; browsers close such a connection."
+    WebSocketUnmasked { client: Client<'a> } &c::WEBSOCKET_MASKING, Client
+        "{client} sends WebSocket frames without a mask; a server closes such a connection."
+    WebSocketMasked {} &c::WEBSOCKET_MASKING, Server
+        "The server masks its WebSocket frames; a client closes such a connection."
+    NotMqtt { other: &'static str } &c::NOT_MQTT, Unknown
+        "What is sent on this connection is not MQTT; it looks like {other}."
+
+    // Packet identifiers and handshakes.
+    PacketIdInUse { who: Party<'a>, id: u16, first: Frame, waiting: &'static str }
+        &c::PACKET_ID_IN_USE, Unknown
+        "{who} uses packet identifier {id} although the handshake of frame {first} still has it: {waiting} has not come."
+    RedeliveryWithoutDup { first: Frame, id: u16 } &c::REDELIVERY_WITHOUT_DUP, Unknown
+        "The message of frame {first} (identifier {id}) is sent again without DUP."
+    DupOnFirst {} &c::DUP_ON_FIRST, Unknown
+        "This PUBLISH says that it is a redelivery (DUP 1), and no earlier one waits for an acknowledgement."
+    Redelivery { first: Frame, id: u16, place: &'static str } &c::REDELIVERY, Unknown
+        "The PUBLISH of frame {first} (identifier {id}) is sent again {place}: it was not acknowledged."
+    ResentEarly { first: Frame } &c::RESENT_EARLY, Unknown
+        "The PUBLISH of frame {first} is sent again on the same connection; from MQTT 5.0 on that needs a new one."
+    NotResent { who: Party<'a>, first: Frame } &c::NOT_RESENT, Unknown
+        "{who} did not send the unacknowledged message of frame {first} again, although the session goes on."
+    ResentAfterRefusal { id: u16 } &c::RESENT_AFTER_REFUSAL, Unknown
+        "The message with identifier {id} is sent again although the receiver refused it."
+    ResentOutOfOrder {} &c::RESENT_OUT_OF_ORDER, Client
+        "This message is sent again before an earlier one that is not acknowledged either."
+    PublishAfterPubRel { first: Frame } &c::PUBLISH_AFTER_PUBREL, Unknown
+        "The PUBLISH of frame {first} is sent again although its PUBREL was sent."
+    AckWithoutPublish { who: Party<'a>, packet: &'static str, id: u16 }
+        &c::ACK_WITHOUT_PUBLISH, Unknown
+        "{who} sends {packet} for packet identifier {id}, and no PUBLISH with this identifier is in flight."
+    AnswerWithoutRequest { packet: &'static str, id: u16 } &c::SUBACK_WITHOUT_SUBSCRIBE, Server
+        "{packet} answers a request with packet identifier {id}, and no such request waits for an answer."
+    AnswersAnother { packet: &'static str, id: u16 } &c::WRONG_ACKNOWLEDGEMENT, Server
+        "{packet} does not answer what was sent with packet identifier {id}."
+    PingRespWithoutPingReq {} &c::PINGRESP_WITHOUT_PINGREQ, Server
+        "PINGRESP answers a PINGREQ, and none was sent."
+    WrongAcknowledgement { packet: &'static str, first: Frame, kind: &'static str }
+        &c::WRONG_ACKNOWLEDGEMENT, Unknown
+        "{packet} does not answer the packet of frame {first}, which is {kind}."
+    Unanswered {
+        clause: &'static Clause, last: &'static str, begun: &'a str, subject: &'a str,
+        waiting: &'static str, how: &'static str
+    }
+        clause, Unknown
+        "{last}, which {begun} for {subject}, is not answered: {waiting} never came {how}."
+    Qos2Stuck {
+        last: &'static str, begun: &'a str, subject: &'a str, waiting: &'static str,
+        how: &'static str
+    }
+        &c::QOS2_STUCK, Unknown
+        "The QoS 2 handshake that {begun} for {subject} stops after {last}: {waiting} never came {how}."
+    PubAckOutOfOrder { client: Client<'a>, first: Frame } &c::PUBACK_OUT_OF_ORDER, Client
+        "{client} acknowledges the PUBLISH of frame {first} after a later one."
+    PubRecOutOfOrder { client: Client<'a>, first: Frame } &c::PUBREC_OUT_OF_ORDER, Client
+        "{client} answers the PUBLISH of frame {first} with PUBREC after a later one."
+    PubRelOutOfOrder { client: Client<'a>, first: Frame } &c::PUBREL_OUT_OF_ORDER, Client
+        "{client} releases the message of frame {first} after one whose PUBREC came later."
+    HandshakeRefused {
+        clause: &'static Clause, packet: &'static str, subject: &'a str, code: u8,
+        reason: &'static str
+    }
+        clause, Unknown
+        "{packet} refused {subject} with 0x{code:02x} ({reason})."
+    SubscriptionRefused { filter: &'a str, code: u8, reason: &'static str }
+        &c::SUBSCRIPTION_REFUSED, Server
+        "The server refuses the subscription to {filter} with 0x{code:02x} ({reason})."
+    SubAckCodes { packet: &'static str, codes: usize, filters: usize } &c::SUBACK_CODES, Server
+        "{packet} has {codes} codes for {filters} topic filters."
+    GrantedAboveAsked { asked: u8, filter: &'a str, granted: u8 } &c::GRANTED_ABOVE_ASKED, Server
+        "QoS {asked} was asked for {filter}, and QoS {granted} is granted."
+    SlowAcknowledgement { packet: &'static str, seconds: f64 } &c::SLOW_ACKNOWLEDGEMENT, Unknown
+        "{packet} came {seconds:.3} s after the packet that it answers: the receiver or the network is slow."
+    DelayedAck { packet: &'static str } &c::DELAYED_ACK, Unknown
+        "{packet} came about 40 ms after what it answers for the third time in succession: Nagle's algorithm waits for a delayed TCP acknowledgement, and TCP_NODELAY would help."
+
+    // Limits that one end set for the other (5.0).
+    ReceiveMaximum { who: Party<'a>, in_flight: u32, most: u16 } &c::RECEIVE_MAXIMUM, Unknown
+        "{who} has {in_flight} messages above QoS 0 in flight; the receiver's Receive Maximum is {most}."
+    PacketTooLarge { packet: &'static str, size: u64, most: u32 } &c::PACKET_TOO_LARGE, Unknown
+        "{packet} has {size} octets; its receiver allows {most}."
+    TopicAliasMaximum { alias: u16, most: u16 } &c::TOPIC_ALIAS_MAXIMUM, Unknown
+        "Topic alias {alias} is above the receiver's Topic Alias Maximum of {most}."
+    TopicAliasUnknown {} &c::TOPIC_ALIAS_UNKNOWN, Unknown
+        "This PUBLISH names its topic by an alias that its sender has not set on this connection."
+    MaximumQos { client: Client<'a>, qos: u8, most: u8 } &c::MAXIMUM_QOS, Client
+        "{client} publishes at QoS {qos}; the server supports QoS {most} at most."
+    RetainUnavailable { client: Client<'a> } &c::RETAIN_UNAVAILABLE, Client
+        "{client} sends a message to be retained; the server said that it retains none."
+    SubscriptionUnavailable { client: Client<'a>, kind: &'static str }
+        &c::SUBSCRIPTION_UNAVAILABLE, Client
+        "{client} asks for {kind}; the server said that it does not support them."
+    IdentifierFromClient { client: Client<'a> } &c::IDENTIFIER_FROM_CLIENT, Client
+        "{client} publishes with a Subscription Identifier, which only servers send."
+    ExpiryFromServer {} &c::EXPIRY_FROM_SERVER, Server
+        "The server's DISCONNECT carries a Session Expiry Interval."
+
+    // Deliveries.
+    DeliveredAbove { frame: Frame, published: u8, client: Client<'a>, granted: u8, due: u8, qos: u8 }
+        &c::DELIVERED_ABOVE, Server
+        "The message of frame {frame} was published at QoS {published} and {client} was granted QoS {granted}, so it is delivered at QoS {due} at most; here it is QoS {qos}."
+    DeliveredBelow { frame: Frame, published: u8, client: Client<'a>, granted: u8, due: u8, qos: u8 }
+        &c::DELIVERED_BELOW, Server
+        "The message of frame {frame} was published at QoS {published} and {client} was granted QoS {granted}, so QoS {due} is due; it is delivered at QoS {qos}."
+    NoSubscription { client: Client<'a>, topic: &'a str } &c::NO_SUBSCRIPTION, Server
+        "{client} is sent {topic} and has no subscription that takes it."
+    AfterUnsubscribe { client: Client<'a>, topic: &'a str, filter: &'a str }
+        &c::AFTER_UNSUBSCRIBE, Server
+        "{client} is sent {topic} although it gave up its subscription to {filter}."
+    DollarTopic { client: Client<'a>, topic: &'a str } &c::DOLLAR_TOPIC, Server
+        "{client} is sent {topic} for a filter that begins with a wildcard, which takes no topic that begins with $."
+    NoLocal { client: Client<'a>, frame: Frame, topic: &'a str } &c::NO_LOCAL, Server
+        "{client} asked for No Local and gets back its own message of frame {frame} to {topic}."
+    LiveWithRetain { client: Client<'a>, frame: Frame } &c::LIVE_WITH_RETAIN, Server
+        "{client} gets the message of frame {frame} live, so RETAIN should be 0 (1 marks stored messages)."
+    RetainAsPublished { client: Client<'a>, frame: Frame } &c::RETAIN_AS_PUBLISHED, Server
+        "{client} asked for RETAIN as published, and gets the message of frame {frame} with another RETAIN."
+    StoredWithoutRetain { topic: &'a str } &c::STORED_WITHOUT_RETAIN, Server
+        "The stored message of {topic} is sent with RETAIN 0, as if it were live."
+    RetainedNotSent { client: Client<'a>, topic: &'a str } &c::RETAINED_NOT_SENT, Server
+        "{client} subscribes to what takes {topic} and is never sent its stored message."
+    RetainedNotWanted { client: Client<'a>, topic: &'a str } &c::RETAINED_NOT_WANTED, Server
+        "{client} asked for no stored messages (Retain Handling 2) and is sent that of {topic}."
+    StaleRetained { topic: &'a str, changed: Frame } &c::STALE_RETAINED, Server
+        "The stored message of {topic} was last changed in frame {changed}, and this is not what that left."
+    IdentifierMissing { frame: Frame } &c::IDENTIFIER_MISSING, Server
+        "The copy of the message of frame {frame} lacks the Subscription Identifier that the subscription set."
+    PropertyAltered { frame: Frame } &c::PROPERTY_ALTERED, Server
+        "The properties of the message of frame {frame} are not those that this copy carries."
+    ExpiryNotCounted { frame: Frame, waited: i64, expiry: u32 } &c::EXPIRY_NOT_COUNTED, Server
+        "The message of frame {frame} waited {waited} s of its {expiry} s, and its copy does not say so."
+    DeliveredExpired { frame: Frame, expiry: u32, waited: i64 } &c::DELIVERED_EXPIRED, Server
+        "The message of frame {frame} was to expire after {expiry} s and is delivered after {waited} s."
+    MessageExpired { topic: &'a str, subscriber: Client<'a> } &c::MESSAGE_EXPIRED, Client
+        "The message to {topic} expired while {subscriber} was away: it is never delivered there."
+    MessageLost { topic: &'a str, subscriber: Client<'a> } &c::MESSAGE_LOST, Server
+        "The message to {topic} was accepted by the server and never sent to {subscriber}, which has a subscription that takes it."
+    OutOfOrder { client: Client<'a>, frame: Frame } &c::OUT_OF_ORDER, Server
+        "{client} gets the message of frame {frame} after a later one of the same publisher, topic and QoS."
+    DeliveredTwice { client: Client<'a>, frame: Frame, topic: &'a str } &c::DELIVERED_TWICE, Server
+        "{client} gets the QoS 2 message of frame {frame} to {topic} a second time."
+
+    // Keep alive, takeover, wills, ends.
+    KeepAlive { client: Client<'a>, seconds: f64, keep_alive: u16, how: &'static str }
+        &c::KEEP_ALIVE, Client
+        "After this packet {client} was silent for {seconds:.1} s, longer than one and a half times its keep alive of {keep_alive} s, {how}."
+    KeepAliveNotEnforced { client: Client<'a>, seconds: f64, keep_alive: u16 }
+        &c::KEEP_ALIVE_NOT_ENFORCED, Server
+        "{client} has been silent for {seconds:.1} s with a keep alive of {keep_alive} s, and the server keeps the connection."
+    Takeover { client: Client<'a>, second: Frame, first: Frame } &c::TAKEOVER, Client
+        "A second CONNECT of {client} (frame {second}) takes over from the connection of frame {first}, which the server closes."
+    TakeoverLoop { client: Client<'a>, times: usize } &c::TAKEOVER_LOOP, Client
+        "{client} was taken over {times} times within a minute: two clients seem to use one identifier, and each reconnects when the other pushes it off."
+    TakeoverNotEnforced { client: Client<'a>, first: Frame } &c::TAKEOVER_NOT_ENFORCED, Server
+        "Two connections of {client} live side by side: the server did not close that of frame {first}."
+    WillPublished {
+        client: Client<'a>, set: Frame, topic: &'a str, receivers: &'a str, cause: &'a str
+    }
+        &c::WILL_PUBLISHED, Server
+        "The will of {client} (set in frame {set}) was published to {topic} and sent to {receivers}, because {cause}."
+    WillNotPublished { client: Client<'a>, cause: &'a str, topic: &'a str }
+        &c::WILL_NOT_PUBLISHED, Server
+        "The will of {client} was due, because {cause}, and a subscriber to {topic} never got it."
+    WillAfterDisconnect { client: Client<'a>, set: Frame, topic: &'a str }
+        &c::WILL_AFTER_DISCONNECT, Server
+        "The will of {client} (frame {set}) is published to {topic}, although DISCONNECT deleted it."
+    WillInSpiteOfReturn { client: Client<'a>, set: Frame, topic: &'a str }
+        &c::WILL_IN_SPITE_OF_RETURN, Server
+        "The will of {client} (frame {set}) is published to {topic}, although the client came back before its delay was over."
+    NoCleanEnd { client: Client<'a> } &c::NO_CLEAN_END, Client
+        "{client} never ended this connection: no DISCONNECT, no FIN and no RST came from it."
+    ConnectionReset { client: Client<'a> } &c::CONNECTION_RESET, Unknown
+        "The connection of {client} was reset without DISCONNECT."
+    ServerDisconnected { client: Client<'a>, code: u8, reason: &'static str }
+        &c::SERVER_DISCONNECTED, Server
+        "The server disconnects {client} with 0x{code:02x} ({reason})."
+    CutInRemainingLength { packet: &'static str } &c::INCOMPLETE_PACKET, Unknown
+        "{packet} ends within its Remaining Length: the connection was over."
+    IncompletePacket { packet: &'static str, announced: u64, received: u64 }
+        &c::INCOMPLETE_PACKET, Unknown
+        "{packet} announces {announced} octets and {received} came before the connection was over."
+
+    // The capture.
+    Missing { clause: &'static Clause, length: &'a str, who: &'static str, why: &'static str }
+        clause, Network
+        "{length} of {who} are missing: {why}."
+    StartsMidway {} &c::STARTS_MIDWAY, Network
+        "The capture begins in the middle of this connection: what was sent before is not known."
+    LimitReached { name: &'static str, value: usize } &c::TABLE_FULL, Unknown
+        "From here on the analysis may miss something: its table of {name} reached its limit of {value}."
+    MoreFindings { more: u64, rule: &'static str } &c::MORE_FINDINGS, Unknown
+        "{more} more findings of the rule {rule} are not told one by one."
+}
+
+/// Returns the sentence of a codec rule that `packet` of one end breaks.
+pub(crate) fn codec_sentence(packet: &str, who: Party<'_>, rule: Rule) -> String {
+    format!("{packet} of {who}: {}", rule.sentence())
+}
+
+/// Begins a sentence with a capital where it starts with a name for one end.
+fn capital(mut sentence: String) -> String {
+    if sentence.starts_with("client ") || sentence.starts_with("the ") {
+        let first = sentence.get_mut(..1).unwrap_or_default();
+        first.make_ascii_uppercase();
+    }
+    sentence
+}

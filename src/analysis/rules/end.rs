@@ -1,0 +1,221 @@
+//! Rules of how connections end: what was left undone, keep alive, takeovers.
+
+use super::super::caps;
+use super::super::state::State;
+use super::super::state::link::{Link, exceeds};
+use super::claim::{Claim, Frame};
+use super::clauses::{self as c, Clause};
+use super::report::{Place, Report, client, party};
+use crate::base::{FrameStamp, Span};
+use crate::event::{End, EndCause, Ended, between};
+use crate::mqtt::Sender;
+use crate::stream::Closed;
+
+/// Takeovers of one client identifier that make a loop, and the time within which they do.
+pub(crate) const LOOP: (usize, Span) = (3, Span::from_nanos(60_000_000_000));
+
+/// Judges the end of a connection.
+pub(crate) fn judge(state: &State, link: &Link, ended: &Ended, end: &End, report: &mut Report) {
+    judge_stored_due(state, link, report);
+    judge_incomplete(link, ended, report);
+    let unseen = ended.why == Closed::CaptureEnd && ended.by.is_none();
+    match end.cause {
+        EndCause::Takeover { frame, .. } => judge_takeover(link, ended, frame, report),
+        EndCause::Reset { .. } => {
+            let client = client(link);
+            let mut place = Place::on(link, end.stamp);
+            if let Some(by) = ended.by {
+                place = place.by(by);
+            }
+            report.find(place, Claim::ConnectionReset { client });
+        }
+        EndCause::Refused { .. } if unseen => {
+            let last = link.sides.iter().filter_map(|side| side.last);
+            let refused = last.max_by_key(|last| last.number);
+            judge_left_open(link, refused, &c::LEFT_OPEN_AFTER_REFUSAL, ended, report);
+        }
+        EndCause::Disconnect { .. } if unseen => {
+            let goodbye = link.goodbye.map(|goodbye| goodbye.stamp);
+            judge_left_open(link, goodbye, &c::LEFT_OPEN, ended, report);
+        }
+        _ => {}
+    }
+    let mut silent = link.silence_reported;
+    if let EndCause::KeepAlive { .. } | EndCause::CaptureEnd = end.cause {
+        silent |= judge_silence(link, ended, end, report);
+    }
+    let only_by_server = |by: Option<Sender>| by != Some(Sender::Client);
+    let abandoned = ended.why == Closed::CaptureEnd
+        && only_by_server(ended.by)
+        && only_by_server(link.goodbye.map(|goodbye| goodbye.by))
+        && (link.taken_over.is_some() || silent);
+    if abandoned {
+        let client = client(link);
+        report.find(Place::on(link, link.began()), Claim::NoCleanEnd { client });
+    }
+}
+
+/// Reports stored messages that a subscription took and that never came.
+fn judge_stored_due(state: &State, link: &Link, report: &mut Report) {
+    if link.bridge() != Some(false) || !link.whole() {
+        return;
+    }
+    for (key, asked) in &link.stored_due {
+        let waited = between(asked, &state.now);
+        let Some(entry) = state.retained.get(*key) else {
+            continue;
+        };
+        // A will is stored when the server notices, and what was stored a moment before may not
+        // have been there yet.
+        let there = entry.summary.stored.as_ref().is_some_and(|stored| {
+            let since = between(&stored.stamp, asked);
+            !stored.will && since.is_some_and(|since| since >= caps::IN_TRANSIT)
+        });
+        if there
+            && waited.is_some_and(|waited| waited >= caps::SLOW)
+            && let Some(topic) = entry.summary.message.topic.as_deref()
+        {
+            let client = client(link);
+            let claim = Claim::RetainedNotSent { client, topic };
+            report.find(Place::on(link, *asked), claim);
+        }
+    }
+}
+
+/// Reports packets that were announced and never completed.
+fn judge_incomplete(link: &Link, ended: &Ended, report: &mut Report) {
+    if ended.why == Closed::CaptureEnd {
+        return;
+    }
+    for one in ended.incomplete.iter().flatten() {
+        // Behind a packet that could not be read it is not known where the next one begins.
+        if !link.certain(one.sender) {
+            continue;
+        }
+        let packet = one.packet_type.name();
+        let claim = match one.announced {
+            0 => Claim::CutInRemainingLength { packet },
+            announced => Claim::IncompletePacket {
+                packet,
+                announced,
+                received: one.received,
+            },
+        };
+        report.find(Place::on(link, one.stamp).by(one.sender), claim);
+    }
+}
+
+/// Reports a connection that stays open after its last packet at `since`.
+fn judge_left_open(
+    link: &Link,
+    since: Option<FrameStamp>,
+    clause: &'static Clause,
+    ended: &Ended,
+    report: &mut Report,
+) {
+    /// Long enough for both ends to have closed.
+    const MOMENT: Span = Span::from_nanos(5_000_000_000);
+    let Some(since) = since.filter(|_| link.whole()) else {
+        return;
+    };
+    if between(&since, &ended.stamp).is_some_and(|open| open >= MOMENT) {
+        let last = Frame(since.number);
+        let by = link.goodbye.map_or(Sender::Server, |goodbye| goodbye.by);
+        let place = Place::on(link, since).by(by);
+        report.find(place, Claim::LeftOpen { clause, last });
+    }
+}
+
+/// Reports that another connection took the client identifier, with the CONNECT of `frame`.
+fn judge_takeover(link: &Link, ended: &Ended, frame: u64, report: &mut Report) {
+    let Some((_, stamp)) = link.taken_over else {
+        return;
+    };
+    let client = client(link);
+    let (first, second) = (Frame(link.began().number), Frame(frame));
+    let claim = Claim::Takeover {
+        client,
+        second,
+        first,
+    };
+    report.find(Place::on(link, stamp), claim);
+    let lives_on = ended.why == Closed::CaptureEnd && ended.by.is_none() && link.goodbye.is_none();
+    let waited = between(&stamp, &ended.stamp);
+    if lives_on && link.whole() && waited.is_some_and(|waited| waited > caps::SLOW) {
+        let claim = Claim::TakeoverNotEnforced { client, first };
+        report.find(Place::on(link, stamp), claim);
+    }
+}
+
+/// Reports that clients take an identifier from each other again and again.
+#[cold]
+pub(crate) fn find_takeover_loop(link: &Link, stamp: FrameStamp, report: &mut Report) {
+    let claim = Claim::TakeoverLoop {
+        client: client(link),
+        times: LOOP.0,
+    };
+    report.find(Place::on(link, stamp), claim);
+}
+
+/// Judges the client's silence before the end; returns whether it was too long.
+fn judge_silence(link: &Link, ended: &Ended, end: &End, report: &mut Report) -> bool {
+    let silence = link.silence(ended.stamp);
+    let Some((silence, keep_alive)) = silence.filter(|_| link.gaps_of(Sender::Client) == 0) else {
+        return false;
+    };
+    let Some(last) = link
+        .sides
+        .client
+        .last
+        .filter(|_| exceeds(silence, keep_alive))
+    else {
+        return false;
+    };
+    let client = client(link);
+    let seconds = silence.seconds();
+    let claim = Claim::KeepAlive {
+        client,
+        seconds,
+        keep_alive,
+        how: match end.cause {
+            EndCause::KeepAlive { .. } => "and the server closed the connection",
+            _ => "until the capture ends",
+        },
+    };
+    report.find(Place::on(link, last), claim);
+    // Servers look at their clocks every few seconds.
+    let generous = i64::from(keep_alive) * 2_000_000_000 + 5_000_000_000;
+    if end.cause == EndCause::CaptureEnd && silence.nanos() > generous && link.taken_over.is_none()
+    {
+        let claim = Claim::KeepAliveNotEnforced {
+            client,
+            seconds,
+            keep_alive,
+        };
+        report.find(Place::on(link, last), claim);
+    }
+    true
+}
+
+/// Reports redeliveries that the session owed when this connection began and that never came.
+pub(crate) fn judge_owed(state: &State, link: &Link, report: &mut Report) {
+    if !report.wanted || !link.whole() {
+        return;
+    }
+    let began = link.connect_stamp;
+    let lived = began.and_then(|began| between(&began, &state.now));
+    if lived.is_none_or(|lived| lived < caps::LAST_MOMENT) {
+        return;
+    }
+    for sender in [Sender::Client, Sender::Server] {
+        for id in &link.owed[sender] {
+            if let Some(open) = link.sides[sender].open.get(id) {
+                let claim = Claim::NotResent {
+                    who: party(link, sender),
+                    first: Frame(open.first().number),
+                };
+                report.find(Place::on(link, link.began()).by(sender), claim);
+            }
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! Rules of handshakes: redeliveries, acknowledgements, the end of each exchange.
+
+use super::super::caps;
+use super::super::state::State;
+use super::super::state::link::Link;
+use super::super::state::open::Open;
+use super::claim::{Claim, Client, Frame};
+use super::clauses as c;
+use super::report::{Place, Report, client, party};
+use crate::base::Span;
+use crate::event::{
+    EndedBy, Handshake, HandshakeKind, HandshakeState, PacketEvent, Step, Subject, between,
+};
+use crate::mqtt::packet::Publish;
+use crate::mqtt::{ControlPacket, PacketType, ProtocolVersion, QoS, Sender, reason};
+
+/// Checks a DUP on what was never seen before.
+#[cold]
+pub(crate) fn check_first_dup(
+    state: &State,
+    link: &Link,
+    event: &PacketEvent<'_>,
+    publish: &Publish<'_>,
+    digest: u64,
+    report: &mut Report,
+) {
+    let id = publish.delivery.packet_id().map_or(0, |id| id.number());
+    if link.sides[event.sender].refused.get(&id) == Some(&digest) {
+        report.find(Place::of(link, event), Claim::ResentAfterRefusal { id });
+    } else if link.whole() && state.history_known(link) {
+        report.find(Place::of(link, event), Claim::DupOnFirst {});
+    }
+}
+
+/// Checks a redelivery of what `open` waits for.
+#[cold]
+pub(crate) fn check_repeat(
+    link: &Link,
+    event: &PacketEvent<'_>,
+    publish: &Publish<'_>,
+    open: &Open,
+    report: &mut Report,
+) {
+    if !report.wanted {
+        return;
+    }
+    let place = Place::of(link, event);
+    let first = Frame(open.first().number);
+    let id = publish.delivery.packet_id().map_or(0, |id| id.number());
+    let last = open.record.steps.last();
+    let moved = last.is_some_and(|step| step.connection != link.id);
+    if !publish.dup {
+        report.find(place.clone(), Claim::RedeliveryWithoutDup { first, id });
+    }
+    if open.waiting == PacketType::PubComp {
+        report.find(place.clone(), Claim::PublishAfterPubRel { first });
+    } else if !moved && link.five() && !open.may_be_missing(link.gaps()) {
+        report.find(place.clone(), Claim::ResentEarly { first });
+    }
+    // The Client's rule (MQTT 5.0 §4.6).
+    if moved && event.sender == Sender::Client && owes_an_earlier_one(link, open, id) {
+        report.find(place.clone(), Claim::ResentOutOfOrder {});
+    }
+    let where_to = match moved {
+        true => "on a new connection",
+        false => "on the same connection",
+    };
+    let claim = Claim::Redelivery {
+        first,
+        id,
+        place: where_to,
+    };
+    report.find(place, claim);
+}
+
+/// Returns whether the client still owes a redelivery of a message before that of `open`.
+fn owes_an_earlier_one(link: &Link, open: &Open, id: u16) -> bool {
+    /// Enough for what clients keep in flight.
+    const COMPARED: usize = 64;
+    let owed = &link.owed.client;
+    let opens = &link.sides.client.open;
+    owed.len() <= COMPARED
+        && owed
+            .iter()
+            .filter(|other| **other != id)
+            .filter_map(|other| opens.get(other))
+            .any(|other| other.turn < open.turn)
+}
+
+/// Reports that a packet takes the identifier of a handshake that is not over.
+#[cold]
+pub(crate) fn find_identifier_in_use(
+    link: &Link,
+    event: &PacketEvent<'_>,
+    open: &Open,
+    report: &mut Report,
+) {
+    let (old, new): (&[&str], &[&str]) = match (event.sender, event.packet) {
+        (Sender::Server, _) => (&["MQTT-2.3.1-4"], &["MQTT-2.2.1-4"]),
+        (Sender::Client, Ok(ControlPacket::Publish(publish)))
+            if publish.delivery.qos() == QoS::ExactlyOnce =>
+        {
+            (
+                &["MQTT-2.3.1-2", "MQTT-4.3.3-1"],
+                &["MQTT-2.2.1-3", "MQTT-4.3.3-1"],
+            )
+        }
+        (Sender::Client, Ok(ControlPacket::Publish(_))) => (
+            &["MQTT-2.3.1-2", "MQTT-4.3.2-1"],
+            &["MQTT-2.2.1-3", "MQTT-4.3.2-1"],
+        ),
+        (Sender::Client, _) => (&["MQTT-2.3.1-2"], &["MQTT-2.2.1-3"]),
+    };
+    let claim = Claim::PacketIdInUse {
+        who: party(link, event.sender),
+        id: open.record.packet_id.map_or(0, |id| id.number()),
+        first: Frame(open.first().number),
+        waiting: open.waiting.name(),
+    };
+    let place = Place::of(link, event).citing(old, new);
+    report.suspect(link, event.sender.peer(), place, claim);
+}
+
+/// Reports an acknowledgement of another kind of handshake than `open` is.
+#[cold]
+pub(crate) fn find_wrong_acknowledgement(
+    link: &Link,
+    event: &PacketEvent<'_>,
+    open: &Open,
+    report: &mut Report,
+) {
+    let initiator = open.record.initiator;
+    if open.may_be_missing(link.gaps()) || !link.certain(initiator) {
+        return;
+    }
+    let kind = match open.record.kind {
+        HandshakeKind::Qos1 => "QoS 1",
+        HandshakeKind::Qos2 => "QoS 2",
+        HandshakeKind::Subscribe => "a SUBSCRIBE",
+        _ => "an UNSUBSCRIBE",
+    };
+    let claim = Claim::WrongAcknowledgement {
+        packet: event.packet_type.name(),
+        first: Frame(open.first().number),
+        kind,
+    };
+    report.suspect(link, initiator, Place::of(link, event), claim);
+}
+
+/// Reports an acknowledgement for an identifier that is not in flight.
+#[cold]
+pub(crate) fn find_stray_acknowledgement(
+    link: &Link,
+    event: &PacketEvent<'_>,
+    (id, initiator): (u16, Sender),
+    report: &mut Report,
+) {
+    let claim = Claim::AckWithoutPublish {
+        who: party(link, event.sender),
+        packet: event.packet_type.name(),
+        id,
+    };
+    report.suspect(link, initiator, Place::of(link, event), claim);
+}
+
+/// Reports that a client's acknowledgement comes after that of a later packet (MQTT 5.0 §4.6).
+#[cold]
+pub(crate) fn find_out_of_order(
+    link: &Link,
+    event: &PacketEvent<'_>,
+    open: &Open,
+    report: &mut Report,
+) {
+    if event.sender != Sender::Client || !link.whole() {
+        return;
+    }
+    let client = client(link);
+    let first = Frame(open.first().number);
+    let claim = match event.packet_type {
+        PacketType::PubAck => Claim::PubAckOutOfOrder { client, first },
+        PacketType::PubRec => Claim::PubRecOutOfOrder { client, first },
+        _ => Claim::PubRelOutOfOrder { client, first },
+    };
+    report.find(Place::of(link, event), claim);
+}
+
+/// Reports answers that come after 40 ms again and again.
+#[cold]
+pub(crate) fn find_delays(link: &Link, event: &PacketEvent<'_>, report: &mut Report) {
+    let packet = event.packet_type.name();
+    report.find(Place::of(link, event), Claim::DelayedAck { packet });
+}
+
+/// Judges the end of a handshake.
+pub(crate) fn judge(state: &State, record: &Handshake, report: &mut Report) {
+    match record.state {
+        HandshakeState::Complete => judge_pace(record, report),
+        HandshakeState::Refused { packet_type, code } => {
+            judge_refusal(record, packet_type, code, report);
+        }
+        HandshakeState::Incomplete {
+            waiting_for,
+            ended_by,
+        } => judge_silence(state, record, waiting_for, ended_by, report),
+    }
+}
+
+/// Judges how long the slowest answer of a handshake took.
+fn judge_pace(record: &Handshake, report: &mut Report) {
+    // CONNECT may wait for a human, a database, a password.
+    if record.kind == HandshakeKind::Connect {
+        return;
+    }
+    let answer = |pair: &'_ [Step]| match pair {
+        [earlier, later]
+            if earlier.sender != later.sender
+                && earlier.connection == later.connection
+                && !later.after_gap =>
+        {
+            let span = between(&earlier.stamp, &later.stamp)?;
+            Some((span, later.stamp, later.packet_type, later.sender))
+        }
+        _ => None,
+    };
+    let answers = record.steps.windows(2).filter_map(answer);
+    if let Some((span, stamp, packet_type, sender)) = answers.max_by_key(|(span, ..)| *span)
+        && span > caps::SLOW
+    {
+        let claim = Claim::SlowAcknowledgement {
+            packet: packet_type.name(),
+            seconds: span.seconds(),
+        };
+        report.find(Place::in_handshake(record, stamp).by(sender), claim);
+    }
+}
+
+/// Reports a refused handshake that has no finding of its own.
+#[cold]
+fn judge_refusal(record: &Handshake, packet_type: PacketType, code: u8, report: &mut Report) {
+    let clause = match record.kind {
+        HandshakeKind::Qos1 | HandshakeKind::Qos2 => &c::PUBLISH_REFUSED,
+        HandshakeKind::Subscribe => &c::SUBSCRIPTION_REFUSED,
+        _ => return,
+    };
+    let Some(step) = record.steps.last() else {
+        return;
+    };
+    let version = record.version.unwrap_or(ProtocolVersion::V3_1_1);
+    let claim = Claim::HandshakeRefused {
+        clause,
+        packet: packet_type.name(),
+        subject: &subject_words(record),
+        code,
+        reason: reason::name(packet_type, version, code),
+    };
+    let place = Place::in_handshake(record, step.stamp).by(step.sender);
+    report.find(place, claim);
+}
+
+/// Reports a handshake whose next packet never came.
+#[cold]
+fn judge_silence(
+    state: &State,
+    record: &Handshake,
+    waiting_for: PacketType,
+    ended_by: EndedBy,
+    report: &mut Report,
+) {
+    let how = match ended_by {
+        EndedBy::CaptureEnd => "until the capture ends",
+        EndedBy::ConnectionClosed => "before the connection was closed",
+        EndedBy::ConnectionReset => "before the connection was reset",
+        _ => return,
+    };
+    let (Some(first), Some(last)) = (record.steps.first(), record.steps.last()) else {
+        return;
+    };
+    // What was sent in the last moment may have been answered after it: the capture ends, or the
+    // other end's close crossed it on the wire.
+    let patience = match ended_by {
+        EndedBy::CaptureEnd => caps::LAST_MOMENT,
+        _ => Span::from_nanos(50_000_000),
+    };
+    if between(&last.stamp, &state.now).is_some_and(|waited| waited < patience) {
+        return;
+    }
+    let place = match record.kind {
+        HandshakeKind::Qos1 | HandshakeKind::Qos2 => Place::in_handshake(record, first.stamp),
+        _ => Place::in_handshake(record, last.stamp),
+    };
+    let place = place.by(answerer(record, waiting_for));
+    let (clause, place) = match (record.kind, waiting_for) {
+        (HandshakeKind::Qos1, _) => (
+            &c::QOS1_NEVER_ACKED,
+            place.citing(
+                &["MQTT-4.3.2-2", "MQTT-3.3.4-1"],
+                &["MQTT-4.3.2-4", "MQTT-3.3.4-1"],
+            ),
+        ),
+        (HandshakeKind::Qos2, PacketType::PubRel) => (
+            &c::QOS2_STUCK,
+            place.citing(&["MQTT-4.3.3-1"], &["MQTT-4.3.3-4"]),
+        ),
+        (HandshakeKind::Qos2, PacketType::PubComp) => (
+            &c::QOS2_STUCK,
+            place.citing(&["MQTT-4.3.3-2"], &["MQTT-4.3.3-11"]),
+        ),
+        (HandshakeKind::Qos2, _) => (
+            &c::QOS2_STUCK,
+            place.citing(
+                &["MQTT-4.3.3-2", "MQTT-3.3.4-1"],
+                &["MQTT-4.3.3-8", "MQTT-3.3.4-1"],
+            ),
+        ),
+        (HandshakeKind::Subscribe, _) => (&c::SUBSCRIBE_UNANSWERED, place),
+        (HandshakeKind::Unsubscribe, _) => (&c::UNSUBSCRIBE_UNANSWERED, place),
+        (HandshakeKind::Ping, _) => (&c::PING_UNANSWERED, place),
+        (HandshakeKind::Connect, _) => (&c::CONNECT_UNANSWERED, place),
+        (HandshakeKind::Auth | HandshakeKind::Qos0, _) => return,
+    };
+    let client = Client(record.client_id.as_deref());
+    let begun = match record.initiator {
+        Sender::Client => format!("{client} sent"),
+        Sender::Server => format!("the server sent {client}"),
+    };
+    let (last, waiting) = (last.packet_type.name(), waiting_for.name());
+    let (begun, subject) = (begun.as_str(), &*subject_words(record));
+    let claim = if record.kind == HandshakeKind::Qos2 {
+        Claim::Qos2Stuck {
+            last,
+            begun,
+            subject,
+            waiting,
+            how,
+        }
+    } else {
+        Claim::Unanswered {
+            clause,
+            last,
+            begun,
+            subject,
+            waiting,
+            how,
+        }
+    };
+    report.find(place, claim);
+}
+
+/// Returns the end that is to send the next packet of a handshake.
+fn answerer(record: &Handshake, waiting_for: PacketType) -> Sender {
+    match waiting_for {
+        PacketType::PubRel => record.initiator,
+        _ => record.initiator.peer(),
+    }
+}
+
+/// Returns the subject of a handshake, for a sentence.
+fn subject_words(record: &Handshake) -> String {
+    let id = record.packet_id;
+    let id = id.map_or(String::new(), |id| format!(" (identifier {})", id.number()));
+    match &record.subject {
+        Subject::Message(message) => match &message.topic {
+            Some(topic) => format!("the message to {topic}{id}"),
+            None => format!("a message{id}"),
+        },
+        Subject::Subscribe(asked) | Subject::Unsubscribe(asked) => match asked.as_slice() {
+            [] => format!("no filter{id}"),
+            [one] => format!("the filter {}{id}", one.filter),
+            [one, rest @ ..] => format!("the filter {} and {} more{id}", one.filter, rest.len()),
+        },
+        Subject::Connect(_) => "its connection".to_owned(),
+        Subject::Nothing if record.kind == HandshakeKind::Ping => "keep alive".to_owned(),
+        Subject::Nothing => format!("a message{id}"),
+    }
+}

@@ -1,0 +1,329 @@
+//! Reporting: findings are counted by rule, wait where a gap could explain them, and are emitted.
+
+use std::sync::Arc;
+
+use foldhash::HashMap;
+
+use super::super::caps;
+use super::super::output::{Outbox, Output};
+use super::super::state::link::Link;
+use super::claim::{Claim, Client, Party, codec_sentence};
+use super::clauses::Clause;
+use crate::base::FrameStamp;
+use crate::base::limits::{Limit, Limits, Reached};
+use crate::event::{Cause, Finding, Handshake, Level, PacketEvent};
+use crate::mqtt::{ProtocolVersion, Rule, Sender};
+use crate::stream::ConnectionId;
+
+/// Statement numbers.
+type Statements = &'static [&'static str];
+
+/// Where a finding belongs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    pub(crate) stamp: FrameStamp,
+    pub(crate) connection: Option<ConnectionId>,
+    pub(crate) client_id: Option<Arc<str>>,
+    pub(crate) version: Option<ProtocolVersion>,
+    /// The statements that it is about, where they are fewer than its rule's.
+    pub(crate) citing: Option<Statements>,
+    /// Who caused it, where its kind does not tell.
+    pub(crate) by: Option<Cause>,
+}
+
+impl Place {
+    /// Returns the place of a frame of a connection.
+    pub(crate) fn on(link: &Link, stamp: FrameStamp) -> Self {
+        Self {
+            stamp,
+            connection: Some(link.id),
+            client_id: link.client_id.clone(),
+            version: link.version,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the place of a packet, which its sender answers for.
+    pub(crate) fn of(link: &Link, event: &PacketEvent<'_>) -> Self {
+        Self::on(link, event.stamp).by(event.sender)
+    }
+
+    /// Returns the place of a frame of a handshake.
+    pub(crate) fn in_handshake(record: &Handshake, stamp: FrameStamp) -> Self {
+        let step = record
+            .steps
+            .iter()
+            .find(|step| step.stamp.number == stamp.number);
+        Self {
+            stamp,
+            connection: Some(step.map_or(record.connection, |step| step.connection)),
+            client_id: record.client_id.clone(),
+            version: record.version,
+            ..Self::default()
+        }
+    }
+
+    /// Returns a place that belongs to no connection.
+    pub(crate) fn nowhere(stamp: FrameStamp) -> Self {
+        Self {
+            stamp,
+            ..Self::default()
+        }
+    }
+
+    /// Names who caused it.
+    pub(crate) fn by(mut self, sender: Sender) -> Self {
+        self.by = Some(sender.into());
+        self
+    }
+
+    /// Names the statements of 3.1.1 and of 5.0 that the finding is about.
+    pub(crate) fn citing(mut self, v3_1_1: Statements, v5_0: Statements) -> Self {
+        self.citing = match self.version {
+            Some(ProtocolVersion::V3_1) => Some(&[]),
+            Some(ProtocolVersion::V5_0) => Some(v5_0),
+            _ => Some(v3_1_1),
+        };
+        self
+    }
+}
+
+/// A finding that a gap could explain, until a later packet of the same end shows that there is
+/// none.
+#[derive(Debug)]
+struct Suspect {
+    clause: &'static Clause,
+    /// The frame that it is about.
+    frame: u64,
+    /// `None` where further findings of its rule are only counted.
+    finding: Option<Box<Finding>>,
+    /// Whose missing bytes would explain it.
+    depends: Sender,
+    /// Gaps of that end when it was found.
+    gaps: u32,
+}
+
+/// The findings of a run and the events that wait with them.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) outbox: Outbox,
+    pub(crate) wanted: bool,
+    pub(crate) limits: Limits,
+    /// How often each limit of the analysis was reached.
+    reached: Reached,
+    /// By rule; they are few.
+    counts: Vec<(&'static str, u64)>,
+    /// Findings that are not sure, of connections that have some: at most [`caps::SUSPECTS`] each.
+    suspects: HashMap<ConnectionId, Vec<Suspect>>,
+    /// A finding since the last question was about a packet that breaks the protocol.
+    faulty: bool,
+}
+
+impl Report {
+    /// Returns a report that keeps as much as `limits` allow.
+    pub(crate) fn new(wanted: bool, outbox: Outbox, limits: Limits) -> Self {
+        Self {
+            outbox,
+            wanted,
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// Returns how often each limit was reached.
+    pub(crate) fn reached(&self) -> &Reached {
+        &self.reached
+    }
+
+    /// Reports a finding.
+    #[cold]
+    pub(crate) fn find(&mut self, place: Place, claim: Claim<'_>) {
+        if self.counts_in(claim.clause().name) {
+            let finding = finding(place, claim);
+            self.outbox.emit(Output::Finding(finding));
+        }
+    }
+
+    /// Reports a finding about a packet for which a receiver has to close the connection.
+    #[cold]
+    pub(crate) fn find_fault(&mut self, place: Place, claim: Claim<'_>) {
+        self.faulty |= self.wanted;
+        self.find(place, claim);
+    }
+
+    /// Reports a rule of the codec that a packet breaks, which is a fault unless it is advice.
+    #[cold]
+    pub(crate) fn find_broken_rule(&mut self, link: &Link, event: &PacketEvent<'_>, rule: Rule) {
+        let level = match rule.breach() {
+            crate::mqtt::Breach::Malformed | crate::mqtt::Breach::ProtocolError => Level::Error,
+            crate::mqtt::Breach::Advice => Level::Note,
+        };
+        self.faulty |= self.wanted && level == Level::Error;
+        if !self.counts_in(rule.name()) {
+            return;
+        }
+        let who = party(link, event.sender);
+        self.outbox.emit(Output::Finding(Box::new(Finding {
+            level,
+            rule: rule.name(),
+            statements: rule.ids(link.version()),
+            stamp: event.stamp,
+            frames: Vec::new(),
+            by: event.sender.into(),
+            connection: Some(link.id),
+            client_id: link.client_id.clone(),
+            message: codec_sentence(event.packet_type.name(), who, rule),
+        })));
+    }
+
+    /// Reports a finding once it is sure that no gap in what `depends` sent explains it.
+    #[cold]
+    pub(crate) fn suspect(&mut self, link: &Link, depends: Sender, place: Place, claim: Claim<'_>) {
+        if !self.wanted {
+            return;
+        }
+        let clause = claim.clause();
+        let counts_only = self.counts_only(clause.name);
+        let waiting = self.suspects.get(&link.id).map_or(0, Vec::len);
+        if waiting >= caps::SUSPECTS {
+            if counts_only {
+                self.counts_in(clause.name);
+            } else {
+                self.find(place, claim);
+            }
+            return;
+        }
+        let frame = place.stamp.number;
+        self.suspects.entry(link.id).or_default().push(Suspect {
+            clause,
+            frame,
+            // Words that nobody reads cost more than the rest of a finding.
+            finding: (!counts_only).then(|| finding(place, claim)),
+            depends,
+            gaps: link.gaps()[depends],
+        });
+    }
+
+    /// Reports what a packet of `event`'s sender makes sure: it came in order, so what its end
+    /// was suspected of missing before is not missing, or a gap has been reported by now.
+    pub(crate) fn make_sure(&mut self, link: &Link, event: &PacketEvent<'_>) {
+        if self.suspects.is_empty() {
+            return;
+        }
+        let Some(waiting) = self.suspects.get_mut(&link.id) else {
+            return;
+        };
+        let sure =
+            |one: &mut Suspect| one.depends == event.sender && one.frame < event.stamp.number;
+        let settled: Vec<_> = waiting.extract_if(.., sure).collect();
+        if waiting.is_empty() {
+            self.suspects.remove(&link.id);
+        }
+        for one in settled {
+            self.settle(link, one);
+        }
+    }
+
+    /// Reports what still waits for certainty on a connection that is over.
+    pub(crate) fn settle_suspects(&mut self, link: &Link) {
+        for one in self.suspects.remove(&link.id).unwrap_or_default() {
+            self.settle(link, one);
+        }
+    }
+
+    /// Reports a suspect unless a gap explains it.
+    fn settle(&mut self, link: &Link, one: Suspect) {
+        if link.gaps()[one.depends] != one.gaps {
+            return;
+        }
+        if self.counts_in(one.clause.name)
+            && let Some(finding) = one.finding
+        {
+            self.outbox.emit(Output::Finding(finding));
+        }
+    }
+
+    /// Returns whether a packet that breaks the protocol was reported since the last question.
+    pub(crate) fn take_fault(&mut self) -> bool {
+        std::mem::take(&mut self.faulty)
+    }
+
+    /// Counts a finding of a rule; returns whether it is to be emitted.
+    fn counts_in(&mut self, rule: &'static str) -> bool {
+        if !self.wanted {
+            return false;
+        }
+        let most = self.limits.findings as u64;
+        if let Some((_, count)) = self.counts.iter_mut().find(|(other, _)| *other == rule) {
+            *count += 1;
+            return *count <= most;
+        }
+        self.counts.push((rule, 1));
+        most > 0
+    }
+
+    /// Returns whether further findings of a rule are only counted.
+    fn counts_only(&self, rule: &str) -> bool {
+        let mut counts = self.counts.iter();
+        let count = counts.find(|(other, _)| *other == rule);
+        count.is_some_and(|(_, count)| *count >= self.limits.findings as u64)
+    }
+
+    /// Counts that a limit was reached; the first time is a finding.
+    #[cold]
+    pub(crate) fn limit_reached(&mut self, limit: Limit, stamp: FrameStamp) {
+        if self.reached.add(limit, 1) > 1 {
+            return;
+        }
+        let (name, value) = (limit.row().name, self.limits.get(limit));
+        self.find(Place::nowhere(stamp), Claim::LimitReached { name, value });
+    }
+
+    /// Reports how many findings were only counted.
+    pub(crate) fn finish(&mut self, stamp: FrameStamp) {
+        let most = self.limits.findings as u64;
+        let over = self.counts.iter().filter(|(_, count)| *count > most);
+        let mut over: Vec<_> = over.copied().collect();
+        over.sort_unstable();
+        for (rule, count) in over {
+            let more = count - most;
+            self.find(Place::nowhere(stamp), Claim::MoreFindings { more, rule });
+        }
+    }
+}
+
+/// Returns a finding of a claim at a place.
+fn finding(place: Place, claim: Claim<'_>) -> Box<Finding> {
+    let clause = claim.clause();
+    let version = place.version.unwrap_or(ProtocolVersion::V3_1_1);
+    let mut frames = claim.frames();
+    frames.retain(|frame| *frame != place.stamp.number);
+    let by = match claim.by() {
+        Cause::Unknown => place.by.unwrap_or_default(),
+        by => by,
+    };
+    Box::new(Finding {
+        level: clause.level,
+        rule: clause.name,
+        statements: place.citing.unwrap_or_else(|| clause.statements(version)),
+        stamp: place.stamp,
+        frames,
+        by,
+        connection: place.connection,
+        client_id: place.client_id,
+        message: claim.sentence(),
+    })
+}
+
+/// Returns a connection's client by the name that a sentence uses.
+pub(crate) fn client(link: &Link) -> Client<'_> {
+    Client(link.client_id.as_deref())
+}
+
+/// Returns one end of a connection by the name that a sentence uses.
+pub(crate) fn party(link: &Link, sender: Sender) -> Party<'_> {
+    Party {
+        sender,
+        client: client(link),
+    }
+}

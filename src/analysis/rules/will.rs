@@ -1,0 +1,114 @@
+//! Rules of wills: when they are published, and when they must not be.
+
+use super::super::state::wills::Testament;
+use super::claim::{Claim, Client, Frame};
+use super::report::{Place, Report};
+use crate::base::FrameStamp;
+use crate::event::{EndCause, NoWill, Outcome, Undelivered, WillFate};
+use crate::mqtt::Sender;
+
+/// Checks whether a will whose copy is sent must not be published any more.
+pub(crate) fn check_copy(will: &Testament, stamp: FrameStamp, report: &mut Report) {
+    let summary = &will.summary;
+    let client = Client(summary.client_id.as_deref());
+    let set = Frame(summary.set.number);
+    let topic = &*summary.will.topic;
+    let claim = if summary.fate == WillFate::NotPublished(NoWill::Disconnected) {
+        Claim::WillAfterDisconnect { client, set, topic }
+    } else if will.returned {
+        Claim::WillInSpiteOfReturn { client, set, topic }
+    } else {
+        return;
+    };
+    report.find(place(will, stamp), claim);
+}
+
+/// Judges a will whose end is known.
+pub(crate) fn judge(will: &Testament, report: &mut Report) {
+    if !report.wanted {
+        return;
+    }
+    let summary = &will.summary;
+    let client = Client(summary.client_id.as_deref());
+    let topic = &*summary.will.topic;
+    let cause = end_words(&summary.end.cause);
+    match summary.fate {
+        WillFate::Published(stamp) => {
+            let receivers: Vec<String> = summary
+                .deliveries
+                .iter()
+                .filter(|delivery| matches!(delivery.outcome, Outcome::Delivered(_)))
+                .map(|delivery| Client(delivery.client_id.as_deref()).to_string())
+                .collect();
+            let claim = Claim::WillPublished {
+                client,
+                set: Frame(summary.set.number),
+                topic,
+                receivers: &receivers.join(", "),
+                cause: &cause,
+            };
+            report.find(place(will, stamp), claim);
+        }
+        WillFate::NotPublished(NoWill::NotSeen) => {
+            let missed = Outcome::NotDelivered(Undelivered::Unknown);
+            let sure = summary.deliveries.iter().any(|one| one.outcome == missed);
+            if sure {
+                let claim = Claim::WillNotPublished {
+                    client,
+                    cause: &cause,
+                    topic,
+                };
+                report.find(place(will, summary.set), claim);
+            }
+        }
+        WillFate::NotPublished(_) => {}
+    }
+}
+
+/// Returns the place of a finding about a will.
+fn place(will: &Testament, stamp: FrameStamp) -> Place {
+    Place {
+        connection: Some(will.summary.connection),
+        client_id: will.summary.client_id.clone(),
+        version: will.version,
+        ..Place::nowhere(stamp)
+    }
+}
+
+/// Returns the end of a connection, to go on from "because".
+fn end_words(cause: &EndCause) -> String {
+    match cause {
+        EndCause::Disconnect {
+            by: Sender::Client,
+            code: 0x04,
+        } => "it asked for that in its DISCONNECT (0x04)".to_owned(),
+        EndCause::Disconnect { by, code } => match by {
+            Sender::Client => format!("it sent DISCONNECT (0x{code:02x})"),
+            Sender::Server => format!("the server sent DISCONNECT (0x{code:02x})"),
+        },
+        EndCause::Refused { code } => format!("the connection was refused (0x{code:02x})"),
+        EndCause::Takeover { frame, .. } => {
+            format!("another connection took its client identifier (frame {frame})")
+        }
+        EndCause::KeepAlive {
+            silence,
+            keep_alive,
+        } => format!(
+            "it was silent for {:.1} s with a keep alive of {keep_alive} s",
+            silence.seconds()
+        ),
+        EndCause::ProtocolError { frame } => {
+            format!("the server closed the connection after the packet of frame {frame}")
+        }
+        EndCause::Fin { by } => match by {
+            Some(Sender::Client) => "the client closed the connection without DISCONNECT",
+            Some(Sender::Server) => "the server closed the connection",
+            None => "the connection was closed without DISCONNECT",
+        }
+        .to_owned(),
+        EndCause::Reset { .. } => "the connection was reset without DISCONNECT".to_owned(),
+        EndCause::Replaced => "its endpoints began a new connection".to_owned(),
+        EndCause::Evicted => "the connection was no longer followed".to_owned(),
+        EndCause::CaptureEnd => "its connection ended unseen".to_owned(),
+    }
+}

@@ -1,0 +1,165 @@
+//! The table of brokers: which server endpoints are one server, and its topic filters.
+
+use std::net::IpAddr;
+
+use foldhash::HashMap;
+
+use super::super::keys::{BrokerId, SubscriptionKey};
+use crate::base::Endpoint;
+use crate::base::limits::Limits;
+use crate::event::Transport;
+use crate::mqtt::topic::FilterTree;
+
+/// One broker.
+#[derive(Debug, Default)]
+pub(crate) struct Broker {
+    /// The subscriptions by the filter that topic names are matched with.
+    pub(crate) tree: FilterTree<Vec<SubscriptionKey>>,
+    /// Connections whose client's subscriptions are not all known.
+    pub(crate) blind: u32,
+    /// It has sent what no subscription explains.
+    pub(crate) surprises: bool,
+}
+
+/// Every broker of the capture, up to [`Limits::servers`](crate::base::limits::Limits::servers).
+#[derive(Debug, Default)]
+pub(crate) struct Brokers {
+    ids: HashMap<Endpoint, BrokerId>,
+    hosts: HashMap<IpAddr, Host>,
+    all: Vec<Broker>,
+    limits: Limits,
+}
+
+/// What listens at one address.
+#[derive(Debug)]
+struct Host {
+    broker: BrokerId,
+    /// What carries MQTT to it, each through one port.
+    transports: Vec<Transport>,
+    /// Two ports with the same transport: there are several brokers, and it is not known to which
+    /// a third port belongs.
+    several: bool,
+}
+
+impl Brokers {
+    /// No brokers yet, and as many as `limits` allow.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// The broker behind a server's endpoint, to which `transport` carries MQTT.
+    ///
+    /// One broker listens bare on one port, in WebSocket on another and in TLS on a third; two
+    /// bare ports are two brokers.
+    pub(crate) fn of(&mut self, server: Endpoint, transport: Transport) -> BrokerId {
+        let server = one_loopback(server);
+        if let Some(id) = self.ids.get(&server) {
+            return *id;
+        }
+        if let Some(host) = self.hosts.get_mut(&server.address) {
+            host.several |= host.transports.contains(&transport);
+            if !host.several {
+                host.transports.push(transport);
+                self.ids.insert(server, host.broker);
+                return host.broker;
+            }
+        }
+        if self.all.len() >= self.limits.servers {
+            return BrokerId::UNKNOWN;
+        }
+        let id = BrokerId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
+        self.all.push(Broker {
+            tree: FilterTree::with_limit(self.limits.filter_levels),
+            ..Broker::default()
+        });
+        self.ids.insert(server, id);
+        self.hosts.entry(server.address).or_insert_with(|| Host {
+            broker: id,
+            transports: vec![transport],
+            several: false,
+        });
+        id
+    }
+
+    pub(crate) fn get_mut(&mut self, id: BrokerId) -> Option<&mut Broker> {
+        self.all.get_mut(id.0 as usize)
+    }
+
+    pub(crate) fn get(&self, id: BrokerId) -> Option<&Broker> {
+        self.all.get(id.0 as usize)
+    }
+}
+
+/// 127.0.0.1 and ::1 are two ways to the same host, and a server that listens on both with
+/// one port (as mosquitto does) is one server. Between other addresses nothing says so.
+fn one_loopback(endpoint: Endpoint) -> Endpoint {
+    let address = match endpoint.address {
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => IpAddr::V4(v4),
+            None => IpAddr::V6(v6),
+        },
+        v4 => v4,
+    };
+    let address = if address.is_loopback() {
+        IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)
+    } else {
+        address
+    };
+    Endpoint {
+        address,
+        ..endpoint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Protocol;
+
+    fn endpoint(text: &str) -> Endpoint {
+        let socket: std::net::SocketAddr = text.parse().unwrap();
+        Endpoint {
+            address: socket.ip(),
+            port: socket.port(),
+        }
+    }
+
+    #[test]
+    fn one_broker_listens_on_a_port_for_each_transport() {
+        let tcp = Transport::TCP;
+        let (tls, websocket) = (tcp.with(Protocol::Tls), tcp.with(Protocol::WebSocket));
+        let mut brokers = Brokers::default();
+        let first = brokers.of(endpoint("192.0.2.1:9001"), websocket);
+        assert_eq!(brokers.of(endpoint("192.0.2.1:1883"), tcp), first);
+        assert_eq!(brokers.of(endpoint("192.0.2.1:8883"), tls), first);
+        assert_ne!(brokers.of(endpoint("192.0.2.2:9001"), websocket), first);
+        // Two brokers at one address.
+        assert_ne!(brokers.of(endpoint("192.0.2.1:1884"), tcp), first);
+        let unclear = brokers.of(endpoint("192.0.2.1:9002"), tls.with(Protocol::WebSocket));
+        assert_ne!(unclear, first);
+        assert_eq!(brokers.of(endpoint("192.0.2.1:9001"), websocket), first);
+    }
+
+    #[test]
+    fn both_loopbacks_lead_to_one_broker_and_two_ports_to_two() {
+        let mut brokers = Brokers::default();
+        let first = brokers.of(endpoint("127.0.0.1:1883"), Transport::TCP);
+        assert_eq!(brokers.of(endpoint("[::1]:1883"), Transport::TCP), first);
+        assert_ne!(
+            brokers.of(endpoint("127.0.0.1:1884"), Transport::TCP),
+            first
+        );
+        let lan = brokers.of(endpoint("192.0.2.1:1883"), Transport::TCP);
+        assert_ne!(
+            brokers.of(endpoint("[2001:db8::1]:1883"), Transport::TCP),
+            lan
+        );
+        assert_eq!(
+            brokers.of(endpoint("[::ffff:192.0.2.1]:1883"), Transport::TCP),
+            lan
+        );
+    }
+}

@@ -1,0 +1,328 @@
+//! What the analysis keeps of one connection.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use foldhash::HashMap;
+
+use super::super::keys::{BrokerId, SessionKey, StoredKey, WillKey};
+use super::open::{Open, Opens};
+use crate::base::{Endpoint, FrameStamp, Span};
+use crate::event::{ConnectSummary, ConnectionSummary, End, PacketEvent, between};
+use crate::mqtt::{BySender, PacketType, ProtocolVersion, Sender};
+use crate::stream::{Connection, ConnectionId};
+
+/// How far the connection has come, as far as the capture shows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Phase {
+    /// The capture begins in the middle: CONNECT and CONNACK were not seen.
+    Unknown,
+    /// From its first octet, and no packet yet.
+    Fresh,
+    /// CONNECT, and no CONNACK yet.
+    Connecting,
+    Connected,
+    /// CONNACK refused.
+    Refused,
+}
+
+/// A DISCONNECT.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goodbye {
+    pub(crate) by: Sender,
+    pub(crate) code: u8,
+    pub(crate) stamp: FrameStamp,
+}
+
+/// A rule that a client's packet broke.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    pub(crate) stamp: FrameStamp,
+    /// Packets that the server had sent by then.
+    pub(crate) answers: u64,
+}
+
+/// One direction of a connection. In this order: what each packet touches is near.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(crate) struct Side {
+    /// The latest packet.
+    pub(crate) last: Option<FrameStamp>,
+    pub(crate) packets: u64,
+    pub(crate) octets: u64,
+    /// Holes in what this end sent, the capture's begin in the middle included.
+    pub(crate) gaps: u32,
+    /// Malformed packets: what their sender meant is not known.
+    pub(crate) garbled: u32,
+    pub(crate) maximum_packet_size: Option<u32>,
+    /// What this end lets the other send (5.0).
+    pub(crate) receive_maximum: Option<u16>,
+    pub(crate) topic_alias_maximum: u16,
+    /// Answers in succession that took about 40 ms.
+    pub(crate) delayed: u32,
+    /// PUBLISH packets above QoS 0 that are not acknowledged: the send quota in use.
+    pub(crate) in_flight: u32,
+    /// Handshakes that this end began and that are not over, by packet identifier.
+    pub(crate) open: Opens,
+    /// Counts the PUBLISH packets of this end, and the PUBREC packets that answered them.
+    pub(crate) published: u64,
+    pub(crate) answered: u64,
+    /// The places in order of sending of the latest PUBLISH that the peer acknowledged with
+    /// PUBACK and with PUBREC, and of the latest PUBREC that this end answered with PUBREL.
+    pub(crate) acked: u64,
+    pub(crate) received: u64,
+    pub(crate) released: u64,
+    /// Acknowledgements that may still come for settled redeliveries, by identifier.
+    pub(crate) late: HashMap<u16, u32>,
+    /// Digests of messages that the peer refused, by identifier.
+    pub(crate) refused: HashMap<u16, u64>,
+}
+
+/// One connection. In this order: what each packet touches is near.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Link {
+    pub(crate) id: ConnectionId,
+    pub(crate) broker: BrokerId,
+    /// The session, once it is known which.
+    pub(crate) session: Option<SessionKey>,
+    pub(crate) client_id: Option<Arc<str>>,
+    pub(crate) phase: Phase,
+    pub(crate) version: Option<ProtocolVersion>,
+    /// In seconds, as in force.
+    pub(crate) keep_alive: Option<u16>,
+    pub(crate) refusal: Option<u8>,
+    pub(crate) late_packet_reported: bool,
+    pub(crate) silence_reported: bool,
+    pub(crate) wants_problem_information: bool,
+    pub(crate) wants_response_information: bool,
+    pub(crate) clean: bool,
+    /// The parts of MQTT 5.0 that the server offers.
+    pub(crate) offer: Offer,
+    /// It counts among its broker's blind connections.
+    pub(crate) blind: bool,
+    /// Who closed it first.
+    pub(crate) closer: Option<Sender>,
+    /// In seconds; of 3.x: 0 or `u32::MAX`.
+    pub(crate) session_expiry: u32,
+    pub(crate) goodbye: Option<Goodbye>,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) sides: BySender<Side>,
+    pub(crate) connect: Option<Box<ConnectSummary>>,
+    pub(crate) connect_stamp: Option<FrameStamp>,
+    pub(crate) server: Endpoint,
+    pub(crate) client_end: Endpoint,
+    pub(crate) opened: FrameStamp,
+    /// The session that another connection took over.
+    pub(crate) former: Option<SessionKey>,
+    /// Digest of the will's topic and payload.
+    pub(crate) will_digest: u64,
+    pub(crate) authentication_method: Option<Box<str>>,
+    pub(crate) connecting: Option<Open>,
+    pub(crate) authenticating: Option<Open>,
+    pub(crate) pings: VecDeque<Open>,
+    /// Another connection took its client identifier.
+    pub(crate) taken_over: Option<(ConnectionId, FrameStamp)>,
+    pub(crate) will: Option<WillKey>,
+    /// The resumed session still owes these redeliveries, by sender.
+    pub(crate) owed: BySender<Vec<u16>>,
+    /// Stored messages that a new subscription takes, with the frame of its SUBSCRIBE.
+    pub(crate) stored_due: Vec<(StoredKey, FrameStamp)>,
+}
+
+/// The parts of MQTT 5.0 that a CONNACK offers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer {
+    pub(crate) maximum_qos: u8,
+    pub(crate) retain: bool,
+    pub(crate) wildcards: bool,
+    pub(crate) identifiers: bool,
+    pub(crate) shared: bool,
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Self {
+            maximum_qos: 2,
+            retain: true,
+            wildcards: true,
+            identifiers: true,
+            shared: true,
+        }
+    }
+}
+
+impl Link {
+    pub(crate) fn new(
+        connection: &Connection,
+        ends: (Endpoint, Endpoint),
+        broker: BrokerId,
+        stamp: FrameStamp,
+    ) -> Self {
+        let (client_end, server) = ends;
+        let mut sides = BySender::<Side>::default();
+        let phase = if connection.handshake_seen {
+            Phase::Fresh
+        } else {
+            sides.client.gaps = 1;
+            sides.server.gaps = 1;
+            Phase::Unknown
+        };
+        Self {
+            id: connection.id,
+            broker,
+            server,
+            client_end,
+            opened: stamp,
+            phase,
+            sides,
+            version: None,
+            session: None,
+            former: None,
+            will_digest: 0,
+            blind: false,
+            client_id: None,
+            connect: None,
+            connect_stamp: None,
+            clean: false,
+            keep_alive: None,
+            session_expiry: 0,
+            authentication_method: None,
+            wants_problem_information: true,
+            wants_response_information: true,
+            connecting: None,
+            authenticating: None,
+            pings: VecDeque::new(),
+            goodbye: None,
+            refusal: None,
+            closer: None,
+            fault: None,
+            taken_over: None,
+            will: None,
+            offer: Offer::default(),
+            owed: BySender::default(),
+            stored_due: Vec::new(),
+            late_packet_reported: false,
+            silence_reported: false,
+        }
+    }
+
+    /// Returns the gaps in what each end sent.
+    pub(crate) fn gaps(&self) -> BySender<u32> {
+        BySender::new(self.sides.client.gaps, self.sides.server.gaps)
+    }
+
+    /// Returns the gaps in what an end sent.
+    pub(crate) fn gaps_of(&self, sender: Sender) -> u32 {
+        self.sides[sender].gaps
+    }
+
+    /// Nothing at all was captured of what an end sent: not even that it closed.
+    pub(crate) fn never_seen(&self, sender: Sender) -> bool {
+        let side = &self.sides[sender];
+        side.packets == 0 && side.garbled == 0 && self.closer != Some(sender)
+    }
+
+    /// Everything that an end sent was captured and could be read.
+    pub(crate) fn certain(&self, sender: Sender) -> bool {
+        let side = &self.sides[sender];
+        side.gaps == 0 && side.garbled == 0
+    }
+
+    /// Everything that either end sent was captured and could be read.
+    pub(crate) fn whole(&self) -> bool {
+        self.certain(Sender::Client) && self.certain(Sender::Server)
+    }
+
+    /// A packet could not be read: what it meant is not known.
+    pub(crate) fn garbled(&mut self, event: &PacketEvent<'_>) {
+        self.sides[event.sender].garbled += 1;
+        if event.packet_type == PacketType::Connect && self.phase == Phase::Fresh {
+            self.phase = Phase::Unknown;
+        }
+    }
+
+    /// The connection is still of use to its client: neither end has said goodbye.
+    pub(crate) fn alive(&self) -> bool {
+        self.goodbye.is_none() && self.refusal.is_none()
+    }
+
+    pub(crate) fn version(&self) -> ProtocolVersion {
+        self.version.unwrap_or(ProtocolVersion::V3_1_1)
+    }
+
+    pub(crate) fn five(&self) -> bool {
+        self.version == Some(ProtocolVersion::V5_0)
+    }
+
+    /// Counts a packet, and what its event says of gaps before it.
+    pub(crate) fn count(&mut self, event: &PacketEvent<'_>) {
+        if event.version.is_some() {
+            self.version = event.version;
+        }
+        let side = &mut self.sides[event.sender];
+        if event.after_gap && side.gaps == 0 {
+            side.gaps = 1;
+        }
+        side.packets += 1;
+        side.octets = side.octets.saturating_add(event.octets.len() as u64);
+    }
+
+    /// Returns whether its client is a bridge, where the CONNECT was captured.
+    pub(crate) fn bridge(&self) -> Option<bool> {
+        self.connect.as_ref().map(|connect| connect.bridge)
+    }
+
+    /// Returns the frame of its CONNECT, or the first where that was not captured.
+    pub(crate) fn began(&self) -> FrameStamp {
+        self.connect_stamp.unwrap_or(self.opened)
+    }
+
+    /// Returns how long the client had been silent at `stamp`, and the keep alive in force.
+    pub(crate) fn silence(&self, stamp: FrameStamp) -> Option<(Span, u16)> {
+        let keep_alive = self.keep_alive.filter(|seconds| *seconds > 0)?;
+        let silence = between(&self.sides.client.last?, &stamp)?;
+        Some((silence, keep_alive))
+    }
+
+    /// Notes the client's latest packet that breaks the protocol.
+    pub(crate) fn blame(&mut self, event: &PacketEvent<'_>) {
+        if event.sender == Sender::Client {
+            self.fault = Some(Fault {
+                stamp: event.stamp,
+                answers: self.sides.server.packets,
+            });
+        }
+    }
+
+    /// Notes that a redelivery which a resumed session owed has come.
+    pub(crate) fn pay(&mut self, sender: Sender, id: u16) {
+        let owed = &mut self.owed[sender];
+        if !owed.is_empty() {
+            owed.retain(|other| *other != id);
+        }
+    }
+
+    /// Returns its record, which ends with `end`.
+    pub(crate) fn summary(&self, end: End) -> ConnectionSummary {
+        let BySender { client, server } = &self.sides;
+        ConnectionSummary {
+            connection: self.id,
+            client: self.client_end,
+            server: self.server,
+            opened: self.opened,
+            connect_stamp: self.connect_stamp,
+            connect: self.connect.clone(),
+            keep_alive: self.keep_alive,
+            session_expiry: self.connect.is_some().then_some(self.session_expiry),
+            packets: [client.packets, server.packets],
+            octets: [client.octets, server.octets],
+            end,
+        }
+    }
+}
+
+/// Returns whether a silence is longer than one and a half times the keep alive.
+pub(crate) fn exceeds(silence: Span, keep_alive: u16) -> bool {
+    silence.nanos() > i64::from(keep_alive) * 1_500_000_000
+}

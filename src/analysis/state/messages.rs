@@ -1,0 +1,561 @@
+//! The table of application messages on their way: each held until what became of it is known.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use foldhash::HashMap;
+use slab::Slab;
+
+use super::super::caps;
+use super::super::keys::{BrokerId, MessageKey, SessionKey, Topic, Turn};
+use super::sessions::Sessions;
+use crate::base::limits::Limits;
+use crate::base::{FrameStamp, Timestamp};
+use crate::event::{
+    Delivered, EndedBy, Handshake, HandshakeState, MessageDelivery, Outcome, Step, Undelivered,
+    between,
+};
+use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, QoS};
+use crate::stream::ConnectionId;
+
+/// How far a delivery has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Progress {
+    Waiting,
+    /// Delivered above QoS 0 and not acknowledged.
+    Open,
+    Done,
+}
+
+/// A delivery with what the analysis needs to know of it.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) delivery: MessageDelivery,
+    pub(crate) session: SessionKey,
+    pub(crate) progress: Progress,
+    /// Holes in what the server sent on the subscriber's connection, when it was published.
+    pub(crate) gaps: u32,
+    /// The subscription was only asked for, or being given up: its silence means nothing.
+    pub(crate) tentative: bool,
+    /// Members of one shared subscription have one number.
+    pub(crate) group: Option<u32>,
+    /// Further copies that overlapping subscriptions may bring.
+    pub(crate) spare: u32,
+    /// Every filter that takes the message asks for Retain As Published; some does.
+    pub(crate) as_published: (bool, bool),
+    /// Subscription Identifiers that a copy should carry.
+    pub(crate) identifiers: Vec<u32>,
+}
+
+impl Route {
+    /// What it counts for against [`Limits::deliveries`].
+    pub(crate) fn weight(&self) -> usize {
+        1 + (self.delivery.filters.len() + self.identifiers.len()) / 8
+    }
+}
+
+/// What a message brought along for its subscribers, to be compared with the copies.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Carried {
+    /// Digest of the properties that a server hands on as they are; `None` before 5.0.
+    pub(crate) properties: Option<u64>,
+    /// Message Expiry Interval, in seconds.
+    pub(crate) expiry: Option<u32>,
+}
+
+/// An application message that a client published.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) broker: BrokerId,
+    pub(crate) digest: u64,
+    pub(crate) turn: Turn,
+    /// How the publisher's handshake ended, once it is over.
+    pub(crate) over: Option<Over>,
+    /// That handshake, where handshakes are told.
+    pub(crate) record: Option<Box<Handshake>>,
+    /// Where somebody is to be sent it.
+    pub(crate) topic: Option<Arc<str>>,
+    pub(crate) version: Option<ProtocolVersion>,
+    pub(crate) published: FrameStamp,
+    pub(crate) connection: ConnectionId,
+    pub(crate) session: Option<SessionKey>,
+    pub(crate) client_id: Option<Arc<str>>,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) carried: Carried,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) left_out: u32,
+    /// Routes that are not done.
+    pub(crate) unsettled: u32,
+    /// It is the stored message of its topic: late subscribers may still get it.
+    pub(crate) stored: bool,
+    /// Its stored copies for late subscribers.
+    pub(crate) late: Vec<MessageDelivery>,
+}
+
+impl Held {
+    /// Returns the weight of its routes against [`Limits::deliveries`]: that many subscriptions of
+    /// one client take it counts too.
+    fn weight(&self) -> usize {
+        self.routes.iter().map(Route::weight).sum()
+    }
+}
+
+/// The end of a publisher's handshake.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Over {
+    pub(crate) state: HandshakeState,
+    /// The publisher released its QoS 2 message with PUBREL.
+    pub(crate) released: bool,
+}
+
+/// The messages that are held, and what is remembered of those that were.
+#[derive(Debug, Default)]
+pub(crate) struct Messages {
+    /// With their numbers: a slot is used again.
+    held: Slab<(u64, Held)>,
+    /// The deliveries that each subscriber waits for, by digest, in order of publication.
+    expected: HashMap<(SessionKey, u64), VecDeque<(MessageKey, usize)>>,
+    by_digest: HashMap<u64, VecDeque<MessageKey>>,
+    /// In order of publication.
+    line: VecDeque<MessageKey>,
+    /// When the first in line is to be looked at again, unless it is settled before.
+    due: Option<Timestamp>,
+    /// Those that wait for a subscriber to come back.
+    parked: VecDeque<MessageKey>,
+    /// Those that the end of their stored message settles.
+    kept: VecDeque<MessageKey>,
+    /// The latest message that a client was sent unasked, by digest: the next one is later.
+    reached: HashMap<(SessionKey, u64), MessageKey>,
+    /// Weight of all routes, see [`Route::weight`].
+    deliveries: usize,
+    next: u64,
+    /// Frames of settled messages that a client must not be sent (again), and why.
+    settled: HashMap<(SessionKey, u64), (u64, Barred)>,
+    settled_line: VecDeque<(SessionKey, u64)>,
+    /// [`Limits::settled`] made it forget one of a client's own messages.
+    forgot_own: bool,
+    /// It made it forget one of QoS 2.
+    forgot_received: bool,
+    limits: Limits,
+}
+
+/// Why a settled message must not come to a client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Barred {
+    /// The client published it, and asked for No Local.
+    OwnMessage,
+    /// The client received it, at QoS 2.
+    Received,
+}
+
+/// A delivery that a copy was found to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) key: MessageKey,
+    /// The number of the route.
+    pub(crate) at: usize,
+    /// An equal message was on its way at the same time.
+    pub(crate) ambiguous: bool,
+}
+
+impl Messages {
+    /// Returns a table without messages, which keeps as many as `limits` allow.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// Adds a message, whose subscribers wait for it from now on.
+    pub(crate) fn add(&mut self, held: Held) -> MessageKey {
+        let order = self.next;
+        self.next += 1;
+        self.deliveries += held.weight();
+        let digest = held.digest;
+        let entry = self.held.vacant_entry();
+        let slot = entry.key();
+        let key = MessageKey { order, slot };
+        let (_, held) = entry.insert((order, held));
+        for (at, route) in held.routes.iter().enumerate() {
+            if route.progress == Progress::Waiting {
+                let place = (route.session, digest);
+                self.expected.entry(place).or_default().push_back((key, at));
+            }
+        }
+        self.by_digest.entry(digest).or_default().push_back(key);
+        self.line.push_back(key);
+        key
+    }
+
+    pub(crate) fn get(&self, key: MessageKey) -> Option<&Held> {
+        get(&self.held, key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: MessageKey) -> Option<&mut Held> {
+        let (order, held) = self.held.get_mut(key.slot)?;
+        (*order == key.order).then_some(held)
+    }
+
+    /// Returns the keys of all messages, in order of publication.
+    pub(crate) fn keys(&self) -> Vec<MessageKey> {
+        let keys = self.held.iter();
+        let mut keys: Vec<_> = keys
+            .map(|(slot, (order, _))| MessageKey {
+                order: *order,
+                slot,
+            })
+            .collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    /// Adds a route for a copy that was not expected; returns its number.
+    pub(crate) fn add_route(&mut self, key: MessageKey, route: Route) -> Option<usize> {
+        let (order, held) = self.held.get_mut(key.slot)?;
+        if *order != key.order {
+            return None;
+        }
+        self.deliveries += route.weight();
+        held.routes.push(route);
+        Some(held.routes.len() - 1)
+    }
+
+    /// Returns the first route on which a subscriber waits for an equal message.
+    pub(crate) fn first_expected(&self, session: SessionKey, digest: u64) -> Option<&Route> {
+        let (key, at) = self.expected.get(&(session, digest))?.front()?;
+        self.get(*key)?.routes.get(*at)
+    }
+
+    /// Takes the expected delivery that a copy is: of the earliest message that still waits the
+    /// one that fits best, else a further copy for overlapping subscriptions.
+    pub(crate) fn take_expected(
+        &mut self,
+        session: SessionKey,
+        digest: u64,
+        copy: &Copy<'_>,
+    ) -> Option<Found> {
+        let line = self.expected.get_mut(&(session, digest))?;
+        let held = &self.held;
+        let mut chosen: Option<(u32, usize, MessageKey, usize)> = None;
+        let mut ambiguous = false;
+        // So many at the front that nothing waits for any more.
+        let mut stale = 0;
+        for (place, &(key, at)) in line.iter().enumerate().take(caps::CANDIDATES) {
+            let message = get(held, key);
+            let Some((message, route)) =
+                message.and_then(|message| Some((message, message.routes.get(at)?)))
+            else {
+                stale += usize::from(place == stale);
+                continue;
+            };
+            if route.progress != Progress::Waiting {
+                stale += usize::from(place == stale && route.spare == 0);
+                continue;
+            }
+            let fit = fit(route, message.qos, copy);
+            match chosen {
+                None => chosen = Some((fit, place, key, at)),
+                Some((best, _, first, _)) if first == key => {
+                    if fit > best {
+                        chosen = Some((fit, place, key, at));
+                    }
+                }
+                Some(_) => ambiguous = true,
+            }
+        }
+        let spare = |key, at: usize| {
+            let route = get(held, key).and_then(|held| held.routes.get(at));
+            route.is_some_and(|route| route.spare > 0)
+        };
+        let further = || {
+            let mut places = line.iter().enumerate().take(caps::CANDIDATES);
+            places.find(|&(_, &(key, at))| spare(key, at))
+        };
+        let (place, key, at) = match chosen {
+            Some((_, place, key, at)) => (place, key, at),
+            None => further().map(|(place, &(key, at))| (place, key, at))?,
+        };
+        if !spare(key, at) {
+            line.remove(place);
+        }
+        line.drain(..stale.min(place));
+        Some(Found { key, at, ambiguous })
+    }
+
+    /// Finds the message that a copy without an expected delivery may be, where one is not
+    /// longer ago than such a copy takes. `None` for the number of its route: it has none yet.
+    pub(crate) fn find_unexpected(
+        &mut self,
+        session: SessionKey,
+        digest: u64,
+        stamp: FrameStamp,
+    ) -> Option<(MessageKey, bool)> {
+        let line = self.by_digest.get(&digest)?;
+        let reached = self.reached.get(&(session, digest));
+        let from = line.partition_point(|key| reached.is_some_and(|reached| key <= reached));
+        let mut candidates = line.iter().skip(from).take(caps::CANDIDATES).filter(|key| {
+            get(&self.held, **key).is_some_and(|held| {
+                // A stored message is held for its late copies, not for this.
+                let most = match held.stored {
+                    true => caps::LINGER,
+                    false => caps::PATIENCE,
+                };
+                let age = between(&held.published, &stamp);
+                held.routes.iter().all(|route| route.session != session)
+                    && age.is_none_or(|age| age < most)
+            })
+        });
+        let key = *candidates.next()?;
+        let ambiguous = candidates.next().is_some();
+        if self.reached.len() >= self.limits.ordered {
+            self.reached.clear();
+        }
+        self.reached.insert((session, digest), key);
+        Some((key, ambiguous))
+    }
+
+    /// Remembers what of a settled message must not come any more.
+    pub(crate) fn remember(&mut self, held: &Held) {
+        for route in &held.routes {
+            let why = match &route.delivery.outcome {
+                Outcome::NotDelivered(Undelivered::NoLocal) => Barred::OwnMessage,
+                Outcome::Delivered(delivered) if delivered.qos == QoS::ExactlyOnce => {
+                    Barred::Received
+                }
+                _ => continue,
+            };
+            let place = (route.session, held.digest);
+            let frame = held.published.number;
+            if self.settled.insert(place, (frame, why)).is_none() {
+                self.settled_line.push_back(place);
+            }
+            if self.settled_line.len() > self.limits.settled
+                && let Some(oldest) = self.settled_line.pop_front()
+            {
+                match self.settled.remove(&oldest) {
+                    Some((_, Barred::OwnMessage)) => self.forgot_own = true,
+                    Some((_, Barred::Received)) => self.forgot_received = true,
+                    None => {}
+                }
+            }
+        }
+    }
+
+    /// Returns the frame of an equal message that must not come to a client again, and why.
+    pub(crate) fn barred(&self, session: SessionKey, digest: u64) -> Option<(u64, Barred)> {
+        self.settled.get(&(session, digest)).copied()
+    }
+
+    /// Returns whether what must not have come may have been forgotten: such a copy comes at
+    /// QoS 2, or to its own publisher.
+    pub(crate) fn may_have_barred(&self, qos: QoS) -> bool {
+        self.forgot_own || (self.forgot_received && qos == QoS::ExactlyOnce)
+    }
+
+    /// Looks at a message again with the next packet, where it is the first in line.
+    pub(crate) fn look_again(&mut self, key: MessageKey) {
+        if self.line.front() == Some(&key) {
+            self.due = None;
+        }
+    }
+
+    /// Returns a message that is not to be waited for any longer at `now`, out of the line.
+    pub(crate) fn next_overdue(
+        &mut self,
+        now: FrameStamp,
+        sessions: &Sessions,
+    ) -> Option<MessageKey> {
+        // This is asked with every packet.
+        if matches!((now.time, self.due), (Some(now), Some(due)) if now < due) {
+            return None;
+        }
+        self.due = None;
+        while let Some(key) = self.line.front().copied() {
+            let Some(held) = get(&self.held, key) else {
+                self.line.pop_front();
+                continue;
+            };
+            let age = between(&held.published, &now)?;
+            let lingers = held.over.is_some() && held.unsettled == 0;
+            if held.stored {
+                // Its stored message will settle it.
+                self.line.pop_front();
+                self.kept.push_back(key);
+            } else if lingers && age >= caps::LINGER {
+                self.line.pop_front();
+                return Some(key);
+            } else if age < caps::PATIENCE {
+                // One that is settled later than it lingers is closed then.
+                let rest = match age < caps::LINGER {
+                    true => caps::LINGER,
+                    false => caps::PATIENCE,
+                };
+                self.due = held.published.time.map(|time| time.plus(rest));
+                return None;
+            } else if held.over.is_none() || waits_for_the_absent(held, sessions, now) {
+                self.line.pop_front();
+                self.parked.push_back(key);
+            } else {
+                self.line.pop_front();
+                return Some(key);
+            }
+            self.prune();
+        }
+        None
+    }
+
+    /// Returns the message to give up where more are held than the limits allow, out of its
+    /// line, and whether nothing that is known of it is lost.
+    pub(crate) fn next_over_limit(&mut self) -> Option<(MessageKey, bool)> {
+        if self.held.len() <= self.limits.messages && self.deliveries <= self.limits.deliveries {
+            return None;
+        }
+        let key = (self.parked.pop_front())
+            .or_else(|| self.line.pop_front())
+            .or_else(|| self.kept.pop_front())
+            .or_else(|| self.keys().first().copied())?;
+        // It may have been the first of the line.
+        self.due = None;
+        let held = self.get(key);
+        let complete = held.is_none_or(|held| held.over.is_some() && held.unsettled == 0);
+        Some((key, complete))
+    }
+
+    /// Drops keys of messages that are settled, before they outnumber the others.
+    fn prune(&mut self) {
+        for line in [&mut self.parked, &mut self.kept] {
+            if line.len() > 2 * self.limits.messages {
+                line.retain(|key| get(&self.held, *key).is_some());
+            }
+        }
+    }
+
+    /// Removes a message; nothing waits for it any more.
+    pub(crate) fn remove(&mut self, key: MessageKey) -> Option<Held> {
+        self.get(key)?;
+        let (_, held) = self.held.try_remove(key.slot)?;
+        self.look_again(key);
+        self.deliveries = self.deliveries.saturating_sub(held.weight());
+        for route in &held.routes {
+            let place = (route.session, held.digest);
+            if let Some(line) = self.expected.get_mut(&place) {
+                if line.front().is_some_and(|(other, _)| *other == key) {
+                    line.pop_front();
+                }
+                if line.front().is_some_and(|(other, _)| *other <= key) {
+                    line.retain(|(other, _)| *other != key);
+                }
+                if line.is_empty() {
+                    self.expected.remove(&place);
+                }
+            }
+        }
+        if let Some(line) = self.by_digest.get_mut(&held.digest) {
+            // The oldest goes first, nearly always.
+            if line.front() == Some(&key) {
+                line.pop_front();
+            } else {
+                line.retain(|other| *other != key);
+            }
+            if line.is_empty() {
+                self.by_digest.remove(&held.digest);
+            }
+        }
+        Some(held)
+    }
+}
+
+/// Returns a message that is still held under its key.
+fn get(held: &Slab<(u64, Held)>, key: MessageKey) -> Option<&Held> {
+    let (order, held) = held.get(key.slot)?;
+    (*order == key.order).then_some(held)
+}
+
+/// Returns whether some subscriber's session waits for its client, so that the copy may come much
+/// later.
+fn waits_for_the_absent(held: &Held, sessions: &Sessions, now: FrameStamp) -> bool {
+    held.routes.iter().any(|route| {
+        route.progress != Progress::Done
+            && (sessions.get(route.session))
+                .is_some_and(|session| session.link.is_none() && !session.expired(now))
+    })
+}
+
+/// Returns how well a copy fits a route of its message: identifiers count most, QoS the rest.
+fn fit(route: &Route, published: QoS, copy: &Copy<'_>) -> u32 {
+    let mut carried = copy.identifiers.iter();
+    let identified = match copy.identifiers.is_empty() {
+        true => route.identifiers.is_empty(),
+        false => carried.any(|id| route.identifiers.contains(id)),
+    };
+    let due = route.delivery.granted.map(|granted| granted.min(published));
+    2 * u32::from(identified) + u32::from(due == Some(copy.qos))
+}
+
+/// A copy of a message on its way to a subscriber.
+pub(crate) struct Copy<'a> {
+    pub(crate) topic: Topic<'a>,
+    pub(crate) stamp: FrameStamp,
+    pub(crate) connection: ConnectionId,
+    pub(crate) client_id: Option<Arc<str>>,
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) dup: bool,
+    pub(crate) packet_id: Option<PacketIdentifier>,
+    pub(crate) identifiers: Vec<u32>,
+    pub(crate) carried: Carried,
+    /// Where the steps of deliveries are wanted.
+    pub(crate) step: Option<&'a Step>,
+}
+
+impl Copy<'_> {
+    /// The delivery's outcome, at its first PUBLISH.
+    pub(crate) fn delivered(&self, published: Option<FrameStamp>, qos: QoS) -> Delivered {
+        Delivered {
+            stamp: self.stamp,
+            latency: published.and_then(|published| between(&published, &self.stamp)),
+            qos: self.qos,
+            downgraded: self.qos < qos,
+            retain: self.retain,
+            stored: published.is_none(),
+            redelivered: false,
+            queued: false,
+            packet_id: self.packet_id,
+            state: self.packet_id.map(|_| HandshakeState::Incomplete {
+                waiting_for: awaited(self.qos),
+                ended_by: EndedBy::CaptureEnd,
+            }),
+            steps: self.step.cloned().into_iter().collect(),
+        }
+    }
+
+    /// How far a delivery with this copy has come.
+    pub(crate) fn progress(&self) -> Progress {
+        if self.packet_id.is_some() {
+            Progress::Open
+        } else {
+            Progress::Done
+        }
+    }
+}
+
+const fn awaited(qos: QoS) -> PacketType {
+    match qos {
+        QoS::ExactlyOnce => PacketType::PubRec,
+        _ => PacketType::PubAck,
+    }
+}
+
+/// Writes what a delivery's handshake came to into the delivery; its steps where it has the first.
+pub(crate) fn note_settled(delivery: &mut MessageDelivery, record: &Handshake) {
+    if let Outcome::Delivered(delivered) = &mut delivery.outcome {
+        // At QoS 0 nothing is awaited, so there is no state.
+        delivered.state = delivered.packet_id.map(|_| record.state);
+        delivered.redelivered = record.redelivered();
+        if !delivered.steps.is_empty() {
+            delivered.steps.clone_from(&record.steps);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The state of the analysis: plain data in tables, which draw no conclusions.
+//!
+//! Tables keep their indexes private; the records in them (a connection, a session, a message)
+//! are plain data with open fields.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `names` | topic names by their hash |
+//! | `brokers` | which server endpoints are one broker; its topic filters |
+//! | `open` | a handshake that goes on |
+//! | `link`, `links` | a connection; all that are open |
+//! | `sessions` | the clients' sessions and their subscriptions |
+//! | `messages` | application messages and the deliveries that are expected of each |
+//! | `retained`, `wills` | stored messages; wills |
+//!
+//! Layers: `names, brokers, open <- link, sessions <- links, messages <- retained, wills <- State`.
+
+pub(crate) mod brokers;
+pub(crate) mod link;
+pub(crate) mod links;
+pub(crate) mod messages;
+pub(crate) mod names;
+pub(crate) mod open;
+pub(crate) mod retained;
+pub(crate) mod sessions;
+pub(crate) mod wills;
+
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use foldhash::HashMap;
+use foldhash::fast::RandomState;
+
+use super::caps;
+use super::keys::{BrokerId, SubscriptionKey, Topic};
+use crate::base::FrameStamp;
+use crate::base::limits::Limits;
+use crate::event::Needs;
+use crate::mqtt::packet::Publish;
+use crate::mqtt::{PropertyId, PropertyValue, ProtocolVersion};
+use crate::stream::ConnectionId;
+use brokers::Brokers;
+use link::Link;
+use links::Links;
+use messages::{Carried, Messages};
+use names::Names;
+use retained::Retained;
+use sessions::Sessions;
+use wills::Wills;
+
+/// Everything that is known of the traffic so far.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) wanted: Needs,
+    pub(crate) limits: Limits,
+    /// The latest frame: the clock of the capture.
+    pub(crate) now: FrameStamp,
+    pub(crate) brokers: Brokers,
+    pub(crate) links: Links,
+    pub(crate) sessions: Sessions,
+    pub(crate) messages: Messages,
+    pub(crate) retained: Retained,
+    pub(crate) wills: Wills,
+    pub(crate) names: Names,
+    pub(crate) open_handshakes: usize,
+    /// Gaps in what the server sent on connections that have ended, where there were any.
+    pub(crate) ended_with_gaps: HashMap<ConnectionId, u32>,
+    /// The latest message of each stream whose order is watched: those of one publisher to one
+    /// topic for one subscriber, at the two QoS. By the hash of these.
+    pub(crate) ordered: HashMap<u64, u64>,
+    /// Subscriptions that may still be found, see [`Limits::matches_ahead`].
+    pub(crate) matches: usize,
+    /// Seeded: what it hashes comes from the network.
+    hash: RandomState,
+}
+
+impl State {
+    /// Returns the state before the first frame.
+    pub(crate) fn new(wanted: Needs, limits: Limits) -> Self {
+        Self {
+            wanted,
+            limits,
+            now: FrameStamp::default(),
+            brokers: Brokers::new(limits),
+            links: Links::default(),
+            sessions: Sessions::new(limits),
+            messages: Messages::new(limits),
+            retained: Retained::new(limits),
+            wills: Wills::new(limits),
+            names: Names::default(),
+            open_handshakes: 0,
+            ended_with_gaps: HashMap::default(),
+            ordered: HashMap::default(),
+            matches: limits.matches_ahead,
+            hash: RandomState::default(),
+        }
+    }
+
+    /// Returns a seeded hash.
+    pub(crate) fn hash_of(&self, value: impl Hash) -> u64 {
+        self.hash.hash_one(value)
+    }
+
+    /// Returns the digest of topic and payload: equal messages on one broker have the same.
+    pub(crate) fn digest(&self, topic: Topic<'_>, payload: &[u8]) -> u64 {
+        self.hash_of((topic.hash, payload))
+    }
+
+    /// Returns what a PUBLISH brings along for its subscribers (5.0 §3.3.2.3).
+    pub(crate) fn carried(&self, publish: &Publish<'_>, version: ProtocolVersion) -> Carried {
+        if version != ProtocolVersion::V5_0 {
+            return Carried::default();
+        }
+        let mut hasher = self.hash.build_hasher();
+        let mut expiry = None;
+        // User properties keep their order; the order of the others means nothing.
+        let mut others = 0_u64;
+        for property in publish.properties.iter() {
+            let value = property.value;
+            match property.id {
+                PropertyId::MESSAGE_EXPIRY_INTERVAL => expiry = value.number(),
+                PropertyId::SUBSCRIPTION_IDENTIFIER | PropertyId::TOPIC_ALIAS => {}
+                PropertyId::USER_PROPERTY => {
+                    if let PropertyValue::Pair(name, value) = value {
+                        (name, value).hash(&mut hasher);
+                    }
+                }
+                id => {
+                    let one = (id, value.number(), value.text(), value.binary());
+                    others = others.wrapping_add(self.hash_of(one));
+                }
+            }
+        }
+        others.hash(&mut hasher);
+        Carried {
+            properties: Some(hasher.finish()),
+            expiry,
+        }
+    }
+
+    /// Returns whether everything of a connection's session was captured, so that what was not
+    /// seen was not sent.
+    pub(crate) fn history_known(&self, link: &Link) -> bool {
+        let session = link.session.and_then(|key| self.sessions.get(key));
+        link.connect_stamp.is_some() && session.is_some_and(|session| session.known)
+    }
+
+    /// Returns at most `most` subscriptions that take a topic, and whether those are all.
+    pub(crate) fn subscriptions_to(
+        &self,
+        topic: Topic<'_>,
+        most: usize,
+    ) -> (Vec<SubscriptionKey>, bool) {
+        let mut found = Vec::new();
+        let Some(broker) = self.brokers.get(topic.broker) else {
+            return (found, true);
+        };
+        let mut matching = broker.tree.matching(&topic, caps::STEPS_OF_A_MATCH);
+        for keys in &mut matching {
+            found.extend_from_slice(keys);
+            if found.len() > most {
+                found.truncate(most);
+                return (found, false);
+            }
+        }
+        (found, matching.is_complete())
+    }
+
+    /// Counts a connection among those of its broker whose subscriptions are not all known, or no
+    /// longer.
+    pub(crate) fn mark_blind(&mut self, link: &mut Link) {
+        let session = link.session.and_then(|key| self.sessions.get(key));
+        let known = session.is_some_and(|session| session.known);
+        self.set_blind(link, !known || !link.whole());
+    }
+
+    /// Sets whether a connection counts among its broker's blind ones.
+    pub(crate) fn set_blind(&mut self, link: &mut Link, blind: bool) {
+        if blind != link.blind
+            && let Some(broker) = self.brokers.get_mut(link.broker)
+        {
+            broker.blind = match blind {
+                true => broker.blind.saturating_add(1),
+                false => broker.blind.saturating_sub(1),
+            };
+            link.blind = blind;
+        }
+    }
+
+    /// Returns a topic name of a broker.
+    pub(crate) fn topic<'a>(&self, broker: BrokerId, name: &'a str) -> Topic<'a> {
+        self.names.topic(broker, name)
+    }
+}

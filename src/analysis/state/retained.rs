@@ -1,0 +1,136 @@
+//! The table of stored (retained) messages: one for each topic of each broker.
+
+use std::collections::BTreeMap;
+
+use foldhash::HashMap;
+
+use super::super::caps;
+use super::super::keys::{MessageKey, StoredKey, Topic, takes};
+use super::messages::note_settled;
+use crate::base::FrameStamp;
+use crate::base::limits::Limits;
+use crate::event::{Handshake, MessageDelivery, RetainedSummary};
+
+/// A stored message.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// The hash of its topic.
+    pub(crate) topic: u64,
+    pub(crate) digest: u64,
+    pub(crate) summary: RetainedSummary,
+    /// The publisher's message, held for its late copies.
+    pub(crate) message: Option<MessageKey>,
+}
+
+/// The stored messages.
+#[derive(Debug, Default)]
+pub(crate) struct Retained {
+    /// By the hash of the topic.
+    by_topic: HashMap<u64, StoredKey>,
+    /// Topics whose stored message was removed, and when.
+    cleared: HashMap<u64, FrameStamp>,
+    /// In order of storing.
+    all: BTreeMap<StoredKey, Entry>,
+    next: u64,
+    limits: Limits,
+}
+
+impl Retained {
+    /// Returns a table without messages, which keeps as many as `limits` allow.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the stored message of a topic.
+    pub(crate) fn find(&self, topic: Topic<'_>) -> Option<StoredKey> {
+        self.by_topic.get(&topic.hash).copied()
+    }
+
+    /// Returns when the stored message of a topic was removed; `None` where it was not, or one
+    /// was stored since.
+    pub(crate) fn cleared(&self, topic: Topic<'_>) -> Option<FrameStamp> {
+        self.cleared.get(&topic.hash).copied()
+    }
+
+    /// Returns the stored messages that a filter takes, as far as they are few.
+    pub(crate) fn taken_by(&self, filter: Topic<'_>) -> Vec<StoredKey> {
+        if !filter.contains(['+', '#']) {
+            return self.find(filter).into_iter().collect();
+        }
+        if self.all.len() > caps::RETAINED_SEARCHED {
+            return Vec::new();
+        }
+        let taken = self.all.iter().filter(|(_, entry)| {
+            let topic = entry.summary.message.topic.as_ref();
+            entry.summary.broker == filter.broker.0
+                && topic.is_some_and(|topic| takes(&filter, topic))
+        });
+        taken.map(|(key, _)| *key).collect()
+    }
+
+    pub(crate) fn get(&self, key: StoredKey) -> Option<&Entry> {
+        self.all.get(&key)
+    }
+
+    /// Returns the keys of all, in order of storing.
+    pub(crate) fn keys(&self) -> Vec<StoredKey> {
+        self.all.keys().copied().collect()
+    }
+
+    /// Returns the oldest message where there is no room for another.
+    pub(crate) fn oldest_if_full(&self) -> Option<StoredKey> {
+        let (oldest, _) = self.all.first_key_value()?;
+        (self.all.len() >= self.limits.retained).then_some(*oldest)
+    }
+
+    /// Notes that the stored message of a topic was removed.
+    pub(crate) fn clear(&mut self, topic: Topic<'_>, stamp: FrameStamp) {
+        if self.cleared.len() >= self.limits.retained {
+            self.cleared.clear();
+        }
+        self.cleared.insert(topic.hash, stamp);
+    }
+
+    /// Adds the stored message of its topic, which has none.
+    pub(crate) fn add(&mut self, entry: Entry) -> StoredKey {
+        let key = StoredKey(self.next);
+        self.next += 1;
+        self.cleared.remove(&entry.topic);
+        self.by_topic.insert(entry.topic, key);
+        self.all.insert(key, entry);
+        key
+    }
+
+    pub(crate) fn remove(&mut self, key: StoredKey) -> Option<Entry> {
+        let entry = self.all.remove(&key)?;
+        if self.by_topic.get(&entry.topic) == Some(&key) {
+            self.by_topic.remove(&entry.topic);
+        }
+        Some(entry)
+    }
+
+    /// Adds a stored copy's delivery; returns `None` where there are as many as are kept.
+    pub(crate) fn add_delivery(
+        &mut self,
+        key: StoredKey,
+        delivery: MessageDelivery,
+    ) -> Option<usize> {
+        let deliveries = &mut self.all.get_mut(&key)?.summary.deliveries;
+        if deliveries.len() >= Handshake::DELIVERIES_KEPT {
+            return None;
+        }
+        deliveries.push(delivery);
+        Some(deliveries.len() - 1)
+    }
+
+    /// Notes the end of the handshake of a stored copy.
+    pub(crate) fn delivery_settled(&mut self, key: StoredKey, at: usize, record: &Handshake) {
+        let entry = self.all.get_mut(&key);
+        if let Some(delivery) = entry.and_then(|entry| entry.summary.deliveries.get_mut(at)) {
+            note_settled(delivery, record);
+        }
+    }
+}

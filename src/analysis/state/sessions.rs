@@ -1,0 +1,318 @@
+//! The table of sessions: what is kept of a client beyond its connections, and its subscriptions.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use foldhash::{HashMap, HashSet};
+
+use super::super::keys::{BrokerId, SessionKey, SubscriptionKey, WillKey};
+use super::open::Opens;
+use crate::base::limits::Limits;
+use crate::base::{Endpoint, FrameStamp, Span, Timestamp};
+use crate::event::ConnectionSummary;
+use crate::mqtt::{BySender, ProtocolVersion, QoS};
+use crate::stream::ConnectionId;
+
+/// One session.
+#[derive(Debug)]
+pub(crate) struct ClientSession {
+    pub(crate) broker: BrokerId,
+    pub(crate) server: Endpoint,
+    pub(crate) client_id: Option<Arc<str>>,
+    pub(crate) assigned: bool,
+    pub(crate) user_name: Option<Arc<str>>,
+    pub(crate) version: Option<ProtocolVersion>,
+    /// The connection that it has.
+    pub(crate) link: Option<ConnectionId>,
+    /// The session was seen from its start, so its subscriptions are all known.
+    pub(crate) known: bool,
+    /// In seconds.
+    pub(crate) expiry: u32,
+    /// Since when it has no connection.
+    pub(crate) away_since: Option<FrameStamp>,
+    /// By filter as subscribed, a share's prefix included.
+    pub(crate) subscriptions: HashMap<Arc<str>, SubscriptionKey>,
+    /// It subscribed to what is no filter: what that takes is not defined.
+    pub(crate) breaks_filters: bool,
+    /// Handshakes of both ends that wait for the next connection.
+    pub(crate) pending: BySender<Opens>,
+    pub(crate) connections: Vec<ConnectionSummary>,
+    pub(crate) connections_left_out: u64,
+    /// A will of its last connection that waits for its delay.
+    pub(crate) delayed_will: Option<WillKey>,
+    /// Filters that were given up, for as long as the session lasts; the latest few.
+    pub(crate) given_up: VecDeque<Arc<str>>,
+}
+
+impl ClientSession {
+    pub(crate) fn new(broker: BrokerId, server: Endpoint, client_id: Option<Arc<str>>) -> Self {
+        Self {
+            broker,
+            server,
+            client_id,
+            assigned: false,
+            user_name: None,
+            version: None,
+            link: None,
+            known: false,
+            expiry: 0,
+            away_since: None,
+            subscriptions: HashMap::default(),
+            breaks_filters: false,
+            pending: BySender::default(),
+            connections: Vec::new(),
+            connections_left_out: 0,
+            delayed_will: None,
+            given_up: VecDeque::new(),
+        }
+    }
+
+    /// Returns whether it had a connection that was accepted.
+    pub(crate) fn was_connected(&self) -> bool {
+        self.link.is_some() || self.away_since.is_some()
+    }
+
+    /// Returns whether the session, without a connection, had expired by `now`.
+    pub(crate) fn expired(&self, now: FrameStamp) -> bool {
+        let Some(away) = self.away_since else {
+            return false;
+        };
+        if self.expiry == u32::MAX {
+            return false;
+        }
+        crate::event::between(&away, &now)
+            .is_some_and(|gone| gone.nanos() > i64::from(self.expiry) * 1_000_000_000)
+    }
+}
+
+/// How certain it is that a subscription is in force.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Force {
+    /// Asked for; the server may deliver before its SUBACK.
+    Asked,
+    Granted,
+    /// UNSUBSCRIBE was sent; the server may have acted on it.
+    Leaving,
+}
+
+/// One subscription.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub(crate) session: SessionKey,
+    /// As subscribed.
+    pub(crate) filter: Arc<str>,
+    /// Group of a shared subscription.
+    pub(crate) group: Option<Arc<str>>,
+    /// The Subscription Options byte.
+    pub(crate) options: u8,
+    pub(crate) granted: QoS,
+    pub(crate) identifier: Option<u32>,
+    pub(crate) force: Force,
+}
+
+impl Subscription {
+    pub(crate) const fn no_local(&self) -> bool {
+        self.options & 0x04 != 0
+    }
+
+    /// Returns Retain Handling: whether stored messages are sent (0), only where the subscription
+    /// is new (1), or not at all (2).
+    pub(crate) const fn retain_handling(&self) -> u8 {
+        self.options >> 4 & 3
+    }
+
+    pub(crate) const fn retain_as_published(&self) -> bool {
+        self.options & 0x08 != 0
+    }
+}
+
+/// Every session and its subscriptions.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    all: HashMap<SessionKey, ClientSession>,
+    by_id: HashMap<(BrokerId, Arc<str>), SessionKey>,
+    subscriptions: HashMap<SubscriptionKey, Subscription>,
+    /// When client identifiers were last taken over.
+    takeovers: HashMap<(BrokerId, Arc<str>), VecDeque<Option<Timestamp>>>,
+    /// Client identifiers whose sessions, seen from their starts, have ended.
+    gone: HashSet<(BrokerId, Arc<str>)>,
+    /// Some of those were forgotten: there were more than [`Limits::sessions_ended`].
+    forgot_gone: bool,
+    /// In the order in which they lost their connections; some are back, or gone.
+    away: VecDeque<SessionKey>,
+    next: u64,
+    next_subscription: u64,
+    limits: Limits,
+}
+
+impl Sessions {
+    /// Returns a table without sessions, which keeps as many as `limits` allow.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn add(&mut self, session: ClientSession) -> SessionKey {
+        let key = SessionKey(self.next);
+        self.next += 1;
+        if let Some(id) = &session.client_id
+            && !id.is_empty()
+        {
+            self.gone.remove(&(session.broker, Arc::clone(id)));
+            self.by_id.insert((session.broker, Arc::clone(id)), key);
+        }
+        self.all.insert(key, session);
+        key
+    }
+
+    pub(crate) fn find(&self, broker: BrokerId, id: &Arc<str>) -> Option<SessionKey> {
+        if id.is_empty() {
+            return None;
+        }
+        self.by_id.get(&(broker, Arc::clone(id))).copied()
+    }
+
+    pub(crate) fn get(&self, key: SessionKey) -> Option<&ClientSession> {
+        self.all.get(&key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: SessionKey) -> Option<&mut ClientSession> {
+        self.all.get_mut(&key)
+    }
+
+    /// Returns whether the end of a session may have been forgotten.
+    pub(crate) fn may_have_gone(&self) -> bool {
+        self.forgot_gone
+    }
+
+    /// Returns whether the last session of an identifier is known to have ended.
+    pub(crate) fn is_gone(&self, broker: BrokerId, id: &Arc<str>) -> bool {
+        self.gone.contains(&(broker, Arc::clone(id)))
+    }
+
+    /// Removes a session; its subscriptions are removed before.
+    pub(crate) fn remove(&mut self, key: SessionKey) -> Option<ClientSession> {
+        let session = self.all.remove(&key)?;
+        if let Some(id) = &session.client_id {
+            let named = (session.broker, Arc::clone(id));
+            if self.by_id.get(&named) == Some(&key) {
+                self.by_id.remove(&named);
+            }
+            if session.known {
+                if self.gone.len() >= self.limits.sessions_ended {
+                    self.gone.clear();
+                    self.forgot_gone = true;
+                }
+                self.gone.insert(named);
+            }
+        }
+        Some(session)
+    }
+
+    /// Returns how many sessions there are.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Returns the keys of all, in order of their beginnings.
+    pub(crate) fn keys(&self) -> Vec<SessionKey> {
+        let mut keys: Vec<_> = self.all.keys().copied().collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    pub(crate) fn subscription(&self, key: SubscriptionKey) -> Option<&Subscription> {
+        self.subscriptions.get(&key)
+    }
+
+    /// Returns the subscription of a session to a filter, as subscribed.
+    pub(crate) fn subscription_to(
+        &mut self,
+        key: SessionKey,
+        filter: &str,
+    ) -> Option<&mut Subscription> {
+        let key = self.all.get(&key)?.subscriptions.get(filter)?;
+        self.subscriptions.get_mut(key)
+    }
+
+    /// Returns whether there is no room for another subscription.
+    pub(crate) fn subscriptions_full(&self) -> bool {
+        self.subscriptions.len() >= self.limits.subscriptions
+    }
+
+    /// Adds a subscription of its session.
+    pub(crate) fn add_subscription(&mut self, subscription: Subscription) -> SubscriptionKey {
+        let key = SubscriptionKey(self.next_subscription);
+        self.next_subscription += 1;
+        if let Some(session) = self.all.get_mut(&subscription.session) {
+            let filter = Arc::clone(&subscription.filter);
+            session.subscriptions.insert(filter, key);
+        }
+        self.subscriptions.insert(key, subscription);
+        key
+    }
+
+    /// Removes a subscription; returns its broker and its key.
+    pub(crate) fn remove_subscription(
+        &mut self,
+        key: SessionKey,
+        filter: &str,
+    ) -> Option<(BrokerId, SubscriptionKey)> {
+        let session = self.all.get_mut(&key)?;
+        let key = session.subscriptions.remove(filter)?;
+        self.subscriptions.remove(&key);
+        Some((session.broker, key))
+    }
+
+    /// Notes a takeover of a client identifier; returns whether that was the last of `times`
+    /// within `span`, which are forgotten then.
+    pub(crate) fn note_takeover(
+        &mut self,
+        identifier: (BrokerId, Arc<str>),
+        time: Option<Timestamp>,
+        (times, span): (usize, Span),
+    ) -> bool {
+        if self.takeovers.len() >= self.limits.sessions {
+            self.takeovers.clear();
+        }
+        let latest = self.takeovers.entry(identifier).or_default();
+        latest.push_back(time);
+        if latest.len() < times {
+            return false;
+        }
+        let first = latest.pop_front().flatten();
+        let quick = first
+            .zip(time)
+            .is_some_and(|(first, last)| last.since(first) < span);
+        if quick {
+            latest.clear();
+        }
+        quick
+    }
+
+    /// Remembers that a session lost its connection.
+    pub(crate) fn went_away(&mut self, key: SessionKey) {
+        self.away.push_back(key);
+        if self.away.len() > 2 * self.limits.sessions {
+            let all = &self.all;
+            self.away
+                .retain(|key| all.get(key).is_some_and(|session| session.link.is_none()));
+        }
+    }
+
+    /// Returns the session that has been without a connection longest, where one is.
+    pub(crate) fn longest_away(&mut self) -> Option<SessionKey> {
+        while let Some(key) = self.away.pop_front() {
+            if self
+                .all
+                .get(&key)
+                .is_some_and(|session| session.link.is_none())
+            {
+                return Some(key);
+            }
+        }
+        None
+    }
+}

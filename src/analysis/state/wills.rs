@@ -1,0 +1,171 @@
+//! The table of wills: from the CONNECT that sets one to its publication, or to the reason for
+//! none.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use foldhash::HashMap;
+
+use super::super::caps;
+use super::super::keys::{BrokerId, SessionKey, WillKey};
+use super::messages::note_settled;
+use crate::base::FrameStamp;
+use crate::base::limits::Limits;
+use crate::event::{Handshake, MessageDelivery, WillFate, WillSummary, between};
+use crate::mqtt::ProtocolVersion;
+
+/// A will that may still be published.
+#[derive(Debug)]
+pub(crate) struct Testament {
+    pub(crate) broker: BrokerId,
+    /// Digest of topic and payload.
+    pub(crate) digest: u64,
+    pub(crate) session: Option<SessionKey>,
+    pub(crate) version: Option<ProtocolVersion>,
+    pub(crate) summary: WillSummary,
+    /// Sessions with a subscription that took it when it fell due.
+    pub(crate) expected: Vec<(SessionKey, MessageDelivery)>,
+    /// Its connection has ended, in a way that publishes it.
+    pub(crate) due: bool,
+    /// Its client came back before the delay was over.
+    pub(crate) returned: bool,
+    /// Sessions that were sent it.
+    pub(crate) received: Vec<SessionKey>,
+}
+
+impl Testament {
+    /// Returns its Will Delay Interval in nanoseconds.
+    pub(crate) fn delay_nanos(&self) -> i64 {
+        i64::from(self.summary.will.delay) * 1_000_000_000
+    }
+}
+
+/// The wills.
+#[derive(Debug, Default)]
+pub(crate) struct Wills {
+    /// In order of their CONNECTs.
+    all: BTreeMap<WillKey, Testament>,
+    by_digest: HashMap<u64, VecDeque<WillKey>>,
+    /// In the order in which their connections ended.
+    ended: VecDeque<(WillKey, FrameStamp)>,
+    next: u64,
+    limits: Limits,
+}
+
+impl Wills {
+    /// Returns a table without wills, which keeps as many as `limits` allow.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn add(&mut self, will: Testament) -> WillKey {
+        let key = WillKey(self.next);
+        self.next += 1;
+        let line = self.by_digest.entry(will.digest).or_default();
+        line.push_back(key);
+        self.all.insert(key, will);
+        key
+    }
+
+    pub(crate) fn get(&self, key: WillKey) -> Option<&Testament> {
+        self.all.get(&key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: WillKey) -> Option<&mut Testament> {
+        self.all.get_mut(&key)
+    }
+
+    /// Returns the keys of all, in order of their CONNECTs.
+    pub(crate) fn keys(&self) -> Vec<WillKey> {
+        self.all.keys().copied().collect()
+    }
+
+    /// Returns the oldest will where there is no room for another.
+    pub(crate) fn oldest_if_full(&self) -> Option<WillKey> {
+        let (oldest, _) = self.all.first_key_value()?;
+        (self.all.len() >= self.limits.wills).then_some(*oldest)
+    }
+
+    /// Returns the will that a server's PUBLISH to `session` may be: one that fell due before one
+    /// whose connection seems to live on.
+    pub(crate) fn find(&self, digest: u64, session: Option<SessionKey>) -> Option<WillKey> {
+        let line = self.by_digest.get(&digest)?;
+        let open = || {
+            line.iter().filter(|key| {
+                let will = self.all.get(key);
+                will.is_some_and(|will| session.is_none_or(|one| !will.received.contains(&one)))
+            })
+        };
+        open()
+            .find(|key| self.all.get(key).is_some_and(|will| will.due))
+            .or_else(|| open().next())
+            .copied()
+    }
+
+    /// Adds the delivery of a copy that was sent to `session`; returns `None` where there are as
+    /// many as are kept.
+    pub(crate) fn add_delivery(
+        &mut self,
+        key: WillKey,
+        session: Option<SessionKey>,
+        delivery: MessageDelivery,
+        stamp: FrameStamp,
+    ) -> Option<usize> {
+        let will = self.all.get_mut(&key)?;
+        if !matches!(will.summary.fate, WillFate::Published(_)) {
+            will.summary.fate = WillFate::Published(stamp);
+        }
+        if let Some(session) = session {
+            will.received.push(session);
+            will.expected.retain(|(other, _)| *other != session);
+        }
+        let deliveries = &mut will.summary.deliveries;
+        if deliveries.len() >= Handshake::DELIVERIES_KEPT {
+            return None;
+        }
+        deliveries.push(delivery);
+        Some(deliveries.len() - 1)
+    }
+
+    /// Notes the end of the handshake of a copy.
+    pub(crate) fn delivery_settled(&mut self, key: WillKey, at: usize, record: &Handshake) {
+        let will = self.all.get_mut(&key);
+        if let Some(delivery) = will.and_then(|will| will.summary.deliveries.get_mut(at)) {
+            note_settled(delivery, record);
+        }
+    }
+
+    /// Notes the end of the connection that set a will.
+    pub(crate) fn connection_ended(&mut self, key: WillKey, stamp: FrameStamp) {
+        self.ended.push_back((key, stamp));
+    }
+
+    /// Returns a will that nothing more can become of at `now`.
+    pub(crate) fn next_overdue(&mut self, now: FrameStamp) -> Option<WillKey> {
+        let (key, ended) = self.ended.front().copied()?;
+        // None is over earlier; this is asked with every packet.
+        let gone = between(&ended, &now).filter(|gone| *gone >= caps::LINGER)?;
+        let wait = match self.all.get(&key) {
+            Some(will) if will.due => caps::PATIENCE.nanos() + will.delay_nanos(),
+            _ => 0,
+        };
+        if gone.nanos() < wait {
+            return None;
+        }
+        self.ended.pop_front();
+        Some(key)
+    }
+
+    pub(crate) fn remove(&mut self, key: WillKey) -> Option<Testament> {
+        let will = self.all.remove(&key)?;
+        if let Some(line) = self.by_digest.get_mut(&will.digest) {
+            line.retain(|other| *other != key);
+            if line.is_empty() {
+                self.by_digest.remove(&will.digest);
+            }
+        }
+        Some(will)
+    }
+}
