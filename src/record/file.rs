@@ -26,7 +26,7 @@ pub struct CaptureFile {
     most: Option<u64>,
 }
 
-/// What a new capture file is to be.
+/// The properties of a new capture file.
 #[derive(Clone, Copy, Debug)]
 pub struct Wish<'a> {
     /// `None`: a temporary file.
@@ -35,6 +35,7 @@ pub struct Wish<'a> {
     pub format: Option<Format>,
     /// Whether an existing file may be overwritten.
     pub force: bool,
+    /// The link layer of its frames.
     pub link: LinkLayer,
     /// Frames after which nothing more is kept.
     pub most: Option<u64>,
@@ -277,7 +278,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_disk_is_an_error_that_says_so() {
+    fn a_full_disk_is_an_error_of_its_own() {
         let forced = Wish {
             force: true,
             ..wish(Path::new("/dev/full"))

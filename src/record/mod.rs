@@ -35,7 +35,7 @@ use crate::broker::{BrokerOptions, Seed};
 use crate::capture::Format;
 use crate::event::log::Line;
 
-/// What is to be recorded, and how.
+/// The options of a recording.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// `None`: a temporary file, which [`Recorded::path`] names.
@@ -48,12 +48,15 @@ pub struct Options {
     pub port: u16,
     /// None: both loopback addresses.
     pub bind: Vec<IpAddr>,
+    /// The link layer of the frames.
     pub link: LinkLayer,
+    /// Where the frames come from.
     pub capture: CaptureFrom,
     /// End after this time.
     pub duration: Option<Duration>,
     /// End after this many frames.
     pub frames: Option<u64>,
+    /// Who makes the traffic.
     pub source: Source,
     /// Where identifiers and sequence numbers come from; a script's own seed comes first.
     /// `None`: others every time.
@@ -103,9 +106,10 @@ pub enum Source {
     Script(Box<Script>),
 }
 
-/// What a recording left.
+/// The result of a recording.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Recorded {
+    /// The capture file.
     pub path: PathBuf,
     /// Frames in the file.
     pub frames: u64,
@@ -377,7 +381,7 @@ fn over(stop: &AtomicBool, ends: Option<Instant>) -> bool {
     stop.load(Ordering::Relaxed) || ends.is_some_and(|ends| Instant::now() >= ends)
 }
 
-/// Each entry begins with the second it was written in, as mosquitto has it.
+/// Each entry begins with the second it was written in, as in mosquitto's log.
 fn write_lines(log: &mut dyn Write, wanted: bool, lines: Vec<String>) {
     if !wanted || lines.is_empty() {
         return;

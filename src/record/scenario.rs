@@ -5,7 +5,7 @@ use super::script::{Script, ScriptError};
 /// A built-in script.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
-    /// What `--scenario` calls it.
+    /// Its name, for `--scenario`.
     pub name: &'static str,
     /// The script itself, as a user could have written it.
     pub text: &'static str,
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_scenario_is_a_valid_script_that_says_what_it_shows() {
+    fn every_scenario_is_a_valid_script_with_a_line_about_it() {
         for scenario in SCENARIOS {
             let script = scenario.script();
             let script = script.unwrap_or_else(|error| panic!("{}: {error}", scenario.name));

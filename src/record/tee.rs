@@ -2,7 +2,7 @@
 //!
 //! The bytes, who sent them, when, and how a connection ended are what happened; sequence
 //! numbers, acknowledgements and windows are those of a loopback connection without loss. A
-//! segment is acknowledged as Linux does it: at once at the begin of a connection and after
+//! segment is acknowledged as Linux does it: at once at the start of a connection and after
 //! a pause, otherwise with the next bytes that go the other way, at the latest after 40 ms.
 
 use std::collections::HashMap;
@@ -67,7 +67,7 @@ struct End {
     endpoint: Endpoint,
     /// The next sequence number that this end will send.
     next: u32,
-    /// What of the other end's bytes this end has acknowledged.
+    /// The sequence number up to which this end has acknowledged the other.
     acknowledged: u32,
     /// Added to the clock in milliseconds to give TSval.
     clock_offset: u32,

@@ -20,7 +20,7 @@ pub(super) struct Actor {
     pub(super) name: String,
     pub(super) options: ConnectOptions,
     pub(super) link: Option<Link>,
-    /// What came and no `wait` has asked for yet.
+    /// Packets that came and no `wait` has asked for yet.
     pub(super) received: VecDeque<Received>,
     /// Own exchanges that are open: what to send again should the session be continued.
     pub(super) open: BTreeMap<PacketIdentifier, Vec<u8>>,
@@ -57,7 +57,7 @@ pub(super) struct Received {
     pub(super) topic: Option<String>,
 }
 
-/// What a client wants to send because of what it received.
+/// An answer that a client wants to send.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) packet_type: PacketType,

@@ -4,7 +4,7 @@
 //! take turns with the broker in one thread: see [`Player`].
 //!
 //! ```text
-//! model <- properties <- parse
+//! time <- model; model, properties <- parse
 //! model <- actor <- play <- turns
 //! ```
 
@@ -13,8 +13,10 @@ mod model;
 mod parse;
 mod play;
 mod properties;
+mod time;
 mod turns;
 
 pub use model::{CLIENTS, STEPS, Script};
-pub use parse::{ScriptError, parse_duration};
+pub use parse::ScriptError;
 pub use play::{PlayError, Player};
+pub use time::parse_duration;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::time::Time;
 use crate::broker::BrokerOptions;
 use crate::mqtt::{PacketType, PropertiesBuf, ProtocolVersion, QoS};
 
@@ -17,7 +18,7 @@ pub const STEPS: usize = 100_000;
 /// A script, checked: every name in it is known, every value has a form in bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
-    /// What it shows, in one line.
+    /// Its subject, in one line.
     pub about: String,
     /// `None`: the caller's.
     pub seed: Option<u64>,
@@ -27,45 +28,48 @@ pub struct Script {
 }
 
 impl Script {
-    /// What the script wants of the broker, put into `options`.
+    /// Puts the script's wishes of the broker into `options`.
     pub fn apply(&self, options: &mut BrokerOptions) {
         let wishes = &self.broker;
         if !wishes.users.is_empty() {
             let users = wishes.users.iter();
-            options.users = Some(
-                users
-                    .map(|(name, password)| (name.clone(), password.clone().into_bytes()))
-                    .collect(),
-            );
+            let users = users.map(|(name, word)| (name.clone(), word.clone().into_bytes()));
+            options.users = Some(users.collect());
         }
         options.anonymous = wishes.anonymous;
         options.server_keep_alive = wishes.server_keep_alive;
-        options.receive_maximum = wishes.receive_maximum.unwrap_or(options.receive_maximum);
-        options.topic_alias_maximum = wishes
-            .topic_alias_maximum
-            .unwrap_or(options.topic_alias_maximum);
-        let limits = &mut options.limits;
-        limits.packet_bytes = wishes.maximum_packet_size.unwrap_or(limits.packet_bytes);
-        options.connect_timeout = wishes
-            .connect_timeout
-            .map_or(options.connect_timeout, |time| {
-                crate::base::Span::from_nanos(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
-            });
+        // 0 is a protocol error (MQTT 5.0 §3.2.2.3.3): the broker's own value stands.
+        if let Some(most) = wishes.receive_maximum.filter(|&most| most > 0) {
+            options.receive_maximum = most;
+        }
+        if let Some(most) = wishes.topic_alias_maximum {
+            options.topic_alias_maximum = most;
+        }
+        // No control packet is shorter than two bytes.
+        if let Some(most) = wishes.maximum_packet_size {
+            options.limits.packet_bytes = most.max(2) as usize;
+        }
+        if let Some(Time(time)) = wishes.connect_timeout {
+            let nanos = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+            options.connect_timeout = crate::base::Span::from_nanos(nanos);
+        }
         if let Some(seed) = self.seed {
             options.seed = seed;
         }
     }
 }
 
-#[derive(Clone, Debug)]
+/// The wishes of a script about its broker; what it leaves out is the broker's own choice.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct BrokerWishes {
     pub(super) users: BTreeMap<String, String>,
     pub(super) anonymous: bool,
     pub(super) receive_maximum: Option<u16>,
     pub(super) topic_alias_maximum: Option<u16>,
-    pub(super) maximum_packet_size: Option<usize>,
+    pub(super) maximum_packet_size: Option<u32>,
     pub(super) server_keep_alive: Option<u16>,
-    pub(super) connect_timeout: Option<Duration>,
+    pub(super) connect_timeout: Option<Time>,
 }
 
 impl Default for BrokerWishes {
@@ -89,19 +93,23 @@ pub(super) struct Client {
     pub(super) options: ConnectOptions,
 }
 
-/// What a client connects with.
+/// The options that a client connects with.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectOptions {
     pub(super) version: ProtocolVersion,
     pub(super) client_id: String,
     pub(super) clean: bool,
+    /// In seconds.
     pub(super) keep_alive: u16,
     pub(super) user_name: Option<String>,
     pub(super) password: Option<String>,
     pub(super) will: Option<Will>,
     pub(super) properties: PropertiesBuf,
+    /// The loopback address that it connects to; `None`: any.
     pub(super) ip: Option<IpAddr>,
+    /// Whether it answers before the other clients do.
     pub(super) eager: bool,
+    /// Whether it pings in time for its keep alive.
     pub(super) ping: bool,
 }
 
@@ -123,6 +131,7 @@ impl Default for ConnectOptions {
     }
 }
 
+/// A will, checked.
 #[derive(Clone, Debug)]
 pub(super) struct Will {
     pub(super) topic: String,
@@ -141,6 +150,7 @@ pub(super) struct Step {
     pub(super) action: Action,
 }
 
+/// The action of a step: `manual.md` describes each.
 #[derive(Clone, Debug)]
 pub(super) enum Action {
     Connect(Box<ConnectOptions>),
@@ -175,6 +185,7 @@ pub(super) enum Action {
     Sleep(Duration),
 }
 
+/// A PUBLISH that a step sends.
 #[derive(Clone, Debug)]
 pub(super) struct Publish {
     pub(super) topic: String,
@@ -182,8 +193,10 @@ pub(super) struct Publish {
     pub(super) qos: QoS,
     pub(super) retain: bool,
     pub(super) dup: bool,
+    /// `None`: the next one that is free.
     pub(super) packet_id: Option<u16>,
     pub(super) count: u32,
+    /// Whether the client leaves once the exchange is done.
     pub(super) leave: bool,
     pub(super) properties: PropertiesBuf,
 }
@@ -197,6 +210,7 @@ pub(super) enum Kill {
     Fin,
 }
 
+/// The end of a wait.
 #[derive(Clone, Debug)]
 pub(super) enum Until {
     Packet {

@@ -1,13 +1,12 @@
 //! A script's text, checked: errors carry their line.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{self, Deserializer};
 use toml::Spanned;
 
 use super::model::{
@@ -15,13 +14,15 @@ use super::model::{
     Until, Will,
 };
 use super::properties::RawProperties;
+use super::time::Time;
 use crate::mqtt::{PacketType, PropertiesBuf, ProtocolVersion, QoS};
 
-/// What is wrong with a script, and where.
+/// An error of a script, with its line.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ScriptError {
     /// From 1.
     pub line: usize,
+    /// The reason.
     pub message: String,
 }
 
@@ -33,8 +34,6 @@ impl fmt::Display for ScriptError {
 
 impl std::error::Error for ScriptError {}
 
-/// The longest that one `sleep` or `wait` may take: a script ends.
-const LONGEST: Duration = Duration::from_secs(3_600);
 /// Bytes of one payload that a script may ask for.
 const PAYLOAD: usize = 64 << 20;
 /// How long a `wait` waits by default.
@@ -89,13 +88,14 @@ impl Script {
         Ok(Script {
             about: raw.about,
             seed: raw.seed,
-            broker: raw.broker.unwrap_or_default().into(),
+            broker: raw.broker,
             clients,
             steps,
         })
     }
 }
 
+/// Lines of the script, for errors.
 struct Lines<'a> {
     text: &'a str,
 }
@@ -114,6 +114,7 @@ impl Lines<'_> {
         line + 1 + below.take_while(|text| empty(text)).count()
     }
 
+    /// Returns an error that points to `span`.
     fn error(&self, span: Range<usize>, message: String) -> ScriptError {
         ScriptError {
             line: self.at(Some(span)),
@@ -122,44 +123,19 @@ impl Lines<'_> {
     }
 }
 
+/// A script as written; each `Raw` type is turned into the checked one by its `check`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawScript {
     #[serde(default)]
     about: String,
     seed: Option<u64>,
-    broker: Option<RawBroker>,
+    #[serde(default)]
+    broker: BrokerWishes,
     #[serde(default)]
     clients: Vec<Spanned<RawClient>>,
     #[serde(default)]
     steps: Vec<Spanned<RawStep>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawBroker {
-    #[serde(default)]
-    users: BTreeMap<String, String>,
-    anonymous: Option<bool>,
-    receive_maximum: Option<u16>,
-    topic_alias_maximum: Option<u16>,
-    maximum_packet_size: Option<u32>,
-    server_keep_alive: Option<u16>,
-    connect_timeout: Option<Time>,
-}
-
-impl From<RawBroker> for BrokerWishes {
-    fn from(raw: RawBroker) -> Self {
-        Self {
-            users: raw.users,
-            anonymous: raw.anonymous.unwrap_or(true),
-            receive_maximum: raw.receive_maximum.filter(|&most| most > 0),
-            topic_alias_maximum: raw.topic_alias_maximum,
-            maximum_packet_size: raw.maximum_packet_size.map(|bytes| bytes.max(2) as usize),
-            server_keep_alive: raw.server_keep_alive,
-            connect_timeout: raw.connect_timeout.map(|time| time.0),
-        }
-    }
 }
 
 /// A client by its name, and the options that it connects with.
@@ -209,6 +185,7 @@ fn split(mut table: toml::Table, key: &str) -> Result<(String, RawOptions), Stri
     Ok((name, options))
 }
 
+/// Options of a connection as written; what is absent is left to the client or the default.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawOptions {
@@ -259,6 +236,7 @@ impl RawOptions {
     }
 }
 
+/// A will as written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawWill {
@@ -284,6 +262,7 @@ impl RawWill {
     }
 }
 
+/// A step as written: a table with the name of the action as its only key.
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum RawStep {
@@ -304,12 +283,14 @@ enum RawStep {
     Sleep(Time),
 }
 
+/// The keys of a step that needs its client alone.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawClientOnly {
     client: String,
 }
 
+/// A text, or a list of texts.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum OneOrMore {
@@ -372,6 +353,7 @@ struct RawUnsubscribe {
     properties: Option<RawProperties>,
 }
 
+/// The keys of `publish`; at most one of the three payloads.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawPublish {
@@ -448,6 +430,7 @@ struct RawSend {
     hex: String,
 }
 
+/// The keys of `wait`; either `packet` or `closed`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawWait {
@@ -474,6 +457,7 @@ impl RawWait {
     }
 }
 
+/// The keys of `hold` and `drop`; only the latter has a count.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawPackets {
@@ -558,14 +542,17 @@ impl RawStep {
     }
 }
 
+/// Returns the properties as bytes; none where none are written.
 fn checked(properties: Option<RawProperties>) -> Result<PropertiesBuf, String> {
     properties.map_or_else(|| Ok(PropertiesBuf::new()), RawProperties::check)
 }
 
+/// Returns the QoS of that number.
 fn qos(number: u8) -> Result<QoS, String> {
     QoS::from_bits(number).ok_or_else(|| format!("qos {number} is none of 0, 1, 2"))
 }
 
+/// Returns the packet type of that name, in capitals as in the specification.
 fn packet_type(name: &str) -> Result<PacketType, String> {
     PacketType::ALL
         .into_iter()
@@ -573,7 +560,7 @@ fn packet_type(name: &str) -> Result<PacketType, String> {
         .ok_or_else(|| format!("there is no packet type '{name}'"))
 }
 
-/// Text that a length of two bytes can state.
+/// Returns a text whose length fits two bytes (MQTT 5.0 §1.5.4).
 fn fits(text: String) -> Result<String, String> {
     if text.len() > usize::from(u16::MAX) {
         return Err(format!(
@@ -603,44 +590,9 @@ fn hex(digits: &str) -> Result<Vec<u8>, String> {
     }
 }
 
-/// A time as scripts and options write it: `500ms`, `10s`, `2m`, `1h`; a number alone is
-/// seconds.
-///
-/// # Errors
-/// What is wrong with the text.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("'{text}' is no time such as 500ms, 10s, 2m or 1h");
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let factor = match unit {
-        "ms" => 0.001,
-        "s" | "" => 1.0,
-        "m" => 60.0,
-        "h" => 3_600.0,
-        _ => return Err(wrong()),
-    };
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    Duration::try_from_secs_f64(number * factor).map_err(|_| wrong())
-}
-
-/// A time in a script.
-struct Time(Duration);
-
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let time = parse_duration(&text).map_err(de::Error::custom)?;
-        if time > LONGEST {
-            return Err(de::Error::custom("longer than an hour"));
-        }
-        Ok(Self(time))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::time::parse_duration;
     use super::*;
 
     fn error(text: &str) -> ScriptError {

@@ -26,8 +26,13 @@ const LOOK: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub enum PlayError {
     /// A step could not be taken.
-    Step { line: usize, message: String },
-    /// What passed could not be recorded.
+    Step {
+        /// Of the script, from 1.
+        line: usize,
+        /// The client and the reason.
+        message: String,
+    },
+    /// The traffic could not be recorded.
     Record(io::Error),
     /// It was asked to stop.
     Stopped,
@@ -54,7 +59,9 @@ impl From<io::Error> for PlayError {
 /// Something that a client did and the broker has not read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Done {
+    /// The client of that place wrote.
     Wrote(usize),
+    /// The client closed or reset the connection.
     Ended(ConnectionKey),
 }
 
@@ -126,6 +133,7 @@ impl<'n, W: Witness> Player<'n, W> {
         self.settle()
     }
 
+    /// Fails the step at hand, with the client that it names.
     pub(super) fn failed<T>(&self, message: impl AsRef<str>) -> Result<T, PlayError> {
         let name = self.actors.get(self.at).map_or("", |actor| &actor.name);
         Err(PlayError::Step {
@@ -134,6 +142,12 @@ impl<'n, W: Witness> Player<'n, W> {
         })
     }
 
+    /// Returns the value, or fails the step at hand with the error.
+    fn or_fail<T>(&self, result: Result<T, impl fmt::Display>) -> Result<T, PlayError> {
+        result.or_else(|error| self.failed(error.to_string()))
+    }
+
+    /// Takes one step.
     fn take(
         &mut self,
         step: Step,
@@ -184,6 +198,7 @@ impl<'n, W: Witness> Player<'n, W> {
         Ok(())
     }
 
+    /// Returns a client by its place in the script.
     pub(super) fn actor(&mut self, at: usize) -> Result<&mut Actor, PlayError> {
         let line = self.line;
         self.actors.get_mut(at).ok_or_else(|| PlayError::Step {
@@ -192,6 +207,7 @@ impl<'n, W: Witness> Player<'n, W> {
         })
     }
 
+    /// Connects a client: its socket, and the broker's end of it.
     fn open(&mut self, at: usize, options: ConnectOptions) -> Result<(), PlayError> {
         if self.actor(at)?.link.is_some() {
             return self.failed("connected already");
@@ -203,16 +219,13 @@ impl<'n, W: Witness> Player<'n, W> {
         let Some(&address) = wanted.or_else(|| self.addresses.first()) else {
             return self.failed("the broker listens nowhere");
         };
-        let stream = match dial(address) {
-            Ok(stream) => stream,
-            Err(error) => return self.failed(format!("cannot connect to {address}: {error}")),
-        };
-        let own = match stream.local_addr() {
-            Ok(own) => Endpoint {
-                address: own.ip(),
-                port: own.port(),
-            },
-            Err(error) => return self.failed(error.to_string()),
+        let dialled = dial(address);
+        let stream =
+            self.or_fail(dialled.map_err(|error| format!("cannot connect to {address}: {error}")))?;
+        let own = self.or_fail(stream.local_addr())?;
+        let own = Endpoint {
+            address: own.ip(),
+            port: own.port(),
         };
         let deadline = Instant::now() + PATIENCE;
         let key = loop {
@@ -247,6 +260,7 @@ impl<'n, W: Witness> Player<'n, W> {
         self.settle()
     }
 
+    /// Connects a client, sends CONNECT and waits for the answer.
     fn connect(&mut self, at: usize, options: ConnectOptions) -> Result<(), PlayError> {
         self.open(at, options)?;
         let bytes = self.actor(at)?.connect_packet();
@@ -263,11 +277,13 @@ impl<'n, W: Witness> Player<'n, W> {
         self.failed("no CONNACK came")
     }
 
+    /// Sends a control packet.
     fn send(&mut self, at: usize, packet: &ControlPacket<'_>) -> Result<(), PlayError> {
         let version = self.actor(at)?.options.version;
         self.write(at, &written(version, packet))
     }
 
+    /// Returns a packet identifier that no open exchange of the client uses.
     fn packet_id(&mut self, at: usize) -> Result<PacketIdentifier, PlayError> {
         match self.actor(at)?.take_packet_id() {
             Some(id) => Ok(id),
@@ -275,6 +291,7 @@ impl<'n, W: Witness> Player<'n, W> {
         }
     }
 
+    /// Sends SUBSCRIBE.
     fn subscribe(
         &mut self,
         at: usize,
@@ -283,9 +300,7 @@ impl<'n, W: Witness> Player<'n, W> {
     ) -> Result<(), PlayError> {
         let mut subscriptions = SubscriptionsBuf::new();
         for (filter, options) in filters {
-            if let Err(error) = subscriptions.push(filter, *options) {
-                return self.failed(error.to_string());
-            }
+            self.or_fail(subscriptions.push(filter, *options))?;
         }
         let packet_id = self.packet_id(at)?;
         let packet = ControlPacket::Subscribe(Subscribe {
@@ -296,6 +311,7 @@ impl<'n, W: Witness> Player<'n, W> {
         self.send(at, &packet)
     }
 
+    /// Sends UNSUBSCRIBE.
     fn unsubscribe(
         &mut self,
         at: usize,
@@ -304,9 +320,7 @@ impl<'n, W: Witness> Player<'n, W> {
     ) -> Result<(), PlayError> {
         let mut filters = TopicFiltersBuf::new();
         for name in names {
-            if let Err(error) = filters.push(name) {
-                return self.failed(error.to_string());
-            }
+            self.or_fail(filters.push(name))?;
         }
         let packet_id = self.packet_id(at)?;
         let packet = ControlPacket::Unsubscribe(Unsubscribe {
@@ -317,6 +331,7 @@ impl<'n, W: Witness> Player<'n, W> {
         self.send(at, &packet)
     }
 
+    /// Sends PUBLISH as often as the step asks for.
     fn publish(&mut self, at: usize, publish: &Publish) -> Result<(), PlayError> {
         for _ in 0..publish.count {
             let delivery = self.delivery(at, publish)?;
@@ -343,6 +358,7 @@ impl<'n, W: Witness> Player<'n, W> {
         Ok(())
     }
 
+    /// Returns QoS and packet identifier of a PUBLISH.
     fn delivery(&mut self, at: usize, publish: &Publish) -> Result<Delivery, PlayError> {
         if publish.qos == QoS::AtMostOnce {
             return Ok(Delivery::AtMostOnce);
@@ -367,6 +383,7 @@ impl<'n, W: Witness> Player<'n, W> {
         self.close(at)
     }
 
+    /// Sends what the client held back.
     fn release(&mut self, at: usize) -> Result<(), PlayError> {
         let actor = self.actor(at)?;
         actor.hold.clear();
@@ -379,6 +396,7 @@ impl<'n, W: Witness> Player<'n, W> {
         Ok(())
     }
 
+    /// Passes time until a packet came or the broker closed the connection.
     fn wait(
         &mut self,
         at: usize,
