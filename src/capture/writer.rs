@@ -25,6 +25,8 @@ pub struct Writer<W> {
     precision: Precision,
     /// The record at hand; kept so that no frame allocates.
     record: Vec<u8>,
+    /// Where the block at hand begins in `record`; the pcapng header has two blocks.
+    block: usize,
     whole: u64,
 }
 
@@ -45,6 +47,7 @@ impl<W: Write> Writer<W> {
             format,
             precision,
             record: Vec::new(),
+            block: 0,
             whole: 0,
         };
         match format {
@@ -152,7 +155,7 @@ impl<W: Write> Writer<W> {
         self.word(0x1a2b_3c4d);
         self.half(1);
         self.half(0);
-        // The length of the section is not known beforehand.
+        // The length of the section is not known beforehand: -1 (draft §4.1).
         self.word(u32::MAX);
         self.word(u32::MAX);
         if let Some(comment) = comment {
@@ -218,32 +221,17 @@ impl<W: Write> Writer<W> {
 
     /// Begins a block; its length is filled in at its end.
     fn begin_block(&mut self, kind: u32) {
+        self.block = self.record.len();
         self.word(kind);
         self.word(0);
     }
 
-    /// Ends the block that was begun last: the header holds two, all else one.
+    /// Ends the block that was begun last.
     fn end_block(&mut self) {
-        let start = self.block_start();
-        let length = (self.record.len() - start + 4) as u32;
+        let length = (self.record.len() - self.block + 4) as u32;
         self.word(length);
-        if let Some(at) = self.record.get_mut(start + 4..start + 8) {
+        if let Some(at) = self.record.get_mut(self.block + 4..self.block + 8) {
             at.copy_from_slice(&length.to_le_bytes());
-        }
-    }
-
-    /// Where the open block begins: the first whose length is 0.
-    fn block_start(&self) -> usize {
-        let mut start = 0;
-        loop {
-            let length = self
-                .record
-                .get(start + 4..start + 8)
-                .and_then(<[u8]>::first_chunk);
-            match length.map_or(0, |&length| u32::from_le_bytes(length)) {
-                0 => return start,
-                length => start += length as usize,
-            }
         }
     }
 
