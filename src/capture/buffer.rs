@@ -102,7 +102,7 @@ impl<'a> Buffer<'a> {
         }
     }
 
-    /// What is there and not consumed.
+    /// Returns the bytes that are there and not consumed.
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()

@@ -31,7 +31,7 @@ struct Place {
     after_frame: Option<u64>,
 }
 
-/// What is wrong.
+/// The fault of a capture.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Fault {
@@ -82,7 +82,7 @@ pub enum Fault {
     ContradictoryBlock {
         /// The block's type.
         kind: u32,
-        /// What it claims, as the end of a sentence.
+        /// Its claim, as the end of a sentence.
         how: &'static str,
     },
     /// A packet of an interface that its section did not describe.
@@ -141,7 +141,7 @@ impl CaptureError {
         &self.0.name
     }
 
-    /// What is wrong.
+    /// Returns the fault.
     pub fn fault(&self) -> &Fault {
         &self.0.fault
     }
@@ -193,7 +193,7 @@ impl fmt::Display for CaptureError {
     }
 }
 
-/// What is wrong, in words, without place or advice.
+/// The fault in words, without place or advice.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -298,7 +298,7 @@ impl Fault {
         )
     }
 
-    /// What to do.
+    /// Returns what the user can do, after a semicolon; empty where there is nothing.
     fn advice(&self) -> &'static str {
         match self {
             Self::Missing => "check the name",
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_in_compressed_data_says_of_what_it_is_the_place() {
+    fn the_place_in_compressed_data_names_the_data_it_counts() {
         let at = |fault| CaptureError::at("c.gz", fault, 9, Some(Packing::Gzip), None).to_string();
         let message = at(Fault::PackingCut(Packing::Gzip));
         assert!(

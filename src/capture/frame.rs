@@ -13,7 +13,7 @@ pub struct LinkType(pub u16);
 pub struct Frame<'a> {
     /// Number, time and length of the frame.
     pub stamp: FrameStamp,
-    /// What the frame begins with.
+    /// The layer that the frame begins with.
     pub link_type: LinkType,
     /// The captured bytes: at most `stamp.length` of them.
     pub bytes: &'a [u8],

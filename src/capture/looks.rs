@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What the first bytes of a file that is not a capture look like.
+/// The likeness of a file that is not a capture, by its first bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LooksLike {
     /// A known format, by the words that name it in a sentence ("a PNG image").
@@ -62,7 +62,7 @@ const FORMATS: &[(usize, &[u8], LooksLike)] = &[
     (0, b"\xac\x01\x00\x1c", OtherCapture("Ixia")),
 ];
 
-/// What the first bytes of a file look like.
+/// Recognises a file by its first bytes.
 pub(super) fn looks_like(start: &[u8]) -> LooksLike {
     for &(at, signature, what) in FORMATS {
         if start

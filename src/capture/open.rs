@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_opened_is_said_plainly() {
+    fn what_cannot_be_opened_is_named_plainly() {
         let folder = tempfile::tempdir().unwrap();
         let error = |path: &std::path::Path| open(path, &|| {}).err().unwrap();
         assert!(matches!(error(folder.path()).fault(), Fault::Directory));

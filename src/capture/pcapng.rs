@@ -39,7 +39,7 @@ pub(super) struct Section {
     pub(super) interfaces: Vec<Interface>,
 }
 
-/// What a packet block needs to know of its interface.
+/// The properties of an interface that its packet blocks need.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Interface {
     pub(super) link_type: LinkType,

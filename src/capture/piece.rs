@@ -1,4 +1,4 @@
-//! What one record or block of a capture file gives.
+//! The yield of one record or block of a capture file.
 
 use std::ops::Range;
 

@@ -14,8 +14,9 @@ use super::source::{Source, Summary};
 pub struct Sequence<'a> {
     /// The capture at hand and those that follow.
     readers: VecDeque<Reader<'a>>,
-    /// What was read from the captures before.
+    /// The sums of the captures before.
     before: Summary,
+    /// Bytes taken from their sources.
     taken: u64,
 }
 

@@ -40,7 +40,7 @@ pub trait Source {
     fn summary(&self) -> Summary;
 }
 
-/// What was read from a source.
+/// Sums over everything that was read from a source.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Summary {
     /// Frames that were read.

@@ -62,12 +62,12 @@ impl<S: Default> Assembler<S> {
         }
     }
 
-    /// How many TCP connections were seen, whatever they carried.
+    /// Returns how many TCP connections were seen, whatever they carried.
     pub fn connections_seen(&self) -> u64 {
         self.shared.counts.connections
     }
 
-    /// What became of everything pushed so far.
+    /// Returns the sums of everything pushed so far.
     pub fn counts(&self) -> &Counts {
         &self.shared.counts
     }

@@ -3,7 +3,7 @@
 use super::sample::Samples;
 use crate::base::limits::Limits;
 
-/// What became of everything that was pushed, summed over all connections.
+/// Sums of everything that was pushed, over all connections.
 ///
 /// `bytes + repeated_bytes + unplaced_bytes + after_end_bytes` are the captured payload
 /// bytes of all segments.
@@ -35,7 +35,7 @@ pub struct Counts {
     pub evicted: u64,
 }
 
-/// What all connections share.
+/// The state that all connections share.
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) counts: Counts,

@@ -3,7 +3,7 @@
 //!
 //! Delivered bytes are not kept, and hashing every payload would cost a fifth of the whole
 //! pipeline. So only the first and the last bytes of the latest segments, of all
-//! connections together, are kept: a retransmission is held against them when it begins
+//! connections together, are kept: a retransmission is compared with them when it begins
 //! where the first copy began. Differences elsewhere in a delivered segment go unseen;
 //! bytes still waiting are compared in full (`waiting.rs`).
 

@@ -10,11 +10,11 @@ use std::collections::btree_map::Entry;
 
 use crate::base::{FrameStamp, Layers};
 
-/// What a piece costs besides its bytes, charged against the caps: its place in the tree
+/// The cost of a piece besides its bytes, charged against the caps: its place in the tree
 /// (nodes may be half empty) and its allocation.
 pub(super) const PIECE_COST: usize = 224;
 
-/// What the first piece of a direction costs besides: the box and the tree's first node.
+/// The cost of a direction's first piece besides: the box and the tree's first node.
 pub(super) const WAITING_COST: usize = 1536;
 
 /// Bytes in stream order: captured ones, then those that the snapshot length cut.
@@ -83,7 +83,7 @@ impl<'a> Span<'a> {
     }
 }
 
-/// What one piece holds.
+/// The bytes of one piece.
 #[derive(Debug)]
 pub(super) enum Held {
     Bytes(Box<[u8]>),
@@ -120,7 +120,7 @@ impl Piece {
     }
 }
 
-/// What adding a span did.
+/// The outcome of adding a span.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Added {
     /// Captured bytes that lie on what is held already.
@@ -250,8 +250,8 @@ impl Waiting {
     }
 }
 
-/// Holds the part of `span` (which begins at `from`) that lies on `piece` (which begins at
-/// `start`) against it; returns how many bytes that part has.
+/// Compares the part of `span` (which begins at `from`) that lies on `piece` (which begins at
+/// `start`) with it; returns how many bytes that part has.
 fn compare(from: u64, span: Span<'_>, start: u64, piece: &Piece, added: &mut Added) -> u32 {
     let end = from + u64::from(span.len());
     let low = from.max(start);

@@ -28,7 +28,7 @@ const MAX_REBUILT: usize = 2;
 /// as many as an attacker likes.
 pub const MAX_REASONS: usize = Limits::DEFAULT.skip_reasons;
 
-/// What a [`Dissector`] is to do.
+/// The options of a [`Dissector`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// Fill [`Segment::layers`]; otherwise they are empty and cost nothing.
@@ -37,10 +37,12 @@ pub struct Options {
     pub limits: Limits,
 }
 
-/// What became of the frames: `frames` is the sum of all the others.
+/// Counts of frames: `frames` is the sum of all the others.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Tally {
+    /// Frames that were dissected.
     pub frames: u64,
+    /// Frames that gave a TCP segment.
     pub segments: u64,
     /// Frames that gave no segment, by reason; at most [`MAX_REASONS`] of them.
     pub skipped: BTreeMap<Skipped, u64>,
@@ -60,6 +62,7 @@ pub struct Dissector {
 }
 
 impl Dissector {
+    /// A dissector that has seen no frame.
     pub fn new(options: Options) -> Self {
         Self {
             wants_layers: options.layers,
@@ -70,8 +73,11 @@ impl Dissector {
         }
     }
 
-    /// The TCP segment in `frame`, or why there is none. A segment that came in fragments
-    /// belongs to the frame that completed it.
+    /// Returns the TCP segment or UDP datagram in `frame`. One that came in fragments belongs to
+    /// the frame that completed it.
+    ///
+    /// # Errors
+    /// The reason why there is neither.
     #[inline(always)]
     pub fn dissect<'a>(&'a mut self, frame: &'a Frame<'a>) -> Result<Dissected<'a>, Skipped> {
         self.tally.frames += 1;
@@ -87,7 +93,7 @@ impl Dissector {
         }
     }
 
-    /// The long way: all that is not Ethernet, or has something between, or is to be shown
+    /// The general path: all that is not Ethernet, or has something between, or is to be shown
     /// layer by layer.
     #[inline(never)]
     fn dissect_any<'a>(&'a mut self, frame: &'a Frame<'a>) -> Result<Dissected<'a>, Skipped> {
@@ -117,12 +123,12 @@ impl Dissector {
         }
     }
 
-    /// What became of the frames so far.
+    /// Returns the counts of frames so far.
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// What became of fragmented datagrams so far.
+    /// Returns the counts of fragmented datagrams so far.
     pub fn fragments(&self) -> FragmentTally {
         self.fragments.tally()
     }

@@ -25,7 +25,7 @@ use crate::base::{Span, Timestamp};
 /// The payload of an IP datagram is no longer than its length field allows.
 const MAX_DATAGRAM: u32 = 0xffff;
 
-/// What became of fragmented datagrams.
+/// Counts of fragmented datagrams.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct FragmentTally {
     /// Datagrams put together.
@@ -38,7 +38,7 @@ pub struct FragmentTally {
     pub waiting: u64,
 }
 
-/// What the fragments of one datagram have in common. IPv6 leaves the protocol out, since
+/// The fields that the fragments of one datagram share. IPv6 leaves the protocol out, since
 /// fragments may disagree on it (RFC 8200 §4.5).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 struct Key {
@@ -85,7 +85,7 @@ impl Fragment<'_> {
 /// A datagram's payload as put together; its bytes are in the buffer that was given.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Rebuilt {
-    /// What the payload begins with.
+    /// The protocol of the payload's first header.
     pub(super) protocol: u8,
     /// Bytes at the end that were cut.
     pub(super) cut: usize,
@@ -227,19 +227,19 @@ impl Fragments {
     }
 }
 
-/// What has come of one datagram's payload.
+/// The fragments of one datagram so far.
 #[derive(Debug)]
 struct Datagram {
     began: Option<Timestamp>,
     /// From the payload's first byte to the last that any fragment had.
     bytes: Vec<u8>,
-    /// What has come; nothing once `complete`.
+    /// The ranges that have come; none once `complete`.
     come: Ranges,
     /// The first byte that came in a fragment and was cut from it.
     cut_from: u32,
     /// Where the payload ends, once the last fragment has come.
     end: Option<u32>,
-    /// What the payload begins with, once the first fragment has come.
+    /// The protocol of the payload's first header, once the first fragment has come.
     protocol: Option<u8>,
     fragments: u16,
     /// The payload was handed out; the bytes stay, to know repeated fragments by.
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_last_fragment_says_where_the_datagram_ends() {
+    fn the_first_last_fragment_decides_where_the_datagram_ends() {
         let mut pool = pool(4, 1000);
         assert!(add(&mut pool, fragment(1, 16, false, &[1; 4], 0)).is_err());
         assert!(add(&mut pool, fragment(1, 24, false, &[2; 4], 0)).is_err());

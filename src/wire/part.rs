@@ -1,4 +1,4 @@
-//! What is left of a frame once the headers before it are taken off, and what comes next.
+//! The rest of a frame once the headers before it are taken off, and the header it begins with.
 
 use super::skipped::Skipped;
 
@@ -21,14 +21,20 @@ impl<'a> Part<'a> {
         self.bytes.len().saturating_add(self.cut)
     }
 
-    /// What lies behind a header of `length` bytes; all of the header must be captured.
+    /// Returns the rest behind a header of `length` bytes.
+    ///
+    /// # Errors
+    /// The header was not captured whole.
     #[inline]
     pub(super) fn behind(self, length: usize) -> Result<Self, Skipped> {
         let bytes = self.bytes.get(length..).ok_or(Skipped::CutShort)?;
         Ok(Self { bytes, ..self })
     }
 
-    /// The first `N` bytes, and what lies behind them.
+    /// Splits off the first `N` bytes.
+    ///
+    /// # Errors
+    /// They were not captured.
     #[inline]
     pub(super) fn split<const N: usize>(self) -> Result<(&'a [u8; N], Self), Skipped> {
         let (header, bytes) = self
@@ -80,6 +86,6 @@ pub(super) struct FragmentHeader {
     pub(super) offset: u16,
     /// Another fragment lies behind this one.
     pub(super) more: bool,
-    /// What the payload begins with.
+    /// The protocol of the payload's first header.
     pub(super) protocol: u8,
 }

@@ -1,4 +1,4 @@
-//! What frames come down to: TCP segments and UDP datagrams.
+//! TCP segments and UDP datagrams, which frames come down to.
 
 use crate::base::{Endpoint, FrameStamp, Layers};
 

@@ -18,7 +18,7 @@ pub enum Skipped {
     PppProtocol(u16),
     /// An 802.2 LLC frame without IP, such as spanning tree.
     Llc,
-    /// What lies below an MPLS label stack is neither IP nor Ethernet.
+    /// Neither IP nor Ethernet lies below an MPLS label stack.
     MplsPayload,
     /// A header of the link layer that contradicts its own format.
     MalformedLink,

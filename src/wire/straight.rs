@@ -1,8 +1,8 @@
-//! The short way for what nearly every frame is: Ethernet, IP without options, TCP, with
+//! The fast path for what nearly every frame is: Ethernet, IP without options, TCP, with
 //! nothing between.
 //!
-//! It gives what the long way gives, or nothing, and then the long way is taken: a property
-//! test holds the two against each other. By hand, since the fields stand at fixed places: 70
+//! It gives what the general path gives, or nothing, and then the general path is taken: a
+//! property test compares the two. By hand, since the fields stand at fixed places: 70
 //! instructions a frame, and 110 with etherparse's slices, which check each header for all it
 //! may be.
 

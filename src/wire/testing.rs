@@ -149,7 +149,7 @@ pub(super) enum Addresses {
     V6,
 }
 
-/// What [`v4`] and [`v6`] hold.
+/// The segment in [`v4`] and [`v6`].
 pub(super) fn whole(addresses: Addresses) -> Found {
     let (source, destination) = match addresses {
         Addresses::V4 => (V4.0.into(), V4.1.into()),

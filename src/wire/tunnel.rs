@@ -72,7 +72,7 @@ pub(super) fn read_erspan(ether_type: u16, part: Part<'_>) -> Step<'_> {
     Ok((Next::Ethernet, part.behind(length)?))
 }
 
-/// What a UDP header leads to.
+/// A UDP header read, and its payload.
 pub(super) enum Udp<'a> {
     Tunnel(Next, Part<'a>),
     Datagram(Datagram<'a>),

@@ -30,7 +30,7 @@ struct Gzip<'a> {
     place: Place,
     inflate: Decompress,
     crc: Crc,
-    /// What is wrong behind the bytes that were given last: for the next call.
+    /// The error behind the bytes that were given last: for the next call.
     wrong: Option<io::Error>,
 }
 
@@ -103,7 +103,7 @@ impl Gzip<'_> {
         }
     }
 
-    /// What was made is given, and the next call reports what is wrong behind it.
+    /// Gives the bytes that were made, and leaves the error behind them to the next call.
     fn behind(&mut self, made: usize, wrong: io::Error) -> io::Result<usize> {
         if made == 0 {
             return Err(wrong);

@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
-/// What is read ahead of a decompressor, in bytes.
+/// The size of the look ahead, in bytes.
 const AHEAD: usize = 64 * 1024;
 
 /// A source, counted, with a look ahead.

@@ -20,7 +20,7 @@ use crate::capture::limits::BUFFER;
 /// Buffers of [`BUFFER`] bytes that are filled and wait to be read, at most.
 const CHUNKS: usize = 3;
 
-/// What the thread sends: bytes, or why there are no more and the format that failed.
+/// A message of the thread: bytes, or why there are no more and the format that failed.
 type Message = Result<Vec<u8>, (Fault, Packing)>;
 
 /// The reader's end of a decompressor that runs in its own thread.
@@ -28,7 +28,7 @@ pub(super) struct Threaded {
     messages: Receiver<Message>,
     /// Buffers on their way back.
     spare: SyncSender<Vec<u8>>,
-    /// What came last, and how much of it was read.
+    /// The bytes that came last, and how many of them were read.
     bytes: Vec<u8>,
     read: usize,
     /// Bytes taken from the source.

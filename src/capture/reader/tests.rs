@@ -9,7 +9,7 @@ use crate::capture::codec::testing::{gzip, lz4, zstd};
 use crate::capture::order::Order;
 use crate::capture::{Format, LinkType, LooksLike, MAX_BLOCK, MAX_FRAME, Sequence, Writer};
 
-/// What a capture reported: a line an item, and the error. Now and then the next frames are taken
+/// The items of a capture: a line an item, and the error. Now and then the next frames are taken
 /// from those at hand, so that what is true of one way is true of both.
 fn seen(source: impl Read) -> (Vec<String>, Option<CaptureError>) {
     let mut reader = Reader::new(source, "test");

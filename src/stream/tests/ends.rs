@@ -250,7 +250,7 @@ fn the_state_is_new_for_each_connection() {
 }
 
 #[test]
-fn a_full_table_evicts_who_was_silent_longest_and_says_so() {
+fn a_full_table_evicts_who_was_silent_longest_and_reports_it() {
     let mut bench = Bench::with(Limits {
         connections: 3,
         ..Limits::default()

@@ -1,4 +1,4 @@
-//! What never comes: holes, their evidence, their caps.
+//! Bytes that never come: holes, their evidence, their caps.
 
 use super::*;
 use crate::base::limits::Limits;

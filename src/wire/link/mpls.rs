@@ -49,7 +49,7 @@ mod tests {
     const BOTTOM: [u8; 4] = [0, 2, 0x41, 64];
 
     #[test]
-    fn a_stack_of_labels_comes_off_and_the_version_tells_what_is_below() {
+    fn a_stack_of_labels_comes_off_and_the_version_decides_what_is_below() {
         let frame = ethernet(0x8847, &join(&[&LABEL, &BOTTOM, &v4()]));
         let layers = assert_found(1, &frame, Addresses::V4);
         assert_eq!(
