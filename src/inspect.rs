@@ -316,7 +316,10 @@ impl<'v> Pipeline<'v> {
             let reached = analyzer.reached().iter().map(LimitReached::from);
             totals.accounting.caps.extend(reached);
         }
-        totals.accounting.caps.extend(self.shown.view.caps());
+        totals
+            .accounting
+            .caps
+            .extend(self.shown.view.limits_reached());
         self.unwritten = self.shown.failed.take();
         if self.unwritten.is_none() {
             self.unwritten = self.shown.view.finish(&totals).err();

@@ -256,8 +256,8 @@ impl View for Heard<'_> {
         self.view.idle()
     }
 
-    fn caps(&self) -> Vec<LimitReached> {
-        self.view.caps()
+    fn limits_reached(&self) -> Vec<LimitReached> {
+        self.view.limits_reached()
     }
 
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {

@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
+use super::colour;
+use super::observer::View;
 use super::out::{Out, push_blanks, push_number};
-use super::{View, colour};
 use crate::base::text::push_safe;
 use crate::event::{Event, Finding, Level, Needs, Totals};
 

@@ -4,8 +4,8 @@ use std::io;
 
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
-use super::View;
 use super::info::topic_of;
+use super::observer::View;
 use crate::base::FrameStamp;
 use crate::base::limits::Limit;
 use crate::event::{
@@ -333,8 +333,8 @@ impl<V: View> View for Filtered<V> {
         self.view.idle()
     }
 
-    fn caps(&self) -> Vec<LimitReached> {
-        let mut caps = self.view.caps();
+    fn limits_reached(&self) -> Vec<LimitReached> {
+        let mut caps = self.view.limits_reached();
         if self.unfollowed > 0 {
             caps.push((Limit::Selection, self.unfollowed).into());
         }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use super::View;
+use super::observer::View;
 use super::out::{Out, push_number};
 use crate::base::{Endpoint, FrameStamp};
 use crate::event::log::{Line, Way};

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::View;
+use super::observer::View;
 use crate::base::{Endpoint, FrameStamp, Layers, Precision, Timestamp};
 use crate::event::{
     Connection, ConnectionId, Direction, Event, Opened, PacketEvent, Totals, Transport,

@@ -246,8 +246,8 @@ impl View for Counting {
     fn idle(&mut self) -> io::Result<()> {
         self.view.idle()
     }
-    fn caps(&self) -> Vec<LimitReached> {
-        self.view.caps()
+    fn limits_reached(&self) -> Vec<LimitReached> {
+        self.view.limits_reached()
     }
     fn finish(&mut self, totals: &mqtt_inspect::event::Totals) -> io::Result<()> {
         self.view.finish(totals)

@@ -14,7 +14,7 @@ use std::io::{self, Write};
 use self::mermaid::Mermaid;
 use self::svg::Svg;
 use self::text::TextStyle;
-use super::View;
+use super::observer::View;
 use super::out::Out;
 use crate::base::{FrameStamp, Timestamp};
 use crate::event::{Event, HandshakeKind, Needs, Outcome, Totals};

@@ -13,8 +13,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::info::{self, RawText};
+use super::observer::View;
 use super::out::Out;
-use super::{Style, View};
+use super::style::Style;
 use crate::base::FrameStamp;
 use crate::event::{Event, Needs, Totals};
 use crate::schema::packet::Context;

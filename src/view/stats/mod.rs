@@ -15,8 +15,8 @@ use std::io::{self, Write};
 pub use section::Section;
 
 use self::tally::Tally;
-use super::View;
 use super::json;
+use super::observer::View;
 use crate::event::{Event, HandshakeKind, LimitReached, Needs, Totals};
 use crate::schema::stats::Report;
 use crate::schema::{Record, Untagged};
@@ -81,8 +81,8 @@ impl<W: Write> View for Stats<W> {
         Ok(())
     }
 
-    fn caps(&self) -> Vec<LimitReached> {
-        self.tally.caps()
+    fn limits_reached(&self) -> Vec<LimitReached> {
+        self.tally.limits_reached()
     }
 
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {

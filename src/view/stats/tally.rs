@@ -162,7 +162,7 @@ impl Tally {
     }
 
     /// The limits that were reached.
-    pub fn caps(&self) -> Vec<LimitReached> {
+    pub fn limits_reached(&self) -> Vec<LimitReached> {
         let all = [
             (Limit::StatsTopics, self.topics.others()),
             (Limit::StatsLatencies, self.other_latencies.count()),

@@ -9,13 +9,15 @@ mod flow;
 use std::io::{self, Write};
 
 use super::clock::Clock;
+use super::colour;
 use super::detail::hex::{self, Hidden};
 use super::info::{self, SafeText, Sink};
 use super::line::{self, Kept, Line, Lines};
 use super::notes::Notes;
+use super::observer::View;
 use super::out::{Out, micros_text, push_blanks, push_number};
 use super::routes::{Routes, push_address, put_address};
-use super::{Style, View, colour};
+use super::style::Style;
 use crate::base::FrameStamp;
 use crate::event::{Event, Needs, PacketEvent, Totals};
 
