@@ -1,4 +1,8 @@
-//! The command line: arguments, typed; the plan, decided.
+//! The command line: arguments, typed; the plan, decided; the run.
+//!
+//! `values`, `messages`, `help` <- `args` <- `views` (the list of views) <- `plan` <- `run` <-
+//! `record` <- `mod`. To add a view: its folder in `view`, its option in `args/view.rs`, its line
+//! in [`views::VIEWS`].
 
 pub mod args;
 pub mod help;
@@ -6,8 +10,8 @@ pub mod messages;
 pub mod plan;
 pub mod record;
 pub mod run;
-mod show;
 mod values;
+pub mod views;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -72,7 +76,7 @@ fn make(args: &MakeArgs) -> Option<ExitCode> {
 /// Prints a topic of the help, or the help itself where none is named.
 fn help(topic: Option<help::Topic>) -> ExitCode {
     let text = match topic {
-        Some(topic) => topic.text(),
+        Some(topic) => topic.text(Args::command()),
         None => Args::command().render_help().to_string(),
     };
     print(text.as_bytes())

@@ -5,13 +5,12 @@ use std::fs;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
-use super::args::{Format, Progress, ReadArgs, ViewArgs, When};
+use super::args::{Progress, ReadArgs, ViewArgs, When};
+use super::views::ViewPlan;
 use crate::base::limits::{Limit, Limits};
 use crate::carrier::tls::KeyLog;
 use crate::event::Level;
-use crate::view::flow::Kind as FlowKind;
-use crate::view::stats::Section;
-use crate::view::{Selection, Style};
+use crate::view::Style;
 use crate::{connection, inspect};
 
 /// What a run does.
@@ -25,48 +24,22 @@ pub struct Plan {
     pub show: Show,
 }
 
-/// What is shown, and how.
+/// The view of a run, and what is reported beside it.
 #[derive(Clone, Debug)]
 pub struct Show {
-    pub what: What,
-    pub form: Form,
-    pub style: Style,
-    pub selection: Selection,
-    /// Ladders without box characters.
-    pub ascii: bool,
+    /// The view.
+    pub view: ViewPlan,
     /// The level of a finding from which the exit status is 1; `None` without `--check`.
     pub fails_from: Option<Level>,
-    /// Nothing on standard error but what is wrong.
+    /// Only errors on standard error.
     pub quiet: bool,
-    /// What was read, and what became of it, on standard error.
+    /// What became of every frame and byte, on standard error.
     pub verbose: bool,
+    /// A progress bar on standard error, where the captures are long.
     pub progress: bool,
 }
 
-/// The view.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum What {
-    Table,
-    Detail,
-    Flow(Vec<FlowKind>),
-    Stats(Vec<Section>),
-    Check,
-    Log,
-}
-
-/// How the view is written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Form {
-    Text,
-    /// One JSON document.
-    Document,
-    /// A JSON record a line.
-    Lines,
-    Mermaid,
-    Svg,
-}
-
-/// What the program stands in: asked once, so that a plan depends on nothing else.
+/// The program's surroundings: asked once, so that a plan depends on nothing else.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// Columns of the terminal that standard output is; `None` where it is none.
@@ -127,7 +100,6 @@ fn is_ascii(locale: &str) -> bool {
 impl Show {
     /// Decides; `to_file` where the output is no standard output.
     pub fn new(args: ViewArgs, around: &Surroundings, to_file: bool) -> Self {
-        let types = args.packet_types();
         let terminal = around.terminal.filter(|_| !to_file);
         let colour = match args.color {
             When::Always => true,
@@ -140,37 +112,14 @@ impl Show {
             .or(terminal)
             .or(around.columns)
             .map(|columns| columns.max(LEAST_WIDTH));
-        let what = match (args.flow.is_empty(), args.stats, args.check) {
-            (false, ..) => What::Flow(args.flow),
-            (_, Some(sections), _) => What::Stats(sections.0),
-            (_, _, Some(_)) => What::Check,
-            _ if args.log => What::Log,
-            _ if args.detail => What::Detail,
-            _ => What::Table,
-        };
-        let form = match args.format {
-            _ if args.json => Form::Document,
-            _ if args.ndjson => Form::Lines,
-            Format::Text => Form::Text,
-            Format::Mermaid => Form::Mermaid,
-            Format::Svg => Form::Svg,
+        let style = Style {
+            time: args.time,
+            colour,
+            width,
+            secrets: args.show_secrets,
+            hex: args.hex,
         };
         Self {
-            what,
-            form,
-            style: Style {
-                time: args.time,
-                colour,
-                width,
-                secrets: args.show_secrets,
-                hex: args.hex,
-            },
-            selection: Selection {
-                topic: args.topic,
-                client: args.client,
-                types,
-            },
-            ascii: args.ascii || around.ascii,
             fails_from: args.check,
             quiet: args.quiet,
             verbose: args.verbose > 0,
@@ -179,6 +128,7 @@ impl Show {
                 && around.messages_on_terminal
                 && terminal.is_none()
                 && !args.quiet,
+            view: ViewPlan::new(args, style, around.ascii),
         }
     }
 }
@@ -319,9 +269,12 @@ fn same_file(one: &Path, other: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::args::Args;
+    use crate::cli::args::{Args, DiagramFormat};
+    use crate::cli::views::OutputFormat;
     use crate::event::Needs;
-    use crate::view::{TimeFormat, View};
+    use crate::view::flow::FlowKind;
+    use crate::view::stats::Section;
+    use crate::view::{TimeFormat, View, json};
     use clap::Parser;
 
     fn plan(args: &[&str], around: &Surroundings) -> Result<Plan, String> {
@@ -338,29 +291,46 @@ mod tests {
     fn without_options_it_is_the_table() {
         let plan = plan(&["a.pcap", "-r", "b.pcap"], &Surroundings::default()).unwrap();
         assert_eq!(plan.inputs, ["a.pcap", "b.pcap"]);
-        assert_eq!(plan.show.what, What::Table);
-        assert_eq!(plan.show.style, Style::default());
-        let view = plan.show.view(Box::new(io::sink()));
+        assert_eq!(plan.show.view.entry.name, "table");
+        assert_eq!(plan.show.view.style, Style::default());
+        let view = plan.show.view.open(Box::new(io::sink()));
         assert_eq!(view.needs(), Needs::default());
     }
 
     #[test]
     fn each_view_is_asked_for_by_its_option() {
-        assert_eq!(show(&["-V", "x"]).what, What::Detail);
+        for (args, name) in [
+            (&["-V", "x"][..], "detail"),
+            (&["--log", "x"], "log"),
+            (&["--check", "x"], "check"),
+            (&["--stats", "x"], "stats"),
+            (&["--flow", "will", "x"], "flow"),
+        ] {
+            assert_eq!(show(args).view.entry.name, name);
+        }
         assert_eq!(
-            show(&["--flow", "qos1,will", "x"]).what,
-            What::Flow(vec![FlowKind::Qos1, FlowKind::Will])
+            show(&["--flow", "qos1,will", "x"]).view.flow,
+            [FlowKind::Qos1, FlowKind::Will]
         );
         assert_eq!(show(&["--check", "x"]).fails_from, Some(Level::Warning));
         assert_eq!(show(&["--check=note", "x"]).fails_from, Some(Level::Note));
         assert_eq!(
-            show(&["--stats=types", "x"]).what,
-            What::Stats(vec![Section::Types])
+            show(&["--stats=types", "x"]).view.sections,
+            [Section::Types]
         );
-        assert_eq!(show(&["--flow=all", "--format=svg", "x"]).form, Form::Svg);
-        assert_eq!(show(&["--json", "x"]).form, Form::Document);
-        assert_eq!(show(&["-t", "ud", "x"]).style.time, TimeFormat::UtcDate);
-        assert!(show(&["-x", "x"]).style.hex);
+        assert_eq!(
+            show(&["--flow=all", "--format=svg", "x"]).view.format,
+            OutputFormat::Text(DiagramFormat::Svg)
+        );
+        assert_eq!(
+            show(&["--json", "x"]).view.format,
+            OutputFormat::Json(json::Form::Document)
+        );
+        assert_eq!(
+            show(&["-t", "ud", "x"]).view.style.time,
+            TimeFormat::UtcDate
+        );
+        assert!(show(&["-x", "x"]).view.style.hex);
     }
 
     #[test]
@@ -389,7 +359,8 @@ mod tests {
             messages_on_terminal: true,
             ..Surroundings::default()
         };
-        let style = |args: &[&str], around: &Surroundings| plan(args, around).unwrap().show.style;
+        let style =
+            |args: &[&str], around: &Surroundings| plan(args, around).unwrap().show.view.style;
         let on = style(&["x"], &terminal);
         assert_eq!((on.colour, on.width), (true, Some(100)));
         let no_color = Surroundings {

@@ -44,7 +44,7 @@ pub fn run(plan: &Plan) -> ExitCode {
     });
     let bar = RefCell::new(Bar::new(plan));
     let mut heard = Heard {
-        view: plan.show.view(writer),
+        view: plan.show.view.open(writer),
         worst: None,
         tls_port: None,
         gaps: Gaps::default(),

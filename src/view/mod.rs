@@ -11,7 +11,8 @@
 //! | text | `out` (the buffer, numbers), `colour`, `words` (events in words) |
 //! | rows | `clock` (times), `info` (Info column), `line` (a row on the hot path), `routes` (endpoints) |
 //! | shared | `style`, `observer` (the trait), `notes` (what stands between rows), `accounting` |
-//! | views | `table`, `detail`, `flow`, `json`, `stats`, `check`, `log`; `filter` around any of them |
+//! | views | `json` first: `stats` writes its records too; `table`, `detail`, `flow`, `check`, `log` |
+//! | around a view | `filter` |
 mod accounting;
 pub mod check;
 pub mod clock;

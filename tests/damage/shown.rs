@@ -9,10 +9,13 @@ use std::sync::OnceLock;
 use clap::Parser;
 use mqtt_inspect::base::text;
 use mqtt_inspect::cli::args::Args;
-use mqtt_inspect::cli::plan::{Form, Plan, Surroundings, What};
+use mqtt_inspect::cli::args::DiagramFormat;
+use mqtt_inspect::cli::plan::{Plan, Surroundings};
+use mqtt_inspect::cli::views::OutputFormat;
 use mqtt_inspect::event::{Event, LimitReached};
 use mqtt_inspect::inspect::{self, Options, Outcome};
 use mqtt_inspect::mqtt::PacketType;
+use mqtt_inspect::view::json;
 use mqtt_inspect::view::{View, colour};
 
 /// The options of the views, as a user gives them; those of the ladders see [`all`].
@@ -116,7 +119,7 @@ impl Shown {
     }
 
     fn is_log(&self) -> bool {
-        self.plan.show.what == What::Log
+        self.plan.show.view.entry.name == "log"
     }
 
     /// Checks what it wrote.
@@ -126,23 +129,23 @@ impl Shown {
     pub fn holds(&self, written: &[u8]) {
         let line = &self.line;
         let text = std::str::from_utf8(written).expect("every view writes UTF-8");
-        let text = &match self.plan.show.style.colour {
+        let text = &match self.plan.show.view.style.colour {
             true => uncoloured(text),
             false if self.is_log() => unindented(text),
             false => text.to_owned(),
         };
         let harmful = text.chars().find(|&c| c != '\n' && text::is_unsafe(c));
         assert_eq!(harmful, None, "{line} wrote a control character");
-        match self.plan.show.form {
-            Form::Document if !text.is_empty() => {
+        match self.plan.show.view.format {
+            OutputFormat::Json(json::Form::Document) if !text.is_empty() => {
                 let _: serde_json::Value = serde_json::from_str(text).expect("JSON");
             }
-            Form::Lines => {
+            OutputFormat::Json(json::Form::Lines) => {
                 for line in text.lines() {
                     let _: serde_json::Value = serde_json::from_str(line).expect("JSON");
                 }
             }
-            Form::Svg => {
+            OutputFormat::Text(DiagramFormat::Svg) => {
                 for markup in text.split('<').skip(1) {
                     let name = markup.trim_start_matches('/');
                     let name = name.split([' ', '>', '/']).next().unwrap_or_default();
@@ -153,7 +156,7 @@ impl Shown {
                 }
                 assert!(!text.contains("href"), "{line} leads elsewhere");
             }
-            Form::Text | Form::Document | Form::Mermaid => {}
+            OutputFormat::Text(_) | OutputFormat::Json(json::Form::Document) => {}
         }
     }
 }
@@ -289,7 +292,7 @@ pub fn run(
         frames: HashSet::new(),
         places: HashSet::new(),
         ended: HashSet::new(),
-        view: shown.plan.show.view(Box::new(page.clone())),
+        view: shown.plan.show.view.open(Box::new(page.clone())),
     };
     let outcome = read(options, &mut counting);
     let totals = &outcome.totals;

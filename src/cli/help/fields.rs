@@ -1,6 +1,6 @@
 //! `help fields`: the registry of fields, written out.
 
-use super::push_wrapped;
+use super::wrap::push_wrapped;
 use crate::filter::registry;
 
 /// Returns every field with its type, label and line of help.

@@ -1,6 +1,6 @@
 //! `help limits`: the table of limits, written out.
 
-use super::push_wrapped;
+use super::wrap::push_wrapped;
 use crate::base::limits::{BrokerLimit, Change, Limit, Row};
 
 /// Returns every row of both tables with its value and what happens when it is reached.

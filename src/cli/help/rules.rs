@@ -1,6 +1,6 @@
 //! `help rules`: the rules that findings of `--check` name.
 
-use super::push_wrapped;
+use super::wrap::push_wrapped;
 use crate::analysis::clauses::CLAUSES;
 use crate::event::Level;
 

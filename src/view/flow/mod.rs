@@ -22,7 +22,7 @@ use crate::mqtt::QoS;
 
 /// What `--flow` may be asked for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Kind {
+pub enum FlowKind {
     Qos1,
     Qos2,
     Connect,
@@ -32,7 +32,7 @@ pub enum Kind {
     All,
 }
 
-impl Kind {
+impl FlowKind {
     /// Every kind with the word that asks for it.
     pub const NAMES: [(&'static str, Self); 7] = [
         ("qos1", Self::Qos1),
@@ -105,7 +105,7 @@ impl Kind {
 
 /// How ladders are written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Format {
+pub enum Diagram {
     /// For a terminal.
     Text(TextStyle),
     /// One Mermaid sequence diagram.
@@ -118,7 +118,7 @@ pub enum Format {
 /// that of their first frames, as far as they can be held back for it.
 pub struct Flow<W: Write> {
     out: Out<W>,
-    kinds: Vec<Kind>,
+    kinds: Vec<FlowKind>,
     start: Option<Timestamp>,
     pen: Pen,
 }
@@ -131,11 +131,11 @@ enum Pen {
 
 impl<W: Write> Flow<W> {
     /// Draws the stories of `kinds` to `out`.
-    pub fn new(out: W, kinds: Vec<Kind>, format: Format) -> Self {
+    pub fn new(out: W, kinds: Vec<FlowKind>, format: Diagram) -> Self {
         let pen = match format {
-            Format::Text(style) => Pen::Text(style),
-            Format::Mermaid => Pen::Mermaid(Mermaid::default()),
-            Format::Svg => Pen::Svg(Svg::default()),
+            Diagram::Text(style) => Pen::Text(style),
+            Diagram::Mermaid => Pen::Mermaid(Mermaid::default()),
+            Diagram::Svg => Pen::Svg(Svg::default()),
         };
         Self {
             out: Out::new(out),
@@ -148,7 +148,7 @@ impl<W: Write> Flow<W> {
 
 impl<W: Write> View for Flow<W> {
     fn needs(&self) -> Needs {
-        Kind::needs(&self.kinds)
+        FlowKind::needs(&self.kinds)
     }
 
     fn frame(&mut self, stamp: &FrameStamp) {

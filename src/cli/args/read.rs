@@ -1,0 +1,65 @@
+//! Which captures are read, and how.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Args as Group;
+
+use crate::base::limits::Limit;
+use crate::cli::values;
+
+/// The captures to read, and how they are decoded.
+#[derive(Debug, Default, Group)]
+#[command(next_help_heading = "Reading")]
+pub struct ReadArgs {
+    /// Captures, read one after another; `-` is standard input.
+    #[arg(value_name = "CAPTURE", value_hint = clap::ValueHint::FilePath)]
+    pub captures: Vec<OsString>,
+
+    /// A capture, as with tshark.
+    #[arg(short = 'r', long = "read-file", value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub read: Vec<OsString>,
+
+    /// Several captures as one, their frames in the order of time.
+    #[arg(long)]
+    pub merge: bool,
+
+    /// Stop after so many frames.
+    #[arg(short = 'c', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+
+    /// Write there, not to standard output; never over an input file.
+    #[arg(short = 'o', long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+
+    /// Decode a port as MQTT: tcp.port==1884,mqtt.
+    ///
+    /// Whatever its traffic looks like. A range of ports: tcp.port==1884-1890,mqtt. Rarely
+    /// needed: MQTT is recognised on any port.
+    #[arg(short = 'd', long = "decode-as", value_name = "RULE", value_parser = values::decode_as)]
+    pub decode_as: Vec<values::Ports>,
+
+    /// Another limit: connections=N, held=256MiB (see help limits).
+    ///
+    /// For a capture that reaches one, where there is memory to spare. May be given several
+    /// times.
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = values::limit)]
+    pub limits: Vec<(Limit, usize)>,
+
+    /// TLS secrets in the format of SSLKEYLOGFILE, to decrypt with.
+    ///
+    /// Clients write them where that variable is set. Secrets that a pcapng capture holds need
+    /// not be given.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub keylog: Option<PathBuf>,
+}
+
+impl ReadArgs {
+    /// Returns the arguments for one capture, read whole.
+    pub fn of(capture: OsString) -> Self {
+        Self {
+            captures: vec![capture],
+            ..Self::default()
+        }
+    }
+}
