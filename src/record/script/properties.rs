@@ -16,7 +16,8 @@ impl RawProperties {
         let mut out = PropertiesBuf::new();
         for (name, value) in self.0 {
             let id = PropertyId::ALL
-                .into_iter()
+                .iter()
+                .copied()
                 .find(|id| id.name() == name)
                 .ok_or_else(|| format!("there is no property '{name}'"))?;
             let values = match value {
