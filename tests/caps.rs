@@ -67,7 +67,7 @@ const REACHED: &[(&str, &str)] = &[
     ),
     (
         "held",
-        "a_packet_beyond_the_cap_is_counted_and_the_next_one_is_told",
+        "a_packet_beyond_the_cap_is_counted_and_the_next_one_is_emitted",
     ),
     ("undecided", "what_is_held_for_want_of_evidence_is_bounded"),
     (

@@ -6,7 +6,7 @@ use crate::base::field::FieldDef;
 use crate::base::limits::Limit;
 use crate::stream::Direction;
 
-/// What comes out of a connection, in order for each direction.
+/// One step of the data of a connection, in order for each direction.
 #[derive(Clone, Copy, Debug)]
 pub enum Carried<'a> {
     /// The next bytes of data.

@@ -74,7 +74,7 @@ carriers! {
     WebSocket: websocket::WebSocket,
 }
 
-/// What carries MQTT on a connection: the protocols between TCP and MQTT, outermost first.
+/// The protocols that carry MQTT on a connection: those between TCP and MQTT, outermost first.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Transport {
     /// Those behind the last are `None`.

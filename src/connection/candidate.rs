@@ -21,13 +21,13 @@ pub(super) const AGREEMENT_CAP: u32 = 36;
 /// A packet that begins amid a segment on mere suspicion may announce this much, in bytes.
 const SUSPECT_CAP: usize = 64 << 10;
 
-/// What reading a packet takes beside its bytes, in bytes.
+/// The effort of reading a packet beside that for its bytes, in bytes.
 const EFFORT_OF_A_PACKET: usize = 32;
 
 /// Bytes of an incomplete packet's topic that are looked at.
 const HEAD_CAP: usize = 256;
 
-/// What is known beforehand of the packets of a direction.
+/// The packets that a direction may have, as known beforehand.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected {
     pub(super) versions: Versions,
@@ -48,7 +48,7 @@ pub(super) enum Standing {
 /// A chain of packets from a place that was chosen because one may begin there.
 #[derive(Debug)]
 pub(super) struct Candidate {
-    /// In bytes from the begin of what the direction held.
+    /// In bytes from the start of what the direction held.
     pub(super) start: u64,
     /// Where the packet after the last complete one begins.
     pub(super) next: u64,
@@ -64,10 +64,10 @@ pub(super) struct Candidate {
     pub(super) versions: Versions,
     pub(super) roles: Roles,
     pub(super) lean: i8,
-    /// The first begin of a segment that is a begin of a packet in this chain, and the
+    /// The first start of a segment that is the start of a packet in this chain, and the
     /// evidence before it.
     pub(super) meets_segment: Option<(u64, u32)>,
-    /// What reading took, in bytes: that of its whole packets, and a share for each.
+    /// The effort of reading, in bytes: that of its whole packets, and a share for each.
     pub(super) effort: usize,
     /// DISCONNECT came: nothing may follow.
     over: bool,
@@ -240,7 +240,7 @@ fn read_if(wanted: bool, bytes: &[u8], version: ProtocolVersion) -> Option<Contr
         .flatten()
 }
 
-/// What is there of a packet that is not complete, in bits; `None` where it can't become one.
+/// Returns the evidence in the first part of a packet, in bits; `None` where it can't become one.
 fn open_head(bytes: &[u8], header_len: usize, remaining: usize) -> Option<u32> {
     let first = bytes.first()?;
     if PacketType::of(*first) != PacketType::Publish {

@@ -83,7 +83,7 @@ impl Roles {
     }
 
     /// Who may send a packet of this type (MQTT 5.0 Table 2-1). DISCONNECT from a Server and
-    /// AUTH are of 5.0 alone; that is for [`may_begin`] to say.
+    /// AUTH are of 5.0 alone; that is left to [`may_begin`].
     pub(super) const fn of(packet_type: PacketType) -> Self {
         match packet_type {
             PacketType::Connect
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_and_http_are_told_apart() {
+    fn tls_and_http_are_distinguished() {
         assert_eq!(looks_like(b"\x16\x03\x01\x02\x00"), LooksLike::TLS);
         assert_eq!(looks_like(b"HTTP/1.1 400 Bad"), LooksLike::HTTP);
         assert_eq!(looks_like(b"hello"), LooksLike::Unknown);

@@ -39,7 +39,7 @@ pub struct Counters {
     pub connections: u64,
     /// Bytes of packets that were emitted.
     pub in_packets: u64,
-    /// Bytes of packets cut by a gap, or passed over while a packet's begin was sought.
+    /// Bytes of packets cut by a gap, or passed over while the start of a packet was sought.
     pub discarded: u64,
     /// Bytes of packets that the limit on held bytes kept from being emitted.
     pub over_cap: u64,

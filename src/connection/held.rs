@@ -11,7 +11,7 @@ use super::pieces::{Piece, Pieces};
 /// Places that are followed at a time in one direction.
 const CANDIDATES_CAP: usize = 64;
 
-/// What looking for packets within one segment may take, in bytes that are read, apart from
+/// The effort that looking for packets within one segment may take, in bytes that are read, beside
 /// a share for its length.
 const EFFORT_CAP: usize = 256 << 10;
 
@@ -87,7 +87,7 @@ impl Held {
         });
     }
 
-    /// Looks for places where a packet may begin in the segment that came last: its begin,
+    /// Looks for places where a packet may begin in the segment that came last: its start,
     /// and every other byte if `anywhere`.
     pub(super) fn seek(&mut self, expected: Expected, anywhere: bool) {
         let Some(piece) = self.pieces.last() else {

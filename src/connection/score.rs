@@ -145,7 +145,7 @@ fn is_strict(packet: &ControlPacket<'_>, version: ProtocolVersion) -> bool {
 /// A packet's type with its identifier, 0 where it has none.
 pub(super) type Note = (PacketType, u16);
 
-/// What a packet asks the other end to answer, and what it answers itself.
+/// Returns the answer that a packet asks for, and the answer that it is itself.
 pub(super) fn notes(packet: &ControlPacket<'_>) -> (Option<Note>, Option<Note>) {
     let asks = |answer, id| (Some((answer, id)), None);
     let answers = |own, id| (None, Some((own, id)));

@@ -25,7 +25,7 @@ enum Bulk {
     Aes256Cbc,
 }
 
-/// What a suite's keys are derived with.
+/// The hash that a suite's keys are derived with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Hash {
     Sha256,
@@ -234,7 +234,7 @@ impl Cipher {
         })
     }
 
-    /// Whether a record tells by itself that it was decrypted with the right key and number.
+    /// Whether a record shows by itself that it was decrypted with the right key and number.
     pub(super) fn is_authenticated(&self) -> bool {
         self.bulk.tag() > 0
     }

@@ -8,7 +8,7 @@ pub const SECRETS_CAP: usize = 500_000;
 /// The longest secret, in bytes: of SHA-384, and the master secret of TLS 1.2.
 const SECRET: usize = 48;
 
-/// What a secret is for.
+/// The use of a secret.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) enum Label {
     /// `CLIENT_RANDOM`: the master secret of TLS 1.2.

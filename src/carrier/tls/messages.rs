@@ -5,7 +5,7 @@ use super::keylog::Random;
 /// Bytes of a message that is read; a longer one is passed over.
 const MESSAGE_CAP: usize = 4096;
 
-/// The random by which a ServerHello says that it is a HelloRetryRequest (RFC 8446 §4.1.3).
+/// The random of a ServerHello that is a HelloRetryRequest (RFC 8446 §4.1.3).
 const RETRY: Random = [
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
     0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
@@ -19,7 +19,7 @@ pub(super) enum Message {
     KeyUpdate,
 }
 
-/// What a ServerHello says.
+/// The choices of a ServerHello.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct ServerHello {
     pub(super) random: Random,
@@ -33,7 +33,7 @@ pub(super) struct ServerHello {
 /// The messages of one direction.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
-    /// The begin of a message that is read.
+    /// The first part of a message that is read.
     held: Vec<u8>,
     /// Bytes left of one that is passed over.
     left: usize,
@@ -135,9 +135,9 @@ mod tests {
 
     #[test]
     fn messages_are_read_however_records_cut_them() {
-        let said = hello([3, 3], &[0, 43, 0, 2, 3, 4, 0, 22, 0, 0]);
+        let body = hello([3, 3], &[0, 43, 0, 2, 3, 4, 0, 22, 0, 0]);
         let all = [
-            message(2, &said),
+            message(2, &body),
             message(11, &[0; 700]),
             message(20, &[1; 32]),
             message(14, &[]),

@@ -1,9 +1,8 @@
 //! TLS 1.2 and 1.3 (RFC 5246, RFC 8446): the application data of connections whose secrets are
 //! known.
 //!
-//! In: what came in each direction of a TCP connection, gaps told. Out: the application data as a
-//! stream of its own. Nothing is verified but what tells whether a record was decrypted with the
-//! right key: certificates and Finished messages are not looked at.
+//! In: the bytes of each direction of a TCP connection, and its gaps. Out: the application data as
+//! a stream of its own. Nothing is verified but that a record was decrypted with the right key: certificates and Finished messages are not looked at.
 
 mod cipher;
 mod keylog;
@@ -34,7 +33,7 @@ pub const TRIES_CAP: u64 = 1 << 30;
 /// Records that one gap is taken to have swallowed at most.
 const SWALLOWED_CAP: u64 = 4_096;
 
-/// Records at the begin of a direction that may be of other keys: data that was sent early.
+/// Records at the start of a direction that may be of other keys: data that was sent early.
 const FOREIGN_CAP: u8 = 64;
 
 /// Bytes that a gap of unknown length is taken to have swallowed.
@@ -49,7 +48,7 @@ const FRAGMENT_CAP: usize = (16 << 10) + 2048;
 /// The bytes of a connection up to the end of the ClientHello's random.
 const HELLO: usize = 43;
 
-/// What all TLS connections of a run share.
+/// The state that all TLS connections of a run share.
 #[derive(Debug, Default)]
 pub struct Shared {
     pub lost: Lost,
@@ -72,7 +71,7 @@ pub struct Tls {
     sides: ByDirection<Side>,
 }
 
-/// What the ServerHello says.
+/// The choices of the ServerHello.
 #[derive(Clone, Copy, Debug)]
 struct Agreed {
     suite: Suite,
@@ -86,7 +85,7 @@ struct Agreed {
 struct Side {
     state: State,
     after_gap: bool,
-    /// The begin of a record.
+    /// The first part of a record.
     held: Vec<u8>,
     messages: Messages,
     /// `None` as long as records are not encrypted.
@@ -102,7 +101,7 @@ struct Side {
     proven: bool,
 }
 
-/// What the next bytes of a direction are.
+/// The meaning of a direction's next bytes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum State {
     /// Of the ClientHello.
@@ -111,7 +110,7 @@ enum State {
     Records,
     /// Of a record that a gap cut: so many.
     Cut(usize),
-    /// Nobody knows.
+    /// Unknown: the next record is sought.
     Seeking,
     /// They are counted.
     GivenUp,
@@ -307,7 +306,7 @@ impl Tls {
             self.record(shared, direction, record, sink);
             return behind;
         }
-        // The header first: it tells how long the record is.
+        // The header first: from it follows how long the record is.
         let wanted = match whole(&side.held) {
             Some(whole) => whole - known,
             None => HEADER - known.min(HEADER),
@@ -344,7 +343,7 @@ impl Tls {
         let content = record.first().copied().unwrap_or(0);
         let side = self.sides.of_mut(direction);
         if side.cipher.is_some() {
-            // In TLS 1.3 a ChangeCipherSpec says nothing and is not encrypted (RFC 8446 §5).
+            // In TLS 1.3 a ChangeCipherSpec has no meaning and is not encrypted (RFC 8446 §5).
             let is_1_3 = self.agreed.is_some_and(|agreed| agreed.is_1_3);
             if !(content == CHANGE_CIPHER_SPEC && is_1_3) {
                 self.sealed(shared, direction, record, sink);
@@ -451,7 +450,7 @@ impl Tls {
         Some(content)
     }
 
-    /// What a message of an encrypted handshake of TLS 1.3 changes.
+    /// Follows a message of an encrypted handshake of TLS 1.3 to the keys that it begins.
     fn follow(&mut self, shared: &Shared, direction: Direction, message: Message) {
         let side = self.sides.of(direction);
         let next = match message {
@@ -489,7 +488,7 @@ impl Tls {
         }
     }
 
-    /// Hears the ServerHello.
+    /// Takes the choices of the ServerHello, and the keys that follow from them.
     fn agree(
         &mut self,
         shared: &mut Shared,
@@ -567,7 +566,7 @@ const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
 
 impl Side {
-    /// What comes is no record: behind a gap the next one is sought, else it never comes.
+    /// Gives up what is no record: behind a gap the next one is sought, else it never comes.
     fn break_off(&mut self, shared: &mut Shared, sink: &mut dyn FnMut(Carried<'_>)) {
         let held = self.let_go(shared).len() as u64;
         if self.after_gap {
@@ -588,7 +587,7 @@ impl Side {
         self.swallowed = self.swallowed.saturating_add(records).min(SWALLOWED_CAP);
     }
 
-    /// What was held of a record is held no longer.
+    /// Lets go of what was held of a record.
     fn let_go(&mut self, shared: &mut Shared) -> Vec<u8> {
         shared.held -= self.held.len();
         std::mem::take(&mut self.held)
@@ -613,7 +612,7 @@ fn seek(bytes: &[u8]) -> Option<usize> {
     (0..bytes.len()).find(|at| is_row(bytes.get(*at..).unwrap_or_default()))
 }
 
-/// Whether `bytes` are whole records one behind the other, or the begin of the last.
+/// Whether `bytes` are whole records one behind the other, or the first part of the last.
 fn is_row(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     for _ in 0..ROW {

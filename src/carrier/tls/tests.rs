@@ -108,7 +108,7 @@ struct Run {
     shared: Shared,
     tls: Option<Tls>,
     bytes: ByDirection<Vec<u8>>,
-    told: Vec<String>,
+    others: Vec<String>,
 }
 
 impl Run {
@@ -141,16 +141,16 @@ impl Run {
         let Some(tls) = &mut self.tls else {
             return self;
         };
-        let (out, told) = (self.bytes.of_mut(direction), &mut self.told);
+        let (out, others) = (self.bytes.of_mut(direction), &mut self.others);
         tls.push(
             &mut self.shared,
             direction,
             bytes,
             &mut |carried| match carried {
                 Carried::Bytes(bytes) => out.extend_from_slice(bytes),
-                Carried::Mistaken { bytes, .. } => told.push(format!("other {}", bytes.len())),
-                Carried::Failed(error) => told.push(format!("{error:?}")),
-                other => told.push(format!("{other:?}")),
+                Carried::Mistaken { bytes, .. } => others.push(format!("other {}", bytes.len())),
+                Carried::Failed(error) => others.push(format!("{error:?}")),
+                other => others.push(format!("{other:?}")),
             },
         );
         self
@@ -183,7 +183,7 @@ fn data_of_both_ends_comes_out() {
         (&run.bytes.of(UP)[..], &run.bytes.of(DOWN)[..]),
         (&b"ask and again"[..], &b"answer"[..])
     );
-    assert!(run.told.is_empty());
+    assert!(run.others.is_empty());
     run.close();
 }
 
@@ -201,7 +201,7 @@ fn without_secrets_nothing_is_opened() {
     // Cut before the random, it may be known: held until it is there.
     run.segment(UP, &client_hello()[..20])
         .segment(UP, &client_hello()[20..]);
-    assert_eq!(run.told, [format!("other {}", client_hello().len())]);
+    assert_eq!(run.others, [format!("other {}", client_hello().len())]);
     run.close();
 }
 
@@ -251,7 +251,7 @@ fn data_sent_early_is_passed_over() {
     );
     run.segment(UP, &Sealer::new(LABELS[2]).seal(APPLICATION_DATA, b"data"));
     assert_eq!(run.bytes.of(UP), b"data");
-    assert!(run.shared.lost.discarded > 0 && run.told.is_empty());
+    assert!(run.shared.lost.discarded > 0 && run.others.is_empty());
 }
 
 #[test]
@@ -259,15 +259,15 @@ fn keys_that_never_fit_end_a_direction() {
     let (mut run, ..) = Run::opened();
     let mut wrong = Sealer::new("wrong");
     run.segment(UP, &wrong.seal(APPLICATION_DATA, b"?"));
-    assert_eq!(run.told, ["Broken"]);
+    assert_eq!(run.others, ["Broken"]);
     let mut run = Run::knowing(&LABELS);
     run.segment(UP, &client_hello())
         .segment(DOWN, &server_hello(0x1301, true));
     for _ in 0..=FOREIGN_CAP {
-        assert!(run.told.is_empty());
+        assert!(run.others.is_empty());
         run.segment(UP, &wrong.seal(APPLICATION_DATA, b"?"));
     }
-    assert_eq!(run.told, ["Broken"]);
+    assert_eq!(run.others, ["Broken"]);
 }
 
 #[test]
@@ -276,7 +276,7 @@ fn a_suite_that_is_not_decrypted_is_named() {
         let mut run = Run::knowing(&LABELS);
         run.segment(UP, &client_hello())
             .segment(DOWN, &server_hello(suite, is_1_3));
-        assert_eq!(run.told, [format!("Unsupported({suite})")]);
+        assert_eq!(run.others, [format!("Unsupported({suite})")]);
         run.segment(UP, &record(APPLICATION_DATA, &[0; 30]));
         assert_eq!(run.shared.lost.given_up, 35);
     }
@@ -329,8 +329,8 @@ fn records_that_fill_segments_are_found_again_behind_a_gap() {
             run.segment(UP, segment);
         }
     }
-    let told = run.bytes.of(UP).len() / 20;
-    assert!((360..400).contains(&told), "{told}");
+    let others = run.bytes.of(UP).len() / 20;
+    assert!((360..400).contains(&others), "{others}");
     assert!(
         run.bytes
             .of(UP)
@@ -348,7 +348,7 @@ fn decryptions_tried_behind_gaps_have_a_cap() {
     run.gap(UP, lost.len());
     run.segment(UP, &client.seal(APPLICATION_DATA, b"out of reach"));
     assert_eq!(run.bytes.of(UP), b"first");
-    assert_eq!(run.told, ["Gap"]);
+    assert_eq!(run.others, ["Gap"]);
     run.segment(UP, &record(APPLICATION_DATA, &[0; 30]));
     assert_eq!(run.bytes.of(UP), b"first");
 }
@@ -361,7 +361,7 @@ fn records_are_held_up_to_their_cap() {
     let sealed = client.seal(APPLICATION_DATA, b"cut");
     run.segment(UP, &sealed[..20]);
     assert_eq!(
-        (&run.told[..], run.shared.over_cap),
+        (&run.others[..], run.shared.over_cap),
         (&["OverLimit".to_owned()][..], 1)
     );
     assert_eq!(run.bytes.of(UP), b"whole");
@@ -388,7 +388,7 @@ proptest! {
             }
         }
         prop_assert_eq!(run.bytes.of(UP), &parts.concat());
-        prop_assert!(run.told.is_empty());
+        prop_assert!(run.others.is_empty());
         run.close();
     }
 

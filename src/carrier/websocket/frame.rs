@@ -7,7 +7,7 @@
 /// The longest frame header, in bytes.
 pub(super) const HEADER_CAP: usize = 14;
 
-/// What a frame carries (RFC 6455 §11.8).
+/// The content of a frame (RFC 6455 §11.8).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Opcode {
     Continuation,
@@ -33,7 +33,7 @@ pub(super) struct FrameHeader {
     pub(super) size: usize,
 }
 
-/// What lies at the front of some bytes.
+/// The frame header at the front of some bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Header {
     Whole(FrameHeader),
@@ -94,7 +94,7 @@ pub(super) fn header(bytes: &[u8]) -> Header {
     })
 }
 
-/// What frames may look like where they are sought.
+/// The looks of frames that are sought.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sought {
     /// Masked or not, where that is known.
@@ -103,13 +103,13 @@ pub(super) struct Sought {
     pub(super) compressed: bool,
 }
 
-/// The longest frame that is believed where only its begin is there, in bytes.
+/// The longest frame that is believed of which only the first part is there, in bytes.
 const OPEN_CAP: u64 = 1 << 20;
 
 /// Frames in a row that are believed whatever follows them.
 const ROW: usize = 4;
 
-/// Where in a segment frames begin again behind a gap, if the evidence suffices: at its begin,
+/// Where in a segment frames begin again behind a gap, if the evidence suffices: at its start,
 /// where a sender hands over whole frames, less of it does than amid the segment.
 pub(super) fn seek(bytes: &[u8], sought: Sought) -> Option<usize> {
     (0..bytes.len()).find(|at| {

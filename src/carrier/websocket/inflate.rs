@@ -5,19 +5,19 @@ use flate2::{Decompress, FlushDecompress, Status};
 /// Directions that are inflated at a time; each takes some 50 KB.
 pub const INFLATERS_CAP: usize = 1_024;
 
-/// What all compressed messages of a run may expand to, as a multiple of their own size ...
+/// The size that all compressed messages of a run may expand to, as a multiple of their own ...
 pub const EXPANSION_CAP: u64 = 100;
 
 /// ... beyond as many bytes, which are free.
 const FREE: u64 = 1 << 30;
 
-/// What a sender leaves out at the end of each message (RFC 7692 §7.2.1).
+/// The bytes that a sender leaves out at the end of each message (RFC 7692 §7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// Bytes told at a time.
+/// Bytes handed on at a time.
 const PART: usize = 16 << 10;
 
-/// What all of a run share.
+/// The state that all compressed directions of a run share.
 #[derive(Debug, Default)]
 pub(super) struct Inflation {
     /// Inflaters in use.
@@ -102,11 +102,11 @@ impl Inflater {
     ) -> Result<(), Unreadable> {
         let mut rest = bytes;
         loop {
-            let (taken, told) = (self.0.total_in(), self.0.total_out());
+            let (taken, made) = (self.0.total_in(), self.0.total_out());
             let status = self.0.decompress(rest, part, FlushDecompress::Sync);
             let taken = self.0.total_in() - taken;
-            let told = self.0.total_out() - told;
-            let out = usize::try_from(told).ok().and_then(|told| part.get(..told));
+            let made = self.0.total_out() - made;
+            let out = usize::try_from(made).ok().and_then(|made| part.get(..made));
             let (Ok(status), Some(out)) = (status, out) else {
                 return Err(Unreadable::Corrupt);
             };
@@ -115,7 +115,7 @@ impl Inflater {
                 .and_then(|taken| rest.get(taken..))
                 .unwrap_or_default();
             all.deflated += taken;
-            all.inflated += told;
+            all.inflated += made;
             if !out.is_empty() {
                 each(out);
             }
@@ -123,7 +123,7 @@ impl Inflater {
                 all.too_far += 1;
                 return Err(Unreadable::Cap);
             }
-            let still = taken == 0 && told == 0;
+            let still = taken == 0 && made == 0;
             if status == Status::StreamEnd {
                 // A sender may end each message with a last block (RFC 7692 §7.2.3.4); an empty
                 // one follows it.

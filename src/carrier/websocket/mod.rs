@@ -1,6 +1,6 @@
 //! WebSocket (RFC 6455): the bytes that a connection's data frames carry.
 //!
-//! In: what came in each direction of a TCP connection, gaps told. Out: the payload of its data
+//! In: the bytes of each direction of a TCP connection, and its gaps. Out: the payload of its data
 //! messages, unmasked and inflated, as if it were a stream of its own; masks, headers and control
 //! frames fall away. Nothing is copied but what is masked or compressed, and what straddles
 //! segments of a head or a frame header.
@@ -37,7 +37,7 @@ const METHODS: [&[u8]; 9] = [
     b"PATCH ",
 ];
 
-/// What all WebSocket connections of a run share.
+/// The state that all WebSocket connections of a run share.
 #[derive(Debug, Default)]
 pub struct Shared {
     pub lost: Lost,
@@ -57,7 +57,7 @@ pub struct WebSocket {
     of_mqtt: bool,
     /// Whether the request offers the subprotocol `mqtt`; `None` where it was not captured.
     offers_mqtt: Option<bool>,
-    /// `None` until the response tells.
+    /// Whether messages may be compressed; `None` until the response came.
     deflates: Option<bool>,
     sides: ByDirection<Side>,
 }
@@ -69,14 +69,14 @@ struct Side {
     /// Frames were sought here: what is no frame ends nothing.
     after_gap: bool,
     message: Message,
-    /// The begin of a head or of a frame header.
+    /// The first part of a head or of a frame header.
     held: Vec<u8>,
     inflater: Option<Box<Inflater>>,
     /// Compressed messages lean on one that a gap cut.
     window_lost: bool,
 }
 
-/// What the next bytes of a direction are.
+/// The meaning of a direction's next bytes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum State {
     /// Of the HTTP head.
@@ -85,7 +85,7 @@ enum State {
     /// Of a frame header.
     Header,
     Payload(Payload),
-    /// Nobody knows.
+    /// Unknown: the next frame is sought.
     Seeking,
     /// They are counted.
     GivenUp,
@@ -103,7 +103,7 @@ struct Payload {
     fin: bool,
 }
 
-/// How the data message under way is told.
+/// The treatment of the data message under way.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Message {
     #[default]
@@ -343,7 +343,7 @@ impl WebSocket {
         {
             return bytes.get(end.saturating_sub(known)..).unwrap_or_default();
         }
-        let granted = end.filter(|end| self.hear_head(direction, held.get(..*end), sink));
+        let granted = end.filter(|end| self.take_head(direction, held.get(..*end), sink));
         if let Some(end) = granted {
             return bytes.get(end.saturating_sub(known)..).unwrap_or_default();
         }
@@ -363,8 +363,8 @@ impl WebSocket {
         &[]
     }
 
-    /// Hears a whole head; whether frames follow it.
-    fn hear_head(
+    /// Takes a whole head. Returns whether frames follow it.
+    fn take_head(
         &mut self,
         direction: Direction,
         head: Option<&[u8]>,
@@ -424,7 +424,7 @@ impl WebSocket {
                 }
                 return &[];
             }
-            // Nobody compresses what the other end did not agree to.
+            // No end compresses what the other did not agree to.
             Header::Whole(header) if !header.compressed || self.deflates != Some(false) => header,
             Header::Whole(_) | Header::Broken => {
                 side.held = Vec::new();
@@ -544,13 +544,13 @@ impl Side {
         sink: &mut dyn FnMut(Carried<'_>),
     ) {
         let all = &mut shared.inflation;
-        let mut tell = |bytes: &[u8]| sink(Carried::Bytes(bytes));
+        let mut hand_on = |bytes: &[u8]| sink(Carried::Bytes(bytes));
         let done = match (&mut self.inflater, bytes) {
-            (Some(inflater), Some(bytes)) => inflater.push(all, bytes, &mut tell),
-            (Some(inflater), None) => inflater.end_message(all, &mut tell),
+            (Some(inflater), Some(bytes)) => inflater.push(all, bytes, &mut hand_on),
+            (Some(inflater), None) => inflater.end_message(all, &mut hand_on),
             (None, _) => Inflater::new(all).and_then(|inflater| {
                 let inflater = self.inflater.insert(Box::new(inflater));
-                bytes.map_or(Ok(()), |bytes| inflater.push(all, bytes, &mut tell))
+                bytes.map_or(Ok(()), |bytes| inflater.push(all, bytes, &mut hand_on))
             }),
         };
         let Err(why) = done else { return };
@@ -572,7 +572,7 @@ impl Side {
         }
     }
 
-    /// What comes is no frame: behind a gap the next one is sought, else it never comes.
+    /// Gives up what is no frame: behind a gap the next one is sought, else it never comes.
     /// These bytes are lost.
     fn break_off(&mut self, shared: &mut Shared, bytes: usize, sink: &mut dyn FnMut(Carried<'_>)) {
         self.drop_inflater(shared);
@@ -588,7 +588,7 @@ impl Side {
         }
     }
 
-    /// What was held of a head or of a frame header is held no longer.
+    /// Lets go of what was held of a head or of a frame header.
     fn let_go(&mut self, shared: &mut Shared) -> Vec<u8> {
         if self.state == State::Head {
             shared.held -= self.held.len();

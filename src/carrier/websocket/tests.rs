@@ -82,7 +82,7 @@ struct Run {
     websocket: Option<WebSocket>,
     bytes: ByDirection<Vec<u8>>,
     /// Anything else, in words.
-    told: Vec<String>,
+    others: Vec<String>,
 }
 
 impl Run {
@@ -101,7 +101,7 @@ impl Run {
         let Some(websocket) = &mut self.websocket else {
             return self;
         };
-        let (out, told) = (self.bytes.of_mut(direction), &mut self.told);
+        let (out, others) = (self.bytes.of_mut(direction), &mut self.others);
         websocket.push(
             &mut self.shared,
             direction,
@@ -112,10 +112,10 @@ impl Run {
                     out.extend_from_slice(bytes);
                 }
                 Carried::Mistaken { direction, bytes } => {
-                    told.push(format!("other {direction:?} {}", bytes.len()));
+                    others.push(format!("other {direction:?} {}", bytes.len()));
                 }
-                Carried::Failed(error) => told.push(format!("{error:?}")),
-                other => told.push(format!("{other:?}")),
+                Carried::Failed(error) => others.push(format!("{error:?}")),
+                other => others.push(format!("{other:?}")),
             },
         );
         self
@@ -158,7 +158,7 @@ fn a_message_in_several_frames_goes_on_behind_a_ping() {
     run.segment(DOWN, &frame(DOWN, 0x8a, b"are you there"));
     run.segment(UP, &frame(UP, 0x80, b"message"));
     assert_eq!(run.bytes.of(UP), b"one message");
-    assert!(run.bytes.of(DOWN).is_empty() && run.told.is_empty());
+    assert!(run.bytes.of(DOWN).is_empty() && run.others.is_empty());
     run.close();
 }
 
@@ -172,21 +172,21 @@ fn frames_may_follow_the_response_in_its_segment() {
 }
 
 #[test]
-fn each_broken_rule_is_told() {
+fn each_broken_rule_is_reported() {
     let chat = "Sec-WebSocket-Protocol: chat\r\n";
-    assert_eq!(Run::opened(MQTT, chat).told, ["Breach(NotSelected)"]);
+    assert_eq!(Run::opened(MQTT, chat).others, ["Breach(NotSelected)"]);
     // Nothing can be selected that was not offered.
     let mut run = Run::opened("", chat);
     run.segment(UP, &frame(DOWN, 0x82, b"bare"));
     run.segment(DOWN, &frame(DOWN, 0x81, b"text"));
-    let told = ["Breach(NotOffered)", "Breach(Masking)", "Breach(TextFrame)"];
-    assert_eq!(run.told, told);
+    let others = ["Breach(NotOffered)", "Breach(Masking)", "Breach(TextFrame)"];
+    assert_eq!(run.others, others);
     assert_eq!(
         (&run.bytes.of(UP)[..], &run.bytes.of(DOWN)[..]),
         (&b"bare"[..], &b"text"[..])
     );
     let mut old = Run::opened("Sec-WebSocket-Protocol: mqttv3.1\r\n", MQTT);
-    assert_eq!(old.told, ["Breach(NotOffered)"]);
+    assert_eq!(old.others, ["Breach(NotOffered)"]);
     assert!(old.websocket.as_ref().unwrap().announces_mqtt());
     old.close();
 }
@@ -196,7 +196,7 @@ fn a_refused_connection_is_no_websocket() {
     let mut run = Run::default();
     run.segment(UP, &request(MQTT));
     run.segment(DOWN, b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
-    assert_eq!(run.told, ["Refused(403)", "other Backward 45"]);
+    assert_eq!(run.others, ["Refused(403)", "other Backward 45"]);
 }
 
 #[test]
@@ -206,10 +206,10 @@ fn a_head_that_does_not_end_is_held_up_to_its_cap() {
     let line = [&b"X: "[..], &[b'x'; 95], b"\r\n"].concat();
     for _ in 0..HEAD_CAP / line.len() {
         run.segment(UP, &line);
-        assert!(run.told.is_empty());
+        assert!(run.others.is_empty());
     }
     run.segment(UP, &line);
-    assert_eq!(run.told.len(), 1, "{:?}", run.told);
+    assert_eq!(run.others.len(), 1, "{:?}", run.others);
     run.close();
 }
 
@@ -218,7 +218,7 @@ fn heads_of_all_connections_are_held_up_to_their_cap() {
     let mut run = Run::default();
     run.shared.held = HEADS_CAP - 10;
     run.segment(UP, b"GET / HTTP/1.1\r\n");
-    assert_eq!(run.told, ["other Forward 16"]);
+    assert_eq!(run.others, ["other Forward 16"]);
     run.shared.held -= HEADS_CAP - 10;
     run.close();
 }
@@ -228,12 +228,12 @@ fn what_is_no_frame_ends_a_direction() {
     let mut run = Run::opened(MQTT, MQTT);
     run.segment(UP, &[0xf5, 1, 2, 3]);
     run.segment(UP, &frame(UP, 0x82, b"late"));
-    assert_eq!(run.told, ["Broken"]);
+    assert_eq!(run.others, ["Broken"]);
     assert!(run.bytes.of(UP).is_empty());
     assert_eq!(run.shared.lost.given_up, 4 + 10);
-    // Nobody agreed to compression.
+    // No end agreed to compression.
     run.segment(DOWN, &frame(DOWN, 0xc2, b"?"));
-    assert_eq!(run.told, ["Broken", "Broken"]);
+    assert_eq!(run.others, ["Broken", "Broken"]);
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn a_gap_within_a_payload_is_as_long_as_what_is_missing() {
     assert_eq!(run.gap(UP, 8), None);
     run.segment(UP, &frame(UP, 0x82, b"!"));
     assert_eq!(run.bytes.of(UP), b"0156789more!");
-    assert!(run.told.is_empty());
+    assert!(run.others.is_empty());
     run.close();
 }
 
@@ -269,7 +269,7 @@ fn behind_any_other_gap_frames_go_on_where_a_segment_is_frames() {
     run.segment(UP, &[0xf5, 1, 2, 3]);
     run.segment(UP, &frame(UP, 0x82, b" again"));
     assert_eq!(run.bytes.of(UP), b"01found again");
-    assert_eq!(run.told, ["Gap"]);
+    assert_eq!(run.others, ["Gap"]);
     run.close();
 }
 
@@ -295,13 +295,13 @@ fn a_connection_is_joined_where_a_segment_is_frames() {
 }
 
 #[test]
-fn what_nobody_agreed_to_is_passed_over_behind_a_gap() {
+fn what_no_end_agreed_to_is_passed_over_behind_a_gap() {
     let mut run = Run::opened(MQTT, MQTT);
     assert_eq!(run.gap(UP, 100), Some(0));
     run.segment(UP, &frame(UP, 0xc2, &[0; 200]));
     run.segment(UP, &frame(UP, 0x82, b"found"));
     assert_eq!(run.bytes.of(UP), b"found");
-    assert!(run.told.is_empty());
+    assert!(run.others.is_empty());
     run.close();
 }
 
@@ -320,8 +320,8 @@ fn frames_that_fill_segments_are_found_again_behind_a_gap() {
         }
     }
     // What the lost segment held, and the frame that it cut at its end.
-    let told = run.bytes.of(DOWN).len() / 40;
-    assert!((350..400).contains(&told), "{told}");
+    let others = run.bytes.of(DOWN).len() / 40;
+    assert!((350..400).contains(&others), "{others}");
     assert!(run.bytes.of(DOWN).ends_with(&[399_u16 as u8; 40]));
     run.close();
 }
@@ -334,7 +334,7 @@ fn an_interim_response_refuses_nothing() {
     run.segment(DOWN, &both)
         .segment(DOWN, &frame(DOWN, 0x82, b"granted"));
     assert_eq!(run.bytes.of(DOWN), b"granted");
-    assert!(run.told.is_empty(), "{:?}", run.told);
+    assert!(run.others.is_empty(), "{:?}", run.others);
     run.close();
 }
 
@@ -359,7 +359,7 @@ fn compressed_messages_lean_on_those_before() {
     other.segment(DOWN, &frame(DOWN, 0xc2, &hello));
     other.segment(DOWN, &frame(DOWN, 0xc2, &hello));
     assert_eq!(other.bytes.of(DOWN), b"HelloHello");
-    assert!(run.told.is_empty() && other.told.is_empty());
+    assert!(run.others.is_empty() && other.others.is_empty());
     run.close();
     other.close();
 }
@@ -373,14 +373,14 @@ fn a_gap_in_a_compressed_message_costs_what_leans_on_it() {
     run.segment(UP, &sent[..10]);
     assert_eq!(run.gap(UP, 5), Some(0));
     run.segment(UP, &sent[15..]);
-    assert!(run.shared.lost.discarded > 0 && run.told.is_empty());
+    assert!(run.shared.lost.discarded > 0 && run.others.is_empty());
     run.segment(UP, &frame(UP, 0x82, b"plain"));
     assert!(run.bytes.of(UP).ends_with(b"plain"));
     run.segment(UP, &frame(UP, 0xc2, &deflater.message(text)));
     run.segment(UP, &frame(UP, 0xc2, &deflater.message(text)));
     run.segment(UP, &frame(UP, 0x82, b" again"));
     assert!(run.bytes.of(UP).ends_with(b"plain again"));
-    assert_eq!(run.told, ["Gap"]);
+    assert_eq!(run.others, ["Gap"]);
     run.close();
 }
 
@@ -396,7 +396,7 @@ fn directions_beyond_the_cap_on_inflaters_are_given_up() {
         &frame(UP, 0xc2, &Deflater::new().message(b"one too many")),
     );
     assert_eq!(
-        (&run.told[..], run.shared.inflation.refused),
+        (&run.others[..], run.shared.inflation.refused),
         (&["OverLimit".to_owned()][..], 1)
     );
     for inflater in inflaters {
@@ -414,13 +414,13 @@ fn messages_that_expand_without_end_are_given_up() {
     run.shared.inflation = Inflation::after_free(std::mem::take(&mut run.shared.inflation));
     run.segment(UP, &frame(UP, 0xc2, &zeros));
     assert_eq!(
-        (&run.told[..], run.shared.inflation.too_far),
+        (&run.others[..], run.shared.inflation.too_far),
         (&["OverLimit".to_owned()][..], 1)
     );
     run.close();
 }
 
-/// What one end sends: messages in frames, control frames between them.
+/// The traffic of one end: messages in frames, control frames between them.
 fn sent(direction: Direction) -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
     let payload = proptest::collection::vec(any::<u8>(), 0..300);
     let messages = proptest::collection::vec((payload, 0..3_u8, 1..4_usize), 0..8);
@@ -476,7 +476,7 @@ proptest! {
         }
         prop_assert_eq!(run.bytes.of(UP), &up.1);
         prop_assert_eq!(run.bytes.of(DOWN), &down.1);
-        prop_assert!(run.told.is_empty(), "{:?}", run.told);
+        prop_assert!(run.others.is_empty(), "{:?}", run.others);
         run.close();
     }
 

@@ -8,7 +8,7 @@ pub const HEAD_CAP: usize = 16 << 10;
 /// Fields of a head; one with more is not read.
 const FIELDS: usize = 128;
 
-/// What one end names in Sec-WebSocket-Protocol.
+/// The subprotocols that one end names in Sec-WebSocket-Protocol.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Subprotocols {
     /// `mqtt` itself.
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_says_what_it_asks_for() {
+    fn a_request_is_read_for_what_it_asks_for() {
         let head = b"GET /mqtt HTTP/1.1\r\nHost: a\r\nconnection: keep-alive, Upgrade\r\n\
             upgrade: WebSocket\r\nSec-WebSocket-Protocol: chat, mqttv3.1,mqtt\r\n\r\n";
         let asked = request(head).unwrap();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_says_what_it_grants() {
+    fn a_response_is_read_for_what_it_grants() {
         let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
             Sec-WebSocket-Protocol: mqtt\r\n\
             Sec-WebSocket-Extensions: x-other, permessage-deflate; server_no_context_takeover\r\n\r\n";

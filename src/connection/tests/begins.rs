@@ -1,4 +1,4 @@
-//! Connections from their begin, and connections met in their midst.
+//! Connections from their start, and connections met in their midst.
 
 use super::*;
 
@@ -26,12 +26,12 @@ fn the_version_of_connect_holds_for_both_directions() {
     run.segment(UP, &connect(5))
         .segment(DOWN, &connack(5))
         .segment(UP, &publish(5, "a", 1, b"x"));
-    let versions: Vec<_> = run.packets.iter().map(|told| told.version).collect();
+    let versions: Vec<_> = run.packets.iter().map(|seen| seen.version).collect();
     assert_eq!(versions, [Some(ProtocolVersion::V5_0); 3]);
     assert!(
         run.packets
             .iter()
-            .all(|told| !told.inferred && told.rule.is_none())
+            .all(|seen| !seen.inferred && seen.rule.is_none())
     );
     assert_eq!(run.packets[2].payload.as_deref(), Some(&b"x"[..]));
 }
@@ -109,7 +109,7 @@ fn a_ping_and_its_answer_amid_a_connection_are_shown() {
     let mut run = Run::amid(1883);
     run.segment(UP, &PINGREQ).segment(DOWN, &PINGRESP).close();
     assert_eq!(run.types(), ["PINGREQ", "PINGRESP"]);
-    assert!(run.packets.iter().all(|told| told.after_gap));
+    assert!(run.packets.iter().all(|seen| seen.after_gap));
     assert_eq!(run.packets[0].version, None);
 }
 
@@ -119,7 +119,7 @@ fn roles_amid_a_connection_come_from_the_packets() {
     std::mem::swap(&mut run.connection.initiator, &mut run.connection.responder);
     run.segment(UP, &suback(4, 1)).segment(DOWN, &PINGREQ);
     assert_eq!(run.others, ["opened 1883"]);
-    let senders: Vec<_> = run.packets.iter().map(|told| told.sender).collect();
+    let senders: Vec<_> = run.packets.iter().map(|seen| seen.sender).collect();
     assert_eq!(senders, [Sender::Server, Sender::Client]);
 }
 
@@ -167,7 +167,7 @@ fn publishes_both_ways_amid_a_connection_are_recognised_on_any_port() {
     }
     run.close();
     assert_eq!(run.packets.len(), 6);
-    let frames: Vec<_> = run.packets.iter().map(|told| told.frame).collect();
+    let frames: Vec<_> = run.packets.iter().map(|seen| seen.frame).collect();
     assert_eq!(frames, [1, 2, 3, 4, 5, 6]);
 }
 
@@ -210,12 +210,12 @@ fn the_version_is_inferred_from_structure() {
         let mut run = Run::amid(1883);
         run.segment(UP, &bytes)
             .segment(UP, &publish(level, "a/b", 8, b"world"));
-        let told: Vec<_> = run
+        let seen: Vec<_> = run
             .packets
             .iter()
-            .map(|told| (told.version, told.inferred))
+            .map(|seen| (seen.version, seen.inferred))
             .collect();
-        assert_eq!(told, [(Some(version), true); 2], "{bytes:02x?}");
+        assert_eq!(seen, [(Some(version), true); 2], "{bytes:02x?}");
         assert_eq!(run.packets[1].payload.as_deref(), Some(&b"world"[..]));
     }
 }

@@ -65,7 +65,7 @@ fn mqtt_in_websocket_is_found_on_any_port() {
         assert!(
             run.packets
                 .iter()
-                .all(|told| told.transport == Transport::TCP.with(Protocol::WebSocket))
+                .all(|seen| seen.transport == Transport::TCP.with(Protocol::WebSocket))
         );
         assert_eq!((run.packets[0].frame, run.packets[1].frame), (3, 4));
         assert_eq!(run.others, [format!("opened {port}"), "ended".to_owned()]);
@@ -90,7 +90,7 @@ fn packets_and_frames_are_not_aligned() {
 }
 
 #[test]
-fn websocket_that_is_not_mqtt_is_not_told() {
+fn websocket_that_is_not_mqtt_is_not_emitted() {
     let mut run = Run::to(8080);
     let chat = "Sec-WebSocket-Protocol: chat\r\n";
     run.segment(UP, &request(chat))
@@ -122,7 +122,7 @@ fn plain_http_is_what_it_was() {
 }
 
 #[test]
-fn a_refused_upgrade_says_why_where_mqtt_was_asked_for() {
+fn a_refused_upgrade_is_reported_with_its_status_where_mqtt_was_asked_for() {
     let mut run = Run::to(443);
     run.segment(UP, &request(MQTT));
     run.segment(DOWN, b"HTTP/1.1 401 Unauthorized\r\n\r\n");
@@ -159,7 +159,7 @@ fn what_was_held_of_a_connection_that_is_refused_is_held_no_longer() {
 }
 
 #[test]
-fn broken_rules_are_told_once_and_only_of_mqtt() {
+fn broken_rules_are_reported_once_and_only_of_mqtt() {
     let mut run = Run::to(9001);
     run.segment(UP, &request("")).segment(DOWN, &response(""));
     for packet in [
@@ -172,19 +172,19 @@ fn broken_rules_are_told_once_and_only_of_mqtt() {
         run.segment(UP, &bare);
     }
     run.close();
-    let told = [
+    let seen = [
         "opened 9001",
         "Client NotOffered",
         "Client Masking",
         "Client TextFrame",
         "ended",
     ];
-    assert_eq!(run.others, told);
+    assert_eq!(run.others, seen);
     assert_eq!(run.packets.len(), 3);
 }
 
 #[test]
-fn what_the_handshake_breaks_is_told_behind_the_connection() {
+fn what_the_handshake_breaks_is_reported_behind_the_connection() {
     let mut run = Run::to(9001);
     let old = "Sec-WebSocket-Protocol: mqttv3.1\r\n";
     run.segment(UP, &request(old)).segment(DOWN, &response(old));
@@ -200,7 +200,7 @@ fn what_the_handshake_breaks_is_told_behind_the_connection() {
 }
 
 #[test]
-fn broken_frames_end_their_direction_and_are_told() {
+fn broken_frames_end_their_direction_and_are_reported() {
     let mut run = opened(9001);
     run.segment(DOWN, &[0xff; 20])
         .segment(DOWN, &frame(DOWN, &PINGRESP));
@@ -261,14 +261,14 @@ fn a_connection_is_joined_in_its_midst() {
     assert!(
         run.packets
             .iter()
-            .all(|told| told.transport == Transport::TCP.with(Protocol::WebSocket))
+            .all(|seen| seen.transport == Transport::TCP.with(Protocol::WebSocket))
     );
 }
 
 #[test]
 fn what_is_held_bare_does_not_keep_a_connection_from_being_joined() {
     let mut run = Run::amid(9001);
-    // A frame of one byte of a packet: it looks like the begin of a SUBSCRIBE.
+    // A frame of one byte of a packet: it looks like the start of a SUBSCRIBE.
     run.segment(UP, &[0x82, 0x81, 0x11, 0x22, 0x33, 0x44, 0xd1]);
     for id in 1..5 {
         run.segment(
@@ -366,6 +366,6 @@ proptest! {
             }
         }
         run.close();
-        prop_assert_eq!(run.told(UP).concat(), all);
+        prop_assert_eq!(run.bytes_of(UP).concat(), all);
     }
 }

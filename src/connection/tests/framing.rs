@@ -26,16 +26,16 @@ fn any_segmentation_down_to_one_byte_gives_the_same_packets() {
             run.segment(UP, part);
         }
         run.close();
-        assert_eq!(run.told(UP), packets, "{size}");
+        assert_eq!(run.bytes_of(UP), packets, "{size}");
         let mut end = 0;
-        for told in &run.packets {
+        for seen in &run.packets {
             let begin = end;
-            end += told.bytes.len();
+            end += seen.bytes.len();
             let frames: Vec<u64> = (begin / size..=(end - 1) / size)
                 .map(|f| f as u64 + 1)
                 .collect();
             assert_eq!(
-                (&told.frames, told.frame),
+                (&seen.frames, seen.frame),
                 (&frames, frames[frames.len() - 1])
             );
         }
@@ -50,7 +50,7 @@ fn packets_that_end_in_one_frame_are_counted_from_0() {
     let places: Vec<_> = run
         .packets
         .iter()
-        .map(|told| (told.frame, told.index))
+        .map(|seen| (seen.frame, seen.index))
         .collect();
     assert_eq!(places, [(3, 0), (3, 1), (3, 2), (4, 0)]);
 }
@@ -125,7 +125,7 @@ fn an_announced_length_reserves_no_memory() {
 }
 
 #[test]
-fn a_packet_beyond_the_cap_is_counted_and_the_next_one_is_told() {
+fn a_packet_beyond_the_cap_is_counted_and_the_next_one_is_emitted() {
     let mut run = opened();
     run.context.options.limits.held = 99_999;
     let large = publish(4, "big", 0, &vec![7; 200_000]);
@@ -213,7 +213,7 @@ fn topic_aliases_have_a_cap_over_all_connections() {
     let resolved: Vec<_> = run
         .packets
         .iter()
-        .map(|told| told.resolved.as_deref())
+        .map(|seen| seen.resolved.as_deref())
         .collect();
     assert!(resolved.ends_with(&[Some("up"), None]), "{resolved:?}");
     assert_eq!(run.context.counters.aliases_refused, 1);

@@ -49,7 +49,7 @@ fn after_a_gap_of_whole_packets_those_that_begin_a_segment_are_shown() {
         .close();
     assert_eq!(run.types(), ["PUBLISH", "PUBLISH", "PUBACK", "PUBACK"]);
     assert_eq!(run.packets[1].frames, [4, 5]);
-    let frames: Vec<_> = run.packets.iter().map(|told| told.frame).collect();
+    let frames: Vec<_> = run.packets.iter().map(|seen| seen.frame).collect();
     assert_eq!(frames, [3, 5, 6, 7]);
 }
 
@@ -64,7 +64,7 @@ fn what_is_left_of_a_packet_whose_begin_is_lost_is_no_packet() {
             run.segment(UP, part);
         }
         run.segment(UP, &PINGREQ).close();
-        assert_eq!(run.told(UP), [next, PINGREQ.to_vec()], "{filler:?}");
+        assert_eq!(run.bytes_of(UP), [next, PINGREQ.to_vec()], "{filler:?}");
     }
 }
 
@@ -113,7 +113,7 @@ fn packets_amid_a_segment_are_shown_once_there_is_evidence() {
         .segment(UP, &stream[17..200])
         .segment(UP, &stream[200..])
         .close();
-    assert_eq!(run.told(UP), small[1..]);
+    assert_eq!(run.bytes_of(UP), small[1..]);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn packets_of_the_other_direction_keep_the_order_of_the_frames() {
         .segment(UP, &large[1448..2896])
         .segment(UP, &large[2896..])
         .segment(DOWN, &puback(5));
-    let frames: Vec<_> = run.packets.iter().map(|told| told.frame).collect();
+    let frames: Vec<_> = run.packets.iter().map(|seen| seen.frame).collect();
     assert_eq!(frames, [4, 6, 7]);
 }
 
@@ -142,7 +142,7 @@ fn a_gap_of_unknown_length_is_crossed_like_any_other() {
 }
 
 #[test]
-fn bytes_that_never_prove_to_be_packets_are_told_as_discarded() {
+fn bytes_that_never_prove_to_be_packets_are_reported_as_discarded() {
     let mut run = opened();
     run.gap(UP, 10).segment(UP, &[b'd'; 50]).close();
     assert_eq!(run.others, ["gap 10 0", "gap 0 50", "ended"]);
@@ -152,7 +152,7 @@ fn bytes_that_never_prove_to_be_packets_are_told_as_discarded() {
 fn what_is_held_for_want_of_evidence_is_bounded() {
     let mut run = opened();
     run.gap(UP, 10);
-    // The begin of a packet of 256 MiB that never ends.
+    // The start of a packet of 256 MiB that never ends.
     run.segment(UP, b"\x30\xff\xff\xff\x7f\x00\x08presence");
     for _ in 0..3000 {
         run.segment(UP, &[0x5a; 1000]);

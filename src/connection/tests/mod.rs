@@ -1,4 +1,4 @@
-//! A connection played to a decoder, and what it told.
+//! A connection played to a decoder, and the events it emitted.
 
 mod begins;
 mod carrier;
@@ -16,9 +16,9 @@ use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause, Strea
 
 pub(super) use Direction::{Backward as DOWN, Forward as UP};
 
-/// One told packet, reduced to what the tests ask about.
+/// One emitted packet, reduced to what the tests ask about.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Told {
+pub(super) struct Seen {
     pub(super) direction: Direction,
     pub(super) bytes: Vec<u8>,
     pub(super) frames: Vec<u64>,
@@ -41,8 +41,8 @@ pub(super) struct Run {
     pub(super) decoder: Decoder,
     pub(super) connection: Connection,
     pub(super) frame: u64,
-    pub(super) packets: Vec<Told>,
-    /// In the order told: `opened`, `gap LENGTH DISCARDED`, `not mqtt`, `ended`, breaches.
+    pub(super) packets: Vec<Seen>,
+    /// In the order emitted: `opened`, `gap LENGTH DISCARDED`, `not mqtt`, `ended`, breaches.
     pub(super) others: Vec<String>,
     pub(super) looks_like: Vec<LooksLike>,
 }
@@ -84,7 +84,7 @@ impl Run {
         let (packets, others) = (&mut self.packets, &mut self.others);
         let looks_like = &mut self.looks_like;
         let mut emit = |event: &Event<'_>| match event {
-            Event::Packet(seen) => packets.push(Told {
+            Event::Packet(seen) => packets.push(Seen {
                 direction: seen.direction,
                 bytes: seen.octets.to_vec(),
                 frames: seen.frames.to_vec(),
@@ -109,8 +109,8 @@ impl Run {
                 looks_like.push(not.looks_like);
                 others.push("not mqtt".to_owned());
             }
-            Event::Breach(told) => {
-                others.push(format!("{:?} {:?}", told.sender, told.breach));
+            Event::Breach(seen) => {
+                others.push(format!("{:?} {:?}", seen.sender, seen.breach));
             }
             Event::Ended(ended) => {
                 let incomplete = ended.incomplete.iter().flatten();
@@ -119,7 +119,7 @@ impl Run {
                     .collect();
                 others.push(format!("ended{}", incomplete.concat()));
             }
-            _ => unreachable!("a decoder tells no more than that"),
+            _ => unreachable!("a decoder emits no more than that"),
         };
         self.decoder
             .on(&mut self.context, &self.connection, event, &mut emit);
@@ -179,20 +179,20 @@ impl Run {
         self
     }
 
-    /// The bytes of all packets told in `direction`, one after the other.
-    pub(super) fn told(&self, direction: Direction) -> Vec<Vec<u8>> {
+    /// The bytes of all packets emitted in `direction`, one after the other.
+    pub(super) fn bytes_of(&self, direction: Direction) -> Vec<Vec<u8>> {
         self.packets
             .iter()
-            .filter(|told| told.direction == direction)
-            .map(|told| told.bytes.clone())
+            .filter(|seen| seen.direction == direction)
+            .map(|seen| seen.bytes.clone())
             .collect()
     }
 
-    /// The packet types told, in order.
+    /// The packet types emitted, in order.
     pub(super) fn types(&self) -> Vec<&'static str> {
         self.packets
             .iter()
-            .map(|told| crate::mqtt::PacketType::of(told.bytes[0]).name())
+            .map(|seen| crate::mqtt::PacketType::of(seen.bytes[0]).name())
             .collect()
     }
 }

@@ -32,8 +32,8 @@ fn segments(packets: &[Vec<u8>], coalesced: bool) -> Vec<Vec<u8>> {
     }
 }
 
-/// Plays the segments of which `lost` does not say that they are lost; the number of
-/// packets, and those told.
+/// Plays the segments that `lost` does not list as lost; the number of
+/// packets, and those emitted.
 fn play(
     run: &mut Run,
     packets: &[Vec<u8>],
@@ -66,13 +66,13 @@ fn play(
         }
         at = end;
     }
-    (present, run.told(UP))
+    (present, run.bytes_of(UP))
 }
 
-/// Whether `told` can be made from `sent` by leaving some out.
-fn is_part_of(told: &[Vec<u8>], sent: &[Vec<u8>]) -> bool {
+/// Whether `seen` can be made from `sent` by leaving some out.
+fn is_part_of(seen: &[Vec<u8>], sent: &[Vec<u8>]) -> bool {
     let mut sent = sent.iter();
-    told.iter().all(|packet| sent.any(|other| other == packet))
+    seen.iter().all(|packet| sent.any(|other| other == packet))
 }
 
 proptest! {
@@ -89,8 +89,8 @@ proptest! {
         let mut run = Run::to(1883);
         run.segment(UP, &connect(level)).segment(DOWN, &connack(level));
         run.packets.clear();
-        let (present, told) = play(&mut run, &packets, coalesced, &lost);
-        prop_assert!(is_part_of(&told, &present));
+        let (present, seen) = play(&mut run, &packets, coalesced, &lost);
+        prop_assert!(is_part_of(&seen, &present));
     }
 
     #[test]
@@ -102,8 +102,8 @@ proptest! {
     ) {
         let mut run = Run::amid(1883);
         let lost = vec![true; missing];
-        let (present, told) = play(&mut run, &packets, coalesced, &lost);
-        prop_assert!(is_part_of(&told, &present));
+        let (present, seen) = play(&mut run, &packets, coalesced, &lost);
+        prop_assert!(is_part_of(&seen, &present));
     }
 
     #[test]
@@ -123,7 +123,7 @@ proptest! {
             }
         }
         run.close();
-        prop_assert_eq!(run.told(UP), packets);
+        prop_assert_eq!(run.bytes_of(UP), packets);
     }
 
     #[test]
@@ -156,7 +156,7 @@ fn after_gaps_nearly_every_whole_packet_is_shown_where_packets_begin_segments() 
     use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let (mut present_in_all, mut told_in_all) = ([0, 0], [0, 0]);
+    let (mut present_in_all, mut seen_in_all) = ([0, 0], [0, 0]);
     for round in 0..300 {
         let strategy = (
             proptest::collection::vec(sent(4), 1..60),
@@ -167,18 +167,18 @@ fn after_gaps_nearly_every_whole_packet_is_shown_where_packets_begin_segments() 
         let mut run = Run::to(1883);
         run.segment(UP, &connect(4)).segment(DOWN, &connack(4));
         run.packets.clear();
-        let (present, told) = play(&mut run, &packets, coalesced == 1, &lost);
-        assert!(is_part_of(&told, &present));
+        let (present, seen) = play(&mut run, &packets, coalesced == 1, &lost);
+        assert!(is_part_of(&seen, &present));
         present_in_all[coalesced] += present.len();
-        told_in_all[coalesced] += told.len();
+        seen_in_all[coalesced] += seen.len();
     }
-    let percent = |kind: usize| told_in_all[kind] * 100 / present_in_all[kind];
-    assert!(percent(0) >= 98, "{told_in_all:?} of {present_in_all:?}");
-    assert!(percent(1) >= 90, "{told_in_all:?} of {present_in_all:?}");
+    let percent = |kind: usize| seen_in_all[kind] * 100 / present_in_all[kind];
+    assert!(percent(0) >= 98, "{seen_in_all:?} of {present_in_all:?}");
+    assert!(percent(1) >= 90, "{seen_in_all:?} of {present_in_all:?}");
 }
 
 /// Segments of random bytes, the same in every run. What begins a segment as a packet would
-/// and goes on as packets do passes for one: that cannot be told apart, but it is rare.
+/// and goes on as packets do passes for one: that cannot be distinguished, but it is rare.
 #[test]
 fn random_bytes_after_a_gap_hardly_ever_make_a_packet() {
     let mut state = 1883_u64;
@@ -188,7 +188,7 @@ fn random_bytes_after_a_gap_hardly_ever_make_a_packet() {
             .wrapping_add(1);
         (state >> 33) as usize
     };
-    let (mut segments, mut told) = (0, 0);
+    let (mut segments, mut seen) = (0, 0);
     for _ in 0..500 {
         let mut run = Run::to(1883);
         run.segment(UP, &connect(4)).segment(DOWN, &connack(4));
@@ -200,7 +200,7 @@ fn random_bytes_after_a_gap_hardly_ever_make_a_packet() {
             segments += 1;
         }
         run.close();
-        told += run.packets.len() - 2;
+        seen += run.packets.len() - 2;
     }
-    assert!(told * 2_000 <= segments, "{told} in {segments} segments");
+    assert!(seen * 2_000 <= segments, "{seen} in {segments} segments");
 }
