@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::event;
 
-/// What became of everything that was read; the sums add up.
+/// The fate of everything that was read; the sums add up.
 ///
 /// `mqtt_frames` + `tcp_frames` + `skipped_frames` are the frames read; the members of `octets`
 /// add up to `captured_octets` + `unwrapped_octets`.
@@ -25,7 +25,7 @@ pub struct Accounting {
     pub captured_octets: u64,
     /// Bytes that came out of WebSocket and TLS.
     pub unwrapped_octets: u64,
-    /// What became of those bytes.
+    /// The fate of those bytes.
     pub octets: Octets,
     /// Gaps in MQTT connections.
     pub gaps: u64,
@@ -36,7 +36,7 @@ pub struct Accounting {
     pub caps_reached: Vec<LimitReached>,
 }
 
-/// What became of the bytes of all TCP connections, in bytes.
+/// The fate of the payload of all TCP connections, in bytes.
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
 pub struct Octets {
     /// In control packets that are reported.
@@ -66,7 +66,7 @@ pub struct Octets {
 pub struct LimitReached {
     /// The limit's name, stable, in kebab case.
     pub cap: &'static str,
-    /// What happened, to stand behind `times`: `connections evicted from a full table`.
+    /// The effect, to stand behind `times`: `connections evicted from a full table`.
     pub message: &'static str,
     /// How often.
     pub times: u64,

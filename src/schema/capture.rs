@@ -1,4 +1,4 @@
-//! What was read in a run.
+//! The captures of a run.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -54,7 +54,7 @@ impl<'a> From<&'a Totals> for Capture<'a> {
 }
 
 impl Capture<'_> {
-    /// The capture as a record by itself, which says what it is a record of.
+    /// Returns the record as a line of its own, which names the data model.
     pub fn with_schema(self) -> Self {
         Self {
             schema: Some(SCHEMA),

@@ -11,7 +11,7 @@ use super::value::is_false;
 use crate::event::{self, ConnAckSummary, ConnectSummary, FilterRequest};
 use crate::mqtt::{PacketType, ProtocolVersion, packet, reason};
 
-/// What a CONNECT asks for (MQTT 5.0 §3.1).
+/// The request of a CONNECT (MQTT 5.0 §3.1).
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct Connect<'a> {
@@ -177,7 +177,7 @@ impl<'a> From<&'a event::WillMessage> for WillMessage<'a> {
     }
 }
 
-/// What a CONNACK answers (MQTT 5.0 §3.2).
+/// The answer of a CONNACK (MQTT 5.0 §3.2).
 #[skip_serializing_none]
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct ConnAck<'a> {

@@ -112,7 +112,7 @@ impl State {
     }
 }
 
-/// What became of a message for its subscribers: those that received it, and those that a
+/// The fate of a message for its subscribers: those that received it, and those that a
 /// matching subscription would have let expect it.
 #[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct Deliveries<'a> {

@@ -38,11 +38,11 @@ pub struct Document<'a> {
     pub findings: Option<Vec<Finding<'a>>>,
     /// The statistics (`--stats`).
     pub stats: Option<Stats<'a>>,
-    /// What became of Will Messages (`--flow`).
+    /// Will Messages and how each ended (`--flow`).
     pub wills: Option<Vec<Will<'a>>>,
     /// How many wills there were beyond the 50,000 that a document lists.
     pub wills_omitted: Option<u64>,
-    /// What became of stored messages (`--flow`).
+    /// Stored messages and how each ended (`--flow`).
     pub retained: Option<Vec<Retained<'a>>>,
     /// How many stored messages there were beyond the 50,000 that a document lists.
     pub retained_omitted: Option<u64>,
@@ -62,7 +62,7 @@ pub struct Document<'a> {
     pub not_mqtt: Option<Vec<NotMqtt>>,
     /// How many of those there were beyond the 50,000 that a document lists.
     pub not_mqtt_omitted: Option<u64>,
-    /// What was read.
+    /// The captures that were read.
     pub capture: Capture<'a>,
 }
 

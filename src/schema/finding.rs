@@ -6,7 +6,7 @@ use serde_with_macros::skip_serializing_none;
 
 use crate::event;
 
-/// What is wrong, odd or worth knowing about the traffic.
+/// Something wrong, odd or worth knowing about the traffic.
 #[skip_serializing_none]
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Finding<'a> {

@@ -43,7 +43,7 @@ pub struct Handshake<'a> {
     pub retain: Option<bool>,
     /// The payload of a PUBLISH.
     pub payload: Option<Payload<'a>>,
-    /// What a SUBSCRIBE asked for, each filter with its answer.
+    /// The subscriptions of a SUBSCRIBE, each with its answer.
     pub subscriptions: Option<Vec<Subscription<'a>>>,
     /// The topic filters of an UNSUBSCRIBE.
     pub filters: Option<Vec<&'a str>>,
@@ -59,7 +59,7 @@ pub struct Handshake<'a> {
     /// How many more there were.
     #[serde(skip_serializing_if = "is_zero")]
     pub steps_left_out: u64,
-    /// What became of a client's PUBLISH for each subscriber.
+    /// The fate of a client's PUBLISH for each subscriber.
     #[serde(flatten)]
     pub deliveries: Deliveries<'a>,
     /// How many more subscribers there were than the 4,096 listed.

@@ -46,7 +46,7 @@ pub struct Packet<'a> {
     /// The client identifier of the connection, an assigned one from CONNACK on; absent where it
     /// is not known.
     pub client_id: Option<&'a str>,
-    /// What carried the packet, unless that is plain TCP: `websocket`, `tls`, `tls+websocket`.
+    /// The protocols that carried the packet, unless that is plain TCP: `websocket`, `tls`, `tls+websocket`.
     #[serde(skip_serializing_if = "Transport::is_bare", serialize_with = "as_text")]
     #[schemars(with = "Option<&str>")]
     pub transport: Transport,
@@ -105,7 +105,7 @@ pub struct Packet<'a> {
     pub info: &'a str,
 }
 
-/// What a run decides for all of its records.
+/// Decisions of a run that all of its records share.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Context {
     /// The instant of the run's first frame.
@@ -135,7 +135,7 @@ impl<'a> Packet<'a> {
         packet
     }
 
-    /// Where and when, and what any packet has.
+    /// Starts a record with the members that any packet has.
     fn place(seen: &PacketEvent<'a>, context: Context, info: &'a str) -> Self {
         let stamp = &seen.stamp;
         let version = match seen.version {
@@ -181,7 +181,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// What a packet of this type has.
+    /// Fills in the members of this packet type.
     fn members(&mut self, packet: &ControlPacket<'a>, seen: &PacketEvent<'a>, secrets: bool) {
         let v5 = seen.version == Some(ProtocolVersion::V5_0);
         self.properties = Properties::new(packet.properties(), secrets);
@@ -237,7 +237,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// What could be read of a malformed packet.
+    /// Fills in the members that could be read of a malformed packet.
     fn partial(&mut self, partial: &PartialPacket<'a>, packet_type: PacketType) {
         if let Some((dup, qos, retain)) = partial.publish_flags(packet_type) {
             (self.dup, self.qos, self.retain) = (Some(dup), Some(qos), Some(retain));
@@ -254,6 +254,7 @@ impl<'a> Packet<'a> {
         }
     }
 
+    /// Fills in a reason code and its name.
     fn reason(&mut self, seen: &PacketEvent<'_>, code: u8) {
         let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
         self.reason_code = Some(code);
@@ -261,6 +262,7 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// For `serialize_with`: `tls+websocket`.
 fn as_text<S: Serializer>(transport: &Transport, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(transport)
 }
@@ -301,11 +303,12 @@ pub struct Broken {
     pub statements: &'static [&'static str],
     /// Where it shows, in bytes from the packet's first.
     pub offset: u64,
-    /// One sentence that says what must hold.
+    /// The demand of the rule, in one sentence.
     pub message: &'static str,
 }
 
 impl Broken {
+    /// The rule as the connection's version numbers its statements.
     fn new(rule: Rule, offset: usize, version: ProtocolVersion) -> Self {
         Self {
             rule: rule.name(),
@@ -316,6 +319,8 @@ impl Broken {
     }
 }
 
+/// Lists the rules that a packet breaks although it can be read. Advice is left out: it breaks
+/// nothing.
 #[cold]
 fn errors(packet: &ControlPacket<'_>, bytes: &[u8], version: ProtocolVersion) -> Vec<Broken> {
     let mut errors = Vec::new();

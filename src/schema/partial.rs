@@ -1,4 +1,4 @@
-//! What could be read of a packet before it turned out malformed.
+//! The fields of a malformed packet up to the byte that stopped the decoder.
 
 use super::connect::{Connect, ConnectFlags};
 use crate::base::field::{Field, FieldVisitor, Value};
@@ -8,7 +8,7 @@ use crate::mqtt::{PacketType, ProtocolVersion};
 /// Topic filters that are kept of a malformed SUBSCRIBE or UNSUBSCRIBE.
 const FILTERS: usize = 64;
 
-/// The fields of a malformed packet up to the byte that stopped the decoder.
+/// A malformed packet, as far as it could be read.
 #[derive(Debug, Default)]
 pub struct PartialPacket<'a> {
     /// The flags of the fixed header.
@@ -35,7 +35,7 @@ impl<'a> PartialPacket<'a> {
         partial
     }
 
-    /// What was read of a CONNECT, from its protocol name on.
+    /// Returns the members of a CONNECT; `None` where not even its protocol name could be read.
     pub fn connect(&self) -> Option<Connect<'a>> {
         let version = (self.protocol_level == Some(5)).then_some(ProtocolVersion::V5_0);
         let flags = |byte| ConnectFlags::new(byte, version);
@@ -49,7 +49,7 @@ impl<'a> PartialPacket<'a> {
         })
     }
 
-    /// DUP, QoS and RETAIN of a PUBLISH.
+    /// Returns DUP, QoS and RETAIN of a PUBLISH.
     pub fn publish_flags(&self, packet_type: PacketType) -> Option<(bool, u8, bool)> {
         let flags = self.flags.filter(|_| packet_type == PacketType::Publish)?;
         Some((flags & 0x08 != 0, flags >> 1 & 3, flags & 0x01 != 0))

@@ -27,13 +27,13 @@ pub enum Record<'a> {
     Packet(Packet<'a>),
     /// A settled exchange of control packets.
     Handshake(Handshake<'a>),
-    /// What became of a Will Message.
+    /// A Will Message and how it ended.
     Will(Will<'a>),
-    /// What became of a stored message.
+    /// A stored message and how it ended.
     Retained(Retained<'a>),
     /// A session and its connections.
     Session(Session<'a>),
-    /// What is wrong, odd or worth knowing.
+    /// Something wrong, odd or worth knowing.
     Finding(Finding<'a>),
     /// Bytes that were never captured.
     Gap(Gap),
@@ -41,7 +41,7 @@ pub enum Record<'a> {
     Incomplete(Incomplete),
     /// A connection that is not MQTT after all.
     NotMqtt(NotMqtt),
-    /// What was read, the last line of every view but the statistics.
+    /// The captures that were read, the last line of every view but the statistics.
     Capture(Capture<'a>),
     /// The statistics.
     Stats(Report<'a>),

@@ -7,7 +7,7 @@ use serde_with_macros::skip_serializing_none;
 use super::value::{Ends, Seconds, is_false, is_zero, sender_name};
 use crate::event::{self, ConnectionSummary, EndCause, SessionSummary};
 
-/// What the capture shows of one session.
+/// One session as far as the capture shows it.
 #[skip_serializing_none]
 #[derive(Clone, Debug, JsonSchema, Serialize)]
 pub struct Session<'a> {

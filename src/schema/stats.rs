@@ -16,7 +16,7 @@ pub struct Report<'a> {
     pub schema: &'static str,
     /// The sections that were asked for.
     pub stats: Stats<'a>,
-    /// What was read.
+    /// The captures that were read.
     pub capture: Capture<'a>,
 }
 
@@ -40,13 +40,13 @@ pub struct Stats<'a> {
     /// Topics by name, at most 100,000.
     pub topics: Option<Vec<TopicRow<'a>>>,
     /// Sessions in the order in which they ended, at most 100,000.
-    pub clients: Option<Vec<ClientRow<'a>>>,
+    pub clients: Option<&'a [ClientRow]>,
     /// Kinds of handshakes that came.
     pub handshakes: Option<Vec<HandshakeRow>>,
     /// Topics by name, with the time from publisher to subscriber, at most 1,000.
     pub latency: Option<Vec<LatencyRow<'a>>>,
     /// How connections ended, in the order in which each cause first came.
-    pub connections: Option<Vec<EndRow>>,
+    pub connections: Option<&'a [EndRow]>,
     /// Malformed control packets.
     pub malformed: u64,
 }
@@ -123,12 +123,12 @@ impl TopicRow<'_> {
 
 /// One session.
 #[skip_serializing_none]
-#[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
-pub struct ClientRow<'a> {
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+pub struct ClientRow {
     /// The client identifier; absent where no CONNECT was captured.
-    pub client_id: Option<&'a str>,
+    pub client_id: Option<Box<str>>,
     /// The user name.
-    pub user_name: Option<&'a str>,
+    pub user_name: Option<Box<str>>,
     /// `3.1`, `3.1.1` or `5.0`, once known.
     pub version: Option<&'static str>,
     /// The keep alive of the last connection in seconds.

@@ -1,4 +1,4 @@
-//! What could not be read as MQTT: packets that never completed, connections of another
+//! Bytes that could not be read as MQTT: packets that never completed, connections of another
 //! protocol.
 
 use schemars::JsonSchema;

@@ -62,7 +62,7 @@ impl Seconds {
         })
     }
 
-    /// The time of a frame since the Unix epoch; `None` where the capture does not say.
+    /// The time of a frame since the Unix epoch; `None` where the capture has no times.
     pub fn epoch(stamp: &FrameStamp) -> Option<Self> {
         Some(Self {
             nanos: stamp.time?.nanos(),
@@ -82,8 +82,8 @@ fn fill_digits(room: &mut [u8], mut number: u64) {
     }
 }
 
-/// Splits nanoseconds into what stands before and behind the decimal point, the latter cut
-/// (not rounded) to the digits that the capture keeps.
+/// Formats a number of seconds, its fraction cut (not rounded) to the digits that the capture
+/// keeps.
 fn decimal(seconds: Seconds, room: &mut [u8; DECIMAL]) -> &str {
     let places = seconds.precision.digits();
     let magnitude = seconds.nanos.unsigned_abs();
@@ -149,7 +149,7 @@ impl Instant {
         Self { time, precision }
     }
 
-    /// The instant of a frame; `None` where the capture does not say.
+    /// The instant of a frame; `None` where the capture has no times.
     pub fn of(stamp: &FrameStamp) -> Option<Self> {
         Some(Self::new(stamp.time?, stamp.precision))
     }
@@ -207,24 +207,13 @@ impl JsonSchema for Instant {
 ///
 /// Serialized as bytes: the JSON writer's formatter turns them into digits on the way, so that
 /// a payload of 256 MB needs no string of twice its size.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Hex<'a>(pub &'a [u8]);
+#[derive(Clone, Copy, Debug, Eq, JsonSchema, PartialEq)]
+#[schemars(inline, transparent, extend("pattern" = "^([0-9a-f]{2})*$"))]
+pub struct Hex<'a>(#[schemars(with = "String")] pub &'a [u8]);
 
 impl Serialize for Hex<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(self.0)
-    }
-}
-
-impl JsonSchema for Hex<'_> {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "Hex".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": "^([0-9a-f]{2})*$"})
     }
 }
 

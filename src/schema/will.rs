@@ -32,7 +32,7 @@ pub struct Will<'a> {
     /// Why it was not seen: `disconnected`, `refused`, `still_open`, `session_resumed`,
     /// `delay_running`, `no_subscriber` or `not_seen`.
     pub why: Option<&'static str>,
-    /// What became of it for each subscriber.
+    /// The fate of its copies for each subscriber.
     #[serde(flatten)]
     pub deliveries: Deliveries<'a>,
 }

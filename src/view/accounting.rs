@@ -1,8 +1,9 @@
-//! Where every frame and every octet went, in lines for the user.
+//! Where every frame and every byte went, in lines for `-v`.
 
 use crate::event::Totals;
 
-/// What was read and what became of it, a line each; what did not occur is left out.
+/// Returns a line for each sum of what was read and where it went; a sum of nothing has no line,
+/// the frames and the bytes excepted.
 pub fn accounting(totals: &Totals) -> Vec<String> {
     let sums = &totals.accounting;
     let mut lines = vec![
@@ -25,18 +26,18 @@ pub fn accounting(totals: &Totals) -> Vec<String> {
         "{} TCP connections, {} of them with MQTT",
         sums.connections, sums.mqtt_connections
     ));
-    let mut octets = format!("{} octets of TCP captured", sums.captured);
+    let mut bytes = format!("{} octets of TCP captured", sums.captured);
     if sums.unwrapped > 0 {
-        octets.push_str(&format!(", {} unwrapped", sums.unwrapped));
+        bytes.push_str(&format!(", {} unwrapped", sums.unwrapped));
     }
     let mut before = ": ";
-    for (_, told, count) in sums.octets() {
+    for (_, words, count) in sums.octets() {
         if count > 0 {
-            octets.push_str(&format!("{before}{count} {told}"));
+            bytes.push_str(&format!("{before}{count} {words}"));
             before = ", ";
         }
     }
-    lines.push(octets);
+    lines.push(bytes);
     if sums.gaps > 0 {
         lines.push(format!(
             "{} gaps in MQTT connections, at least {} octets never captured",
@@ -67,7 +68,7 @@ mod tests {
     use crate::event::{Accounting, LimitReached};
 
     #[test]
-    fn what_occurred_is_told_and_sums_that_fail_are_told_too() {
+    fn sums_have_a_line_each_and_those_that_do_not_add_up_have_one_more() {
         let totals = Totals {
             frames: 10,
             packets: 4,

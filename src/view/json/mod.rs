@@ -37,7 +37,7 @@ pub enum Form {
     Lines,
 }
 
-/// What a document is about: its first list, which streams.
+/// The subject of a document: its first list, which streams.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Main {
     /// `packets`.
@@ -49,6 +49,7 @@ enum Main {
 }
 
 impl Main {
+    /// Returns the key of the list.
     const fn member(self) -> &'static str {
         match self {
             Self::Packets => "packets",
@@ -117,6 +118,7 @@ impl<W: Write> Json<W> {
         Self::of(writer, form, Main::Handshakes, needs, takes, style)
     }
 
+    /// Writes the records of `main`; `takes` narrows handshakes, wills and stored messages.
     fn of(writer: W, form: Form, main: Main, needs: Needs, takes: Takes, style: Style) -> Self {
         Self {
             out: Out::new(writer),
@@ -243,7 +245,11 @@ impl<W: Write> View for Json<W> {
     }
 }
 
-/// Writes a value as compact JSON.
+/// Writes a value as compact JSON that is safe to look at.
+///
+/// # Errors
+///
+/// The writer's own: a closed pipe is one.
 pub fn write(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::with_formatter(out, format::Safe);
     Ok(value.serialize(&mut serializer)?)
@@ -282,6 +288,7 @@ struct Held {
 }
 
 impl Held {
+    /// Keeps a record as text; beyond [`HELD_RECORDS`] it is only counted.
     fn keep(&mut self, record: &Record<'_>) -> io::Result<()> {
         if self.count == HELD_RECORDS {
             self.omitted += 1;

@@ -238,11 +238,11 @@ fn a_readable_packet_that_breaks_a_rule_lists_its_errors() {
 fn a_large_payload_goes_out_in_pieces_and_comes_back_whole() {
     let text = "안녕 \"handong\" ".repeat(40_000);
     let length = 3 + text.len();
-    let mut octets = vec![0x30];
-    octets.extend_from_slice(&[length as u8 | 0x80, (length >> 7) as u8 | 0x80]);
-    octets.extend_from_slice(&[(length >> 14) as u8, 0, 1, b't']);
-    octets.extend_from_slice(text.as_bytes());
-    let value = document(&[Sample::client(0, &octets)]);
+    let mut bytes = vec![0x30];
+    bytes.extend_from_slice(&[length as u8 | 0x80, (length >> 7) as u8 | 0x80]);
+    bytes.extend_from_slice(&[(length >> 14) as u8, 0, 1, b't']);
+    bytes.extend_from_slice(text.as_bytes());
+    let value = document(&[Sample::client(0, &bytes)]);
     let payload = &value["packets"][0]["payload"];
     assert_eq!(payload["text"], json!(text));
     assert_eq!(payload["length"], json!(text.len()));
@@ -321,8 +321,8 @@ fn a_document_holds_no_more_records_than_its_limit_and_counts_the_rest() {
 
 proptest! {
     #[test]
-    fn any_octets_at_all_give_valid_json(
-        octets in proptest::collection::vec(any::<u8>(), 0..60),
+    fn any_bytes_at_all_give_valid_json(
+        bytes in proptest::collection::vec(any::<u8>(), 0..60),
         topic in ".{0,20}|[a-d+#/]{0,6}",
         first in 0..=255u8,
         rest in "[\\x00-\\x04]{2}[a+]{0,4}",
@@ -335,9 +335,9 @@ proptest! {
             Sample::client(0, &small),
             Sample::client(0, &long),
             Sample::client(0, &small).v5(),
-            Sample::client(0, &octets),
-            Sample::client(0, &octets).v5(),
-            Sample::publish(&topic, &octets),
+            Sample::client(0, &bytes),
+            Sample::client(0, &bytes).v5(),
+            Sample::publish(&topic, &bytes),
             Sample::connect(0, &topic, Some(&topic)),
         ];
         let value = document(&samples);

@@ -1,4 +1,4 @@
-//! What `--stats` may be narrowed to.
+//! The tables of `--stats`, which may be asked for one by one.
 
 /// One table of the statistics.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -32,12 +32,12 @@ impl Spans {
         *self.buckets.entry(bucket(nanos)).or_default() += 1;
     }
 
-    /// How many durations.
+    /// Returns the number of durations.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Minimum, median, 95th and 99th percentile, maximum; `None` of no durations.
+    /// Returns minimum, median, 95th and 99th percentile, maximum; `None` of no durations.
     pub fn quantiles(&self) -> Option<[Span; 5]> {
         let (least, greatest) = self.ends?;
         let at = |quantile| self.at(quantile).clamp(least, greatest);
@@ -47,7 +47,7 @@ impl Spans {
         )
     }
 
-    /// The upper end of the bucket in which the duration of this rank lies.
+    /// Returns the upper end of the bucket in which this quantile lies: as an HDR histogram does.
     fn at(&self, quantile: f64) -> u64 {
         let rank = ((quantile * self.count as f64).ceil() as u64).max(1);
         let mut so_far = 0;
@@ -59,19 +59,19 @@ impl Spans {
     }
 }
 
-/// The bucket that a value lies in; a greater value lies in the same or a greater one.
+/// Returns the bucket that a value lies in; a greater value lies in the same or a greater one.
 fn bucket(nanos: u64) -> u32 {
     let octave = doublings(nanos);
     octave * BUCKETS as u32 + (nanos >> (FINEST + octave)) as u32
 }
 
-/// How often the width of a value's bucket was doubled.
+/// Returns how often the width of a value's bucket was doubled.
 fn doublings(nanos: u64) -> u32 {
     let finest = BUCKETS << FINEST;
     (finest - 1).leading_zeros() - (nanos | (finest - 1)).leading_zeros()
 }
 
-/// The greatest value of a bucket.
+/// Returns the greatest value of a bucket.
 fn upper_end(bucket: u32) -> u64 {
     let (octave, place) = (bucket / BUCKETS as u32, u64::from(bucket) % BUCKETS);
     ((place + 1) << (FINEST + octave)) - 1

@@ -20,9 +20,10 @@ const ROWS: usize = 100;
 const BEYOND: &str = "(topics beyond the cap)";
 
 /// One table before it is laid out.
-struct Layout<'a> {
-    title: &'a str,
-    heads: &'a [&'a str],
+struct Layout {
+    title: &'static str,
+    /// The heads of the columns, a bar between them; `\n` breaks a line.
+    heads: &'static str,
     /// The first columns hold text, the others numbers.
     texts: usize,
     rows: Vec<Vec<String>>,
@@ -40,14 +41,14 @@ pub(super) fn write(
     let (stats, capture) = (&report.stats, &report.capture);
     let (frames, packets) = (capture.frames, capture.packets);
     writeln!(out, "{frames} frames, {packets} control packets")?;
-    let mut put = |layout: Layout<'_>| layout.write(width, out);
+    let mut put = |layout: Layout| layout.write(width, out);
     if let Some(rows) = &stats.types {
         put(types(rows))?;
         if stats.malformed > 0 {
             writeln!(out, "{} of them malformed", stats.malformed)?;
         }
     }
-    let mut put = |layout: Layout<'_>| layout.write(width, out);
+    let mut put = |layout: Layout| layout.write(width, out);
     if let Some(rows) = &stats.topics {
         put(topics(rows))?;
     }
@@ -70,7 +71,8 @@ pub(super) fn write(
     Ok(())
 }
 
-fn types(rows: &[TypeRow]) -> Layout<'static> {
+/// Control packets by type and sender.
+fn types(rows: &[TypeRow]) -> Layout {
     let rows = rows.iter().map(|row| {
         vec![
             row.type_name.to_owned(),
@@ -82,14 +84,15 @@ fn types(rows: &[TypeRow]) -> Layout<'static> {
     });
     Layout {
         title: "Packet types",
-        heads: &["Type", "From clients", "Octets", "From servers", "Octets"],
+        heads: "Type|From clients|Octets|From servers|Octets",
         texts: 1,
         rows: rows.collect(),
         more: 0,
     }
 }
 
-fn topics(rows: &[TopicRow<'_>]) -> Layout<'static> {
+/// Topics, those with the most messages first.
+fn topics(rows: &[TopicRow<'_>]) -> Layout {
     let mut rows: Vec<_> = rows.iter().collect();
     // The most messages first; the sum of those beyond the limit stands last.
     rows.sort_by_key(|row| (row.beyond_cap, Reverse(row.messages()), row.topic));
@@ -109,40 +112,27 @@ fn topics(rows: &[TopicRow<'_>]) -> Layout<'static> {
     });
     Layout {
         title: "Topics (in: published to the broker; out: sent to subscribers)",
-        heads: &[
-            "Topic",
-            "In",
-            "Out",
-            "Octets\nin",
-            "Per\nsecond",
-            "QoS\n0/1/2",
-            "Retain",
-            "Pubs",
-            "Subs",
-        ],
+        heads: "Topic|In|Out|Octets\nin|Per\nsecond|QoS\n0/1/2|Retain|Pubs|Subs",
         texts: 1,
         rows: rows.collect(),
         more,
     }
 }
 
-fn clients(rows: &[ClientRow<'_>], others: u64) -> Layout<'static> {
+/// Sessions, those with the most packets first; `others` have no row.
+fn clients(rows: &[ClientRow], others: u64) -> Layout {
     let mut rows: Vec<_> = rows.iter().collect();
-    rows.sort_by_key(|row| {
-        (
-            Reverse(row.packets_sent + row.packets_received),
-            row.client_id,
-        )
-    });
+    let packets = |row: &ClientRow| row.packets_sent + row.packets_received;
+    rows.sort_by_key(|row| (Reverse(packets(row)), row.client_id.as_deref()));
     let (rows, more) = shown(rows, |_| false);
     let rows = rows.into_iter().map(|row| {
         vec![
-            match row.client_id {
+            match row.client_id.as_deref() {
                 None => "(not seen)".to_owned(),
                 Some("") => "(empty)".to_owned(),
                 Some(client_id) => safe(client_id),
             },
-            or_dash(row.user_name.map(safe)),
+            or_dash(row.user_name.as_deref().map(safe)),
             or_dash(row.version.map(str::to_owned)),
             row.ended_by.replace('_', " "),
             or_dash(row.keep_alive.map(|seconds| format!("{seconds} s"))),
@@ -153,23 +143,15 @@ fn clients(rows: &[ClientRow<'_>], others: u64) -> Layout<'static> {
     });
     Layout {
         title: "Clients (packets and octets: sent/received)",
-        heads: &[
-            "Client id",
-            "User",
-            "MQTT",
-            "Ended",
-            "Keep\nalive",
-            "Conns",
-            "Packets",
-            "Octets",
-        ],
+        heads: "Client id|User|MQTT|Ended|Keep\nalive|Conns|Packets|Octets",
         texts: 4,
         rows: rows.collect(),
         more: more + others as usize,
     }
 }
 
-fn handshakes(rows: &[HandshakeRow]) -> Layout<'static> {
+/// Handshakes by kind.
+fn handshakes(rows: &[HandshakeRow]) -> Layout {
     let rows = rows.iter().map(|row| {
         vec![
             row.kind.to_owned(),
@@ -181,32 +163,28 @@ fn handshakes(rows: &[HandshakeRow]) -> Layout<'static> {
     });
     Layout {
         title: "Handshakes",
-        heads: &[
-            "Handshake",
-            "Complete",
-            "Refused",
-            "Incomplete",
-            "Redelivered",
-        ],
+        heads: "Handshake|Complete|Refused|Incomplete|Redelivered",
         texts: 1,
         rows: rows.collect(),
         more: 0,
     }
 }
 
-fn round_trips(rows: &[HandshakeRow]) -> Layout<'static> {
+/// How long handshakes took, by kind; without rows where no frame has a time.
+fn round_trips(rows: &[HandshakeRow]) -> Layout {
     let timed = rows.iter().filter(|row| row.quantiles.is_some());
     let rows = timed.map(|row| [vec![row.kind.to_owned()], quantiles(row.quantiles)].concat());
     Layout {
         title: "Round trips (complete handshakes, first packet to last)",
-        heads: &["Handshake", "Min", "Median", "95 %", "99 %", "Max"],
+        heads: "Handshake|Min|Median|95 %|99 %|Max",
         texts: 1,
         rows: rows.collect(),
         more: 0,
     }
 }
 
-fn latency(rows: &[LatencyRow<'_>]) -> Layout<'static> {
+/// From publisher to subscriber, the topics with the most deliveries first.
+fn latency(rows: &[LatencyRow<'_>]) -> Layout {
     let mut rows: Vec<_> = rows.iter().collect();
     rows.sort_by_key(|row| (row.beyond_cap, Reverse(row.deliveries), row.topic));
     let (rows, more) = shown(rows, |row| row.beyond_cap);
@@ -217,22 +195,15 @@ fn latency(rows: &[LatencyRow<'_>]) -> Layout<'static> {
     });
     Layout {
         title: "From publisher to subscriber",
-        heads: &[
-            "Topic",
-            "Deliveries",
-            "Min",
-            "Median",
-            "95 %",
-            "99 %",
-            "Max",
-        ],
+        heads: "Topic|Deliveries|Min|Median|95 %|99 %|Max",
         texts: 1,
         rows: rows.collect(),
         more,
     }
 }
 
-fn connections(rows: &[EndRow]) -> Layout<'static> {
+/// How connections ended, the most frequent cause first.
+fn connections(rows: &[EndRow]) -> Layout {
     let mut rows: Vec<_> = rows.iter().collect();
     rows.sort_by_key(|row| (Reverse(row.connections), row.ended_by));
     let rows = rows
@@ -240,7 +211,7 @@ fn connections(rows: &[EndRow]) -> Layout<'static> {
         .map(|row| vec![row.ended_by.replace('_', " "), row.connections.to_string()]);
     Layout {
         title: "Connections",
-        heads: &["Ended by", "Connections"],
+        heads: "Ended by|Connections",
         texts: 1,
         rows: rows.collect(),
         more: 0,
@@ -259,10 +230,12 @@ fn shown<T>(rows: Vec<&T>, always: impl Fn(&T) -> bool) -> (Vec<&T>, usize) {
     (shown.into_iter().map(|(_, row)| row).collect(), more)
 }
 
+/// Shows what is not known as a dash.
 fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
 
+/// The cells of five columns.
 fn quantiles(quantiles: Option<Quantiles>) -> Vec<String> {
     match quantiles {
         Some(Quantiles {
@@ -278,7 +251,8 @@ fn quantiles(quantiles: Option<Quantiles>) -> Vec<String> {
     }
 }
 
-impl Layout<'_> {
+impl Layout {
+    /// Lays the table out in at most `width` columns, where a width is known.
     fn write(&self, width: Option<u16>, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "\n{}", self.title)?;
         if self.rows.is_empty() {
@@ -301,11 +275,12 @@ impl Layout<'_> {
             };
             Cell::new(text).set_alignment(side)
         };
-        table.set_header((self.heads.iter().enumerate()).map(|(at, head)| aligned(at, head)));
+        let heads = || self.heads.split('|').enumerate();
+        table.set_header(heads().map(|(at, head)| aligned(at, head)));
         for row in &self.rows {
             table.add_row(row.iter().enumerate().map(|(at, text)| aligned(at, text)));
         }
-        let last = self.heads.len().saturating_sub(1);
+        let last = heads().count().saturating_sub(1);
         for (at, column) in table.column_iter_mut().enumerate() {
             column.set_padding((0, if at == last { 0 } else { 2 }));
             // Numbers are never broken; names are, where the width asks for it.

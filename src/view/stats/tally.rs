@@ -1,4 +1,4 @@
-//! What the statistics count while a run goes on, and the records made of it at the end. Every
+//! The counters of the statistics, and the records made of them at the end of a run. Every
 //! table has a limit; what lies beyond is counted together.
 
 use std::collections::{BTreeMap, HashMap};
@@ -37,11 +37,10 @@ pub struct Tally {
     latencies: Map<Arc<str>, Spans>,
     /// Deliveries on topics beyond the limit.
     other_latencies: Spans,
-    clients: Vec<Client>,
+    clients: Vec<ClientRow>,
     /// Sessions beyond the limit.
     other_clients: u64,
-    /// How connections ended: cause and number.
-    ends: Vec<(&'static str, u64)>,
+    ends: Vec<EndRow>,
 }
 
 /// Control packets and their bytes.
@@ -60,20 +59,6 @@ struct Handshakes {
     redelivered: u64,
     /// From the first packet to the last.
     spans: Spans,
-}
-
-/// A session, reduced to its row.
-#[derive(Debug)]
-struct Client {
-    client_id: Option<Arc<str>>,
-    version: Option<&'static str>,
-    user_name: Option<Arc<str>>,
-    keep_alive: Option<u16>,
-    connections: u64,
-    /// From the client, to the client.
-    packets: [u64; 2],
-    bytes: [u64; 2],
-    end: &'static str,
 }
 
 impl Tally {
@@ -122,6 +107,7 @@ impl Tally {
         }
     }
 
+    /// Returns the latencies of a topic, or those of all topics beyond the limit.
     fn latencies_of(&mut self, topic: &Arc<str>) -> &mut Spans {
         if self.latencies.len() == MOST_LATENCIES && !self.latencies.contains_key(topic) {
             return &mut self.other_latencies;
@@ -142,26 +128,34 @@ impl Tally {
             (session.connections.iter().map(of)).fold([0, 0], |[a, b], [c, d]| [a + c, b + d])
         };
         let last = session.connections.last();
-        self.clients.push(Client {
-            client_id: session.client_id.clone(),
+        let [packets_sent, packets_received] = sum(|connection| connection.packets);
+        let [octets_sent, octets_received] = sum(|connection| connection.octets);
+        self.clients.push(ClientRow {
+            client_id: session.client_id.as_deref().map(Box::from),
+            user_name: session.user_name.as_deref().map(Box::from),
             version: session.version.map(|version| version.name()),
-            user_name: session.user_name.clone(),
             keep_alive: last.and_then(|connection| connection.keep_alive),
             connections: session.connections.len() as u64 + session.connections_left_out,
-            packets: sum(|connection| connection.packets),
-            bytes: sum(|connection| connection.octets),
-            end: last.map_or("", |connection| connection.end.cause.name()),
+            packets_sent,
+            packets_received,
+            octets_sent,
+            octets_received,
+            ended_by: last.map_or("", |connection| connection.end.cause.name()),
         });
     }
 
+    /// Counts the end of a connection; there are few causes.
     fn end(&mut self, cause: &'static str) {
-        match self.ends.iter_mut().find(|(known, _)| *known == cause) {
-            Some((_, count)) => *count += 1,
-            None => self.ends.push((cause, 1)),
+        match self.ends.iter_mut().find(|row| row.ended_by == cause) {
+            Some(row) => row.connections += 1,
+            None => self.ends.push(EndRow {
+                ended_by: cause,
+                connections: 1,
+            }),
         }
     }
 
-    /// The limits that were reached.
+    /// Returns the limits that were reached, each with the number of times.
     pub fn limits_reached(&self) -> Vec<LimitReached> {
         let all = [
             (Limit::StatsTopics, self.topics.others()),
@@ -172,25 +166,26 @@ impl Tally {
         reached.map(LimitReached::from).collect()
     }
 
-    /// Sessions beyond the limit, which have no row.
+    /// Returns the number of sessions beyond the limit, which have no row.
     pub fn other_clients(&self) -> u64 {
         self.other_clients
     }
 
-    /// The records of the sections asked for.
+    /// Returns the records of the sections asked for.
     pub fn stats(&self, sections: &[Section]) -> Stats<'_> {
         let asked = |section| sections.contains(&section);
         Stats {
             types: asked(Section::Types).then(|| self.type_rows()),
             topics: asked(Section::Topics).then(|| self.topics.rows()),
-            clients: asked(Section::Clients).then(|| self.client_rows()),
+            clients: asked(Section::Clients).then_some(self.clients.as_slice()),
             handshakes: asked(Section::Handshakes).then(|| self.handshake_rows()),
             latency: asked(Section::Latency).then(|| self.latency_rows()),
-            connections: asked(Section::Connections).then(|| self.end_rows()),
+            connections: asked(Section::Connections).then_some(self.ends.as_slice()),
             malformed: self.malformed,
         }
     }
 
+    /// Returns a row for each packet type that came, by its number.
     fn type_rows(&self) -> Vec<TypeRow> {
         let all = PacketType::ALL.iter().zip(&self.types);
         let rows = all.map(|(packet_type, [client, server])| TypeRow {
@@ -205,22 +200,7 @@ impl Tally {
         rows.filter(|row| row.packets > 0).collect()
     }
 
-    fn client_rows(&self) -> Vec<ClientRow<'_>> {
-        let rows = self.clients.iter().map(|client| ClientRow {
-            client_id: client.client_id.as_deref(),
-            user_name: client.user_name.as_deref(),
-            version: client.version,
-            keep_alive: client.keep_alive,
-            connections: client.connections,
-            packets_sent: client.packets[0],
-            packets_received: client.packets[1],
-            octets_sent: client.bytes[0],
-            octets_received: client.bytes[1],
-            ended_by: client.end,
-        });
-        rows.collect()
-    }
-
+    /// Returns a row for each kind that came, in the order of [`HandshakeKind`].
     fn handshake_rows(&self) -> Vec<HandshakeRow> {
         let rows = self.handshakes.iter().map(|(kind, counts)| HandshakeRow {
             kind: kind.name(),
@@ -233,6 +213,7 @@ impl Tally {
         rows.collect()
     }
 
+    /// Returns a row for each topic by name, and one for those beyond the limit.
     fn latency_rows(&self) -> Vec<LatencyRow<'_>> {
         let mut topics: Vec<_> = self.latencies.iter().collect();
         topics.sort_unstable_by_key(|(name, _)| *name);
@@ -248,13 +229,5 @@ impl Tally {
             .map(|(name, spans)| row(Some(&**name), spans));
         let others = (others.count() > 0).then(|| row(None, others));
         rows.chain(others).collect()
-    }
-
-    fn end_rows(&self) -> Vec<EndRow> {
-        let rows = self.ends.iter().map(|(cause, count)| EndRow {
-            ended_by: cause,
-            connections: *count,
-        });
-        rows.collect()
     }
 }

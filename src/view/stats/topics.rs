@@ -1,4 +1,4 @@
-//! What was published on each topic.
+//! The PUBLISH packets of each topic.
 
 use std::collections::{HashMap, HashSet};
 
@@ -34,6 +34,7 @@ impl Topics {
         self.entry(name).add(seen, publish);
     }
 
+    /// Returns where messages on the topic `name` are counted: by themselves up to the limits.
     fn entry(&mut self, name: &str) -> &mut Topic {
         // Two look-ups for a known topic: one would have to own the name to begin with.
         if !self.known.contains_key(name) {
@@ -47,12 +48,12 @@ impl Topics {
         self.known.get_mut(name).unwrap_or(&mut self.others)
     }
 
-    /// Messages on topics beyond the limits.
+    /// Returns the number of messages on topics beyond the limits.
     pub fn others(&self) -> u64 {
         self.others.clients.packets + self.others.servers.packets
     }
 
-    /// A row for each topic by name, and one for those beyond the limits.
+    /// Returns a row for each topic by name, and one for those beyond the limits.
     pub fn rows(&self) -> Vec<TopicRow<'_>> {
         let mut topics: Vec<_> = self.known.iter().collect();
         topics.sort_unstable_by_key(|(name, _)| *name);
@@ -64,7 +65,7 @@ impl Topics {
     }
 }
 
-/// What was published on one topic.
+/// The PUBLISH packets of one topic.
 #[derive(Debug, Default)]
 struct Topic {
     clients: Side,
@@ -110,6 +111,7 @@ impl Topic {
         }
     }
 
+    /// Returns the row of this topic, or of all beyond the limits where it has no name.
     fn row<'a>(&self, topic: Option<&'a str>) -> TopicRow<'a> {
         let [qos_0, qos_1, qos_2] = self.qos;
         TopicRow {
@@ -128,7 +130,7 @@ impl Topic {
         }
     }
 
-    /// From the first message to the last: of clients, or of servers where no client's PUBLISH
+    /// Returns the time from the first message to the last: of clients, or of servers where no client's PUBLISH
     /// was seen.
     fn span(&self) -> Option<Span> {
         let side = match self.clients.packets {
