@@ -69,6 +69,7 @@ impl Drop for Command {
     }
 }
 
+/// Returns a word of the command with `{host}` and `{port}` filled in.
 fn filled(word: &OsStr, host: &str, port: u16) -> OsString {
     match word.to_str() {
         Some(text) => text

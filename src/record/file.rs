@@ -23,6 +23,7 @@ pub struct CaptureFile {
     path: PathBuf,
     writer: Writer<Whole>,
     frames: u64,
+    /// Frames after which nothing more is kept.
     most: Option<u64>,
 }
 
@@ -102,6 +103,7 @@ impl Sink for CaptureFile {
     }
 }
 
+/// Makes the file, or truncates it where `force` allows that.
 fn open(path: &Path, force: bool) -> Result<File, RecordError> {
     let mut options = OpenOptions::new();
     options.write(true);
@@ -119,6 +121,7 @@ fn open(path: &Path, force: bool) -> Result<File, RecordError> {
     })
 }
 
+/// Makes a file in the folder for temporary ones, under a name that is not taken.
 fn open_temporary(format: Option<Format>) -> Result<(PathBuf, File), RecordError> {
     let ending = match format {
         Some(Format::Pcap) => "pcap",
@@ -170,6 +173,7 @@ impl Whole {
         }
     }
 
+    /// Writes the buffer to the file.
     fn put(&mut self) -> io::Result<()> {
         let mut written = 0;
         while let Some(rest) = self.buffer.get(written..).filter(|rest| !rest.is_empty()) {
@@ -186,6 +190,8 @@ impl Whole {
         Ok(())
     }
 
+    /// Cuts the file back to whole records, `written` bytes of the buffer being in it; returns the
+    /// error.
     fn cut_back(&mut self, written: usize, error: io::Error) -> io::Error {
         let ends = self.ends.iter().copied();
         let whole = ends.filter(|&end| end <= written).max().unwrap_or(0);

@@ -14,8 +14,11 @@ use crate::capture::live::PacketSocket;
 /// Takes frames in a thread of its own until it is asked to stop.
 #[derive(Debug)]
 pub(super) struct KernelCapture {
+    /// Asks the thread to end.
     stop: Arc<AtomicBool>,
+    /// The file has all the frames that were asked for, or the thread failed.
     full: Arc<AtomicBool>,
+    /// Gives frames kept and frames that the kernel dropped.
     thread: JoinHandle<io::Result<(u64, u64)>>,
 }
 
@@ -54,6 +57,8 @@ impl KernelCapture {
     }
 }
 
+/// Writes frames until `stop`, with the flushes between them that a pause allows; returns how
+/// many frames the kernel dropped.
 fn take(
     socket: &mut PacketSocket,
     file: &mut CaptureFile,

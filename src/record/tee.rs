@@ -51,17 +51,23 @@ pub struct Tee<S> {
     /// The last frame's time: each later frame's is later.
     last: Timestamp,
     seed: Seed,
+    /// The frame at hand; kept so that no frame allocates.
     scratch: Vec<u8>,
 }
 
+/// A connection as the frames show it: both ends' numbers, and whether an acknowledgement is
+/// owed.
 #[derive(Debug)]
 struct Flow {
+    /// The end that connected.
     client: End,
     server: End,
     flow_label: u32,
+    /// When an owed acknowledgement is sent at the latest; its entry in `Tee::owing`.
     due: Option<Timestamp>,
 }
 
+/// One end of a connection.
 #[derive(Debug)]
 struct End {
     endpoint: Endpoint,
@@ -75,6 +81,7 @@ struct End {
     clock: u32,
     identification: u16,
     segments: u64,
+    /// When it last sent a segment: after a pause the next is acknowledged at once.
     last_sent: Timestamp,
 }
 
@@ -97,6 +104,8 @@ impl<S: Sink> Tee<S> {
         self.sink
     }
 
+    /// Hands one segment to the sink, with the numbers of its end, which move on by it. Frames
+    /// never have the same time, so that their order is that of their times.
     fn emit(
         &mut self,
         now: Timestamp,
@@ -165,6 +174,7 @@ impl<S: Sink> Tee<S> {
         }
     }
 
+    /// Sends an acknowledgement without payload, if that end owes one.
     fn acknowledge(&mut self, now: Timestamp, key: ConnectionKey, by: Sender) -> io::Result<()> {
         if self.flows.get(&key).is_some_and(|flow| flow.owes(by)) {
             self.emit(now, key, by, TcpFlags::ACK, &[])?;
@@ -182,6 +192,7 @@ impl Flow {
         }
     }
 
+    /// Whether that end has not acknowledged all that the other sent.
     fn owes(&self, by: Sender) -> bool {
         match by {
             Sender::Client => self.client.acknowledged != self.server.next,
@@ -297,6 +308,7 @@ impl<S: Sink> Witness for Tee<S> {
 }
 
 impl<S> Tee<S> {
+    /// Forgets a connection that is over.
     fn forget(&mut self, key: ConnectionKey) {
         if let Some(flow) = self.flows.remove(&key)
             && let Some(due) = flow.due

@@ -31,7 +31,7 @@ pub const MAX_REASONS: usize = Limits::DEFAULT.skip_reasons;
 /// The options of a [`Dissector`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Fill [`Segment::layers`]; otherwise they are empty and cost nothing.
+    /// Fill [`Segment::layers`](super::Segment::layers); otherwise they are empty and cost nothing.
     pub layers: bool,
     /// How much is kept of datagrams in fragments.
     pub limits: Limits,

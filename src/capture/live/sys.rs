@@ -92,7 +92,7 @@ impl PacketSocket {
     }
 
     /// Returns the next frame, with the time the kernel took it; `None` when none came for
-    /// [`WAIT`].
+    /// 50 ms.
     ///
     /// # Errors
     /// Those of the system, as when the interface went away.

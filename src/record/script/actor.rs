@@ -15,10 +15,13 @@ use crate::mqtt::{
 /// Packets that a client remembers for a `wait`; older ones are forgotten.
 const REMEMBERED: usize = 100_000;
 
+/// A client of a script at play: its connection, its session, and how it answers.
 #[derive(Debug)]
 pub(super) struct Actor {
     pub(super) name: String,
+    /// The options of its last CONNECT.
     pub(super) options: ConnectOptions,
+    /// `None` while it is not connected.
     pub(super) link: Option<Link>,
     /// Packets that came and no `wait` has asked for yet.
     pub(super) received: VecDeque<Received>,
@@ -26,9 +29,13 @@ pub(super) struct Actor {
     pub(super) open: BTreeMap<PacketIdentifier, Vec<u8>>,
     /// DISCONNECT once no exchange is open.
     pub(super) leave: bool,
+    /// Types of answers that are held back until a `release`.
     pub(super) hold: Vec<PacketType>,
+    /// The answers that were held back, as bytes.
     pub(super) held: Vec<Vec<u8>>,
+    /// Types of answers that are not sent, and how many more of each.
     pub(super) drop: Vec<(PacketType, u32)>,
+    /// How long every answer waits.
     pub(super) delay: Duration,
     next_packet_id: u16,
 }
@@ -41,12 +48,14 @@ pub(super) struct Link {
     /// Bytes written and read so far.
     pub(super) written: u64,
     pub(super) read: u64,
+    /// When it last wrote, for its keep alive.
     pub(super) last_sent: Timestamp,
     /// Read and not yet answered.
     pub(super) incoming: Vec<u8>,
     pub(super) framer: Framer,
     /// The Server closed its direction.
     pub(super) server_closed: bool,
+    /// Topic names by the aliases that the broker gave them (MQTT 5.0 §3.3.2.3.4).
     pub(super) aliases: HashMap<u16, String>,
 }
 
@@ -54,6 +63,7 @@ pub(super) struct Link {
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) packet_type: PacketType,
+    /// The topic name of a PUBLISH, an alias resolved.
     pub(super) topic: Option<String>,
 }
 
@@ -65,6 +75,7 @@ pub(super) struct Reply {
 }
 
 impl Actor {
+    /// A client that has not connected.
     pub(super) fn new(client: &Client) -> Self {
         Self {
             name: client.name.clone(),
@@ -162,6 +173,7 @@ impl Actor {
     }
 }
 
+/// Returns the topic name of a PUBLISH, and remembers its alias.
 fn topic_of(packet: &ControlPacket<'_>, aliases: &mut HashMap<u16, String>) -> Option<String> {
     let ControlPacket::Publish(publish) = packet else {
         return None;
@@ -176,6 +188,8 @@ fn topic_of(packet: &ControlPacket<'_>, aliases: &mut HashMap<u16, String>) -> O
     }
 }
 
+/// Adds the answers to a packet, and updates the open exchanges: those of QoS 1 and 2 (MQTT
+/// 5.0 §4.3), and what is sent again when a session is continued.
 fn answer_one(
     packet: &ControlPacket<'_>,
     version: ProtocolVersion,

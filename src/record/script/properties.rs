@@ -12,6 +12,9 @@ use crate::mqtt::{PropertiesBuf, PropertyId, PropertyValue};
 pub(super) struct RawProperties(toml::Table);
 
 impl RawProperties {
+    /// Returns the properties as bytes.
+    /// # Errors
+    /// A name that is none of MQTT 5.0 §2.2.2.2, or a value that is not of its type.
     pub(super) fn check(self) -> Result<PropertiesBuf, String> {
         let mut out = PropertiesBuf::new();
         for (name, value) in self.0 {
@@ -32,6 +35,7 @@ impl RawProperties {
     }
 }
 
+/// Adds a property by the type that the specification gives it (MQTT 5.0 §2.2.2.2).
 fn push_property(
     out: &mut PropertiesBuf,
     id: PropertyId,
