@@ -50,7 +50,7 @@ pub fn run(
     view: &mut dyn View,
     progress: Progress<'_>,
 ) -> Outcome {
-    let pipeline = RefCell::new(Pipeline::new(options, view));
+    let pipeline = RefCell::new(Pipeline::new(options, Box::new(view)));
     let idle = || pipeline.borrow_mut().idle();
     let mut unreadable = Vec::new();
     let mut readers = Vec::new();
@@ -74,7 +74,7 @@ pub fn run(
 
 /// Reads one capture from `source`, which is called `name`, and shows it in `view`.
 pub fn read(source: impl io::Read, name: &str, options: &Options, view: &mut dyn View) -> Outcome {
-    let pipeline = RefCell::new(Pipeline::new(options, view));
+    let pipeline = RefCell::new(Pipeline::new(options, Box::new(view)));
     let mut unreadable = Vec::new();
     let mut reader = Reader::new(source, name);
     drive(&mut reader, &pipeline, &mut |_| {}, &mut unreadable);
@@ -117,7 +117,7 @@ fn drive(
 }
 
 /// The layers from frame to view, and what they share.
-struct Pipeline<'v> {
+pub(crate) struct Pipeline<'v> {
     dissector: Dissector,
     assembler: Assembler<Decoder>,
     context: Context,
@@ -132,7 +132,7 @@ struct Pipeline<'v> {
 
 /// The end of the pipeline: the view, and the first error that it met.
 struct Shown<'v> {
-    view: &'v mut dyn View,
+    view: Box<dyn View + 'v>,
     /// The analysis, where a view wants any of it.
     analyzer: Option<Analyzer>,
     failed: Option<io::Error>,
@@ -185,7 +185,7 @@ impl Shown<'_> {
 }
 
 impl<'v> Pipeline<'v> {
-    fn new(options: &Options, view: &'v mut dyn View) -> Self {
+    pub(crate) fn new(options: &Options, view: Box<dyn View + 'v>) -> Self {
         let needs = view.needs();
         let mut limits = options.limits;
         if needs.analysis() {
@@ -217,7 +217,7 @@ impl<'v> Pipeline<'v> {
         }
     }
 
-    fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
+    pub(crate) fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
         match item {
             Item::Frame(frame) => self.frame(&frame),
             Item::Secrets(secrets) => {
@@ -233,7 +233,7 @@ impl<'v> Pipeline<'v> {
 
     // Always inlined, down to the segment, which is then never moved.
     #[inline(always)]
-    fn frame(&mut self, frame: &capture::Frame<'_>) -> ControlFlow<()> {
+    pub(crate) fn frame(&mut self, frame: &capture::Frame<'_>) -> ControlFlow<()> {
         self.last = frame.stamp;
         self.totals.frames += 1;
         if self.totals.first_time.is_none() {
@@ -269,7 +269,7 @@ impl<'v> Pipeline<'v> {
         }
     }
 
-    fn precision(&mut self, precision: crate::base::Precision) {
+    pub(crate) fn precision(&mut self, precision: crate::base::Precision) {
         self.totals.precision = self.totals.precision.max(precision);
     }
 
@@ -284,7 +284,7 @@ impl<'v> Pipeline<'v> {
     }
 
     /// Tells what was waiting for the end, and sums up.
-    fn finish(&mut self, files: Vec<String>) -> Totals {
+    pub(crate) fn finish(&mut self, files: Vec<String>) -> Totals {
         let Self {
             assembler,
             context,

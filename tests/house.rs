@@ -54,6 +54,7 @@ const HOUSE: &[(&str, &[&str])] = &[
             "view",
         ],
     ),
+    ("records", &["capture", "event", "inspect", "view"]),
     (
         "cli",
         &[

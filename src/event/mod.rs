@@ -7,6 +7,7 @@ pub mod handshake;
 pub mod log;
 pub mod message;
 mod needs;
+mod owned;
 pub mod session;
 pub mod will;
 
@@ -18,6 +19,7 @@ pub use handshake::{
 };
 pub use message::{Delivered, Message, MessageDelivery, Outcome, Payload, Undelivered};
 pub use needs::Needs;
+pub use owned::{OwnedEvent, OwnedPacket};
 pub use session::{ConnectionSummary, End, EndCause, SessionSummary};
 pub use will::{NoWill, RetainedEnd, RetainedSummary, Stored, WillFate, WillSummary};
 

@@ -42,26 +42,33 @@ pub trait View {
     fn finish(&mut self, totals: &Totals) -> io::Result<()>;
 }
 
-impl<V: View + ?Sized> View for Box<V> {
-    fn frame(&mut self, stamp: &FrameStamp) {
-        (**self).frame(stamp);
-    }
-    fn needs(&self) -> Needs {
-        (**self).needs()
-    }
-    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
-        (**self).event(event)
-    }
-    fn idle(&mut self) -> io::Result<()> {
-        (**self).idle()
-    }
-    fn limits_reached(&self) -> Vec<LimitReached> {
-        (**self).limits_reached()
-    }
-    fn finish(&mut self, totals: &Totals) -> io::Result<()> {
-        (**self).finish(totals)
-    }
+/// Forwards a view's methods through a pointer to it.
+macro_rules! view_by_pointer {
+    ($($pointer:ty),*) => {$(
+        impl<V: View + ?Sized> View for $pointer {
+            fn frame(&mut self, stamp: &FrameStamp) {
+                (**self).frame(stamp);
+            }
+            fn needs(&self) -> Needs {
+                (**self).needs()
+            }
+            fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+                (**self).event(event)
+            }
+            fn idle(&mut self) -> io::Result<()> {
+                (**self).idle()
+            }
+            fn limits_reached(&self) -> Vec<LimitReached> {
+                (**self).limits_reached()
+            }
+            fn finish(&mut self, totals: &Totals) -> io::Result<()> {
+                (**self).finish(totals)
+            }
+        }
+    )*};
 }
+
+view_by_pointer!(Box<V>, &mut V);
 
 /// Two views of one run: both receive everything, the first one first.
 pub struct Tee<A, B>(pub A, pub B);
