@@ -11,7 +11,7 @@ use crate::broker::net::ListenError;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RecordError {
-    LayerVisitor(ListenError),
+    Listen(ListenError),
     /// The file is there, and was not to be overwritten.
     Exists {
         /// The file.
@@ -52,7 +52,7 @@ pub enum RecordError {
 impl fmt::Display for RecordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::LayerVisitor(error) => error.fmt(f),
+            Self::Listen(error) => error.fmt(f),
             Self::Exists { path } => write!(
                 f,
                 "{} exists already; give --force to overwrite it",

@@ -217,7 +217,7 @@ fn listen<W: Witness>(
         port: options.port,
         ..NetOptions::default()
     };
-    Net::listen(broker, &net, witness).map_err(RecordError::LayerVisitor)
+    Net::listen(broker, &net, witness).map_err(RecordError::Listen)
 }
 
 /// A capture that never began is not left behind as an empty file.
