@@ -1,4 +1,4 @@
-//! All that `--json` and `--ndjson` write is what `--json-schema` says.
+//! All that `--json` and `--ndjson` write is valid by the schema that `--json-schema` prints.
 
 use std::path::PathBuf;
 
