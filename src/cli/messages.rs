@@ -7,7 +7,7 @@ use crate::base::text;
 use crate::event::{LimitReached, Totals};
 use crate::view::accounting;
 
-/// Says what is wrong.
+/// Reports what is wrong.
 pub fn error(message: impl std::fmt::Display) {
     // Nothing can be done about a standard error that is closed.
     let _ = writeln!(
@@ -23,7 +23,7 @@ pub fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{more}")
 }
 
-/// Says what is wrong with the arguments. They may be names of files that somebody else
+/// Reports what is wrong with the arguments. They may be names of files that somebody else
 /// gave.
 pub fn usage(message: &str) {
     let mut out = io::stderr().lock();
@@ -53,7 +53,7 @@ pub fn cap(reached: &LimitReached) {
     ));
 }
 
-/// Tells what was read, under `-v`.
+/// Reports what was read, under `-v`.
 pub fn totals(totals: &Totals) {
     for line in accounting(totals) {
         error(line);

@@ -13,7 +13,7 @@ use crate::event::Level;
 use crate::view::Style;
 use crate::{connection, inspect};
 
-/// What a run does.
+/// Everything that decides what a run does.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Files, named pipes, or `-` for standard input, in the order given.
@@ -33,7 +33,7 @@ pub struct Show {
     pub fails_from: Option<Level>,
     /// Only errors on standard error.
     pub quiet: bool,
-    /// What became of every frame and byte, on standard error.
+    /// The account of every frame and byte, on standard error.
     pub verbose: bool,
     /// A progress bar on standard error, where the captures are long.
     pub progress: bool,
@@ -54,7 +54,7 @@ pub struct Surroundings {
     pub ascii: bool,
 }
 
-/// Columns of a terminal that does not tell its width.
+/// Columns of a terminal whose width is not known.
 const USUAL_WIDTH: usize = 80;
 
 /// Columns below which nothing can be laid out.
@@ -85,7 +85,7 @@ impl Surroundings {
     }
 }
 
-/// Whether a locale's name says that its characters are ASCII: `C`, `POSIX`, `en_US.ASCII`.
+/// Returns whether a locale's characters are ASCII, by its name: `C`, `POSIX`, `en_US.ASCII`.
 fn is_ascii(locale: &str) -> bool {
     let codeset = locale.split_once('.').map(|(_, codeset)| codeset);
     match codeset {
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_given_by_name_in_numbers_or_octets() {
+    fn limits_are_given_by_name_in_numbers_or_bytes() {
         let around = Surroundings::default();
         let reading = |args: &[&str]| plan(args, &around).unwrap().reading;
         let usual = reading(&["x"]);

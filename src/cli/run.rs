@@ -43,15 +43,15 @@ pub fn run(plan: &Plan) -> ExitCode {
         wrote: Rc::clone(&wrote),
     });
     let bar = RefCell::new(Bar::new(plan));
-    let mut heard = Heard {
+    let mut watched = Watched {
         view: plan.show.view.open(writer),
         worst: None,
         tls_port: None,
         gaps: Gaps::default(),
         bar: &bar,
     };
-    let outcome = inspect::run(&plan.inputs, &plan.reading, &mut heard, &mut |octets| {
-        bar.borrow_mut().at(octets);
+    let outcome = inspect::run(&plan.inputs, &plan.reading, &mut watched, &mut |bytes| {
+        bar.borrow_mut().at(bytes);
     });
     bar.borrow_mut().clear();
     match &outcome.unwritten {
@@ -62,9 +62,9 @@ pub fn run(plan: &Plan) -> ExitCode {
                     outcome.totals.packets
                 ));
             }
-            conclude(plan, &heard, &outcome)
+            conclude(plan, &watched, &outcome)
         }
-        // Whoever read the answer has had enough, as `head` does.
+        // The reader of the answer has had enough, as `head` does.
         Some(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Some(error) => {
             let path = plan.output.as_ref().map_or_else(
@@ -95,8 +95,8 @@ struct Noted {
 }
 
 impl Write for Noted {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        let written = self.writer.write(octets)?;
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(bytes)?;
         if written > 0 {
             self.wrote.set(true);
         }
@@ -108,8 +108,8 @@ impl Write for Noted {
     }
 }
 
-/// Says what there is to say, and finds the exit status.
-fn conclude(plan: &Plan, heard: &Heard<'_>, outcome: &Outcome) -> ExitCode {
+/// Reports how the run ended, and returns the exit status.
+fn conclude(plan: &Plan, watched: &Watched<'_>, outcome: &Outcome) -> ExitCode {
     for error in &outcome.unreadable {
         messages::error(error);
     }
@@ -124,14 +124,14 @@ fn conclude(plan: &Plan, heard: &Heard<'_>, outcome: &Outcome) -> ExitCode {
     }
     if !plan.show.quiet {
         if readable {
-            warn(&outcome.totals, heard.tls_port);
+            warn(&outcome.totals, watched.tls_port);
         }
-        heard.gaps.warn();
+        watched.gaps.warn();
     }
     let found = plan
         .show
         .fails_from
-        .is_some_and(|level| heard.worst.is_some_and(|worst| worst >= level));
+        .is_some_and(|level| watched.worst.is_some_and(|worst| worst >= level));
     match (readable, found) {
         (false, _) => TROUBLE.into(),
         (true, true) => FOUND.into(),
@@ -139,7 +139,7 @@ fn conclude(plan: &Plan, heard: &Heard<'_>, outcome: &Outcome) -> ExitCode {
     }
 }
 
-/// Says which frames are of a link type that is not read; whether there are none.
+/// Reports which frames are of a link type that is not read; returns whether there are none.
 fn unsupported(totals: &Totals) -> bool {
     let mut none = true;
     for skipped in &totals.skipped {
@@ -158,7 +158,7 @@ fn unsupported(totals: &Totals) -> bool {
     none
 }
 
-/// Says why there may be less to see than there was.
+/// Warns where there may be less to see than there was.
 fn warn(totals: &Totals, tls_port: Option<u16>) {
     if totals.packets == 0 {
         messages::error(nothing(totals, tls_port));
@@ -189,7 +189,7 @@ fn nothing(totals: &Totals, tls_port: Option<u16>) -> String {
 }
 
 /// The view, and what the exit status and the messages need beside it.
-struct Heard<'b> {
+struct Watched<'b> {
     view: Box<dyn View>,
     /// The worst finding.
     worst: Option<Level>,
@@ -199,13 +199,13 @@ struct Heard<'b> {
     bar: &'b RefCell<Bar>,
 }
 
-/// What was never captured, in figures.
+/// Data that was never captured, in figures.
 #[derive(Default)]
 struct Gaps {
     count: u64,
-    /// Octets that are missing, where their number is known.
+    /// Bytes that are missing, where their number is known.
     missing: u64,
-    /// Octets that were captured, and belong to no packet that can be told for certain.
+    /// Bytes that were captured, and belong to no packet for certain.
     discarded: u64,
 }
 
@@ -216,7 +216,7 @@ impl Gaps {
         self.discarded += gap.discarded;
     }
 
-    /// Says that something is missing.
+    /// Warns that something is missing.
     fn warn(&self) {
         if self.count == 0 {
             return;
@@ -231,7 +231,7 @@ impl Gaps {
     }
 }
 
-impl View for Heard<'_> {
+impl View for Watched<'_> {
     fn frame(&mut self, stamp: &FrameStamp) {
         self.view.frame(stamp);
     }
@@ -297,7 +297,7 @@ impl Bar {
         }
     }
 
-    fn at(&mut self, octets: u64) {
+    fn at(&mut self, bytes: u64) {
         let Some(length) = self.length else { return };
         let bar = self.shown.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
@@ -307,7 +307,7 @@ impl Bar {
                     .unwrap_or_else(|_| ProgressStyle::default_bar()),
             )
         });
-        bar.set_position(octets);
+        bar.set_position(bytes);
     }
 
     fn clear(&mut self) {

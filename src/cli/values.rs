@@ -154,8 +154,8 @@ mod tests {
             "tcp.port==1,http",
             "tcp.port=1,mqtt",
         ] {
-            let said = decode_as(wrong).unwrap_err();
-            assert!(said.contains("tcp.port==N,mqtt"), "{wrong}: {said}");
+            let message = decode_as(wrong).unwrap_err();
+            assert!(message.contains("tcp.port==N,mqtt"), "{wrong}: {message}");
         }
     }
 

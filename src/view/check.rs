@@ -20,7 +20,7 @@ pub struct Check<W: Write> {
 }
 
 impl<W: Write> Check<W> {
-    /// Writes to `out`, in colour where `colour` says so.
+    /// Writes to `out`, with colours where `colour` is set.
     pub fn new(out: W, colour: bool) -> Self {
         Self {
             out: Out::new(out),

@@ -5,7 +5,7 @@ use chrono::{DateTime, Datelike, Local, NaiveDateTime, Timelike};
 use super::out::{push_micros, push_number};
 use crate::base::{FrameStamp, Precision, Span, Timestamp};
 
-/// What the time column tells; named by tshark's letters for `-t`.
+/// The form of the time column, with tshark's letters for `-t`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum TimeFormat {
     /// `r`: seconds since the first frame of the run.
@@ -55,7 +55,7 @@ impl Clock {
         }
     }
 
-    /// Whether every frame is to be told, or the first one is enough.
+    /// Returns whether the stamp of every frame is needed, or the first one is enough.
     pub fn needs_frames(&self) -> bool {
         self.format == TimeFormat::Delta
     }
@@ -109,7 +109,7 @@ impl Clock {
         push_seconds(out, span, stamp.precision);
     }
 
-    /// Seconds and microseconds of a row's time where that is all the column says of it: the
+    /// Seconds and microseconds of a row's time where the column shows nothing else of it: the
     /// ordinary case, for a caller that writes them itself.
     #[inline]
     pub(super) fn micros(&mut self, stamp: &FrameStamp) -> Option<(u64, u32)> {
@@ -170,7 +170,7 @@ fn push_fraction(out: &mut Vec<u8>, nanos: u32, precision: Precision) {
     }
 }
 
-/// Which clock a date is told by.
+/// The clock that a date is given by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Zone {
     Utc,
@@ -299,7 +299,7 @@ mod tests {
     const NOON: i64 = 1_795_334_745_215_025_000;
 
     #[test]
-    fn each_letter_tells_the_time_as_tshark_does() {
+    fn each_letter_gives_the_time_that_tshark_shows() {
         let later = FrameStamp {
             precision: Precision::Nano,
             ..stamp(3, NOON + 1_500_000_001)

@@ -4,11 +4,11 @@ use crate::mqtt::PacketType;
 
 /// Ends a colour.
 pub const RESET: &[u8] = b"\x1b[0m";
-/// What is wrong.
+/// The colour of errors.
 pub const ALARM: &[u8] = b"\x1b[1;31m";
-/// What is missing, or worth a second look.
+/// The colour of what is missing or worth a second look.
 pub const NOTICE: &[u8] = b"\x1b[33m";
-/// Headings.
+/// The look of headings.
 pub const HEADING: &[u8] = b"\x1b[1m";
 
 /// The colour of a control packet: one for a connection's begin and end, one for messages,

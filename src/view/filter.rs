@@ -16,7 +16,7 @@ use crate::mqtt::topic::overlap;
 use crate::mqtt::{PacketIdentifier, PacketType, Sender};
 
 /// Packet identifiers that are followed at once to show the acknowledgements of packets that
-/// carry the topic; beyond, an acknowledgement is left out, and the totals say how many
+/// carry the topic; beyond, an acknowledgement is left out, and the totals count how many
 /// packets that concerned.
 pub const FOLLOWED_IDENTIFIERS: usize = 65_536;
 
@@ -24,7 +24,7 @@ pub const FOLLOWED_IDENTIFIERS: usize = 65_536;
 /// client id taken over as often.
 pub const FOLLOWED_CONNECTIONS: usize = 65_536;
 
-/// What the user asked for; what is `None` lets everything through.
+/// The selection that the user asked for; a member that is `None` lets everything through.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Selection {
     /// A topic filter, by MQTT's own wildcard rules. It selects a PUBLISH by its topic

@@ -20,7 +20,7 @@ const LISTED: usize = 256;
 pub trait Sink {
     /// The program's own words.
     fn word(&mut self, word: &str);
-    /// The first `length` octets of one of the program's own words.
+    /// The first `length` bytes of one of the program's own words.
     fn padded(&mut self, word: &[u8; WORD], length: usize);
     /// Text from the capture.
     fn text(&mut self, text: &str);
@@ -77,7 +77,7 @@ impl Sink for RawText<'_> {
 pub(super) const WORD: usize = 24;
 
 /// Wireshark's words for each packet type in a block of fixed size, and their length: a copy
-/// of as many octets as the words have would be a call for each row.
+/// of as many bytes as the words have would be a call for each row.
 const WORDS: [([u8; WORD], usize); 16] = {
     let mut words = [([b' '; WORD], 0); 16];
     let mut number = 0;
@@ -130,7 +130,7 @@ fn type_words(out: &mut impl Sink, packet_type: PacketType) {
 }
 
 /// [`words`] of the packets that nearly all are: PUBLISH and its acknowledgements, PINGREQ and
-/// PINGRESP. `false` for any other, and nothing was told.
+/// PINGRESP. `false` for any other, and nothing was written.
 #[inline(always)]
 pub(super) fn ordinary_words(out: &mut impl Sink, seen: &PacketEvent<'_>) -> bool {
     match &seen.packet {
@@ -157,14 +157,14 @@ pub(super) fn ordinary_words(out: &mut impl Sink, seen: &PacketEvent<'_>) -> boo
 }
 
 /// [`words`] and [`extras`] of the same, where an acknowledgement has nothing to add. `false` for
-/// any other, and nothing was told.
+/// any other, and nothing was written.
 #[inline(always)]
 pub(super) fn ordinary(out: &mut impl Sink, seen: &PacketEvent<'_>) -> bool {
     match &seen.packet {
         Ok(ControlPacket::Publish(publish)) => {
-            let told = ordinary_words(out, seen);
+            let written = ordinary_words(out, seen);
             publish_extras(out, publish, seen);
-            told
+            written
         }
         Ok(
             ControlPacket::PubAck(ack)
@@ -203,7 +203,7 @@ pub fn topic_of<'a>(publish: &Publish<'a>, seen: &PacketEvent<'a>) -> &'a str {
     }
 }
 
-/// What follows the words: two blanks, then the particulars with commas between them.
+/// Appends what follows the words: two blanks, then the particulars with commas between them.
 /// Nothing where there are none.
 pub fn extras(out: &mut impl Sink, seen: &PacketEvent<'_>) {
     let mut list = List { out, begun: false };
@@ -267,7 +267,7 @@ pub fn extras(out: &mut impl Sink, seen: &PacketEvent<'_>) {
     }
 }
 
-/// What is malformed: the rule in words, its statements, the place.
+/// Appends why a packet is malformed: the rule in words, its statements, the place.
 pub fn malformation(out: &mut impl Sink, malformed: &Malformed, version: ProtocolVersion) {
     broken(
         out,
@@ -278,7 +278,7 @@ pub fn malformation(out: &mut impl Sink, malformed: &Malformed, version: Protoco
     );
 }
 
-/// What a readable packet breaks, or what its sender should do better.
+/// Appends the rule that a readable packet breaks, or what its sender should do better.
 pub fn violation(out: &mut impl Sink, violation: &Violation, version: ProtocolVersion) {
     let begin = match violation.rule.breach() {
         Breach::Malformed => "[Malformed: ",
@@ -368,7 +368,7 @@ fn connack_extras<S: Sink>(list: &mut List<'_, S>, ack: &ConnAck<'_>, version: P
     reason_string(list, &ack.properties);
 }
 
-/// What the four flags of a PUBLISH say beyond its words, in a block of fixed size, and the
+/// The words for the four flags of a PUBLISH, in a block of fixed size, and the
 /// length of that.
 const FLAGS: [([u8; WORD], usize); 16] = {
     let mut texts = [([b' '; WORD], 0); 16];
@@ -384,8 +384,8 @@ const FLAGS: [([u8; WORD], usize); 16] = {
         let mut between: &[u8] = b"  ";
         let mut at = 0;
         while at < words.len() {
-            let (said, word) = words[at];
-            if said {
+            let (set, word) = words[at];
+            if set {
                 (pieces[2 * at], pieces[2 * at + 1]) = (between, word);
                 between = b", ";
             }

@@ -17,8 +17,8 @@ pub(super) const BLOCK: usize = 512;
 /// Octets of the block of [`Lines`]: some thirty ordinary rows.
 const LINES: usize = 8 * BLOCK;
 
-/// Lines that join the text together: each for itself is a copy of a length that nobody
-/// foresees, which is a call.
+/// Lines that join the text together: each for itself is a copy of a length that the
+/// compiler does not know, which is a call.
 #[derive(Debug)]
 pub(super) struct Lines {
     block: Box<[u8; LINES]>,
@@ -45,7 +45,7 @@ impl Lines {
         }
     }
 
-    /// Keeps the lines up to the end of the last one, at octet `used` of the block.
+    /// Keeps the lines up to the end of the last one, at byte `used` of the block.
     #[inline(always)]
     pub(super) fn keep(&mut self, used: usize, text: &mut Vec<u8>) {
         self.used = used;
@@ -90,7 +90,7 @@ impl<'a, const N: usize> Line<'a, N> {
         self.used
     }
 
-    /// Appends the first `used` octets of `piece`, at most all.
+    /// Appends the first `used` bytes of `piece`, at most all.
     #[inline(always)]
     pub(super) fn put<const P: usize>(&mut self, piece: &[u8; P], used: usize) {
         let room = self.block.get_mut(self.used..);
@@ -103,15 +103,15 @@ impl<'a, const N: usize> Line<'a, N> {
         }
     }
 
-    /// Appends octets of any number.
+    /// Appends bytes of any number.
     #[inline(always)]
-    pub(super) fn octets(&mut self, octets: &[u8]) {
-        match self.block.get_mut(self.used..self.used + octets.len()) {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        match self.block.get_mut(self.used..self.used + bytes.len()) {
             Some(room) => {
-                room.copy_from_slice(octets);
-                self.used += octets.len();
+                room.copy_from_slice(bytes);
+                self.used += bytes.len();
             }
-            None => self.whole().extend_from_slice(octets),
+            None => self.whole().extend_from_slice(bytes),
         }
     }
 
@@ -161,14 +161,14 @@ impl<'a, const N: usize> Line<'a, N> {
         self.text.len() + self.used
     }
 
-    /// Columns that the text takes from its octet `from` on.
+    /// Columns that the text takes from its byte `from` on.
     #[inline(always)]
     pub(super) fn width_from(&mut self, from: usize) -> usize {
         if !self.wide {
             return self.len() - from;
         }
         let line = self.whole().get(from..).unwrap_or_default();
-        if !any(line, |octet| octet >= 0x80) {
+        if !any(line, |byte| byte >= 0x80) {
             return line.len();
         }
         std::str::from_utf8(line).map_or(line.len(), text::width)
@@ -191,10 +191,10 @@ impl<'a, const N: usize> Line<'a, N> {
         self.whole()
     }
 
-    /// Lets `write` go on with the line, apart: what is called there keeps `used` in memory
+    /// Lets `write` go on with the line in a separate value: what is called there keeps `used` in memory
     /// for itself alone.
     #[inline(always)]
-    pub(super) fn apart(&mut self, write: impl FnOnce(&mut Line<'_, N>)) {
+    pub(super) fn separately(&mut self, write: impl FnOnce(&mut Line<'_, N>)) {
         let mut line = Line {
             block: self.block,
             used: self.used,
@@ -205,15 +205,15 @@ impl<'a, const N: usize> Line<'a, N> {
         (self.used, self.wide) = (line.used, line.wide);
     }
 
-    /// Appends octets that are all printable ASCII; `false` where they are not or there is no
+    /// Appends bytes that are all printable ASCII; `false` where they are not or there is no
     /// room, and nothing was appended.
     #[inline(always)]
-    fn plain(&mut self, octets: &[u8]) -> bool {
-        let room = self.block.get_mut(self.used..self.used + octets.len());
+    fn plain(&mut self, bytes: &[u8]) -> bool {
+        let room = self.block.get_mut(self.used..self.used + bytes.len());
         let plain =
-            room.is_some_and(|room| copy_where(room, octets, |octet| matches!(octet, 0x20..=0x7e)));
+            room.is_some_and(|room| copy_where(room, bytes, |byte| matches!(byte, 0x20..=0x7e)));
         if plain {
-            self.used += octets.len();
+            self.used += bytes.len();
         }
         plain
     }
@@ -262,7 +262,7 @@ impl<const N: usize> Sink for Line<'_, N> {
     #[inline(always)]
     fn word(&mut self, word: &str) {
         self.wide |= !word.is_ascii();
-        self.octets(word.as_bytes());
+        self.bytes(word.as_bytes());
     }
     #[inline(always)]
     fn padded(&mut self, word: &[u8; WORD], length: usize) {
@@ -291,7 +291,7 @@ mod tests {
 
     use super::*;
 
-    /// What may be appended.
+    /// A piece that may be appended.
     #[derive(Clone, Debug)]
     enum Piece {
         Text(String),

@@ -1,4 +1,4 @@
-//! The capture told as mosquitto's `-v` log would have told it.
+//! The log that mosquitto would have written with `-v`.
 //!
 //! What the broker kept to itself is not in a capture: the client identifier that it assigned
 //! to a 3.1.1 Client (such a Client is called `auto-` and its port), and why it closed a
@@ -22,14 +22,14 @@ const SESSION_TAKEN_OVER: u8 = 0x8e;
 #[derive(Debug)]
 pub struct Log<W: Write> {
     out: Out<W>,
-    connections: HashMap<ConnectionId, Told>,
+    connections: HashMap<ConnectionId, Followed>,
     /// Which connection of a Server has a client identifier.
     names: HashMap<(Endpoint, String), ConnectionId>,
 }
 
-/// What has to be known of a connection to tell its packets.
+/// The state of a connection that its lines need.
 #[derive(Debug)]
-struct Told {
+struct Followed {
     client: Endpoint,
     server: Endpoint,
     name: String,
@@ -37,11 +37,11 @@ struct Told {
     came_in: bool,
     /// A CONNECT that was not answered.
     asked: Option<Asked>,
-    /// The end was told already.
+    /// The line of its end is written already.
     over: bool,
 }
 
-/// What a log tells of a CONNECT once it is accepted.
+/// The part of a CONNECT that the log shows once it is accepted.
 #[derive(Debug)]
 struct Asked {
     version: ProtocolVersion,
@@ -86,10 +86,10 @@ impl<W: Write> Log<W> {
     }
 
     fn opened(&mut self, opened: &Opened) -> io::Result<()> {
-        let told = Told {
+        let followed = Followed {
             client: opened.client,
             server: opened.server,
-            // Without the begin of the connection nothing else tells its Client from others.
+            // Without the beginning of the connection only its port distinguishes its Client.
             name: match opened.connection.handshake_seen {
                 true => opened.client.address.to_string(),
                 false => format!("{}:{}", opened.client.address, opened.client.port),
@@ -98,7 +98,7 @@ impl<W: Write> Log<W> {
             asked: None,
             over: false,
         };
-        self.connections.insert(opened.connection.id, told);
+        self.connections.insert(opened.connection.id, followed);
         let line = Line::NewConnection {
             peer: opened.client,
             port: opened.server.port,
@@ -108,7 +108,7 @@ impl<W: Write> Log<W> {
 
     fn packet(&mut self, seen: &PacketEvent<'_>) -> io::Result<()> {
         let name = match self.connections.get(&seen.connection) {
-            Some(told) => told.name.clone(),
+            Some(followed) => followed.name.clone(),
             None => return Ok(()),
         };
         let (stamp, client) = (&seen.stamp, name.as_str());
@@ -119,7 +119,7 @@ impl<W: Write> Log<W> {
         let packet = match seen.packet {
             Ok(packet) => packet,
             Err(_) => {
-                let note = format!("Malformed {} {client}.", told_way(way, seen));
+                let note = format!("Malformed {} {client}.", way_words(way, seen));
                 return self.line(stamp, Line::Note(&note));
             }
         };
@@ -132,8 +132,8 @@ impl<W: Write> Log<W> {
             ControlPacket::Connect(connect) => {
                 let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
                 match self.connections.get_mut(&seen.connection) {
-                    Some(told) if !told.came_in => {
-                        told.asked = Some(Asked::of(connect, version));
+                    Some(followed) if !followed.came_in => {
+                        followed.asked = Some(Asked::of(connect, version));
                         Ok(())
                     }
                     _ => self.line(stamp, plain),
@@ -191,20 +191,20 @@ impl<W: Write> Log<W> {
     /// CONNACK: only now is it known whether the Client came in, and as whom.
     fn answered(&mut self, seen: &PacketEvent<'_>, ack: &ConnAck<'_>) -> io::Result<()> {
         let stamp = &seen.stamp;
-        let Some(told) = self.connections.get_mut(&seen.connection) else {
+        let Some(followed) = self.connections.get_mut(&seen.connection) else {
             return Ok(());
         };
-        let asked = told.asked.take();
-        told.came_in = ack.code == 0;
+        let asked = followed.asked.take();
+        followed.came_in = ack.code == 0;
         if let Some(asked) = &asked {
-            told.name = match ack.properties.assigned_client_identifier() {
+            followed.name = match ack.properties.assigned_client_identifier() {
                 Some(assigned) => assigned.to_owned(),
                 None if !asked.client_id.is_empty() => asked.client_id.clone(),
-                None if ack.code != 0 => told.client.address.to_string(),
-                None => format!("auto-{}", told.client.port),
+                None if ack.code != 0 => followed.client.address.to_string(),
+                None => format!("auto-{}", followed.client.port),
             };
         }
-        let (peer, server, name) = (told.client, told.server, told.name.clone());
+        let (peer, server, name) = (followed.client, followed.server, followed.name.clone());
         let client = name.as_str();
         if let Some(asked) = &asked
             && ack.code == 0
@@ -251,7 +251,10 @@ impl<W: Write> Log<W> {
         let Some(before) = before.filter(|&before| before != seen.connection) else {
             return Ok(());
         };
-        let lives = self.connections.get(&before).is_some_and(|told| !told.over);
+        let lives = self
+            .connections
+            .get(&before)
+            .is_some_and(|followed| !followed.over);
         if lives {
             self.over(before);
             self.line(&seen.stamp, Line::AlreadyConnected { client })?;
@@ -305,21 +308,21 @@ impl<W: Write> Log<W> {
     }
 
     fn over(&mut self, connection: ConnectionId) {
-        if let Some(told) = self.connections.get_mut(&connection) {
-            told.over = true;
+        if let Some(followed) = self.connections.get_mut(&connection) {
+            followed.over = true;
         }
     }
 
     fn ended(&mut self, ended: &Ended) -> io::Result<()> {
-        let Some(told) = self.connections.remove(&ended.connection) else {
+        let Some(followed) = self.connections.remove(&ended.connection) else {
             return Ok(());
         };
-        let name = (told.server, told.name);
+        let name = (followed.server, followed.name);
         if self.names.get(&name) == Some(&ended.connection) {
             self.names.remove(&name);
         }
         let client = name.1.as_str();
-        if told.over {
+        if followed.over {
             return Ok(());
         }
         let line = match (ended.why, ended.by) {
@@ -335,7 +338,7 @@ impl<W: Write> Log<W> {
     }
 }
 
-fn told_way(way: Way, seen: &PacketEvent<'_>) -> String {
+fn way_words(way: Way, seen: &PacketEvent<'_>) -> String {
     match way {
         Way::Received => format!("{} from", seen.packet_type.name()),
         Way::Sending => format!("{} to", seen.packet_type.name()),
@@ -386,7 +389,7 @@ mod tests {
     use crate::event::{Connection, ConnectionId as Id};
 
     #[test]
-    fn a_run_is_told_in_mosquittos_words() {
+    fn a_run_is_logged_in_mosquittos_words() {
         let connack = Sample::server(0, &[0x20, 2, 0, 0]);
         let mut publish = Sample::publish("test", b"hello");
         publish.topic_resolved = Some("test".to_owned());
@@ -427,13 +430,17 @@ mod tests {
             log.event(&Event::Opened(&opened)).unwrap();
             log
         });
-        // Told by hand before the run, and by the run itself where it tells it too.
-        let told: Vec<_> = text.lines().map(|line| format!("{line}\n")).collect();
-        assert_eq!(told[told.len() - expected.len()..], expected, "{text}");
+        // Written by hand before the run, and by the run itself where it logs it too.
+        let followed: Vec<_> = text.lines().map(|line| format!("{line}\n")).collect();
+        assert_eq!(
+            followed[followed.len() - expected.len()..],
+            expected,
+            "{text}"
+        );
     }
 
     #[test]
-    fn an_end_without_disconnect_says_who_ended_it() {
+    fn an_end_without_disconnect_names_who_ended_it() {
         for (why, by, words) in [
             (
                 Closed::Reset,

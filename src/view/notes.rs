@@ -1,4 +1,4 @@
-//! What is told between packets: gaps, packets that never completed, traffic that is not MQTT
+//! Notes between packets: gaps, packets that never completed, traffic that is not MQTT
 //! after all. One sentence each, which cannot be taken for a packet.
 
 use super::out::push_number;

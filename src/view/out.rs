@@ -6,7 +6,7 @@ use std::io::{self, Write};
 /// (its own buffer is 64 KiB), smaller ones cost a system call each.
 const FULL: usize = 128 * 1024;
 
-/// What the buffer keeps after one giant row; more is given back.
+/// Bytes that the buffer keeps after one giant row; more is given back.
 const KEPT: usize = 4 * FULL;
 
 /// Collects whole rows and hands them on when there is enough: no row costs a system call.
@@ -82,10 +82,10 @@ impl<W: Write> Write for Out<W> {
     }
 }
 
-/// Appends the first `used` octets of `block`, at most all.
+/// Appends the first `used` bytes of `block`, at most all.
 ///
-/// A copy of a fixed size and a cut: a few instructions. A copy of as many octets as a
-/// variable says is a call, and a row has a dozen of them: 1,115 instructions a row with
+/// A copy of a fixed size and a cut: a few instructions. A copy of as many bytes as a
+/// variable holds is a call, and a row has a dozen of them: 1,115 instructions a row with
 /// calls, 650 without.
 #[inline(always)]
 pub fn push_first<const N: usize>(out: &mut Vec<u8>, block: &[u8; N], used: usize) {
@@ -114,7 +114,7 @@ pub(super) const fn joined<const N: usize>(pieces: &[&[u8]]) -> ([u8; N], usize)
 /// Numbers below this have at most eight digits.
 pub(super) const EIGHT_DIGITS: u64 = 100_000_000;
 
-/// The three digits of each number below 1,000, and in the fourth octet how many of them are
+/// The three digits of each number below 1,000, and in the fourth byte how many of them are
 /// leading zeros: a number is three digits at once, read and not computed.
 const TRIPLES: [[u8; 4]; 1000] = {
     let mut all = [[0; 4]; 1000];
@@ -133,7 +133,7 @@ const TRIPLES: [[u8; 4]; 1000] = {
     all
 };
 
-/// The last three digits of `number` in the lower three octets, and how many leading zeros
+/// The last three digits of `number` in the lower three bytes, and how many leading zeros
 /// these have.
 #[inline(always)]
 fn triple(number: u32) -> (u64, usize) {
@@ -141,7 +141,7 @@ fn triple(number: u32) -> (u64, usize) {
     (u64::from(word & 0x00ff_ffff), (word >> 24) as usize)
 }
 
-/// The last three of a number's digits, and one octet that is not part of them.
+/// The last three of a number's digits, and one byte that is not part of them.
 #[inline(always)]
 pub(super) fn last_three(number: u64) -> [u8; 4] {
     TRIPLES[(number % 1000) as usize]
@@ -149,7 +149,7 @@ pub(super) fn last_three(number: u64) -> [u8; 4] {
 
 const BLANKS: u64 = u64::from_le_bytes(*b"        ");
 
-/// A number below 10^8 in decimal, and how many octets of the block that takes; the others
+/// A number below 10^8 in decimal, and how many bytes of the block that takes; the others
 /// are NUL.
 #[inline(always)]
 pub(super) fn decimal(number: u32) -> ([u8; 8], usize) {
@@ -157,7 +157,7 @@ pub(super) fn decimal(number: u32) -> ([u8; 8], usize) {
     (text.to_le_bytes(), used)
 }
 
-/// The same, first digit in the lowest octet.
+/// The same, first digit in the lowest byte.
 #[inline(always)]
 fn digits(number: u32) -> (u64, usize) {
     let (low, zeros) = triple(number);
@@ -181,7 +181,7 @@ fn digits(number: u32) -> (u64, usize) {
 pub(super) fn right_aligned(number: u32, width: usize) -> ([u8; 8], usize) {
     let (text, used) = digits(number);
     let blanks = width.saturating_sub(used);
-    // Eight blanks moved out by eight octets leave none, and are never asked for: a number
+    // Eight blanks moved out by eight bytes leave none, and are never asked for: a number
     // has a digit.
     let text = text << (8 * blanks) | BLANKS & ((1 << (8 * blanks)) - 1);
     (text.to_le_bytes(), used + blanks)
@@ -213,7 +213,7 @@ pub fn push_number_right(out: &mut Vec<u8>, number: u64, width: usize) {
     out.extend_from_slice(digits.as_bytes());
 }
 
-/// `.` and the six digits of a number of microseconds, which is below 10^6; then one octet
+/// `.` and the six digits of a number of microseconds, which is below 10^6; then one byte
 /// that is not part of it.
 #[inline(always)]
 pub(super) fn micros_text(micros: u32) -> [u8; 8] {
@@ -237,11 +237,11 @@ pub fn push_blanks(out: &mut Vec<u8>, count: usize) {
     }
 }
 
-/// Appends two lower-case hexadecimal digits an octet.
-pub fn push_hex(out: &mut Vec<u8>, octets: &[u8]) {
+/// Appends two lower-case hexadecimal digits an byte.
+pub fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
     let begin = out.len();
-    out.resize(begin + 2 * octets.len(), b'0');
-    write_hex(out.get_mut(begin..).unwrap_or_default(), octets);
+    out.resize(begin + 2 * bytes.len(), b'0');
+    write_hex(out.get_mut(begin..).unwrap_or_default(), bytes);
 }
 
 /// Octets that are turned into digits at once.
@@ -250,16 +250,16 @@ const HEX_BLOCK: usize = 32;
 /// Writes two lower-case hexadecimal digits a byte into `room`, which has place for just
 /// those. In blocks, which the compiler turns into wide instructions; the last one overlaps the
 /// one before.
-pub(super) fn write_hex(room: &mut [u8], octets: &[u8]) {
+pub(super) fn write_hex(room: &mut [u8], bytes: &[u8]) {
     let (room, _) = room.as_chunks_mut();
-    let (Some(last), Some(last_room)) = (octets.last_chunk(), room.last_chunk_mut()) else {
-        for (digits, octet) in room.iter_mut().zip(octets) {
-            *digits = hex(*octet);
+    let (Some(last), Some(last_room)) = (bytes.last_chunk(), room.last_chunk_mut()) else {
+        for (digits, byte) in room.iter_mut().zip(bytes) {
+            *digits = hex(*byte);
         }
         return;
     };
     write_hex_block(last_room, last);
-    let (blocks, _) = octets.as_chunks();
+    let (blocks, _) = bytes.as_chunks();
     let (rooms, _) = room.as_chunks_mut();
     for (room, block) in rooms.iter_mut().zip(blocks) {
         write_hex_block(room, block);
@@ -268,16 +268,16 @@ pub(super) fn write_hex(room: &mut [u8], octets: &[u8]) {
 
 #[inline(always)]
 fn write_hex_block(room: &mut [[u8; 2]; HEX_BLOCK], block: &[u8; HEX_BLOCK]) {
-    for (digits, octet) in room.iter_mut().zip(block) {
-        *digits = hex(*octet);
+    for (digits, byte) in room.iter_mut().zip(block) {
+        *digits = hex(*byte);
     }
 }
 
-/// The digits of an octet, by arithmetic on both at once and not from a table, so that the
+/// The digits of an byte, by arithmetic on both at once and not from a table, so that the
 /// compiler does those of a block at once.
 #[inline(always)]
-fn hex(octet: u8) -> [u8; 2] {
-    let values = (u16::from(octet) >> 4 | u16::from(octet) << 8) & 0x0f0f;
+fn hex(byte: u8) -> [u8; 2] {
+    let values = (u16::from(byte) >> 4 | u16::from(byte) << 8) & 0x0f0f;
     // 1 in the lane of a digit that is a letter.
     let letters = (values + 0x0606) >> 4 & 0x0101;
     let digits = values + u16::from_le_bytes(*b"00") + letters * u16::from(b'a' - b'0' - 10);
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_octets_are_written_as_format_would_write_them() {
+    fn numbers_and_bytes_are_written_as_format_would_write_them() {
         let mut out = Vec::new();
         push_number_right(&mut out, 42, 5);
         push_number_right(&mut out, 123_456, 2);
@@ -349,12 +349,12 @@ mod tests {
             push_blanks(&mut out, count);
             assert_eq!(out, vec![b' '; count]);
         }
-        let octets: Vec<u8> = (0..=255).collect();
+        let bytes: Vec<u8> = (0..=255).collect();
         for length in (0..100).chain([256]) {
-            let octets = &octets[256 - length..];
+            let bytes = &bytes[256 - length..];
             let mut hex = Vec::new();
-            push_hex(&mut hex, octets);
-            let expected: String = octets.iter().map(|o| format!("{o:02x}")).collect();
+            push_hex(&mut hex, bytes);
+            let expected: String = bytes.iter().map(|o| format!("{o:02x}")).collect();
             assert_eq!(String::from_utf8(hex).unwrap(), expected);
         }
     }

@@ -93,8 +93,8 @@ impl Sample {
         }
     }
 
-    /// Tells the packet to `view` as the `at`th of its run.
-    pub(crate) fn tell(&self, at: usize, view: &mut dyn View) -> io::Result<()> {
+    /// Emits the packet to `view` as the `at`th of its run.
+    pub(crate) fn emit(&self, at: usize, view: &mut dyn View) -> io::Result<()> {
         let number = self.frame.unwrap_or(at as u64 + 1);
         let stamp = FrameStamp {
             number,
@@ -143,7 +143,7 @@ impl Sample {
         view.event(&Event::Packet(&seen))
     }
 
-    /// What is told before the packets of this connection.
+    /// The event that stands before the packets of this connection.
     pub(crate) fn opened(&self) -> Opened {
         let end = |at: usize| Endpoint {
             address: self.addresses[at],
@@ -164,7 +164,7 @@ impl Sample {
     }
 }
 
-/// What a run of these packets tells at its end.
+/// The totals of a run of these packets.
 pub(crate) fn totals(samples: &[Sample]) -> Totals {
     Totals {
         files: vec!["made by \"hand\".pcap".to_owned()],
@@ -180,7 +180,7 @@ pub(crate) fn totals(samples: &[Sample]) -> Totals {
 pub(crate) struct Page(Rc<RefCell<Vec<u8>>>);
 
 impl Page {
-    /// What was written so far.
+    /// Everything written so far.
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.0.borrow().clone()).unwrap()
     }
@@ -207,7 +207,7 @@ pub(crate) fn written<V: View>(samples: &[Sample], view: impl FnOnce(Page) -> V)
         ..FrameStamp::default()
     });
     for (at, sample) in samples.iter().enumerate() {
-        sample.tell(at, &mut view).unwrap();
+        sample.emit(at, &mut view).unwrap();
     }
     view.finish(&totals(samples)).unwrap();
     page.text()
@@ -237,7 +237,7 @@ pub(crate) fn recorded<V: View>(
     let recorder = Recorder::default();
     let mut view = wrap(recorder.clone());
     for (at, sample) in samples.iter().enumerate() {
-        sample.tell(at, &mut view).unwrap();
+        sample.emit(at, &mut view).unwrap();
     }
     drop(view);
     recorder.0.take()

@@ -18,7 +18,7 @@ pub struct RecordArgs {
     #[arg(short = 'o', long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub output: Option<PathBuf>,
 
-    /// The port to listen on; 0 picks a free one and says which.
+    /// The port to listen on; 0 picks a free one, which is printed.
     #[arg(long, value_name = "N", default_value_t = 1883)]
     pub port: u16,
 
@@ -38,7 +38,7 @@ pub struct RecordArgs {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["script", "command"])]
     pub scenario: Option<String>,
 
-    /// Play clients as a script of your own says.
+    /// Play clients of a script of your own.
     #[arg(long, value_name = "FILE", conflicts_with = "command", value_hint = clap::ValueHint::FilePath)]
     pub script: Option<PathBuf>,
 
@@ -55,7 +55,7 @@ pub struct RecordArgs {
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = LinkType::Ethernet)]
     pub link_type: LinkType,
 
-    /// The format of the file, whatever its name says.
+    /// The format of the file, whatever its name ends in.
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub file_format: Option<FileFormat>,
 

@@ -18,7 +18,7 @@ impl Mermaid {
     /// Adds one ladder.
     ///
     /// # Errors
-    /// What the writer says.
+    /// The writer's error.
     pub fn draw(&mut self, ladder: &Ladder, out: &mut impl Write) -> io::Result<()> {
         if !self.begun {
             writeln!(out, "sequenceDiagram")?;
@@ -35,7 +35,7 @@ impl Mermaid {
                         out,
                         "    participant p{at} as {} {}",
                         lane.role.name(),
-                        told(&key.1)
+                        escaped(&key.1)
                     )?;
                     self.declared.push(key);
                     at
@@ -51,7 +51,7 @@ impl Mermaid {
         } else {
             format!("p{first},p{last}")
         };
-        writeln!(out, "    Note over {over}: {}", told(&ladder.title))?;
+        writeln!(out, "    Note over {over}: {}", escaped(&ladder.title))?;
         for row in &ladder.rows {
             match row {
                 Row::Arrow(arrow) => {
@@ -66,14 +66,14 @@ impl Mermaid {
                     writeln!(
                         out,
                         "    p{from}->>p{to}: {} (frame {frame}{since})",
-                        told(&arrow.label)
+                        escaped(&arrow.label)
                     )?;
                 }
                 Row::Missing { from, to, label } => {
                     let (Some(from), Some(to)) = (lanes.get(*from), lanes.get(*to)) else {
                         continue;
                     };
-                    writeln!(out, "    p{from}--xp{to}: {}", told(label))?;
+                    writeln!(out, "    p{from}--xp{to}: {}", escaped(label))?;
                 }
                 Row::Note {
                     stamp, lane, text, ..
@@ -83,12 +83,12 @@ impl Mermaid {
                         .map_or(over.clone(), |lane| format!("p{lane}"));
                     let frame =
                         stamp.map_or(String::new(), |stamp| format!(" (frame {})", stamp.number));
-                    writeln!(out, "    Note over {over}: {}{frame}", told(text))?;
+                    writeln!(out, "    Note over {over}: {}{frame}", escaped(text))?;
                 }
             }
         }
         for verdict in &ladder.verdicts {
-            writeln!(out, "    Note over {over}: {}", told(&verdict.text))?;
+            writeln!(out, "    Note over {over}: {}", escaped(&verdict.text))?;
         }
         Ok(())
     }
@@ -96,18 +96,18 @@ impl Mermaid {
 
 /// Text as Mermaid takes it: what its grammar or an HTML page could take for more than text
 /// becomes an entity (`#35;` is `#`), control characters too.
-fn told(text: &str) -> String {
-    let mut told = String::with_capacity(text.len());
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
             '#' | ';' | '<' | '>' | '&' | '"' | '\'' | '`' | '%' | ':' | '\\' | '{' | '}' => {
-                told.push_str(&format!("#{};", c as u32));
+                out.push_str(&format!("#{};", c as u32));
             }
-            c if is_unsafe(c) => told.push_str(&format!("\u{fffd}({:x})", c as u32)),
-            c => told.push(c),
+            c if is_unsafe(c) => out.push_str(&format!("\u{fffd}({:x})", c as u32)),
+            c => out.push(c),
         }
     }
-    told
+    out
 }
 
 #[cfg(test)]
@@ -140,10 +140,10 @@ mod tests {
 
     #[test]
     fn text_from_the_capture_stays_text() {
-        let told = told("<script>;\n#p0->>p1: x");
+        let text = escaped("<script>;\n#p0->>p1: x");
         assert!(
-            !told.contains('<') && !told.contains('\n') && !told.contains("->>"),
-            "{told}"
+            !text.contains('<') && !text.contains('\n') && !text.contains("->>"),
+            "{text}"
         );
     }
 }

@@ -20,7 +20,7 @@ use crate::base::{FrameStamp, Timestamp};
 use crate::event::{Event, HandshakeKind, Needs, Outcome, Totals};
 use crate::mqtt::QoS;
 
-/// What `--flow` may be asked for.
+/// The kinds of ladders that `--flow` draws.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum FlowKind {
     Qos1,
@@ -114,7 +114,7 @@ pub enum Diagram {
     Svg,
 }
 
-/// Draws every story of the kinds asked for, in the order in which they are told: handshakes in
+/// Draws the ladders of the kinds asked for, in the order of their events: handshakes in
 /// that of their first frames, as far as they can be held back for it.
 pub struct Flow<W: Write> {
     out: Out<W>,

@@ -14,7 +14,7 @@ use crate::base::text::{is_unsafe, width};
 const COLUMN: usize = 8;
 const ROW: usize = 34;
 const MARGIN: usize = 16;
-/// Labels longer than this are cut: a topic name may have 65,535 octets.
+/// Labels longer than this are cut: a topic name may have 65,535 bytes.
 const LONGEST: usize = 72;
 /// Verdicts are broken into lines of at most so many columns.
 const VERDICT: usize = 110;
@@ -33,11 +33,11 @@ pub struct Svg {
 }
 
 impl Svg {
-    /// More diagrams than this are counted, not drawn: nobody scrolls further, and the picture
+    /// More diagrams than this are counted, not drawn: no reader scrolls further, and the picture
     /// is held in memory until its size is known.
     pub const MOST: usize = 1_000;
 
-    /// `start` is the instant from which times are told.
+    /// `start` is the instant from which times count.
     pub fn new(start: Option<Timestamp>) -> Self {
         Self {
             start,
@@ -45,7 +45,7 @@ impl Svg {
         }
     }
 
-    /// Sets the instant from which times are told, unless it is known.
+    /// Sets the instant from which times count, unless it is known.
     pub fn start_at(&mut self, start: Option<Timestamp>) {
         self.start = self.start.or(start);
     }
@@ -179,19 +179,19 @@ impl Svg {
         let _ = writeln!(
             self.body,
             "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{}</text>",
-            told(text)
+            escaped(text)
         );
     }
 
     /// Writes the picture.
     ///
     /// # Errors
-    /// What the writer says.
+    /// The writer's error.
     pub fn finish(mut self, out: &mut impl Write) -> io::Result<()> {
         if self.left_out > 0 {
             let y = self.height + 24;
-            let said = format!("{} more diagrams are left out", self.left_out);
-            self.text("neutral", MARGIN, y, "start", &said);
+            let note = format!("{} more diagrams are left out", self.left_out);
+            self.text("neutral", MARGIN, y, "start", &note);
             self.height = y + MARGIN;
         }
         let (width, height) = (self.width.max(320), self.height.max(40));
@@ -225,7 +225,7 @@ struct Layout {
 }
 
 impl Layout {
-    /// Lanes stand far enough apart that no label reaches beyond the lanes that it joins, and
+    /// Places the lanes so that no label reaches beyond the lanes that it joins, and
     /// no two names meet.
     fn of(ladder: &Ladder, start: Option<Timestamp>) -> Self {
         let mut widths = [0; 3];
@@ -303,30 +303,30 @@ fn cut_to(text: &str, longest: usize) -> String {
 fn visible(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
-            let told = if is_unsafe(c) {
+            let shown = if is_unsafe(c) {
                 format!("\\u{{{:x}}}", c as u32)
             } else {
                 c.to_string()
             };
-            told.chars().collect::<Vec<_>>()
+            shown.chars().collect::<Vec<_>>()
         })
         .collect()
 }
 
 /// Text as XML takes it: markup escaped, nothing invisible.
-fn told(text: &str) -> String {
-    let mut told = String::with_capacity(text.len());
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
     for c in visible(text).chars() {
         match c {
-            '<' => told.push_str("&lt;"),
-            '>' => told.push_str("&gt;"),
-            '&' => told.push_str("&amp;"),
-            '"' => told.push_str("&quot;"),
-            '\'' => told.push_str("&#39;"),
-            c => told.push(c),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
         }
     }
-    told
+    out
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ const BOLD: &str = "\x1b[1m";
 /// Columns below which lanes are never drawn closer: a short label must fit between them.
 const CLOSEST: usize = 9;
 
-/// Columns below which titles and verdicts are not broken: a shorter line tells nothing.
+/// Columns below which titles and verdicts are not broken: shorter lines are unreadable.
 const NARROWEST: usize = 40;
 
 /// Appends `ladder` to `out`, an empty line behind it. Times count from `start`.

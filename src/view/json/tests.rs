@@ -288,7 +288,7 @@ fn lines_stream_every_record_with_its_kind() {
     let page = Page::default();
     let mut view = Json::new(page.clone(), Form::Lines, Style::default());
     view.event(&Event::Gap(&gap(3))).unwrap();
-    Sample::publish("t", b"").tell(0, &mut view).unwrap();
+    Sample::publish("t", b"").emit(0, &mut view).unwrap();
     view.event(&Event::Ended(&ended())).unwrap();
     view.finish(&totals(&[])).unwrap();
     let text = page.text();

@@ -55,7 +55,7 @@ impl Row {
         fill_into(&mut self.scratch, &mut self.words, fill);
     }
 
-    /// What follows them, two blanks before it.
+    /// The part behind them, two blanks before it.
     pub(super) fn extras(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
         fill_into(&mut self.scratch, &mut self.extras, fill);
     }
@@ -150,7 +150,7 @@ struct Line<'o, 'p> {
     used: usize,
     width: usize,
     paint: Option<&'p [u8]>,
-    /// What is written now is in that colour.
+    /// The colour of the text that is written now.
     painting: bool,
 }
 

@@ -174,7 +174,7 @@ impl<W: Write> Table<W> {
         let paint = self.style.colour.then(|| paint(seen));
         let whole_row = paint.is_some() && seen.packet.is_err();
         if whole_row {
-            line.octets(colour::ALARM);
+            line.bytes(colour::ALARM);
         }
         line.number_rising(&mut self.thousands, seen.stamp.number, widths.number);
         line.blanks(widths.between);
@@ -185,7 +185,7 @@ impl<W: Write> Table<W> {
             widths.time = widths.time.max(line.len() - from);
         } else {
             line.blanks(widths.time - self.time.len());
-            line.octets(&self.time);
+            line.bytes(&self.time);
         }
 
         let before = (widths.source, widths.destination);
@@ -194,24 +194,24 @@ impl<W: Write> Table<W> {
         });
         match middle.split_first_chunk::<ROUTE>() {
             Some((block, [])) => line.put(block, ROUTE),
-            _ => line.octets(middle),
+            _ => line.bytes(middle),
         }
         line.number_right(seen.stamp.length.into(), widths.length);
         line.blanks(widths.between);
 
         if let Some(paint) = paint.filter(|_| !whole_row) {
-            line.octets(paint);
+            line.bytes(paint);
         }
         let from = line.len();
         if !info::ordinary(&mut line, seen) {
-            line.apart(|line| {
+            line.separately(|line| {
                 info::words(line, seen);
                 info::extras(line, seen);
             });
         }
         let wide = line.width_from(from);
         if paint.is_some() && !whole_row {
-            line.octets(colour::RESET);
+            line.bytes(colour::RESET);
         }
         line.blanks(INFO_WIDTH.saturating_sub(wide).max(2));
         if let Some(block) = ports.first_chunk::<SHORT>() {
@@ -219,9 +219,9 @@ impl<W: Write> Table<W> {
         }
         line.number(seen.packet_type as u64);
         if whole_row {
-            line.octets(colour::RESET);
+            line.bytes(colour::RESET);
         }
-        line.octets(b"\n");
+        line.bytes(b"\n");
         let used = line.used();
         self.lines.keep(used, self.out.text());
         if before != (widths.source, widths.destination) {
@@ -404,12 +404,12 @@ fn make_route(mut line: Line<'_>, widths: &mut Widths, seen: &PacketEvent<'_>) -
         line.blanks(*width - used);
     }
     line.blanks(widths.between);
-    line.octets(PROTOCOL.as_bytes());
+    line.bytes(PROTOCOL.as_bytes());
     line.blanks(widths.protocol.saturating_sub(PROTOCOL.len()) + widths.between);
     let ports = line.len();
     for end in [seen.source, seen.destination] {
         line.number(end.port.into());
-        line.octets(b",");
+        line.bytes(b",");
     }
     line.blanks(SHORT);
     line.whole();

@@ -103,7 +103,7 @@ fn wide_characters_are_counted_by_the_columns_they_take() {
 }
 
 #[test]
-fn a_malformed_packet_says_what_is_wrong_and_colour_only_adds() {
+fn a_malformed_packet_shows_what_is_wrong_and_colour_only_adds() {
     let samples = [Sample::client(0, b"\x36\x05\x00\x01t\x00\x01")];
     let plain = table(&samples, Style::default());
     assert!(
@@ -148,12 +148,12 @@ fn what_5_0_adds_stands_after_two_blanks() {
 }
 
 #[test]
-fn gaps_and_packets_cut_off_are_told_between_the_rows() {
+fn gaps_and_packets_cut_off_are_noted_between_the_rows() {
     let sample = Sample::connect(5, "a", None);
     let page = Page::default();
     let mut table = Table::new(page.clone(), Style::default());
     table.event(&Event::Opened(&sample.opened())).unwrap();
-    sample.tell(0, &mut table).unwrap();
+    sample.emit(0, &mut table).unwrap();
     table
         .event(&Event::Gap(&Gap {
             connection: ConnectionId(5),
@@ -204,7 +204,7 @@ fn gaps_and_packets_cut_off_are_told_between_the_rows() {
 }
 
 #[test]
-fn the_octets_of_a_password_are_hidden_in_a_dump() {
+fn the_bytes_of_a_password_are_hidden_in_a_dump() {
     let connect = Sample::client(
         0,
         b"\x10\x14\x00\x04MQTT\x04\xc2\x00\x3c\x00\x01c\x00\x01u\x00\x02pw",

@@ -168,7 +168,7 @@ fn a_message_goes_from_its_publisher_through_the_broker_to_its_subscriber() {
 
 #[test]
 fn the_step_that_never_came_is_drawn_as_missing_from_the_end_that_owes_it() {
-    for (waiting_for, ended_by, row, told) in [
+    for (waiting_for, ended_by, row, expected) in [
         (
             PacketType::PubComp,
             EndedBy::ConnectionReset,
@@ -181,7 +181,7 @@ fn the_step_that_never_came_is_drawn_as_missing_from_the_end_that_owes_it() {
             "PUBREL (id=7) never came 0x1",
             "incomplete: PUBREL never came; connection closed",
         ),
-        // What was not captured is never told as not sent.
+        // A packet that was not captured is never reported as not sent.
         (
             PacketType::PubRec,
             EndedBy::Gap,
@@ -197,7 +197,7 @@ fn the_step_that_never_came_is_drawn_as_missing_from_the_end_that_owes_it() {
         let subject = Subject::Message(message("t/a", QoS::ExactlyOnce));
         let ladder = handshake(&story(HandshakeKind::Qos2, steps, state, subject)).unwrap();
         assert_eq!(rows(&ladder).last().map(String::as_str), Some(row));
-        assert_eq!(verdicts(&ladder), [(Tone::Bad, told)]);
+        assert_eq!(verdicts(&ladder), [(Tone::Bad, expected)]);
     }
 }
 
@@ -226,15 +226,15 @@ fn a_servers_copy_has_a_ladder_of_its_own_only_where_its_publisher_was_not_seen(
 }
 
 #[test]
-fn a_redelivery_on_a_new_connection_is_told_and_its_span_once() {
+fn a_redelivery_on_a_new_connection_is_noted_and_its_span_once() {
     let mut again = step(PacketType::Publish, Sender::Client, 9);
     (again.dup, again.connection) = (true, ConnectionId(4));
     let mut answer = step(PacketType::PubAck, Sender::Server, 10);
     answer.connection = ConnectionId(4);
-    let mut told = qos1(Vec::new());
-    told.steps.truncate(1);
-    told.steps.extend([again, answer]);
-    let ladder = handshake(&told).unwrap();
+    let mut redelivered = qos1(Vec::new());
+    redelivered.steps.truncate(1);
+    redelivered.steps.extend([again, answer]);
+    let ladder = handshake(&redelivered).unwrap();
     assert_eq!(
         rows(&ladder),
         [
@@ -251,23 +251,23 @@ fn a_redelivery_on_a_new_connection_is_told_and_its_span_once() {
 }
 
 #[test]
-fn many_subscribers_are_told_though_few_are_drawn() {
+fn many_subscribers_have_verdicts_though_few_are_drawn() {
     let legs = (0..40)
         .map(|at| leg(&format!("s{at}"), 5 + at, Some(HandshakeState::Complete)))
         .collect();
     let ladder = handshake(&qos1(legs)).unwrap();
     assert_eq!(ladder.lanes.len(), 6);
-    let told = verdicts(&ladder);
-    assert_eq!(told[1].1, "the first 4 of 40 subscribers are drawn");
-    assert!(told[2].1.starts_with("s0 "));
+    let verdicts = verdicts(&ladder);
+    assert_eq!(verdicts[1].1, "the first 4 of 40 subscribers are drawn");
+    assert!(verdicts[2].1.starts_with("s0 "));
     assert_eq!(
-        told.last().unwrap().1,
+        verdicts.last().unwrap().1,
         "8 further subscribers are not told here"
     );
 }
 
 #[test]
-fn a_leg_tells_its_subscription_its_trouble_and_why_nothing_came() {
+fn a_delivery_shows_its_subscription_its_trouble_and_why_nothing_came() {
     let mut away = leg("off", 5, None);
     away.outcome = Outcome::NotDelivered(Undelivered::AwayAtQoS0);
     let mut stuck = leg(
@@ -281,27 +281,31 @@ fn a_leg_tells_its_subscription_its_trouble_and_why_nothing_came() {
     stuck.filters.clear();
     stuck.ambiguous = true;
     let ladder = handshake(&qos1(vec![away, stuck])).unwrap();
-    let told = verdicts(&ladder);
+    let verdicts = verdicts(&ladder);
     assert_eq!(
-        told[1],
+        verdicts[1],
         (
             Tone::Neutral,
             "off (by [t/#]): not delivered in this capture: the session is away, and at QoS 0 \
              nothing need be kept"
         )
     );
-    assert_eq!(told[2].0, Tone::Bad);
-    assert!(told[2].1.starts_with("slow (no visible subscription): "));
+    assert_eq!(verdicts[2].0, Tone::Bad);
     assert!(
-        told[2]
+        verdicts[2]
+            .1
+            .starts_with("slow (no visible subscription): ")
+    );
+    assert!(
+        verdicts[2]
             .1
             .contains("incomplete: PUBACK was not seen before the capture ends")
     );
-    assert!(told[2].1.ends_with("cannot be told"));
+    assert!(verdicts[2].1.ends_with("cannot be told"));
 }
 
 #[test]
-fn subscribe_tells_what_was_asked_and_what_was_granted() {
+fn subscribe_shows_the_qos_asked_and_the_qos_granted() {
     let asked = |filter: &str, code| FilterRequest {
         filter: filter.into(),
         options: 2,
@@ -319,14 +323,17 @@ fn subscribe_tells_what_was_asked_and_what_was_granted() {
         subject,
     ))
     .unwrap();
-    let told = verdicts(&ladder);
-    assert_eq!(told[1], (Tone::Good, "[a/#]: QoS 2 asked, QoS 1 granted"));
-    assert_eq!(told[2].0, Tone::Bad);
-    assert!(told[2].1.starts_with("[b]: QoS 2 asked, refused: "));
+    let verdicts = verdicts(&ladder);
+    assert_eq!(
+        verdicts[1],
+        (Tone::Good, "[a/#]: QoS 2 asked, QoS 1 granted")
+    );
+    assert_eq!(verdicts[2].0, Tone::Bad);
+    assert!(verdicts[2].1.starts_with("[b]: QoS 2 asked, refused: "));
 }
 
 #[test]
-fn connect_is_told_with_its_flags_decoded() {
+fn connect_is_shown_with_its_flags_decoded() {
     let connecting = ConnectSummary {
         protocol_name: "MQTT".into(),
         protocol_level: 4,
@@ -383,7 +390,7 @@ fn a_will(cause: EndCause, fate: WillFate, deliveries: Vec<MessageDelivery>) -> 
 }
 
 #[test]
-fn a_will_tells_where_it_was_set_how_the_connection_ended_and_who_got_it() {
+fn a_will_shows_where_it_was_set_how_the_connection_ended_and_who_got_it() {
     let cause = EndCause::Fin { by: None };
     let legs = vec![leg("w1", 9, None), leg("w2", 10, None)];
     let ladder = will(&a_will(cause, WillFate::Published(stamp(9)), legs));
@@ -410,7 +417,7 @@ fn a_will_tells_where_it_was_set_how_the_connection_ended_and_who_got_it() {
 }
 
 #[test]
-fn a_stored_message_tells_who_stored_it_what_replaced_it_and_who_got_a_copy() {
+fn a_stored_message_shows_who_stored_it_what_replaced_it_and_who_got_a_copy() {
     let mut copy = leg("late", 20, None);
     if let Outcome::Delivered(delivered) = &mut copy.outcome {
         delivered.stored = true;
