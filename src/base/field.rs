@@ -306,7 +306,7 @@ mod tests {
     };
 
     #[test]
-    fn a_bit_field_shows_its_number_unless_its_meaning_says_it_all() {
+    fn a_bit_field_shows_its_number_unless_its_meaning_is_enough() {
         assert_eq!(QOS.value(0x04).bits_number(), Some(2));
         assert_eq!(QOS.meaning(0xfd), "two");
         assert_eq!(RESERVED.value(0x30).bits_number(), None);

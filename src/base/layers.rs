@@ -30,29 +30,63 @@ pub enum Layer {
     },
     /// No link layer: the frame starts with IP.
     RawIp,
-    /// 802.1Q or 802.1ad tag: VLAN identifier.
-    Vlan { id: u16 },
+    /// 802.1Q or 802.1ad tag.
+    Vlan {
+        /// VLAN identifier, 12 bits.
+        id: u16,
+    },
     /// PPPoE session stage.
-    Pppoe { session: u16 },
+    Pppoe {
+        /// Session identifier.
+        session: u16,
+    },
     /// One MPLS label.
-    Mpls { label: u32 },
+    Mpls {
+        /// The label, 20 bits.
+        label: u32,
+    },
     /// IPv4 or IPv6: the addresses stand in the ports' layer too, but a tunnel has several.
-    Ip { source: IpAddr, destination: IpAddr },
-    /// The datagram was put together from fragments; how many frames brought them.
-    Reassembled { fragments: u16 },
-    /// GRE, with its key if one was present.
-    Gre { key: Option<u32> },
+    Ip {
+        /// Source address.
+        source: IpAddr,
+        /// Destination address, of the same version.
+        destination: IpAddr,
+    },
+    /// The datagram was reassembled from fragments.
+    Reassembled {
+        /// How many frames brought them.
+        fragments: u16,
+    },
+    /// GRE.
+    Gre {
+        /// Its key if one is present.
+        key: Option<u32>,
+    },
     /// UDP carrying a tunnel.
-    Udp { source: u16, destination: u16 },
-    /// VXLAN network identifier.
-    Vxlan { vni: u32 },
-    /// TCP: sequence numbers as on the wire (not relative), payload length in bytes.
+    Udp {
+        /// Source port.
+        source: u16,
+        /// Destination port.
+        destination: u16,
+    },
+    /// VXLAN.
+    Vxlan {
+        /// Network identifier, 24 bits.
+        vni: u32,
+    },
+    /// TCP.
     Tcp {
+        /// Source address and port.
         source: Endpoint,
+        /// Destination address and port.
         destination: Endpoint,
+        /// Sequence number as on the wire, not relative.
         sequence: u32,
+        /// Acknowledgement number as on the wire, not relative.
         acknowledgement: u32,
+        /// The low eight flags: CWR, ECE, URG, ACK, PSH, RST, SYN, FIN from the highest bit.
         flags: u8,
+        /// Payload in bytes.
         length: u32,
     },
 }

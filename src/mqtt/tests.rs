@@ -37,7 +37,7 @@ fn properties_that_claim_to_end_beyond_the_packet_are_reported_within_it() {
 }
 
 #[test]
-fn what_has_no_form_in_bytes_is_not_written_and_says_why() {
+fn what_has_no_form_in_bytes_is_refused_with_the_reason() {
     let long = "t".repeat(65_536);
     let bytes = of(0x30, b"\0\x01t");
     let Ok(ControlPacket::Publish(mut publish)) = verdict(&bytes, V3_1_1) else {

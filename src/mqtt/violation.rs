@@ -65,8 +65,8 @@ pub fn violations(
         ControlPacket::Auth(auth) => {
             check.code(PacketType::Auth, auth.reason_code, 0);
             // AUTH without bytes is Success and has no properties at all.
-            let says_nothing = auth.reason_code == 0 && auth.properties.is_empty();
-            if auth.properties.authentication_method().is_none() && !says_nothing {
+            let is_empty_success = auth.reason_code == 0 && auth.properties.is_empty();
+            if auth.properties.authentication_method().is_none() && !is_empty_success {
                 check.report_in_body(Rule::AuthHasAMethod, 0);
             }
         }

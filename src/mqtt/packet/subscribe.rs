@@ -15,7 +15,7 @@ pub struct Subscribe<'a> {
     pub packet_id: PacketIdentifier,
     /// Empty before 5.0.
     pub properties: Properties<'a>,
-    /// What is subscribed to: one at least.
+    /// The subscriptions asked for: one at least.
     pub subscriptions: Subscriptions<'a>,
 }
 
