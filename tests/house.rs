@@ -91,6 +91,14 @@ type Layers = &'static [&'static [&'static str]];
 /// A line looks like this: `("stream", &[&["key", "limits"], &["waiting"], &["flow"], &["assembler"]])`.
 const ROOM_LAYERS: &[(&str, Layers)] = &[
     (
+        "base",
+        &[
+            &["endpoint", "field", "limits", "scan", "time"],
+            &["layer_fields", "plain", "stamp", "text"],
+            &["layers"],
+        ],
+    ),
+    (
         "carrier",
         &[&["carried"], &["tls", "websocket"], &["kind"], &["list"]],
     ),

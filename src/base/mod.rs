@@ -1,9 +1,10 @@
-//! Words that every layer shares: instants, frames' stamps, endpoints, fields, safe text.
+//! The terms that every layer shares: instants, frames' stamps, endpoints, fields, limits, safe
+//! text.
 //!
-//! Imports nothing of the crate.
+//! Imports nothing of the crate. Layers: `endpoint`, `field`, `limits`, `scan`, `time` <-
+//! `layer_fields`, `plain`, `stamp`, `text` <- `layers`.
 
 pub mod endpoint;
-pub mod few;
 pub mod field;
 pub mod layer_fields;
 pub mod layers;
@@ -15,8 +16,7 @@ pub mod text;
 pub mod time;
 
 pub use endpoint::Endpoint;
-pub use few::Few;
 pub use layers::{Layer, Layers};
-pub use plain::{plain_text, plain_text_without, wanted_soon};
+pub use plain::{plain_text, plain_text_without};
 pub use stamp::FrameStamp;
 pub use time::{Precision, Span, Timestamp};

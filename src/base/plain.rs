@@ -1,21 +1,20 @@
-//! Bytes of plain ASCII as text, and the way to what only some processors can. Unsafe code
-//! stands here and in `capture::live::sys` alone.
+//! Bytes of plain ASCII as text. Unsafe code of this room stands here alone.
 #![expect(
     unsafe_code,
-    reason = "nearly every text of a capture is plain ASCII, and the standard library's way from \
-              octets to text looks at each octet of a short one in turn: 2 to 12 % of the table; \
-              and memory is fetched ahead by its address: 3 % of --check"
+    reason = "nearly every text of a capture is plain ASCII, and the standard library's check of \
+              UTF-8 looks at each byte of a short text in turn: 2 to 12 % of the table"
 )]
 
 use super::scan::any;
 
-/// The bytes as text, where all of them are ASCII and none is NUL; `None` otherwise.
+/// Returns the bytes as text where all of them are ASCII and none is NUL; `None` otherwise.
 #[inline(always)]
 pub fn plain_text(bytes: &[u8]) -> Option<&str> {
     plain_text_without(bytes, |_| false)
 }
 
-/// [`plain_text`] where `unwanted` holds of no byte either: one look for both.
+/// Returns what [`plain_text`] does where `unwanted` holds for no byte either; one pass tests
+/// both.
 #[inline(always)]
 pub fn plain_text_without(bytes: &[u8], unwanted: impl Fn(u8) -> bool) -> Option<&str> {
     if any(bytes, |byte| !(1..=0x7f).contains(&byte) | unwanted(byte)) {
@@ -23,24 +22,6 @@ pub fn plain_text_without(bytes: &[u8], unwanted: impl Fn(u8) -> bool) -> Option
     }
     // SAFETY: every byte is below 0x80, and each such byte is a whole character in UTF-8.
     Some(unsafe { std::str::from_utf8_unchecked(bytes) })
-}
-
-/// Bytes that the processor brings near together.
-const CACHE_LINE: usize = 64;
-
-/// Tells the processor that `place` is wanted soon, where it can be told: what comes from far
-/// away is then on its way while something else is done.
-#[inline(always)]
-pub fn wanted_soon<T>(place: &T) {
-    #[cfg(target_arch = "x86_64")]
-    for line in (0..size_of::<T>()).step_by(CACHE_LINE) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let byte = std::ptr::from_ref(place).cast::<i8>().wrapping_add(line);
-        // SAFETY: nothing is read or written; the address is within the value.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(byte) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
 }
 
 #[cfg(test)]

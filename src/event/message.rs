@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::handshake::{HandshakeState, Step};
-use crate::base::{Few, FrameStamp, Span};
+use crate::base::{FrameStamp, Span};
 use crate::mqtt::{PacketIdentifier, QoS};
 use crate::stream::ConnectionId;
 
@@ -97,7 +97,7 @@ pub struct MessageDelivery {
     pub client_id: Option<Arc<str>>,
     /// Every filter of the subscriber that takes the message, as subscribed; empty where no
     /// subscription was seen.
-    pub filters: Few<Arc<str>>,
+    pub filters: Vec<Arc<str>>,
     /// The highest QoS granted to those filters; `None` where none was seen.
     pub granted: Option<QoS>,
     /// Subscription Identifiers that the delivered PUBLISH carried (5.0).

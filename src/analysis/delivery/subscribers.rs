@@ -11,8 +11,8 @@ use super::super::state::State;
 use super::super::state::link::Link;
 use super::super::state::messages::{Carried, Held, Progress, Route};
 use super::super::state::sessions::{Force, Subscription};
+use crate::base::FrameStamp;
 use crate::base::limits::Limit;
-use crate::base::{Few, FrameStamp};
 use crate::event::{Handshake, MessageDelivery, Outcome, Undelivered};
 use crate::mqtt::QoS;
 
@@ -155,7 +155,7 @@ fn route(state: &State, one: &Subscription, publisher: Option<&Link>, why: Undel
         delivery: MessageDelivery {
             connection: link.map(|link| link.id),
             client_id: session.and_then(|session| session.client_id.clone()),
-            filters: Few::one(Arc::clone(&one.filter)),
+            filters: vec![Arc::clone(&one.filter)],
             granted: Some(one.granted),
             subscription_ids: Vec::new(),
             outcome: Outcome::NotDelivered(why),
@@ -203,9 +203,9 @@ pub(crate) fn is_subscribed(state: &State, session: SessionKey, topic: Topic<'_>
 }
 
 /// Returns the filters of a session that take a topic now, in the order of their subscriptions.
-pub(crate) fn filters_of(state: &State, session: Option<SessionKey>, topic: &str) -> Few<Arc<str>> {
+pub(crate) fn filters_of(state: &State, session: Option<SessionKey>, topic: &str) -> Vec<Arc<str>> {
     let Some(session) = session.and_then(|key| state.sessions.get(key)) else {
-        return Few::None;
+        return Vec::new();
     };
     let mut taking: Vec<_> = session
         .subscriptions

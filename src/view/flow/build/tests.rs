@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::base::{Endpoint, Few, FrameStamp, Precision, Span, Timestamp};
+use crate::base::{Endpoint, FrameStamp, Precision, Span, Timestamp};
 use crate::event::{
     ConnectSummary, ConnectionId, Delivered, End, EndCause, EndedBy, FilterRequest, HandshakeKind,
     HandshakeState, Message, MessageDelivery, NoWill, Outcome, Payload, Step, Stored, Undelivered,
@@ -77,7 +77,7 @@ fn leg(client_id: &str, frame: u64, state: Option<HandshakeState>) -> MessageDel
     MessageDelivery {
         connection: Some(ConnectionId(1)),
         client_id: Some(client_id.into()),
-        filters: Few::one("t/#".into()),
+        filters: vec!["t/#".into()],
         granted: Some(QoS::AtLeastOnce),
         subscription_ids: Vec::new(),
         outcome: Outcome::Delivered(Delivered {
