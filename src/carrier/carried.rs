@@ -3,7 +3,7 @@
 use std::fmt::{self, Debug};
 
 use crate::base::field::FieldDef;
-use crate::base::limits::Limit;
+use crate::base::limits::{Limit, Limits};
 use crate::stream::Direction;
 
 /// One step of the data of a connection, in order for each direction.
@@ -88,7 +88,7 @@ pub struct Lost {
 /// that a connection takes is bounded: by limits over all connections, which its `Shared` counts.
 pub trait Carrier: Debug + Sized + 'static {
     /// The state that all connections of a run share: limits, secrets, buffers.
-    type Shared: Debug + Default;
+    type Shared: Debug;
 
     /// The protocol in the registry of fields. Its name stands in JSON's `transport` (`tls`),
     /// its label in the detail tree.
@@ -97,12 +97,14 @@ pub trait Carrier: Debug + Sized + 'static {
     /// Ports on which MQTT inside this protocol is expected.
     const PORTS: &'static [u16] = &[];
 
-    /// The limit on its own connections, beside that on those of all carriers, and the most that
-    /// are followed at a time.
-    const CONNECTIONS: Option<(Limit, usize)> = None;
+    /// The limit on its own connections, beside that on those of all carriers.
+    const CONNECTIONS: Option<Limit> = None;
 
     /// Whether it hides its data from others on the network.
     const ENCRYPTS: bool = false;
+
+    /// Makes the state that the connections of a run share.
+    fn shared(limits: &Limits) -> Self::Shared;
 
     /// Whether `bytes`, with which a direction begins, look like this protocol, followed or not.
     fn resembles(bytes: &[u8]) -> bool;

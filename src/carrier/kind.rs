@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use slab::Slab;
 
-use crate::base::limits::Limit;
+use crate::base::limits::{Limit, Limits};
 use crate::stream::Direction;
 
 use super::carried::{Carried, Carrier, Lost};
@@ -61,10 +61,6 @@ pub trait Kind: Debug {
 
     /// [`Carrier::limits`] and that on connections.
     fn limits(&self) -> Vec<(Limit, u64)>;
-
-    /// Lets fewer connections be followed, so that tests reach the limit.
-    #[cfg(test)]
-    fn limit(&mut self, most: usize);
 }
 
 /// All connections of a carrier.
@@ -76,12 +72,13 @@ pub(super) struct Connections<C: Carrier> {
     refused: u64,
 }
 
-impl<C: Carrier> Default for Connections<C> {
-    fn default() -> Self {
+impl<C: Carrier> Connections<C> {
+    /// Makes the place for the connections of a run.
+    pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            shared: C::Shared::default(),
+            shared: C::shared(limits),
             open: Slab::new(),
-            most: C::CONNECTIONS.map_or(usize::MAX, |(_, most)| most),
+            most: C::CONNECTIONS.map_or(usize::MAX, |limit| limits.get(limit)),
             refused: 0,
         }
     }
@@ -154,14 +151,9 @@ impl<C: Carrier> Kind for Connections<C> {
     }
 
     fn limits(&self) -> Vec<(Limit, u64)> {
-        let own = C::CONNECTIONS.map(|(limit, _)| (limit, self.refused));
+        let own = C::CONNECTIONS.map(|limit| (limit, self.refused));
         let mut limits = Vec::from_iter(own);
         limits.extend(C::limits(&self.shared));
         limits
-    }
-
-    #[cfg(test)]
-    fn limit(&mut self, most: usize) {
-        self.most = most;
     }
 }

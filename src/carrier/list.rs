@@ -3,16 +3,12 @@
 use std::fmt;
 
 use crate::base::field::FieldDef;
-use crate::base::limits::Limit;
+use crate::base::limits::{Limit, Limits};
 use crate::stream::Direction;
 
 use super::carried::Carrier;
 use super::kind::{Connections, Kind, Slot};
 use super::{tls, websocket};
-
-/// Connections within others that are followed at a time, of all carriers; each takes some 500
-/// bytes.
-pub const CARRIERS_CAP: usize = 200_000;
 
 /// Carriers inside one another, at most.
 const DEPTH: usize = 4;
@@ -59,8 +55,8 @@ macro_rules! carriers {
                 match self { $(Self::$protocol => <$carrier>::resembles(bytes),)* }
             }
 
-            fn kind(self) -> Box<dyn Kind> {
-                match self { $(Self::$protocol => Box::<Connections<$carrier>>::default(),)* }
+            fn kind(self, limits: &Limits) -> Box<dyn Kind> {
+                match self { $(Self::$protocol => Box::new(Connections::<$carrier>::new(limits)),)* }
             }
         }
     };
@@ -168,17 +164,23 @@ pub struct Carriers {
 
 impl Default for Carriers {
     fn default() -> Self {
-        let kinds = Protocol::ALL.iter().map(|protocol| Some(protocol.kind()));
-        Self {
-            kinds: kinds.collect(),
-            open: 0,
-            most: CARRIERS_CAP,
-            refused: 0,
-        }
+        Self::new(&Limits::DEFAULT)
     }
 }
 
 impl Carriers {
+    /// Makes the carriers of a run.
+    pub fn new(limits: &Limits) -> Self {
+        let kinds = Protocol::ALL.iter();
+        let kinds = kinds.map(|protocol| Some(protocol.kind(limits)));
+        Self {
+            kinds: kinds.collect(),
+            open: 0,
+            most: limits.carried,
+            refused: 0,
+        }
+    }
+
     /// Finds the carrier that opens with `bytes`, the first of `direction`, inside `outside`.
     pub fn open(&mut self, outside: Transport, direction: Direction, bytes: &[u8]) -> Recognition {
         let opened = self.find(outside, |kind| kind.open(direction, bytes));
@@ -291,20 +293,6 @@ impl Carriers {
     pub fn in_use(&self) -> (usize, usize) {
         let held = self.kinds.iter().flatten().map(|kind| kind.held());
         (self.open, held.sum())
-    }
-
-    /// Lets fewer connections be followed, of one carrier or of all, so that tests reach the
-    /// limit.
-    #[cfg(test)]
-    pub(crate) fn limit(&mut self, protocol: Option<Protocol>, most: usize) {
-        match protocol {
-            None => self.most = most,
-            Some(protocol) => {
-                if let Some(Some(kind)) = self.kinds.get_mut(protocol as usize) {
-                    kind.limit(most);
-                }
-            }
-        }
     }
 }
 

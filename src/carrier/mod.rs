@@ -20,4 +20,4 @@ pub mod websocket;
 
 pub use carried::{Breach, Carried, Carrier, CarrierError, Lost};
 pub use kind::{Kind, Slot};
-pub use list::{CARRIERS_CAP, Carriers, FIELDS, Followed, Protocol, Recognition, Transport};
+pub use list::{Carriers, FIELDS, Followed, Protocol, Recognition, Transport};

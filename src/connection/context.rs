@@ -112,6 +112,7 @@ impl Context {
     /// Makes the context of a run.
     pub fn new(mut options: Options) -> Self {
         let mut context = Self::default();
+        context.carriers = Carriers::new(&options.limits);
         context
             .carriers
             .learn(&std::mem::take(&mut options.secrets));

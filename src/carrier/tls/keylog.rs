@@ -2,8 +2,7 @@
 
 use foldhash::HashMap;
 
-/// Secrets that are kept; each takes some 120 bytes.
-pub const SECRETS_CAP: usize = 500_000;
+use crate::base::limits::Limits;
 
 /// The longest secret, in bytes: of SHA-384, and the master secret of TLS 1.2.
 const SECRET: usize = 48;
@@ -49,10 +48,19 @@ impl std::fmt::Debug for Secret {
 #[derive(Clone, Debug, Default)]
 pub struct KeyLog {
     secrets: HashMap<(Random, Label), Secret>,
+    limits: Limits,
     refused: u64,
 }
 
 impl KeyLog {
+    /// Makes a log that keeps as many secrets as `limits` allow.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            limits: *limits,
+            ..Self::default()
+        }
+    }
+
     /// Learns the secrets that `text` holds, a line each; how many it holds. Lines of other
     /// kinds, comments and broken lines are passed over.
     pub fn learn(&mut self, text: &[u8]) -> usize {
@@ -73,7 +81,9 @@ impl KeyLog {
         }
         let mut bytes = [0; SECRET];
         let length = unhex(words.next()?, &mut bytes)?;
-        if self.secrets.len() >= SECRETS_CAP && !self.secrets.contains_key(&(random, *label)) {
+        if self.secrets.len() >= self.limits.secrets
+            && !self.secrets.contains_key(&(random, *label))
+        {
             self.refused += 1;
             return None;
         }
@@ -88,7 +98,7 @@ impl KeyLog {
         self.secrets.is_empty()
     }
 
-    /// Secrets that were not kept because of [`SECRETS_CAP`].
+    /// Secrets that were not kept because of [`Limit::Secrets`](crate::base::limits::Limit::Secrets).
     pub const fn refused(&self) -> u64 {
         self.refused
     }
@@ -153,17 +163,14 @@ mod tests {
 
     #[test]
     fn secrets_beyond_their_cap_are_not_kept_and_counted() {
-        let mut log = KeyLog::default();
-        let secret = Secret {
-            bytes: [0; SECRET],
-            length: 1,
-        };
-        for at in 0..SECRETS_CAP as u64 {
-            let mut random = [0; 32];
-            random[..8].copy_from_slice(&at.to_be_bytes());
-            log.secrets.insert((random, Label::Master), secret);
-        }
+        let mut log = KeyLog::new(&Limits {
+            secrets: 2,
+            ..Limits::DEFAULT
+        });
         let line = |random: &str| format!("CLIENT_RANDOM {} 00", random.repeat(32));
+        for random in ["00", "01"] {
+            assert_eq!(log.learn(line(random).as_bytes()), 1);
+        }
         assert_eq!(log.learn(line("ff").as_bytes()), 0);
         // One that is known takes no more room.
         assert_eq!(log.learn(line("00").as_bytes()), 1);

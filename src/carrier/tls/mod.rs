@@ -10,25 +10,15 @@ mod messages;
 #[cfg(test)]
 mod tests;
 
-pub use keylog::{KeyLog, SECRETS_CAP};
+pub use keylog::KeyLog;
 
 use super::carried::{Carried, Carrier, CarrierError, Lost};
 use crate::base::field::{FieldDef, FieldType};
-use crate::base::limits::Limit;
+use crate::base::limits::{Limit, Limits};
 use crate::stream::{ByDirection, DIRECTIONS, Direction};
 use cipher::{Cipher, Suite, Writer, next_secret, suite};
 use keylog::{Label, Random};
 use messages::{Message, Messages, ServerHello};
-
-/// Connections that are decrypted at a time; each takes some 3 KB.
-pub const CONNECTIONS_CAP: usize = 20_000;
-
-/// Bytes of records that are not whole yet, over all connections.
-pub const HELD_CAP: usize = 64 << 20;
-
-/// Bytes of a run that are decrypted in vain to find out how many records a gap swallowed: some
-/// seconds of the slowest cipher.
-pub const TRIES_CAP: u64 = 1 << 30;
 
 /// Records that one gap is taken to have swallowed at most.
 const SWALLOWED_CAP: u64 = 4_096;
@@ -51,13 +41,16 @@ const HELLO: usize = 43;
 /// The state that all TLS connections of a run share.
 #[derive(Debug, Default)]
 pub struct Shared {
+    limits: Limits,
+    /// Bytes out of which nothing came.
     pub lost: Lost,
+    /// The secrets that are known.
     pub keylog: KeyLog,
     /// Bytes held of records.
     held: usize,
     /// Bytes decrypted in vain behind gaps.
     tries: u64,
-    /// Directions given up because of [`HELD_CAP`].
+    /// Directions given up because of [`Limit::Records`].
     pub over_cap: u64,
     plain: Vec<u8>,
 }
@@ -126,8 +119,16 @@ impl Carrier for Tls {
         help: "TLS, decrypted with the secrets of --keylog or of the capture.",
     };
     const PORTS: &'static [u16] = &[8883];
-    const CONNECTIONS: Option<(Limit, usize)> = Some((Limit::Tls, CONNECTIONS_CAP));
+    const CONNECTIONS: Option<Limit> = Some(Limit::Tls);
     const ENCRYPTS: bool = true;
+
+    fn shared(limits: &Limits) -> Self::Shared {
+        Shared {
+            limits: *limits,
+            keylog: KeyLog::new(limits),
+            ..Shared::default()
+        }
+    }
 
     fn resembles(bytes: &[u8]) -> bool {
         matches!(bytes, [20..=23, 3, 0..=4, ..])
@@ -314,7 +315,7 @@ impl Tls {
         let (mine, behind) = bytes.split_at_checked(wanted).unwrap_or((bytes, &[]));
         side.held.extend_from_slice(mine);
         shared.held += mine.len();
-        let over_cap = shared.held > HELD_CAP;
+        let over_cap = shared.held > shared.limits.records;
         shared.over_cap += u64::from(over_cap);
         match whole(&side.held) {
             None if side.held.len() >= HEADER => side.break_off(shared, sink),
@@ -391,7 +392,7 @@ impl Tls {
                 side.foreign += 1;
                 shared.lost.discarded += record.len() as u64;
             }
-            None if side.after_gap && shared.tries < TRIES_CAP => {
+            None if side.after_gap && shared.tries < shared.limits.decrypted_in_vain as u64 => {
                 shared.lost.discarded += record.len() as u64;
                 side.state = State::Seeking;
                 sink(Carried::Gap);
@@ -413,7 +414,8 @@ impl Tls {
         plain: &mut Vec<u8>,
     ) -> Option<u8> {
         let side = self.sides.of(direction);
-        let room = TRIES_CAP.saturating_sub(shared.tries) / record.len().max(1) as u64;
+        let most = shared.limits.decrypted_in_vain as u64;
+        let room = most.saturating_sub(shared.tries) / record.len().max(1) as u64;
         let swallowed = side.swallowed.min(room);
         let mut try_all = |cipher: &Cipher, from: u64| {
             // Without authentication any number would do.

@@ -343,7 +343,7 @@ fn records_that_fill_segments_are_found_again_behind_a_gap() {
 fn decryptions_tried_behind_gaps_have_a_cap() {
     let (mut run, mut client, _) = Run::opened();
     run.segment(UP, &client.seal(APPLICATION_DATA, b"first"));
-    run.shared.tries = TRIES_CAP;
+    run.shared.tries = run.shared.limits.decrypted_in_vain as u64;
     let lost = client.seal(APPLICATION_DATA, b"lost");
     run.gap(UP, lost.len());
     run.segment(UP, &client.seal(APPLICATION_DATA, b"out of reach"));
@@ -356,7 +356,7 @@ fn decryptions_tried_behind_gaps_have_a_cap() {
 #[test]
 fn records_are_held_up_to_their_cap() {
     let (mut run, mut client, _) = Run::opened();
-    run.shared.held = HELD_CAP - 10;
+    run.shared.limits.records = 10;
     run.segment(UP, &client.seal(APPLICATION_DATA, b"whole"));
     let sealed = client.seal(APPLICATION_DATA, b"cut");
     run.segment(UP, &sealed[..20]);
@@ -365,7 +365,6 @@ fn records_are_held_up_to_their_cap() {
         (&["OverLimit".to_owned()][..], 1)
     );
     assert_eq!(run.bytes.of(UP), b"whole");
-    run.shared.held -= HELD_CAP - 10;
     run.close();
 }
 

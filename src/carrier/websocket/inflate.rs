@@ -2,13 +2,10 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-/// Directions that are inflated at a time; each takes some 50 KB.
-pub const INFLATERS_CAP: usize = 1_024;
+use crate::base::limits::Limits;
 
-/// The size that all compressed messages of a run may expand to, as a multiple of their own ...
-pub const EXPANSION_CAP: u64 = 100;
-
-/// ... beyond as many bytes, which are free.
+/// Bytes that all compressed messages of a run may expand to whatever their own size, beyond which
+/// [`Limit::Inflated`](crate::base::limits::Limit::Inflated) holds.
 const FREE: u64 = 1 << 30;
 
 /// The bytes that a sender leaves out at the end of each message (RFC 7692 §7.2.1).
@@ -20,6 +17,7 @@ const PART: usize = 16 << 10;
 /// The state that all compressed directions of a run share.
 #[derive(Debug, Default)]
 pub(super) struct Inflation {
+    limits: Limits,
     /// Inflaters in use.
     in_use: usize,
     deflated: u64,
@@ -31,9 +29,16 @@ pub(super) struct Inflation {
     pub(super) too_far: u64,
 }
 
-#[cfg(test)]
 impl Inflation {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            limits: *limits,
+            ..Self::default()
+        }
+    }
+
     /// The same, as if the free bytes had been used up.
+    #[cfg(test)]
     pub(super) fn after_free(self) -> Self {
         Self {
             inflated: FREE + self.deflated,
@@ -57,7 +62,7 @@ pub(super) enum Unreadable {
 
 impl Inflater {
     pub(super) fn new(all: &mut Inflation) -> Result<Self, Unreadable> {
-        if all.in_use >= INFLATERS_CAP {
+        if all.in_use >= all.limits.inflaters {
             all.refused += 1;
             return Err(Unreadable::Cap);
         }
@@ -119,7 +124,8 @@ impl Inflater {
             if !out.is_empty() {
                 each(out);
             }
-            if all.inflated.saturating_sub(FREE) > all.deflated.saturating_mul(EXPANSION_CAP) {
+            let most = all.deflated.saturating_mul(all.limits.inflated as u64);
+            if all.inflated.saturating_sub(FREE) > most {
                 all.too_far += 1;
                 return Err(Unreadable::Cap);
             }

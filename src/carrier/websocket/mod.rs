@@ -11,18 +11,12 @@ mod inflate;
 mod tests;
 mod upgrade;
 
-pub use inflate::{EXPANSION_CAP, INFLATERS_CAP};
-pub use upgrade::HEAD_CAP;
-
 use super::carried::{Breach, Carried, Carrier, CarrierError, Lost};
 use crate::base::field::{FieldDef, FieldType};
-use crate::base::limits::Limit;
+use crate::base::limits::{Limit, Limits};
 use crate::stream::{ByDirection, DIRECTIONS, Direction};
 use frame::{FrameHeader, HEADER_CAP, Header, Opcode, Sought};
 use inflate::{Inflater, Inflation, Unreadable};
-
-/// Bytes of HTTP heads that are held at a time, over all connections.
-pub const HEADS_CAP: usize = 16 << 20;
 
 /// With what HTTP begins: the methods of requests, and responses.
 const METHODS: [&[u8]; 9] = [
@@ -40,6 +34,8 @@ const METHODS: [&[u8]; 9] = [
 /// The state that all WebSocket connections of a run share.
 #[derive(Debug, Default)]
 pub struct Shared {
+    limits: Limits,
+    /// Bytes out of which nothing came.
     pub lost: Lost,
     /// Bytes of heads that are not whole yet.
     held: usize,
@@ -122,6 +118,14 @@ impl Carrier for WebSocket {
         kind: FieldType::Protocol,
         help: "WebSocket (RFC 6455).",
     };
+
+    fn shared(limits: &Limits) -> Self::Shared {
+        Shared {
+            limits: *limits,
+            inflation: Inflation::new(limits),
+            ..Shared::default()
+        }
+    }
 
     /// HTTP looks like it until an upgrade is asked for.
     fn resembles(bytes: &[u8]) -> bool {
@@ -331,8 +335,8 @@ impl WebSocket {
         shared.held += bytes.len();
         side.held.extend_from_slice(bytes);
         let end = upgrade::end_of_head(&side.held, known);
-        let over_cap = shared.held > HEADS_CAP;
-        let too_long = side.held.len() > HEAD_CAP || over_cap;
+        let over_cap = shared.held > shared.limits.heads;
+        let too_long = side.held.len() > shared.limits.head_bytes || over_cap;
         if end.is_none() && !too_long && begins(&side.held, front) {
             return &[];
         }

@@ -204,7 +204,7 @@ fn a_head_that_does_not_end_is_held_up_to_its_cap() {
     let mut run = Run::default();
     run.segment(UP, b"GET / HTTP/1.1\r\n");
     let line = [&b"X: "[..], &[b'x'; 95], b"\r\n"].concat();
-    for _ in 0..HEAD_CAP / line.len() {
+    for _ in 0..run.shared.limits.head_bytes / line.len() {
         run.segment(UP, &line);
         assert!(run.others.is_empty());
     }
@@ -216,10 +216,9 @@ fn a_head_that_does_not_end_is_held_up_to_its_cap() {
 #[test]
 fn heads_of_all_connections_are_held_up_to_their_cap() {
     let mut run = Run::default();
-    run.shared.held = HEADS_CAP - 10;
+    run.shared.limits.heads = 10;
     run.segment(UP, b"GET / HTTP/1.1\r\n");
     assert_eq!(run.others, ["other Forward 16"]);
-    run.shared.held -= HEADS_CAP - 10;
     run.close();
 }
 
@@ -388,7 +387,7 @@ fn a_gap_in_a_compressed_message_costs_what_leans_on_it() {
 fn directions_beyond_the_cap_on_inflaters_are_given_up() {
     let mut run = Run::opened(DEFLATE, DEFLATE);
     let mut inflaters = Vec::new();
-    for _ in 0..INFLATERS_CAP {
+    for _ in 0..run.shared.limits.inflaters {
         inflaters.push(Inflater::new(&mut run.shared.inflation).unwrap());
     }
     run.segment(

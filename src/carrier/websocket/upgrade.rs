@@ -1,10 +1,6 @@
 //! The opening handshake: an HTTP request that asks for WebSocket, and its answer
 //! (RFC 6455 §4).
 
-/// Bytes of one HTTP head that are held until it is whole: more than the 8 KiB that common
-/// servers take.
-pub const HEAD_CAP: usize = 16 << 10;
-
 /// Fields of a head; one with more is not read.
 const FIELDS: usize = 128;
 

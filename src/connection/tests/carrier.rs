@@ -1,7 +1,7 @@
 //! MQTT in WebSocket.
 
 use super::*;
-use crate::base::limits::Limit;
+use crate::base::limits::{Limit, Limits};
 use crate::carrier::Carriers;
 use crate::event::{CarrierError, Protocol};
 use proptest::prelude::*;
@@ -294,7 +294,11 @@ fn a_subscribe_of_a_joined_connection_is_no_frame() {
 #[test]
 fn websockets_beyond_their_cap_are_not_followed_and_counted() {
     let mut run = Run::to(9001);
-    run.context.carriers.limit(None, 0);
+    let none = Limits {
+        carried: 0,
+        ..Limits::DEFAULT
+    };
+    run.context.carriers = Carriers::new(&none);
     run.segment(UP, &request(MQTT))
         .segment(DOWN, &response(MQTT));
     run.segment(UP, &frame(UP, &connect(4)));
@@ -317,8 +321,12 @@ fn tls_connections_beyond_their_cap_are_not_decrypted_and_counted() {
     assert_eq!(run.context.carriers.in_use().0, 1);
     run.close();
     let mut run = Run::to(8883);
+    let none = Limits {
+        tls: 0,
+        ..Limits::DEFAULT
+    };
+    run.context.carriers = Carriers::new(&none);
     run.context.learn_secrets(secret.as_bytes());
-    run.context.carriers.limit(Some(Protocol::Tls), 0);
     run.segment(UP, &hello.concat());
     assert_eq!(reached(&run.context.carriers, Limit::Tls), 1);
     assert_eq!(run.looks_like, [LooksLike::TLS]);
