@@ -53,7 +53,7 @@ const REACHED: &[(&str, &str)] = &[
     ),
     (
         "connections",
-        "a_full_table_evicts_who_was_silent_longest_and_says_so",
+        "a_full_table_evicts_who_was_silent_longest_and_reports_it",
     ),
     (
         "analysed-connections",

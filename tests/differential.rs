@@ -212,6 +212,10 @@ fn tshark(path: &str) -> Vec<Theirs> {
         ])
         .output()
         .expect("tshark runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    // 2 for a capture that is cut short.
+    let ended = matches!(output.status.code(), Some(0 | 2));
+    assert!(ended, "tshark -r {path}: {errors}");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut packets: Vec<Theirs> = Vec::new();
     let (mut frame, mut inside) = (0, false);
