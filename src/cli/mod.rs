@@ -13,7 +13,9 @@ pub mod run;
 mod values;
 pub mod views;
 
+use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -60,10 +62,11 @@ fn make(args: &MakeArgs) -> Option<ExitCode> {
     let mut made = Vec::new();
     if args.json_schema {
         made = format!("{:#}\n", schema::json_schema().as_value()).into_bytes();
-    } else if args.generate_man {
-        if let Err(error) = man(&mut made) {
-            messages::error(error);
-            return Some(TROUBLE.into());
+    } else if let Some(folder) = &args.generate_man {
+        let pages = man();
+        match folder {
+            Some(folder) => return Some(write_pages(folder, &pages)),
+            None => made.extend(pages.into_iter().take(1).flat_map(|(_, page)| page)),
         }
     } else if let Some(shell) = args.generate_completions {
         clap_complete::generate(shell, &mut Args::command(), "mqtt-inspect", &mut made);
@@ -93,15 +96,36 @@ fn print(answer: &[u8]) -> ExitCode {
     }
 }
 
-/// The man page: the program's own, and below it that of `record`.
-fn man(out: &mut Vec<u8>) -> io::Result<()> {
+/// Returns the man pages by file name: the program's own first, then those of its commands.
+fn man() -> Vec<(String, Vec<u8>)> {
     let mut command = Args::command();
     command.build();
-    clap_mangen::Man::new(command.clone()).render(out)?;
-    for sub in command.get_subcommands() {
-        clap_mangen::Man::new(sub.clone()).render(out)?;
+    let pages = std::iter::once(&command).chain(command.get_subcommands());
+    pages
+        .map(|command| {
+            let name = command
+                .get_display_name()
+                .unwrap_or_else(|| command.get_name());
+            let mut page = Vec::new();
+            // Writing to memory does not fail.
+            let _ = clap_mangen::Man::new(command.clone()).render(&mut page);
+            (format!("{name}.1"), page)
+        })
+        .collect()
+}
+
+/// Writes each page into `folder`, which is made where it does not exist.
+fn write_pages(folder: &Path, pages: &[(String, Vec<u8>)]) -> ExitCode {
+    let written = fs::create_dir_all(folder).and_then(|()| {
+        (pages.iter()).try_for_each(|(name, page)| fs::write(folder.join(name), page))
+    });
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            messages::error(format_args!("{}: {error}", folder.display()));
+            TROUBLE.into()
+        }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -126,11 +150,14 @@ mod tests {
 
     #[test]
     fn man_page_and_completions_come_from_the_arguments() {
-        let mut page = Vec::new();
-        man(&mut page).unwrap();
-        let page = String::from_utf8(page).unwrap();
-        assert!(page.contains("\\-\\-show\\-secrets"), "{page}");
-        assert!(page.contains("\\-\\-list\\-scenarios"), "{page}");
+        let pages = man();
+        let page = |name: &str| {
+            let (_, page) = pages.iter().find(|(one, _)| one == name).unwrap();
+            String::from_utf8(page.clone()).unwrap()
+        };
+        let (own, record) = (page("mqtt-inspect.1"), page("mqtt-inspect-record.1"));
+        assert!(own.contains("\\-\\-show\\-secrets"), "{own}");
+        assert!(record.contains("\\-\\-list\\-scenarios"), "{record}");
         let mut made = Vec::new();
         clap_complete::generate(
             clap_complete::Shell::Bash,

@@ -154,7 +154,9 @@ impl Plan {
             check_output(output, inputs.iter().map(OsString::as_os_str))?;
         }
         let secrets = read.keylog.as_deref().map(secrets).transpose()?;
-        let show = Show::new(view, around, output.is_some());
+        let limits = limits(&read.limits);
+        let mut show = Show::new(view, around, output.is_some());
+        show.view.limits = limits;
         Ok(Self {
             inputs,
             reading: inspect::Options {
@@ -169,7 +171,7 @@ impl Plan {
                     secrets: secrets.unwrap_or_default(),
                     ..connection::Options::default()
                 },
-                limits: limits(&read.limits),
+                limits,
             },
             output,
             show,

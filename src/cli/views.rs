@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write;
 
 use super::args::{DiagramFormat, ViewArgs};
+use crate::base::limits::Limits;
 use crate::event::Event;
 use crate::view::check::Check;
 use crate::view::detail::Detail;
@@ -66,6 +67,8 @@ pub struct ViewPlan {
     pub sections: Vec<Section>,
     /// Ladders without box characters.
     pub ascii: bool,
+    /// How much the view keeps.
+    pub limits: Limits,
 }
 
 /// How a view's answer is written.
@@ -102,6 +105,7 @@ impl ViewPlan {
             flow: args.flow,
             sections: args.stats.map(|sections| sections.0).unwrap_or_default(),
             ascii: args.ascii || ascii,
+            limits: Limits::default(),
         }
     }
 
@@ -111,14 +115,17 @@ impl ViewPlan {
         if self.selection.is_everything() {
             view
         } else {
-            Box::new(Filtered::new(self.selection.clone(), view))
+            let filtered = Filtered::new(self.selection.clone(), view);
+            Box::new(filtered.with_limits(&self.limits))
         }
     }
 }
 
 fn table(plan: &ViewPlan, out: Box<dyn Write>) -> Box<dyn View> {
     match plan.format {
-        OutputFormat::Json(form) => Box::new(Json::new(out, form, plan.style)),
+        OutputFormat::Json(form) => {
+            Box::new(Json::new(out, form, plan.style).with_limits(&plan.limits))
+        }
         OutputFormat::Text(_) => Box::new(Table::new(out, plan.style)),
     }
 }
@@ -126,7 +133,9 @@ fn table(plan: &ViewPlan, out: Box<dyn Write>) -> Box<dyn View> {
 /// JSON has every field already: that of the detail tree is that of the table.
 fn detail(plan: &ViewPlan, out: Box<dyn Write>) -> Box<dyn View> {
     match plan.format {
-        OutputFormat::Json(form) => Box::new(Json::new(out, form, plan.style)),
+        OutputFormat::Json(form) => {
+            Box::new(Json::new(out, form, plan.style).with_limits(&plan.limits))
+        }
         OutputFormat::Text(_) => Box::new(Detail::new(out, plan.style)),
     }
 }
@@ -138,7 +147,8 @@ fn flow(plan: &ViewPlan, out: Box<dyn Write>) -> Box<dyn View> {
             let needs = FlowKind::needs(&kinds);
             let takes =
                 Box::new(move |event: &Event<'_>| kinds.iter().any(|kind| kind.takes(event)));
-            return Box::new(Json::handshakes(out, form, needs, takes, plan.style));
+            let json = Json::handshakes(out, form, needs, takes, plan.style);
+            return Box::new(json.with_limits(&plan.limits));
         }
         OutputFormat::Text(DiagramFormat::Mermaid) => Diagram::Mermaid,
         OutputFormat::Text(DiagramFormat::Svg) => Diagram::Svg,
@@ -153,7 +163,9 @@ fn flow(plan: &ViewPlan, out: Box<dyn Write>) -> Box<dyn View> {
 
 fn check(plan: &ViewPlan, out: Box<dyn Write>) -> Box<dyn View> {
     match plan.format {
-        OutputFormat::Json(form) => Box::new(Json::findings(out, form, plan.style)),
+        OutputFormat::Json(form) => {
+            Box::new(Json::findings(out, form, plan.style).with_limits(&plan.limits))
+        }
         OutputFormat::Text(_) => Box::new(Check::new(out, plan.style.colour)),
     }
 }
@@ -166,5 +178,5 @@ fn stats(plan: &ViewPlan, out: Box<dyn Write>) -> Box<dyn View> {
             width: plan.style.width.and_then(|width| width.try_into().ok()),
         },
     };
-    Box::new(Stats::new(out, plan.sections.clone(), form))
+    Box::new(Stats::new(out, plan.sections.clone(), form).with_limits(&plan.limits))
 }

@@ -7,22 +7,13 @@ use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use super::info::topic_of;
 use super::observer::View;
 use crate::base::FrameStamp;
-use crate::base::limits::Limit;
+use crate::base::limits::{Limit, Limits};
 use crate::event::{
     ConnectionId, Event, Handshake, LimitReached, Needs, Origin, PacketEvent, Subject, Totals,
 };
 use crate::mqtt::packet::ControlPacket;
 use crate::mqtt::topic::overlap;
 use crate::mqtt::{PacketIdentifier, PacketType, Sender};
-
-/// Packet identifiers that are followed at once to show the acknowledgements of packets that
-/// carry the topic; beyond, an acknowledgement is left out, and the totals count how many
-/// packets that concerned.
-pub const FOLLOWED_IDENTIFIERS: usize = 65_536;
-
-/// Connections of the client that are remembered; more at once would mean a capture of one
-/// client id taken over as often.
-pub const FOLLOWED_CONNECTIONS: usize = 65_536;
 
 /// The selection that the user asked for; a member that is `None` lets everything through.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -73,6 +64,7 @@ pub struct Filtered<V> {
     open_count: usize,
     /// Packets and connections that could not be followed because a cap was reached.
     unfollowed: u64,
+    limits: Limits,
 }
 
 impl<V: View> Filtered<V> {
@@ -84,7 +76,15 @@ impl<V: View> Filtered<V> {
             open: HashMap::new(),
             open_count: 0,
             unfollowed: 0,
+            limits: Limits::default(),
         }
+    }
+
+    /// Follows as many connections and packet identifiers as `limits` allow.
+    #[must_use]
+    pub fn with_limits(mut self, limits: &Limits) -> Self {
+        self.limits = *limits;
+        self
     }
 
     fn takes(&mut self, seen: &PacketEvent<'_>) -> bool {
@@ -105,7 +105,7 @@ impl<V: View> Filtered<V> {
             _ => None,
         };
         if named == Some(client) {
-            if self.connections.len() < FOLLOWED_CONNECTIONS {
+            if self.connections.len() < self.limits.selection {
                 self.connections.insert(seen.connection);
             } else {
                 self.unfollowed += 1;
@@ -183,7 +183,7 @@ impl<V: View> Filtered<V> {
             self.answers(connection, sender, id, true);
             return false;
         }
-        if self.open_count >= FOLLOWED_IDENTIFIERS {
+        if self.open_count >= self.limits.selection_packets {
             self.unfollowed += 1;
             return true;
         }

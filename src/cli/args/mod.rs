@@ -8,6 +8,8 @@ mod read;
 mod record;
 mod view;
 
+use std::path::PathBuf;
+
 use clap::{ArgAction, Args as Group, Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -96,9 +98,11 @@ pub struct MakeArgs {
     #[arg(long, exclusive = true)]
     pub json_schema: bool,
 
-    /// Write the man page to standard output.
-    #[arg(long, hide = true, exclusive = true)]
-    pub generate_man: bool,
+    /// Write the man pages, a file each, into a folder; without one, the program's own page to
+    /// standard output.
+    #[arg(long, hide = true, exclusive = true, value_name = "FOLDER", num_args = 0..=1,
+          value_hint = clap::ValueHint::DirPath)]
+    pub generate_man: Option<Option<PathBuf>>,
 
     /// Write a shell's completions to standard output.
     #[arg(long, hide = true, exclusive = true, value_name = "SHELL", value_enum)]

@@ -3,7 +3,7 @@
 //!
 //! The records are [`crate::schema`]'s; here they are put together: `format` (how text and bytes
 //! are escaped) <- `mod` (the view). Both forms stream. What a document holds beside its main
-//! records waits as text until these are over, up to [`HELD_RECORDS`] of a kind; lines hold
+//! records waits as text until these are over, up to [`Limits::json_records`] of a kind; lines hold
 //! nothing back.
 
 mod format;
@@ -17,16 +17,13 @@ use super::observer::View;
 use super::out::Out;
 use super::style::Style;
 use crate::base::FrameStamp;
+use crate::base::limits::Limits;
 use crate::event::{Event, Needs, Totals};
 use crate::schema::packet::Context;
 use crate::schema::{
     Capture, Finding, Gap, Handshake, Incomplete, NotMqtt, Packet, Record, Retained, SCHEMA,
     Session, Untagged, Will,
 };
-
-/// Records of one kind that a document holds until its main records are over; the rest is only
-/// counted. About 10 MB.
-pub const HELD_RECORDS: usize = 50_000;
 
 /// How the records stand together.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -76,6 +73,8 @@ pub struct Json<W: Write> {
     /// Main records written.
     count: u64,
     held: [Held; MEMBERS.len()],
+    /// Records of one kind that are held; the rest is counted.
+    most_held: usize,
 }
 
 impl<W: Write> Json<W> {
@@ -118,6 +117,13 @@ impl<W: Write> Json<W> {
         Self::of(writer, form, Main::Handshakes, needs, takes, style)
     }
 
+    /// Holds as many records as `limits` allow.
+    #[must_use]
+    pub fn with_limits(mut self, limits: &Limits) -> Self {
+        self.most_held = limits.json_records;
+        self
+    }
+
     /// Writes the records of `main`; `takes` narrows handshakes, wills and stored messages.
     fn of(writer: W, form: Form, main: Main, needs: Needs, takes: Takes, style: Style) -> Self {
         Self {
@@ -133,6 +139,7 @@ impl<W: Write> Json<W> {
             info: Vec::new(),
             count: 0,
             held: Default::default(),
+            most_held: Limits::DEFAULT.json_records,
         }
     }
 
@@ -150,7 +157,7 @@ impl<W: Write> Json<W> {
                 self.out.row_done()
             }
             Some(at) => match self.held.get_mut(at) {
-                Some(held) => held.keep(record),
+                Some(held) => held.keep(record, self.most_held),
                 None => Ok(()),
             },
         }
@@ -288,9 +295,9 @@ struct Held {
 }
 
 impl Held {
-    /// Keeps a record as text; beyond [`HELD_RECORDS`] it is only counted.
-    fn keep(&mut self, record: &Record<'_>) -> io::Result<()> {
-        if self.count == HELD_RECORDS {
+    /// Keeps a record as text; beyond `most` it is only counted.
+    fn keep(&mut self, record: &Record<'_>, most: usize) -> io::Result<()> {
+        if self.count >= most {
             self.omitted += 1;
             return Ok(());
         }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::limits::Limits;
 use crate::event::{Closed, ConnectionId, Direction, Ended, Gap, GapCause, Incomplete};
 use crate::mqtt::{Breach, ControlPacket, PacketType, Sender, violations};
 use crate::view::samples::{Page, Sample, totals, written};
@@ -302,14 +303,18 @@ fn lines_stream_every_record_with_its_kind() {
 #[test]
 fn a_document_holds_no_more_records_than_its_limit_and_counts_the_rest() {
     let page = Page::default();
-    let mut view = Json::new(page.clone(), Form::Document, Style::default());
-    for number in 0..HELD_RECORDS as u64 + 3 {
+    let limits = Limits {
+        json_records: 5,
+        ..Limits::default()
+    };
+    let mut view = Json::new(page.clone(), Form::Document, Style::default()).with_limits(&limits);
+    for number in 0..8 {
         view.event(&Event::Gap(&gap(number))).unwrap();
     }
     view.event(&Event::Ended(&ended())).unwrap();
     view.finish(&totals(&[])).unwrap();
     let value = parsed(&page.text());
-    assert_eq!(value["gaps"].as_array().unwrap().len(), HELD_RECORDS);
+    assert_eq!(value["gaps"].as_array().unwrap().len(), 5);
     assert_eq!(value["gaps_omitted"], json!(3));
     assert_eq!(
         value["incomplete"][0],

@@ -17,6 +17,7 @@ pub use section::Section;
 use self::tally::Tally;
 use super::json;
 use super::observer::View;
+use crate::base::limits::Limits;
 use crate::event::{Event, HandshakeKind, LimitReached, Needs, Totals};
 use crate::schema::stats::Report;
 use crate::schema::{Record, Untagged};
@@ -55,6 +56,13 @@ impl<W: Write> Stats<W> {
             form,
             tally: Tally::default(),
         }
+    }
+
+    /// Counts as many topics and clients one by one as `limits` allow.
+    #[must_use]
+    pub fn with_limits(mut self, limits: &Limits) -> Self {
+        self.tally = Tally::new(limits);
+        self
     }
 }
 

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use super::section::Section;
 use super::spans::Spans;
 use super::topics::Topics;
-use crate::base::limits::Limit;
+use crate::base::limits::{Limit, Limits};
 use crate::event::{
     ConnectionSummary, Handshake, HandshakeKind, HandshakeState, LimitReached, Outcome,
     PacketEvent, SessionSummary,
@@ -19,12 +19,6 @@ use crate::schema::Stats;
 use crate::schema::stats::{ClientRow, EndRow, HandshakeRow, LatencyRow, Quantiles, TypeRow};
 
 type Map<K, V> = HashMap<K, V, RandomState>;
-
-/// Topics whose end-to-end latency is counted one by one: each takes some kilobytes, and 400
-/// where no two of its latencies are alike.
-pub const MOST_LATENCIES: usize = 1_000;
-/// Sessions listed one by one.
-pub const MOST_CLIENTS: usize = 100_000;
 
 /// Everything that the records are made of.
 #[derive(Debug, Default)]
@@ -41,6 +35,7 @@ pub struct Tally {
     /// Sessions beyond the limit.
     other_clients: u64,
     ends: Vec<EndRow>,
+    limits: Limits,
 }
 
 /// Control packets and their bytes.
@@ -62,6 +57,15 @@ struct Handshakes {
 }
 
 impl Tally {
+    /// Nothing counted yet; as many topics and clients one by one as `limits` allow.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            topics: Topics::new(limits),
+            limits: *limits,
+            ..Self::default()
+        }
+    }
+
     /// Counts a control packet; its topic too where `topics` is set.
     pub fn packet(&mut self, seen: &PacketEvent<'_>, topics: bool) {
         let sender = match seen.sender {
@@ -109,7 +113,9 @@ impl Tally {
 
     /// Returns the latencies of a topic, or those of all topics beyond the limit.
     fn latencies_of(&mut self, topic: &Arc<str>) -> &mut Spans {
-        if self.latencies.len() == MOST_LATENCIES && !self.latencies.contains_key(topic) {
+        if self.latencies.len() >= self.limits.stats_latencies
+            && !self.latencies.contains_key(topic)
+        {
             return &mut self.other_latencies;
         }
         self.latencies.entry(Arc::clone(topic)).or_default()
@@ -120,7 +126,7 @@ impl Tally {
         for connection in &session.connections {
             self.end(connection.end.cause.name());
         }
-        if self.clients.len() == MOST_CLIENTS {
+        if self.clients.len() >= self.limits.stats_clients {
             self.other_clients += 1;
             return;
         }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
+use crate::base::limits::Limits;
 use crate::base::{Span, Timestamp};
 use crate::event::PacketEvent;
 use crate::mqtt::Sender;
@@ -11,10 +12,6 @@ use crate::mqtt::packet::Publish;
 use crate::schema::stats::TopicRow;
 use crate::schema::value::Seconds;
 
-/// Topics that are counted one by one.
-pub const MOST_TOPICS: usize = 100_000;
-/// Bytes of their names.
-pub const MOST_TOPIC_OCTETS: usize = 64 << 20;
 /// Publishers and subscribers of one topic that are distinguished.
 pub const MOST_PEERS: usize = 1_000;
 
@@ -26,9 +23,18 @@ pub struct Topics {
     bytes: usize,
     /// Messages on topics beyond the limits.
     others: Topic,
+    limits: Limits,
 }
 
 impl Topics {
+    /// No topics yet, and as many as `limits` allow.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            limits: *limits,
+            ..Self::default()
+        }
+    }
+
     /// Counts a PUBLISH on the topic `name`.
     pub fn add(&mut self, name: &str, seen: &PacketEvent<'_>, publish: &Publish<'_>) {
         self.entry(name).add(seen, publish);
@@ -39,7 +45,8 @@ impl Topics {
         // Two look-ups for a known topic: one would have to own the name to begin with.
         if !self.known.contains_key(name) {
             let bytes = self.bytes + name.len();
-            if self.known.len() == MOST_TOPICS || bytes > MOST_TOPIC_OCTETS {
+            if self.known.len() >= self.limits.stats_topics || bytes > self.limits.stats_topic_bytes
+            {
                 return &mut self.others;
             }
             self.bytes = bytes;
@@ -168,19 +175,24 @@ mod tests {
 
     #[test]
     fn messages_on_topics_beyond_the_limits_are_counted_together() {
-        let mut topics = Topics::default();
-        for at in 0..=MOST_TOPICS {
+        let limits = Limits {
+            stats_topics: 20,
+            stats_topic_bytes: 40,
+            ..Limits::default()
+        };
+        let mut topics = Topics::new(&limits);
+        for at in 0..=20 {
             topics.entry(&at.to_string()).clients.packets += 1;
         }
         topics.entry("0").clients.packets += 1;
         let rows = topics.rows();
         let (first, last) = (rows[0], rows[rows.len() - 1]);
-        assert_eq!((rows.len(), topics.others()), (MOST_TOPICS + 1, 1));
+        assert_eq!((rows.len(), topics.others()), (21, 1));
         assert_eq!((first.topic, first.published), (Some("0"), 2));
         assert_eq!((last.topic, last.beyond_cap), (None, true));
         let mut topics = Topics {
-            bytes: MOST_TOPIC_OCTETS - 3,
-            ..Topics::default()
+            bytes: 37,
+            ..Topics::new(&limits)
         };
         for name in ["one", "two", "one"] {
             topics.entry(name).clients.packets += 1;
