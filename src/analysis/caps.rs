@@ -4,13 +4,13 @@
 use crate::base::Span;
 use crate::base::limits::Limits;
 
-/// Stored messages that a wildcard is held against when a subscription begins.
+/// Stored messages that are compared with a wildcard when a subscription begins.
 pub const RETAINED_SEARCHED: usize = 256;
 /// Identifiers of a connection that are remembered for a late acknowledgement or a refusal.
 pub const REMEMBERED: usize = 1_024;
 /// Subscriptions of one client that are looked through one by one.
 pub const LOOKED_THROUGH: usize = 1_024;
-/// Levels of the filter tree that one topic is held against.
+/// Levels of the filter tree that are compared with one topic.
 pub const STEPS_OF_A_MATCH: usize = 16_384;
 /// Subscriptions that each packet may find for its topic, beyond
 /// [`Limits::matches_ahead`].

@@ -47,8 +47,11 @@ pub(crate) struct WillKey(pub(crate) u64);
 /// The delivery that a server's PUBLISH is: of what, and its place among the deliveries of that.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum DeliveryRef {
+    /// Of a client's PUBLISH.
     Message(MessageKey, usize),
+    /// Of a stored message.
     Stored(StoredKey, usize),
+    /// Of a will.
     Will(WillKey, usize),
 }
 
@@ -60,9 +63,11 @@ pub(crate) struct Turn(pub(crate) u64);
 /// with the digests of messages, two names with the same hash are not reckoned with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Topic<'a> {
+    /// The name, shortened where it is long.
     pub(crate) name: &'a str,
     /// Of broker and name.
     pub(crate) hash: u64,
+    /// The broker: the same name elsewhere is another topic.
     pub(crate) broker: BrokerId,
 }
 

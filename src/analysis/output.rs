@@ -11,10 +11,15 @@ use crate::event::{
 /// An event of the analysis, owned until it is emitted.
 #[derive(Debug)]
 pub(crate) enum Output {
+    /// A settled exchange of control packets.
     Handshake(Box<Handshake>),
+    /// What became of a will.
     Will(Box<WillSummary>),
+    /// What became of a stored message.
     Retained(Box<RetainedSummary>),
+    /// A session that is over.
     Session(Box<SessionSummary>),
+    /// A finding, emitted as soon as it is sure.
     Finding(Box<Finding>),
 }
 

@@ -1,19 +1,19 @@
-//! Where every frame and every octet of a run went.
+//! Where every frame and every byte of a run went.
 
 use crate::base::limits::Limit;
 
 /// What became of everything that was read; nothing is left over.
 ///
 /// Frames: [`mqtt_frames`](Self::mqtt_frames) + [`tcp_frames`](Self::tcp_frames) +
-/// [`skipped_frames`](Self::skipped_frames) are the frames read. Octets:
+/// [`skipped_frames`](Self::skipped_frames) are the frames read. Bytes:
 /// [`captured`](Self::captured) and [`unwrapped`](Self::unwrapped) together are the sum of all
-/// from [`repeated`](Self::repeated) to [`wrapped`](Self::wrapped). In octets unless it says
+/// from [`repeated`](Self::repeated) to [`wrapped`](Self::wrapped). In bytes unless it says
 /// otherwise.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Accounting {
     /// Frames in which a control packet ended.
     pub mqtt_frames: u64,
-    /// Frames with TCP in which none did: other protocols, segments without octets, parts of
+    /// Frames with TCP in which none did: other protocols, segments without bytes, parts of
     /// packets that end in a later frame, repetitions.
     pub tcp_frames: u64,
     /// Frames without TCP: the sum of [`Totals::skipped`](super::Totals::skipped).
@@ -29,18 +29,18 @@ pub struct Accounting {
     pub unwrapped: u64,
     /// Came again: retransmissions, frames captured twice.
     pub repeated: u64,
-    /// Without a place in their stream: from before the first octet of a connection that the
+    /// Without a place in their stream: from before the first byte of a connection that the
     /// capture joined, outside any window, in a reset.
     pub unplaced: u64,
     /// Behind FIN, or of a connection that was closed.
     pub after_end: u64,
-    /// In control packets that were told.
+    /// In control packets that were emitted.
     pub in_packets: u64,
     /// In control packets that never completed.
     pub incomplete: u64,
     /// In control packets that a gap cut, or passed over while a packet's begin was sought.
     pub discarded: u64,
-    /// In control packets that the cap on held octets kept from being told.
+    /// In control packets that the cap on held bytes kept from being emitted.
     pub over_cap: u64,
     /// Behind broken framing, where nothing is guessed at.
     pub given_up: u64,
@@ -50,7 +50,7 @@ pub struct Accounting {
     /// what came out of them is `unwrapped`.
     pub wrapped: u64,
 
-    /// Octets of MQTT connections that were never captured, where their number is known.
+    /// Bytes of MQTT connections that were never captured, where their number is known.
     pub missing: u64,
     /// Gaps in MQTT connections.
     pub gaps: u64,
@@ -87,7 +87,7 @@ impl From<(Limit, u64)> for LimitReached {
 }
 
 impl Accounting {
-    /// What the octets became: a stable key, words, and how many. Their sum is that of
+    /// Returns what the bytes became: a stable key, words, and how many. Their sum is that of
     /// [`captured`](Self::captured) and [`unwrapped`](Self::unwrapped).
     pub fn octets(&self) -> [(&'static str, &'static str, u64); 10] {
         [
@@ -124,7 +124,7 @@ impl Accounting {
         ]
     }
 
-    /// Whether everything adds up, for a run that read `frames` frames.
+    /// Returns whether everything adds up, for a run that read `frames` frames.
     pub fn adds_up(&self, frames: u64) -> bool {
         let octets: u64 = self.octets().iter().map(|(_, _, octets)| octets).sum();
         self.mqtt_frames + self.tcp_frames + self.skipped_frames == frames

@@ -9,6 +9,7 @@ use crate::stream::ConnectionId;
 /// One finding about one frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
+    /// The severity.
     pub level: Level,
     /// Kebab case, stable: `packet-id-in-use`.
     pub rule: &'static str,
@@ -23,6 +24,7 @@ pub struct Finding {
     pub by: Cause,
     /// `None` for findings about the capture as a whole.
     pub connection: Option<ConnectionId>,
+    /// The client that it concerns; `None` where that is not known.
     pub client_id: Option<Arc<str>>,
     /// One sentence that a newcomer understands. Text from the capture in it is raw: views
     /// make it safe.
@@ -76,7 +78,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// As the JSON has it: `error`.
+    /// Returns the name that JSON has: `error`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Note => "note",

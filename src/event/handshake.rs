@@ -7,12 +7,13 @@ use crate::base::{Endpoint, FrameStamp, Span};
 use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, QoS, Sender};
 use crate::stream::ConnectionId;
 
-/// One exchange of control packets, told when it is settled: over, and its deliveries known.
+/// One exchange of control packets, emitted when it is settled: over, and its deliveries known.
 ///
-/// A QoS 0 PUBLISH is told as a handshake of a single step, so that every application message
+/// A QoS 0 PUBLISH is emitted as a handshake of a single step, so that every application message
 /// has one record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Handshake {
+    /// The kind of exchange.
     pub kind: HandshakeKind,
     /// The connection on which it began.
     pub connection: ConnectionId,
@@ -25,6 +26,7 @@ pub struct Handshake {
     pub initiator: Sender,
     /// Of the connection's client; `None` where its CONNECT was not captured.
     pub client_id: Option<Arc<str>>,
+    /// The protocol version of its connection, once it is known.
     pub version: Option<ProtocolVersion>,
     /// `None` for CONNECT, PINGREQ, AUTH and PUBLISH at QoS 0.
     pub packet_id: Option<PacketIdentifier>,
@@ -32,7 +34,9 @@ pub struct Handshake {
     pub steps: Vec<Step>,
     /// Steps beyond [`Handshake::STEPS_KEPT`] that are not in `steps`.
     pub steps_left_out: u64,
+    /// The end that it came to.
     pub state: HandshakeState,
+    /// The request or the message of its first packet.
     pub subject: Subject,
     /// On a publisher's PUBLISH: what became of it for each subscriber.
     pub deliveries: Vec<MessageDelivery>,
@@ -65,7 +69,7 @@ impl Handshake {
         }
     }
 
-    /// Whether a PUBLISH was sent more than once.
+    /// Returns whether a PUBLISH was sent more than once.
     pub fn redelivered(&self) -> bool {
         self.steps
             .iter()
@@ -75,22 +79,29 @@ impl Handshake {
     }
 }
 
-/// What kind of exchange.
+/// The kind of an exchange.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum HandshakeKind {
+    /// CONNECT .. CONNACK, AUTH between them included.
     Connect,
     /// Re-authentication (5.0 §4.12.1); AUTH within CONNECT belongs to that handshake.
     Auth,
+    /// A PUBLISH of QoS 0, which nothing answers.
     Qos0,
+    /// PUBLISH .. PUBACK.
     Qos1,
+    /// PUBLISH .. PUBREC .. PUBREL .. PUBCOMP.
     Qos2,
+    /// SUBSCRIBE .. SUBACK.
     Subscribe,
+    /// UNSUBSCRIBE .. UNSUBACK.
     Unsubscribe,
+    /// PINGREQ .. PINGRESP.
     Ping,
 }
 
 impl HandshakeKind {
-    /// As the JSON has it: `qos1`.
+    /// Returns the name that JSON has: `qos1`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
@@ -108,8 +119,11 @@ impl HandshakeKind {
 /// One control packet of a handshake.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
+    /// The control packet's type.
     pub packet_type: PacketType,
+    /// The end that sent it.
     pub sender: Sender,
+    /// The frame that carries the packet's last byte.
     pub stamp: FrameStamp,
     /// Place among the control packets ending in that frame, from 0.
     pub index: u32,
@@ -123,20 +137,19 @@ pub struct Step {
     pub retain: bool,
     /// Acknowledgements and AUTH of 5.0, and CONNACK of any version.
     pub reason_code: Option<u8>,
-    /// Octets of the same direction are missing between the step before and this one.
+    /// Bytes of the same direction are missing between the step before and this one.
     pub after_gap: bool,
 }
 
 /// How a handshake ended.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum HandshakeState {
+    /// The last packet of the exchange came.
     Complete,
     /// A packet with a reason code of 128 or above (3.x: a CONNACK return code above 0, a
     /// SUBACK of failures only) ended it.
-    Refused {
-        packet_type: PacketType,
-        code: u8,
-    },
+    Refused { packet_type: PacketType, code: u8 },
+    /// The next packet never came, or is not in the capture.
     Incomplete {
         waiting_for: PacketType,
         ended_by: EndedBy,
@@ -144,7 +157,7 @@ pub enum HandshakeState {
 }
 
 impl HandshakeState {
-    /// As the JSON has it: `complete`.
+    /// Returns the name that JSON has: `complete`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Complete => "complete",
@@ -157,10 +170,13 @@ impl HandshakeState {
 /// Why a handshake is not waited for any longer.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum EndedBy {
+    /// The capture ended first.
     CaptureEnd,
+    /// The connection was closed.
     ConnectionClosed,
+    /// The connection was reset.
     ConnectionReset,
-    /// Octets are missing from the capture: the packet may be among them.
+    /// Bytes are missing from the capture: the packet may be among them.
     Gap,
     /// The packet identifier was used for something else.
     IdentifierReused,
@@ -169,7 +185,7 @@ pub enum EndedBy {
 }
 
 impl EndedBy {
-    /// As the JSON has it: `capture_end`.
+    /// Returns the name that JSON has: `capture_end`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::CaptureEnd => "capture_end",
@@ -185,9 +201,13 @@ impl EndedBy {
 /// What the first packet asked or carried.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Subject {
+    /// The application message of a PUBLISH.
     Message(Message),
+    /// The CONNECT, with its answer.
     Connect(Box<ConnectSummary>),
+    /// The filters of a SUBSCRIBE, with their answers.
     Subscribe(Vec<FilterRequest>),
+    /// The filters of an UNSUBSCRIBE, with their answers.
     Unsubscribe(Vec<FilterRequest>),
     /// PINGREQ, AUTH, or a first packet that was not captured.
     Nothing,
@@ -196,23 +216,31 @@ pub enum Subject {
 /// A CONNECT, decoded, with what the CONNACK answered.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConnectSummary {
+    /// `MQTT`, or `MQIsdp` in 3.1.
     pub protocol_name: Arc<str>,
     /// Without the bridge bit.
     pub protocol_level: u8,
+    /// The client is a bridge: mosquitto sets the highest bit of the protocol level.
     pub bridge: bool,
-    /// The Connect Flags octet as it stood on the wire.
+    /// The Connect Flags byte as it stood on the wire.
     pub flags: u8,
     /// In seconds, as the client asked.
     pub keep_alive: u16,
     /// As the client sent it; empty where it asked for one to be assigned.
     pub client_id: Arc<str>,
+    /// The User Name of the CONNECT.
     pub user_name: Option<Arc<str>>,
-    /// In octets: passwords themselves are never kept.
+    /// In bytes: passwords themselves are never kept.
     pub password_length: Option<u64>,
+    /// Session Expiry Interval, in seconds (5.0).
     pub session_expiry: Option<u32>,
+    /// Receive Maximum: messages above QoS 0 that may be in flight (5.0).
     pub receive_maximum: Option<u16>,
+    /// Topic Alias Maximum: the highest alias that may be used (5.0).
     pub topic_alias_maximum: Option<u16>,
+    /// Maximum Packet Size, in bytes (5.0).
     pub maximum_packet_size: Option<u32>,
+    /// The Will Message that the CONNECT registers.
     pub will: Option<WillMessage>,
     /// `None` until the CONNACK came.
     pub answer: Option<ConnAckSummary>,
@@ -221,33 +249,47 @@ pub struct ConnectSummary {
 /// The Will Message as a CONNECT registers it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WillMessage {
+    /// The Will Topic.
     pub topic: Arc<str>,
+    /// The Will QoS.
     pub qos: QoS,
+    /// Will Retain.
     pub retain: bool,
+    /// The Will Payload.
     pub payload: Payload,
     /// In seconds; 0 before 5.0.
     pub delay: u32,
 }
 
-/// What a CONNACK said.
+/// The answer of a CONNACK.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConnAckSummary {
+    /// The return or reason code; 0 accepts the connection.
     pub code: u8,
+    /// Session Present: the server goes on with a session.
     pub session_present: bool,
+    /// Assigned Client Identifier (5.0).
     pub assigned_client_id: Option<Arc<str>>,
+    /// Server Keep Alive, in seconds: it replaces the client's (5.0).
     pub server_keep_alive: Option<u16>,
+    /// Session Expiry Interval, in seconds (5.0).
     pub session_expiry: Option<u32>,
+    /// Receive Maximum: messages above QoS 0 that may be in flight (5.0).
     pub receive_maximum: Option<u16>,
+    /// Topic Alias Maximum: the highest alias that may be used (5.0).
     pub topic_alias_maximum: Option<u16>,
+    /// Maximum Packet Size, in bytes (5.0).
     pub maximum_packet_size: Option<u32>,
+    /// Maximum QoS that the server supports (5.0).
     pub maximum_qos: Option<u8>,
 }
 
 /// One filter of a SUBSCRIBE or UNSUBSCRIBE, with its answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FilterRequest {
+    /// The topic filter, a share's prefix included.
     pub filter: Arc<str>,
-    /// The Subscription Options octet; 0 in UNSUBSCRIBE.
+    /// The Subscription Options byte; 0 in UNSUBSCRIBE.
     pub options: u8,
     /// The return or reason code; `None` while unanswered, and for UNSUBACK before 5.0.
     pub code: Option<u8>,

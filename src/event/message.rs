@@ -8,37 +8,39 @@ use crate::base::{FrameStamp, Span};
 use crate::mqtt::{PacketIdentifier, QoS};
 use crate::stream::ConnectionId;
 
-/// An application message, reduced to what stories of it tell.
+/// An application message, reduced to what conclusions about it need.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Message {
     /// The topic name, an alias resolved; `None` where the alias was set before the capture.
     pub topic: Option<Arc<str>>,
+    /// The QoS.
     pub qos: QoS,
     /// RETAIN as the sender set it.
     pub retain: bool,
+    /// The beginning of the payload, and its length.
     pub payload: Payload,
 }
 
 /// The beginning of a payload and its length.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Payload {
-    /// In octets.
+    /// In bytes.
     pub length: u64,
-    /// At most [`Payload::KEPT`] octets from the start.
+    /// At most [`Payload::KEPT`] bytes from the start.
     pub head: Head,
 }
 
 /// The beginning of a payload, in place: every PUBLISH has one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Head {
-    octets: [u8; Payload::KEPT],
+    bytes: [u8; Payload::KEPT],
     length: u8,
 }
 
 impl Default for Head {
     fn default() -> Self {
         Self {
-            octets: [0; Payload::KEPT],
+            bytes: [0; Payload::KEPT],
             length: 0,
         }
     }
@@ -49,7 +51,7 @@ impl Deref for Head {
 
     fn deref(&self) -> &[u8] {
         let length = usize::from(self.length);
-        self.octets.get(..length).unwrap_or(&self.octets)
+        self.bytes.get(..length).unwrap_or(&self.bytes)
     }
 }
 
@@ -57,15 +59,15 @@ impl Payload {
     /// Enough to recognise a message by in a diagram.
     pub const KEPT: usize = 48;
 
-    /// Keeps the head of `octets`.
-    pub fn of(octets: &[u8]) -> Self {
+    /// Returns the length of a payload and a copy of its head.
+    pub fn of(bytes: &[u8]) -> Self {
         let mut head = Head::default();
-        for (kept, octet) in head.octets.iter_mut().zip(octets) {
-            *kept = *octet;
+        for (kept, byte) in head.bytes.iter_mut().zip(bytes) {
+            *kept = *byte;
         }
-        head.length = octets.len().min(Self::KEPT) as u8;
+        head.length = bytes.len().min(Self::KEPT) as u8;
         Self {
-            length: octets.len() as u64,
+            length: bytes.len() as u64,
             head,
         }
     }
@@ -82,7 +84,7 @@ impl Payload {
         }
     }
 
-    /// Whether the payload goes on behind the head.
+    /// Returns whether the payload goes on behind the head.
     pub fn is_cut(&self) -> bool {
         self.length > self.head.len() as u64
     }
@@ -102,16 +104,19 @@ pub struct MessageDelivery {
     pub granted: Option<QoS>,
     /// Subscription Identifiers that the delivered PUBLISH carried (5.0).
     pub subscription_ids: Vec<u32>,
+    /// The end of the delivery.
     pub outcome: Outcome,
-    /// An equal message was on its way at the same time: which of them this copy is cannot
-    /// be told, and the earliest was taken.
+    /// An equal message was on its way at the same time: which of them this copy is is not
+    /// known, and the earliest was taken.
     pub ambiguous: bool,
 }
 
 /// How a leg ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
+    /// The subscriber was sent it.
     Delivered(Delivered),
+    /// The subscriber was not seen to be sent it.
     NotDelivered(Undelivered),
 }
 
@@ -123,6 +128,7 @@ pub struct Delivered {
     /// From the publisher's first PUBLISH to the subscriber's; `None` for a stored copy (it
     /// is not live traffic) and where a frame has no time.
     pub latency: Option<Span>,
+    /// The QoS.
     pub qos: QoS,
     /// `qos` is lower than the publisher's.
     pub downgraded: bool,
@@ -134,6 +140,7 @@ pub struct Delivered {
     pub redelivered: bool,
     /// The subscriber's session was without a connection when the message was published.
     pub queued: bool,
+    /// The packet identifier of the copy; `None` at QoS 0.
     pub packet_id: Option<PacketIdentifier>,
     /// `None` at QoS 0: nothing is awaited.
     pub state: Option<HandshakeState>,
@@ -160,10 +167,10 @@ pub enum Undelivered {
     AwayAtQoS0,
     /// The subscriber's connection ended before it came.
     ConnectionEnded,
-    /// Octets to the subscriber are missing from the capture: it may be among them.
+    /// Bytes to the subscriber are missing from the capture: it may be among them.
     Gap,
     /// The capture ended before it could be expected.
     CaptureEnded,
-    /// Nothing in the capture says why.
+    /// Nothing in the capture shows why.
     Unknown,
 }

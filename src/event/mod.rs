@@ -29,16 +29,16 @@ pub use crate::carrier::{Breach, CarrierError, Protocol, Transport};
 use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Sender};
 pub use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
 
-/// Everything that a run tells, in the order in which it becomes known.
+/// Everything that a run reports, in the order in which it becomes known.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// A connection turned out to carry MQTT (told before its first packet).
+    /// A connection turned out to carry MQTT (emitted before its first packet).
     Opened(&'a Opened),
     /// One control packet.
     Packet(&'a PacketEvent<'a>),
-    /// Octets of an MQTT connection that will never come.
+    /// Bytes of an MQTT connection that will never come.
     Gap(&'a Gap),
-    /// An MQTT connection is told no more.
+    /// An MQTT connection has ended, or is not followed any longer.
     Ended(&'a Ended),
     /// A connection on an MQTT port, or asked for by the user, that is not MQTT after all.
     NotMqtt(&'a NotMqtt),
@@ -56,12 +56,14 @@ pub enum Event<'a> {
     Finding(&'a Finding),
 }
 
-/// An MQTT connection begins to be told.
+/// An MQTT connection begins to be followed.
 #[derive(Clone, Copy, Debug)]
 pub struct Opened {
+    /// The TCP connection.
     pub connection: Connection,
     /// The end that accepts: found from the traffic.
     pub server: Endpoint,
+    /// The end that opens the connection.
     pub client: Endpoint,
     /// What carries MQTT on it.
     pub transport: Transport,
@@ -72,26 +74,32 @@ pub struct Opened {
 /// One control packet where it stands in the capture.
 #[derive(Clone, Copy, Debug)]
 pub struct PacketEvent<'a> {
-    /// The frame that carries the packet's last octet in stream order.
+    /// The frame that carries the packet's last byte in stream order.
     pub stamp: FrameStamp,
     /// Place among the control packets ending in that frame, from 0.
     pub index: u32,
     /// Every frame that carried a part, in order; one entry where the packet lies in one.
     pub frames: &'a [u64],
+    /// The TCP connection.
     pub connection: ConnectionId,
+    /// The endpoint that sent it.
     pub source: &'a Endpoint,
+    /// The endpoint that it was sent to.
     pub destination: &'a Endpoint,
+    /// The direction in which it was sent.
     pub direction: Direction,
+    /// The end that sent it.
     pub sender: Sender,
-    /// What carried the MQTT octets.
+    /// The carrier of the MQTT bytes.
     pub transport: Transport,
-    /// `None` until a CONNECT or the structure of the packets told.
+    /// `None` until a CONNECT or the structure of the packets shows it.
     pub version: Option<ProtocolVersion>,
     /// No CONNECT was seen: `version` was inferred from structure.
     pub version_inferred: bool,
     /// A gap or the capture's begin lies before this packet in its direction: what came
     /// before is not known.
     pub after_gap: bool,
+    /// The control packet's type.
     pub packet_type: PacketType,
     /// The whole packet, or of a malformed one as much as there is.
     pub octets: &'a [u8],
@@ -103,7 +111,7 @@ pub struct PacketEvent<'a> {
     pub client_id: Option<&'a str>,
     /// The topic name that a PUBLISH's alias stood for there and then.
     pub topic_resolved: Option<&'a str>,
-    /// The layers below, told only when a view asked for them.
+    /// The layers below, filled in only where a view needs them.
     pub layers: &'a Layers,
 }
 
@@ -115,30 +123,37 @@ impl<'a> PacketEvent<'a> {
     }
 }
 
-/// Octets that never came.
+/// Bytes that never came.
 #[derive(Clone, Copy, Debug)]
 pub struct Gap {
+    /// The TCP connection.
     pub connection: ConnectionId,
+    /// The end that sent it.
     pub sender: Sender,
+    /// The direction in which it was sent.
     pub direction: Direction,
-    /// In octets; 0 where the number is unknown.
+    /// In bytes; 0 where the number is unknown.
     pub length: u64,
+    /// The reason why they never came.
     pub cause: GapCause,
     /// The frame by which the gap became certain.
     pub stamp: FrameStamp,
-    /// Octets that were captured but could not be told apart from a packet cut by the gap.
+    /// Bytes that were captured, and may belong to a packet that the gap cut.
     pub discarded: u64,
 }
 
 /// How an MQTT connection ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {
+    /// The TCP connection.
     pub connection: ConnectionId,
+    /// The way in which it ended.
     pub why: Closed,
     /// Who sent the first FIN or the RST, where one was seen.
     pub by: Option<Sender>,
+    /// The frame, with its time.
     pub stamp: FrameStamp,
-    /// A control packet that was announced and never completed: its type, the octets that
+    /// A control packet that was announced and never completed: its type, the bytes that
     /// its fixed header announced and those that came.
     pub incomplete: [Option<Incomplete>; 2],
 }
@@ -146,35 +161,45 @@ pub struct Ended {
 /// A control packet that never completed.
 #[derive(Clone, Copy, Debug)]
 pub struct Incomplete {
+    /// The end that sent it.
     pub sender: Sender,
+    /// The control packet's type.
     pub packet_type: PacketType,
-    /// Octets of the whole packet as announced; 0 where Remaining Length itself is cut.
+    /// Bytes of the whole packet as announced; 0 where Remaining Length itself is cut.
     pub announced: u64,
+    /// Bytes of it that came.
     pub received: u64,
-    /// The frame that carried its first octet.
+    /// The frame that carried its first byte.
     pub stamp: FrameStamp,
 }
 
 /// Something else where MQTT was expected.
 #[derive(Clone, Copy, Debug)]
 pub struct NotMqtt {
+    /// The TCP connection.
     pub connection: Connection,
+    /// The direction in which it was sent.
     pub direction: Direction,
+    /// The frame, with its time.
     pub stamp: FrameStamp,
+    /// The protocol that the bytes look like.
     pub looks_like: LooksLike,
 }
 
 /// A rule of what carries MQTT is broken, or the connection is not granted.
 #[derive(Clone, Copy, Debug)]
 pub struct TransportBreach {
+    /// The TCP connection.
     pub connection: ConnectionId,
+    /// The end that sent it.
     pub sender: Sender,
+    /// The rule that is broken.
     pub breach: Breach,
     /// The frame where it shows.
     pub stamp: FrameStamp,
 }
 
-/// What octets that are not MQTT look like.
+/// The protocol that bytes which are not MQTT look like.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum LooksLike {
     /// A protocol that may carry MQTT, and why nothing is read in it, or nothing more.
@@ -202,16 +227,19 @@ pub struct Totals {
     pub files: Vec<String>,
     /// Frames read from the captures.
     pub frames: u64,
-    /// Control packets told, malformed ones included.
+    /// Control packets emitted, malformed ones included.
     pub packets: u64,
+    /// The time of the first frame that has one.
     pub first_time: Option<crate::base::Timestamp>,
+    /// The time of the last frame that has one.
     pub last_time: Option<crate::base::Timestamp>,
+    /// The digits of the capture's times.
     pub precision: crate::base::Precision,
     /// Frames without TCP, by reason, most frequent first.
     pub skipped: Vec<SkippedFrames>,
     /// Frames that the snapshot length cut.
     pub cut_frames: u64,
-    /// Where every frame and every octet went.
+    /// Where every frame and every byte went.
     pub accounting: Accounting,
 }
 
@@ -222,5 +250,6 @@ pub struct SkippedFrames {
     pub reason: &'static str,
     /// In words, with the number that goes with it: `unsupported link type 105 (IEEE 802.11)`.
     pub message: String,
+    /// The number of such frames.
     pub frames: u64,
 }

@@ -7,9 +7,10 @@ use crate::base::{Endpoint, FrameStamp, Span};
 use crate::mqtt::{ProtocolVersion, Sender};
 use crate::stream::ConnectionId;
 
-/// What the capture shows of one session, told when it is over or the capture is.
+/// One session as the capture shows it, emitted when it is over or the capture is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionSummary {
+    /// The broker, by its place in the order of first appearance.
     pub broker: u32,
     /// The server's endpoint, as the session's first connection reached it.
     pub server: Endpoint,
@@ -18,7 +19,9 @@ pub struct SessionSummary {
     /// The server assigned the client identifier (5.0), or made one of its own for an empty
     /// one (3.1.1; then `client_id` is empty).
     pub assigned: bool,
+    /// The User Name of the CONNECT.
     pub user_name: Option<Arc<str>>,
+    /// The protocol version, once it is known.
     pub version: Option<ProtocolVersion>,
     /// In order; at most [`SessionSummary::CONNECTIONS_KEPT`].
     pub connections: Vec<ConnectionSummary>,
@@ -36,8 +39,11 @@ impl SessionSummary {
 /// One MQTT connection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConnectionSummary {
+    /// The TCP connection.
     pub connection: ConnectionId,
+    /// The client's endpoint.
     pub client: Endpoint,
+    /// The server's endpoint as the client reached it.
     pub server: Endpoint,
     /// The frame from which the connection is known.
     pub opened: FrameStamp,
@@ -52,14 +58,16 @@ pub struct ConnectionSummary {
     pub session_expiry: Option<u32>,
     /// Control packets that each side sent: client, server.
     pub packets: [u64; 2],
-    /// Octets of those control packets.
+    /// Bytes of those control packets.
     pub octets: [u64; 2],
+    /// The end of the connection.
     pub end: End,
 }
 
 /// The end of a connection and its cause.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct End {
+    /// The most telling cause.
     pub cause: EndCause,
     /// The frame that made the end certain: DISCONNECT, FIN, RST, or the capture's last.
     pub stamp: FrameStamp,
@@ -92,7 +100,7 @@ pub enum EndCause {
 }
 
 impl EndCause {
-    /// As the JSON has it: `disconnect`.
+    /// Returns the name that JSON has: `disconnect`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Disconnect { .. } => "disconnect",

@@ -11,30 +11,36 @@ use crate::stream::ConnectionId;
 /// A Will Message from the CONNECT that set it to its end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WillSummary {
+    /// The TCP connection.
     pub connection: ConnectionId,
+    /// The broker, by its place in the order of first appearance.
     pub broker: u32,
     /// The server's endpoint as the client reached it.
     pub server: Endpoint,
+    /// The client that published it.
     pub client_id: Option<Arc<str>>,
     /// The CONNECT's frame.
     pub set: FrameStamp,
+    /// The Will Message itself.
     pub will: WillMessage,
     /// How the connection that set it ended.
     pub end: End,
+    /// Whether and when it was published.
     pub fate: WillFate,
     /// Each subscriber's leg; empty unless published.
     pub deliveries: Vec<MessageDelivery>,
 }
 
-/// What became of a will.
+/// The fate of a will: whether and when it was published.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum WillFate {
     /// First seen in this frame.
     Published(FrameStamp),
+    /// It was not seen to be published.
     NotPublished(NoWill),
 }
 
-/// Why a will was not seen.
+/// The reason why a will was not seen.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum NoWill {
     /// DISCONNECT with reason 0x00 deletes it ([MQTT-3.1.2-10]; 3.1.1: [MQTT-3.14.4-3]).
@@ -56,12 +62,15 @@ pub enum NoWill {
 /// A stored message of one topic, from the PUBLISH that stored it to its replacement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetainedSummary {
+    /// The broker, by its place in the order of first appearance.
     pub broker: u32,
     /// The server's endpoint as the client reached it.
     pub server: Endpoint,
+    /// The stored message.
     pub message: Message,
     /// Who stored it and in which frame; `None` where it was stored before the capture.
     pub stored: Option<Stored>,
+    /// The end of its storing.
     pub end: RetainedEnd,
     /// Stored copies that subscribers were sent; live copies stand on the handshake.
     pub deliveries: Vec<MessageDelivery>,
@@ -70,8 +79,11 @@ pub struct RetainedSummary {
 /// The PUBLISH that stored a message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
+    /// The frame that stored it.
     pub stamp: FrameStamp,
+    /// The TCP connection.
     pub connection: ConnectionId,
+    /// The client that published it.
     pub client_id: Option<Arc<str>>,
     /// It was a Will Message with Will Retain.
     pub will: bool,
@@ -85,7 +97,7 @@ pub enum RetainedEnd {
     /// A retained PUBLISH with an empty payload removed it ([MQTT-3.3.1-10]; 5.0:
     /// [MQTT-3.3.1-6]).
     Cleared(FrameStamp),
-    /// It was still stored where the capture ends, as far as the capture tells.
+    /// It was still stored where the capture ends, as far as the capture shows.
     Kept,
     /// The table of stored messages reached its cap.
     TableFull,

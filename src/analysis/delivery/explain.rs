@@ -15,7 +15,9 @@ use crate::event::{Handshake, MessageDelivery, Origin, Outcome, Undelivered};
 
 /// The origin of a server's PUBLISH, and the delivery that it is.
 pub(crate) struct Explained {
+    /// The message, stored message or will that it is a copy of.
     pub(crate) origin: Origin,
+    /// `None` where nothing explains it, or where no more deliveries are kept.
     pub(crate) delivery: Option<DeliveryRef>,
 }
 

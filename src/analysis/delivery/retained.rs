@@ -12,13 +12,19 @@ use crate::event::{Message, RetainedEnd, RetainedSummary, Stored};
 
 /// A message to be stored.
 pub(crate) struct Storing<'a> {
+    /// The server's endpoint as the client reached it.
     pub(crate) server: Endpoint,
+    /// The topic whose stored message it replaces.
     pub(crate) topic: Topic<'a>,
+    /// Digest of topic and payload.
     pub(crate) digest: u64,
+    /// The message itself, with RETAIN 1.
     pub(crate) message: Message,
+    /// The client that stores it.
     pub(crate) by: Option<Stored>,
     /// The publisher's message.
     pub(crate) held: Option<MessageKey>,
+    /// The frame by which it is stored: of a will, that of the connection's end.
     pub(crate) stamp: FrameStamp,
 }
 

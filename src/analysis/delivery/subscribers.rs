@@ -18,12 +18,19 @@ use crate::mqtt::QoS;
 
 /// A PUBLISH of a client, as the deliveries need it.
 pub(crate) struct Published<'a> {
+    /// The topic name.
     pub(crate) topic: Topic<'a>,
+    /// Digest of topic and payload.
     pub(crate) digest: u64,
+    /// The QoS that it was sent at.
     pub(crate) qos: QoS,
+    /// RETAIN as it was sent.
     pub(crate) retain: bool,
+    /// The turn of its handshake in the output.
     pub(crate) turn: Turn,
+    /// The frame of the PUBLISH.
     pub(crate) stamp: FrameStamp,
+    /// The properties that subscribers get too.
     pub(crate) carried: Carried,
 }
 

@@ -12,9 +12,13 @@ use crate::mqtt::{PacketIdentifier, PacketType, Sender};
 
 /// A packet that begins a handshake, of its sender unless `initiator` is another.
 pub(crate) struct Begin {
+    /// The kind of exchange.
     pub(crate) kind: HandshakeKind,
+    /// The end that sent, or would have sent, the first packet.
     pub(crate) initiator: Sender,
+    /// `None` where the exchange has none.
     pub(crate) packet_id: Option<PacketIdentifier>,
+    /// The request or the message.
     pub(crate) subject: Subject,
     /// The packet that comes next, of the other end.
     pub(crate) waiting: PacketType,

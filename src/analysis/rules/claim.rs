@@ -36,7 +36,9 @@ impl fmt::Display for Client<'_> {
 /// One end of a connection by the name that a sentence uses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Party<'a> {
+    /// The end that is named.
     pub(crate) sender: Sender,
+    /// The client of the connection.
     pub(crate) client: Client<'a>,
 }
 

@@ -8,6 +8,7 @@ use crate::mqtt::ProtocolVersion;
 pub struct Clause {
     /// In kebab case.
     pub name: &'static str,
+    /// The severity of its findings.
     pub level: Level,
     /// Statements of MQTT 3.1.1 that it checks.
     pub v3_1_1: &'static [&'static str],

@@ -21,13 +21,17 @@ type Statements = &'static [&'static str];
 /// Where a finding belongs.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Place {
+    /// The frame that the finding is about.
     pub(crate) stamp: FrameStamp,
+    /// `None` where it is about the capture.
     pub(crate) connection: Option<ConnectionId>,
+    /// The client of the connection, where it is known.
     pub(crate) client_id: Option<Arc<str>>,
+    /// The version whose statements are cited.
     pub(crate) version: Option<ProtocolVersion>,
     /// The statements that it is about, where they are fewer than its rule's.
     pub(crate) citing: Option<Statements>,
-    /// Who caused it, where its kind does not tell.
+    /// The cause, where the kind of finding does not fix it.
     pub(crate) by: Option<Cause>,
 }
 
@@ -106,8 +110,11 @@ struct Suspect {
 /// The findings of a run and the events that wait with them.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
+    /// The events that are ready, findings among them.
     pub(crate) outbox: Outbox,
+    /// Findings are wanted; otherwise nothing is checked that only they need.
     pub(crate) wanted: bool,
+    /// The limits of the run, for the number of findings of a rule.
     pub(crate) limits: Limits,
     /// How often each limit of the analysis was reached.
     reached: Reached,
@@ -197,7 +204,7 @@ impl Report {
         self.suspects.entry(link.id).or_default().push(Suspect {
             clause,
             frame,
-            // Words that nobody reads cost more than the rest of a finding.
+            // A sentence that is not emitted costs more than the rest of a finding.
             finding: (!counts_only).then(|| finding(place, claim)),
             depends,
             gaps: link.gaps()[depends],

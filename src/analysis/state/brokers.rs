@@ -84,17 +84,19 @@ impl Brokers {
         id
     }
 
+    /// Returns a broker, to be changed.
     pub(crate) fn get_mut(&mut self, id: BrokerId) -> Option<&mut Broker> {
         self.all.get_mut(id.0 as usize)
     }
 
+    /// Returns a broker; `None` for one beyond the limit.
     pub(crate) fn get(&self, id: BrokerId) -> Option<&Broker> {
         self.all.get(id.0 as usize)
     }
 }
 
 /// 127.0.0.1 and ::1 are two ways to the same host, and a server that listens on both with
-/// one port (as mosquitto does) is one server. Between other addresses nothing says so.
+/// one port (as mosquitto does) is one server. Between other addresses nothing shows it.
 fn one_loopback(endpoint: Endpoint) -> Endpoint {
     let address = match endpoint.address {
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {

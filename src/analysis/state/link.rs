@@ -17,10 +17,11 @@ use crate::stream::{Connection, ConnectionId};
 pub(crate) enum Phase {
     /// The capture begins in the middle: CONNECT and CONNACK were not seen.
     Unknown,
-    /// From its first octet, and no packet yet.
+    /// Captured from its first byte, and no packet yet.
     Fresh,
     /// CONNECT, and no CONNACK yet.
     Connecting,
+    /// CONNACK accepted.
     Connected,
     /// CONNACK refused.
     Refused,
@@ -29,14 +30,18 @@ pub(crate) enum Phase {
 /// A DISCONNECT.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Goodbye {
+    /// The end that did it.
     pub(crate) by: Sender,
+    /// The return or reason code.
     pub(crate) code: u8,
+    /// The frame of the packet.
     pub(crate) stamp: FrameStamp,
 }
 
 /// A rule that a client's packet broke.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fault {
+    /// The frame of the packet.
     pub(crate) stamp: FrameStamp,
     /// Packets that the server had sent by then.
     pub(crate) answers: u64,
@@ -48,15 +53,19 @@ pub(crate) struct Fault {
 pub(crate) struct Side {
     /// The latest packet.
     pub(crate) last: Option<FrameStamp>,
+    /// Control packets that it sent.
     pub(crate) packets: u64,
+    /// Bytes of those packets.
     pub(crate) octets: u64,
     /// Holes in what this end sent, the capture's begin in the middle included.
     pub(crate) gaps: u32,
     /// Malformed packets: what their sender meant is not known.
     pub(crate) garbled: u32,
+    /// The largest packet that this end accepts, in bytes (5.0).
     pub(crate) maximum_packet_size: Option<u32>,
     /// What this end lets the other send (5.0).
     pub(crate) receive_maximum: Option<u16>,
+    /// The highest topic alias that this end accepts (5.0); 0 for none.
     pub(crate) topic_alias_maximum: u16,
     /// Answers in succession that took about 40 ms.
     pub(crate) delayed: u32,
@@ -66,11 +75,14 @@ pub(crate) struct Side {
     pub(crate) open: Opens,
     /// Counts the PUBLISH packets of this end, and the PUBREC packets that answered them.
     pub(crate) published: u64,
+    /// PUBREC packets that answered them.
     pub(crate) answered: u64,
     /// The places in order of sending of the latest PUBLISH that the peer acknowledged with
     /// PUBACK and with PUBREC, and of the latest PUBREC that this end answered with PUBREL.
     pub(crate) acked: u64,
+    /// The number of the latest PUBLISH that the peer answered with PUBREC.
     pub(crate) received: u64,
+    /// The number of the latest PUBREC that this end answered with PUBREL.
     pub(crate) released: u64,
     /// Acknowledgements that may still come for settled redeliveries, by identifier.
     pub(crate) late: HashMap<u16, u32>,
@@ -82,20 +94,31 @@ pub(crate) struct Side {
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Link {
+    /// Its number in the capture.
     pub(crate) id: ConnectionId,
+    /// The broker, by its place in the order of first appearance.
     pub(crate) broker: BrokerId,
     /// The session, once it is known which.
     pub(crate) session: Option<SessionKey>,
+    /// The client identifier, an assigned one from CONNACK on.
     pub(crate) client_id: Option<Arc<str>>,
+    /// How far it has come.
     pub(crate) phase: Phase,
+    /// The protocol version, once a packet shows it.
     pub(crate) version: Option<ProtocolVersion>,
     /// In seconds, as in force.
     pub(crate) keep_alive: Option<u16>,
+    /// The code of a CONNACK that refused it.
     pub(crate) refusal: Option<u8>,
+    /// A packet behind DISCONNECT or a refusal was reported: once is enough.
     pub(crate) late_packet_reported: bool,
+    /// A silence beyond the keep alive was reported: once is enough.
     pub(crate) silence_reported: bool,
+    /// Request Problem Information (5.0).
     pub(crate) wants_problem_information: bool,
+    /// Request Response Information (5.0).
     pub(crate) wants_response_information: bool,
+    /// Clean Session, or Clean Start in 5.0.
     pub(crate) clean: bool,
     /// The parts of MQTT 5.0 that the server offers.
     pub(crate) offer: Offer,
@@ -105,24 +128,38 @@ pub(crate) struct Link {
     pub(crate) closer: Option<Sender>,
     /// In seconds; of 3.x: 0 or `u32::MAX`.
     pub(crate) session_expiry: u32,
+    /// The first DISCONNECT.
     pub(crate) goodbye: Option<Goodbye>,
+    /// The client's latest packet that breaks the protocol.
     pub(crate) fault: Option<Fault>,
+    /// The two directions.
     pub(crate) sides: BySender<Side>,
+    /// The CONNECT, where it was captured, with its answer.
     pub(crate) connect: Option<Box<ConnectSummary>>,
+    /// The frame of the CONNECT.
     pub(crate) connect_stamp: Option<FrameStamp>,
+    /// The server's endpoint as the client reached it.
     pub(crate) server: Endpoint,
+    /// The client's endpoint.
     pub(crate) client_end: Endpoint,
+    /// The frame from which the connection is known.
     pub(crate) opened: FrameStamp,
     /// The session that another connection took over.
     pub(crate) former: Option<SessionKey>,
     /// Digest of the will's topic and payload.
     pub(crate) will_digest: u64,
+    /// Authentication Method of the CONNECT (5.0).
     pub(crate) authentication_method: Option<Box<str>>,
+    /// The handshake of CONNECT, until CONNACK.
     pub(crate) connecting: Option<Open>,
+    /// A re-authentication that goes on (5.0 §4.12.1).
     pub(crate) authenticating: Option<Open>,
+    /// PINGREQ packets without an answer, the oldest first; at most
+    /// [`PINGS`](super::super::caps::PINGS).
     pub(crate) pings: VecDeque<Open>,
     /// Another connection took its client identifier.
     pub(crate) taken_over: Option<(ConnectionId, FrameStamp)>,
+    /// The will that it set.
     pub(crate) will: Option<WillKey>,
     /// The resumed session still owes these redeliveries, by sender.
     pub(crate) owed: BySender<Vec<u16>>,
@@ -133,10 +170,15 @@ pub(crate) struct Link {
 /// The parts of MQTT 5.0 that a CONNACK offers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Offer {
+    /// Maximum QoS.
     pub(crate) maximum_qos: u8,
+    /// Retain Available.
     pub(crate) retain: bool,
+    /// Wildcard Subscription Available.
     pub(crate) wildcards: bool,
+    /// Subscription Identifiers Available.
     pub(crate) identifiers: bool,
+    /// Shared Subscription Available.
     pub(crate) shared: bool,
 }
 
@@ -153,6 +195,7 @@ impl Default for Offer {
 }
 
 impl Link {
+    /// Returns a connection of which nothing has been seen but its opening.
     pub(crate) fn new(
         connection: &Connection,
         ends: (Endpoint, Endpoint),
@@ -242,20 +285,22 @@ impl Link {
         }
     }
 
-    /// The connection is still of use to its client: neither end has said goodbye.
+    /// Returns whether the connection is still of use to its client: no DISCONNECT, no refusal.
     pub(crate) fn alive(&self) -> bool {
         self.goodbye.is_none() && self.refusal.is_none()
     }
 
+    /// Returns the protocol version, 3.1.1 where it is not known.
     pub(crate) fn version(&self) -> ProtocolVersion {
         self.version.unwrap_or(ProtocolVersion::V3_1_1)
     }
 
+    /// Returns whether the connection is known to speak MQTT 5.0.
     pub(crate) fn five(&self) -> bool {
         self.version == Some(ProtocolVersion::V5_0)
     }
 
-    /// Counts a packet, and what its event says of gaps before it.
+    /// Counts a packet, and a gap before it that its event shows.
     pub(crate) fn count(&mut self, event: &PacketEvent<'_>) {
         if event.version.is_some() {
             self.version = event.version;

@@ -28,10 +28,12 @@ impl Links {
         self.slots_of.insert(id, slot);
     }
 
+    /// Returns a connection; `None` for one that is taken out.
     pub(crate) fn get(&self, id: ConnectionId) -> Option<&Link> {
         self.slots.get(*self.slots_of.get(&id)?)?.as_deref()
     }
 
+    /// Returns a connection, to be changed; `None` for one that is taken out.
     pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Link> {
         self.slots.get_mut(*self.slots_of.get(&id)?)?.as_deref_mut()
     }
@@ -49,6 +51,7 @@ impl Links {
         }
     }
 
+    /// Removes a connection that has ended.
     pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Box<Link>> {
         self.slots.try_remove(self.slots_of.remove(&id)?)?
     }

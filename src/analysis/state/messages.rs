@@ -21,17 +21,22 @@ use crate::stream::ConnectionId;
 /// How far a delivery has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Progress {
+    /// Nothing has come yet.
     Waiting,
     /// Delivered above QoS 0 and not acknowledged.
     Open,
+    /// Delivered and acknowledged, or not waited for any longer.
     Done,
 }
 
 /// A delivery with what the analysis needs to know of it.
 #[derive(Debug)]
 pub(crate) struct Route {
+    /// The delivery as it is reported.
     pub(crate) delivery: MessageDelivery,
+    /// The subscriber's session.
     pub(crate) session: SessionKey,
+    /// How far it has come.
     pub(crate) progress: Progress,
     /// Holes in what the server sent on the subscriber's connection, when it was published.
     pub(crate) gaps: u32,
@@ -66,24 +71,37 @@ pub(crate) struct Carried {
 /// An application message that a client published.
 #[derive(Debug)]
 pub(crate) struct Held {
+    /// The broker, by its place in the order of first appearance.
     pub(crate) broker: BrokerId,
+    /// Digest of topic and payload.
     pub(crate) digest: u64,
+    /// The turn of its handshake in the output.
     pub(crate) turn: Turn,
     /// How the publisher's handshake ended, once it is over.
     pub(crate) over: Option<Over>,
-    /// That handshake, where handshakes are told.
+    /// That handshake, where handshakes are wanted.
     pub(crate) record: Option<Box<Handshake>>,
     /// Where somebody is to be sent it.
     pub(crate) topic: Option<Arc<str>>,
+    /// The publisher's protocol version.
     pub(crate) version: Option<ProtocolVersion>,
+    /// The frame of the publisher's first PUBLISH.
     pub(crate) published: FrameStamp,
+    /// The publisher's connection.
     pub(crate) connection: ConnectionId,
+    /// The subscriber's session.
     pub(crate) session: Option<SessionKey>,
+    /// The publisher's client identifier.
     pub(crate) client_id: Option<Arc<str>>,
+    /// The QoS of the PUBLISH.
     pub(crate) qos: QoS,
+    /// RETAIN as published.
     pub(crate) retain: bool,
+    /// The properties that subscribers get too.
     pub(crate) carried: Carried,
+    /// The ways to its subscribers, further copies included.
     pub(crate) routes: Vec<Route>,
+    /// Deliveries beyond [`Handshake::DELIVERIES_KEPT`].
     pub(crate) left_out: u32,
     /// Routes that are not done.
     pub(crate) unsettled: u32,
@@ -104,6 +122,7 @@ impl Held {
 /// The end of a publisher's handshake.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Over {
+    /// The end of the publisher's handshake.
     pub(crate) state: HandshakeState,
     /// The publisher released its QoS 2 message with PUBREL.
     pub(crate) released: bool,
@@ -152,6 +171,7 @@ pub(crate) enum Barred {
 /// A delivery that a copy was found to be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
+    /// The message.
     pub(crate) key: MessageKey,
     /// The number of the route.
     pub(crate) at: usize,
@@ -189,10 +209,12 @@ impl Messages {
         key
     }
 
+    /// Returns a message that is still held.
     pub(crate) fn get(&self, key: MessageKey) -> Option<&Held> {
         get(&self.held, key)
     }
 
+    /// Returns a message that is still held, to be changed.
     pub(crate) fn get_mut(&mut self, key: MessageKey) -> Option<&mut Held> {
         let (order, held) = self.held.get_mut(key.slot)?;
         (*order == key.order).then_some(held)
@@ -496,15 +518,25 @@ fn fit(route: &Route, published: QoS, copy: &Copy<'_>) -> u32 {
 
 /// A copy of a message on its way to a subscriber.
 pub(crate) struct Copy<'a> {
+    /// Its topic.
     pub(crate) topic: Topic<'a>,
+    /// The frame of the copy.
     pub(crate) stamp: FrameStamp,
+    /// The publisher's connection.
     pub(crate) connection: ConnectionId,
+    /// The publisher's client identifier.
     pub(crate) client_id: Option<Arc<str>>,
+    /// The QoS of the PUBLISH.
     pub(crate) qos: QoS,
+    /// RETAIN as published.
     pub(crate) retain: bool,
+    /// DUP of the copy.
     pub(crate) dup: bool,
+    /// The packet identifier; `None` at QoS 0.
     pub(crate) packet_id: Option<PacketIdentifier>,
+    /// Subscription Identifiers of the copy (5.0).
     pub(crate) identifiers: Vec<u32>,
+    /// The properties that subscribers get too.
     pub(crate) carried: Carried,
     /// Where the steps of deliveries are wanted.
     pub(crate) step: Option<&'a Step>,

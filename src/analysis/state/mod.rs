@@ -50,17 +50,27 @@ use wills::Wills;
 /// Everything that is known of the traffic so far.
 #[derive(Debug)]
 pub(crate) struct State {
+    /// The conclusions that are wanted.
     pub(crate) wanted: Needs,
+    /// The limits of the run.
     pub(crate) limits: Limits,
     /// The latest frame: the clock of the capture.
     pub(crate) now: FrameStamp,
+    /// Brokers, and their topic filters.
     pub(crate) brokers: Brokers,
+    /// Open connections.
     pub(crate) links: Links,
+    /// Sessions, and their subscriptions.
     pub(crate) sessions: Sessions,
+    /// Messages on their way.
     pub(crate) messages: Messages,
+    /// Stored messages.
     pub(crate) retained: Retained,
+    /// Wills that may still be published.
     pub(crate) wills: Wills,
+    /// The latest topic names.
     pub(crate) names: Names,
+    /// Handshakes that go on, of all connections and suspended ones.
     pub(crate) open_handshakes: usize,
     /// Gaps in what the server sent on connections that have ended, where there were any.
     pub(crate) ended_with_gaps: HashMap<ConnectionId, u32>,

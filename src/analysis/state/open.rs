@@ -13,7 +13,9 @@ pub(crate) type Opens = HashMap<u16, Open>;
 /// A handshake that is not over.
 #[derive(Debug)]
 pub(crate) struct Open {
+    /// The handshake as it is reported.
     pub(crate) record: Box<Handshake>,
+    /// Its turn in the output.
     pub(crate) turn: Turn,
     /// The packet that comes next.
     pub(crate) waiting: PacketType,
@@ -27,7 +29,9 @@ pub(crate) struct Open {
     pub(crate) message: Option<MessageKey>,
     /// The delivery that a server's PUBLISH is.
     pub(crate) delivery: Option<DeliveryRef>,
+    /// PUBLISH packets, redeliveries included.
     pub(crate) publishes: u32,
+    /// Acknowledgements of those.
     pub(crate) acknowledgements: u32,
     /// Digest of topic and payload; 0 where an alias hides the topic.
     pub(crate) digest: u64,

@@ -16,7 +16,9 @@ use crate::event::{Handshake, MessageDelivery, RetainedSummary};
 pub(crate) struct Entry {
     /// The hash of its topic.
     pub(crate) topic: u64,
+    /// Digest of topic and payload.
     pub(crate) digest: u64,
+    /// The stored message as it is reported.
     pub(crate) summary: RetainedSummary,
     /// The publisher's message, held for its late copies.
     pub(crate) message: Option<MessageKey>,
@@ -71,6 +73,7 @@ impl Retained {
         taken.map(|(key, _)| *key).collect()
     }
 
+    /// Returns a stored message that is still there.
     pub(crate) fn get(&self, key: StoredKey) -> Option<&Entry> {
         self.all.get(&key)
     }
@@ -104,6 +107,7 @@ impl Retained {
         key
     }
 
+    /// Removes a stored message.
     pub(crate) fn remove(&mut self, key: StoredKey) -> Option<Entry> {
         let entry = self.all.remove(&key)?;
         if self.by_topic.get(&entry.topic) == Some(&key) {

@@ -16,11 +16,17 @@ use crate::stream::ConnectionId;
 /// One session.
 #[derive(Debug)]
 pub(crate) struct ClientSession {
+    /// The broker, by its place in the order of first appearance.
     pub(crate) broker: BrokerId,
+    /// The server's endpoint, as the first connection reached it.
     pub(crate) server: Endpoint,
+    /// `None` where no CONNECT was captured.
     pub(crate) client_id: Option<Arc<str>>,
+    /// The client asked for an identifier to be assigned.
     pub(crate) assigned: bool,
+    /// The User Name of the CONNECT.
     pub(crate) user_name: Option<Arc<str>>,
+    /// The protocol version, once it is known.
     pub(crate) version: Option<ProtocolVersion>,
     /// The connection that it has.
     pub(crate) link: Option<ConnectionId>,
@@ -36,7 +42,10 @@ pub(crate) struct ClientSession {
     pub(crate) breaks_filters: bool,
     /// Handshakes of both ends that wait for the next connection.
     pub(crate) pending: BySender<Opens>,
+    /// Its connections that have ended, at most
+    /// [`SessionSummary::CONNECTIONS_KEPT`](crate::event::SessionSummary::CONNECTIONS_KEPT).
     pub(crate) connections: Vec<ConnectionSummary>,
+    /// Connections beyond that.
     pub(crate) connections_left_out: u64,
     /// A will of its last connection that waits for its delay.
     pub(crate) delayed_will: Option<WillKey>,
@@ -45,6 +54,7 @@ pub(crate) struct ClientSession {
 }
 
 impl ClientSession {
+    /// Returns a session of which nothing is known but its client.
     pub(crate) fn new(broker: BrokerId, server: Endpoint, client_id: Option<Arc<str>>) -> Self {
         Self {
             broker,
@@ -90,6 +100,7 @@ impl ClientSession {
 pub(crate) enum Force {
     /// Asked for; the server may deliver before its SUBACK.
     Asked,
+    /// The SUBACK granted it.
     Granted,
     /// UNSUBSCRIBE was sent; the server may have acted on it.
     Leaving,
@@ -98,6 +109,7 @@ pub(crate) enum Force {
 /// One subscription.
 #[derive(Debug)]
 pub(crate) struct Subscription {
+    /// The subscriber's session.
     pub(crate) session: SessionKey,
     /// As subscribed.
     pub(crate) filter: Arc<str>,
@@ -105,12 +117,16 @@ pub(crate) struct Subscription {
     pub(crate) group: Option<Arc<str>>,
     /// The Subscription Options byte.
     pub(crate) options: u8,
+    /// The QoS that was granted, or asked for while unanswered.
     pub(crate) granted: QoS,
+    /// Subscription Identifier (5.0).
     pub(crate) identifier: Option<u32>,
+    /// Whether it is in force.
     pub(crate) force: Force,
 }
 
 impl Subscription {
+    /// Returns No Local: the client is not sent its own messages (5.0 §3.8.3.1).
     pub(crate) const fn no_local(&self) -> bool {
         self.options & 0x04 != 0
     }
@@ -121,6 +137,7 @@ impl Subscription {
         self.options >> 4 & 3
     }
 
+    /// Returns Retain As Published: live copies keep RETAIN (5.0 §3.8.3.1).
     pub(crate) const fn retain_as_published(&self) -> bool {
         self.options & 0x08 != 0
     }
@@ -154,6 +171,7 @@ impl Sessions {
         }
     }
 
+    /// Adds a session, which replaces that of the same client identifier.
     pub(crate) fn add(&mut self, session: ClientSession) -> SessionKey {
         let key = SessionKey(self.next);
         self.next += 1;
@@ -167,6 +185,7 @@ impl Sessions {
         key
     }
 
+    /// Returns the session of a client identifier; an empty one has none.
     pub(crate) fn find(&self, broker: BrokerId, id: &Arc<str>) -> Option<SessionKey> {
         if id.is_empty() {
             return None;
@@ -174,10 +193,12 @@ impl Sessions {
         self.by_id.get(&(broker, Arc::clone(id))).copied()
     }
 
+    /// Returns a session that has not ended.
     pub(crate) fn get(&self, key: SessionKey) -> Option<&ClientSession> {
         self.all.get(&key)
     }
 
+    /// Returns a session that has not ended, to be changed.
     pub(crate) fn get_mut(&mut self, key: SessionKey) -> Option<&mut ClientSession> {
         self.all.get_mut(&key)
     }
@@ -223,6 +244,7 @@ impl Sessions {
         keys
     }
 
+    /// Returns a subscription that has not ended.
     pub(crate) fn subscription(&self, key: SubscriptionKey) -> Option<&Subscription> {
         self.subscriptions.get(&key)
     }

@@ -16,11 +16,15 @@ use crate::mqtt::ProtocolVersion;
 /// A will that may still be published.
 #[derive(Debug)]
 pub(crate) struct Testament {
+    /// The broker, by its place in the order of first appearance.
     pub(crate) broker: BrokerId,
     /// Digest of topic and payload.
     pub(crate) digest: u64,
+    /// The session whose client set it.
     pub(crate) session: Option<SessionKey>,
+    /// The protocol version of its connection.
     pub(crate) version: Option<ProtocolVersion>,
+    /// The will as it is reported.
     pub(crate) summary: WillSummary,
     /// Sessions with a subscription that took it when it fell due.
     pub(crate) expected: Vec<(SessionKey, MessageDelivery)>,
@@ -60,6 +64,7 @@ impl Wills {
         }
     }
 
+    /// Adds a will.
     pub(crate) fn add(&mut self, will: Testament) -> WillKey {
         let key = WillKey(self.next);
         self.next += 1;
@@ -69,10 +74,12 @@ impl Wills {
         key
     }
 
+    /// Returns a will that may still be published.
     pub(crate) fn get(&self, key: WillKey) -> Option<&Testament> {
         self.all.get(&key)
     }
 
+    /// Returns a will that may still be published, to be changed.
     pub(crate) fn get_mut(&mut self, key: WillKey) -> Option<&mut Testament> {
         self.all.get_mut(&key)
     }
@@ -158,6 +165,7 @@ impl Wills {
         Some(key)
     }
 
+    /// Removes a will.
     pub(crate) fn remove(&mut self, key: WillKey) -> Option<Testament> {
         let will = self.all.remove(&key)?;
         if let Some(line) = self.by_digest.get_mut(&will.digest) {
