@@ -184,7 +184,7 @@ const REACHED: &[(&str, &str)] = &[
         "a_handshake_outlasted_by_too_many_is_reported_behind_them",
     ),
     ("name-bytes", "a_long_name_is_shortened_and_stays_distinct"),
-    ("findings", "what_was_told_too_often_is_counted"),
+    ("findings", "what_was_reported_too_often_is_counted"),
     (
         "json-records",
         "a_document_holds_no_more_records_than_its_limit_and_counts_the_rest",

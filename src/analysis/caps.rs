@@ -30,9 +30,9 @@ pub const CANDIDATES: usize = 64;
 pub const LINGER: Span = Span::from_nanos(2_000_000_000);
 /// A subscriber with a connection is not waited for any longer.
 pub const PATIENCE: Span = Span::from_nanos(60_000_000_000);
-/// What is missing this short a time before the capture ends may still have come.
+/// A packet that is missing this short a time before the capture ends may still have come.
 pub const LAST_MOMENT: Span = Span::from_nanos(1_000_000_000);
-/// What passes through a server is not settled faster than this.
+/// A change inside a server takes at most this long to be seen by all its clients.
 pub const IN_TRANSIT: Span = Span::from_nanos(100_000_000);
 /// An acknowledgement that takes longer is slow.
 pub const SLOW: Span = Span::from_nanos(1_000_000_000);

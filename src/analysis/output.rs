@@ -13,9 +13,9 @@ use crate::event::{
 pub(crate) enum Output {
     /// A settled exchange of control packets.
     Handshake(Box<Handshake>),
-    /// What became of a will.
+    /// The fate of a will.
     Will(Box<WillSummary>),
-    /// What became of a stored message.
+    /// A stored message that was replaced, cleared or kept.
     Retained(Box<RetainedSummary>),
     /// A session that is over.
     Session(Box<SessionSummary>),
@@ -35,7 +35,7 @@ impl Output {
     }
 }
 
-/// What is known of a turn.
+/// The state of a turn.
 #[derive(Debug)]
 enum Slot {
     Waiting,

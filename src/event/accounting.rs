@@ -2,13 +2,13 @@
 
 use crate::base::limits::Limit;
 
-/// What became of everything that was read; nothing is left over.
+/// The sums of everything that was read; nothing is left over.
 ///
 /// Frames: [`mqtt_frames`](Self::mqtt_frames) + [`tcp_frames`](Self::tcp_frames) +
 /// [`skipped_frames`](Self::skipped_frames) are the frames read. Bytes:
 /// [`captured`](Self::captured) and [`unwrapped`](Self::unwrapped) together are the sum of all
-/// from [`repeated`](Self::repeated) to [`wrapped`](Self::wrapped). In bytes unless it says
-/// otherwise.
+/// from [`repeated`](Self::repeated) to [`wrapped`](Self::wrapped). In bytes unless
+/// documented otherwise.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Accounting {
     /// Frames in which a control packet ended.

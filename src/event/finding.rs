@@ -34,9 +34,9 @@ pub struct Finding {
 /// Who caused a finding.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Cause {
-    /// What the client sent, or did not send.
+    /// The client, by a packet that it sent or did not send.
     Client,
-    /// What the server sent, or did not send.
+    /// The server, by a packet that it sent or did not send.
     Server,
     /// The way between them, or how it was captured.
     Network,

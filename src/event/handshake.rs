@@ -198,7 +198,7 @@ impl EndedBy {
     }
 }
 
-/// What the first packet asked or carried.
+/// The request or the message of a handshake's first packet.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Subject {
     /// The application message of a PUBLISH.

@@ -1,5 +1,5 @@
-//! The lines of mosquitto's `-v` log, as words: the broker tells them while it serves, the
-//! `--log` view tells the same of a capture.
+//! The lines of mosquitto's `-v` log, as words: the broker writes them while it serves, the
+//! `--log` view writes the same of a capture.
 //!
 //! Client identifiers, topics and user names come from the traffic: each is made safe for a
 //! terminal here, so no line can end early or move the cursor.
@@ -58,7 +58,7 @@ pub enum Line<'a> {
         topic: &'a str,
         length: usize,
     },
-    /// PUBACK, PUBREC, PUBREL or PUBCOMP: the four are told in slightly different words.
+    /// PUBACK, PUBREC, PUBREL or PUBCOMP: the four have slightly different words.
     Acknowledgement {
         way: Way,
         name: &'static str,
@@ -66,7 +66,7 @@ pub enum Line<'a> {
         packet_id: u16,
         reason_code: u8,
     },
-    /// A packet told by its name alone: SUBSCRIBE, SUBACK, PINGREQ, DISCONNECT ...
+    /// A packet listed by its name alone: SUBSCRIBE, SUBACK, PINGREQ, DISCONNECT ...
     Plain {
         way: Way,
         name: &'static str,
@@ -291,7 +291,7 @@ impl Line<'_> {
                 reason_code,
             } => {
                 write!(f, "{way} {name} {} {} ", way.preposition(), safe(client))?;
-                // The first two steps tell the reason where it is sent, the last two where
+                // The first two steps show the reason where it is sent, the last two where
                 // the exchange ends; so does mosquitto.
                 match (way, name) {
                     (Way::Sending, "PUBACK" | "PUBREC") => {

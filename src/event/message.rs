@@ -90,7 +90,7 @@ impl Payload {
     }
 }
 
-/// What became of an application message for one subscriber.
+/// A delivery: an application message on its way to one subscriber, and its end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MessageDelivery {
     /// The subscriber's connection; `None` while its session has none.

@@ -42,17 +42,17 @@ pub enum Event<'a> {
     Ended(&'a Ended),
     /// A connection on an MQTT port, or asked for by the user, that is not MQTT after all.
     NotMqtt(&'a NotMqtt),
-    /// What carries an MQTT connection breaks its rules.
+    /// The carrier of an MQTT connection breaks its rules.
     Breach(&'a TransportBreach),
     /// An exchange of control packets is settled, its deliveries known.
     Handshake(&'a Handshake),
-    /// What became of a Will Message.
+    /// A Will Message whose fate is known.
     Will(&'a WillSummary),
-    /// What became of a stored message.
+    /// A stored message that was replaced, cleared or kept.
     Retained(&'a RetainedSummary),
     /// A session is over, or the capture is.
     Session(&'a SessionSummary),
-    /// What is wrong, odd or worth knowing.
+    /// Something wrong, odd or worth knowing.
     Finding(&'a Finding),
 }
 
@@ -65,7 +65,7 @@ pub struct Opened {
     pub server: Endpoint,
     /// The end that opens the connection.
     pub client: Endpoint,
-    /// What carries MQTT on it.
+    /// The carrier of MQTT on it.
     pub transport: Transport,
     /// The frame from which the connection is known: its SYN, or its first segment.
     pub stamp: FrameStamp,
@@ -220,7 +220,7 @@ pub fn between(earlier: &FrameStamp, later: &FrameStamp) -> Option<Span> {
     Some(later.time?.since(earlier.time?))
 }
 
-/// What a whole run read and what became of it: every frame is in one of the counts.
+/// The sums of a whole run: every frame is in one of the counts.
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
     /// The inputs as the user named them.

@@ -67,13 +67,13 @@ pub struct ConnectionSummary {
 /// The end of a connection and its cause.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct End {
-    /// The most telling cause.
+    /// The most specific cause that is known.
     pub cause: EndCause,
     /// The frame that made the end certain: DISCONNECT, FIN, RST, or the capture's last.
     pub stamp: FrameStamp,
 }
 
-/// Why a connection ended, the most telling cause first.
+/// The reason why a connection ended, the most specific first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum EndCause {
     /// DISCONNECT; `code` is 0x00 before 5.0.

@@ -58,7 +58,7 @@ pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, e
     }
 }
 
-/// Returns the cause of a connection's end, the most telling one.
+/// Returns the cause of a connection's end, the most specific one that is known.
 fn cause(link: &Link, ended: &Ended) -> EndCause {
     if let Some(code) = link.refusal {
         return EndCause::Refused { code };

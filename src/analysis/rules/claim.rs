@@ -71,8 +71,11 @@ macro_rules! no_frames {
 
 no_frames! { &str u8 u16 u32 u64 i64 usize f64 Client<'_> Party<'_> &Clause }
 
-/// Builds [`Claim`] from its table: name, arguments, clause, who caused it (unless the place of
-/// the finding says otherwise), sentence.
+/// Builds [`Claim`] from its table: name, arguments, clause, who caused it, sentence.
+///
+/// `Unknown` leaves the cause to the place of the finding, which knows the packet's sender. The
+/// sentence is a format string over the arguments, so it stands beside them and is checked by the
+/// compiler; nothing is formatted for a finding that is only counted.
 macro_rules! claims {
     ($($name:ident { $($field:ident: $type:ty),* } $clause:expr, $by:ident $sentence:literal)*) => {
         /// One kind of finding with its arguments.
@@ -90,7 +93,7 @@ macro_rules! claims {
                 }
             }
 
-            /// Returns who caused it, as far as the kind of finding tells.
+            /// Returns who caused it, as far as the kind of finding fixes it.
             pub(crate) fn by(&self) -> Cause {
                 match self {
                     $(Self::$name { .. } => Cause::$by),*

@@ -30,11 +30,11 @@ pub(crate) struct Brokers {
     limits: Limits,
 }
 
-/// What listens at one address.
+/// The server endpoints at one address.
 #[derive(Debug)]
 struct Host {
     broker: BrokerId,
-    /// What carries MQTT to it, each through one port.
+    /// The carriers by which it is reached, each through one port.
     transports: Vec<Transport>,
     /// Two ports with the same transport: there are several brokers, and it is not known to which
     /// a third port belongs.

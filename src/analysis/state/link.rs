@@ -1,4 +1,7 @@
-//! What the analysis keeps of one connection.
+//! One connection: how far it has come, what each end sent, what is in flight.
+//!
+//! A gap in a direction makes what its sender did uncertain, so gaps are counted and compared
+//! wherever "not seen" would become "not sent".
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -63,7 +66,7 @@ pub(crate) struct Side {
     pub(crate) garbled: u32,
     /// The largest packet that this end accepts, in bytes (5.0).
     pub(crate) maximum_packet_size: Option<u32>,
-    /// What this end lets the other send (5.0).
+    /// Receive Maximum: messages above QoS 0 that the other end may have in flight (5.0).
     pub(crate) receive_maximum: Option<u16>,
     /// The highest topic alias that this end accepts (5.0); 0 for none.
     pub(crate) topic_alias_maximum: u16,

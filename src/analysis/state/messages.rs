@@ -1,4 +1,14 @@
 //! The table of application messages on their way: each held until what became of it is known.
+//!
+//! A copy is found by the digest of topic and payload: a server gives each subscriber a packet
+//! identifier of its own, so nothing else in the packet leads back to the publisher. Equal messages
+//! that are on their way at the same time are ambiguous, and nothing is concluded from such a pair.
+//!
+//! ```text
+//! add -> line -> (settled)            closed at once, or when it has lingered
+//!             -> parked               a subscriber is away: closed when its session ends
+//!             -> kept                 it is the stored message of its topic: closed with that
+//! ```
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -53,13 +63,14 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// What it counts for against [`Limits::deliveries`].
+    /// Returns its weight against [`Limits::deliveries`]: one, and one more for each eight filters
+    /// and identifiers that it keeps.
     pub(crate) fn weight(&self) -> usize {
         1 + (self.delivery.filters.len() + self.identifiers.len()) / 8
     }
 }
 
-/// What a message brought along for its subscribers, to be compared with the copies.
+/// The properties of a message that are compared with those of its copies.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Carried {
     /// Digest of the properties that a server hands on as they are; `None` before 5.0.

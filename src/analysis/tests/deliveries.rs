@@ -41,7 +41,7 @@ fn each_subscriber_gets_the_lower_qos_of_both() {
 }
 
 #[test]
-fn a_message_that_nobody_wants_goes_to_no_one() {
+fn a_message_that_no_client_wants_goes_to_none() {
     let mut run = Run::new(V3);
     run.join(0, "s").take(0, "a/+/b", 0);
     run.join(1, "p");
@@ -96,13 +96,13 @@ fn equal_messages_under_way_together_are_ambiguous() {
     run.server(0, publish(V3, "t", b"x", Sent::default()));
     run.server(0, publish(V3, "t", b"x", Sent::default()));
     run.finish();
-    let told: Vec<_> = run
+    let reported: Vec<_> = run
         .handshakes
         .iter()
         .filter(|one| one.kind == HandshakeKind::Qos0 && one.initiator == Sender::Client)
         .map(outcomes)
         .collect();
-    assert_eq!(told, [["s q0 ambiguous"], ["s q0"]]);
+    assert_eq!(reported, [["s q0 ambiguous"], ["s q0"]]);
 }
 
 #[test]
@@ -119,14 +119,14 @@ fn a_message_waits_for_a_subscriber_that_is_away() {
     run.server(2, numbered(V3, "t", b"x", 1, 1));
     run.client(2, puback(1));
     run.leave(2).finish();
-    let told: Vec<_> = run
+    let reported: Vec<_> = run
         .handshakes
         .iter()
         .filter(|one| one.message().is_some() && one.initiator == Sender::Client)
         .map(outcomes)
         .collect();
     assert_eq!(
-        told,
+        reported,
         [["s q1 queued"], ["s not: Away"], ["s not: AwayAtQoS0"]]
     );
 }
@@ -157,15 +157,15 @@ fn a_known_client_has_a_subscription_for_what_it_gets() {
     let frame = run.server(0, publish(V3, "t", b"x", Sent::default()));
     let other = run.server(0, publish(V3, "u", b"y", Sent::default()));
     run.finish();
-    let told: Vec<_> = run
+    let reported: Vec<_> = run
         .findings
         .iter()
         .filter(|finding| finding.rule == "delivery-without-subscription")
         .map(|finding| finding.stamp.number)
         .collect();
-    // The first may still be explained by a message that comes late; both are told.
-    assert!(told.contains(&other), "{told:?}");
-    assert!(told.contains(&frame), "{told:?}");
+    // The first may still be explained by a message that comes late; both are reported.
+    assert!(reported.contains(&other), "{reported:?}");
+    assert!(reported.contains(&frame), "{reported:?}");
 }
 
 #[test]
@@ -199,9 +199,9 @@ fn a_subscription_whose_end_is_refused_goes_on() {
         .handshakes
         .iter()
         .filter(|one| one.kind == HandshakeKind::Qos0 && one.initiator == Sender::Client);
-    let told: Vec<_> = sent.map(outcomes).collect();
+    let reported: Vec<_> = sent.map(outcomes).collect();
     // Were it given up, the second would have no delivery that is missed.
-    assert_eq!(told, [["s q0"], ["s not: ConnectionEnded"]]);
+    assert_eq!(reported, [["s q0"], ["s not: ConnectionEnded"]]);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn a_wildcard_takes_no_dollar_topic() {
 }
 
 #[test]
-fn what_the_server_says_of_itself_has_the_server_as_origin() {
+fn what_the_server_publishes_itself_has_the_server_as_origin() {
     let mut run = Run::new(V3);
     run.join(0, "s").take(0, "$SYS/#", 0);
     run.server(0, publish(V3, "$SYS/uptime", b"1", Sent::default()));
@@ -255,13 +255,13 @@ fn overlapping_subscriptions_may_bring_one_copy_or_several() {
     run.client(0, puback(2));
     run.server(1, puback(2));
     run.leave(0).leave(1).finish();
-    let told: Vec<_> = run
+    let reported: Vec<_> = run
         .handshakes
         .iter()
         .filter(|one| one.kind == HandshakeKind::Qos1 && one.initiator == Sender::Client)
         .map(outcomes)
         .collect();
-    assert_eq!(told, [vec!["s q1"], vec!["s q1", "s q0 downgraded"]]);
+    assert_eq!(reported, [vec!["s q1"], vec!["s q1", "s q0 downgraded"]]);
     assert_eq!(run.rules(), [""; 0]);
 }
 
@@ -488,7 +488,7 @@ fn qos_2_comes_once() {
 }
 
 #[test]
-fn a_message_that_never_comes_is_told() {
+fn a_message_that_never_comes_is_reported() {
     let mut run = Run::new(V3);
     run.join(0, "s").take(0, "t", 1);
     run.join(1, "p");
@@ -537,7 +537,7 @@ fn a_gap_towards_a_subscriber_explains_a_missing_copy() {
     );
     assert_eq!(run.rules(), ["missing-octets"]);
 
-    // The same where the subscriber has gone before the message is told.
+    // The same where the subscriber has gone before the message is reported.
     let mut run = Run::new(V3);
     run.join(0, "s").take(0, "t", 1);
     run.join(1, "p");
@@ -574,7 +574,7 @@ fn a_message_expires_for_a_subscriber_that_is_away() {
 }
 
 #[test]
-fn copies_by_an_own_and_a_shared_subscription_are_not_judged_apart() {
+fn copies_by_an_own_and_a_shared_subscription_are_not_judged_one_by_one() {
     let mut run = Run::new(V5);
     run.stay(0, "s", false)
         .take(0, "t", 0)
@@ -590,9 +590,9 @@ fn copies_by_an_own_and_a_shared_subscription_are_not_judged_apart() {
 }
 
 #[test]
-fn a_message_that_lingers_is_told_in_time_though_the_clock_went_back() {
+fn a_message_that_lingers_is_reported_in_time_though_the_clock_went_back() {
     let mut run = Run::new(V3);
-    // What this one subscribed to is not known: messages linger for copies nobody announced.
+    // What this one subscribed to is not known: messages linger for copies that nothing announced.
     run.open_to(5, 1883, false);
     run.client(5, packet(0xc0, &[]));
     run.server(5, packet(0xd0, &[]));
@@ -602,18 +602,18 @@ fn a_message_that_lingers_is_told_in_time_though_the_clock_went_back() {
     run.wait(2_500).client(1, packet(0xc0, &[]));
     run.wait(-1_000);
     run.server(0, publish(V3, "t", b"x", Sent::default()));
-    let told = |run: &Run| {
+    let reported = |run: &Run| {
         let mut kinds = run.handshakes.iter().map(|record| record.kind);
         kinds.any(|kind| kind == HandshakeKind::Qos1)
     };
     run.client(1, packet(0xc0, &[]));
-    assert!(!told(&run));
+    assert!(!reported(&run));
     run.wait(1_000).client(1, packet(0xc0, &[]));
-    assert!(told(&run));
+    assert!(reported(&run));
 }
 
 #[test]
-fn messages_behind_one_that_was_given_up_at_the_cap_are_told_in_time() {
+fn messages_behind_one_that_was_given_up_at_the_cap_are_reported_in_time() {
     const MESSAGES: usize = 16;
     let limits = Limits {
         messages: MESSAGES,
@@ -621,7 +621,7 @@ fn messages_behind_one_that_was_given_up_at_the_cap_are_told_in_time() {
         ..Limits::default()
     };
     let mut run = Run::with(V3, &limits);
-    // What this one subscribed to is not known: messages linger for copies nobody announced.
+    // What this one subscribed to is not known: messages linger for copies that nothing announced.
     run.open_to(5, 1883, false);
     run.client(5, packet(0xc0, &[]));
     run.join(1, "p");
@@ -635,7 +635,7 @@ fn messages_behind_one_that_was_given_up_at_the_cap_are_told_in_time() {
     for _ in 0..4 {
         run.wait(1_000).client(1, packet(0xc0, &[]));
     }
-    let told = run.handshakes.iter();
-    let told = told.filter(|record| record.kind == HandshakeKind::Qos0);
-    assert_eq!(told.count(), MESSAGES);
+    let reported = run.handshakes.iter();
+    let reported = reported.filter(|record| record.kind == HandshakeKind::Qos0);
+    assert_eq!(reported.count(), MESSAGES);
 }

@@ -51,7 +51,7 @@ fn an_acknowledgement_that_crosses_the_farewell_is_no_finding() {
 }
 
 #[test]
-fn a_qos_2_handshake_that_stops_says_after_what() {
+fn a_qos_2_handshake_that_stops_names_its_last_packet() {
     let mut run = Run::new(V3);
     run.join(0, "p");
     let frame = run.client(0, numbered(V3, "t", b"x", 2, 7));
@@ -76,7 +76,7 @@ fn a_qos_2_handshake_that_stops_says_after_what() {
 }
 
 #[test]
-fn what_a_gap_may_hide_is_not_told_as_not_sent() {
+fn what_a_gap_may_hide_is_not_reported_as_not_sent() {
     let mut run = Run::new(V3);
     run.join(0, "s");
     run.server(0, numbered(V3, "t", b"x", 1, 1));
@@ -93,7 +93,7 @@ fn what_a_gap_may_hide_is_not_told_as_not_sent() {
 }
 
 #[test]
-fn a_capture_that_begins_midway_blames_nobody() {
+fn a_capture_that_begins_midway_blames_neither_end() {
     let mut run = Run::new(V3);
     run.open_to(0, 1883, false);
     run.client(0, puback(5));
@@ -108,7 +108,7 @@ fn a_capture_that_begins_midway_blames_nobody() {
 }
 
 #[test]
-fn what_is_left_of_a_handshake_is_told_where_its_begin_was_not_captured() {
+fn what_is_left_of_a_handshake_is_reported_where_its_start_was_not_captured() {
     let mut run = Run::new(V3);
     run.open_to(0, 1883, false);
     run.client(0, pubrel(6));
@@ -193,7 +193,7 @@ fn an_identifier_is_free_after_its_handshake_and_not_before() {
 }
 
 #[test]
-fn client_and_server_count_identifiers_apart() {
+fn client_and_server_count_identifiers_separately() {
     let mut run = Run::new(V3);
     run.join(0, "p");
     run.take(0, "t", 1);
@@ -214,7 +214,7 @@ fn client_and_server_count_identifiers_apart() {
 }
 
 #[test]
-fn a_redelivery_says_dup() {
+fn a_redelivery_has_dup() {
     let mut run = Run::new(V3);
     run.join(0, "p");
     run.client(0, numbered(V3, "t", b"x", 1, 1));
@@ -225,7 +225,7 @@ fn a_redelivery_says_dup() {
 }
 
 #[test]
-fn a_first_sending_does_not_say_dup() {
+fn a_first_sending_has_no_dup() {
     let mut run = Run::new(V3);
     run.join(0, "p");
     let frame = run.client(0, again(V3, "t", b"x", 1, 1));
@@ -320,7 +320,7 @@ fn a_refused_message_is_not_sent_again() {
 }
 
 #[test]
-fn an_acknowledgement_for_nothing_is_told() {
+fn an_acknowledgement_for_nothing_is_reported() {
     let mut run = Run::new(V3);
     run.join(0, "s");
     let frames = [
@@ -334,15 +334,15 @@ fn an_acknowledgement_for_nothing_is_told() {
     run.client(0, pubcomp(2));
     run.server(0, pubcomp(3));
     run.leave(0).finish();
-    let told: Vec<_> = run
+    let reported: Vec<_> = run
         .findings
         .iter()
         .filter(|finding| finding.rule == "ack-without-publish")
         .map(|finding| finding.stamp.number)
         .collect();
-    let mut told = told;
-    told.sort_unstable();
-    assert_eq!(told, frames);
+    let mut reported = reported;
+    reported.sort_unstable();
+    assert_eq!(reported, frames);
 }
 
 #[test]
@@ -387,7 +387,7 @@ fn qos_2_is_not_acknowledged_with_puback() {
 }
 
 #[test]
-fn requests_without_answers_are_told() {
+fn requests_without_answers_are_reported() {
     let mut run = Run::new(V3);
     run.join(0, "s");
     let subscribed = run.client(0, subscribe(V3, 1, &[("a", 0)], &[]));
@@ -400,7 +400,7 @@ fn requests_without_answers_are_told() {
 }
 
 #[test]
-fn a_connect_without_an_answer_is_told() {
+fn a_connect_without_an_answer_is_reported() {
     let mut run = Run::new(V3);
     run.open(0);
     let frame = run.client(0, connect(V3, &Hello::new("a")));
@@ -408,11 +408,15 @@ fn a_connect_without_an_answer_is_told() {
         .end(0, Closed::Finished, Some(Sender::Server));
     run.finish();
     assert_eq!(run.found("connect-unanswered"), frame);
-    assert_eq!(run.sessions.len(), 1, "the connection is told all the same");
+    assert_eq!(
+        run.sessions.len(),
+        1,
+        "the connection is reported all the same"
+    );
 }
 
 #[test]
-fn a_capture_of_one_direction_blames_nobody() {
+fn a_capture_of_one_direction_blames_neither_end() {
     let mut run = Run::new(V3);
     run.open(0);
     run.client(0, connect(V3, &Hello::new("a")));
@@ -423,7 +427,7 @@ fn a_capture_of_one_direction_blames_nobody() {
 }
 
 #[test]
-fn slow_answers_and_the_40_ms_pattern_are_told() {
+fn slow_answers_and_the_40_ms_pattern_are_reported() {
     let mut run = Run::new(V3);
     run.join(0, "p");
     for id in 1..=3 {
@@ -497,7 +501,7 @@ fn a_client_acknowledges_in_order() {
 }
 
 #[test]
-fn handshakes_are_told_in_the_order_of_their_first_frames() {
+fn handshakes_are_reported_in_the_order_of_their_first_frames() {
     let mut run = Run::new(V3);
     run.join(0, "p");
     run.client(0, numbered(V3, "t", b"x", 2, 1));

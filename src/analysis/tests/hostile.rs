@@ -1,4 +1,4 @@
-//! Whatever comes in whatever order: nothing panics, and every handshake is told once.
+//! Whatever comes in whatever order: nothing panics, and every handshake is reported once.
 
 use proptest::prelude::*;
 
@@ -74,7 +74,7 @@ fn octets(version: ProtocolVersion, kind: u8, id: u16) -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn any_order_of_events_is_told_without_a_panic(
+    fn any_order_of_events_is_reported_without_a_panic(
         happenings in happenings(),
         five in any::<bool>(),
     ) {
@@ -119,14 +119,14 @@ proptest! {
         }
         run.finish();
         // Each QoS 0 PUBLISH of a client is one record.
-        let told = run
+        let reported = run
             .handshakes
             .iter()
             .filter(|one| one.kind == HandshakeKind::Qos0 && one.initiator == Sender::Client)
             .filter(|one| one.message().is_some_and(|message| message.payload.length == 1))
             .count();
-        prop_assert!(told >= requests as usize, "{told} of {requests}");
-        // No step is told of two handshakes.
+        prop_assert!(reported >= requests as usize, "{reported} of {requests}");
+        // No step is reported of two handshakes.
         let mut steps: Vec<_> = run
             .handshakes
             .iter()

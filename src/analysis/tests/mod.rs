@@ -1,4 +1,4 @@
-//! Hand-made event sequences: what the analysis must tell of them.
+//! Hand-made event sequences: what the analysis must observe of them.
 
 mod conformance;
 mod deliveries;
@@ -28,7 +28,7 @@ use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
 const V3: ProtocolVersion = ProtocolVersion::V3_1_1;
 const V5: ProtocolVersion = ProtocolVersion::V5_0;
 
-/// A run with its clock and all that was told.
+/// A run with its clock and all that was reported.
 struct Run {
     analyzer: Analyzer,
     version: ProtocolVersion,
@@ -74,7 +74,7 @@ impl Run {
         }
     }
 
-    fn tell(&mut self, event: &Event<'_>) {
+    fn observe(&mut self, event: &Event<'_>) {
         let Self {
             analyzer,
             handshakes,
@@ -84,7 +84,7 @@ impl Run {
             findings,
             ..
         } = self;
-        analyzer.observe(event, &mut |told| match told {
+        analyzer.observe(event, &mut |reported| match reported {
             Event::Handshake(one) => handshakes.push((*one).clone()),
             Event::Will(one) => wills.push((*one).clone()),
             Event::Retained(one) => retained.push((*one).clone()),
@@ -125,7 +125,7 @@ impl Run {
             transport: self.transport,
             stamp,
         };
-        self.tell(&Event::Opened(&opened));
+        self.observe(&Event::Opened(&opened));
         self
     }
 
@@ -169,7 +169,7 @@ impl Run {
             topic_resolved: None,
             layers: &Layers::default(),
         };
-        self.tell(&Event::Packet(&event));
+        self.observe(&Event::Packet(&event));
         stamp.number
     }
 
@@ -185,7 +185,7 @@ impl Run {
 
     fn gap(&mut self, connection: u32, sender: Sender) -> &mut Self {
         let stamp = self.stamp();
-        self.tell(&Event::Gap(&Gap {
+        self.observe(&Event::Gap(&Gap {
             connection: ConnectionId(connection),
             sender,
             direction: Direction::Forward,
@@ -209,7 +209,7 @@ impl Run {
         incomplete: Option<Incomplete>,
     ) -> u64 {
         let stamp = self.stamp();
-        self.tell(&Event::Ended(&Ended {
+        self.observe(&Event::Ended(&Ended {
             connection: ConnectionId(connection),
             why,
             by,
@@ -229,7 +229,7 @@ impl Run {
             findings,
             ..
         } = self;
-        analyzer.finish(&mut |told| match told {
+        analyzer.finish(&mut |reported| match reported {
             Event::Handshake(one) => handshakes.push((*one).clone()),
             Event::Will(one) => wills.push((*one).clone()),
             Event::Retained(one) => retained.push((*one).clone()),
@@ -327,7 +327,7 @@ impl Run {
     }
 }
 
-/// What happened on a leg, in few words.
+/// The outcome of a delivery, in few words.
 fn outcome(leg: &MessageDelivery) -> String {
     let id = leg.client_id.as_deref().unwrap_or("?");
     match &leg.outcome {
@@ -355,7 +355,7 @@ fn outcomes(record: &Handshake) -> Vec<String> {
     record.deliveries.iter().map(outcome).collect()
 }
 
-/// What a CONNECT asks for.
+/// The wishes of a CONNECT.
 struct Hello {
     id: &'static str,
     clean: bool,
@@ -470,7 +470,7 @@ fn connack(version: ProtocolVersion, present: bool, code: u8, octets: &[u8]) -> 
     packet(0x20, &body)
 }
 
-/// What a PUBLISH carries besides topic and payload.
+/// The parts of a PUBLISH besides topic and payload.
 #[derive(Clone, Copy, Default)]
 struct Sent<'a> {
     qos: u8,

@@ -135,7 +135,7 @@ fn a_server_does_not_tolerate_a_broken_rule() {
 }
 
 #[test]
-fn a_server_that_closes_over_a_broken_rule_is_not_told_to_answer() {
+fn a_server_that_closes_over_a_broken_rule_is_not_expected_to_answer() {
     let mut run = Run::new(V3);
     run.join(0, "a");
     let wrong = run.client(0, subscribe(V3, 1, &[("a/#/b", 0)], &[]));
@@ -150,8 +150,8 @@ fn a_server_that_closes_over_a_broken_rule_is_not_told_to_answer() {
 }
 
 #[test]
-fn a_password_in_clear_text_is_told_and_one_in_tls_is_not() {
-    for (transport, told) in [(Transport::TCP, 1), (Transport::TCP.with(Protocol::Tls), 0)] {
+fn a_password_in_clear_text_is_reported_and_one_in_tls_is_not() {
+    for (transport, reported) in [(Transport::TCP, 1), (Transport::TCP.with(Protocol::Tls), 0)] {
         let mut run = Run::new(V3);
         run.transport = transport;
         run.open(0);
@@ -162,20 +162,20 @@ fn a_password_in_clear_text_is_told_and_one_in_tls_is_not() {
         run.client(0, connect(V3, &hello));
         run.server(0, connack(V3, false, 0, &[]));
         run.leave(0).finish();
-        assert_eq!(run.rules().len(), told);
+        assert_eq!(run.rules().len(), reported);
         assert!(
             run.findings
                 .iter()
                 .all(|one| !one.message.contains("secret"))
         );
-        if told == 1 {
+        if reported == 1 {
             assert_eq!(run.finding("credentials-in-clear-text").statements, [""; 0]);
         }
     }
 }
 
 #[test]
-fn a_packet_that_never_completes_is_told() {
+fn a_packet_that_never_completes_is_reported() {
     let mut run = Run::new(V3);
     run.join(0, "a");
     let stamp = run.stamp();
@@ -193,12 +193,12 @@ fn a_packet_that_never_completes_is_told() {
 }
 
 #[test]
-fn what_the_capture_lacks_is_told() {
+fn what_the_capture_lacks_is_reported() {
     let mut run = Run::new(V3);
     run.join(0, "a").gap(0, Sender::Client);
     run.finding("missing-octets");
     let stamp = run.stamp();
-    run.tell(&Event::Gap(&Gap {
+    run.observe(&Event::Gap(&Gap {
         connection: ConnectionId(0),
         sender: Sender::Client,
         direction: Direction::Forward,
@@ -208,7 +208,7 @@ fn what_the_capture_lacks_is_told() {
         discarded: 0,
     }));
     run.finding("frame-cut");
-    run.tell(&Event::NotMqtt(&NotMqtt {
+    run.observe(&Event::NotMqtt(&NotMqtt {
         connection: Connection {
             id: ConnectionId(9),
             initiator: Endpoint {
@@ -229,7 +229,7 @@ fn what_the_capture_lacks_is_told() {
 }
 
 #[test]
-fn what_was_told_too_often_is_counted() {
+fn what_was_reported_too_often_is_counted() {
     let limits = Limits {
         findings: 10,
         ..Limits::default()
@@ -246,7 +246,7 @@ fn what_was_told_too_often_is_counted() {
 }
 
 #[test]
-fn a_full_table_is_told() {
+fn a_full_table_is_reported() {
     let limits = Limits {
         retained: 3,
         ..Limits::default()

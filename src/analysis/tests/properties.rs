@@ -122,13 +122,13 @@ fn information_comes_where_it_is_wanted() {
         ..Hello::new("a")
     };
     run.client(0, connect(V5, &hello));
-    let told = run.server(0, connack(V5, false, 0, &string(0x1a, "info")));
+    let reported = run.server(0, connack(V5, false, 0, &string(0x1a, "info")));
     run.client(0, numbered(V5, "t", b"x", 1, 1));
     let mut body = vec![0, 1, 0];
     body.extend(properties(V5, &string(0x1f, "why")));
     let explained = run.server(0, packet(0x40, &body));
     run.leave(0).finish();
-    assert_eq!(run.found("response-information-not-asked-for"), told);
+    assert_eq!(run.found("response-information-not-asked-for"), reported);
     assert_eq!(run.found("problem-information-not-wanted"), explained);
 }
 

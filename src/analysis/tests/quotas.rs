@@ -30,13 +30,13 @@ fn no_more_is_in_flight_than_the_receiver_allows() {
     run.server(0, PINGRESP);
     run.end(0, Closed::Finished, Some(Sender::Server));
     run.finish();
-    let told: Vec<_> = run
+    let reported: Vec<_> = run
         .findings
         .iter()
         .filter(|one| one.rule == "receive-maximum-exceeded")
         .map(|one| one.stamp.number)
         .collect();
-    assert_eq!(told, [servers, clients]);
+    assert_eq!(reported, [servers, clients]);
 }
 
 #[test]
@@ -68,17 +68,17 @@ fn no_packet_is_larger_than_the_receiver_allows() {
     run.server(0, packet(0x40, &body));
     run.end(0, Closed::Finished, Some(Sender::Server));
     run.finish();
-    let told: Vec<_> = run
+    let reported: Vec<_> = run
         .findings
         .iter()
         .filter(|one| one.rule == "packet-too-large")
         .collect();
-    assert_eq!(told.len(), 3);
-    assert_eq!(told[0].stamp.number, clients);
-    assert_eq!(told[0].statements, ["MQTT-3.2.2-15"]);
-    assert_eq!(told[1].stamp.number, servers);
-    assert_eq!(told[1].statements, ["MQTT-3.1.2-24", "MQTT-3.1.2-25"]);
-    assert_eq!(told[2].statements, ["MQTT-3.4.2-2", "MQTT-3.4.2-3"]);
+    assert_eq!(reported.len(), 3);
+    assert_eq!(reported[0].stamp.number, clients);
+    assert_eq!(reported[0].statements, ["MQTT-3.2.2-15"]);
+    assert_eq!(reported[1].stamp.number, servers);
+    assert_eq!(reported[1].statements, ["MQTT-3.1.2-24", "MQTT-3.1.2-25"]);
+    assert_eq!(reported[2].statements, ["MQTT-3.4.2-2", "MQTT-3.4.2-3"]);
 }
 
 #[test]
@@ -97,13 +97,13 @@ fn topic_aliases_stay_below_the_receivers_maximum() {
     let servers = run.server(0, publish(V5, "t", b"z", at(&four)));
     run.end(0, Closed::Finished, Some(Sender::Server));
     run.finish();
-    let told: Vec<_> = run
+    let reported: Vec<_> = run
         .findings
         .iter()
         .filter(|one| one.rule == "topic-alias-above-maximum")
         .map(|one| one.stamp.number)
         .collect();
-    assert_eq!(told, [clients, servers]);
+    assert_eq!(reported, [clients, servers]);
 }
 
 #[test]
@@ -148,13 +148,13 @@ fn a_client_asks_for_nothing_that_the_server_does_not_offer() {
     run.finish();
     assert_eq!(run.found("qos-above-maximum"), qos);
     assert_eq!(run.found("retain-unavailable"), retained);
-    let told: Vec<_> = run
+    let reported: Vec<_> = run
         .findings
         .iter()
         .filter(|one| one.rule == "subscription-unavailable")
         .map(|one| one.stamp.number)
         .collect();
-    assert_eq!(told, asked);
+    assert_eq!(reported, asked);
 }
 
 #[test]

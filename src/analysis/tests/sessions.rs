@@ -224,7 +224,7 @@ fn a_second_connection_of_an_identifier_takes_over() {
 }
 
 #[test]
-fn a_five_server_says_that_the_session_was_taken_over() {
+fn a_five_server_reports_that_the_session_was_taken_over() {
     let mut run = Run::new(V5);
     run.join(0, "twin");
     run.open(1);

@@ -1,4 +1,4 @@
-//! What carries MQTT.
+//! The carriers of MQTT.
 
 use super::*;
 use crate::event::{Breach, CarrierError, LooksLike, NotMqtt, Protocol, TransportBreach};
@@ -7,7 +7,7 @@ use crate::mqtt::ProtocolVersion;
 impl Run {
     fn breach(&mut self, sender: Sender, breach: Breach) -> &mut Self {
         let stamp = self.stamp();
-        self.tell(&Event::Breach(&TransportBreach {
+        self.observe(&Event::Breach(&TransportBreach {
             connection: ConnectionId(0),
             sender,
             breach,
@@ -22,7 +22,7 @@ impl Run {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port,
         };
-        self.tell(&Event::NotMqtt(&NotMqtt {
+        self.observe(&Event::NotMqtt(&NotMqtt {
             connection: Connection {
                 id: ConnectionId(9),
                 initiator: end(50_000),
@@ -92,7 +92,7 @@ fn mqtt_3_1_has_a_subprotocol_of_another_name() {
 }
 
 #[test]
-fn a_websocket_connection_that_is_refused_or_breaks_is_told() {
+fn a_websocket_connection_that_is_refused_or_breaks_is_reported() {
     let mut run = Run::new(V3);
     run.not_mqtt(LooksLike::Carrier(
         Protocol::WebSocket,

@@ -118,7 +118,7 @@ fn a_delayed_will_may_lie_behind_the_captures_end() {
 }
 
 #[test]
-fn a_due_will_that_a_subscriber_misses_is_told() {
+fn a_due_will_that_a_subscriber_misses_is_reported() {
     let mut run = run_with_will(V3, Vec::new(), false);
     run.end(1, Closed::Reset, Some(Sender::Client));
     for _ in 0..3 {
@@ -132,7 +132,7 @@ fn a_due_will_that_a_subscriber_misses_is_told() {
 }
 
 #[test]
-fn nobody_may_listen_to_a_will() {
+fn a_will_may_have_no_listener() {
     let mut run = Run::new(V3);
     run.open(1);
     let hello = Hello {
