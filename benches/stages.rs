@@ -235,7 +235,7 @@ fn rows(view: &mut dyn View) {
             version_inferred: false,
             after_gap: false,
             packet_type: PacketType::Publish,
-            octets: &bytes,
+            bytes: &bytes,
             packet: read.as_ref().map_err(|malformed| *malformed),
             client_id: None,
             topic_resolved: None,

@@ -55,7 +55,7 @@ impl View for Seen {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Packet(seen) => {
-                let bytes = seen.octets.to_vec();
+                let bytes = seen.bytes.to_vec();
                 self.packets
                     .push((seen.direction, seen.stamp.number, bytes));
                 if let Err(malformed) = seen.packet {

@@ -46,11 +46,11 @@ fuzz_target!(|data: &[u8]| {
         }
         Event::Packet(packet) => {
             assert!(open, "a packet comes after its connection");
-            assert!(!packet.octets.is_empty());
+            assert!(!packet.bytes.is_empty());
             assert!(packet.frames.contains(&packet.stamp.number));
             assert!(places.insert((packet.stamp.number, packet.index)));
             packets += 1;
-            bytes_seen += packet.octets.len() as u64;
+            bytes_seen += packet.bytes.len() as u64;
         }
         Event::Gap(_) | Event::Ended(_) => assert!(open),
         _ => {}
@@ -111,5 +111,5 @@ fuzz_target!(|data: &[u8]| {
         + counters.not_mqtt
         + counters.incomplete
         + counters.wrapped;
-    assert_eq!(sum, counters.octets, "{counters:?}");
+    assert_eq!(sum, counters.bytes, "{counters:?}");
 });

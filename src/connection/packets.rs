@@ -291,7 +291,7 @@ impl Packets {
             version_inferred: self.peers.version_is_inferred(),
             after_gap: self.sides.of(direction).after_gap,
             packet_type: PacketType::of(bytes.first().copied().unwrap_or(0)),
-            octets: bytes,
+            bytes,
             packet: read.as_ref().map_err(|malformed| *malformed),
             client_id: self.peers.client_id(),
             topic_resolved,

@@ -89,7 +89,7 @@ impl From<(Limit, u64)> for LimitReached {
 impl Accounting {
     /// Returns what the bytes became: a stable key, words, and how many. Their sum is that of
     /// [`captured`](Self::captured) and [`unwrapped`](Self::unwrapped).
-    pub fn octets(&self) -> [(&'static str, &'static str, u64); 10] {
+    pub fn bytes(&self) -> [(&'static str, &'static str, u64); 10] {
         [
             ("in_packets", "in control packets", self.in_packets),
             (
@@ -126,8 +126,8 @@ impl Accounting {
 
     /// Returns whether everything adds up, for a run that read `frames` frames.
     pub fn adds_up(&self, frames: u64) -> bool {
-        let octets: u64 = self.octets().iter().map(|(_, _, octets)| octets).sum();
+        let bytes: u64 = self.bytes().iter().map(|(_, _, bytes)| bytes).sum();
         self.mqtt_frames + self.tcp_frames + self.skipped_frames == frames
-            && octets == self.captured + self.unwrapped
+            && bytes == self.captured + self.unwrapped
     }
 }

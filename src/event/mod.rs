@@ -102,7 +102,7 @@ pub struct PacketEvent<'a> {
     /// The control packet's type.
     pub packet_type: PacketType,
     /// The whole packet, or of a malformed one as much as there is.
-    pub octets: &'a [u8],
+    pub bytes: &'a [u8],
     /// The decoded packet, or what is wrong with it.
     pub packet: Result<&'a ControlPacket<'a>, Malformed>,
     /// The client identifier of the connection, from its CONNECT on; one that the Server
@@ -119,7 +119,7 @@ impl<'a> PacketEvent<'a> {
     /// Reads the packet again and reports its fields; ends where decoding ended.
     pub fn describe(&self, fields: &mut impl FieldVisitor<'a>) -> Result<(), Malformed> {
         let version = self.version.unwrap_or(ProtocolVersion::V3_1_1);
-        ControlPacket::read(self.octets, version, fields).map(|_| ())
+        ControlPacket::read(self.bytes, version, fields).map(|_| ())
     }
 }
 

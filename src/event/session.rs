@@ -59,7 +59,7 @@ pub struct ConnectionSummary {
     /// Control packets that each side sent: client, server.
     pub packets: [u64; 2],
     /// Bytes of those control packets.
-    pub octets: [u64; 2],
+    pub bytes: [u64; 2],
     /// The end of the connection.
     pub end: End,
 }

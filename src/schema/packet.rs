@@ -122,8 +122,8 @@ impl<'a> Packet<'a> {
             Ok(read) => {
                 packet.members(read, seen, context.secrets);
                 let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
-                if !surely_clean(read, seen.octets, version) {
-                    packet.errors = errors(read, seen.octets, version);
+                if !surely_clean(read, seen.bytes, version) {
+                    packet.errors = errors(read, seen.bytes, version);
                 }
             }
             Err(malformed) => {
@@ -273,7 +273,7 @@ fn repeats(seen: &PacketEvent<'_>) -> bool {
     use PacketType::{PubRel, Subscribe, Unsubscribe};
     seen.version == Some(ProtocolVersion::V3_1)
         && matches!(seen.packet_type, PubRel | Subscribe | Unsubscribe)
-        && seen.octets.first().is_some_and(|first| first & 0x08 != 0)
+        && seen.bytes.first().is_some_and(|first| first & 0x08 != 0)
 }
 
 /// Topic filters in wire order, walked while they are written where they are many.

@@ -79,7 +79,7 @@ impl From<&ConnectionSummary> for Connection {
             keep_alive: summary.keep_alive,
             session_expiry: summary.session_expiry,
             packets: BothSides::from(summary.packets),
-            octets: BothSides::from(summary.octets),
+            octets: BothSides::from(summary.bytes),
             end: End::from(&summary.end),
         }
     }

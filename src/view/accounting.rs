@@ -31,7 +31,7 @@ pub fn accounting(totals: &Totals) -> Vec<String> {
         bytes.push_str(&format!(", {} unwrapped", sums.unwrapped));
     }
     let mut before = ": ";
-    for (_, words, count) in sums.octets() {
+    for (_, words, count) in sums.bytes() {
         if count > 0 {
             bytes.push_str(&format!("{before}{count} {words}"));
             before = ", ";

@@ -187,7 +187,7 @@ pub struct DateText {
     text: Vec<u8>,
 }
 
-/// Octets of `2026-11-22 `.
+/// Bytes of `2026-11-22 `.
 const DATE_LENGTH: usize = 11;
 
 impl DateText {

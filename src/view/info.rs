@@ -73,7 +73,7 @@ impl Sink for RawText<'_> {
     }
 }
 
-/// Octets of the longest of Wireshark's words for a packet type, padded.
+/// Bytes of the longest of Wireshark's words for a packet type, padded.
 pub(super) const WORD: usize = 24;
 
 /// Wireshark's words for each packet type in a block of fixed size, and their length: a copy

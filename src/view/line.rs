@@ -11,10 +11,10 @@ use super::out::{
 use crate::base::scan::{any, copy_where};
 use crate::base::text;
 
-/// Octets of the block: several ordinary rows.
+/// Bytes of the block: several ordinary rows.
 pub(super) const BLOCK: usize = 512;
 
-/// Octets of the block of [`Lines`]: some thirty ordinary rows.
+/// Bytes of the block of [`Lines`]: some thirty ordinary rows.
 const LINES: usize = 8 * BLOCK;
 
 /// Lines that join the text together: each for itself is a copy of a length that the
@@ -22,7 +22,7 @@ const LINES: usize = 8 * BLOCK;
 #[derive(Debug)]
 pub(super) struct Lines {
     block: Box<[u8; LINES]>,
-    /// Octets of the block that are in use.
+    /// Bytes of the block that are in use.
     used: usize,
 }
 
@@ -65,7 +65,7 @@ impl Lines {
 /// A line on its way into the text.
 pub(super) struct Line<'a, const N: usize = BLOCK> {
     block: &'a mut [u8; N],
-    /// Octets of the block that are in use.
+    /// Bytes of the block that are in use.
     used: usize,
     text: &'a mut Vec<u8>,
     /// Something else than ASCII is in it.
@@ -84,7 +84,7 @@ impl<'a, const N: usize> Line<'a, N> {
         }
     }
 
-    /// Octets of the block that are in use.
+    /// Bytes of the block that are in use.
     #[inline(always)]
     pub(super) fn used(&self) -> usize {
         self.used
@@ -155,7 +155,7 @@ impl<'a, const N: usize> Line<'a, N> {
         self.put(&last_three(number), 3);
     }
 
-    /// Octets of the text with the line.
+    /// Bytes of the text with the line.
     #[inline(always)]
     pub(super) fn len(&self) -> usize {
         self.text.len() + self.used

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-/// Octets after which the buffer goes to the writer. Larger writes gain nothing on a pipe
+/// Bytes after which the buffer goes to the writer. Larger writes gain nothing on a pipe
 /// (its own buffer is 64 KiB), smaller ones cost a system call each.
 const FULL: usize = 128 * 1024;
 
@@ -244,7 +244,7 @@ pub fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
     write_hex(out.get_mut(begin..).unwrap_or_default(), bytes);
 }
 
-/// Octets that are turned into digits at once.
+/// Bytes that are turned into digits at once.
 const HEX_BLOCK: usize = 32;
 
 /// Writes two lower-case hexadecimal digits a byte into `room`, which has place for just

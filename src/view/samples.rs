@@ -20,7 +20,7 @@ pub(crate) const BEGIN: i64 = 1_795_334_745_000_000_000;
 pub(crate) struct Sample {
     pub(crate) connection: u32,
     pub(crate) sender: Sender,
-    pub(crate) octets: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     pub(crate) version: ProtocolVersion,
     pub(crate) frame: Option<u64>,
     pub(crate) frames: Vec<u64>,
@@ -33,11 +33,11 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    pub(crate) fn client(connection: u32, octets: &[u8]) -> Self {
+    pub(crate) fn client(connection: u32, bytes: &[u8]) -> Self {
         Self {
             connection,
             sender: Sender::Client,
-            octets: octets.to_vec(),
+            bytes: bytes.to_vec(),
             version: ProtocolVersion::V3_1_1,
             frame: None,
             frames: Vec::new(),
@@ -50,14 +50,14 @@ impl Sample {
         }
     }
 
-    pub(crate) fn server(connection: u32, octets: &[u8]) -> Self {
+    pub(crate) fn server(connection: u32, bytes: &[u8]) -> Self {
         Self {
             sender: Sender::Server,
-            ..Self::client(connection, octets)
+            ..Self::client(connection, bytes)
         }
     }
 
-    /// A CONNECT of 3.1.1 with clean session, keep alive 60, perhaps a will of four octets.
+    /// A CONNECT of 3.1.1 with clean session, keep alive 60, perhaps a will of four bytes.
     pub(crate) fn connect(connection: u32, client_id: &str, will: Option<&str>) -> Self {
         let mut body = b"\x00\x04MQTT\x04\x02\x00\x3c".to_vec();
         let mut text = |text: &[u8]| {
@@ -70,20 +70,20 @@ impl Sample {
             text(b"gone");
             body[7] |= 0x04;
         }
-        let mut octets = vec![0x10, body.len() as u8];
-        octets.append(&mut body);
-        Self::client(connection, &octets)
+        let mut bytes = vec![0x10, body.len() as u8];
+        bytes.append(&mut body);
+        Self::client(connection, &bytes)
     }
 
     /// A PUBLISH at QoS 0.
     pub(crate) fn publish(topic: &str, payload: &[u8]) -> Self {
         let length = 2 + topic.len() + payload.len();
         assert!(length < 0x4000);
-        let mut octets = vec![0x30, (length & 0x7f) as u8 | 0x80, (length >> 7) as u8];
-        octets.extend_from_slice(&(topic.len() as u16).to_be_bytes());
-        octets.extend_from_slice(topic.as_bytes());
-        octets.extend_from_slice(payload);
-        Self::client(0, &octets)
+        let mut bytes = vec![0x30, (length & 0x7f) as u8 | 0x80, (length >> 7) as u8];
+        bytes.extend_from_slice(&(topic.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(topic.as_bytes());
+        bytes.extend_from_slice(payload);
+        Self::client(0, &bytes)
     }
 
     pub(crate) fn v5(self) -> Self {
@@ -111,7 +111,7 @@ impl Sample {
             Sender::Client => (end(0), end(1), Direction::Forward),
             Sender::Server => (end(1), end(0), Direction::Backward),
         };
-        let packet = ControlPacket::read(&self.octets, self.version, &mut ());
+        let packet = ControlPacket::read(&self.bytes, self.version, &mut ());
         let single = [number];
         let seen = PacketEvent {
             stamp,
@@ -130,8 +130,8 @@ impl Sample {
             version: Some(self.version),
             version_inferred: false,
             after_gap: false,
-            packet_type: PacketType::of(self.octets.first().copied().unwrap_or(0)),
-            octets: &self.octets,
+            packet_type: PacketType::of(self.bytes.first().copied().unwrap_or(0)),
+            bytes: &self.bytes,
             packet: match &packet {
                 Ok(packet) => Ok(packet),
                 Err(malformed) => Err(*malformed),
@@ -187,9 +187,9 @@ impl Page {
 }
 
 impl Write for Page {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().extend_from_slice(octets);
-        Ok(octets.len())
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(())

@@ -225,7 +225,7 @@ impl View for Counting {
         match event {
             Event::Packet(packet) => {
                 self.packets += 1;
-                self.bytes += packet.octets.len() as u64;
+                self.bytes += packet.bytes.len() as u64;
                 self.frames.insert(packet.stamp.number);
                 let place = (packet.stamp.number, packet.index);
                 assert!(self.places.insert(place), "{place:?} is told twice");

@@ -123,22 +123,22 @@ impl View for Kept {
             Some(ProtocolVersion::V5_0) => 2,
             _ => 1,
         };
-        if packet.octets.len() > 1000 {
+        if packet.bytes.len() > 1000 {
             return Ok(());
         }
-        let seed = [[version].as_slice(), packet.octets].concat();
-        let key = (version, packet.octets.first().copied().unwrap_or(0));
+        let seed = [[version].as_slice(), packet.bytes].concat();
+        let key = (version, packet.bytes.first().copied().unwrap_or(0));
         self.packets.entry(key).or_insert(seed);
         let (framer, connection) = self.connections.entry(packet.connection.0).or_default();
-        framer.extend(packet.octets);
-        if let Ok(length) = u8::try_from(packet.octets.len()) {
+        framer.extend(packet.bytes);
+        if let Ok(length) = u8::try_from(packet.bytes.len()) {
             let direction = u8::from(packet.direction == Direction::Backward);
             connection.extend([direction | 4, length]);
-            connection.extend(packet.octets);
+            connection.extend(packet.bytes);
             if packet.sender == Sender::Client && self.broker.len() < 4000 {
                 self.broker
                     .extend([packet.connection.0 as u8 & 3 | 12, length]);
-                self.broker.extend(packet.octets);
+                self.broker.extend(packet.bytes);
             }
         }
         Ok(())

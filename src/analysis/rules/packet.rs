@@ -32,7 +32,7 @@ pub(crate) fn check(link: &Link, event: &PacketEvent<'_>, report: &mut Report) -
     check_size(link, event, report);
     match event.packet {
         Err(malformed) => report.find_broken_rule(link, event, malformed.rule),
-        Ok(packet) if !surely_clean(packet, event.octets, link.version()) => {
+        Ok(packet) if !surely_clean(packet, event.bytes, link.version()) => {
             check_codec_rules(link, event, packet, report);
         }
         Ok(_) => {}
@@ -49,7 +49,7 @@ fn check_codec_rules(
     packet: &ControlPacket<'_>,
     report: &mut Report,
 ) {
-    violations(packet, event.octets, link.version(), &mut |one| {
+    violations(packet, event.bytes, link.version(), &mut |one| {
         report.find_broken_rule(link, event, one.rule);
     });
 }
@@ -160,7 +160,7 @@ fn check_late(link: &Link, event: &PacketEvent<'_>, report: &mut Report) -> bool
 
 /// Checks a packet's size against the receiver's Maximum Packet Size (5.0 §3.1.2.11.4).
 fn check_size(link: &Link, event: &PacketEvent<'_>, report: &mut Report) {
-    let size = event.octets.len() as u64;
+    let size = event.bytes.len() as u64;
     let most = link.sides[event.sender.peer()].maximum_packet_size;
     if let Some(most) = most.filter(|most| size > u64::from(*most)) {
         let statements = too_large(event);

@@ -59,7 +59,7 @@ pub(crate) struct Side {
     /// Control packets that it sent.
     pub(crate) packets: u64,
     /// Bytes of those packets.
-    pub(crate) octets: u64,
+    pub(crate) bytes: u64,
     /// Holes in what this end sent, the capture's begin in the middle included.
     pub(crate) gaps: u32,
     /// Malformed packets: what their sender meant is not known.
@@ -313,7 +313,7 @@ impl Link {
             side.gaps = 1;
         }
         side.packets += 1;
-        side.octets = side.octets.saturating_add(event.octets.len() as u64);
+        side.bytes = side.bytes.saturating_add(event.bytes.len() as u64);
     }
 
     /// Returns whether its client is a bridge, where the CONNECT was captured.
@@ -364,7 +364,7 @@ impl Link {
             keep_alive: self.keep_alive,
             session_expiry: self.connect.is_some().then_some(self.session_expiry),
             packets: [client.packets, server.packets],
-            octets: [client.octets, server.octets],
+            bytes: [client.bytes, server.bytes],
             end,
         }
     }

@@ -22,7 +22,7 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
         12 => (connection.clone(), any::<bool>(), 0..22u8, 1..4u16)
             .prop_map(|(c, client, kind, id)| Happening::Packet(c, client, kind, id)),
         1 => (connection.clone(), any::<bool>(), prop::collection::vec(any::<u8>(), 2..12))
-            .prop_map(|(c, client, octets)| Happening::Raw(c, client, octets)),
+            .prop_map(|(c, client, bytes)| Happening::Raw(c, client, bytes)),
         1 => (connection.clone(), any::<bool>()).prop_map(|(c, client)| Happening::Gap(c, client)),
         1 => (connection, 0..5u8).prop_map(|(c, how)| Happening::End(c, how)),
         1 => (0..5000u16).prop_map(Happening::Wait),
@@ -30,7 +30,7 @@ fn happenings() -> impl Strategy<Value = Vec<Happening>> {
     prop::collection::vec(one, 0..120)
 }
 
-fn octets(version: ProtocolVersion, kind: u8, id: u16) -> Vec<u8> {
+fn bytes(version: ProtocolVersion, kind: u8, id: u16) -> Vec<u8> {
     let retain = Sent {
         retain: true,
         ..Sent::default()
@@ -90,12 +90,12 @@ proptest! {
                     run.open_to(*c, 1883, *syn);
                 }
                 Happening::Packet(c, client, kind, id) if open[*c as usize] => {
-                    let octets = octets(version, *kind, *id);
+                    let bytes = bytes(version, *kind, *id);
                     requests += u32::from(*client && matches!(kind, 6 | 7));
-                    run.send(*c, sender(*client), &octets);
+                    run.send(*c, sender(*client), &bytes);
                 }
-                Happening::Raw(c, client, octets) if open[*c as usize] => {
-                    run.send(*c, sender(*client), octets);
+                Happening::Raw(c, client, bytes) if open[*c as usize] => {
+                    run.send(*c, sender(*client), bytes);
                 }
                 Happening::Gap(c, client) if open[*c as usize] => {
                     run.gap(*c, sender(*client));

@@ -133,10 +133,10 @@ impl Run {
         self.open_to(connection, 1883, true)
     }
 
-    fn send(&mut self, connection: u32, sender: Sender, octets: &[u8]) -> u64 {
+    fn send(&mut self, connection: u32, sender: Sender, bytes: &[u8]) -> u64 {
         let stamp = self.stamp();
         let version = self.version;
-        let read = ControlPacket::read(octets, version, &mut ());
+        let read = ControlPacket::read(bytes, version, &mut ());
         let event = PacketEvent {
             stamp,
             index: 0,
@@ -159,8 +159,8 @@ impl Run {
             version: Some(version),
             version_inferred: false,
             after_gap: false,
-            packet_type: PacketType::of(octets[0]),
-            octets,
+            packet_type: PacketType::of(bytes[0]),
+            bytes,
             packet: match &read {
                 Ok(packet) => Ok(packet),
                 Err(malformed) => Err(*malformed),
@@ -174,13 +174,13 @@ impl Run {
     }
 
     /// A packet of the client; returns its frame.
-    fn client(&mut self, connection: u32, octets: impl AsRef<[u8]>) -> u64 {
-        self.send(connection, Sender::Client, octets.as_ref())
+    fn client(&mut self, connection: u32, bytes: impl AsRef<[u8]>) -> u64 {
+        self.send(connection, Sender::Client, bytes.as_ref())
     }
 
     /// A packet of the server; returns its frame.
-    fn server(&mut self, connection: u32, octets: impl AsRef<[u8]>) -> u64 {
-        self.send(connection, Sender::Server, octets.as_ref())
+    fn server(&mut self, connection: u32, bytes: impl AsRef<[u8]>) -> u64 {
+        self.send(connection, Sender::Server, bytes.as_ref())
     }
 
     fn gap(&mut self, connection: u32, sender: Sender) -> &mut Self {
@@ -401,30 +401,30 @@ fn text(text: &str) -> Vec<u8> {
     binary(text.as_bytes())
 }
 
-fn binary(octets: &[u8]) -> Vec<u8> {
-    let mut out = u16::try_from(octets.len()).unwrap().to_be_bytes().to_vec();
-    out.extend_from_slice(octets);
+fn binary(bytes: &[u8]) -> Vec<u8> {
+    let mut out = u16::try_from(bytes.len()).unwrap().to_be_bytes().to_vec();
+    out.extend_from_slice(bytes);
     out
 }
 
 /// The properties with their length; nothing before 5.0.
-fn properties(version: ProtocolVersion, octets: &[u8]) -> Vec<u8> {
+fn properties(version: ProtocolVersion, bytes: &[u8]) -> Vec<u8> {
     if version != V5 {
         return Vec::new();
     }
-    let mut out = vec![u8::try_from(octets.len()).unwrap()];
-    out.extend_from_slice(octets);
+    let mut out = vec![u8::try_from(bytes.len()).unwrap()];
+    out.extend_from_slice(bytes);
     out
 }
 
-/// A property of four octets.
+/// A property of four bytes.
 fn expiry(id: u8, value: u32) -> Vec<u8> {
     let mut out = vec![id];
     out.extend_from_slice(&value.to_be_bytes());
     out
 }
 
-/// A property of two octets.
+/// A property of two bytes.
 fn short(id: u8, value: u16) -> Vec<u8> {
     let mut out = vec![id];
     out.extend_from_slice(&value.to_be_bytes());
@@ -464,9 +464,9 @@ fn connect(version: ProtocolVersion, hello: &Hello) -> Vec<u8> {
     packet(0x10, &body)
 }
 
-fn connack(version: ProtocolVersion, present: bool, code: u8, octets: &[u8]) -> Vec<u8> {
+fn connack(version: ProtocolVersion, present: bool, code: u8, bytes: &[u8]) -> Vec<u8> {
     let mut body = vec![u8::from(present), code];
-    body.extend_from_slice(&properties(version, octets));
+    body.extend_from_slice(&properties(version, bytes));
     packet(0x20, &body)
 }
 
@@ -536,9 +536,9 @@ fn pubcomp(id: u16) -> Vec<u8> {
     acknowledgement(0x70, id)
 }
 
-fn subscribe(version: ProtocolVersion, id: u16, filters: &[(&str, u8)], octets: &[u8]) -> Vec<u8> {
+fn subscribe(version: ProtocolVersion, id: u16, filters: &[(&str, u8)], bytes: &[u8]) -> Vec<u8> {
     let mut body = id.to_be_bytes().to_vec();
-    body.extend_from_slice(&properties(version, octets));
+    body.extend_from_slice(&properties(version, bytes));
     for (filter, options) in filters {
         body.extend_from_slice(&text(filter));
         body.push(*options);

@@ -23,9 +23,9 @@ fn connect_is_first_and_comes_once() {
 fn a_connect_that_cannot_be_read_is_a_connect_all_the_same() {
     let mut run = Run::new(V3);
     run.open(0);
-    let mut octets = connect(V3, &Hello::new("a"));
-    octets[9] |= 0x01;
-    run.client(0, &octets);
+    let mut bytes = connect(V3, &Hello::new("a"));
+    bytes[9] |= 0x01;
+    run.client(0, &bytes);
     run.client(0, PINGREQ);
     run.end(0, Closed::Finished, Some(Sender::Server));
     run.finish();

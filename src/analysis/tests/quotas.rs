@@ -137,12 +137,12 @@ fn a_client_asks_for_nothing_that_the_server_does_not_offer() {
     };
     let retained = run.client(0, publish(V5, "t", b"x", retain));
     let mut asked = Vec::new();
-    for (id, filter, octets) in [
+    for (id, filter, bytes) in [
         (2, "a/#", &[][..]),
         (3, "a", &[0x0b, 1][..]),
         (4, "$share/g/a", &[][..]),
     ] {
-        asked.push(run.client(0, subscribe(V5, id, &[(filter, 0)], octets)));
+        asked.push(run.client(0, subscribe(V5, id, &[(filter, 0)], bytes)));
     }
     run.end(0, Closed::Finished, Some(Sender::Server));
     run.finish();

@@ -86,7 +86,7 @@ impl Run {
         let mut emit = |event: &Event<'_>| match event {
             Event::Packet(seen) => packets.push(Seen {
                 direction: seen.direction,
-                bytes: seen.octets.to_vec(),
+                bytes: seen.bytes.to_vec(),
                 frames: seen.frames.to_vec(),
                 frame: seen.stamp.number,
                 index: seen.index,

@@ -99,7 +99,7 @@ impl<W: Write> Detail<W> {
         if self.style.hex {
             self.out.text().push(b'\n');
             let hidden = Hidden::of(seen, self.style.secrets);
-            hex::dump(&mut self.out, seen.octets, &hidden)?;
+            hex::dump(&mut self.out, seen.bytes, &hidden)?;
         }
         self.out.row_done()
     }
@@ -169,9 +169,9 @@ impl<W: Write> Detail<W> {
             });
         }
         if let Ok(packet) = &seen.packet
-            && !surely_clean(packet, seen.octets, version)
+            && !surely_clean(packet, seen.bytes, version)
         {
-            violations(packet, seen.octets, version, &mut |violation| {
+            violations(packet, seen.bytes, version, &mut |violation| {
                 alarm(out, self.style.colour, |out| {
                     info::violation(&mut SafeText(out), &violation, version);
                 });
@@ -245,7 +245,7 @@ fn push_parts(out: &mut Vec<u8>, seen: &PacketEvent<'_>) {
     out.push(b'[');
     push_number(out, seen.frames.len() as u64);
     out.extend_from_slice(b" frames (");
-    push_number(out, seen.octets.len() as u64);
+    push_number(out, seen.bytes.len() as u64);
     out.extend_from_slice(b" bytes): ");
     for (at, &frame) in seen.frames.iter().take(LISTED_FRAMES).enumerate() {
         out.extend_from_slice(if at == 0 { b"#" } else { b", #" });

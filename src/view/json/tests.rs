@@ -349,11 +349,11 @@ proptest! {
         prop_assert_eq!(value["packets"].as_array().unwrap().len(), samples.len());
         // What is passed over as surely right has no errors.
         for (sample, packet) in samples.iter().zip(value["packets"].as_array().unwrap()) {
-            let Ok(read) = ControlPacket::read(&sample.octets, sample.version, &mut ()) else {
+            let Ok(read) = ControlPacket::read(&sample.bytes, sample.version, &mut ()) else {
                 continue;
             };
             let mut errors = 0;
-            violations(&read, &sample.octets, sample.version, &mut |violation| {
+            violations(&read, &sample.bytes, sample.version, &mut |violation| {
                 errors += usize::from(violation.rule.breach() != Breach::Advice);
             });
             let listed = packet.get("errors").map_or(0, |listed| listed.as_array().unwrap().len());

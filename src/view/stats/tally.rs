@@ -75,7 +75,7 @@ impl Tally {
         let counts = self.types.get_mut(seen.packet_type as usize);
         if let Some(count) = counts.and_then(|counts| counts.get_mut(sender)) {
             count.packets += 1;
-            count.bytes += seen.octets.len() as u64;
+            count.bytes += seen.bytes.len() as u64;
         }
         match seen.packet {
             Err(_) => self.malformed += 1,
@@ -135,7 +135,7 @@ impl Tally {
         };
         let last = session.connections.last();
         let [packets_sent, packets_received] = sum(|connection| connection.packets);
-        let [octets_sent, octets_received] = sum(|connection| connection.octets);
+        let [octets_sent, octets_received] = sum(|connection| connection.bytes);
         self.clients.push(ClientRow {
             client_id: session.client_id.as_deref().map(Box::from),
             user_name: session.user_name.as_deref().map(Box::from),

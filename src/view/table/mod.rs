@@ -41,13 +41,13 @@ const SPREAD: usize = 120;
 /// Where `src,dest,type` stands when a row may be as long as it must: this far after Info.
 const INFO_WIDTH: usize = 56;
 
-/// Octets that a short text is padded to, so that a copy of fixed size can take it.
+/// Bytes that a short text is padded to, so that a copy of fixed size can take it.
 const SHORT: usize = 16;
 
-/// Octets of a route between two IPv4 addresses, where the columns are as wide as they begin.
+/// Bytes of a route between two IPv4 addresses, where the columns are as wide as they begin.
 const ROUTE: usize = 46;
 
-/// Octets of two ports with a comma behind each, and the blanks behind them.
+/// Bytes of two ports with a comma behind each, and the blanks behind them.
 const PORTS: usize = 12 + SHORT;
 
 /// Columns of `.` and six digits.
@@ -148,7 +148,7 @@ impl<W: Write> Table<W> {
         if self.style.hex {
             let hidden = Hidden::of(seen, self.style.secrets);
             self.lines.join(self.out.text());
-            hex::dump(&mut self.out, seen.octets, &hidden)?;
+            hex::dump(&mut self.out, seen.bytes, &hidden)?;
             self.out.text().push(b'\n');
         }
         self.out.row_done()
