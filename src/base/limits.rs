@@ -22,7 +22,7 @@
 pub struct Row {
     /// The stable name in kebab case, as `--limit` takes it.
     pub name: &'static str,
-    /// What is limited: a noun phrase, or a few sentences, of prose.
+    /// The thing that is limited, for users: a noun phrase, or a few sentences.
     pub about: &'static str,
     /// The value unless the user chooses another, in [`unit`](Self::unit).
     pub default: usize,
@@ -30,12 +30,12 @@ pub struct Row {
     pub unit: Unit,
     /// Whether `--limit` can change it.
     pub change: Change,
-    /// What happens when it is reached.
+    /// The effect of reaching it, for users.
     pub then: &'static str,
     /// The name under which reaching it is counted, which several limits of one table share;
     /// empty where nothing is counted.
     pub counted_as: &'static str,
-    /// What happened, to stand behind a number: `connections evicted from a full table`. Empty
+    /// The effect in words that follow a number: `connections evicted from a full table`. Empty
     /// where another row counts, or nothing does.
     pub message: &'static str,
 }
@@ -368,7 +368,7 @@ limits! {
         "the rest is left out"
         => "matches" "messages of which the analysis does not know all subscribers";
     // A message that reaches its subscribers earns as much as it costs; only where thousands of
-    // filters take messages that nobody receives is the search cut short.
+    // filters take messages that no client receives is the search cut short.
     /// Subscriptions found for topics, beyond 64 for each control packet.
     MatchesAhead matches_ahead "matches-ahead" 2_097_152, Count Option,
         "the search is cut short" => "matches";
