@@ -88,7 +88,7 @@ fn frames(capture: &[u8]) -> (Vec<u8>, Vec<Placed>) {
 fn wire_dissect(bencher: Bencher<'_, '_>, kind: &str) {
     let (bytes, frames) = frames(&made(kind));
     bencher.counter(ItemsCount::new(frames.len())).bench(|| {
-        let mut dissector = Dissector::new(wire::Options::default());
+        let mut dissector = Dissector::new(wire::DissectorOptions::default());
         let mut carried = 0;
         for (stamp, link_type, places) in &frames {
             let frame = Frame {
@@ -188,7 +188,7 @@ fn connection_framing(bencher: Bencher<'_, '_>, segment: usize) {
     };
     let layers = Layers::default();
     bencher.counter(ItemsCount::new(ROWS)).bench(|| {
-        let mut context = Context::new(connection::Options::default());
+        let mut context = Context::new(connection::DecodingOptions::default());
         let mut decoder = Decoder::default();
         let mut packets = 0;
         for (number, part) in (1..).zip(bytes.chunks(segment)) {

@@ -22,7 +22,7 @@ pub struct Options {
     pub frames: Option<u64>,
     /// Several captures are read side by side and ordered by time, not one after the other.
     pub merge: bool,
-    pub decoding: connection::Options,
+    pub decoding: connection::DecodingOptions,
     /// How much is kept of the captures.
     pub limits: Limits,
 }
@@ -191,11 +191,11 @@ impl<'v> Pipeline<'v> {
         if needs.analysis() {
             limits.connections = limits.connections.min(limits.analysed_connections);
         }
-        let wire = wire::Options {
+        let wire = wire::DissectorOptions {
             layers: needs.layers,
             limits,
         };
-        let decoding = connection::Options {
+        let decoding = connection::DecodingOptions {
             layers: needs.layers,
             limits,
             ..options.decoding.clone()

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use libfuzzer_sys::fuzz_target;
 use mqtt_inspect::base::{Endpoint, FrameStamp, Layers};
-use mqtt_inspect::connection::{Context, Decoder, Options};
+use mqtt_inspect::connection::{Context, Decoder, DecodingOptions};
 use mqtt_inspect::event::Event;
 use mqtt_inspect::stream::{
     Closed, Connection, ConnectionId, Direction, End, GapCause, StreamEvent,
@@ -17,7 +17,7 @@ use mqtt_inspect_fuzz::Input;
 fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
     let setting = input.byte();
-    let mut options = Options::default();
+    let mut options = DecodingOptions::default();
     if setting & 1 != 0 {
         options.limits.held = 200;
     }

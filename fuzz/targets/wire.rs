@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use mqtt_inspect::base::{FrameStamp, Timestamp};
 use mqtt_inspect::capture::{Frame, LinkType};
-use mqtt_inspect::wire::{Dissected, Dissector, Options, Segment};
+use mqtt_inspect::wire::{Dissected, Dissector, DissectorOptions, Segment};
 use mqtt_inspect_fuzz::Input;
 
 const LINK_TYPES: [u16; 12] = [0, 1, 9, 50, 51, 101, 104, 108, 113, 228, 229, 276];
@@ -22,10 +22,10 @@ fn parts(segment: &Segment<'_>) -> impl PartialEq + std::fmt::Debug {
 
 fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
-    let mut plain = Dissector::new(Options::default());
-    let mut asked = Dissector::new(Options {
+    let mut plain = Dissector::new(DissectorOptions::default());
+    let mut asked = Dissector::new(DissectorOptions {
         layers: true,
-        ..Options::default()
+        ..DissectorOptions::default()
     });
     let mut number = 0;
     while !input.is_empty() {

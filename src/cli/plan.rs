@@ -162,14 +162,14 @@ impl Plan {
             reading: inspect::Options {
                 frames: read.count,
                 merge: read.merge,
-                decoding: connection::Options {
+                decoding: connection::DecodingOptions {
                     decode_as: read
                         .decode_as
                         .into_iter()
                         .flat_map(|ports| ports.0)
                         .collect(),
                     secrets: secrets.unwrap_or_default(),
-                    ..connection::Options::default()
+                    ..connection::DecodingOptions::default()
                 },
                 limits,
             },

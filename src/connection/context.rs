@@ -8,7 +8,7 @@ const INDEXED: usize = 16;
 
 /// The user's wishes for decoding.
 #[derive(Clone, Debug, Default)]
-pub struct Options {
+pub struct DecodingOptions {
     /// Ports whose connections are MQTT whatever they look like (`-d tcp.port==N,mqtt`).
     pub decode_as: Vec<u16>,
     /// Whether a view wants [`crate::event::PacketEvent::layers`]; else they stay empty
@@ -75,7 +75,7 @@ pub struct Counters {
 /// The state that all connections of a run share.
 #[derive(Debug, Default)]
 pub struct Context {
-    pub options: Options,
+    pub options: DecodingOptions,
     pub counters: Counters,
     /// Bytes held now: unfinished packets and undecided connections.
     pub(super) held: u64,
@@ -110,7 +110,7 @@ pub(super) struct Buffers {
 
 impl Context {
     /// Makes the context of a run.
-    pub fn new(mut options: Options) -> Self {
+    pub fn new(mut options: DecodingOptions) -> Self {
         let mut context = Self::default();
         context.carriers = Carriers::new(&options.limits);
         context

@@ -206,7 +206,7 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::super::classify::{Roles, Versions};
-    use super::super::context::Options;
+    use super::super::context::DecodingOptions;
     use super::*;
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
             roles: Roles::BOTH,
             may_open: false,
         };
-        let mut context = Context::new(Options::default());
+        let mut context = Context::new(DecodingOptions::default());
         let mut held = Held::default();
         // PUBACKs behind a byte that begins nothing: each leads through all that follow.
         let bytes = [&[0], b"\x40\x02\x00\x01".repeat(15_000).as_slice()].concat();

@@ -39,5 +39,5 @@ mod score;
 #[cfg(test)]
 mod tests;
 
-pub use context::{Context, Counters, Options};
+pub use context::{Context, Counters, DecodingOptions};
 pub use decoder::Decoder;

@@ -30,7 +30,7 @@ pub const MAX_REASONS: usize = Limits::DEFAULT.skip_reasons;
 
 /// The options of a [`Dissector`].
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
+pub struct DissectorOptions {
     /// Fill [`Segment::layers`](super::Segment::layers); otherwise they are empty and cost nothing.
     pub layers: bool,
     /// How much is kept of datagrams in fragments.
@@ -63,7 +63,7 @@ pub struct Dissector {
 
 impl Dissector {
     /// A dissector that has seen no frame.
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: DissectorOptions) -> Self {
         Self {
             wants_layers: options.layers,
             layers: Layers::default(),
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn reasons_beyond_their_cap_are_counted_together() {
-        let mut dissector = Dissector::new(Options::default());
+        let mut dissector = Dissector::new(DissectorOptions::default());
         let frames = 2 * MAX_REASONS as u16;
         for link_type in 0..frames {
             let _ = dissector.dissect(&frame(1, 1000 + link_type, &[], 0));
@@ -313,9 +313,9 @@ mod tests {
             fragment_seconds: 1,
             ..Limits::default()
         };
-        let mut dissector = Dissector::new(Options {
+        let mut dissector = Dissector::new(DissectorOptions {
             limits,
-            ..Options::default()
+            ..DissectorOptions::default()
         });
         let bytes = fragment_v4(6, 7, 0x2000, &[0; 8]);
         let mut first = frame(1, 101, &bytes, bytes.len());

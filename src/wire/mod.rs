@@ -26,7 +26,7 @@ mod testing;
 mod tunnel;
 mod visitor;
 
-pub use dissector::{Dissector, MAX_HEADERS, MAX_REASONS, Options, Tally};
+pub use dissector::{Dissector, DissectorOptions, MAX_HEADERS, MAX_REASONS, Tally};
 pub use fragments::FragmentTally;
 pub use segment::{Datagram, Dissected, Segment, TcpFlags};
 pub use skipped::Skipped;

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use etherparse::PacketBuilder;
 
-use super::{Dissected, Dissector, Options, Segment, Skipped, TcpFlags};
+use super::{Dissected, Dissector, DissectorOptions, Segment, Skipped, TcpFlags};
 use crate::base::{Endpoint, FrameStamp, Layer, Precision, Timestamp};
 use crate::capture::{Frame, LinkType};
 
@@ -60,10 +60,10 @@ pub(super) struct Both {
 impl Both {
     pub(super) fn new() -> Self {
         Self {
-            plain: Dissector::new(Options::default()),
-            with_layers: Dissector::new(Options {
+            plain: Dissector::new(DissectorOptions::default()),
+            with_layers: Dissector::new(DissectorOptions {
                 layers: true,
-                ..Options::default()
+                ..DissectorOptions::default()
             }),
             frames: 0,
             layers: Vec::new(),

@@ -165,7 +165,7 @@ mod tests {
     };
     use super::*;
     use crate::wire::dissector::MAX_HEADERS;
-    use crate::wire::{Dissected, Dissector, Options};
+    use crate::wire::{Dissected, Dissector, DissectorOptions};
 
     #[test]
     fn gre_is_read_with_any_of_its_fields() {
@@ -259,7 +259,7 @@ mod tests {
         let whole = ipv4(17, &udp(5353, b"payload"));
         let captured = &whole[..whole.len() - 3];
         let frame = frame(1, 101, captured, whole.len());
-        let mut dissector = Dissector::new(Options::default());
+        let mut dissector = Dissector::new(DissectorOptions::default());
         let Ok(Dissected::Datagram(datagram)) = dissector.dissect(&frame) else {
             panic!("a datagram");
         };

@@ -8,7 +8,7 @@ mod properties;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Context, Decoder, Options};
+use super::{Context, Decoder, DecodingOptions};
 use crate::base::{Endpoint, FrameStamp, Layers};
 use crate::event::{Event, LooksLike, Transport};
 use crate::mqtt::{ControlPacket, ProtocolVersion, Rule, Sender};
@@ -58,7 +58,7 @@ impl Run {
     /// A connection to `port`, with its handshake.
     pub(super) fn to(port: u16) -> Self {
         Self {
-            context: Context::new(Options::default()),
+            context: Context::new(DecodingOptions::default()),
             decoder: Decoder::default(),
             connection: Connection {
                 id: ConnectionId(0),
