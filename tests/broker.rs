@@ -17,7 +17,7 @@ use mqtt_inspect::broker::{BrokerOptions, Seed};
 use mqtt_inspect::record::frames::LinkLayer;
 use mqtt_inspect::record::scenario::{self, SCENARIOS};
 use mqtt_inspect::record::script::Script;
-use mqtt_inspect::record::{self, Options, Source};
+use mqtt_inspect::record::{self, RecordOptions, Source};
 
 use crate::tool;
 
@@ -42,9 +42,9 @@ impl Made {
     }
 }
 
-fn record(folder: &Path, name: &str, options: Options) -> Made {
+fn record(folder: &Path, name: &str, options: RecordOptions) -> Made {
     let path = folder.join(name);
-    let options = Options {
+    let options = RecordOptions {
         output: Some(path.clone()),
         port: 0,
         ..options
@@ -63,10 +63,10 @@ fn record(folder: &Path, name: &str, options: Options) -> Made {
 }
 
 fn played(folder: &Path, name: &str, script: Script, link: LinkLayer) -> Made {
-    let options = Options {
+    let options = RecordOptions {
         source: Source::Script(Box::new(script)),
         link,
-        ..Options::default()
+        ..RecordOptions::default()
     };
     record(folder, &format!("{name}.pcapng"), options)
 }
@@ -253,11 +253,11 @@ fn a_script_that_cannot_be_played_fails_with_the_step() {
     let folder = tempfile::tempdir().expect("a folder");
     let text = "[[clients]]\nname = \"a\"\n\n[[steps]]\nconnect = { client = \"a\" }\n\
                 [[steps]]\nwait = { client = \"a\", packet = \"PUBLISH\", timeout = \"50ms\" }\n";
-    let options = Options {
+    let options = RecordOptions {
         output: Some(folder.path().join("never.pcapng")),
         port: 0,
         source: Source::Script(Box::new(Script::parse(text).expect("valid"))),
-        ..Options::default()
+        ..RecordOptions::default()
     };
     let error = record::run(&options, &mut Vec::new()).expect_err("nothing is published");
     let message = error.to_string();
@@ -271,10 +271,10 @@ fn a_script_that_cannot_be_played_fails_with_the_step() {
 /// Runs a shell script beside the broker, with `$MQTT_HOST` and `$MQTT_PORT`.
 fn beside(folder: &Path, name: &str, script: &str) -> Made {
     let line = ["sh", "-ec", script].map(OsString::from);
-    let options = Options {
+    let options = RecordOptions {
         source: Source::Command(line.to_vec()),
         duration: Some(Duration::from_secs(60)),
-        ..Options::default()
+        ..RecordOptions::default()
     };
     record(folder, name, options)
 }
@@ -427,10 +427,10 @@ for version in (mqtt.MQTTv31, mqtt.MQTTv311, mqtt.MQTTv5):
 "#;
     let line = [python.unwrap_or_default(), "-c", script];
     let line = line.map(OsString::from).to_vec();
-    let options = Options {
+    let options = RecordOptions {
         source: Source::Command(line),
         duration: Some(Duration::from_secs(60)),
-        ..Options::default()
+        ..RecordOptions::default()
     };
     let made = record(folder.path(), "paho.pcapng", options);
     assert_eq!(made.status, Some(0), "{:#?}", made.log);
@@ -875,10 +875,10 @@ async function round(version) {
 (async () => { for (const version of [3, 4, 5]) await round(version); process.exit(0); })().catch(fail);
 "#;
     let line = ["node", "-e", script].map(OsString::from).to_vec();
-    let options = Options {
+    let options = RecordOptions {
         source: Source::Command(line),
         duration: Some(Duration::from_secs(60)),
-        ..Options::default()
+        ..RecordOptions::default()
     };
     let made = record(folder.path(), "js.pcapng", options);
     assert_eq!(made.status, Some(0), "{:#?}", made.log);

@@ -56,7 +56,7 @@ pub fn run(args: RecordArgs) -> ExitCode {
 }
 
 /// Returns the arguments as the recorder takes them.
-fn options(args: RecordArgs) -> Result<record::Options, String> {
+fn options(args: RecordArgs) -> Result<record::RecordOptions, String> {
     let source = match (args.scenario, args.script) {
         (Some(name), _) => {
             let scenario = scenario::find(&name).ok_or_else(|| {
@@ -76,7 +76,7 @@ fn options(args: RecordArgs) -> Result<record::Options, String> {
         (None, None) if args.command.is_empty() => Source::Anybody,
         (None, None) => Source::Command(args.command),
     };
-    Ok(record::Options {
+    Ok(record::RecordOptions {
         output: args.output,
         format: args.file_format.map(|format| match format {
             FileFormat::Pcap => Format::Pcap,

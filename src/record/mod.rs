@@ -37,7 +37,7 @@ use crate::event::log::Line;
 
 /// The options of a recording.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct RecordOptions {
     /// `None`: a temporary file, which [`Recorded::path`] names.
     pub output: Option<PathBuf>,
     /// `None`: by the name of the file.
@@ -65,7 +65,7 @@ pub struct Options {
     pub log: bool,
 }
 
-impl Default for Options {
+impl Default for RecordOptions {
     fn default() -> Self {
         Self {
             output: None,
@@ -129,7 +129,7 @@ const FAREWELL: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// See [`RecordError`].
-pub fn run(options: &Options, log: &mut dyn Write) -> Result<Recorded, RecordError> {
+pub fn run(options: &RecordOptions, log: &mut dyn Write) -> Result<Recorded, RecordError> {
     let stop = Arc::new(AtomicBool::new(false));
     let signals = command::on_signals(&stop);
     let seed = options.seed.unwrap_or_else(seed_of_now);
@@ -186,7 +186,7 @@ pub fn run(options: &Options, log: &mut dyn Write) -> Result<Recorded, RecordErr
     recorded
 }
 
-fn create(options: &Options) -> Result<CaptureFile, RecordError> {
+fn create(options: &RecordOptions) -> Result<CaptureFile, RecordError> {
     let comment = format!(
         "Written by mqtt-inspect {} record: {}",
         env!("CARGO_PKG_VERSION"),
@@ -208,7 +208,7 @@ fn create(options: &Options) -> Result<CaptureFile, RecordError> {
 }
 
 fn listen<W: Witness>(
-    options: &Options,
+    options: &RecordOptions,
     broker: BrokerOptions,
     witness: W,
 ) -> Result<Net<W>, RecordError> {
@@ -230,7 +230,7 @@ fn forget(path: &Path) {
 struct Running<'a, W> {
     net: Net<W>,
     kernel: Option<KernelCapture>,
-    options: &'a Options,
+    options: &'a RecordOptions,
     stop: &'a AtomicBool,
     log: &'a mut dyn Write,
     path: PathBuf,
@@ -240,7 +240,7 @@ struct Running<'a, W> {
 impl<'a, W: Witness> Running<'a, W> {
     fn new(
         net: Net<W>,
-        options: &'a Options,
+        options: &'a RecordOptions,
         stop: &'a AtomicBool,
         log: &'a mut dyn Write,
         path: PathBuf,
