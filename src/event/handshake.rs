@@ -148,10 +148,17 @@ pub enum HandshakeState {
     Complete,
     /// A packet with a reason code of 128 or above (3.x: a CONNACK return code above 0, a
     /// SUBACK of failures only) ended it.
-    Refused { packet_type: PacketType, code: u8 },
+    Refused {
+        /// The packet with the code: CONNACK, SUBACK, PUBACK, PUBREC ...
+        packet_type: PacketType,
+        /// Its return code (3.x) or reason code (5.0).
+        code: u8,
+    },
     /// The next packet never came, or is not in the capture.
     Incomplete {
+        /// The packet that comes next in the exchange.
         waiting_for: PacketType,
+        /// The reason why it did not.
         ended_by: EndedBy,
     },
 }
@@ -300,21 +307,30 @@ pub struct FilterRequest {
 pub enum Origin {
     /// A client's PUBLISH.
     Published {
+        /// The publisher's connection.
         connection: ConnectionId,
+        /// The publisher; `None` where its CONNECT was not captured.
         client_id: Option<Arc<str>>,
+        /// The frame in which the PUBLISH ends.
         frame: u64,
+        /// An equal message was on its way at the same time, and the earliest was taken.
         ambiguous: bool,
     },
     /// The stored message of its topic, sent because of a new subscription; the frame that
     /// stored it, where that was captured.
     Stored {
+        /// The connection of its publisher.
         connection: Option<ConnectionId>,
+        /// The frame in which that PUBLISH ends.
         frame: Option<u64>,
     },
     /// A Will Message; the frame of the CONNECT that set it.
     Will {
+        /// The connection that ended without a normal DISCONNECT.
         connection: ConnectionId,
+        /// Its client.
         client_id: Option<Arc<str>>,
+        /// The frame of the CONNECT.
         frame: u64,
     },
     /// The server's own (`$SYS/...`).

@@ -13,112 +13,169 @@ use crate::mqtt::ProtocolVersion;
 /// One entry of the log. An entry with a list (a will's topic) may take two lines.
 #[derive(Clone, Copy, Debug)]
 pub enum Line<'a> {
-    /// A listening socket was opened; `family` is 4 or 6.
+    /// A listening socket was opened.
     Listening {
+        /// The version of IP: 4 or 6.
         family: u8,
+        /// The TCP port of the Server.
         port: u16,
     },
     /// A TCP connection was accepted.
     NewConnection {
+        /// Address and port of the Client.
         peer: Endpoint,
+        /// The TCP port of the Server.
         port: u16,
     },
-    /// A CONNECT was accepted. `level` as mosquitto numbers it: 1 for 3.1, 2 for 3.1.1, 5.
+    /// A CONNECT was accepted.
     NewClient {
+        /// Address and port of the Client.
         peer: Endpoint,
+        /// The client identifier, also one that the Server assigned.
         client: &'a str,
+        /// The protocol version as mosquitto numbers it: 1 for 3.1, 2 for 3.1.1, 5 for 5.0.
         level: u8,
+        /// Clean Session or Clean Start.
         clean: bool,
+        /// The keep alive of the CONNECT, in seconds; 0 is none.
         keep_alive: u16,
+        /// The user name, where the CONNECT has one.
         user_name: Option<&'a str>,
     },
+    /// The CONNECT has no will.
     NoWill,
+    /// The CONNECT has a will.
     Will {
+        /// Bytes of the Will Message's payload.
         length: usize,
+        /// Will Retain.
         retain: bool,
+        /// Will QoS: 0, 1 or 2.
         qos: u8,
+        /// Will Topic.
         topic: &'a str,
     },
+    /// Another connection with the same client identifier is closed ([MQTT-3.1.4-2]; 5.0:
+    /// [MQTT-3.1.4-3]).
     AlreadyConnected {
+        /// The client identifier of both.
         client: &'a str,
     },
+    /// CONNACK.
     SendingConnAck {
+        /// The client identifier.
         client: &'a str,
+        /// Session Present.
         session_present: bool,
+        /// The return code (3.x) or reason code (5.0).
         code: u8,
     },
+    /// PUBLISH.
     Publish {
+        /// Received from a publisher, or sent to a subscriber.
         way: Way,
+        /// The client identifier.
         client: &'a str,
+        /// DUP.
         dup: bool,
+        /// 0, 1 or 2.
         qos: u8,
+        /// RETAIN.
         retain: bool,
         /// 0 at QoS 0.
         packet_id: u16,
+        /// The topic name, with a topic alias resolved.
         topic: &'a str,
+        /// Bytes of the payload.
         length: usize,
     },
     /// PUBACK, PUBREC, PUBREL or PUBCOMP: the four have slightly different words.
     Acknowledgement {
+        /// Received or sent.
         way: Way,
+        /// The packet type as the specification writes it.
         name: &'static str,
+        /// The client identifier.
         client: &'a str,
+        /// The packet identifier of the handshake.
         packet_id: u16,
+        /// 0x00 before 5.0, whose packets have none.
         reason_code: u8,
     },
     /// A packet listed by its name alone: SUBSCRIBE, SUBACK, PINGREQ, DISCONNECT ...
     Plain {
+        /// Received or sent.
         way: Way,
+        /// The packet type as the specification writes it.
         name: &'static str,
+        /// The client identifier.
         client: &'a str,
     },
     /// One subscription of a SUBSCRIBE.
     Subscription {
+        /// The topic filter.
         filter: &'a str,
+        /// The maximum QoS that the Client asks for.
         qos: u8,
     },
     /// The subscription as it was entered.
     Subscribed {
+        /// The client identifier.
         client: &'a str,
+        /// The QoS that the Server granted.
         qos: u8,
+        /// The topic filter.
         filter: &'a str,
     },
     /// One topic filter of an UNSUBSCRIBE.
     Filter {
+        /// The topic filter.
         filter: &'a str,
     },
+    /// The subscription as it was removed.
     Unsubscribed {
+        /// The client identifier.
         client: &'a str,
+        /// The topic filter.
         filter: &'a str,
     },
     /// DISCONNECT from the Server (5.0).
     SendingDisconnect {
+        /// The client identifier.
         client: &'a str,
+        /// The reason code.
         reason_code: u8,
     },
     /// The connection ended after DISCONNECT.
     Disconnected {
+        /// The client identifier.
         client: &'a str,
     },
     /// The Client closed without DISCONNECT.
     Closed {
+        /// The client identifier.
         client: &'a str,
     },
     /// The connection was reset or failed.
     SocketError {
+        /// The client identifier.
         client: &'a str,
     },
     /// Keep alive ran out.
     TimedOut {
+        /// The client identifier.
         client: &'a str,
     },
-    /// The Server ended the connection, and why.
+    /// The Server ended the connection.
     Dismissed {
+        /// The client identifier.
         client: &'a str,
+        /// The reason in a few words.
         why: &'a str,
     },
-    /// A queue reached its cap: messages are dropped.
+    /// A queue reached its limit: messages are dropped.
     Dropping {
+        /// The client identifier.
         client: &'a str,
     },
     /// Anything else worth a line.
@@ -128,7 +185,9 @@ pub enum Line<'a> {
 /// Which way a packet went, seen from the Server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Way {
+    /// From the Client.
     Received,
+    /// To the Client.
     Sending,
 }
 

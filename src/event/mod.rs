@@ -149,7 +149,7 @@ pub struct Ended {
     pub connection: ConnectionId,
     /// The way in which it ended.
     pub why: Closed,
-    /// Who sent the first FIN or the RST, where one was seen.
+    /// The sender of the first FIN or of the RST, where one was seen.
     pub by: Option<Sender>,
     /// The frame, with its time.
     pub stamp: FrameStamp,

@@ -77,20 +77,47 @@ pub struct End {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum EndCause {
     /// DISCONNECT; `code` is 0x00 before 5.0.
-    Disconnect { by: Sender, code: u8 },
+    Disconnect {
+        /// The Client, or a 5.0 Server.
+        by: Sender,
+        /// The reason code.
+        code: u8,
+    },
     /// CONNACK with this code refused it.
-    Refused { code: u8 },
+    Refused {
+        /// The return code (3.x) or reason code (5.0).
+        code: u8,
+    },
     /// A CONNECT with the same client identifier on another connection took it over.
-    Takeover { by: ConnectionId, frame: u64 },
+    Takeover {
+        /// The newer connection.
+        by: ConnectionId,
+        /// The frame of its CONNECT.
+        frame: u64,
+    },
     /// The server closed after the client had been silent for longer than one and a half
     /// times the keep alive ([MQTT-3.1.2-24]; 5.0: [MQTT-3.1.2-22]).
-    KeepAlive { silence: Span, keep_alive: u16 },
+    KeepAlive {
+        /// The time since the client's last packet.
+        silence: Span,
+        /// The keep alive in force, in seconds.
+        keep_alive: u16,
+    },
     /// The server closed after a packet of the client that breaks the protocol.
-    ProtocolError { frame: u64 },
+    ProtocolError {
+        /// The frame of that packet.
+        frame: u64,
+    },
     /// FIN without DISCONNECT.
-    Fin { by: Option<Sender> },
+    Fin {
+        /// The side whose FIN came first; `None` where that is not known.
+        by: Option<Sender>,
+    },
     /// RST without DISCONNECT.
-    Reset { by: Option<Sender> },
+    Reset {
+        /// The side that sent it; `None` where that is not known.
+        by: Option<Sender>,
+    },
     /// The endpoints began a new TCP connection.
     Replaced,
     /// It was dropped from a full table.

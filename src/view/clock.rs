@@ -44,6 +44,7 @@ pub struct Clock {
 }
 
 impl Clock {
+    /// Returns a clock that has shown no row yet.
     pub fn new(format: TimeFormat) -> Self {
         let local = matches!(format, TimeFormat::Absolute | TimeFormat::AbsoluteDate);
         Self {

@@ -25,6 +25,7 @@ pub struct Selection {
     /// A client identifier, also one that the Server assigned: all packets of its
     /// connections, in both directions.
     pub client: Option<String>,
+    /// Packet types; `None` selects all.
     pub types: Option<PacketTypes>,
 }
 
@@ -68,6 +69,7 @@ pub struct Filtered<V> {
 }
 
 impl<V: View> Filtered<V> {
+    /// Returns a view that passes to `view` only what `selection` selects.
     pub fn new(selection: Selection, view: V) -> Self {
         Self {
             selection,

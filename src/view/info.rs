@@ -24,6 +24,7 @@ pub trait Sink {
     fn padded(&mut self, word: &[u8; WORD], length: usize);
     /// Text from the capture.
     fn text(&mut self, text: &str);
+    /// A number in decimal.
     fn number(&mut self, number: u64);
 }
 

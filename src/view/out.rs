@@ -17,6 +17,7 @@ pub struct Out<W: Write> {
 }
 
 impl<W: Write> Out<W> {
+    /// Returns an empty buffer in front of `writer`.
     pub fn new(writer: W) -> Self {
         Self {
             buffer: Vec::with_capacity(FULL + FULL / 8),

@@ -117,6 +117,8 @@ pub struct Table<W: Write> {
 }
 
 impl<W: Write> Table<W> {
+    /// Returns a table that writes its header in front of its first row, because the first row's
+    /// endpoints decide how wide the columns are.
     pub fn new(writer: W, style: Style) -> Self {
         Self {
             out: Out::new(writer),
