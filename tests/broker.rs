@@ -635,9 +635,10 @@ fn a_flood_of_connections_is_refused_and_logged() {
 
 #[test]
 fn connections_that_send_nothing_or_send_it_slowly_are_closed_and_hold_up_no_other() {
-    let mut options = BrokerOptions::default();
-    options.connect_timeout = Span::from_nanos(1_500_000_000);
-    let broker = Served::start(options);
+    let broker = Served::start(BrokerOptions {
+        connect_timeout: Span::from_nanos(1_500_000_000),
+        ..BrokerOptions::default()
+    });
     let mut bystanders = Bystanders::new(&broker);
     let mut slow: Vec<_> = (0..200).map(|_| broker.raw()).collect();
     let connect = b"\x10\x10\x00\x04MQTT\x04\x02\x00\x3c\x00\x04slow";

@@ -111,13 +111,13 @@ pub(super) struct Buffers {
 impl Context {
     /// Makes the context of a run.
     pub fn new(mut options: DecodingOptions) -> Self {
-        let mut context = Self::default();
-        context.carriers = Carriers::new(&options.limits);
-        context
-            .carriers
-            .learn(&std::mem::take(&mut options.secrets));
-        context.options = options;
-        context
+        let mut carriers = Carriers::new(&options.limits);
+        carriers.learn(&std::mem::take(&mut options.secrets));
+        Self {
+            options,
+            carriers,
+            ..Self::default()
+        }
     }
 
     /// Returns the carriers of connections within others.

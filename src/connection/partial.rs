@@ -194,7 +194,7 @@ impl Partial {
     }
 
     /// Gives its memory back. Returns the bytes it held.
-    pub(super) fn release(mut self: Box<Self>, context: &mut Context) -> usize {
+    pub(super) fn release(mut self, context: &mut Context) -> usize {
         let held = self.bytes().len();
         self.let_go(context);
         let capacity = self.buffers.bytes.capacity();
