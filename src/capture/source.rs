@@ -11,7 +11,7 @@ use crate::base::{Precision, Timestamp};
 ///
 /// A run takes a `&mut dyn Source`: a virtual call for each batch of frames, and one back for
 /// each frame. Where nothing is at hand, [`Source::next_item`] waits; a source that may wait
-/// long announces it to its opener first (see [`open`](super::open)), so that what a view holds
+/// long announces it to its opener first (see [`open`](super::open())), so that what a view holds
 /// back only for speed can be shown.
 pub trait Source {
     /// Returns the next item; `None` at the end of the source.
