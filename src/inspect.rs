@@ -159,9 +159,9 @@ impl Shown<'_> {
         else {
             return;
         };
-        analyzer.observe(event, &mut |told| {
+        analyzer.observe(event, &mut |event| {
             if failed.is_none() {
-                *failed = view.event(told).err();
+                *failed = view.event(event).err();
             }
         });
     }
@@ -176,9 +176,9 @@ impl Shown<'_> {
         else {
             return;
         };
-        analyzer.finish(&mut |told| {
+        analyzer.finish(&mut |event| {
             if failed.is_none() {
-                *failed = view.event(told).err();
+                *failed = view.event(event).err();
             }
         });
     }

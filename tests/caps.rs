@@ -255,7 +255,7 @@ const REACHED_BY_CLIENTS: &[(&str, &str)] = &[
     ),
     (
         "queued-messages",
-        "a_full_queue_drops_the_newest_and_says_so_once",
+        "a_full_queue_drops_the_newest_and_logs_it_once",
     ),
     (
         "queued-bytes",

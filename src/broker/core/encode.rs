@@ -98,35 +98,35 @@ impl ConnAck<'_> {
     }
 }
 
-pub(super) fn conn_ack(version: ProtocolVersion, said: &ConnAck<'_>) -> Vec<u8> {
+pub(super) fn conn_ack(version: ProtocolVersion, answer: &ConnAck<'_>) -> Vec<u8> {
     let mut properties = Written::default();
-    if said.code == 0 {
+    if answer.code == 0 {
         properties.put(
             PropertyId::ASSIGNED_CLIENT_IDENTIFIER,
-            said.assigned.map(PropertyValue::Text),
+            answer.assigned.map(PropertyValue::Text),
         );
         properties.put(
             PropertyId::TOPIC_ALIAS_MAXIMUM,
-            Some(PropertyValue::TwoByte(said.topic_alias_maximum)),
+            Some(PropertyValue::TwoByte(answer.topic_alias_maximum)),
         );
         properties.put(
             PropertyId::RECEIVE_MAXIMUM,
-            Some(PropertyValue::TwoByte(said.receive_maximum)),
+            Some(PropertyValue::TwoByte(answer.receive_maximum)),
         );
         properties.put(
             PropertyId::MAXIMUM_PACKET_SIZE,
-            said.maximum_packet_size.map(PropertyValue::FourByte),
+            answer.maximum_packet_size.map(PropertyValue::FourByte),
         );
         properties.put(
             PropertyId::SERVER_KEEP_ALIVE,
-            said.server_keep_alive.map(PropertyValue::TwoByte),
+            answer.server_keep_alive.map(PropertyValue::TwoByte),
         );
     }
     bytes(
         version,
         &ControlPacket::ConnAck(packet::ConnAck {
-            session_present: said.session_present,
-            code: said.code,
+            session_present: answer.session_present,
+            code: answer.code,
             properties: properties.0.as_properties(),
         }),
     )
@@ -187,16 +187,16 @@ pub(super) fn acknowledgement(
     packet_id: PacketIdentifier,
     reason_code: u8,
 ) -> Vec<u8> {
-    let said = Acknowledgement {
+    let acknowledgement = Acknowledgement {
         packet_id,
         reason_code,
         properties: Properties::default(),
     };
     let packet = match packet_type {
-        PacketType::PubRec => ControlPacket::PubRec(said),
-        PacketType::PubRel => ControlPacket::PubRel(said),
-        PacketType::PubComp => ControlPacket::PubComp(said),
-        _ => ControlPacket::PubAck(said),
+        PacketType::PubRec => ControlPacket::PubRec(acknowledgement),
+        PacketType::PubRel => ControlPacket::PubRel(acknowledgement),
+        PacketType::PubComp => ControlPacket::PubComp(acknowledgement),
+        _ => ControlPacket::PubAck(acknowledgement),
     };
     bytes(version, &packet)
 }
@@ -230,11 +230,14 @@ pub(super) fn ping_response() -> Vec<u8> {
 
 /// DISCONNECT from the Server exists in 5.0 only.
 pub(super) fn disconnect(reason_code: u8) -> Vec<u8> {
-    let said = Disconnect {
+    let disconnect = Disconnect {
         reason_code,
         properties: Properties::default(),
     };
-    bytes(ProtocolVersion::V5_0, &ControlPacket::Disconnect(said))
+    bytes(
+        ProtocolVersion::V5_0,
+        &ControlPacket::Disconnect(disconnect),
+    )
 }
 
 /// The Server's own answers are small and well formed: each has a form in bytes.

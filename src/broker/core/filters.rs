@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_selects_what_the_specification_says() {
+    fn the_tree_selects_as_the_specification_requires() {
         let mut filters = Filters::default();
         for (key, filter) in ["handong/csee/#", "handong/+/b", "#", "$SYS/#", "+/x"]
             .into_iter()

@@ -39,8 +39,8 @@ impl Core {
             return;
         };
         let client = Arc::clone(&link.name);
-        let tell = matches!(link.stage, Stage::Connected(_)) && link.version == V5;
-        if tell {
+        let notified = matches!(link.stage, Stage::Connected(_)) && link.version == V5;
+        if notified {
             self.log(Line::SendingDisconnect {
                 client: &client,
                 reason_code: code,

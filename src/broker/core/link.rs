@@ -24,7 +24,7 @@ pub(super) struct Link {
     pub(super) version: ProtocolVersion,
     /// A packet that has begun.
     pub(super) begun: Vec<u8>,
-    pub(super) last_heard: Timestamp,
+    pub(super) last_received: Timestamp,
     /// 1.5 times the keep alive; `None` where it is off.
     pub(super) patience: Option<Span>,
     /// Bytes on their way to the Client that its socket has not taken.
@@ -59,7 +59,7 @@ impl Link {
             name: peer.address.to_string().into(),
             version: ProtocolVersion::V3_1_1,
             begun: Vec::new(),
-            last_heard: now,
+            last_received: now,
             patience: None,
             unsent: 0,
             window: 1,

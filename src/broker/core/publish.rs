@@ -133,7 +133,7 @@ impl Core {
         connection: ConnectionKey,
         ack: &Acknowledgement<'_>,
     ) {
-        let Some(key) = self.heard(connection, "PUBREL", ack) else {
+        let Some(key) = self.acknowledged(connection, "PUBREL", ack) else {
             return;
         };
         let message = self.sessions.get_mut(&key).and_then(|session| {
@@ -161,7 +161,7 @@ impl Core {
         connection: ConnectionKey,
         ack: &Acknowledgement<'_>,
     ) {
-        if let Some(key) = self.heard(connection, "PUBACK", ack) {
+        if let Some(key) = self.acknowledged(connection, "PUBACK", ack) {
             self.finish(now, key, ack.packet_id, Awaiting::Acknowledged);
         }
     }
@@ -172,7 +172,7 @@ impl Core {
         connection: ConnectionKey,
         ack: &Acknowledgement<'_>,
     ) {
-        let Some(key) = self.heard(connection, "PUBREC", ack) else {
+        let Some(key) = self.acknowledged(connection, "PUBREC", ack) else {
             return;
         };
         if ack.reason_code >= 0x80 {
@@ -200,7 +200,7 @@ impl Core {
         connection: ConnectionKey,
         ack: &Acknowledgement<'_>,
     ) {
-        if let Some(key) = self.heard(connection, "PUBCOMP", ack) {
+        if let Some(key) = self.acknowledged(connection, "PUBCOMP", ack) {
             self.finish(now, key, ack.packet_id, Awaiting::Completed);
         }
     }
@@ -225,7 +225,7 @@ impl Core {
         }
     }
 
-    fn heard(
+    fn acknowledged(
         &mut self,
         connection: ConnectionKey,
         name: &'static str,

@@ -179,7 +179,7 @@ impl Core {
         let Some(link) = self.links.get_mut(&connection) else {
             return;
         };
-        link.last_heard = now;
+        link.last_received = now;
         let version = link.version;
         let connected = matches!(link.stage, Stage::Connected(_));
         match (connected, ControlPacket::read(bytes, version, &mut ())) {

@@ -18,7 +18,7 @@ use crate::mqtt::{
 
 use ProtocolVersion::{V3_1, V3_1_1, V5_0};
 
-/// A server, its clock, and what each connection was sent, told in words.
+/// A Server, its clock, and the packets that each connection was sent, as words.
 struct Bench {
     core: Core,
     now: Timestamp,
@@ -81,14 +81,14 @@ impl Bench {
         self.raw(key, &bytes);
     }
 
-    /// What has been sent since the last call, to everybody.
-    fn heard(&mut self) -> Vec<(u64, String)> {
+    /// Takes what was sent since the last call, to all Clients.
+    fn sent(&mut self) -> Vec<(u64, String)> {
         let all = std::mem::take(&mut self.order);
         all.into_iter().map(|(key, words)| (key.0, words)).collect()
     }
 
-    /// What has been sent to `key` since anybody asked.
-    fn heard_by(&mut self, key: Key) -> Vec<String> {
+    /// Takes what was sent to `key` and not taken yet.
+    fn sent_to(&mut self, key: Key) -> Vec<String> {
         let all = std::mem::take(&mut self.order);
         let (own, other) = all.into_iter().partition(|(to, _)| *to == key);
         self.order = other;
@@ -116,8 +116,8 @@ impl Bench {
     /// Connects and takes the CONNACK away.
     fn joined(&mut self, version: ProtocolVersion, id: &str) -> Key {
         let key = self.client(version, id);
-        let heard = self.heard_by(key);
-        assert!(heard[0].starts_with("CONNACK 0 0"), "{heard:?}");
+        let sent = self.sent_to(key);
+        assert!(sent[0].starts_with("CONNACK 0 0"), "{sent:?}");
         key
     }
 
@@ -186,7 +186,7 @@ impl Bench {
             properties: Properties::default(),
         });
         self.send(key, &packet);
-        assert_eq!(self.heard_by(key), ["close"]);
+        assert_eq!(self.sent_to(key), ["close"]);
     }
 
     fn vanish(&mut self, key: Key) {
@@ -224,7 +224,7 @@ fn with(properties: &[(PropertyId, PropertyValue<'_>)]) -> PropertiesBuf {
 fn words(version: ProtocolVersion, bytes: &[u8]) -> String {
     let packet = ControlPacket::read(bytes, version, &mut ()).expect("a well-formed packet");
     let name = packet.packet_type().name();
-    let said = match &packet {
+    let fields = match &packet {
         ControlPacket::ConnAck(ack) => format!(" {} {}", u8::from(ack.session_present), ack.code),
         ControlPacket::Publish(publish) => format!(
             " q{} m{} d{} r{} {} {}",
@@ -252,7 +252,7 @@ fn words(version: ProtocolVersion, bytes: &[u8]) -> String {
         .filter(|_| !matches!(packet, ControlPacket::ConnAck(_)))
         .map(|property| format!(" {}={:?}", property.id.name(), property.value))
         .collect();
-    format!("{name}{said}{}", properties.concat())
+    format!("{name}{fields}{}", properties.concat())
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn each_delivery_is_at_the_lower_of_the_two_qos_and_in_mosquittos_order() {
             bench.subscribe(sub, "t", granted);
             bench.publish(publisher, "t", "x", published, 7);
             if published == 2 {
-                assert_eq!(bench.heard(), [(1, "PUBREC m7 0".to_owned())]);
+                assert_eq!(bench.sent(), [(1, "PUBREC m7 0".to_owned())]);
                 bench.ack(publisher, PacketType::PubRel, 7);
             }
             let qos = published.min(granted);
@@ -275,7 +275,7 @@ fn each_delivery_is_at_the_lower_of_the_two_qos_and_in_mosquittos_order() {
                 2 => expected.push((1, "PUBCOMP m7 0".to_owned())),
                 _ => {}
             }
-            assert_eq!(bench.heard(), expected, "{published} {granted}");
+            assert_eq!(bench.sent(), expected, "{published} {granted}");
         }
     }
 }
@@ -290,9 +290,9 @@ fn a_qos_2_message_is_delivered_once_however_often_it_is_sent() {
     }
     bench.ack(publisher, PacketType::PubRel, 7);
     bench.ack(publisher, PacketType::PubRel, 7);
-    assert_eq!(bench.heard_by(sub), ["PUBLISH q0 m0 d0 r0 t x"]);
+    assert_eq!(bench.sent_to(sub), ["PUBLISH q0 m0 d0 r0 t x"]);
     assert_eq!(
-        bench.heard_by(publisher),
+        bench.sent_to(publisher),
         [
             "PUBREC m7 0",
             "PUBREC m7 0",
@@ -304,18 +304,18 @@ fn a_qos_2_message_is_delivered_once_however_often_it_is_sent() {
     // The identifier is free again: a new message.
     bench.publish(publisher, "t", "y", 2, 7);
     bench.ack(publisher, PacketType::PubRel, 7);
-    assert_eq!(bench.heard_by(sub), ["PUBLISH q0 m0 d0 r0 t y"]);
+    assert_eq!(bench.sent_to(sub), ["PUBLISH q0 m0 d0 r0 t y"]);
 }
 
 #[test]
-fn an_unknown_release_is_completed_and_in_5_says_so() {
+fn an_unknown_release_is_completed_and_in_5_with_its_reason() {
     let mut bench = Bench::new();
     let (old, new) = (bench.joined(V3_1_1, "a"), bench.joined(V5_0, "b"));
     bench.ack(old, PacketType::PubRel, 9);
     bench.ack(new, PacketType::PubRel, 9);
     bench.ack(new, PacketType::PubRec, 9);
     assert_eq!(
-        bench.heard(),
+        bench.sent(),
         [
             (0, "PUBCOMP m9 0".to_owned()),
             (1, "PUBCOMP m9 146".to_owned()),
@@ -332,7 +332,7 @@ fn connack_answers_each_connect_as_its_version_has_it() {
     bench.client_with(V3_1_1, "", not_clean);
     bench.client(V3_1_1, "");
     bench.client_with(V3_1_1, "kept", not_clean);
-    let told: Vec<_> = bench.heard().into_iter().map(|(_, words)| words).collect();
+    let words: Vec<_> = bench.sent().into_iter().map(|(_, words)| words).collect();
     let expected = [
         "CONNACK 0 2",
         "close",
@@ -341,20 +341,20 @@ fn connack_answers_each_connect_as_its_version_has_it() {
         "CONNACK 0 0",
         "CONNACK 0 0",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(words, expected);
     assert!(bench.log.iter().any(|line| line.contains("as auto-")));
 }
 
 #[test]
-fn a_5_client_without_identifier_is_told_the_one_it_got_and_the_limits() {
+fn a_5_client_without_identifier_receives_one_and_the_limits() {
     let mut bench = Bench::new();
     let key = bench.open(V5_0);
     let mut bytes = Vec::new();
     let connect = ControlPacket::Connect(Connect::new(V5_0, ""));
     connect.write(V5_0, &mut bytes).unwrap();
     bench.core.received(bench.now, key, &bytes);
-    let sent = std::iter::from_fn(|| bench.core.next_action());
-    let answer = sent.filter_map(|action| match action {
+    let actions = std::iter::from_fn(|| bench.core.next_action());
+    let answer = actions.filter_map(|action| match action {
         Action::Send { bytes, .. } => Some(bytes),
         _ => None,
     });
@@ -387,13 +387,13 @@ fn who_is_let_in_is_decided_by_user_and_password() {
             connect.user_name = user_name;
             connect.password = password.map(str::as_bytes);
         });
-        let heard = bench.heard_by(key);
+        let sent = bench.sent_to(key);
         assert_eq!(
-            heard[0],
+            sent[0],
             format!("CONNACK 0 {code}"),
             "{user_name:?} {password:?}"
         );
-        assert_eq!(heard.len(), if code == 0 { 1 } else { 2 });
+        assert_eq!(sent.len(), if code == 0 { 1 } else { 2 });
     }
 }
 
@@ -412,12 +412,12 @@ fn an_unknown_version_is_refused_and_something_else_than_mqtt_is_closed() {
     ] {
         let key = bench.open(V3_1_1);
         bench.raw(key, bytes);
-        assert_eq!(bench.heard_by(key), expected, "{bytes:?}");
+        assert_eq!(bench.sent_to(key), expected, "{bytes:?}");
     }
 }
 
 #[test]
-fn a_will_is_published_unless_the_client_says_goodbye() {
+fn a_will_is_published_unless_the_client_disconnects() {
     for (version, farewell, published) in [
         (V3_1_1, None, true),
         (V3_1_1, Some(0), false),
@@ -437,7 +437,7 @@ fn a_will_is_published_unless_the_client_says_goodbye() {
                 payload: b"gone",
             });
         });
-        bench.heard();
+        bench.sent();
         match farewell {
             Some(reason) => bench.leave(key, reason),
             None => bench.vanish(key),
@@ -447,7 +447,7 @@ fn a_will_is_published_unless_the_client_says_goodbye() {
         } else {
             &[]
         };
-        assert_eq!(bench.heard_by(watch), expected, "{version:?} {farewell:?}");
+        assert_eq!(bench.sent_to(watch), expected, "{version:?} {farewell:?}");
     }
 }
 
@@ -474,7 +474,7 @@ fn delayed_will(bench: &mut Bench, id: &str, delay: u32, expiry: u32) -> Key {
         payload: b"gone",
     });
     bench.send(key, &ControlPacket::Connect(connect));
-    bench.heard_by(key);
+    bench.sent_to(key);
     key
 }
 
@@ -488,12 +488,12 @@ fn a_delayed_will_waits_for_its_time_or_the_end_of_the_session() {
         bench.vanish(key);
         if milliseconds > 0 {
             bench.pass(milliseconds - 1);
-            assert_eq!(bench.heard(), []);
+            assert_eq!(bench.sent(), []);
             bench.pass(1);
         }
-        assert_eq!(bench.heard_by(watch), ["PUBLISH q0 m0 d0 r0 will gone"]);
+        assert_eq!(bench.sent_to(watch), ["PUBLISH q0 m0 d0 r0 will gone"]);
         bench.pass(100_000);
-        assert_eq!(bench.heard(), []);
+        assert_eq!(bench.sent(), []);
     }
 }
 
@@ -507,10 +507,10 @@ fn coming_back_in_time_takes_the_delayed_will_back() {
     bench.pass(4_000);
     let again = delayed_will(&mut bench, "w", 5, 60);
     bench.pass(20_000);
-    assert_eq!(bench.heard_by(watch), [""; 0]);
+    assert_eq!(bench.sent_to(watch), [""; 0]);
     bench.leave(again, 0);
     bench.pass(20_000);
-    assert_eq!(bench.heard(), []);
+    assert_eq!(bench.sent(), []);
 }
 
 #[test]
@@ -522,18 +522,18 @@ fn retained_messages_are_set_replaced_cleared_and_sent_to_who_comes_later() {
     bench.retain(publisher, "r/a", "2");
     bench.retain(publisher, "r/b", "3");
     bench.retain(publisher, "r/b", "");
-    let live = bench.heard_by(sub);
+    let live = bench.sent_to(sub);
     assert_eq!(live.len(), 4);
     assert!(live.iter().all(|words| words.contains(" r0 ")));
     let late = bench.joined(V5_0, "late");
     bench.subscribe(late, "r/#", 1);
-    assert_eq!(bench.heard_by(late), ["PUBLISH q0 m0 d0 r1 r/a 2"]);
+    assert_eq!(bench.sent_to(late), ["PUBLISH q0 m0 d0 r1 r/a 2"]);
     // Retain Handling 1: the subscription is not new; 2: never.
     bench.subscribe(late, "r/#", 0x11);
     bench.subscribe(late, "r/+", 0x21);
-    assert_eq!(bench.heard_by(late), [""; 0]);
+    assert_eq!(bench.sent_to(late), [""; 0]);
     bench.subscribe(late, "r/#", 0x01);
-    assert_eq!(bench.heard_by(late), ["PUBLISH q0 m0 d0 r1 r/a 2"]);
+    assert_eq!(bench.sent_to(late), ["PUBLISH q0 m0 d0 r1 r/a 2"]);
 }
 
 #[test]
@@ -543,10 +543,10 @@ fn retain_as_published_and_no_local_hold() {
     bench.subscribe(own, "t", 0x04);
     bench.subscribe(other, "t", 0x08);
     bench.retain(own, "t", "x");
-    assert_eq!(bench.heard(), [(1, "PUBLISH q0 m0 d0 r1 t x".to_owned())]);
+    assert_eq!(bench.sent(), [(1, "PUBLISH q0 m0 d0 r1 t x".to_owned())]);
     bench.publish(other, "t", "y", 0, 0);
     assert_eq!(
-        bench.heard(),
+        bench.sent(),
         [
             (0, "PUBLISH q0 m0 d0 r0 t y".to_owned()),
             (1, "PUBLISH q0 m0 d0 r0 t y".to_owned())
@@ -560,7 +560,7 @@ fn messages_wait_for_a_client_that_is_away_and_open_exchanges_go_on_with_dup() {
     let publisher = bench.joined(V3_1_1, "p");
     let stay = |bench: &mut Bench| {
         let key = bench.client_with(V3_1_1, "worker", |connect| connect.flags = 0);
-        (key, bench.heard_by(key))
+        (key, bench.sent_to(key))
     };
     let (worker, _) = stay(&mut bench);
     bench.subscribe(worker, "jobs", 2);
@@ -571,10 +571,10 @@ fn messages_wait_for_a_client_that_is_away_and_open_exchanges_go_on_with_dup() {
     bench.vanish(worker);
     bench.publish(publisher, "jobs", "c", 0, 0);
     bench.publish(publisher, "jobs", "d", 1, 3);
-    bench.heard();
-    let (worker, heard) = stay(&mut bench);
+    bench.sent();
+    let (worker, sent) = stay(&mut bench);
     assert_eq!(
-        heard,
+        sent,
         [
             "CONNACK 1 0",
             "PUBLISH q1 m1 d1 r0 jobs a",
@@ -586,11 +586,11 @@ fn messages_wait_for_a_client_that_is_away_and_open_exchanges_go_on_with_dup() {
     bench.ack(worker, PacketType::PubComp, 2);
     bench.ack(worker, PacketType::PubAck, 3);
     bench.vanish(worker);
-    let (worker, heard) = stay(&mut bench);
-    assert_eq!(heard, ["CONNACK 1 0"]);
+    let (worker, sent) = stay(&mut bench);
+    assert_eq!(sent, ["CONNACK 1 0"]);
     bench.leave(worker, 0);
     let clean = bench.client(V3_1_1, "worker");
-    assert_eq!(bench.heard_by(clean), ["CONNACK 0 0"]);
+    assert_eq!(bench.sent_to(clean), ["CONNACK 0 0"]);
 }
 
 #[test]
@@ -614,7 +614,7 @@ fn the_second_connection_of_a_client_identifier_takes_over() {
     let first = bench.joined(V5_0, "twin");
     bench.client(V3_1_1, "twin");
     assert_eq!(
-        bench.heard(),
+        bench.sent(),
         [
             (0, "DISCONNECT 142".to_owned()),
             (0, "close".to_owned()),
@@ -622,7 +622,7 @@ fn the_second_connection_of_a_client_identifier_takes_over() {
         ]
     );
     bench.raw(first, &[0xc0, 0]);
-    assert_eq!(bench.heard(), [], "the old connection is heard no more");
+    assert_eq!(bench.sent(), [], "the old connection is sent no more");
 }
 
 #[test]
@@ -631,17 +631,17 @@ fn who_is_silent_for_one_and_a_half_keep_alives_is_closed() {
     let silent = bench.client_with(V5_0, "silent", |connect| connect.keep_alive = 2);
     let lively = bench.client_with(V3_1_1, "lively", |connect| connect.keep_alive = 2);
     let never = bench.client_with(V3_1_1, "never", |connect| connect.keep_alive = 0);
-    bench.heard();
+    bench.sent();
     bench.pass(2_000);
     bench.raw(lively, &[0xc0, 0]);
     bench.pass(999);
-    assert_eq!(bench.heard(), [(1, "PINGRESP".to_owned())]);
+    assert_eq!(bench.sent(), [(1, "PINGRESP".to_owned())]);
     bench.pass(1);
-    assert_eq!(bench.heard_by(silent), ["DISCONNECT 141", "close"]);
+    assert_eq!(bench.sent_to(silent), ["DISCONNECT 141", "close"]);
     bench.pass(2_000);
-    assert_eq!(bench.heard_by(lively), ["close"]);
+    assert_eq!(bench.sent_to(lively), ["close"]);
     bench.pass(1_000_000);
-    assert_eq!(bench.heard_by(never), [""; 0]);
+    assert_eq!(bench.sent_to(never), [""; 0]);
 }
 
 #[test]
@@ -650,9 +650,9 @@ fn a_connection_that_brings_no_connect_is_closed_in_time() {
     let key = bench.open(V3_1_1);
     bench.raw(key, &[0x10]);
     bench.pass(29_999);
-    assert_eq!(bench.heard(), []);
+    assert_eq!(bench.sent(), []);
     bench.pass(1);
-    assert_eq!(bench.heard_by(key), ["close"]);
+    assert_eq!(bench.sent_to(key), ["close"]);
 }
 
 #[test]
@@ -665,9 +665,9 @@ fn properties_are_passed_on_and_the_expiry_is_what_is_left_of_it() {
         PropertyValue::Variable(300),
     )]);
     bench.subscribe_with(key, "t", 1, &identifier);
-    bench.heard();
+    bench.sent();
     bench.leave(key, 0);
-    let said = with(&[
+    let properties = with(&[
         (
             PropertyId::MESSAGE_EXPIRY_INTERVAL,
             PropertyValue::FourByte(10),
@@ -680,18 +680,18 @@ fn properties_are_passed_on_and_the_expiry_is_what_is_left_of_it() {
     for payload in ["x", "y"] {
         let delivery = delivery(1, 1);
         bench.publish_with(publisher, "t", payload, delivery, |publish| {
-            publish.properties = said.as_properties();
+            publish.properties = properties.as_properties();
         });
         bench.pass(3_500);
     }
-    bench.heard();
+    bench.sent();
     bench.pass(3_000);
     bench.client_with(V5_0, "s", |connect| connect.flags = 0);
-    let heard = bench.heard();
-    let told: Vec<_> = heard.iter().map(|(_, words)| words.as_str()).collect();
+    let sent = bench.sent();
+    let words: Vec<_> = sent.iter().map(|(_, words)| words.as_str()).collect();
     // The first expired at 10 s; of the second, 3.5 s are left.
     assert_eq!(
-        told,
+        words,
         [
             "CONNACK 1 0",
             "PUBLISH q1 m1 d0 r0 t y message_expiry_interval=FourByte(4) \
@@ -711,14 +711,14 @@ fn an_alias_stands_for_the_topic_that_its_own_direction_gave_it() {
     connect.properties = aliases.as_properties();
     bench.send(sub, &ControlPacket::Connect(connect));
     let publisher = bench.joined(V5_0, "p");
-    bench.heard();
+    bench.sent();
     bench.subscribe(sub, "#", 0);
     let mut publish = |topic: &str, alias| {
-        let said = with(&[(PropertyId::TOPIC_ALIAS, PropertyValue::TwoByte(alias))]);
+        let properties = with(&[(PropertyId::TOPIC_ALIAS, PropertyValue::TwoByte(alias))]);
         bench.publish_with(publisher, topic, "x", Delivery::AtMostOnce, |publish| {
-            publish.properties = said.as_properties();
+            publish.properties = properties.as_properties();
         });
-        bench.heard()
+        bench.sent()
     };
     let one = |words: &str| vec![(0, words.to_owned())];
     assert_eq!(
@@ -744,20 +744,20 @@ fn no_more_exchanges_are_open_than_the_receive_maximum_allows() {
     connect.properties = most.as_properties();
     bench.send(sub, &ControlPacket::Connect(connect));
     let publisher = bench.joined(V5_0, "p");
-    bench.heard();
+    bench.sent();
     bench.subscribe(sub, "t", 2);
     for number in 1..=4 {
         bench.publish(publisher, "t", "x", 1, number);
     }
-    assert_eq!(bench.heard_by(sub).len(), 2);
+    assert_eq!(bench.sent_to(sub).len(), 2);
     bench.ack(sub, PacketType::PubAck, 1);
-    assert_eq!(bench.heard_by(sub), ["PUBLISH q1 m3 d0 r0 t x"]);
+    assert_eq!(bench.sent_to(sub), ["PUBLISH q1 m3 d0 r0 t x"]);
     // And the other way round: the Server takes 20.
     for number in 1..=21 {
         bench.publish(publisher, "u", "x", 2, number);
     }
-    let heard = bench.heard_by(publisher);
-    assert_eq!(heard[heard.len() - 2..], ["DISCONNECT 147", "close"]);
+    let sent = bench.sent_to(publisher);
+    assert_eq!(sent[sent.len() - 2..], ["DISCONNECT 147", "close"]);
 }
 
 #[test]
@@ -775,18 +775,18 @@ fn a_client_gets_no_packet_larger_than_it_takes_nor_sends_one() {
     connect.properties = most.as_properties();
     bench.send(sub, &ControlPacket::Connect(connect));
     let publisher = bench.joined(V5_0, "p");
-    bench.heard();
+    bench.sent();
     bench.subscribe(sub, "t", 1);
     bench.publish(publisher, "t", &"x".repeat(40), 1, 1);
     bench.publish(publisher, "t", "small", 1, 2);
-    assert_eq!(bench.heard_by(sub), ["PUBLISH q1 m2 d0 r0 t small"]);
-    bench.heard();
+    assert_eq!(bench.sent_to(sub), ["PUBLISH q1 m2 d0 r0 t small"]);
+    bench.sent();
     bench.raw(publisher, &[0x30, 0xff, 0xff, 0x03]);
-    assert_eq!(bench.heard_by(publisher), ["DISCONNECT 149", "close"]);
+    assert_eq!(bench.sent_to(publisher), ["DISCONNECT 149", "close"]);
 }
 
 #[test]
-fn reason_codes_tell_what_nobody_subscribed_to_and_what_was_never_subscribed() {
+fn reason_codes_distinguish_no_subscriber_from_no_subscription() {
     let mut bench = Bench::new();
     let key = bench.joined(V5_0, "c");
     bench.publish(key, "t", "x", 1, 1);
@@ -802,11 +802,11 @@ fn reason_codes_tell_what_nobody_subscribed_to_and_what_was_never_subscribed() {
             filters: filters.as_filters(),
         }),
     );
-    assert_eq!(bench.heard_by(key), ["PUBACK m1 16", "UNSUBACK [0, 17]"]);
+    assert_eq!(bench.sent_to(key), ["PUBACK m1 16", "UNSUBACK [0, 17]"]);
 }
 
 #[test]
-fn malformed_packets_end_the_connection_with_a_reason_and_harm_nobody_else() {
+fn malformed_packets_end_the_connection_with_a_reason_and_harm_no_other() {
     for (bytes, reason) in [
         (&[0x36, 3, 0, 1, b'a'][..], 129),
         (&[0x82, 3, 0, 1, 0], 130),
@@ -824,18 +824,18 @@ fn malformed_packets_end_the_connection_with_a_reason_and_harm_nobody_else() {
         bench.subscribe(sub, "t", 0);
         bench.raw(bad, bytes);
         assert_eq!(
-            bench.heard_by(bad),
+            bench.sent_to(bad),
             [format!("DISCONNECT {reason}"), "close".to_owned()],
             "{bytes:x?}"
         );
         let good = bench.joined(V3_1_1, "good");
         bench.publish(good, "t", "x", 0, 0);
-        assert_eq!(bench.heard_by(sub).len(), 1);
+        assert_eq!(bench.sent_to(sub).len(), 1);
     }
 }
 
 #[test]
-fn a_full_queue_drops_the_newest_and_says_so_once() {
+fn a_full_queue_drops_the_newest_and_logs_it_once() {
     let mut bench = Bench::with(BrokerOptions {
         limits: BrokerLimits {
             queued_messages: 2,
@@ -850,13 +850,13 @@ fn a_full_queue_drops_the_newest_and_says_so_once() {
     for (number, payload) in ["a", "b", "c", "d"].into_iter().enumerate() {
         bench.publish(publisher, "t", payload, 1, number as u16 + 1);
     }
-    let told = bench.log.iter().filter(|line| line.contains("dropped"));
-    assert_eq!(told.count(), 1);
-    bench.heard();
+    let logged = bench.log.iter().filter(|line| line.contains("dropped"));
+    assert_eq!(logged.count(), 1);
+    bench.sent();
     bench.client_with(V5_0, "s", |connect| connect.flags = 0);
-    let heard: Vec<_> = bench.heard().into_iter().map(|(_, words)| words).collect();
+    let sent: Vec<_> = bench.sent().into_iter().map(|(_, words)| words).collect();
     assert_eq!(
-        heard,
+        sent,
         [
             "CONNACK 1 0",
             "PUBLISH q1 m1 d0 r0 t a",
@@ -875,7 +875,7 @@ fn qos_0_is_dropped_for_a_client_that_does_not_read() {
     bench.publish(publisher, "t", "lost", 0, 0);
     bench.core.unsent(bench.now, sub, 0);
     bench.publish(publisher, "t", "kept", 0, 0);
-    assert_eq!(bench.heard_by(sub), ["PUBLISH q0 m0 d0 r0 t kept"]);
+    assert_eq!(bench.sent_to(sub), ["PUBLISH q0 m0 d0 r0 t kept"]);
 }
 
 #[test]
@@ -885,10 +885,10 @@ fn above_qos_0_messages_wait_for_a_client_that_does_not_read() {
     bench.subscribe(sub, "t", 1);
     bench.core.unsent(bench.now, sub, 1 << 30);
     bench.publish(publisher, "t", "kept", 1, 1);
-    assert_eq!(bench.heard_by(sub), [""; 0]);
+    assert_eq!(bench.sent_to(sub), [""; 0]);
     bench.core.unsent(bench.now, sub, 0);
     bench.collect();
-    assert_eq!(bench.heard_by(sub), ["PUBLISH q1 m1 d0 r0 t kept"]);
+    assert_eq!(bench.sent_to(sub), ["PUBLISH q1 m1 d0 r0 t kept"]);
 }
 
 #[test]
@@ -906,8 +906,8 @@ fn packets_that_have_begun_are_capped_over_all_clients() {
         begun.resize(60, 0);
         bench.raw(key, &begun);
     }
-    assert_eq!(bench.heard_by(first), [""; 0]);
-    assert_eq!(bench.heard_by(second), ["DISCONNECT 151", "close"]);
+    assert_eq!(bench.sent_to(first), [""; 0]);
+    assert_eq!(bench.sent_to(second), ["DISCONNECT 151", "close"]);
     assert_eq!(bench.core.partial_bytes, 60);
 }
 
@@ -933,8 +933,8 @@ fn sessions_without_a_name_of_their_own_are_capped_too() {
         let key = bench.client_with(V5_0, "", |connect| {
             connect.properties = lasting.as_properties();
         });
-        let heard = bench.heard_by(key);
-        assert!(heard[0].starts_with(expected), "{heard:?}");
+        let sent = bench.sent_to(key);
+        assert!(sent[0].starts_with(expected), "{sent:?}");
         bench.vanish(key);
     }
     assert_eq!(bench.core.sessions.len(), 2);
@@ -949,7 +949,7 @@ fn what_sessions_keep_is_capped_over_all_clients() {
     // Names.
     let long = "n".repeat(5_000);
     let refused = bench.client(V5_0, &long);
-    assert_eq!(bench.heard_by(refused), ["CONNACK 0 151", "close"]);
+    assert_eq!(bench.sent_to(refused), ["CONNACK 0 151", "close"]);
     // Wills.
     let payload = vec![0; 5_000];
     let refused = bench.client_with(V5_0, "w", |connect| {
@@ -961,7 +961,7 @@ fn what_sessions_keep_is_capped_over_all_clients() {
             payload: &payload,
         });
     });
-    assert_eq!(bench.heard_by(refused), ["CONNACK 0 151", "close"]);
+    assert_eq!(bench.sent_to(refused), ["CONNACK 0 151", "close"]);
     // Subscriptions, level by level; what is given back can be had again.
     let key = bench.joined(V5_0, "s");
     for (filter, answer) in [
@@ -970,24 +970,24 @@ fn what_sessions_keep_is_capped_over_all_clients() {
         ("a", "SUBACK [0]"),
     ] {
         bench.subscribe_with(key, filter, 0, &PropertiesBuf::new());
-        assert_eq!(bench.heard_by(key), [answer], "{filter}");
+        assert_eq!(bench.sent_to(key), [answer], "{filter}");
     }
-    let told = |bench: &Bench| {
+    let logged = |bench: &Bench| {
         let lines = bench.log.iter().filter(|line| line.contains("are refused"));
         lines.count()
     };
     bench.subscribe(key, "b/b/c/d", 0);
-    assert_eq!(told(&bench), 1);
+    assert_eq!(logged(&bench), 1);
     // The same Client may come again: its session is counted already.
     let again = bench.joined(V5_0, "s");
     // Topics behind aliases.
     let alias = with(&[(PropertyId::TOPIC_ALIAS, PropertyValue::TwoByte(1))]);
     let topic = "t".repeat(4_500);
-    bench.heard();
+    bench.sent();
     bench.publish_with(again, &topic, "", Delivery::AtMostOnce, |publish| {
         publish.properties = alias.as_properties();
     });
-    assert_eq!(bench.heard_by(again), ["DISCONNECT 151", "close"]);
+    assert_eq!(bench.sent_to(again), ["DISCONNECT 151", "close"]);
     bench.vanish(again);
 }
 
@@ -1008,10 +1008,10 @@ fn subscriptions_of_a_client_are_capped_by_number_and_bytes() {
         (long, "123456", "SUBACK [128]"),
     ] {
         bench.subscribe_with(key, filter, 0, &PropertiesBuf::new());
-        assert_eq!(bench.heard_by(key), [answer], "{filter}");
+        assert_eq!(bench.sent_to(key), [answer], "{filter}");
     }
-    let told = bench.log.iter().filter(|line| line.contains("are refused"));
-    assert_eq!(told.count(), 2);
+    let logged = bench.log.iter().filter(|line| line.contains("are refused"));
+    assert_eq!(logged.count(), 2);
 }
 
 #[test]
@@ -1032,10 +1032,10 @@ fn bytes_of_messages_are_capped_for_one_client_and_for_all() {
         for id in 1..=3 {
             bench.publish(publisher, "t", &"x".repeat(400), 1, id);
         }
-        let got = bench.heard_by(sub);
+        let got = bench.sent_to(sub);
         assert_eq!(got.len(), 1, "{got:?}");
-        let told = bench.log.iter().filter(|line| line.contains("dropped"));
-        assert_eq!(told.count(), 1, "{:?}", bench.log);
+        let logged = bench.log.iter().filter(|line| line.contains("dropped"));
+        assert_eq!(logged.count(), 1, "{:?}", bench.log);
     }
 }
 
@@ -1056,8 +1056,8 @@ fn messages_that_are_not_released_are_capped_by_number_and_bytes() {
         for id in 1..=3 {
             bench.publish(key, "t", "x", 2, id);
         }
-        let heard = bench.heard_by(key);
-        let (last, before) = heard.split_last_chunk::<2>().map(|(a, b)| (b, a)).unwrap();
+        let sent = bench.sent_to(key);
+        let (last, before) = sent.split_last_chunk::<2>().map(|(a, b)| (b, a)).unwrap();
         assert_eq!(last, &["DISCONNECT 151", "close"]);
         assert_eq!(before.len(), 2);
     }
@@ -1075,8 +1075,8 @@ fn qos_0_is_dropped_where_all_clients_together_do_not_read() {
     }
     bench.core.unsent(bench.now, slow, 200);
     bench.publish(quick, "t", "x", 0, 0);
-    assert_eq!(bench.heard_by(slow), [""; 0]);
-    assert_eq!(bench.heard_by(quick).len(), 1);
+    assert_eq!(bench.sent_to(slow), [""; 0]);
+    assert_eq!(bench.sent_to(quick).len(), 1);
 }
 
 #[test]
@@ -1096,12 +1096,12 @@ fn retained_messages_are_capped_by_number_and_bytes() {
         bench.retain(key, "a", "x");
         bench.retain(key, "b", "x");
         let last = bench.log.last().map(String::as_str);
-        let told = "Retained message for 'b' not kept: the store is full.";
-        assert_eq!(last, Some(told));
+        let logged = "Retained message for 'b' not kept: the store is full.";
+        assert_eq!(last, Some(logged));
         // It may be replaced all the same.
         bench.retain(key, "a", "y");
         bench.subscribe(key, "#", 0);
-        assert_eq!(bench.heard_by(key), ["PUBLISH q0 m0 d0 r1 a y"]);
+        assert_eq!(bench.sent_to(key), ["PUBLISH q0 m0 d0 r1 a y"]);
     }
 }
 
@@ -1111,10 +1111,10 @@ fn only_a_packet_with_a_message_may_be_very_large() {
     let key = bench.joined(V5_0, "c");
     // Two megabytes of SUBSCRIBE are not waited for.
     bench.raw(key, &[0x82, 0x80, 0x80, 0x80, 0x01, 0, 1]);
-    assert_eq!(bench.heard_by(key), ["DISCONNECT 151", "close"]);
+    assert_eq!(bench.sent_to(key), ["DISCONNECT 151", "close"]);
     let key = bench.joined(V5_0, "d");
     bench.raw(key, &[0x30, 0x80, 0x80, 0x80, 0x01, 0, 1]);
-    assert_eq!(bench.heard_by(key), [""; 0]);
+    assert_eq!(bench.sent_to(key), [""; 0]);
 }
 
 #[test]
@@ -1129,9 +1129,9 @@ fn retained_messages_are_searched_so_often_in_a_second() {
         bench.subscribe(key, "#", 0);
     }
     let kept = "PUBLISH q0 m0 d0 r1 r kept";
-    assert_eq!(bench.heard_by(key), [kept, kept]);
+    assert_eq!(bench.sent_to(key), [kept, kept]);
     bench.subscribe(key, "#", 0);
-    assert_eq!(bench.heard_by(key), [""; 0]);
+    assert_eq!(bench.sent_to(key), [""; 0]);
     let last = bench.log.last().map(String::as_str);
     assert_eq!(
         last,
@@ -1139,7 +1139,7 @@ fn retained_messages_are_searched_so_often_in_a_second() {
     );
     bench.pass(1_000);
     bench.subscribe(key, "#", 0);
-    assert_eq!(bench.heard_by(key), [kept]);
+    assert_eq!(bench.sent_to(key), [kept]);
 }
 
 #[test]
@@ -1153,7 +1153,7 @@ fn packets_may_come_in_any_portions() {
         let mut bench = Bench::new();
         let key = bench.open(V3_1_1);
         bench.raw(key, &bytes);
-        bench.heard()
+        bench.sent()
     };
     assert_eq!(expected.len(), 5);
     for at in 0..bytes.len() {
@@ -1161,7 +1161,7 @@ fn packets_may_come_in_any_portions() {
         let key = bench.open(V3_1_1);
         bench.raw(key, &bytes[..at]);
         bench.raw(key, &bytes[at..]);
-        assert_eq!(bench.heard(), expected, "split at {at}");
+        assert_eq!(bench.sent(), expected, "split at {at}");
     }
     // A few at a time, after a part of the first.
     for (at, most) in (0..20).zip([1, 2, 3].into_iter().cycle()) {
@@ -1176,7 +1176,7 @@ fn packets_may_come_in_any_portions() {
             turns += 1;
         }
         bench.collect();
-        assert_eq!(bench.heard(), expected, "{most} at a time after {at}");
+        assert_eq!(bench.sent(), expected, "{most} at a time after {at}");
         assert!(turns >= 3 / most, "{turns} turns");
     }
 }
@@ -1191,12 +1191,12 @@ fn the_same_calls_with_the_same_seed_give_the_same_actions() {
             bench.publish(key, "t", "x", 2, 1);
             bench.ack(key, PacketType::PubRel, 1);
         }
-        (bench.heard(), bench.log)
+        (bench.sent(), bench.log)
     };
     assert_eq!(play(), play());
 }
 
-/// What a client of the property test does next.
+/// The next step of a client of the property test.
 #[derive(Clone, Debug)]
 enum Move {
     Connect {
@@ -1307,7 +1307,7 @@ fn make(bench: &mut Bench, keys: &mut [Option<Key>; 3], who: usize, what: &Move)
             });
         }
         Move::Acknowledge { kind, id: number } => {
-            let said = Acknowledgement {
+            let acknowledgement = Acknowledgement {
                 packet_id: id(*number),
                 reason_code: 0,
                 properties: Properties::default(),
@@ -1315,10 +1315,10 @@ fn make(bench: &mut Bench, keys: &mut [Option<Key>; 3], who: usize, what: &Move)
             bench.send(
                 key,
                 &match kind {
-                    4 => ControlPacket::PubAck(said),
-                    5 => ControlPacket::PubRec(said),
-                    6 => ControlPacket::PubRel(said),
-                    _ => ControlPacket::PubComp(said),
+                    4 => ControlPacket::PubAck(acknowledgement),
+                    5 => ControlPacket::PubRec(acknowledgement),
+                    6 => ControlPacket::PubRel(acknowledgement),
+                    _ => ControlPacket::PubComp(acknowledgement),
                 },
             );
         }
@@ -1347,7 +1347,7 @@ proptest! {
         let mut keys = [None; 3];
         for (who, what) in &script {
             make(&mut bench, &mut keys, *who, what);
-            for (_, words) in bench.heard() {
+            for (_, words) in bench.sent() {
                 if words == "close" {
                     continue;
                 }

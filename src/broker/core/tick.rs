@@ -68,7 +68,7 @@ impl Core {
     fn deadline(&self, link: &Link) -> Option<Timestamp> {
         match link.stage {
             Stage::Opened(since) => Some(since.plus(self.options.connect_timeout)),
-            Stage::Connected(_) => Some(link.last_heard.plus(link.patience?)),
+            Stage::Connected(_) => Some(link.last_received.plus(link.patience?)),
         }
     }
 

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_in_use_is_an_error_that_says_so() {
+    fn a_port_in_use_is_an_error_that_names_the_reason() {
         let first = listen(&[], 0).unwrap();
         let second = listen(&[], first.port).unwrap_err();
         assert!(second.to_string().contains("is in use"), "{second}");

@@ -69,7 +69,7 @@ impl<W: Witness> Net<W> {
         }
         match socket.stream.read(&mut self.buffer) {
             Ok(0) => self.ended(key),
-            Ok(count) => self.heard(key, count),
+            Ok(count) => self.received(key, count),
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => {
                     socket.readable = false;
@@ -84,7 +84,7 @@ impl<W: Witness> Net<W> {
         }
     }
 
-    fn heard(&mut self, key: ConnectionKey, count: usize) -> io::Result<()> {
+    fn received(&mut self, key: ConnectionKey, count: usize) -> io::Result<()> {
         let now = self.clock.now();
         let Some(socket) = self.sockets.get_mut(&key) else {
             return Ok(());

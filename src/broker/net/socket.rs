@@ -25,7 +25,7 @@ pub(super) struct Socket {
     packets: VecDeque<Vec<u8>>,
     /// Of the first packet: bytes written, and bytes told to the witness.
     written: usize,
-    told: usize,
+    witnessed: usize,
     unsent: usize,
     /// The Server has nothing more to say than what waits.
     pub(super) closing: bool,
@@ -61,7 +61,7 @@ impl Socket {
             writable: true,
             packets: VecDeque::new(),
             written: 0,
-            told: 0,
+            witnessed: 0,
             unsent: 0,
             closing: false,
             finished: false,
@@ -96,13 +96,13 @@ impl Socket {
             if !self.writable {
                 return Ok(Flushed::Waits);
             }
-            if self.told == self.written {
+            if self.witnessed == self.written {
                 let end = packet.len().min(self.written + PORTION);
                 let portion = packet.get(self.written..end).unwrap_or_default();
                 witness.bytes(clock.now(), key, Sender::Server, portion)?;
-                self.told = end;
+                self.witnessed = end;
             }
-            let portion = packet.get(self.written..self.told).unwrap_or_default();
+            let portion = packet.get(self.written..self.witnessed).unwrap_or_default();
             match self.stream.write(portion) {
                 Ok(count) => {
                     self.written += count;
@@ -111,7 +111,7 @@ impl Socket {
                     if self.written >= packet.len() {
                         self.packets.pop_front();
                         self.written = 0;
-                        self.told = 0;
+                        self.witnessed = 0;
                     }
                 }
                 Err(error) => match error.kind() {

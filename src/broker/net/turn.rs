@@ -21,7 +21,7 @@ impl<W: Witness> Net<W> {
     /// The witness failed, or the system's event queue.
     pub fn turn(&mut self, timeout: Duration) -> io::Result<()> {
         self.perform_all()?;
-        self.hear(timeout, Self::perform_all)?;
+        self.turn_with(timeout, Self::perform_all)?;
         self.perform_all()
     }
 
@@ -30,10 +30,10 @@ impl<W: Witness> Net<W> {
     /// # Errors
     /// The witness failed, or the system's event queue.
     pub fn listen_only(&mut self, timeout: Duration) -> io::Result<()> {
-        self.hear(timeout, |_| Ok(()))
+        self.turn_with(timeout, |_| Ok(()))
     }
 
-    pub(super) fn hear(
+    pub(super) fn turn_with(
         &mut self,
         timeout: Duration,
         mut then: impl FnMut(&mut Self) -> io::Result<()>,
