@@ -35,6 +35,8 @@ pub(crate) fn explain(
     if stored_first && let Some(explained) = explain_stored(state, report, link, digest, copy) {
         return explained;
     }
+    // From the surest to the least sure: a delivery that waits for this copy, a will, a message of
+    // which it is not known that this client takes it.
     let explained = explain_expected(state, report, link, digest, copy)
         .or_else(|| explain_will(state, report, link, digest, copy))
         .or_else(|| explain_unexpected(state, report, link, digest, copy));
@@ -54,6 +56,7 @@ pub(crate) fn explain(
             connection: None,
             frame: None,
         }
+    // 4.7.2: servers publish their own state there.
     } else if copy.topic.starts_with('$') {
         Origin::Server
     } else {
@@ -103,9 +106,11 @@ fn explain_stored(
     copy: &Copy<'_>,
 ) -> Option<Explained> {
     let key = state.retained.find(copy.topic)?;
+    // Whatever the payload: the server did send a stored message of this topic.
     link.stored_due.retain(|(due, _)| *due != key);
     let entry = state.retained.get(key)?;
     let stored = entry.summary.stored.clone();
+    // Another message: an earlier one of the topic, if it is marked as a stored one.
     if entry.digest != digest {
         if copy.retain {
             let changed = stored.map(|stored| stored.stamp);
@@ -167,6 +172,7 @@ fn deliver(
     };
     let mut place = at;
     if route.progress == Progress::Waiting {
+        // The subscriber was away, or on another connection, when the message was published.
         delivered.queued = route.delivery.connection != Some(copy.connection);
         route.delivery.connection = Some(copy.connection);
         route
@@ -177,6 +183,7 @@ fn deliver(
         route.delivery.ambiguous = ambiguous;
         route.progress = copy.progress();
         let mut done = u32::from(route.progress == Progress::Done);
+        // A shared subscription: one member of the group is given the message (5.0 §4.8.2).
         if let Some(group) = route.group {
             done += settle_other_members(&mut held.routes, group, at);
         }
@@ -233,6 +240,7 @@ fn explain_will(
 ) -> Option<Explained> {
     let key = state.wills.find(digest, link.session)?;
     let will = state.wills.get(key)?;
+    // A will without Will Retain is never stored, and a live copy has RETAIN 0.
     if copy.retain && !will.summary.will.retain {
         return None;
     }
@@ -243,6 +251,7 @@ fn explain_will(
         frame: will.summary.set.number,
     };
     let mut delivered = copy.delivered(None, will.summary.will.qos);
+    // RETAIN as published sets the flag on live copies too, and a will is live.
     delivered.stored = false;
     let delivery = MessageDelivery {
         filters: filters_of(state, link.session, &will.summary.will.topic),
@@ -272,9 +281,11 @@ fn explain_unexpected(
     let (key, ambiguous) = messages.find_unexpected(session, digest, copy.stamp)?;
     let held = messages.get_mut(key)?;
     if held.routes.len() >= Handshake::DELIVERIES_KEPT {
+        // Counted, so that the summary adds up.
         held.left_out += 1;
         return None;
     }
+    // `deliver` takes it off again when the copy is done.
     held.unsettled += 1;
     let route = Route {
         delivery: MessageDelivery {
@@ -290,6 +301,7 @@ fn explain_unexpected(
         session,
         progress: Progress::Waiting,
         gaps: 0,
+        // No subscription is known: nothing may be concluded from a copy that is missing.
         tentative: true,
         group: None,
         spare: 0,
@@ -334,6 +346,8 @@ fn judge_order(
     if copy.dup || route.delivery.ambiguous || route.group.is_some() {
         return;
     }
+    // Order holds for one publisher, topic and QoS on the way to one subscriber (§4.6). A hash of
+    // these is kept in place of the texts.
     let stream = (
         route.session,
         publisher,
@@ -343,6 +357,7 @@ fn judge_order(
     );
     let (stream, frame) = (state.hash_of(stream), held.published.number);
     if state.ordered.len() >= state.limits.ordered {
+        // Order is judged anew from here on.
         state.ordered.clear();
         report.limit_reached(Limit::Ordered, copy.stamp);
     }
@@ -368,11 +383,13 @@ fn judge_unexplained(
     if !copy.retain && !copy.dup {
         match state.messages.barred(key, digest) {
             Some((frame, Barred::OwnMessage)) => {
+                // No Local (5.0 §3.8.3.1): the client's own message came back.
                 return rules::delivery::find_echo(link, copy, frame, report);
             }
             Some((frame, Barred::Received)) => {
                 return rules::delivery::find_second_copy(link, copy, frame, report);
             }
+            // Forgotten for lack of room: then nothing can be concluded.
             None if state.messages.may_have_barred(copy.qos) => {
                 report.limit_reached(Limit::Settled, copy.stamp);
             }
@@ -383,6 +400,8 @@ fn judge_unexplained(
         return;
     };
     let few = session.subscriptions.len() <= caps::LOOKED_THROUGH;
+    // A subscription from before the capture would explain the copy, and bridges subscribe in ways
+    // of their own. Very many subscriptions are not searched.
     if !session.known || !few || link.bridge() != Some(false) {
         return;
     }

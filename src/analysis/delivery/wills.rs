@@ -21,6 +21,7 @@ use crate::mqtt::Sender;
 
 /// Notes that a CONNECT which the server accepted set a will.
 pub(crate) fn set_will(state: &mut State, report: &mut Report, link: &mut Link, will: WillMessage) {
+    // The oldest is emitted as it stands: what becomes of it is not followed.
     if let Some(oldest) = state.wills.oldest_if_full() {
         report.limit_reached(Limit::Wills, state.now);
         close_will(state, report, oldest);
@@ -34,6 +35,7 @@ pub(crate) fn set_will(state: &mut State, report: &mut Report, link: &mut Link, 
         set,
         will,
         end: End {
+            // Until the connection ends.
             cause: EndCause::CaptureEnd,
             stamp: set,
         },
@@ -62,6 +64,7 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
         return;
     };
     will.summary.end = end;
+    // The connection still stood: the will may be published after the capture.
     if end.cause == EndCause::CaptureEnd {
         return;
     }
@@ -69,6 +72,7 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
         by: Sender::Client,
         code: 0,
     };
+    // DISCONNECT deletes the will ([MQTT-3.1.2-10]; 5.0: only with reason code 0x00).
     if end.cause == at_peace {
         // It stays known for a moment: its publication would be an error.
         if let WillFate::NotPublished(why) = &mut will.summary.fate {
@@ -79,6 +83,8 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
     let topic = Arc::clone(&will.summary.will.topic);
     state.wills.connection_ended(key, end.stamp);
     let topic = state.topic(link.broker, &topic);
+    // The subscribers of this moment; a copy to one that comes during the delay is added when it
+    // is seen.
     let expected = would_take(state, report, topic);
     let Some(will) = state.wills.get_mut(key) else {
         return;
@@ -86,6 +92,7 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
     will.due = true;
     let missing = expected.into_iter();
     will.expected = missing
+        // Servers may publish before the end of the connection is seen here.
         .filter(|(session, _)| !will.received.contains(session))
         .collect();
     if let WillFate::NotPublished(why) = &mut will.summary.fate {
@@ -96,6 +103,7 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
     }
     if will.summary.will.delay > 0 {
         if let Some(session) = will.session.and_then(|key| state.sessions.get_mut(key)) {
+            // The next CONNECT of the session may stop it (5.0 §3.1.3.2.2).
             session.delayed_will = Some(key);
         }
     } else if will.summary.will.retain {
@@ -121,6 +129,7 @@ pub(crate) fn will_was_published(
     let known = stored
         .and_then(|stored| state.retained.get(stored))
         .is_some_and(|entry| entry.digest == will.digest);
+    // Several copies are seen of one publication, which stores it once.
     if !known {
         let storing = will_storing(will, topic, stamp);
         store(state, report, storing);
@@ -135,6 +144,7 @@ pub(crate) fn will_may_stop(state: &mut State, key: WillKey, stamp: FrameStamp) 
     };
     let delay = will.delay_nanos();
     let gone = between(&will.summary.end.stamp, &stamp);
+    // After the delay the will was published already, or should have been.
     if gone.is_some_and(|gone| gone.nanos() < delay)
         && let WillFate::NotPublished(why) = &mut will.summary.fate
     {
@@ -162,10 +172,13 @@ pub(crate) fn close_will(state: &mut State, report: &mut Report, key: WillKey) {
         && *why == NoWill::NotSeen
     {
         let gone = between(&summary.end.stamp, &state.now);
+        // Servers publish some time after the delay is over: at the end of the capture this may be
+        // yet to come.
         if gone.is_none_or(|gone| gone.nanos() < delay + caps::LAST_MOMENT.nanos()) {
             *why = NoWill::DelayRunning;
         }
     }
+    // A will that was not due missed no subscriber.
     if let WillFate::Published(_) | WillFate::NotPublished(NoWill::NotSeen) = summary.fate {
         let expected = will.expected.drain(..);
         summary

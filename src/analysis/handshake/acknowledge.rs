@@ -26,6 +26,7 @@ pub(crate) fn on_acknowledgement(
     ack: &Acknowledgement<'_>,
 ) {
     let initiator = match event.packet_type {
+        // PUBREL alone has the direction of the PUBLISH.
         PacketType::PubRel => event.sender,
         _ => event.sender.peer(),
     };
@@ -33,12 +34,14 @@ pub(crate) fn on_acknowledgement(
     let Some(mut open) = link.sides[initiator].open.remove(&id) else {
         return acknowledge_unknown(state, report, link, event, ack, initiator);
     };
+    // 5.0 §4.3.3: PUBREC of 0x80 or above ends the handshake.
     let refused = ack.reason_code >= 0x80;
     let side = &mut link.sides[initiator];
     let (settled, in_order) = match (event.packet_type, open.record.kind) {
         (PacketType::PubAck, HandshakeKind::Qos1) => (true, pass(&mut side.acked, open.order)),
         (PacketType::PubRec, HandshakeKind::Qos2) => {
             let mut in_order = true;
+            // A second PUBREC, for a redelivery, has no place in the order.
             if open.waiting == PacketType::PubRec {
                 in_order = pass(&mut side.received, open.order);
                 side.answered += 1;
@@ -49,12 +52,14 @@ pub(crate) fn on_acknowledgement(
             (refused, in_order)
         }
         (PacketType::PubRel, HandshakeKind::Qos2) => {
+            // PUBREL has the order of the PUBRECs ([MQTT-4.6.0-4]).
             let in_order = pass(&mut side.released, open.answered);
             link.pay(event.sender, id);
             open.waiting = PacketType::PubComp;
             open.from = initiator.peer();
             (false, in_order)
         }
+        // No rule orders PUBCOMP.
         (PacketType::PubComp, HandshakeKind::Qos2) => (true, true),
         _ => {
             rules::exchange::find_wrong_acknowledgement(link, event, &open, report);
@@ -69,6 +74,7 @@ pub(crate) fn on_acknowledgement(
         rules::exchange::find_delays(link, event, report);
     }
     open.advance(link.gaps(), event);
+    // PUBREL is the initiator's own: it answers PUBREC and acknowledges no PUBLISH.
     if event.sender != initiator {
         open.acknowledgements += 1;
     }
@@ -78,6 +84,7 @@ pub(crate) fn on_acknowledgement(
     }
     free_identifier(link, &open, id);
     let end = if refused {
+        // A refused message must not be sent anew: a DUP with the same content would show it.
         let digests = &mut link.sides[initiator].refused;
         if digests.len() >= caps::REMEMBERED {
             digests.clear();
@@ -115,6 +122,7 @@ fn free_identifier(link: &mut Link, open: &Open, id: u16) {
     if owed > 0 {
         expect_late(side, id, owed);
     } else if !side.late.is_empty() {
+        // The identifier is done with: what follows on it is a stray.
         side.late.remove(&id);
     }
     link.pay(open.record.initiator, id);
@@ -161,6 +169,7 @@ fn acknowledge_unknown(
         return;
     }
     let side = &mut link.sides[initiator];
+    // An acknowledgement of a redelivery, after the first one ended the handshake.
     if let Some(owed) = side.late.get_mut(&id) {
         *owed = owed.saturating_sub(1);
         if *owed == 0 {
@@ -183,9 +192,11 @@ fn is_delayed(side: &mut Side, event: &PacketEvent<'_>, open: &Open) -> bool {
     };
     let (least, most) = DELAYED;
     if span < least || span > most {
+        // Only an unbroken series shows the timer.
         side.delayed = 0;
         return false;
     }
     side.delayed += 1;
+    // Equal, not above: a series is reported once.
     side.delayed == DELAYED_TOO_OFTEN
 }

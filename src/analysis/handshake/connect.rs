@@ -38,11 +38,15 @@ pub(crate) fn on_connect(
     link.client_id = Some(shared(connect.client_id));
     link.keep_alive = Some(connect.keep_alive);
     let properties = connect.properties;
+    // 5.0 §3.1.2.11.2: an absent interval is 0, and the session ends with its connection. 3.x has
+    // no interval: Clean Session 1 ends it so too, 0 keeps it for ever.
     link.session_expiry = match (link.five(), connect.clean()) {
         (true, _) => properties.session_expiry_interval().unwrap_or(0),
         (false, true) => 0,
         (false, false) => u32::MAX,
     };
+    // 5.0 §3.1.2.11.3 to §3.1.2.11.9: the values that hold where a property is absent. 3.x has
+    // none of these, and the side keeps no limits.
     if link.five() {
         let side = &mut link.sides.client;
         side.receive_maximum = Some(properties.receive_maximum().unwrap_or(u16::MAX));
@@ -53,12 +57,16 @@ pub(crate) fn on_connect(
         link.wants_response_information =
             properties.request_response_information().unwrap_or(false);
     }
+    // Taken here, while the whole payload is at hand: what is kept of it afterwards is its
+    // beginning.
     if let Some(will) = &connect.will {
         let topic = shared(will.topic);
         link.will_digest = state.digest(state.topic(link.broker, &topic), will.payload);
     }
     let summary = Box::new(summary(connect));
     link.connect = Some(summary.clone());
+    // Before the CONNACK: a server closes the older connection as soon as it reads the CONNECT,
+    // and that end must already know its cause.
     note_takeover(state, link, event);
     let first = Begin {
         kind: HandshakeKind::Connect,
@@ -93,6 +101,7 @@ pub(crate) fn on_connack(
     ack: &ConnAck<'_>,
 ) {
     rules::connect::check_connack(state, link, event, ack, report);
+    // A second CONNACK is reported above and grants nothing.
     if matches!(link.phase, Phase::Connected | Phase::Refused) {
         return;
     }
@@ -108,6 +117,7 @@ pub(crate) fn on_connack(
         maximum_packet_size: properties.maximum_packet_size(),
         maximum_qos: properties.maximum_qos().map(|qos| qos as u8),
     };
+    // Two copies: one goes with the handshake, one stays for the summary of the connection.
     if let Some(connect) = &mut link.connect {
         connect.answer = Some(answer.clone());
     }
@@ -117,6 +127,7 @@ pub(crate) fn on_connack(
         }
         open.advance(link.gaps(), event);
         if answer.assigned_client_id.is_some() {
+            // The handshake began under an empty identifier.
             open.record.client_id.clone_from(&answer.assigned_client_id);
         }
         let end = match ack.code {
@@ -137,6 +148,7 @@ pub(crate) fn on_connack(
     // 3.1 has no Session Present flag.
     let present = (link.version != Some(ProtocolVersion::V3_1)).then_some(ack.session_present);
     attach(state, report, link, present, event);
+    // Only an accepted CONNECT stores its will ([MQTT-3.1.2-8]; 5.0: [MQTT-3.1.2-7]).
     let will = link
         .connect
         .as_ref()
@@ -153,13 +165,17 @@ pub(crate) fn on_connack(
 fn accept(link: &mut Link, ack: &ConnAck<'_>, answer: &ConnAckSummary) {
     link.phase = Phase::Connected;
     if let Some(keep_alive) = answer.server_keep_alive {
+        // The server's value replaces the client's ([MQTT-3.2.2-21] of 5.0).
         link.keep_alive = Some(keep_alive);
     }
     if link.five() {
         let properties = ack.properties;
         if let Some(expiry) = answer.session_expiry {
+            // Likewise, where the server cannot keep a session for as long as was asked (5.0
+            // §3.2.2.3.2).
             link.session_expiry = expiry;
         }
+        // 5.0 §3.2.2.3: an absent property allows everything.
         link.offer = Offer {
             maximum_qos: answer.maximum_qos.unwrap_or(2),
             retain: properties.retain_available().unwrap_or(true),
@@ -191,9 +207,12 @@ pub(crate) fn on_auth(
     rules::connect::check_auth(link, event, auth, report);
     let gaps = link.gaps();
     if let Some(open) = &mut link.connecting {
+        // The steps of an authentication stand between CONNECT and CONNACK.
         return open.advance(gaps, event);
     }
     let Some(mut open) = link.authenticating.take() else {
+        // Only a client begins a re-authentication (5.0 §4.12.1); an AUTH of a server without one
+        // is reported by the rules and begins nothing.
         if event.sender == Sender::Client {
             let first = Begin {
                 kind: HandshakeKind::Auth,
@@ -207,7 +226,9 @@ pub(crate) fn on_auth(
         return;
     };
     open.advance(gaps, event);
+    // The ends take turns, so the next step is the other's.
     open.from = event.sender.peer();
+    // 0x00, Success: the only reason code that ends it well.
     if event.sender == Sender::Server && auth.reason_code == 0 {
         settle(state, report, open, HandshakeState::Complete);
     } else {
@@ -226,6 +247,7 @@ pub(crate) fn on_disconnect(
 ) {
     rules::connect::check_disconnect(link, event, disconnect, report);
     let code = disconnect.reason_code;
+    // A re-authentication that fails ends the connection (5.0 §4.12.1).
     if let Some(mut open) = link.authenticating.take() {
         open.advance(link.gaps(), event);
         let end = HandshakeState::Refused {
@@ -234,6 +256,7 @@ pub(crate) fn on_disconnect(
         };
         settle(state, report, open, end);
     }
+    // The first DISCONNECT counts, of either end: what follows it is late.
     if link.goodbye.is_some() {
         return;
     }
@@ -242,6 +265,7 @@ pub(crate) fn on_disconnect(
         code,
         stamp: event.stamp,
     });
+    // 5.0 §3.14.2.2.2: a client may change the interval as it leaves, a server may not.
     if link.five()
         && event.sender == Sender::Client
         && let Some(expiry) = disconnect.properties.session_expiry_interval()
@@ -261,6 +285,7 @@ fn summary(connect: &Connect<'_>) -> ConnectSummary {
         keep_alive: connect.keep_alive,
         client_id: shared(connect.client_id),
         user_name: connect.user_name.map(shared),
+        // The password itself is never kept.
         password_length: connect.password.map(|password| password.len() as u64),
         session_expiry: properties.session_expiry_interval(),
         receive_maximum: properties.receive_maximum(),

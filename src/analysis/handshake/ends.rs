@@ -20,6 +20,9 @@ use crate::stream::Closed;
 pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, ended: &Ended) {
     link.closer = ended.by;
     let gaps = link.gaps_of(Sender::Server);
+    // A message on its way to this connection may be in one of its gaps, also when the message is
+    // judged long after. Where too many are remembered, all are forgotten: such a message then
+    // counts as lost with its connection.
     if gaps > 0 {
         if state.ended_with_gaps.len() >= state.limits.connections_with_gaps {
             state.ended_with_gaps.clear();
@@ -31,6 +34,7 @@ pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, e
     let cause = cause(&link, ended);
     let end = End {
         cause,
+        // A connection is over for MQTT with its DISCONNECT, whenever TCP ends.
         stamp: match (cause, link.goodbye) {
             (EndCause::Disconnect { .. }, Some(goodbye)) => goodbye.stamp,
             _ => ended.stamp,
@@ -44,12 +48,15 @@ pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, e
     }
     let ended_by = ended_by(&link, ended);
     let pings = std::mem::take(&mut link.pings);
+    // These never outlive a connection, whatever its session does.
     let connecting = link.connecting.take().into_iter();
     for open in connecting.chain(link.authenticating.take()).chain(pings) {
         give_up(state, report, &link, open, ended_by);
     }
     // A will of the connection falls due before the session lets its subscriptions go.
     will_falls_due(state, report, &link, end);
+    // A connection that has ended brings no more copies for subscriptions that the capture does
+    // not show.
     state.set_blind(&mut link, false);
     release(state, report, &mut link, ended, ended_by);
     note_connection(state, report, &link, end);
@@ -60,6 +67,7 @@ pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, e
 
 /// Returns the cause of a connection's end, the most specific one that is known.
 fn cause(link: &Link, ended: &Ended) -> EndCause {
+    // A refusal is the cause, whichever end closes first.
     if let Some(code) = link.refusal {
         return EndCause::Refused { code };
     }
@@ -75,6 +83,8 @@ fn cause(link: &Link, ended: &Ended) -> EndCause {
         })
     };
     if let Some(goodbye) = link.goodbye {
+        // A server of 5.0 states the cause itself: 0x8e is Session taken over, 0x8d is Keep Alive
+        // timeout. The frames that prove it are more specific than the code.
         let named = match (goodbye.by, goodbye.code) {
             (Sender::Server, 0x8e) => takeover,
             (Sender::Server, 0x8d) => silence(goodbye.stamp),
@@ -85,6 +95,7 @@ fn cause(link: &Link, ended: &Ended) -> EndCause {
             code: goodbye.code,
         });
     }
+    // Where the client closed first, the server cannot have dismissed it.
     if ended.by != Some(Sender::Client) {
         if let Some(takeover) = takeover {
             return takeover;
@@ -94,6 +105,8 @@ fn cause(link: &Link, ended: &Ended) -> EndCause {
             silence,
             keep_alive,
         }) = silence(ended.stamp)
+            // With a gap in the client's bytes its silence is not proven; with an end that was not
+            // captured, neither is its effect.
             && closed
             && exceeds(silence, keep_alive)
             && link.gaps_of(Sender::Client) == 0
@@ -103,6 +116,8 @@ fn cause(link: &Link, ended: &Ended) -> EndCause {
                 keep_alive,
             };
         }
+        // The last explanation that is left for a server that closes ([MQTT-4.8.0-1]; 5.0:
+        // [MQTT-4.13.1-1]).
         if let Some(fault) = link.fault.filter(|_| ended.by.is_some()) {
             let frame = fault.stamp.number;
             return EndCause::ProtocolError { frame };
@@ -124,6 +139,7 @@ fn ended_by(link: &Link, ended: &Ended) -> EndedBy {
         Closed::Reset => EndedBy::ConnectionReset,
         Closed::Finished | Closed::Replaced => EndedBy::ConnectionClosed,
         Closed::Evicted => EndedBy::TableFull,
+        // One FIN or a DISCONNECT was seen: the rest was merely not captured.
         Closed::CaptureEnd if ended.by.is_some() || !link.alive() => EndedBy::ConnectionClosed,
         Closed::CaptureEnd => EndedBy::CaptureEnd,
     }
@@ -137,6 +153,7 @@ fn note_takeover(state: &mut State, report: &mut Report, link: &Link) {
     if let Some(id) = link.client_id.clone() {
         let identifier = (link.broker, id);
         let sessions = &mut state.sessions;
+        // Two devices with one identifier take it from each other as fast as they reconnect.
         if sessions.note_takeover(identifier, stamp.time, rules::end::LOOP) {
             rules::end::find_takeover_loop(link, stamp, report);
         }
@@ -151,6 +168,9 @@ fn release(
     ended: &Ended,
     ended_by: EndedBy,
 ) {
+    // QoS 1 and 2 handshakes survive their connection with the session ([MQTT-4.4.0-1]). At the
+    // end of the capture nothing can follow, and without a CONNECT it is not known whether the
+    // session lasts.
     let persists = link.session_expiry > 0
         && link.refusal.is_none()
         && ended.why != Closed::CaptureEnd
@@ -173,6 +193,7 @@ fn note_connection(state: &mut State, report: &mut Report, link: &Link, end: End
         return;
     }
     let summary = link.summary(end);
+    // `former`: the connection was taken over, and its session went to the newer one.
     let session = link.session.or(link.former);
     if let Some(session) = session.and_then(|key| state.sessions.get_mut(key)) {
         if session.connections.len() < SessionSummary::CONNECTIONS_KEPT {
@@ -212,6 +233,7 @@ fn session_may_end(
     };
     session.link = None;
     session.away_since = Some(ended.stamp);
+    // DISCONNECT may have changed it since the session began.
     session.expiry = link.session_expiry;
     if link.session_expiry == 0 && ended.why != Closed::CaptureEnd {
         end_session(state, report, key, EndedBy::ConnectionClosed);
@@ -222,6 +244,8 @@ fn session_may_end(
 
 /// Closes everything as it stands: nothing more comes.
 pub(crate) fn finish(state: &mut State, report: &mut Report, emit: &mut impl FnMut(&Event<'_>)) {
+    // Connections first, since their ends settle handshakes that messages and wills wait for;
+    // sessions last, since their summaries list the connections.
     for id in state.links.ids() {
         if let Some(link) = state.links.remove(id) {
             let ended = Ended {

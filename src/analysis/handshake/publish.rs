@@ -25,10 +25,13 @@ pub(crate) fn on_publish(
     event: &PacketEvent<'_>,
     publish: &Publish<'_>,
 ) {
+    // An empty topic name stands for that of its alias (5.0 §3.3.2.3.4); `None` where the capture
+    // does not hold the packet that set the alias.
     let text = match publish.topic.is_empty() {
         true => event.topic_resolved,
         false => Some(publish.topic),
     };
+    // Topics are compared as they are kept: long ones cut, with a checksum of the whole.
     let short = text.filter(|text| text.len() > caps::NAME).map(shared);
     let name = short.as_deref().or(text);
     let topic = name.map(|name| state.topic(link.broker, name));
@@ -36,6 +39,7 @@ pub(crate) fn on_publish(
     let digest = topic.map_or(0, |topic| state.digest(topic, publish.payload));
     let id = publish.delivery.packet_id();
     let opens = &mut link.sides[event.sender].open;
+    // The identifier is in use: a redelivery, or a handshake that ended unseen.
     if let Some(open) = id.and_then(|id| opens.remove(&id.number())) {
         match join_repeat(report, link, event, publish, digest, open) {
             None => return,
@@ -44,6 +48,7 @@ pub(crate) fn on_publish(
     } else if publish.dup {
         rules::exchange::check_first_dup(state, link, event, publish, digest, report);
     }
+    // The identifier begins a new handshake, so the message refused on it before no longer matters.
     if let Some(id) = id {
         let refused = &mut link.sides[event.sender].refused;
         if !refused.is_empty() {
@@ -55,6 +60,7 @@ pub(crate) fn on_publish(
         Delivery::AtLeastOnce(_) => (HandshakeKind::Qos1, PacketType::PubAck),
         Delivery::ExactlyOnce(_) => (HandshakeKind::Qos2, PacketType::PubRec),
     };
+    // Most messages are of QoS 0: where no view asks for handshakes, none is made.
     if kind == HandshakeKind::Qos0 && !state.wanted.handshakes {
         return follow_only(state, report, link, event, publish, topic, digest);
     }
@@ -72,6 +78,7 @@ pub(crate) fn on_publish(
     };
     let mut open = begin(state, report, link, event, first);
     open.digest = digest;
+    // Without a topic name a message cannot be matched with a subscription.
     if let Some(topic) = topic.filter(|_| state.wanted.deliveries) {
         match event.sender {
             Sender::Client => {
@@ -90,11 +97,14 @@ pub(crate) fn on_publish(
     if kind == HandshakeKind::Qos0 {
         return settle(state, report, open, HandshakeState::Complete);
     }
+    // The order decides whether acknowledgements come in the order of their PUBLISH
+    // ([MQTT-4.6.0-2]); the count is that of Receive Maximum (5.0 §4.9).
     let side = &mut link.sides[event.sender];
     side.published += 1;
     open.order = side.published;
     open.counted = true;
     side.in_flight += 1;
+    // A PUBLISH above the quota is a protocol error: what the server does next is judged by it.
     if rules::request::check_quota(link, event, report) {
         link.blame(event);
     }
@@ -117,6 +127,8 @@ fn follow_only(
     match event.sender {
         Sender::Client => {
             let known = (topic, report.outbox.reserve(), digest);
+            // A turn is reserved although no handshake takes it: order among messages comes from
+            // it.
             let key = publish_from_client(state, report, link, event, publish, known);
             let over = Over {
                 state: HandshakeState::Complete,
@@ -153,11 +165,14 @@ fn join_repeat(
     if open.record.kind != kind || other || anew {
         return Some(open);
     }
+    // Here it is a redelivery: it goes on with the handshake that it repeats.
     rules::exchange::check_repeat(link, event, publish, &open, report);
     open.publishes += 1;
     open.suspended = None;
     open.advance(link.gaps(), event);
     let side = &mut link.sides[event.sender];
+    // A handshake that an earlier connection of the session began has no order and no place in the
+    // quota of this one yet.
     if open.order == 0 {
         side.published += 1;
         open.order = side.published;
@@ -168,6 +183,7 @@ fn join_repeat(
     }
     if let Some(id) = publish.delivery.packet_id() {
         side.open.insert(id.number(), open);
+        // One of those that the session owed is sent anew.
         link.pay(event.sender, id.number());
     }
     None
@@ -212,6 +228,7 @@ fn publish_from_client(
             held: Some(key),
             stamp: event.stamp,
         };
+        // A stored message is the same message: late copies of it belong to this publisher's.
         if store(state, report, storing).is_some()
             && let Some(held) = state.messages.get_mut(key)
         {
@@ -242,6 +259,7 @@ fn explain_from_server(
         dup: publish.dup,
         packet_id: publish.delivery.packet_id(),
         identifiers: match link.five() {
+            // 3.x has no properties, so nothing is kept for them.
             true => identifiers.collect(),
             false => Vec::new(),
         },

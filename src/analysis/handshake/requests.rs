@@ -36,6 +36,8 @@ pub(crate) fn on_subscribe(
     if state.wanted.deliveries
         && let Some(session) = link.session
     {
+        // A SUBSCRIBE has at most one identifier (5.0 §3.8.2.1.2); more are reported by the
+        // codec's rules.
         let mut identifiers = subscribe.properties.subscription_identifiers();
         let identifier = identifiers.next().filter(|_| link.five());
         for one in &requests {
@@ -64,6 +66,8 @@ fn free_identifier(
     event: &PacketEvent<'_>,
     id: PacketIdentifier,
 ) {
+    // An identifier is free again once its handshake is over ([MQTT-2.3.1-2]; 5.0:
+    // [MQTT-2.2.1-3]): the older handshake ended unseen, or the sender is at fault.
     if let Some(open) = link.sides[event.sender].open.remove(&id.number()) {
         replace(state, report, link, event, open);
     }
@@ -85,11 +89,13 @@ fn stored_falls_due(
         1 => !existed,
         _ => false,
     };
+    // A shared subscription is sent no stored messages (5.0 §4.8.2).
     if !sent || Shared::of(&request.filter).is_some() {
         return;
     }
     let filter = state.topic(link.broker, &request.filter);
     for key in state.retained.taken_by(filter) {
+        // `#` on a broker with very many stored messages: those beyond the limit are not checked.
         if link.stored_due.len() < caps::STORED_DUE {
             link.stored_due.push((key, event.stamp));
         }
@@ -110,6 +116,7 @@ fn add_subscription(
     let Some(session) = state.sessions.get_mut(key) else {
         return;
     };
+    // The filter is in use again, so its UNSUBSCRIBE explains no copy any more.
     session.given_up.retain(|filter| *filter != request.filter);
     let broker = session.broker;
     // The same filter again replaces the subscription ([MQTT-3.8.4-3]).
@@ -117,6 +124,7 @@ fn add_subscription(
         one.options = request.options;
         one.granted = granted;
         one.identifier = identifier;
+        // Its UNSUBACK has not come, and this SUBSCRIBE was sent after the UNSUBSCRIBE.
         if one.force == Force::Leaving {
             one.force = Force::Asked;
         }
@@ -133,10 +141,14 @@ fn add_subscription(
     };
     let Some(keys) = keys else {
         if let Some(session) = state.sessions.get_mut(key) {
+            // A subscription that is not kept could explain any copy: no copy of this session
+            // counts as uninvited from here on.
             session.known = false;
         }
         return report.limit_reached(Limit::Subscriptions, event.stamp);
     };
+    // The tree finds subscriptions by the filter that topics match; a shared one is found by the
+    // part behind its group.
     keys.push(state.sessions.add_subscription(Subscription {
         session: key,
         filter: Arc::clone(&request.filter),
@@ -166,6 +178,7 @@ pub(crate) fn on_suback(
         return rules::request::find_stray_answer(link, event, id, report);
     };
     let Subject::Subscribe(requests) = &mut open.record.subject else {
+        // The identifier belongs to a handshake of another kind, which goes on.
         opens.insert(id, open);
         return rules::request::find_wrong_answer(link, event, id, report);
     };
@@ -177,6 +190,8 @@ pub(crate) fn on_suback(
         }
     }
     open.advance(link.gaps(), event);
+    // One filter that was granted makes the handshake a success; the others stand beside it with
+    // their codes.
     let failed = ack.codes.iter().all(|code| *code >= 0x80);
     let end = match ack.codes.first() {
         Some(code) if failed => HandshakeState::Refused {
@@ -228,6 +243,8 @@ pub(crate) fn on_unsubscribe(
         code: None,
     });
     let requests: Vec<_> = requests.collect();
+    // A server may send copies until it has acted on the request, so the subscription stays until
+    // the UNSUBACK.
     if let Some(session) = link.session {
         for one in &requests {
             set_force(state, session, &one.filter, Force::Leaving);
@@ -269,6 +286,7 @@ pub(crate) fn on_unsuback(
         return rules::request::find_wrong_answer(link, event, id, report);
     };
     answer(requests, ack.codes);
+    // UNSUBACK of 3.x has no codes.
     if link.five() {
         let (filters, codes) = (requests.len(), ack.codes.len());
         rules::request::check_code_count(link, event, filters, codes, report);
@@ -276,6 +294,7 @@ pub(crate) fn on_unsuback(
     if let Some(session) = link.session {
         for one in &*requests {
             match one.code {
+                // Refused: the subscription stays.
                 Some(0x80..) => set_force(state, session, &one.filter, Force::Granted),
                 _ => give_filter_up(state, session, &one.filter),
             }
@@ -292,6 +311,7 @@ fn give_filter_up(state: &mut State, key: SessionKey, filter: &Arc<str>) {
     if let Some(session) = state.sessions.get_mut(key)
         && session.subscriptions.contains_key(filter)
     {
+        // The newest explain the copies that are still under way.
         if session.given_up.len() >= GIVEN_UP {
             session.given_up.pop_front();
         }
@@ -308,6 +328,7 @@ pub(crate) fn on_pingreq(
     event: &PacketEvent<'_>,
 ) {
     if link.pings.len() >= caps::PINGS
+        // PINGREQ has no identifier: a client that is never answered must not fill memory.
         && let Some(open) = link.pings.pop_front()
     {
         give_up(state, report, link, open, EndedBy::TableFull);
@@ -331,6 +352,7 @@ pub(crate) fn on_pingresp(
     event: &PacketEvent<'_>,
 ) {
     match link.pings.pop_front() {
+        // Answers come in the order of the requests.
         Some(mut open) => {
             open.advance(link.gaps(), event);
             settle(state, report, open, HandshakeState::Complete);

@@ -27,6 +27,8 @@ pub(crate) fn attach(
     event: &PacketEvent<'_>,
 ) {
     if let Some(key) = link.session {
+        // Joined before its CONNACK, by the client identifier alone, which the CONNACK now
+        // contradicts.
         if present == Some(false) && !link.clean {
             forget_resumed(state, report, link, key);
         }
@@ -39,6 +41,7 @@ pub(crate) fn attach(
         leave_old_link(state, report, link, key);
     }
     let key = match known {
+        // Clean Session or Clean Start begins a new session, and so does Session Present 0.
         Some(key) if !link.clean && present != Some(false) => key,
         _ => {
             if let Some(key) = known {
@@ -54,6 +57,7 @@ pub(crate) fn attach(
     session.link = Some(link.id);
     session.away_since = None;
     session.expiry = link.session_expiry;
+    // The latest version that is known: a CONNECT that was not captured brings none.
     session.version = link.version.or(session.version);
     if let Some(connect) = &link.connect {
         session.user_name.clone_from(&connect.user_name);
@@ -62,7 +66,9 @@ pub(crate) fn attach(
     let will = session.delayed_will.take();
     for (sender, opens) in std::mem::take(&mut session.pending) {
         for (id, mut open) in opens {
+            // Gaps are counted by connection: those of the earlier one were judged when it ended.
             open.move_to(link.gaps());
+            // The sender of a PUBLISH without an answer owes it anew ([MQTT-4.4.0-1]).
             if open.is_publish() && open.from == sender.peer() {
                 link.owed[sender].push(id);
             }
@@ -94,6 +100,7 @@ fn begin_session(
         }
     }
     let mut session = ClientSession::new(link.broker, link.server, link.client_id.clone());
+    // Only of a session that was seen to begin is it known that it had no subscriptions.
     session.known = link.connect_stamp.is_some() && (link.clean || present == Some(false));
     state.sessions.add(session)
 }
@@ -107,6 +114,7 @@ fn leave_old_link(state: &mut State, report: &mut Report, link: &Link, key: Sess
     };
     if let Some((slot, mut other)) = state.links.take_out(old) {
         suspend(state, report, &mut other, key, EndedBy::ConnectionClosed);
+        // The older connection may go on for a while: its end must not end the session.
         other.session = None;
         other.former = Some(key);
         state.links.put_back(slot, other);
@@ -123,6 +131,8 @@ pub(crate) fn suspend(
 ) {
     for sender in [Sender::Client, Sender::Server] {
         for (id, mut open) in std::mem::take(&mut link.sides[sender].open) {
+            // SUBSCRIBE, UNSUBSCRIBE and PINGREQ are no part of the session state (§3.1.2.4; 5.0:
+            // §4.1).
             if !open.is_publish() {
                 give_up(state, report, link, open, ended_by);
                 continue;
@@ -146,6 +156,7 @@ pub(crate) fn suspend(
 fn forget_resumed(state: &mut State, report: &mut Report, link: &mut Link, key: SessionKey) {
     for sender in [Sender::Client, Sender::Server] {
         for (id, open) in std::mem::take(&mut link.sides[sender].open) {
+            // Those that this connection began stay.
             match open.suspended {
                 Some(ended_by) => give_up(state, report, link, open, ended_by),
                 None => {
@@ -175,6 +186,7 @@ pub(crate) fn end_session(
         return;
     };
     if state.wanted.stories {
+        // Hash maps have no order.
         subscriptions.sort();
         let summary = Box::new(SessionSummary {
             broker: session.broker.0,
@@ -203,9 +215,11 @@ pub(crate) fn settle_pending(
     };
     let BySender { client, server } = std::mem::take(&mut session.pending);
     let mut opens: Vec<Open> = client.into_values().chain(server.into_values()).collect();
+    // Hash maps have no order, and the output is to be the same in every run.
     opens.sort_by_key(|open| open.turn);
     for open in opens {
         let ended_by = match open.missing {
+            // Its answer may have been in a gap of the connection that it was suspended from.
             true => EndedBy::Gap,
             false => open.suspended.unwrap_or(ended_by),
         };
@@ -223,6 +237,7 @@ pub(crate) fn unsubscribe(state: &mut State, session: SessionKey, filter: &str) 
         && let Some(keys) = broker.tree.get_mut(matched)
     {
         keys.retain(|other| *other != key);
+        // Empty entries would count as levels of filters.
         if keys.is_empty() {
             broker.tree.remove(matched);
         }
@@ -233,6 +248,7 @@ pub(crate) fn unsubscribe(state: &mut State, session: SessionKey, filter: &str) 
 fn unsubscribe_all(state: &mut State, key: SessionKey) -> Vec<Arc<str>> {
     let session = state.sessions.get(key);
     let filters = session.map(|session| session.subscriptions.keys().cloned().collect());
+    // Copied, since each removal changes the session.
     let filters: Vec<_> = filters.unwrap_or_default();
     for filter in &filters {
         unsubscribe(state, key, filter);
