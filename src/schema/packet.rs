@@ -1,5 +1,7 @@
 //! A control packet.
 
+use std::net::IpAddr;
+
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use serde_with_macros::skip_serializing_none;
@@ -8,7 +10,7 @@ use super::connect::{ConnAck, Connect, Subscription, Subscriptions};
 use super::partial::PartialPacket;
 use super::payload::Payload;
 use super::property::{Properties, Property};
-use super::value::{Ends, Instant, Seconds, is_false, sender_name};
+use super::value::{Instant, Seconds, Text, is_false, sender_name};
 use crate::base::Timestamp;
 use crate::event::{PacketEvent, Transport};
 use crate::mqtt::packet::TopicFilters;
@@ -33,9 +35,14 @@ pub struct Packet<'a> {
     pub time_epoch: Option<Seconds>,
     /// Seconds since the capture's first frame.
     pub time_relative: Option<Seconds>,
-    /// Who sent it to whom.
-    #[serde(flatten)]
-    pub ends: Ends,
+    /// The IP address that it came from.
+    pub src: IpAddr,
+    /// The TCP port that it came from.
+    pub src_port: u16,
+    /// The IP address that it went to.
+    pub dst: IpAddr,
+    /// The TCP port that it went to.
+    pub dst_port: u16,
     /// The frame's length on the wire in bytes.
     pub length: u32,
     /// The TCP connection, from 0 by its first frame in the capture.
@@ -72,7 +79,7 @@ pub struct Packet<'a> {
     /// The packet identifier; 0 only where that makes the packet malformed.
     pub packet_id: Option<u16>,
     /// The topic name of a PUBLISH as it stands there: empty where an alias replaces it.
-    pub topic: Option<&'a str>,
+    pub topic: Option<Text<'a>>,
     /// The topic name that the alias stood for there and then (5.0).
     pub topic_resolved: Option<&'a str>,
     /// The members of a CONNECT.
@@ -102,7 +109,7 @@ pub struct Packet<'a> {
     /// The payload of a PUBLISH.
     pub payload: Option<Payload<'a>>,
     /// Wireshark's Info column: `Publish Message (id=1) [test]`.
-    pub info: &'a str,
+    pub info: Text<'a>,
 }
 
 /// Decisions of a run that all of its records share.
@@ -149,7 +156,10 @@ impl<'a> Packet<'a> {
             time: Instant::of(stamp),
             time_epoch: Seconds::epoch(stamp),
             time_relative: Seconds::since(context.start, stamp),
-            ends: Ends::new(*seen.source, *seen.destination),
+            src: seen.source.address,
+            src_port: seen.source.port,
+            dst: seen.destination.address,
+            dst_port: seen.destination.port,
             length: stamp.length,
             stream: seen.connection.0,
             sender: sender_name(seen.sender),
@@ -177,7 +187,7 @@ impl<'a> Packet<'a> {
             errors: Vec::new(),
             malformed: None,
             payload: None,
-            info,
+            info: Text(info),
         }
     }
 
@@ -197,7 +207,7 @@ impl<'a> Packet<'a> {
                 self.qos = Some(publish.delivery.qos() as u8);
                 self.retain = Some(publish.retain);
                 self.packet_id = publish.delivery.packet_id().map(|id| id.number());
-                self.topic = Some(publish.topic);
+                self.topic = Some(Text(publish.topic));
                 self.topic_resolved = seen.topic_resolved;
                 self.payload = Some(Payload::whole(publish.payload));
             }
@@ -245,7 +255,7 @@ impl<'a> Packet<'a> {
         self.packet_id = partial.packet_id;
         self.reason_code = partial.reason_code;
         match packet_type {
-            PacketType::Publish => self.topic = partial.topics.first().copied(),
+            PacketType::Publish => self.topic = partial.topics.first().copied().map(Text),
             PacketType::Subscribe | PacketType::Unsubscribe if !partial.topics.is_empty() => {
                 self.filters = Some(Filters::Read(partial.topics.clone()));
             }

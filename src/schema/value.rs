@@ -5,8 +5,7 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Datelike, Timelike};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::ser::{Error, Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde::ser::{Serialize, Serializer};
 
 use crate::base::{Endpoint, FrameStamp, Precision, Span, Timestamp};
 use crate::mqtt::Sender;
@@ -48,6 +47,12 @@ impl Seconds {
         }
     }
 
+    /// Packs nanoseconds and precision into the one integer type that no other member has: the
+    /// nanoseconds doubled, plus 1 where 9 decimal places are shown.
+    pub const fn packed(self) -> i128 {
+        2 * self.nanos as i128 + matches!(self.precision, Precision::Nano) as i128
+    }
+
     /// The duration.
     pub const fn span(self) -> Span {
         Span::from_nanos(self.nanos)
@@ -71,56 +76,12 @@ impl Seconds {
     }
 }
 
-/// Bytes that the longest decimal takes: `-9223372036.854775808`.
-const DECIMAL: usize = 24;
-
-/// Writes `number` right-aligned into `room`, padded with zeros to all of it.
-fn fill_digits(room: &mut [u8], mut number: u64) {
-    for digit in room.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-}
-
-/// Formats a number of seconds, its fraction cut (not rounded) to the digits that the capture
-/// keeps.
-fn decimal(seconds: Seconds, room: &mut [u8; DECIMAL]) -> &str {
-    let places = seconds.precision.digits();
-    let magnitude = seconds.nanos.unsigned_abs();
-    let point = DECIMAL - places - 1;
-    let mut whole = magnitude / 1_000_000_000;
-    let fraction = (magnitude % 1_000_000_000) / 10_u64.pow(9 - places as u32);
-    let (head, tail) = room.split_at_mut(point);
-    if let Some((dot, digits)) = tail.split_first_mut() {
-        *dot = b'.';
-        fill_digits(digits, fraction);
-    }
-    let mut first = point;
-    for digit in head.iter_mut().rev() {
-        *digit = b'0' + (whole % 10) as u8;
-        whole /= 10;
-        first -= 1;
-        if whole == 0 {
-            break;
-        }
-    }
-    if seconds.nanos < 0 {
-        first = first.saturating_sub(1);
-        if let Some(sign) = room.get_mut(first) {
-            *sign = b'-';
-        }
-    }
-    std::str::from_utf8(room.get(first..).unwrap_or_default()).unwrap_or_default()
-}
-
 impl Serialize for Seconds {
+    /// Serialized as [`Seconds::packed`] has it: the JSON writer's formatter turns that into a
+    /// decimal on the way. serde has no decimals, and serde_json's exact numbers
+    /// (`arbitrary_precision`) would change every number of the program.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut room = [b'0'; DECIMAL];
-        // serde_json has no decimals without its feature `arbitrary_precision`, which would
-        // change every number of the program; a raw value is written as it stands.
-        let number: &RawValue =
-            serde_json::from_str(decimal(*self, &mut room)).map_err(S::Error::custom)?;
-        number.serialize(serializer)
+        serializer.serialize_i128(self.packed())
     }
 }
 
@@ -152,6 +113,14 @@ impl Instant {
     /// The instant of a frame; `None` where the capture has no times.
     pub fn of(stamp: &FrameStamp) -> Option<Self> {
         Some(Self::new(stamp.time?, stamp.precision))
+    }
+}
+
+/// Writes `number` right-aligned into `room`, padded with zeros to all of it.
+fn fill_digits(room: &mut [u8], mut number: u64) {
+    for digit in room.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
     }
 }
 
@@ -214,6 +183,25 @@ pub struct Hex<'a>(#[schemars(with = "String")] pub &'a [u8]);
 impl Serialize for Hex<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(self.0)
+    }
+}
+
+/// Text of a packet, for the members that are long or stand in every packet.
+///
+/// Serialized as bytes like [`Hex`]: the JSON writer's formatter knows by the member's key that it
+/// is text, and escapes it in one pass in place of two.
+#[derive(Clone, Copy, Debug, Eq, JsonSchema, PartialEq)]
+#[schemars(inline, transparent)]
+pub struct Text<'a>(pub &'a str);
+
+impl Text<'_> {
+    /// The keys of all members of this type, and of no other that is serialized as bytes.
+    pub const MEMBERS: [&'static str; 3] = ["text", "topic", "info"];
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(self.0.as_bytes())
     }
 }
 

@@ -5,32 +5,74 @@ use std::io::{self, Write};
 
 use serde_json::ser::{CharEscape, Formatter};
 
-use crate::base::text::{is_printable_ascii, is_unsafe};
+use crate::base::text::is_unsafe;
+use crate::schema::value::Text;
 use crate::view::out::write_hex;
 
 /// Compact JSON that is safe to look at: beside what JSON demands, control, bidirectional and
 /// invisible format characters are escaped. The values are the same.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Safe;
+///
+/// Keys are names of the program's own structs and need no look; what follows a key says how
+/// bytes are written. Both save a third of the instructions of `--json`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Safe {
+    /// A key is being written.
+    key: bool,
+    /// The bytes that follow are [`Text`](crate::schema::value::Text), no [`Hex`](crate::schema::value::Hex).
+    text: bool,
+}
 
 impl Formatter for Safe {
+    // A key is written in three pieces in place of five: `,"`, its name, `":`.
+    #[inline]
+    fn begin_object_key<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
+        self.key = true;
+        writer.write_all(if first { b"\"" } else { b",\"" })
+    }
+
+    #[inline]
+    fn end_object_key<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
+        self.key = false;
+        Ok(())
+    }
+
+    #[inline]
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b"\":")
+    }
+
+    #[inline]
+    fn begin_string<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        if self.key {
+            Ok(())
+        } else {
+            writer.write_all(b"\"")
+        }
+    }
+
+    #[inline]
+    fn end_string<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        if self.key {
+            Ok(())
+        } else {
+            writer.write_all(b"\"")
+        }
+    }
+
     fn write_string_fragment<W: ?Sized + Write>(
         &mut self,
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        // Plain printable ASCII is nearly all there is.
-        if is_printable_ascii(fragment.as_bytes()) {
+        if self.key {
+            self.text = Text::MEMBERS.contains(&fragment);
             return writer.write_all(fragment.as_bytes());
         }
-        let mut rest = fragment;
-        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_unsafe(*c)) {
-            let (safe, from) = rest.split_at(at);
-            writer.write_all(safe.as_bytes())?;
-            write_escape(writer, c)?;
-            rest = from.get(c.len_utf8()..).unwrap_or_default();
-        }
-        writer.write_all(rest.as_bytes())
+        write_text(writer, fragment)
     }
 
     fn write_char_escape<W: ?Sized + Write>(
@@ -51,6 +93,24 @@ impl Formatter for Safe {
         }
     }
 
+    /// A decimal number of seconds: see [`Seconds::packed`](crate::schema::value::Seconds::packed).
+    /// The fraction is cut (not rounded) to the digits that the capture keeps.
+    fn write_i128<W: ?Sized + Write>(&mut self, writer: &mut W, packed: i128) -> io::Result<()> {
+        let (nanos, nano) = (packed >> 1, packed & 1 == 1);
+        if nanos < 0 {
+            writer.write_all(b"-")?;
+        }
+        let magnitude = nanos.unsigned_abs() as u64;
+        let (whole, fraction) = (magnitude / NANOS, magnitude % NANOS);
+        writer.write_all(itoa::Buffer::new().format(whole).as_bytes())?;
+        // Nine digits behind a one that becomes the point: their leading zeros are there.
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(NANOS + fraction).as_bytes();
+        let shown = if nano { 1..10 } else { 1..7 };
+        writer.write_all(b".")?;
+        writer.write_all(digits.get(shown).unwrap_or_default())
+    }
+
     /// Two lower-case hexadecimal digits a byte, in blocks: a payload may have 256 MB.
     fn write_byte_array<W: ?Sized + Write>(
         &mut self,
@@ -58,6 +118,11 @@ impl Formatter for Safe {
         bytes: &[u8],
     ) -> io::Result<()> {
         writer.write_all(b"\"")?;
+        if self.text {
+            let text = simdutf8::basic::from_utf8(bytes).unwrap_or_default();
+            write_text(writer, text)?;
+            return writer.write_all(b"\"");
+        }
         for block in bytes.chunks(BLOCK) {
             let mut digits = [0; 2 * BLOCK];
             let digits = digits.get_mut(..2 * block.len()).unwrap_or_default();
@@ -66,6 +131,44 @@ impl Formatter for Safe {
         }
         writer.write_all(b"\"")
     }
+}
+
+/// Nanoseconds of a second.
+const NANOS: u64 = 1_000_000_000;
+
+/// Writes text with everything escaped that JSON or a terminal could take for more than text.
+fn write_text<W: ?Sized + Write>(writer: &mut W, mut text: &str) -> io::Result<()> {
+    loop {
+        let (plain, rest) = text.split_at(plain_start(text.as_bytes()));
+        writer.write_all(plain.as_bytes())?;
+        let Some(c) = rest.chars().next() else {
+            return Ok(());
+        };
+        match c {
+            '"' => writer.write_all(b"\\\"")?,
+            '\\' => writer.write_all(b"\\\\")?,
+            '\n' => writer.write_all(b"\\n")?,
+            '\r' => writer.write_all(b"\\r")?,
+            '\t' => writer.write_all(b"\\t")?,
+            c if is_unsafe(c) => write_escape(writer, c)?,
+            c => writer.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())?,
+        }
+        text = rest.get(c.len_utf8()..).unwrap_or_default();
+    }
+}
+
+/// Returns how many bytes at the beginning are printable ASCII that JSON does not escape. Sixteen
+/// at once without a branch: payloads are long.
+fn plain_start(bytes: &[u8]) -> usize {
+    let escaped = |byte: u8| !matches!(byte, 0x20..=0x7e) | (byte == b'"') | (byte == b'\\');
+    let (blocks, _) = bytes.as_chunks::<16>();
+    let plain = blocks
+        .iter()
+        .take_while(|block| !block.iter().fold(false, |any, byte| any | escaped(*byte)))
+        .count();
+    let rest = bytes.get(16 * plain..).unwrap_or_default();
+    let more = rest.iter().position(|byte| escaped(*byte));
+    16 * plain + more.unwrap_or(rest.len())
 }
 
 /// Bytes that become digits at once.
@@ -89,7 +192,7 @@ mod tests {
 
     fn written(value: impl Serialize) -> String {
         let mut out = Vec::new();
-        let mut serializer = serde_json::Serializer::with_formatter(&mut out, Safe);
+        let mut serializer = serde_json::Serializer::with_formatter(&mut out, Safe::default());
         value.serialize(&mut serializer).unwrap();
         String::from_utf8(out).unwrap()
     }

@@ -258,7 +258,7 @@ impl<W: Write> View for Json<W> {
 ///
 /// The writer's own: a closed pipe is one.
 pub fn write(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    let mut serializer = serde_json::Serializer::with_formatter(out, format::Safe);
+    let mut serializer = serde_json::Serializer::with_formatter(out, format::Safe::default());
     Ok(value.serialize(&mut serializer)?)
 }
 
