@@ -15,29 +15,31 @@ use crate::stream::{Assembler, Counts};
 use crate::view::View;
 use crate::wire::{self, Dissected, Dissector};
 
-/// What a run is to do, apart from what it shows.
+/// The options of a run, except for what it shows.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Stop after this many frames.
     pub frames: Option<u64>,
     /// Several captures are read side by side and ordered by time, not one after the other.
     pub merge: bool,
+    /// How connections are recognised and decoded.
     pub decoding: connection::DecodingOptions,
     /// How much is kept of the captures.
     pub limits: Limits,
 }
 
-/// What became of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Outcome {
+    /// Counts of the whole run.
     pub totals: Totals,
-    /// What is wrong with the captures; everything before it was shown.
+    /// Errors of the captures; everything before them was shown.
     pub unreadable: Vec<CaptureError>,
     /// The view could not write: a closed pipe, a full disk. The run ended there.
     pub unwritten: Option<io::Error>,
 }
 
-/// How far a run is: called now and then with the octets taken from the captures so far.
+/// How far a run is: called now and then with the bytes taken from the captures so far.
 pub type Progress<'a> = &'a mut dyn FnMut(u64);
 
 /// Frames between two calls of [`Progress`].
@@ -166,7 +168,7 @@ impl Shown<'_> {
         });
     }
 
-    /// What the analysis still had to wait for.
+    /// Shows the conclusions that had to wait for the end of the capture.
     fn conclude(&mut self) {
         let Self {
             view,
@@ -273,7 +275,7 @@ impl<'v> Pipeline<'v> {
         self.totals.precision = self.totals.precision.max(precision);
     }
 
-    /// What became of the run, which read `files`.
+    /// The result of the run, which read `files`.
     fn outcome(mut self, files: Vec<String>, unreadable: Vec<CaptureError>) -> Outcome {
         let totals = self.finish(files);
         Outcome {
@@ -283,7 +285,7 @@ impl<'v> Pipeline<'v> {
         }
     }
 
-    /// Tells what was waiting for the end, and sums up.
+    /// Emits what was waiting for the end, and sums up.
     pub(crate) fn finish(&mut self, files: Vec<String>) -> Totals {
         let Self {
             assembler,
@@ -328,7 +330,7 @@ impl<'v> Pipeline<'v> {
     }
 }
 
-/// Where every frame and every octet went. Each layer counts for itself, so that a sum that
+/// Where every frame and every byte went. Each layer counts for itself, so that a sum that
 /// does not come out shows a layer that loses something.
 fn account(
     accounting: &mut Accounting,

@@ -75,7 +75,9 @@ pub struct Counters {
 /// The state that all connections of a run share.
 #[derive(Debug, Default)]
 pub struct Context {
+    /// The user's wishes.
     pub options: DecodingOptions,
+    /// Counts over all connections.
     pub counters: Counters,
     /// Bytes held now: unfinished packets and undecided connections.
     pub(super) held: u64,

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use super::script::PlayError;
 use crate::broker::net::ListenError;
 
-/// Why a recording could not begin, or did not come to its end.
+/// The reason why a recording could not begin, or did not come to its end.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RecordError {
+    /// The broker cannot listen.
     Listen(ListenError),
     /// The file is there, and was not to be overwritten.
     Exists {

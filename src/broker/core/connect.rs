@@ -16,6 +16,8 @@ use crate::mqtt::packet::Connect;
 use crate::mqtt::{Malformed, ProtocolVersion};
 
 impl Core {
+    /// Handles the first packet of a connection (5.0 §3.1.4): the version first, since the answer's
+    /// format depends on it, then whether the Client may come in.
     pub(super) fn connect(
         &mut self,
         now: Timestamp,
@@ -38,12 +40,17 @@ impl Core {
         }
     }
 
-    /// The client identifier if the Client gave one that may be used; whether it may come in.
+    /// Decides whether the Client may come in. Returns its client identifier, or `None` where the
+    /// Server is to assign one.
+    ///
+    /// # Errors
+    /// The reason for the refusal, which CONNACK carries.
     fn admits(
         &self,
         version: ProtocolVersion,
         connect: &Connect<'_>,
     ) -> Result<Option<Arc<str>>, encode::Refusal> {
+        // No enhanced authentication (5.0 §4.12): a method is refused rather than ignored.
         if connect.properties.authentication_method().is_some() {
             return Err(encode::Refusal::AuthenticationMethod);
         }
@@ -54,6 +61,7 @@ impl Core {
                 None => return Err(encode::Refusal::NotAuthorized),
                 Some(name) => {
                     let password = known(name).map(|(_, password)| password.as_slice());
+                    // An unknown user and a wrong password get one answer, which reveals no names.
                     if password.is_none() || password != connect.password {
                         return Err(encode::Refusal::BadUser);
                     }
@@ -65,6 +73,8 @@ impl Core {
         {
             return Err(encode::Refusal::WillTopic);
         }
+        // A session that exists is replaced, so only what it grows by is asked for; the room is
+        // checked before CONNACK, which could not be taken back.
         let clean = connect.clean();
         let known = self.by_client.get(connect.client_id);
         let counted = known.and_then(|key| self.sessions.get(key));
@@ -87,6 +97,8 @@ impl Core {
         }
     }
 
+    /// Opens or resumes the session and answers with CONNACK, before any other packet
+    /// ([MQTT-3.2.0-1]); what the session holds for the Client follows.
     fn accept(
         &mut self,
         now: Timestamp,
@@ -99,6 +111,8 @@ impl Core {
         let assigned = client_id.is_none();
         let client_id = client_id.unwrap_or_else(|| self.seed.client_id().into());
         let (key, session_present) = self.take_session(now, &client_id, clean);
+        // 3.x has no expiry: a session with Clean Session 0 never ends (3.1.1 §3.1.2.4), one with 1
+        // ends with its connection.
         let asked = match version {
             V5 => connect.properties.session_expiry_interval().unwrap_or(0),
             _ if clean => 0,
@@ -119,6 +133,7 @@ impl Core {
             .or_insert_with(|| Session::new(Arc::clone(&client_id)));
         session.connection = Some(connection);
         session.expiry = Expiry::from_seconds(asked);
+        // A Client that is back in time cancels the delayed will and the expiry ([MQTT-3.1.3-9]).
         session.ends_at = None;
         session.will_at = None;
         session.will = will;
@@ -126,6 +141,7 @@ impl Core {
         session.refusing = false;
         session.rewind();
         self.weigh(key);
+        // [MQTT-3.1.2-21]: the Server's own value replaces the Client's, but only 5.0 can carry it.
         let keep_alive = match self.options.server_keep_alive {
             Some(seconds) if version == V5 => seconds,
             _ => connect.keep_alive,
@@ -153,7 +169,7 @@ impl Core {
         self.pump(now, key);
     }
 
-    /// What the link must know from now on.
+    /// Enters into the link what the CONNECT settles for this connection.
     #[expect(clippy::too_many_arguments, reason = "each is a fact of the CONNECT")]
     fn enter(
         &mut self,
@@ -177,6 +193,7 @@ impl Core {
             (keep_alive > 0).then(|| Span::from_nanos(i64::from(keep_alive) * 1_500_000_000));
         link.window = window.into();
         if version == V5 {
+            // Both limits apply: the Client's Receive Maximum ([MQTT-3.3.4-9]) and our own window.
             let asked = connect.properties.receive_maximum().unwrap_or(u16::MAX);
             link.window = asked.min(window).into();
             link.largest_packet = connect
@@ -193,6 +210,7 @@ impl Core {
         }
     }
 
+    /// Logs the CONNECT in the two lines that mosquitto writes.
     fn log_client(
         &mut self,
         connection: ConnectionKey,
@@ -223,7 +241,8 @@ impl Core {
         });
     }
 
-    /// The session that this client identifier continues or begins; whether it continues.
+    /// Returns the session that this client identifier continues or begins, and whether it
+    /// continues (Session Present, [MQTT-3.2.2-3]). A session in use loses its connection first.
     fn take_session(
         &mut self,
         now: Timestamp,
@@ -250,7 +269,8 @@ impl Core {
         (key, false)
     }
 
-    /// [MQTT-3.1.4-3]: the older connection goes.
+    /// Closes the older connection of the same client identifier ([MQTT-3.1.4-3]). Only 5.0 has a
+    /// DISCONNECT from the Server.
     fn take_over(
         &mut self,
         now: Timestamp,
@@ -274,6 +294,7 @@ impl Core {
         self.leave(now, connection, Departure::TakenOver { ends });
     }
 
+    /// Answers a CONNECT with a refusal and closes ([MQTT-3.2.2-7]).
     fn refuse(
         &mut self,
         now: Timestamp,
@@ -285,6 +306,7 @@ impl Core {
         let Some(link) = self.links.get(&connection) else {
             return;
         };
+        // Without CONNECT the link is named by its address.
         let address = Arc::clone(&link.name);
         let client = if client_id.is_empty() {
             &address
@@ -321,8 +343,9 @@ impl Core {
         self.refuse(now, connection, version, "", code);
     }
 
-    /// A CONNECT that cannot be read, or something else where one must stand. 5.0 may be told
-    /// (§4.13); whoever did not even say its version is not.
+    /// Ends a connection whose first packet cannot be read. A Client whose protocol level is
+    /// readable and 5.0 gets a CONNACK with the reason (§4.13); for any other the format of an
+    /// answer is unknown, so it gets none.
     pub(super) fn refuse_malformed(
         &mut self,
         now: Timestamp,

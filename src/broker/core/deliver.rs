@@ -14,7 +14,7 @@ use crate::mqtt::{Delivery, QoS};
 
 impl Core {
     /// Keeps a retained message and hands the message to every subscription that selects its
-    /// topic; whether there was one.
+    /// topic. Returns whether there was one: PUBACK reports it (reason code 0x10).
     pub(super) fn route(
         &mut self,
         now: Timestamp,
@@ -54,6 +54,7 @@ impl Core {
         Some((connection, self.links.get(&connection)?))
     }
 
+    /// Keeps a retained message, or logs that the store is full; the message is delivered anyway.
     fn retain(&mut self, message: &Arc<Message>) {
         let limits = self.options.limits;
         let (most, bytes) = (limits.retained_messages, limits.retained_bytes);
@@ -99,6 +100,7 @@ impl Core {
         self.pump(now, key);
     }
 
+    /// Logs that messages for a Client are dropped, once until its queue is empty again.
     fn note_dropping(&mut self, key: SessionKey) {
         if let Some(session) = self.sessions.get_mut(&key)
             && !std::mem::replace(&mut session.dropping, true)
@@ -169,6 +171,8 @@ impl Core {
         }
     }
 
+    /// Repeats the open exchanges that this connection has not seen, as far as the window reaches
+    /// ([MQTT-4.4.0-1]): PUBREL where PUBREC was received, else PUBLISH with its identifier.
     fn resend(
         &mut self,
         now: Timestamp,

@@ -1,4 +1,4 @@
-//! What the Server says, as bytes, and its reason codes (5.0 §2.4).
+//! The control packets that the Server sends, as bytes, and its reason codes (5.0 §2.4).
 
 use super::message::Message;
 use crate::mqtt::framer::{Header, fixed_header};
@@ -7,6 +7,8 @@ use crate::mqtt::{
     ControlPacket, Delivery, PacketIdentifier, PacketType, Properties, PropertiesBuf, PropertyId,
     PropertyValue, ProtocolVersion,
 };
+
+// Reason codes that the Server uses (5.0 table 2-6).
 
 pub(super) const SUCCESS: u8 = 0x00;
 pub(super) const NO_MATCHING_SUBSCRIBERS: u8 = 0x10;
@@ -25,15 +27,22 @@ pub(super) const TOPIC_ALIAS_INVALID: u8 = 0x94;
 pub(super) const PACKET_TOO_LARGE: u8 = 0x95;
 pub(super) const QUOTA_EXCEEDED: u8 = 0x97;
 
-/// Why a CONNECT is refused.
+/// The reason for refusing a CONNECT.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Refusal {
+    /// A protocol level that the Server does not serve.
     Version,
+    /// An empty client identifier where one is needed.
     ClientIdentifier,
+    /// An unknown user name, or a wrong password.
     BadUser,
+    /// No user name where one is needed.
     NotAuthorized,
+    /// Enhanced authentication, which the Server does not have.
     AuthenticationMethod,
+    /// A will topic with wildcards or too many levels.
     WillTopic,
+    /// A limit of the Server is reached.
     Quota,
 }
 
@@ -62,6 +71,11 @@ impl Refusal {
 }
 
 /// The protocol level of a CONNECT, however broken the rest of it is; without the bridge bit.
+///
+/// ```text
+///  0x10  remaining length (1..=4)  00 04 'M' 'Q' 'T' 'T'          level ...   3.1.1, 5.0
+///  0x10  remaining length (1..=4)  00 06 'M' 'Q' 'I' 's' 'd' 'p'  level ...   3.1
+/// ```
 pub(super) fn connect_level(bytes: &[u8]) -> Option<u8> {
     let Header::Whole(header) = fixed_header(bytes) else {
         return None;
@@ -74,22 +88,28 @@ pub(super) fn connect_level(bytes: &[u8]) -> Option<u8> {
         [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', level, ..] => level,
         _ => return None,
     };
+    // Bit 7 marks a bridge by mosquitto's convention.
     Some(level & 0x7f)
 }
 
-/// What a CONNACK says.
+/// The contents of a CONNACK; the properties are written for 5.0 alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ConnAck<'a> {
     pub(super) session_present: bool,
+    /// Reason Code of 5.0 or Connect Return code of 3.x.
     pub(super) code: u8,
+    /// Assigned Client Identifier, where the Client sent none ([MQTT-3.2.2-16]).
     pub(super) assigned: Option<&'a str>,
+    /// In seconds.
     pub(super) server_keep_alive: Option<u16>,
     pub(super) receive_maximum: u16,
     pub(super) topic_alias_maximum: u16,
+    /// In bytes.
     pub(super) maximum_packet_size: Option<u32>,
 }
 
 impl ConnAck<'_> {
+    /// A refusal: no session is present ([MQTT-3.2.2-6]).
     pub(super) fn refusal(code: u8) -> Self {
         Self {
             code,
@@ -98,6 +118,7 @@ impl ConnAck<'_> {
     }
 }
 
+/// Writes a CONNACK. A refusal carries no properties: they describe a session that does not exist.
 pub(super) fn conn_ack(version: ProtocolVersion, answer: &ConnAck<'_>) -> Vec<u8> {
     let mut properties = Written::default();
     if answer.code == 0 {
@@ -132,7 +153,7 @@ pub(super) fn conn_ack(version: ProtocolVersion, answer: &ConnAck<'_>) -> Vec<u8
     )
 }
 
-/// What a PUBLISH to a subscriber says.
+/// The contents of a PUBLISH to a subscriber.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sent<'a> {
     pub(super) dup: bool,
@@ -140,13 +161,17 @@ pub(super) struct Sent<'a> {
     pub(super) delivery: Delivery,
     /// Empty where the alias alone stands for it.
     pub(super) topic: &'a str,
+    /// Topic Alias in the direction from the Server.
     pub(super) alias: Option<u16>,
+    /// The rest of the Message Expiry Interval, in seconds ([MQTT-3.3.2-6]).
     pub(super) seconds_left: Option<u32>,
+    /// Subscription Identifiers of the subscriptions that matched ([MQTT-3.3.4-3]).
     pub(super) identifiers: &'a [u32],
     pub(super) message: &'a Message,
 }
 
-/// `None` where no control packet is large enough for it.
+/// Writes a PUBLISH; `None` where no control packet is large enough for it: the properties that
+/// the Server adds can push a message over the 268,435,455 bytes of §2.1.4.
 pub(super) fn publish(version: ProtocolVersion, sent: &Sent<'_>) -> Option<Vec<u8>> {
     let mut properties = Written::default();
     if version == ProtocolVersion::V5_0 {
@@ -180,7 +205,7 @@ pub(super) fn publish(version: ProtocolVersion, sent: &Sent<'_>) -> Option<Vec<u
     Some(out)
 }
 
-/// PUBACK, PUBREC, PUBREL, PUBCOMP.
+/// Writes a PUBACK, PUBREC, PUBREL or PUBCOMP.
 pub(super) fn acknowledgement(
     version: ProtocolVersion,
     packet_type: PacketType,
@@ -201,7 +226,7 @@ pub(super) fn acknowledgement(
     bytes(version, &packet)
 }
 
-/// SUBACK with a code for each subscription; UNSUBACK.
+/// Writes a SUBACK or UNSUBACK with a code for each filter ([MQTT-3.9.3-1]).
 pub(super) fn codes(
     version: ProtocolVersion,
     packet_type: PacketType,
@@ -224,11 +249,12 @@ pub(super) fn codes(
     bytes(version, &packet)
 }
 
+/// Writes a PINGRESP, which is the same in every version.
 pub(super) fn ping_response() -> Vec<u8> {
     bytes(ProtocolVersion::V3_1_1, &ControlPacket::PingResp)
 }
 
-/// DISCONNECT from the Server exists in 5.0 only.
+/// Writes a DISCONNECT from the Server, which exists in 5.0 only (§3.14).
 pub(super) fn disconnect(reason_code: u8) -> Vec<u8> {
     let disconnect = Disconnect {
         reason_code,

@@ -1,4 +1,4 @@
-//! Who subscribed to what: a tree over the levels of topic filters.
+//! The subscriptions of all sessions: a tree over the levels of topic filters.
 //!
 //! The levels of a filter or topic are limited ([`LEVELS`]), so walking the tree is bounded in
 //! depth whatever a client sends.
@@ -13,11 +13,14 @@ use crate::mqtt::topic::{self, FilterTree};
 /// Levels that a topic or filter may have; mosquitto's limit as well.
 pub(super) const LEVELS: usize = 200;
 
-/// What was granted to one subscription.
+/// The options of one subscription as they were granted (5.0 §3.8.3.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Granted {
+    /// Maximum QoS of deliveries.
     pub(super) qos: QoS,
+    /// Not to the Client that published ([MQTT-3.8.3-3]).
     pub(super) no_local: bool,
+    /// The RETAIN flag is passed on as the publisher set it ([MQTT-3.3.1-13]).
     pub(super) retain_as_published: bool,
     /// Subscription Identifier (5.0 §3.8.2.1.2).
     pub(super) identifier: Option<u32>,
@@ -33,6 +36,7 @@ pub(super) struct Match {
     order: u64,
 }
 
+/// One session's subscription to one filter.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     session: SessionKey,
@@ -41,10 +45,11 @@ struct Entry {
     order: u64,
 }
 
-/// The members of one shared subscription (5.0 §4.8.2) and whose turn is next.
+/// The members of one shared subscription (5.0 §4.8.2) and the place of the next turn.
 #[derive(Debug, Default)]
 struct Group {
     members: Vec<Entry>,
+    /// A cell, since matching a topic moves the turn and changes nothing else.
     turn: Cell<usize>,
 }
 
@@ -59,6 +64,7 @@ struct Subscribers {
 #[derive(Debug, Default)]
 pub(super) struct Filters {
     tree: FilterTree<Subscribers>,
+    /// Subscriptions entered so far: the order of the next.
     entered: u64,
 }
 
@@ -96,7 +102,8 @@ pub(super) fn is_topic_name(name: &str) -> bool {
 }
 
 impl Filters {
-    /// Enters a subscription, or replaces it in its place; whether it is new.
+    /// Enters a subscription, or replaces its options in its place ([MQTT-3.8.4-3]). Returns
+    /// whether it is new.
     pub(super) fn subscribe(
         &mut self,
         target: Target<'_>,
@@ -123,7 +130,7 @@ impl Filters {
         true
     }
 
-    /// Removes a subscription.
+    /// Removes a subscription, and the filter's place in the tree with the last of them.
     pub(super) fn unsubscribe(&mut self, target: Target<'_>, session: SessionKey) {
         let Some(there) = self.tree.get_mut(target.filter) else {
             return;
@@ -148,7 +155,7 @@ impl Filters {
     /// subscribed: each once for all its own subscriptions, with the highest QoS among them
     /// ([MQTT-3.3.4-2]), and once more for each shared subscription whose turn it is.
     ///
-    /// `online` says whether a session has a connection: a group's turn goes to one that has.
+    /// `online` is whether a session has a connection: a group's turn goes to one that has.
     pub(super) fn matches(
         &self,
         topic: &str,
@@ -173,6 +180,7 @@ impl Filters {
                     .filter_map(|group| group.next(&online)),
             );
         }
+        // By session, to join a session's own subscriptions; by order again at the end.
         own.sort_unstable_by_key(|entry| (entry.session, entry.order));
         let mut last: Option<Match> = None;
         for entry in own {
@@ -187,7 +195,8 @@ impl Filters {
 }
 
 impl Group {
-    /// Turns go round among the members that are connected; while none is, among all.
+    /// Chooses the member whose turn it is: turns go round among those that are connected; while
+    /// none is, among all, so that the message waits in one session.
     fn next(&self, online: impl Fn(SessionKey) -> bool) -> Option<Match> {
         let count = self.members.len();
         let turns = (0..count).map(|step| (self.turn.get() + step) % count.max(1));
@@ -211,6 +220,8 @@ impl Match {
         }
     }
 
+    /// Adds another subscription of the same session: the highest QoS, every identifier
+    /// ([MQTT-3.3.4-2], [MQTT-3.3.4-4]).
     fn join(&mut self, entry: &Entry) {
         self.qos = self.qos.max(entry.granted.qos);
         self.retain_as_published |= entry.granted.retain_as_published;

@@ -12,7 +12,8 @@ use crate::base::{Span, Timestamp};
 use crate::event::log::{Line, Way};
 use crate::mqtt::packet::Disconnect;
 
-/// How a Client leaves: whether its will is published hangs on it.
+/// The manner in which a Client leaves, which decides whether its will is published
+/// ([MQTT-3.1.2-8], [MQTT-3.1.2-10]).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Departure {
     /// DISCONNECT with reason code 0x00, or any of 3.x.
@@ -21,13 +22,16 @@ pub(super) enum Departure {
     WithReason,
     /// The connection closed first.
     WithoutDisconnect,
-    /// Another connection of the same client identifier took over; `ends` is whether the
-    /// session ended with it.
-    TakenOver { ends: bool },
+    /// Another connection of the same client identifier took over.
+    TakenOver {
+        /// Whether the session ended with it.
+        ends: bool,
+    },
 }
 
 impl Core {
-    /// Ends a connection for what its Client did, and says why where the version can.
+    /// Ends a connection for what its Client did. A 5.0 Client that is connected gets the reason
+    /// in a DISCONNECT first (§4.13.1); 3.x has no packet for it.
     pub(super) fn dismiss(
         &mut self,
         now: Timestamp,
@@ -55,6 +59,8 @@ impl Core {
         self.leave(now, connection, Departure::WithoutDisconnect);
     }
 
+    /// Handles a DISCONNECT: the Client may change its session's expiry with it, and a reason code
+    /// other than 0x00 keeps the will (§3.14.2.1).
     pub(super) fn disconnect(
         &mut self,
         now: Timestamp,
@@ -89,7 +95,8 @@ impl Core {
         self.leave(now, connection, departure);
     }
 
-    /// The connection is no more: its will, and its session's time to live.
+    /// Removes a connection: gives back what it counted for, and starts the delays of its will
+    /// and of its session's expiry, which run from here (§3.1.2.11.2).
     pub(super) fn leave(
         &mut self,
         now: Timestamp,
@@ -133,11 +140,14 @@ impl Core {
         if delay.is_some_and(|delay| delay <= Span::ZERO) {
             self.publish_will(now, key);
         }
+        // `take_session` ends a session that was taken over, after it has closed the link.
         if ends && !matches!(departure, Departure::TakenOver { .. }) {
             self.end_session(now, key);
         }
     }
 
+    /// Publishes a session's will, at most once: the session has none afterwards
+    /// ([MQTT-3.1.2-10]).
     pub(super) fn publish_will(&mut self, now: Timestamp, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
@@ -150,7 +160,8 @@ impl Core {
         }
     }
 
-    /// Forgets a session; a will that still waits is published first.
+    /// Forgets a session and all that it counted for; a will that still waits is published first
+    /// ([MQTT-3.1.2-8]).
     pub(super) fn end_session(&mut self, now: Timestamp, key: SessionKey) {
         self.publish_will(now, key);
         let Some(session) = self.sessions.remove(&key) else {

@@ -1,4 +1,4 @@
-//! What the Server keeps of a network connection.
+//! The state that the Server keeps of a network connection.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,18 +12,22 @@ use crate::mqtt::ProtocolVersion;
 pub(super) enum Stage {
     /// No CONNECT yet, since then.
     Opened(Timestamp),
+    /// CONNECT was accepted; the session is the Client's.
     Connected(SessionKey),
 }
 
+/// A network connection; all of it ends with the connection, unlike the session.
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) peer: Endpoint,
     pub(super) stage: Stage,
     /// The client identifier, before CONNECT the address: what the log calls it.
     pub(super) name: Arc<str>,
+    /// 3.1.1 until CONNECT names another.
     pub(super) version: ProtocolVersion,
-    /// A packet that has begun.
+    /// The bytes of a packet that is not whole yet.
     pub(super) begun: Vec<u8>,
+    /// When its last control packet came, for the keep alive.
     pub(super) last_received: Timestamp,
     /// 1.5 times the keep alive; `None` where it is off.
     pub(super) patience: Option<Span>,
@@ -33,7 +37,7 @@ pub(super) struct Link {
     pub(super) window: usize,
     /// Bytes of a packet that the Client takes.
     pub(super) largest_packet: usize,
-    /// What the Client's aliases stand for.
+    /// The topic names that the Client's aliases stand for.
     pub(super) aliases_in: HashMap<u16, Box<str>>,
     /// Bytes of those topics.
     pub(super) aliases_in_bytes: usize,
@@ -41,8 +45,10 @@ pub(super) struct Link {
     pub(super) aliases_out: HashMap<Box<str>, u16>,
     /// Bytes of those topics.
     pub(super) aliases_out_bytes: usize,
+    /// Topic Alias Maximum of the Client ([MQTT-3.1.2-26]), at most [`ALIASES`].
     pub(super) alias_maximum: u16,
-    /// A bridge hears retained messages with their flag, as if it had asked for it.
+    /// A bridge gets retained messages with their flag, as if each of its subscriptions had asked
+    /// for Retain As Published, which 3.x does not have.
     pub(super) bridge: bool,
 }
 
@@ -73,6 +79,7 @@ impl Link {
         }
     }
 
+    /// The session of the Client; `None` before its CONNECT.
     pub(super) const fn session(&self) -> Option<SessionKey> {
         match self.stage {
             Stage::Opened(_) => None,

@@ -3,7 +3,7 @@
 use crate::base::{Span, Timestamp};
 use crate::mqtt::{Properties, PropertiesBuf, PropertyId, QoS};
 
-/// An application message, apart from any packet.
+/// An application message, independent of the packet that brought it.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
     pub(super) topic: Box<str>,
@@ -11,7 +11,7 @@ pub(super) struct Message {
     /// The QoS at which it was published.
     pub(super) qos: QoS,
     pub(super) retain: bool,
-    /// What is passed on unaltered (5.0 §3.3.2.3), in the publisher's order.
+    /// The properties that are passed on unaltered (5.0 §3.3.2.3), in the publisher's order.
     pub(super) properties: PropertiesBuf,
     /// Message Expiry Interval in seconds, until the message is published.
     lifetime: Option<u32>,
@@ -20,7 +20,7 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// A message with what `properties` says of it, published at `now`.
+    /// A message with those of `properties` that concern it, published at `now`.
     pub(super) fn new(
         topic: &str,
         payload: &[u8],
@@ -46,7 +46,8 @@ impl Message {
         message
     }
 
-    /// The message is published now: its time to live begins.
+    /// Starts the message's time to live. A will is made at CONNECT and published later, so its
+    /// interval starts then.
     pub(super) fn publish(&mut self, now: Timestamp) {
         self.expires = self.lifetime.map(|seconds| now.plus(seconds_span(seconds)));
     }
@@ -63,14 +64,15 @@ impl Message {
         u32::try_from(left.saturating_add(999_999_999) / 1_000_000_000).ok()
     }
 
-    /// What it takes in memory, roughly, for the caps.
+    /// Bytes that it takes in memory, roughly, for the limits.
     pub(super) fn bytes(&self) -> usize {
         let properties = self.properties.as_properties().bytes();
         Self::bytes_of(&self.topic, &self.payload, properties)
     }
 
-    /// What a message of these takes in memory.
+    /// Bytes that a message of these parts takes in memory, before it is made.
     pub(super) const fn bytes_of(topic: &str, payload: &[u8], properties: &[u8]) -> usize {
+        // The struct, its `Arc`, and what an allocator adds to four allocations.
         const FIXED: usize = 160;
         FIXED + topic.len() + payload.len() + properties.len()
     }

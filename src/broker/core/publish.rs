@@ -15,6 +15,7 @@ use crate::mqtt::packet::{Acknowledgement, Publish};
 use crate::mqtt::{Delivery, PacketIdentifier, PacketType};
 
 impl Core {
+    /// Handles a PUBLISH: resolves its alias, then routes it or, at QoS 2, keeps it.
     pub(super) fn publish(
         &mut self,
         now: Timestamp,
@@ -84,7 +85,8 @@ impl Core {
         }
     }
 
-    /// A QoS 2 message: kept until its PUBREL, so that a repetition is told from a new one.
+    /// Keeps a QoS 2 message until its PUBREL, so that a repetition is distinguished from a new one
+    /// ([MQTT-4.3.3-10]), and answers with PUBREC.
     fn receive(
         &mut self,
         now: Timestamp,
@@ -127,6 +129,7 @@ impl Core {
         self.acknowledge(connection, PacketType::PubRec, packet_id, encode::SUCCESS);
     }
 
+    /// Handles a PUBREL: the message is routed now, and a second PUBREL finds none.
     pub(super) fn pub_rel(
         &mut self,
         now: Timestamp,
@@ -166,6 +169,8 @@ impl Core {
         }
     }
 
+    /// Handles a PUBREC with PUBREL; a repeated one is answered alike, since the PUBREL may have
+    /// been lost with a connection.
     pub(super) fn pub_rec(
         &mut self,
         now: Timestamp,
@@ -225,6 +230,7 @@ impl Core {
         }
     }
 
+    /// Logs an acknowledgement and returns the session that it belongs to.
     fn acknowledged(
         &mut self,
         connection: ConnectionKey,
@@ -253,6 +259,7 @@ impl Core {
         self.acknowledge(connection, PacketType::PubRel, packet_id, code);
     }
 
+    /// Sends an acknowledgement and logs it.
     fn acknowledge(
         &mut self,
         connection: ConnectionKey,
@@ -275,7 +282,7 @@ impl Core {
         self.send(connection, bytes);
     }
 
-    /// The Client lives, and wants to hear that the Server does.
+    /// Answers a PINGREQ ([MQTT-3.12.4-1]).
     pub(super) fn ping(&mut self, connection: ConnectionKey) {
         let Some(link) = self.links.get(&connection) else {
             return;

@@ -110,7 +110,7 @@ impl Core {
         self.leave(now, connection, Departure::WithoutDisconnect);
     }
 
-    /// Handles each whole packet at the begin of `bytes`, but no more than `most`; returns
+    /// Handles each whole packet at the beginning of `bytes`, but no more than `most`; returns
     /// how many bytes they took, and whether there may be more.
     fn packets(
         &mut self,
@@ -175,6 +175,7 @@ impl Core {
         }
     }
 
+    /// Handles one whole packet. Any packet counts for the keep alive, a malformed one included.
     fn packet(&mut self, now: Timestamp, connection: ConnectionKey, bytes: &[u8]) {
         let Some(link) = self.links.get_mut(&connection) else {
             return;
@@ -188,6 +189,7 @@ impl Core {
             (false, Err(malformed)) => self.refuse_malformed(now, connection, bytes, malformed),
             (true, Ok(packet)) => self.dispatch(now, connection, &packet),
             (true, Err(malformed)) => {
+                // Rules that the specification calls protocol errors, though they break in parsing.
                 let code = match malformed.rule {
                     Rule::TopicNameHasNoWildcard => encode::TOPIC_NAME_INVALID,
                     Rule::TopicAliasIsNotZero => encode::TOPIC_ALIAS_INVALID,
@@ -204,6 +206,8 @@ impl Core {
         }
     }
 
+    /// Handles a packet of a connected Client; those that only a Server sends, a second CONNECT
+    /// ([MQTT-3.1.0-2]) and AUTH are protocol errors.
     fn dispatch(&mut self, now: Timestamp, connection: ConnectionKey, packet: &ControlPacket<'_>) {
         match packet {
             ControlPacket::Publish(publish) => self.publish(now, connection, publish),

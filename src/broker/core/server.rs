@@ -14,6 +14,7 @@ use crate::broker::seed::Seed;
 use crate::event::log::{Line, Way};
 use crate::mqtt::{PacketType, ProtocolVersion};
 
+/// Short, since most rules that depend on the version depend on this one.
 pub(super) const V5: ProtocolVersion = ProtocolVersion::V5_0;
 
 /// The Server.
@@ -23,6 +24,7 @@ pub struct Core {
     pub(super) seed: Seed,
     pub(super) links: HashMap<ConnectionKey, Link>,
     pub(super) sessions: BTreeMap<SessionKey, Session>,
+    /// Sessions by client identifier.
     pub(super) by_client: HashMap<Arc<str>, SessionKey>,
     pub(super) next_session: u64,
     pub(super) filters: Filters,
@@ -35,16 +37,18 @@ pub struct Core {
     pub(super) partial_bytes: usize,
     /// Bytes that sessions and topic aliases take.
     pub(super) kept_bytes: usize,
-    /// Retained messages that subscriptions were held against, since that instant.
+    /// Start of the current second, and the retained messages that subscriptions were compared
+    /// with in it.
     pub(super) searched: (Timestamp, usize),
     pub(super) actions: VecDeque<Action>,
     /// No deadline lies before this instant.
     pub(super) wake: Option<Timestamp>,
+    /// Subscriptions that a topic matched; kept between messages for its allocation.
     pub(super) matches: Vec<Match>,
 }
 
 impl Core {
-    /// A Server that nobody is connected to.
+    /// A Server without connections.
     pub fn new(options: BrokerOptions) -> Self {
         Self {
             seed: Seed::new(options.seed),
@@ -101,6 +105,7 @@ impl Core {
         }
     }
 
+    /// Queues a control packet, which counts as unsent until the caller reports otherwise.
     pub(super) fn send(&mut self, connection: ConnectionKey, bytes: Vec<u8>) {
         if let Some(link) = self.links.get_mut(&connection) {
             link.unsent += bytes.len();
@@ -109,12 +114,14 @@ impl Core {
         }
     }
 
+    /// Adds a line to the log, in order with the packets.
     pub(super) fn log(&mut self, line: Line<'_>) {
         if self.options.log {
             self.actions.push_back(Action::Log(line.to_string()));
         }
     }
 
+    /// Has [`Core::tick`] look for what is due at `at`, or before.
     pub(super) fn wake_at(&mut self, at: Timestamp) {
         self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
     }

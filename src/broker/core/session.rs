@@ -1,4 +1,4 @@
-//! What the Server keeps of a Client from one connection to the next (5.0 §4.1).
+//! The state that the Server keeps of a Client between connections (5.0 §4.1).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -17,7 +17,9 @@ pub(super) struct SessionKey(pub(super) u64);
 pub(super) enum Expiry {
     /// It ends with its connection: a clean session of 3.x.
     WithConnection,
+    /// It ends so long after its connection.
     After(Span),
+    /// It stays until the Client ends it.
     Never,
 }
 
@@ -36,6 +38,7 @@ impl Expiry {
 #[derive(Clone, Debug)]
 pub(super) struct Will {
     pub(super) message: Message,
+    /// Will Delay Interval (5.0 §3.1.3.2.2); zero before 5.0.
     pub(super) delay: Span,
 }
 
@@ -72,12 +75,14 @@ pub(super) enum Awaiting {
     Completed,
 }
 
-/// What a session takes by itself, a subscription, and a level of its filter that no other
-/// filter shares (a table of four places).
+/// Bytes that a session takes by itself, roughly.
 pub(super) const SESSION: usize = 600;
+/// Bytes that a subscription takes without its filter, roughly.
 pub(super) const SUBSCRIPTION: usize = 100;
+/// Bytes of a level of a filter that no other filter shares (a table of four places).
 pub(super) const LEVEL: usize = 512;
 
+/// A session; it outlives its connection by its expiry.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) client_id: Arc<str>,
@@ -93,7 +98,7 @@ pub(super) struct Session {
     pub(super) subscription_bytes: usize,
     /// Levels of those filters.
     pub(super) subscription_levels: usize,
-    /// What [`Session::bytes`] was when the Server counted it.
+    /// [`Session::bytes`] when the Server counted it last.
     pub(super) counted: usize,
     /// In the order of first sending ([MQTT-4.6.0-5]).
     pub(super) exchanges: VecDeque<Exchange>,
@@ -101,9 +106,9 @@ pub(super) struct Session {
     pub(super) queue: VecDeque<Outgoing>,
     /// Bytes of the messages in `exchanges` and `queue`.
     pub(super) queued_bytes: usize,
-    /// The queue reached its cap and this was told.
+    /// The queue reached its limit and this was logged.
     pub(super) dropping: bool,
-    /// A cap on subscriptions was reached and this was told.
+    /// A limit on subscriptions was reached and this was logged.
     pub(super) refusing: bool,
     /// Received at QoS 2 and not yet released: a PUBLISH with one of these identifiers is a
     /// repetition.
@@ -113,7 +118,7 @@ pub(super) struct Session {
 }
 
 impl Outgoing {
-    /// What it takes in memory, roughly, for the caps.
+    /// Bytes that it takes in memory, roughly, for the limits.
     pub(super) fn bytes(&self) -> usize {
         self.message.bytes() + self.identifiers.len() * size_of::<u32>()
     }
@@ -143,7 +148,8 @@ impl Session {
         }
     }
 
-    /// What it takes in memory without its messages, roughly, for the caps.
+    /// Bytes that it takes in memory without its messages, roughly, for the limits. A filter
+    /// counts twice: it is kept here and in the tree.
     pub(super) fn bytes(&self) -> usize {
         let will = self.will.as_ref().map_or(0, |will| will.message.bytes());
         SESSION

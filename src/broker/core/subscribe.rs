@@ -12,13 +12,15 @@ use crate::event::log::{Line, Way};
 use crate::mqtt::packet::{Subscribe, Subscription, Unsubscribe};
 use crate::mqtt::{PacketType, ProtocolVersion};
 
-/// What a new subscription gets of the retained messages.
+/// A new subscription that is to get the retained messages it selects, once SUBACK is sent.
 struct Wanted {
     filter: Box<str>,
     granted: Granted,
 }
 
 impl Core {
+    /// Handles a SUBSCRIBE: one SUBACK answers all its filters ([MQTT-3.8.4-5]), and retained
+    /// messages follow it.
     pub(super) fn subscribe(
         &mut self,
         now: Timestamp,
@@ -155,7 +157,8 @@ impl Core {
         (granted.qos as u8, wanted)
     }
 
-    /// Whether one more subscription may be held against the retained messages in this second.
+    /// Whether one more subscription may be compared with the retained messages in this second:
+    /// each comparison walks all of them, and a SUBSCRIBE may bring thousands of filters.
     fn may_search(&mut self, now: Timestamp) -> bool {
         let (since, searched) = &mut self.searched;
         if now.since(*since).nanos() >= 1_000_000_000 {
@@ -184,6 +187,7 @@ impl Core {
         }
     }
 
+    /// Handles an UNSUBSCRIBE; messages that wait for the Client already stay in its queue.
     pub(super) fn unsubscribe(&mut self, connection: ConnectionKey, unsubscribe: &Unsubscribe<'_>) {
         let Some(link) = self.links.get(&connection) else {
             return;
@@ -228,7 +232,7 @@ impl Core {
             name: "UNSUBACK",
             client: &client,
         });
-        // 3.x says nothing of each filter (3.1.1 §3.11).
+        // 3.x has no codes for the filters (3.1.1 §3.11).
         let codes: &[u8] = if version == V5 { &codes } else { &[] };
         let bytes = encode::codes(version, PacketType::UnsubAck, unsubscribe.packet_id, codes);
         self.send(connection, bytes);

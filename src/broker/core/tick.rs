@@ -1,4 +1,4 @@
-//! What happens because time passes, and the end of the Server.
+//! The effects of time: keep alive, expiry, delayed wills; and the end of the Server.
 
 use std::sync::Arc;
 
@@ -56,6 +56,7 @@ impl Core {
         late
     }
 
+    /// Sessions whose end or whose will is due, in the order of their creation.
     fn due_sessions(&self, now: Timestamp) -> Vec<SessionKey> {
         let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         self.sessions
@@ -72,6 +73,7 @@ impl Core {
         }
     }
 
+    /// The earliest of all deadlines, for [`Core::tick`]'s caller.
     fn next_deadline(&self) -> Option<Timestamp> {
         let links = self.links.values().filter_map(|link| self.deadline(link));
         let sessions = self
@@ -82,7 +84,8 @@ impl Core {
         links.chain(sessions).min()
     }
 
-    /// [MQTT-3.1.2-22]: nothing was heard for one and a half times the keep alive.
+    /// Closes a connection that sent nothing for one and a half times its keep alive
+    /// ([MQTT-3.1.2-22]).
     fn time_out(&mut self, now: Timestamp, connection: ConnectionKey) {
         let Some(link) = self.links.get(&connection) else {
             return;
@@ -100,8 +103,8 @@ impl Core {
         self.leave(now, connection, Departure::WithoutDisconnect);
     }
 
-    /// The Server stops: 5.0 Clients are told, every connection is closed. No will is
-    /// published: nobody would be left to hear it.
+    /// Stops the Server: 5.0 Clients get a DISCONNECT, every connection is closed. No will is
+    /// published: no subscriber would be left to receive it.
     pub fn shut_down(&mut self) {
         let mut links: Vec<_> = self.links.drain().collect();
         links.sort_unstable_by_key(|&(connection, _)| connection);

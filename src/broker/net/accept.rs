@@ -48,7 +48,7 @@ impl<W: Witness> Net<W> {
         Ok(())
     }
 
-    /// No descriptor is left: told once, tried again a little later.
+    /// No descriptor is left: logged once, tried again a little later.
     fn accept_failed(&mut self, at: usize, error: &io::Error) {
         self.waiting.insert(at);
         if !std::mem::replace(&mut self.out_of_descriptors, true) {
@@ -60,6 +60,8 @@ impl<W: Witness> Net<W> {
         }
     }
 
+    /// Registers a new connection, or closes it at once where the limit is reached: the witness
+    /// sees either.
     fn admit(&mut self, mut stream: mio::net::TcpStream, peer: SocketAddr) -> io::Result<()> {
         let Ok(local) = stream.local_addr() else {
             return Ok(());
@@ -93,7 +95,7 @@ impl<W: Witness> Net<W> {
         self.perform_all()
     }
 
-    /// Accepts what waits, whether or not the system has told of it yet.
+    /// Accepts what waits, whether or not the system has reported it yet.
     ///
     /// # Errors
     /// The witness failed.

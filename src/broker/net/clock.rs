@@ -23,7 +23,7 @@ impl Clock {
         }
     }
 
-    /// What the clock says.
+    /// The time now.
     pub fn now(&self) -> Timestamp {
         let passed = i64::try_from(self.started.elapsed().as_nanos()).unwrap_or(i64::MAX);
         self.wall.plus(Span::from_nanos(passed))

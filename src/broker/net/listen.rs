@@ -9,14 +9,21 @@ use mio::net::TcpListener;
 /// How often another free port is tried when the one of IPv4 is taken on IPv6.
 const ATTEMPTS: u32 = 32;
 
-/// Why the broker cannot listen.
+/// The reason why the broker cannot listen.
 #[derive(Debug)]
 pub enum ListenError {
     /// Another program listens on that port.
-    PortInUse { address: IpAddr, port: u16 },
+    PortInUse {
+        /// The address on which the port is taken.
+        address: IpAddr,
+        /// The port.
+        port: u16,
+    },
     /// The system refuses for another reason.
     Refused {
+        /// The address and port that were asked for.
         address: SocketAddr,
+        /// The system's error.
         error: io::Error,
     },
     /// Neither of the loopback addresses exists.

@@ -1,4 +1,4 @@
-//! What the sockets are opened with.
+//! The options of the sockets.
 
 use std::net::IpAddr;
 
@@ -7,9 +7,9 @@ use crate::base::limits::BrokerLimits;
 /// Where the broker listens, and how many may connect.
 #[derive(Clone, Debug)]
 pub struct NetOptions {
-    /// None: both loopback addresses.
+    /// Addresses to listen on; empty for both loopback addresses.
     pub bind: Vec<IpAddr>,
-    /// 0: a free one.
+    /// Port to listen on; 0 for a free one.
     pub port: u16,
     /// Connections at a time; a further one is closed at once, with a line in the log.
     pub connections: usize,

@@ -22,7 +22,7 @@ const LINGER: Span = Span::from_nanos(2_000_000_000);
 /// Bytes that a Client may still send on a connection that the Server closed.
 const LATE_BYTES: usize = 1 << 20;
 
-/// What [`Net::perform`] did.
+/// The effect of one call of [`Net::perform`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Performed {
     /// A control packet was handed to that connection.
@@ -34,7 +34,7 @@ pub enum Performed {
 }
 
 impl<W: Witness> Net<W> {
-    /// [`Net::serve`], whether or not the system has told that there is something to read.
+    /// [`Net::serve`], whether or not the system has reported something to read.
     ///
     /// # Errors
     /// The witness failed.
@@ -84,6 +84,8 @@ impl<W: Witness> Net<W> {
         }
     }
 
+    /// Passes `count` bytes of the buffer to the witness and then to the core. On a connection
+    /// that the Server closed they are counted only; too many of them reset it.
     fn received(&mut self, key: ConnectionKey, count: usize) -> io::Result<()> {
         let now = self.clock.now();
         let Some(socket) = self.sockets.get_mut(&key) else {
@@ -151,6 +153,7 @@ impl<W: Witness> Net<W> {
         Ok(())
     }
 
+    /// Drops a connection whose socket failed.
     fn failed(&mut self, key: ConnectionKey) -> io::Result<()> {
         let now = self.clock.now();
         let in_step = self.sockets.get(&key).is_some_and(|socket| socket.in_step);
@@ -221,7 +224,7 @@ impl<W: Witness> Net<W> {
                 if socket.closing && !socket.finished {
                     socket.finished = true;
                     self.witness.finished(now, key, Sender::Server)?;
-                    // An error means that the Client is gone already; reading tells.
+                    // An error means that the Client is gone already; the next read finds out.
                     let _ = socket.stream.shutdown(std::net::Shutdown::Write);
                     socket.readable = true;
                     self.ready.insert(key);

@@ -115,12 +115,12 @@ impl<W: Witness> Net<W> {
         self.clock
     }
 
-    /// Who watches.
+    /// The observer of the traffic.
     pub fn witness(&self) -> &W {
         &self.witness
     }
 
-    /// Who watches.
+    /// The observer of the traffic, to be changed.
     pub fn witness_mut(&mut self) -> &mut W {
         &mut self.witness
     }
@@ -146,7 +146,7 @@ impl<W: Witness> Net<W> {
         found.map(|(&key, _)| key)
     }
 
-    /// From now on the caller tells the witness what this Client sends, and calls
+    /// From now on the caller reports to the witness the bytes that this Client sends, and calls
     /// [`Net::serve`] for it.
     pub fn keep_in_step(&mut self, key: ConnectionKey) {
         if let Some(socket) = self.sockets.get_mut(&key) {

@@ -11,10 +11,11 @@ use crate::base::{Endpoint, Timestamp};
 use crate::broker::core::ConnectionKey;
 use crate::mqtt::Sender;
 
-/// Bytes told to the witness and then written at once: a full segment of loopback, so that
-/// at most one segment was told and not written when a Client stops reading.
+/// Bytes reported to the witness and then written at once: a full segment of loopback, so that
+/// at most one segment was reported and not written when a Client stops reading.
 const PORTION: usize = 65_464;
 
+/// The socket of one connection with its queue.
 #[derive(Debug)]
 pub(super) struct Socket {
     pub(super) stream: TcpStream,
@@ -23,11 +24,11 @@ pub(super) struct Socket {
     pub(super) writable: bool,
     /// Whole packets, the first of which may be written in part.
     packets: VecDeque<Vec<u8>>,
-    /// Of the first packet: bytes written, and bytes told to the witness.
+    /// Of the first packet: bytes written, and bytes reported to the witness.
     written: usize,
     witnessed: usize,
     unsent: usize,
-    /// The Server has nothing more to say than what waits.
+    /// The Server sends nothing more than what waits.
     pub(super) closing: bool,
     /// The Server's direction is closed.
     pub(super) finished: bool,
@@ -37,7 +38,7 @@ pub(super) struct Socket {
     pub(super) late: usize,
     pub(super) bytes_read: u64,
     pub(super) bytes_written: u64,
-    /// The Client runs in this thread and tells the witness itself.
+    /// The Client runs in this thread and reports to the witness itself.
     pub(super) in_step: bool,
     /// Bytes that were read and not handled yet.
     pub(super) rest: Vec<u8>,
@@ -86,6 +87,11 @@ impl Socket {
         self.unsent
     }
 
+    /// Writes packets until the socket takes no more. Each portion goes to the witness first, so
+    /// that no Client ever has bytes that the capture lacks.
+    ///
+    /// # Errors
+    /// The witness failed.
     pub(super) fn flush(
         &mut self,
         key: ConnectionKey,

@@ -33,6 +33,7 @@ impl<W: Witness> Net<W> {
         self.turn_with(timeout, |_| Ok(()))
     }
 
+    /// One turn; `then` runs after each step that may have given the core something to do.
     pub(super) fn turn_with(
         &mut self,
         timeout: Duration,
@@ -91,7 +92,7 @@ impl<W: Witness> Net<W> {
         Ok(())
     }
 
-    /// What is due; returns the next deadline.
+    /// Does what is due; returns the next deadline.
     pub(super) fn time_passes(&mut self, now: Timestamp) -> io::Result<Option<Timestamp>> {
         let core = self.core.tick(now);
         let witness = self.witness.tick(now)?;
@@ -111,12 +112,12 @@ impl<W: Witness> Net<W> {
         Ok(core.into_iter().chain(witness).chain(linger).min())
     }
 
-    /// Every Client is to be told that the Server stops: see [`Net::perform`].
+    /// Queues the end of every connection: see [`Net::perform`].
     pub fn begin_to_shut_down(&mut self) {
         self.core.shut_down();
     }
 
-    /// Tells every Client that the Server stops, and waits a moment for them to close.
+    /// Ends every connection, and waits at most `patience` for the Clients to close.
     ///
     /// # Errors
     /// The witness failed.

@@ -1,4 +1,4 @@
-//! Whoever watches the broker's sockets.
+//! The observer of the broker's sockets.
 
 use std::io;
 
@@ -28,9 +28,9 @@ pub trait Witness {
     ) -> io::Result<()>;
     /// One direction is closed.
     fn finished(&mut self, now: Timestamp, key: ConnectionKey, from: Sender) -> io::Result<()>;
-    /// The connection was reset: nothing more is told of it.
+    /// The connection was reset: nothing more is reported of it.
     fn reset(&mut self, now: Timestamp, key: ConnectionKey, from: Sender) -> io::Result<()>;
-    /// Both directions are closed, or the connection was left: nothing more is told of it.
+    /// Both directions are closed, or the connection was left: nothing more is reported of it.
     fn gone(&mut self, now: Timestamp, key: ConnectionKey) -> io::Result<()>;
     /// Time passed; returns when to call again.
     fn tick(&mut self, now: Timestamp) -> io::Result<Option<Timestamp>>;
@@ -40,7 +40,7 @@ pub trait Witness {
     fn full(&self) -> bool;
 }
 
-/// Nobody watches.
+/// No observer.
 impl Witness for () {
     fn opened(
         &mut self,
