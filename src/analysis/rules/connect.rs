@@ -17,6 +17,7 @@ pub(crate) fn check_connect(link: &Link, event: &PacketEvent<'_>, report: &mut R
         return;
     }
     match link.connect_stamp {
+        // The server has to close, so this is a fault of the client.
         Some(first) => {
             let first = Frame(first.number);
             report.find_fault(Place::of(link, event), Claim::SecondConnect { first });
@@ -37,6 +38,7 @@ pub(crate) fn check_connack(
         return;
     }
     let place = Place::of(link, event);
+    // [MQTT-3.2.0-2] of 5.0: one CONNACK a connection.
     if matches!(link.phase, Phase::Connected | Phase::Refused) {
         return report.find(place, Claim::SecondConnAck {});
     }
@@ -59,6 +61,7 @@ pub(crate) fn check_connack(
         }
     } else if !link.five()
         && ack.code == 2
+        // [MQTT-3.1.3-5]: such an identifier must be accepted by every server of 3.1.1.
         && (1..=23).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
     {
@@ -73,11 +76,13 @@ fn check_accepted(link: &Link, event: &PacketEvent<'_>, report: &mut Report) {
     };
     let known = matches!(
         (&*connect.protocol_name, connect.protocol_level),
+        // 3.1, 3.1.1 and 5.0. Servers refuse another level with 0x01 ([MQTT-3.1.2-2]).
         ("MQIsdp", 3) | ("MQTT", 4 | 5)
     );
     if !known {
         report.find(Place::of(link, event), Claim::UnsupportedAccepted {});
     }
+    // [MQTT-3.1.3-8] of 3.1.1. 3.1 allows no empty identifier at all, and 5.0 assigns one.
     let old = !link.five() && link.version != Some(ProtocolVersion::V3_1);
     if connect.client_id.is_empty() && old && !link.clean {
         report.find(Place::of(link, event), Claim::EmptyIdAccepted {});
@@ -106,6 +111,7 @@ fn check_accepted_in_five(
         (None, Some(method)) => report.find(place.clone(), Claim::MethodFromServer { method }),
         _ => {}
     }
+    // [MQTT-3.2.2-16] of 5.0: the identifier assigned is one that no other session has.
     if connect.client_id.is_empty() {
         match properties.assigned_client_identifier() {
             None => report.find(place.clone(), Claim::NoneAssigned {}),
@@ -115,6 +121,7 @@ fn check_accepted_in_five(
             Some(_) => {}
         }
     }
+    // [MQTT-3.2.2-12], [MQTT-3.2.2-13]: such a CONNECT has to be refused with 0x9b or 0x9a.
     let most = properties.maximum_qos().map_or(2, |qos| qos as u8);
     let keeps = properties.retain_available().unwrap_or(true);
     if let Some(will) = &connect.will
@@ -127,6 +134,7 @@ fn check_accepted_in_five(
         };
         report.find(place.clone(), claim);
     }
+    // [MQTT-3.1.2-28]: only for a client that asked.
     if properties.response_information().is_some() && !link.wants_response_information {
         report.find(place, Claim::ResponseInformation {});
     }
@@ -141,10 +149,12 @@ pub(crate) fn check_session_present(
     known: Option<SessionKey>,
     report: &mut Report,
 ) {
+    // Without the CONNECT it is not known what the client asked for.
     let Some(present) = present.filter(|_| report.wanted && link.connect_stamp.is_some()) else {
         return;
     };
     let client = client(link);
+    // No session is known: it may have been there before the capture.
     let Some(session) = known.and_then(|key| state.sessions.get(key)) else {
         let id = link.client_id.as_ref();
         if present && link.clean {
@@ -160,6 +170,7 @@ pub(crate) fn check_session_present(
     // A session that lost its connection; a live one is taken over with all it has.
     let lasting = session.expiry > 0 && !expired;
     let claim = match present {
+        // [MQTT-3.2.2-1]; 5.0: [MQTT-3.2.2-2]: Clean Session gives Session Present 0.
         true if link.clean => Claim::SessionAfterClean { client },
         true if expired && session.expiry > 0 => Claim::SessionHadExpired { client },
         false if !link.clean && lasting && session.was_connected() => {
@@ -177,6 +188,7 @@ pub(crate) fn check_auth(
     auth: &Auth<'_>,
     report: &mut Report,
 ) {
+    // The method is named in the CONNECT, which was not captured.
     if !report.wanted || link.connect_stamp.is_none() {
         return;
     }
@@ -191,6 +203,7 @@ pub(crate) fn check_auth(
     }
     let code = auth.reason_code;
     let connected = link.phase == Phase::Connected;
+    // Table of 5.0 §3.15.2.1: 0x18 of either end, 0x19 of a client, 0x00 of a server.
     let fits = match (event.sender, code) {
         (_, 0x18) => true,
         (Sender::Client, 0x19) | (Sender::Server, 0x00) => connected,

@@ -18,12 +18,14 @@ pub(crate) const LOOP: (usize, Span) = (3, Span::from_nanos(60_000_000_000));
 pub(crate) fn judge(state: &State, link: &Link, ended: &Ended, end: &End, report: &mut Report) {
     judge_stored_due(state, link, report);
     judge_incomplete(link, ended, report);
+    // No FIN and no RST was seen.
     let unseen = ended.why == Closed::CaptureEnd && ended.by.is_none();
     match end.cause {
         EndCause::Takeover { frame, .. } => judge_takeover(link, ended, frame, report),
         EndCause::Reset { .. } => {
             let client = client(link);
             let mut place = Place::on(link, end.stamp);
+            // Attributed only where the sender of the RST is known.
             if let Some(by) = ended.by {
                 place = place.by(by);
             }
@@ -40,10 +42,13 @@ pub(crate) fn judge(state: &State, link: &Link, ended: &Ended, end: &End, report
         }
         _ => {}
     }
+    // Reported once, when the client went on: the end adds nothing then.
     let mut silent = link.silence_reported;
     if let EndCause::KeepAlive { .. } | EndCause::CaptureEnd = end.cause {
         silent |= judge_silence(link, ended, end, report);
     }
+    // A client that is gone without FIN, RST and DISCONNECT: power lost, network lost, or its
+    // process stopped.
     let only_by_server = |by: Option<Sender>| by != Some(Sender::Client);
     let abandoned = ended.why == Closed::CaptureEnd
         && only_by_server(ended.by)
@@ -57,6 +62,7 @@ pub(crate) fn judge(state: &State, link: &Link, ended: &Ended, end: &End, report
 
 /// Reports stored messages that a subscription took and that never came.
 fn judge_stored_due(state: &State, link: &Link, report: &mut Report) {
+    // Bridges are sent stored messages by rules of their own, and a gap may hold the copy.
     if link.bridge() != Some(false) || !link.whole() {
         return;
     }
@@ -72,6 +78,7 @@ fn judge_stored_due(state: &State, link: &Link, report: &mut Report) {
             !stored.will && since.is_some_and(|since| since >= caps::IN_TRANSIT)
         });
         if there
+            // The server had time to send it before the capture or the connection was over.
             && waited.is_some_and(|waited| waited >= caps::SLOW)
             && let Some(topic) = entry.summary.message.topic.as_deref()
         {
@@ -84,6 +91,7 @@ fn judge_stored_due(state: &State, link: &Link, report: &mut Report) {
 
 /// Reports packets that were announced and never completed.
 fn judge_incomplete(link: &Link, ended: &Ended, report: &mut Report) {
+    // The rest may follow after the capture.
     if ended.why == Closed::CaptureEnd {
         return;
     }
@@ -94,6 +102,7 @@ fn judge_incomplete(link: &Link, ended: &Ended, report: &mut Report) {
         }
         let packet = one.packet_type.name();
         let claim = match one.announced {
+            // Not even the length arrived whole.
             0 => Claim::CutInRemainingLength { packet },
             announced => Claim::IncompletePacket {
                 packet,
@@ -120,6 +129,8 @@ fn judge_left_open(
     };
     if between(&since, &ended.stamp).is_some_and(|open| open >= MOMENT) {
         let last = Frame(since.number);
+        // The sender of DISCONNECT closes (3.14.4); after a refusal the server does (3.2.2.3; 5.0:
+        // §3.2.2.2).
         let by = link.goodbye.map_or(Sender::Server, |goodbye| goodbye.by);
         let place = Place::on(link, since).by(by);
         report.find(place, Claim::LeftOpen { clause, last });
@@ -139,6 +150,8 @@ fn judge_takeover(link: &Link, ended: &Ended, frame: u64, report: &mut Report) {
         first,
     };
     report.find(Place::on(link, stamp), claim);
+    // The older connection showed no end at all, long after the newer CONNECT ([MQTT-3.1.4-2];
+    // 5.0: [MQTT-3.1.4-3]).
     let lives_on = ended.why == Closed::CaptureEnd && ended.by.is_none() && link.goodbye.is_none();
     let waited = between(&stamp, &ended.stamp);
     if lives_on && link.whole() && waited.is_some_and(|waited| waited > caps::SLOW) {
@@ -160,6 +173,7 @@ pub(crate) fn find_takeover_loop(link: &Link, stamp: FrameStamp, report: &mut Re
 /// Judges the client's silence before the end; returns whether it was too long.
 fn judge_silence(link: &Link, ended: &Ended, end: &End, report: &mut Report) -> bool {
     let silence = link.silence(ended.stamp);
+    // A packet in a gap would have broken the silence.
     let Some((silence, keep_alive)) = silence.filter(|_| link.gaps_of(Sender::Client) == 0) else {
         return false;
     };
@@ -204,11 +218,13 @@ pub(crate) fn judge_owed(state: &State, link: &Link, report: &mut Report) {
     }
     let began = link.connect_stamp;
     let lived = began.and_then(|began| between(&began, &state.now));
+    // Too short a time to have sent anything anew.
     if lived.is_none_or(|lived| lived < caps::LAST_MOMENT) {
         return;
     }
     for sender in [Sender::Client, Sender::Server] {
         for id in &link.owed[sender] {
+            // Still open: neither sent anew nor settled by a late acknowledgement.
             if let Some(open) = link.sides[sender].open.get(id) {
                 let claim = Claim::NotResent {
                     who: party(link, sender),

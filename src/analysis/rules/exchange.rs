@@ -25,8 +25,11 @@ pub(crate) fn check_first_dup(
     report: &mut Report,
 ) {
     let id = publish.delivery.packet_id().map_or(0, |id| id.number());
+    // Sent anew although its receiver refused it for good (5.0 §4.4).
     if link.sides[event.sender].refused.get(&id) == Some(&digest) {
         report.find(Place::of(link, event), Claim::ResentAfterRefusal { id });
+    // The first copy may lie before the capture, in a gap, or on a connection of the session that
+    // was not captured.
     } else if link.whole() && state.history_known(link) {
         report.find(Place::of(link, event), Claim::DupOnFirst {});
     }
@@ -48,12 +51,17 @@ pub(crate) fn check_repeat(
     let first = Frame(open.first().number);
     let id = publish.delivery.packet_id().map_or(0, |id| id.number());
     let last = open.record.steps.last();
+    // On another connection than the step before.
     let moved = last.is_some_and(|step| step.connection != link.id);
+    // [MQTT-3.3.1-1]: every redelivery has DUP 1.
     if !publish.dup {
         report.find(place.clone(), Claim::RedeliveryWithoutDup { first, id });
     }
+    // [MQTT-4.3.3-1]; 5.0: [MQTT-4.3.3-6]: after PUBREL the message must not be sent anew.
     if open.waiting == PacketType::PubComp {
         report.find(place.clone(), Claim::PublishAfterPubRel { first });
+    // 5.0 sends anew only on a new connection ([MQTT-4.4.0-1]); 3.1.1 allows it at any time, but
+    // does not ask for it.
     } else if !moved && link.five() && !open.may_be_missing(link.gaps()) {
         report.find(place.clone(), Claim::ResentEarly { first });
     }
@@ -79,6 +87,7 @@ fn owes_an_earlier_one(link: &Link, open: &Open, id: u16) -> bool {
     const COMPARED: usize = 64;
     let owed = &link.owed.client;
     let opens = &link.sides.client.open;
+    // Each redelivery would search the whole list: with thousands in flight that is quadratic.
     owed.len() <= COMPARED
         && owed
             .iter()
@@ -95,6 +104,7 @@ pub(crate) fn find_identifier_in_use(
     open: &Open,
     report: &mut Report,
 ) {
+    // The statements of 3.1.1, then those of 5.0, which number theirs anew.
     let (old, new): (&[&str], &[&str]) = match (event.sender, event.packet) {
         (Sender::Server, _) => (&["MQTT-2.3.1-4"], &["MQTT-2.2.1-4"]),
         (Sender::Client, Ok(ControlPacket::Publish(publish)))
@@ -130,6 +140,7 @@ pub(crate) fn find_wrong_acknowledgement(
     report: &mut Report,
 ) {
     let initiator = open.record.initiator;
+    // Its own handshake may have begun in a gap.
     if open.may_be_missing(link.gaps()) || !link.certain(initiator) {
         return;
     }
@@ -171,6 +182,8 @@ pub(crate) fn find_out_of_order(
     open: &Open,
     report: &mut Report,
 ) {
+    // A missing packet could be the one that puts the order right; a server's own order is not
+    // judged.
     if event.sender != Sender::Client || !link.whole() {
         return;
     }
@@ -215,6 +228,7 @@ fn judge_pace(record: &Handshake, report: &mut Report) {
         [earlier, later]
             if earlier.sender != later.sender
                 && earlier.connection == later.connection
+                // Behind a gap the answer may have been an earlier packet.
                 && !later.after_gap =>
         {
             let span = between(&earlier.stamp, &later.stamp)?;
@@ -238,6 +252,7 @@ fn judge_pace(record: &Handshake, report: &mut Report) {
 #[cold]
 fn judge_refusal(record: &Handshake, packet_type: PacketType, code: u8, report: &mut Report) {
     let clause = match record.kind {
+        // The others have findings where their answers are checked.
         HandshakeKind::Qos1 | HandshakeKind::Qos2 => &c::PUBLISH_REFUSED,
         HandshakeKind::Subscribe => &c::SUBSCRIPTION_REFUSED,
         _ => return,
@@ -270,6 +285,8 @@ fn judge_silence(
         EndedBy::CaptureEnd => "until the capture ends",
         EndedBy::ConnectionClosed => "before the connection was closed",
         EndedBy::ConnectionReset => "before the connection was reset",
+        // In a gap, in a table that was full, or on an identifier used anew: nothing is known of
+        // the answer, or another finding reports it.
         _ => return,
     };
     let (Some(first), Some(last)) = (record.steps.first(), record.steps.last()) else {
@@ -284,11 +301,13 @@ fn judge_silence(
     if between(&last.stamp, &state.now).is_some_and(|waited| waited < patience) {
         return;
     }
+    // A message is found at its PUBLISH; a request at the packet that had no answer.
     let place = match record.kind {
         HandshakeKind::Qos1 | HandshakeKind::Qos2 => Place::in_handshake(record, first.stamp),
         _ => Place::in_handshake(record, last.stamp),
     };
     let place = place.by(answerer(record, waiting_for));
+    // The clauses name who had to answer: the receiver, or after PUBREC the sender.
     let (clause, place) = match (record.kind, waiting_for) {
         (HandshakeKind::Qos1, _) => (
             &c::QOS1_NEVER_ACKED,

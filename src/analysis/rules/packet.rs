@@ -28,10 +28,13 @@ pub(crate) fn check(link: &Link, event: &PacketEvent<'_>, report: &mut Report) -
     remarks.silence = check_keep_alive(link, event, report);
     check_sender(link, event, report);
     remarks.out_of_turn = check_turn(link, event, report);
+    // One finding a connection: what goes on after DISCONNECT often goes on for long.
     remarks.late_packet = !link.late_packet_reported && check_late(link, event, report);
     check_size(link, event, report);
     match event.packet {
         Err(malformed) => report.find_broken_rule(link, event, malformed.rule),
+        // Most packets are proven clean by a look at a few bytes; the rules one by one cost much
+        // more.
         Ok(packet) if !surely_clean(packet, event.bytes, link.version()) => {
             check_codec_rules(link, event, packet, report);
         }
@@ -56,6 +59,8 @@ fn check_codec_rules(
 
 /// Checks the time since the client's packet before this one ([MQTT-3.1.2-23]).
 fn check_keep_alive(link: &Link, event: &PacketEvent<'_>, report: &mut Report) -> bool {
+    // A packet in a gap would have broken the silence; and a slow client would be reported with
+    // every packet.
     if event.sender != Sender::Client || link.gaps_of(Sender::Client) > 0 || link.silence_reported {
         return false;
     }
@@ -84,6 +89,7 @@ fn check_keep_alive(link: &Link, event: &PacketEvent<'_>, report: &mut Report) -
 fn check_sender(link: &Link, event: &PacketEvent<'_>, report: &mut Report) {
     use PacketType as P;
     let packet = event.packet_type.name();
+    // Where the version is not known, both directions are allowed.
     let before_five = link.version.is_some() && !link.five();
     let claim = match (event.sender, event.packet_type) {
         (Sender::Client, P::ConnAck | P::SubAck | P::UnsubAck | P::PingResp) => {
@@ -110,19 +116,25 @@ fn check_turn(link: &Link, event: &PacketEvent<'_>, report: &mut Report) -> bool
     let client_gaps = link.gaps_of(Sender::Client) > 0;
     let server_gaps = link.gaps_of(Sender::Server) > 0;
     match (link.phase, event.sender, event.packet_type) {
+        // A second CONNECT has its own rule.
         (_, _, PacketType::Connect) if event.sender == Sender::Client => {}
+        // [MQTT-3.1.0-1]; `Fresh` is a connection whose beginning was captured.
         (Phase::Fresh, Sender::Client, _) if !client_gaps => {
             let claim = Claim::PacketBeforeConnect { packet };
             report.find_fault(Place::of(link, event), claim);
             return true;
         }
+        // AUTH may come before CONNACK (5.0 §4.12).
         (_, Sender::Server, PacketType::ConnAck | PacketType::Auth) => {}
+        // [MQTT-3.2.0-1]: CONNACK is the server's first packet.
         (Phase::Fresh | Phase::Connecting, Sender::Server, _) if !client_gaps && !server_gaps => {
             let claim = Claim::PacketBeforeConnAck { packet };
             report.find(Place::of(link, event), claim);
             return true;
         }
         (_, _, PacketType::Auth | PacketType::Disconnect) => {}
+        // A client may go on before the CONNACK (3.1.4), but not during enhanced authentication
+        // ([MQTT-3.1.2-30]).
         (Phase::Connecting, Sender::Client, _)
             if link.authentication_method.is_some() && !server_gaps =>
         {
@@ -139,6 +151,7 @@ fn check_turn(link: &Link, event: &PacketEvent<'_>, report: &mut Report) -> bool
 fn check_late(link: &Link, event: &PacketEvent<'_>, report: &mut Report) -> bool {
     let packet = event.packet_type.name();
     let claim = match link.goodbye {
+        // The other end may not have read the DISCONNECT yet.
         Some(goodbye) if goodbye.by == event.sender => Claim::PacketAfterDisconnect {
             packet,
             disconnect: Frame(goodbye.stamp.number),
@@ -161,6 +174,7 @@ fn check_late(link: &Link, event: &PacketEvent<'_>, report: &mut Report) -> bool
 /// Checks a packet's size against the receiver's Maximum Packet Size (5.0 §3.1.2.11.4).
 fn check_size(link: &Link, event: &PacketEvent<'_>, report: &mut Report) {
     let size = event.bytes.len() as u64;
+    // The whole control packet counts, fixed header included.
     let most = link.sides[event.sender.peer()].maximum_packet_size;
     if let Some(most) = most.filter(|most| size > u64::from(*most)) {
         let statements = too_large(event);
@@ -192,6 +206,7 @@ fn check_tolerance(link: &Link, event: &PacketEvent<'_>, report: &mut Report) ->
 
 /// Reports a password that crosses the network unencrypted.
 pub(crate) fn check_credentials(link: &Link, event: &PacketEvent<'_>, report: &mut Report) {
+    // An empty password gives nothing away.
     if !event.transport.is_encrypted()
         && let Ok(ControlPacket::Connect(connect)) = event.packet
         && let Some(password) = connect.password.filter(|password| !password.is_empty())
@@ -206,6 +221,7 @@ pub(crate) fn check_credentials(link: &Link, event: &PacketEvent<'_>, report: &m
 
 /// Checks Reason String and User Property where the client wants none (5.0 §3.1.2.11.7).
 pub(crate) fn check_problem_information(link: &Link, event: &PacketEvent<'_>, report: &mut Report) {
+    // [MQTT-3.1.2-29]: these three may explain themselves all the same.
     let exempt = matches!(
         event.packet_type,
         PacketType::Publish | PacketType::ConnAck | PacketType::Disconnect
@@ -229,6 +245,8 @@ pub(crate) fn check_problem_information(link: &Link, event: &PacketEvent<'_>, re
 
 /// Returns the statements that a packet above the Maximum Packet Size breaks.
 fn too_large(event: &PacketEvent<'_>) -> &'static [&'static str] {
+    // Reason String and User Property are the first to be left out, so a packet with properties
+    // breaks their statements; any other breaks that of its receiver.
     let wordy = match event.packet {
         Ok(packet) => !packet.properties().is_empty(),
         Err(_) => false,

@@ -19,17 +19,21 @@ pub(crate) fn check_publish(
     if !report.wanted {
         return;
     }
+    // In an incomplete capture the packet that set the alias may be missing.
     if !named && link.whole() {
         report.find_fault(Place::of(link, event), Claim::TopicAliasUnknown {});
     }
     if let Some(alias) = publish.properties.topic_alias() {
         check_alias(link, event, alias, report);
     }
+    // The server does not restrict itself; what a client allows is checked by size, alias and
+    // quota.
     if event.sender == Sender::Server {
         return;
     }
     let client = client(link);
     let qos = publish.delivery.qos() as u8;
+    // [MQTT-3.2.2-11] of 5.0. Before the CONNACK, and in 3.x, everything is on offer.
     let most = link.offer.maximum_qos;
     if qos > most {
         let claim = Claim::MaximumQos { client, qos, most };
@@ -38,6 +42,7 @@ pub(crate) fn check_publish(
     if publish.retain && !link.offer.retain {
         report.find_fault(Place::of(link, event), Claim::RetainUnavailable { client });
     }
+    // [MQTT-3.3.4-6]: only a server adds the identifiers.
     let mut identifiers = publish.properties.subscription_identifiers();
     if link.five() && identifiers.next().is_some() {
         report.find_fault(
@@ -49,11 +54,13 @@ pub(crate) fn check_publish(
 
 /// Checks a topic alias against the receiver's Topic Alias Maximum.
 fn check_alias(link: &Link, event: &PacketEvent<'_>, alias: u16, report: &mut Report) {
+    // Until the CONNACK a client cannot know the server's maximum.
     let answered = event.sender == Sender::Server || link.phase == Phase::Connected;
     let most = link.sides[event.sender.peer()].topic_alias_maximum;
     if alias <= most || !answered || link.connect_stamp.is_none() {
         return;
     }
+    // A maximum of 0 forbids every alias, by a statement of its own.
     let statements: &[&str] = match (event.sender, most) {
         (Sender::Client, 0) => &["MQTT-3.2.2-18", "MQTT-3.3.2-9"],
         (Sender::Client, _) => &["MQTT-3.2.2-17", "MQTT-3.3.2-9"],
@@ -100,15 +107,18 @@ pub(crate) fn check_suback(
     codes: &[u8],
     report: &mut Report,
 ) {
+    // A count that is wrong leaves filters without a code: only those with one are compared.
     check_code_count(link, event, asked.len(), codes.len(), report);
     if !report.wanted {
         return;
     }
+    // A SUBACK that refuses all is the end of its handshake, which has a finding.
     let some_granted = codes.iter().any(|code| *code < 0x80);
     for one in asked {
         let filter = &*one.filter;
         let asked = one.options & 3;
         let claim = match one.code {
+            // 3.8.4: a server may grant less than was asked, never more.
             Some(granted) if granted < 3 && granted > asked => Claim::GrantedAboveAsked {
                 asked,
                 filter,
@@ -186,6 +196,7 @@ pub(crate) fn find_stray_ping(link: &Link, event: &PacketEvent<'_>, report: &mut
 /// Checks the receiver's quota of messages in flight (5.0 §4.9); returns whether it is exceeded.
 pub(crate) fn check_quota(link: &Link, event: &PacketEvent<'_>, report: &mut Report) -> bool {
     let receiver = event.sender.peer();
+    // 3.x has no quota.
     let Some(most) = link.sides[receiver].receive_maximum else {
         return false;
     };

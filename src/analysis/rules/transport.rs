@@ -65,11 +65,13 @@ pub(crate) fn find_gap(state: &State, gap: &Gap, report: &mut Report) {
     let Some(link) = state.links.get(gap.connection) else {
         return;
     };
+    // Frames cut by the snapshot length are the capture's own fault, and can be avoided.
     let clause = match gap.cause {
         GapCause::SnapshotLength => &c::FRAME_CUT,
         _ => &c::MISSING_OCTETS,
     };
     let length = match gap.length {
+        // How many is not known.
         0 => "Octets".to_owned(),
         1 => "1 octet".to_owned(),
         length => format!("{length} octets"),

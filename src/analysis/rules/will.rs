@@ -13,6 +13,8 @@ pub(crate) fn check_copy(will: &Testament, stamp: FrameStamp, report: &mut Repor
     let client = Client(summary.client_id.as_deref());
     let set = Frame(summary.set.number);
     let topic = &*summary.will.topic;
+    // [MQTT-3.14.4-3]: DISCONNECT with 0x00 deletes the will; a client that is back in time stops
+    // a delayed one.
     let claim = if summary.fate == WillFate::NotPublished(NoWill::Disconnected) {
         Claim::WillAfterDisconnect { client, set, topic }
     } else if will.returned {
@@ -49,6 +51,7 @@ pub(crate) fn judge(will: &Testament, report: &mut Report) {
             };
             report.find(place(will, stamp), claim);
         }
+        // Only `Unknown` is a copy that was due and that nothing in the capture explains.
         WillFate::NotPublished(NoWill::NotSeen) => {
             let missed = Outcome::NotDelivered(Undelivered::Unknown);
             let sure = summary.deliveries.iter().any(|one| one.outcome == missed);
