@@ -30,9 +30,7 @@ impl Observed {
         let at = |direction| usize::from(direction == Direction::Backward);
         match event {
             StreamEvent::Bytes {
-                direction,
-                bytes,
-                ..
+                direction, bytes, ..
             } => {
                 let side = &mut self.sides[at(direction)];
                 assert!(!bytes.is_empty());
