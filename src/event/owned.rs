@@ -1,10 +1,14 @@
 //! Events that outlive the call that reports them.
 
-use super::{
-    Ended, Event, Finding, Gap, Handshake, NotMqtt, Opened, PacketEvent, RetainedSummary,
-    SessionSummary, Transport, TransportBreach, WillSummary,
-};
+use super::borrowed::Event;
+use super::connection::{Ended, Gap, NotMqtt, Opened, TransportBreach};
+use super::finding::Finding;
+use super::handshake::Handshake;
+use super::packet::PacketEvent;
+use super::session::SessionSummary;
+use super::will::{RetainedSummary, WillSummary};
 use crate::base::{Endpoint, FrameStamp, Layers};
+use crate::carrier::Transport;
 use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Sender};
 use crate::stream::{ConnectionId, Direction};
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::delivery::MessageDelivery;
 use super::handshake::WillMessage;
-use super::message::{Message, MessageDelivery};
+use super::message::Message;
 use super::session::End;
 use crate::base::{Endpoint, FrameStamp};
 use crate::stream::ConnectionId;

@@ -1,0 +1,35 @@
+//! The events of a run, as they are emitted: borrowed for the call that brings them.
+
+use super::connection::{Ended, Gap, NotMqtt, Opened, TransportBreach};
+use super::finding::Finding;
+use super::handshake::Handshake;
+use super::packet::PacketEvent;
+use super::session::SessionSummary;
+use super::will::{RetainedSummary, WillSummary};
+
+/// Everything that a run reports, in the order in which it becomes known.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A connection turned out to carry MQTT (emitted before its first packet).
+    Opened(&'a Opened),
+    /// One control packet.
+    Packet(&'a PacketEvent<'a>),
+    /// Bytes of an MQTT connection that will never come.
+    Gap(&'a Gap),
+    /// An MQTT connection has ended, or is not followed any longer.
+    Ended(&'a Ended),
+    /// A connection on an MQTT port, or asked for by the user, that is not MQTT after all.
+    NotMqtt(&'a NotMqtt),
+    /// The carrier of an MQTT connection breaks its rules.
+    Breach(&'a TransportBreach),
+    /// An exchange of control packets is settled, its deliveries known.
+    Handshake(&'a Handshake),
+    /// A Will Message whose fate is known.
+    Will(&'a WillSummary),
+    /// A stored message that was replaced, cleared or kept.
+    Retained(&'a RetainedSummary),
+    /// A session is over, or the capture is.
+    Session(&'a SessionSummary),
+    /// Something wrong, odd or worth knowing.
+    Finding(&'a Finding),
+}

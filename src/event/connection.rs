@@ -1,0 +1,113 @@
+//! Connections: their beginning and end, their gaps, and what was found in place of MQTT.
+
+use crate::base::{Endpoint, FrameStamp};
+use crate::carrier::{Breach, CarrierError, Protocol, Transport};
+use crate::mqtt::{PacketType, Sender};
+use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
+
+/// An MQTT connection begins to be followed.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened {
+    /// The TCP connection.
+    pub connection: Connection,
+    /// The end that accepts: found from the traffic.
+    pub server: Endpoint,
+    /// The end that opens the connection.
+    pub client: Endpoint,
+    /// The carrier of MQTT on it.
+    pub transport: Transport,
+    /// The frame from which the connection is known: its SYN, or its first segment.
+    pub stamp: FrameStamp,
+}
+
+/// Bytes that never came.
+#[derive(Clone, Copy, Debug)]
+pub struct Gap {
+    /// The TCP connection.
+    pub connection: ConnectionId,
+    /// The end that sent it.
+    pub sender: Sender,
+    /// The direction in which it was sent.
+    pub direction: Direction,
+    /// In bytes; 0 where the number is unknown.
+    pub length: u64,
+    /// The reason why they never came.
+    pub cause: GapCause,
+    /// The frame by which the gap became certain.
+    pub stamp: FrameStamp,
+    /// Bytes that were captured, and may belong to a packet that the gap cut.
+    pub discarded: u64,
+}
+
+/// How an MQTT connection ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// The TCP connection.
+    pub connection: ConnectionId,
+    /// The way in which it ended.
+    pub why: Closed,
+    /// The sender of the first FIN or of the RST, where one was seen.
+    pub by: Option<Sender>,
+    /// The frame, with its time.
+    pub stamp: FrameStamp,
+    /// A control packet that was announced and never completed: its type, the bytes that
+    /// its fixed header announced and those that came.
+    pub incomplete: [Option<Incomplete>; 2],
+}
+
+/// A control packet that never completed.
+#[derive(Clone, Copy, Debug)]
+pub struct Incomplete {
+    /// The end that sent it.
+    pub sender: Sender,
+    /// The control packet's type.
+    pub packet_type: PacketType,
+    /// Bytes of the whole packet as announced; 0 where Remaining Length itself is cut.
+    pub announced: u64,
+    /// Bytes of it that came.
+    pub received: u64,
+    /// The frame that carried its first byte.
+    pub stamp: FrameStamp,
+}
+
+/// Something else where MQTT was expected.
+#[derive(Clone, Copy, Debug)]
+pub struct NotMqtt {
+    /// The TCP connection.
+    pub connection: Connection,
+    /// The direction in which it was sent.
+    pub direction: Direction,
+    /// The frame, with its time.
+    pub stamp: FrameStamp,
+    /// The protocol that the bytes look like.
+    pub looks_like: LooksLike,
+}
+
+/// A rule of what carries MQTT is broken, or the connection is not granted.
+#[derive(Clone, Copy, Debug)]
+pub struct TransportBreach {
+    /// The TCP connection.
+    pub connection: ConnectionId,
+    /// The end that sent it.
+    pub sender: Sender,
+    /// The rule that is broken.
+    pub breach: Breach,
+    /// The frame where it shows.
+    pub stamp: FrameStamp,
+}
+
+/// The protocol that bytes which are not MQTT look like.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum LooksLike {
+    /// A protocol that may carry MQTT, and why nothing is read in it, or nothing more.
+    Carrier(Protocol, CarrierError),
+    /// Nothing that is known.
+    Unknown,
+}
+
+impl LooksLike {
+    /// TLS whose secrets are not known.
+    pub const TLS: Self = Self::Carrier(Protocol::Tls, CarrierError::NotOpened);
+    /// HTTP that asks for no WebSocket.
+    pub const HTTP: Self = Self::Carrier(Protocol::WebSocket, CarrierError::NotOpened);
+}

@@ -1,0 +1,93 @@
+//! A message on its way to one subscriber, and how the delivery ended.
+
+use std::sync::Arc;
+
+use super::step::{HandshakeState, Step};
+use crate::base::{FrameStamp, Span};
+use crate::mqtt::{PacketIdentifier, QoS};
+use crate::stream::ConnectionId;
+
+/// A delivery: an application message on its way to one subscriber, and its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessageDelivery {
+    /// The subscriber's connection; `None` while its session has none.
+    pub connection: Option<ConnectionId>,
+    /// `None` where the subscriber's CONNECT was not captured.
+    pub client_id: Option<Arc<str>>,
+    /// Every filter of the subscriber that takes the message, as subscribed; empty where no
+    /// subscription was seen.
+    pub filters: Vec<Arc<str>>,
+    /// The highest QoS granted to those filters; `None` where none was seen.
+    pub granted: Option<QoS>,
+    /// Subscription Identifiers that the delivered PUBLISH carried (5.0).
+    pub subscription_ids: Vec<u32>,
+    /// The end of the delivery.
+    pub outcome: Outcome,
+    /// An equal message was on its way at the same time: which of them this copy is is not
+    /// known, and the earliest was taken.
+    pub ambiguous: bool,
+}
+
+/// How a leg ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The subscriber was sent it.
+    Delivered(Delivered),
+    /// The subscriber was not seen to be sent it.
+    NotDelivered(Undelivered),
+}
+
+/// The server's PUBLISH to one subscriber and its handshake.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivered {
+    /// The frame of the first PUBLISH to this subscriber.
+    pub stamp: FrameStamp,
+    /// From the publisher's first PUBLISH to the subscriber's; `None` for a stored copy (it
+    /// is not live traffic) and where a frame has no time.
+    pub latency: Option<Span>,
+    /// The QoS.
+    pub qos: QoS,
+    /// `qos` is lower than the publisher's.
+    pub downgraded: bool,
+    /// RETAIN as the subscriber received it.
+    pub retain: bool,
+    /// The copy is the stored (retained) message, sent because of a new subscription.
+    pub stored: bool,
+    /// It was sent again with DUP at least once.
+    pub redelivered: bool,
+    /// The subscriber's session was without a connection when the message was published.
+    pub queued: bool,
+    /// The packet identifier of the copy; `None` at QoS 0.
+    pub packet_id: Option<PacketIdentifier>,
+    /// `None` at QoS 0: nothing is awaited.
+    pub state: Option<HandshakeState>,
+    /// The leg's control packets, PUBLISH first; none where no view wants them.
+    pub steps: Vec<Step>,
+}
+
+/// Why a subscriber with a matching subscription was not seen to receive a message.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Undelivered {
+    /// The session had no connection; the message may be waiting in the server.
+    Away,
+    /// Shared subscription: another member of the group was given the message.
+    OtherOfGroup,
+    /// No Local: the subscriber published it itself (5.0 §3.8.3.1).
+    NoLocal,
+    /// QoS 2 and no PUBREL seen: the message was never released to subscribers.
+    NotReleased,
+    /// The server refused the PUBLISH with this reason code.
+    Refused(u8),
+    /// The message's expiry interval passed while the subscriber was away.
+    Expired,
+    /// QoS 0 and the subscriber's session had no connection: the server need not keep it.
+    AwayAtQoS0,
+    /// The subscriber's connection ended before it came.
+    ConnectionEnded,
+    /// Bytes to the subscriber are missing from the capture: it may be among them.
+    Gap,
+    /// The capture ended before it could be expected.
+    CaptureEnded,
+    /// Nothing in the capture shows why.
+    Unknown,
+}
