@@ -26,6 +26,12 @@ pub fn is_printable_ascii(bytes: &[u8]) -> bool {
     !any(bytes, |byte| !matches!(byte, 0x20..=0x7e))
 }
 
+/// Returns whether `text` may reach a terminal as it is: no character of it [`is_unsafe`].
+#[inline]
+pub fn is_safe(text: &str) -> bool {
+    is_printable_ascii(text.as_bytes()) || !text.chars().any(is_unsafe)
+}
+
 /// Appends `text` to `out` with every unsafe character escaped: `\n`, `\r`, `\t`, `\x1b`,
 /// `\u{202e}`. A backslash stays single: the escapes are for safety, not for parsing back.
 #[inline]

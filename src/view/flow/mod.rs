@@ -1,8 +1,8 @@
 //! Ladder diagrams: what became of each message, drawn.
 
 mod build;
-mod canvas;
 pub mod ladder;
+mod line;
 pub mod mermaid;
 #[cfg(test)]
 mod sample;

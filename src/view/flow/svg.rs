@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::canvas::wrap;
 use super::ladder::{Ladder, Row, Tone};
+use super::line::wrap;
 use super::text::gutter;
 use crate::base::Timestamp;
 use crate::base::text::{is_unsafe, width};
@@ -95,7 +95,7 @@ impl Svg {
                 Tone::Bad => ("bad", "✗"),
                 Tone::Neutral => ("neutral", "·"),
             };
-            for (at, line) in wrap(&visible(&verdict.text), VERDICT).iter().enumerate() {
+            for (at, line) in wrap(&visible(&verdict.text), VERDICT).enumerate() {
                 y += if at == 0 { 24 } else { 18 };
                 if at == 0 {
                     self.text(class, MARGIN, y, "start", mark);

@@ -1,13 +1,15 @@
 //! Draws a ladder for a terminal, with box characters or in plain ASCII.
 //!
-//! Each line is a gutter (frame number, time, time since the step before) and a canvas of
-//! cells: the lanes first, then what belongs to the row over them. Colour is put around whole
-//! parts of a finished line.
+//! Each line is a gutter (frame number, time, time since the step before) and, written from left
+//! to right, the lanes with what belongs to the row over them. Colour is put around whole parts
+//! of a finished line.
 
-use super::canvas::{Canvas, fit, wrap};
+use std::borrow::Cow;
+
 use super::ladder::{Ladder, Role, Row, Tone, Verdict};
+use super::line::{Line, fit, push_run, wrap};
 use crate::base::Timestamp;
-use crate::base::text::{safe, width};
+use crate::base::text::{is_safe, safe, width};
 use crate::view::words;
 
 /// How a ladder is drawn as text.
@@ -23,14 +25,14 @@ pub struct TextStyle {
 
 /// The characters of a drawing, one column each but for the last four.
 struct Pens {
-    lane: char,
-    line: char,
-    cross: char,
-    right: char,
-    left: char,
-    dashed: char,
-    lost: char,
-    dot: char,
+    lane: &'static str,
+    line: &'static str,
+    cross: &'static str,
+    right: &'static str,
+    left: &'static str,
+    dashed: &'static str,
+    lost: &'static str,
+    dot: &'static str,
     ellipsis: &'static str,
     good: &'static str,
     bad: &'static str,
@@ -38,14 +40,14 @@ struct Pens {
 }
 
 static BOXES: Pens = Pens {
-    lane: '│',
-    line: '─',
-    cross: '┼',
-    right: '▶',
-    left: '◀',
-    dashed: '╌',
-    lost: '✗',
-    dot: '●',
+    lane: "│",
+    line: "─",
+    cross: "┼",
+    right: "▶",
+    left: "◀",
+    dashed: "╌",
+    lost: "✗",
+    dot: "●",
     ellipsis: "…",
     good: "✓",
     bad: "✗",
@@ -53,14 +55,14 @@ static BOXES: Pens = Pens {
 };
 
 static ASCII: Pens = Pens {
-    lane: '|',
-    line: '-',
-    cross: '+',
-    right: '>',
-    left: '<',
-    dashed: '.',
-    lost: 'x',
-    dot: '*',
+    lane: "|",
+    line: "-",
+    cross: "+",
+    right: ">",
+    left: "<",
+    dashed: ".",
+    lost: "x",
+    dot: "*",
     ellipsis: "...",
     good: "OK:",
     bad: "NOT OK:",
@@ -82,23 +84,20 @@ const NARROWEST: usize = 40;
 /// Appends `ladder` to `out`, an empty line behind it. Times count from `start`.
 pub fn draw(ladder: &Ladder, style: TextStyle, start: Option<Timestamp>, out: &mut Vec<u8>) {
     let drawing = Drawing::of(ladder, style, start);
-    let mut text = String::new();
     let title = drawing.safe(&ladder.title);
     let title = fit(&title, style.width.max(NARROWEST), drawing.pens.ellipsis);
-    drawing.push_painted(&mut text, BOLD, &title);
-    text.push('\n');
+    drawing.push_painted(out, BOLD, &title);
+    out.push(b'\n');
     if !ladder.lanes.is_empty() && !ladder.rows.is_empty() {
-        drawing.heads(ladder, &mut text);
-        let mut canvas = Canvas::new(drawing.room);
+        drawing.heads(ladder, out);
         for (row, cells) in ladder.rows.iter().zip(&drawing.cells) {
-            drawing.row(row, cells, &mut canvas, &mut text);
+            drawing.row(row, cells, out);
         }
     }
     for verdict in &ladder.verdicts {
-        drawing.verdict(verdict, &mut text);
+        drawing.verdict(verdict, out);
     }
-    text.push('\n');
-    out.extend_from_slice(text.as_bytes());
+    out.push(b'\n');
 }
 
 /// The text of a row's gutter: frame number, time, time since the step before.
@@ -172,8 +171,11 @@ impl Drawing {
     }
 
     /// Returns text made safe for the terminal; in ASCII drawings, ASCII.
-    fn safe(&self, text: &str) -> String {
-        let text = safe(text);
+    fn safe<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let text = match is_safe(text) {
+            true => Cow::Borrowed(text),
+            false => Cow::Owned(safe(text)),
+        };
         if !self.style.ascii || text.is_ascii() {
             return text;
         }
@@ -188,44 +190,58 @@ impl Drawing {
                 c => ascii.extend(c.escape_unicode()),
             }
         }
-        ascii
+        Cow::Owned(ascii)
     }
 
     /// Appends `text` in a colour, where there are colours and it is not blank.
-    fn push_painted(&self, out: &mut String, colour: &str, text: &str) {
-        let begin = out.len();
-        out.push_str(text);
-        self.paint(out, begin, colour);
+    fn push_painted(&self, out: &mut Vec<u8>, colour: &str, text: &str) {
+        let start = out.len();
+        out.extend_from_slice(text.as_bytes());
+        self.paint(out, start, colour);
     }
 
-    /// Colours what stands in `out` from `begin` on, unless it is blank.
-    fn paint(&self, out: &mut String, begin: usize, colour: &str) {
-        let blank = |text: &str| text.trim().is_empty();
-        if self.style.colour && !out.get(begin..).is_none_or(blank) {
-            out.insert_str(begin, colour);
-            out.push_str("\x1b[0m");
+    /// Colours what stands in `out` from `start` on, unless it is blank.
+    fn paint(&self, out: &mut Vec<u8>, start: usize, colour: &str) {
+        let blank = |text: &[u8]| text.trim_ascii().is_empty();
+        if self.style.colour && !out.get(start..).is_none_or(blank) {
+            out.splice(start..start, colour.bytes());
+            out.extend_from_slice(b"\x1b[0m");
         }
     }
 
     /// Appends a gutter.
-    fn push_gutter<T: AsRef<str>>(&self, out: &mut String, cells: &[T; 3]) {
-        let begin = out.len();
+    fn push_gutter<T: AsRef<str>>(&self, out: &mut Vec<u8>, cells: &[T; 3]) {
+        let start = out.len();
         for ((cell, columns), behind) in cells.iter().zip(self.widths).zip(BEHIND) {
             let cell = cell.as_ref();
-            out.extend(std::iter::repeat_n(' ', columns - cell.len().min(columns)));
-            out.push_str(cell);
-            out.push_str(behind);
+            push_run(out, " ", columns.saturating_sub(cell.len()));
+            out.extend_from_slice(cell.as_bytes());
+            out.extend_from_slice(behind.as_bytes());
         }
-        self.paint(out, begin, DIM);
+        self.paint(out, start, DIM);
+    }
+
+    /// Begins a line behind its gutter.
+    fn line<'a>(&'a self, out: &'a mut Vec<u8>) -> Line<'a> {
+        Line::new(out, &self.lanes, self.pens.lane, self.room)
+    }
+
+    /// Ends a line, in a colour if there is one for it.
+    fn end(&self, line: Line<'_>, colour: Option<&str>) {
+        let (out, start) = line.finish();
+        if let Some(colour) = colour {
+            self.paint(out, start, colour);
+        }
+        out.push(b'\n');
     }
 
     /// Appends the lines with the lanes' roles and names.
-    fn heads(&self, ladder: &Ladder, out: &mut String) {
+    fn heads(&self, ladder: &Ladder, out: &mut Vec<u8>) {
         let spacing = match self.lanes.as_slice() {
             [first, second, ..] => second.saturating_sub(*first + 1).max(4),
             _ => self.room,
         };
-        let roles = ladder.lanes.iter().map(|lane| lane.role.name().to_owned());
+        let roles = ladder.lanes.iter().map(|lane| lane.role.name().into());
         let names = ladder.lanes.iter().map(|lane| {
             let name = self.safe(&lane.name);
             // Of an endpoint that does not fit, the port distinguishes more than the address.
@@ -237,49 +253,40 @@ impl Drawing {
             }
         });
         self.push_gutter(out, &HEADS);
-        self.titles(roles, spacing, out);
+        self.titles(&roles.collect::<Vec<_>>(), spacing, out);
         self.push_gutter(out, &[""; 3]);
-        self.titles(names, spacing, out);
+        self.titles(&names.collect::<Vec<_>>(), spacing, out);
     }
 
     /// Appends a line with a text in the middle above each lane, of at most `spacing` columns.
-    fn titles(&self, titles: impl Iterator<Item = String>, spacing: usize, out: &mut String) {
-        let mut canvas = Canvas::new(self.room);
-        for (lane, title) in self.lanes.iter().zip(titles) {
-            let text = fit(&title, spacing, self.pens.ellipsis);
-            let columns = width(&text);
+    fn titles(&self, titles: &[Cow<'_, str>], spacing: usize, out: &mut Vec<u8>) {
+        let titles = self.lanes.iter().zip(titles).map(|(lane, title)| {
+            let title = fit(title, spacing, self.pens.ellipsis);
+            let columns = width(&title);
             let at = lane.saturating_sub(columns / 2);
-            canvas.put(at.min(self.room.saturating_sub(columns)), &text);
+            (at.min(self.room.saturating_sub(columns)), title)
+        });
+        let mut titles = titles.peekable();
+        let mut line = Line::new(out, &[], "", self.room);
+        while let Some((at, title)) = titles.next() {
+            // Moved in from the edge, a title may reach into the one before.
+            let end = titles.peek().map_or(self.room, |(next, _)| *next);
+            line.lanes_to(at);
+            line.text(&title, end);
         }
-        canvas.push_to(out);
-        out.push('\n');
+        self.end(line, None);
     }
 
     /// Appends a row: nothing where it names a lane that does not exist.
-    fn row(&self, row: &Row, cells: &[String; 3], canvas: &mut Canvas, out: &mut String) {
+    fn row(&self, row: &Row, cells: &[String; 3], out: &mut Vec<u8>) {
         match row {
             Row::Arrow(arrow) => {
-                self.arrow(
-                    (arrow.from, arrow.to),
-                    &arrow.label,
-                    cells,
-                    None,
-                    canvas,
-                    out,
-                );
+                self.arrow((arrow.from, arrow.to), &arrow.label, cells, None, out);
             }
             Row::Missing { from, to, label } => {
-                self.arrow((*from, *to), label, cells, Some(RED), canvas, out);
+                self.arrow((*from, *to), label, cells, Some(RED), out);
             }
-            Row::Note { lane, text, .. } => self.note(*lane, text, cells, canvas, out),
-        }
-    }
-
-    /// Clears the canvas but for the lanes.
-    fn lanes(&self, canvas: &mut Canvas) {
-        canvas.clear();
-        for lane in &self.lanes {
-            canvas.set(*lane, self.pens.lane);
+            Row::Note { lane, text, .. } => self.note(*lane, text, cells, out),
         }
     }
 
@@ -291,8 +298,7 @@ impl Drawing {
         label: &str,
         cells: &[String; 3],
         missing: Option<&str>,
-        canvas: &mut Canvas,
-        out: &mut String,
+        out: &mut Vec<u8>,
     ) {
         let (Some(&start), Some(&end)) = (self.lanes.get(from), self.lanes.get(to)) else {
             return;
@@ -302,76 +308,71 @@ impl Drawing {
         let label = self.safe(label);
         let columns = width(&label);
         let inside = columns + 5 <= room;
-        let mut finish = |gutter: &[String; 3], canvas: &Canvas| {
-            self.push_gutter(out, gutter);
-            let begin = out.len();
-            canvas.push_to(out);
-            if let Some(colour) = missing {
-                self.paint(out, begin, colour);
-            }
-            out.push('\n');
-        };
-        self.lanes(canvas);
         if !inside {
             // The label may run over the lanes to its right, never over the edge.
             let at = (low + 2).min(self.room.saturating_sub(columns));
-            let label = fit(&label, self.room - at, self.pens.ellipsis);
-            let behind = canvas.put(at, &label);
-            canvas.set(behind, ' ');
-            finish(&Default::default(), canvas);
-            self.lanes(canvas);
+            self.push_gutter(out, &[""; 3]);
+            let mut line = self.line(out);
+            line.lanes_to(at);
+            line.text(&fit(&label, self.room - at, self.pens.ellipsis), self.room);
+            line.text(" ", self.room);
+            self.end(line, missing);
         }
-        let (head, tip) = match end > start {
-            true => (high - 1, self.pens.right),
-            false => (low + 1, self.pens.left),
+        let pens = self.pens;
+        let rightwards = end > start;
+        let (shaft, cross, tip) = match (missing, rightwards) {
+            (Some(_), _) => (pens.dashed, pens.dashed, pens.lost),
+            (None, true) => (pens.line, pens.cross, pens.right),
+            (None, false) => (pens.line, pens.cross, pens.left),
         };
-        for column in low + 1..high {
-            let pen = match (column == head, missing.is_some()) {
-                (true, true) => self.pens.lost,
-                (true, false) => tip,
-                (false, true) => self.pens.dashed,
-                (false, false) if self.lanes.contains(&column) => self.pens.cross,
-                (false, false) => self.pens.line,
-            };
-            canvas.set(column, pen);
+        self.push_gutter(out, cells);
+        let mut line = self.line(out);
+        line.lanes_to(low + 1);
+        if !rightwards && room > 1 {
+            line.mark(low + 1, tip);
         }
         if inside {
-            canvas.put(low + 1 + (room - columns - 3) / 2, &format!(" {label} "));
+            line.fill_to(low + 1 + (room - columns - 3) / 2, shaft, cross);
+            line.text(" ", high);
+            line.text(&label, high);
+            line.text(" ", high);
         }
-        finish(cells, canvas);
+        if rightwards {
+            line.fill_to(high - 1, shaft, cross);
+            line.mark(high - 1, tip);
+        }
+        line.fill_to(high, shaft, cross);
+        self.end(line, missing);
     }
 
     /// Appends a note beside its lane, in as many lines as it takes.
-    fn note(
-        &self,
-        lane: Option<usize>,
-        text: &str,
-        cells: &[String; 3],
-        canvas: &mut Canvas,
-        out: &mut String,
-    ) {
+    fn note(&self, lane: Option<usize>, text: &str, cells: &[String; 3], out: &mut Vec<u8>) {
         let text = self.safe(text);
         let at = lane.and_then(|lane| self.lanes.get(lane)).copied();
         let (from, room, leftwards) = self.beside(at, width(&text));
-        for (line, part) in wrap(&text, room).iter().enumerate() {
-            let first = line == 0;
+        for (number, part) in wrap(&text, room).enumerate() {
+            let first = number == 0;
             match first {
                 true => self.push_gutter(out, cells),
                 false => self.push_gutter(out, &[""; 3]),
             }
-            let from = match leftwards {
-                true => from.saturating_sub(width(part)),
-                false => from,
+            let dot = at.filter(|_| first);
+            let mut line = self.line(out);
+            let (from, end) = match (leftwards, at) {
+                (true, Some(at)) => (from.saturating_sub(width(part)), at),
+                _ => (from, self.room),
             };
-            self.lanes(canvas);
-            canvas.put(from.saturating_sub(1), &format!(" {part} "));
-            if let Some(at) = at {
-                canvas.set(at, if first { self.pens.dot } else { self.pens.lane });
+            if let Some(at) = dot.filter(|_| !leftwards) {
+                line.mark(at, self.pens.dot);
             }
-            let begin = out.len();
-            canvas.push_to(out);
-            self.paint(out, begin, CYAN);
-            out.push('\n');
+            line.lanes_to(from.saturating_sub(1));
+            line.text(" ", end);
+            line.text(part, end);
+            line.text(" ", end);
+            if let Some(at) = dot.filter(|_| leftwards) {
+                line.mark(at, self.pens.dot);
+            }
+            self.end(line, Some(CYAN));
         }
     }
 
@@ -391,7 +392,7 @@ impl Drawing {
     }
 
     /// Appends a verdict, in as many lines as it takes.
-    fn verdict(&self, verdict: &Verdict, out: &mut String) {
+    fn verdict(&self, verdict: &Verdict, out: &mut Vec<u8>) {
         let (mark, colour) = match verdict.tone {
             Tone::Good => (self.pens.good, GREEN),
             Tone::Bad => (self.pens.bad, RED),
@@ -399,16 +400,16 @@ impl Drawing {
         };
         let indent = width(mark) + 3;
         let room = self.style.width.max(NARROWEST) - indent;
-        for (line, part) in wrap(&self.safe(&verdict.text), room).iter().enumerate() {
+        for (line, part) in wrap(&self.safe(&verdict.text), room).enumerate() {
             if line == 0 {
-                out.push_str("  ");
+                out.extend_from_slice(b"  ");
                 self.push_painted(out, colour, mark);
-                out.push(' ');
+                out.push(b' ');
             } else {
-                out.extend(std::iter::repeat_n(' ', indent));
+                push_run(out, " ", indent);
             }
-            out.push_str(part);
-            out.push('\n');
+            out.extend_from_slice(part.as_bytes());
+            out.push(b'\n');
         }
     }
 }
