@@ -62,7 +62,7 @@ pub(super) fn seconds(stamp: &FrameStamp, start: Option<Timestamp>) -> String {
 
 /// A number of bytes in words: `1 octet`, `4 octets`.
 pub(super) fn octets(count: u64) -> String {
-    format!("{count} octet{}", if count == 1 { "" } else { "s" })
+    count.to_string() + if count == 1 { " octet" } else { " octets" }
 }
 
 /// Returns `10.0.0.1:1883` or `[::1]:1883`.
@@ -82,13 +82,20 @@ pub(super) struct ClientName<'a> {
     pub(super) connection: Option<ConnectionId>,
 }
 
+impl<'a> ClientName<'a> {
+    /// Returns the name.
+    pub(super) fn text(self) -> Cow<'a, str> {
+        match (self.client_id, self.connection) {
+            (Some(client_id), _) if !client_id.is_empty() => client_id.into(),
+            (_, Some(connection)) => format!("(stream {})", connection.0).into(),
+            (_, None) => "(away)".into(),
+        }
+    }
+}
+
 impl fmt::Display for ClientName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.client_id, self.connection) {
-            (Some(client_id), _) if !client_id.is_empty() => f.write_str(client_id),
-            (_, Some(connection)) => write!(f, "(stream {})", connection.0),
-            (_, None) => f.write_str("(away)"),
-        }
+        f.write_str(&self.text())
     }
 }
 

@@ -16,6 +16,9 @@ const SUBSCRIBERS_DRAWN: usize = 4;
 /// Deliveries and topic filters with a verdict each; the rest is counted.
 const VERDICTS_EACH: usize = 32;
 
+/// Bytes set aside for a title or a label: nearly every one is shorter.
+const LINE: usize = 80;
+
 /// Subscribers that a will's verdict names.
 const NAMES_LISTED: usize = 4;
 
@@ -175,7 +178,7 @@ struct Builder {
 
 impl Builder {
     fn lane(&mut self, role: Role, name: ClientName<'_>) -> usize {
-        let name = name.to_string();
+        let name = name.text().into_owned();
         self.ladder.lanes.push(Lane { role, name });
         self.ladder.lanes.len() - 1
     }
@@ -472,28 +475,31 @@ fn is_delivered(delivery: &MessageDelivery) -> bool {
 
 /// `QoS 2 · test · id 1 · 13 octets "hello handong"`.
 fn title(handshake: &Handshake) -> String {
-    let mut title = format!("{} · ", words::handshake_kind(handshake.kind));
-    let who = name_of(handshake.client_id.as_deref(), handshake.connection);
+    let mut title = String::with_capacity(LINE);
+    title += words::handshake_kind(handshake.kind);
+    title += " · ";
+    let who = name_of(handshake.client_id.as_deref(), handshake.connection).text();
     match &handshake.subject {
         Subject::Message(message) => title += message.topic.as_deref().unwrap_or(UNKNOWN_TOPIC),
         Subject::Subscribe(filters) | Subject::Unsubscribe(filters) => {
-            title += &format!(
-                "{who} · {}",
-                bracketed(filters.iter().map(|one| &*one.filter))
-            );
+            title += &who;
+            title += " · ";
+            title += &bracketed(filters.iter().map(|one| &*one.filter));
         }
-        Subject::Connect(_) | Subject::Nothing => title += &who.to_string(),
+        Subject::Connect(_) | Subject::Nothing => title += &who,
     }
     if let Some(id) = handshake.packet_id {
-        title += &format!(" · id {}", id.number());
+        title += " · id ";
+        title += &id.number().to_string();
     }
     if let Subject::Message(message) = &handshake.subject {
         let payload = &message.payload;
         title += " · ";
         title += &words::octets(payload.length);
         if let Some(text) = payload.text().filter(|text| !text.is_empty()) {
-            let cut = if payload.is_cut() { "…" } else { "" };
-            title += &format!(" \"{text}{cut}\"");
+            title += " \"";
+            title += text;
+            title += if payload.is_cut() { "…\"" } else { "\"" };
         }
     }
     title
@@ -523,7 +529,9 @@ fn label(
     let mut label = with_id(step.packet_type, id.filter(|_| carries_id));
     if step.packet_type == PacketType::Publish {
         if let Some(topic) = topic {
-            label += &format!(" [{topic}]");
+            label += " [";
+            label += topic;
+            label += "]";
         }
         label += if step.dup { " DUP" } else { "" };
         label += if step.retain { " retain" } else { "" };
@@ -539,10 +547,14 @@ fn label(
 
 /// `PUBACK (id=7)`.
 fn with_id(packet_type: PacketType, id: Option<PacketIdentifier>) -> String {
-    match id {
-        Some(id) => format!("{} (id={})", packet_type.name(), id.number()),
-        None => packet_type.name().to_owned(),
+    let mut text = String::with_capacity(LINE);
+    text += packet_type.name();
+    if let Some(id) = id {
+        text += " (id=";
+        text += &id.number().to_string();
+        text += ")";
     }
+    text
 }
 
 /// Returns what a CONNECT asks for, in a few lines: the flags bit by bit where they are set
