@@ -9,7 +9,13 @@ use super::scan::any;
 /// Returns whether `c` must not reach a terminal as it is: C0, DEL and C1 controls, line and
 /// paragraph separators, bidirectional controls, zero-width and other invisible format
 /// characters, tags, and non-characters.
+#[inline]
 pub fn is_unsafe(c: char) -> bool {
+    // Nearly every character is printable ASCII; one comparison settles it.
+    !matches!(c, ' '..='~') && is_unsafe_elsewhere(c)
+}
+
+fn is_unsafe_elsewhere(c: char) -> bool {
     matches!(c,
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
         | '\u{ad}' | '\u{61c}' | '\u{180e}'
