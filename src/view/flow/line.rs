@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use crate::base::text::width;
 
 /// A line under way from left to right. Nothing is written beyond its last column.
-pub(super) struct Line<'a> {
+pub(super) struct LaneLine<'a> {
     out: &'a mut Vec<u8>,
     /// Where the line starts in `out`.
     start: usize,
@@ -24,7 +24,7 @@ pub(super) struct Line<'a> {
     columns: usize,
 }
 
-impl<'a> Line<'a> {
+impl<'a> LaneLine<'a> {
     /// Begins a line of `columns` columns at the end of `out`.
     pub(super) fn new(
         out: &'a mut Vec<u8>,
@@ -181,7 +181,7 @@ mod tests {
     fn text_covers_lanes_and_keeps_to_its_columns() {
         for end in 0..9 {
             let mut out = Vec::new();
-            let mut line = Line::new(&mut out, &[0, 2, 6], "|", 8);
+            let mut line = LaneLine::new(&mut out, &[0, 2, 6], "|", 8);
             line.mark(1, "*");
             line.text("한e\u{301}한", end);
             line.finish();

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::ladder::{Ladder, Role, Row, Tone, Verdict};
-use super::line::{Line, fit, push_run, wrap};
+use super::line::{LaneLine, fit, push_run, wrap};
 use crate::base::Timestamp;
 use crate::base::text::{is_safe, safe, width};
 use crate::view::words;
@@ -222,12 +222,12 @@ impl Drawing {
     }
 
     /// Begins a line behind its gutter.
-    fn line<'a>(&'a self, out: &'a mut Vec<u8>) -> Line<'a> {
-        Line::new(out, &self.lanes, self.pens.lane, self.room)
+    fn line<'a>(&'a self, out: &'a mut Vec<u8>) -> LaneLine<'a> {
+        LaneLine::new(out, &self.lanes, self.pens.lane, self.room)
     }
 
     /// Ends a line, in a colour if there is one for it.
-    fn end(&self, line: Line<'_>, colour: Option<&str>) {
+    fn end(&self, line: LaneLine<'_>, colour: Option<&str>) {
         let (out, start) = line.finish();
         if let Some(colour) = colour {
             self.paint(out, start, colour);
@@ -267,7 +267,7 @@ impl Drawing {
             (at.min(self.room.saturating_sub(columns)), title)
         });
         let mut titles = titles.peekable();
-        let mut line = Line::new(out, &[], "", self.room);
+        let mut line = LaneLine::new(out, &[], "", self.room);
         while let Some((at, title)) = titles.next() {
             // Moved in from the edge, a title may reach into the one before.
             let end = titles.peek().map_or(self.room, |(next, _)| *next);
