@@ -75,8 +75,14 @@ pub(super) fn octets(count: u64) -> String {
 pub(super) fn endpoint(endpoint: Endpoint) -> String {
     match endpoint.address {
         IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            format!("{a}.{b}.{c}.{d}:{}", endpoint.port)
+            // One for each ladder; `format!` takes a twentieth of the whole time.
+            let (mut buffer, mut text) = (itoa::Buffer::new(), String::with_capacity(24));
+            for (part, behind) in address.octets().into_iter().zip([".", ".", ".", ":"]) {
+                text += buffer.format(part);
+                text += behind;
+            }
+            text += buffer.format(endpoint.port);
+            text
         }
         IpAddr::V6(address) => format!("[{address}]:{}", endpoint.port),
     }
@@ -281,6 +287,15 @@ pub(super) fn not_mqtt(looks_like: LooksLike) -> Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endpoint_of_ipv6_has_brackets() {
+        for text in ["10.0.0.1:1883", "255.20.0.100:0", "[::1]:65535"] {
+            let address: std::net::SocketAddr = text.parse().unwrap();
+            let (address, port) = (address.ip(), address.port());
+            assert_eq!(endpoint(Endpoint { address, port }), text);
+        }
+    }
 
     #[test]
     fn a_span_has_the_unit_that_suits_it() {
