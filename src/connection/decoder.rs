@@ -115,7 +115,8 @@ impl Decoder {
         self.own.receive_undecided(context, arrival, bytes, emit);
     }
 
-    /// Emits the end of the connection, and forgets it.
+    /// Emits the end of the connection, and forgets it. A connection that was expected to be MQTT
+    /// and stayed undecided is reported as not MQTT, so that it does not just vanish.
     fn close(
         &mut self,
         context: &mut Context,
@@ -154,6 +155,7 @@ impl Decoder {
         self.own.phase = Phase::Other;
     }
 
+    /// Whether the connection was recognised as MQTT.
     fn is_mqtt(&self) -> bool {
         self.own.phase == Phase::Mqtt
     }
@@ -217,7 +219,9 @@ impl Decoder {
         })
     }
 
-    /// Passes on what happens on a connection that carries another one.
+    /// Passes on the events of a connection that carries another one. Where the carrier turns out
+    /// to be none, the bytes that it was given are taken as bare after all; where no MQTT can come
+    /// out of it any more, the connection is passed over.
     #[cold]
     pub(super) fn carry(
         &mut self,
@@ -234,6 +238,7 @@ impl Decoder {
         let is_mqtt = inner.decoder.is_mqtt();
         let is_bare = !is_mqtt && !mistaken.is_empty();
         inner.emit_reports(connection, emit);
+        // Counted as wrapped when they came; now they count for what they turned out to be.
         let count: u64 = mistaken.iter().map(|(_, bytes)| bytes.len() as u64).sum();
         context.counters.wrapped -= count;
         if !is_bare && inner.decoder.own.phase != Phase::Other {

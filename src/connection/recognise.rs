@@ -63,7 +63,10 @@ impl Recognition {
         }
     }
 
-    /// Looks at the very first bytes of a direction; `true` where they are dealt with.
+    /// Looks at the very first bytes of a direction; returns `true` where they are dealt with.
+    ///
+    /// A CONNECT, or the user's word (`-d`), settles the connection at once. Bytes that can begin no
+    /// packet are passed by. All others are held until the evidence suffices.
     fn recognise(
         &mut self,
         context: &mut Context,
@@ -100,12 +103,14 @@ impl Recognition {
             self.believe(context, connection, direction, stamp, emit);
             self.packets.sides.of_mut(direction).proven = true;
             self.report_passed_over(context, connection, direction, stamp, emit);
+            // Nothing is held of the other direction either: no need to pass through the hold.
             if self.undecided.is_none() {
                 self.packets.receive(context, arrival, bytes, emit);
                 return true;
             }
             return false;
         }
+        // The version is not known without CONNECT: what either version allows is possible.
         let first = bytes.first().copied().unwrap_or(0);
         let possible = match fixed_header(bytes) {
             Header::Whole(header) => {
@@ -123,7 +128,9 @@ impl Recognition {
         false
     }
 
-    /// Counts bytes that begin no packet on a connection without other evidence for MQTT.
+    /// Counts bytes that begin no packet on a connection without other evidence for MQTT. The
+    /// direction is given up at once where it was seen from its start or is a carrier on its own
+    /// port; else after [`TRIES_CAP`] segments, since the capture may have begun amid a packet.
     fn pass_by(
         &mut self,
         context: &mut Context,

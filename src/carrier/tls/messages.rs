@@ -1,8 +1,15 @@
 //! Handshake messages, which records may cut anywhere (RFC 8446 §4).
+//!
+//! ```text
+//!  message      | kind | length, 3 bytes | body ...
+//!  ServerHello  | version, 2 | random, 32 | n | session, n | suite, 2 | compression, 1 |
+//!               | extensions' length, 2 | (type, 2 | length, 2 | value ...) ...
+//! ```
 
 use super::keylog::Random;
 
-/// Bytes of a message that is read; a longer one is passed over.
+/// Bytes of a message that is read; a longer one is passed over. A ServerHello takes some hundred
+/// bytes; certificates, which may be far longer, are never read.
 const MESSAGE_CAP: usize = 4096;
 
 /// The random of a ServerHello that is a HelloRetryRequest (RFC 8446 §4.1.3).
@@ -14,8 +21,11 @@ const RETRY: Random = [
 /// A message that changes what follows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Message {
+    /// It settles the keys.
     ServerHello(ServerHello),
+    /// In TLS 1.3 the application's keys follow it.
     Finished,
+    /// The sender's next record is of new keys (RFC 8446 §4.6.3).
     KeyUpdate,
 }
 
@@ -23,10 +33,13 @@ pub(super) enum Message {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct ServerHello {
     pub(super) random: Random,
+    /// Cipher suite.
     pub(super) suite: u16,
+    /// By the version field, which 1.3 sets to 1.2 as well.
     pub(super) is_1_2: bool,
+    /// By the extension supported_versions (RFC 8446 §4.2.1).
     pub(super) is_1_3: bool,
-    /// RFC 7366.
+    /// The extension of RFC 7366.
     pub(super) encrypt_then_mac: bool,
 }
 
@@ -40,7 +53,7 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// Takes a part of the handshake; the messages that end in it and matter.
+    /// Takes a part of the handshake; returns the messages that end in it and matter.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Message> {
         let mut found = Vec::new();
         let mut rest = bytes;

@@ -2,7 +2,15 @@
 //! known.
 //!
 //! In: the bytes of each direction of a TCP connection, and its gaps. Out: the application data as
-//! a stream of its own. Nothing is verified but that a record was decrypted with the right key: certificates and Finished messages are not looked at.
+//! a stream of its own. Nothing is verified but that a record was decrypted with the right key:
+//! certificates and Finished messages are not looked at.
+//!
+//! ```text
+//!  record  | type, 20..=23 | 3, 0..=4 | length, 2 bytes | fragment: length bytes |
+//! ```
+//!
+//! A record is decrypted by its keys and its number in its direction, which is not sent. So a gap
+//! costs more than its bytes: the number of the next record has to be found by trial.
 
 mod cipher;
 mod keylog;
@@ -77,9 +85,11 @@ struct Agreed {
 #[derive(Debug, Default)]
 struct Side {
     state: State,
+    /// A gap came before: the next record may be of another number.
     after_gap: bool,
     /// The first part of a record.
     held: Vec<u8>,
+    /// Handshake messages that records carry.
     messages: Messages,
     /// `None` as long as records are not encrypted.
     cipher: Option<Cipher>,
@@ -99,6 +109,7 @@ struct Side {
 enum State {
     /// Of the ClientHello.
     Hello,
+    /// Of a record, from its start or behind the part that is held.
     #[default]
     Records,
     /// Of a record that a gap cut: so many.
@@ -131,6 +142,7 @@ impl Carrier for Tls {
     }
 
     fn resembles(bytes: &[u8]) -> bool {
+        // Type and version of a record (RFC 8446 §5.1).
         matches!(bytes, [20..=23, 3, 0..=4, ..])
     }
 
@@ -204,6 +216,7 @@ impl Carrier for Tls {
         let side = self.sides.of_mut(direction);
         side.after_gap = true;
         side.messages = Messages::default();
+        // Bytes missing of the record that the gap cut: a gap within them loses this record alone.
         let left = match side.state {
             State::GivenUp => return None,
             State::Cut(left) => left,

@@ -1,7 +1,11 @@
 //! The frame header (RFC 6455 §5.2).
 //!
 //! ```text
-//! F R R R opcode | M length | 0, 2 or 8 bytes more of length | 0 or 4 bytes of masking key
+//!  bit  7 6 5 4 3 2 1 0   7 6 5 4 3 2 1 0
+//!      |F|R|R|R| opcode  |M| length 0..=125, 126: 2 bytes follow, 127: 8 bytes follow
+//!      | 0, 2 or 8 bytes of length | masking key, 4 bytes if M | payload: length bytes
+//!
+//!  F: last frame of its message; R: RSV1 (compressed) to RSV3; M: masked, as a client's are
 //! ```
 
 /// The longest frame header, in bytes.
@@ -10,8 +14,11 @@ pub(super) const HEADER_CAP: usize = 14;
 /// The content of a frame (RFC 6455 §11.8).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Opcode {
+    /// A further frame of a message.
     Continuation,
+    /// The first frame of text, which MQTT forbids ([MQTT-6.0.0-1]).
     Text,
+    /// The first frame of binary data, as MQTT is sent.
     Binary,
     /// Close, ping or pong.
     Control,
@@ -36,6 +43,7 @@ pub(super) struct FrameHeader {
 /// The frame header at the front of some bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Header {
+    /// All of it is there.
     Whole(FrameHeader),
     /// It goes on.
     Partial,
@@ -76,6 +84,7 @@ pub(super) fn header(bytes: &[u8]) -> Header {
         .iter()
         .fold(0, |length: u64, byte| length << 8 | u64::from(*byte));
     let length = if extra == 0 { u64::from(short) } else { long };
+    // The most significant bit must be 0 (RFC 6455 §5.2).
     if length >> 63 != 0 {
         return Header::Broken;
     }
