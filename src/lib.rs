@@ -63,6 +63,8 @@
 //! it, so memory is bounded by the connections and not by the capture. No library code asks the system
 //! for the time. CONTRIBUTING.md lists where a change goes.
 
+#![warn(missing_docs)]
+
 pub mod analysis;
 pub mod base;
 pub mod broker;

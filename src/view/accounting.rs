@@ -27,6 +27,8 @@ pub fn accounting(totals: &Totals) -> Vec<String> {
         sums.connections, sums.mqtt_connections
     ));
     let mut bytes = format!("{} octets of TCP captured", sums.captured);
+    // What comes out of TLS and WebSocket is counted besides, since both it and its carrier are
+    // bytes that went somewhere.
     if sums.unwrapped > 0 {
         bytes.push_str(&format!(", {} unwrapped", sums.unwrapped));
     }
@@ -52,6 +54,7 @@ pub fn accounting(totals: &Totals) -> Vec<String> {
             reached.message()
         ));
     }
+    // A packet that is lost silently would be worse than this line.
     if !sums.adds_up(totals.frames) {
         lines.push(
             "these sums do not add up, which is a fault of this program: please report it"

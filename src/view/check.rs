@@ -29,6 +29,7 @@ impl<W: Write> Check<W> {
         }
     }
 
+    /// Writes a finding as one line: level, frame, stream, client, message, rule and statements.
     fn finding(&mut self, finding: &Finding) -> io::Result<()> {
         if let Some(count) = self.counts.get_mut(finding.level as usize) {
             *count += 1;
@@ -52,11 +53,13 @@ impl<W: Write> Check<W> {
             text.extend_from_slice(b" stream ");
             push_number(text, connection.0.into());
         }
+        // An empty identifier would leave two blanks in a row.
         if let Some(client_id) = finding.client_id.as_deref().filter(|id| !id.is_empty()) {
             text.push(b' ');
             push_safe(text, client_id);
         }
         text.extend_from_slice(b": ");
+        // Messages quote topics and identifiers, which come from the traffic.
         push_safe(text, &finding.message);
         text.extend_from_slice(b" [");
         for (at, name) in [finding.rule].iter().chain(finding.statements).enumerate() {
@@ -85,6 +88,7 @@ impl<W: Write> View for Check<W> {
         }
     }
 
+    /// Nothing may wait in the buffer while a live capture does.
     fn idle(&mut self) -> io::Result<()> {
         self.out.flush()
     }
@@ -103,6 +107,7 @@ impl<W: Write> View for Check<W> {
     }
 }
 
+/// Returns `1 error`, `2 errors`.
 fn counted(count: u64, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }

@@ -53,6 +53,7 @@ struct Asked {
 }
 
 #[derive(Debug)]
+/// The part of a will that the log shows.
 struct AskedWill {
     topic: String,
     length: usize,
@@ -72,6 +73,7 @@ impl<W: Write> Log<W> {
 
     /// One entry, each line with the second it happened in.
     fn line(&mut self, stamp: &FrameStamp, line: Line<'_>) -> io::Result<()> {
+        // A line is a write of its own in mosquitto, so each has the time.
         for text in line.to_string().split('\n') {
             let out = self.out.text();
             if let Some(time) = stamp.time {
@@ -85,6 +87,7 @@ impl<W: Write> Log<W> {
         self.out.row_done()
     }
 
+    /// Follows a connection from here on, under its address until a CONNECT names its client.
     fn opened(&mut self, opened: &Opened) -> io::Result<()> {
         let followed = Followed {
             client: opened.client,
@@ -106,6 +109,7 @@ impl<W: Write> Log<W> {
         self.line(&opened.stamp, line)
     }
 
+    /// Writes the lines of a control packet.
     fn packet(&mut self, seen: &PacketEvent<'_>) -> io::Result<()> {
         let name = match self.connections.get(&seen.connection) {
             Some(followed) => followed.name.clone(),
@@ -118,6 +122,7 @@ impl<W: Write> Log<W> {
         };
         let packet = match seen.packet {
             Ok(packet) => packet,
+            // mosquitto would have closed the connection; a capture shows what another server does.
             Err(_) => {
                 let note = format!("Malformed {} {client}.", way_words(way, seen));
                 return self.line(stamp, Line::Note(&note));
@@ -156,6 +161,8 @@ impl<W: Write> Log<W> {
             }
             ControlPacket::Subscribe(subscribe) => {
                 self.line(stamp, plain)?;
+                // mosquitto enters the subscriptions as it reads them, so its lines stand before
+                // those of the SUBACK.
                 for subscription in subscribe.subscriptions {
                     let filter = subscription.filter;
                     let qos = subscription.options & 0x03;
@@ -201,6 +208,7 @@ impl<W: Write> Log<W> {
                 Some(assigned) => assigned.to_owned(),
                 None if !asked.client_id.is_empty() => asked.client_id.clone(),
                 None if ack.code != 0 => followed.client.address.to_string(),
+                // Not mosquitto's name, which begins likewise and is not in the capture.
                 None => format!("auto-{}", followed.client.port),
             };
         }
@@ -262,6 +270,7 @@ impl<W: Write> Log<W> {
         Ok(())
     }
 
+    /// Writes the line of a PUBLISH.
     fn publish(
         &mut self,
         seen: &PacketEvent<'_>,
@@ -282,6 +291,8 @@ impl<W: Write> Log<W> {
         self.line(&seen.stamp, line)
     }
 
+    /// Writes the lines of a DISCONNECT: a client's ends its connection at once, a server's has a
+    /// cause.
     fn disconnect(
         &mut self,
         seen: &PacketEvent<'_>,
@@ -307,17 +318,20 @@ impl<W: Write> Log<W> {
         self.line(stamp, line)
     }
 
+    /// Notes that the line of the connection's end is written, so that TCP's end adds none.
     fn over(&mut self, connection: ConnectionId) {
         if let Some(followed) = self.connections.get_mut(&connection) {
             followed.over = true;
         }
     }
 
+    /// Writes the line of an end that no DISCONNECT announced.
     fn ended(&mut self, ended: &Ended) -> io::Result<()> {
         let Some(followed) = self.connections.remove(&ended.connection) else {
             return Ok(());
         };
         let name = (followed.server, followed.name);
+        // A newer connection may have the name by now.
         if self.names.get(&name) == Some(&ended.connection) {
             self.names.remove(&name);
         }
@@ -326,6 +340,7 @@ impl<W: Write> Log<W> {
             return Ok(());
         }
         let line = match (ended.why, ended.by) {
+            // Nothing happened on the wire.
             (Closed::CaptureEnd | Closed::Evicted, _) => return Ok(()),
             (Closed::Reset, _) => Line::SocketError { client },
             (_, Some(Sender::Server)) => {
@@ -338,6 +353,7 @@ impl<W: Write> Log<W> {
     }
 }
 
+/// Returns `PUBLISH from` or `PUBLISH to`.
 fn way_words(way: Way, seen: &PacketEvent<'_>) -> String {
     match way {
         Way::Received => format!("{} from", seen.packet_type.name()),

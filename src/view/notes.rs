@@ -37,6 +37,7 @@ impl Notes {
             | Event::Finding(_) => false,
             Event::Gap(gap) => {
                 let from = begin(out, gap.stamp.number);
+                // 0: the end of the gap was not captured, so its length is not known.
                 if gap.length > 0 {
                     push_octets(out, gap.length);
                 } else {
@@ -89,6 +90,7 @@ impl Notes {
         }
     }
 
+    /// Keeps the ends of a connection, in place of those of one that opened long before.
     fn remember(&mut self, opened: &Opened) {
         let id = opened.connection.id;
         let at = id.0 as usize % REMEMBERED;
@@ -100,6 +102,7 @@ impl Notes {
         }
     }
 
+    /// Appends where from and where to; the stream's number where its ends are forgotten.
     fn push_way(&self, out: &mut Vec<u8>, id: ConnectionId, sender: Sender) {
         let slot = self.connections.get(id.0 as usize % REMEMBERED);
         match (slot.copied().flatten(), sender) {
@@ -120,6 +123,7 @@ impl Notes {
     }
 }
 
+/// Returns source and destination of what goes this way.
 fn ends(connection: &Connection, way: Direction) -> (Endpoint, Endpoint) {
     match way {
         Direction::Forward => (connection.initiator, connection.responder),
@@ -127,6 +131,7 @@ fn ends(connection: &Connection, way: Direction) -> (Endpoint, Endpoint) {
     }
 }
 
+/// Appends ` from SOURCE to DESTINATION`.
 fn push_ends(out: &mut Vec<u8>, source: Endpoint, destination: Endpoint) {
     out.extend_from_slice(b" from ");
     push_endpoint(out, source);

@@ -23,12 +23,19 @@ use crate::mqtt::QoS;
 /// The kinds of ladders that `--flow` draws.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum FlowKind {
+    /// PUBLISH, PUBACK.
     Qos1,
+    /// PUBLISH, PUBREC, PUBREL, PUBCOMP.
     Qos2,
+    /// CONNECT and CONNACK, with the AUTH packets between them.
     Connect,
+    /// SUBSCRIBE and UNSUBSCRIBE with their answers.
     Subscribe,
+    /// A will from its CONNECT to its subscribers.
     Will,
+    /// A stored message from its publisher to its subscribers.
     Retain,
+    /// Handshakes of every kind except PINGREQ, wills and stored messages.
     All,
 }
 

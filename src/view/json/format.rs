@@ -12,7 +12,7 @@ use crate::view::out::write_hex;
 /// Compact JSON that is safe to look at: beside what JSON demands, control, bidirectional and
 /// invisible format characters are escaped. The values are the same.
 ///
-/// Keys are names of the program's own structs and need no look; what follows a key says how
+/// Keys are names of the program's own structs and need no look; what follows a key decides how
 /// bytes are written. Both save a third of the instructions of `--json`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Safe {
