@@ -6,7 +6,7 @@
 
 use std::error::Error;
 
-use mqtt_inspect::base::field::{Field, FieldVisitor};
+use mqtt_inspect::base::field::{Field, FieldVisitor, Value};
 use mqtt_inspect::mqtt::{ControlPacket, ProtocolVersion};
 
 /// Prints fields as the decoder reports them, deeper branches further to the right.
@@ -17,13 +17,17 @@ struct Printer {
 
 impl<'a> FieldVisitor<'a> for Printer {
     fn field(&mut self, field: Field<'a>) {
+        let value = match field.value {
+            // Its bit fields follow, a line each.
+            Value::Flags { byte, .. } => format!("{byte:#04x}"),
+            value => format!("{value:?}"),
+        };
         println!(
-            "{:3}+{:<3} {:indent$}{} = {:?}",
+            "{:3}+{:<3} {:indent$}{} = {value}",
             field.offset,
             field.length,
             "",
             field.def.name,
-            field.value,
             indent = 2 * self.depth
         );
     }
