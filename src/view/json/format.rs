@@ -18,7 +18,7 @@ use crate::view::out::write_hex;
 pub(super) struct Safe {
     /// A key is being written.
     key: bool,
-    /// The bytes that follow are [`Text`](crate::schema::value::Text), no [`Hex`](crate::schema::value::Hex).
+    /// The bytes that follow are [`Text`], no [`Hex`](crate::schema::value::Hex).
     text: bool,
 }
 
