@@ -37,18 +37,18 @@
 //! | room | holds |
 //! |---|---|
 //! | [`base`] | time, endpoints, field definitions, escaping, the table of limits |
-//! | [`capture`] | sources of frames: files, pipes, several merged; codecs; the pcapng writer |
-//! | [`wire`] | a frame's link, tunnel, IP and transport headers taken off: a TCP segment |
+//! | [`capture`] | sources of frames: files, pipes, several merged; the kernel's packet socket; codecs; the pcapng writer |
+//! | [`wire`] | a frame's link, tunnel, IP and transport headers taken off: a TCP segment or a UDP datagram |
 //! | [`stream`] | TCP reassembly: each direction's bytes in order, and its gaps |
 //! | [`carrier`] | protocols that may carry MQTT inside a stream: TLS, WebSocket |
 //! | [`mqtt`] | control packets from bytes and back, rules, topics; pure |
 //! | [`event`] | what decoding and analysis report |
 //! | [`connection`] | a connection's bytes recognised as MQTT, framed, decoded |
-//! | [`analysis`] | what became of each message: handshakes, deliveries, wills, findings |
+//! | [`analysis`] | what became of each message: handshakes, deliveries, wills, sessions, findings |
 //! | [`schema`] | the public data model, from which JSON and its JSON Schema come |
 //! | [`filter`] | the registry of all fields |
-//! | [`view`] | table, detail tree, JSON, ladders, statistics |
-//! | [`broker`] | an MQTT server without I/O, and its sockets |
+//! | [`view`] | table, detail tree, JSON, ladders, findings, statistics, log |
+//! | [`broker`] | an MQTT server: a core without I/O, and its sockets |
 //! | [`record`] | the broker's traffic as a capture; scenarios |
 //! | [`inspect`] | the pipeline, top to bottom on one screen |
 //! | `records` | the pipeline as an iterator |
@@ -60,8 +60,8 @@
 //! ```
 //!
 //! Lower layers push and upper layers observe; a borrowed value lives as long as the call that brings
-//! it, so memory is bounded by the connections and not by the capture. No library code asks the system
-//! for the time. CONTRIBUTING.md lists where a change goes.
+//! it, so memory is bounded by the connections and not by the capture. No code that reads captures asks
+//! the system for the time. CONTRIBUTING.md lists where a change goes.
 
 #![warn(missing_docs)]
 

@@ -5,8 +5,8 @@
 //! TCP stream -> TLS -> WebSocket -> MQTT      any of the carriers may be missing
 //! ```
 //!
-//! To add one: a folder whose type implements [`Carrier`], and its line in `list.rs`. What stands
-//! above this room knows no carrier by name: [`Carriers`] recognises them, and [`Carried`] is what
+//! To add one: a folder whose type implements [`Carrier`], and its line in `list.rs`. The
+//! code that reads connections knows no carrier by name: [`Carriers`] recognises them, and [`Carried`] is what
 //! comes out of each.
 //!
 //! Layers of this room, each importing those before it only: `carried` (the trait), `tls/` and

@@ -132,9 +132,9 @@ macro_rules! properties {
     };
 }
 
-// One row a property, which is all there is to add: identifier, type of the value, name in JSON,
-// Wireshark's name, where it may stand, the rule its value must keep, and a typed accessor of
-// `Properties` (its name, how the value is read, its type).
+// One row a property, which is all that decoding and the views need: identifier, type of the
+// value, name in JSON, Wireshark's name, where it may stand, the rule its value must keep, and a
+// typed accessor of `Properties` (its name, how the value is read, its type).
 properties! {
     /// Whether the payload claims to be UTF-8 text (§3.3.2.3.2).
     PAYLOAD_FORMAT_INDICATOR 0x01 Byte "payload_format_indicator" "Payload Format Indicator"
