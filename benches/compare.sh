@@ -62,7 +62,7 @@ compare() { # file, words of the tool, peer's words with FILE in them
     command -v "${peer[0]}" >/dev/null || { echo "skipped: ${peer[0]} is not installed" >&2; return 0; }
     rm -f "$work/mine" "$work/peer"
     cat "$file" >/dev/null
-    # The clock tells 10 ms apart: short runs are timed several as one.
+    # The clock has steps of 10 ms: short runs are timed several as one.
     local times=1
     [ "$(wc -c <"$file")" -gt 500000000 ] || times=5
     [ "$(wc -c <"$file")" -gt 10000000 ] || times=20

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Counts the instructions of each view on a small made capture (callgrind) and fails where one
-# takes over 10 % more than benches/instructions.tsv says. Time would depend on the machine and
+# takes over 10 % more than benches/instructions.tsv has. Time would depend on the machine and
 # on what else it does; instructions hardly do: the hash seeds of a run change them by less
 # than 0.1 %.
 #
@@ -27,10 +27,10 @@ count() {
     [ "$1" = table ] || words=("$1")
     local status=0
     valgrind --tool=callgrind --callgrind-out-file="$work/out" \
-        "$tool" "${words[@]}" "$capture" >/dev/null 2>"$work/told" || status=$?
+        "$tool" "${words[@]}" "$capture" >/dev/null 2>"$work/counted" || status=$?
     # 1: --check found something.
-    [ "$status" -le 1 ] || { cat "$work/told" >&2; return 1; }
-    awk '/Collected/ { print $NF }' "$work/told"
+    [ "$status" -le 1 ] || { cat "$work/counted" >&2; return 1; }
+    awk '/Collected/ { print $NF }' "$work/counted"
 }
 
 if [ "${1:-}" = --record ]; then
