@@ -214,6 +214,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn bytes_are_text_under_the_keys_of_text_and_digits_under_all_others() {
+        #[derive(Serialize)]
+        struct Members<'a> {
+            hex: Hex<'a>,
+            text: Text<'a>,
+            value: Hex<'a>,
+            topic: Text<'a>,
+            info: Text<'a>,
+        }
+        let (bytes, text) = (Hex(b"a\"\n"), Text("a\"\n\u{202e}한"));
+        let members = Members {
+            hex: bytes,
+            text,
+            value: bytes,
+            topic: text,
+            info: text,
+        };
+        let (digits, escaped) = ("\"61220a\"", r#""a\"\n\u202e한""#);
+        assert_eq!(
+            written(members),
+            format!(
+                "{{\"hex\":{digits},\"text\":{escaped},\"value\":{digits},\"topic\":{escaped},\"info\":{escaped}}}"
+            )
+        );
+        assert_eq!(Text::MEMBERS, ["text", "topic", "info"]);
+    }
+
     proptest! {
         #[test]
         fn any_text_comes_back_the_same_and_is_safe_to_look_at(text in "(?s).{0,40}", plain in "[ -~]{0,20}") {
