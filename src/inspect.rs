@@ -62,11 +62,7 @@ pub fn run(
             Err(error) => unreadable.push(error),
         }
     }
-    let mut source: Box<dyn Source + '_> = if options.merge && readers.len() > 1 {
-        Box::new(Merge::new(readers))
-    } else {
-        Box::new(Sequence::new(readers))
-    };
+    let mut source = together(readers, options);
     drive(&mut *source, &pipeline, progress, &mut unreadable);
     drop(source);
     let names = inputs.iter();
@@ -82,6 +78,15 @@ pub fn read(source: impl io::Read, name: &str, options: &Options, view: &mut dyn
     drive(&mut reader, &pipeline, &mut |_| {}, &mut unreadable);
     let names = vec![name.to_owned()];
     pipeline.into_inner().outcome(names, unreadable)
+}
+
+/// Returns one source of several captures, in the order that the options ask for.
+pub(crate) fn together<'a>(readers: Vec<Reader<'a>>, options: &Options) -> Box<dyn Source + 'a> {
+    if options.merge && readers.len() > 1 {
+        Box::new(Merge::new(readers))
+    } else {
+        Box::new(Sequence::new(readers))
+    }
 }
 
 /// Reads a source to its end, or until the pipeline needs no more of it.

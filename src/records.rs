@@ -10,9 +10,9 @@ use std::io;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use crate::capture::{self, CaptureError, Reader, Sequence, Source};
+use crate::capture::{self, CaptureError, Reader, Source};
 use crate::event::{Event, Needs, OwnedEvent, Totals};
-use crate::inspect::{Options, Pipeline};
+use crate::inspect::{Options, Pipeline, together};
 use crate::view::View;
 
 /// An iterator over the events of captures, in the order in which they become known.
@@ -67,7 +67,8 @@ impl View for Copies {
 }
 
 impl<'s> Records<'s> {
-    /// Opens captures by their names, to be read one after the other; `-` is standard input.
+    /// Opens captures by their names, to be read one after the other, or merged by time where the
+    /// options ask for it; `-` is standard input.
     /// A capture that cannot be opened is an error of the iteration.
     pub fn open(
         captures: impl IntoIterator<Item = impl Into<OsString>>,
@@ -82,7 +83,7 @@ impl<'s> Records<'s> {
                 Err(error) => unopened.push_back(error),
             }
         }
-        Self::of(Box::new(Sequence::new(readers)), unopened, names, options)
+        Self::of(together(readers, options), unopened, names, options)
     }
 
     /// Reads one capture from `bytes`; errors call it `name`.
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_the_events_that_a_view_receives() {
+    fn records_are_the_events_that_a_view_receives_in_turn_and_merged() {
         struct Count(Vec<String>);
         impl View for Count {
             fn needs(&self) -> Needs {
@@ -178,22 +179,27 @@ mod tests {
                 Ok(())
             }
         }
-        let names = [capture("qos2.pcap"), capture("will.pcap")];
-        let mut view = Count(Vec::new());
-        let inputs = names.clone().map(OsString::from);
-        let options = Options::default();
-        let outcome = crate::inspect::run(&inputs, &options, &mut view, &mut |_| {});
-        let mut records = Records::open(names, &options);
-        let events: Vec<_> = records
-            .by_ref()
-            .map(|record| format!("{:?}", record.unwrap()))
-            .collect();
-        assert!(!events.is_empty());
-        assert_eq!(events, view.0);
-        let totals = records.totals().unwrap();
-        assert_eq!(totals.packets, outcome.totals.packets);
-        assert_eq!(totals.frames, outcome.totals.frames);
-        assert_eq!(totals.last_time, outcome.totals.last_time);
+        for merge in [false, true] {
+            let options = Options {
+                merge,
+                ..Options::default()
+            };
+            let names = [capture("will.pcap"), capture("qos2.pcap")];
+            let mut view = Count(Vec::new());
+            let inputs = names.clone().map(OsString::from);
+            let outcome = crate::inspect::run(&inputs, &options, &mut view, &mut |_| {});
+            let mut records = Records::open(names, &options);
+            let events: Vec<_> = records
+                .by_ref()
+                .map(|record| format!("{:?}", record.unwrap()))
+                .collect();
+            assert!(!events.is_empty());
+            assert_eq!(events, view.0);
+            let totals = records.totals().unwrap();
+            assert_eq!(totals.packets, outcome.totals.packets);
+            assert_eq!(totals.frames, outcome.totals.frames);
+            assert_eq!(totals.last_time, outcome.totals.last_time);
+        }
     }
 
     #[test]
