@@ -15,7 +15,7 @@ fn whole(mut bytes: &[u8]) -> (Vec<&[u8]>, bool) {
                 packets.push(packet.bytes);
                 bytes = rest;
             }
-            Cut::Needs { .. } => return (packets, false),
+            Cut::Partial => return (packets, false),
             Cut::Malformed(_) => return (packets, true),
         }
     }
@@ -31,15 +31,15 @@ fuzz_target!(|data: &[u8]| {
     let mut failed = false;
     for size in sizes.iter().cycle().take(4 * bytes.len() + 4) {
         // At least one byte in four portions.
-        let portion = input.take((*size).max(usize::from(size == &sizes[0])));
-        if framer
-            .push(portion, |packet| found.push(packet.bytes.to_vec()))
-            .is_err()
-        {
-            failed = true;
-            break;
+        let mut portion = input.take((*size).max(usize::from(size == &sizes[0])));
+        while let Some(packet) = framer.next(&mut portion) {
+            let Ok(packet) = packet else {
+                failed = true;
+                break;
+            };
+            found.push(packet.bytes.to_vec());
         }
-        if input.is_empty() {
+        if failed || input.is_empty() {
             break;
         }
     }

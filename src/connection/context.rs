@@ -2,6 +2,7 @@
 
 use crate::base::limits::Limits;
 use crate::carrier::Carriers;
+use crate::mqtt::Framer;
 
 /// Frames that are remembered at a time for the packets that end in them.
 const INDEXED: usize = 16;
@@ -104,8 +105,8 @@ pub struct Context {
 /// The buffers of an unfinished packet.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
-    /// The bytes that came.
-    pub(super) bytes: Vec<u8>,
+    /// Holds the bytes that came.
+    pub(super) framer: Framer,
     /// The frames that carried them, each once.
     pub(super) frames: Vec<u64>,
 }

@@ -4,14 +4,14 @@
 
 use crate::base::{FrameStamp, Layers};
 use crate::event::{Event, Gap, Incomplete, NotMqtt, PacketEvent, Transport};
-use crate::mqtt::framer::{FixedHeader, Header, fixed_header};
+use crate::mqtt::framer::{Cut, FixedHeader, Growth, Header, cut, fixed_header};
 use crate::mqtt::{ControlPacket, Malformed, PacketType, Rule};
 use crate::stream::{ByDirection, Connection, Direction, GapCause};
 
 use super::alias::{self, Aliases};
 use super::classify::{self, Opening, Roles, Versions, may_begin};
 use super::context::Context;
-use super::partial::{Fate, Growth, Partial};
+use super::partial::{Fate, Partial};
 use super::peers::Peers;
 
 /// Packets in a row with a broken structure after which a direction's framing counts as lost.
@@ -133,28 +133,34 @@ impl Packets {
             if !side.proven && !self.may_be_first(rest, arrival.direction) {
                 return self.reject(context, arrival, rest, emit);
             }
-            let total = match fixed_header(rest) {
-                Header::Whole(header) => match rest.split_at_checked(header.total_len()) {
-                    Some((packet, after)) => {
-                        let frames = [arrival.stamp.number];
-                        self.emit_whole(context, arrival, &header, packet, &frames, emit);
-                        rest = after;
-                        continue;
-                    }
-                    None => header.total_len() as u64,
-                },
-                Header::Partial => 0,
-                Header::Malformed(_) => {
-                    let frames = [arrival.stamp.number];
+            let frames = [arrival.stamp.number];
+            match cut(rest) {
+                Cut::Whole {
+                    packet,
+                    rest: after,
+                } => {
+                    self.emit_whole(
+                        context,
+                        arrival,
+                        &packet.header,
+                        packet.bytes,
+                        &frames,
+                        emit,
+                    );
+                    rest = after;
+                }
+                Cut::Partial => {
+                    let partial = Partial::new(context, rest, arrival.stamp);
+                    self.sides.of_mut(arrival.direction).partial = Some(partial);
+                    return;
+                }
+                Cut::Malformed(_) => {
                     let (broken, after) = rest.split_at_checked(5).unwrap_or((rest, &[]));
                     self.break_off(context, arrival, broken, &frames, emit);
                     context.counters.given_up += after.len() as u64;
                     return;
                 }
-            };
-            let partial = Partial::new(context, rest, total, arrival.stamp);
-            self.sides.of_mut(arrival.direction).partial = Some(partial);
-            return;
+            }
         }
         let side = self.sides.of_mut(arrival.direction);
         if side.mode == Mode::Doubtful {
@@ -175,12 +181,12 @@ impl Packets {
             return bytes;
         };
         let (growth, after) = partial.grow(context, bytes, arrival.stamp.number);
-        match (growth, partial.fate()) {
-            (Growth::Unfinished, _) => {
+        match (growth, partial.fate) {
+            (Growth::Partial, _) => {
                 self.sides.of_mut(arrival.direction).partial = Some(partial);
                 return &[];
             }
-            (Growth::Broken, _) => {
+            (Growth::Malformed(_), _) => {
                 self.break_off(context, arrival, partial.bytes(), partial.frames(), emit);
             }
             (Growth::Complete, Fate::Kept) => {
@@ -411,10 +417,10 @@ impl Packets {
         let partial = self.sides.of_mut(direction).partial.take()?;
         let incomplete = Incomplete {
             sender,
-            packet_type: partial.packet_type(),
+            packet_type: partial.packet_type,
             announced: partial.announced(),
             received: partial.received(),
-            stamp: *partial.first(),
+            stamp: partial.first,
         };
         context.counters.incomplete += partial.release(context) as u64;
         Some(incomplete)
@@ -452,10 +458,7 @@ impl Side {
         let Some(mut partial) = self.partial.take() else {
             return (false, 0);
         };
-        let within = partial
-            .rest()
-            .is_some_and(|rest| length > 0 && length <= rest);
-        let given_up = partial.cut(context, if within { length } else { 0 });
+        let (within, given_up) = partial.cut(context, length);
         if within && partial.rest() != Some(0) {
             self.partial = Some(partial);
         } else {

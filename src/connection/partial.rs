@@ -3,7 +3,7 @@
 
 use crate::base::FrameStamp;
 use crate::mqtt::PacketType;
-use crate::mqtt::framer::{Header, fixed_header};
+use crate::mqtt::framer::{Growth, KEPT_BUFFER};
 
 use super::context::{Buffers, Context};
 
@@ -14,23 +14,17 @@ const SMALL_PACKET: usize = 64 << 10;
 /// ... as long as these, in bytes over all connections, do not exceed the limit by more.
 const RESERVE: u64 = 16 << 20;
 
-/// Buffers up to this size, in bytes, are kept for the next packet that straddles segments.
-const SPARE_CAP: usize = 64 << 10;
-
 /// The first part of a packet whose end has not come.
 #[derive(Debug)]
 pub(super) struct Partial {
     /// The bytes that came, as long as they are kept, and their frames, as many as are listed.
     buffers: Buffers,
-    /// Bytes that came or lie in a gap.
-    passed: u64,
     /// Bytes that lie in a gap.
     missed: u64,
-    /// Bytes in all; 0 as long as Remaining Length is not complete.
-    total: u64,
-    packet_type: PacketType,
-    fate: Fate,
-    first: FrameStamp,
+    pub(super) packet_type: PacketType,
+    pub(super) fate: Fate,
+    /// The frame that carried its first byte.
+    pub(super) first: FrameStamp,
 }
 
 /// The use of a packet's bytes when it is complete.
@@ -44,65 +38,34 @@ pub(super) enum Fate {
     OverLimit,
 }
 
-/// The state of a packet that bytes were added to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Growth {
-    /// It needs more.
-    Unfinished,
-    Complete,
-    /// Its Remaining Length has a fifth byte: where it ends is unknown.
-    Broken,
-}
-
 impl Partial {
-    /// Begins a packet with `bytes`, of `total` bytes in all or 0 where its length is not known.
-    ///
-    /// Nothing is reserved from what is announced: 268,435,455 bytes cost five to announce.
-    pub(super) fn new(
-        context: &mut Context,
-        bytes: &[u8],
-        total: u64,
-        stamp: &FrameStamp,
-    ) -> Box<Self> {
+    /// Begins a packet with `bytes`, all of which belong to it.
+    pub(super) fn new(context: &mut Context, bytes: &[u8], stamp: &FrameStamp) -> Box<Self> {
         let mut partial = Box::new(Self {
             buffers: std::mem::take(&mut context.spare),
-            passed: 0,
             missed: 0,
-            total,
             packet_type: PacketType::of(bytes.first().copied().unwrap_or(0)),
             fate: Fate::Kept,
             first: *stamp,
         });
-        partial.take(context, bytes, stamp.number);
+        partial.grow(context, bytes, stamp.number);
         partial
     }
 
-    pub(super) const fn packet_type(&self) -> PacketType {
-        self.packet_type
-    }
-
     /// Returns the bytes of the whole packet; 0 where its length is not known.
-    pub(super) const fn announced(&self) -> u64 {
-        self.total
+    pub(super) fn announced(&self) -> u64 {
+        let header = self.buffers.framer.header();
+        header.map_or(0, |header| header.total_len() as u64)
     }
 
     /// Returns the bytes that came.
     pub(super) const fn received(&self) -> u64 {
-        self.passed - self.missed
-    }
-
-    /// Returns the frame that carried its first byte.
-    pub(super) const fn first(&self) -> &FrameStamp {
-        &self.first
-    }
-
-    pub(super) const fn fate(&self) -> Fate {
-        self.fate
+        self.buffers.framer.passed() as u64 - self.missed
     }
 
     /// Returns the bytes that are kept.
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.buffers.bytes
+        self.buffers.framer.bytes()
     }
 
     /// Returns the frames that carried them, each once.
@@ -112,12 +75,12 @@ impl Partial {
 
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
-        self.buffers.bytes.capacity()
+        self.buffers.framer.capacity()
     }
 
     /// Returns the bytes until its end, where its length is known.
     pub(super) fn rest(&self) -> Option<u64> {
-        (self.total > 0).then(|| self.total - self.passed)
+        self.buffers.framer.rest().map(|rest| rest as u64)
     }
 
     /// Adds the bytes that belong to it, which came in `frame`; also returns what follows them.
@@ -127,79 +90,63 @@ impl Partial {
         bytes: &'a [u8],
         frame: u64,
     ) -> (Growth, &'a [u8]) {
-        let mut rest = bytes;
-        // The bytes of Remaining Length come one by one until it is complete.
-        while self.total == 0 {
-            let Some((next, after)) = rest.split_at_checked(1) else {
-                return (Growth::Unfinished, rest);
-            };
-            self.take(context, next, frame);
-            rest = after;
-            match fixed_header(self.bytes()) {
-                Header::Whole(header) => self.total = header.total_len() as u64,
-                Header::Malformed(_) => return (Growth::Broken, rest),
-                Header::Partial => {}
-            }
-        }
-        let wanted = usize::try_from(self.total - self.passed).unwrap_or(usize::MAX);
-        let (own, after) = rest.split_at_checked(wanted).unwrap_or((rest, &[]));
-        self.take(context, own, frame);
-        let growth = match self.rest() {
-            Some(0) => Growth::Complete,
-            _ => Growth::Unfinished,
-        };
-        (growth, after)
-    }
-
-    /// Takes `bytes`, all of which belong to it.
-    fn take(&mut self, context: &mut Context, bytes: &[u8], frame: u64) {
-        let count = bytes.len() as u64;
-        self.passed += count;
+        let Buffers { framer, frames } = &mut self.buffers;
+        let (growth, rest) = framer.grow(bytes);
+        let count = bytes.len() - rest.len();
         match self.fate {
             Fate::Kept => {}
-            Fate::Cut => return context.counters.discarded += count,
-            Fate::OverLimit => return context.counters.over_cap += count,
+            Fate::Cut => context.counters.discarded += count as u64,
+            Fate::OverLimit => context.counters.over_cap += count as u64,
         }
-        self.buffers.bytes.extend_from_slice(bytes);
-        context.hold(bytes.len());
-        if self.frames().last() != Some(&frame) {
-            if self.frames().len() < context.options.limits.frames_listed {
-                self.buffers.frames.push(frame);
+        if self.fate != Fate::Kept {
+            return (growth, rest);
+        }
+        context.hold(count);
+        if frames.last() != Some(&frame) {
+            if frames.len() < context.options.limits.frames_listed {
+                frames.push(frame);
                 context.held_frames += 1;
             } else {
                 context.counters.frames_unlisted += 1;
             }
         }
-        let small = self.bytes().len() <= SMALL_PACKET;
-        let limit = context.options.limits.held as u64 + if small { RESERVE } else { 0 };
+        let held = framer.bytes().len();
+        let reserve = if held <= SMALL_PACKET { RESERVE } else { 0 };
+        let limit = context.options.limits.held as u64 + reserve;
         // A fixed header is always kept: without it the packet's end would be lost too.
-        if self.total > 0 && context.held.saturating_add(8 * context.held_frames) > limit {
-            context.counters.over_cap += self.bytes().len() as u64;
+        if framer.header().is_some() && context.held.saturating_add(8 * context.held_frames) > limit
+        {
+            context.counters.over_cap += held as u64;
             context.counters.packets_over_cap += 1;
             self.drop_bytes(context, Fate::OverLimit);
         }
+        (growth, rest)
     }
 
-    /// Notes a gap of `length` bytes in it, 0 where it ends the packet. Returns the bytes that
-    /// were held, which are of no use now.
-    pub(super) fn cut(&mut self, context: &mut Context, length: u64) -> u64 {
+    /// Takes a gap of `length` bytes, 0 where that is unknown. Returns whether it lies within the
+    /// packet, and the bytes that were held, which are of no use now.
+    pub(super) fn cut(&mut self, context: &mut Context, length: u64) -> (bool, u64) {
         let held = self.bytes().len() as u64;
         if self.fate == Fate::Kept {
             context.counters.discarded += held;
             self.drop_bytes(context, Fate::Cut);
         }
-        self.passed += length;
-        self.missed += length;
-        held
+        let within = self.buffers.framer.skip(length);
+        if within {
+            self.missed += length;
+        }
+        (within, held)
     }
 
     /// Gives its memory back. Returns the bytes it held.
     pub(super) fn release(mut self, context: &mut Context) -> usize {
-        let held = self.bytes().len();
-        self.let_go(context);
-        let capacity = self.buffers.bytes.capacity();
-        let small = capacity.max(self.buffers.frames.capacity() * 8) <= SPARE_CAP;
-        if small && capacity > context.spare.bytes.capacity() {
+        let held = self.let_go(context);
+        let Buffers { framer, frames } = &mut self.buffers;
+        framer.clear();
+        frames.clear();
+        if frames.capacity() * 8 <= KEPT_BUFFER
+            && framer.capacity() > context.spare.framer.capacity()
+        {
             context.spare = self.buffers;
         }
         held
@@ -208,15 +155,16 @@ impl Partial {
     /// Gives the memory of its bytes back, which are counted only from now on.
     fn drop_bytes(&mut self, context: &mut Context, fate: Fate) {
         self.let_go(context);
-        self.buffers = Buffers::default();
+        self.buffers.framer.drop_bytes();
+        self.buffers.frames = Vec::new();
         self.fate = fate;
     }
 
-    /// Empties its buffers, which no longer count as held.
-    fn let_go(&mut self, context: &mut Context) {
-        context.let_go(self.bytes().len());
+    /// Counts its bytes and frames, which go, as held no longer. Returns how many bytes those are.
+    fn let_go(&self, context: &mut Context) -> usize {
+        let held = self.bytes().len();
+        context.let_go(held);
         context.held_frames -= self.frames().len() as u64;
-        self.buffers.bytes.clear();
-        self.buffers.frames.clear();
+        held
     }
 }

@@ -16,7 +16,10 @@ use super::words::PacketType;
 pub const MAX_REMAINING_LENGTH: u32 = 0x0fff_ffff;
 
 /// Bytes of a buffer that [`Framer`] keeps for the next packet; a larger one is freed.
-pub const KEPT_BUFFER: usize = 16 * 1024;
+pub const KEPT_BUFFER: usize = 64 << 10;
+
+/// The most bytes of a fixed header.
+const MAX_HEADER: usize = 5;
 
 /// Returns how many bytes a variable byte integer needs for `value` (MQTT 5.0 §1.5.5); 5.0
 /// forbids more ([MQTT-1.5.5-1]), 3.1 and 3.1.1 have no rule about it.
@@ -111,8 +114,8 @@ fn any_fixed_header(bytes: &[u8]) -> Header {
 pub struct RawPacket<'a> {
     /// The whole packet, fixed header included.
     pub bytes: &'a [u8],
-    /// Bytes of the fixed header: 2 to 5.
-    pub header_len: usize,
+    /// Its fixed header.
+    pub header: FixedHeader,
 }
 
 /// The result of cutting the first packet off some bytes.
@@ -126,10 +129,7 @@ pub enum Cut<'a> {
         rest: &'a [u8],
     },
     /// The packet is not complete.
-    Needs {
-        /// Bytes that are still missing; `None` where Remaining Length itself is cut.
-        more: Option<usize>,
-    },
+    Partial,
     /// The end of the packet is not known.
     Malformed(Malformed),
 }
@@ -139,139 +139,172 @@ pub enum Cut<'a> {
 pub fn cut(bytes: &[u8]) -> Cut<'_> {
     match fixed_header(bytes) {
         Header::Whole(header) => match bytes.split_at_checked(header.total_len()) {
-            Some((packet, rest)) => Cut::Whole {
-                packet: RawPacket {
-                    bytes: packet,
-                    header_len: header.header_len,
-                },
+            Some((bytes, rest)) => Cut::Whole {
+                packet: RawPacket { bytes, header },
                 rest,
             },
-            None => Cut::Needs {
-                more: Some(header.total_len() - bytes.len()),
-            },
+            None => Cut::Partial,
         },
-        Header::Partial => Cut::Needs { more: None },
+        Header::Partial => Cut::Partial,
         Header::Malformed(malformed) => Cut::Malformed(malformed),
     }
 }
 
-/// The reason why a stream can't be cut any further.
+/// The state of a packet that bytes were added to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Uncut {
-    /// Remaining Length has more than four bytes.
+pub enum Growth {
+    /// It needs more.
+    Partial,
+    /// All of it has come.
+    Complete,
+    /// Its Remaining Length has a fifth byte: where it ends is unknown.
     Malformed(Malformed),
-    /// A packet announces more bytes than the limit.
-    TooLarge {
-        /// The packet's type.
-        packet_type: PacketType,
-        /// Bytes of the whole packet as announced.
-        announced: usize,
-    },
 }
 
 /// A reassembler of control packets from bytes that arrive in any portions.
 ///
-/// It keeps at most the packet that has started, so at most `limit` bytes, and only as many of
-/// them as have arrived.
-#[derive(Debug)]
+/// It keeps the one packet that has begun, as many of its bytes as have arrived. Limits are the
+/// caller's: [`Framer::header`] announces how large the packet becomes.
+#[derive(Debug, Default)]
 pub struct Framer {
-    /// The packet that has begun; never a whole one.
-    pending: Vec<u8>,
-    limit: usize,
-}
-
-impl Default for Framer {
-    /// Without a limit other than the protocol's own.
-    fn default() -> Self {
-        Self::new(MAX_REMAINING_LENGTH as usize + 5)
-    }
+    /// The bytes that came: all of them or, once they are dropped, none.
+    bytes: Vec<u8>,
+    /// Bytes that came, or were skipped.
+    passed: usize,
+    /// `None` as long as it is not complete.
+    header: Option<FixedHeader>,
 }
 
 impl Framer {
-    /// Makes a framer that accepts packets of at most `limit` bytes, fixed header included.
-    pub const fn new(limit: usize) -> Self {
-        Self {
-            pending: Vec::new(),
-            limit,
-        }
-    }
-
-    /// Returns the bytes of the packet that has started.
-    pub fn pending(&self) -> &[u8] {
-        &self.pending
-    }
-
-    /// Takes the next bytes of the stream and hands each packet that they complete to
-    /// `each`. A packet that lies whole in `bytes` is not copied.
+    /// Returns the next packet of the stream that goes on with `bytes`, and takes what belongs to
+    /// it out of them; `None` where more is needed, all of `bytes` being taken. A packet that
+    /// lies whole in `bytes` is not copied.
     ///
     /// # Errors
-    /// The stream can't be cut any further; packets before that place were handed over. The
-    /// framer must not be used again.
-    pub fn push(&mut self, bytes: &[u8], mut each: impl FnMut(RawPacket<'_>)) -> Result<(), Uncut> {
-        let mut bytes = bytes;
-        while !self.pending.is_empty() {
-            let Some(missing) = self.missing()? else {
-                return self.held(bytes);
-            };
-            let (part, rest) = bytes.split_at(missing.min(bytes.len()));
-            self.pending.extend_from_slice(part);
-            bytes = rest;
-            if let Cut::Whole { packet, .. } = cut(&self.pending) {
-                each(packet);
-                self.clear();
-            } else if bytes.is_empty() {
-                self.missing()?;
-                return Ok(());
+    /// The end of the packet is not known. The framer must not be used again.
+    pub fn next<'a, 'b: 'a>(
+        &'a mut self,
+        bytes: &mut &'b [u8],
+    ) -> Option<Result<RawPacket<'a>, Malformed>> {
+        if self.rest() == Some(0) {
+            self.clear();
+        }
+        if self.passed == 0
+            && let Cut::Whole { packet, rest } = cut(bytes)
+        {
+            *bytes = rest;
+            return Some(Ok(packet));
+        }
+        let growth;
+        (growth, *bytes) = self.grow(bytes);
+        match (growth, self.header) {
+            (Growth::Complete, Some(header)) => Some(Ok(RawPacket {
+                bytes: &self.bytes,
+                header,
+            })),
+            (Growth::Malformed(malformed), _) => Some(Err(malformed)),
+            _ => None,
+        }
+    }
+
+    /// Adds those of `bytes` that belong to the packet that has begun, or begin one; also returns
+    /// what follows them.
+    pub fn grow<'a>(&mut self, bytes: &'a [u8]) -> (Growth, &'a [u8]) {
+        let mut rest = bytes;
+        if self.header.is_none() {
+            // As many as the longest fixed header has; those behind the packet go again.
+            let known = self.bytes.len();
+            let missing = MAX_HEADER.saturating_sub(known);
+            self.bytes.extend(bytes.iter().take(missing));
+            let read = fixed_header(&self.bytes);
+            if let Header::Whole(header) = read {
+                self.bytes.truncate(header.total_len());
+                self.header = Some(header);
+            }
+            self.passed = self.bytes.len();
+            rest = bytes.get(self.passed - known..).unwrap_or_default();
+            if let Header::Malformed(malformed) = read {
+                return (Growth::Malformed(malformed), rest);
             }
         }
-        loop {
-            match cut(bytes) {
-                Cut::Whole { packet, rest } => {
-                    self.within_limit(bytes)?;
-                    each(packet);
-                    bytes = rest;
-                }
-                Cut::Needs { .. } => {
-                    self.within_limit(bytes)?;
-                    return self.held(bytes);
-                }
-                Cut::Malformed(malformed) => return Err(Uncut::Malformed(malformed)),
+        let Some(missing) = self.rest() else {
+            return (Growth::Partial, rest);
+        };
+        let (own, after) = rest.split_at_checked(missing).unwrap_or((rest, &[]));
+        // Else they were dropped.
+        if self.bytes.len() == self.passed {
+            self.bytes.extend_from_slice(own);
+        }
+        self.passed += own.len();
+        match own.len() == missing {
+            true => (Growth::Complete, after),
+            false => (Growth::Partial, after),
+        }
+    }
+
+    /// Drops the bytes that came; what follows is only counted. Before the fixed header is complete,
+    /// the packet's end is lost with them.
+    pub fn drop_bytes(&mut self) {
+        self.bytes = Vec::new();
+    }
+
+    /// Counts `length` bytes, which never come, as if they had, and drops the others. `false` where
+    /// they are none, or are not known to belong to the packet that has begun.
+    pub fn skip(&mut self, length: u64) -> bool {
+        match (self.rest(), usize::try_from(length)) {
+            (Some(rest), Ok(length)) if (1..=rest).contains(&length) => {
+                self.drop_bytes();
+                self.passed += length;
+                true
             }
+            _ => false,
         }
     }
 
-    /// Returns how many bytes the pending packet needs next: one where Remaining Length is cut.
-    fn missing(&self) -> Result<Option<usize>, Uncut> {
-        self.within_limit(&self.pending)?;
-        match cut(&self.pending) {
-            Cut::Whole { .. } => Ok(None),
-            Cut::Needs { more } => Ok(Some(more.unwrap_or(1))),
-            Cut::Malformed(malformed) => Err(Uncut::Malformed(malformed)),
+    /// Makes room for the next packet.
+    pub fn clear(&mut self) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        if bytes.capacity() > KEPT_BUFFER {
+            bytes = Vec::new();
+        }
+        *self = Self {
+            bytes,
+            ..Self::default()
+        };
+    }
+
+    /// Returns the fixed header of the packet that has begun, once it is complete.
+    pub const fn header(&self) -> Option<FixedHeader> {
+        self.header
+    }
+
+    /// Returns the bytes that are kept of the packet that has begun, or was completed last.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Returns the same where the packet is not complete, else nothing.
+    pub fn pending(&self) -> &[u8] {
+        match self.rest() {
+            Some(0) => &[],
+            _ => &self.bytes,
         }
     }
 
-    /// Fails where a header, whole or not, announces more than the limit.
-    fn within_limit(&self, bytes: &[u8]) -> Result<(), Uncut> {
-        match fixed_header(bytes) {
-            Header::Whole(header) if header.total_len() > self.limit => Err(Uncut::TooLarge {
-                packet_type: header.packet_type,
-                announced: header.total_len(),
-            }),
-            _ => Ok(()),
-        }
+    /// Returns how many bytes of it came or were skipped.
+    pub const fn passed(&self) -> usize {
+        self.passed
     }
 
-    fn held(&mut self, bytes: &[u8]) -> Result<(), Uncut> {
-        self.pending.extend_from_slice(bytes);
-        Ok(())
+    /// Returns how many bytes it needs, where its length is known.
+    pub fn rest(&self) -> Option<usize> {
+        Some(self.header?.total_len() - self.passed)
     }
 
-    fn clear(&mut self) {
-        if self.pending.capacity() > KEPT_BUFFER {
-            self.pending = Vec::new();
-        } else {
-            self.pending.clear();
-        }
+    /// Returns how many bytes fit in its buffer.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 }
 
@@ -285,13 +318,14 @@ mod tests {
         for at in 0..=stream.len() {
             let mut framer = Framer::default();
             let mut lengths = Vec::new();
-            for part in [&stream[..at], &stream[at..]] {
-                framer
-                    .push(part, |raw| lengths.push(raw.bytes.len()))
-                    .unwrap();
+            for mut part in [&stream[..at], &stream[at..]] {
+                while let Some(raw) = framer.next(&mut part) {
+                    lengths.push(raw.unwrap().bytes.len());
+                }
+                assert!(part.is_empty());
             }
             assert_eq!(
-                (lengths, framer.pending().len()),
+                (lengths, framer.passed()),
                 (vec![5, 2, 4], 0),
                 "split at {at}"
             );
@@ -306,9 +340,8 @@ mod tests {
         let mut framer = Framer::default();
         let mut lengths = Vec::new();
         for byte in &stream {
-            framer
-                .push(&[*byte], |raw| lengths.push(raw.bytes.len()))
-                .unwrap();
+            let raw = framer.next(&mut std::slice::from_ref(byte));
+            lengths.extend(raw.map(|raw| raw.unwrap().bytes.len()));
         }
         assert_eq!(lengths, [260, 2]);
     }
@@ -337,44 +370,48 @@ mod tests {
         assert_eq!(cut(&bytes), Cut::Malformed(malformed));
         for at in 0..=bytes.len() {
             let mut framer = Framer::default();
-            let first = framer.push(&bytes[..at], |_| panic!("no packet"));
-            let both = first.and_then(|()| framer.push(&bytes[at..], |_| panic!("no packet")));
-            assert_eq!(both, Err(Uncut::Malformed(malformed)), "split at {at}");
+            let (mut before, mut behind) = bytes.split_at(at);
+            let broken = Some(Err(malformed));
+            let found = framer.next(&mut before) == broken || framer.next(&mut behind) == broken;
+            assert!(found, "split at {at}");
         }
     }
 
     #[test]
     fn an_announced_length_takes_no_memory() {
         let mut framer = Framer::default();
-        framer
-            .push(&[0x30, 0xff, 0xff, 0xff, 0x7f, 0, 1], |_| {
-                panic!("no packet")
-            })
-            .unwrap();
-        assert!(framer.pending.capacity() < 64);
         assert_eq!(
-            cut(framer.pending()),
-            Cut::Needs {
-                more: Some(268_435_453)
-            }
+            framer.next(&mut &[0x30, 0xff, 0xff, 0xff, 0x7f, 0, 1][..]),
+            None
         );
+        assert!(framer.capacity() < 64);
+        assert_eq!(framer.rest(), Some(268_435_453));
     }
 
     #[test]
-    fn a_packet_above_the_limit_is_refused_by_its_header_alone() {
+    fn a_header_announces_its_packet_before_the_rest_comes() {
         for at in 0..3 {
             let bytes = [0x30, 0x80, 0x01];
-            let mut framer = Framer::new(100);
-            let first = framer.push(&bytes[..at], |_| panic!("no packet"));
-            let both = first.and_then(|()| framer.push(&bytes[at..], |_| panic!("no packet")));
-            assert_eq!(
-                both,
-                Err(Uncut::TooLarge {
-                    packet_type: PacketType::Publish,
-                    announced: 131
-                })
-            );
+            let mut framer = Framer::default();
+            for mut part in [&bytes[..at], &bytes[at..]] {
+                assert_eq!(framer.next(&mut part), None);
+            }
+            let announced = framer.header().map(|header| header.total_len());
+            assert_eq!(announced, Some(131), "split at {at}");
         }
+    }
+
+    #[test]
+    fn bytes_that_never_come_are_counted_within_their_packet_alone() {
+        let mut framer = Framer::default();
+        assert!(!framer.skip(1));
+        assert_eq!(framer.grow(&[0x30, 10, 0, 1]), (Growth::Partial, &[][..]));
+        assert!(!framer.skip(0) && !framer.skip(9));
+        assert!(framer.skip(5));
+        assert!(framer.bytes().is_empty());
+        let rest = [b'x', b'y', b'z', 0xc0, 0];
+        assert_eq!(framer.grow(&rest), (Growth::Complete, &rest[3..]));
+        assert!(framer.bytes().is_empty());
     }
 
     #[test]
@@ -382,9 +419,13 @@ mod tests {
         let mut packet = vec![0x30, 0xa0, 0x8d, 0x06];
         packet.resize(4 + 100_000, 0);
         let mut framer = Framer::default();
-        framer.push(&packet[..9], |_| panic!("no packet")).unwrap();
-        let mut reported = 0;
-        framer.push(&packet[9..], |_| reported += 1).unwrap();
-        assert_eq!((reported, framer.pending.capacity()), (1, 0));
+        assert_eq!(framer.next(&mut &packet[..9]), None);
+        assert!(
+            framer
+                .next(&mut &packet[9..])
+                .is_some_and(|raw| raw.is_ok())
+        );
+        assert_eq!(framer.next(&mut &[][..]), None);
+        assert_eq!((framer.passed(), framer.capacity()), (0, 0));
     }
 }

@@ -107,7 +107,9 @@ impl Core {
             return;
         };
         self.unsent_bytes = self.unsent_bytes.saturating_sub(link.unsent);
-        self.partial_bytes = self.partial_bytes.saturating_sub(link.begun.len());
+        self.partial_bytes = self
+            .partial_bytes
+            .saturating_sub(link.framer.pending().len());
         self.kept_bytes = self.kept_bytes.saturating_sub(link.aliases_in_bytes);
         let Some(key) = link.session() else {
             return;

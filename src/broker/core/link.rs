@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::session::SessionKey;
 use crate::base::{Endpoint, Span, Timestamp};
-use crate::mqtt::ProtocolVersion;
+use crate::mqtt::{Framer, ProtocolVersion};
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,8 +25,8 @@ pub(super) struct Link {
     pub(super) name: Arc<str>,
     /// 3.1.1 until CONNECT names another.
     pub(super) version: ProtocolVersion,
-    /// The bytes of a packet that is not whole yet.
-    pub(super) begun: Vec<u8>,
+    /// Holds the packet that is not whole yet.
+    pub(super) framer: Framer,
     /// When its last control packet came, for the keep alive.
     pub(super) last_received: Timestamp,
     /// 1.5 times the keep alive; `None` where it is off.
@@ -64,7 +64,7 @@ impl Link {
             stage: Stage::Opened(now),
             name: peer.address.to_string().into(),
             version: ProtocolVersion::V3_1_1,
-            begun: Vec::new(),
+            framer: Framer::default(),
             last_received: now,
             patience: None,
             unsent: 0,

@@ -9,7 +9,7 @@ use super::link::{Link, Stage};
 use super::server::Core;
 use crate::base::{Endpoint, Timestamp};
 use crate::event::log::Line;
-use crate::mqtt::framer::{Cut, FixedHeader, Header, cut, fixed_header};
+use crate::mqtt::framer::FixedHeader;
 use crate::mqtt::{ControlPacket, PacketType, Rule};
 
 /// The first byte of every CONNECT ([MQTT-3.1.0-1]).
@@ -45,30 +45,42 @@ impl Core {
             return bytes.len();
         };
         // While its packets are handled the link has none: what is left comes back to it.
-        let mut begun = std::mem::take(&mut link.begun);
-        self.partial_bytes = self.partial_bytes.saturating_sub(begun.len());
-        let before = begun.len();
-        let (used, stopped) = if begun.is_empty() {
-            let (used, stopped) = self.packets(now, connection, bytes, most);
-            if !stopped {
-                begun.extend_from_slice(bytes.get(used..).unwrap_or_default());
+        let mut framer = std::mem::take(&mut link.framer);
+        self.partial_bytes = self.partial_bytes.saturating_sub(framer.pending().len());
+        let mut rest = bytes;
+        let mut handled = 0;
+        while let Some(link) = self.links.get(&connection) {
+            if handled == most && !rest.is_empty() {
+                return bytes.len() - rest.len();
             }
-            (used, stopped)
-        } else {
-            begun.extend_from_slice(bytes);
-            let (used, stopped) = self.packets(now, connection, &begun, most);
-            begun.drain(..used.min(begun.len()));
-            (used, stopped)
-        };
+            // Something else than MQTT need not be waited for until it fills a packet.
+            let begins = framer.pending().is_empty() && matches!(link.stage, Stage::Opened(_));
+            if begins && rest.first().is_some_and(|&first| first != CONNECT) {
+                self.dismiss(now, connection, encode::PROTOCOL_ERROR, "no CONNECT");
+                break;
+            }
+            let refused = match framer.next(&mut rest) {
+                Some(Ok(packet)) => match self.too_large(packet.header) {
+                    None => {
+                        handled += 1;
+                        self.packet(now, connection, packet.bytes);
+                        continue;
+                    }
+                    refused => refused,
+                },
+                Some(Err(_)) => Some((encode::MALFORMED_PACKET, "malformed packet")),
+                None => framer.header().and_then(|header| self.too_large(header)),
+            };
+            if let Some((code, why)) = refused {
+                self.dismiss(now, connection, code, why);
+            }
+            break;
+        }
         let Some(link) = self.links.get_mut(&connection) else {
             return bytes.len();
         };
-        if stopped {
-            // Whole packets may wait: the link has a part of one only.
-            return used.saturating_sub(before);
-        }
-        self.partial_bytes += begun.len();
-        link.begun = begun;
+        self.partial_bytes += framer.pending().len();
+        link.framer = framer;
         if self.partial_bytes > self.options.limits.all_partial_bytes {
             self.dismiss(
                 now,
@@ -108,54 +120,6 @@ impl Core {
             Ending::Reset => Line::SocketError { client: &client },
         });
         self.leave(now, connection, Departure::WithoutDisconnect);
-    }
-
-    /// Handles each whole packet at the beginning of `bytes`, but no more than `most`; returns
-    /// how many bytes they took, and whether there may be more.
-    fn packets(
-        &mut self,
-        now: Timestamp,
-        connection: ConnectionKey,
-        bytes: &[u8],
-        most: usize,
-    ) -> (usize, bool) {
-        let mut rest = bytes;
-        let mut handled = 0;
-        while let Some(link) = self.links.get(&connection) {
-            // Something else than MQTT need not be waited for until it fills a packet.
-            let opened = matches!(link.stage, Stage::Opened(_));
-            if opened && rest.first().is_some_and(|&first| first != CONNECT) {
-                self.dismiss(now, connection, encode::PROTOCOL_ERROR, "no CONNECT");
-                break;
-            }
-            if let Header::Whole(header) = fixed_header(rest)
-                && let Some((code, why)) = self.too_large(header)
-            {
-                self.dismiss(now, connection, code, why);
-                break;
-            }
-            match cut(rest) {
-                Cut::Whole { .. } if handled == most => {
-                    return (bytes.len() - rest.len(), true);
-                }
-                Cut::Whole { packet, rest: next } => {
-                    rest = next;
-                    handled += 1;
-                    self.packet(now, connection, packet.bytes);
-                }
-                Cut::Needs { .. } => break,
-                Cut::Malformed(_) => {
-                    self.dismiss(
-                        now,
-                        connection,
-                        encode::MALFORMED_PACKET,
-                        "malformed packet",
-                    );
-                    break;
-                }
-            }
-        }
-        (bytes.len() - rest.len(), false)
     }
 
     /// The reason code and the words for a packet that is not waited for, by its size.

@@ -138,9 +138,10 @@ impl Actor {
         let next_packet_id = &mut self.next_packet_id;
         let aliases = &mut link.aliases;
         // The broker frames correctly; should it not, the client receives nothing more.
-        let _ = link.framer.push(&incoming, |raw| {
+        let mut rest = incoming.as_slice();
+        while let Some(Ok(raw)) = link.framer.next(&mut rest) {
             let Ok(packet) = ControlPacket::read(raw.bytes, version, &mut ()) else {
-                return;
+                continue;
             };
             if received.len() >= REMEMBERED {
                 received.pop_front();
@@ -153,7 +154,7 @@ impl Actor {
                 *next_packet_id = 1;
             }
             answer_one(&packet, version, open, &mut replies);
-        });
+        }
         replies
     }
 
