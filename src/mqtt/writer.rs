@@ -6,10 +6,7 @@
 //! `record` needs to show what broken clients do.
 
 use super::framer::MAX_REMAINING_LENGTH;
-use super::packet::{
-    Acknowledgement, Auth, ConnAck, Connect, ControlPacket, Disconnect, Publish, SubAck, Subscribe,
-    Subscription, Subscriptions, TopicFilters, UnsubAck, Unsubscribe, Will,
-};
+use super::packet::{Connect, ControlPacket, Subscriptions, TopicFilters};
 use super::property::{Properties, Property, PropertyId, PropertyValue};
 use super::words::{PacketIdentifier, ProtocolVersion};
 
@@ -92,8 +89,13 @@ impl ControlPacket<'_> {
             .ok()
             .filter(|length| *length <= MAX_REMAINING_LENGTH)
             .ok_or(Unwritable::PacketTooLarge { bytes })?;
-        let (encoded, len) = variable_integer(length);
-        out.splice(body..body, encoded.into_iter().take(len));
+        // Written behind the body, and brought before it.
+        let end = out.len();
+        write_variable(length, out)?;
+        let len = out.len() - end;
+        if let Some(behind_the_first_byte) = out.get_mut(body..) {
+            behind_the_first_byte.rotate_right(len);
+        }
         Ok(())
     }
 
@@ -110,94 +112,61 @@ impl ControlPacket<'_> {
     fn write_body(&self, version: ProtocolVersion, out: &mut Vec<u8>) -> Written {
         let five = version == ProtocolVersion::V5_0;
         match self {
-            Self::Connect(connect) => write_connect(connect, out),
-            Self::ConnAck(ConnAck {
-                session_present,
-                code,
-                properties,
-            }) => {
-                let present = *session_present && version != ProtocolVersion::V3_1;
-                out.extend([present.into(), *code]);
-                write_properties(*properties, version, out)
+            Self::Connect(connect) => return write_connect(connect, out),
+            Self::ConnAck(ack) => {
+                let present = ack.session_present && version != ProtocolVersion::V3_1;
+                out.extend([present.into(), ack.code]);
+                write_properties(ack.properties, version, out)?;
             }
-            Self::Publish(publish) => write_publish(publish, version, out),
+            Self::Publish(publish) => {
+                out.reserve(publish.topic.len() + publish.payload.len() + 16);
+                write_text(publish.topic, out)?;
+                if let Some(packet_id) = publish.delivery.packet_id() {
+                    write_packet_id(packet_id, out);
+                }
+                write_properties(publish.properties, version, out)?;
+                out.extend_from_slice(publish.payload);
+            }
             Self::PubAck(ack) | Self::PubRec(ack) | Self::PubRel(ack) | Self::PubComp(ack) => {
-                let Acknowledgement {
-                    packet_id,
-                    reason_code,
-                    properties,
-                } = ack;
-                write_packet_id(*packet_id, out);
-                write_reason(*reason_code, *properties, version, out)
+                write_packet_id(ack.packet_id, out);
+                write_reason(ack.reason_code, ack.properties, version, out)?;
             }
-            Self::Subscribe(Subscribe {
-                packet_id,
-                properties,
-                subscriptions,
-            }) => {
-                write_packet_id(*packet_id, out);
-                write_properties(*properties, version, out)?;
-                if five {
-                    out.extend_from_slice(subscriptions.bytes);
-                    return Ok(());
+            Self::Subscribe(subscribe) => {
+                write_packet_id(subscribe.packet_id, out);
+                write_properties(subscribe.properties, version, out)?;
+                for subscription in subscribe.subscriptions.iter() {
+                    write_text(subscription.filter, out)?;
+                    out.push(subscription.options & if five { 0xff } else { 0x03 });
                 }
-                for Subscription { filter, options } in *subscriptions {
-                    write_text(filter, out)?;
-                    out.push(options & 0x03);
-                }
-                Ok(())
             }
-            Self::SubAck(SubAck {
-                packet_id,
-                properties,
-                codes,
-            }) => {
-                write_packet_id(*packet_id, out);
-                write_properties(*properties, version, out)?;
-                out.extend_from_slice(codes);
-                Ok(())
+            Self::SubAck(ack) => {
+                write_packet_id(ack.packet_id, out);
+                write_properties(ack.properties, version, out)?;
+                out.extend_from_slice(ack.codes);
             }
-            Self::Unsubscribe(Unsubscribe {
-                packet_id,
-                properties,
-                filters,
-            }) => {
-                write_packet_id(*packet_id, out);
-                write_properties(*properties, version, out)?;
-                out.extend_from_slice(filters.bytes);
-                Ok(())
+            Self::Unsubscribe(unsubscribe) => {
+                write_packet_id(unsubscribe.packet_id, out);
+                write_properties(unsubscribe.properties, version, out)?;
+                out.extend_from_slice(unsubscribe.filters.bytes);
             }
-            Self::UnsubAck(UnsubAck {
-                packet_id,
-                properties,
-                codes,
-            }) => {
-                write_packet_id(*packet_id, out);
-                write_properties(*properties, version, out)?;
-                if five {
-                    out.extend_from_slice(codes);
-                }
-                Ok(())
+            Self::UnsubAck(ack) => {
+                write_packet_id(ack.packet_id, out);
+                write_properties(ack.properties, version, out)?;
+                out.extend_from_slice(if five { ack.codes } else { &[] });
             }
-            Self::PingReq | Self::PingResp => Ok(()),
-            Self::Disconnect(Disconnect {
-                reason_code,
-                properties,
-            }) => write_reason(*reason_code, *properties, version, out),
-            Self::Auth(_) if !five => Err(Unwritable::AuthBeforeFive),
-            Self::Auth(Auth {
-                reason_code: 0,
-                properties,
-            }) if properties.is_empty() => Ok(()),
+            Self::PingReq | Self::PingResp => {}
+            Self::Disconnect(disconnect) => {
+                write_reason(disconnect.reason_code, disconnect.properties, version, out)?;
+            }
+            Self::Auth(_) if !five => return Err(Unwritable::AuthBeforeFive),
+            Self::Auth(auth) if auth.reason_code == 0 && auth.properties.is_empty() => {}
             // Unlike the acknowledgements it has its Property Length always (§3.15.2.2.1).
-            Self::Auth(Auth {
-                reason_code,
-                properties,
-            }) => {
-                out.push(*reason_code);
-                write_properties(*properties, version, out)
+            Self::Auth(auth) => {
+                out.push(auth.reason_code);
+                write_properties(auth.properties, version, out)?;
             }
         }
+        Ok(())
     }
 }
 
@@ -210,16 +179,10 @@ fn write_connect(connect: &Connect<'_>, out: &mut Vec<u8>) -> Written {
     out.extend(connect.keep_alive.to_be_bytes());
     write_properties(connect.properties, version, out)?;
     write_text(connect.client_id, out)?;
-    if let Some(Will {
-        properties,
-        topic,
-        payload,
-        ..
-    }) = &connect.will
-    {
-        write_properties(*properties, version, out)?;
-        write_text(topic, out)?;
-        write_binary(payload, out)?;
+    if let Some(will) = &connect.will {
+        write_properties(will.properties, version, out)?;
+        write_text(will.topic, out)?;
+        write_binary(will.payload, out)?;
     }
     if let Some(user_name) = connect.user_name {
         write_text(user_name, out)?;
@@ -227,17 +190,6 @@ fn write_connect(connect: &Connect<'_>, out: &mut Vec<u8>) -> Written {
     if let Some(password) = connect.password {
         write_binary(password, out)?;
     }
-    Ok(())
-}
-
-fn write_publish(publish: &Publish<'_>, version: ProtocolVersion, out: &mut Vec<u8>) -> Written {
-    out.reserve(publish.topic.len() + publish.payload.len() + 16);
-    write_text(publish.topic, out)?;
-    if let Some(packet_id) = publish.delivery.packet_id() {
-        write_packet_id(packet_id, out);
-    }
-    write_properties(publish.properties, version, out)?;
-    out.extend_from_slice(publish.payload);
     Ok(())
 }
 
@@ -291,31 +243,18 @@ fn write_binary(bytes: &[u8], out: &mut Vec<u8>) -> Written {
     Ok(())
 }
 
-/// Appends a variable byte integer.
+/// Appends a variable byte integer (§1.5.5).
 fn write_variable(number: u32, out: &mut Vec<u8>) -> Written {
     if number > MAX_REMAINING_LENGTH {
         return Err(Unwritable::NumberTooLarge { number });
     }
-    let (encoded, len) = variable_integer(number);
-    out.extend(encoded.into_iter().take(len));
-    Ok(())
-}
-
-/// Returns a variable byte integer of at most 28 bits, and how many bytes it takes (§1.5.5).
-fn variable_integer(number: u32) -> ([u8; 4], usize) {
-    let mut bytes = [0; 4];
     let mut rest = number;
-    let mut len = 0;
-    for byte in &mut bytes {
-        len += 1;
-        *byte = (rest & 0x7f) as u8;
+    while rest > 0x7f {
+        out.push(rest as u8 | 0x80);
         rest >>= 7;
-        if rest == 0 {
-            break;
-        }
-        *byte |= 0x80;
     }
-    (bytes, len)
+    out.push(rest as u8);
+    Ok(())
 }
 
 /// Properties to be written, owned.
