@@ -514,7 +514,7 @@ fn cut_off(packet: &ControlPacket<'_>) -> bool {
     let ControlPacket::Subscribe(subscribe) = packet else {
         return false;
     };
-    let mut all = subscribe.subscriptions.into_iter();
+    let mut all = subscribe.subscriptions.iter();
     all.any(|one| one.options & 0xfc != 0)
 }
 
@@ -751,8 +751,8 @@ fn same_fields(theirs: &v5::Packet, ours: &ControlPacket<'_>) {
             );
         }
         (v5::Packet::Subscribe(theirs), ControlPacket::Subscribe(ours)) => {
-            assert_eq!(theirs.topics.len(), ours.subscriptions.count());
-            for ((filter, options), ours) in theirs.topics.iter().zip(ours.subscriptions) {
+            assert_eq!(theirs.topics.len(), ours.subscriptions.iter().count());
+            for ((filter, options), ours) in theirs.topics.iter().zip(ours.subscriptions.iter()) {
                 assert_eq!(**filter, *ours.filter);
                 assert_eq!(options.max_qos as u8, ours.qos() as u8);
                 assert_eq!(options.no_local, ours.no_local());

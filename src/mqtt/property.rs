@@ -349,9 +349,19 @@ impl<'a> Properties<'a> {
         self.bytes
     }
 
-    /// Returns the properties in wire order.
-    pub const fn iter(&self) -> PropertiesIter<'a> {
-        PropertiesIter { bytes: self.bytes }
+    /// Returns the properties in wire order, to the first that is cut or not defined.
+    pub fn iter(&self) -> impl Iterator<Item = Property<'a>> + use<'a> {
+        let mut bytes = self.bytes;
+        std::iter::from_fn(move || {
+            let (id, rest) = bytes.split_first()?;
+            let known = PropertyId(*id).definition()?;
+            let (value, rest) = value_at(known.kind, rest)?;
+            bytes = rest;
+            Some(Property {
+                id: known.id,
+                value,
+            })
+        })
     }
 
     /// Returns the first property of that identifier. Those before it are stepped over by their
@@ -410,37 +420,6 @@ impl<'a> Properties<'a> {
         self.iter().filter_map(|property| match property.value {
             PropertyValue::Pair(name, value) => Some((name, value)),
             _ => None,
-        })
-    }
-}
-
-impl<'a> IntoIterator for Properties<'a> {
-    type Item = Property<'a>;
-    type IntoIter = PropertiesIter<'a>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
-}
-
-/// An iterator over properties that were found valid; it ends at anything else.
-#[derive(Clone, Debug)]
-pub struct PropertiesIter<'a> {
-    bytes: &'a [u8],
-}
-
-impl<'a> Iterator for PropertiesIter<'a> {
-    type Item = Property<'a>;
-
-    fn next(&mut self) -> Option<Property<'a>> {
-        let (id, rest) = self.bytes.split_first()?;
-        let id = PropertyId(*id);
-        let known = id.definition()?;
-        let (value, rest) = value_at(known.kind, rest)?;
-        self.bytes = rest;
-        Some(Property {
-            id: known.id,
-            value,
         })
     }
 }

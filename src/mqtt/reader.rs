@@ -8,8 +8,8 @@
 //! This is the hot path of every view: with the visitor `()` the reports compile to nothing,
 //! and the functions that nearly every packet calls are inlined.
 
-use super::property::{self, PropertyPlace, PropertyType};
-use super::property::{Properties, PropertyId};
+use super::framer::FixedHeader;
+use super::property::{self, Properties, PropertyId, PropertyPlace, PropertyType};
 use super::rule::{Malformed, Rule};
 use super::topic::is_wildcard;
 use super::words::{PacketIdentifier, PacketType, ProtocolVersion};
@@ -21,17 +21,12 @@ use crate::base::{plain_text, plain_text_without};
 /// The result of reading one field: an error ends the reading of the packet.
 pub(super) type Step<T> = Result<T, Malformed>;
 
-/// How bytes are reported.
-#[derive(Clone, Copy)]
-pub(super) enum Visibility {
-    /// As [`Value::Bytes`].
-    Open,
-    /// As [`Value::Secret`].
-    Secret,
-}
-
 /// A cursor over one control packet that reports to the visitor `F`.
 pub(super) struct Reader<'a, 'f, F> {
+    /// The packet's fixed header, which was read before.
+    pub(super) header: FixedHeader,
+    /// The version whose layout the packet has. A CONNECT sets its own.
+    pub(super) version: ProtocolVersion,
     /// From the packet's first byte to the end of what may be read.
     bytes: &'a [u8],
     /// Never beyond the end of `bytes`.
@@ -43,8 +38,15 @@ pub(super) struct Reader<'a, 'f, F> {
 
 impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
     #[inline]
-    pub(super) fn new(bytes: &'a [u8], fields: &'f mut F) -> Self {
+    pub(super) fn new(
+        bytes: &'a [u8],
+        header: FixedHeader,
+        version: ProtocolVersion,
+        fields: &'f mut F,
+    ) -> Self {
         Self {
+            header,
+            version,
             bytes,
             at: 0,
             fields,
@@ -57,11 +59,6 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         self.at
     }
 
-    /// Returns how many bytes may be read in all.
-    pub(super) const fn length(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// Returns whether nothing is left to be read.
     pub(super) const fn is_at_end(&self) -> bool {
         self.at >= self.bytes.len()
@@ -70,7 +67,7 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
     /// Notes a rule broken by a value; reading goes on, and the first note counts.
     #[cold]
     pub(super) fn note(&mut self, rule: Rule, offset: usize) {
-        self.noted.get_or_insert(Malformed { rule, offset });
+        self.noted.get_or_insert(rule.at(offset));
     }
 
     /// Returns the first rule broken by a value.
@@ -88,111 +85,111 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         self.at = self.at.saturating_add(bytes).min(self.bytes.len());
     }
 
-    /// Ends the reading once all fields are read.
+    /// Ends the reading once all fields are read; `given` bytes were there for the packet, which
+    /// may be more or fewer than it announces.
     ///
     /// # Errors
-    /// The first rule that was noted, or that bytes are left.
-    #[inline]
-    pub(super) fn finish(&mut self) -> Step<()> {
+    /// The first rule that was noted, or that bytes are missing or left.
+    #[inline(always)]
+    pub(super) fn finish(&mut self, given: usize) -> Step<()> {
+        let total = self.header.total_len();
+        if given < total {
+            self.note(Rule::FieldsFitThePacket, given);
+        } else if given > total {
+            self.note(Rule::NothingFollowsTheFields, total);
+        }
         if !self.is_at_end() {
-            let offset = self.at;
-            self.note(Rule::NothingFollowsTheFields, offset);
-            let rest = self.bytes.get(offset..).unwrap_or(&[]);
-            // Behind the fields of a CONNECT may stand a password whose flag is not set.
-            let packet_type = self.bytes.first().map(|first| PacketType::of(*first));
-            let value = match packet_type {
-                Some(PacketType::Connect) => Value::Secret(rest),
-                _ => Value::Bytes(rest),
-            };
-            self.report(&f::TRAILING, value, offset, rest.len());
+            self.trailing();
         }
-        match self.noted {
-            None => Ok(()),
-            Some(malformed) => Err(malformed),
-        }
+        self.noted.map_or(Ok(()), Err)
     }
 
-    /// Reports a leaf.
+    /// Reports and notes bytes behind the last field.
+    #[cold]
+    fn trailing(&mut self) {
+        let start = self.at;
+        self.note(Rule::NothingFollowsTheFields, start);
+        let rest = self.rest();
+        // Behind the fields of a CONNECT may stand a password whose flag is not set.
+        let value = match self.header.packet_type {
+            PacketType::Connect => Value::Secret(rest),
+            _ => Value::Bytes(rest),
+        };
+        self.report(&f::TRAILING, value, start);
+    }
+
+    /// Reports the bytes from `start` to the next byte as a leaf.
     #[inline(always)]
-    pub(super) fn report(
-        &mut self,
-        def: &'static FieldDef,
-        value: Value<'a>,
-        offset: usize,
-        length: usize,
-    ) {
+    pub(super) fn report(&mut self, def: &'static FieldDef, value: Value<'a>, start: usize) {
         if F::ACTIVE {
             self.fields.field(Field {
                 def,
                 value,
-                offset,
-                length,
+                offset: start,
+                length: self.at.saturating_sub(start),
             });
         }
     }
 
-    /// Reports the field that starts a branch.
+    /// Reads a byte of flags and reports it as a branch with its bit fields.
     #[inline(always)]
-    pub(super) fn open(
-        &mut self,
-        def: &'static FieldDef,
-        value: Value<'a>,
-        offset: usize,
-        length: usize,
-    ) {
+    pub(super) fn flags(&mut self, def: &'static FieldDef, bits: &'static [Bit]) -> Step<u8> {
+        let offset = self.at;
+        let byte = self.byte()?;
         if F::ACTIVE {
             self.fields.open(Field {
                 def,
-                value,
+                value: Value::Flags { byte, bits },
                 offset,
-                length,
+                length: 1,
             });
-        }
-    }
-
-    /// Ends the innermost branch.
-    #[inline(always)]
-    pub(super) fn close(&mut self) {
-        if F::ACTIVE {
+            for bit in bits {
+                self.report(bit.def, bit.value(byte), offset);
+            }
             self.fields.close();
         }
-    }
-
-    /// Reports a byte of flags as a branch with its bit fields.
-    #[inline(always)]
-    pub(super) fn report_bits(
-        &mut self,
-        def: &'static FieldDef,
-        byte: u8,
-        bits: &'static [Bit],
-        offset: usize,
-    ) {
-        if F::ACTIVE {
-            self.open(def, Value::Flags { byte, bits }, offset, 1);
-            for bit in bits {
-                self.report(bit.def, bit.value(byte), offset, 1);
-            }
-            self.close();
-        }
+        Ok(byte)
     }
 
     /// Returns the error of a field that ends behind the packet.
     #[cold]
     fn past_the_end<T>(&self) -> Step<T> {
-        Err(Malformed {
-            rule: Rule::FieldsFitThePacket,
-            offset: self.at,
-        })
+        Err(Rule::FieldsFitThePacket.at(self.at))
+    }
+
+    /// Returns the bytes that are left, still to be read.
+    #[inline]
+    pub(super) fn ahead(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or(&[])
+    }
+
+    /// Takes all bytes that are left, to be reported by the caller.
+    #[inline]
+    pub(super) fn rest(&mut self) -> &'a [u8] {
+        let rest = self.ahead();
+        self.at = self.bytes.len();
+        rest
     }
 
     /// Takes the next `len` bytes, to be reported by the caller.
     #[inline]
     fn take(&mut self, len: usize) -> Step<&'a [u8]> {
-        let rest = self.bytes.get(self.at..).unwrap_or(&[]);
-        match rest.split_at_checked(len) {
-            Some((taken, _)) => {
+        match self.ahead().get(..len) {
+            Some(taken) => {
                 self.at += len;
                 Ok(taken)
+            }
+            None => self.past_the_end(),
+        }
+    }
+
+    /// Takes the next `N` bytes, to be reported by the caller.
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Step<[u8; N]> {
+        match self.ahead().first_chunk() {
+            Some(bytes) => {
+                self.at += N;
+                Ok(*bytes)
             }
             None => self.past_the_end(),
         }
@@ -201,52 +198,24 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
     /// Reads a byte, to be reported by the caller.
     #[inline]
     pub(super) fn byte(&mut self) -> Step<u8> {
-        match self.bytes.get(self.at) {
-            Some(byte) => {
-                self.at += 1;
-                Ok(*byte)
-            }
-            None => self.past_the_end(),
-        }
+        self.array().map(u8::from_be_bytes)
     }
 
     /// Reads a big endian number, to be reported by the caller.
     #[inline]
     fn two_bytes(&mut self) -> Step<u16> {
-        let rest = self.bytes.get(self.at..).unwrap_or(&[]);
-        match rest.first_chunk() {
-            Some(bytes) => {
-                self.at += 2;
-                Ok(u16::from_be_bytes(*bytes))
-            }
-            None => self.past_the_end(),
-        }
-    }
-
-    /// Reads a big endian number, to be reported by the caller.
-    fn four_bytes(&mut self) -> Step<u32> {
-        let rest = self.bytes.get(self.at..).unwrap_or(&[]);
-        match rest.first_chunk() {
-            Some(bytes) => {
-                self.at += 4;
-                Ok(u32::from_be_bytes(*bytes))
-            }
-            None => self.past_the_end(),
-        }
+        self.array().map(u16::from_be_bytes)
     }
 
     /// Reads a variable byte integer (§1.5.5), to be reported by the caller.
     fn variable(&mut self) -> Step<u32> {
-        let rest = self.bytes.get(self.at..).unwrap_or(&[]);
+        let rest = self.ahead();
         match property::variable_integer(rest) {
             Some((value, len)) => {
                 self.at += len;
                 Ok(value)
             }
-            None if rest.len() >= 4 => Err(Malformed {
-                rule: Rule::VariableIntegerHasFourOctets,
-                offset: self.at,
-            }),
+            None if rest.len() >= 4 => Err(Rule::VariableIntegerHasFourOctets.at(self.at)),
             None => self.past_the_end(),
         }
     }
@@ -258,20 +227,28 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         def: &'static FieldDef,
         name: impl FnOnce(u8) -> &'static str,
     ) -> Step<u8> {
-        let offset = self.at;
+        let start = self.at;
         let code = self.byte()?;
         if F::ACTIVE {
-            self.report(def, Value::Named(code.into(), name(code)), offset, 1);
+            self.report(def, Value::Named(code.into(), name(code)), start);
         }
         Ok(code)
+    }
+
+    /// Reads the Reason Code, or before 5.0 the return code, of a packet that has one.
+    #[inline]
+    pub(super) fn reason_code(&mut self) -> Step<u8> {
+        let (packet_type, version) = (self.header.packet_type, self.version);
+        let def = reason::field(packet_type, version);
+        self.named(def, |code| reason::name(packet_type, version, code))
     }
 
     /// Reads a big endian number of two bytes.
     #[inline]
     pub(super) fn number(&mut self, def: &'static FieldDef) -> Step<u16> {
-        let offset = self.at;
+        let start = self.at;
         let number = self.two_bytes()?;
-        self.report(def, Value::Number(number.into()), offset, 2);
+        self.report(def, Value::Number(number.into()), start);
         Ok(number)
     }
 
@@ -304,25 +281,41 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
         def: &'static FieldDef,
     ) -> Step<&'a str> {
         let bytes = self.prefixed(length)?;
-        let offset = self.at - bytes.len();
+        Ok(self.utf8(def, bytes, self.at - bytes.len()))
+    }
+
+    /// Reports the bytes just taken as the text of a field that begins at `start`; ill-formed
+    /// text is noted and read as empty.
+    #[inline]
+    fn utf8(&mut self, def: &'static FieldDef, bytes: &'a [u8], start: usize) -> &'a str {
+        let first = self.at - bytes.len();
         let plain = plain_text(bytes);
-        match plain.map_or_else(|| simdutf8::basic::from_utf8(bytes), Ok) {
-            Ok(text) => {
-                // Wireshark has no line for a topic of length 0: its alias stands for it.
-                if F::ACTIVE && !(text.is_empty() && def.name == f::TOPIC.name) {
-                    self.report(def, Value::Text(text), offset, bytes.len());
-                }
-                if plain.is_none() && has_null(bytes) {
-                    let at = memchr::memchr(0, bytes).unwrap_or(0);
-                    self.note(Rule::TextHasNoNull, offset + at);
-                }
-                Ok(text)
-            }
-            Err(_) => {
-                self.ill_formed(def, bytes, offset);
-                Ok("")
-            }
+        let Ok(text) = plain.map_or_else(|| simdutf8::basic::from_utf8(bytes), Ok) else {
+            self.ill_formed(def, bytes, first);
+            return "";
+        };
+        // Wireshark has no line for a topic of length 0: its alias stands for it.
+        if F::ACTIVE && !(text.is_empty() && def.name == f::TOPIC.name) {
+            self.report(def, Value::Text(text), start);
         }
+        if plain.is_none() && has_null(bytes) {
+            // Where a field begins with its length, the place is that of the whole text.
+            let null = if start == first {
+                memchr::memchr(0, bytes)
+            } else {
+                None
+            };
+            self.note(Rule::TextHasNoNull, first + null.unwrap_or(0));
+        }
+        text
+    }
+
+    /// Reports and notes text that is not UTF-8.
+    #[cold]
+    fn ill_formed(&mut self, def: &'static FieldDef, bytes: &'a [u8], start: usize) {
+        self.report(def, Value::Bytes(bytes), start);
+        let good = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+        self.note(Rule::TextIsUtf8, start + good);
     }
 
     /// Reads a topic name (§3.3.2.1): text in which a wildcard is noted.
@@ -346,87 +339,65 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
 
     /// Reads text that is reported as a secret.
     fn secret_text(&mut self, length: &'static FieldDef, def: &'static FieldDef) -> Step<()> {
-        let bytes = self.binary(length, def, Visibility::Secret)?;
-        let offset = self.at - bytes.len();
-        match simdutf8::compat::from_utf8(bytes) {
-            Err(error) => self.note(Rule::TextIsUtf8, offset + error.valid_up_to()),
-            Ok(_) => {
-                if let Some(at) = memchr::memchr(0, bytes) {
-                    self.note(Rule::TextHasNoNull, offset + at);
-                }
-            }
+        let bytes = self.binary(length, def, Value::Secret)?;
+        let start = self.at - bytes.len();
+        match std::str::from_utf8(bytes).map(|text| text.find('\0')) {
+            Err(error) => self.note(Rule::TextIsUtf8, start + error.valid_up_to()),
+            Ok(Some(at)) => self.note(Rule::TextHasNoNull, start + at),
+            Ok(None) => {}
         }
         Ok(())
     }
 
-    /// Reports and notes text that is not UTF-8.
-    #[cold]
-    fn ill_formed(&mut self, def: &'static FieldDef, bytes: &'a [u8], offset: usize) {
-        self.report(def, Value::Bytes(bytes), offset, bytes.len());
-        let good = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
-        self.note(Rule::TextIsUtf8, offset + good);
-    }
-
-    /// Reads binary data (§1.5.6).
+    /// Reads binary data (§1.5.6), which is reported as `value`.
     #[inline]
     pub(super) fn binary(
         &mut self,
         length: &'static FieldDef,
         def: &'static FieldDef,
-        visibility: Visibility,
+        value: impl FnOnce(&'a [u8]) -> Value<'a>,
     ) -> Step<&'a [u8]> {
         let bytes = self.prefixed(length)?;
-        let value = match visibility {
-            Visibility::Open => Value::Bytes(bytes),
-            Visibility::Secret => Value::Secret(bytes),
-        };
-        self.report(def, value, self.at - bytes.len(), bytes.len());
+        self.report(def, value(bytes), self.at - bytes.len());
         Ok(bytes)
     }
 
-    /// Returns the bytes that are left, still to be read.
+    /// Reads the properties of a packet that always has them in 5.0; none before.
     #[inline]
-    pub(super) fn ahead(&self) -> &'a [u8] {
-        self.bytes.get(self.at..).unwrap_or(&[])
+    pub(super) fn own_properties(&mut self) -> Step<Properties<'a>> {
+        let place = PropertyPlace::Packet(self.header.packet_type);
+        self.properties(&f::PROPERTIES, place)
     }
 
-    /// Takes all bytes that are left, to be reported by the caller.
-    #[inline]
-    pub(super) fn rest(&mut self) -> &'a [u8] {
-        let rest = self.bytes.get(self.at..).unwrap_or(&[]);
-        self.at = self.bytes.len();
-        rest
-    }
-
-    /// Reads Property Length and the properties that it counts (§2.2.2). What is wrong within
-    /// them is noted: their end is known, so the fields behind them are read all the same.
+    /// Reads Property Length and the properties that it counts (§2.2.2); none before 5.0. What is
+    /// wrong within them is noted: their end is known, so the fields behind them are read all the
+    /// same.
     #[inline]
     pub(super) fn properties(
         &mut self,
         def: &'static FieldDef,
         place: PropertyPlace,
     ) -> Step<Properties<'a>> {
+        if self.version != ProtocolVersion::V5_0 {
+            return Ok(Properties::default());
+        }
         let start = self.at;
-        let length = match self.variable() {
-            Ok(length) => length as usize,
-            Err(malformed) => return Err(malformed),
-        };
+        let length = self.variable()? as usize;
         let first = self.at;
         let whole = self.bytes;
         let end = first.saturating_add(length);
-        // What is announced may lie beyond the packet; what is reported never does.
-        self.open(def, Value::Heading, start, end.min(whole.len()) - start);
-        self.report(
-            &f::PROPERTY_LENGTH,
-            Value::Number(length as u64),
-            start,
-            first - start,
-        );
-        let (Some(within), Some(bytes)) = (whole.get(..end), whole.get(first..end)) else {
-            return Err(Malformed {
-                rule: Rule::PropertiesFitThePacket,
+        if F::ACTIVE {
+            self.fields.open(Field {
+                def,
+                value: Value::Heading,
                 offset: start,
+                // What is announced may lie beyond the packet; what is reported never does.
+                length: end.min(whole.len()) - start,
             });
+        }
+        self.report(&f::PROPERTY_LENGTH, Value::Number(length as u64), start);
+        let (Some(within), Some(bytes)) = (whole.get(..end), whole.get(first..end)) else {
+            return Err(Rule::PropertiesFitThePacket.at(start));
         };
         if length > 0 {
             self.bytes = within;
@@ -436,41 +407,23 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
             self.bytes = whole;
             self.at = end;
         }
-        self.close();
-        Ok(Properties { bytes })
-    }
-
-    /// Reads the properties of a packet that always has them in 5.0; none before.
-    #[inline]
-    pub(super) fn own_properties(
-        &mut self,
-        packet_type: PacketType,
-        version: ProtocolVersion,
-    ) -> Step<Properties<'a>> {
-        match version {
-            ProtocolVersion::V5_0 => {
-                self.properties(&f::PROPERTIES, PropertyPlace::Packet(packet_type))
-            }
-            _ => Ok(Properties::default()),
+        if F::ACTIVE {
+            self.fields.close();
         }
+        Ok(Properties { bytes })
     }
 
     /// Reads what the acknowledgements, DISCONNECT and AUTH of 5.0 end with: a Reason Code,
     /// 0x00 where it is left out, and properties, none where they are.
-    pub(super) fn reason_and_properties(
-        &mut self,
-        packet_type: PacketType,
-        def: &'static FieldDef,
-        version: ProtocolVersion,
-    ) -> Step<(u8, Properties<'a>)> {
-        if version != ProtocolVersion::V5_0 || self.is_at_end() {
+    pub(super) fn reason_and_properties(&mut self) -> Step<(u8, Properties<'a>)> {
+        if self.version != ProtocolVersion::V5_0 || self.is_at_end() {
             return Ok((0, Properties::default()));
         }
-        let code = self.named(def, |code| reason::name(packet_type, version, code))?;
+        let code = self.reason_code()?;
         if self.is_at_end() {
             return Ok((code, Properties::default()));
         }
-        Ok((code, self.own_properties(packet_type, version)?))
+        Ok((code, self.own_properties()?))
     }
 
     /// Reads properties up to the end of what may be read.
@@ -487,20 +440,11 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
                 &f::PROPERTY_ID,
                 Value::NamedHex(id.0, id.wireshark()),
                 offset,
-                1,
             );
             let Some(kind) = id.kind() else {
                 let rest = self.rest();
-                self.report(
-                    &f::PROPERTY_UNKNOWN,
-                    Value::Bytes(rest),
-                    offset + 1,
-                    rest.len(),
-                );
-                return Err(Malformed {
-                    rule: Rule::PropertyIsKnown,
-                    offset,
-                });
+                self.report(&f::PROPERTY_UNKNOWN, Value::Bytes(rest), offset + 1);
+                return Err(Rule::PropertyIsKnown.at(offset));
             };
             // Identifiers end at 42, so each has its bit.
             let bit = 1u64 << (id.0 & 63);
@@ -513,10 +457,9 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
             }
             self.property(id, kind)
                 .map_err(|malformed| match malformed.rule {
-                    Rule::FieldsFitThePacket => Malformed {
-                        rule: Rule::PropertyFitsTheProperties,
-                        ..malformed
-                    },
+                    Rule::FieldsFitThePacket => {
+                        Rule::PropertyFitsTheProperties.at(malformed.offset)
+                    }
                     _ => malformed,
                 })?;
         }
@@ -525,22 +468,26 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
 
     /// Reads the value of one property and checks it.
     fn property(&mut self, id: PropertyId, kind: PropertyType) -> Step<()> {
-        let offset = self.at;
+        let start = self.at;
         let number = match kind {
             PropertyType::Byte => self.byte()?.into(),
             PropertyType::TwoByte => self.two_bytes()?.into(),
-            PropertyType::FourByte => self.four_bytes()?,
+            PropertyType::FourByte => self.array().map(u32::from_be_bytes)?,
             PropertyType::Variable => self.variable()?,
             PropertyType::Binary => {
-                let visibility = match id {
-                    PropertyId::AUTHENTICATION_DATA => Visibility::Secret,
-                    _ => Visibility::Open,
+                let value = match id {
+                    PropertyId::AUTHENTICATION_DATA => Value::Secret,
+                    _ => Value::Bytes,
                 };
-                self.binary(&f::PROPERTY_TEXT_LENGTH, &f::PROPERTY_TEXT, visibility)?;
+                self.binary(&f::PROPERTY_TEXT_LENGTH, &f::PROPERTY_TEXT, value)?;
                 return Ok(());
             }
+            // Wireshark shows it as one field: length and text.
             PropertyType::Text if id == PropertyId::CONTENT_TYPE => {
-                return self.content_type();
+                let length = self.two_bytes()?;
+                let bytes = self.take(length.into())?;
+                self.utf8(&f::PROPERTY_CONTENT_TYPE, bytes, start);
+                return Ok(());
             }
             PropertyType::Text => {
                 self.text(&f::PROPERTY_TEXT_LENGTH, &f::PROPERTY_TEXT)?;
@@ -564,29 +511,10 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
                 }
                 _ => (&f::PROPERTY_NUMBER, Value::Number(number.into())),
             };
-            self.report(def, value, offset, self.at - offset);
+            self.report(def, value, start);
         }
         if let Some(rule) = id.value_broken(number) {
-            self.note(rule, offset);
-        }
-        Ok(())
-    }
-
-    /// Reads a content type, which Wireshark shows as one field: length and text.
-    fn content_type(&mut self) -> Step<()> {
-        let offset = self.at;
-        let len = self.two_bytes()?;
-        let bytes = self.take(len.into())?;
-        let plain = plain_text(bytes);
-        match plain.map_or_else(|| simdutf8::basic::from_utf8(bytes), Ok) {
-            Ok(text) => {
-                let length = self.at - offset;
-                self.report(&f::PROPERTY_CONTENT_TYPE, Value::Text(text), offset, length);
-                if plain.is_none() && has_null(bytes) {
-                    self.note(Rule::TextHasNoNull, offset + 2);
-                }
-            }
-            Err(_) => self.ill_formed(&f::PROPERTY_CONTENT_TYPE, bytes, offset + 2),
+            self.note(rule, start);
         }
         Ok(())
     }
@@ -594,6 +522,6 @@ impl<'a, 'f, F: FieldVisitor<'a>> Reader<'a, 'f, F> {
 
 /// Returns whether U+0000 is among well-formed text ([MQTT-1.5.4-2]).
 #[inline]
-pub(super) fn has_null(bytes: &[u8]) -> bool {
+fn has_null(bytes: &[u8]) -> bool {
     any(bytes, |byte| byte == 0)
 }

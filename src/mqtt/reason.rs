@@ -1,7 +1,10 @@
 //! Names of return codes (3.1, 3.1.1) and reason codes (5.0) in Wireshark's words, which are
 //! the specification's.
 
+use super::fields as f;
+use super::rule::Rule;
 use super::words::{PacketType, ProtocolVersion};
+use crate::base::field::FieldDef;
 
 /// Returns the name of `code` in a packet of this type; `Unknown` where the version defines
 /// none.
@@ -15,40 +18,42 @@ pub fn defined(
     version: ProtocolVersion,
     code: u8,
 ) -> Option<&'static str> {
-    match (packet_type, version) {
-        (PacketType::ConnAck, ProtocolVersion::V5_0) => connack(code),
-        (PacketType::ConnAck, _) => connack_return(code),
-        (PacketType::SubAck, ProtocolVersion::V5_0) => suback(code),
-        (PacketType::SubAck, _) => suback_return(version, code),
-        (PacketType::PubAck | PacketType::PubRec, _) => publish_answer(code),
-        (PacketType::PubRel | PacketType::PubComp, _) => release(code),
-        (PacketType::UnsubAck, _) => unsuback(code),
-        (PacketType::Disconnect, _) => disconnect(code),
-        (PacketType::Auth, _) => auth(code),
+    use PacketType as P;
+    let five = version == ProtocolVersion::V5_0;
+    match (packet_type, code) {
+        // CONNACK before 5.0 (MQTT 3.1.1 §3.2.2.3), and of a server that does not know 5.0.
+        (P::ConnAck, 1..=5) => connack_return(code),
+        (P::ConnAck, 0) if !five => Some("Connection Accepted"),
+        (P::ConnAck, _) if !five => None,
+        // SUBACK before 5.0 (MQTT 3.1.1 §3.9.3); 3.1 can't refuse a subscription.
+        (P::SubAck, 0..=2) if !five => f::QOS.get(usize::from(code)).copied(),
+        (P::SubAck, 0x80) if version == ProtocolVersion::V3_1_1 => Some("Failure"),
+        (P::SubAck, _) if !five => None,
+        (P::SubAck, 0) => Some("Granted QoS 0"),
+        (P::SubAck, 1) => Some("Granted QoS 1"),
+        (P::SubAck, 2) => Some("Granted QoS 2"),
+        (P::Disconnect, 0x00) => Some("Normal disconnection"),
+        (P::Disconnect, 0x04) => Some("Disconnect with Will Message"),
+        // The tables of §3.2.2.2, §3.4.2.1 to §3.7.2.1, §3.9.3, §3.11.3, §3.14.2.1 and §3.15.2.1.
+        (P::ConnAck, 0x00 | 0x80..=0x8a | 0x8c | 0x90 | 0x95 | 0x97 | 0x99..=0x9d | 0x9f)
+        | (P::PubAck | P::PubRec, 0x00 | 0x10 | 0x80 | 0x83 | 0x87 | 0x90 | 0x91 | 0x97 | 0x99)
+        | (P::PubRel | P::PubComp, 0x00 | 0x92)
+        | (P::SubAck, 0x80 | 0x83 | 0x87 | 0x8f | 0x91 | 0x97 | 0x9e | 0xa1 | 0xa2)
+        | (P::UnsubAck, 0x00 | 0x11 | 0x80 | 0x83 | 0x87 | 0x8f | 0x91)
+        | (P::Disconnect, 0x80..=0x83 | 0x87 | 0x89 | 0x8b..=0x90 | 0x93..=0xa2)
+        | (P::Auth, 0x00 | 0x18 | 0x19) => common(code),
         _ => None,
     }
 }
 
-/// Connect Return codes (MQTT 3.1.1 §3.2.2.3).
+/// Return codes that refuse a connection (MQTT 3.1.1 §3.2.2.3).
 fn connack_return(code: u8) -> Option<&'static str> {
     Some(match code {
-        0 => "Connection Accepted",
         1 => "Connection Refused: unacceptable protocol version",
         2 => "Connection Refused: identifier rejected",
         3 => "Connection Refused: server unavailable",
         4 => "Connection Refused: bad user name or password",
         5 => "Connection Refused: not authorized",
-        _ => return None,
-    })
-}
-
-/// SUBACK return codes (MQTT 3.1.1 §3.9.3); 3.1 can't refuse a subscription.
-fn suback_return(version: ProtocolVersion, code: u8) -> Option<&'static str> {
-    Some(match code {
-        0 => "At most once delivery (Fire and Forget)",
-        1 => "At least once delivery (Acknowledged deliver)",
-        2 => "Exactly once delivery (Assured Delivery)",
-        0x80 if version != ProtocolVersion::V3_1 => "Failure",
         _ => return None,
     })
 }
@@ -100,66 +105,35 @@ fn common(code: u8) -> Option<&'static str> {
     })
 }
 
-/// CONNACK (MQTT 5.0 §3.2.2.2).
-fn connack(code: u8) -> Option<&'static str> {
-    match code {
-        0x00 | 0x80..=0x8a | 0x8c | 0x90 | 0x95 | 0x97 | 0x99..=0x9d | 0x9f => common(code),
-        // A server that does not know 5.0 refuses with a return code of 3.1.1.
-        1..=5 => connack_return(code),
-        _ => None,
+/// Returns the field of a packet type's codes, for each of which Wireshark has one of its own.
+pub(super) const fn field(packet_type: PacketType, version: ProtocolVersion) -> &'static FieldDef {
+    match (packet_type, version) {
+        (PacketType::ConnAck, ProtocolVersion::V5_0) => &f::CONNACK_REASON,
+        (PacketType::ConnAck, _) => &f::RETURN_CODE,
+        (PacketType::PubAck, _) => &f::PUBACK_REASON,
+        (PacketType::PubRec, _) => &f::PUBREC_REASON,
+        (PacketType::PubRel, _) => &f::PUBREL_REASON,
+        (PacketType::PubComp, _) => &f::PUBCOMP_REASON,
+        (PacketType::SubAck, ProtocolVersion::V5_0) => &f::SUBACK_REASON,
+        (PacketType::SubAck, _) => &f::GRANTED_QOS,
+        (PacketType::UnsubAck, _) => &f::UNSUBACK_REASON,
+        (PacketType::Auth, _) => &f::AUTH_REASON,
+        _ => &f::DISCONNECT_REASON,
     }
 }
 
-/// PUBACK and PUBREC (§3.4.2.1, §3.5.2.1).
-fn publish_answer(code: u8) -> Option<&'static str> {
-    match code {
-        0x00 | 0x10 | 0x80 | 0x83 | 0x87 | 0x90 | 0x91 | 0x97 | 0x99 => common(code),
-        _ => None,
-    }
-}
-
-/// PUBREL and PUBCOMP (§3.6.2.1, §3.7.2.1).
-fn release(code: u8) -> Option<&'static str> {
-    match code {
-        0x00 | 0x92 => common(code),
-        _ => None,
-    }
-}
-
-/// SUBACK (§3.9.3).
-fn suback(code: u8) -> Option<&'static str> {
-    match code {
-        0 => Some("Granted QoS 0"),
-        1 => Some("Granted QoS 1"),
-        2 => Some("Granted QoS 2"),
-        0x80 | 0x83 | 0x87 | 0x8f | 0x91 | 0x97 | 0x9e | 0xa1 | 0xa2 => common(code),
-        _ => None,
-    }
-}
-
-/// UNSUBACK (§3.11.3).
-fn unsuback(code: u8) -> Option<&'static str> {
-    match code {
-        0x00 | 0x11 | 0x80 | 0x83 | 0x87 | 0x8f | 0x91 => common(code),
-        _ => None,
-    }
-}
-
-/// DISCONNECT (§3.14.2.1).
-fn disconnect(code: u8) -> Option<&'static str> {
-    match code {
-        0x00 => Some("Normal disconnection"),
-        0x04 => Some("Disconnect with Will Message"),
-        0x80..=0x83 | 0x87 | 0x89 | 0x8b..=0x90 | 0x93..=0xa2 => common(code),
-        _ => None,
-    }
-}
-
-/// AUTH (§3.15.2.1).
-fn auth(code: u8) -> Option<&'static str> {
-    match code {
-        0x00 | 0x18 | 0x19 => common(code),
-        _ => None,
+/// Returns the rule that codes of this packet type are among the defined ones.
+pub(super) const fn rule(packet_type: PacketType) -> Rule {
+    match packet_type {
+        PacketType::ConnAck => Rule::ConnackCodeIsDefined,
+        PacketType::PubAck => Rule::PubackCodeIsDefined,
+        PacketType::PubRec => Rule::PubrecCodeIsDefined,
+        PacketType::PubRel => Rule::PubrelCodeIsDefined,
+        PacketType::PubComp => Rule::PubcompCodeIsDefined,
+        PacketType::SubAck => Rule::SubackCodeIsDefined,
+        PacketType::UnsubAck => Rule::UnsubackCodeIsDefined,
+        PacketType::Auth => Rule::AuthCodeIsDefined,
+        _ => Rule::DisconnectCodeIsDefined,
     }
 }
 

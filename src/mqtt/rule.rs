@@ -222,6 +222,11 @@ rules! {
 }
 
 impl Rule {
+    /// Returns the error of a packet that breaks the rule at `offset`.
+    pub(super) const fn at(self, offset: usize) -> Malformed {
+        Malformed { rule: self, offset }
+    }
+
     /// Returns the statements broken, as that version of the specification numbers them; one
     /// rule may be several, and not all have a number. MQTT 3.1 has none.
     pub const fn ids(self, version: ProtocolVersion) -> &'static [&'static str] {

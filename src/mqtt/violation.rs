@@ -1,10 +1,9 @@
 //! Rules that a readable packet breaks all the same: for `--check`, not for the hot path.
 
 use super::framer::{Header, bytes_needed, fixed_header};
-use super::packet::{Connect, ControlPacket, Publish};
+use super::packet::{Connect, ControlPacket};
 use super::property::{Properties, PropertyId, PropertyValue};
-use super::rule::Rule;
-use super::rule::Violation;
+use super::rule::{Rule, Violation};
 use super::words::{Delivery, PacketType, ProtocolVersion};
 use super::{fields as f, reason, topic};
 use crate::base::field::{Field, FieldVisitor, Value};
@@ -25,14 +24,11 @@ pub fn violations(
     let mut check = Check {
         bytes,
         version,
+        property: 0,
         each,
     };
-    let mut fields = FieldCheck {
-        check: &mut check,
-        property: 0,
-    };
     // The packet was read, so it is read again without an error.
-    let _ = ControlPacket::read(bytes, version, &mut fields);
+    let _ = ControlPacket::read(bytes, version, &mut check);
     check.properties(packet.packet_type(), packet.properties());
     match packet {
         ControlPacket::Connect(connect) => check.connect(connect),
@@ -42,18 +38,18 @@ pub fn violations(
                 check.report_in_body(Rule::RefusalHasNoSession, 0);
             }
         }
-        ControlPacket::Publish(publish) => check.publish(publish),
+        ControlPacket::Publish(publish) => check.payload(publish.properties, publish.payload),
         ControlPacket::PubAck(ack)
         | ControlPacket::PubRec(ack)
         | ControlPacket::PubRel(ack)
         | ControlPacket::PubComp(ack) => check.code(packet.packet_type(), ack.reason_code, 2),
         ControlPacket::Subscribe(subscribe) => {
-            for subscription in subscribe.subscriptions {
+            for subscription in subscribe.subscriptions.iter() {
                 check.filter(subscription.filter);
             }
         }
         ControlPacket::Unsubscribe(unsubscribe) => {
-            for filter in unsubscribe.filters {
+            for filter in unsubscribe.filters.iter() {
                 check.filter(filter);
             }
         }
@@ -141,6 +137,8 @@ fn needed(length: usize) -> usize {
 struct Check<'o, 'e> {
     bytes: &'o [u8],
     version: ProtocolVersion,
+    /// The property whose value comes next among the fields.
+    property: u8,
     each: &'e mut dyn FnMut(Violation),
 }
 
@@ -171,7 +169,7 @@ impl Check<'_, '_> {
     fn code(&mut self, packet_type: PacketType, code: u8, offset: usize) {
         let checked = self.version == ProtocolVersion::V5_0 || packet_type == PacketType::ConnAck;
         if checked && reason::defined(packet_type, self.version, code).is_none() {
-            self.report_in_body(code_rule(packet_type), offset);
+            self.report_in_body(reason::rule(packet_type), offset);
         }
     }
 
@@ -179,7 +177,7 @@ impl Check<'_, '_> {
         let first = self.place(codes);
         for (at, code) in codes.iter().enumerate() {
             if reason::defined(packet_type, self.version, *code).is_none() {
-                self.report(code_rule(packet_type), first + at);
+                self.report(reason::rule(packet_type), first + at);
             }
         }
     }
@@ -225,10 +223,6 @@ impl Check<'_, '_> {
         }
     }
 
-    fn publish(&mut self, publish: &Publish<'_>) {
-        self.payload(publish.properties, publish.payload);
-    }
-
     fn payload(&mut self, properties: Properties<'_>, payload: &[u8]) {
         if properties.payload_is_text() == Some(true)
             && let Err(error) = std::str::from_utf8(payload)
@@ -258,24 +252,9 @@ impl Check<'_, '_> {
     }
 }
 
-/// A visitor of the packet's fields, which are numbers and strings as they stand in the bytes:
-/// lengths with more bytes than they need, control characters in any text.
-struct FieldCheck<'c, 'o, 'e> {
-    check: &'c mut Check<'o, 'e>,
-    /// The property whose value comes next.
-    property: u8,
-}
-
-impl FieldCheck<'_, '_, '_> {
-    fn variable(&mut self, number: u64, field: &Field<'_>) {
-        let needed = u32::try_from(number).map_or(4, bytes_needed);
-        if field.length > needed && self.check.version == ProtocolVersion::V5_0 {
-            self.check.report(Rule::LengthIsMinimal, field.offset);
-        }
-    }
-}
-
-impl<'a> FieldVisitor<'a> for FieldCheck<'_, '_, '_> {
+/// The packet's fields, which are numbers and strings as they stand in the bytes: lengths with
+/// more bytes than they need, control characters in any text.
+impl<'a> FieldVisitor<'a> for Check<'_, '_> {
     fn field(&mut self, field: Field<'a>) {
         let name = field.def.name;
         match field.value {
@@ -286,14 +265,16 @@ impl<'a> FieldVisitor<'a> for FieldCheck<'_, '_, '_> {
                     || (name == f::PROPERTY_NUMBER.name
                         && self.property == PropertyId::SUBSCRIPTION_IDENTIFIER.0) =>
             {
-                self.variable(number, &field);
+                let needed = u32::try_from(number).map_or(4, bytes_needed);
+                if field.length > needed && self.version == ProtocolVersion::V5_0 {
+                    self.report(Rule::LengthIsMinimal, field.offset);
+                }
             }
             Value::Text(text) if !is_printable_ascii(text.as_bytes()) => {
                 if let Some(at) = text.find(is_discouraged) {
                     // The field may start with its length.
                     let start = field.offset + field.length.saturating_sub(text.len());
-                    self.check
-                        .report(Rule::TextHasNoControlCharacter, start + at);
+                    self.report(Rule::TextHasNoControlCharacter, start + at);
                 }
             }
             _ => {}
@@ -311,19 +292,4 @@ impl<'a> FieldVisitor<'a> for FieldCheck<'_, '_, '_> {
 /// non-characters.
 fn is_discouraged(c: char) -> bool {
     c.is_control() || (c as u32) & 0xfffe == 0xfffe || ('\u{fdd0}'..='\u{fdef}').contains(&c)
-}
-
-/// Returns the rule that codes of this packet type are among the defined ones.
-const fn code_rule(packet_type: PacketType) -> Rule {
-    match packet_type {
-        PacketType::ConnAck => Rule::ConnackCodeIsDefined,
-        PacketType::PubAck => Rule::PubackCodeIsDefined,
-        PacketType::PubRec => Rule::PubrecCodeIsDefined,
-        PacketType::PubRel => Rule::PubrelCodeIsDefined,
-        PacketType::PubComp => Rule::PubcompCodeIsDefined,
-        PacketType::SubAck => Rule::SubackCodeIsDefined,
-        PacketType::UnsubAck => Rule::UnsubackCodeIsDefined,
-        PacketType::Auth => Rule::AuthCodeIsDefined,
-        _ => Rule::DisconnectCodeIsDefined,
-    }
 }

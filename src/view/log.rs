@@ -163,7 +163,7 @@ impl<W: Write> Log<W> {
                 self.line(stamp, plain)?;
                 // mosquitto enters the subscriptions as it reads them, so its lines stand before
                 // those of the SUBACK.
-                for subscription in subscribe.subscriptions {
+                for subscription in subscribe.subscriptions.iter() {
                     let filter = subscription.filter;
                     let qos = subscription.options & 0x03;
                     self.line(stamp, Line::Subscription { filter, qos })?;
@@ -178,7 +178,7 @@ impl<W: Write> Log<W> {
             }
             ControlPacket::Unsubscribe(unsubscribe) => {
                 self.line(stamp, plain)?;
-                for filter in unsubscribe.filters {
+                for filter in unsubscribe.filters.iter() {
                     self.line(stamp, Line::Filter { filter })?;
                     self.line(stamp, Line::Unsubscribed { client, filter })?;
                 }

@@ -84,7 +84,7 @@ pub(crate) fn check_subscribe(
     let mut identifiers = subscribe.properties.subscription_identifiers();
     let identified = identifiers.next().is_some();
     let mut wrong = (identified && !link.offer.identifiers).then_some("Subscription Identifiers");
-    for one in subscribe.subscriptions {
+    for one in subscribe.subscriptions.iter() {
         if !link.offer.shared && Shared::of(one.filter).is_some() {
             wrong = Some("shared subscriptions");
         }

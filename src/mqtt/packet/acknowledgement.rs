@@ -1,10 +1,9 @@
 //! PUBACK, PUBREC, PUBREL and PUBCOMP: one shape.
 
-use crate::base::field::{FieldDef, FieldVisitor};
-use crate::mqtt::fields as f;
+use crate::base::field::FieldVisitor;
 use crate::mqtt::property::Properties;
 use crate::mqtt::reader::{Reader, Step};
-use crate::mqtt::words::{PacketIdentifier, PacketType, ProtocolVersion};
+use crate::mqtt::words::PacketIdentifier;
 
 /// PUBACK, PUBREC, PUBREL, PUBCOMP (§3.4–3.7).
 #[derive(Clone, Debug, PartialEq)]
@@ -19,28 +18,13 @@ pub struct Acknowledgement<'a> {
 
 impl<'a> Acknowledgement<'a> {
     #[inline]
-    pub(super) fn read<F: FieldVisitor<'a>>(
-        reader: &mut Reader<'a, '_, F>,
-        packet_type: PacketType,
-        version: ProtocolVersion,
-    ) -> Step<Self> {
+    pub(super) fn read<F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>) -> Step<Self> {
         let packet_id = reader.packet_id()?;
-        let def = reason_field(packet_type);
-        let (reason_code, properties) = reader.reason_and_properties(packet_type, def, version)?;
+        let (reason_code, properties) = reader.reason_and_properties()?;
         Ok(Self {
             packet_id,
             reason_code,
             properties,
         })
-    }
-}
-
-/// Wireshark has a field for each packet type.
-fn reason_field(packet_type: PacketType) -> &'static FieldDef {
-    match packet_type {
-        PacketType::PubAck => &f::PUBACK_REASON,
-        PacketType::PubRec => &f::PUBREC_REASON,
-        PacketType::PubRel => &f::PUBREL_REASON,
-        _ => &f::PUBCOMP_REASON,
     }
 }

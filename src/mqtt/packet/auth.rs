@@ -1,10 +1,8 @@
 //! AUTH.
 
 use crate::base::field::FieldVisitor;
-use crate::mqtt::fields as f;
 use crate::mqtt::property::Properties;
 use crate::mqtt::reader::{Reader, Step};
-use crate::mqtt::words::{PacketType, ProtocolVersion};
 
 /// AUTH (§3.15), 5.0 only.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,11 +15,7 @@ pub struct Auth<'a> {
 
 impl<'a> Auth<'a> {
     pub(super) fn read<F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>) -> Step<Self> {
-        let (reason_code, properties) = reader.reason_and_properties(
-            PacketType::Auth,
-            &f::AUTH_REASON,
-            ProtocolVersion::V5_0,
-        )?;
+        let (reason_code, properties) = reader.reason_and_properties()?;
         Ok(Self {
             reason_code,
             properties,

@@ -1,12 +1,11 @@
 //! CONNACK.
 
 use crate::base::field::{FieldVisitor, Value};
-use crate::mqtt::framer::FixedHeader;
+use crate::mqtt::fields as f;
 use crate::mqtt::property::Properties;
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::rule::Rule;
-use crate::mqtt::words::{PacketType, ProtocolVersion};
-use crate::mqtt::{fields as f, reason};
+use crate::mqtt::words::ProtocolVersion;
 
 /// CONNACK (§3.2).
 #[derive(Clone, Debug, PartialEq)]
@@ -20,37 +19,34 @@ pub struct ConnAck<'a> {
 }
 
 impl<'a> ConnAck<'a> {
-    pub(super) fn read<F: FieldVisitor<'a>>(
-        reader: &mut Reader<'a, '_, F>,
-        header: &FixedHeader,
-        version: ProtocolVersion,
-    ) -> Step<Self> {
+    pub(super) fn read<F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>) -> Step<Self> {
         let offset = reader.offset();
-        let flags = reader.byte()?;
-        if version == ProtocolVersion::V3_1 {
+        let session_present = if reader.version == ProtocolVersion::V3_1 {
             // "Reserved values, not used" in 3.1 (§3.2): whatever stands there is legal.
-            let set = if flags == 0 { "Not set" } else { "Set" };
-            reader.report(&f::CONNACK_RESERVED, Value::Text(set), offset, 1);
+            let set = if reader.byte()? == 0 {
+                "Not set"
+            } else {
+                "Set"
+            };
+            reader.report(&f::CONNACK_RESERVED, Value::Text(set), offset);
+            false
         } else {
-            reader.report_bits(&f::CONNACK_FLAGS, flags, &f::CONNACK_BITS, offset);
+            let flags = reader.flags(&f::CONNACK_FLAGS, &f::CONNACK_BITS)?;
             if flags & 0xfe != 0 {
                 reader.note(Rule::ConnackReservedFlagsAreZero, offset);
             }
-        }
-        let def = match version {
-            ProtocolVersion::V5_0 => &f::CONNACK_REASON,
-            _ => &f::RETURN_CODE,
+            flags & 0x01 != 0
         };
-        let code = reader.named(def, |code| reason::name(PacketType::ConnAck, version, code))?;
+        let code = reader.reason_code()?;
         // A server that does not know 5.0 refuses in the layout of 3.1.1 (§3.1.2.2).
-        let old_refusal = header.remaining_length == 2 && matches!(code, 1..=5);
+        let old_refusal = reader.header.remaining_length == 2 && matches!(code, 1..=5);
         let properties = if old_refusal {
             Properties::default()
         } else {
-            reader.own_properties(PacketType::ConnAck, version)?
+            reader.own_properties()?
         };
         Ok(Self {
-            session_present: version != ProtocolVersion::V3_1 && flags & 0x01 != 0,
+            session_present,
             code,
             properties,
         })

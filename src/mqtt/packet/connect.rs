@@ -5,13 +5,12 @@
 //! client identifier | [will properties (5.0), topic, payload] | [user name] | [password]
 //! ```
 
-use crate::base::field::FieldVisitor;
+use crate::base::field::{FieldVisitor, Value};
 use crate::mqtt::fields as f;
-use crate::mqtt::property::Properties;
-use crate::mqtt::property::PropertyPlace;
-use crate::mqtt::reader::{Reader, Step, Visibility};
-use crate::mqtt::rule::{Malformed, Rule};
-use crate::mqtt::words::{PacketType, ProtocolVersion, QoS};
+use crate::mqtt::property::{Properties, PropertyPlace};
+use crate::mqtt::reader::{Reader, Step};
+use crate::mqtt::rule::Rule;
+use crate::mqtt::words::{ProtocolVersion, QoS};
 
 /// The bit of the protocol level that mosquitto's bridges set to make themselves known.
 const BRIDGE_BIT: u8 = 0x80;
@@ -116,9 +115,9 @@ impl<'a> Connect<'a> {
         let protocol_name = reader.text(&f::PROTOCOL_NAME_LENGTH, &f::PROTOCOL_NAME)?;
         let level_at = reader.offset();
         let level = reader.named(&f::VERSION, level_name)?;
-        let protocol_level = level & !BRIDGE_BIT;
-        let known = version_of(protocol_level);
-        let rest = Self::read_rest(reader, protocol_name, level, known);
+        let known = version_of(level & !BRIDGE_BIT);
+        reader.version = known.unwrap_or(ProtocolVersion::V3_1_1);
+        let rest = Self::read_rest(reader, protocol_name, level);
         if known.is_some() {
             return rest;
         }
@@ -126,10 +125,7 @@ impl<'a> Connect<'a> {
         // that of 3.1.1.
         reader.forgive();
         if rest.is_err() || !reader.is_at_end() {
-            return Err(Malformed {
-                rule: Rule::ProtocolLevelIsKnown,
-                offset: level_at,
-            });
+            return Err(Rule::ProtocolLevelIsKnown.at(level_at));
         }
         rest
     }
@@ -139,23 +135,20 @@ impl<'a> Connect<'a> {
         reader: &mut Reader<'a, '_, F>,
         protocol_name: &'a str,
         level: u8,
-        known: Option<ProtocolVersion>,
     ) -> Step<Self> {
-        let version = known.unwrap_or(ProtocolVersion::V3_1_1);
         let flags_at = reader.offset();
-        let flags = reader.byte()?;
-        reader.report_bits(&f::CONNECT_FLAGS, flags, &f::CONNECT_BITS, flags_at);
-        check_flags(reader, flags, flags_at, version);
+        let flags = reader.flags(&f::CONNECT_FLAGS, &f::CONNECT_BITS)?;
+        check_flags(reader, flags, flags_at);
         let keep_alive = reader.number(&f::KEEP_ALIVE)?;
-        let properties = reader.own_properties(PacketType::Connect, version)?;
+        let properties = reader.own_properties()?;
         let client_id = reader.text(&f::CLIENT_ID_LENGTH, &f::CLIENT_ID)?;
         let will = match flags & 0x04 {
             0 => None,
-            _ => Some(Will::read(reader, flags, version)?),
+            _ => Some(Will::read(reader, flags)?),
         };
         // In 3.1 Remaining Length takes precedence: a name or password that is announced
         // may be missing (§3.1, "User name").
-        let may_miss = version == ProtocolVersion::V3_1;
+        let may_miss = reader.version == ProtocolVersion::V3_1;
         let user_name = if flags & 0x80 == 0 || (may_miss && reader.is_at_end()) {
             None
         } else {
@@ -164,7 +157,7 @@ impl<'a> Connect<'a> {
         let password = if flags & 0x40 == 0 || (may_miss && reader.is_at_end()) {
             None
         } else {
-            Some(reader.binary(&f::PASSWORD_LENGTH, &f::PASSWORD, Visibility::Secret)?)
+            Some(reader.binary(&f::PASSWORD_LENGTH, &f::PASSWORD, Value::Secret)?)
         };
         Ok(Self {
             protocol_name,
@@ -182,40 +175,25 @@ impl<'a> Connect<'a> {
 }
 
 impl<'a> Will<'a> {
-    fn read<F: FieldVisitor<'a>>(
-        reader: &mut Reader<'a, '_, F>,
-        flags: u8,
-        version: ProtocolVersion,
-    ) -> Step<Self> {
-        let properties = match version {
-            ProtocolVersion::V5_0 => reader.properties(&f::WILL_PROPERTIES, PropertyPlace::Will)?,
-            _ => Properties::default(),
-        };
-        let topic = reader.text(&f::WILL_TOPIC_LENGTH, &f::WILL_TOPIC)?;
-        let payload = reader.binary(&f::WILL_MESSAGE_LENGTH, &f::WILL_MESSAGE, Visibility::Open)?;
+    fn read<F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>, flags: u8) -> Step<Self> {
         Ok(Self {
             // QoS 3 is noted with the flags, so this value never gets out.
             qos: QoS::from_bits(flags >> 3 & 0x03).unwrap_or(QoS::ExactlyOnce),
             retain: flags & 0x20 != 0,
-            properties,
-            topic,
-            payload,
+            properties: reader.properties(&f::WILL_PROPERTIES, PropertyPlace::Will)?,
+            topic: reader.text(&f::WILL_TOPIC_LENGTH, &f::WILL_TOPIC)?,
+            payload: reader.binary(&f::WILL_MESSAGE_LENGTH, &f::WILL_MESSAGE, Value::Bytes)?,
         })
     }
 }
 
-/// Notes the Connect Flags that `version` forbids.
-fn check_flags<'a, F: FieldVisitor<'a>>(
-    reader: &mut Reader<'a, '_, F>,
-    flags: u8,
-    offset: usize,
-    version: ProtocolVersion,
-) {
+/// Notes the Connect Flags that the packet's version forbids.
+fn check_flags<'a, F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>, flags: u8, offset: usize) {
     if flags & 0x18 == 0x18 {
         reader.note(Rule::WillQosIsNotThree, offset);
     }
     // 3.1 does not use bit 0, and ignores what has no meaning (§3.1, "Connect flags").
-    if version == ProtocolVersion::V3_1 {
+    if reader.version == ProtocolVersion::V3_1 {
         return;
     }
     if flags & 0x01 != 0 {
@@ -224,7 +202,7 @@ fn check_flags<'a, F: FieldVisitor<'a>>(
     if flags & 0x04 == 0 && flags & 0x38 != 0 {
         reader.note(Rule::WillFlagsNeedAWill, offset);
     }
-    if version == ProtocolVersion::V3_1_1 && flags & 0xc0 == 0x40 {
+    if reader.version == ProtocolVersion::V3_1_1 && flags & 0xc0 == 0x40 {
         reader.note(Rule::PasswordNeedsUserName, offset);
     }
 }

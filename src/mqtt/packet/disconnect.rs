@@ -1,10 +1,8 @@
 //! DISCONNECT.
 
 use crate::base::field::FieldVisitor;
-use crate::mqtt::fields as f;
 use crate::mqtt::property::Properties;
 use crate::mqtt::reader::{Reader, Step};
-use crate::mqtt::words::{PacketType, ProtocolVersion};
 
 /// DISCONNECT (§3.14).
 #[derive(Clone, Debug, PartialEq)]
@@ -16,13 +14,8 @@ pub struct Disconnect<'a> {
 }
 
 impl<'a> Disconnect<'a> {
-    pub(super) fn read<F: FieldVisitor<'a>>(
-        reader: &mut Reader<'a, '_, F>,
-        version: ProtocolVersion,
-    ) -> Step<Self> {
-        let packet_type = PacketType::Disconnect;
-        let (reason_code, properties) =
-            reader.reason_and_properties(packet_type, &f::DISCONNECT_REASON, version)?;
+    pub(super) fn read<F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>) -> Step<Self> {
+        let (reason_code, properties) = reader.reason_and_properties()?;
         Ok(Self {
             reason_code,
             properties,

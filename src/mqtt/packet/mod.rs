@@ -23,12 +23,12 @@ pub use connect::{Connect, Will};
 pub use disconnect::Disconnect;
 pub use publish::Publish;
 pub use suback::SubAck;
-pub use subscribe::{Subscribe, Subscription, Subscriptions, SubscriptionsIter};
+pub use subscribe::{Subscribe, Subscription, Subscriptions};
 pub use unsuback::UnsubAck;
-pub use unsubscribe::{TopicFilters, TopicFiltersIter, Unsubscribe};
+pub use unsubscribe::{TopicFilters, Unsubscribe};
 
 use super::framer::{self, FixedHeader, Header};
-use super::reader::{Reader, Step};
+use super::reader::Reader;
 use crate::base::field::{FieldVisitor, Value};
 use crate::mqtt::fields as f;
 use crate::mqtt::property::Properties;
@@ -106,56 +106,42 @@ impl<'a> ControlPacket<'a> {
         fields: &mut impl FieldVisitor<'a>,
     ) -> Result<Self, Malformed> {
         // Bytes beyond those that the header announces are no part of the packet.
-        let total = header.total_len();
-        let (packet, surplus) = bytes.split_at_checked(total).unwrap_or((bytes, &[]));
-        let mut reader = Reader::new(packet, fields);
+        let packet = bytes.get(..header.total_len()).unwrap_or(bytes);
+        let mut reader = Reader::new(packet, *header, version, fields);
         let reader = &mut reader;
-        read_header(reader, header, version);
-        let packet_type = header.packet_type;
+        read_header(reader);
         // Each arm makes the packet where the caller wants it. Made in one place for all and
         // moved from there, its fields were written in pieces and read again at once in words
         // of another size: 7 % of the table.
         macro_rules! whole {
-            ($variant:ident, $read:expr) => {
-                match $read.and_then(|read| end(reader, total, surplus).map(|()| read)) {
+            ($variant:ident($body:ident)) => {
+                match $body::read(reader).and_then(|read| reader.finish(bytes.len()).map(|()| read))
+                {
                     Ok(read) => Ok(Self::$variant(read)),
                     Err(malformed) => Err(reader.noted().unwrap_or(malformed)),
                 }
             };
-            ($variant:ident) => {
-                end(reader, total, surplus).map(|()| Self::$variant)
-            };
         }
-        match packet_type {
+        match header.packet_type {
             PacketType::Reserved => at_first(reader, Rule::PacketTypeIsNotZero),
-            PacketType::Connect => whole!(Connect, Connect::read(reader)),
-            PacketType::ConnAck => whole!(ConnAck, ConnAck::read(reader, header, version)),
-            PacketType::Publish => {
-                whole!(Publish, Publish::read(reader, header.flags, version))
-            }
-            PacketType::PubAck => {
-                whole!(PubAck, Acknowledgement::read(reader, packet_type, version))
-            }
-            PacketType::PubRec => {
-                whole!(PubRec, Acknowledgement::read(reader, packet_type, version))
-            }
-            PacketType::PubRel => {
-                whole!(PubRel, Acknowledgement::read(reader, packet_type, version))
-            }
-            PacketType::PubComp => {
-                whole!(PubComp, Acknowledgement::read(reader, packet_type, version))
-            }
-            PacketType::Subscribe => whole!(Subscribe, Subscribe::read(reader, version)),
-            PacketType::SubAck => whole!(SubAck, SubAck::read(reader, version)),
-            PacketType::Unsubscribe => whole!(Unsubscribe, Unsubscribe::read(reader, version)),
-            PacketType::UnsubAck => whole!(UnsubAck, UnsubAck::read(reader, version)),
-            PacketType::PingReq => whole!(PingReq),
-            PacketType::PingResp => whole!(PingResp),
-            PacketType::Disconnect => whole!(Disconnect, Disconnect::read(reader, version)),
+            PacketType::Connect => whole!(Connect(Connect)),
+            PacketType::ConnAck => whole!(ConnAck(ConnAck)),
+            PacketType::Publish => whole!(Publish(Publish)),
+            PacketType::PubAck => whole!(PubAck(Acknowledgement)),
+            PacketType::PubRec => whole!(PubRec(Acknowledgement)),
+            PacketType::PubRel => whole!(PubRel(Acknowledgement)),
+            PacketType::PubComp => whole!(PubComp(Acknowledgement)),
+            PacketType::Subscribe => whole!(Subscribe(Subscribe)),
+            PacketType::SubAck => whole!(SubAck(SubAck)),
+            PacketType::Unsubscribe => whole!(Unsubscribe(Unsubscribe)),
+            PacketType::UnsubAck => whole!(UnsubAck(UnsubAck)),
+            PacketType::PingReq => reader.finish(bytes.len()).map(|()| Self::PingReq),
+            PacketType::PingResp => reader.finish(bytes.len()).map(|()| Self::PingResp),
+            PacketType::Disconnect => whole!(Disconnect(Disconnect)),
             PacketType::Auth if version != ProtocolVersion::V5_0 => {
                 at_first(reader, Rule::AuthComesWithFive)
             }
-            PacketType::Auth => whole!(Auth, Auth::read(reader)),
+            PacketType::Auth => whole!(Auth(Auth)),
         }
     }
 
@@ -204,48 +190,36 @@ impl<'a> ControlPacket<'a> {
 #[cold]
 fn cut_header<'a>(bytes: &'a [u8], offset: usize, fields: &mut impl FieldVisitor<'a>) -> Malformed {
     if let Some(first) = bytes.first() {
-        let mut reader = Reader::new(bytes, fields);
-        report_first_byte(&mut reader, *first, ProtocolVersion::V5_0);
+        let header = FixedHeader {
+            packet_type: PacketType::of(*first),
+            flags: first & 0x0f,
+            header_len: 1,
+            remaining_length: 0,
+        };
+        read_first_byte(&mut Reader::new(
+            bytes,
+            header,
+            ProtocolVersion::V5_0,
+            fields,
+        ));
     }
-    Malformed {
-        rule: Rule::FieldsFitThePacket,
-        offset,
-    }
+    Rule::FieldsFitThePacket.at(offset)
 }
 
 /// Reports the fixed header and steps over it.
 #[inline]
-fn read_header<'a, F: FieldVisitor<'a>>(
-    reader: &mut Reader<'a, '_, F>,
-    header: &FixedHeader,
-    version: ProtocolVersion,
-) {
+fn read_header<'a, F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>) {
+    let header = reader.header;
     if F::ACTIVE {
-        let first = (header.packet_type as u8) << 4 | header.flags;
-        report_first_byte(reader, first, version);
-        let remaining = Value::Number(header.remaining_length.into());
-        reader.report(&f::LENGTH, remaining, 1, header.header_len - 1);
+        read_first_byte(reader);
+        reader.skip(header.header_len - 1);
+        reader.report(&f::LENGTH, Value::Number(header.remaining_length.into()), 1);
+    } else {
+        reader.skip(header.header_len);
     }
-    reader.skip(header.header_len);
-    if !flags_hold(header.packet_type, header.flags, version) {
+    if !flags_hold(header.packet_type, header.flags, reader.version) {
         reader.note(Rule::ReservedHeaderFlagsHold, 0);
     }
-}
-
-/// Ends the reading of a packet that announces `total` bytes and has `surplus` behind these.
-#[inline(always)]
-fn end<'a, F: FieldVisitor<'a>>(
-    reader: &mut Reader<'a, '_, F>,
-    total: usize,
-    surplus: &[u8],
-) -> Step<()> {
-    if reader.length() < total {
-        let length = reader.length();
-        reader.note(Rule::FieldsFitThePacket, length);
-    } else if !surplus.is_empty() {
-        reader.note(Rule::NothingFollowsTheFields, total);
-    }
-    reader.finish()
 }
 
 /// Returns the error of a packet whose first byte rules out that it can be read.
@@ -254,7 +228,7 @@ fn at_first<'a, F: FieldVisitor<'a>>(
     reader: &Reader<'a, '_, F>,
     rule: Rule,
 ) -> Result<ControlPacket<'a>, Malformed> {
-    Err(reader.noted().unwrap_or(Malformed { rule, offset: 0 }))
+    Err(reader.noted().unwrap_or(rule.at(0)))
 }
 
 /// Returns whether the low four bits of the first byte are as they must be (Table 2-2). MQTT 3.1
@@ -276,20 +250,16 @@ fn flags_hold(packet_type: PacketType, flags: u8, version: ProtocolVersion) -> b
     }
 }
 
-/// Reports the first byte bit by bit.
-fn report_first_byte<'a, F: FieldVisitor<'a>>(
-    reader: &mut Reader<'a, '_, F>,
-    first: u8,
-    version: ProtocolVersion,
-) {
-    match (PacketType::of(first), version) {
-        (PacketType::Publish, _) => {
-            reader.report_bits(&f::HEADER_FLAGS, first, &f::PUBLISH_HEADER, 0);
-        }
+/// Reads the first byte and reports it bit by bit.
+fn read_first_byte<'a, F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>) {
+    let bits: &[_] = match (reader.header.packet_type, reader.version) {
+        (PacketType::Publish, _) => &f::PUBLISH_HEADER,
         (
             PacketType::Subscribe | PacketType::Unsubscribe | PacketType::PubRel,
             ProtocolVersion::V3_1,
-        ) => reader.report_bits(&f::HEADER_FLAGS, first, &f::THREE_ONE_HEADER, 0),
-        _ => reader.report_bits(&f::HEADER_FLAGS, first, &f::OTHER_HEADER, 0),
-    }
+        ) => &f::THREE_ONE_HEADER,
+        _ => &f::OTHER_HEADER,
+    };
+    // It is there: the header was made from it.
+    let _ = reader.flags(&f::HEADER_FLAGS, bits);
 }

@@ -9,7 +9,7 @@ use crate::mqtt::fields as f;
 use crate::mqtt::property::Properties;
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::rule::Rule;
-use crate::mqtt::words::{Delivery, PacketType, ProtocolVersion};
+use crate::mqtt::words::{Delivery, ProtocolVersion};
 
 /// PUBLISH (§3.3).
 #[derive(Clone, Debug, PartialEq)]
@@ -31,11 +31,8 @@ pub struct Publish<'a> {
 
 impl<'a> Publish<'a> {
     #[inline]
-    pub(super) fn read<F: FieldVisitor<'a>>(
-        reader: &mut Reader<'a, '_, F>,
-        flags: u8,
-        version: ProtocolVersion,
-    ) -> Step<Self> {
+    pub(super) fn read<F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>) -> Step<Self> {
+        let flags = reader.header.flags;
         let topic_at = reader.offset();
         let topic = reader.topic_name()?;
         let dup = flags & 0x08 != 0;
@@ -49,21 +46,16 @@ impl<'a> Publish<'a> {
             }
         };
         // 3.1 defines DUP for QoS above 0 and has no rule about QoS 0.
-        if dup && delivery == Delivery::AtMostOnce && version != ProtocolVersion::V3_1 {
+        if dup && delivery == Delivery::AtMostOnce && reader.version != ProtocolVersion::V3_1 {
             reader.note(Rule::DupNeedsQos, 0);
         }
-        let properties = reader.own_properties(PacketType::Publish, version)?;
+        let properties = reader.own_properties()?;
         if topic.is_empty() && properties.topic_alias().is_none() {
             reader.note(Rule::TopicNameIsNotEmpty, topic_at);
         }
         let payload_at = reader.offset();
         let payload = reader.rest();
-        reader.report(
-            &f::MESSAGE,
-            Value::Bytes(payload),
-            payload_at,
-            payload.len(),
-        );
+        reader.report(&f::MESSAGE, Value::Bytes(payload), payload_at);
         Ok(Self {
             dup,
             retain: flags & 0x01 != 0,

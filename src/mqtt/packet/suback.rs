@@ -4,8 +4,7 @@ use crate::base::field::FieldVisitor;
 use crate::mqtt::property::Properties;
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::rule::Rule;
-use crate::mqtt::words::{PacketIdentifier, PacketType, ProtocolVersion};
-use crate::mqtt::{fields as f, reason};
+use crate::mqtt::words::PacketIdentifier;
 
 /// SUBACK (§3.9).
 #[derive(Clone, Debug, PartialEq)]
@@ -19,40 +18,24 @@ pub struct SubAck<'a> {
 }
 
 impl<'a> SubAck<'a> {
-    pub(super) fn read<F: FieldVisitor<'a>>(
-        reader: &mut Reader<'a, '_, F>,
-        version: ProtocolVersion,
-    ) -> Step<Self> {
-        let packet_id = reader.packet_id()?;
-        let properties = reader.own_properties(PacketType::SubAck, version)?;
-        let def = match version {
-            ProtocolVersion::V5_0 => &f::SUBACK_REASON,
-            _ => &f::GRANTED_QOS,
-        };
-        let codes = codes(reader, PacketType::SubAck, def, version)?;
+    pub(super) fn read<F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>) -> Step<Self> {
         Ok(Self {
-            packet_id,
-            properties,
-            codes,
+            packet_id: reader.packet_id()?,
+            properties: reader.own_properties()?,
+            codes: codes(reader)?,
         })
     }
 }
 
 /// Reads one code for each topic filter, to the end of the packet.
-pub(super) fn codes<'a, F: FieldVisitor<'a>>(
-    reader: &mut Reader<'a, '_, F>,
-    packet_type: PacketType,
-    def: &'static crate::base::field::FieldDef,
-    version: ProtocolVersion,
-) -> Step<&'a [u8]> {
+pub(super) fn codes<'a, F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>) -> Step<&'a [u8]> {
     let bytes = reader.ahead();
     if bytes.is_empty() {
-        let offset = reader.offset();
-        reader.note(Rule::AcknowledgementHasACode, offset);
+        reader.note(Rule::AcknowledgementHasACode, reader.offset());
     }
     if F::ACTIVE {
         while !reader.is_at_end() {
-            reader.named(def, |code| reason::name(packet_type, version, code))?;
+            reader.reason_code()?;
         }
     } else {
         reader.skip(bytes.len());

@@ -2,11 +2,10 @@
 
 use crate::base::field::{FieldVisitor, Value};
 use crate::mqtt::fields as f;
-use crate::mqtt::property::Properties;
-use crate::mqtt::property::prefixed_text;
+use crate::mqtt::property::{Properties, prefixed_text};
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::rule::Rule;
-use crate::mqtt::words::{PacketIdentifier, PacketType, ProtocolVersion, QoS};
+use crate::mqtt::words::{PacketIdentifier, ProtocolVersion, QoS};
 
 /// SUBSCRIBE (§3.8).
 #[derive(Clone, Debug, PartialEq)]
@@ -59,61 +58,32 @@ impl Subscription<'_> {
 }
 
 impl<'a> Subscriptions<'a> {
-    /// Returns the subscriptions in wire order.
-    pub const fn iter(&self) -> SubscriptionsIter<'a> {
-        SubscriptionsIter { bytes: self.bytes }
-    }
-
-    /// Counts the subscriptions by walking them.
-    pub fn count(&self) -> usize {
-        self.iter().count()
-    }
-}
-
-impl<'a> IntoIterator for Subscriptions<'a> {
-    type Item = Subscription<'a>;
-    type IntoIter = SubscriptionsIter<'a>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
-}
-
-/// An iterator over subscriptions that were found valid; it ends at anything else.
-#[derive(Clone, Debug)]
-pub struct SubscriptionsIter<'a> {
-    bytes: &'a [u8],
-}
-
-impl<'a> Iterator for SubscriptionsIter<'a> {
-    type Item = Subscription<'a>;
-
-    fn next(&mut self) -> Option<Subscription<'a>> {
-        let (filter, rest) = prefixed_text(self.bytes)?;
-        let (options, rest) = rest.split_first()?;
-        self.bytes = rest;
-        Some(Subscription {
-            filter,
-            options: *options,
+    /// Returns the subscriptions in wire order; it ends at anything that is none.
+    pub fn iter(&self) -> impl Iterator<Item = Subscription<'a>> + use<'a> {
+        let mut bytes = self.bytes;
+        std::iter::from_fn(move || {
+            let (filter, rest) = prefixed_text(bytes)?;
+            let (options, rest) = rest.split_first()?;
+            bytes = rest;
+            Some(Subscription {
+                filter,
+                options: *options,
+            })
         })
     }
 }
 
 impl<'a> Subscribe<'a> {
-    pub(super) fn read<F: FieldVisitor<'a>>(
-        reader: &mut Reader<'a, '_, F>,
-        version: ProtocolVersion,
-    ) -> Step<Self> {
+    pub(super) fn read<F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>) -> Step<Self> {
         let packet_id = reader.packet_id()?;
-        let properties = reader.own_properties(PacketType::Subscribe, version)?;
+        let properties = reader.own_properties()?;
         if reader.is_at_end() {
-            let offset = reader.offset();
-            reader.note(Rule::SubscribeHasAFilter, offset);
+            reader.note(Rule::SubscribeHasAFilter, reader.offset());
         }
         let bytes = reader.ahead();
         while !reader.is_at_end() {
             let filter = reader.text(&f::TOPIC_LENGTH, &f::TOPIC)?;
-            read_options(reader, filter, version)?;
+            read_options(reader, filter)?;
         }
         Ok(Self {
             packet_id,
@@ -124,47 +94,35 @@ impl<'a> Subscribe<'a> {
 }
 
 /// Reads the Subscription Options (5.0 §3.8.3.1) or the Requested QoS (3.x).
-fn read_options<'a, F: FieldVisitor<'a>>(
-    reader: &mut Reader<'a, '_, F>,
-    filter: &str,
-    version: ProtocolVersion,
-) -> Step<()> {
+fn read_options<'a, F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>, filter: &str) -> Step<()> {
     let offset = reader.offset();
-    if version == ProtocolVersion::V5_0 {
+    let five = reader.version == ProtocolVersion::V5_0;
+    let options = if five {
+        reader.flags(&f::SUBSCRIPTION_OPTIONS, &f::SUBSCRIPTION_BITS)?
+    } else {
         let options = reader.byte()?;
-        reader.report_bits(
-            &f::SUBSCRIPTION_OPTIONS,
-            options,
-            &f::SUBSCRIPTION_BITS,
-            offset,
-        );
-        if options & 0xc0 != 0 {
-            reader.note(Rule::SubscriptionReservedBitsAreZero, offset);
-        }
-        if options & 0x30 == 0x30 {
-            reader.note(Rule::RetainHandlingIsNotThree, offset);
-        }
-        if options & 0x03 == 0x03 {
-            reader.note(Rule::SubscriptionQosIsNotThree, offset);
-        }
-        if options & 0x04 != 0 && filter.starts_with("$share/") {
-            reader.note(Rule::NoLocalIsNotShared, offset);
-        }
-        return Ok(());
-    }
-    let options = reader.byte()?;
-    if F::ACTIVE {
         let qos = options & 0x03;
         let name = f::QOS.get(usize::from(qos)).copied().unwrap_or("");
-        let value = Value::Named(qos.into(), name);
-        reader.report(&f::REQUESTED_QOS, value, offset, 1);
-    }
+        reader.report(&f::REQUESTED_QOS, Value::Named(qos.into(), name), offset);
+        options
+    };
     // 3.1 does not use the upper six bits (§3.8).
-    if options & 0xfc != 0 && version == ProtocolVersion::V3_1_1 {
+    let reserved = match reader.version {
+        ProtocolVersion::V3_1 => 0x00,
+        ProtocolVersion::V3_1_1 => 0xfc,
+        ProtocolVersion::V5_0 => 0xc0,
+    };
+    if options & reserved != 0 {
         reader.note(Rule::SubscriptionReservedBitsAreZero, offset);
+    }
+    if five && options & 0x30 == 0x30 {
+        reader.note(Rule::RetainHandlingIsNotThree, offset);
     }
     if options & 0x03 == 0x03 {
         reader.note(Rule::SubscriptionQosIsNotThree, offset);
+    }
+    if five && options & 0x04 != 0 && filter.starts_with("$share/") {
+        reader.note(Rule::NoLocalIsNotShared, offset);
     }
     Ok(())
 }

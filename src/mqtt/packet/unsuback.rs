@@ -2,10 +2,9 @@
 
 use super::suback::codes;
 use crate::base::field::FieldVisitor;
-use crate::mqtt::fields as f;
 use crate::mqtt::property::Properties;
 use crate::mqtt::reader::{Reader, Step};
-use crate::mqtt::words::{PacketIdentifier, PacketType, ProtocolVersion};
+use crate::mqtt::words::{PacketIdentifier, ProtocolVersion};
 
 /// UNSUBACK (§3.11).
 #[derive(Clone, Debug, PartialEq)]
@@ -19,22 +18,14 @@ pub struct UnsubAck<'a> {
 }
 
 impl<'a> UnsubAck<'a> {
-    pub(super) fn read<F: FieldVisitor<'a>>(
-        reader: &mut Reader<'a, '_, F>,
-        version: ProtocolVersion,
-    ) -> Step<Self> {
-        let packet_id = reader.packet_id()?;
-        let properties = reader.own_properties(PacketType::UnsubAck, version)?;
-        let codes = match version {
-            ProtocolVersion::V5_0 => {
-                codes(reader, PacketType::UnsubAck, &f::UNSUBACK_REASON, version)?
-            }
-            _ => &[],
-        };
+    pub(super) fn read<F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>) -> Step<Self> {
         Ok(Self {
-            packet_id,
-            properties,
-            codes,
+            packet_id: reader.packet_id()?,
+            properties: reader.own_properties()?,
+            codes: match reader.version {
+                ProtocolVersion::V5_0 => codes(reader)?,
+                _ => &[],
+            },
         })
     }
 }

@@ -2,11 +2,10 @@
 
 use crate::base::field::FieldVisitor;
 use crate::mqtt::fields as f;
-use crate::mqtt::property::Properties;
-use crate::mqtt::property::prefixed_text;
+use crate::mqtt::property::{Properties, prefixed_text};
 use crate::mqtt::reader::{Reader, Step};
 use crate::mqtt::rule::Rule;
-use crate::mqtt::words::{PacketIdentifier, PacketType, ProtocolVersion};
+use crate::mqtt::words::PacketIdentifier;
 
 /// UNSUBSCRIBE (§3.10).
 #[derive(Clone, Debug, PartialEq)]
@@ -26,52 +25,23 @@ pub struct TopicFilters<'a> {
 }
 
 impl<'a> TopicFilters<'a> {
-    /// Returns the filters in wire order.
-    pub const fn iter(&self) -> TopicFiltersIter<'a> {
-        TopicFiltersIter { bytes: self.bytes }
-    }
-
-    /// Counts the filters by walking them.
-    pub fn count(&self) -> usize {
-        self.iter().count()
-    }
-}
-
-impl<'a> IntoIterator for TopicFilters<'a> {
-    type Item = &'a str;
-    type IntoIter = TopicFiltersIter<'a>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
-}
-
-/// An iterator over topic filters that were found valid; it ends at anything else.
-#[derive(Clone, Debug)]
-pub struct TopicFiltersIter<'a> {
-    bytes: &'a [u8],
-}
-
-impl<'a> Iterator for TopicFiltersIter<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        let (filter, rest) = prefixed_text(self.bytes)?;
-        self.bytes = rest;
-        Some(filter)
+    /// Returns the filters in wire order; it ends at anything that is none.
+    pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let mut bytes = self.bytes;
+        std::iter::from_fn(move || {
+            let (filter, rest) = prefixed_text(bytes)?;
+            bytes = rest;
+            Some(filter)
+        })
     }
 }
 
 impl<'a> Unsubscribe<'a> {
-    pub(super) fn read<F: FieldVisitor<'a>>(
-        reader: &mut Reader<'a, '_, F>,
-        version: ProtocolVersion,
-    ) -> Step<Self> {
+    pub(super) fn read<F: FieldVisitor<'a>>(reader: &mut Reader<'a, '_, F>) -> Step<Self> {
         let packet_id = reader.packet_id()?;
-        let properties = reader.own_properties(PacketType::Unsubscribe, version)?;
+        let properties = reader.own_properties()?;
         if reader.is_at_end() {
-            let offset = reader.offset();
-            reader.note(Rule::UnsubscribeHasAFilter, offset);
+            reader.note(Rule::UnsubscribeHasAFilter, reader.offset());
         }
         let bytes = reader.ahead();
         while !reader.is_at_end() {
