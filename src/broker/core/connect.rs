@@ -10,7 +10,7 @@ use super::link::{ALIASES, Stage};
 use super::message::{Message, seconds_span};
 use super::server::{Core, V5};
 use super::session::{Expiry, SESSION, Session, SessionKey, Will};
-use crate::base::{Span, Timestamp};
+use crate::base::Span;
 use crate::event::log::Line;
 use crate::mqtt::packet::Connect;
 use crate::mqtt::{Malformed, ProtocolVersion};
@@ -18,24 +18,19 @@ use crate::mqtt::{Malformed, ProtocolVersion};
 impl Core {
     /// Handles the first packet of a connection (5.0 §3.1.4): the version first, since the answer's
     /// format depends on it, then whether the Client may come in.
-    pub(super) fn connect(
-        &mut self,
-        now: Timestamp,
-        connection: ConnectionKey,
-        connect: &Connect<'_>,
-    ) {
+    pub(super) fn connect(&mut self, connection: ConnectionKey, connect: &Connect<'_>) {
         let version = match connect.version() {
             Some(version) if connect.is_known() => version,
-            _ => return self.refuse_version(now, connection, connect.protocol_name),
+            _ => return self.refuse_version(connection, connect.protocol_name),
         };
         if let Some(link) = self.links.get_mut(&connection) {
             link.version = version;
         }
         match self.admits(version, connect) {
-            Ok(client_id) => self.accept(now, connection, version, connect, client_id),
+            Ok(client_id) => self.accept(connection, version, connect, client_id),
             Err(refusal) => {
                 let code = refusal.code(version);
-                self.refuse(now, connection, version, connect.client_id, code);
+                self.refuse(connection, version, connect.client_id, code);
             }
         }
     }
@@ -101,7 +96,6 @@ impl Core {
     /// ([MQTT-3.2.0-1]); what the session holds for the Client follows.
     fn accept(
         &mut self,
-        now: Timestamp,
         connection: ConnectionKey,
         version: ProtocolVersion,
         connect: &Connect<'_>,
@@ -110,7 +104,7 @@ impl Core {
         let clean = connect.clean();
         let assigned = client_id.is_none();
         let client_id = client_id.unwrap_or_else(|| self.seed.client_id().into());
-        let (key, session_present) = self.take_session(now, &client_id, clean);
+        let (key, session_present) = self.take_session(&client_id, clean);
         // 3.x has no expiry: a session with Clean Session 0 never ends (3.1.1 §3.1.2.4), one with 1
         // ends with its connection.
         let asked = match version {
@@ -121,7 +115,14 @@ impl Core {
         let will = connect.will.as_ref().map(|will| {
             let delay = will.properties.will_delay_interval().unwrap_or(0);
             let (topic, payload) = (will.topic, will.payload);
-            let message = Message::new(topic, payload, will.qos, will.retain, will.properties, now);
+            let message = Message::new(
+                topic,
+                payload,
+                will.qos,
+                will.retain,
+                will.properties,
+                self.now,
+            );
             Will {
                 message,
                 delay: seconds_span(delay),
@@ -146,9 +147,7 @@ impl Core {
             Some(seconds) if version == V5 => seconds,
             _ => connect.keep_alive,
         };
-        self.enter(
-            now, connection, key, &client_id, version, connect, keep_alive,
-        );
+        self.enter(connection, key, &client_id, version, connect, keep_alive);
         self.log_client(connection, &client_id, version, connect);
         let answer = ConnAck {
             session_present,
@@ -166,14 +165,13 @@ impl Core {
             code: 0,
         });
         self.send(connection, bytes);
-        self.pump(now, key);
+        self.pump(key);
     }
 
     /// Enters into the link what the CONNECT settles for this connection.
     #[expect(clippy::too_many_arguments, reason = "each is a fact of the CONNECT")]
     fn enter(
         &mut self,
-        now: Timestamp,
         connection: ConnectionKey,
         key: SessionKey,
         client_id: &Arc<str>,
@@ -204,7 +202,7 @@ impl Core {
             let aliases = connect.properties.topic_alias_maximum().unwrap_or(0);
             link.alias_maximum = aliases.min(ALIASES);
         }
-        let deadline = link.patience.map(|patience| now.plus(patience));
+        let deadline = link.patience.map(|patience| self.now.plus(patience));
         if let Some(deadline) = deadline {
             self.wake_at(deadline);
         }
@@ -243,12 +241,7 @@ impl Core {
 
     /// Returns the session that this client identifier continues or begins, and whether it
     /// continues (Session Present, [MQTT-3.2.2-3]). A session in use loses its connection first.
-    fn take_session(
-        &mut self,
-        now: Timestamp,
-        client_id: &Arc<str>,
-        clean: bool,
-    ) -> (SessionKey, bool) {
+    fn take_session(&mut self, client_id: &Arc<str>, clean: bool) -> (SessionKey, bool) {
         if let Some(&key) = self.by_client.get(client_id) {
             let lasts = self
                 .sessions
@@ -256,12 +249,12 @@ impl Core {
                 .is_some_and(|session| session.expiry != Expiry::WithConnection);
             let ends = clean || !lasts;
             if let Some(connection) = self.sessions.get(&key).and_then(|s| s.connection) {
-                self.take_over(now, connection, client_id, ends);
+                self.take_over(connection, client_id, ends);
             }
             if !ends && self.sessions.contains_key(&key) {
                 return (key, true);
             }
-            self.end_session(now, key);
+            self.end_session(key);
         }
         self.next_session += 1;
         let key = SessionKey(self.next_session);
@@ -271,13 +264,7 @@ impl Core {
 
     /// Closes the older connection of the same client identifier ([MQTT-3.1.4-3]). Only 5.0 has a
     /// DISCONNECT from the Server.
-    fn take_over(
-        &mut self,
-        now: Timestamp,
-        connection: ConnectionKey,
-        client: &Arc<str>,
-        ends: bool,
-    ) {
+    fn take_over(&mut self, connection: ConnectionKey, client: &Arc<str>, ends: bool) {
         self.log(Line::AlreadyConnected { client });
         if self
             .links
@@ -291,13 +278,12 @@ impl Core {
             self.send(connection, encode::disconnect(encode::SESSION_TAKEN_OVER));
         }
         self.actions.push_back(Action::Close { connection });
-        self.leave(now, connection, Departure::TakenOver { ends });
+        self.leave(connection, Departure::TakenOver { ends });
     }
 
     /// Answers a CONNECT with a refusal and closes ([MQTT-3.2.2-7]).
     fn refuse(
         &mut self,
-        now: Timestamp,
         connection: ConnectionKey,
         version: ProtocolVersion,
         client_id: &str,
@@ -327,20 +313,20 @@ impl Core {
             client,
             why: "connection refused",
         });
-        self.leave(now, connection, Departure::WithoutDisconnect);
+        self.leave(connection, Departure::WithoutDisconnect);
     }
 
     /// A protocol level that the Server does not know is answered as 3.x does it
     /// ([MQTT-3.1.2-2] of 3.1.1), since nothing is known of the Client's own version; another
     /// protocol name is not MQTT at all.
-    fn refuse_version(&mut self, now: Timestamp, connection: ConnectionKey, name: &str) {
+    fn refuse_version(&mut self, connection: ConnectionKey, name: &str) {
         if !matches!(name, "MQTT" | "MQIsdp") {
             let code = encode::PROTOCOL_ERROR;
-            return self.dismiss(now, connection, code, "unknown protocol name");
+            return self.dismiss(connection, code, "unknown protocol name");
         }
         let version = ProtocolVersion::V3_1_1;
         let code = encode::Refusal::Version.code(version);
-        self.refuse(now, connection, version, "", code);
+        self.refuse(connection, version, "", code);
     }
 
     /// Ends a connection whose first packet cannot be read. A Client whose protocol level is
@@ -348,21 +334,15 @@ impl Core {
     /// answer is unknown, so it gets none.
     pub(super) fn refuse_malformed(
         &mut self,
-        now: Timestamp,
         connection: ConnectionKey,
         bytes: &[u8],
         malformed: Malformed,
     ) {
         use crate::mqtt::Rule;
         match (malformed.rule, encode::connect_level(bytes)) {
-            (Rule::ProtocolLevelIsKnown, Some(_)) => self.refuse_version(now, connection, "MQTT"),
-            (_, Some(5)) => self.refuse(now, connection, V5, "", encode::MALFORMED_PACKET),
-            _ => self.dismiss(
-                now,
-                connection,
-                encode::MALFORMED_PACKET,
-                "malformed packet",
-            ),
+            (Rule::ProtocolLevelIsKnown, Some(_)) => self.refuse_version(connection, "MQTT"),
+            (_, Some(5)) => self.refuse(connection, V5, "", encode::MALFORMED_PACKET),
+            _ => self.dismiss(connection, encode::MALFORMED_PACKET, "malformed packet"),
         }
     }
 }

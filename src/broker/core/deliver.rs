@@ -8,19 +8,13 @@ use super::link::{ALIAS_BYTES, Link};
 use super::message::Message;
 use super::server::Core;
 use super::session::{Awaiting, Exchange, Outgoing, SessionKey};
-use crate::base::Timestamp;
 use crate::event::log::{Line, Way};
 use crate::mqtt::{Delivery, QoS};
 
 impl Core {
     /// Keeps a retained message and hands the message to every subscription that selects its
     /// topic. Returns whether there was one: PUBACK reports it (reason code 0x10).
-    pub(super) fn route(
-        &mut self,
-        now: Timestamp,
-        publisher: Option<SessionKey>,
-        message: Arc<Message>,
-    ) -> bool {
+    pub(super) fn route(&mut self, publisher: Option<SessionKey>, message: Arc<Message>) -> bool {
         if message.retain {
             self.retain(&message);
         }
@@ -39,7 +33,7 @@ impl Core {
                 identifiers: found.identifiers,
                 message: Arc::clone(&message),
             };
-            self.offer(now, found.session, outgoing);
+            self.offer(found.session, outgoing);
         }
         self.matches = matches;
         any
@@ -68,7 +62,7 @@ impl Core {
     }
 
     /// Sends a message to a session's Client, or queues it, by the policy of the module.
-    pub(super) fn offer(&mut self, now: Timestamp, key: SessionKey, outgoing: Outgoing) {
+    pub(super) fn offer(&mut self, key: SessionKey, outgoing: Outgoing) {
         if outgoing.qos == QoS::AtMostOnce {
             let limits = self.options.limits;
             let crowded = self.unsent_bytes >= limits.all_unsent_bytes;
@@ -76,7 +70,7 @@ impl Core {
                 Some((connection, link))
                     if link.unsent < limits.unsent_bytes && !(crowded && link.unsent > 0) =>
                 {
-                    self.send_publish(now, connection, &outgoing, Delivery::AtMostOnce, false);
+                    self.send_publish(connection, &outgoing, Delivery::AtMostOnce, false);
                 }
                 Some(_) => self.note_dropping(key),
                 None => {}
@@ -97,7 +91,7 @@ impl Core {
         session.queued_bytes += bytes;
         self.held_bytes += bytes;
         session.queue.push_back(outgoing);
-        self.pump(now, key);
+        self.pump(key);
     }
 
     /// Logs that messages for a Client are dropped, once until its queue is empty again.
@@ -112,13 +106,13 @@ impl Core {
 
     /// Sends what the window has room for: first what an earlier connection left open, in
     /// its order ([MQTT-4.4.0-1]), then the queue.
-    pub(super) fn pump(&mut self, now: Timestamp, key: SessionKey) {
+    pub(super) fn pump(&mut self, key: SessionKey) {
         let Some((connection, link)) = self.link_of(key) else {
             return;
         };
         let window = link.window;
         let most = self.options.limits.unsent_bytes;
-        self.resend(now, key, connection, window);
+        self.resend(key, connection, window);
         loop {
             let Some(session) = self.sessions.get_mut(&key) else {
                 return;
@@ -134,7 +128,7 @@ impl Core {
                 session.dropping = false;
                 return;
             };
-            if outgoing.message.expired(now) {
+            if outgoing.message.expired(self.now) {
                 self.let_go(key, &outgoing);
                 continue;
             }
@@ -153,7 +147,7 @@ impl Core {
                 sent: true,
                 dup: false,
             });
-            if !self.send_publish(now, connection, &outgoing, delivery, false)
+            if !self.send_publish(connection, &outgoing, delivery, false)
                 && let Some(session) = self.sessions.get_mut(&key)
             {
                 session.exchanges.pop_back();
@@ -173,13 +167,7 @@ impl Core {
 
     /// Repeats the open exchanges that this connection has not seen, as far as the window reaches
     /// ([MQTT-4.4.0-1]): PUBREL where PUBREC was received, else PUBLISH with its identifier.
-    fn resend(
-        &mut self,
-        now: Timestamp,
-        key: SessionKey,
-        connection: ConnectionKey,
-        window: usize,
-    ) {
+    fn resend(&mut self, key: SessionKey, connection: ConnectionKey, window: usize) {
         let mut at = 0;
         while at < window {
             let Some(exchange) = self
@@ -203,7 +191,7 @@ impl Core {
                 Awaiting::Acknowledged => Delivery::AtLeastOnce(packet_id),
             };
             let outgoing = exchange.outgoing.clone();
-            if !self.send_publish(now, connection, &outgoing, delivery, dup)
+            if !self.send_publish(connection, &outgoing, delivery, dup)
                 && let Some(session) = self.sessions.get_mut(&key)
             {
                 at -= 1;
@@ -217,7 +205,6 @@ impl Core {
     /// ([MQTT-3.1.2-24]: then it is as if it had been delivered).
     fn send_publish(
         &mut self,
-        now: Timestamp,
         connection: ConnectionKey,
         outgoing: &Outgoing,
         delivery: Delivery,
@@ -244,7 +231,7 @@ impl Core {
             delivery,
             topic: if known { "" } else { topic },
             alias,
-            seconds_left: message.seconds_left(now),
+            seconds_left: message.seconds_left(self.now),
             identifiers: &outgoing.identifiers,
             message,
         };

@@ -8,7 +8,7 @@ use super::filters::Target;
 use super::link::Stage;
 use super::server::{Core, V5};
 use super::session::{Expiry, SessionKey, Will};
-use crate::base::{Span, Timestamp};
+use crate::base::Span;
 use crate::event::log::{Line, Way};
 use crate::mqtt::packet::Disconnect;
 
@@ -32,13 +32,7 @@ pub(super) enum Departure {
 impl Core {
     /// Ends a connection for what its Client did. A 5.0 Client that is connected gets the reason
     /// in a DISCONNECT first (§4.13.1); 3.x has no packet for it.
-    pub(super) fn dismiss(
-        &mut self,
-        now: Timestamp,
-        connection: ConnectionKey,
-        code: u8,
-        why: &str,
-    ) {
+    pub(super) fn dismiss(&mut self, connection: ConnectionKey, code: u8, why: &str) {
         let Some(link) = self.links.get(&connection) else {
             return;
         };
@@ -56,17 +50,12 @@ impl Core {
             client: &client,
             why,
         });
-        self.leave(now, connection, Departure::WithoutDisconnect);
+        self.leave(connection, Departure::WithoutDisconnect);
     }
 
     /// Handles a DISCONNECT: the Client may change its session's expiry with it, and a reason code
     /// other than 0x00 keeps the will (§3.14.2.1).
-    pub(super) fn disconnect(
-        &mut self,
-        now: Timestamp,
-        connection: ConnectionKey,
-        disconnect: &Disconnect<'_>,
-    ) {
+    pub(super) fn disconnect(&mut self, connection: ConnectionKey, disconnect: &Disconnect<'_>) {
         let Some(link) = self.links.get(&connection) else {
             return;
         };
@@ -82,7 +71,7 @@ impl Core {
         {
             // §3.14.2.2.2: a session that was to end with its connection cannot be kept.
             if session.expiry == Expiry::WithConnection && seconds > 0 {
-                return self.dismiss(now, connection, encode::PROTOCOL_ERROR, "protocol error");
+                return self.dismiss(connection, encode::PROTOCOL_ERROR, "protocol error");
             }
             session.expiry = Expiry::from_seconds(seconds);
         }
@@ -92,17 +81,12 @@ impl Core {
             0 => Departure::Normal,
             _ => Departure::WithReason,
         };
-        self.leave(now, connection, departure);
+        self.leave(connection, departure);
     }
 
     /// Removes a connection: gives back what it counted for, and starts the delays of its will
     /// and of its session's expiry, which run from here (§3.1.2.11.2).
-    pub(super) fn leave(
-        &mut self,
-        now: Timestamp,
-        connection: ConnectionKey,
-        departure: Departure,
-    ) {
+    pub(super) fn leave(&mut self, connection: ConnectionKey, departure: Departure) {
         let Some(link) = self.links.remove(&connection) else {
             return;
         };
@@ -129,9 +113,9 @@ impl Core {
         let delay = session.will.as_ref().map(|will| will.delay);
         session.will_at = delay
             .filter(|&delay| delay > Span::ZERO && !ends)
-            .map(|delay| now.plus(delay));
+            .map(|delay| self.now.plus(delay));
         session.ends_at = match session.expiry {
-            Expiry::After(span) => Some(now.plus(span)),
+            Expiry::After(span) => Some(self.now.plus(span)),
             Expiry::WithConnection | Expiry::Never => None,
         };
         let wake = [session.will_at, session.ends_at];
@@ -140,32 +124,32 @@ impl Core {
             self.wake_at(at);
         }
         if delay.is_some_and(|delay| delay <= Span::ZERO) {
-            self.publish_will(now, key);
+            self.publish_will(key);
         }
         // `take_session` ends a session that was taken over, after it has closed the link.
         if ends && !matches!(departure, Departure::TakenOver { .. }) {
-            self.end_session(now, key);
+            self.end_session(key);
         }
     }
 
     /// Publishes a session's will, at most once: the session has none afterwards
     /// ([MQTT-3.1.2-10]).
-    pub(super) fn publish_will(&mut self, now: Timestamp, key: SessionKey) {
+    pub(super) fn publish_will(&mut self, key: SessionKey) {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
         session.will_at = None;
         if let Some(Will { mut message, .. }) = session.will.take() {
             self.weigh(key);
-            message.publish(now);
-            self.route(now, Some(key), Arc::new(message));
+            message.publish(self.now);
+            self.route(Some(key), Arc::new(message));
         }
     }
 
     /// Forgets a session and all that it counted for; a will that still waits is published first
     /// ([MQTT-3.1.2-8]).
-    pub(super) fn end_session(&mut self, now: Timestamp, key: SessionKey) {
-        self.publish_will(now, key);
+    pub(super) fn end_session(&mut self, key: SessionKey) {
+        self.publish_will(key);
         let Some(session) = self.sessions.remove(&key) else {
             return;
         };

@@ -9,19 +9,13 @@ use super::link::Link;
 use super::message::Message;
 use super::server::{Core, V5};
 use super::session::{Awaiting, SessionKey};
-use crate::base::Timestamp;
 use crate::event::log::{Line, Way};
 use crate::mqtt::packet::{Acknowledgement, Publish};
 use crate::mqtt::{Delivery, PacketIdentifier, PacketType};
 
 impl Core {
     /// Handles a PUBLISH: resolves its alias, then routes it or, at QoS 2, keeps it.
-    pub(super) fn publish(
-        &mut self,
-        now: Timestamp,
-        connection: ConnectionKey,
-        publish: &Publish<'_>,
-    ) {
+    pub(super) fn publish(&mut self, connection: ConnectionKey, publish: &Publish<'_>) {
         let Some(link) = self.links.get_mut(&connection) else {
             return;
         };
@@ -51,11 +45,11 @@ impl Core {
             length: publish.payload.len(),
         });
         if let Some((code, why)) = wrong {
-            return self.dismiss(now, connection, code, why);
+            return self.dismiss(connection, code, why);
         }
         if !is_topic_name(&topic) {
             let code = encode::TOPIC_NAME_INVALID;
-            return self.dismiss(now, connection, code, "topic name invalid");
+            return self.dismiss(connection, code, "topic name invalid");
         }
         let message = Arc::new(Message::new(
             &topic,
@@ -63,15 +57,15 @@ impl Core {
             publish.delivery.qos(),
             publish.retain,
             publish.properties,
-            now,
+            self.now,
         ));
         match publish.delivery {
             Delivery::AtMostOnce => {
-                self.route(now, Some(key), message);
+                self.route(Some(key), message);
             }
             Delivery::AtLeastOnce(packet_id) => {
                 // mosquitto's order: the subscribers first, then the publisher.
-                let matched = self.route(now, Some(key), message);
+                let matched = self.route(Some(key), message);
                 let code = if matched || version != V5 {
                     encode::SUCCESS
                 } else {
@@ -80,7 +74,7 @@ impl Core {
                 self.acknowledge(connection, PacketType::PubAck, packet_id, code);
             }
             Delivery::ExactlyOnce(packet_id) => {
-                self.receive(now, connection, key, packet_id, message);
+                self.receive(connection, key, packet_id, message);
             }
         }
     }
@@ -89,7 +83,6 @@ impl Core {
     /// ([MQTT-4.3.3-10]), and answers with PUBREC.
     fn receive(
         &mut self,
-        now: Timestamp,
         connection: ConnectionKey,
         key: SessionKey,
         packet_id: PacketIdentifier,
@@ -107,7 +100,7 @@ impl Core {
             // [MQTT-3.3.4-7]: more than the Server announced.
             if v5 && session.unreleased.len() >= usize::from(self.options.receive_maximum) {
                 let code = encode::RECEIVE_MAXIMUM_EXCEEDED;
-                return self.dismiss(now, connection, code, "receive maximum exceeded");
+                return self.dismiss(connection, code, "receive maximum exceeded");
             }
             let bytes = message.bytes();
             if session.unreleased.len() >= limits.unreleased_messages
@@ -115,12 +108,7 @@ impl Core {
                 || self.held_bytes.saturating_add(bytes) > limits.all_held_bytes
             {
                 let code = encode::QUOTA_EXCEEDED;
-                return self.dismiss(
-                    now,
-                    connection,
-                    code,
-                    "too many QoS 2 messages not released",
-                );
+                return self.dismiss(connection, code, "too many QoS 2 messages not released");
             }
             session.unreleased_bytes += bytes;
             self.held_bytes += bytes;
@@ -130,12 +118,7 @@ impl Core {
     }
 
     /// Handles a PUBREL: the message is routed now, and a second PUBREL finds none.
-    pub(super) fn pub_rel(
-        &mut self,
-        now: Timestamp,
-        connection: ConnectionKey,
-        ack: &Acknowledgement<'_>,
-    ) {
+    pub(super) fn pub_rel(&mut self, connection: ConnectionKey, ack: &Acknowledgement<'_>) {
         let Some(key) = self.acknowledged(connection, "PUBREL", ack) else {
             return;
         };
@@ -148,8 +131,8 @@ impl Core {
         });
         let code = match message {
             Some(message) => {
-                if !message.expired(now) {
-                    self.route(now, Some(key), message);
+                if !message.expired(self.now) {
+                    self.route(Some(key), message);
                 }
                 encode::SUCCESS
             }
@@ -158,31 +141,21 @@ impl Core {
         self.acknowledge(connection, PacketType::PubComp, ack.packet_id, code);
     }
 
-    pub(super) fn pub_ack(
-        &mut self,
-        now: Timestamp,
-        connection: ConnectionKey,
-        ack: &Acknowledgement<'_>,
-    ) {
+    pub(super) fn pub_ack(&mut self, connection: ConnectionKey, ack: &Acknowledgement<'_>) {
         if let Some(key) = self.acknowledged(connection, "PUBACK", ack) {
-            self.finish(now, key, ack.packet_id, Awaiting::Acknowledged);
+            self.finish(key, ack.packet_id, Awaiting::Acknowledged);
         }
     }
 
     /// Handles a PUBREC with PUBREL; a repeated one is answered alike, since the PUBREL may have
     /// been lost with a connection.
-    pub(super) fn pub_rec(
-        &mut self,
-        now: Timestamp,
-        connection: ConnectionKey,
-        ack: &Acknowledgement<'_>,
-    ) {
+    pub(super) fn pub_rec(&mut self, connection: ConnectionKey, ack: &Acknowledgement<'_>) {
         let Some(key) = self.acknowledged(connection, "PUBREC", ack) else {
             return;
         };
         if ack.reason_code >= 0x80 {
             // [MQTT-4.3.3-4]: the exchange ends here.
-            return self.finish(now, key, ack.packet_id, Awaiting::Received);
+            return self.finish(key, ack.packet_id, Awaiting::Received);
         }
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
@@ -199,26 +172,15 @@ impl Core {
         self.send_pub_rel(connection, ack.packet_id, code);
     }
 
-    pub(super) fn pub_comp(
-        &mut self,
-        now: Timestamp,
-        connection: ConnectionKey,
-        ack: &Acknowledgement<'_>,
-    ) {
+    pub(super) fn pub_comp(&mut self, connection: ConnectionKey, ack: &Acknowledgement<'_>) {
         if let Some(key) = self.acknowledged(connection, "PUBCOMP", ack) {
-            self.finish(now, key, ack.packet_id, Awaiting::Completed);
+            self.finish(key, ack.packet_id, Awaiting::Completed);
         }
     }
 
     /// An exchange is over: its identifier is free and the window has room. Nothing happens
     /// for an identifier that no exchange uses: an acknowledgement may come twice.
-    fn finish(
-        &mut self,
-        now: Timestamp,
-        key: SessionKey,
-        packet_id: PacketIdentifier,
-        awaiting: Awaiting,
-    ) {
+    fn finish(&mut self, key: SessionKey, packet_id: PacketIdentifier, awaiting: Awaiting) {
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
@@ -226,7 +188,7 @@ impl Core {
             if let Some(over) = session.exchanges.remove(at) {
                 self.let_go(key, &over.outgoing);
             }
-            self.pump(now, key);
+            self.pump(key);
         }
     }
 

@@ -18,6 +18,7 @@ const CONNECT: u8 = 0x10;
 impl Core {
     /// A network connection was accepted.
     pub fn connected(&mut self, now: Timestamp, connection: ConnectionKey, peer: Endpoint) {
+        self.now = now;
         self.log(Line::NewConnection {
             peer,
             port: self.options.port,
@@ -41,6 +42,7 @@ impl Core {
         bytes: &[u8],
         most: usize,
     ) -> usize {
+        self.now = now;
         let Some(link) = self.links.get_mut(&connection) else {
             return bytes.len();
         };
@@ -56,14 +58,14 @@ impl Core {
             // Something else than MQTT need not be waited for until it fills a packet.
             let begins = framer.pending().is_empty() && matches!(link.stage, Stage::Opened(_));
             if begins && rest.first().is_some_and(|&first| first != CONNECT) {
-                self.dismiss(now, connection, encode::PROTOCOL_ERROR, "no CONNECT");
+                self.dismiss(connection, encode::PROTOCOL_ERROR, "no CONNECT");
                 break;
             }
             let refused = match framer.next(&mut rest) {
                 Some(Ok(packet)) => match self.too_large(packet.header) {
                     None => {
                         handled += 1;
-                        self.packet(now, connection, packet.bytes);
+                        self.packet(connection, packet.bytes);
                         continue;
                     }
                     refused => refused,
@@ -72,7 +74,7 @@ impl Core {
                 None => framer.header().and_then(|header| self.too_large(header)),
             };
             if let Some((code, why)) = refused {
-                self.dismiss(now, connection, code, why);
+                self.dismiss(connection, code, why);
             }
             break;
         }
@@ -82,18 +84,14 @@ impl Core {
         self.partial_bytes += framer.pending().len();
         link.framer = framer;
         if self.partial_bytes > self.options.limits.all_partial_bytes {
-            self.dismiss(
-                now,
-                connection,
-                encode::QUOTA_EXCEEDED,
-                "too much memory in use",
-            );
+            self.dismiss(connection, encode::QUOTA_EXCEEDED, "too much memory in use");
         }
         bytes.len()
     }
 
     /// How many bytes the caller still holds for a Client that does not read them.
     pub fn unsent(&mut self, now: Timestamp, connection: ConnectionKey, bytes: usize) {
+        self.now = now;
         let most = self.options.limits.unsent_bytes;
         let Some(link) = self.links.get_mut(&connection) else {
             return;
@@ -105,12 +103,13 @@ impl Core {
             && bytes < most
             && let Some(key) = link.session()
         {
-            self.pump(now, key);
+            self.pump(key);
         }
     }
 
     /// A network connection ended without the Server's doing.
     pub fn closed(&mut self, now: Timestamp, connection: ConnectionKey, how: Ending) {
+        self.now = now;
         let Some(link) = self.links.get(&connection) else {
             return;
         };
@@ -119,7 +118,7 @@ impl Core {
             Ending::Fin => Line::Closed { client: &client },
             Ending::Reset => Line::SocketError { client: &client },
         });
-        self.leave(now, connection, Departure::WithoutDisconnect);
+        self.leave(connection, Departure::WithoutDisconnect);
     }
 
     /// The reason code and the words for a packet that is not waited for, by its size.
@@ -140,18 +139,18 @@ impl Core {
     }
 
     /// Handles one whole packet. Any packet counts for the keep alive, a malformed one included.
-    fn packet(&mut self, now: Timestamp, connection: ConnectionKey, bytes: &[u8]) {
+    fn packet(&mut self, connection: ConnectionKey, bytes: &[u8]) {
         let Some(link) = self.links.get_mut(&connection) else {
             return;
         };
-        link.last_received = now;
+        link.last_received = self.now;
         let version = link.version;
         let connected = matches!(link.stage, Stage::Connected(_));
         match (connected, ControlPacket::read(bytes, version, &mut ())) {
-            (false, Ok(ControlPacket::Connect(connect))) => self.connect(now, connection, &connect),
-            (false, Ok(_)) => self.dismiss(now, connection, encode::PROTOCOL_ERROR, "no CONNECT"),
-            (false, Err(malformed)) => self.refuse_malformed(now, connection, bytes, malformed),
-            (true, Ok(packet)) => self.dispatch(now, connection, &packet),
+            (false, Ok(ControlPacket::Connect(connect))) => self.connect(connection, &connect),
+            (false, Ok(_)) => self.dismiss(connection, encode::PROTOCOL_ERROR, "no CONNECT"),
+            (false, Err(malformed)) => self.refuse_malformed(connection, bytes, malformed),
+            (true, Ok(packet)) => self.dispatch(connection, &packet),
             (true, Err(malformed)) => {
                 // Rules that the specification calls protocol errors, though they break in parsing.
                 let code = match malformed.rule {
@@ -165,24 +164,24 @@ impl Core {
                     | Rule::UnsubscribeHasAFilter => encode::PROTOCOL_ERROR,
                     _ => encode::MALFORMED_PACKET,
                 };
-                self.dismiss(now, connection, code, "malformed packet");
+                self.dismiss(connection, code, "malformed packet");
             }
         }
     }
 
     /// Handles a packet of a connected Client; those that only a Server sends, a second CONNECT
     /// ([MQTT-3.1.0-2]) and AUTH are protocol errors.
-    fn dispatch(&mut self, now: Timestamp, connection: ConnectionKey, packet: &ControlPacket<'_>) {
+    fn dispatch(&mut self, connection: ConnectionKey, packet: &ControlPacket<'_>) {
         match packet {
-            ControlPacket::Publish(publish) => self.publish(now, connection, publish),
-            ControlPacket::PubAck(ack) => self.pub_ack(now, connection, ack),
-            ControlPacket::PubRec(ack) => self.pub_rec(now, connection, ack),
-            ControlPacket::PubRel(ack) => self.pub_rel(now, connection, ack),
-            ControlPacket::PubComp(ack) => self.pub_comp(now, connection, ack),
-            ControlPacket::Subscribe(subscribe) => self.subscribe(now, connection, subscribe),
+            ControlPacket::Publish(publish) => self.publish(connection, publish),
+            ControlPacket::PubAck(ack) => self.pub_ack(connection, ack),
+            ControlPacket::PubRec(ack) => self.pub_rec(connection, ack),
+            ControlPacket::PubRel(ack) => self.pub_rel(connection, ack),
+            ControlPacket::PubComp(ack) => self.pub_comp(connection, ack),
+            ControlPacket::Subscribe(subscribe) => self.subscribe(connection, subscribe),
             ControlPacket::Unsubscribe(unsubscribe) => self.unsubscribe(connection, unsubscribe),
             ControlPacket::PingReq => self.ping(connection),
-            ControlPacket::Disconnect(disconnect) => self.disconnect(now, connection, disconnect),
+            ControlPacket::Disconnect(disconnect) => self.disconnect(connection, disconnect),
             ControlPacket::Connect(_)
             | ControlPacket::ConnAck(_)
             | ControlPacket::SubAck(_)
@@ -190,7 +189,7 @@ impl Core {
             | ControlPacket::PingResp
             | ControlPacket::Auth(_) => {
                 self.log_received(connection, packet.packet_type());
-                self.dismiss(now, connection, encode::PROTOCOL_ERROR, "protocol error");
+                self.dismiss(connection, encode::PROTOCOL_ERROR, "protocol error");
             }
         }
     }

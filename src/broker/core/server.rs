@@ -21,6 +21,8 @@ pub(super) const V5: ProtocolVersion = ProtocolVersion::V5_0;
 #[derive(Debug)]
 pub struct Core {
     pub(super) options: BrokerOptions,
+    /// The time of the call at hand.
+    pub(super) now: Timestamp,
     pub(super) seed: Seed,
     pub(super) links: HashMap<ConnectionKey, Link>,
     pub(super) sessions: BTreeMap<SessionKey, Session>,
@@ -53,6 +55,7 @@ impl Core {
         Self {
             seed: Seed::new(options.seed),
             options,
+            now: Timestamp::default(),
             links: HashMap::new(),
             sessions: BTreeMap::new(),
             by_client: HashMap::new(),

@@ -7,7 +7,6 @@ use super::encode;
 use super::filters::{Granted, Target};
 use super::server::{Core, V5};
 use super::session::{LEVEL, Outgoing, SUBSCRIPTION, SessionKey};
-use crate::base::Timestamp;
 use crate::event::log::{Line, Way};
 use crate::mqtt::packet::{Subscribe, Subscription, Unsubscribe};
 use crate::mqtt::{PacketType, ProtocolVersion};
@@ -21,12 +20,7 @@ struct Wanted {
 impl Core {
     /// Handles a SUBSCRIBE: one SUBACK answers all its filters ([MQTT-3.8.4-5]), and retained
     /// messages follow it.
-    pub(super) fn subscribe(
-        &mut self,
-        now: Timestamp,
-        connection: ConnectionKey,
-        subscribe: &Subscribe<'_>,
-    ) {
+    pub(super) fn subscribe(&mut self, connection: ConnectionKey, subscribe: &Subscribe<'_>) {
         let Some(link) = self.links.get(&connection) else {
             return;
         };
@@ -54,12 +48,12 @@ impl Core {
                 }
                 // 3.x has no word for it that a Client could act on; mosquitto closes too.
                 let code = encode::TOPIC_FILTER_INVALID;
-                return self.dismiss(now, connection, code, "topic filter invalid");
+                return self.dismiss(connection, code, "topic filter invalid");
             };
             // [MQTT-3.8.3-4].
             if version == V5 && target.group.is_some() && subscription.options & 0x04 != 0 {
                 let code = encode::PROTOCOL_ERROR;
-                return self.dismiss(now, connection, code, "no local on a shared subscription");
+                return self.dismiss(connection, code, "no local on a shared subscription");
             }
             let (code, retained) =
                 self.enter_subscription(key, version, target, &subscription, identifier);
@@ -81,7 +75,7 @@ impl Core {
         let bytes = encode::codes(version, PacketType::SubAck, subscribe.packet_id, &codes);
         self.send(connection, bytes);
         for wanted in wanted {
-            self.send_retained(now, key, &wanted);
+            self.send_retained(key, &wanted);
         }
     }
 
@@ -159,31 +153,31 @@ impl Core {
 
     /// Whether one more subscription may be compared with the retained messages in this second:
     /// each comparison walks all of them, and a SUBSCRIBE may bring thousands of filters.
-    fn may_search(&mut self, now: Timestamp) -> bool {
+    fn may_search(&mut self) -> bool {
         let (since, searched) = &mut self.searched;
-        if now.since(*since).nanos() >= 1_000_000_000 {
-            (*since, *searched) = (now, 0);
+        if self.now.since(*since).nanos() >= 1_000_000_000 {
+            (*since, *searched) = (self.now, 0);
         }
         *searched += 1 + self.retained.len();
         *searched <= self.options.limits.retained_searched
     }
 
-    fn send_retained(&mut self, now: Timestamp, key: SessionKey, wanted: &Wanted) {
-        if !self.may_search(now) {
+    fn send_retained(&mut self, key: SessionKey, wanted: &Wanted) {
+        if !self.may_search() {
             let note = format!(
                 "Retained messages for '{}' are left out: too many are asked for at once.",
                 wanted.filter
             );
             return self.log(Line::Note(&note));
         }
-        for message in self.retained.select(&wanted.filter, now) {
+        for message in self.retained.select(&wanted.filter, self.now) {
             let outgoing = Outgoing {
                 qos: wanted.granted.qos.min(message.qos),
                 retain: true,
                 identifiers: wanted.granted.identifier.into_iter().collect(),
                 message,
             };
-            self.offer(now, key, outgoing);
+            self.offer(key, outgoing);
         }
     }
 

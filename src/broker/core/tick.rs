@@ -14,29 +14,25 @@ use crate::event::log::Line;
 impl Core {
     /// Does what is due at `now`; returns when it wants to be called again at the latest.
     pub fn tick(&mut self, now: Timestamp) -> Option<Timestamp> {
+        self.now = now;
         if self.wake.is_none_or(|wake| now < wake) {
             return self.wake;
         }
-        for (connection, opened) in self.late_connections(now) {
+        for (connection, opened) in self.late_connections() {
             if opened {
-                self.dismiss(
-                    now,
-                    connection,
-                    encode::PROTOCOL_ERROR,
-                    "no CONNECT in time",
-                );
+                self.dismiss(connection, encode::PROTOCOL_ERROR, "no CONNECT in time");
             } else {
-                self.time_out(now, connection);
+                self.time_out(connection);
             }
         }
-        for key in self.due_sessions(now) {
+        for key in self.due_sessions() {
             let Some(session) = self.sessions.get(&key) else {
                 continue;
             };
             if session.ends_at.is_some_and(|at| at <= now) {
-                self.end_session(now, key);
+                self.end_session(key);
             } else {
-                self.publish_will(now, key);
+                self.publish_will(key);
             }
         }
         self.retained.expire(now);
@@ -45,11 +41,11 @@ impl Core {
     }
 
     /// Connections past their time, oldest first; `true` for one without CONNECT.
-    fn late_connections(&self, now: Timestamp) -> Vec<(ConnectionKey, bool)> {
+    fn late_connections(&self) -> Vec<(ConnectionKey, bool)> {
         let mut late: Vec<_> = self
             .links
             .iter()
-            .filter(|(_, link)| self.deadline(link).is_some_and(|at| at <= now))
+            .filter(|(_, link)| self.deadline(link).is_some_and(|at| at <= self.now))
             .map(|(&connection, link)| (connection, matches!(link.stage, Stage::Opened(_))))
             .collect();
         late.sort_unstable();
@@ -57,8 +53,8 @@ impl Core {
     }
 
     /// Sessions whose end or whose will is due, in the order of their creation.
-    fn due_sessions(&self, now: Timestamp) -> Vec<SessionKey> {
-        let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+    fn due_sessions(&self) -> Vec<SessionKey> {
+        let due = |at: Option<Timestamp>| at.is_some_and(|at| at <= self.now);
         self.sessions
             .iter()
             .filter(|(_, session)| due(session.ends_at) || due(session.will_at))
@@ -86,7 +82,7 @@ impl Core {
 
     /// Closes a connection that sent nothing for one and a half times its keep alive
     /// ([MQTT-3.1.2-22]).
-    fn time_out(&mut self, now: Timestamp, connection: ConnectionKey) {
+    fn time_out(&mut self, connection: ConnectionKey) {
         let Some(link) = self.links.get(&connection) else {
             return;
         };
@@ -100,7 +96,7 @@ impl Core {
             self.send(connection, encode::disconnect(encode::KEEP_ALIVE_TIMEOUT));
         }
         self.actions.push_back(Action::Close { connection });
-        self.leave(now, connection, Departure::WithoutDisconnect);
+        self.leave(connection, Departure::WithoutDisconnect);
     }
 
     /// Stops the Server: 5.0 Clients get a DISCONNECT, every connection is closed. No will is
