@@ -193,7 +193,7 @@ const ROOM_LAYERS: &[(&str, Layers)] = &[
             &["kernel"],
         ],
     ),
-    ("broker", &[&["seed"], &["core"], &["net"]]),
+    ("broker", &[&["packet_ids", "seed"], &["core"], &["net"]]),
     (
         "event",
         &[

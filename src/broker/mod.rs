@@ -6,7 +6,9 @@
 
 pub mod core;
 pub mod net;
+mod packet_ids;
 mod seed;
 
 pub use self::core::{Action, BrokerOptions, ConnectionKey, Core, Ending};
+pub use packet_ids::PacketIdentifiers;
 pub use seed::Seed;

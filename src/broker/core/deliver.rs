@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use super::action::ConnectionKey;
-use super::encode::{self, Sent};
-use super::link::{ALIAS_BYTES, Link};
+use super::encode;
+use super::link::{ALIAS_BYTES, Client, Link};
 use super::message::Message;
 use super::server::Core;
 use super::session::{Awaiting, Exchange, Outgoing, SessionKey};
 use crate::event::log::{Line, Way};
-use crate::mqtt::{Delivery, QoS};
+use crate::mqtt::packet::Publish;
+use crate::mqtt::{
+    ControlPacket, Delivery, PacketIdentifier, PacketType, PropertyId, PropertyValue, QoS,
+};
 
 impl Core {
     /// Keeps a retained message and hands the message to every subscription that selects its
@@ -66,14 +69,13 @@ impl Core {
         if outgoing.qos == QoS::AtMostOnce {
             let limits = self.options.limits;
             let crowded = self.unsent_bytes >= limits.all_unsent_bytes;
-            match self.link_of(key) {
-                Some((connection, link))
-                    if link.unsent < limits.unsent_bytes && !(crowded && link.unsent > 0) =>
-                {
-                    self.send_publish(connection, &outgoing, Delivery::AtMostOnce, false);
-                }
-                Some(_) => self.note_dropping(key),
-                None => {}
+            let Some((connection, link)) = self.link_of(key) else {
+                return;
+            };
+            if link.unsent >= limits.unsent_bytes || (crowded && link.unsent > 0) {
+                self.note_dropping(key);
+            } else if let Some(client) = link.client(connection) {
+                self.send_publish(&client, &outgoing, Delivery::AtMostOnce, false);
             }
             return;
         }
@@ -110,17 +112,18 @@ impl Core {
         let Some((connection, link)) = self.link_of(key) else {
             return;
         };
+        let Some(client) = link.client(connection) else {
+            return;
+        };
         let window = link.window;
         let most = self.options.limits.unsent_bytes;
-        self.resend(key, connection, window);
+        self.resend(&client, window);
         loop {
             let Some(session) = self.sessions.get_mut(&key) else {
                 return;
             };
-            let waits = self
-                .links
-                .get(&connection)
-                .is_none_or(|link| link.unsent >= most);
+            let link = self.links.get(&connection);
+            let waits = link.is_none_or(|link| link.unsent >= most);
             if waits || session.exchanges.len() >= window {
                 return;
             }
@@ -136,23 +139,18 @@ impl Core {
                 session.queue.push_front(outgoing);
                 return;
             };
-            let (delivery, awaiting) = match outgoing.qos {
-                QoS::ExactlyOnce => (Delivery::ExactlyOnce(packet_id), Awaiting::Received),
-                _ => (Delivery::AtLeastOnce(packet_id), Awaiting::Acknowledged),
-            };
+            let at = session.exchanges.len();
             session.exchanges.push_back(Exchange {
                 packet_id,
-                outgoing: outgoing.clone(),
-                awaiting,
-                sent: true,
+                awaiting: match outgoing.qos {
+                    QoS::ExactlyOnce => Awaiting::Received,
+                    _ => Awaiting::Acknowledged,
+                },
+                outgoing,
+                sent: false,
                 dup: false,
             });
-            if !self.send_publish(connection, &outgoing, delivery, false)
-                && let Some(session) = self.sessions.get_mut(&key)
-            {
-                session.exchanges.pop_back();
-                self.let_go(key, &outgoing);
-            }
+            self.send_exchange(&client, at);
         }
     }
 
@@ -166,99 +164,121 @@ impl Core {
     }
 
     /// Repeats the open exchanges that this connection has not seen, as far as the window reaches
-    /// ([MQTT-4.4.0-1]): PUBREL where PUBREC was received, else PUBLISH with its identifier.
-    fn resend(&mut self, key: SessionKey, connection: ConnectionKey, window: usize) {
+    /// ([MQTT-4.4.0-1]).
+    fn resend(&mut self, client: &Client, window: usize) {
+        let open = |core: &Self| {
+            let session = core.sessions.get(&client.session);
+            session.map_or(0, |session| session.exchanges.len())
+        };
         let mut at = 0;
-        while at < window {
-            let Some(exchange) = self
-                .sessions
-                .get_mut(&key)
-                .and_then(|session| session.exchanges.get_mut(at))
-            else {
-                return;
-            };
-            at += 1;
-            if std::mem::replace(&mut exchange.sent, true) {
-                continue;
-            }
-            let (packet_id, dup) = (exchange.packet_id, exchange.dup);
-            let delivery = match exchange.awaiting {
-                Awaiting::Completed => {
-                    self.send_pub_rel(connection, packet_id, encode::SUCCESS);
-                    continue;
-                }
-                Awaiting::Received => Delivery::ExactlyOnce(packet_id),
-                Awaiting::Acknowledged => Delivery::AtLeastOnce(packet_id),
-            };
-            let outgoing = exchange.outgoing.clone();
-            if !self.send_publish(connection, &outgoing, delivery, dup)
-                && let Some(session) = self.sessions.get_mut(&key)
-            {
-                at -= 1;
-                session.exchanges.remove(at);
-                self.let_go(key, &outgoing);
-            }
+        while at < window.min(open(self)) {
+            at += usize::from(self.send_exchange(client, at));
         }
+    }
+
+    /// Sends what the exchange at that place asks for, unless this connection has seen it: PUBREL
+    /// where PUBREC was received, else PUBLISH with its identifier. An exchange whose packet is too
+    /// large for the Client ends; returns whether it is still open.
+    fn send_exchange(&mut self, client: &Client, at: usize) -> bool {
+        let session = self.sessions.get_mut(&client.session);
+        let Some(exchange) = session.and_then(|session| session.exchanges.get_mut(at)) else {
+            return false;
+        };
+        if std::mem::replace(&mut exchange.sent, true) {
+            return true;
+        }
+        let packet_id = exchange.packet_id;
+        let delivery = match exchange.awaiting {
+            Awaiting::Completed => {
+                self.acknowledge(client, PacketType::PubRel, packet_id, encode::SUCCESS);
+                return true;
+            }
+            Awaiting::Received => Delivery::ExactlyOnce(packet_id),
+            Awaiting::Acknowledged => Delivery::AtLeastOnce(packet_id),
+        };
+        let (outgoing, dup) = (exchange.outgoing.clone(), exchange.dup);
+        let sent = self.send_publish(client, &outgoing, delivery, dup);
+        if !sent && let Some(session) = self.sessions.get_mut(&client.session) {
+            session.exchanges.remove(at);
+            self.let_go(client.session, &outgoing);
+        }
+        sent
+    }
+
+    /// Sends an acknowledgement and logs it.
+    pub(super) fn acknowledge(
+        &mut self,
+        client: &Client,
+        packet_type: PacketType,
+        packet_id: PacketIdentifier,
+        reason_code: u8,
+    ) {
+        self.log(Line::Acknowledgement {
+            way: Way::Sending,
+            name: packet_type.name(),
+            client: &client.name,
+            packet_id: packet_id.number(),
+            reason_code,
+        });
+        let packet = encode::acknowledgement(packet_type, packet_id, reason_code);
+        self.send(client.connection, &packet);
     }
 
     /// Sends a PUBLISH; `false` where the Client does not take a packet of that size
     /// ([MQTT-3.1.2-24]: then it is as if it had been delivered).
     fn send_publish(
         &mut self,
-        connection: ConnectionKey,
+        client: &Client,
         outgoing: &Outgoing,
         delivery: Delivery,
         dup: bool,
     ) -> bool {
-        let Some(link) = self.links.get_mut(&connection) else {
+        let Some(link) = self.links.get_mut(&client.connection) else {
             return false;
         };
         let message = &outgoing.message;
         let topic = &message.topic;
-        let (mut alias, mut known) = (None, false);
-        if link.alias_maximum > 0 {
-            alias = link.aliases_out.get(topic).copied();
-            known = alias.is_some();
-            let next = link.aliases_out.len() as u16 + 1;
-            let fits = link.aliases_out_bytes + topic.len() <= ALIAS_BYTES;
-            if alias.is_none() && next <= link.alias_maximum && fits {
-                alias = Some(next);
-            }
-        }
-        let sent = Sent {
+        let known = link.aliases_out.get(topic).copied();
+        let next = link.aliases_out.len() as u16 + 1;
+        let has_room = link.aliases_out_bytes + topic.len() <= ALIAS_BYTES;
+        let alias = known.or((next <= link.alias_maximum && has_room).then_some(next));
+        // Versions before 5.0 have none of these: the packet is written without.
+        let seconds_left = message.seconds_left(self.now);
+        let identifiers = outgoing.identifiers.iter().map(|&identifier| {
+            let value = PropertyValue::Variable(identifier);
+            (PropertyId::SUBSCRIPTION_IDENTIFIER, Some(value))
+        });
+        let own = [
+            (
+                PropertyId::MESSAGE_EXPIRY_INTERVAL,
+                seconds_left.map(PropertyValue::FourByte),
+            ),
+            (PropertyId::TOPIC_ALIAS, alias.map(PropertyValue::TwoByte)),
+        ];
+        let mut properties = encode::properties(own.into_iter().chain(identifiers));
+        // They come from a packet that was read, so each has a form.
+        let _ = properties.extend(message.properties.as_properties().iter());
+        let publish = Publish {
             dup,
             retain: outgoing.retain,
             delivery,
-            topic: if known { "" } else { topic },
-            alias,
-            seconds_left: message.seconds_left(self.now),
-            identifiers: &outgoing.identifiers,
-            message,
+            topic: if known.is_some() { "" } else { topic },
+            properties: properties.as_properties(),
+            payload: &message.payload,
         };
-        let Some(bytes) = encode::publish(link.version, &sent) else {
-            return false;
-        };
-        if bytes.len() > link.largest_packet {
+        let mut bytes = Vec::new();
+        let packet = ControlPacket::Publish(publish.clone());
+        // What the Server adds can push a message over the 268,435,455 bytes of §2.1.4.
+        let written = packet.write(link.version, &mut bytes).is_ok();
+        if !written || bytes.len() > link.largest_packet {
             return false;
         }
-        if let Some(alias) = alias
-            && !known
-        {
+        if let (None, Some(alias)) = (known, alias) {
             link.aliases_out_bytes += topic.len();
             link.aliases_out.insert(topic.clone(), alias);
         }
-        let client = Arc::clone(&link.name);
-        self.log(Line::Publish {
-            way: Way::Sending,
-            client: &client,
-            dup,
-            qos: delivery.qos() as u8,
-            retain: outgoing.retain,
-            packet_id: delivery.packet_id().map_or(0, |id| id.number()),
-            topic,
-            length: message.payload.len(),
-        });
-        self.send(connection, bytes);
+        self.log_publish(Way::Sending, client, &publish, topic);
+        self.queue(client.connection, bytes);
         true
     }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::action::{Action, ConnectionKey};
 use super::encode;
 use super::filters::Target;
-use super::link::Stage;
-use super::server::{Core, V5};
+use super::link::Client;
+use super::server::Core;
 use super::session::{Expiry, SessionKey, Will};
 use crate::base::Span;
 use crate::event::log::{Line, Way};
+use crate::mqtt::PacketType;
 use crate::mqtt::packet::Disconnect;
 
 /// The manner in which a Client leaves, which decides whether its will is published
@@ -30,44 +31,25 @@ pub(super) enum Departure {
 }
 
 impl Core {
-    /// Ends a connection for what its Client did. A 5.0 Client that is connected gets the reason
-    /// in a DISCONNECT first (§4.13.1); 3.x has no packet for it.
+    /// Ends a connection for what its Client did.
     pub(super) fn dismiss(&mut self, connection: ConnectionKey, code: u8, why: &str) {
         let Some(link) = self.links.get(&connection) else {
             return;
         };
-        let client = Arc::clone(&link.name);
-        let notified = matches!(link.stage, Stage::Connected(_)) && link.version == V5;
-        if notified {
-            self.log(Line::SendingDisconnect {
-                client: &client,
-                reason_code: code,
-            });
-            self.send(connection, encode::disconnect(code));
-        }
+        let client = &Arc::clone(&link.name);
+        self.send_disconnect(connection, code);
         self.actions.push_back(Action::Close { connection });
-        self.log(Line::Dismissed {
-            client: &client,
-            why,
-        });
+        self.log(Line::Dismissed { client, why });
         self.leave(connection, Departure::WithoutDisconnect);
     }
 
     /// Handles a DISCONNECT: the Client may change its session's expiry with it, and a reason code
     /// other than 0x00 keeps the will (§3.14.2.1).
-    pub(super) fn disconnect(&mut self, connection: ConnectionKey, disconnect: &Disconnect<'_>) {
-        let Some(link) = self.links.get(&connection) else {
-            return;
-        };
-        let client = Arc::clone(&link.name);
-        let session = link.session();
-        self.log(Line::Plain {
-            way: Way::Received,
-            name: "DISCONNECT",
-            client: &client,
-        });
+    pub(super) fn disconnect(&mut self, client: &Client, disconnect: &Disconnect<'_>) {
+        let connection = client.connection;
+        self.log_packet(Way::Received, PacketType::Disconnect, client);
         if let Some(seconds) = disconnect.properties.session_expiry_interval()
-            && let Some(session) = session.and_then(|key| self.sessions.get_mut(&key))
+            && let Some(session) = self.sessions.get_mut(&client.session)
         {
             // §3.14.2.2.2: a session that was to end with its connection cannot be kept.
             if session.expiry == Expiry::WithConnection && seconds > 0 {
@@ -76,7 +58,9 @@ impl Core {
             session.expiry = Expiry::from_seconds(seconds);
         }
         self.actions.push_back(Action::Close { connection });
-        self.log(Line::Disconnected { client: &client });
+        self.log(Line::Disconnected {
+            client: &client.name,
+        });
         let departure = match disconnect.reason_code {
             0 => Departure::Normal,
             _ => Departure::WithReason,

@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::action::ConnectionKey;
+use super::options::BrokerOptions;
 use super::session::SessionKey;
 use crate::base::{Endpoint, Span, Timestamp};
+use crate::mqtt::packet::Connect;
 use crate::mqtt::{Framer, ProtocolVersion};
 
 /// How far a connection has come.
@@ -14,6 +17,16 @@ pub(super) enum Stage {
     Opened(Timestamp),
     /// CONNECT was accepted; the session is the Client's.
     Connected(SessionKey),
+}
+
+/// The Client of a connection whose CONNECT was accepted.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    pub(super) connection: ConnectionKey,
+    /// Its client identifier.
+    pub(super) name: Arc<str>,
+    pub(super) version: ProtocolVersion,
+    pub(super) session: SessionKey,
 }
 
 /// A network connection; all of it ends with the connection, unlike the session.
@@ -85,5 +98,44 @@ impl Link {
             Stage::Opened(_) => None,
             Stage::Connected(session) => Some(session),
         }
+    }
+
+    /// The Client of this link, which `connection` names; `None` before its CONNECT.
+    pub(super) fn client(&self, connection: ConnectionKey) -> Option<Client> {
+        Some(Client {
+            connection,
+            name: Arc::clone(&self.name),
+            version: self.version,
+            session: self.session()?,
+        })
+    }
+
+    /// Enters what an accepted CONNECT settles for this connection.
+    pub(super) fn enter(
+        &mut self,
+        session: SessionKey,
+        client_id: &Arc<str>,
+        connect: &Connect<'_>,
+        options: &BrokerOptions,
+    ) {
+        let mut keep_alive = connect.keep_alive;
+        self.stage = Stage::Connected(session);
+        self.name = Arc::clone(client_id);
+        self.bridge = connect.bridge;
+        self.window = options.window.into();
+        if self.version == ProtocolVersion::V5_0 {
+            let asked = &connect.properties;
+            // [MQTT-3.1.2-21]: the Server's own value replaces the Client's; only 5.0 can carry it.
+            keep_alive = options.server_keep_alive.unwrap_or(keep_alive);
+            // Both limits apply: the Client's Receive Maximum ([MQTT-3.3.4-9]) and our own window.
+            let receive_maximum = asked.receive_maximum().unwrap_or(u16::MAX);
+            self.window = receive_maximum.min(options.window).into();
+            let packet = asked.maximum_packet_size().map(usize::try_from);
+            self.largest_packet = packet.and_then(Result::ok).unwrap_or(usize::MAX);
+            self.alias_maximum = asked.topic_alias_maximum().unwrap_or(0).min(ALIASES);
+        }
+        // [MQTT-3.1.2-22]: one and a half times the keep alive.
+        let patience = Span::from_nanos(i64::from(keep_alive) * 1_500_000_000);
+        self.patience = (keep_alive > 0).then_some(patience);
     }
 }

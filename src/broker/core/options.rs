@@ -1,5 +1,7 @@
 //! How the Server serves: what a script or a test sets.
 
+use std::collections::BTreeMap;
+
 use crate::base::Span;
 use crate::base::limits::BrokerLimits;
 
@@ -12,8 +14,8 @@ pub struct BrokerOptions {
     pub log: bool,
     /// The port, for the log.
     pub port: u16,
-    /// User names and passwords; `None` lets everybody in.
-    pub users: Option<Vec<(String, Vec<u8>)>>,
+    /// Passwords by user name; none let everybody in.
+    pub users: BTreeMap<String, String>,
     /// Whether a Client without user name is let in where there are users.
     pub anonymous: bool,
     /// Topic Alias Maximum that the Server announces (5.0).
@@ -37,7 +39,7 @@ impl Default for BrokerOptions {
             seed: 1,
             log: true,
             port: 1883,
-            users: None,
+            users: BTreeMap::new(),
             anonymous: true,
             topic_alias_maximum: 10,
             receive_maximum: 20,

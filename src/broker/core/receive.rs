@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::action::{ConnectionKey, Ending};
 use super::encode;
 use super::leave::Departure;
-use super::link::{Link, Stage};
+use super::link::{Client, Link};
 use super::server::Core;
 use crate::base::{Endpoint, Timestamp};
-use crate::event::log::Line;
+use crate::event::log::{Line, Way};
 use crate::mqtt::framer::FixedHeader;
 use crate::mqtt::{ControlPacket, PacketType, Rule};
 
@@ -56,7 +56,7 @@ impl Core {
                 return bytes.len() - rest.len();
             }
             // Something else than MQTT need not be waited for until it fills a packet.
-            let begins = framer.pending().is_empty() && matches!(link.stage, Stage::Opened(_));
+            let begins = framer.pending().is_empty() && link.session().is_none();
             if begins && rest.first().is_some_and(|&first| first != CONNECT) {
                 self.dismiss(connection, encode::PROTOCOL_ERROR, "no CONNECT");
                 break;
@@ -144,52 +144,60 @@ impl Core {
             return;
         };
         link.last_received = self.now;
-        let version = link.version;
-        let connected = matches!(link.stage, Stage::Connected(_));
-        match (connected, ControlPacket::read(bytes, version, &mut ())) {
-            (false, Ok(ControlPacket::Connect(connect))) => self.connect(connection, &connect),
-            (false, Ok(_)) => self.dismiss(connection, encode::PROTOCOL_ERROR, "no CONNECT"),
-            (false, Err(malformed)) => self.refuse_malformed(connection, bytes, malformed),
-            (true, Ok(packet)) => self.dispatch(connection, &packet),
-            (true, Err(malformed)) => {
-                // Rules that the specification calls protocol errors, though they break in parsing.
-                let code = match malformed.rule {
-                    Rule::TopicNameHasNoWildcard => encode::TOPIC_NAME_INVALID,
-                    Rule::TopicAliasIsNotZero => encode::TOPIC_ALIAS_INVALID,
-                    Rule::NoLocalIsNotShared
-                    | Rule::PropertyIsNotRepeated
-                    | Rule::ReceiveMaximumIsNotZero
-                    | Rule::SubscriptionIdentifierIsNotZero
-                    | Rule::SubscribeHasAFilter
-                    | Rule::UnsubscribeHasAFilter => encode::PROTOCOL_ERROR,
-                    _ => encode::MALFORMED_PACKET,
-                };
-                self.dismiss(connection, code, "malformed packet");
-            }
-        }
+        let read = ControlPacket::read(bytes, link.version, &mut ());
+        let Some(client) = link.client(connection) else {
+            return match read {
+                Ok(ControlPacket::Connect(connect)) => self.connect(connection, &connect),
+                Ok(_) => self.dismiss(connection, encode::PROTOCOL_ERROR, "no CONNECT"),
+                Err(malformed) => self.refuse_malformed(connection, bytes, malformed),
+            };
+        };
+        let malformed = match read {
+            Ok(packet) => return self.dispatch(&client, &packet),
+            Err(malformed) => malformed,
+        };
+        // Rules that the specification calls protocol errors, though they break in parsing.
+        let code = match malformed.rule {
+            Rule::TopicNameHasNoWildcard => encode::TOPIC_NAME_INVALID,
+            Rule::TopicAliasIsNotZero => encode::TOPIC_ALIAS_INVALID,
+            Rule::NoLocalIsNotShared
+            | Rule::PropertyIsNotRepeated
+            | Rule::ReceiveMaximumIsNotZero
+            | Rule::SubscriptionIdentifierIsNotZero
+            | Rule::SubscribeHasAFilter
+            | Rule::UnsubscribeHasAFilter => encode::PROTOCOL_ERROR,
+            _ => encode::MALFORMED_PACKET,
+        };
+        self.dismiss(connection, code, "malformed packet");
     }
 
     /// Handles a packet of a connected Client; those that only a Server sends, a second CONNECT
     /// ([MQTT-3.1.0-2]) and AUTH are protocol errors.
-    fn dispatch(&mut self, connection: ConnectionKey, packet: &ControlPacket<'_>) {
+    fn dispatch(&mut self, client: &Client, packet: &ControlPacket<'_>) {
+        let packet_type = packet.packet_type();
         match packet {
-            ControlPacket::Publish(publish) => self.publish(connection, publish),
-            ControlPacket::PubAck(ack) => self.pub_ack(connection, ack),
-            ControlPacket::PubRec(ack) => self.pub_rec(connection, ack),
-            ControlPacket::PubRel(ack) => self.pub_rel(connection, ack),
-            ControlPacket::PubComp(ack) => self.pub_comp(connection, ack),
-            ControlPacket::Subscribe(subscribe) => self.subscribe(connection, subscribe),
-            ControlPacket::Unsubscribe(unsubscribe) => self.unsubscribe(connection, unsubscribe),
-            ControlPacket::PingReq => self.ping(connection),
-            ControlPacket::Disconnect(disconnect) => self.disconnect(connection, disconnect),
+            ControlPacket::Publish(publish) => self.publish(client, publish),
+            ControlPacket::PubAck(ack)
+            | ControlPacket::PubRec(ack)
+            | ControlPacket::PubRel(ack)
+            | ControlPacket::PubComp(ack) => self.acknowledged(client, packet_type, ack),
+            ControlPacket::Subscribe(subscribe) => self.subscribe(client, subscribe),
+            ControlPacket::Unsubscribe(unsubscribe) => self.unsubscribe(client, unsubscribe),
+            // [MQTT-3.12.4-1].
+            ControlPacket::PingReq => {
+                self.log_packet(Way::Received, packet_type, client);
+                self.log_packet(Way::Sending, PacketType::PingResp, client);
+                self.send(client.connection, &ControlPacket::PingResp);
+            }
+            ControlPacket::Disconnect(disconnect) => self.disconnect(client, disconnect),
             ControlPacket::Connect(_)
             | ControlPacket::ConnAck(_)
             | ControlPacket::SubAck(_)
             | ControlPacket::UnsubAck(_)
             | ControlPacket::PingResp
             | ControlPacket::Auth(_) => {
-                self.log_received(connection, packet.packet_type());
-                self.dismiss(connection, encode::PROTOCOL_ERROR, "protocol error");
+                self.log_packet(Way::Received, packet_type, client);
+                self.dismiss(client.connection, encode::PROTOCOL_ERROR, "protocol error");
             }
         }
     }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use super::action::{Action, ConnectionKey};
 use super::filters::{Filters, Match};
-use super::link::Link;
+use super::link::{Client, Link};
 use super::options::BrokerOptions;
 use super::retained::Retained;
 use super::session::{Session, SessionKey};
 use crate::base::Timestamp;
 use crate::broker::seed::Seed;
 use crate::event::log::{Line, Way};
-use crate::mqtt::{PacketType, ProtocolVersion};
+use crate::mqtt::packet::{Disconnect, Publish};
+use crate::mqtt::{ControlPacket, PacketType, Properties, ProtocolVersion};
 
 /// Short, since most rules that depend on the version depend on this one.
 pub(super) const V5: ProtocolVersion = ProtocolVersion::V5_0;
@@ -97,23 +98,70 @@ impl Core {
         self.kept_bytes.saturating_add(bytes) <= self.options.limits.all_kept_bytes
     }
 
-    pub(super) fn log_received(&mut self, connection: ConnectionKey, packet_type: PacketType) {
-        if let Some(link) = self.links.get(&connection) {
-            let client = Arc::clone(&link.name);
-            self.log(Line::Plain {
-                way: Way::Received,
-                name: packet_type.name(),
-                client: &client,
-            });
+    /// Logs a control packet by its name alone.
+    pub(super) fn log_packet(&mut self, way: Way, packet_type: PacketType, client: &Client) {
+        self.log(Line::Plain {
+            way,
+            name: packet_type.name(),
+            client: &client.name,
+        });
+    }
+
+    /// Logs a PUBLISH; `topic` is its topic name with an alias resolved.
+    pub(super) fn log_publish(
+        &mut self,
+        way: Way,
+        client: &Client,
+        publish: &Publish<'_>,
+        topic: &str,
+    ) {
+        self.log(Line::Publish {
+            way,
+            client: &client.name,
+            dup: publish.dup,
+            qos: publish.delivery.qos() as u8,
+            retain: publish.retain,
+            packet_id: publish.delivery.packet_id().map_or(0, |id| id.number()),
+            topic,
+            length: publish.payload.len(),
+        });
+    }
+
+    /// Sends a control packet of the Server's own: these are small and have a form in bytes.
+    pub(super) fn send(&mut self, connection: ConnectionKey, packet: &ControlPacket<'_>) {
+        let mut bytes = Vec::new();
+        if let Some(link) = self.links.get(&connection)
+            && packet.write(link.version, &mut bytes).is_ok()
+        {
+            self.queue(connection, bytes);
         }
     }
 
     /// Queues a control packet, which counts as unsent until the caller reports otherwise.
-    pub(super) fn send(&mut self, connection: ConnectionKey, bytes: Vec<u8>) {
+    pub(super) fn queue(&mut self, connection: ConnectionKey, bytes: Vec<u8>) {
         if let Some(link) = self.links.get_mut(&connection) {
             link.unsent += bytes.len();
             self.unsent_bytes += bytes.len();
             self.actions.push_back(Action::Send { connection, bytes });
+        }
+    }
+
+    /// Gives a Client the reason why its connection ends in a DISCONNECT (§4.13.1): one that is
+    /// connected with 5.0, since 3.x has no packet for it.
+    pub(super) fn send_disconnect(&mut self, connection: ConnectionKey, reason_code: u8) {
+        let link = self.links.get(&connection);
+        let client = link.and_then(|link| link.client(connection));
+        if let Some(client) = client.filter(|client| client.version == V5) {
+            let client = &client.name;
+            self.log(Line::SendingDisconnect {
+                client,
+                reason_code,
+            });
+            let disconnect = Disconnect {
+                reason_code,
+                properties: Properties::default(),
+            };
+            self.send(connection, &ControlPacket::Disconnect(disconnect));
         }
     }
 

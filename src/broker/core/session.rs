@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::action::ConnectionKey;
 use super::message::Message;
 use crate::base::{Span, Timestamp};
+use crate::broker::packet_ids::PacketIdentifiers;
 use crate::mqtt::{PacketIdentifier, QoS};
 
 /// Names a session for as long as the Server runs.
@@ -13,9 +14,10 @@ use crate::mqtt::{PacketIdentifier, QoS};
 pub(super) struct SessionKey(pub(super) u64);
 
 /// How long a session outlives its connection (5.0 §3.1.2.11.2).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum Expiry {
     /// It ends with its connection: a clean session of 3.x.
+    #[default]
     WithConnection,
     /// It ends so long after its connection.
     After(Span),
@@ -83,7 +85,7 @@ pub(super) const SUBSCRIPTION: usize = 100;
 pub(super) const LEVEL: usize = 512;
 
 /// A session; it outlives its connection by its expiry.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Session {
     pub(super) client_id: Arc<str>,
     pub(super) connection: Option<ConnectionKey>,
@@ -114,7 +116,7 @@ pub(super) struct Session {
     /// repetition.
     pub(super) unreleased: BTreeMap<PacketIdentifier, Arc<Message>>,
     pub(super) unreleased_bytes: usize,
-    next_packet_id: u16,
+    packet_ids: PacketIdentifiers,
 }
 
 impl Outgoing {
@@ -128,23 +130,7 @@ impl Session {
     pub(super) fn new(client_id: Arc<str>) -> Self {
         Self {
             client_id,
-            connection: None,
-            expiry: Expiry::WithConnection,
-            ends_at: None,
-            will: None,
-            will_at: None,
-            subscriptions: BTreeSet::new(),
-            subscription_bytes: 0,
-            subscription_levels: 0,
-            counted: 0,
-            exchanges: VecDeque::new(),
-            queue: VecDeque::new(),
-            queued_bytes: 0,
-            dropping: false,
-            refusing: false,
-            unreleased: BTreeMap::new(),
-            unreleased_bytes: 0,
-            next_packet_id: 1,
+            ..Self::default()
         }
     }
 
@@ -163,16 +149,9 @@ impl Session {
     /// The next packet identifier that no exchange uses ([MQTT-2.2.1-4]); `None` when all
     /// 65,535 are in use.
     pub(super) fn take_packet_id(&mut self) -> Option<PacketIdentifier> {
-        for _ in 0..u16::MAX {
-            let id = self.next_packet_id;
-            self.next_packet_id = id.checked_add(1).unwrap_or(1);
-            if let Some(id) = PacketIdentifier::new(id)
-                && !self.exchanges.iter().any(|other| other.packet_id == id)
-            {
-                return Some(id);
-            }
-        }
-        None
+        let exchanges = &self.exchanges;
+        let in_use = |id| exchanges.iter().any(|other| other.packet_id == id);
+        self.packet_ids.take(in_use)
     }
 
     /// The exchange with `packet_id` that waits for `awaiting`, by its place.

@@ -1,48 +1,33 @@
 //! SUBSCRIBE and UNSUBSCRIBE (5.0 §3.8 to §3.11).
 
-use std::sync::Arc;
-
-use super::action::ConnectionKey;
 use super::encode;
 use super::filters::{Granted, Target};
+use super::link::Client;
 use super::server::{Core, V5};
 use super::session::{LEVEL, Outgoing, SUBSCRIPTION, SessionKey};
 use crate::event::log::{Line, Way};
-use crate::mqtt::packet::{Subscribe, Subscription, Unsubscribe};
-use crate::mqtt::{PacketType, ProtocolVersion};
-
-/// A new subscription that is to get the retained messages it selects, once SUBACK is sent.
-struct Wanted {
-    filter: Box<str>,
-    granted: Granted,
-}
+use crate::mqtt::packet::{SubAck, Subscribe, UnsubAck, Unsubscribe};
+use crate::mqtt::{ControlPacket, PacketType, Properties};
 
 impl Core {
     /// Handles a SUBSCRIBE: one SUBACK answers all its filters ([MQTT-3.8.4-5]), and retained
     /// messages follow it.
-    pub(super) fn subscribe(&mut self, connection: ConnectionKey, subscribe: &Subscribe<'_>) {
-        let Some(link) = self.links.get(&connection) else {
-            return;
-        };
-        let (client, version) = (Arc::clone(&link.name), link.version);
-        let Some(key) = link.session() else {
-            return;
-        };
-        self.log(Line::Plain {
-            way: Way::Received,
-            name: "SUBSCRIBE",
-            client: &client,
-        });
+    pub(super) fn subscribe(&mut self, client: &Client, subscribe: &Subscribe<'_>) {
+        let connection = client.connection;
+        self.log_packet(Way::Received, PacketType::Subscribe, client);
         let identifier = subscribe.properties.subscription_identifiers().next();
         let mut codes = Vec::new();
+        // Filters that are to get the retained messages they select, once SUBACK is sent.
         let mut wanted = Vec::new();
-        for subscription in subscribe.subscriptions.iter() {
-            self.log(Line::Subscription {
-                filter: subscription.filter,
-                qos: subscription.options & 0x03,
-            });
-            let Some(target) = Target::parse(subscription.filter) else {
-                if version == V5 {
+        for mut subscription in subscribe.subscriptions.iter() {
+            if client.version != V5 {
+                // 3.x has no option but the QoS.
+                subscription.options &= 0x03;
+            }
+            let (filter, qos) = (subscription.filter, subscription.options & 0x03);
+            self.log(Line::Subscription { filter, qos });
+            let Some(target) = Target::parse(filter) else {
+                if client.version == V5 {
                     codes.push(encode::TOPIC_FILTER_INVALID);
                     continue;
                 }
@@ -51,104 +36,91 @@ impl Core {
                 return self.dismiss(connection, code, "topic filter invalid");
             };
             // [MQTT-3.8.3-4].
-            if version == V5 && target.group.is_some() && subscription.options & 0x04 != 0 {
-                let code = encode::PROTOCOL_ERROR;
-                return self.dismiss(connection, code, "no local on a shared subscription");
+            if target.group.is_some() && subscription.no_local() {
+                let why = "no local on a shared subscription";
+                return self.dismiss(connection, encode::PROTOCOL_ERROR, why);
             }
-            let (code, retained) =
-                self.enter_subscription(key, version, target, &subscription, identifier);
-            if code < 0x80 {
-                self.log(Line::Subscribed {
-                    client: &client,
-                    qos: subscription.options & 0x03,
-                    filter: subscription.filter,
-                });
+            let granted = Granted {
+                qos: subscription.qos(),
+                no_local: subscription.no_local(),
+                retain_as_published: subscription.retain_as_published(),
+                identifier,
+            };
+            let new = match self.enter_subscription(client, target, filter, granted) {
+                Ok(new) => new,
+                Err(code) => {
+                    codes.push(code);
+                    continue;
+                }
+            };
+            self.log(Line::Subscribed {
+                client: &client.name,
+                qos,
+                filter,
+            });
+            codes.push(granted.qos as u8);
+            // Retain Handling (5.0 §3.8.3.1).
+            let handling = subscription.retain_handling();
+            if target.group.is_none() && (handling == 0 || (handling == 1 && new)) {
+                wanted.push((target.filter, granted));
             }
-            codes.push(code);
-            wanted.extend(retained);
         }
-        self.log(Line::Plain {
-            way: Way::Sending,
-            name: "SUBACK",
-            client: &client,
-        });
-        let bytes = encode::codes(version, PacketType::SubAck, subscribe.packet_id, &codes);
-        self.send(connection, bytes);
-        for wanted in wanted {
-            self.send_retained(key, &wanted);
+        self.log_packet(Way::Sending, PacketType::SubAck, client);
+        let answer = SubAck {
+            packet_id: subscribe.packet_id,
+            properties: Properties::default(),
+            codes: &codes,
+        };
+        self.send(connection, &ControlPacket::SubAck(answer));
+        for (filter, granted) in wanted {
+            self.send_retained(client.session, filter, granted);
         }
     }
 
-    /// Enters one subscription: its code for SUBACK, and what it wants of the retained
-    /// messages by its Retain Handling (5.0 §3.8.3.1).
+    /// Enters one subscription; returns whether it is new.
+    ///
+    /// # Errors
+    /// The code for SUBACK where a limit is reached.
     fn enter_subscription(
         &mut self,
-        key: SessionKey,
-        version: ProtocolVersion,
+        client: &Client,
         target: Target<'_>,
-        subscription: &Subscription<'_>,
-        identifier: Option<u32>,
-    ) -> (u8, Option<Wanted>) {
-        let options = if version == V5 {
-            subscription.options
-        } else {
-            subscription.options & 0x03
-        };
-        let granted = Granted {
-            qos: subscription.qos(),
-            no_local: options & 0x04 != 0,
-            retain_as_published: options & 0x08 != 0,
-            identifier,
-        };
+        filter: &str,
+        granted: Granted,
+    ) -> Result<bool, u8> {
+        let key = client.session;
         let limits = self.options.limits;
+        let levels = filter.split('/').count();
+        let full = !self.has_room(SUBSCRIPTION + 2 * filter.len() + levels * LEVEL);
         let Some(session) = self.sessions.get_mut(&key) else {
-            return (encode::UNSPECIFIED_ERROR, None);
+            return Err(encode::UNSPECIFIED_ERROR);
         };
-        let new = !session.subscriptions.contains(subscription.filter);
-        let bytes = session.subscription_bytes + subscription.filter.len();
-        let levels = subscription.filter.split('/').count();
-        let takes = SUBSCRIPTION + 2 * subscription.filter.len() + levels * LEVEL;
-        let full = self.kept_bytes.saturating_add(takes) > limits.all_kept_bytes;
-        if new
-            && (session.subscriptions.len() >= limits.subscriptions
-                || bytes > limits.subscription_bytes
-                || full)
-        {
-            let client = Arc::clone(&session.client_id);
+        let new = !session.subscriptions.contains(filter);
+        let bytes = session.subscription_bytes + filter.len();
+        let many = session.subscriptions.len() >= limits.subscriptions;
+        if new && (many || bytes > limits.subscription_bytes || full) {
             if !std::mem::replace(&mut session.refusing, true) {
-                let note = format!(
-                    "Subscriptions of {client} are refused: it has {}.",
-                    if full {
-                        "no room, too much memory is in use"
-                    } else {
-                        "as many as one Client may have"
-                    }
-                );
+                let why = match full {
+                    true => "no room, too much memory is in use",
+                    false => "as many as one Client may have",
+                };
+                let name = &client.name;
+                let note = format!("Subscriptions of {name} are refused: it has {why}.");
                 self.log(Line::Note(&note));
             }
-            let code = match version {
+            return Err(match client.version {
                 V5 => encode::QUOTA_EXCEEDED,
                 _ => encode::UNSPECIFIED_ERROR,
-            };
-            return (code, None);
+            });
         }
-        if session.subscriptions.insert(subscription.filter.into()) {
+        if new {
+            session.subscriptions.insert(filter.into());
             session.subscription_bytes = bytes;
             session.subscription_levels += levels;
         }
         self.weigh(key);
         self.filters.subscribe(target, key, granted);
-        let handling = if version == V5 {
-            subscription.retain_handling()
-        } else {
-            0
-        };
-        let wants = target.group.is_none() && (handling == 0 || (handling == 1 && new));
-        let wanted = wants.then(|| Wanted {
-            filter: target.filter.into(),
-            granted,
-        });
-        (granted.qos as u8, wanted)
+        Ok(new)
     }
 
     /// Whether one more subscription may be compared with the retained messages in this second:
@@ -162,19 +134,18 @@ impl Core {
         *searched <= self.options.limits.retained_searched
     }
 
-    fn send_retained(&mut self, key: SessionKey, wanted: &Wanted) {
+    fn send_retained(&mut self, key: SessionKey, filter: &str, granted: Granted) {
         if !self.may_search() {
             let note = format!(
-                "Retained messages for '{}' are left out: too many are asked for at once.",
-                wanted.filter
+                "Retained messages for '{filter}' are left out: too many are asked for at once."
             );
             return self.log(Line::Note(&note));
         }
-        for message in self.retained.select(&wanted.filter, self.now) {
+        for message in self.retained.select(filter, self.now) {
             let outgoing = Outgoing {
-                qos: wanted.granted.qos.min(message.qos),
+                qos: granted.qos.min(message.qos),
                 retain: true,
-                identifiers: wanted.granted.identifier.into_iter().collect(),
+                identifiers: granted.identifier.into_iter().collect(),
                 message,
             };
             self.offer(key, outgoing);
@@ -182,53 +153,36 @@ impl Core {
     }
 
     /// Handles an UNSUBSCRIBE; messages that wait for the Client already stay in its queue.
-    pub(super) fn unsubscribe(&mut self, connection: ConnectionKey, unsubscribe: &Unsubscribe<'_>) {
-        let Some(link) = self.links.get(&connection) else {
-            return;
-        };
-        let (client, version) = (Arc::clone(&link.name), link.version);
-        let Some(key) = link.session() else {
-            return;
-        };
-        self.log(Line::Plain {
-            way: Way::Received,
-            name: "UNSUBSCRIBE",
-            client: &client,
-        });
+    pub(super) fn unsubscribe(&mut self, client: &Client, unsubscribe: &Unsubscribe<'_>) {
+        let key = client.session;
+        self.log_packet(Way::Received, PacketType::Unsubscribe, client);
         let mut codes = Vec::new();
         for filter in unsubscribe.filters.iter() {
             self.log(Line::Filter { filter });
-            let known = self.sessions.get_mut(&key).is_some_and(|session| {
-                let known = session.subscriptions.remove(filter);
-                if known {
-                    let left = session.subscription_bytes.saturating_sub(filter.len());
-                    session.subscription_bytes = left;
-                    session.subscription_levels -= filter.split('/').count();
+            let mut code = encode::NO_SUBSCRIPTION_EXISTED;
+            if let Some(session) = self.sessions.get_mut(&key)
+                && session.subscriptions.remove(filter)
+            {
+                code = encode::SUCCESS;
+                let left = session.subscription_bytes.saturating_sub(filter.len());
+                session.subscription_bytes = left;
+                session.subscription_levels -= filter.split('/').count();
+                if let Some(target) = Target::parse(filter) {
+                    self.filters.unsubscribe(target, key);
                 }
-                known
-            });
-            if known && let Some(target) = Target::parse(filter) {
-                self.filters.unsubscribe(target, key);
             }
-            self.log(Line::Unsubscribed {
-                client: &client,
-                filter,
-            });
-            codes.push(if known {
-                encode::SUCCESS
-            } else {
-                encode::NO_SUBSCRIPTION_EXISTED
-            });
+            let client = &client.name;
+            self.log(Line::Unsubscribed { client, filter });
+            codes.push(code);
         }
         self.weigh(key);
-        self.log(Line::Plain {
-            way: Way::Sending,
-            name: "UNSUBACK",
-            client: &client,
-        });
-        // 3.x has no codes for the filters (3.1.1 §3.11).
-        let codes: &[u8] = if version == V5 { &codes } else { &[] };
-        let bytes = encode::codes(version, PacketType::UnsubAck, unsubscribe.packet_id, codes);
-        self.send(connection, bytes);
+        self.log_packet(Way::Sending, PacketType::UnsubAck, client);
+        // 3.x has no codes for the filters (3.1.1 §3.11): the packet is written without.
+        let answer = UnsubAck {
+            packet_id: unsubscribe.packet_id,
+            properties: Properties::default(),
+            codes: &codes,
+        };
+        self.send(client.connection, &ControlPacket::UnsubAck(answer));
     }
 }

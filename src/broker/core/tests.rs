@@ -170,8 +170,7 @@ impl Bench {
     }
 
     fn ack(&mut self, key: Key, packet_type: PacketType, packet_id: u16) {
-        let bytes = encode::acknowledgement(self.versions[&key], packet_type, id(packet_id), 0);
-        self.raw(key, &bytes);
+        self.send(key, &encode::acknowledgement(packet_type, id(packet_id), 0));
     }
 
     fn retain(&mut self, key: Key, topic: &str, payload: &str) {
@@ -371,7 +370,7 @@ fn a_5_client_without_identifier_receives_one_and_the_limits() {
 #[test]
 fn who_is_let_in_is_decided_by_user_and_password() {
     let mut bench = Bench::with(BrokerOptions {
-        users: Some(vec![("ann".to_owned(), b"secret".to_vec())]),
+        users: BTreeMap::from([("ann".to_owned(), "secret".to_owned())]),
         anonymous: false,
         ..BrokerOptions::default()
     });

@@ -6,7 +6,7 @@ use super::action::{Action, ConnectionKey};
 use super::encode;
 use super::leave::Departure;
 use super::link::{Link, Stage};
-use super::server::{Core, V5};
+use super::server::Core;
 use super::session::SessionKey;
 use crate::base::Timestamp;
 use crate::event::log::Line;
@@ -86,15 +86,9 @@ impl Core {
         let Some(link) = self.links.get(&connection) else {
             return;
         };
-        let (client, version) = (Arc::clone(&link.name), link.version);
-        self.log(Line::TimedOut { client: &client });
-        if version == V5 {
-            self.log(Line::SendingDisconnect {
-                client: &client,
-                reason_code: encode::KEEP_ALIVE_TIMEOUT,
-            });
-            self.send(connection, encode::disconnect(encode::KEEP_ALIVE_TIMEOUT));
-        }
+        let client = &Arc::clone(&link.name);
+        self.log(Line::TimedOut { client });
+        self.send_disconnect(connection, encode::KEEP_ALIVE_TIMEOUT);
         self.actions.push_back(Action::Close { connection });
         self.leave(connection, Departure::WithoutDisconnect);
     }
@@ -102,21 +96,13 @@ impl Core {
     /// Stops the Server: 5.0 Clients get a DISCONNECT, every connection is closed. No will is
     /// published: no subscriber would be left to receive it.
     pub fn shut_down(&mut self) {
-        let mut links: Vec<_> = self.links.drain().collect();
-        links.sort_unstable_by_key(|&(connection, _)| connection);
-        for (connection, link) in links {
-            if link.version == V5 && link.session().is_some() {
-                self.log(Line::SendingDisconnect {
-                    client: &link.name,
-                    reason_code: encode::SERVER_SHUTTING_DOWN,
-                });
-                self.actions.push_back(Action::Send {
-                    connection,
-                    bytes: encode::disconnect(encode::SERVER_SHUTTING_DOWN),
-                });
-            }
+        let mut connections: Vec<_> = self.links.keys().copied().collect();
+        connections.sort_unstable();
+        for connection in connections {
+            self.send_disconnect(connection, encode::SERVER_SHUTTING_DOWN);
             self.actions.push_back(Action::Close { connection });
         }
+        self.links.clear();
     }
 
     /// How many network connections there are.

@@ -31,11 +31,7 @@ impl Script {
     /// Puts the script's wishes of the broker into `options`.
     pub fn apply(&self, options: &mut BrokerOptions) {
         let wishes = &self.broker;
-        if !wishes.users.is_empty() {
-            let users = wishes.users.iter();
-            let users = users.map(|(name, word)| (name.clone(), word.clone().into_bytes()));
-            options.users = Some(users.collect());
-        }
+        options.users.clone_from(&wishes.users);
         options.anonymous = wishes.anonymous;
         options.server_keep_alive = wishes.server_keep_alive;
         // 0 is a protocol error (MQTT 5.0 §3.2.2.3.3): the broker's own value stands.
