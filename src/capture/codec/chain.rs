@@ -1,6 +1,6 @@
 //! The compressed formats, and frames decoded one after the other.
 
-use super::decode::{Decode, fault};
+use super::decode::{Begun, Decode};
 use super::input::Input;
 use super::{gzip, lz4, zstd};
 use crate::capture::error::Fault;
@@ -15,7 +15,7 @@ struct Codec {
 }
 
 /// Begins to decode the frame before which the input stands.
-type Begin = for<'a> fn(Input<'a>) -> Box<dyn Decode<'a> + 'a>;
+type Begin = for<'a> fn(&mut Input<'a>) -> Begun<'a>;
 
 /// All formats that are read. To add one: its file, and its line here.
 const CODECS: [Codec; 4] = [
@@ -32,12 +32,12 @@ const CODECS: [Codec; 4] = [
     Codec {
         packing: Packing::Lz4,
         magic: &lz4::MAGIC,
-        begin: lz4::begin,
+        begin: |_| lz4::begin(false),
     },
     Codec {
         packing: Packing::Lz4,
         magic: &lz4::LEGACY_MAGIC,
-        begin: lz4::begin_legacy,
+        begin: |_| lz4::begin(true),
     },
 ];
 
@@ -63,37 +63,26 @@ pub(super) fn packing(start: &[u8]) -> Option<Packing> {
 
 /// Compressed frames of any format, decoded one after the other.
 pub(super) struct Chain<'a> {
-    stage: Stage<'a>,
+    input: Input<'a>,
+    /// The frame at hand; `None` before the magic number of one, and at the end.
+    frame: Option<Box<dyn Decode<'a> + 'a>>,
     packing: Packing,
     /// Decoded bytes that were given.
     produced: u64,
     /// How many of them may be given whatever the size of the data.
-    free: u64,
-}
-
-enum Stage<'a> {
-    /// Before the magic number of a frame, or at the end.
-    Between(Input<'a>),
-    Frame(Box<dyn Decode<'a> + 'a>),
-    /// While one stage turns into the next.
-    Turning,
+    pub(super) free: u64,
 }
 
 impl<'a> Chain<'a> {
     /// A chain of `input`, whose first frame is packed by `packing`. Reads nothing yet.
     pub(super) fn new(input: Input<'a>, packing: Packing) -> Self {
         Self {
-            stage: Stage::Between(input),
+            input,
+            frame: None,
             packing,
             produced: 0,
             free: FREE_EXPANSION,
         }
-    }
-
-    /// The same with another limit of what may be given whatever the size.
-    #[cfg(test)]
-    pub(super) fn with_free(self, free: u64) -> Self {
-        Self { free, ..self }
     }
 
     /// Decodes the next bytes into `into`, which must not be empty; returns how many, and 0
@@ -103,37 +92,32 @@ impl<'a> Chain<'a> {
     /// A frame is cut or damaged, or expands too far, or the source fails.
     pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize, Fault> {
         loop {
-            let mut frame = match std::mem::replace(&mut self.stage, Stage::Turning) {
-                Stage::Turning => return Ok(0),
-                Stage::Between(mut input) => match self.next_frame(&mut input) {
-                    Ok(Some(begin)) => begin(input),
-                    ended => {
-                        self.stage = Stage::Between(input);
-                        return ended.map(|_| 0);
-                    }
-                },
-                Stage::Frame(frame) => frame,
+            let Some(frame) = &mut self.frame else {
+                let Some(begin) = self.next_frame()? else {
+                    return Ok(0);
+                };
+                self.frame = Some(begin(&mut self.input)?);
+                continue;
             };
-            let read = frame.read(into);
-            if let Ok(0) = read {
-                self.stage = Stage::Between(frame.into_input());
+            let count = frame.read(&mut self.input, into)?;
+            if count == 0 {
+                self.frame = None;
                 continue;
             }
-            self.stage = Stage::Frame(frame);
-            self.produced += read.as_ref().map_or(0, |&count| count as u64);
+            self.produced += count as u64;
             if self.produced > self.free && self.produced / MAX_EXPANSION > self.taken() {
                 return Err(Fault::Expands(self.packing));
             }
-            return read;
+            return Ok(count);
         }
     }
 
     /// Goes on to the next frame, and returns what begins to decode it; `None` at the end.
-    fn next_frame(&mut self, input: &mut Input<'_>) -> Result<Option<Begin>, Fault> {
+    fn next_frame(&mut self) -> Result<Option<Begin>, Fault> {
         loop {
-            let start = match input.peek(8) {
+            let start = match self.input.peek(8) {
                 Ok(start) => start,
-                Err(error) => return Err(fault(input, self.packing, &error)),
+                Err(error) => return Err(self.input.fault(self.packing, &error)),
             };
             if start.is_empty() {
                 return Ok(None);
@@ -153,9 +137,8 @@ impl<'a> Chain<'a> {
                 return Err(Fault::PackingCut(self.packing));
             };
             let length = 8 + u64::from(u32::from_le_bytes(*length));
-            if let Err(error) = input.skip(length) {
-                return Err(fault(input, self.packing, &error));
-            }
+            let skipped = self.input.skip(length);
+            skipped.map_err(|error| self.input.fault(self.packing, &error))?;
         }
     }
 
@@ -166,10 +149,6 @@ impl<'a> Chain<'a> {
 
     /// Returns how many compressed bytes were taken from the source so far.
     pub(super) fn taken(&self) -> u64 {
-        match &self.stage {
-            Stage::Between(input) => input.taken(),
-            Stage::Frame(frame) => frame.input().taken(),
-            Stage::Turning => 0,
-        }
+        self.input.taken()
     }
 }

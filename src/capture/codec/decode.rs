@@ -1,12 +1,9 @@
-//! The trait of a decoder, and what its errors become.
-
-use std::fmt;
+//! The trait of a decoder.
 
 use super::input::Input;
 use crate::capture::error::Fault;
-use crate::capture::format::Packing;
 
-/// A decoder of one compressed frame (zstd, lz4) or member (gzip), which owns its input.
+/// A decoder of one compressed frame (zstd, lz4) or member (gzip).
 ///
 /// It takes from the input just the bytes of its frame, so that the next decoder can go on
 /// behind them.
@@ -16,23 +13,8 @@ pub(super) trait Decode<'a> {
     ///
     /// # Errors
     /// The frame is cut or damaged, or its source fails. All bytes before were returned.
-    fn read(&mut self, into: &mut [u8]) -> Result<usize, Fault>;
-
-    /// Returns the compressed input.
-    fn input(&self) -> &Input<'a>;
-
-    /// Returns the input for what follows the frame.
-    fn into_input(self: Box<Self>) -> Input<'a>;
+    fn read(&mut self, input: &mut Input<'a>, into: &mut [u8]) -> Result<usize, Fault>;
 }
 
-/// Returns the fault behind a decoder's error: decoders wrap or lose the error of the source,
-/// and call a cut what they will.
-pub(super) fn fault(input: &mut Input<'_>, packing: Packing, error: &dyn fmt::Display) -> Fault {
-    if let Some(error) = input.failure() {
-        Fault::of_source(error)
-    } else if input.starved() {
-        Fault::PackingCut(packing)
-    } else {
-        Fault::PackingDamaged(packing, error.to_string())
-    }
-}
+/// A decoder whose frame has begun, or why it could not.
+pub(super) type Begun<'a> = Result<Box<dyn Decode<'a> + 'a>, Fault>;

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, ErrorKind, Read};
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-use super::decode::{Decode, fault};
+use super::decode::{Begun, Decode};
 use super::input::Input;
 use crate::capture::error::Fault;
 use crate::capture::format::Packing;
@@ -25,149 +25,101 @@ mod flag {
 }
 
 /// A decoder of one gzip member.
-struct Gzip<'a> {
-    input: Input<'a>,
-    place: Place,
+struct Gzip {
     inflate: Decompress,
     crc: Crc,
-    /// The error behind the bytes that were given last: for the next call.
-    wrong: Option<io::Error>,
-}
-
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Place {
-    Header,
-    Body,
-    End,
+    /// How the member ended, behind the bytes that were given last.
+    ended: Option<io::Result<()>>,
 }
 
 /// Begins to decode the member before which `input` stands.
-pub(super) fn begin<'a>(input: Input<'a>) -> Box<dyn Decode<'a> + 'a> {
-    Box::new(Gzip {
-        input,
-        place: Place::Header,
+pub(super) fn begin<'a>(input: &mut Input<'a>) -> Begun<'a> {
+    let begun = skip_header(input);
+    begun.map_err(|error| input.fault(Packing::Gzip, &error))?;
+    Ok(Box::new(Gzip {
         inflate: Decompress::new(false),
         crc: Crc::new(),
-        wrong: None,
-    })
+        ended: None,
+    }))
 }
 
-impl<'a> Decode<'a> for Gzip<'a> {
-    fn read(&mut self, into: &mut [u8]) -> Result<usize, Fault> {
-        let read = self.next(into);
-        read.map_err(|error| fault(&mut self.input, Packing::Gzip, &error))
-    }
-
-    fn input(&self) -> &Input<'a> {
-        &self.input
-    }
-
-    fn into_input(self: Box<Self>) -> Input<'a> {
-        self.input
+impl<'a> Decode<'a> for Gzip {
+    fn read(&mut self, input: &mut Input<'a>, into: &mut [u8]) -> Result<usize, Fault> {
+        let read = self.next(input, into);
+        read.map_err(|error| input.fault(Packing::Gzip, &error))
     }
 }
 
-impl Gzip<'_> {
-    fn next(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if let Some(wrong) = self.wrong.take() {
-            return Err(wrong);
-        }
-        if self.place == Place::Header {
-            self.header()?;
-            self.place = Place::Body;
-        }
-        while self.place == Place::Body {
-            let count = self.body(into)?;
-            if count > 0 {
-                return Ok(count);
+impl Gzip {
+    fn next(&mut self, input: &mut Input<'_>, into: &mut [u8]) -> io::Result<usize> {
+        while self.ended.is_none() {
+            let made = self.inflate(input, into)?;
+            if made > 0 {
+                return Ok(made);
             }
         }
-        Ok(0)
+        self.ended.replace(Ok(())).unwrap_or(Ok(())).map(|()| 0)
     }
 
-    /// Bytes of the member at hand; 0 where it made none of what it took, or has ended.
-    fn body(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    /// Bytes of the member; 0 where it made none of what it took, or has ended.
+    fn inflate(&mut self, input: &mut Input<'_>, into: &mut [u8]) -> io::Result<usize> {
         let (taken, made) = (self.inflate.total_in(), self.inflate.total_out());
-        let bytes = self.input.fill_buf()?;
+        let bytes = input.fill_buf()?;
         let nothing = bytes.is_empty();
         let status = self.inflate.decompress(bytes, into, FlushDecompress::None);
         let taken = (self.inflate.total_in() - taken) as usize;
         let made = (self.inflate.total_out() - made) as usize;
-        self.input.consume(taken);
+        input.consume(taken);
         self.crc.update(into.get(..made).unwrap_or_default());
         match status {
-            Ok(Status::StreamEnd) => self.trailer(made),
-            Ok(_) if made == 0 && nothing => Err(ErrorKind::UnexpectedEof.into()),
-            Ok(_) if made > 0 || taken > 0 => Ok(made),
-            Ok(_) | Err(_) => self.behind(made, damaged("corrupt deflate stream")),
-        }
-    }
-
-    /// Gives the bytes that were made, and leaves the error behind them to the next call.
-    fn behind(&mut self, made: usize, wrong: io::Error) -> io::Result<usize> {
-        if made == 0 {
-            return Err(wrong);
-        }
-        self.wrong = Some(wrong);
-        Ok(made)
-    }
-
-    /// The checksum and the length behind a member.
-    fn trailer(&mut self, made: usize) -> io::Result<usize> {
-        let mut stated = [0; 8];
-        let expected = u64::from(self.crc.amount()) << 32 | u64::from(self.crc.sum());
-        self.place = Place::End;
-        if let Err(error) = self.input.read_exact(&mut stated) {
-            return self.behind(made, error);
-        }
-        if u64::from_le_bytes(stated) != expected {
-            return self.behind(made, damaged("the checksum is wrong"));
-        }
-        Ok(made)
-    }
-
-    /// Takes a member's header (RFC 1952 §2.3).
-    fn header(&mut self) -> io::Result<()> {
-        let mut fixed = [0; 10];
-        self.input.read_exact(&mut fixed)?;
-        // The magic number brought us here; 8 is deflate.
-        let [_, _, 8, flags, ..] = fixed else {
-            return Err(damaged("a header of an unknown kind"));
-        };
-        if flags & flag::RESERVED != 0 {
-            return Err(damaged("a header of an unknown kind"));
-        }
-        if flags & flag::EXTRA != 0 {
-            let mut length = [0; 2];
-            self.input.read_exact(&mut length)?;
-            self.input.skip(u16::from_le_bytes(length).into())?;
-        }
-        for text in [flag::NAME, flag::COMMENT] {
-            if flags & text != 0 {
-                self.skip_text()?;
+            Ok(Status::StreamEnd) => self.ended = Some(self.check_trailer(input)),
+            Ok(_) if made == 0 && nothing => {
+                self.ended = Some(Err(ErrorKind::UnexpectedEof.into()))
             }
+            Ok(_) if made > 0 || taken > 0 => {}
+            Ok(_) | Err(_) => self.ended = Some(Err(damaged("corrupt deflate stream"))),
         }
-        if flags & flag::HEADER_CRC != 0 {
-            self.input.skip(2)?;
+        Ok(made)
+    }
+
+    /// Takes the checksum and the length behind a member.
+    fn check_trailer(&self, input: &mut Input<'_>) -> io::Result<()> {
+        let mut stated = [0; 8];
+        input.read_exact(&mut stated)?;
+        let expected = u64::from(self.crc.amount()) << 32 | u64::from(self.crc.sum());
+        if u64::from_le_bytes(stated) != expected {
+            return Err(damaged("the checksum is wrong"));
         }
         Ok(())
     }
+}
 
-    /// Takes a text up to the 0 behind it.
-    fn skip_text(&mut self) -> io::Result<()> {
-        loop {
-            let bytes = self.input.fill_buf()?;
-            if bytes.is_empty() {
-                return Err(ErrorKind::UnexpectedEof.into());
-            }
-            let end = memchr::memchr(0, bytes);
-            let count = end.map_or(bytes.len(), |end| end + 1);
-            self.input.consume(count);
-            if end.is_some() {
-                return Ok(());
-            }
+/// Takes a member's header (RFC 1952 §2.3).
+fn skip_header(input: &mut Input<'_>) -> io::Result<()> {
+    let mut fixed = [0; 10];
+    input.read_exact(&mut fixed)?;
+    // The magic number brought us here; 8 is deflate.
+    let [_, _, 8, flags, ..] = fixed else {
+        return Err(damaged("a header of an unknown kind"));
+    };
+    if flags & flag::RESERVED != 0 {
+        return Err(damaged("a header of an unknown kind"));
+    }
+    if flags & flag::EXTRA != 0 {
+        let mut length = [0; 2];
+        input.read_exact(&mut length)?;
+        input.skip(u16::from_le_bytes(length).into())?;
+    }
+    for text in [flag::NAME, flag::COMMENT] {
+        if flags & text != 0 {
+            // Where it has no end, what follows is missing as well.
+            input.skip_until(0)?;
         }
     }
+    if flags & flag::HEADER_CRC != 0 {
+        input.skip(2)?;
+    }
+    Ok(())
 }
 
 fn damaged(how: &'static str) -> io::Error {

@@ -1,7 +1,11 @@
 //! The bytes as they come from a file or pipe: short reads, interruptions and the end
 //! distinguished, the first bytes looked at before they are taken.
 
+use std::fmt;
 use std::io::{self, BufRead, ErrorKind, Read};
+
+use crate::capture::error::Fault;
+use crate::capture::format::Packing;
 
 /// The size of the look ahead, in bytes.
 const AHEAD: usize = 64 * 1024;
@@ -56,17 +60,10 @@ impl<'a> Input<'a> {
     /// # Errors
     /// [`ErrorKind::UnexpectedEof`] where the source ends before.
     pub(super) fn skip(&mut self, count: u64) -> io::Result<()> {
-        let mut left = count;
-        while left > 0 {
-            let there = self.fill_buf()?.len();
-            if there == 0 {
-                return Err(ErrorKind::UnexpectedEof.into());
-            }
-            let step = usize::try_from(left).unwrap_or(usize::MAX).min(there);
-            self.consume(step);
-            left -= step as u64;
+        match io::copy(&mut self.take(count), &mut io::sink())? {
+            skipped if skipped < count => Err(ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn held(&self) -> &[u8] {
@@ -87,14 +84,26 @@ impl<'a> Input<'a> {
         self.taken
     }
 
+    /// Returns the fault behind an error of [`Input`] or of a decoder on top of it: decoders
+    /// wrap or lose the error of the source, and call a cut what they will.
+    pub(super) fn fault(&mut self, packing: Packing, error: &dyn fmt::Display) -> Fault {
+        if let Some(error) = self.failed.take() {
+            Fault::of_source(error)
+        } else if self.starved {
+            Fault::PackingCut(packing)
+        } else {
+            Fault::PackingDamaged(packing, error.to_string())
+        }
+    }
+
     /// Whether someone asked for more than there was.
     pub(super) fn starved(&self) -> bool {
         self.starved
     }
 
-    /// The source's own error, where there was one.
-    pub(super) fn failure(&mut self) -> Option<io::Error> {
-        self.failed.take()
+    /// Returns the source's own error where there was one, and `error` otherwise.
+    pub(super) fn failure(&mut self, error: io::Error) -> Fault {
+        Fault::of_source(self.failed.take().unwrap_or(error))
     }
 }
 
@@ -103,30 +112,20 @@ impl Read for Input<'_> {
         if into.is_empty() {
             return Ok(0);
         }
-        let count = if self.start < self.end {
-            let held = self.held();
-            let count = held.len().min(into.len());
-            if let (Some(to), Some(from)) = (into.get_mut(..count), held.get(..count)) {
-                to.copy_from_slice(from);
-            }
-            self.start += count;
-            count
-        } else if self.ended {
-            0
-        } else if into.len() < self.ahead.len() / 4 {
-            // A decompressor asks for three bytes of a header: never a system call each.
-            self.start = 0;
-            self.end = 0;
-            self.fill()?;
-            return self.read(into);
-        } else {
-            // Nothing is held: large reads go to the caller's own buffer.
-            let count = read_once(&mut self.source, into, &mut self.failed)?;
-            self.ended = count == 0;
-            count
+        // A decompressor asks for three bytes of a header: never a system call each.
+        if self.start < self.end || into.len() < AHEAD / 4 {
+            let count = self.fill_buf()?.read(into)?;
+            self.consume(count);
+            return Ok(count);
+        }
+        // Nothing is held: large reads go to the caller's own buffer.
+        let count = match self.ended {
+            true => 0,
+            false => read_once(&mut self.source, into, &mut self.failed)?,
         };
+        self.ended = count == 0;
+        self.starved |= self.ended;
         self.taken += count as u64;
-        self.starved |= count == 0;
         Ok(count)
     }
 }
@@ -220,7 +219,8 @@ mod tests {
             }
         }
         let mut input = Input::new(Box::new(Broken));
-        assert!(input.peek(1).is_err());
-        assert_eq!(input.failure().unwrap().to_string(), "the disk is gone");
+        let error = input.peek(1).unwrap_err();
+        let fault = input.failure(error);
+        assert_eq!(fault.to_string(), "it cannot be read: the disk is gone");
     }
 }

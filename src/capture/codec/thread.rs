@@ -6,8 +6,7 @@
 //! [`CHUNKS`] buffers more.
 
 use std::io::Read;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::mem;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
@@ -20,19 +19,27 @@ use crate::capture::limits::BUFFER;
 /// Buffers of [`BUFFER`] bytes that are filled and wait to be read, at most.
 const CHUNKS: usize = 3;
 
-/// A message of the thread: bytes, or why there are no more and the format that failed.
-type Message = Result<Vec<u8>, (Fault, Packing)>;
+/// A message of the thread.
+#[derive(Default)]
+struct Chunk {
+    bytes: Vec<u8>,
+    /// How many of the bytes are decoded data.
+    filled: usize,
+    /// Bytes taken from the source so far.
+    taken: u64,
+    /// Why there are no more, and the format that failed.
+    end: Option<Result<(), (Fault, Packing)>>,
+}
 
 /// The reader's end of a decompressor that runs in its own thread.
 pub(super) struct Threaded {
-    messages: Receiver<Message>,
+    chunks: Receiver<Chunk>,
     /// Buffers on their way back.
     spare: SyncSender<Vec<u8>>,
-    /// The bytes that came last, and how many of them were read.
-    bytes: Vec<u8>,
+    /// The chunk that came last, and how many of its bytes were read.
+    chunk: Chunk,
     read: usize,
-    /// Bytes taken from the source.
-    taken: Arc<AtomicU64>,
+    packing: Packing,
 }
 
 impl Threaded {
@@ -50,86 +57,78 @@ impl Threaded {
         source: impl Read + Send + 'static,
         packing: Packing,
     ) -> Result<Self, Fault> {
-        let (sender, messages) = sync_channel(CHUNKS - 1);
+        let (sender, chunks) = sync_channel(CHUNKS - 1);
         let (spare, spares) = sync_channel(CHUNKS);
-        let taken = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&taken);
         thread::Builder::new()
             .name("decompress".to_owned())
             .spawn(move || {
-                let input = Input::new(Box::new(source));
-                decompress(Chain::new(input, packing), &sender, &spares, &counted);
+                let mut chain = Chain::new(Input::new(Box::new(source)), packing);
+                loop {
+                    let chunk = next_chunk(&mut chain, spares.try_recv().unwrap_or_default());
+                    let over = chunk.end.is_some();
+                    if sender.send(chunk).is_err() || over {
+                        return;
+                    }
+                }
             })
             .map_err(Fault::Io)?;
         Ok(Self {
-            messages,
+            chunks,
             spare,
-            bytes: Vec::new(),
+            chunk: Chunk::default(),
             read: 0,
-            taken,
+            packing,
         })
     }
 
     /// The next bytes; 0 where there are no more.
-    pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize, (Fault, Packing)> {
-        while self.read == self.bytes.len() {
-            // Without room for it the buffer is simply dropped.
-            let _ = self.spare.try_send(std::mem::take(&mut self.bytes));
-            self.read = 0;
-            match self.messages.recv() {
-                Ok(message) => self.bytes = message?,
-                Err(_) => return Ok(0),
+    pub(super) fn read(&mut self, into: &mut [u8]) -> Result<usize, Fault> {
+        loop {
+            let there = self.chunk.bytes.get(self.read..self.chunk.filled);
+            let count = there.unwrap_or_default().read(into).map_err(Fault::Io)?;
+            if count > 0 {
+                self.read += count;
+                return Ok(count);
             }
+            if let Some(Err((fault, packing))) = self.chunk.end.take() {
+                self.packing = packing;
+                return Err(fault);
+            }
+            // Without room for it the buffer is simply dropped.
+            let _ = self.spare.try_send(mem::take(&mut self.chunk.bytes));
+            let Ok(chunk) = self.chunks.recv() else {
+                return Ok(0);
+            };
+            (self.chunk, self.read) = (chunk, 0);
         }
-        let there = self.bytes.get(self.read..).unwrap_or_default();
-        let count = there.len().min(into.len());
-        if let (Some(to), Some(from)) = (into.get_mut(..count), there.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        self.read += count;
-        Ok(count)
+    }
+
+    /// Returns the format of the first frame, or of the one that failed.
+    pub(super) fn packing(&self) -> Packing {
+        self.packing
     }
 
     /// Bytes taken from the source so far; a little ahead of what was read.
     pub(super) fn taken(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed)
+        self.chunk.taken
     }
 }
 
-fn decompress(
-    mut chain: Chain<'_>,
-    to: &SyncSender<Message>,
-    spares: &Receiver<Vec<u8>>,
-    taken: &AtomicU64,
-) {
-    loop {
-        let mut bytes = spares.try_recv().unwrap_or_default();
-        bytes.resize(BUFFER, 0);
-        let mut filled = 0;
-        let end = loop {
-            let room = bytes.get_mut(filled..).unwrap_or_default();
-            if room.is_empty() {
-                break None;
-            }
-            match chain.read(room) {
-                Ok(0) => break Some(Ok(())),
-                Ok(count) => filled += count,
-                Err(fault) => break Some(Err((fault, chain.packing()))),
-            }
-        };
-        taken.store(chain.taken(), Ordering::Relaxed);
-        bytes.truncate(filled);
-        if filled > 0 && to.send(Ok(bytes)).is_err() {
-            return;
+/// Fills a buffer with what comes next.
+fn next_chunk(chain: &mut Chain<'_>, mut bytes: Vec<u8>) -> Chunk {
+    bytes.resize(BUFFER, 0);
+    let (mut filled, mut end) = (0, None);
+    while end.is_none() && filled < BUFFER {
+        match chain.read(bytes.get_mut(filled..).unwrap_or_default()) {
+            Ok(0) => end = Some(Ok(())),
+            Ok(count) => filled += count,
+            Err(fault) => end = Some(Err((fault, chain.packing()))),
         }
-        match end {
-            None => {}
-            Some(Ok(())) => return,
-            Some(Err(fault)) => {
-                // The reader was dropped: the error has no one to go to.
-                let _ = to.send(Err(fault));
-                return;
-            }
-        }
+    }
+    Chunk {
+        bytes,
+        filled,
+        taken: chain.taken(),
+        end,
     }
 }

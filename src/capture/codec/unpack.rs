@@ -1,6 +1,7 @@
 //! A capture's bytes, out of whatever compression they came in.
 
 use std::io::{Cursor, Read};
+use std::mem;
 
 use super::chain::{Chain, packing};
 use super::input::Input;
@@ -17,10 +18,7 @@ pub(in crate::capture) enum Origin<'a> {
 }
 
 /// The bytes of a capture, decompressed.
-pub(in crate::capture) struct Unpacked<'a> {
-    stage: Stage<'a>,
-    packing: Option<Packing>,
-}
+pub(in crate::capture) struct Unpacked<'a>(Stage<'a>);
 
 enum Stage<'a> {
     /// Nothing was read.
@@ -35,10 +33,7 @@ enum Stage<'a> {
 impl<'a> Unpacked<'a> {
     /// Reads nothing yet.
     pub(in crate::capture) fn new(origin: Origin<'a>) -> Self {
-        Self {
-            stage: Stage::Start(origin),
-            packing: None,
-        }
+        Self(Stage::Start(origin))
     }
 
     /// Reads the next bytes into `into`, which must not be empty; returns how many, and 0
@@ -47,70 +42,61 @@ impl<'a> Unpacked<'a> {
     /// # Errors
     /// The source fails, or its compression is cut, damaged or beyond the limits.
     pub(in crate::capture) fn read(&mut self, into: &mut [u8]) -> Result<usize, Fault> {
-        if matches!(self.stage, Stage::Start(_)) {
-            self.stage = self.begin()?;
+        if let Stage::Start(_) = self.0
+            && let Stage::Start(origin) = mem::replace(&mut self.0, Stage::Ended)
+        {
+            self.0 = begin(origin)?;
         }
-        match &mut self.stage {
-            Stage::Plain(input) => match input.read(into) {
-                Ok(count) => Ok(count),
-                Err(error) => Err(Fault::of_source(input.failure().unwrap_or(error))),
-            },
-            Stage::Packed(chain) => {
-                let read = chain.read(into);
-                self.packing = Some(chain.packing());
-                read
-            }
-            Stage::Threaded(threaded) => threaded.read(into).map_err(|(fault, packing)| {
-                self.packing = Some(packing);
-                fault
-            }),
+        match &mut self.0 {
+            Stage::Plain(input) => input.read(into).map_err(|error| input.failure(error)),
+            Stage::Packed(chain) => chain.read(into),
+            Stage::Threaded(threaded) => threaded.read(into),
             Stage::Start(_) | Stage::Ended => Ok(0),
         }
     }
 
-    /// Finds out how the source is compressed.
-    fn begin(&mut self) -> Result<Stage<'a>, Fault> {
-        let source: Box<dyn Read + 'a> = match std::mem::replace(&mut self.stage, Stage::Ended) {
-            Stage::Start(Origin::Here(source)) => source,
-            Stage::Start(Origin::Anywhere(mut source)) => {
-                let mut start = Vec::new();
-                let first = (&mut source).take(4).read_to_end(&mut start);
-                first.map_err(Fault::of_source)?;
-                self.packing = packing(&start);
-                let source = Cursor::new(start).chain(source);
-                // Asked only where there is compression: the answer is read from several files.
-                if let Some(packing) = self.packing.filter(|_| Threaded::pays()) {
-                    return Threaded::start(source, packing).map(Stage::Threaded);
-                }
-                Box::new(source)
-            }
-            other => return Ok(other),
-        };
-        let mut input = Input::new(source);
-        self.packing = match input.peek(4) {
-            Ok(start) => packing(start),
-            Err(error) => return Err(Fault::of_source(input.failure().unwrap_or(error))),
-        };
-        Ok(match self.packing {
-            None => Stage::Plain(input),
-            Some(packing) => Stage::Packed(Chain::new(input, packing)),
-        })
-    }
-
     /// Returns how the capture is compressed, once its first bytes were read.
     pub(in crate::capture) fn packing(&self) -> Option<Packing> {
-        self.packing
+        match &self.0 {
+            Stage::Packed(chain) => Some(chain.packing()),
+            Stage::Threaded(threaded) => Some(threaded.packing()),
+            Stage::Start(_) | Stage::Plain(_) | Stage::Ended => None,
+        }
     }
 
     /// Returns how many bytes were taken from the source so far, compressed ones where it is
     /// compressed.
     pub(in crate::capture) fn taken(&self) -> u64 {
-        match &self.stage {
+        match &self.0 {
             Stage::Plain(input) => input.taken(),
             Stage::Packed(chain) => chain.taken(),
             Stage::Threaded(threaded) => threaded.taken(),
             Stage::Start(_) | Stage::Ended => 0,
         }
+    }
+}
+
+/// Finds out how a source is compressed.
+fn begin(origin: Origin<'_>) -> Result<Stage<'_>, Fault> {
+    let mut input = match origin {
+        Origin::Here(source) => Input::new(source),
+        Origin::Anywhere(mut source) => {
+            let mut start = Vec::new();
+            let first = (&mut source).take(4).read_to_end(&mut start);
+            first.map_err(Fault::of_source)?;
+            let packing = packing(&start);
+            let source = Cursor::new(start).chain(source);
+            // Asked only where there is compression: the answer is read from several files.
+            if let Some(packing) = packing.filter(|_| Threaded::pays()) {
+                return Threaded::start(source, packing).map(Stage::Threaded);
+            }
+            Input::new(Box::new(source))
+        }
+    };
+    match input.peek(4).map(packing) {
+        Ok(None) => Ok(Stage::Plain(input)),
+        Ok(Some(packing)) => Ok(Stage::Packed(Chain::new(input, packing))),
+        Err(error) => Err(input.failure(error)),
     }
 }
 
@@ -251,11 +237,9 @@ mod tests {
     #[test]
     fn what_expands_without_end_is_given_up() {
         let input = Input::new(Box::new(Cursor::new(gzip(&vec![0; 9 << 20]))));
-        let unpacked = Unpacked {
-            stage: Stage::Packed(Chain::new(input, Packing::Gzip).with_free(1 << 20)),
-            packing: None,
-        };
-        let (out, error) = unpack_all(unpacked);
+        let mut chain = Chain::new(input, Packing::Gzip);
+        chain.free = 1 << 20;
+        let (out, error) = unpack_all(Unpacked(Stage::Packed(chain)));
         assert!(
             matches!(error, Some(Fault::Expands(Packing::Gzip))),
             "{error:?}"

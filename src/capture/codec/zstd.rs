@@ -2,10 +2,11 @@
 
 use std::io::Read;
 
+use ruzstd::decoding::BlockDecodingStrategy::UptoBlocks;
+use ruzstd::decoding::FrameDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::decode::{Decode, fault};
+use super::decode::{Begun, Decode};
 use super::input::Input;
 use crate::capture::error::Fault;
 use crate::capture::format::Packing;
@@ -18,51 +19,45 @@ pub(super) const MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
 const LAST_BLOCK: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 
 /// A decoder of one zstd frame.
-struct Zstd<'a> {
+struct Zstd {
     decoder: FrameDecoder,
-    input: Input<'a>,
-    begun: bool,
     /// Why the frame ends here, once the bytes decoded before are all that is left to give.
     broken: Option<Fault>,
 }
 
 /// Begins to decode the frame before which `input` stands.
-pub(super) fn begin<'a>(input: Input<'a>) -> Box<dyn Decode<'a> + 'a> {
+pub(super) fn begin<'a>(input: &mut Input<'a>) -> Begun<'a> {
     let mut decoder = FrameDecoder::new();
     decoder.set_max_window_size(MAX_WINDOW);
-    Box::new(Zstd {
-        decoder,
-        input,
-        begun: false,
-        broken: None,
-    })
+    let begun = decoder.init(&mut *input);
+    begun.map_err(|error| fault(input, &error))?;
+    let broken = None;
+    Ok(Box::new(Zstd { decoder, broken }))
 }
 
-impl Zstd<'_> {
-    fn fault(&mut self, error: &FrameDecoderError) -> Fault {
-        match error {
-            FrameDecoderError::WindowSizeTooBig { requested, .. } => Fault::Window(*requested),
-            FrameDecoderError::DictNotProvided { dict_id } => Fault::Dictionary(*dict_id),
-            FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::BadMagicNumber(_)) => {
-                Fault::PackingDamaged(Packing::Zstd, "a frame begins wrongly".to_owned())
-            }
-            error => fault(&mut self.input, Packing::Zstd, error),
+fn fault(input: &mut Input<'_>, error: &FrameDecoderError) -> Fault {
+    match error {
+        FrameDecoderError::WindowSizeTooBig { requested, .. } => Fault::Window(*requested),
+        FrameDecoderError::DictNotProvided { dict_id } => Fault::Dictionary(*dict_id),
+        FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::BadMagicNumber(_)) => {
+            Fault::PackingDamaged(Packing::Zstd, "a frame begins wrongly".to_owned())
         }
+        error => input.fault(Packing::Zstd, error),
     }
+}
 
+impl Zstd {
     /// Decodes blocks until some bytes can be given, or the frame ends or breaks.
     ///
     /// The crate keeps a window of what it decoded until the frame ends. Where the frame
     /// breaks, that window is brought out by an empty last block.
-    fn decode(&mut self) {
+    fn decode(&mut self, input: &mut Input<'_>) {
         while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
-            let strategy = BlockDecodingStrategy::UptoBlocks(1);
-            let Err(error) = self.decoder.decode_blocks(&mut self.input, strategy) else {
+            let Err(error) = self.decoder.decode_blocks(&mut *input, UptoBlocks(1)) else {
                 continue;
             };
-            self.broken = Some(self.fault(&error));
-            let strategy = BlockDecodingStrategy::UptoBlocks(1);
-            let ended = self.decoder.decode_blocks(&LAST_BLOCK[..], strategy);
+            self.broken = Some(fault(input, &error));
+            let ended = self.decoder.decode_blocks(&LAST_BLOCK[..], UptoBlocks(1));
             if ended.is_err() || !self.decoder.is_finished() {
                 return;
             }
@@ -70,16 +65,11 @@ impl Zstd<'_> {
     }
 }
 
-impl<'a> Decode<'a> for Zstd<'a> {
-    fn read(&mut self, into: &mut [u8]) -> Result<usize, Fault> {
-        if !self.begun {
-            self.begun = true;
-            let begun = self.decoder.init(&mut self.input);
-            begun.map_err(|error| self.fault(&error))?;
-        }
-        self.decode();
+impl<'a> Decode<'a> for Zstd {
+    fn read(&mut self, input: &mut Input<'a>, into: &mut [u8]) -> Result<usize, Fault> {
+        self.decode(input);
         let read = self.decoder.read(into);
-        let count = read.map_err(|error| fault(&mut self.input, Packing::Zstd, &error))?;
+        let count = read.map_err(|error| input.fault(Packing::Zstd, &error))?;
         if count > 0 {
             return Ok(count);
         }
@@ -92,13 +82,5 @@ impl<'a> Decode<'a> for Zstd<'a> {
             return Err(Fault::PackingDamaged(Packing::Zstd, words));
         }
         Ok(0)
-    }
-
-    fn input(&self) -> &Input<'a> {
-        &self.input
-    }
-
-    fn into_input(self: Box<Self>) -> Input<'a> {
-        self.input
     }
 }
