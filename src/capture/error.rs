@@ -1,5 +1,6 @@
 //! The errors of captures: the fault, its place, and advice.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 
@@ -21,37 +22,46 @@ struct Details {
 }
 
 /// Where reading ended.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Place {
+#[derive(Debug)]
+pub(super) struct Place {
     /// In bytes from the first of the file; of the compressed file if `packing` is set and
     /// the compression is what is broken, of the uncompressed capture otherwise.
-    offset: u64,
-    packing: Option<Packing>,
+    pub(super) offset: u64,
+    pub(super) packing: Option<Packing>,
     /// The last frame that was read.
-    after_frame: Option<u64>,
+    pub(super) after_frame: Option<u64>,
 }
 
-/// The fault of a capture.
-#[derive(Debug)]
+/// The fault of a capture; shown in words, without place or advice.
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
     /// There is no such file.
+    #[error("there is no such file")]
     Missing,
     /// A directory was named.
+    #[error("this is a directory")]
     Directory,
     /// The file may not be read.
+    #[error("the file may not be read: permission denied")]
     Permission,
     /// Standard input is a terminal.
+    #[error("standard input is a terminal")]
     Terminal,
     /// Any other error of the system.
-    Io(io::Error),
+    #[error("it cannot be read: {0}")]
+    Io(#[source] io::Error),
     /// No byte at all.
+    #[error("empty file: not one octet in it")]
     Empty,
     /// Something else than a capture.
+    #[error("this is not a capture: {0}")]
     NotACapture(LooksLike),
     /// The file ends within its header; so many bytes are there.
+    #[error("the file is cut short in its header: {0} octets are all there is")]
     HeaderCut(usize),
     /// A version that is not known.
+    #[error("version {major}.{minor} of {format} is not known")]
     Version {
         /// The format that has no such version.
         format: Format,
@@ -61,10 +71,13 @@ pub enum Fault {
         minor: u16,
     },
     /// A pcap file ends in the middle of a record.
+    #[error("the file is cut short in the middle of a packet")]
     RecordCut,
     /// A pcapng file ends in the middle of a block.
+    #[error("the file is cut short in the middle of a block")]
     BlockCut,
     /// A pcap record claims more bytes than any frame has.
+    #[error("corrupt record: a packet that claims {captured} octets, where {limit} is the most")]
     CorruptRecord {
         /// The claimed size of the frame, in bytes.
         captured: u32,
@@ -72,6 +85,7 @@ pub enum Fault {
         limit: u32,
     },
     /// A pcapng block states a total length that is impossible or absurd.
+    #[error("corrupt block: type {kind:#x} with the impossible length {length}")]
     CorruptBlock {
         /// The block's type.
         kind: u32,
@@ -79,6 +93,7 @@ pub enum Fault {
         length: u32,
     },
     /// A pcapng block of a possible length contradicts itself; `how` completes the sentence.
+    #[error("corrupt block: type {kind:#x} {how}")]
     ContradictoryBlock {
         /// The block's type.
         kind: u32,
@@ -86,6 +101,9 @@ pub enum Fault {
         how: &'static str,
     },
     /// A packet of an interface that its section did not describe.
+    #[error(
+        "unknown interface: a packet of interface {interface}, where {described} are described"
+    )]
     UnknownInterface {
         /// The packet's interface, by its number in its section.
         interface: u32,
@@ -93,47 +111,31 @@ pub enum Fault {
         described: usize,
     },
     /// A section describes more than [`MAX_INTERFACES`].
+    #[error("more than {MAX_INTERFACES} interfaces in one section")]
     TooManyInterfaces,
     /// Compressed data ends before its end mark.
+    #[error("compressed data cut short: the {0} data does not reach its end mark")]
     PackingCut(Packing),
     /// Compressed data is damaged; the words of the decompressor.
+    #[error("compressed data damaged: {0} says: {words}", words = text::safe(.1))]
     PackingDamaged(Packing, String),
     /// A zstd frame needs a window of so many bytes, more than [`MAX_WINDOW`].
+    #[error("zstd needs a window of {0} octets, where {MAX_WINDOW} is the most")]
     Window(u64),
     /// A zstd frame needs the dictionary of that number.
+    #[error("zstd needs a dictionary, number {0}")]
     Dictionary(u32),
     /// Compressed data expands more than [`MAX_EXPANSION`] times.
+    #[error("the {0} data expands more than {MAX_EXPANSION} times, as a decompression bomb does")]
     Expands(Packing),
 }
 
 impl CaptureError {
-    /// An error of a capture that could not be opened.
-    pub(super) fn unopened(name: &str, fault: Fault) -> Self {
-        Self::new(name, fault, None)
-    }
-
-    /// An error `offset` bytes into a capture, behind the frame numbered `after_frame`.
-    pub(super) fn at(
-        name: &str,
-        fault: Fault,
-        offset: u64,
-        packing: Option<Packing>,
-        after_frame: Option<u64>,
-    ) -> Self {
-        let place = Place {
-            offset,
-            packing,
-            after_frame,
-        };
-        Self::new(name, fault, Some(place))
-    }
-
-    fn new(name: &str, fault: Fault, place: Option<Place>) -> Self {
-        Self(Box::new(Details {
-            name: name.to_owned(),
-            fault,
-            place,
-        }))
+    /// An error of the capture that the user named so; without a place where it could not be
+    /// opened.
+    pub(super) fn new(name: &str, fault: Fault, place: Option<Place>) -> Self {
+        let name = name.to_owned();
+        Self(Box::new(Details { name, fault, place }))
     }
 
     /// The capture as the user named it.
@@ -149,21 +151,18 @@ impl CaptureError {
     /// Where reading ended, in bytes: of the compressed file where the compression is what
     /// is broken, of the (uncompressed) capture otherwise. `None` where it was not begun.
     pub fn offset(&self) -> Option<u64> {
-        self.0.place.map(|place| place.offset)
+        self.0.place.as_ref().map(|place| place.offset)
     }
 
     /// The number of the last frame that was read from this capture.
     pub fn after_frame(&self) -> Option<u64> {
-        self.0.place.and_then(|place| place.after_frame)
+        self.0.place.as_ref()?.after_frame
     }
 }
 
-impl std::error::Error for CaptureError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.0.fault {
-            Fault::Io(error) => Some(error),
-            _ => None,
-        }
+impl Error for CaptureError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.fault.source()
     }
 }
 
@@ -189,81 +188,6 @@ impl fmt::Display for CaptureError {
         match fault.advice() {
             "" => Ok(()),
             advice => write!(f, "; {advice}"),
-        }
-    }
-}
-
-/// The fault in words, without place or advice.
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => write!(f, "there is no such file"),
-            Self::Directory => write!(f, "this is a directory"),
-            Self::Permission => write!(f, "the file may not be read: permission denied"),
-            Self::Terminal => write!(f, "standard input is a terminal"),
-            Self::Io(error) => write!(f, "it cannot be read: {error}"),
-            Self::Empty => write!(f, "empty file: not one octet in it"),
-            Self::NotACapture(looks) => write!(f, "this is not a capture: {looks}"),
-            Self::HeaderCut(there) => {
-                write!(
-                    f,
-                    "the file is cut short in its header: {there} octets are all there is"
-                )
-            }
-            Self::Version {
-                format,
-                major,
-                minor,
-            } => {
-                write!(f, "version {major}.{minor} of {format} is not known")
-            }
-            Self::RecordCut => write!(f, "the file is cut short in the middle of a packet"),
-            Self::BlockCut => write!(f, "the file is cut short in the middle of a block"),
-            Self::CorruptRecord { captured, limit } => write!(
-                f,
-                "corrupt record: a packet that claims {captured} octets, where {limit} is the most"
-            ),
-            Self::CorruptBlock { kind, length } => {
-                write!(
-                    f,
-                    "corrupt block: type {kind:#x} with the impossible length {length}"
-                )
-            }
-            Self::ContradictoryBlock { kind, how } => {
-                write!(f, "corrupt block: type {kind:#x} {how}")
-            }
-            Self::UnknownInterface {
-                interface,
-                described,
-            } => write!(
-                f,
-                "unknown interface: a packet of interface {interface}, where {described} are described"
-            ),
-            Self::TooManyInterfaces => {
-                write!(f, "more than {MAX_INTERFACES} interfaces in one section")
-            }
-            Self::PackingCut(packing) => write!(
-                f,
-                "compressed data cut short: the {packing} data does not reach its end mark"
-            ),
-            Self::PackingDamaged(packing, words) => {
-                write!(
-                    f,
-                    "compressed data damaged: {packing} says: {}",
-                    text::safe(words)
-                )
-            }
-            Self::Window(size) => {
-                write!(
-                    f,
-                    "zstd needs a window of {size} octets, where {MAX_WINDOW} is the most"
-                )
-            }
-            Self::Dictionary(id) => write!(f, "zstd needs a dictionary, number {id}"),
-            Self::Expands(packing) => write!(
-                f,
-                "the {packing} data expands more than {MAX_EXPANSION} times, as a decompression bomb does"
-            ),
         }
     }
 }
@@ -309,12 +233,7 @@ impl Fault {
             Self::Empty => "capture again; was the capturing program ended before it wrote?",
             Self::NotACapture(looks) => match looks {
                 LooksLike::OtherCapture(_) => "convert it with `editcap -F pcapng`",
-                LooksLike::Packed(_, unpack) => match *unpack {
-                    "gunzip" => "unpack it with gunzip first",
-                    "bunzip2" => "unpack it with bunzip2 first",
-                    "unxz" => "unpack it with unxz first",
-                    _ => "unpack it first",
-                },
+                LooksLike::Packed(_, advice) => advice,
                 LooksLike::KeyLog => "give it with --keylog, and name the capture too",
                 _ => "pcap and pcapng are read, plain or in gzip, zstd or lz4",
             },
@@ -346,7 +265,12 @@ mod tests {
 
     #[test]
     fn an_error_is_one_safe_line_with_file_place_and_advice() {
-        let error = CaptureError::at("a\x1b.pcap", Fault::RecordCut, 4116, None, Some(40));
+        let place = Place {
+            offset: 4116,
+            packing: None,
+            after_frame: Some(40),
+        };
+        let error = CaptureError::new("a\x1b.pcap", Fault::RecordCut, Some(place));
         assert_eq!(
             error.to_string(),
             "a\\x1b.pcap: the file is cut short in the middle of a packet (octet 4116, after \
@@ -357,7 +281,7 @@ mod tests {
             (error.offset(), error.after_frame()),
             (Some(4116), Some(40))
         );
-        let error = CaptureError::unopened("b", Fault::Missing);
+        let error = CaptureError::new("b", Fault::Missing, None);
         assert_eq!(
             error.to_string(),
             "b: there is no such file; check the name"
@@ -366,7 +290,14 @@ mod tests {
 
     #[test]
     fn the_place_in_compressed_data_names_the_data_it_counts() {
-        let at = |fault| CaptureError::at("c.gz", fault, 9, Some(Packing::Gzip), None).to_string();
+        let at = |fault| {
+            let place = Place {
+                offset: 9,
+                packing: Some(Packing::Gzip),
+                after_frame: None,
+            };
+            CaptureError::new("c.gz", fault, Some(place)).to_string()
+        };
         let message = at(Fault::PackingCut(Packing::Gzip));
         assert!(
             message.contains("(octet 9 of the gzip data, before the first frame)"),

@@ -9,7 +9,7 @@ pub enum LooksLike {
     Known(&'static str),
     /// A capture in a format that `editcap` converts, by its name.
     OtherCapture(&'static str),
-    /// Compressed or packed in a way that is not read here: its name and what unpacks it.
+    /// Compressed or packed in a way that is not read here: its name and advice.
     Packed(&'static str, &'static str),
     /// A TLS key log.
     KeyLog,
@@ -34,24 +34,32 @@ const FORMATS: &[(usize, &[u8], LooksLike)] = &[
     (0, b"\xd0\xcf\x11\xe0", Known("an old Office document")),
     (0, b"\xff\xfe", Known("UTF-16 text")),
     (0, b"\xfe\xff", Known("UTF-16 text")),
-    (0, b"\x1f\x8b", Packed("gzip inside gzip", "gunzip")),
+    (
+        0,
+        b"\x1f\x8b",
+        Packed("gzip inside gzip", "unpack it with gunzip first"),
+    ),
     (
         0,
         b"\x28\xb5\x2f\xfd",
-        Packed("zstd inside another compression", "unzstd"),
+        Packed("zstd inside another compression", "unpack it first"),
     ),
     (
         0,
         b"\x04\x22\x4d\x18",
-        Packed("lz4 inside another compression", "unlz4"),
+        Packed("lz4 inside another compression", "unpack it first"),
     ),
-    (0, b"BZh", Packed("bzip2", "bunzip2")),
-    (0, b"\xfd7zXZ\0", Packed("xz", "unxz")),
-    (0, b"PK\x03\x04", Packed("a ZIP archive", "unzip")),
-    (0, b"7z\xbc\xaf", Packed("a 7-Zip archive", "7z x")),
-    (0, b"Rar!", Packed("a RAR archive", "unrar x")),
-    (0, b"\x1f\x9d", Packed("compress (.Z)", "uncompress")),
-    (257, b"ustar", Packed("a tar archive", "tar -x")),
+    (0, b"BZh", Packed("bzip2", "unpack it with bunzip2 first")),
+    (0, b"\xfd7zXZ\0", Packed("xz", "unpack it with unxz first")),
+    (0, b"PK\x03\x04", Packed("a ZIP archive", "unpack it first")),
+    (
+        0,
+        b"7z\xbc\xaf",
+        Packed("a 7-Zip archive", "unpack it first"),
+    ),
+    (0, b"Rar!", Packed("a RAR archive", "unpack it first")),
+    (0, b"\x1f\x9d", Packed("compress (.Z)", "unpack it first")),
+    (257, b"ustar", Packed("a tar archive", "unpack it first")),
     (0, b"snoop\0\0\0", OtherCapture("snoop")),
     (0, b"btsnoop\0", OtherCapture("btsnoop")),
     (0, b"GMBU", OtherCapture("Network Monitor 2")),
@@ -65,23 +73,15 @@ const FORMATS: &[(usize, &[u8], LooksLike)] = &[
 /// Recognises a file by its first bytes.
 pub(super) fn looks_like(start: &[u8]) -> LooksLike {
     for &(at, signature, what) in FORMATS {
-        if start
-            .get(at..)
-            .is_some_and(|rest| rest.starts_with(signature))
-        {
+        if start.get(at..).unwrap_or_default().starts_with(signature) {
             return what;
         }
     }
     if start.iter().all(|&byte| byte == 0) {
         return Known("nothing but zeros, as of a file that was never written");
     }
-    text(start).unwrap_or_else(|| {
-        let mut first = [0; 4];
-        for (to, from) in first.iter_mut().zip(start) {
-            *to = *from;
-        }
-        LooksLike::Unknown(first)
-    })
+    let first = [0, 1, 2, 3].map(|at| start.get(at).copied().unwrap_or_default());
+    text(start).unwrap_or(LooksLike::Unknown(first))
 }
 
 /// The kind of text, if it is text.
@@ -119,15 +119,12 @@ fn text(start: &[u8]) -> Option<LooksLike> {
 impl fmt::Display for LooksLike {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Known(what) => write!(f, "it looks like {what}"),
+            Known(what) | Packed(what, _) => write!(f, "it looks like {what}"),
             OtherCapture(what) => write!(f, "it looks like a capture in the {what} format"),
-            Packed(what, _) => write!(f, "it looks like {what}"),
-            LooksLike::KeyLog => write!(f, "it looks like a TLS key log"),
+            LooksLike::KeyLog => f.write_str("it looks like a TLS key log"),
             LooksLike::Unknown([a, b, c, d]) => {
-                write!(
-                    f,
-                    "it begins with the octets {a:02x} {b:02x} {c:02x} {d:02x}"
-                )
+                let words = "it begins with the octets";
+                write!(f, "{words} {a:02x} {b:02x} {c:02x} {d:02x}")
             }
         }
     }

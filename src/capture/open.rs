@@ -38,7 +38,7 @@ pub fn open<'a>(
     if name == "-" {
         let (name, source) = ("standard input", io::stdin());
         if source.is_terminal() {
-            return Err(CaptureError::unopened(name, Fault::Terminal));
+            return Err(CaptureError::new(name, Fault::Terminal, None));
         }
         return Ok(Reader::new(Pipe { source, waiting }, name));
     }
@@ -49,7 +49,7 @@ pub fn open<'a>(
             ErrorKind::PermissionDenied => Fault::Permission,
             _ => Fault::of_source(error),
         };
-        CaptureError::unopened(&shown, fault)
+        CaptureError::new(&shown, fault, None)
     };
     // A system may open a directory, or refuse to: either way it is a directory.
     if std::path::Path::new(name).is_dir() {

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use super::blocks::Blocks;
 use super::buffer::Buffer;
 use super::codec::Origin;
-use super::error::{CaptureError, Fault};
+use super::error::{CaptureError, Fault, Place};
 use super::format::Packing;
 use super::frame::{Comment, CommentOf, Frame, Item, Secrets};
 use super::looks::{ENOUGH, looks_like};
@@ -177,13 +177,15 @@ impl<'a> Reader<'a> {
     fn failed(&mut self, fault: Fault) -> CaptureError {
         self.state = State::Done;
         let source = self.buffer.source();
-        let offset = if fault.is_of_packing() {
-            source.taken()
-        } else {
-            self.buffer.offset()
+        let place = Place {
+            offset: match fault.is_of_packing() {
+                true => source.taken(),
+                false => self.buffer.offset(),
+            },
+            packing: source.packing(),
+            after_frame: (self.number > self.before).then_some(self.number),
         };
-        let after = (self.number > self.before).then_some(self.number);
-        CaptureError::at(&self.name, fault, offset, source.packing(), after)
+        CaptureError::new(&self.name, fault, Some(place))
     }
 
     /// Finds out the format.

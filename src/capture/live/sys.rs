@@ -8,24 +8,28 @@
 
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::ptr;
+use std::time::Duration;
+
+use libc::c_int;
+use socket2::{Domain, Socket, Type};
 
 use crate::base::Timestamp;
 
 /// Bytes that the kernel may hold for the socket: several seconds of loopback traffic.
-const RECEIVE_BUFFER: libc::c_int = 64 << 20;
+const RECEIVE_BUFFER: c_int = 64 << 20;
 /// The longest frame of the loopback interface: 65,536 bytes and a link-layer header.
 const LONGEST: usize = 1 << 17;
-/// How long [`PacketSocket::receive`] waits, in milliseconds.
-const WAIT: libc::c_int = 50;
+/// How long [`PacketSocket::receive`] waits.
+const WAIT: Duration = Duration::from_millis(50);
 /// Room for the control messages: one timestamp.
 const CONTROL: usize = 128;
 
 /// Frames of the loopback interface, each once, with the time the kernel took it.
 #[derive(Debug)]
 pub struct PacketSocket {
-    socket: OwnedFd,
+    socket: Socket,
     frame: Vec<u8>,
 }
 
@@ -35,35 +39,21 @@ impl PacketSocket {
     /// # Errors
     /// [`io::ErrorKind::PermissionDenied`] without `CAP_NET_RAW`; any other error of the system.
     pub fn open_loopback() -> io::Result<Self> {
-        let protocol = (libc::ETH_P_ALL as u16).to_be();
-        // SAFETY: socket(2) takes no pointers.
-        let raw = unsafe {
-            libc::socket(
-                libc::AF_PACKET,
-                libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
-                // Nothing is received before bind names the interface.
-                0,
-            )
-        };
-        if raw < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: `raw` is a descriptor that was just made and that nothing else owns.
-        let socket = unsafe { OwnedFd::from_raw_fd(raw) };
+        // Without a protocol nothing is received before bind names the interface.
+        let domain = Domain::from(libc::AF_PACKET);
+        let socket = Socket::new(domain, Type::from(libc::SOCK_RAW), None)?;
+        socket.set_read_timeout(Some(WAIT))?;
         set(&socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
         // Each frame of loopback is seen leaving and arriving; once is enough.
         set(&socket, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, 1)?;
         // Without CAP_NET_ADMIN the ordinary limit holds.
-        if set(
+        let forced = set(
             &socket,
             libc::SOL_SOCKET,
             libc::SO_RCVBUFFORCE,
             RECEIVE_BUFFER,
-        )
-        .is_err()
-        {
-            set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, RECEIVE_BUFFER)?;
-        }
+        );
+        forced.or_else(|_| set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, RECEIVE_BUFFER))?;
         // SAFETY: the argument is a string that ends in NUL.
         let interface = unsafe { libc::if_nametoindex(c"lo".as_ptr()) };
         if interface == 0 {
@@ -72,23 +62,14 @@ impl PacketSocket {
         // SAFETY: all bytes zero is a valid sockaddr_ll.
         let mut address: libc::sockaddr_ll = unsafe { zeroed() };
         address.sll_family = libc::AF_PACKET as libc::c_ushort;
-        address.sll_protocol = protocol;
-        address.sll_ifindex = interface as libc::c_int;
+        address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+        address.sll_ifindex = interface as c_int;
+        let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+        let place = ptr::from_ref(&address).cast();
         // SAFETY: `address` is a sockaddr_ll of the stated size and outlives the call.
-        let bound = unsafe {
-            libc::bind(
-                socket.as_raw_fd(),
-                ptr::from_ref(&address).cast(),
-                size_of::<libc::sockaddr_ll>() as libc::socklen_t,
-            )
-        };
-        if bound < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Self {
-            socket,
-            frame: vec![0; LONGEST],
-        })
+        check(unsafe { libc::bind(socket.as_raw_fd(), place, length) })?;
+        let frame = vec![0; LONGEST];
+        Ok(Self { socket, frame })
     }
 
     /// Returns the next frame, with the time the kernel took it; `None` when none came for
@@ -114,28 +95,12 @@ impl PacketSocket {
         let Ok(length) = usize::try_from(length) else {
             let error = io::Error::last_os_error();
             return match error.kind() {
-                io::ErrorKind::WouldBlock => self.wait().map(|()| None),
-                io::ErrorKind::Interrupted => Ok(None),
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(None),
                 _ => Err(error),
             };
         };
         let time = timestamp(&message);
         Ok(Some((time, self.frame.get(..length).unwrap_or_default())))
-    }
-
-    fn wait(&self) -> io::Result<()> {
-        let mut wanted = libc::pollfd {
-            fd: self.socket.as_raw_fd(),
-            events: libc::POLLIN,
-            revents: 0,
-        };
-        // SAFETY: `wanted` is one pollfd, as stated, and outlives the call.
-        let ready = unsafe { libc::poll(&raw mut wanted, 1, WAIT) };
-        let error = io::Error::last_os_error();
-        if ready < 0 && error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
-        Ok(())
     }
 
     /// Returns how many frames the kernel dropped since the last call, as its buffer was full.
@@ -181,24 +146,17 @@ fn wide(number: impl Into<i64>) -> i64 {
     number.into()
 }
 
-fn set(
-    socket: &OwnedFd,
-    level: libc::c_int,
-    name: libc::c_int,
-    value: libc::c_int,
-) -> io::Result<()> {
+fn set(socket: &Socket, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
+    let place = ptr::from_ref(&value).cast();
+    let length = size_of::<c_int>() as libc::socklen_t;
     // SAFETY: `value` is an int, of the stated size, and outlives the call.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            level,
-            name,
-            ptr::from_ref(&value).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        )
-    };
-    if result < 0 {
-        return Err(io::Error::last_os_error());
+    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, place, length) })
+}
+
+/// The outcome of a system call that returns less than 0 where it fails.
+fn check(result: c_int) -> io::Result<()> {
+    match result {
+        0.. => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
-    Ok(())
 }
