@@ -2,10 +2,10 @@
 
 use std::hash::BuildHasher;
 
-use crate::mqtt::framer::{Header, fixed_header};
-use crate::mqtt::{ControlPacket, PacketType, ProtocolVersion};
+use crate::mqtt::framer::{FixedHeader, Header, fixed_header};
+use crate::mqtt::{ControlPacket, PacketType, ProtocolVersion, Sender};
 
-use super::classify::{Roles, Versions, could_begin, may_begin};
+use super::classify::{Versions, agree, could_begin, may_begin, sender_of};
 use super::pieces::Pieces;
 use super::score::{self, Note};
 
@@ -31,18 +31,10 @@ const HEAD_CAP: usize = 256;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected {
     pub(super) versions: Versions,
-    pub(super) roles: Roles,
+    /// The end that alone may send there.
+    pub(super) sender: Option<Sender>,
     /// Nothing was read from this direction so far, so CONNECT or CONNACK may come.
     pub(super) may_open: bool,
-}
-
-/// How far a chain got.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Standing {
-    /// Every byte so far belongs to a packet that can be read.
-    Alive,
-    /// No packet can stand where the chain led.
-    Dead,
 }
 
 /// A chain of packets from a place that was chosen because one may begin there.
@@ -62,7 +54,8 @@ pub(super) struct Candidate {
     pub(super) head: u32,
     pub(super) packets: u32,
     pub(super) versions: Versions,
-    pub(super) roles: Roles,
+    /// The end that alone can have sent its packets.
+    pub(super) sender: Option<Sender>,
     pub(super) lean: i8,
     /// The first start of a segment that is the start of a packet in this chain, and the
     /// evidence before it.
@@ -87,7 +80,7 @@ impl Candidate {
             head: 0,
             packets: 0,
             versions: expected.versions,
-            roles: expected.roles,
+            sender: expected.sender,
             lean: 0,
             meets_segment: None,
             effort: 0,
@@ -102,7 +95,7 @@ impl Candidate {
     pub(super) fn fits(&self, expected: Expected) -> bool {
         self.packets > 0
             && !self.versions.and(expected.versions).is_empty()
-            && !self.roles.and(expected.roles).is_empty()
+            && agree(self.sender, expected.sender)
     }
 
     /// Whether a packet has begun and is not complete.
@@ -110,69 +103,69 @@ impl Candidate {
         self.next < end
     }
 
-    /// Reads on as far as `bytes`, which begin at the place `base`, go.
+    /// Reads on as far as `bytes`, which begin at the place `base`, go; `false` where no packet can
+    /// stand where the chain led.
     pub(super) fn advance(
         &mut self,
         bytes: &[u8],
         base: u64,
         pieces: &Pieces,
         expected: Expected,
-    ) -> Standing {
+    ) -> bool {
         loop {
             let at = usize::try_from(self.next - base).unwrap_or(usize::MAX);
             let rest = bytes.get(at..).unwrap_or(&[]);
             let Some(first) = rest.first() else {
                 self.head = 0;
-                return Standing::Alive;
+                return true;
             };
             if self.next > self.start && self.meets_segment.is_none() && pieces.begins(self.next) {
                 self.meets_segment = Some((self.next, self.score));
             }
             let packet_type = PacketType::of(*first);
-            let roles = self.roles.and(Roles::of(packet_type));
+            let sender = sender_of(packet_type);
             let opens = matches!(packet_type, PacketType::Connect | PacketType::ConnAck);
-            if self.over || roles.is_empty() || opens && !(expected.may_open && self.packets == 0) {
-                return Standing::Dead;
+            let opening = expected.may_open && self.packets == 0;
+            if self.over || !agree(self.sender, sender) || opens && !opening {
+                return false;
             }
-            let (total, remaining, header_len) = match fixed_header(rest) {
-                Header::Whole(header) => (
-                    header.total_len(),
-                    header.total_len() - header.header_len,
-                    header.header_len,
-                ),
+            let header = match fixed_header(rest) {
+                Header::Whole(header) => header,
                 // Flags may be wrong already; the length is taken as the likeliest.
-                Header::Partial => return standing(could_begin(*first, self.versions)),
-                Header::Malformed(_) => return Standing::Dead,
+                Header::Partial => return could_begin(*first, self.versions),
+                Header::Malformed(_) => return false,
             };
-            let versions = may_begin(*first, remaining, self.versions);
+            let total = header.total_len();
+            let versions = may_begin(*first, total - header.header_len, self.versions);
             if versions.is_empty() || !self.aligned && total > SUSPECT_CAP {
-                return Standing::Dead;
+                return false;
             }
             let Some(packet) = rest.get(..total) else {
-                self.head = match open_head(rest, header_len, remaining) {
-                    Some(head) => head,
-                    None => return Standing::Dead,
-                };
-                return Standing::Alive;
+                let head = open_head(rest, &header);
+                self.head = head.unwrap_or(self.head);
+                return head.is_some();
             };
             self.effort += total + EFFORT_OF_A_PACKET;
             if !self.take(packet, versions, pieces) {
-                return Standing::Dead;
+                return false;
             }
-            self.roles = roles;
+            self.sender = self.sender.or(sender);
             self.next += total as u64;
         }
     }
 
     /// Reads one whole packet; `false` where no version can.
     fn take(&mut self, bytes: &[u8], versions: Versions, pieces: &Pieces) -> bool {
-        let three = read_if(versions.three(), bytes, ProtocolVersion::V3_1_1);
-        let five = read_if(versions.five(), bytes, ProtocolVersion::V5_0);
-        let versions = match (&three, &five) {
-            (Some(_), Some(_)) => versions,
-            (Some(_), None) => versions.without_five(),
-            (None, Some(_)) => versions.without_three(),
-            (None, None) => return false,
+        let read = |wanted: bool, version| {
+            wanted
+                .then(|| score::read_strictly(bytes, version))
+                .flatten()
+        };
+        let three = read(versions.three, ProtocolVersion::V3_1_1);
+        let five = read(versions.five, ProtocolVersion::V5_0);
+        let versions = Versions {
+            three: three.is_some(),
+            five: five.is_some(),
         };
         let Some(packet) = three.or(five) else {
             return false;
@@ -190,8 +183,9 @@ impl Candidate {
         if self.remember(bytes) {
             self.score += score::score(&packet, place);
         }
-        note(&mut self.asks, asks);
-        note(&mut self.answers, answers);
+        for (notes, note) in [(&mut self.asks, asks), (&mut self.answers, answers)] {
+            notes.extend(note.filter(|_| notes.len() < NOTES_CAP));
+        }
         true
     }
 
@@ -218,61 +212,30 @@ impl Candidate {
     }
 }
 
-fn standing(possible: bool) -> Standing {
-    if possible {
-        Standing::Alive
-    } else {
-        Standing::Dead
-    }
-}
-
-fn note(notes: &mut Vec<Note>, note: Option<Note>) {
-    if let Some(note) = note
-        && notes.len() < NOTES_CAP
-    {
-        notes.push(note);
-    }
-}
-
-fn read_if(wanted: bool, bytes: &[u8], version: ProtocolVersion) -> Option<ControlPacket<'_>> {
-    wanted
-        .then(|| score::read_strictly(bytes, version))
-        .flatten()
-}
-
 /// Returns the evidence in the first part of a packet, in bits; `None` where it can't become one.
-fn open_head(bytes: &[u8], header_len: usize, remaining: usize) -> Option<u32> {
-    let first = bytes.first()?;
-    if PacketType::of(*first) != PacketType::Publish {
+fn open_head(bytes: &[u8], header: &FixedHeader) -> Option<u32> {
+    if header.packet_type != PacketType::Publish {
         return Some(0);
     }
-    let body = bytes.get(header_len..).unwrap_or(&[]);
+    let body = bytes.get(header.header_len..).unwrap_or(&[]);
     let Some((length, rest)) = body.split_first_chunk() else {
         return Some(0);
     };
     let length = usize::from(u16::from_be_bytes(*length));
-    let identifier = if first & 6 == 0 { 0 } else { 2 };
-    if length + 2 + identifier > remaining {
+    let identifier = if header.flags & 6 == 0 { 0 } else { 2 };
+    if header.header_len + length + 2 + identifier > header.total_len() {
         return None;
     }
     // This is read again whenever a segment comes, so a bounded part must do.
     let length = length.min(HEAD_CAP);
     let topic = rest.get(..length).unwrap_or(rest);
-    let sound = match std::str::from_utf8(topic) {
-        Ok(_) => true,
-        // The topic may be cut amid a character.
-        Err(error) => error.error_len().is_none(),
-    };
-    if !sound
-        || topic
-            .iter()
-            .any(|byte| *byte < 0x20 || matches!(byte, b'#' | b'+' | 0x7f))
-    {
+    // The topic may be cut amid a character.
+    let cut = |error: std::str::Utf8Error| error.error_len().is_none();
+    let sound = std::str::from_utf8(topic).map_or_else(cut, |_| true);
+    let forbidden = |byte: &u8| matches!(byte, 0..0x20 | b'#' | b'+' | 0x7f);
+    if !sound || topic.iter().any(forbidden) {
         return None;
     }
-    Some(if topic.len() == length {
-        4 + score::text(topic)
-    } else {
-        0
-    })
+    let whole = topic.len() == length;
+    Some(if whole { 4 + score::text(topic) } else { 0 })
 }

@@ -8,158 +8,104 @@ use crate::mqtt::{PacketType, ProtocolVersion, Sender};
 
 /// The versions that bytes without a CONNECT may follow: 3.1 and 3.1.1 look alike.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Versions(u8);
+pub(super) struct Versions {
+    pub(super) three: bool,
+    pub(super) five: bool,
+}
 
 impl Versions {
-    const THREE: u8 = 1;
-    const FIVE: u8 = 2;
-    pub(super) const BOTH: Self = Self(Self::THREE | Self::FIVE);
+    pub(super) const BOTH: Self = Self {
+        three: true,
+        five: true,
+    };
 
     pub(super) const fn only(version: ProtocolVersion) -> Self {
-        match version {
-            ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1 => Self(Self::THREE),
-            ProtocolVersion::V5_0 => Self(Self::FIVE),
-        }
-    }
-
-    pub(super) const fn three(self) -> bool {
-        self.0 & Self::THREE != 0
-    }
-
-    pub(super) const fn five(self) -> bool {
-        self.0 & Self::FIVE != 0
+        let five = matches!(version, ProtocolVersion::V5_0);
+        Self { three: !five, five }
     }
 
     pub(super) const fn both(self) -> bool {
-        self.0 == Self::BOTH.0
+        self.three && self.five
     }
 
     pub(super) const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    pub(super) const fn without_three(self) -> Self {
-        Self(self.0 & !Self::THREE)
-    }
-
-    pub(super) const fn without_five(self) -> Self {
-        Self(self.0 & !Self::FIVE)
+        Self {
+            three: self.three && other.three,
+            five: self.five && other.five,
+        }
     }
 
     pub(super) const fn is_empty(self) -> bool {
-        self.0 == 0
+        !self.three && !self.five
     }
 }
 
-/// The ends that may have sent what was read.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Roles(u8);
-
-impl Roles {
-    pub(super) const BOTH: Self = Self(3);
-
-    pub(super) const fn only(sender: Sender) -> Self {
-        match sender {
-            Sender::Client => Self(1),
-            Sender::Server => Self(2),
+/// The end that alone may send a packet of this type, if one does (MQTT 5.0 Table 2-1). DISCONNECT
+/// from a Server and AUTH are of 5.0 alone; that is left to [`may_begin`].
+pub(super) const fn sender_of(packet_type: PacketType) -> Option<Sender> {
+    match packet_type {
+        PacketType::Connect
+        | PacketType::Subscribe
+        | PacketType::Unsubscribe
+        | PacketType::PingReq => Some(Sender::Client),
+        PacketType::ConnAck | PacketType::SubAck | PacketType::UnsubAck | PacketType::PingResp => {
+            Some(Sender::Server)
         }
+        _ => None,
     }
+}
 
-    pub(super) const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    pub(super) const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// The one end, where only one is left.
-    pub(super) const fn sender(self) -> Option<Sender> {
-        match self.0 {
-            1 => Some(Sender::Client),
-            2 => Some(Sender::Server),
-            _ => None,
-        }
-    }
-
-    /// Who may send a packet of this type (MQTT 5.0 Table 2-1). DISCONNECT from a Server and
-    /// AUTH are of 5.0 alone; that is left to [`may_begin`].
-    pub(super) const fn of(packet_type: PacketType) -> Self {
-        match packet_type {
-            PacketType::Connect
-            | PacketType::Subscribe
-            | PacketType::Unsubscribe
-            | PacketType::PingReq => Self::only(Sender::Client),
-            PacketType::ConnAck
-            | PacketType::SubAck
-            | PacketType::UnsubAck
-            | PacketType::PingResp => Self::only(Sender::Server),
-            _ => Self::BOTH,
-        }
-    }
+/// Whether two findings about one sender agree: `None` stands for either end.
+pub(super) fn agree(one: Option<Sender>, other: Option<Sender>) -> bool {
+    one.is_none() || other.is_none() || one == other
 }
 
 /// The versions under which a packet may begin with these bytes: flags as they must be
 /// (MQTT 5.0 Table 2-2) and a Remaining Length that its type allows. Cheap, and wrong for
 /// nearly all bytes that are no packet.
 pub(super) fn may_begin(first: u8, remaining: usize, versions: Versions) -> Versions {
-    let (three, five) = match PacketType::of(first) {
-        PacketType::Reserved => (false, false),
+    /// Without an upper bound.
+    const ANY: usize = usize::MAX;
+    let flags = first & 15;
+    // The flags, and the bounds of Remaining Length in 3.1.1 and in 5.0.
+    let (fits, three, five) = match PacketType::of(first) {
         PacketType::Publish => {
-            let (dup, qos) = (first & 8 != 0, first >> 1 & 3);
-            let fits = qos < 3 && !(dup && qos == 0);
-            let least = if qos == 0 { 2 } else { 4 };
-            (fits && remaining > least, fits && remaining > least)
+            let (dup, qos) = (flags & 8 != 0, flags >> 1 & 3);
+            let least = if qos == 0 { 3 } else { 5 };
+            (qos < 3 && !(dup && qos == 0), least..=ANY, least..=ANY)
         }
         // DUP was allowed there by 3.1; that is left to bytes whose place is known.
-        PacketType::Subscribe => {
-            let fits = first & 15 == 2;
-            (fits && remaining >= 6, fits && remaining >= 7)
+        PacketType::Subscribe => (flags == 2, 6..=ANY, 7..=ANY),
+        PacketType::Unsubscribe => (flags == 2, 5..=ANY, 6..=ANY),
+        PacketType::PubRel => (flags == 2, 2..=2, 2..=ANY),
+        PacketType::PubAck | PacketType::PubRec | PacketType::PubComp => {
+            (flags == 0, 2..=2, 2..=ANY)
         }
-        PacketType::Unsubscribe => {
-            let fits = first & 15 == 2;
-            (fits && remaining >= 5, fits && remaining >= 6)
-        }
-        PacketType::PubRel => (
-            first & 15 == 2 && remaining == 2,
-            first & 15 == 2 && remaining >= 2,
-        ),
-        PacketType::PubAck | PacketType::PubRec | PacketType::PubComp => (
-            first & 15 == 0 && remaining == 2,
-            first & 15 == 0 && remaining >= 2,
-        ),
-        PacketType::SubAck => {
-            let fits = first & 15 == 0;
-            (fits && remaining >= 3, fits && remaining >= 4)
-        }
-        PacketType::UnsubAck => (
-            first & 15 == 0 && remaining == 2,
-            first & 15 == 0 && remaining >= 4,
-        ),
-        PacketType::PingReq | PacketType::PingResp => {
-            let fits = first & 15 == 0 && remaining == 0;
-            (fits, fits)
-        }
-        PacketType::Disconnect => (first & 15 == 0 && remaining == 0, first & 15 == 0),
-        PacketType::Auth => (false, first & 15 == 0),
-        PacketType::ConnAck => (
-            first & 15 == 0 && remaining == 2,
-            first & 15 == 0 && remaining >= 3,
-        ),
-        PacketType::Connect => {
-            let fits = first & 15 == 0 && remaining >= 12;
-            (fits, fits)
-        }
+        PacketType::SubAck => (flags == 0, 3..=ANY, 4..=ANY),
+        PacketType::UnsubAck => (flags == 0, 2..=2, 4..=ANY),
+        PacketType::PingReq | PacketType::PingResp => (flags == 0, 0..=0, 0..=0),
+        PacketType::Disconnect => (flags == 0, 0..=0, 0..=ANY),
+        PacketType::Auth => (flags == 0, ANY..=ANY, 0..=ANY),
+        PacketType::ConnAck => (flags == 0, 2..=2, 3..=ANY),
+        PacketType::Connect => (flags == 0, 12..=ANY, 12..=ANY),
+        PacketType::Reserved => (false, 0..=0, 0..=0),
     };
-    let versions = if three {
-        versions
-    } else {
-        versions.without_three()
-    };
-    if five {
-        versions
-    } else {
-        versions.without_five()
+    versions.and(Versions {
+        three: fits && three.contains(&remaining),
+        five: fits && five.contains(&remaining),
+    })
+}
+
+/// Whether a packet of any version may begin with `bytes`; `None` where their fixed header is not
+/// complete.
+pub(super) fn begins_packet(bytes: &[u8]) -> Option<bool> {
+    match fixed_header(bytes) {
+        Header::Whole(header) => {
+            let remaining = header.total_len() - header.header_len;
+            Some(!may_begin(*bytes.first()?, remaining, Versions::BOTH).is_empty())
+        }
+        Header::Partial => None,
+        Header::Malformed(_) => Some(false),
     }
 }
 
@@ -196,13 +142,9 @@ pub(super) fn opening(bytes: &[u8]) -> Opening {
         Header::Partial => return Opening::Unfinished,
         // Remaining Length has too many bytes; the name may follow them all the same.
         Header::Malformed(_) => {
-            let lengths = bytes.get(1..).unwrap_or(&[]);
-            let more = lengths
-                .iter()
-                .take(8)
-                .take_while(|byte| **byte >= 0x80)
-                .count();
-            lengths.get(more + 1..).unwrap_or(&[])
+            let lengths = bytes.iter().skip(1).take(8);
+            let more = lengths.take_while(|byte| **byte >= 0x80).count();
+            bytes.get(more + 2..).unwrap_or(&[])
         }
     };
     if names.iter().any(|name| after.starts_with(name)) {

@@ -2,7 +2,9 @@
 
 use crate::base::limits::Limits;
 use crate::carrier::Carriers;
+use crate::event::Event;
 use crate::mqtt::Framer;
+use crate::stream::Connection;
 
 /// Frames that are remembered at a time for the packets that end in them.
 const INDEXED: usize = 16;
@@ -109,6 +111,18 @@ pub(super) struct Buffers {
     pub(super) framer: Framer,
     /// The frames that carried them, each once.
     pub(super) frames: Vec<u64>,
+}
+
+/// A receiver of events.
+pub(super) trait Emit: FnMut(&Event<'_>) {}
+
+impl<F: FnMut(&Event<'_>)> Emit for F {}
+
+/// Everything that stays the same while one event of a connection is dealt with.
+pub(super) struct Scope<'a, E> {
+    pub(super) context: &'a mut Context,
+    pub(super) connection: &'a Connection,
+    pub(super) emit: &'a mut E,
 }
 
 impl Context {

@@ -6,14 +6,13 @@ use crate::base::FrameStamp;
 use crate::carrier::{Breach, Carried, CarrierError, Followed, Recognition as Carrier};
 use crate::event::{Ended, Event, LooksLike, NotMqtt, TransportBreach};
 use crate::mqtt::Sender;
-use crate::mqtt::framer::{Header, fixed_header};
+use crate::mqtt::framer::{Cut, cut};
 use crate::stream::{Closed, Connection, DIRECTIONS, Direction, GapCause, StreamEvent};
 
-use super::classify::{Versions, may_begin};
-use super::context::Context;
+use super::classify::begins_packet;
+use super::context::{Context, Emit, Scope};
 use super::packets::{Arrival, Mode};
 use super::recognition::{Expectation, Phase, Recognition, on_carrier_port};
-use super::resync::Hole;
 use super::score;
 
 /// Everything that a connection's bytes have shown so far.
@@ -40,6 +39,11 @@ impl Decoder {
         event: StreamEvent<'_>,
         emit: &mut impl FnMut(&Event<'_>),
     ) {
+        let scope = &mut Scope {
+            context,
+            connection,
+            emit,
+        };
         match event {
             StreamEvent::Bytes {
                 direction,
@@ -48,43 +52,32 @@ impl Decoder {
                 layers,
             } => {
                 let arrival = Arrival {
-                    connection,
                     direction,
                     stamp,
                     layers,
                 };
-                context.counters.bytes += bytes.len() as u64;
+                scope.context.counters.bytes += bytes.len() as u64;
                 if self.own.phase == Phase::Mqtt && self.own.undecided.is_none() {
-                    self.own.receive(context, &arrival, bytes, emit);
+                    self.own.receive(scope, &arrival, bytes);
                 } else if self.inner.is_some() {
-                    self.carry(context, connection, event, emit);
+                    self.carry(scope, event);
                 } else {
-                    self.receive_undecided(context, &arrival, bytes, emit);
+                    self.receive_undecided(scope, &arrival, bytes);
                 }
             }
-            _ if self.inner.is_some() => self.carry(context, connection, event, emit),
+            _ if self.inner.is_some() => self.carry(scope, event),
             StreamEvent::Gap {
                 direction,
                 length,
                 cause,
                 stamp,
-            } => {
-                let hole = Hole {
-                    direction,
-                    length,
-                    cause,
-                    stamp,
-                };
-                self.own.gap(context, connection, &hole, emit);
-            }
-            StreamEvent::Conflict { .. } => context.counters.conflicts += 1,
+            } => self.own.gap(scope, direction, length, cause, stamp),
+            StreamEvent::Conflict { .. } => scope.context.counters.conflicts += 1,
             // A FIN and a RST both count; a RST after a FIN does not change who began.
             StreamEvent::End { direction, .. } => {
                 self.first_end.get_or_insert(direction);
             }
-            StreamEvent::Closed { why, stamp } => {
-                self.close(context, connection, why, stamp, emit);
-            }
+            StreamEvent::Closed { why, stamp } => self.close(scope, why, stamp),
         }
     }
 
@@ -92,65 +85,46 @@ impl Decoder {
     #[cold]
     fn receive_undecided(
         &mut self,
-        context: &mut Context,
+        scope: &mut Scope<'_, impl Emit>,
         arrival: &Arrival<'_>,
         bytes: &[u8],
-        emit: &mut impl FnMut(&Event<'_>),
     ) {
-        if bytes.is_empty() {
-            return;
-        }
-        self.own.begin(arrival.connection);
-        let open = matches!(
-            self.own.mode(arrival.direction),
-            Mode::Framing | Mode::Seeking
-        );
-        if self.own.phase == Phase::Undecided
+        self.own.begin(scope.connection);
+        let mode = self.own.mode(arrival.direction);
+        let is_carried = self.own.phase == Phase::Undecided
             && !self.is_bare
-            && open
-            && self.recognise_carrier(context, arrival, bytes, emit)
-        {
-            return;
+            && matches!(mode, Mode::Framing | Mode::Seeking)
+            && self.recognise_carrier(scope, arrival, bytes);
+        if !is_carried {
+            self.own.receive_undecided(scope, arrival, bytes);
         }
-        self.own.receive_undecided(context, arrival, bytes, emit);
     }
 
     /// Emits the end of the connection, and forgets it. A connection that was expected to be MQTT
     /// and stayed undecided is reported as not MQTT, so that it does not just vanish.
-    fn close(
-        &mut self,
-        context: &mut Context,
-        connection: &Connection,
-        why: Closed,
-        stamp: &FrameStamp,
-        emit: &mut impl FnMut(&Event<'_>),
-    ) {
+    fn close(&mut self, scope: &mut Scope<'_, impl Emit>, why: Closed, stamp: &FrameStamp) {
         let own = &mut self.own;
-        own.close(context, connection, stamp, emit);
+        own.close(scope, stamp);
         let incomplete =
-            DIRECTIONS.map(|direction| own.packets.take_incomplete(context, direction));
-        match own.phase {
-            Phase::Mqtt => emit(&Event::Ended(&Ended {
-                connection: connection.id,
+            DIRECTIONS.map(|direction| own.packets.take_incomplete(scope.context, direction));
+        if own.phase == Phase::Mqtt {
+            (scope.emit)(&Event::Ended(&Ended {
+                connection: scope.connection.id,
                 why,
                 by: self.first_end.map(|end| own.packets.peers.sender(end)),
                 stamp: *stamp,
                 incomplete,
-            })),
-            Phase::Undecided if own.expectation(context, connection) != Expectation::None => {
-                for direction in DIRECTIONS {
-                    if own.packets.sides.of(direction).active {
-                        own.packets
-                            .report_not_mqtt(connection, direction, stamp, &[], emit);
-                    }
-                }
-            }
-            Phase::New | Phase::Undecided | Phase::Other => {}
+            }));
         }
+        let missed = own.phase == Phase::Undecided
+            && own.expectation(scope.context, scope.connection) != Expectation::None;
         for direction in DIRECTIONS {
-            own.packets.forget_aliases(context, direction);
+            if missed && own.packets.sides.of(direction).active {
+                own.packets.report_not_mqtt(scope, direction, stamp, &[]);
+            }
+            own.packets.forget_aliases(scope.context, direction);
         }
-        own.packets.peers.forget_client_id(context);
+        own.packets.peers.forget_client_id(scope.context);
         *self = Self::default();
         self.own.phase = Phase::Other;
     }
@@ -162,14 +136,13 @@ impl Decoder {
 
     /// Finds out whether `bytes`, with which a segment begins, are a carrier's; `true` where they
     /// are, and dealt with.
-    pub(super) fn recognise_carrier(
+    fn recognise_carrier(
         &mut self,
-        context: &mut Context,
+        scope: &mut Scope<'_, impl Emit>,
         arrival: &Arrival<'_>,
         bytes: &[u8],
-        emit: &mut impl FnMut(&Event<'_>),
     ) -> bool {
-        let carrier = match self.carrier_of(context, arrival.direction, bytes) {
+        let carrier = match self.carrier_of(scope.context, arrival.direction, bytes) {
             Carrier::Bare => return false,
             Carrier::Refused => {
                 self.is_bare = true;
@@ -179,7 +152,7 @@ impl Decoder {
         };
         // Held in the belief that it may be bare MQTT.
         for direction in DIRECTIONS {
-            self.own.drop_held(context, direction);
+            self.own.drop_held(scope.context, direction);
         }
         self.own.undecided = None;
         let mut decoder = Self::default();
@@ -187,16 +160,10 @@ impl Decoder {
         self.inner = Some(Box::new(Inner {
             carrier,
             decoder,
-            reports: Reports::default(),
+            reports: Vec::new(),
             mistaken: Vec::new(),
         }));
-        let event = StreamEvent::Bytes {
-            direction: arrival.direction,
-            bytes,
-            stamp: arrival.stamp,
-            layers: arrival.layers,
-        };
-        self.carry(context, arrival.connection, event, emit);
+        self.carry(scope, arrival.event(bytes));
         true
     }
 
@@ -215,7 +182,7 @@ impl Decoder {
             return Carrier::Bare;
         }
         carriers.join(outside, direction, bytes, |beginning| {
-            begins_packet(beginning) && !is_packet(bytes)
+            begins_packet(beginning) == Some(true) && !is_packet(bytes)
         })
     }
 
@@ -223,48 +190,38 @@ impl Decoder {
     /// to be none, the bytes that it was given are taken as bare after all; where no MQTT can come
     /// out of it any more, the connection is passed over.
     #[cold]
-    pub(super) fn carry(
-        &mut self,
-        context: &mut Context,
-        connection: &Connection,
-        event: StreamEvent<'_>,
-        emit: &mut impl FnMut(&Event<'_>),
-    ) {
+    fn carry(&mut self, scope: &mut Scope<'_, impl Emit>, event: StreamEvent<'_>) {
         let Some(mut inner) = self.inner.take() else {
             return;
         };
-        inner.on(context, connection, event, emit);
+        inner.on(scope, event);
         let mistaken = std::mem::take(&mut inner.mistaken);
-        let is_mqtt = inner.decoder.is_mqtt();
-        let is_bare = !is_mqtt && !mistaken.is_empty();
-        inner.emit_reports(connection, emit);
+        let is_bare = !inner.decoder.is_mqtt() && !mistaken.is_empty();
+        inner.emit_reports(scope);
         // Counted as wrapped when they came; now they count for what they turned out to be.
         let count: u64 = mistaken.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-        context.counters.wrapped -= count;
+        scope.context.counters.wrapped -= count;
         if !is_bare && inner.decoder.own.phase != Phase::Other {
-            context.counters.not_mqtt += count;
+            scope.context.counters.not_mqtt += count;
             self.inner = Some(inner);
             return;
         }
-        inner.close(context, connection, emit);
+        inner.close(scope);
         match event {
             StreamEvent::Bytes { stamp, layers, .. } if is_bare => {
                 self.is_bare = true;
-                let seen = &inner.reports.seen;
-                let reported = seen
-                    .iter()
-                    .any(|(seen, _)| matches!(seen, Report::Failed(_)));
+                let failed = |report: &Report| matches!(report.what, What::Failed(_));
+                let reported = inner.reports.iter().any(failed);
                 for direction in DIRECTIONS {
                     self.own.packets.sides.of_mut(direction).reported |= reported;
                 }
                 for (direction, bytes) in mistaken {
                     let arrival = Arrival {
                         stamp,
-                        connection,
                         layers,
                         direction,
                     };
-                    self.receive_undecided(context, &arrival, &bytes, emit);
+                    self.receive_undecided(scope, &arrival, &bytes);
                 }
             }
             _ => {
@@ -279,54 +236,47 @@ impl Decoder {
 
 /// The connection that a carrier carries.
 #[derive(Debug)]
-pub(super) struct Inner {
+struct Inner {
     carrier: Followed,
     decoder: Decoder,
-    reports: Reports,
+    /// Each once for each end.
+    reports: Vec<Report>,
     /// Bytes that turned out not to be the carrier's, by direction.
     mistaken: Vec<(Direction, Vec<u8>)>,
 }
 
-/// A report of a carrier on itself.
+/// A report of a carrier on itself. It waits until it is known that the connection is MQTT, or was
+/// meant to be.
+#[derive(Debug)]
+struct Report {
+    what: What,
+    direction: Direction,
+    stamp: FrameStamp,
+    emitted: bool,
+}
+
+/// The content of a [`Report`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Report {
+enum What {
     Breach(Breach),
     Failed(CarrierError),
 }
 
-/// Reports wait until it is known that the connection is MQTT, or was meant to be; each is
-/// emitted once for each end.
-#[derive(Debug, Default)]
-struct Reports {
-    waiting: Vec<(Report, Direction, FrameStamp)>,
-    seen: Vec<(Report, Direction)>,
-}
-
-impl Reports {
-    fn add(&mut self, report: Report, direction: Direction, stamp: &FrameStamp) {
-        if !self.seen.contains(&(report, direction)) {
-            self.seen.push((report, direction));
-            self.waiting.push((report, direction, *stamp));
-        }
-    }
-}
-
 impl Inner {
     /// Passes an event of the outer connection through the carrier to the decoder within.
-    fn on(
-        &mut self,
-        context: &mut Context,
-        connection: &Connection,
-        event: StreamEvent<'_>,
-        emit: &mut impl FnMut(&Event<'_>),
-    ) {
+    fn on(&mut self, outer: &mut Scope<'_, impl Emit>, event: StreamEvent<'_>) {
         let Followed { protocol, slot, .. } = self.carrier;
-        let inside = self.inside(connection);
         // Taken out, since the decoder within needs the rest of the context.
-        let Some(mut carrier) = context.carriers.take(protocol) else {
+        let Some(mut carrier) = outer.context.carriers.take(protocol) else {
             return;
         };
         let before = carrier.lost();
+        let inside = self.inside(outer.connection);
+        let scope = &mut Scope {
+            context: &mut *outer.context,
+            connection: &inside,
+            emit: &mut *outer.emit,
+        };
         match event {
             StreamEvent::Bytes {
                 direction,
@@ -334,15 +284,14 @@ impl Inner {
                 stamp,
                 layers,
             } => {
-                context.counters.wrapped += bytes.len() as u64;
+                scope.context.counters.wrapped += bytes.len() as u64;
                 let arrival = Arrival {
                     stamp,
-                    connection: &inside,
                     layers,
                     direction,
                 };
                 carrier.push(slot, direction, bytes, &mut |carried| {
-                    self.receive(context, &arrival, carried, emit);
+                    self.receive(scope, &arrival, carried);
                 });
             }
             StreamEvent::Gap {
@@ -352,31 +301,34 @@ impl Inner {
                 stamp,
             } => {
                 if let Some(length) = carrier.gap(slot, direction, length) {
-                    let gap = StreamEvent::Gap {
-                        direction,
-                        length,
-                        cause,
-                        stamp,
-                    };
-                    self.decoder.on(context, &inside, gap, emit);
+                    self.pass(
+                        scope,
+                        StreamEvent::Gap {
+                            direction,
+                            length,
+                            cause,
+                            stamp,
+                        },
+                    );
                 }
             }
             StreamEvent::Conflict { .. } | StreamEvent::End { .. } | StreamEvent::Closed { .. } => {
-                self.decoder.on(context, &inside, event, emit);
+                self.pass(scope, event);
             }
         }
         let lost = carrier.lost();
         let discarded = lost.discarded - before.discarded;
         let given_up = lost.given_up - before.given_up;
-        context.counters.wrapped -= discarded + given_up;
+        let counters = &mut scope.context.counters;
+        counters.wrapped -= discarded + given_up;
         if self.decoder.is_mqtt() || self.decoder.own.announced {
-            context.counters.discarded += discarded;
+            counters.discarded += discarded;
         } else {
-            context.counters.not_mqtt += discarded;
+            counters.not_mqtt += discarded;
         }
-        context.counters.given_up += given_up;
+        counters.given_up += given_up;
         self.decoder.own.announced |= carrier.announces_mqtt(slot);
-        context.carriers.restore(protocol, carrier);
+        scope.context.carriers.restore(protocol, carrier);
     }
 
     /// Returns the connection as the decoder within sees it.
@@ -387,86 +339,93 @@ impl Inner {
         }
     }
 
+    /// Passes an event on to the decoder within.
+    fn pass(&mut self, scope: &mut Scope<'_, impl Emit>, event: StreamEvent<'_>) {
+        self.decoder
+            .on(scope.context, scope.connection, event, scope.emit);
+    }
+
     /// Takes what comes out of the carrier.
     fn receive(
         &mut self,
-        context: &mut Context,
+        scope: &mut Scope<'_, impl Emit>,
         arrival: &Arrival<'_>,
         carried: Carried<'_>,
-        emit: &mut impl FnMut(&Event<'_>),
     ) {
         let Arrival {
-            stamp,
-            connection,
-            layers,
-            direction,
+            stamp, direction, ..
         } = *arrival;
-        let mut gap = |decoder: &mut Decoder, cause| {
-            let gap = StreamEvent::Gap {
-                direction,
-                length: 0,
-                cause,
-                stamp,
-            };
-            decoder.on(context, connection, gap, emit);
+        let gap = |cause| StreamEvent::Gap {
+            direction,
+            length: 0,
+            cause,
+            stamp,
         };
         match carried {
             Carried::Bytes(bytes) => {
-                context.counters.unwrapped += bytes.len() as u64;
-                let bytes = StreamEvent::Bytes {
-                    direction,
-                    bytes,
-                    stamp,
-                    layers,
-                };
-                self.decoder.on(context, connection, bytes, emit);
+                scope.context.counters.unwrapped += bytes.len() as u64;
+                self.pass(scope, arrival.event(bytes));
             }
-            Carried::Gap => gap(&mut self.decoder, GapCause::NotCaptured),
-            Carried::OverLimit => gap(&mut self.decoder, GapCause::Unreadable),
+            Carried::Gap => self.pass(scope, gap(GapCause::NotCaptured)),
+            Carried::OverLimit => self.pass(scope, gap(GapCause::Unreadable)),
             Carried::Mistaken { direction, bytes } => {
                 self.mistaken.push((direction, bytes.to_vec()));
             }
-            Carried::Breach(breach) => self.reports.add(Report::Breach(breach), direction, stamp),
+            Carried::Breach(breach) => self.report(What::Breach(breach), arrival),
             Carried::Failed(error) => {
                 if error == CarrierError::Broken {
                     // What is not read may have answered what is.
-                    gap(&mut self.decoder, GapCause::Unreadable);
+                    self.pass(scope, gap(GapCause::Unreadable));
                 }
-                self.reports.add(Report::Failed(error), direction, stamp);
+                self.report(What::Failed(error), arrival);
             }
         }
     }
 
     /// Ends what is carried.
-    fn close(
-        &mut self,
-        context: &mut Context,
-        connection: &Connection,
-        emit: &mut impl FnMut(&Event<'_>),
-    ) {
+    fn close(&mut self, scope: &mut Scope<'_, impl Emit>) {
         let end = StreamEvent::Closed {
             why: Closed::CaptureEnd,
             stamp: &FrameStamp::default(),
         };
-        let inside = self.inside(connection);
-        self.decoder.on(context, &inside, end, emit);
-        context.carriers.close(&self.carrier);
+        let inside = self.inside(scope.connection);
+        self.decoder.on(scope.context, &inside, end, scope.emit);
+        scope.context.carriers.close(&self.carrier);
+    }
+
+    fn report(&mut self, what: What, arrival: &Arrival<'_>) {
+        let direction = arrival.direction;
+        let same = |known: &Report| known.what == what && known.direction == direction;
+        if !self.reports.iter().any(same) {
+            self.reports.push(Report {
+                what,
+                direction,
+                stamp: *arrival.stamp,
+                emitted: false,
+            });
+        }
     }
 
     /// Emits the reports that need wait for nothing more.
-    fn emit_reports(&mut self, connection: &Connection, emit: &mut impl FnMut(&Event<'_>)) {
+    fn emit_reports(&mut self, scope: &mut Scope<'_, impl Emit>) {
         let is_mqtt = self.decoder.is_mqtt();
+        let connection = scope.connection;
         let expected = is_mqtt || self.decoder.own.announced || on_carrier_port(connection);
-        let due = |report: Report| match report {
-            Report::Breach(_) => is_mqtt,
-            // It was opened on purpose: secrets that fit are not given for nothing.
-            Report::Failed(CarrierError::Unsupported(_)) => true,
-            Report::Failed(_) => expected,
-        };
-        let waiting = &mut self.reports.waiting;
-        for (report, direction, stamp) in waiting.extract_if(.., |(report, ..)| due(*report)) {
-            match report {
-                Report::Breach(breach) => emit(&Event::Breach(&TransportBreach {
+        for report in self.reports.iter_mut().filter(|report| !report.emitted) {
+            let Report {
+                direction, stamp, ..
+            } = *report;
+            report.emitted = match report.what {
+                What::Breach(_) => is_mqtt,
+                // It was opened on purpose: secrets that fit are not given for nothing.
+                What::Failed(CarrierError::Unsupported(_)) => true,
+                What::Failed(_) => expected,
+            };
+            if !report.emitted {
+                continue;
+            }
+            match report.what {
+                What::Breach(breach) => (scope.emit)(&Event::Breach(&TransportBreach {
                     connection: connection.id,
                     sender: if direction == self.carrier.client {
                         Sender::Client
@@ -476,7 +435,7 @@ impl Inner {
                     breach,
                     stamp,
                 })),
-                Report::Failed(error) => emit(&Event::NotMqtt(&NotMqtt {
+                What::Failed(error) => (scope.emit)(&Event::NotMqtt(&NotMqtt {
                     connection: *connection,
                     direction,
                     stamp,
@@ -487,23 +446,8 @@ impl Inner {
     }
 }
 
-/// Whether a packet may begin with `bytes`, as many as a fixed header takes.
-fn begins_packet(bytes: &[u8]) -> bool {
-    match (fixed_header(bytes), bytes.first()) {
-        (Header::Whole(header), Some(first)) => {
-            let remaining = header.total_len() - header.header_len;
-            !may_begin(*first, remaining, Versions::BOTH).is_empty()
-        }
-        _ => false,
-    }
-}
-
 /// Whether a whole packet that breaks no rule stands at the front of `bytes`: a carrier's frame
 /// and bare MQTT may begin alike, as a binary frame of WebSocket and a SUBSCRIBE do.
 fn is_packet(bytes: &[u8]) -> bool {
-    let packet = match fixed_header(bytes) {
-        Header::Whole(header) => bytes.get(..header.total_len()),
-        Header::Partial | Header::Malformed(_) => None,
-    };
-    packet.is_some_and(|packet| !score::versions(packet).is_empty())
+    matches!(cut(bytes), Cut::Whole { packet, .. } if !score::versions(packet.bytes).is_empty())
 }

@@ -3,7 +3,7 @@
 
 use crate::base::{FrameStamp, Layers};
 
-use super::candidate::{Candidate, Expected, Standing};
+use super::candidate::{Candidate, Expected};
 use super::classify::could_begin;
 use super::context::Context;
 use super::pieces::{Piece, Pieces};
@@ -82,9 +82,8 @@ impl Held {
     pub(super) fn advance(&mut self, expected: Expected) {
         let bytes = self.bytes.get(self.gone..).unwrap_or(&[]);
         let (base, pieces) = (self.base, &self.pieces);
-        self.candidates.retain_mut(|candidate| {
-            candidate.advance(bytes, base, pieces, expected) == Standing::Alive
-        });
+        self.candidates
+            .retain_mut(|candidate| candidate.advance(bytes, base, pieces, expected));
     }
 
     /// Looks for places where a packet may begin in the segment that came last: its start,
@@ -131,9 +130,9 @@ impl Held {
     /// Reads on from a place, and keeps it where it leads on; what reading took.
     fn consider(&mut self, mut candidate: Candidate, expected: Expected) -> usize {
         let bytes = self.bytes.get(self.gone..).unwrap_or(&[]);
-        let standing = candidate.advance(bytes, self.base, &self.pieces, expected);
+        let alive = candidate.advance(bytes, self.base, &self.pieces, expected);
         let effort = candidate.effort;
-        if standing == Standing::Dead {
+        if !alive {
             return effort;
         }
         if self.candidates.len() >= CANDIDATES_CAP {
@@ -205,7 +204,7 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
-    use super::super::classify::{Roles, Versions};
+    use super::super::classify::Versions;
     use super::super::context::DecodingOptions;
     use super::*;
 
@@ -213,7 +212,7 @@ mod tests {
     fn looking_within_a_segment_takes_a_bounded_effort() {
         let expected = Expected {
             versions: Versions::BOTH,
-            roles: Roles::BOTH,
+            sender: None,
             may_open: false,
         };
         let mut context = Context::new(DecodingOptions::default());

@@ -4,13 +4,13 @@
 
 use crate::base::{FrameStamp, Layers};
 use crate::event::{Event, Gap, Incomplete, NotMqtt, PacketEvent, Transport};
-use crate::mqtt::framer::{Cut, FixedHeader, Growth, Header, cut, fixed_header};
+use crate::mqtt::framer::{Cut, Growth, RawPacket, cut};
 use crate::mqtt::{ControlPacket, Malformed, PacketType, Rule};
-use crate::stream::{ByDirection, Connection, Direction, GapCause};
+use crate::stream::{ByDirection, Direction, GapCause, StreamEvent};
 
 use super::alias::{self, Aliases};
-use super::classify::{self, Opening, Roles, Versions, may_begin};
-use super::context::Context;
+use super::classify::{self, Opening, agree, begins_packet, sender_of};
+use super::context::{Context, Counters, Emit, Scope};
 use super::partial::{Fate, Partial};
 use super::peers::Peers;
 
@@ -67,9 +67,20 @@ pub(super) struct Side {
 #[repr(C)]
 pub(super) struct Arrival<'a> {
     pub(super) stamp: &'a FrameStamp,
-    pub(super) connection: &'a Connection,
     pub(super) layers: &'a Layers,
     pub(super) direction: Direction,
+}
+
+impl<'a> Arrival<'a> {
+    /// Returns it as an event that brings `bytes`.
+    pub(super) fn event(&self, bytes: &'a [u8]) -> StreamEvent<'a> {
+        StreamEvent::Bytes {
+            direction: self.direction,
+            bytes,
+            stamp: self.stamp,
+            layers: self.layers,
+        }
+    }
 }
 
 /// The packets of both directions.
@@ -82,56 +93,31 @@ pub(super) struct Packets {
 }
 
 impl Packets {
-    /// Takes bytes of an MQTT connection in a direction where the places of packets are known.
+    /// Takes bytes of an MQTT connection in a direction where the places of packets are known:
+    /// cuts them into packets and emits each.
     #[inline]
     pub(super) fn receive(
         &mut self,
-        context: &mut Context,
+        scope: &mut Scope<'_, impl Emit>,
         arrival: &Arrival<'_>,
         bytes: &[u8],
-        emit: &mut impl FnMut(&Event<'_>),
-    ) {
-        let side = self.sides.of_mut(arrival.direction);
-        side.active = true;
-        match side.mode {
-            Mode::Framing | Mode::Doubtful => self.frame(context, arrival, bytes, emit),
-            Mode::GivenUp | Mode::Seeking => context.counters.given_up += bytes.len() as u64,
-            Mode::NotMqtt => context.counters.not_mqtt += bytes.len() as u64,
-        }
-    }
-
-    /// Cuts `bytes` into packets and emits each.
-    #[inline]
-    fn frame(
-        &mut self,
-        context: &mut Context,
-        arrival: &Arrival<'_>,
-        bytes: &[u8],
-        emit: &mut impl FnMut(&Event<'_>),
     ) {
         let mut rest = bytes;
-        if self.sides.of(arrival.direction).partial.is_some() {
-            rest = self.continue_partial(context, arrival, rest, emit);
+        let side = self.sides.of_mut(arrival.direction);
+        side.active = true;
+        if side.partial.is_some() {
+            rest = self.continue_partial(scope, arrival, rest);
         }
         while !rest.is_empty() {
             let side = self.sides.of_mut(arrival.direction);
-            match side.mode {
-                Mode::Framing => {}
-                Mode::Doubtful => {
-                    side.mode = Mode::GivenUp;
-                    continue;
-                }
-                Mode::NotMqtt => {
-                    context.counters.not_mqtt += rest.len() as u64;
-                    return;
-                }
-                Mode::GivenUp | Mode::Seeking => {
-                    context.counters.given_up += rest.len() as u64;
-                    return;
-                }
+            if side.mode == Mode::Doubtful {
+                side.mode = Mode::GivenUp;
+            }
+            if side.count_unread(&mut scope.context.counters, rest) {
+                return;
             }
             if !side.proven && !self.may_be_first(rest, arrival.direction) {
-                return self.reject(context, arrival, rest, emit);
+                return self.reject(scope, arrival, rest);
             }
             let frames = [arrival.stamp.number];
             match cut(rest) {
@@ -139,25 +125,18 @@ impl Packets {
                     packet,
                     rest: after,
                 } => {
-                    self.emit_whole(
-                        context,
-                        arrival,
-                        &packet.header,
-                        packet.bytes,
-                        &frames,
-                        emit,
-                    );
+                    self.emit_packet(scope, arrival, &packet, &frames);
                     rest = after;
                 }
                 Cut::Partial => {
-                    let partial = Partial::new(context, rest, arrival.stamp);
+                    let partial = Partial::new(scope.context, rest, arrival.stamp);
                     self.sides.of_mut(arrival.direction).partial = Some(partial);
                     return;
                 }
                 Cut::Malformed(_) => {
                     let (broken, after) = rest.split_at_checked(5).unwrap_or((rest, &[]));
-                    self.break_off(context, arrival, broken, &frames, emit);
-                    context.counters.given_up += after.len() as u64;
+                    self.break_off(scope, arrival, broken, &frames);
+                    scope.context.counters.given_up += after.len() as u64;
                     return;
                 }
             }
@@ -172,90 +151,74 @@ impl Packets {
     /// what follows it.
     fn continue_partial<'a>(
         &mut self,
-        context: &mut Context,
+        scope: &mut Scope<'_, impl Emit>,
         arrival: &Arrival<'_>,
         bytes: &'a [u8],
-        emit: &mut impl FnMut(&Event<'_>),
     ) -> &'a [u8] {
-        let Some(mut partial) = self.sides.of_mut(arrival.direction).partial.take() else {
+        let side = self.sides.of_mut(arrival.direction);
+        let Some(mut partial) = side.partial.take() else {
             return bytes;
         };
-        let (growth, after) = partial.grow(context, bytes, arrival.stamp.number);
-        match (growth, partial.fate) {
+        let (growth, after) = partial.grow(scope.context, bytes, arrival.stamp.number);
+        match (growth, partial.packet()) {
             (Growth::Partial, _) => {
-                self.sides.of_mut(arrival.direction).partial = Some(partial);
+                side.partial = Some(partial);
                 return &[];
             }
             (Growth::Malformed(_), _) => {
-                self.break_off(context, arrival, partial.bytes(), partial.frames(), emit);
+                self.break_off(scope, arrival, partial.bytes(), partial.frames());
             }
-            (Growth::Complete, Fate::Kept) => {
-                self.emit_packet(context, arrival, partial.bytes(), partial.frames(), emit);
+            (Growth::Complete, Some(packet)) => {
+                self.emit_packet(scope, arrival, &packet, partial.frames());
             }
-            (Growth::Complete, Fate::OverLimit) => self.emit_over_limit(arrival, &partial, emit),
-            (Growth::Complete, Fate::Cut) => {}
+            (Growth::Complete, None) if partial.fate == Fate::OverLimit => {
+                let discarded = partial.received();
+                let (direction, stamp) = (arrival.direction, arrival.stamp);
+                self.emit_gap(scope, direction, 0, GapCause::HeldCap, stamp, discarded);
+            }
+            (Growth::Complete, None) => {}
         }
-        partial.release(context);
+        partial.release(scope.context);
         after
     }
 
-    /// Decodes the packet in `bytes` and emits it.
+    /// Decodes a packet and emits it.
+    #[inline(always)]
     fn emit_packet(
         &mut self,
-        context: &mut Context,
+        scope: &mut Scope<'_, impl Emit>,
         arrival: &Arrival<'_>,
-        bytes: &[u8],
+        packet: &RawPacket<'_>,
         frames: &[u64],
-        emit: &mut impl FnMut(&Event<'_>),
     ) {
-        match fixed_header(bytes) {
-            Header::Whole(header) => {
-                self.emit_whole(context, arrival, &header, bytes, frames, emit);
-            }
-            Header::Partial | Header::Malformed(_) => {
-                if PacketType::of(bytes.first().copied().unwrap_or(0)) == PacketType::Connect {
-                    self.peers.learn_connect(arrival.direction, bytes);
-                }
-                let mut read = ControlPacket::read(bytes, self.peers.reading(), &mut ());
-                self.emit_read(context, arrival, bytes, &mut read, frames, emit);
-            }
-        }
-    }
-
-    /// [`Packets::emit_packet`] where the packet's fixed header was read.
-    #[inline(always)]
-    fn emit_whole(
-        &mut self,
-        context: &mut Context,
-        arrival: &Arrival<'_>,
-        header: &FixedHeader,
-        bytes: &[u8],
-        frames: &[u64],
-        emit: &mut impl FnMut(&Event<'_>),
-    ) {
+        let RawPacket { bytes, header } = packet;
         if header.packet_type == PacketType::Connect {
             self.peers.learn_connect(arrival.direction, bytes);
         }
         let mut read = ControlPacket::read_after(header, bytes, self.peers.reading(), &mut ());
-        self.emit_read(context, arrival, bytes, &mut read, frames, emit);
+        self.emit_read(scope, arrival, bytes, &mut read, frames);
     }
 
     #[inline(always)]
     fn emit_read<'a>(
         &mut self,
-        context: &mut Context,
+        scope: &mut Scope<'_, impl Emit>,
         arrival: &Arrival<'_>,
         bytes: &'a [u8],
         read: &mut Result<ControlPacket<'a>, Malformed>,
         frames: &[u64],
-        emit: &mut impl FnMut(&Event<'_>),
     ) {
+        let Scope {
+            context,
+            connection,
+            emit,
+        } = scope;
         let direction = arrival.direction;
         self.peers.learn_packet(direction, bytes, read);
         let side = self.sides.of_mut(direction);
         if !side.proven {
             if read.is_err() {
-                return self.reject(context, arrival, bytes, emit);
+                return self.reject(scope, arrival, bytes);
             }
             side.proven = true;
         }
@@ -265,29 +228,28 @@ impl Packets {
         }
         context.counters.packets += 1;
         context.counters.in_packets += bytes.len() as u64;
-        let topic_resolved = match read {
+        let mut topic_resolved = None;
+        match read {
             Ok(ControlPacket::Publish(publish)) if !publish.properties.is_empty() => {
-                alias::follow(self.aliases.of_mut(direction), context, publish)
+                topic_resolved = alias::follow(self.aliases.of_mut(direction), context, publish);
             }
             Ok(ControlPacket::Connect(connect)) => {
                 self.peers.learn_client_id(context, connect.client_id);
-                None
             }
             Ok(ControlPacket::ConnAck(connack)) => {
                 let assigned = connack.properties.assigned_client_identifier();
-                self.peers
-                    .learn_client_id(context, assigned.unwrap_or_default());
-                None
+                let assigned = assigned.unwrap_or_default();
+                self.peers.learn_client_id(context, assigned);
             }
-            _ => None,
-        };
+            _ => {}
+        }
         // By place, as in `ByDirection`.
-        let ends = [&arrival.connection.initiator, &arrival.connection.responder];
+        let ends = [&connection.initiator, &connection.responder];
         emit(&Event::Packet(&PacketEvent {
             stamp: *arrival.stamp,
             index: context.next_index(arrival.stamp.number),
             frames,
-            connection: arrival.connection.id,
+            connection: connection.id,
             source: ends[direction as usize],
             destination: ends[direction.reverse() as usize],
             direction,
@@ -316,35 +278,41 @@ impl Packets {
     #[cold]
     fn break_off(
         &mut self,
-        context: &mut Context,
+        scope: &mut Scope<'_, impl Emit>,
         arrival: &Arrival<'_>,
         bytes: &[u8],
         frames: &[u64],
-        emit: &mut impl FnMut(&Event<'_>),
     ) {
-        self.emit_packet(context, arrival, bytes, frames, emit);
+        if PacketType::of(bytes.first().copied().unwrap_or(0)) == PacketType::Connect {
+            self.peers.learn_connect(arrival.direction, bytes);
+        }
+        let mut read = ControlPacket::read(bytes, self.peers.reading(), &mut ());
+        self.emit_read(scope, arrival, bytes, &mut read, frames);
         let side = self.sides.of_mut(arrival.direction);
         if side.mode != Mode::NotMqtt {
             side.mode = Mode::GivenUp;
         }
     }
 
-    /// Reports a packet that was framed but not kept.
+    /// Emits a gap of `length` bytes, 0 where that is unknown; `discarded` bytes came in vain.
     #[cold]
-    fn emit_over_limit(
+    pub(super) fn emit_gap(
         &self,
-        arrival: &Arrival<'_>,
-        partial: &Partial,
-        emit: &mut impl FnMut(&Event<'_>),
+        scope: &mut Scope<'_, impl Emit>,
+        direction: Direction,
+        length: u64,
+        cause: GapCause,
+        stamp: &FrameStamp,
+        discarded: u64,
     ) {
-        emit(&Event::Gap(&Gap {
-            connection: arrival.connection.id,
-            sender: self.peers.sender(arrival.direction),
-            direction: arrival.direction,
-            length: 0,
-            cause: GapCause::HeldCap,
-            stamp: *arrival.stamp,
-            discarded: partial.received(),
+        (scope.emit)(&Event::Gap(&Gap {
+            connection: scope.connection.id,
+            sender: self.peers.sender(direction),
+            direction,
+            length,
+            cause,
+            stamp: *stamp,
+            discarded,
         }));
     }
 
@@ -354,53 +322,34 @@ impl Packets {
         let Some(first) = bytes.first() else {
             return true;
         };
-        if classify::opening(bytes) != Opening::Other {
-            return true;
-        }
-        let roles = Roles::of(PacketType::of(*first));
-        let known = self.peers.roles(direction).unwrap_or(Roles::BOTH);
-        if roles.and(known).is_empty() {
-            return false;
-        }
-        match fixed_header(bytes) {
-            Header::Whole(header) => {
-                let remaining = usize::try_from(header.remaining_length).unwrap_or(usize::MAX);
-                !may_begin(*first, remaining, Versions::BOTH).is_empty()
-            }
-            Header::Partial => true,
-            Header::Malformed(_) => false,
-        }
+        let sender = sender_of(PacketType::of(*first));
+        classify::opening(bytes) != Opening::Other
+            || agree(sender, self.peers.certain_sender(direction))
+                && begins_packet(bytes).unwrap_or(true)
     }
 
     /// Gives up a direction of an MQTT connection, which is something else.
     #[cold]
-    fn reject(
-        &mut self,
-        context: &mut Context,
-        arrival: &Arrival<'_>,
-        bytes: &[u8],
-        emit: &mut impl FnMut(&Event<'_>),
-    ) {
+    fn reject(&mut self, scope: &mut Scope<'_, impl Emit>, arrival: &Arrival<'_>, bytes: &[u8]) {
         let direction = arrival.direction;
-        context.counters.not_mqtt += bytes.len() as u64;
+        scope.context.counters.not_mqtt += bytes.len() as u64;
         self.sides.of_mut(direction).mode = Mode::NotMqtt;
-        self.report_not_mqtt(arrival.connection, direction, arrival.stamp, bytes, emit);
+        self.report_not_mqtt(scope, direction, arrival.stamp, bytes);
     }
 
     /// Reports once that `direction`, which begins with `bytes`, is not MQTT.
     pub(super) fn report_not_mqtt(
         &mut self,
-        connection: &Connection,
+        scope: &mut Scope<'_, impl Emit>,
         direction: Direction,
         stamp: &FrameStamp,
         bytes: &[u8],
-        emit: &mut impl FnMut(&Event<'_>),
     ) {
         if std::mem::replace(&mut self.sides.of_mut(direction).reported, true) {
             return;
         }
-        emit(&Event::NotMqtt(&NotMqtt {
-            connection: *connection,
+        (scope.emit)(&Event::NotMqtt(&NotMqtt {
+            connection: *scope.connection,
             direction,
             stamp: *stamp,
             looks_like: classify::looks_like(bytes),
@@ -413,10 +362,9 @@ impl Packets {
         context: &mut Context,
         direction: Direction,
     ) -> Option<Incomplete> {
-        let sender = self.peers.sender(direction);
         let partial = self.sides.of_mut(direction).partial.take()?;
         let incomplete = Incomplete {
-            sender,
+            sender: self.peers.sender(direction),
             packet_type: partial.packet_type,
             announced: partial.announced(),
             received: partial.received(),
@@ -428,6 +376,18 @@ impl Packets {
 }
 
 impl Side {
+    /// Counts `bytes` where nothing is read any more; `false` where they are to be read.
+    #[inline]
+    pub(super) fn count_unread(&self, counters: &mut Counters, bytes: &[u8]) -> bool {
+        let count = match self.mode {
+            Mode::GivenUp => &mut counters.given_up,
+            Mode::NotMqtt => &mut counters.not_mqtt,
+            Mode::Framing | Mode::Doubtful | Mode::Seeking => return false,
+        };
+        *count += bytes.len() as u64;
+        true
+    }
+
     /// Counts a malformed packet: several in a row with a broken structure are no packets.
     #[cold]
     fn count_malformed(&mut self, context: &mut Context, rule: Rule) {

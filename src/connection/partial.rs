@@ -3,7 +3,7 @@
 
 use crate::base::FrameStamp;
 use crate::mqtt::PacketType;
-use crate::mqtt::framer::{Growth, KEPT_BUFFER};
+use crate::mqtt::framer::{Growth, KEPT_BUFFER, RawPacket};
 
 use super::context::{Buffers, Context};
 
@@ -61,6 +61,14 @@ impl Partial {
     /// Returns the bytes that came.
     pub(super) const fn received(&self) -> u64 {
         self.buffers.framer.passed() as u64 - self.missed
+    }
+
+    /// Returns the whole packet, if it is complete and was kept.
+    pub(super) fn packet(&self) -> Option<RawPacket<'_>> {
+        let framer = &self.buffers.framer;
+        let header = framer.header().filter(|_| self.fate == Fate::Kept)?;
+        let bytes = framer.bytes().get(..header.total_len())?;
+        Some(RawPacket { bytes, header })
     }
 
     /// Returns the bytes that are kept.

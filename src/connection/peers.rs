@@ -3,7 +3,7 @@
 use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Sender};
 use crate::stream::{Connection, Direction};
 
-use super::classify::{self, Roles, Versions};
+use super::classify::{self, Versions, sender_of};
 use super::context::Context;
 use super::score::{self, LEAN_TO_FIVE};
 
@@ -79,10 +79,9 @@ impl Peers {
         }
     }
 
-    /// Returns the ends that may send in `direction`, as far as packets show them.
-    pub(super) fn roles(&self, direction: Direction) -> Option<Roles> {
-        self.client_certain
-            .then(|| Roles::only(self.sender(direction)))
+    /// Returns the end that sends in `direction`, if packets show it.
+    pub(super) fn certain_sender(&self, direction: Direction) -> Option<Sender> {
+        self.client_certain.then(|| self.sender(direction))
     }
 
     /// Learns from the first bytes of a CONNECT in `direction`.
@@ -112,7 +111,7 @@ impl Peers {
         }
         if !self.client_certain {
             let packet_type = PacketType::of(bytes.first().copied().unwrap_or(0));
-            self.learn_sender(direction, Roles::of(packet_type).sender());
+            self.learn_sender(direction, sender_of(packet_type));
         }
     }
 
@@ -149,7 +148,7 @@ impl Peers {
         direction: Direction,
         versions: Versions,
         lean: i8,
-        roles: Roles,
+        sender: Option<Sender>,
     ) {
         if self.version_from == VersionFrom::Guess {
             self.learn_lean(lean);
@@ -158,14 +157,14 @@ impl Peers {
             }
         }
         if !self.client_certain {
-            self.learn_sender(direction, roles.sender());
+            self.learn_sender(direction, sender);
         }
     }
 
     /// One version alone fits.
     fn learn_structure(&mut self, versions: Versions) {
         self.version_from = VersionFrom::Structure;
-        self.version = Some(if versions.five() {
+        self.version = Some(if versions.five {
             ProtocolVersion::V5_0
         } else {
             ProtocolVersion::V3_1_1

@@ -1,13 +1,12 @@
 //! Recognition of MQTT by the first bytes of a direction; bytes that are none yet are held.
 
-use crate::event::{Event, LooksLike};
-use crate::mqtt::framer::{Header, fixed_header};
+use crate::event::LooksLike;
 use crate::stream::DIRECTIONS;
 
-use super::classify::{self, Opening, Versions, could_begin, may_begin};
-use super::context::Context;
+use super::classify::{self, Opening, Versions, begins_packet, could_begin};
+use super::context::{Emit, Scope};
 use super::packets::{Arrival, Mode};
-use super::recognition::{Expectation, Phase, Recognition};
+use super::recognition::{Expectation, Phase, Recognition, is_on};
 use super::resync::TRIES_CAP;
 
 impl Recognition {
@@ -15,15 +14,14 @@ impl Recognition {
     #[inline]
     pub(super) fn receive(
         &mut self,
-        context: &mut Context,
+        scope: &mut Scope<'_, impl Emit>,
         arrival: &Arrival<'_>,
         bytes: &[u8],
-        emit: &mut impl FnMut(&Event<'_>),
     ) {
         if self.mode(arrival.direction) == Mode::Seeking {
-            self.receive_undecided(context, arrival, bytes, emit);
+            self.receive_undecided(scope, arrival, bytes);
         } else {
-            self.packets.receive(context, arrival, bytes, emit);
+            self.packets.receive(scope, arrival, bytes);
         }
     }
 
@@ -31,36 +29,29 @@ impl Recognition {
     #[cold]
     pub(super) fn receive_undecided(
         &mut self,
-        context: &mut Context,
+        scope: &mut Scope<'_, impl Emit>,
         arrival: &Arrival<'_>,
         bytes: &[u8],
-        emit: &mut impl FnMut(&Event<'_>),
     ) {
-        if bytes.is_empty()
-            || self.phase == Phase::Undecided && self.recognise(context, arrival, bytes, emit)
-        {
+        if self.phase == Phase::Undecided && self.recognise(scope, arrival, bytes) {
             return;
         }
         let Arrival {
-            connection,
             direction,
             stamp,
             layers,
         } = *arrival;
         let side = self.packets.sides.of_mut(direction);
         side.active = true;
-        match side.mode {
-            Mode::NotMqtt => context.counters.not_mqtt += bytes.len() as u64,
-            Mode::GivenUp => context.counters.given_up += bytes.len() as u64,
-            Mode::Framing | Mode::Doubtful | Mode::Seeking => {
-                let undecided = self.undecided.get_or_insert_default();
-                undecided.first.get_or_insert(*stamp);
-                let held = undecided.held.of_mut(direction);
-                held.push(context, bytes, stamp, layers);
-                self.search(context, connection, direction);
-                self.decide(context, connection, emit);
-            }
+        if side.count_unread(&mut scope.context.counters, bytes) {
+            return;
         }
+        let undecided = self.undecided.get_or_insert_default();
+        undecided.first.get_or_insert(*stamp);
+        let held = undecided.held.of_mut(direction);
+        held.push(scope.context, bytes, stamp, layers);
+        self.search(scope.context, scope.connection, direction);
+        self.decide(scope);
     }
 
     /// Looks at the very first bytes of a direction; returns `true` where they are dealt with.
@@ -69,16 +60,12 @@ impl Recognition {
     /// packet are passed by. All others are held until the evidence suffices.
     fn recognise(
         &mut self,
-        context: &mut Context,
+        scope: &mut Scope<'_, impl Emit>,
         arrival: &Arrival<'_>,
         bytes: &[u8],
-        emit: &mut impl FnMut(&Event<'_>),
     ) -> bool {
         let Arrival {
-            connection,
-            direction,
-            stamp,
-            ..
+            direction, stamp, ..
         } = *arrival;
         let mode = self.mode(direction);
         let undecided = self.undecided.as_deref();
@@ -87,7 +74,7 @@ impl Recognition {
         {
             return false;
         }
-        let expectation = self.expectation(context, connection);
+        let expectation = self.expectation(scope.context, scope.connection);
         let opening = classify::opening(bytes);
         let insisted = expectation == Expectation::Insisted && mode == Mode::Framing;
         if opening == Opening::Connect || insisted {
@@ -100,56 +87,37 @@ impl Recognition {
                     self.packets.sides.of_mut(direction).proven = true;
                 }
             }
-            self.believe(context, connection, direction, stamp, emit);
+            self.believe(scope, direction, stamp);
             self.packets.sides.of_mut(direction).proven = true;
-            self.report_passed_over(context, connection, direction, stamp, emit);
+            self.report_passed_over(scope, direction, stamp);
             // Nothing is held of the other direction either: no need to pass through the hold.
-            if self.undecided.is_none() {
-                self.packets.receive(context, arrival, bytes, emit);
-                return true;
+            let at_once = self.undecided.is_none();
+            if at_once {
+                self.packets.receive(scope, arrival, bytes);
             }
-            return false;
+            return at_once;
         }
         // The version is not known without CONNECT: what either version allows is possible.
         let first = bytes.first().copied().unwrap_or(0);
-        let possible = match fixed_header(bytes) {
-            Header::Whole(header) => {
-                let remaining = header.total_len() - header.header_len;
-                !may_begin(first, remaining, Versions::BOTH).is_empty()
-            }
-            Header::Partial => could_begin(first, Versions::BOTH),
-            Header::Malformed(_) => false,
-        };
+        let possible = begins_packet(bytes).unwrap_or_else(|| could_begin(first, Versions::BOTH));
         // Nearly all that is not MQTT ends here, without a single byte being held.
-        if expectation == Expectation::None && !possible && opening == Opening::Other {
-            self.pass_by(context, arrival, bytes, emit);
-            return true;
+        let other = expectation == Expectation::None && !possible && opening == Opening::Other;
+        if other {
+            self.pass_by(scope, arrival, bytes);
         }
-        false
+        other
     }
 
     /// Counts bytes that begin no packet on a connection without other evidence for MQTT. The
     /// direction is given up at once where it was seen from its start or is a carrier on its own
     /// port; else after [`TRIES_CAP`] segments, since the capture may have begun amid a packet.
-    fn pass_by(
-        &mut self,
-        context: &mut Context,
-        arrival: &Arrival<'_>,
-        bytes: &[u8],
-        emit: &mut impl FnMut(&Event<'_>),
-    ) {
-        let Arrival {
-            connection,
-            direction,
-            stamp,
-            ..
-        } = *arrival;
-        self.pass_over(context, direction, bytes.len() as u64);
-        let ports = [connection.responder.port, connection.initiator.port];
-        let on_its_port = matches!(
-            classify::looks_like(bytes),
-            LooksLike::Carrier(carrier, _) if ports.iter().any(|port| carrier.ports().contains(port))
-        );
+    fn pass_by(&mut self, scope: &mut Scope<'_, impl Emit>, arrival: &Arrival<'_>, bytes: &[u8]) {
+        let direction = arrival.direction;
+        self.pass_over(scope.context, direction, bytes.len() as u64);
+        let on_its_port = match classify::looks_like(bytes) {
+            LooksLike::Carrier(carrier, _) => is_on(scope.connection, carrier.ports()),
+            LooksLike::Unknown => false,
+        };
         let side = self.packets.sides.of_mut(direction);
         side.active = true;
         side.tries = side.tries.saturating_add(1);
@@ -158,7 +126,7 @@ impl Recognition {
         }
         if on_its_port {
             self.packets
-                .report_not_mqtt(connection, direction, stamp, bytes, emit);
+                .report_not_mqtt(scope, direction, arrival.stamp, bytes);
         }
         self.settle_other();
     }

@@ -6,11 +6,11 @@
 
 use crate::base::{FrameStamp, Layers};
 use crate::carrier::Protocol;
-use crate::event::{Event, Gap, Opened};
+use crate::event::{Event, Opened};
+use crate::mqtt::Sender;
 use crate::stream::{ByDirection, Connection, DIRECTIONS, Direction, GapCause};
 
-use super::classify::Roles;
-use super::context::Context;
+use super::context::{Context, Emit, Scope};
 use super::held::Held;
 use super::packets::{Arrival, Mode, Packets};
 use super::pieces::Piece;
@@ -89,8 +89,7 @@ impl Recognition {
 
     /// Returns what is known of the connection before its bytes are.
     pub(super) fn expectation(&self, context: &Context, connection: &Connection) -> Expectation {
-        let ports = [connection.responder.port, connection.initiator.port];
-        let any = |known: &[u16]| ports.iter().any(|port| known.contains(port));
+        let any = |known: &[u16]| is_on(connection, known);
         let carrier = self.packets.transport.innermost();
         if any(&context.options.decode_as) {
             Expectation::Insisted
@@ -101,46 +100,44 @@ impl Recognition {
         }
     }
 
-    /// Returns the ends that may send in `direction`: from packets, else from a port.
-    pub(super) fn roles(
+    /// Returns the end that alone may send in `direction`: from packets, else from a port.
+    pub(super) fn sender(
         &self,
         context: &Context,
         connection: &Connection,
         direction: Direction,
-    ) -> Roles {
-        use crate::mqtt::Sender::{Client, Server};
-        let known = self.packets.peers.roles(direction);
+    ) -> Option<Sender> {
         let by_port = || {
             let server = server_by_port(context, connection)?;
-            Some(Roles::only(
-                [Client, Server][usize::from(server == direction)],
-            ))
+            Some([Sender::Client, Sender::Server][usize::from(server == direction)])
         };
-        known.or_else(by_port).unwrap_or(Roles::BOTH)
+        self.packets
+            .peers
+            .certain_sender(direction)
+            .or_else(by_port)
     }
 
     /// Believes that the connection is MQTT, and that packets of `direction` can be framed.
     pub(super) fn believe(
         &mut self,
-        context: &mut Context,
-        connection: &Connection,
+        scope: &mut Scope<'_, impl Emit>,
         direction: Direction,
         stamp: &FrameStamp,
-        emit: &mut impl FnMut(&Event<'_>),
     ) {
         self.set_mode(direction, Mode::Framing);
         if self.phase == Phase::Mqtt {
             return;
         }
         self.phase = Phase::Mqtt;
-        context.counters.connections += 1;
-        let server = server_by_port(context, connection);
+        scope.context.counters.connections += 1;
+        let connection = scope.connection;
+        let server = server_by_port(scope.context, connection);
         self.packets.peers.assume_client(connection, server);
         let (client, server) = match self.packets.peers.client() {
             Direction::Forward => (connection.initiator, connection.responder),
             Direction::Backward => (connection.responder, connection.initiator),
         };
-        emit(&Event::Opened(&Opened {
+        (scope.emit)(&Event::Opened(&Opened {
             connection: *connection,
             server,
             client,
@@ -173,37 +170,15 @@ impl Recognition {
     /// Reports the bytes passed over in `direction` until now.
     pub(super) fn report_passed_over(
         &mut self,
-        context: &mut Context,
-        connection: &Connection,
+        scope: &mut Scope<'_, impl Emit>,
         direction: Direction,
         stamp: &FrameStamp,
-        emit: &mut impl FnMut(&Event<'_>),
     ) {
-        let discarded = self.take_passed_over(context, direction);
+        let discarded = self.take_passed_over(scope.context, direction);
         if discarded > 0 {
             let cause = GapCause::NotCaptured;
-            let gap = self.discarded(connection, direction, stamp, cause, discarded);
-            emit(&Event::Gap(&gap));
-        }
-    }
-
-    /// Makes the gap of bytes that were captured and are in no packet.
-    fn discarded(
-        &self,
-        connection: &Connection,
-        direction: Direction,
-        stamp: &FrameStamp,
-        cause: GapCause,
-        discarded: u64,
-    ) -> Gap {
-        Gap {
-            connection: connection.id,
-            sender: self.packets.peers.sender(direction),
-            direction,
-            length: 0,
-            cause,
-            stamp: *stamp,
-            discarded,
+            self.packets
+                .emit_gap(scope, direction, 0, cause, stamp, discarded);
         }
     }
 
@@ -232,59 +207,45 @@ impl Recognition {
     }
 
     /// Emits everything that is decided, in the order of the frames.
-    pub(super) fn settle(
-        &mut self,
-        context: &mut Context,
-        connection: &Connection,
-        emit: &mut impl FnMut(&Event<'_>),
-    ) {
+    pub(super) fn settle(&mut self, scope: &mut Scope<'_, impl Emit>) {
         self.settle_other();
         let Some(undecided) = self.undecided.as_deref() else {
             return;
         };
-        let in_doubt = |direction: &Direction| {
-            let waits = match self.mode(*direction) {
-                Mode::Seeking => true,
-                _ => self.phase == Phase::Undecided,
-            };
-            waits && !undecided.held.of(*direction).is_empty()
+        let blocks = |direction: Direction| {
+            let waits = self.mode(direction) == Mode::Seeking || self.phase == Phase::Undecided;
+            waits && !undecided.held.of(direction).is_empty()
         };
-        let long = |direction: &Direction| {
-            self.mode(*direction) != Mode::Seeking
-                && undecided.held.of(*direction).len() > BEHIND_CAP
+        let is_long = |direction: Direction| {
+            let held = undecided.held.of(direction).len();
+            self.mode(direction) != Mode::Seeking && held > BEHIND_CAP
         };
-        if !DIRECTIONS.iter().any(in_doubt)
-            || self.phase == Phase::Mqtt && DIRECTIONS.iter().any(long)
+        if !DIRECTIONS.into_iter().any(blocks)
+            || self.phase == Phase::Mqtt && DIRECTIONS.into_iter().any(is_long)
         {
-            self.release(context, connection, emit);
+            self.release(scope);
         }
     }
 
     /// Hands over the bytes held of every direction that is not in doubt.
-    pub(super) fn release(
-        &mut self,
-        context: &mut Context,
-        connection: &Connection,
-        emit: &mut impl FnMut(&Event<'_>),
-    ) {
+    pub(super) fn release(&mut self, scope: &mut Scope<'_, impl Emit>) {
         let Some(mut undecided) = self.undecided.take() else {
             return;
         };
         let mut buffer = Vec::new();
         while let Some(direction) = self.next_to_release(&undecided) {
             let held = undecided.held.of_mut(direction);
-            let Some((piece, bytes)) = held.pop(&mut buffer, context) else {
+            let Some((piece, bytes)) = held.pop(&mut buffer, scope.context) else {
                 break;
             };
             let Piece { stamp, layers, .. } = piece;
             let none = Layers::default();
             let arrival = Arrival {
-                connection,
                 direction,
                 stamp: &stamp,
                 layers: layers.as_deref().unwrap_or(&none),
             };
-            self.packets.receive(context, &arrival, bytes, emit);
+            self.packets.receive(scope, &arrival, bytes);
         }
         let kept = |direction: &Direction| !undecided.held.of(*direction).is_empty();
         if DIRECTIONS.iter().any(kept) {
@@ -306,46 +267,41 @@ impl Recognition {
     }
 
     /// Decides everything at the end of the connection, by giving up what is undecided.
-    pub(super) fn close(
-        &mut self,
-        context: &mut Context,
-        connection: &Connection,
-        stamp: &FrameStamp,
-        emit: &mut impl FnMut(&Event<'_>),
-    ) {
+    pub(super) fn close(&mut self, scope: &mut Scope<'_, impl Emit>, stamp: &FrameStamp) {
         if self.phase == Phase::Mqtt {
-            self.release(context, connection, emit);
+            self.release(scope);
         }
         for direction in DIRECTIONS {
-            let discarded = self.drop_held(context, direction);
+            let discarded = self.drop_held(scope.context, direction);
             if discarded > 0 {
                 let cause = GapCause::EndOfCapture;
-                let gap = self.discarded(connection, direction, stamp, cause, discarded);
-                emit(&Event::Gap(&gap));
+                self.packets
+                    .emit_gap(scope, direction, 0, cause, stamp, discarded);
             }
         }
         self.undecided = None;
     }
 }
 
+/// Whether either end has one of these ports.
+pub(super) fn is_on(connection: &Connection, ports: &[u16]) -> bool {
+    ports.contains(&connection.responder.port) || ports.contains(&connection.initiator.port)
+}
+
 /// Whether MQTT inside a carrier is expected: nothing is guessed there, but a carrier that is not
 /// followed is reported.
 pub(super) fn on_carrier_port(connection: &Connection) -> bool {
-    let ports = [connection.responder.port, connection.initiator.port];
-    ports.iter().any(|port| is_carrier_port(*port))
-}
-
-fn is_carrier_port(port: u16) -> bool {
     let mut carriers = Protocol::ALL.iter();
-    carriers.any(|protocol| protocol.ports().contains(&port))
+    carriers.any(|protocol| is_on(connection, protocol.ports()))
 }
 
 /// Returns the direction in which the Server sends, where one port alone is one on which it
 /// listens.
 fn server_by_port(context: &Context, connection: &Connection) -> Option<Direction> {
+    let carriers = Protocol::ALL.iter().flat_map(|protocol| protocol.ports());
     let expected = |port: u16| {
         MQTT_PORTS.contains(&port)
-            || is_carrier_port(port)
+            || carriers.clone().any(|known| *known == port)
             || context.options.decode_as.contains(&port)
     };
     match (

@@ -4,12 +4,11 @@
 //! both directions: an answer that fits its question is evidence for either.
 
 use crate::base::FrameStamp;
-use crate::event::{Event, Gap};
 use crate::stream::{Connection, DIRECTIONS, Direction, GapCause};
 
 use super::candidate::{AGREEMENT_CAP, Candidate, Expected};
-use super::classify::{self, Opening, Roles, Versions};
-use super::context::Context;
+use super::classify::{self, Opening};
+use super::context::{Context, Emit, Scope};
 use super::held::Held;
 use super::packets::Mode;
 use super::recognition::{Expectation, Phase, Recognition};
@@ -37,16 +36,6 @@ mod enough {
     pub(super) const WORTH_WAITING: u32 = 16;
 }
 
-/// A [`StreamEvent::Gap`](crate::stream::StreamEvent::Gap) on its way in.
-#[derive(Clone, Copy)]
-pub(super) struct Hole<'a> {
-    pub(super) direction: Direction,
-    /// In bytes; 0 where the number is unknown.
-    pub(super) length: u64,
-    pub(super) cause: GapCause,
-    pub(super) stamp: &'a FrameStamp,
-}
-
 impl Recognition {
     /// Returns what may come in `direction`.
     fn expected(
@@ -57,7 +46,7 @@ impl Recognition {
     ) -> Expected {
         Expected {
             versions: self.packets.peers.versions(),
-            roles: self.roles(context, connection, direction),
+            sender: self.sender(context, connection, direction),
             may_open: !self.packets.sides.of(direction).proven,
         }
     }
@@ -104,25 +93,17 @@ impl Recognition {
     }
 
     /// Decides what can be decided, and emits what need no longer be held.
-    pub(super) fn decide(
-        &mut self,
-        context: &mut Context,
-        connection: &Connection,
-        emit: &mut impl FnMut(&Event<'_>),
-    ) {
-        loop {
-            let found = DIRECTIONS.into_iter().find_map(|direction| {
-                Some((direction, self.find(context, connection, direction)?))
-            });
-            let Some((direction, start)) = found else {
-                break;
-            };
-            self.accept(context, connection, direction, start, emit);
+    pub(super) fn decide(&mut self, scope: &mut Scope<'_, impl Emit>) {
+        while let Some((direction, start)) = DIRECTIONS.into_iter().find_map(|direction| {
+            let start = self.find(scope.context, scope.connection, direction)?;
+            Some((direction, start))
+        }) {
+            self.accept(scope, direction, start);
         }
         for direction in DIRECTIONS {
-            self.trim(context, connection, direction, emit);
+            self.trim(scope, direction);
         }
-        self.settle(context, connection, emit);
+        self.settle(scope);
     }
 
     /// Finds the place in `direction` from which the packets are believed.
@@ -174,25 +155,14 @@ impl Recognition {
     }
 
     /// Accepts that `direction` is MQTT from `start` on, where a packet begins.
-    fn accept(
-        &mut self,
-        context: &mut Context,
-        connection: &Connection,
-        direction: Direction,
-        start: u64,
-        emit: &mut impl FnMut(&Event<'_>),
-    ) {
+    fn accept(&mut self, scope: &mut Scope<'_, impl Emit>, direction: Direction, start: u64) {
         let Some(undecided) = self.undecided.as_deref_mut() else {
             return;
         };
         let held = undecided.held.of_mut(direction);
-        let mut candidates = held.candidates.iter();
+        let mut candidates = std::mem::take(&mut held.candidates).into_iter();
         let chosen = candidates.find(|candidate| candidate.start == start);
-        let (versions, roles, lean) = chosen.map_or((Versions::BOTH, Roles::BOTH, 0), |chosen| {
-            (chosen.versions, chosen.roles, chosen.lean)
-        });
-        let dropped = held.drop_before(context, start) as u64;
-        held.candidates.clear();
+        let dropped = held.drop_before(scope.context, start) as u64;
         let here = held.first_piece().map(|piece| piece.stamp);
         let stamp = undecided.first.or(here).unwrap_or_default();
         let here = here.unwrap_or(stamp);
@@ -200,24 +170,21 @@ impl Recognition {
         if self.phase == Phase::Undecided && classify::opening(held.bytes()) == Opening::Connect {
             peers.learn_connect(direction, held.bytes());
         }
-        peers.learn_chain(direction, versions, lean, roles);
-        self.pass_over(context, direction, dropped);
-        self.believe(context, connection, direction, &stamp, emit);
+        if let Some(chosen) = chosen {
+            peers.learn_chain(direction, chosen.versions, chosen.lean, chosen.sender);
+        }
+        self.pass_over(scope.context, direction, dropped);
+        self.believe(scope, direction, &stamp);
         self.packets.sides.of_mut(direction).proven = true;
-        self.report_passed_over(context, connection, direction, &here, emit);
+        self.report_passed_over(scope, direction, &here);
     }
 
     /// Lets go of what no candidate of `direction` needs, and of more where a limit is reached.
-    fn trim(
-        &mut self,
-        context: &mut Context,
-        connection: &Connection,
-        direction: Direction,
-        emit: &mut impl FnMut(&Event<'_>),
-    ) {
+    fn trim(&mut self, scope: &mut Scope<'_, impl Emit>, direction: Direction) {
+        let context = &mut *scope.context;
         let mode = self.mode(direction);
         let undecided = self.phase == Phase::Undecided;
-        let expectation = self.expectation(context, connection);
+        let expectation = self.expectation(context, scope.connection);
         let Some(held) = self.undecided.as_deref_mut() else {
             return;
         };
@@ -256,55 +223,50 @@ impl Recognition {
             if expectation != Expectation::None {
                 let stamp = first.unwrap_or_default();
                 self.packets
-                    .report_not_mqtt(connection, direction, &stamp, &start, emit);
+                    .report_not_mqtt(scope, direction, &stamp, &start);
             }
         }
     }
 
-    /// Takes a gap, behind which a packet must be found again unless it lies within one.
+    /// Takes a gap of `length` bytes, 0 where that is unknown, behind which a packet must be found
+    /// again unless it lies within one.
     #[cold]
     pub(super) fn gap(
         &mut self,
-        context: &mut Context,
-        connection: &Connection,
-        hole: &Hole<'_>,
-        emit: &mut impl FnMut(&Event<'_>),
+        scope: &mut Scope<'_, impl Emit>,
+        direction: Direction,
+        length: u64,
+        cause: GapCause,
+        stamp: &FrameStamp,
     ) {
-        self.begin(connection);
+        self.begin(scope.connection);
         if self.phase == Phase::Other {
             return;
         }
-        let direction = hole.direction;
-        if self.phase == Phase::Mqtt && self.mode(direction) == Mode::Framing {
+        let is_mqtt = self.phase == Phase::Mqtt;
+        if is_mqtt && self.mode(direction) == Mode::Framing {
             // What is held of it came before the gap and is in no doubt.
-            self.release(context, connection, emit);
+            self.release(scope);
         }
-        let mut discarded = self.drop_held(context, direction);
+        let mut discarded = self.drop_held(scope.context, direction);
         let side = self.packets.sides.of_mut(direction);
         side.after_gap = true;
         if matches!(side.mode, Mode::NotMqtt | Mode::GivenUp) {
             return;
         }
-        let (known, cut) = side.cut_partial(context, hole.length);
+        let (known, cut) = side.cut_partial(scope.context, length);
         discarded += cut;
         if !known {
             side.mode = Mode::Seeking;
         }
         // A packet that was lost may have given them another meaning.
-        self.packets.forget_aliases(context, direction);
-        if self.phase == Phase::Mqtt {
-            context.counters.gaps += 1;
-            context.counters.missing += hole.length;
-            emit(&Event::Gap(&Gap {
-                connection: connection.id,
-                sender: self.packets.peers.sender(direction),
-                direction,
-                length: hole.length,
-                cause: hole.cause,
-                stamp: *hole.stamp,
-                discarded,
-            }));
-            self.settle(context, connection, emit);
+        self.packets.forget_aliases(scope.context, direction);
+        if is_mqtt {
+            scope.context.counters.gaps += 1;
+            scope.context.counters.missing += length;
+            self.packets
+                .emit_gap(scope, direction, length, cause, stamp, discarded);
+            self.settle(scope);
         }
     }
 }

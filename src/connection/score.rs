@@ -17,16 +17,10 @@ pub(super) const LEAN_TO_FIVE: i8 = 3;
 /// Bits of evidence in one packet that was read without error.
 pub(super) fn score(packet: &ControlPacket<'_>, place: Place) -> u32 {
     let small = if place.in_full_segment { 0 } else { 12 };
-    let ends = match place {
-        // A length of two bytes or more that must be this one value.
-        Place {
-            fills_a_segment: true,
-            ..
-        } => 12,
-        Place {
-            ends_a_segment: true,
-            ..
-        } => 8,
+    // A length of two bytes or more that must be this one value, or of one byte.
+    let ends = match (place.fills_a_segment, place.ends_a_segment) {
+        (true, _) => 12,
+        (_, true) => 8,
         _ => 0,
     };
     match packet {
@@ -71,14 +65,10 @@ pub(super) fn read_strictly(bytes: &[u8], version: ProtocolVersion) -> Option<Co
 
 /// The versions under which `bytes` are a packet that breaks no rule.
 pub(super) fn versions(bytes: &[u8]) -> Versions {
-    let mut versions = Versions::BOTH;
-    if read_strictly(bytes, ProtocolVersion::V3_1_1).is_none() {
-        versions = versions.without_three();
+    Versions {
+        three: read_strictly(bytes, ProtocolVersion::V3_1_1).is_some(),
+        five: read_strictly(bytes, ProtocolVersion::V5_0).is_some(),
     }
-    if read_strictly(bytes, ProtocolVersion::V5_0).is_none() {
-        versions = versions.without_five();
-    }
-    versions
 }
 
 /// How much a packet that fits both versions speaks for 5.0.
@@ -147,38 +137,35 @@ pub(super) type Note = (PacketType, u16);
 
 /// Returns the answer that a packet asks for, and the answer that it is itself.
 pub(super) fn notes(packet: &ControlPacket<'_>) -> (Option<Note>, Option<Note>) {
-    let asks = |answer, id| (Some((answer, id)), None);
-    let answers = |own, id| (None, Some((own, id)));
-    match packet {
+    let own = packet.packet_type();
+    let (answer, id) = match packet {
         ControlPacket::Publish(publish) => match publish.delivery {
-            Delivery::AtMostOnce => (None, None),
-            Delivery::AtLeastOnce(id) => asks(PacketType::PubAck, id.number()),
-            Delivery::ExactlyOnce(id) => asks(PacketType::PubRec, id.number()),
+            Delivery::AtMostOnce => return (None, None),
+            Delivery::AtLeastOnce(id) => (Some(PacketType::PubAck), id.number()),
+            Delivery::ExactlyOnce(id) => (Some(PacketType::PubRec), id.number()),
         },
-        ControlPacket::PubAck(ack) => answers(PacketType::PubAck, ack.packet_id.number()),
-        ControlPacket::PubRec(ack) => {
-            let id = ack.packet_id.number();
-            (
-                Some((PacketType::PubRel, id)),
-                Some((PacketType::PubRec, id)),
-            )
-        }
-        ControlPacket::PubRel(ack) => {
-            let id = ack.packet_id.number();
-            (
-                Some((PacketType::PubComp, id)),
-                Some((PacketType::PubRel, id)),
-            )
-        }
-        ControlPacket::PubComp(ack) => answers(PacketType::PubComp, ack.packet_id.number()),
-        ControlPacket::Subscribe(packet) => asks(PacketType::SubAck, packet.packet_id.number()),
-        ControlPacket::SubAck(packet) => answers(PacketType::SubAck, packet.packet_id.number()),
-        ControlPacket::Unsubscribe(packet) => asks(PacketType::UnsubAck, packet.packet_id.number()),
-        ControlPacket::UnsubAck(packet) => answers(PacketType::UnsubAck, packet.packet_id.number()),
-        ControlPacket::PingReq => asks(PacketType::PingResp, 0),
-        ControlPacket::PingResp => answers(PacketType::PingResp, 0),
-        ControlPacket::Connect(_) => asks(PacketType::ConnAck, 0),
-        ControlPacket::ConnAck(_) => answers(PacketType::ConnAck, 0),
-        ControlPacket::Disconnect(_) | ControlPacket::Auth(_) => (None, None),
-    }
+        ControlPacket::PubAck(ack) | ControlPacket::PubComp(ack) => (None, ack.packet_id.number()),
+        ControlPacket::PubRec(ack) => (Some(PacketType::PubRel), ack.packet_id.number()),
+        ControlPacket::PubRel(ack) => (Some(PacketType::PubComp), ack.packet_id.number()),
+        ControlPacket::Subscribe(asks) => (Some(PacketType::SubAck), asks.packet_id.number()),
+        ControlPacket::SubAck(ack) => (None, ack.packet_id.number()),
+        ControlPacket::Unsubscribe(asks) => (Some(PacketType::UnsubAck), asks.packet_id.number()),
+        ControlPacket::UnsubAck(ack) => (None, ack.packet_id.number()),
+        ControlPacket::PingReq => (Some(PacketType::PingResp), 0),
+        ControlPacket::Connect(_) => (Some(PacketType::ConnAck), 0),
+        ControlPacket::PingResp | ControlPacket::ConnAck(_) => (None, 0),
+        ControlPacket::Disconnect(_) | ControlPacket::Auth(_) => return (None, None),
+    };
+    let asks = matches!(
+        own,
+        PacketType::Publish
+            | PacketType::Subscribe
+            | PacketType::Unsubscribe
+            | PacketType::PingReq
+            | PacketType::Connect
+    );
+    (
+        answer.map(|answer| (answer, id)),
+        (!asks).then_some((own, id)),
+    )
 }
