@@ -43,112 +43,76 @@ impl Sender {
     }
 }
 
-/// A control packet type (MQTT 5.0 §2.1.2). The number is that on the wire.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[repr(u8)]
-pub enum PacketType {
+macro_rules! packet_types {
+    ($(#[doc = $doc:literal] $variant:ident = $number:literal $name:literal $wireshark:literal;)*) => {
+        /// A control packet type (MQTT 5.0 §2.1.2). The number is that on the wire.
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        #[repr(u8)]
+        pub enum PacketType {
+            $(#[doc = $doc] $variant = $number,)*
+        }
+
+        impl PacketType {
+            /// All sixteen values of the field, by number.
+            pub const ALL: [Self; 16] = [$(Self::$variant),*];
+
+            /// Returns the name in the specification: `PUBLISH`.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// Returns Wireshark's words, with which its Info column starts: `Publish Message`.
+            pub const fn wireshark(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $wireshark,)*
+                }
+            }
+        }
+    };
+}
+
+// Variant, number, name in the specification, Wireshark's words.
+packet_types! {
     /// Never sent; malformed traffic shows it.
-    Reserved = 0,
+    Reserved = 0 "RESERVED0" "Reserved";
     /// Client to Server: connection request (§3.1).
-    Connect = 1,
+    Connect = 1 "CONNECT" "Connect Command";
     /// Server to Client: answer to CONNECT (§3.2).
-    ConnAck = 2,
+    ConnAck = 2 "CONNACK" "Connect Ack";
     /// Either end: an application message (§3.3).
-    Publish = 3,
+    Publish = 3 "PUBLISH" "Publish Message";
     /// Either end: answer to a PUBLISH of QoS 1 (§3.4).
-    PubAck = 4,
+    PubAck = 4 "PUBACK" "Publish Ack";
     /// Either end: answer to a PUBLISH of QoS 2 (§3.5).
-    PubRec = 5,
+    PubRec = 5 "PUBREC" "Publish Received";
     /// Either end: answer to PUBREC (§3.6).
-    PubRel = 6,
+    PubRel = 6 "PUBREL" "Publish Release";
     /// Either end: answer to PUBREL (§3.7).
-    PubComp = 7,
+    PubComp = 7 "PUBCOMP" "Publish Complete";
     /// Client to Server: subscription request (§3.8).
-    Subscribe = 8,
+    Subscribe = 8 "SUBSCRIBE" "Subscribe Request";
     /// Server to Client: answer to SUBSCRIBE (§3.9).
-    SubAck = 9,
+    SubAck = 9 "SUBACK" "Subscribe Ack";
     /// Client to Server: end of subscriptions (§3.10).
-    Unsubscribe = 10,
+    Unsubscribe = 10 "UNSUBSCRIBE" "Unsubscribe Request";
     /// Server to Client: answer to UNSUBSCRIBE (§3.11).
-    UnsubAck = 11,
+    UnsubAck = 11 "UNSUBACK" "Unsubscribe Ack";
     /// Client to Server: sign of life (§3.12).
-    PingReq = 12,
+    PingReq = 12 "PINGREQ" "Ping Request";
     /// Server to Client: answer to PINGREQ (§3.13).
-    PingResp = 13,
+    PingResp = 13 "PINGRESP" "Ping Response";
     /// End of the connection, by the Client; in 5.0 by either end (§3.14).
-    Disconnect = 14,
+    Disconnect = 14 "DISCONNECT" "Disconnect Req";
     /// Either end, 5.0 only: a step of extended authentication (§3.15).
-    Auth = 15,
+    Auth = 15 "AUTH" "Authentication Exchange";
 }
 
 impl PacketType {
-    /// All sixteen values of the field, by number.
-    pub const ALL: [Self; 16] = [
-        Self::Reserved,
-        Self::Connect,
-        Self::ConnAck,
-        Self::Publish,
-        Self::PubAck,
-        Self::PubRec,
-        Self::PubRel,
-        Self::PubComp,
-        Self::Subscribe,
-        Self::SubAck,
-        Self::Unsubscribe,
-        Self::UnsubAck,
-        Self::PingReq,
-        Self::PingResp,
-        Self::Disconnect,
-        Self::Auth,
-    ];
-
     /// Returns the type in the first byte of a control packet.
     pub const fn of(first_byte: u8) -> Self {
         Self::ALL[(first_byte >> 4) as usize]
-    }
-
-    /// Returns the name in the specification: `PUBLISH`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Reserved => "RESERVED0",
-            Self::Connect => "CONNECT",
-            Self::ConnAck => "CONNACK",
-            Self::Publish => "PUBLISH",
-            Self::PubAck => "PUBACK",
-            Self::PubRec => "PUBREC",
-            Self::PubRel => "PUBREL",
-            Self::PubComp => "PUBCOMP",
-            Self::Subscribe => "SUBSCRIBE",
-            Self::SubAck => "SUBACK",
-            Self::Unsubscribe => "UNSUBSCRIBE",
-            Self::UnsubAck => "UNSUBACK",
-            Self::PingReq => "PINGREQ",
-            Self::PingResp => "PINGRESP",
-            Self::Disconnect => "DISCONNECT",
-            Self::Auth => "AUTH",
-        }
-    }
-
-    /// Returns Wireshark's words, with which its Info column starts: `Publish Message`.
-    pub const fn wireshark(self) -> &'static str {
-        match self {
-            Self::Reserved => "Reserved",
-            Self::Connect => "Connect Command",
-            Self::ConnAck => "Connect Ack",
-            Self::Publish => "Publish Message",
-            Self::PubAck => "Publish Ack",
-            Self::PubRec => "Publish Received",
-            Self::PubRel => "Publish Release",
-            Self::PubComp => "Publish Complete",
-            Self::Subscribe => "Subscribe Request",
-            Self::SubAck => "Subscribe Ack",
-            Self::Unsubscribe => "Unsubscribe Request",
-            Self::UnsubAck => "Unsubscribe Ack",
-            Self::PingReq => "Ping Request",
-            Self::PingResp => "Ping Response",
-            Self::Disconnect => "Disconnect Req",
-            Self::Auth => "Authentication Exchange",
-        }
     }
 }
 
