@@ -98,33 +98,32 @@ const TYPES: &[&str] = &{
     words
 };
 
-const fn flag(def: &'static FieldDef, mask: u8) -> Bit {
+const fn bit(
+    def: &'static FieldDef,
+    mask: u8,
+    meanings: &'static [&'static str],
+    summary: Summary,
+) -> Bit {
     Bit {
         def,
         mask,
-        meanings: Bit::FLAG,
-        summary: Summary::WhenSet,
+        meanings,
+        summary,
     }
+}
+
+const fn flag(def: &'static FieldDef, mask: u8) -> Bit {
+    bit(def, mask, Bit::FLAG, Summary::WhenSet)
 }
 
 /// A number whose meaning is shown in the line of the whole byte too.
 const fn number(def: &'static FieldDef, mask: u8, meanings: &'static [&'static str]) -> Bit {
-    Bit {
-        def,
-        mask,
-        meanings,
-        summary: Summary::Meaning,
-    }
+    bit(def, mask, meanings, Summary::Meaning)
 }
 
 /// Reserved bits, which the line of the whole byte leaves out.
 const fn reserved(def: &'static FieldDef, mask: u8, meanings: &'static [&'static str]) -> Bit {
-    Bit {
-        def,
-        mask,
-        meanings,
-        summary: Summary::Absent,
-    }
+    bit(def, mask, meanings, Summary::Absent)
 }
 
 const TYPE_BITS: Bit = number(&MESSAGE_TYPE, 0xf0, TYPES);

@@ -57,23 +57,13 @@ impl<T> Level<T> {
         }
     }
 
-    fn link(&mut self, part: &str, below: usize) {
-        match part {
-            "+" => self.single = Some(below),
-            "#" => self.multi = Some(below),
-            part => {
-                self.named.insert(part.into(), below);
-            }
-        }
-    }
-
-    fn unlink(&mut self, part: &str) {
-        match part {
-            "+" => self.single = None,
-            "#" => self.multi = None,
-            part => {
-                self.named.remove(part);
-            }
+    /// Sets the level below, or removes it.
+    fn link(&mut self, part: &str, below: Option<usize>) {
+        match (part, below) {
+            ("+", _) => self.single = below,
+            ("#", _) => self.multi = below,
+            (_, Some(below)) => drop(self.named.insert(part.into(), below)),
+            (_, None) => drop(self.named.remove(part)),
         }
     }
 
@@ -134,7 +124,7 @@ impl<T> FilterTree<T> {
                 Some(below) => below,
                 None => {
                     let below = self.levels.insert(Level::new());
-                    self.levels.get_mut(at)?.link(part, below);
+                    self.levels.get_mut(at)?.link(part, Some(below));
                     below
                 }
             };
@@ -156,7 +146,7 @@ impl<T> FilterTree<T> {
                 break;
             }
             self.levels.try_remove(at);
-            self.levels.get_mut(parent)?.unlink(part);
+            self.levels.get_mut(parent)?.link(part, None);
             at = parent;
         }
         value
