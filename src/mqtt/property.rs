@@ -57,7 +57,6 @@ impl PropertyPlace {
 
 /// A line of Table 2-4.
 struct Definition {
-    id: PropertyId,
     name: &'static str,
     wireshark: &'static str,
     kind: PropertyType,
@@ -107,7 +106,6 @@ macro_rules! properties {
                 match self.0 {
                     $($id => {
                         static DEFINITION: Definition = Definition {
-                            id: PropertyId($id),
                             name: $name,
                             wireshark: $wireshark,
                             kind: PropertyType::$kind,
@@ -279,6 +277,22 @@ pub enum PropertyValue<'a> {
 }
 
 impl<'a> PropertyValue<'a> {
+    /// Returns the value of that type in all of `bytes`; `None` if its text is ill-formed.
+    fn of(kind: PropertyType, bytes: &'a [u8]) -> Option<Self> {
+        Some(match kind {
+            PropertyType::Byte => Self::Byte(*bytes.first()?),
+            PropertyType::TwoByte => Self::TwoByte(u16::from_be_bytes(*bytes.first_chunk()?)),
+            PropertyType::FourByte => Self::FourByte(u32::from_be_bytes(*bytes.first_chunk()?)),
+            PropertyType::Variable => Self::Variable(variable_integer(bytes)?.0),
+            PropertyType::Binary => Self::Binary(bytes.get(2..)?),
+            PropertyType::Text => Self::Text(prefixed_text(bytes)?.0),
+            PropertyType::Pair => {
+                let (name, rest) = prefixed_text(bytes)?;
+                Self::Pair(name, prefixed_text(rest)?.0)
+            }
+        })
+    }
+
     /// Returns the type of the value.
     pub const fn kind(&self) -> PropertyType {
         match self {
@@ -349,33 +363,33 @@ impl<'a> Properties<'a> {
         self.bytes
     }
 
-    /// Returns the properties in wire order, to the first that is cut or not defined.
-    pub fn iter(&self) -> impl Iterator<Item = Property<'a>> + use<'a> {
+    /// Returns identifiers, types and undecoded values in wire order, to the first that is cut or
+    /// not defined.
+    fn undecoded(&self) -> impl Iterator<Item = (PropertyId, PropertyType, &'a [u8])> + use<'a> {
         let mut bytes = self.bytes;
         std::iter::from_fn(move || {
             let (id, rest) = bytes.split_first()?;
-            let known = PropertyId(*id).definition()?;
-            let (value, rest) = value_at(known.kind, rest)?;
+            let id = PropertyId(*id);
+            let kind = id.kind()?;
+            let (value, rest) = rest.split_at_checked(length_at(kind, rest)?)?;
             bytes = rest;
-            Some(Property {
-                id: known.id,
-                value,
-            })
+            Some((id, kind, value))
+        })
+    }
+
+    /// Returns the properties in wire order.
+    pub fn iter(&self) -> impl Iterator<Item = Property<'a>> + use<'a> {
+        self.undecoded().map_while(|(id, kind, bytes)| {
+            let value = PropertyValue::of(kind, bytes)?;
+            Some(Property { id, value })
         })
     }
 
     /// Returns the first property of that identifier. Those before it are stepped over by their
     /// lengths alone: this runs for nearly every packet of 5.0 to find an alias.
     pub fn find(&self, id: PropertyId) -> Option<PropertyValue<'a>> {
-        let mut bytes = self.bytes;
-        loop {
-            let (found, rest) = bytes.split_first()?;
-            let kind = PropertyId(*found).kind()?;
-            if *found == id.0 {
-                return Some(value_at(kind, rest)?.0);
-            }
-            bytes = rest.get(length_at(kind, rest)?..)?;
-        }
+        let (_, kind, bytes) = self.undecoded().find(|(found, ..)| *found == id)?;
+        PropertyValue::of(kind, bytes)
     }
 
     fn two_byte(&self, id: PropertyId) -> Option<u16> {
@@ -424,41 +438,6 @@ impl<'a> Properties<'a> {
     }
 }
 
-/// Splits a value of that type off `bytes`; `None` if it is cut or, for text, ill-formed.
-fn value_at(kind: PropertyType, bytes: &[u8]) -> Option<(PropertyValue<'_>, &[u8])> {
-    Some(match kind {
-        PropertyType::Byte => {
-            let (value, rest) = bytes.split_first()?;
-            (PropertyValue::Byte(*value), rest)
-        }
-        PropertyType::TwoByte => {
-            let (value, rest) = bytes.split_first_chunk()?;
-            (PropertyValue::TwoByte(u16::from_be_bytes(*value)), rest)
-        }
-        PropertyType::FourByte => {
-            let (value, rest) = bytes.split_first_chunk()?;
-            (PropertyValue::FourByte(u32::from_be_bytes(*value)), rest)
-        }
-        PropertyType::Variable => {
-            let (value, len) = variable_integer(bytes)?;
-            (PropertyValue::Variable(value), bytes.get(len..)?)
-        }
-        PropertyType::Binary => {
-            let (value, rest) = prefixed(bytes)?;
-            (PropertyValue::Binary(value), rest)
-        }
-        PropertyType::Text => {
-            let (value, rest) = prefixed_text(bytes)?;
-            (PropertyValue::Text(value), rest)
-        }
-        PropertyType::Pair => {
-            let (name, rest) = prefixed_text(bytes)?;
-            let (value, rest) = prefixed_text(rest)?;
-            (PropertyValue::Pair(name, value), rest)
-        }
-    })
-}
-
 /// Returns how many bytes a value takes, without a look at its text.
 fn length_at(kind: PropertyType, bytes: &[u8]) -> Option<usize> {
     let prefixed = |bytes: &[u8]| {
@@ -491,15 +470,10 @@ pub(super) fn variable_integer(bytes: &[u8]) -> Option<(u32, usize)> {
     None
 }
 
-/// Splits bytes behind their two-byte length off (§1.5.6).
-pub(super) fn prefixed(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, rest) = bytes.split_first_chunk()?;
-    rest.split_at_checked(u16::from_be_bytes(*len).into())
-}
-
 /// Splits text behind its two-byte length off (§1.5.4).
 pub(super) fn prefixed_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    let (bytes, rest) = prefixed(bytes)?;
+    let (len, rest) = bytes.split_first_chunk()?;
+    let (bytes, rest) = rest.split_at_checked(u16::from_be_bytes(*len).into())?;
     let text = plain_text(bytes).or_else(|| simdutf8::basic::from_utf8(bytes).ok())?;
     Some((text, rest))
 }
