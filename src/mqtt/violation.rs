@@ -1,7 +1,7 @@
 //! Rules that a readable packet breaks all the same: for `--check`, not for the hot path.
 
 use super::framer::{Header, bytes_needed, fixed_header};
-use super::packet::{Connect, ControlPacket};
+use super::packet::{Connect, ControlPacket, SubAck, UnsubAck};
 use super::property::{Properties, PropertyId, PropertyValue};
 use super::rule::{Rule, Violation};
 use super::words::{Delivery, PacketType, ProtocolVersion};
@@ -24,46 +24,47 @@ pub fn violations(
     let mut check = Check {
         bytes,
         version,
+        packet_type: packet.packet_type(),
+        body: match fixed_header(bytes) {
+            Header::Whole(header) => header.header_len,
+            Header::Partial | Header::Malformed(_) => 0,
+        },
         property: 0,
         each,
     };
     // The packet was read, so it is read again without an error.
     let _ = ControlPacket::read(bytes, version, &mut check);
-    check.properties(packet.packet_type(), packet.properties());
+    check.properties(packet.properties());
     match packet {
         ControlPacket::Connect(connect) => check.connect(connect),
         ControlPacket::ConnAck(ack) => {
-            check.code(PacketType::ConnAck, ack.code, 1);
+            check.codes(&[ack.code], check.body + 1);
             if ack.session_present && ack.code != 0 {
-                check.report_in_body(Rule::RefusalHasNoSession, 0);
+                check.report(Rule::RefusalHasNoSession, check.body);
             }
         }
         ControlPacket::Publish(publish) => check.payload(publish.properties, publish.payload),
         ControlPacket::PubAck(ack)
         | ControlPacket::PubRec(ack)
         | ControlPacket::PubRel(ack)
-        | ControlPacket::PubComp(ack) => check.code(packet.packet_type(), ack.reason_code, 2),
+        | ControlPacket::PubComp(ack) => check.codes(&[ack.reason_code], check.body + 2),
         ControlPacket::Subscribe(subscribe) => {
-            for subscription in subscribe.subscriptions.iter() {
-                check.filter(subscription.filter);
-            }
+            (subscribe.subscriptions.iter()).for_each(|one| check.filter(one.filter));
         }
         ControlPacket::Unsubscribe(unsubscribe) => {
-            for filter in unsubscribe.filters.iter() {
-                check.filter(filter);
-            }
+            (unsubscribe.filters.iter()).for_each(|filter| check.filter(filter));
         }
-        ControlPacket::SubAck(ack) => check.codes(PacketType::SubAck, ack.codes),
-        ControlPacket::UnsubAck(ack) => check.codes(PacketType::UnsubAck, ack.codes),
+        ControlPacket::SubAck(SubAck { codes, .. })
+        | ControlPacket::UnsubAck(UnsubAck { codes, .. }) => check.codes(codes, check.place(codes)),
         ControlPacket::Disconnect(disconnect) => {
-            check.code(PacketType::Disconnect, disconnect.reason_code, 0);
+            check.codes(&[disconnect.reason_code], check.body);
         }
         ControlPacket::Auth(auth) => {
-            check.code(PacketType::Auth, auth.reason_code, 0);
+            check.codes(&[auth.reason_code], check.body);
             // AUTH without bytes is Success and has no properties at all.
             let is_empty_success = auth.reason_code == 0 && auth.properties.is_empty();
             if auth.properties.authentication_method().is_none() && !is_empty_success {
-                check.report_in_body(Rule::AuthHasAMethod, 0);
+                check.report(Rule::AuthHasAMethod, check.body);
             }
         }
         ControlPacket::PingReq | ControlPacket::PingResp => {}
@@ -137,6 +138,9 @@ fn needed(length: usize) -> usize {
 struct Check<'o, 'e> {
     bytes: &'o [u8],
     version: ProtocolVersion,
+    packet_type: PacketType,
+    /// The length of the fixed header.
+    body: usize,
     /// The property whose value comes next among the fields.
     property: u8,
     each: &'e mut dyn FnMut(Violation),
@@ -147,37 +151,17 @@ impl Check<'_, '_> {
         (self.each)(Violation { rule, offset });
     }
 
-    /// Returns the length of the fixed header in bytes.
-    fn header_len(&self) -> usize {
-        match fixed_header(self.bytes) {
-            Header::Whole(header) => header.header_len,
-            Header::Partial | Header::Malformed(_) => 0,
-        }
-    }
-
-    /// Reports a rule, `offset` being in bytes from the end of the fixed header.
-    fn report_in_body(&mut self, rule: Rule, offset: usize) {
-        self.report(rule, self.header_len().saturating_add(offset));
-    }
-
     /// Returns the place of `part`, borrowed from the packet, in it; 0 for anything else.
     fn place(&self, part: &[u8]) -> usize {
         let place = (part.as_ptr() as usize).wrapping_sub(self.bytes.as_ptr() as usize);
         if place <= self.bytes.len() { place } else { 0 }
     }
 
-    fn code(&mut self, packet_type: PacketType, code: u8, offset: usize) {
-        let checked = self.version == ProtocolVersion::V5_0 || packet_type == PacketType::ConnAck;
-        if checked && reason::defined(packet_type, self.version, code).is_none() {
-            self.report_in_body(reason::rule(packet_type), offset);
-        }
-    }
-
-    fn codes(&mut self, packet_type: PacketType, codes: &[u8]) {
-        let first = self.place(codes);
+    /// Checks codes of the packet, the first of which stands at `first`.
+    fn codes(&mut self, codes: &[u8], first: usize) {
         for (at, code) in codes.iter().enumerate() {
-            if reason::defined(packet_type, self.version, *code).is_none() {
-                self.report(reason::rule(packet_type), first + at);
+            if reason::defined(self.packet_type, self.version, *code).is_none() {
+                self.report(reason::rule(self.packet_type), first + at);
             }
         }
     }
@@ -193,13 +177,13 @@ impl Check<'_, '_> {
     }
 
     fn connect(&mut self, connect: &Connect<'_>) {
-        let level_at = connect.protocol_name.len() + 2;
+        let level_at = self.body + connect.protocol_name.len() + 2;
         if connect.version().is_none() {
-            self.report_in_body(Rule::ProtocolLevelIsKnown, level_at);
+            self.report(Rule::ProtocolLevelIsKnown, level_at);
         } else if !matches!(connect.protocol_name, "MQTT" | "MQIsdp") {
-            self.report_in_body(Rule::ProtocolNameIsKnown, 2);
+            self.report(Rule::ProtocolNameIsKnown, self.body + 2);
         } else if !connect.is_known() {
-            self.report_in_body(Rule::ProtocolLevelIsKnown, level_at);
+            self.report(Rule::ProtocolLevelIsKnown, level_at);
         }
         let client_id_at = self.place(connect.client_id.as_bytes());
         match self.version {
@@ -218,7 +202,7 @@ impl Check<'_, '_> {
                     self.place(will.topic.as_bytes()),
                 );
             }
-            self.properties(PacketType::Connect, will.properties);
+            self.properties(will.properties);
             self.payload(will.properties, will.payload);
         }
     }
@@ -232,7 +216,7 @@ impl Check<'_, '_> {
         }
     }
 
-    fn properties(&mut self, packet_type: PacketType, properties: Properties<'_>) {
+    fn properties(&mut self, properties: Properties<'_>) {
         if self.version != ProtocolVersion::V5_0 || properties.is_empty() {
             return;
         }
@@ -244,7 +228,7 @@ impl Check<'_, '_> {
         }
         if let Some(bytes) = properties.authentication_data()
             && properties.authentication_method().is_none()
-            && packet_type != PacketType::Auth
+            && self.packet_type != PacketType::Auth
         {
             let at = self.place(bytes);
             self.report(Rule::AuthenticationDataNeedsAMethod, at);
