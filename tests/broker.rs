@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mqtt_inspect::base::Span;
-use mqtt_inspect::broker::net::{Net, NetOptions};
+use mqtt_inspect::broker::net::Net;
 use mqtt_inspect::broker::{BrokerOptions, Seed};
 use mqtt_inspect::record::frames::LinkLayer;
 use mqtt_inspect::record::scenario::{self, SCENARIOS};
@@ -448,17 +448,15 @@ struct Served {
 
 impl Served {
     fn start(options: BrokerOptions) -> Self {
-        Self::with(options, NetOptions::default().connections)
+        let connections = options.limits.connections;
+        Self::with(options, connections)
     }
 
     /// With so many connections at the most.
-    fn with(options: BrokerOptions, connections: usize) -> Self {
-        let net = NetOptions {
-            port: 0,
-            connections,
-            ..NetOptions::default()
-        };
-        let mut net = Net::listen(options, &net, ()).expect("a free port");
+    fn with(mut options: BrokerOptions, connections: usize) -> Self {
+        options.port = 0;
+        options.limits.connections = connections;
+        let mut net = Net::listen(options, &[], ()).expect("a free port");
         let (port, stop) = (net.port(), Arc::new(AtomicBool::new(false)));
         let stopped = Arc::clone(&stop);
         let lines = Arc::new(Mutex::new(Vec::new()));

@@ -188,9 +188,9 @@ const ROOM_LAYERS: &[(&str, Layers)] = &[
         "record",
         &[
             &["frames", "script"],
-            &["error", "scenario", "tee"],
+            &["error", "options", "scenario"],
             &["command", "file"],
-            &["kernel"],
+            &["kernel", "tee"],
         ],
     ),
     ("broker", &[&["packet_ids", "seed"], &["core"], &["net"]]),

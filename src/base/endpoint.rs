@@ -1,6 +1,6 @@
 //! One end of a TCP connection.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// An IP address and a TCP port.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -9,4 +9,13 @@ pub struct Endpoint {
     pub address: IpAddr,
     /// The TCP port, in host order.
     pub port: u16,
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            address: address.ip(),
+            port: address.port(),
+        }
+    }
 }

@@ -6,8 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::RecordError;
-use super::frames::LinkLayer;
-use super::tee::Sink;
+use super::options::{CaptureFrom, RecordOptions};
 use crate::base::{Precision, Timestamp};
 use crate::capture::{Format, LinkType, Writer};
 
@@ -27,48 +26,40 @@ pub struct CaptureFile {
     most: Option<u64>,
 }
 
-/// The properties of a new capture file.
-#[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
-    /// `None`: a temporary file.
-    pub path: Option<&'a Path>,
-    /// `None`: by the file's name.
-    pub format: Option<Format>,
-    /// Whether an existing file may be overwritten.
-    pub force: bool,
-    /// The link layer of its frames.
-    pub link: LinkLayer,
-    /// Frames after which nothing more is kept.
-    pub most: Option<u64>,
-    /// Speaks of the whole capture, in its file header.
-    pub comment: &'a str,
-}
-
 impl CaptureFile {
     /// Makes the file with its header.
     ///
     /// # Errors
     /// It exists and may not be overwritten, or the system refuses.
-    pub fn create(wish: &Wish<'_>) -> Result<Self, RecordError> {
-        let (path, file) = match wish.path {
-            Some(path) => (path.to_owned(), open(path, wish.force)?),
-            None => open_temporary(wish.format)?,
+    pub fn create(options: &RecordOptions) -> Result<Self, RecordError> {
+        let (path, file) = match &options.output {
+            Some(path) => (path.clone(), open(path, options.force)?),
+            None => open_temporary(options.format)?,
         };
-        let format = wish.format.unwrap_or_else(|| format_of(&path));
-        let link = LinkType(wish.link.number());
+        let format = options.format.unwrap_or_else(|| format_of(&path));
+        let link = LinkType(options.link.number());
+        let frames_are = match options.capture {
+            CaptureFrom::Tee => {
+                "the octets, their order, times and ends are those of real sockets on the \
+                 loopback interface; TCP/IP headers were made by the tool"
+            }
+            CaptureFrom::Kernel => "frames of the loopback interface, from the kernel",
+        };
+        let version = env!("CARGO_PKG_VERSION");
+        let comment = format!("Written by mqtt-inspect {version} record: {frames_are}");
         let refused = |error| RecordError::Create {
             path: path.clone(),
             error,
         };
         let whole = Whole::new(file);
-        let mut writer = Writer::new(whole, format, link, Precision::Nano, Some(wish.comment))
-            .map_err(refused)?;
+        let mut writer =
+            Writer::new(whole, format, link, Precision::Nano, Some(&comment)).map_err(refused)?;
         writer.flush().map_err(refused)?;
         Ok(Self {
             path,
             writer,
             frames: 0,
-            most: wish.most,
+            most: options.frames,
         })
     }
 
@@ -81,10 +72,12 @@ impl CaptureFile {
     pub fn frames(&self) -> u64 {
         self.frames
     }
-}
 
-impl Sink for CaptureFile {
-    fn frame(&mut self, time: Timestamp, bytes: &[u8]) -> io::Result<()> {
+    /// Adds a frame, unless the file has as many as were asked for.
+    ///
+    /// # Errors
+    /// The frame could not be kept: nothing may be forwarded that was not recorded.
+    pub fn frame(&mut self, time: Timestamp, bytes: &[u8]) -> io::Result<()> {
         if self.full() {
             return Ok(());
         }
@@ -94,11 +87,16 @@ impl Sink for CaptureFile {
         Ok(())
     }
 
-    fn full(&self) -> bool {
+    /// Whether as many frames as were asked for are kept: nothing more will be.
+    pub fn full(&self) -> bool {
         self.most.is_some_and(|most| self.frames >= most)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    /// Brings what is kept to where it outlasts the process.
+    ///
+    /// # Errors
+    /// The error of the file.
+    pub fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
     }
 }
@@ -231,14 +229,10 @@ impl Drop for Whole {
 mod tests {
     use super::*;
 
-    fn wish(path: &Path) -> Wish<'_> {
-        Wish {
-            path: Some(path),
-            format: None,
-            force: false,
-            link: LinkLayer::Ethernet,
-            most: None,
-            comment: "made for a test",
+    fn to(path: &Path) -> RecordOptions {
+        RecordOptions {
+            output: Some(path.to_owned()),
+            ..RecordOptions::default()
         }
     }
 
@@ -247,12 +241,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lab.pcapng");
         std::fs::write(&path, "precious").unwrap();
-        let refused = CaptureFile::create(&wish(&path)).unwrap_err();
+        let refused = CaptureFile::create(&to(&path)).unwrap_err();
         assert!(matches!(refused, RecordError::Exists { .. }), "{refused}");
         assert_eq!(std::fs::read(&path).unwrap(), b"precious");
-        let forced = Wish {
+        let forced = RecordOptions {
             force: true,
-            ..wish(&path)
+            ..to(&path)
         };
         CaptureFile::create(&forced).unwrap();
         assert_ne!(std::fs::read(&path).unwrap(), b"precious");
@@ -269,9 +263,9 @@ mod tests {
     fn nothing_is_kept_beyond_the_number_of_frames_asked_for() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("two.pcap");
-        let mut file = CaptureFile::create(&Wish {
-            most: Some(2),
-            ..wish(&path)
+        let mut file = CaptureFile::create(&RecordOptions {
+            frames: Some(2),
+            ..to(&path)
         })
         .unwrap();
         for at in 0..5 {
@@ -285,9 +279,9 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_is_an_error_of_its_own() {
-        let forced = Wish {
+        let forced = RecordOptions {
             force: true,
-            ..wish(Path::new("/dev/full"))
+            ..to(Path::new("/dev/full"))
         };
         let error = CaptureFile::create(&forced).unwrap_err();
         assert!(error.to_string().contains("/dev/full"), "{error}");

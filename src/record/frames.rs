@@ -39,17 +39,6 @@ impl LinkLayer {
         }
     }
 
-    /// By the names that `--link-type` takes: `ethernet`, `sll`, `sll2`, `raw`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "ethernet" => Some(Self::Ethernet),
-            "sll" => Some(Self::LinuxCooked),
-            "sll2" => Some(Self::LinuxCooked2),
-            "raw" => Some(Self::Raw),
-            _ => None,
-        }
-    }
-
     /// An Ethernet frame as this link layer has it, in `out`; `false` where it is too short.
     pub fn convert(self, ethernet: &[u8], out: &mut Vec<u8>) -> bool {
         out.clear();

@@ -8,7 +8,9 @@ use std::thread::JoinHandle;
 use super::error::KernelError;
 use super::file::CaptureFile;
 use super::frames::LinkLayer;
-use super::tee::Sink;
+use crate::base::Timestamp;
+use crate::broker::ConnectionKey;
+use crate::broker::net::{Seen, Witness};
 use crate::capture::live::PacketSocket;
 
 /// Takes frames in a thread of its own until it is asked to stop.
@@ -23,11 +25,6 @@ pub(super) struct KernelCapture {
 }
 
 impl KernelCapture {
-    /// Whether the file has as many frames as were asked for.
-    pub(super) fn full(&self) -> bool {
-        self.full.load(Ordering::Relaxed)
-    }
-
     /// Takes what is still there and ends: frames kept, frames that the kernel dropped.
     pub(super) fn finish(self) -> io::Result<(u64, u64)> {
         self.stop.store(true, Ordering::Relaxed);
@@ -54,6 +51,18 @@ impl KernelCapture {
             outcome.map(|lost| (file.frames(), lost))
         });
         Self { stop, full, thread }
+    }
+}
+
+/// The broker need not be observed: the kernel sees what passes. `None` before the capture has begun.
+impl Witness for Option<KernelCapture> {
+    fn see(&mut self, _: Timestamp, _: ConnectionKey, _: Seen<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn full(&self) -> bool {
+        self.as_ref()
+            .is_some_and(|capture| capture.full.load(Ordering::Relaxed))
     }
 }
 

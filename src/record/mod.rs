@@ -10,101 +10,29 @@ mod error;
 pub mod file;
 pub mod frames;
 pub mod kernel;
+mod options;
 pub mod scenario;
 pub mod script;
 pub mod tee;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub use self::error::{KernelError, RecordError};
+pub use self::options::{CaptureFrom, RecordOptions, Source};
 
 use self::command::Command;
-use self::file::{CaptureFile, Wish};
-use self::frames::LinkLayer;
+use self::file::CaptureFile;
 use self::kernel::KernelCapture;
 use self::script::{PlayError, Player, Script};
 use self::tee::Tee;
-use crate::broker::net::{Net, NetOptions, Witness};
+use crate::broker::net::{Net, Witness};
 use crate::broker::{BrokerOptions, Seed};
-use crate::capture::Format;
 use crate::event::log::Line;
-
-/// The options of a recording.
-#[derive(Clone, Debug)]
-pub struct RecordOptions {
-    /// `None`: a temporary file, which [`Recorded::path`] names.
-    pub output: Option<PathBuf>,
-    /// `None`: by the name of the file.
-    pub format: Option<Format>,
-    /// Overwrite an existing file.
-    pub force: bool,
-    /// 0: a free one.
-    pub port: u16,
-    /// None: both loopback addresses.
-    pub bind: Vec<IpAddr>,
-    /// The link layer of the frames.
-    pub link: LinkLayer,
-    /// Where the frames come from.
-    pub capture: CaptureFrom,
-    /// End after this time.
-    pub duration: Option<Duration>,
-    /// End after this many frames.
-    pub frames: Option<u64>,
-    /// Who makes the traffic.
-    pub source: Source,
-    /// Where identifiers and sequence numbers come from; a script's own seed comes first.
-    /// `None`: others every time.
-    pub seed: Option<u64>,
-    /// Whether the broker's log is wanted.
-    pub log: bool,
-}
-
-impl Default for RecordOptions {
-    fn default() -> Self {
-        Self {
-            output: None,
-            format: None,
-            force: false,
-            port: 1883,
-            bind: Vec::new(),
-            link: LinkLayer::default(),
-            capture: CaptureFrom::default(),
-            duration: None,
-            frames: None,
-            source: Source::default(),
-            seed: None,
-            log: true,
-        }
-    }
-}
-
-/// Where the frames come from.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum CaptureFrom {
-    /// From the broker's sockets; needs no privilege.
-    #[default]
-    Tee,
-    /// From the kernel's loopback interface: Linux, root or `cap_net_raw`.
-    Kernel,
-}
-
-/// Who makes the traffic.
-#[derive(Clone, Debug, Default)]
-pub enum Source {
-    /// Any client that connects, until the end is asked for.
-    #[default]
-    Anybody,
-    /// A command with its arguments; the recording ends when it ends.
-    Command(Vec<OsString>),
-    /// The clients of a script.
-    Script(Box<Script>),
-}
 
 /// The result of a recording.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -131,79 +59,56 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// See [`RecordError`].
 pub fn run(options: &RecordOptions, log: &mut dyn Write) -> Result<Recorded, RecordError> {
     let stop = Arc::new(AtomicBool::new(false));
-    let signals = command::on_signals(&stop);
-    let seed = options.seed.unwrap_or_else(seed_of_now);
+    let _handlers = command::on_signals(&stop);
     let mut broker = BrokerOptions {
-        seed,
+        seed: options.seed.unwrap_or_else(seed_of_now),
         log: options.log,
+        port: options.port,
         ..BrokerOptions::default()
     };
     if let Source::Script(script) = &options.source {
         script.apply(&mut broker);
     }
     kernel::raise_descriptor_limit();
-    let seed = broker.seed;
-    let recorded = match options.capture {
+    let (path, frames, outcome) = match options.capture {
         CaptureFrom::Tee => {
-            let file = create(options)?;
+            let file = CaptureFile::create(options)?;
             let path = file.path().to_owned();
-            let tee = Tee::new(file, options.link, seed);
-            let net = listen(options, broker, tee).inspect_err(|_| forget(&path))?;
-            let mut run = Running::new(net, options, &stop, log, path.clone());
+            let tee = Tee::new(file, options.link, broker.seed);
+            let net = listen(options, broker, tee).inspect_err(|_| {
+                // A capture that never began is not left behind as an empty file; should it not be
+                // possible, it stays: harmless.
+                let _ = std::fs::remove_file(&path);
+            })?;
+            let mut run = Running::new(net, options, &stop, log, path);
             let outcome = run.all();
-            let frames = run.net.into_witness().into_sink().frames();
-            outcome.map(|status| Recorded {
-                path,
-                frames,
-                status,
-            })
+            let frames = run.net.witness().file().frames();
+            (run.path, frames, outcome)
         }
         CaptureFrom::Kernel => {
-            let net = listen(options, broker, ())?;
+            let mut net = listen(options, broker, None)?;
             let socket = kernel::open().map_err(RecordError::Kernel)?;
-            let file = create(options)?;
+            let file = CaptureFile::create(options)?;
             let path = file.path().to_owned();
             let capture = KernelCapture::start(socket, file, options.link, net.port());
-            let mut run = Running::new(net, options, &stop, log, path.clone());
-            run.kernel = Some(capture);
+            *net.witness_mut() = Some(capture);
+            let mut run = Running::new(net, options, &stop, log, path);
             let outcome = run.all();
-            let finished = run.kernel.take().map(KernelCapture::finish);
-            let (frames, lost) = match finished.transpose() {
-                Ok(seen) => seen.unwrap_or((0, 0)),
-                Err(error) => return Err(RecordError::Write { path, error }),
-            };
+            let finished = run.net.witness_mut().take().map(KernelCapture::finish);
+            let finished = finished
+                .transpose()
+                .map_err(|error| run.write_failed(error))?;
+            let (frames, lost) = finished.unwrap_or((0, 0));
             if lost > 0 {
                 run.note(&format!("The kernel dropped {lost} frames."));
             }
-            outcome.map(|status| Recorded {
-                path,
-                frames,
-                status,
-            })
+            (run.path, frames, outcome)
         }
     };
-    drop(signals);
-    recorded
-}
-
-fn create(options: &RecordOptions) -> Result<CaptureFile, RecordError> {
-    let comment = format!(
-        "Written by mqtt-inspect {} record: {}",
-        env!("CARGO_PKG_VERSION"),
-        match options.capture {
-            CaptureFrom::Tee =>
-                "the octets, their order, times and ends are those of real sockets on the \
-                 loopback interface; TCP/IP headers were made by the tool",
-            CaptureFrom::Kernel => "frames of the loopback interface, from the kernel",
-        }
-    );
-    CaptureFile::create(&Wish {
-        path: options.output.as_deref(),
-        format: options.format,
-        force: options.force,
-        link: options.link,
-        most: options.frames,
-        comment: &comment,
+    Ok(Recorded {
+        path,
+        frames,
+        status: outcome?,
     })
 }
 
@@ -212,24 +117,12 @@ fn listen<W: Witness>(
     broker: BrokerOptions,
     witness: W,
 ) -> Result<Net<W>, RecordError> {
-    let net = NetOptions {
-        bind: options.bind.clone(),
-        port: options.port,
-        ..NetOptions::default()
-    };
-    Net::listen(broker, &net, witness).map_err(RecordError::Listen)
-}
-
-/// A capture that never began is not left behind as an empty file.
-fn forget(path: &Path) {
-    // Should it not be possible, an empty capture stays: harmless.
-    let _ = std::fs::remove_file(path);
+    Net::listen(broker, &options.bind, witness).map_err(RecordError::Listen)
 }
 
 /// A recording under way.
 struct Running<'a, W> {
     net: Net<W>,
-    kernel: Option<KernelCapture>,
     options: &'a RecordOptions,
     stop: &'a AtomicBool,
     log: &'a mut dyn Write,
@@ -247,7 +140,6 @@ impl<'a, W: Witness> Running<'a, W> {
     ) -> Self {
         Self {
             net,
-            kernel: None,
             options,
             stop,
             log,
@@ -264,7 +156,6 @@ impl<'a, W: Witness> Running<'a, W> {
             Source::Script(script) => self.play(script).map(|()| None),
         };
         let ended = self.net.shut_down(FAREWELL);
-        let ended = ended.and_then(|()| self.net.witness_mut().flush());
         self.note(concat!(
             "mqtt-inspect version ",
             env!("CARGO_PKG_VERSION"),
@@ -308,7 +199,7 @@ impl<'a, W: Witness> Running<'a, W> {
                 settled.map_err(|error| self.write_failed(error))?;
                 return Ok(Some(status));
             }
-            if self.is_over() {
+            if over(&self.net, self.stop, self.ends) {
                 return Ok(None);
             }
             let look = if command.is_some() {
@@ -338,10 +229,10 @@ impl<'a, W: Witness> Running<'a, W> {
         let addresses = self.net.addresses().to_vec();
         let mut player = Player::new(script, &addresses, &mut self.net);
         let (stop, ends, options) = (self.stop, self.ends, self.options);
-        let (log, kernel) = (&mut *self.log, self.kernel.as_ref());
+        let log = &mut *self.log;
         let mut go_on = |net: &mut Net<W>| {
             write_lines(log, options.log, net.take_lines());
-            !over(stop, ends) && !net.witness().full() && !kernel.is_some_and(KernelCapture::full)
+            !over(net, stop, ends)
         };
         let played = player.play(&mut go_on);
         let finished = player.finish();
@@ -354,12 +245,6 @@ impl<'a, W: Witness> Running<'a, W> {
                 error,
             }),
         }
-    }
-
-    fn is_over(&self) -> bool {
-        over(self.stop, self.ends)
-            || self.net.witness().full()
-            || self.kernel.as_ref().is_some_and(KernelCapture::full)
     }
 
     fn flush_log(&mut self) {
@@ -377,8 +262,11 @@ impl<'a, W: Witness> Running<'a, W> {
     }
 }
 
-fn over(stop: &AtomicBool, ends: Option<Instant>) -> bool {
-    stop.load(Ordering::Relaxed) || ends.is_some_and(|ends| Instant::now() >= ends)
+/// Whether the recording is to end: it was asked to, its time is up, or the file is full.
+fn over<W: Witness>(net: &Net<W>, stop: &AtomicBool, ends: Option<Instant>) -> bool {
+    stop.load(Ordering::Relaxed)
+        || ends.is_some_and(|ends| Instant::now() >= ends)
+        || net.witness().full()
 }
 
 /// Each entry begins with the second it was written in, as in mosquitto's log.

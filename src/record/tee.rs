@@ -5,31 +5,16 @@
 //! segment is acknowledged as Linux does it: at once at the start of a connection and after
 //! a pause, otherwise with the next bytes that go the other way, at the latest after 40 ms.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 
+use super::file::CaptureFile;
 use super::frames::{Header, LinkLayer, largest_payload, push_frame};
 use crate::base::{Endpoint, Span, Timestamp};
-use crate::broker::net::Witness;
+use crate::broker::net::{Seen, Witness};
 use crate::broker::{ConnectionKey, Seed};
 use crate::mqtt::Sender;
 use crate::wire::TcpFlags;
-
-/// Takes finished frames.
-pub trait Sink {
-    /// # Errors
-    /// The frame could not be kept: nothing may be forwarded that was not recorded.
-    fn frame(&mut self, time: Timestamp, bytes: &[u8]) -> io::Result<()>;
-
-    /// Whether as many frames as were asked for are kept: nothing more will be.
-    fn full(&self) -> bool;
-
-    /// Brings what is kept to where it outlasts the process.
-    ///
-    /// # Errors
-    /// The error of the file.
-    fn flush(&mut self) -> io::Result<()>;
-}
 
 /// How long an acknowledgement waits for bytes to travel with (Linux: 40 ms).
 const DELAYED_ACK: Span = Span::from_nanos(40_000_000);
@@ -40,14 +25,14 @@ const WINDOW: u16 = u16::MAX;
 /// The window of a SYN is not scaled (RFC 7323 §2.2).
 const SYN_WINDOW: u16 = 65_476;
 
-/// Turns what passes through sockets into frames for a [`Sink`].
+/// Turns what passes through sockets into frames of a capture file.
 #[derive(Debug)]
-pub struct Tee<S> {
-    sink: S,
+pub struct Tee {
+    file: CaptureFile,
     link: LinkLayer,
     flows: HashMap<ConnectionKey, Flow>,
     /// Flows that owe an acknowledgement, by when it is due at the latest.
-    owing: std::collections::BTreeSet<(Timestamp, ConnectionKey)>,
+    owing: BTreeSet<(Timestamp, ConnectionKey)>,
     /// The last frame's time: each later frame's is later.
     last: Timestamp,
     seed: Seed,
@@ -85,14 +70,14 @@ struct End {
     last_sent: Timestamp,
 }
 
-impl<S: Sink> Tee<S> {
+impl Tee {
     /// A tee for frames with `link` as link layer; `seed` gives the initial sequence numbers.
-    pub fn new(sink: S, link: LinkLayer, seed: u64) -> Self {
+    pub fn new(file: CaptureFile, link: LinkLayer, seed: u64) -> Self {
         Self {
-            sink,
+            file,
             link,
             flows: HashMap::new(),
-            owing: std::collections::BTreeSet::new(),
+            owing: BTreeSet::new(),
             last: Timestamp::from_nanos(i64::MIN),
             seed: Seed::new(seed),
             scratch: Vec::new(),
@@ -100,11 +85,11 @@ impl<S: Sink> Tee<S> {
     }
 
     /// Where the frames went.
-    pub fn into_sink(self) -> S {
-        self.sink
+    pub fn file(&self) -> &CaptureFile {
+        &self.file
     }
 
-    /// Hands one segment to the sink, with the numbers of its end, which move on by it. Frames
+    /// Writes one segment to the file, with the numbers of its end, which move on by it. Frames
     /// never have the same time, so that their order is that of their times.
     fn emit(
         &mut self,
@@ -149,7 +134,7 @@ impl<S: Sink> Tee<S> {
         }
         self.scratch.clear();
         push_frame(self.link, &header, payload, &mut self.scratch);
-        self.sink.frame(time, &self.scratch)?;
+        self.file.frame(time, &self.scratch)?;
         self.note_debt(key);
         Ok(())
     }
@@ -174,34 +159,7 @@ impl<S: Sink> Tee<S> {
         }
     }
 
-    /// Sends an acknowledgement without payload, if that end owes one.
-    fn acknowledge(&mut self, now: Timestamp, key: ConnectionKey, by: Sender) -> io::Result<()> {
-        if self.flows.get(&key).is_some_and(|flow| flow.owes(by)) {
-            self.emit(now, key, by, TcpFlags::ACK, &[])?;
-        }
-        Ok(())
-    }
-}
-
-impl Flow {
-    /// The end that sends, and the other.
-    fn ends(&mut self, sender: Sender) -> (&mut End, &mut End) {
-        match sender {
-            Sender::Client => (&mut self.client, &mut self.server),
-            Sender::Server => (&mut self.server, &mut self.client),
-        }
-    }
-
-    /// Whether that end has not acknowledged all that the other sent.
-    fn owes(&self, by: Sender) -> bool {
-        match by {
-            Sender::Client => self.client.acknowledged != self.server.next,
-            Sender::Server => self.server.acknowledged != self.client.next,
-        }
-    }
-}
-
-impl<S: Sink> Witness for Tee<S> {
+    /// A connection was accepted.
     fn opened(
         &mut self,
         now: Timestamp,
@@ -234,6 +192,7 @@ impl<S: Sink> Witness for Tee<S> {
         self.emit(now, key, Sender::Client, TcpFlags::ACK, &[])
     }
 
+    /// Bytes travel.
     fn bytes(
         &mut self,
         now: Timestamp,
@@ -269,20 +228,58 @@ impl<S: Sink> Witness for Tee<S> {
         Ok(())
     }
 
-    fn finished(&mut self, now: Timestamp, key: ConnectionKey, from: Sender) -> io::Result<()> {
-        self.emit(now, key, from, TcpFlags::FIN | TcpFlags::ACK, &[])
+    /// Forgets a connection that is over.
+    fn forget(&mut self, key: ConnectionKey) {
+        if let Some(due) = self.flows.remove(&key).and_then(|flow| flow.due) {
+            self.owing.remove(&(due, key));
+        }
     }
 
-    fn reset(&mut self, now: Timestamp, key: ConnectionKey, from: Sender) -> io::Result<()> {
-        self.emit(now, key, from, TcpFlags::RST | TcpFlags::ACK, &[])?;
-        self.forget(key);
+    /// Sends an acknowledgement without payload, if that end owes one.
+    fn acknowledge(&mut self, now: Timestamp, key: ConnectionKey, by: Sender) -> io::Result<()> {
+        if self.flows.get(&key).is_some_and(|flow| flow.owes(by)) {
+            self.emit(now, key, by, TcpFlags::ACK, &[])?;
+        }
         Ok(())
     }
+}
 
-    fn gone(&mut self, now: Timestamp, key: ConnectionKey) -> io::Result<()> {
-        self.acknowledge(now, key, Sender::Client)?;
-        self.acknowledge(now, key, Sender::Server)?;
-        self.forget(key);
+impl Flow {
+    /// The end that sends, and the other.
+    fn ends(&mut self, sender: Sender) -> (&mut End, &mut End) {
+        match sender {
+            Sender::Client => (&mut self.client, &mut self.server),
+            Sender::Server => (&mut self.server, &mut self.client),
+        }
+    }
+
+    /// Whether that end has not acknowledged all that the other sent.
+    fn owes(&self, by: Sender) -> bool {
+        match by {
+            Sender::Client => self.client.acknowledged != self.server.next,
+            Sender::Server => self.server.acknowledged != self.client.next,
+        }
+    }
+}
+
+impl Witness for Tee {
+    fn see(&mut self, now: Timestamp, key: ConnectionKey, seen: Seen<'_>) -> io::Result<()> {
+        match seen {
+            Seen::Opened { client, server } => self.opened(now, key, client, server)?,
+            Seen::Bytes(from, bytes) => self.bytes(now, key, from, bytes)?,
+            Seen::Finished(from) => {
+                self.emit(now, key, from, TcpFlags::FIN | TcpFlags::ACK, &[])?;
+            }
+            Seen::Reset(from) => {
+                self.emit(now, key, from, TcpFlags::RST | TcpFlags::ACK, &[])?;
+                self.forget(key);
+            }
+            Seen::Gone => {
+                self.acknowledge(now, key, Sender::Client)?;
+                self.acknowledge(now, key, Sender::Server)?;
+                self.forget(key);
+            }
+        }
         Ok(())
     }
 
@@ -299,21 +296,10 @@ impl<S: Sink> Witness for Tee<S> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.sink.flush()
+        self.file.flush()
     }
 
     fn full(&self) -> bool {
-        self.sink.full()
-    }
-}
-
-impl<S> Tee<S> {
-    /// Forgets a connection that is over.
-    fn forget(&mut self, key: ConnectionKey) {
-        if let Some(flow) = self.flows.remove(&key)
-            && let Some(due) = flow.due
-        {
-            self.owing.remove(&(due, key));
-        }
+        self.file.full()
     }
 }

@@ -12,7 +12,7 @@ pub struct BrokerOptions {
     pub seed: u64,
     /// Whether the log is wanted.
     pub log: bool,
-    /// The port, for the log.
+    /// Port to listen on, 0 for a free one; the log names it.
     pub port: u16,
     /// Passwords by user name; none let everybody in.
     pub users: BTreeMap<String, String>,

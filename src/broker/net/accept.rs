@@ -7,8 +7,7 @@ use mio::{Interest, Token};
 
 use super::server::Net;
 use super::socket::Socket;
-use super::witness::Witness;
-use crate::base::Endpoint;
+use super::witness::{Seen, Witness};
 use crate::broker::core::ConnectionKey;
 use crate::mqtt::Sender;
 
@@ -66,19 +65,18 @@ impl<W: Witness> Net<W> {
         let Ok(local) = stream.local_addr() else {
             return Ok(());
         };
-        let now = self.clock.now();
         let key = ConnectionKey(self.next_key);
         self.next_key += 1;
-        let client = endpoint(peer);
-        self.witness.opened(now, key, client, endpoint(local))?;
+        let (client, server) = (peer.into(), local.into());
+        self.see(key, Seen::Opened { client, server })?;
         if self.sockets.len() >= self.limit {
             let note = format!(
                 "Connection from {peer} closed: {} connections are open, which is the limit.",
                 self.limit
             );
             self.note(&note);
-            self.witness.finished(now, key, Sender::Server)?;
-            return self.witness.gone(now, key);
+            self.see(key, Seen::Finished(Sender::Server))?;
+            return self.see(key, Seen::Gone);
         }
         // Small packets go out at once; a failure costs speed only.
         let _ = stream.set_nodelay(true);
@@ -86,11 +84,10 @@ impl<W: Witness> Net<W> {
         let token = Token(key.0 as usize);
         if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
             self.note(&format!("Connection from {peer} closed: {error}."));
-            self.witness.reset(now, key, Sender::Server)?;
-            return Ok(());
+            return self.see(key, Seen::Reset(Sender::Server));
         }
         self.sockets.insert(key, Socket::new(stream, client));
-        self.core.connected(now, key, client);
+        self.core.connected(self.clock.now(), key, client);
         self.ready.insert(key);
         self.perform_all()
     }
@@ -102,12 +99,5 @@ impl<W: Witness> Net<W> {
     pub fn accept_now(&mut self) -> io::Result<()> {
         self.waiting.extend(0..self.listeners.sockets.len());
         self.accept()
-    }
-}
-
-fn endpoint(address: SocketAddr) -> Endpoint {
-    Endpoint {
-        address: address.ip(),
-        port: address.port(),
     }
 }

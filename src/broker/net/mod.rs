@@ -9,7 +9,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `clock`, `options`, `witness` | time that never goes back; what a user sets; the observer |
+//! | `clock`, `witness` | time that never goes back; the observer |
 //! | `listen`, `socket` | listening sockets; a connection's socket and its queue |
 //! | `server` | [`Net`]: all of these with the core |
 //! | `accept`, `serve` | new connections; what is read and written |
@@ -18,7 +18,6 @@
 mod accept;
 mod clock;
 mod listen;
-mod options;
 mod serve;
 mod server;
 mod socket;
@@ -27,7 +26,5 @@ mod witness;
 
 pub use clock::Clock;
 pub use listen::ListenError;
-pub use options::NetOptions;
-pub use serve::Performed;
 pub use server::Net;
-pub use witness::Witness;
+pub use witness::{Seen, Witness};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::server::Net;
 use super::socket::Flushed;
-use super::witness::Witness;
+use super::witness::{Seen, Witness};
 use crate::base::Span;
 use crate::broker::core::{Action, ConnectionKey, Ending};
 use crate::mqtt::Sender;
@@ -21,17 +21,6 @@ const LONG: Duration = Duration::from_millis(20);
 const LINGER: Span = Span::from_nanos(2_000_000_000);
 /// Bytes that a Client may still send on a connection that the Server closed.
 const LATE_BYTES: usize = 1 << 20;
-
-/// The effect of one call of [`Net::perform`].
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Performed {
-    /// A control packet was handed to that connection.
-    Sent(ConnectionKey),
-    /// The Server closed that connection.
-    Closed(ConnectionKey),
-    /// A line was logged.
-    Logged,
-}
 
 impl<W: Witness> Net<W> {
     /// [`Net::serve`], whether or not the system has reported something to read.
@@ -68,7 +57,7 @@ impl<W: Witness> Net<W> {
             return Ok(());
         }
         match socket.stream.read(&mut self.buffer) {
-            Ok(0) => self.ended(key),
+            Ok(0) => self.lost(key, Ending::Fin),
             Ok(count) => self.received(key, count),
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => {
@@ -79,7 +68,7 @@ impl<W: Witness> Net<W> {
                     self.ready.insert(key);
                     Ok(())
                 }
-                _ => self.failed(key),
+                _ => self.lost(key, Ending::Reset),
             },
         }
     }
@@ -87,7 +76,6 @@ impl<W: Witness> Net<W> {
     /// Passes `count` bytes of the buffer to the witness and then to the core. On a connection
     /// that the Server closed they are counted only; too many of them reset it.
     fn received(&mut self, key: ConnectionKey, count: usize) -> io::Result<()> {
-        let now = self.clock.now();
         let Some(socket) = self.sockets.get_mut(&key) else {
             return Ok(());
         };
@@ -95,13 +83,14 @@ impl<W: Witness> Net<W> {
         socket.bytes_read += count as u64;
         self.ready.insert(key);
         if !socket.in_step {
-            self.witness.bytes(now, key, Sender::Client, bytes)?;
+            let seen = Seen::Bytes(Sender::Client, bytes);
+            self.witness.see(self.clock.now(), key, seen)?;
         }
         if socket.closing {
             socket.late += count;
             if socket.late > LATE_BYTES {
-                self.witness.reset(now, key, Sender::Server)?;
-                return self.drop_socket(now, key);
+                self.see(key, Seen::Reset(Sender::Server))?;
+                return self.drop_socket(key);
             }
             return Ok(());
         }
@@ -135,33 +124,26 @@ impl<W: Witness> Net<W> {
         }
     }
 
-    /// The Client closed its direction: so does the Server.
-    fn ended(&mut self, key: ConnectionKey) -> io::Result<()> {
-        let now = self.clock.now();
+    /// Drops a connection that its Client closed, so the Server does too, or whose socket failed.
+    fn lost(&mut self, key: ConnectionKey, how: Ending) -> io::Result<()> {
         let Some(socket) = self.sockets.get(&key) else {
             return Ok(());
         };
         let (in_step, finished) = (socket.in_step, socket.finished);
         if !in_step {
-            self.witness.finished(now, key, Sender::Client)?;
+            self.see(
+                key,
+                match how {
+                    Ending::Fin => Seen::Finished(Sender::Client),
+                    Ending::Reset => Seen::Reset(Sender::Client),
+                },
+            )?;
         }
-        if !finished {
-            self.witness.finished(now, key, Sender::Server)?;
+        if how == Ending::Fin && !finished {
+            self.see(key, Seen::Finished(Sender::Server))?;
         }
-        self.drop_socket(now, key)?;
-        self.core.closed(now, key, Ending::Fin);
-        Ok(())
-    }
-
-    /// Drops a connection whose socket failed.
-    fn failed(&mut self, key: ConnectionKey) -> io::Result<()> {
-        let now = self.clock.now();
-        let in_step = self.sockets.get(&key).is_some_and(|socket| socket.in_step);
-        if !in_step {
-            self.witness.reset(now, key, Sender::Client)?;
-        }
-        self.drop_socket(now, key)?;
-        self.core.closed(now, key, Ending::Reset);
+        self.drop_socket(key)?;
+        self.core.closed(self.clock.now(), key, how);
         Ok(())
     }
 
@@ -174,34 +156,35 @@ impl<W: Witness> Net<W> {
         Ok(())
     }
 
-    /// Does the next thing that the core wants done.
+    /// Does the next thing that the core wants done to a connection, and returns which one.
     ///
     /// # Errors
     /// The witness failed.
-    pub fn perform(&mut self) -> io::Result<Option<Performed>> {
-        let performed = match self.core.next_action() {
-            None => return Ok(None),
-            Some(Action::Log(line)) => {
-                self.lines.push(line);
-                Performed::Logged
-            }
-            Some(Action::Send { connection, bytes }) => {
-                if let Some(socket) = self.sockets.get_mut(&connection) {
-                    socket.push(bytes);
-                    self.flush(connection)?;
+    pub fn perform(&mut self) -> io::Result<Option<ConnectionKey>> {
+        while let Some(action) = self.core.next_action() {
+            let key = match action {
+                Action::Log(line) => {
+                    self.lines.push(line);
+                    continue;
                 }
-                Performed::Sent(connection)
-            }
-            Some(Action::Close { connection }) => {
-                if let Some(socket) = self.sockets.get_mut(&connection) {
-                    socket.closing = true;
-                    socket.linger = Some(self.clock.now().plus(LINGER));
-                    self.flush(connection)?;
+                Action::Send { connection, bytes } => {
+                    if let Some(socket) = self.sockets.get_mut(&connection) {
+                        socket.push(bytes);
+                    }
+                    connection
                 }
-                Performed::Closed(connection)
-            }
-        };
-        Ok(Some(performed))
+                Action::Close { connection } => {
+                    if let Some(socket) = self.sockets.get_mut(&connection) {
+                        socket.closing = true;
+                        socket.linger = Some(self.clock.now().plus(LINGER));
+                    }
+                    connection
+                }
+            };
+            self.flush(key)?;
+            return Ok(Some(key));
+        }
+        Ok(None)
     }
 
     /// Writes what the socket takes; closes the Server's direction once nothing is left.
@@ -218,12 +201,12 @@ impl<W: Witness> Net<W> {
         self.core.unsent(self.clock.now(), key, after);
         match flushed {
             Flushed::Waits => Ok(()),
-            Flushed::Failed => self.failed(key),
+            Flushed::Failed => self.lost(key, Ending::Reset),
             Flushed::All => {
-                let now = self.clock.now();
                 if socket.closing && !socket.finished {
                     socket.finished = true;
-                    self.witness.finished(now, key, Sender::Server)?;
+                    let seen = Seen::Finished(Sender::Server);
+                    self.witness.see(self.clock.now(), key, seen)?;
                     // An error means that the Client is gone already; the next read finds out.
                     let _ = socket.stream.shutdown(std::net::Shutdown::Write);
                     socket.readable = true;

@@ -8,10 +8,9 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::clock::Clock;
 use super::listen::{self, ListenError, Listeners};
-use super::options::NetOptions;
 use super::socket::Socket;
-use super::witness::Witness;
-use crate::base::{Endpoint, Timestamp};
+use super::witness::{Seen, Witness};
+use crate::base::Endpoint;
 use crate::broker::core::{BrokerOptions, ConnectionKey, Core};
 use crate::event::log::Line;
 
@@ -52,18 +51,19 @@ impl<W: std::fmt::Debug> std::fmt::Debug for Net<W> {
 }
 
 impl<W: Witness> Net<W> {
-    /// Opens the listening sockets.
+    /// Opens the listening sockets on the addresses in `bind`, on both loopback addresses where it
+    /// is empty. A connection beyond the limit is closed at once, with a line in the log.
     ///
     /// # Errors
     /// The port is in use, or the system refuses.
     pub fn listen(
         options: BrokerOptions,
-        net: &NetOptions,
+        bind: &[IpAddr],
         witness: W,
     ) -> Result<Self, ListenError> {
-        let mut listeners = listen::listen(&net.bind, net.port)?;
+        let mut listeners = listen::listen(bind, options.port)?;
         let refused = |error| ListenError::Refused {
-            address: SocketAddr::new(IpAddr::from([0; 4]), net.port),
+            address: SocketAddr::new(IpAddr::from([0; 4]), options.port),
             error,
         };
         let poll = Poll::new().map_err(refused)?;
@@ -88,12 +88,12 @@ impl<W: Witness> Net<W> {
             waiting: BTreeSet::new(),
             out_of_descriptors: false,
             clock: Clock::start(),
+            limit: options.limits.connections,
             core: Core::new(BrokerOptions { port, ..options }),
             witness,
             sockets: BTreeMap::new(),
             ready: BTreeSet::new(),
             next_key: 0,
-            limit: net.connections,
             log,
             lines,
             buffer: vec![0; READ],
@@ -140,23 +140,13 @@ impl<W: Witness> Net<W> {
         self.sockets.len()
     }
 
-    /// The open connection from that endpoint: a scripted client's own.
-    pub fn find(&self, client: Endpoint) -> Option<ConnectionKey> {
-        let found = self.sockets.iter().find(|(_, s)| s.client == client);
-        found.map(|(&key, _)| key)
-    }
-
-    /// From now on the caller reports to the witness the bytes that this Client sends, and calls
-    /// [`Net::serve`] for it.
-    pub fn keep_in_step(&mut self, key: ConnectionKey) {
-        if let Some(socket) = self.sockets.get_mut(&key) {
-            socket.in_step = true;
-        }
-    }
-
-    /// Whether that connection is open, or not yet closed by its Client.
-    pub fn is_open(&self, key: ConnectionKey) -> bool {
-        self.sockets.contains_key(&key)
+    /// The open connection from that endpoint: a scripted client's own. From now on the caller
+    /// reports to the witness the bytes that this Client sends, and calls [`Net::serve`] for it.
+    pub fn keep_in_step(&mut self, client: Endpoint) -> Option<ConnectionKey> {
+        let mut sockets = self.sockets.iter_mut();
+        let (&key, socket) = sockets.find(|(_, socket)| socket.client == client)?;
+        socket.in_step = true;
+        Some(key)
     }
 
     /// Whether the Server has closed that connection, or is about to once all is sent.
@@ -183,13 +173,21 @@ impl<W: Witness> Net<W> {
         }
     }
 
+    /// Reports to the witness what happens on a connection.
+    ///
+    /// # Errors
+    /// The witness failed.
+    pub fn see(&mut self, key: ConnectionKey, seen: Seen<'_>) -> io::Result<()> {
+        self.witness.see(self.clock.now(), key, seen)
+    }
+
     /// Closes a socket and forgets its connection.
-    pub(super) fn drop_socket(&mut self, now: Timestamp, key: ConnectionKey) -> io::Result<()> {
+    pub(super) fn drop_socket(&mut self, key: ConnectionKey) -> io::Result<()> {
         if let Some(mut socket) = self.sockets.remove(&key) {
             // The descriptor is closed with the socket; a failure leaves nothing to do.
             let _ = self.poll.registry().deregister(&mut socket.stream);
         }
         self.ready.remove(&key);
-        self.witness.gone(now, key)
+        self.see(key, Seen::Gone)
     }
 }

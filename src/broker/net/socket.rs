@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use mio::net::TcpStream;
 
 use super::clock::Clock;
-use super::witness::Witness;
+use super::witness::{Seen, Witness};
 use crate::base::{Endpoint, Timestamp};
 use crate::broker::core::ConnectionKey;
 use crate::mqtt::Sender;
@@ -105,7 +105,7 @@ impl Socket {
             if self.witnessed == self.written {
                 let end = packet.len().min(self.written + PORTION);
                 let portion = packet.get(self.written..end).unwrap_or_default();
-                witness.bytes(clock.now(), key, Sender::Server, portion)?;
+                witness.see(clock.now(), key, Seen::Bytes(Sender::Server, portion))?;
                 self.witnessed = end;
             }
             let portion = packet.get(self.written..self.witnessed).unwrap_or_default();

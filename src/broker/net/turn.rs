@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use mio::Token;
 
 use super::server::{LISTENER, Net};
-use super::witness::Witness;
+use super::witness::{Seen, Witness};
 use crate::base::Timestamp;
 use crate::broker::core::ConnectionKey;
 use crate::mqtt::Sender;
@@ -104,9 +104,9 @@ impl<W: Witness> Net<W> {
             .collect();
         for (key, unsent) in late {
             if unsent {
-                self.witness.reset(now, key, Sender::Server)?;
+                self.see(key, Seen::Reset(Sender::Server))?;
             }
-            self.drop_socket(now, key)?;
+            self.drop_socket(key)?;
         }
         let linger = self.sockets.values().filter_map(|socket| socket.linger);
         Ok(core.into_iter().chain(witness).chain(linger).min())
@@ -132,9 +132,8 @@ impl<W: Witness> Net<W> {
             self.turn(left)?;
         }
         self.perform_all()?;
-        let now = self.clock.now();
         for key in self.sockets.keys().copied().collect::<Vec<_>>() {
-            self.drop_socket(now, key)?;
+            self.drop_socket(key)?;
         }
         self.witness.flush()
     }

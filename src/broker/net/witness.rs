@@ -6,70 +6,52 @@ use crate::base::{Endpoint, Timestamp};
 use crate::broker::core::ConnectionKey;
 use crate::mqtt::Sender;
 
+/// Something that passes through a socket, or happens to it.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen<'a> {
+    /// A connection was accepted.
+    Opened {
+        /// The Client's end.
+        client: Endpoint,
+        /// The Server's end.
+        server: Endpoint,
+    },
+    /// Bytes travel.
+    Bytes(Sender, &'a [u8]),
+    /// One direction is closed.
+    Finished(Sender),
+    /// The connection was reset: nothing more is reported of it.
+    Reset(Sender),
+    /// Both directions are closed, or the connection was left: nothing more is reported of it.
+    Gone,
+}
+
 /// Sees everything that passes through the sockets, before it is forwarded.
 ///
 /// An error ends the broker: what cannot be recorded is not forwarded.
 pub trait Witness {
-    /// A connection was accepted.
-    fn opened(
-        &mut self,
-        now: Timestamp,
-        key: ConnectionKey,
-        client: Endpoint,
-        server: Endpoint,
-    ) -> io::Result<()>;
-    /// Bytes travel.
-    fn bytes(
-        &mut self,
-        now: Timestamp,
-        key: ConnectionKey,
-        from: Sender,
-        bytes: &[u8],
-    ) -> io::Result<()>;
-    /// One direction is closed.
-    fn finished(&mut self, now: Timestamp, key: ConnectionKey, from: Sender) -> io::Result<()>;
-    /// The connection was reset: nothing more is reported of it.
-    fn reset(&mut self, now: Timestamp, key: ConnectionKey, from: Sender) -> io::Result<()>;
-    /// Both directions are closed, or the connection was left: nothing more is reported of it.
-    fn gone(&mut self, now: Timestamp, key: ConnectionKey) -> io::Result<()>;
+    /// Something happens on a connection.
+    fn see(&mut self, now: Timestamp, key: ConnectionKey, seen: Seen<'_>) -> io::Result<()>;
+
     /// Time passed; returns when to call again.
-    fn tick(&mut self, now: Timestamp) -> io::Result<Option<Timestamp>>;
+    fn tick(&mut self, _now: Timestamp) -> io::Result<Option<Timestamp>> {
+        Ok(None)
+    }
+
     /// The broker is about to wait.
-    fn flush(&mut self) -> io::Result<()>;
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The witness has seen enough.
-    fn full(&self) -> bool;
+    fn full(&self) -> bool {
+        false
+    }
 }
 
 /// No observer.
 impl Witness for () {
-    fn opened(
-        &mut self,
-        _: Timestamp,
-        _: ConnectionKey,
-        _: Endpoint,
-        _: Endpoint,
-    ) -> io::Result<()> {
+    fn see(&mut self, _: Timestamp, _: ConnectionKey, _: Seen<'_>) -> io::Result<()> {
         Ok(())
-    }
-    fn bytes(&mut self, _: Timestamp, _: ConnectionKey, _: Sender, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-    fn finished(&mut self, _: Timestamp, _: ConnectionKey, _: Sender) -> io::Result<()> {
-        Ok(())
-    }
-    fn reset(&mut self, _: Timestamp, _: ConnectionKey, _: Sender) -> io::Result<()> {
-        Ok(())
-    }
-    fn gone(&mut self, _: Timestamp, _: ConnectionKey) -> io::Result<()> {
-        Ok(())
-    }
-    fn tick(&mut self, _: Timestamp) -> io::Result<Option<Timestamp>> {
-        Ok(None)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-    fn full(&self) -> bool {
-        false
     }
 }

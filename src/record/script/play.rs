@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::actor::{Actor, Link, Received, written};
 use super::model::{Action, ConnectOptions, Kill, Publish, Script, Step, Until};
-use crate::base::{Endpoint, Span, Timestamp};
+use crate::base::{Span, Timestamp};
 use crate::broker::ConnectionKey;
 use crate::broker::net::{Net, Witness};
 use crate::mqtt::packet::{self, Disconnect, Subscribe, Unsubscribe};
@@ -222,15 +222,11 @@ impl<'n, W: Witness> Player<'n, W> {
         let dialled = dial(address);
         let stream =
             self.or_fail(dialled.map_err(|error| format!("cannot connect to {address}: {error}")))?;
-        let own = self.or_fail(stream.local_addr())?;
-        let own = Endpoint {
-            address: own.ip(),
-            port: own.port(),
-        };
+        let own = self.or_fail(stream.local_addr())?.into();
         let deadline = Instant::now() + PATIENCE;
         let key = loop {
             self.net.accept_now()?;
-            if let Some(key) = self.net.find(own) {
+            if let Some(key) = self.net.keep_in_step(own) {
                 break key;
             }
             if Instant::now() > deadline {
@@ -238,7 +234,6 @@ impl<'n, W: Witness> Player<'n, W> {
             }
             std::thread::yield_now();
         };
-        self.net.keep_in_step(key);
         self.by_key.insert(key, at);
         let now = self.net.clock().now();
         let actor = self.actor(at)?;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::actor::{Link, Reply};
 use super::play::{Done, PATIENCE, PlayError, Player, span};
 use crate::broker::ConnectionKey;
-use crate::broker::net::{Performed, Witness};
+use crate::broker::net::{Seen, Witness};
 use crate::mqtt::Sender;
 
 /// Bytes that are handed to the witness and written at once.
@@ -22,10 +22,8 @@ impl<W: Witness> Player<'_, W> {
     /// Until nothing more follows from what was done.
     pub(super) fn settle(&mut self) -> Result<(), PlayError> {
         loop {
-            if let Some(performed) = self.net.perform()? {
-                if let Performed::Sent(key) | Performed::Closed(key) = performed
-                    && let Some(&at) = self.by_key.get(&key)
-                {
+            if let Some(key) = self.net.perform()? {
+                if let Some(&at) = self.by_key.get(&key) {
                     self.receive(at, key)?;
                 }
             } else if let Some(at) = self.reactions.pop_front() {
@@ -147,11 +145,9 @@ impl<W: Witness> Player<'_, W> {
             return self.failed("not connected");
         };
         for portion in bytes.chunks(PORTION) {
-            let now = self.net.clock().now();
             self.net
-                .witness_mut()
-                .bytes(now, link.key, Sender::Client, portion)?;
-            link.last_sent = now;
+                .see(link.key, Seen::Bytes(Sender::Client, portion))?;
+            link.last_sent = self.net.clock().now();
             link.written += portion.len() as u64;
             let mut rest = portion;
             while !rest.is_empty() {
@@ -183,10 +179,7 @@ impl<W: Witness> Player<'_, W> {
         let Some(link) = self.actor(at)?.link.take() else {
             return self.failed("not connected");
         };
-        let now = self.net.clock().now();
-        self.net
-            .witness_mut()
-            .finished(now, link.key, Sender::Client)?;
+        self.net.see(link.key, Seen::Finished(Sender::Client))?;
         drop(link.stream);
         self.done.push_back(Done::Ended(link.key));
         Ok(())
@@ -197,10 +190,7 @@ impl<W: Witness> Player<'_, W> {
         let Some(link) = self.actor(at)?.link.take() else {
             return self.failed("not connected");
         };
-        let now = self.net.clock().now();
-        self.net
-            .witness_mut()
-            .reset(now, link.key, Sender::Client)?;
+        self.net.see(link.key, Seen::Reset(Sender::Client))?;
         // With no time to linger, closing sends RST.
         let socket = socket2::SockRef::from(&link.stream);
         if let Err(error) = socket.set_linger(Some(Duration::ZERO)) {
