@@ -223,6 +223,7 @@ const ROOM_LAYERS: &[(&str, Layers)] = &[
             &["keys"],
             &["state", "output"],
             &["rules"],
+            &["context"],
             &["delivery"],
             &["handshake"],
         ],

@@ -11,6 +11,7 @@
 //!   state/          tables: connections, sessions, messages, stored messages, wills
 //!   output          the outbox: what is to be emitted, handshakes in their order
 //!     rules/        read the state and report findings; they never change it
+//!     context       a control packet with the state and the report
 //!       delivery/   from each message to its subscribers; stored messages; wills
 //!         handshake/  what each packet type does, how connections and sessions end
 //!           Analyzer    the packet's way through these
@@ -19,6 +20,7 @@
 //! A finding is one entry in `rules/clauses` (and one kind in `rules/claim`), and one check.
 
 pub mod caps;
+mod context;
 mod delivery;
 mod handshake;
 mod keys;
@@ -32,6 +34,7 @@ use crate::base::FrameStamp;
 use crate::base::limits::{Limit, Limits, Reached};
 use crate::event::{Ended, Event, Gap, Needs, Opened, PacketEvent};
 use crate::mqtt::{ControlPacket, Sender};
+use context::PacketContext;
 use delivery::{messages, wills};
 use handshake::{acknowledge, connect, ends, publish, requests, sessions};
 use keys::BrokerId;
@@ -124,26 +127,28 @@ impl Analyzer {
         if event.after_gap {
             state.mark_blind(&mut link);
         }
-        let remarks = rules::packet::check(&link, event, report);
-        link.silence_reported |= remarks.silence;
-        link.late_packet_reported |= remarks.late_packet;
+        let mut cx = PacketContext {
+            state,
+            report,
+            link: &mut link,
+            event,
+        };
+        let remarks = rules::packet::check(&mut cx.check());
+        cx.link.silence_reported |= remarks.silence;
+        cx.link.late_packet_reported |= remarks.late_packet;
         if remarks.out_of_turn {
-            link.phase = Phase::Unknown;
+            cx.link.phase = Phase::Unknown;
         }
         if remarks.tolerated {
-            link.fault = None;
+            cx.link.fault = None;
         }
-        if report.take_fault() {
-            link.blame(event);
-        }
-        link.sides[event.sender].last = Some(event.stamp);
+        cx.blame();
+        cx.link.sides[event.sender].last = Some(event.stamp);
         match event.packet {
-            Ok(packet) => act(state, report, &mut link, event, packet),
-            Err(_) => link.garbled(event),
+            Ok(packet) => act(&mut cx, packet),
+            Err(_) => cx.link.garbled(event),
         }
-        if report.take_fault() {
-            link.blame(event);
-        }
+        cx.blame();
         report.make_sure(&link, event);
         state.links.put_back(slot, link);
     }
@@ -180,63 +185,33 @@ impl Analyzer {
 }
 
 /// Acts on a packet that could be read.
-fn act(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-    packet: &ControlPacket<'_>,
-) {
-    if report.wanted {
-        rules::packet::check_problem_information(link, event, report);
+fn act(cx: &mut PacketContext<'_>, packet: &ControlPacket<'_>) {
+    use ControlPacket as P;
+    if cx.report.wanted {
+        rules::packet::check_problem_information(&mut cx.check());
     }
     let connecting = matches!(
         packet,
-        ControlPacket::Connect(_)
-            | ControlPacket::ConnAck(_)
-            | ControlPacket::Auth(_)
-            | ControlPacket::Disconnect(_)
+        P::Connect(_) | P::ConnAck(_) | P::Auth(_) | P::Disconnect(_)
     );
-    if !connecting && link.session.is_none() && link.refusal.is_none() {
-        sessions::attach(state, report, link, None, event);
+    if !connecting && cx.link.session.is_none() && cx.link.refusal.is_none() {
+        sessions::attach(cx, None);
     }
-    match (packet, event.sender) {
-        (ControlPacket::Connect(connect), _) => {
-            connect::on_connect(state, report, link, event, connect);
+    match (packet, cx.event.sender) {
+        (P::Connect(connect), _) => connect::on_connect(cx, connect),
+        (P::ConnAck(ack), _) => connect::on_connack(cx, ack),
+        (P::Publish(publish), _) => publish::on_publish(cx, publish),
+        (P::PubAck(ack) | P::PubRec(ack) | P::PubRel(ack) | P::PubComp(ack), _) => {
+            acknowledge::on_acknowledgement(cx, ack);
         }
-        (ControlPacket::ConnAck(ack), _) => connect::on_connack(state, report, link, event, ack),
-        (ControlPacket::Publish(publish), _) => {
-            publish::on_publish(state, report, link, event, publish);
-        }
-        (
-            ControlPacket::PubAck(ack)
-            | ControlPacket::PubRec(ack)
-            | ControlPacket::PubRel(ack)
-            | ControlPacket::PubComp(ack),
-            _,
-        ) => acknowledge::on_acknowledgement(state, report, link, event, ack),
-        (ControlPacket::Subscribe(subscribe), Sender::Client) => {
-            requests::on_subscribe(state, report, link, event, subscribe);
-        }
-        (ControlPacket::SubAck(ack), Sender::Server) => {
-            requests::on_suback(state, report, link, event, ack);
-        }
-        (ControlPacket::Unsubscribe(unsubscribe), Sender::Client) => {
-            requests::on_unsubscribe(state, report, link, event, unsubscribe);
-        }
-        (ControlPacket::UnsubAck(ack), Sender::Server) => {
-            requests::on_unsuback(state, report, link, event, ack);
-        }
-        (ControlPacket::PingReq, Sender::Client) => {
-            requests::on_pingreq(state, report, link, event);
-        }
-        (ControlPacket::PingResp, Sender::Server) => {
-            requests::on_pingresp(state, report, link, event);
-        }
-        (ControlPacket::Disconnect(disconnect), _) => {
-            connect::on_disconnect(state, report, link, event, disconnect);
-        }
-        (ControlPacket::Auth(auth), _) => connect::on_auth(state, report, link, event, auth),
+        (P::Subscribe(subscribe), Sender::Client) => requests::on_subscribe(cx, subscribe),
+        (P::SubAck(ack), Sender::Server) => requests::on_suback(cx, ack),
+        (P::Unsubscribe(unsubscribe), Sender::Client) => requests::on_unsubscribe(cx, unsubscribe),
+        (P::UnsubAck(ack), Sender::Server) => requests::on_unsuback(cx, ack),
+        (P::PingReq, Sender::Client) => requests::on_pingreq(cx),
+        (P::PingResp, Sender::Server) => requests::on_pingresp(cx),
+        (P::Disconnect(disconnect), _) => connect::on_disconnect(cx, disconnect),
+        (P::Auth(auth), _) => connect::on_auth(cx, auth),
         // From the wrong end: reported as such.
         _ => {}
     }

@@ -71,6 +71,22 @@ impl Handshake {
         }
     }
 
+    /// Returns the filters of a SUBSCRIBE or UNSUBSCRIBE, with their answers.
+    pub fn filters(&self) -> &[FilterRequest] {
+        match &self.subject {
+            Subject::Subscribe(filters) | Subject::Unsubscribe(filters) => filters,
+            _ => &[],
+        }
+    }
+
+    /// Returns these filters, to be answered.
+    pub(crate) fn filters_mut(&mut self) -> &mut [FilterRequest] {
+        match &mut self.subject {
+            Subject::Subscribe(filters) | Subject::Unsubscribe(filters) => filters,
+            _ => &mut [],
+        }
+    }
+
     /// Returns whether a PUBLISH was sent more than once.
     pub fn redelivered(&self) -> bool {
         self.steps

@@ -1,9 +1,10 @@
 //! The origin of a server's PUBLISH: a message on its way, a stored one, a will.
 
 use super::super::caps;
+use super::super::context::PacketContext;
 use super::super::keys::{DeliveryRef, MessageKey};
 use super::super::rules;
-use super::super::rules::report::Report;
+use super::super::rules::claim::{Claim, Frame};
 use super::super::state::State;
 use super::super::state::link::Link;
 use super::super::state::messages::{Barred, Copy, Found, Progress, Route};
@@ -12,6 +13,7 @@ use super::subscribers::{filters_of, is_subscribed};
 use super::wills::will_was_published;
 use crate::base::limits::Limit;
 use crate::event::{Handshake, MessageDelivery, Origin, Outcome, Undelivered};
+use crate::mqtt::QoS;
 
 /// The origin of a server's PUBLISH, and the delivery that it is.
 pub(crate) struct Explained {
@@ -22,35 +24,33 @@ pub(crate) struct Explained {
 }
 
 /// Finds out where a server's PUBLISH comes from, and joins it to its message.
-pub(crate) fn explain(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    digest: u64,
-    copy: &Copy<'_>,
-) -> Explained {
+pub(crate) fn explain(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Explained {
     // RETAIN 1 marks a stored copy, unless a subscription asks for RETAIN as published or the
     // client is a bridge, which keeps it too.
-    let stored_first = copy.retain && !keeps_retain(state, link, digest);
-    if stored_first && let Some(explained) = explain_stored(state, report, link, digest, copy) {
-        return explained;
-    }
+    let stored_first = copy.retain && !keeps_retain(cx.state, cx.link, copy);
+    let stored = match stored_first {
+        true => explain_stored(cx, copy),
+        false => None,
+    };
     // From the surest to the least sure: a delivery that waits for this copy, a will, a message of
     // which it is not known that this client takes it.
-    let explained = explain_expected(state, report, link, digest, copy)
-        .or_else(|| explain_will(state, report, link, digest, copy))
-        .or_else(|| explain_unexpected(state, report, link, digest, copy));
+    let explained = stored
+        .or_else(|| explain_expected(cx, copy))
+        .or_else(|| explain_will(cx, copy))
+        .or_else(|| explain_unexpected(cx, copy))
+        .or_else(|| match stored_first {
+            true => None,
+            false => explain_stored(cx, copy),
+        });
     if let Some(explained) = explained {
         return explained;
     }
-    if !stored_first && let Some(explained) = explain_stored(state, report, link, digest, copy) {
-        return explained;
-    }
     if copy.retain
-        && let Some(cleared) = state.retained.cleared(copy.topic)
+        && let Some(cleared) = cx.state.retained.cleared(copy.topic.hash)
     {
-        rules::delivery::judge_stale(state, link, copy, Some(cleared), report);
+        rules::delivery::judge_stale(&mut cx.check(), copy, Some(cleared));
     }
+    judge_unexplained(cx, copy);
     let origin = if copy.retain {
         Origin::Stored {
             connection: None,
@@ -62,7 +62,6 @@ pub(crate) fn explain(
     } else {
         Origin::NotSeen
     };
-    judge_unexplained(state, report, link, digest, copy);
     Explained {
         origin,
         delivery: None,
@@ -70,11 +69,11 @@ pub(crate) fn explain(
 }
 
 /// Returns whether a live copy to this client may carry RETAIN 1.
-fn keeps_retain(state: &State, link: &Link, digest: u64) -> bool {
+fn keeps_retain(state: &State, link: &Link, copy: &Copy<'_>) -> bool {
     if link.bridge() == Some(true) {
         return true;
     }
-    let expected = |session| state.messages.first_expected(session, digest);
+    let expected = |session| state.messages.first_expected(session, copy.digest);
     link.session.and_then(expected).is_some_and(|route| {
         // The subscription was in force on this very connection when the message was published,
         // so its live copy is due; or RETAIN as published was asked for.
@@ -85,11 +84,11 @@ fn keeps_retain(state: &State, link: &Link, digest: u64) -> bool {
 }
 
 /// Returns the delivery that a copy without a known subscription is.
-fn delivery_of(state: &State, link: &Link, copy: &Copy<'_>, outcome: Outcome) -> MessageDelivery {
+fn delivery_of(cx: &PacketContext<'_>, copy: &Copy<'_>, outcome: Outcome) -> MessageDelivery {
     MessageDelivery {
-        connection: Some(copy.connection),
-        client_id: copy.client_id.clone(),
-        filters: filters_of(state, link.session, &copy.topic),
+        connection: Some(cx.link.id),
+        client_id: cx.link.client_id.clone(),
+        filters: filters_of(cx.state, cx.link.session, &copy.topic),
         granted: None,
         subscription_ids: copy.identifiers.clone(),
         outcome,
@@ -98,30 +97,24 @@ fn delivery_of(state: &State, link: &Link, copy: &Copy<'_>, outcome: Outcome) ->
 }
 
 /// Joins a copy to the stored message of its topic.
-fn explain_stored(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    digest: u64,
-    copy: &Copy<'_>,
-) -> Option<Explained> {
-    let key = state.retained.find(copy.topic)?;
+fn explain_stored(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained> {
+    let key = cx.state.retained.find(copy.topic.hash)?;
     // Whatever the payload: the server did send a stored message of this topic.
-    link.stored_due.retain(|(due, _)| *due != key);
-    let entry = state.retained.get(key)?;
+    cx.link.stored_due.retain(|(due, _)| *due != key);
+    let entry = cx.state.retained.get(key)?;
     let stored = entry.summary.stored.clone();
     // Another message: an earlier one of the topic, if it is marked as a stored one.
-    if entry.digest != digest {
+    if entry.digest != copy.digest {
         if copy.retain {
             let changed = stored.map(|stored| stored.stamp);
-            rules::delivery::judge_stale(state, link, copy, changed, report);
+            rules::delivery::judge_stale(&mut cx.check(), copy, changed);
         }
         return None;
     }
     let outcome = Outcome::Delivered(copy.delivered(None, entry.summary.message.qos));
-    let delivery = delivery_of(state, link, copy, outcome);
-    let at = state.retained.add_delivery(key, delivery);
-    rules::delivery::judge_stored_copy(state, link, copy, report);
+    let delivery = delivery_of(cx, copy, outcome);
+    let at = cx.state.retained.add_delivery(key, delivery);
+    rules::delivery::judge_stored_copy(&mut cx.check(), copy);
     let origin = match stored {
         Some(stored) if stored.will => Origin::Will {
             connection: stored.connection,
@@ -140,47 +133,33 @@ fn explain_stored(
 }
 
 /// Joins a copy to a message that its subscriber waits for.
-fn explain_expected(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    digest: u64,
-    copy: &Copy<'_>,
-) -> Option<Explained> {
-    let found = state.messages.take_expected(link.session?, digest, copy)?;
-    Some(deliver(state, report, link, found, copy))
+fn explain_expected(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained> {
+    let found = cx.state.messages.take_expected(cx.link.session?, copy)?;
+    deliver(cx, found, copy)
 }
 
 /// Joins a copy to the delivery that it is.
-fn deliver(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    Found { key, at, ambiguous }: Found,
-    copy: &Copy<'_>,
-) -> Explained {
-    let unseen = Explained {
-        origin: Origin::NotSeen,
-        delivery: None,
-    };
-    let Some(held) = state.messages.get_mut(key) else {
-        return unseen;
+fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<Explained> {
+    let Found { key, at, ambiguous } = found;
+    let here = cx.link.id;
+    let held = cx.state.messages.get_mut(key)?;
+    let origin = Origin::Published {
+        connection: held.connection,
+        client_id: held.client_id.clone(),
+        frame: held.published.number,
+        ambiguous,
     };
     let mut delivered = copy.delivered(Some(held.published), held.qos);
-    let Some(route) = held.routes.get_mut(at) else {
-        return unseen;
-    };
+    let route = held.routes.get_mut(at)?;
     let mut place = at;
     if route.progress == Progress::Waiting {
+        let delivery = &mut route.delivery;
         // The subscriber was away, or on another connection, when the message was published.
-        delivered.queued = route.delivery.connection != Some(copy.connection);
-        route.delivery.connection = Some(copy.connection);
-        route
-            .delivery
-            .subscription_ids
-            .clone_from(&copy.identifiers);
-        route.delivery.outcome = Outcome::Delivered(delivered);
-        route.delivery.ambiguous = ambiguous;
+        delivered.queued = delivery.connection != Some(here);
+        delivery.connection = Some(here);
+        delivery.subscription_ids.clone_from(&copy.identifiers);
+        delivery.outcome = Outcome::Delivered(delivered);
+        delivery.ambiguous = ambiguous;
         route.progress = copy.progress();
         let mut done = u32::from(route.progress == Progress::Done);
         // A shared subscription: one member of the group is given the message (5.0 §4.8.2).
@@ -191,60 +170,39 @@ fn deliver(
     } else {
         // Another copy of the same message, for another of its subscriptions.
         route.spare = route.spare.saturating_sub(1);
+        let delivery = MessageDelivery {
+            subscription_ids: copy.identifiers.clone(),
+            outcome: Outcome::Delivered(delivered),
+            ambiguous,
+            ..route.delivery.clone()
+        };
         let further = Route {
-            delivery: MessageDelivery {
-                subscription_ids: copy.identifiers.clone(),
-                outcome: Outcome::Delivered(delivered),
-                ambiguous,
-                ..route.delivery.clone()
-            },
-            session: route.session,
             progress: copy.progress(),
-            gaps: 0,
-            tentative: false,
-            group: None,
-            spare: 0,
             as_published: route.as_published,
-            identifiers: Vec::new(),
+            ..Route::new(route.session, delivery)
         };
         held.unsettled += u32::from(further.progress == Progress::Open);
-        place = state.messages.add_route(key, further).unwrap_or(at);
+        place = cx.state.messages.add_route(key, further)?;
     }
-    let Some(held) = state.messages.get(key) else {
-        return unseen;
-    };
-    let origin = Origin::Published {
-        connection: held.connection,
-        client_id: held.client_id.clone(),
-        frame: held.published.number,
-        ambiguous,
-    };
-    if let Some(route) = held.routes.get(place) {
-        rules::delivery::judge_copy(state, link, (held, route), copy, report);
-    }
-    judge_order(state, report, link, key, place, copy);
-    try_settle(state, report, key);
-    Explained {
+    rules::delivery::judge_copy(&mut cx.check(), key, place, copy);
+    judge_order(cx, key, place, copy);
+    try_settle(cx.state, cx.report, key);
+    Some(Explained {
         origin,
         delivery: Some(DeliveryRef::Message(key, place)),
-    }
+    })
 }
 
 /// Joins a copy to the will that it is.
-fn explain_will(
-    state: &mut State,
-    report: &mut Report,
-    link: &Link,
-    digest: u64,
-    copy: &Copy<'_>,
-) -> Option<Explained> {
-    let key = state.wills.find(digest, link.session)?;
-    let will = state.wills.get(key)?;
+fn explain_will(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained> {
+    let session = cx.link.session;
+    let key = cx.state.wills.find(copy.digest, session)?;
+    let will = cx.state.wills.get(key)?;
     // A will without Will Retain is never stored, and a live copy has RETAIN 0.
     if copy.retain && !will.summary.will.retain {
         return None;
     }
-    rules::will::check_copy(will, copy.stamp, report);
+    rules::will::check_copy(will, copy.stamp, cx.report);
     let origin = Origin::Will {
         connection: will.summary.connection,
         client_id: will.summary.client_id.clone(),
@@ -253,14 +211,9 @@ fn explain_will(
     let mut delivered = copy.delivered(None, will.summary.will.qos);
     // RETAIN as published sets the flag on live copies too, and a will is live.
     delivered.stored = false;
-    let delivery = MessageDelivery {
-        filters: filters_of(state, link.session, &will.summary.will.topic),
-        ..delivery_of(state, link, copy, Outcome::Delivered(delivered))
-    };
-    let at = state
-        .wills
-        .add_delivery(key, link.session, delivery, copy.stamp);
-    will_was_published(state, report, key, copy.stamp);
+    let delivery = delivery_of(cx, copy, Outcome::Delivered(delivered));
+    let at = (cx.state.wills).add_delivery(key, session, delivery, copy.stamp);
+    will_was_published(cx.state, cx.report, key, copy.stamp);
     Some(Explained {
         origin,
         delivery: at.map(|at| DeliveryRef::Will(key, at)),
@@ -269,16 +222,10 @@ fn explain_will(
 
 /// Joins a copy to a message that was published and not expected here: the subscription lies
 /// before the capture, or was acted on before it was seen.
-fn explain_unexpected(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    digest: u64,
-    copy: &Copy<'_>,
-) -> Option<Explained> {
-    let session = link.session?;
-    let messages = &mut state.messages;
-    let (key, ambiguous) = messages.find_unexpected(session, digest, copy.stamp)?;
+fn explain_unexpected(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained> {
+    let session = cx.link.session?;
+    let messages = &mut cx.state.messages;
+    let (key, ambiguous) = messages.find_unexpected(session, copy)?;
     let held = messages.get_mut(key)?;
     if held.routes.len() >= Handshake::DELIVERIES_KEPT {
         // Counted, so that the summary adds up.
@@ -287,30 +234,15 @@ fn explain_unexpected(
     }
     // `deliver` takes it off again when the copy is done.
     held.unsettled += 1;
+    let unknown = Outcome::NotDelivered(Undelivered::Unknown);
     let route = Route {
-        delivery: MessageDelivery {
-            subscription_ids: Vec::new(),
-            ambiguous,
-            ..delivery_of(
-                state,
-                link,
-                copy,
-                Outcome::NotDelivered(Undelivered::Unknown),
-            )
-        },
-        session,
-        progress: Progress::Waiting,
-        gaps: 0,
         // No subscription is known: nothing may be concluded from a copy that is missing.
         tentative: true,
-        group: None,
-        spare: 0,
         as_published: (false, true),
-        identifiers: Vec::new(),
+        ..Route::new(session, delivery_of(cx, copy, unknown))
     };
-    let at = state.messages.add_route(key, route)?;
-    let found = Found { key, at, ambiguous };
-    Some(deliver(state, report, link, found, copy))
+    let at = cx.state.messages.add_route(key, route)?;
+    deliver(cx, Found { key, at, ambiguous }, copy)
 }
 
 /// Settles the routes to the other members of a group: one was given the message, so they are not
@@ -328,15 +260,9 @@ fn settle_other_members(routes: &mut [Route], group: u32, given: usize) -> u32 {
 }
 
 /// Notes the latest message of a stream, and reports one that comes after a later one.
-fn judge_order(
-    state: &mut State,
-    report: &mut Report,
-    link: &Link,
-    key: MessageKey,
-    at: usize,
-    copy: &Copy<'_>,
-) {
-    let Some(held) = state.messages.get(key).filter(|_| report.wanted) else {
+fn judge_order(cx: &mut PacketContext<'_>, key: MessageKey, at: usize, copy: &Copy<'_>) {
+    let state = &mut *cx.state;
+    let Some(held) = state.messages.get(key).filter(|_| cx.report.wanted) else {
         return;
     };
     let (Some(route), Some(publisher)) = (held.routes.get(at), held.session) else {
@@ -348,70 +274,66 @@ fn judge_order(
     }
     // Order holds for one publisher, topic and QoS on the way to one subscriber (§4.6). A hash of
     // these is kept in place of the texts.
-    let stream = (
-        route.session,
-        publisher,
-        copy.topic.hash,
-        held.qos,
-        copy.qos,
-    );
-    let (stream, frame) = (state.hash_of(stream), held.published.number);
+    let (topic, subscriber) = (copy.topic.hash, route.session);
+    let stream = state.hash_of((subscriber, publisher, topic, held.qos, copy.qos));
+    let frame = Frame(held.published.number);
     if state.ordered.len() >= state.limits.ordered {
         // Order is judged anew from here on.
         state.ordered.clear();
-        report.limit_reached(Limit::Ordered, copy.stamp);
+        cx.report.limit_reached(Limit::Ordered, copy.stamp);
     }
     let latest = state.ordered.entry(stream).or_insert(key.order);
     if key.order >= *latest {
         *latest = key.order;
     } else {
-        rules::delivery::find_out_of_order(link, copy, frame, report);
+        cx.check().find(Claim::OutOfOrder { frame });
     }
 }
 
 /// Judges a server's PUBLISH that nothing in the capture explains.
-fn judge_unexplained(
-    state: &mut State,
-    report: &mut Report,
-    link: &Link,
-    digest: u64,
-    copy: &Copy<'_>,
-) {
-    let Some(key) = link.session.filter(|_| report.wanted && link.whole()) else {
+fn judge_unexplained(cx: &mut PacketContext<'_>, copy: &Copy<'_>) {
+    let wanted = cx.report.wanted && cx.link.whole();
+    let Some(key) = cx.link.session.filter(|_| wanted) else {
         return;
     };
+    let topic = copy.topic.name;
     if !copy.retain && !copy.dup {
-        match state.messages.barred(key, digest) {
+        match cx.state.messages.barred(key, copy.digest) {
+            // No Local (5.0 §3.8.3.1): the client's own message came back.
             Some((frame, Barred::OwnMessage)) => {
-                // No Local (5.0 §3.8.3.1): the client's own message came back.
-                return rules::delivery::find_echo(link, copy, frame, report);
+                let frame = Frame(frame);
+                return cx.check().find(Claim::NoLocal { frame, topic });
             }
             Some((frame, Barred::Received)) => {
-                return rules::delivery::find_second_copy(link, copy, frame, report);
+                if copy.qos == QoS::ExactlyOnce {
+                    let frame = Frame(frame);
+                    cx.check().find(Claim::DeliveredTwice { frame, topic });
+                }
+                return;
             }
             // Forgotten for lack of room: then nothing can be concluded.
-            None if state.messages.may_have_barred(copy.qos) => {
-                report.limit_reached(Limit::Settled, copy.stamp);
+            None if cx.state.messages.may_have_barred(copy.qos) => {
+                cx.report.limit_reached(Limit::Settled, copy.stamp);
             }
             None => {}
         }
     }
-    let Some(session) = state.sessions.get(key) else {
+    let Some(session) = cx.state.sessions.get(key) else {
         return;
     };
     let few = session.subscriptions.len() <= caps::LOOKED_THROUGH;
     // A subscription from before the capture would explain the copy, and bridges subscribe in ways
     // of their own. Very many subscriptions are not searched.
-    if !session.known || !few || link.bridge() != Some(false) {
+    if !session.known || !few || cx.link.bridge() != Some(false) {
         return;
     }
-    if is_subscribed(state, key, copy.topic) {
+    if is_subscribed(cx.state, key, copy.topic) {
         return;
     }
     // Servers can subscribe on their clients' behalf: from here on messages wait a moment for
     // copies that no client asked for.
-    if rules::delivery::find_uninvited(state, link, copy, report)
-        && let Some(broker) = state.brokers.get_mut(link.broker)
+    if rules::delivery::find_uninvited(&mut cx.check(), copy)
+        && let Some(broker) = cx.state.brokers.get_mut(cx.link.broker)
     {
         broker.surprises = true;
     }

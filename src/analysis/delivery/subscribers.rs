@@ -5,68 +5,53 @@ use std::sync::Arc;
 use foldhash::HashMap;
 
 use super::super::caps;
-use super::super::keys::{MessageKey, SessionKey, SubscriptionKey, Topic, Turn, takes};
+use super::super::context::PacketContext;
+use super::super::keys::{MessageKey, SessionKey, Topic, Turn, takes};
 use super::super::rules::report::Report;
 use super::super::state::State;
 use super::super::state::link::Link;
-use super::super::state::messages::{Carried, Held, Progress, Route};
+use super::super::state::messages::{Held, Progress, Route};
 use super::super::state::sessions::{Force, Subscription};
-use crate::base::FrameStamp;
 use crate::base::limits::Limit;
 use crate::event::{Handshake, MessageDelivery, Outcome, Undelivered};
-use crate::mqtt::QoS;
-
-/// A PUBLISH of a client, as the deliveries need it.
-pub(crate) struct Published<'a> {
-    /// The topic name.
-    pub(crate) topic: Topic<'a>,
-    /// Digest of topic and payload.
-    pub(crate) digest: u64,
-    /// The QoS that it was sent at.
-    pub(crate) qos: QoS,
-    /// RETAIN as it was sent.
-    pub(crate) retain: bool,
-    /// The turn of its handshake in the output.
-    pub(crate) turn: Turn,
-    /// The frame of the PUBLISH.
-    pub(crate) stamp: FrameStamp,
-    /// The properties that subscribers get too.
-    pub(crate) carried: Carried,
-}
+use crate::mqtt::Sender;
+use crate::mqtt::packet::Publish;
 
 /// Holds a client's message and works out who is to be sent it.
-pub(crate) fn publish_message(
-    state: &mut State,
-    report: &mut Report,
-    link: &Link,
-    published: &Published<'_>,
+pub(crate) fn hold_message(
+    cx: &mut PacketContext<'_>,
+    publish: &Publish<'_>,
+    topic: Topic<'_>,
+    digest: u64,
+    turn: Turn,
 ) -> MessageKey {
-    let mut routes = routes(state, report, published.topic, Some(link));
+    let PacketContext { state, link, .. } = cx;
+    let mut routes = routes(state, cx.report, topic, Some(link));
     let left_out = routes.len().saturating_sub(Handshake::DELIVERIES_KEPT);
     routes.truncate(Handshake::DELIVERIES_KEPT);
-    let topic = (!routes.is_empty()).then(|| state.names.shared(published.topic));
     let unsettled = routes.iter().filter(|one| one.progress != Progress::Done);
-    state.messages.add(Held {
+    let held = Held {
         broker: link.broker,
-        digest: published.digest,
-        turn: published.turn,
+        digest,
+        turn,
         over: None,
         record: None,
-        topic,
+        topic: (!routes.is_empty()).then(|| state.shared(topic)),
         version: link.version,
-        published: published.stamp,
+        published: cx.event.stamp,
         connection: link.id,
         session: link.session,
         client_id: link.client_id.clone(),
-        qos: published.qos,
-        retain: published.retain,
-        carried: published.carried,
+        qos: publish.delivery.qos(),
+        retain: publish.retain,
+        carried: state.carried(publish, link.version()),
         left_out: u32::try_from(left_out).unwrap_or(u32::MAX),
         unsettled: u32::try_from(unsettled.count()).unwrap_or(u32::MAX),
         routes,
         stored: false,
         late: Vec::new(),
-    })
+    };
+    state.messages.add(held)
 }
 
 /// Returns the subscribers that would be sent a message to `topic`, were it published by the
@@ -91,7 +76,13 @@ fn routes(
     topic: Topic<'_>,
     publisher: Option<&Link>,
 ) -> Vec<Route> {
-    let mut found = find_subscriptions(state, report, topic);
+    // As many as may be found now.
+    let most = state.matches.min(state.limits.matches);
+    let (mut found, all) = state.subscriptions_to(topic, most);
+    state.matches -= found.len();
+    if !all {
+        report.limit_reached(Limit::Matches, state.now);
+    }
     if found.len() > 1 {
         found.sort_by_cached_key(|key| {
             let one = state.sessions.subscription(*key);
@@ -158,40 +149,19 @@ fn route(state: &State, one: &Subscription, publisher: Option<&Link>, why: Undel
             _ => state.links.get(id),
         })
         .filter(|link| link.alive());
+    let delivery = MessageDelivery {
+        connection: link.map(|link| link.id),
+        client_id: session.and_then(|session| session.client_id.clone()),
+        filters: vec![Arc::clone(&one.filter)],
+        granted: Some(one.granted),
+        subscription_ids: Vec::new(),
+        outcome: Outcome::NotDelivered(why),
+        ambiguous: false,
+    };
     Route {
-        delivery: MessageDelivery {
-            connection: link.map(|link| link.id),
-            client_id: session.and_then(|session| session.client_id.clone()),
-            filters: vec![Arc::clone(&one.filter)],
-            granted: Some(one.granted),
-            subscription_ids: Vec::new(),
-            outcome: Outcome::NotDelivered(why),
-            ambiguous: false,
-        },
-        session: one.session,
-        progress: Progress::Waiting,
-        gaps: link.map_or(0, |link| link.gaps().server),
-        tentative: false,
-        group: None,
-        spare: 0,
-        as_published: (false, false),
-        identifiers: Vec::new(),
+        gaps: link.map_or(0, |link| link.gaps_of(Sender::Server)),
+        ..Route::new(one.session, delivery)
     }
-}
-
-/// Returns the subscriptions that take a topic, as many as may be found now.
-fn find_subscriptions(
-    state: &mut State,
-    report: &mut Report,
-    topic: Topic<'_>,
-) -> Vec<SubscriptionKey> {
-    let most = state.matches.min(state.limits.matches);
-    let (found, all) = state.subscriptions_to(topic, most);
-    state.matches -= found.len();
-    if !all {
-        report.limit_reached(Limit::Matches, state.now);
-    }
-    found
 }
 
 /// Returns whether a subscription of a session, which has few, takes a topic.

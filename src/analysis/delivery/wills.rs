@@ -9,13 +9,15 @@ use super::super::rules;
 use super::super::rules::report::Report;
 use super::super::state::State;
 use super::super::state::link::Link;
+use super::super::state::retained::Entry;
 use super::super::state::wills::Testament;
-use super::retained::{Storing, store};
+use super::retained::store;
 use super::subscribers::would_take;
 use crate::base::FrameStamp;
 use crate::base::limits::Limit;
 use crate::event::{
-    End, EndCause, Message, NoWill, Stored, WillFate, WillMessage, WillSummary, between,
+    End, EndCause, Message, NoWill, RetainedEnd, RetainedSummary, Stored, WillFate, WillMessage,
+    WillSummary, between,
 };
 use crate::mqtt::Sender;
 
@@ -107,8 +109,8 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
             session.delayed_will = Some(key);
         }
     } else if will.summary.will.retain {
-        let storing = will_storing(will, topic, end.stamp);
-        store(state, report, storing);
+        let entry = stored_entry(will, topic);
+        store(state, report, entry, end.stamp);
     }
 }
 
@@ -125,14 +127,14 @@ pub(crate) fn will_was_published(
     };
     let name = Arc::clone(&will.summary.will.topic);
     let topic = state.topic(will.broker, &name);
-    let stored = state.retained.find(topic);
+    let stored = state.retained.find(topic.hash);
     let known = stored
         .and_then(|stored| state.retained.get(stored))
         .is_some_and(|entry| entry.digest == will.digest);
     // Several copies are seen of one publication, which stores it once.
     if !known {
-        let storing = will_storing(will, topic, stamp);
-        store(state, report, storing);
+        let entry = stored_entry(will, topic);
+        store(state, report, entry, stamp);
     }
 }
 
@@ -192,25 +194,29 @@ pub(crate) fn close_will(state: &mut State, report: &mut Report, key: WillKey) {
 }
 
 /// Returns a will as a message to be stored.
-fn will_storing<'a>(will: &Testament, topic: Topic<'a>, stamp: FrameStamp) -> Storing<'a> {
+fn stored_entry(will: &Testament, topic: Topic<'_>) -> Entry {
     let summary = &will.summary;
-    Storing {
-        server: summary.server,
+    Entry {
+        topic: topic.hash,
         digest: will.digest,
-        message: Message {
-            topic: Some(Arc::clone(&summary.will.topic)),
-            qos: summary.will.qos,
-            retain: true,
-            payload: summary.will.payload.clone(),
+        summary: RetainedSummary {
+            broker: topic.broker.0,
+            server: summary.server,
+            message: Message {
+                topic: Some(Arc::clone(&summary.will.topic)),
+                qos: summary.will.qos,
+                retain: true,
+                payload: summary.will.payload.clone(),
+            },
+            stored: Some(Stored {
+                stamp: summary.set,
+                connection: summary.connection,
+                client_id: summary.client_id.clone(),
+                will: true,
+            }),
+            end: RetainedEnd::Kept,
+            deliveries: Vec::new(),
         },
-        by: Some(Stored {
-            stamp: summary.set,
-            connection: summary.connection,
-            client_id: summary.client_id.clone(),
-            will: true,
-        }),
-        held: None,
-        stamp,
-        topic,
+        message: None,
     }
 }

@@ -1,12 +1,14 @@
 //! PUBACK, PUBREC, PUBREL, PUBCOMP: a PUBLISH's handshake goes on or is over.
 
+use foldhash::HashMap;
+
 use super::super::caps;
+use super::super::context::PacketContext;
 use super::super::rules;
-use super::super::rules::report::Report;
-use super::super::state::State;
+use super::super::rules::claim::Claim;
 use super::super::state::link::{Link, Side};
 use super::super::state::open::Open;
-use super::exchange::{Begin, begin, keep, settle};
+use super::exchange::{begin, keep, settle};
 use crate::base::Span;
 use crate::event::{HandshakeKind, HandshakeState, PacketEvent, Subject, between};
 use crate::mqtt::packet::Acknowledgement;
@@ -18,25 +20,20 @@ const DELAYED: (Span, Span) = (Span::from_nanos(38_000_000), Span::from_nanos(48
 const DELAYED_TOO_OFTEN: u32 = 3;
 
 /// Acts on an acknowledgement of either end.
-pub(crate) fn on_acknowledgement(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-    ack: &Acknowledgement<'_>,
-) {
+pub(crate) fn on_acknowledgement(cx: &mut PacketContext<'_>, ack: &Acknowledgement<'_>) {
+    let event = cx.event;
     let initiator = match event.packet_type {
         // PUBREL alone has the direction of the PUBLISH.
         PacketType::PubRel => event.sender,
         _ => event.sender.peer(),
     };
     let id = ack.packet_id.number();
-    let Some(mut open) = link.sides[initiator].open.remove(&id) else {
-        return acknowledge_unknown(state, report, link, event, ack, initiator);
+    let side = &mut cx.link.sides[initiator];
+    let Some(mut open) = side.open.remove(&id) else {
+        return acknowledge_unknown(cx, ack, initiator);
     };
     // 5.0 §4.3.3: PUBREC of 0x80 or above ends the handshake.
     let refused = ack.reason_code >= 0x80;
-    let side = &mut link.sides[initiator];
     let (settled, in_order) = match (event.packet_type, open.record.kind) {
         (PacketType::PubAck, HandshakeKind::Qos1) => (true, pass(&mut side.acked, open.order)),
         (PacketType::PubRec, HandshakeKind::Qos2) => {
@@ -54,7 +51,7 @@ pub(crate) fn on_acknowledgement(
         (PacketType::PubRel, HandshakeKind::Qos2) => {
             // PUBREL has the order of the PUBRECs ([MQTT-4.6.0-4]).
             let in_order = pass(&mut side.released, open.answered);
-            link.pay(event.sender, id);
+            cx.link.pay(event.sender, id);
             open.waiting = PacketType::PubComp;
             open.from = initiator.peer();
             (false, in_order)
@@ -62,42 +59,37 @@ pub(crate) fn on_acknowledgement(
         // No rule orders PUBCOMP.
         (PacketType::PubComp, HandshakeKind::Qos2) => (true, true),
         _ => {
-            rules::exchange::find_wrong_acknowledgement(link, event, &open, report);
-            link.sides[initiator].open.insert(id, open);
+            rules::exchange::find_wrong_acknowledgement(&mut cx.check(), &open);
+            cx.link.sides[initiator].open.insert(id, open);
             return;
         }
     };
     if !in_order {
-        rules::exchange::find_out_of_order(link, event, &open, report);
+        rules::exchange::find_out_of_order(&mut cx.check(), &open);
     }
-    if report.wanted && is_delayed(&mut link.sides[event.sender], event, &open) {
-        rules::exchange::find_delays(link, event, report);
+    if cx.report.wanted && is_delayed(&mut cx.link.sides[event.sender], event, &open) {
+        cx.check().find(Claim::DelayedAck {});
     }
-    open.advance(link.gaps(), event);
+    open.advance(cx.link.gaps(), event);
     // PUBREL is the initiator's own: it answers PUBREC and acknowledges no PUBLISH.
     if event.sender != initiator {
         open.acknowledgements += 1;
     }
     if !settled {
-        link.sides[initiator].open.insert(id, open);
+        cx.link.sides[initiator].open.insert(id, open);
         return;
     }
-    free_identifier(link, &open, id);
-    let end = if refused {
+    free_identifier(cx.link, &open, id);
+    let mut end = HandshakeState::Complete;
+    if refused {
         // A refused message must not be sent anew: a DUP with the same content would show it.
-        let digests = &mut link.sides[initiator].refused;
-        if digests.len() >= caps::REMEMBERED {
-            digests.clear();
-        }
-        digests.insert(id, open.digest);
-        HandshakeState::Refused {
+        remember(&mut cx.link.sides[initiator].refused, id, open.digest);
+        end = HandshakeState::Refused {
             packet_type: event.packet_type,
             code: ack.reason_code,
-        }
-    } else {
-        HandshakeState::Complete
-    };
-    settle(state, report, open, end);
+        };
+    }
+    settle(cx.state, cx.report, open, end);
 }
 
 /// Moves the latest number to `number`; returns whether that is not behind it. A packet from an
@@ -120,7 +112,7 @@ fn free_identifier(link: &mut Link, open: &Open, id: u16) {
         _ => 0,
     };
     if owed > 0 {
-        expect_late(side, id, owed);
+        remember(&mut side.late, id, owed);
     } else if !side.late.is_empty() {
         // The identifier is done with: what follows on it is a stray.
         side.late.remove(&id);
@@ -128,47 +120,36 @@ fn free_identifier(link: &mut Link, open: &Open, id: u16) {
     link.pay(open.record.initiator, id);
 }
 
-/// Remembers that so many acknowledgements of an identifier may still come.
-fn expect_late(side: &mut Side, id: u16, count: u32) {
-    if side.late.len() >= caps::REMEMBERED {
-        side.late.clear();
+/// Remembers something of an identifier, and forgets all that was remembered where it is too much.
+fn remember<T>(remembered: &mut HashMap<u16, T>, id: u16, value: T) {
+    if remembered.len() >= caps::REMEMBERED {
+        remembered.clear();
     }
-    side.late.insert(id, count);
+    remembered.insert(id, value);
 }
 
 /// Acts on an acknowledgement for an identifier that is not in flight, as far as was captured.
 #[cold]
-fn acknowledge_unknown(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-    ack: &Acknowledgement<'_>,
-    initiator: Sender,
-) {
+fn acknowledge_unknown(cx: &mut PacketContext<'_>, ack: &Acknowledgement<'_>, initiator: Sender) {
     let id = ack.packet_id.number();
-    let answer = match event.packet_type {
+    let answer = match cx.event.packet_type {
         PacketType::PubRec => Some(PacketType::PubRel),
         PacketType::PubRel => Some(PacketType::PubComp),
         _ => None,
     };
-    if !state.history_known(link) || !link.certain(initiator) {
+    if !cx.state.history_known(cx.link) || !cx.link.certain(initiator) {
         // The PUBLISH lies before the capture or in a gap: what is left of the handshake is
         // followed.
         if let Some(waiting) = answer {
-            let first = Begin {
-                kind: HandshakeKind::Qos2,
-                initiator,
-                packet_id: Some(ack.packet_id),
-                subject: Subject::Nothing,
-                waiting,
-            };
-            let open = begin(state, report, link, event, first);
-            keep(state, report, link, open);
+            let id = Some(ack.packet_id);
+            let mut open = begin(cx, HandshakeKind::Qos2, id, Subject::Nothing);
+            open.record.initiator = initiator;
+            open.waiting = waiting;
+            keep(cx, open);
         }
         return;
     }
-    let side = &mut link.sides[initiator];
+    let side = &mut cx.link.sides[initiator];
     // An acknowledgement of a redelivery, after the first one ended the handshake.
     if let Some(owed) = side.late.get_mut(&id) {
         *owed = owed.saturating_sub(1);
@@ -179,10 +160,11 @@ fn acknowledge_unknown(
     }
     if answer.is_some() {
         // The answer to it is no second stray.
-        let answers = 1 + u32::from(event.packet_type == PacketType::PubRec);
-        expect_late(side, id, answers);
+        let answers = 1 + u32::from(cx.event.packet_type == PacketType::PubRec);
+        remember(&mut side.late, id, answers);
     }
-    rules::exchange::find_stray_acknowledgement(link, event, (id, initiator), report);
+    cx.check()
+        .suspect(initiator, Claim::AckWithoutPublish { id });
 }
 
 /// Counts the answers of an end that come after 40 ms; returns whether this one makes it plain.

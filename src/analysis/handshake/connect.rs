@@ -2,31 +2,24 @@
 
 use std::sync::Arc;
 
+use super::super::context::PacketContext;
 use super::super::delivery::wills::set_will;
 use super::super::keys::shared;
 use super::super::rules;
-use super::super::rules::report::Report;
-use super::super::state::State;
 use super::super::state::link::{Goodbye, Link, Offer, Phase};
-use super::exchange::{Begin, begin, settle};
+use super::exchange::{begin, settle};
 use super::sessions::attach;
 use crate::event::{
-    ConnAckSummary, ConnectSummary, HandshakeKind, HandshakeState, PacketEvent, Payload, Subject,
-    WillMessage,
+    ConnAckSummary, ConnectSummary, HandshakeKind, HandshakeState, Payload, Subject, WillMessage,
 };
 use crate::mqtt::packet::{Auth, ConnAck, Connect, Disconnect};
 use crate::mqtt::{PacketType, ProtocolVersion, Sender};
 
 /// Acts on a CONNECT.
 #[inline(never)]
-pub(crate) fn on_connect(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-    connect: &Connect<'_>,
-) {
-    rules::connect::check_connect(link, event, report);
+pub(crate) fn on_connect(cx: &mut PacketContext<'_>, connect: &Connect<'_>) {
+    rules::connect::check_connect(&mut cx.check());
+    let PacketContext { link, event, .. } = cx;
     if link.connect.is_some() {
         // A second CONNECT changes nothing: the server has to close.
         return;
@@ -61,25 +54,20 @@ pub(crate) fn on_connect(
     // beginning.
     if let Some(will) = &connect.will {
         let topic = shared(will.topic);
-        link.will_digest = state.digest(state.topic(link.broker, &topic), will.payload);
+        link.will_digest = (cx.state).digest(cx.state.topic(link.broker, &topic), will.payload);
     }
     let summary = Box::new(summary(connect));
     link.connect = Some(summary.clone());
     // Before the CONNACK: a server closes the older connection as soon as it reads the CONNECT,
     // and that end must already know its cause.
-    note_takeover(state, link, event);
-    let first = Begin {
-        kind: HandshakeKind::Connect,
-        initiator: event.sender,
-        packet_id: None,
-        subject: Subject::Connect(summary),
-        waiting: PacketType::ConnAck,
-    };
-    link.connecting = Some(begin(state, report, link, event, first));
+    note_takeover(cx);
+    let subject = Subject::Connect(summary);
+    cx.link.connecting = Some(begin(cx, HandshakeKind::Connect, None, subject));
 }
 
 /// Marks the connection whose client identifier this CONNECT takes.
-fn note_takeover(state: &mut State, link: &Link, event: &PacketEvent<'_>) {
+fn note_takeover(cx: &mut PacketContext<'_>) {
+    let (state, link) = (&mut *cx.state, &*cx.link);
     let id = link.client_id.as_ref();
     let key = id.and_then(|id| state.sessions.find(link.broker, id));
     let session = key.and_then(|key| state.sessions.get(key));
@@ -87,20 +75,15 @@ fn note_takeover(state: &mut State, link: &Link, event: &PacketEvent<'_>) {
     if let Some(other) = other.and_then(|other| state.links.get_mut(other))
         && other.alive()
     {
-        other.taken_over = Some((link.id, event.stamp));
+        other.taken_over = Some((link.id, cx.event.stamp));
     }
 }
 
 /// Acts on a CONNACK.
 #[inline(never)]
-pub(crate) fn on_connack(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-    ack: &ConnAck<'_>,
-) {
-    rules::connect::check_connack(state, link, event, ack, report);
+pub(crate) fn on_connack(cx: &mut PacketContext<'_>, ack: &ConnAck<'_>) {
+    rules::connect::check_connack(&mut cx.check(), ack);
+    let PacketContext { link, event, .. } = cx;
     // A second CONNACK is reported above and grants nothing.
     if matches!(link.phase, Phase::Connected | Phase::Refused) {
         return;
@@ -137,7 +120,7 @@ pub(crate) fn on_connack(
                 code,
             },
         };
-        settle(state, report, open, end);
+        settle(cx.state, cx.report, open, end);
     }
     if ack.code != 0 {
         link.phase = Phase::Refused;
@@ -147,17 +130,14 @@ pub(crate) fn on_connack(
     accept(link, ack, &answer);
     // 3.1 has no Session Present flag.
     let present = (link.version != Some(ProtocolVersion::V3_1)).then_some(ack.session_present);
-    attach(state, report, link, present, event);
+    attach(cx, present);
     // Only an accepted CONNECT stores its will ([MQTT-3.1.2-8]; 5.0: [MQTT-3.1.2-7]).
-    let will = link
-        .connect
-        .as_ref()
-        .and_then(|connect| connect.will.clone());
-    if let Some(will) = will
-        && link.will.is_none()
-        && state.wanted.deliveries
+    let connect = cx.link.connect.as_ref();
+    if let Some(will) = connect.and_then(|connect| connect.will.clone())
+        && cx.link.will.is_none()
+        && cx.state.wanted.deliveries
     {
-        set_will(state, report, link, will);
+        set_will(cx.state, cx.report, cx.link, will);
     }
 }
 
@@ -197,14 +177,9 @@ fn accept(link: &mut Link, ack: &ConnAck<'_>, answer: &ConnAckSummary) {
 
 /// Acts on an AUTH, of the CONNECT's handshake or of one of its own (5.0 §4.12.1).
 #[cold]
-pub(crate) fn on_auth(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-    auth: &Auth<'_>,
-) {
-    rules::connect::check_auth(link, event, auth, report);
+pub(crate) fn on_auth(cx: &mut PacketContext<'_>, auth: &Auth<'_>) {
+    rules::connect::check_auth(&mut cx.check(), auth);
+    let PacketContext { link, event, .. } = cx;
     let gaps = link.gaps();
     if let Some(open) = &mut link.connecting {
         // The steps of an authentication stand between CONNECT and CONNACK.
@@ -214,14 +189,8 @@ pub(crate) fn on_auth(
         // Only a client begins a re-authentication (5.0 §4.12.1); an AUTH of a server without one
         // is reported by the rules and begins nothing.
         if event.sender == Sender::Client {
-            let first = Begin {
-                kind: HandshakeKind::Auth,
-                initiator: event.sender,
-                packet_id: None,
-                subject: Subject::Nothing,
-                waiting: PacketType::Auth,
-            };
-            link.authenticating = Some(begin(state, report, link, event, first));
+            let open = begin(cx, HandshakeKind::Auth, None, Subject::Nothing);
+            cx.link.authenticating = Some(open);
         }
         return;
     };
@@ -230,7 +199,7 @@ pub(crate) fn on_auth(
     open.from = event.sender.peer();
     // 0x00, Success: the only reason code that ends it well.
     if event.sender == Sender::Server && auth.reason_code == 0 {
-        settle(state, report, open, HandshakeState::Complete);
+        settle(cx.state, cx.report, open, HandshakeState::Complete);
     } else {
         link.authenticating = Some(open);
     }
@@ -238,14 +207,9 @@ pub(crate) fn on_auth(
 
 /// Acts on a DISCONNECT.
 #[inline(never)]
-pub(crate) fn on_disconnect(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-    disconnect: &Disconnect<'_>,
-) {
-    rules::connect::check_disconnect(link, event, disconnect, report);
+pub(crate) fn on_disconnect(cx: &mut PacketContext<'_>, disconnect: &Disconnect<'_>) {
+    rules::connect::check_disconnect(&mut cx.check(), disconnect);
+    let PacketContext { link, event, .. } = cx;
     let code = disconnect.reason_code;
     // A re-authentication that fails ends the connection (5.0 §4.12.1).
     if let Some(mut open) = link.authenticating.take() {
@@ -254,7 +218,7 @@ pub(crate) fn on_disconnect(
             packet_type: PacketType::Disconnect,
             code,
         };
-        settle(state, report, open, end);
+        settle(cx.state, cx.report, open, end);
     }
     // The first DISCONNECT counts, of either end: what follows it is late.
     if link.goodbye.is_some() {

@@ -8,7 +8,7 @@ use super::super::output::Output;
 use super::super::rules;
 use super::super::rules::report::Report;
 use super::super::state::State;
-use super::super::state::link::{Link, exceeds};
+use super::super::state::link::{Link, Silence};
 use super::exchange::{give_up, give_up_all};
 use super::sessions::{end_session, settle_pending, suspend};
 use crate::base::limits::Limit;
@@ -75,19 +75,16 @@ fn cause(link: &Link, ended: &Ended) -> EndCause {
         by,
         frame: stamp.number,
     });
-    let silence = |stamp| {
-        let silence = link.silence(stamp);
-        silence.map(|(silence, keep_alive)| EndCause::KeepAlive {
-            silence,
-            keep_alive,
-        })
+    let keep_alive = |silence: Silence| EndCause::KeepAlive {
+        silence: silence.span,
+        keep_alive: silence.keep_alive,
     };
     if let Some(goodbye) = link.goodbye {
         // A server of 5.0 states the cause itself: 0x8e is Session taken over, 0x8d is Keep Alive
         // timeout. The frames that prove it are more specific than the code.
         let named = match (goodbye.by, goodbye.code) {
             (Sender::Server, 0x8e) => takeover,
-            (Sender::Server, 0x8d) => silence(goodbye.stamp),
+            (Sender::Server, 0x8d) => link.silence(goodbye.stamp).map(keep_alive),
             _ => None,
         };
         return named.unwrap_or(EndCause::Disconnect {
@@ -101,20 +98,9 @@ fn cause(link: &Link, ended: &Ended) -> EndCause {
             return takeover;
         }
         let closed = ended.by.is_some() || ended.why == Closed::Reset;
-        if let Some(EndCause::KeepAlive {
-            silence,
-            keep_alive,
-        }) = silence(ended.stamp)
-            // With a gap in the client's bytes its silence is not proven; with an end that was not
-            // captured, neither is its effect.
-            && closed
-            && exceeds(silence, keep_alive)
-            && link.gaps_of(Sender::Client) == 0
-        {
-            return EndCause::KeepAlive {
-                silence,
-                keep_alive,
-            };
+        // With an end that was not captured the effect of a silence is not proven.
+        if let Some(silence) = link.excessive_silence(ended.stamp).filter(|_| closed) {
+            return keep_alive(silence);
         }
         // The last explanation that is left for a server that closes ([MQTT-4.8.0-1]; 5.0:
         // [MQTT-4.13.1-1]).

@@ -1,5 +1,6 @@
 //! Exchanges of control packets: how each begins, is kept, is given up and is settled.
 
+use super::super::context::PacketContext;
 use super::super::delivery::messages::{delivery_settled, publisher_settled};
 use super::super::rules;
 use super::super::rules::report::Report;
@@ -7,70 +8,82 @@ use super::super::state::State;
 use super::super::state::link::Link;
 use super::super::state::open::{Open, step};
 use crate::base::limits::Limit;
-use crate::event::{EndedBy, Handshake, HandshakeKind, HandshakeState, PacketEvent, Subject};
+use crate::event::{EndedBy, Handshake, HandshakeKind, HandshakeState, Subject};
 use crate::mqtt::{PacketIdentifier, PacketType, Sender};
 
-/// A packet that begins a handshake, of its sender unless `initiator` is another.
-pub(crate) struct Begin {
-    /// The kind of exchange.
-    pub(crate) kind: HandshakeKind,
-    /// The end that sent, or would have sent, the first packet.
-    pub(crate) initiator: Sender,
-    /// `None` where the exchange has none.
-    pub(crate) packet_id: Option<PacketIdentifier>,
-    /// The request or the message.
-    pub(crate) subject: Subject,
-    /// The packet that comes next, of the other end.
-    pub(crate) waiting: PacketType,
-}
-
-/// Begins a handshake with its first step.
+/// Begins a handshake of the packet's sender with its first step.
 pub(crate) fn begin(
-    state: &mut State,
-    report: &mut Report,
-    link: &Link,
-    event: &PacketEvent<'_>,
-    begin: Begin,
+    cx: &mut PacketContext<'_>,
+    kind: HandshakeKind,
+    packet_id: Option<PacketIdentifier>,
+    subject: Subject,
 ) -> Open {
-    state.open_handshakes += 1;
+    let PacketContext { link, event, .. } = cx;
+    let waiting = match kind {
+        HandshakeKind::Connect => PacketType::ConnAck,
+        HandshakeKind::Auth => PacketType::Auth,
+        HandshakeKind::Qos0 => PacketType::Publish,
+        HandshakeKind::Qos1 => PacketType::PubAck,
+        HandshakeKind::Qos2 => PacketType::PubRec,
+        HandshakeKind::Subscribe => PacketType::SubAck,
+        HandshakeKind::Unsubscribe => PacketType::UnsubAck,
+        HandshakeKind::Ping => PacketType::PingResp,
+    };
+    cx.state.open_handshakes += 1;
     let record = Box::new(Handshake {
-        kind: begin.kind,
+        kind,
         connection: link.id,
         broker: link.broker.0,
         server: link.server,
-        initiator: begin.initiator,
+        initiator: event.sender,
         client_id: link.client_id.clone(),
         version: link.version,
-        packet_id: begin.packet_id,
+        packet_id,
         steps: vec![step(event)],
         steps_left_out: 0,
         state: HandshakeState::Incomplete {
-            waiting_for: begin.waiting,
+            waiting_for: waiting,
             ended_by: EndedBy::CaptureEnd,
         },
-        subject: begin.subject,
+        subject,
         deliveries: Vec::new(),
         deliveries_left_out: 0,
         origin: None,
     });
-    let awaited = (begin.waiting, event.sender.peer());
-    Open::new(record, report.outbox.reserve(), awaited, link.gaps())
+    Open {
+        record,
+        turn: cx.report.outbox.reserve(),
+        waiting,
+        from: event.sender.peer(),
+        gaps: link.gaps(),
+        missing: false,
+        message: None,
+        delivery: None,
+        publishes: 1,
+        acknowledgements: 0,
+        digest: 0,
+        order: 0,
+        answered: 0,
+        counted: false,
+        excused: false,
+        suspended: None,
+    }
 }
 
 /// Keeps a handshake until its next packet, unless the table is full.
-pub(crate) fn keep(state: &mut State, report: &mut Report, link: &mut Link, open: Open) {
+pub(crate) fn keep(cx: &mut PacketContext<'_>, open: Open) {
     let Some(id) = open.record.packet_id else {
         return;
     };
-    let side = &mut link.sides[open.record.initiator];
-    if state.open_handshakes <= state.limits.handshakes {
+    let side = &mut cx.link.sides[open.record.initiator];
+    if cx.state.open_handshakes <= cx.state.limits.handshakes {
         side.open.insert(id.number(), open);
         return;
     }
-    report.limit_reached(Limit::Handshakes, open.last());
+    cx.report.limit_reached(Limit::Handshakes, open.last());
     // Its acknowledgement is not a stray one: what was sent counts as unknown.
     side.gaps += 1;
-    settle_incomplete(state, report, open, EndedBy::TableFull);
+    settle_incomplete(cx.state, cx.report, open, EndedBy::TableFull);
 }
 
 /// Gives a handshake up because its connection is over (or the capture is).
@@ -109,26 +122,21 @@ pub(crate) fn give_up_all(
 
 /// Gives a handshake up whose identifier is used for something else.
 #[cold]
-pub(crate) fn replace(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-    open: Open,
-) {
-    let lost = open.may_be_missing(link.gaps()) || link.gaps_of(event.sender) > 0;
-    if !lost && link.whole() {
-        rules::exchange::find_identifier_in_use(link, event, &open, report);
-    }
+pub(crate) fn replace(cx: &mut PacketContext<'_>, open: Open) {
+    let link = &mut cx.link;
+    let lost = open.may_be_missing(link.gaps()) || link.gaps_of(cx.event.sender) > 0;
     if open.counted {
         let side = &mut link.sides[open.record.initiator];
         side.in_flight = side.in_flight.saturating_sub(1);
+    }
+    if !lost && link.whole() {
+        rules::exchange::find_identifier_in_use(&mut cx.check(), &open);
     }
     let ended_by = match lost {
         true => EndedBy::Gap,
         false => EndedBy::IdentifierReused,
     };
-    settle_incomplete(state, report, open, ended_by);
+    settle_incomplete(cx.state, cx.report, open, ended_by);
 }
 
 /// Settles a handshake that goes no further.
@@ -138,9 +146,8 @@ pub(crate) fn settle_incomplete(
     open: Open,
     ended_by: EndedBy,
 ) {
-    let waiting_for = open.waiting;
     let end = HandshakeState::Incomplete {
-        waiting_for,
+        waiting_for: open.waiting,
         ended_by,
     };
     settle(state, report, open, end);

@@ -1,30 +1,28 @@
 //! PUBLISH, from a client and from a server.
 
 use super::super::caps;
-use super::super::delivery::explain::{Explained, explain};
+use super::super::context::PacketContext;
+use super::super::delivery::explain::explain;
 use super::super::delivery::messages::publisher_done;
-use super::super::delivery::retained::{Storing, store};
-use super::super::delivery::subscribers::{Published, publish_message};
+use super::super::delivery::retained::store;
+use super::super::delivery::subscribers::hold_message;
 use super::super::keys::{MessageKey, Topic, Turn, shared};
 use super::super::rules;
-use super::super::rules::report::Report;
 use super::super::state::State;
-use super::super::state::link::Link;
 use super::super::state::messages::{Copy, Over};
 use super::super::state::open::{Open, step};
-use super::exchange::{Begin, begin, keep, replace, settle};
-use crate::event::{HandshakeKind, HandshakeState, Message, PacketEvent, Payload, Stored, Subject};
+use super::super::state::retained::Entry;
+use super::exchange::{begin, keep, replace, settle};
+use crate::event::{
+    HandshakeKind, HandshakeState, Message, Payload, RetainedEnd, RetainedSummary, Step, Stored,
+    Subject,
+};
 use crate::mqtt::packet::Publish;
-use crate::mqtt::{Delivery, PacketType, Sender};
+use crate::mqtt::{Delivery, Sender};
 
 /// Acts on a PUBLISH of either end.
-pub(crate) fn on_publish(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-    publish: &Publish<'_>,
-) {
+pub(crate) fn on_publish(cx: &mut PacketContext<'_>, publish: &Publish<'_>) {
+    let event = cx.event;
     // An empty topic name stands for that of its alias (5.0 §3.3.2.3.4); `None` where the capture
     // does not hold the packet that set the alias.
     let text = match publish.topic.is_empty() {
@@ -34,111 +32,109 @@ pub(crate) fn on_publish(
     // Topics are compared as they are kept: long ones cut, with a checksum of the whole.
     let short = text.filter(|text| text.len() > caps::NAME).map(shared);
     let name = short.as_deref().or(text);
-    let topic = name.map(|name| state.topic(link.broker, name));
-    rules::request::check_publish(link, event, publish, topic.is_some(), report);
-    let digest = topic.map_or(0, |topic| state.digest(topic, publish.payload));
+    let topic = name.map(|name| cx.state.topic(cx.link.broker, name));
+    rules::request::check_publish(&mut cx.check(), publish, topic.is_some());
+    let digest = topic.map_or(0, |topic| cx.state.digest(topic, publish.payload));
     let id = publish.delivery.packet_id();
-    let opens = &mut link.sides[event.sender].open;
+    let opens = &mut cx.link.sides[event.sender].open;
     // The identifier is in use: a redelivery, or a handshake that ended unseen.
     if let Some(open) = id.and_then(|id| opens.remove(&id.number())) {
-        match join_repeat(report, link, event, publish, digest, open) {
+        match join_repeat(cx, publish, digest, open) {
             None => return,
-            Some(replaced) => replace(state, report, link, event, replaced),
+            Some(replaced) => replace(cx, replaced),
         }
     } else if publish.dup {
-        rules::exchange::check_first_dup(state, link, event, publish, digest, report);
+        rules::exchange::check_first_dup(&mut cx.check(), publish, digest);
     }
     // The identifier begins a new handshake, so the message refused on it before no longer matters.
     if let Some(id) = id {
-        let refused = &mut link.sides[event.sender].refused;
+        let refused = &mut cx.link.sides[event.sender].refused;
         if !refused.is_empty() {
             refused.remove(&id.number());
         }
     }
-    let (kind, waiting) = match publish.delivery {
-        Delivery::AtMostOnce => (HandshakeKind::Qos0, PacketType::Publish),
-        Delivery::AtLeastOnce(_) => (HandshakeKind::Qos1, PacketType::PubAck),
-        Delivery::ExactlyOnce(_) => (HandshakeKind::Qos2, PacketType::PubRec),
-    };
-    // Most messages are of QoS 0: where no view asks for handshakes, none is made.
-    if kind == HandshakeKind::Qos0 && !state.wanted.handshakes {
-        return follow_only(state, report, link, event, publish, topic, digest);
-    }
-    let first = Begin {
-        kind,
-        initiator: event.sender,
-        packet_id: id,
-        subject: Subject::Message(Message {
-            topic: topic.map(|topic| state.names.shared(topic)),
-            qos: publish.delivery.qos(),
-            retain: publish.retain,
-            payload: Payload::of(publish.payload),
-        }),
-        waiting,
-    };
-    let mut open = begin(state, report, link, event, first);
-    open.digest = digest;
     // Without a topic name a message cannot be matched with a subscription.
-    if let Some(topic) = topic.filter(|_| state.wanted.deliveries) {
+    let followed = topic.filter(|_| cx.state.wanted.deliveries);
+    let kind = kind(publish);
+    // Most messages are of QoS 0: where no view asks for handshakes, none is made.
+    if kind == HandshakeKind::Qos0 && !cx.state.wanted.handshakes {
+        if let Some(topic) = followed {
+            follow_only(cx, publish, topic, digest);
+        }
+        return;
+    }
+    let subject = Subject::Message(message(cx.state, publish, topic));
+    let mut open = begin(cx, kind, id, subject);
+    open.digest = digest;
+    if let Some(topic) = followed {
         match event.sender {
             Sender::Client => {
-                let known = (topic, open.turn, digest);
-                let key = publish_from_client(state, report, link, event, publish, known);
-                open.message = Some(key);
+                open.message = Some(publish_from_client(cx, publish, topic, digest, open.turn));
             }
             Sender::Server => {
-                let known = (topic, digest);
-                let explained = explain_from_server(state, report, link, event, publish, known);
+                let step = cx.state.wanted.steps.then(|| step(event));
+                let copy = copy(cx, publish, topic, digest, step.as_ref());
+                let explained = explain(cx, &copy);
                 open.record.origin = Some(explained.origin);
                 open.delivery = explained.delivery;
             }
         }
     }
     if kind == HandshakeKind::Qos0 {
-        return settle(state, report, open, HandshakeState::Complete);
+        return settle(cx.state, cx.report, open, HandshakeState::Complete);
     }
     // The order decides whether acknowledgements come in the order of their PUBLISH
     // ([MQTT-4.6.0-2]); the count is that of Receive Maximum (5.0 §4.9).
-    let side = &mut link.sides[event.sender];
+    let side = &mut cx.link.sides[event.sender];
     side.published += 1;
     open.order = side.published;
     open.counted = true;
     side.in_flight += 1;
     // A PUBLISH above the quota is a protocol error: what the server does next is judged by it.
-    if rules::request::check_quota(link, event, report) {
-        link.blame(event);
+    if rules::request::check_quota(&mut cx.check()) {
+        cx.link.blame(event);
     }
-    keep(state, report, link, open);
+    keep(cx, open);
+}
+
+/// Returns the kind of handshake that a PUBLISH begins.
+fn kind(publish: &Publish<'_>) -> HandshakeKind {
+    match publish.delivery {
+        Delivery::AtMostOnce => HandshakeKind::Qos0,
+        Delivery::AtLeastOnce(_) => HandshakeKind::Qos1,
+        Delivery::ExactlyOnce(_) => HandshakeKind::Qos2,
+    }
+}
+
+/// Returns the message of a PUBLISH as it is kept.
+fn message(state: &mut State, publish: &Publish<'_>, topic: Option<Topic<'_>>) -> Message {
+    Message {
+        topic: topic.map(|topic| state.shared(topic)),
+        qos: publish.delivery.qos(),
+        retain: publish.retain,
+        payload: Payload::of(publish.payload),
+    }
 }
 
 /// Follows a PUBLISH at QoS 0 where handshakes are not wanted: it is over at once.
-fn follow_only(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-    publish: &Publish<'_>,
-    topic: Option<Topic<'_>>,
-    digest: u64,
-) {
-    let Some(topic) = topic.filter(|_| state.wanted.deliveries) else {
-        return;
-    };
-    match event.sender {
+fn follow_only(cx: &mut PacketContext<'_>, publish: &Publish<'_>, topic: Topic<'_>, digest: u64) {
+    match cx.event.sender {
         Sender::Client => {
-            let known = (topic, report.outbox.reserve(), digest);
             // A turn is reserved although no handshake takes it: order among messages comes from
             // it.
-            let key = publish_from_client(state, report, link, event, publish, known);
+            let turn = cx.report.outbox.reserve();
+            let key = publish_from_client(cx, publish, topic, digest, turn);
             let over = Over {
                 state: HandshakeState::Complete,
                 released: false,
             };
-            publisher_done(state, report, key, over);
+            publisher_done(cx.state, cx.report, key, over);
         }
         // At QoS 0 the copy is all of its delivery.
         Sender::Server => {
-            explain_from_server(state, report, link, event, publish, (topic, digest));
+            let step = cx.state.wanted.steps.then(|| step(cx.event));
+            let copy = copy(cx, publish, topic, digest, step.as_ref());
+            explain(cx, &copy);
         }
     }
 }
@@ -147,30 +143,24 @@ fn follow_only(
 /// PUBLISH is none, and takes its identifier.
 #[cold]
 fn join_repeat(
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
+    cx: &mut PacketContext<'_>,
     publish: &Publish<'_>,
     digest: u64,
     mut open: Open,
 ) -> Option<Open> {
-    let kind = match publish.delivery {
-        Delivery::ExactlyOnce(_) => HandshakeKind::Qos2,
-        _ => HandshakeKind::Qos1,
-    };
     // A topic that an alias hides has no digest.
     let other = open.digest != digest && open.digest != 0 && digest != 0;
     // Its acknowledgement may have passed unseen: then it is an equal message, sent anew.
-    let anew = !publish.dup && open.may_be_missing(link.gaps());
-    if open.record.kind != kind || other || anew {
+    let anew = !publish.dup && open.may_be_missing(cx.link.gaps());
+    if open.record.kind != kind(publish) || other || anew {
         return Some(open);
     }
     // Here it is a redelivery: it goes on with the handshake that it repeats.
-    rules::exchange::check_repeat(link, event, publish, &open, report);
+    rules::exchange::check_repeat(&mut cx.check(), publish, &open);
     open.publishes += 1;
     open.suspended = None;
-    open.advance(link.gaps(), event);
-    let side = &mut link.sides[event.sender];
+    open.advance(cx.link.gaps(), cx.event);
+    let side = &mut cx.link.sides[cx.event.sender];
     // A handshake that an earlier connection of the session began has no order and no place in the
     // quota of this one yet.
     if open.order == 0 {
@@ -184,87 +174,74 @@ fn join_repeat(
     if let Some(id) = publish.delivery.packet_id() {
         side.open.insert(id.number(), open);
         // One of those that the session owed is sent anew.
-        link.pay(event.sender, id.number());
+        cx.link.pay(cx.event.sender, id.number());
     }
     None
 }
 
 /// Holds a client's message for its subscribers, and stores it where it is retained.
 fn publish_from_client(
-    state: &mut State,
-    report: &mut Report,
-    link: &Link,
-    event: &PacketEvent<'_>,
+    cx: &mut PacketContext<'_>,
     publish: &Publish<'_>,
-    (topic, turn, digest): (Topic<'_>, Turn, u64),
+    topic: Topic<'_>,
+    digest: u64,
+    turn: Turn,
 ) -> MessageKey {
-    let published = Published {
-        topic,
+    let key = hold_message(cx, publish, topic, digest, turn);
+    if !publish.retain {
+        return key;
+    }
+    let PacketContext { link, event, .. } = cx;
+    let entry = Entry {
+        topic: topic.hash,
         digest,
-        qos: publish.delivery.qos(),
-        retain: publish.retain,
-        turn,
-        stamp: event.stamp,
-        carried: state.carried(publish, link.version()),
-    };
-    let key = publish_message(state, report, link, &published);
-    if publish.retain {
-        let storing = Storing {
+        summary: RetainedSummary {
+            broker: topic.broker.0,
             server: link.server,
-            topic,
-            digest,
-            message: Message {
-                topic: Some(state.names.shared(topic)),
-                qos: publish.delivery.qos(),
-                retain: true,
-                payload: Payload::of(publish.payload),
-            },
-            by: Some(Stored {
+            message: message(cx.state, publish, Some(topic)),
+            stored: Some(Stored {
                 stamp: event.stamp,
                 connection: link.id,
                 client_id: link.client_id.clone(),
                 will: false,
             }),
-            held: Some(key),
-            stamp: event.stamp,
-        };
-        // A stored message is the same message: late copies of it belong to this publisher's.
-        if store(state, report, storing).is_some()
-            && let Some(held) = state.messages.get_mut(key)
-        {
-            held.stored = true;
-        }
+            end: RetainedEnd::Kept,
+            deliveries: Vec::new(),
+        },
+        message: Some(key),
+    };
+    // A stored message is the same message: late copies of it belong to this publisher's.
+    if store(cx.state, cx.report, entry, event.stamp)
+        && let Some(held) = cx.state.messages.get_mut(key)
+    {
+        held.stored = true;
     }
     key
 }
 
-/// Explains a server's PUBLISH.
-fn explain_from_server(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
+/// Returns a server's PUBLISH as a copy of some message.
+fn copy<'a>(
+    cx: &PacketContext<'_>,
     publish: &Publish<'_>,
-    (topic, digest): (Topic<'_>, u64),
-) -> Explained {
-    let step = state.wanted.steps.then(|| step(event));
+    topic: Topic<'a>,
+    digest: u64,
+    step: Option<&'a Step>,
+) -> Copy<'a> {
     let identifiers = publish.properties.subscription_identifiers();
-    let copy = Copy {
+    Copy {
         topic,
-        stamp: event.stamp,
-        connection: link.id,
-        client_id: link.client_id.clone(),
+        digest,
+        stamp: cx.event.stamp,
         qos: publish.delivery.qos(),
         retain: publish.retain,
         dup: publish.dup,
         packet_id: publish.delivery.packet_id(),
-        identifiers: match link.five() {
+        identifiers: match cx.link.five() {
             // 3.x has no properties, so nothing is kept for them.
             true => identifiers.collect(),
             false => Vec::new(),
         },
-        carried: state.carried(publish, link.version()),
-        step: step.as_ref(),
-    };
-    explain(state, report, link, digest, &copy)
+        carried: cx.state.carried(publish, cx.link.version()),
+        step,
+    }
 }

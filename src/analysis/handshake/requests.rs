@@ -3,84 +3,62 @@
 use std::sync::Arc;
 
 use super::super::caps;
+use super::super::context::PacketContext;
 use super::super::keys::{SessionKey, shared};
 use super::super::rules;
-use super::super::rules::report::Report;
+use super::super::rules::claim::Claim;
 use super::super::state::State;
-use super::super::state::link::Link;
+use super::super::state::open::Open;
 use super::super::state::sessions::{Force, Subscription};
-use super::exchange::{Begin, begin, give_up, keep, replace, settle};
+use super::exchange::{begin, give_up, keep, replace, settle};
 use super::sessions::unsubscribe;
 use crate::base::limits::Limit;
-use crate::event::{EndedBy, FilterRequest, HandshakeKind, HandshakeState, PacketEvent, Subject};
+use crate::event::{EndedBy, FilterRequest, HandshakeKind, HandshakeState, Subject};
 use crate::mqtt::packet::{SubAck, Subscribe, UnsubAck, Unsubscribe};
 use crate::mqtt::topic::{Shared, filter_broken_before_five};
 use crate::mqtt::{PacketIdentifier, PacketType, QoS};
 
 /// Acts on a SUBSCRIBE.
-pub(crate) fn on_subscribe(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-    subscribe: &Subscribe<'_>,
-) {
-    rules::request::check_subscribe(link, event, subscribe, report);
-    free_identifier(state, report, link, event, subscribe.packet_id);
+pub(crate) fn on_subscribe(cx: &mut PacketContext<'_>, subscribe: &Subscribe<'_>) {
+    rules::request::check_subscribe(&mut cx.check(), subscribe);
+    free_identifier(cx, subscribe.packet_id);
     let requests = subscribe.subscriptions.iter().map(|one| FilterRequest {
         filter: shared(one.filter),
         options: one.options,
         code: None,
     });
     let requests: Vec<_> = requests.collect();
-    if state.wanted.deliveries
-        && let Some(session) = link.session
+    if cx.state.wanted.deliveries
+        && let Some(session) = cx.link.session
     {
         // A SUBSCRIBE has at most one identifier (5.0 §3.8.2.1.2); more are reported by the
         // codec's rules.
         let mut identifiers = subscribe.properties.subscription_identifiers();
-        let identifier = identifiers.next().filter(|_| link.five());
+        let identifier = identifiers.next().filter(|_| cx.link.five());
         for one in &requests {
-            if report.wanted {
-                stored_falls_due(state, link, session, one, event);
+            if cx.report.wanted {
+                stored_falls_due(cx, session, one);
             }
-            add_subscription(state, report, session, one, identifier, event);
+            add_subscription(cx, session, one, identifier);
         }
     }
-    let first = Begin {
-        kind: HandshakeKind::Subscribe,
-        initiator: event.sender,
-        packet_id: Some(subscribe.packet_id),
-        subject: Subject::Subscribe(requests),
-        waiting: PacketType::SubAck,
-    };
-    let open = begin(state, report, link, event, first);
-    keep(state, report, link, open);
+    let (id, subject) = (subscribe.packet_id, Subject::Subscribe(requests));
+    let open = begin(cx, HandshakeKind::Subscribe, Some(id), subject);
+    keep(cx, open);
 }
 
 /// Gives a handshake up whose identifier a request uses.
-fn free_identifier(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-    id: PacketIdentifier,
-) {
+fn free_identifier(cx: &mut PacketContext<'_>, id: PacketIdentifier) {
     // An identifier is free again once its handshake is over ([MQTT-2.3.1-2]; 5.0:
     // [MQTT-2.2.1-3]): the older handshake ended unseen, or the sender is at fault.
-    if let Some(open) = link.sides[event.sender].open.remove(&id.number()) {
-        replace(state, report, link, event, open);
+    if let Some(open) = cx.link.sides[cx.event.sender].open.remove(&id.number()) {
+        replace(cx, open);
     }
 }
 
 /// Notes the stored messages that a new subscription is to be sent.
-fn stored_falls_due(
-    state: &State,
-    link: &mut Link,
-    session: SessionKey,
-    request: &FilterRequest,
-    event: &PacketEvent<'_>,
-) {
+fn stored_falls_due(cx: &mut PacketContext<'_>, session: SessionKey, request: &FilterRequest) {
+    let PacketContext { state, link, .. } = cx;
     let session = state.sessions.get(session);
     let existed = session.is_some_and(|one| one.subscriptions.contains_key(&request.filter));
     // Retain Handling of 5.0: 2 asks for none, 1 for those of new subscriptions.
@@ -97,20 +75,19 @@ fn stored_falls_due(
     for key in state.retained.taken_by(filter) {
         // `#` on a broker with very many stored messages: those beyond the limit are not checked.
         if link.stored_due.len() < caps::STORED_DUE {
-            link.stored_due.push((key, event.stamp));
+            link.stored_due.push((key, cx.event.stamp));
         }
     }
 }
 
 /// Adds a subscription as asked for: a server may deliver before its SUBACK.
 fn add_subscription(
-    state: &mut State,
-    report: &mut Report,
+    cx: &mut PacketContext<'_>,
     key: SessionKey,
     request: &FilterRequest,
     identifier: Option<u32>,
-    event: &PacketEvent<'_>,
 ) {
+    let state = &mut *cx.state;
     let granted = QoS::from_bits(request.options & 3).unwrap_or(QoS::ExactlyOnce);
     let full = state.sessions.subscriptions_full();
     let Some(session) = state.sessions.get_mut(key) else {
@@ -145,7 +122,7 @@ fn add_subscription(
             // counts as uninvited from here on.
             session.known = false;
         }
-        return report.limit_reached(Limit::Subscriptions, event.stamp);
+        return (cx.report).limit_reached(Limit::Subscriptions, cx.event.stamp);
     };
     // The tree finds subscriptions by the filter that topics match; a shared one is found by the
     // part behind its group.
@@ -165,31 +142,17 @@ fn add_subscription(
 
 /// Acts on a SUBACK.
 #[inline(never)]
-pub(crate) fn on_suback(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-    ack: &SubAck<'_>,
-) {
-    let id = ack.packet_id.number();
-    let opens = &mut link.sides[event.sender.peer()].open;
-    let Some(mut open) = opens.remove(&id) else {
-        return rules::request::find_stray_answer(link, event, id, report);
+pub(crate) fn on_suback(cx: &mut PacketContext<'_>, ack: &SubAck<'_>) {
+    let Some(open) = take_answered(cx, HandshakeKind::Subscribe, ack.packet_id, ack.codes) else {
+        return;
     };
-    let Subject::Subscribe(requests) = &mut open.record.subject else {
-        // The identifier belongs to a handshake of another kind, which goes on.
-        opens.insert(id, open);
-        return rules::request::find_wrong_answer(link, event, id, report);
-    };
-    answer(requests, ack.codes);
-    rules::request::check_suback(link, event, requests, ack.codes, report);
-    if let Some(session) = link.session {
-        for one in &*requests {
-            grant(state, session, one);
+    let requests = open.record.filters();
+    rules::request::check_suback(&mut cx.check(), requests, ack.codes);
+    if let Some(session) = cx.link.session {
+        for one in requests {
+            grant(cx.state, session, one);
         }
     }
-    open.advance(link.gaps(), event);
     // One filter that was granted makes the handshake a success; the others stand beside it with
     // their codes.
     let failed = ack.codes.iter().all(|code| *code >= 0x80);
@@ -200,14 +163,37 @@ pub(crate) fn on_suback(
         },
         _ => HandshakeState::Complete,
     };
-    settle(state, report, open, end);
+    settle(cx.state, cx.report, open, end);
 }
 
-/// Writes the codes of an answer beside the filters that they answer.
-fn answer(requests: &mut [FilterRequest], codes: &[u8]) {
-    for (one, code) in requests.iter_mut().zip(codes) {
-        one.code = Some(*code);
-    }
+/// Takes the handshake that an answer ends and writes the codes beside the filters; returns `None`
+/// where the answer fits no request.
+fn take_answered(
+    cx: &mut PacketContext<'_>,
+    kind: HandshakeKind,
+    id: PacketIdentifier,
+    codes: &[u8],
+) -> Option<Open> {
+    let id = id.number();
+    let opens = &mut cx.link.sides[cx.event.sender.peer()].open;
+    let claim = match opens.remove(&id) {
+        Some(mut open) if open.record.kind == kind => {
+            for (one, code) in open.record.filters_mut().iter_mut().zip(codes) {
+                one.code = Some(*code);
+            }
+            open.advance(cx.link.gaps(), cx.event);
+            return Some(open);
+        }
+        // The identifier belongs to a handshake of another kind, which goes on.
+        Some(open) => {
+            opens.insert(id, open);
+            Claim::AnswersAnother { id }
+        }
+        None if cx.link.connect_stamp.is_none() => return None,
+        None => Claim::AnswerWithoutRequest { id },
+    };
+    rules::request::find_unfit_answer(&mut cx.check(), claim);
+    None
 }
 
 /// Puts a subscription in force, or ends it where it was refused.
@@ -229,14 +215,8 @@ fn grant(state: &mut State, session: SessionKey, request: &FilterRequest) {
 
 /// Acts on an UNSUBSCRIBE.
 #[inline(never)]
-pub(crate) fn on_unsubscribe(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-    unsubscribe: &Unsubscribe<'_>,
-) {
-    free_identifier(state, report, link, event, unsubscribe.packet_id);
+pub(crate) fn on_unsubscribe(cx: &mut PacketContext<'_>, unsubscribe: &Unsubscribe<'_>) {
+    free_identifier(cx, unsubscribe.packet_id);
     let requests = unsubscribe.filters.iter().map(|filter| FilterRequest {
         filter: shared(filter),
         options: 0,
@@ -245,20 +225,14 @@ pub(crate) fn on_unsubscribe(
     let requests: Vec<_> = requests.collect();
     // A server may send copies until it has acted on the request, so the subscription stays until
     // the UNSUBACK.
-    if let Some(session) = link.session {
+    if let Some(session) = cx.link.session {
         for one in &requests {
-            set_force(state, session, &one.filter, Force::Leaving);
+            set_force(cx.state, session, &one.filter, Force::Leaving);
         }
     }
-    let first = Begin {
-        kind: HandshakeKind::Unsubscribe,
-        initiator: event.sender,
-        packet_id: Some(unsubscribe.packet_id),
-        subject: Subject::Unsubscribe(requests),
-        waiting: PacketType::UnsubAck,
-    };
-    let open = begin(state, report, link, event, first);
-    keep(state, report, link, open);
+    let (id, subject) = (unsubscribe.packet_id, Subject::Unsubscribe(requests));
+    let open = begin(cx, HandshakeKind::Unsubscribe, Some(id), subject);
+    keep(cx, open);
 }
 
 fn set_force(state: &mut State, session: SessionKey, filter: &str, force: Force) {
@@ -269,39 +243,25 @@ fn set_force(state: &mut State, session: SessionKey, filter: &str, force: Force)
 
 /// Acts on an UNSUBACK.
 #[inline(never)]
-pub(crate) fn on_unsuback(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-    ack: &UnsubAck<'_>,
-) {
-    let id = ack.packet_id.number();
-    let opens = &mut link.sides[event.sender.peer()].open;
-    let Some(mut open) = opens.remove(&id) else {
-        return rules::request::find_stray_answer(link, event, id, report);
+pub(crate) fn on_unsuback(cx: &mut PacketContext<'_>, ack: &UnsubAck<'_>) {
+    let Some(open) = take_answered(cx, HandshakeKind::Unsubscribe, ack.packet_id, ack.codes) else {
+        return;
     };
-    let Subject::Unsubscribe(requests) = &mut open.record.subject else {
-        opens.insert(id, open);
-        return rules::request::find_wrong_answer(link, event, id, report);
-    };
-    answer(requests, ack.codes);
+    let requests = open.record.filters();
     // UNSUBACK of 3.x has no codes.
-    if link.five() {
-        let (filters, codes) = (requests.len(), ack.codes.len());
-        rules::request::check_code_count(link, event, filters, codes, report);
+    if cx.link.five() {
+        rules::request::check_code_count(&mut cx.check(), requests.len(), ack.codes.len());
     }
-    if let Some(session) = link.session {
-        for one in &*requests {
+    if let Some(session) = cx.link.session {
+        for one in requests {
             match one.code {
                 // Refused: the subscription stays.
-                Some(0x80..) => set_force(state, session, &one.filter, Force::Granted),
-                _ => give_filter_up(state, session, &one.filter),
+                Some(0x80..) => set_force(cx.state, session, &one.filter, Force::Granted),
+                _ => give_filter_up(cx.state, session, &one.filter),
             }
         }
     }
-    open.advance(link.gaps(), event);
-    settle(state, report, open, HandshakeState::Complete);
+    settle(cx.state, cx.report, open, HandshakeState::Complete);
 }
 
 /// Ends a subscription that its client gave up, and remembers its filter.
@@ -321,42 +281,25 @@ fn give_filter_up(state: &mut State, key: SessionKey, filter: &Arc<str>) {
 }
 
 /// Acts on a PINGREQ.
-pub(crate) fn on_pingreq(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-) {
-    if link.pings.len() >= caps::PINGS
+pub(crate) fn on_pingreq(cx: &mut PacketContext<'_>) {
+    if cx.link.pings.len() >= caps::PINGS
         // PINGREQ has no identifier: a client that is never answered must not fill memory.
-        && let Some(open) = link.pings.pop_front()
+        && let Some(open) = cx.link.pings.pop_front()
     {
-        give_up(state, report, link, open, EndedBy::TableFull);
+        give_up(cx.state, cx.report, cx.link, open, EndedBy::TableFull);
     }
-    let first = Begin {
-        kind: HandshakeKind::Ping,
-        initiator: event.sender,
-        packet_id: None,
-        subject: Subject::Nothing,
-        waiting: PacketType::PingResp,
-    };
-    let open = begin(state, report, link, event, first);
-    link.pings.push_back(open);
+    let open = begin(cx, HandshakeKind::Ping, None, Subject::Nothing);
+    cx.link.pings.push_back(open);
 }
 
 /// Acts on a PINGRESP.
-pub(crate) fn on_pingresp(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    event: &PacketEvent<'_>,
-) {
-    match link.pings.pop_front() {
-        // Answers come in the order of the requests.
-        Some(mut open) => {
-            open.advance(link.gaps(), event);
-            settle(state, report, open, HandshakeState::Complete);
-        }
-        None => rules::request::find_stray_ping(link, event, report),
+pub(crate) fn on_pingresp(cx: &mut PacketContext<'_>) {
+    // Answers come in the order of the requests.
+    if let Some(mut open) = cx.link.pings.pop_front() {
+        open.advance(cx.link.gaps(), cx.event);
+        settle(cx.state, cx.report, open, HandshakeState::Complete);
+    } else {
+        let claim = Claim::PingRespWithoutPingReq {};
+        rules::request::find_unfit_answer(&mut cx.check(), claim);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::context::PacketContext;
 use super::super::delivery::wills::will_may_stop;
 use super::super::keys::SessionKey;
 use super::super::output::Output;
@@ -13,30 +14,30 @@ use super::super::state::open::Open;
 use super::super::state::sessions::ClientSession;
 use super::exchange::{give_up, settle_incomplete};
 use crate::base::limits::Limit;
-use crate::event::{EndedBy, PacketEvent, SessionSummary};
+use crate::event::{EndedBy, SessionSummary};
 use crate::mqtt::topic::matching_part;
 use crate::mqtt::{BySender, Sender};
 
 /// Joins a connection to its session. Without a CONNACK (not captured, or not yet sent) `present`
 /// is `None`, and what is known of the client identifier decides.
-pub(crate) fn attach(
-    state: &mut State,
-    report: &mut Report,
-    link: &mut Link,
-    present: Option<bool>,
-    event: &PacketEvent<'_>,
-) {
-    if let Some(key) = link.session {
+pub(crate) fn attach(cx: &mut PacketContext<'_>, present: Option<bool>) {
+    if let Some(key) = cx.link.session {
         // Joined before its CONNACK, by the client identifier alone, which the CONNACK now
         // contradicts.
-        if present == Some(false) && !link.clean {
-            forget_resumed(state, report, link, key);
+        if present == Some(false) && !cx.link.clean {
+            forget_resumed(cx, key);
         }
         return;
     }
-    let id = link.client_id.as_ref();
-    let known = id.and_then(|id| state.sessions.find(link.broker, id));
-    rules::connect::check_session_present(state, link, event, present, known, report);
+    let id = cx.link.client_id.as_ref();
+    let known = id.and_then(|id| cx.state.sessions.find(cx.link.broker, id));
+    rules::connect::check_session_present(&mut cx.check(), present, known);
+    let PacketContext {
+        state,
+        report,
+        link,
+        event,
+    } = cx;
     if let Some(key) = known {
         leave_old_link(state, report, link, key);
     }
@@ -153,12 +154,13 @@ pub(crate) fn suspend(
 }
 
 /// Gives up what a session kept: the CONNACK shows that it is a new one.
-fn forget_resumed(state: &mut State, report: &mut Report, link: &mut Link, key: SessionKey) {
+fn forget_resumed(cx: &mut PacketContext<'_>, key: SessionKey) {
+    let (state, link) = (&mut *cx.state, &mut *cx.link);
     for sender in [Sender::Client, Sender::Server] {
         for (id, open) in std::mem::take(&mut link.sides[sender].open) {
             // Those that this connection began stay.
             match open.suspended {
-                Some(ended_by) => give_up(state, report, link, open, ended_by),
+                Some(ended_by) => give_up(state, cx.report, link, open, ended_by),
                 None => {
                     link.sides[sender].open.insert(id, open);
                 }

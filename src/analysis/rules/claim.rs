@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::clauses::{self as c, Clause};
 use crate::event::Cause;
-use crate::mqtt::{Rule, Sender};
+use crate::mqtt::Rule;
 
 /// The number of a frame that a claim rests on.
 #[derive(Clone, Copy, Debug)]
@@ -19,34 +19,22 @@ impl fmt::Display for Frame {
     }
 }
 
-/// A client by the name that a sentence uses: its identifier, where it is known.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Client<'a>(pub(crate) Option<&'a str>);
-
-impl fmt::Display for Client<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some("") => f.write_str("the client without an identifier"),
-            Some(id) => write!(f, "client {id}"),
-            None => f.write_str("the client"),
-        }
-    }
-}
-
 /// One end of a connection by the name that a sentence uses.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Party<'a> {
-    /// The end that is named.
-    pub(crate) sender: Sender,
-    /// The client of the connection.
-    pub(crate) client: Client<'a>,
+pub(crate) enum Party<'a> {
+    /// The client with its identifier, where that is known.
+    Client(Option<&'a str>),
+    /// The server.
+    Server,
 }
 
 impl fmt::Display for Party<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.sender {
-            Sender::Client => self.client.fmt(f),
-            Sender::Server => f.write_str("the server"),
+        match self {
+            Self::Client(Some("")) => f.write_str("the client without an identifier"),
+            Self::Client(Some(id)) => write!(f, "client {id}"),
+            Self::Client(None) => f.write_str("the client"),
+            Self::Server => f.write_str("the server"),
         }
     }
 }
@@ -69,15 +57,16 @@ macro_rules! no_frames {
     };
 }
 
-no_frames! { &str u8 u16 u32 u64 i64 usize f64 Client<'_> Party<'_> &Clause }
+no_frames! { &str u8 u16 u32 u64 i64 usize f64 Party<'_> &Clause }
 
 /// Builds [`Claim`] from its table: name, arguments, clause, who caused it, sentence.
 ///
 /// `Unknown` leaves the cause to the place of the finding, which knows the packet's sender. The
 /// sentence is a format string over the arguments, so it stands beside them and is checked by the
-/// compiler; nothing is formatted for a finding that is only counted.
+/// compiler; nothing is formatted for a finding that is only counted. Every sentence may also name
+/// what the place of its finding knows: `client`, `packet`, and `who`, the end that caused it.
 macro_rules! claims {
-    ($($name:ident { $($field:ident: $type:ty),* } $clause:expr, $by:ident $sentence:literal)*) => {
+    (($client:ident, $who:ident, $packet:ident) $($name:ident { $($field:ident: $type:ty),* } $clause:expr, $by:ident $sentence:literal)*) => {
         /// One kind of finding with its arguments.
         #[derive(Clone, Copy, Debug)]
         pub(crate) enum Claim<'a> {
@@ -114,7 +103,12 @@ macro_rules! claims {
             }
 
             /// Returns its sentence. Text from the capture in it is raw.
-            pub(crate) fn sentence(&self) -> String {
+            pub(crate) fn sentence(
+                &self,
+                $client: Party<'_>,
+                $who: Party<'_>,
+                $packet: &str,
+            ) -> String {
                 capital(match self {
                     $(Self::$name { $($field),* } => format!($sentence)),*
                 })
@@ -124,35 +118,34 @@ macro_rules! claims {
 }
 
 claims! {
+    (client, who, packet)
+
     // The order of packets on a connection.
-    PacketBeforeConnect { packet: &'static str } &c::PACKET_BEFORE_CONNECT, Client
+    PacketBeforeConnect {} &c::PACKET_BEFORE_CONNECT, Client
         "{packet} is the first packet of this connection; it must be CONNECT."
     SecondConnect { first: Frame } &c::SECOND_CONNECT, Client
         "This connection had its CONNECT in frame {first}; a second one is a protocol error."
-    PacketBeforeConnAck { packet: &'static str } &c::PACKET_BEFORE_CONNACK, Server
+    PacketBeforeConnAck {} &c::PACKET_BEFORE_CONNACK, Server
         "The server sends {packet} before it accepted the connection with CONNACK."
     SecondConnAck {} &c::SECOND_CONNACK, Server
         "This connection has had its CONNACK."
-    PacketBeforeAuthentication { client: Client<'a>, packet: &'static str }
-        &c::PACKET_BEFORE_AUTHENTICATION, Client
+    PacketBeforeAuthentication {} &c::PACKET_BEFORE_AUTHENTICATION, Client
         "{client} sends {packet} before its authentication is over."
-    ClientSendsServers { client: Client<'a>, packet: &'static str } &c::WRONG_SENDER, Client
+    ClientSendsServers {} &c::WRONG_SENDER, Client
         "{client} sends {packet}, which only servers send."
-    ServerSendsClients { packet: &'static str, until: &'static str } &c::WRONG_SENDER, Server
+    ServerSendsClients { until: &'static str } &c::WRONG_SENDER, Server
         "The server sends {packet}, which only clients send{until}."
-    PacketAfterDisconnect { packet: &'static str, disconnect: Frame }
-        &c::PACKET_AFTER_DISCONNECT, Unknown
+    PacketAfterDisconnect { disconnect: Frame } &c::PACKET_AFTER_DISCONNECT, Unknown
         "{packet} follows the DISCONNECT of frame {disconnect}, after which its sender must be silent."
     LeftOpen { clause: &'static Clause, last: Frame } clause, Unknown
         "After the packet of frame {last} nobody closes the connection."
-    PacketAfterRefusal { client: Client<'a>, packet: &'static str } &c::PACKET_AFTER_REFUSAL, Client
+    PacketAfterRefusal {} &c::PACKET_AFTER_REFUSAL, Client
         "{client} sends {packet} although its connection was refused."
     ViolationTolerated { fault: Frame } &c::VIOLATION_TOLERATED, Server
         "The server goes on although the client's packet of frame {fault} breaks the protocol; it should have closed the connection."
 
     // CONNECT and its answer.
-    ConnectionRefused { client: Client<'a>, code: u8, reason: &'static str }
-        &c::CONNECTION_REFUSED, Server
+    ConnectionRefused { code: u8, reason: &'static str } &c::CONNECTION_REFUSED, Server
         "The server refuses the connection of {client} with 0x{code:02x} ({reason})."
     UnsupportedAccepted {} &c::UNSUPPORTED_ACCEPTED, Server
         "The server accepts a protocol name and level that no specification has."
@@ -164,21 +157,21 @@ claims! {
         "The client connects without an identifier, and CONNACK assigns none."
     ClientIdRefused { id: &'a str } &c::CLIENT_ID_REFUSED, Server
         "The server refuses the client identifier {id}, which every server has to allow."
-    SessionAfterClean { client: Client<'a> } &c::SESSION_AFTER_CLEAN, Server
+    SessionAfterClean {} &c::SESSION_AFTER_CLEAN, Server
         "{client} asks for a clean start, and the server says that a session is present."
-    SessionForgotten { client: Client<'a> } &c::SESSION_FORGOTTEN, Server
+    SessionForgotten {} &c::SESSION_FORGOTTEN, Server
         "{client} left a session behind, and the server says that there is none."
-    SessionHadEnded { client: Client<'a> } &c::SESSION_FROM_NOWHERE, Server
+    SessionHadEnded {} &c::SESSION_FROM_NOWHERE, Server
         "The session of {client} had ended, and the server says that it is present."
-    SessionHadExpired { client: Client<'a> } &c::SESSION_FROM_NOWHERE, Server
+    SessionHadExpired {} &c::SESSION_FROM_NOWHERE, Server
         "The session of {client} had expired, and the server says that it is present."
-    WillBeyondServer { client: Client<'a>, qos: u8, retain: u8 } &c::WILL_BEYOND_SERVER, Server
+    WillBeyondServer { qos: u8, retain: u8 } &c::WILL_BEYOND_SERVER, Server
         "The server accepts {client} with a will of QoS {qos} and RETAIN {retain}, which it says it does not support."
     ResponseInformation {} &c::RESPONSE_INFORMATION, Server
         "CONNACK carries Response Information that the client did not ask for."
-    ProblemInformation { packet: &'static str } &c::PROBLEM_INFORMATION, Server
+    ProblemInformation {} &c::PROBLEM_INFORMATION, Server
         "{packet} explains itself although the client asked for no problem information."
-    Credentials { client: Client<'a>, length: usize } &c::CREDENTIALS, Client
+    Credentials { length: usize } &c::CREDENTIALS, Client
         "The password of {client} ({length} octets) crosses the network unencrypted: anyone on the way can read it. Use TLS."
 
     // Authentication (5.0).
@@ -198,13 +191,13 @@ claims! {
         "The server refused the WebSocket connection with HTTP status {status}: MQTT never began on it."
     WebSocketBroken {} &c::WEBSOCKET_BROKEN, Unknown
         "What one end sends from here on cannot be read as WebSocket frames: nothing more of it is told."
-    WebSocketText { sender: Party<'a> } &c::WEBSOCKET_TEXT, Unknown
-        "{sender} sends MQTT in a text frame of WebSocket; only binary frames may carry it."
-    WebSocketNotOffered { client: Client<'a> } &c::WEBSOCKET_NOT_OFFERED, Client
+    WebSocketText {} &c::WEBSOCKET_TEXT, Unknown
+        "{who} sends MQTT in a text frame of WebSocket; only binary frames may carry it."
+    WebSocketNotOffered {} &c::WEBSOCKET_NOT_OFFERED, Client
         "{client} did not offer the WebSocket subprotocol `mqtt` (Sec-WebSocket-Protocol); many servers refuse that."
-    WebSocketNotSelected { client: Client<'a> } &c::WEBSOCKET_NOT_SELECTED, Server
+    WebSocketNotSelected {} &c::WEBSOCKET_NOT_SELECTED, Server
         "The server did not select the WebSocket subprotocol `mqtt` for {client}; browsers close such a connection."
-    WebSocketUnmasked { client: Client<'a> } &c::WEBSOCKET_MASKING, Client
+    WebSocketUnmasked {} &c::WEBSOCKET_MASKING, Client
         "{client} sends WebSocket frames without a mask; a server closes such a connection."
     WebSocketMasked {} &c::WEBSOCKET_MASKING, Server
         "The server masks its WebSocket frames; a client closes such a connection."
@@ -212,8 +205,7 @@ claims! {
         "What is sent on this connection is not MQTT; it looks like {other}."
 
     // Packet identifiers and handshakes.
-    PacketIdInUse { who: Party<'a>, id: u16, first: Frame, waiting: &'static str }
-        &c::PACKET_ID_IN_USE, Unknown
+    PacketIdInUse { id: u16, first: Frame, waiting: &'static str } &c::PACKET_ID_IN_USE, Unknown
         "{who} uses packet identifier {id} although the handshake of frame {first} still has it: {waiting} has not come."
     RedeliveryWithoutDup { first: Frame, id: u16 } &c::REDELIVERY_WITHOUT_DUP, Unknown
         "The message of frame {first} (identifier {id}) is sent again without DUP."
@@ -223,7 +215,7 @@ claims! {
         "The PUBLISH of frame {first} (identifier {id}) is sent again {place}: it was not acknowledged."
     ResentEarly { first: Frame } &c::RESENT_EARLY, Unknown
         "The PUBLISH of frame {first} is sent again on the same connection; from MQTT 5.0 on that needs a new one."
-    NotResent { who: Party<'a>, first: Frame } &c::NOT_RESENT, Unknown
+    NotResent { first: Frame } &c::NOT_RESENT, Unknown
         "{who} did not send the unacknowledged message of frame {first} again, although the session goes on."
     ResentAfterRefusal { id: u16 } &c::RESENT_AFTER_REFUSAL, Unknown
         "The message with identifier {id} is sent again although the receiver refused it."
@@ -231,17 +223,15 @@ claims! {
         "This message is sent again before an earlier one that is not acknowledged either."
     PublishAfterPubRel { first: Frame } &c::PUBLISH_AFTER_PUBREL, Unknown
         "The PUBLISH of frame {first} is sent again although its PUBREL was sent."
-    AckWithoutPublish { who: Party<'a>, packet: &'static str, id: u16 }
-        &c::ACK_WITHOUT_PUBLISH, Unknown
+    AckWithoutPublish { id: u16 } &c::ACK_WITHOUT_PUBLISH, Unknown
         "{who} sends {packet} for packet identifier {id}, and no PUBLISH with this identifier is in flight."
-    AnswerWithoutRequest { packet: &'static str, id: u16 } &c::SUBACK_WITHOUT_SUBSCRIBE, Server
+    AnswerWithoutRequest { id: u16 } &c::SUBACK_WITHOUT_SUBSCRIBE, Server
         "{packet} answers a request with packet identifier {id}, and no such request waits for an answer."
-    AnswersAnother { packet: &'static str, id: u16 } &c::WRONG_ACKNOWLEDGEMENT, Server
+    AnswersAnother { id: u16 } &c::WRONG_ACKNOWLEDGEMENT, Server
         "{packet} does not answer what was sent with packet identifier {id}."
     PingRespWithoutPingReq {} &c::PINGRESP_WITHOUT_PINGREQ, Server
         "PINGRESP answers a PINGREQ, and none was sent."
-    WrongAcknowledgement { packet: &'static str, first: Frame, kind: &'static str }
-        &c::WRONG_ACKNOWLEDGEMENT, Unknown
+    WrongAcknowledgement { first: Frame, kind: &'static str } &c::WRONG_ACKNOWLEDGEMENT, Unknown
         "{packet} does not answer the packet of frame {first}, which is {kind}."
     Unanswered {
         clause: &'static Clause, last: &'static str, begun: &'a str, subject: &'a str,
@@ -250,16 +240,15 @@ claims! {
         clause, Unknown
         "{last}, which {begun} for {subject}, is not answered: {waiting} never came {how}."
     Qos2Stuck {
-        last: &'static str, begun: &'a str, subject: &'a str, waiting: &'static str,
-        how: &'static str
+        last: &'static str, begun: &'a str, subject: &'a str, waiting: &'static str, how: &'static str
     }
         &c::QOS2_STUCK, Unknown
         "The QoS 2 handshake that {begun} for {subject} stops after {last}: {waiting} never came {how}."
-    PubAckOutOfOrder { client: Client<'a>, first: Frame } &c::PUBACK_OUT_OF_ORDER, Client
+    PubAckOutOfOrder { first: Frame } &c::PUBACK_OUT_OF_ORDER, Client
         "{client} acknowledges the PUBLISH of frame {first} after a later one."
-    PubRecOutOfOrder { client: Client<'a>, first: Frame } &c::PUBREC_OUT_OF_ORDER, Client
+    PubRecOutOfOrder { first: Frame } &c::PUBREC_OUT_OF_ORDER, Client
         "{client} answers the PUBLISH of frame {first} with PUBREC after a later one."
-    PubRelOutOfOrder { client: Client<'a>, first: Frame } &c::PUBREL_OUT_OF_ORDER, Client
+    PubRelOutOfOrder { first: Frame } &c::PUBREL_OUT_OF_ORDER, Client
         "{client} releases the message of frame {first} after one whose PUBREC came later."
     HandshakeRefused {
         clause: &'static Clause, packet: &'static str, subject: &'a str, code: u8,
@@ -270,61 +259,59 @@ claims! {
     SubscriptionRefused { filter: &'a str, code: u8, reason: &'static str }
         &c::SUBSCRIPTION_REFUSED, Server
         "The server refuses the subscription to {filter} with 0x{code:02x} ({reason})."
-    SubAckCodes { packet: &'static str, codes: usize, filters: usize } &c::SUBACK_CODES, Server
+    SubAckCodes { codes: usize, filters: usize } &c::SUBACK_CODES, Server
         "{packet} has {codes} codes for {filters} topic filters."
     GrantedAboveAsked { asked: u8, filter: &'a str, granted: u8 } &c::GRANTED_ABOVE_ASKED, Server
         "QoS {asked} was asked for {filter}, and QoS {granted} is granted."
     SlowAcknowledgement { packet: &'static str, seconds: f64 } &c::SLOW_ACKNOWLEDGEMENT, Unknown
         "{packet} came {seconds:.3} s after the packet that it answers: the receiver or the network is slow."
-    DelayedAck { packet: &'static str } &c::DELAYED_ACK, Unknown
+    DelayedAck {} &c::DELAYED_ACK, Unknown
         "{packet} came about 40 ms after what it answers for the third time in succession: Nagle's algorithm waits for a delayed TCP acknowledgement, and TCP_NODELAY would help."
 
     // Limits that one end set for the other (5.0).
-    ReceiveMaximum { who: Party<'a>, in_flight: u32, most: u16 } &c::RECEIVE_MAXIMUM, Unknown
+    ReceiveMaximum { in_flight: u32, most: u16 } &c::RECEIVE_MAXIMUM, Unknown
         "{who} has {in_flight} messages above QoS 0 in flight; the receiver's Receive Maximum is {most}."
-    PacketTooLarge { packet: &'static str, size: u64, most: u32 } &c::PACKET_TOO_LARGE, Unknown
+    PacketTooLarge { size: u64, most: u32 } &c::PACKET_TOO_LARGE, Unknown
         "{packet} has {size} octets; its receiver allows {most}."
     TopicAliasMaximum { alias: u16, most: u16 } &c::TOPIC_ALIAS_MAXIMUM, Unknown
         "Topic alias {alias} is above the receiver's Topic Alias Maximum of {most}."
     TopicAliasUnknown {} &c::TOPIC_ALIAS_UNKNOWN, Unknown
         "This PUBLISH names its topic by an alias that its sender has not set on this connection."
-    MaximumQos { client: Client<'a>, qos: u8, most: u8 } &c::MAXIMUM_QOS, Client
+    MaximumQos { qos: u8, most: u8 } &c::MAXIMUM_QOS, Client
         "{client} publishes at QoS {qos}; the server supports QoS {most} at most."
-    RetainUnavailable { client: Client<'a> } &c::RETAIN_UNAVAILABLE, Client
+    RetainUnavailable {} &c::RETAIN_UNAVAILABLE, Client
         "{client} sends a message to be retained; the server said that it retains none."
-    SubscriptionUnavailable { client: Client<'a>, kind: &'static str }
-        &c::SUBSCRIPTION_UNAVAILABLE, Client
+    SubscriptionUnavailable { kind: &'static str } &c::SUBSCRIPTION_UNAVAILABLE, Client
         "{client} asks for {kind}; the server said that it does not support them."
-    IdentifierFromClient { client: Client<'a> } &c::IDENTIFIER_FROM_CLIENT, Client
+    IdentifierFromClient {} &c::IDENTIFIER_FROM_CLIENT, Client
         "{client} publishes with a Subscription Identifier, which only servers send."
     ExpiryFromServer {} &c::EXPIRY_FROM_SERVER, Server
         "The server's DISCONNECT carries a Session Expiry Interval."
 
     // Deliveries.
-    DeliveredAbove { frame: Frame, published: u8, client: Client<'a>, granted: u8, due: u8, qos: u8 }
+    DeliveredAbove { frame: Frame, published: u8, granted: u8, due: u8, qos: u8 }
         &c::DELIVERED_ABOVE, Server
         "The message of frame {frame} was published at QoS {published} and {client} was granted QoS {granted}, so it is delivered at QoS {due} at most; here it is QoS {qos}."
-    DeliveredBelow { frame: Frame, published: u8, client: Client<'a>, granted: u8, due: u8, qos: u8 }
+    DeliveredBelow { frame: Frame, published: u8, granted: u8, due: u8, qos: u8 }
         &c::DELIVERED_BELOW, Server
         "The message of frame {frame} was published at QoS {published} and {client} was granted QoS {granted}, so QoS {due} is due; it is delivered at QoS {qos}."
-    NoSubscription { client: Client<'a>, topic: &'a str } &c::NO_SUBSCRIPTION, Server
+    NoSubscription { topic: &'a str } &c::NO_SUBSCRIPTION, Server
         "{client} is sent {topic} and has no subscription that takes it."
-    AfterUnsubscribe { client: Client<'a>, topic: &'a str, filter: &'a str }
-        &c::AFTER_UNSUBSCRIBE, Server
+    AfterUnsubscribe { topic: &'a str, filter: &'a str } &c::AFTER_UNSUBSCRIBE, Server
         "{client} is sent {topic} although it gave up its subscription to {filter}."
-    DollarTopic { client: Client<'a>, topic: &'a str } &c::DOLLAR_TOPIC, Server
+    DollarTopic { topic: &'a str } &c::DOLLAR_TOPIC, Server
         "{client} is sent {topic} for a filter that begins with a wildcard, which takes no topic that begins with $."
-    NoLocal { client: Client<'a>, frame: Frame, topic: &'a str } &c::NO_LOCAL, Server
+    NoLocal { frame: Frame, topic: &'a str } &c::NO_LOCAL, Server
         "{client} asked for No Local and gets back its own message of frame {frame} to {topic}."
-    LiveWithRetain { client: Client<'a>, frame: Frame } &c::LIVE_WITH_RETAIN, Server
+    LiveWithRetain { frame: Frame } &c::LIVE_WITH_RETAIN, Server
         "{client} gets the message of frame {frame} live, so RETAIN should be 0 (1 marks stored messages)."
-    RetainAsPublished { client: Client<'a>, frame: Frame } &c::RETAIN_AS_PUBLISHED, Server
+    RetainAsPublished { frame: Frame } &c::RETAIN_AS_PUBLISHED, Server
         "{client} asked for RETAIN as published, and gets the message of frame {frame} with another RETAIN."
     StoredWithoutRetain { topic: &'a str } &c::STORED_WITHOUT_RETAIN, Server
         "The stored message of {topic} is sent with RETAIN 0, as if it were live."
-    RetainedNotSent { client: Client<'a>, topic: &'a str } &c::RETAINED_NOT_SENT, Server
+    RetainedNotSent { topic: &'a str } &c::RETAINED_NOT_SENT, Server
         "{client} subscribes to what takes {topic} and is never sent its stored message."
-    RetainedNotWanted { client: Client<'a>, topic: &'a str } &c::RETAINED_NOT_WANTED, Server
+    RetainedNotWanted { topic: &'a str } &c::RETAINED_NOT_WANTED, Server
         "{client} asked for no stored messages (Retain Handling 2) and is sent that of {topic}."
     StaleRetained { topic: &'a str, changed: Frame } &c::STALE_RETAINED, Server
         "The stored message of {topic} was last changed in frame {changed}, and this is not what that left."
@@ -336,48 +323,40 @@ claims! {
         "The message of frame {frame} waited {waited} s of its {expiry} s, and its copy does not say so."
     DeliveredExpired { frame: Frame, expiry: u32, waited: i64 } &c::DELIVERED_EXPIRED, Server
         "The message of frame {frame} was to expire after {expiry} s and is delivered after {waited} s."
-    MessageExpired { topic: &'a str, subscriber: Client<'a> } &c::MESSAGE_EXPIRED, Client
+    MessageExpired { topic: &'a str, subscriber: Party<'a> } &c::MESSAGE_EXPIRED, Client
         "The message to {topic} expired while {subscriber} was away: it is never delivered there."
-    MessageLost { topic: &'a str, subscriber: Client<'a> } &c::MESSAGE_LOST, Server
+    MessageLost { topic: &'a str, subscriber: Party<'a> } &c::MESSAGE_LOST, Server
         "The message to {topic} was accepted by the server and never sent to {subscriber}, which has a subscription that takes it."
-    OutOfOrder { client: Client<'a>, frame: Frame } &c::OUT_OF_ORDER, Server
+    OutOfOrder { frame: Frame } &c::OUT_OF_ORDER, Server
         "{client} gets the message of frame {frame} after a later one of the same publisher, topic and QoS."
-    DeliveredTwice { client: Client<'a>, frame: Frame, topic: &'a str } &c::DELIVERED_TWICE, Server
+    DeliveredTwice { frame: Frame, topic: &'a str } &c::DELIVERED_TWICE, Server
         "{client} gets the QoS 2 message of frame {frame} to {topic} a second time."
 
     // Keep alive, takeover, wills, ends.
-    KeepAlive { client: Client<'a>, seconds: f64, keep_alive: u16, how: &'static str }
-        &c::KEEP_ALIVE, Client
+    KeepAlive { seconds: f64, keep_alive: u16, how: &'static str } &c::KEEP_ALIVE, Client
         "After this packet {client} was silent for {seconds:.1} s, longer than one and a half times its keep alive of {keep_alive} s, {how}."
-    KeepAliveNotEnforced { client: Client<'a>, seconds: f64, keep_alive: u16 }
-        &c::KEEP_ALIVE_NOT_ENFORCED, Server
+    KeepAliveNotEnforced { seconds: f64, keep_alive: u16 } &c::KEEP_ALIVE_NOT_ENFORCED, Server
         "{client} has been silent for {seconds:.1} s with a keep alive of {keep_alive} s, and the server keeps the connection."
-    Takeover { client: Client<'a>, second: Frame, first: Frame } &c::TAKEOVER, Client
+    Takeover { second: Frame, first: Frame } &c::TAKEOVER, Client
         "A second CONNECT of {client} (frame {second}) takes over from the connection of frame {first}, which the server closes."
-    TakeoverLoop { client: Client<'a>, times: usize } &c::TAKEOVER_LOOP, Client
+    TakeoverLoop { times: usize } &c::TAKEOVER_LOOP, Client
         "{client} was taken over {times} times within a minute: two clients seem to use one identifier, and each reconnects when the other pushes it off."
-    TakeoverNotEnforced { client: Client<'a>, first: Frame } &c::TAKEOVER_NOT_ENFORCED, Server
+    TakeoverNotEnforced { first: Frame } &c::TAKEOVER_NOT_ENFORCED, Server
         "Two connections of {client} live side by side: the server did not close that of frame {first}."
-    WillPublished {
-        client: Client<'a>, set: Frame, topic: &'a str, receivers: &'a str, cause: &'a str
-    }
+    WillPublished { set: Frame, topic: &'a str, receivers: &'a str, cause: &'a str }
         &c::WILL_PUBLISHED, Server
         "The will of {client} (set in frame {set}) was published to {topic} and sent to {receivers}, because {cause}."
-    WillNotPublished { client: Client<'a>, cause: &'a str, topic: &'a str }
-        &c::WILL_NOT_PUBLISHED, Server
+    WillNotPublished { cause: &'a str, topic: &'a str } &c::WILL_NOT_PUBLISHED, Server
         "The will of {client} was due, because {cause}, and a subscriber to {topic} never got it."
-    WillAfterDisconnect { client: Client<'a>, set: Frame, topic: &'a str }
-        &c::WILL_AFTER_DISCONNECT, Server
+    WillAfterDisconnect { set: Frame, topic: &'a str } &c::WILL_AFTER_DISCONNECT, Server
         "The will of {client} (frame {set}) is published to {topic}, although DISCONNECT deleted it."
-    WillInSpiteOfReturn { client: Client<'a>, set: Frame, topic: &'a str }
-        &c::WILL_IN_SPITE_OF_RETURN, Server
+    WillInSpiteOfReturn { set: Frame, topic: &'a str } &c::WILL_IN_SPITE_OF_RETURN, Server
         "The will of {client} (frame {set}) is published to {topic}, although the client came back before its delay was over."
-    NoCleanEnd { client: Client<'a> } &c::NO_CLEAN_END, Client
+    NoCleanEnd {} &c::NO_CLEAN_END, Client
         "{client} never ended this connection: no DISCONNECT, no FIN and no RST came from it."
-    ConnectionReset { client: Client<'a> } &c::CONNECTION_RESET, Unknown
+    ConnectionReset {} &c::CONNECTION_RESET, Unknown
         "The connection of {client} was reset without DISCONNECT."
-    ServerDisconnected { client: Client<'a>, code: u8, reason: &'static str }
-        &c::SERVER_DISCONNECTED, Server
+    ServerDisconnected { code: u8, reason: &'static str } &c::SERVER_DISCONNECTED, Server
         "The server disconnects {client} with 0x{code:02x} ({reason})."
     CutInRemainingLength { packet: &'static str } &c::INCOMPLETE_PACKET, Unknown
         "{packet} ends within its Remaining Length: the connection was over."

@@ -1,122 +1,99 @@
 //! Rules of CONNECT, CONNACK, AUTH and DISCONNECT: what the two ends agree on.
 
 use super::super::keys::{SessionKey, shared};
-use super::super::state::State;
-use super::super::state::link::{Link, Phase};
+use super::super::state::link::Phase;
 use super::claim::{Claim, Frame};
 use super::packet::check_credentials;
-use super::report::{Place, Report, client};
+use super::report::Check;
 use crate::base::limits::Limit;
-use crate::event::PacketEvent;
+use crate::event::ConnectSummary;
 use crate::mqtt::packet::{Auth, ConnAck, Disconnect};
 use crate::mqtt::{PacketType, ProtocolVersion, Sender, reason};
 
 /// Checks a CONNECT, which is the only one of its connection ([MQTT-3.1.0-2]).
-pub(crate) fn check_connect(link: &Link, event: &PacketEvent<'_>, report: &mut Report) {
-    if !report.wanted {
+pub(crate) fn check_connect(check: &mut Check<'_>) {
+    if !check.report.wanted {
         return;
     }
-    match link.connect_stamp {
+    match check.link.connect_stamp {
         // The server has to close, so this is a fault of the client.
         Some(first) => {
             let first = Frame(first.number);
-            report.find_fault(Place::of(link, event), Claim::SecondConnect { first });
+            check.find_fault(Claim::SecondConnect { first });
         }
-        None => check_credentials(link, event, report),
+        None => check_credentials(check),
     }
 }
 
 /// Checks a CONNACK against the CONNECT that it answers.
-pub(crate) fn check_connack(
-    state: &State,
-    link: &Link,
-    event: &PacketEvent<'_>,
-    ack: &ConnAck<'_>,
-    report: &mut Report,
-) {
-    if !report.wanted {
+pub(crate) fn check_connack(check: &mut Check<'_>, ack: &ConnAck<'_>) {
+    if !check.report.wanted {
         return;
     }
-    let place = Place::of(link, event);
+    let link = check.link;
     // [MQTT-3.2.0-2] of 5.0: one CONNACK a connection.
     if matches!(link.phase, Phase::Connected | Phase::Refused) {
-        return report.find(place, Claim::SecondConnAck {});
+        return check.find(Claim::SecondConnAck {});
     }
-    if ack.code != 0 {
-        let claim = Claim::ConnectionRefused {
-            client: client(link),
-            code: ack.code,
-            reason: reason::name(PacketType::ConnAck, link.version(), ack.code),
-        };
-        report.find(place.clone(), claim);
+    let code = ack.code;
+    if code != 0 {
+        let reason = reason::name(PacketType::ConnAck, link.version(), code);
+        check.find(Claim::ConnectionRefused { code, reason });
     }
     let Some(connect) = &link.connect else {
         return;
     };
     let id = &*connect.client_id;
-    if ack.code == 0 {
-        check_accepted(link, event, report);
+    if code == 0 {
+        check_accepted(check, connect);
         if link.five() {
-            check_accepted_in_five(state, link, event, ack, report);
+            check_accepted_in_five(check, connect, ack);
         }
     } else if !link.five()
-        && ack.code == 2
+        && code == 2
         // [MQTT-3.1.3-5]: such an identifier must be accepted by every server of 3.1.1.
         && (1..=23).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
     {
-        report.find(place, Claim::ClientIdRefused { id });
+        check.find(Claim::ClientIdRefused { id });
     }
 }
 
 /// Checks whether the server had to refuse.
-fn check_accepted(link: &Link, event: &PacketEvent<'_>, report: &mut Report) {
-    let Some(connect) = &link.connect else {
-        return;
-    };
+fn check_accepted(check: &mut Check<'_>, connect: &ConnectSummary) {
+    let link = check.link;
     let known = matches!(
         (&*connect.protocol_name, connect.protocol_level),
         // 3.1, 3.1.1 and 5.0. Servers refuse another level with 0x01 ([MQTT-3.1.2-2]).
         ("MQIsdp", 3) | ("MQTT", 4 | 5)
     );
     if !known {
-        report.find(Place::of(link, event), Claim::UnsupportedAccepted {});
+        check.find(Claim::UnsupportedAccepted {});
     }
     // [MQTT-3.1.3-8] of 3.1.1. 3.1 allows no empty identifier at all, and 5.0 assigns one.
     let old = !link.five() && link.version != Some(ProtocolVersion::V3_1);
     if connect.client_id.is_empty() && old && !link.clean {
-        report.find(Place::of(link, event), Claim::EmptyIdAccepted {});
+        check.find(Claim::EmptyIdAccepted {});
     }
 }
 
 /// Checks the properties of a CONNACK that accepts.
-fn check_accepted_in_five(
-    state: &State,
-    link: &Link,
-    event: &PacketEvent<'_>,
-    ack: &ConnAck<'_>,
-    report: &mut Report,
-) {
-    let Some(connect) = &link.connect else {
-        return;
-    };
-    let place = Place::of(link, event);
+fn check_accepted_in_five(check: &mut Check<'_>, connect: &ConnectSummary, ack: &ConnAck<'_>) {
+    let link = check.link;
     let properties = ack.properties;
     // An accepted connection keeps the method of its CONNECT ([MQTT-4.12.0-5]).
     let named = properties.authentication_method();
     match (link.authentication_method.as_deref(), named) {
-        (Some(method), _) if named != Some(method) => {
-            report.find(place.clone(), Claim::MethodMissing { method });
-        }
-        (None, Some(method)) => report.find(place.clone(), Claim::MethodFromServer { method }),
+        (Some(method), _) if named != Some(method) => check.find(Claim::MethodMissing { method }),
+        (None, Some(method)) => check.find(Claim::MethodFromServer { method }),
         _ => {}
     }
     // [MQTT-3.2.2-16] of 5.0: the identifier assigned is one that no other session has.
     if connect.client_id.is_empty() {
         match properties.assigned_client_identifier() {
-            None => report.find(place.clone(), Claim::NoneAssigned {}),
-            Some(id) if state.sessions.find(link.broker, &shared(id)).is_some() => {
-                report.find(place.clone(), Claim::AssignedInUse {});
+            None => check.find(Claim::NoneAssigned {}),
+            Some(id) if (check.state.sessions.find(link.broker, &shared(id))).is_some() => {
+                check.find(Claim::AssignedInUse {});
             }
             Some(_) => {}
         }
@@ -127,115 +104,93 @@ fn check_accepted_in_five(
     if let Some(will) = &connect.will
         && (will.qos as u8 > most || (will.retain && !keeps))
     {
-        let claim = Claim::WillBeyondServer {
-            client: client(link),
-            qos: will.qos as u8,
-            retain: will.retain.into(),
-        };
-        report.find(place.clone(), claim);
+        let (qos, retain) = (will.qos as u8, will.retain.into());
+        check.find(Claim::WillBeyondServer { qos, retain });
     }
     // [MQTT-3.1.2-28]: only for a client that asked.
     if properties.response_information().is_some() && !link.wants_response_information {
-        report.find(place, Claim::ResponseInformation {});
+        check.find(Claim::ResponseInformation {});
     }
 }
 
 /// Checks Session Present against what the capture shows of the session `known`.
 pub(crate) fn check_session_present(
-    state: &State,
-    link: &Link,
-    event: &PacketEvent<'_>,
+    check: &mut Check<'_>,
     present: Option<bool>,
     known: Option<SessionKey>,
-    report: &mut Report,
 ) {
+    let (state, link) = (check.state, check.link);
     // Without the CONNECT it is not known what the client asked for.
-    let Some(present) = present.filter(|_| report.wanted && link.connect_stamp.is_some()) else {
+    let wanted = check.report.wanted && link.connect_stamp.is_some();
+    let Some(present) = present.filter(|_| wanted) else {
         return;
     };
-    let client = client(link);
     // No session is known: it may have been there before the capture.
     let Some(session) = known.and_then(|key| state.sessions.get(key)) else {
         let id = link.client_id.as_ref();
         if present && link.clean {
-            report.find(Place::of(link, event), Claim::SessionAfterClean { client });
+            check.find(Claim::SessionAfterClean {});
         } else if present && id.is_some_and(|id| state.sessions.is_gone(link.broker, id)) {
-            report.find(Place::of(link, event), Claim::SessionHadEnded { client });
+            check.find(Claim::SessionHadEnded {});
         } else if present && state.sessions.may_have_gone() {
-            report.limit_reached(Limit::SessionsEnded, event.stamp);
+            (check.report).limit_reached(Limit::SessionsEnded, check.event.stamp);
         }
         return;
     };
-    let expired = session.expired(event.stamp);
+    let expired = session.expired(check.event.stamp);
     // A session that lost its connection; a live one is taken over with all it has.
     let lasting = session.expiry > 0 && !expired;
-    let claim = match present {
+    match present {
         // [MQTT-3.2.2-1]; 5.0: [MQTT-3.2.2-2]: Clean Session gives Session Present 0.
-        true if link.clean => Claim::SessionAfterClean { client },
-        true if expired && session.expiry > 0 => Claim::SessionHadExpired { client },
+        true if link.clean => check.find(Claim::SessionAfterClean {}),
+        true if expired && session.expiry > 0 => check.find(Claim::SessionHadExpired {}),
         false if !link.clean && lasting && session.was_connected() => {
-            Claim::SessionForgotten { client }
+            check.find(Claim::SessionForgotten {});
         }
-        _ => return,
-    };
-    report.find(Place::of(link, event), claim);
+        _ => {}
+    }
 }
 
 /// Checks an AUTH: its method and its place (5.0 §4.12).
-pub(crate) fn check_auth(
-    link: &Link,
-    event: &PacketEvent<'_>,
-    auth: &Auth<'_>,
-    report: &mut Report,
-) {
+pub(crate) fn check_auth(check: &mut Check<'_>, auth: &Auth<'_>) {
+    let link = check.link;
     // The method is named in the CONNECT, which was not captured.
-    if !report.wanted || link.connect_stamp.is_none() {
+    if !check.report.wanted || link.connect_stamp.is_none() {
         return;
     }
-    let place = Place::of(link, event);
     let Some(method) = link.authentication_method.as_deref() else {
-        return report.find_fault(place, Claim::AuthWithoutMethod {});
+        return check.find_fault(Claim::AuthWithoutMethod {});
     };
     if let Some(other) = auth.properties.authentication_method()
         && *other != *method
     {
-        report.find_fault(place.clone(), Claim::MethodChanged { other, method });
+        check.find_fault(Claim::MethodChanged { other, method });
     }
     let code = auth.reason_code;
     let connected = link.phase == Phase::Connected;
     // Table of 5.0 §3.15.2.1: 0x18 of either end, 0x19 of a client, 0x00 of a server.
-    let fits = match (event.sender, code) {
+    let fits = match (check.event.sender, code) {
         (_, 0x18) => true,
         (Sender::Client, 0x19) | (Sender::Server, 0x00) => connected,
         _ => false,
     };
     if !fits {
-        report.find_fault(place, Claim::AuthCode { code });
+        check.find_fault(Claim::AuthCode { code });
     }
 }
 
 /// Checks a DISCONNECT of the server, which only 5.0 has.
-pub(crate) fn check_disconnect(
-    link: &Link,
-    event: &PacketEvent<'_>,
-    disconnect: &Disconnect<'_>,
-    report: &mut Report,
-) {
-    if !report.wanted || event.sender == Sender::Client {
+pub(crate) fn check_disconnect(check: &mut Check<'_>, disconnect: &Disconnect<'_>) {
+    if !check.report.wanted || check.event.sender == Sender::Client {
         return;
     }
-    let place = Place::of(link, event);
     if disconnect.properties.session_expiry_interval().is_some() {
-        report.find(place.clone(), Claim::ExpiryFromServer {});
+        check.find(Claim::ExpiryFromServer {});
     }
-    let code = disconnect.reason_code;
+    let (link, code) = (check.link, disconnect.reason_code);
     // A takeover has its own finding.
     if link.five() && code >= 0x80 && code != 0x8e {
-        let claim = Claim::ServerDisconnected {
-            client: client(link),
-            code,
-            reason: reason::name(PacketType::Disconnect, link.version(), code),
-        };
-        report.find(place, claim);
+        let reason = reason::name(PacketType::Disconnect, link.version(), code);
+        check.find(Claim::ServerDisconnected { code, reason });
     }
 }

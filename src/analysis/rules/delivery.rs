@@ -1,46 +1,45 @@
 //! Rules of deliveries: each copy of a message against the PUBLISH that it comes from.
 
 use super::super::caps;
-use super::super::keys::takes;
-use super::super::state::State;
-use super::super::state::link::Link;
+use super::super::keys::{MessageKey, takes};
 use super::super::state::messages::{Copy, Held, Route};
-use super::claim::{Claim, Client, Frame};
-use super::report::{Place, Report, client};
+use super::super::state::sessions::ClientSession;
+use super::claim::{Claim, Frame, Party};
+use super::report::{Check, Place, Report};
 use crate::base::FrameStamp;
 use crate::event::{Undelivered, between};
 use crate::mqtt::topic::{matches, matching_part};
 use crate::mqtt::{QoS, Sender};
 
-/// Judges a copy that was joined to its message `held` on its way `route`.
-pub(crate) fn judge_copy(
-    state: &State,
-    link: &Link,
-    (held, route): (&Held, &Route),
-    copy: &Copy<'_>,
-    report: &mut Report,
-) {
-    if !report.wanted {
+/// Judges a copy that was joined to a message, as the route `at` of it.
+pub(crate) fn judge_copy(check: &mut Check<'_>, key: MessageKey, at: usize, copy: &Copy<'_>) {
+    let (state, link) = (check.state, check.link);
+    let held = state.messages.get(key).filter(|_| check.report.wanted);
+    let Some((held, route)) = held.and_then(|held| Some((held, held.routes.get(at)?))) else {
         return;
+    };
+    judge_qos(check, held, route, copy);
+    if route.delivery.filters.is_empty()
+        && link.whole()
+        && link.bridge() != Some(true)
+        && known_session(check).is_some()
+    {
+        find_unsubscribed(check, copy);
     }
-    judge_qos(link, held, route, copy, report);
-    let known = link.whole()
-        && link
-            .session
-            .and_then(|key| state.sessions.get(key))
-            .is_some_and(|session| {
-                session.known && session.subscriptions.len() <= caps::LOOKED_THROUGH
-            });
-    if route.delivery.filters.is_empty() && known && link.bridge() != Some(true) {
-        find_unsubscribed(state, link, copy, report);
-    }
-    judge_retain(link, held, route, copy, report);
-    judge_carried(link, held, copy, report);
-    judge_identifiers(link, held, route, copy, report);
+    judge_retain(check, held, route, copy);
+    judge_carried(check, held, copy);
+    judge_identifiers(check, held, route, copy);
+}
+
+/// Returns the client's session where all its subscriptions are known and few enough to search.
+fn known_session<'a>(check: &Check<'a>) -> Option<&'a ClientSession> {
+    let session = check.state.sessions.get(check.link.session?)?;
+    let few = session.subscriptions.len() <= caps::LOOKED_THROUGH;
+    (session.known && few).then_some(session)
 }
 
 /// Judges the QoS of a copy: the lower of the published and the granted one is due.
-fn judge_qos(link: &Link, held: &Held, route: &Route, copy: &Copy<'_>, report: &mut Report) {
+fn judge_qos(check: &mut Check<'_>, held: &Held, route: &Route, copy: &Copy<'_>) {
     let Some(granted) = route.delivery.granted else {
         return;
     };
@@ -50,116 +49,94 @@ fn judge_qos(link: &Link, held: &Held, route: &Route, copy: &Copy<'_>, report: &
         return;
     }
     let frame = Frame(held.published.number);
-    let client = client(link);
-    let (published, granted, due_qos) = (held.qos as u8, granted as u8, due as u8);
+    let above = copy.qos > due;
+    let (published, granted, due) = (held.qos as u8, granted as u8, due as u8);
     let qos = copy.qos as u8;
-    let claim = if copy.qos > due {
-        Claim::DeliveredAbove {
+    if above {
+        check.find(Claim::DeliveredAbove {
             frame,
             published,
-            client,
             granted,
-            due: due_qos,
+            due,
             qos,
-        }
+        });
     } else if route.delivery.filters.len() == 1 && !route.tentative {
-        Claim::DeliveredBelow {
+        check.find(Claim::DeliveredBelow {
             frame,
             published,
-            client,
             granted,
-            due: due_qos,
+            due,
             qos,
-        }
-    } else {
-        return;
-    };
-    report.find(Place::on(link, copy.stamp), claim);
+        });
+    }
 }
 
 /// Reports a copy that no visible subscription of the client takes.
-fn find_unsubscribed(state: &State, link: &Link, copy: &Copy<'_>, report: &mut Report) {
-    let client = client(link);
+fn find_unsubscribed(check: &mut Check<'_>, copy: &Copy<'_>) {
     let topic = copy.topic.name;
+    let (state, link) = (check.state, check.link);
     let session = link.session.and_then(|key| state.sessions.get(key));
     let given_up = session.and_then(|session| {
         let mut filters = session.given_up.iter();
         filters.find(|filter| takes(filter, topic))
     });
     let claim = match given_up {
-        Some(filter) => Claim::AfterUnsubscribe {
-            client,
-            topic,
-            filter,
-        },
-        None => Claim::NoSubscription { client, topic },
+        Some(filter) => Claim::AfterUnsubscribe { topic, filter },
+        None => Claim::NoSubscription { topic },
     };
-    report.suspect(link, Sender::Client, Place::on(link, copy.stamp), claim);
+    check.suspect(Sender::Client, claim);
 }
 
 /// Judges RETAIN of a live copy ([MQTT-3.3.1-12], [MQTT-3.3.1-13]).
-fn judge_retain(link: &Link, held: &Held, route: &Route, copy: &Copy<'_>, report: &mut Report) {
-    if link.bridge() != Some(false) || route.delivery.filters.is_empty() || route.tentative {
+fn judge_retain(check: &mut Check<'_>, held: &Held, route: &Route, copy: &Copy<'_>) {
+    let subscribed = !route.delivery.filters.is_empty() && !route.tentative;
+    if check.link.bridge() != Some(false) || !subscribed {
         return;
     }
-    let client = client(link);
     let frame = Frame(held.published.number);
     let (every, some) = route.as_published;
     if copy.retain && !some {
-        let claim = Claim::LiveWithRetain { client, frame };
-        report.find(Place::on(link, copy.stamp), claim);
+        check.find(Claim::LiveWithRetain { frame });
     } else if every && some && copy.retain != held.retain {
-        let claim = Claim::RetainAsPublished { client, frame };
-        report.find(Place::on(link, copy.stamp), claim);
+        check.find(Claim::RetainAsPublished { frame });
     }
 }
 
 /// Judges the properties of a 5.0 copy and the time that the message waited.
-fn judge_carried(link: &Link, held: &Held, copy: &Copy<'_>, report: &mut Report) {
+fn judge_carried(check: &mut Check<'_>, held: &Held, copy: &Copy<'_>) {
     let frame = Frame(held.published.number);
-    let place = || Place::on(link, copy.stamp);
     if let (Some(before), Some(after)) = (held.carried.properties, copy.carried.properties)
         && before != after
     {
-        report.find(place(), Claim::PropertyAltered { frame });
+        check.find(Claim::PropertyAltered { frame });
     }
-    let Some(expiry) = held.carried.expiry else {
-        return;
-    };
-    let Some(waited) = between(&held.published, &copy.stamp) else {
+    let waited = between(&held.published, &copy.stamp);
+    let (Some(expiry), Some(waited)) = (held.carried.expiry, waited) else {
         return;
     };
     let waited = waited.nanos() / 1_000_000_000;
     // Seconds are rounded either way.
     let most_left = i64::from(expiry) - waited + 1;
     if waited > i64::from(expiry) + 1 {
-        let claim = Claim::DeliveredExpired {
+        check.find(Claim::DeliveredExpired {
             frame,
             expiry,
             waited,
-        };
-        report.find(place(), claim);
+        });
     } else if copy.carried.properties.is_some()
         && (copy.carried.expiry).is_none_or(|left| i64::from(left) > most_left)
     {
-        let claim = Claim::ExpiryNotCounted {
+        check.find(Claim::ExpiryNotCounted {
             frame,
             waited,
             expiry,
-        };
-        report.find(place(), claim);
+        });
     }
 }
 
 /// Judges the Subscription Identifiers of a 5.0 copy ([MQTT-3.3.4-3]).
-fn judge_identifiers(
-    link: &Link,
-    held: &Held,
-    route: &Route,
-    copy: &Copy<'_>,
-    report: &mut Report,
-) {
-    if !link.five() || route.tentative {
+fn judge_identifiers(check: &mut Check<'_>, held: &Held, route: &Route, copy: &Copy<'_>) {
+    if !check.link.five() || route.tentative {
         return;
     }
     let (set, carried) = (&route.identifiers, &copy.identifiers);
@@ -170,64 +147,39 @@ fn judge_identifiers(
     };
     if missing && alone(held, route) {
         let frame = Frame(held.published.number);
-        let claim = Claim::IdentifierMissing { frame };
-        report.find(Place::on(link, copy.stamp), claim);
+        check.find(Claim::IdentifierMissing { frame });
     }
-}
-
-/// Reports that a message came after a later one of its publisher, topic and QoS.
-#[cold]
-pub(crate) fn find_out_of_order(link: &Link, copy: &Copy<'_>, frame: u64, report: &mut Report) {
-    let claim = Claim::OutOfOrder {
-        client: client(link),
-        frame: Frame(frame),
-    };
-    report.find(Place::on(link, copy.stamp), claim);
 }
 
 /// Judges a stored copy that was sent.
-pub(crate) fn judge_stored_copy(state: &State, link: &Link, copy: &Copy<'_>, report: &mut Report) {
-    if !report.wanted {
+pub(crate) fn judge_stored_copy(check: &mut Check<'_>, copy: &Copy<'_>) {
+    if !check.report.wanted {
         return;
     }
     let topic = copy.topic.name;
-    if !copy.retain {
-        if !link.five() {
-            let claim = Claim::StoredWithoutRetain { topic };
-            report.find(Place::on(link, copy.stamp), claim);
-        }
-        return;
+    let five = check.link.five();
+    if !copy.retain && !five {
+        return check.find(Claim::StoredWithoutRetain { topic });
     }
-    let Some(session) = link.session.and_then(|key| state.sessions.get(key)) else {
+    let Some(session) = known_session(check).filter(|_| copy.retain && five) else {
         return;
     };
-    let few = session.subscriptions.len() <= caps::LOOKED_THROUGH;
-    if !link.five() || !session.known || !few {
-        return;
-    }
+    let sessions = &check.state.sessions;
     let mut taking = session
         .subscriptions
         .iter()
         .filter(|(filter, _)| takes(filter, topic))
-        .filter_map(|(_, key)| state.sessions.subscription(*key))
+        .filter_map(|(_, key)| sessions.subscription(*key))
         .peekable();
     if taking.peek().is_some() && taking.all(|one| one.retain_handling() == 2) {
-        let client = client(link);
-        let claim = Claim::RetainedNotWanted { client, topic };
-        report.find(Place::on(link, copy.stamp), claim);
+        check.find(Claim::RetainedNotWanted { topic });
     }
 }
 
 /// Judges a stored copy that is not the latest retained message of its topic, which was last
 /// changed at `changed`.
-pub(crate) fn judge_stale(
-    state: &State,
-    link: &Link,
-    copy: &Copy<'_>,
-    changed: Option<FrameStamp>,
-    report: &mut Report,
-) {
-    let broker = state.brokers.get(link.broker);
+pub(crate) fn judge_stale(check: &mut Check<'_>, copy: &Copy<'_>, changed: Option<FrameStamp>) {
+    let broker = check.state.brokers.get(check.link.broker);
     let blind = broker.is_none_or(|broker| broker.blind > 0);
     let Some(changed) = changed.filter(|_| !blind) else {
         return;
@@ -235,48 +187,17 @@ pub(crate) fn judge_stale(
     // Another publisher may be outside the capture's sight; and what crosses a change inside the
     // server is neither old nor new.
     if between(&changed, &copy.stamp).is_some_and(|since| since >= caps::IN_TRANSIT) {
-        let claim = Claim::StaleRetained {
-            topic: copy.topic.name,
-            changed: Frame(changed.number),
-        };
-        report.find(Place::on(link, copy.stamp), claim);
-    }
-}
-
-/// Reports that a client got back what it published, although it asked not to.
-#[cold]
-pub(crate) fn find_echo(link: &Link, copy: &Copy<'_>, frame: u64, report: &mut Report) {
-    let claim = Claim::NoLocal {
-        client: client(link),
-        frame: Frame(frame),
-        topic: copy.topic.name,
-    };
-    report.find(Place::on(link, copy.stamp), claim);
-}
-
-/// Reports that a QoS 2 message came to a subscriber a second time.
-#[cold]
-pub(crate) fn find_second_copy(link: &Link, copy: &Copy<'_>, frame: u64, report: &mut Report) {
-    if copy.qos == QoS::ExactlyOnce {
-        let claim = Claim::DeliveredTwice {
-            client: client(link),
-            frame: Frame(frame),
-            topic: copy.topic.name,
-        };
-        report.find(Place::on(link, copy.stamp), claim);
+        let (topic, changed) = (copy.topic.name, Frame(changed.number));
+        check.find(Claim::StaleRetained { topic, changed });
     }
 }
 
 /// Reports a copy that no subscription takes; returns whether it came unasked altogether, and
 /// not by a wildcard that takes no topic with `$`.
 #[cold]
-pub(crate) fn find_uninvited(
-    state: &State,
-    link: &Link,
-    copy: &Copy<'_>,
-    report: &mut Report,
-) -> bool {
+pub(crate) fn find_uninvited(check: &mut Check<'_>, copy: &Copy<'_>) -> bool {
     let topic = copy.topic.name;
+    let (state, link) = (check.state, check.link);
     let session = link.session.and_then(|key| state.sessions.get(key));
     let by_wildcard = topic.starts_with('$')
         && session.is_some_and(|session| {
@@ -285,14 +206,12 @@ pub(crate) fn find_uninvited(
                 filter.starts_with(['+', '#']) && matches(filter, topic.trim_start_matches('$'))
             })
         });
-    if !by_wildcard {
-        find_unsubscribed(state, link, copy, report);
-        return true;
+    if by_wildcard {
+        check.suspect(Sender::Client, Claim::DollarTopic { topic });
+    } else {
+        find_unsubscribed(check, copy);
     }
-    let client = client(link);
-    let claim = Claim::DollarTopic { client, topic };
-    report.suspect(link, Sender::Client, Place::on(link, copy.stamp), claim);
-    false
+    !by_wildcard
 }
 
 /// Judges a message that a subscriber was not seen to receive.
@@ -301,7 +220,7 @@ pub(crate) fn judge_undelivered(held: &Held, route: &Route, why: Undelivered, re
         return;
     }
     let topic = held.topic.as_deref().unwrap_or_default();
-    let subscriber = Client(route.delivery.client_id.as_deref());
+    let subscriber = Party::Client(route.delivery.client_id.as_deref());
     // QoS 0 may be lost, and a shared message goes to another member.
     let assured = held.qos > QoS::AtMostOnce
         && route.delivery.granted > Some(QoS::AtMostOnce)

@@ -2,10 +2,10 @@
 
 use super::super::caps;
 use super::super::state::State;
-use super::super::state::link::{Link, exceeds};
+use super::super::state::link::Link;
 use super::claim::{Claim, Frame};
 use super::clauses::{self as c, Clause};
-use super::report::{Place, Report, client, party};
+use super::report::{Place, Report};
 use crate::base::{FrameStamp, Span};
 use crate::event::{End, EndCause, Ended, between};
 use crate::mqtt::Sender;
@@ -23,13 +23,12 @@ pub(crate) fn judge(state: &State, link: &Link, ended: &Ended, end: &End, report
     match end.cause {
         EndCause::Takeover { frame, .. } => judge_takeover(link, ended, frame, report),
         EndCause::Reset { .. } => {
-            let client = client(link);
-            let mut place = Place::on(link, end.stamp);
-            // Attributed only where the sender of the RST is known.
-            if let Some(by) = ended.by {
-                place = place.by(by);
-            }
-            report.find(place, Claim::ConnectionReset { client });
+            let place = Place {
+                // Attributed only where the sender of the RST is known.
+                by: ended.by,
+                ..Place::on(link, end.stamp)
+            };
+            report.find(place, Claim::ConnectionReset {});
         }
         EndCause::Refused { .. } if unseen => {
             let last = link.sides.iter().filter_map(|side| side.last);
@@ -55,8 +54,7 @@ pub(crate) fn judge(state: &State, link: &Link, ended: &Ended, end: &End, report
         && only_by_server(link.goodbye.map(|goodbye| goodbye.by))
         && (link.taken_over.is_some() || silent);
     if abandoned {
-        let client = client(link);
-        report.find(Place::on(link, link.began()), Claim::NoCleanEnd { client });
+        report.find(Place::on(link, link.began()), Claim::NoCleanEnd {});
     }
 }
 
@@ -82,8 +80,7 @@ fn judge_stored_due(state: &State, link: &Link, report: &mut Report) {
             && waited.is_some_and(|waited| waited >= caps::SLOW)
             && let Some(topic) = entry.summary.message.topic.as_deref()
         {
-            let client = client(link);
-            let claim = Claim::RetainedNotSent { client, topic };
+            let claim = Claim::RetainedNotSent { topic };
             report.find(Place::on(link, *asked), claim);
         }
     }
@@ -142,20 +139,15 @@ fn judge_takeover(link: &Link, ended: &Ended, frame: u64, report: &mut Report) {
     let Some((_, stamp)) = link.taken_over else {
         return;
     };
-    let client = client(link);
     let (first, second) = (Frame(link.began().number), Frame(frame));
-    let claim = Claim::Takeover {
-        client,
-        second,
-        first,
-    };
+    let claim = Claim::Takeover { second, first };
     report.find(Place::on(link, stamp), claim);
     // The older connection showed no end at all, long after the newer CONNECT ([MQTT-3.1.4-2];
     // 5.0: [MQTT-3.1.4-3]).
     let lives_on = ended.why == Closed::CaptureEnd && ended.by.is_none() && link.goodbye.is_none();
     let waited = between(&stamp, &ended.stamp);
     if lives_on && link.whole() && waited.is_some_and(|waited| waited > caps::SLOW) {
-        let claim = Claim::TakeoverNotEnforced { client, first };
+        let claim = Claim::TakeoverNotEnforced { first };
         report.find(Place::on(link, stamp), claim);
     }
 }
@@ -163,32 +155,18 @@ fn judge_takeover(link: &Link, ended: &Ended, frame: u64, report: &mut Report) {
 /// Reports that clients take an identifier from each other again and again.
 #[cold]
 pub(crate) fn find_takeover_loop(link: &Link, stamp: FrameStamp, report: &mut Report) {
-    let claim = Claim::TakeoverLoop {
-        client: client(link),
-        times: LOOP.0,
-    };
+    let claim = Claim::TakeoverLoop { times: LOOP.0 };
     report.find(Place::on(link, stamp), claim);
 }
 
 /// Judges the client's silence before the end; returns whether it was too long.
 fn judge_silence(link: &Link, ended: &Ended, end: &End, report: &mut Report) -> bool {
-    let silence = link.silence(ended.stamp);
-    // A packet in a gap would have broken the silence.
-    let Some((silence, keep_alive)) = silence.filter(|_| link.gaps_of(Sender::Client) == 0) else {
+    let Some(silence) = link.excessive_silence(ended.stamp) else {
         return false;
     };
-    let Some(last) = link
-        .sides
-        .client
-        .last
-        .filter(|_| exceeds(silence, keep_alive))
-    else {
-        return false;
-    };
-    let client = client(link);
-    let seconds = silence.seconds();
+    let (seconds, keep_alive) = (silence.span.seconds(), silence.keep_alive);
+    let place = Place::on(link, silence.since);
     let claim = Claim::KeepAlive {
-        client,
         seconds,
         keep_alive,
         how: match end.cause {
@@ -196,17 +174,16 @@ fn judge_silence(link: &Link, ended: &Ended, end: &End, report: &mut Report) -> 
             _ => "until the capture ends",
         },
     };
-    report.find(Place::on(link, last), claim);
+    report.find(place.clone(), claim);
     // Servers look at their clocks every few seconds.
     let generous = i64::from(keep_alive) * 2_000_000_000 + 5_000_000_000;
-    if end.cause == EndCause::CaptureEnd && silence.nanos() > generous && link.taken_over.is_none()
-    {
+    let ignored = silence.span.nanos() > generous && link.taken_over.is_none();
+    if ignored && end.cause == EndCause::CaptureEnd {
         let claim = Claim::KeepAliveNotEnforced {
-            client,
             seconds,
             keep_alive,
         };
-        report.find(Place::on(link, last), claim);
+        report.find(place, claim);
     }
     true
 }
@@ -226,11 +203,9 @@ pub(crate) fn judge_owed(state: &State, link: &Link, report: &mut Report) {
         for id in &link.owed[sender] {
             // Still open: neither sent anew nor settled by a late acknowledgement.
             if let Some(open) = link.sides[sender].open.get(id) {
-                let claim = Claim::NotResent {
-                    who: party(link, sender),
-                    first: Frame(open.first().number),
-                };
-                report.find(Place::on(link, link.began()).by(sender), claim);
+                let first = Frame(open.first().number);
+                let place = Place::on(link, link.began()).by(sender);
+                report.find(place, Claim::NotResent { first });
             }
         }
     }

@@ -4,50 +4,36 @@ use super::super::caps;
 use super::super::state::State;
 use super::super::state::link::Link;
 use super::super::state::open::Open;
-use super::claim::{Claim, Client, Frame};
+use super::claim::{Claim, Frame, Party};
 use super::clauses as c;
-use super::report::{Place, Report, client, party};
+use super::report::{Check, Place, Report, Statements};
 use crate::base::Span;
-use crate::event::{
-    EndedBy, Handshake, HandshakeKind, HandshakeState, PacketEvent, Step, Subject, between,
-};
+use crate::event::{EndedBy, Handshake, HandshakeKind, HandshakeState, Step, Subject, between};
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{ControlPacket, PacketType, ProtocolVersion, QoS, Sender, reason};
 
 /// Checks a DUP on what was never seen before.
 #[cold]
-pub(crate) fn check_first_dup(
-    state: &State,
-    link: &Link,
-    event: &PacketEvent<'_>,
-    publish: &Publish<'_>,
-    digest: u64,
-    report: &mut Report,
-) {
+pub(crate) fn check_first_dup(check: &mut Check<'_>, publish: &Publish<'_>, digest: u64) {
+    let link = check.link;
     let id = publish.delivery.packet_id().map_or(0, |id| id.number());
     // Sent anew although its receiver refused it for good (5.0 §4.4).
-    if link.sides[event.sender].refused.get(&id) == Some(&digest) {
-        report.find(Place::of(link, event), Claim::ResentAfterRefusal { id });
+    if link.sides[check.event.sender].refused.get(&id) == Some(&digest) {
+        check.find(Claim::ResentAfterRefusal { id });
     // The first copy may lie before the capture, in a gap, or on a connection of the session that
     // was not captured.
-    } else if link.whole() && state.history_known(link) {
-        report.find(Place::of(link, event), Claim::DupOnFirst {});
+    } else if link.whole() && check.state.history_known(link) {
+        check.find(Claim::DupOnFirst {});
     }
 }
 
 /// Checks a redelivery of what `open` waits for.
 #[cold]
-pub(crate) fn check_repeat(
-    link: &Link,
-    event: &PacketEvent<'_>,
-    publish: &Publish<'_>,
-    open: &Open,
-    report: &mut Report,
-) {
-    if !report.wanted {
+pub(crate) fn check_repeat(check: &mut Check<'_>, publish: &Publish<'_>, open: &Open) {
+    if !check.report.wanted {
         return;
     }
-    let place = Place::of(link, event);
+    let link = check.link;
     let first = Frame(open.first().number);
     let id = publish.delivery.packet_id().map_or(0, |id| id.number());
     let last = open.record.steps.last();
@@ -55,30 +41,25 @@ pub(crate) fn check_repeat(
     let moved = last.is_some_and(|step| step.connection != link.id);
     // [MQTT-3.3.1-1]: every redelivery has DUP 1.
     if !publish.dup {
-        report.find(place.clone(), Claim::RedeliveryWithoutDup { first, id });
+        check.find(Claim::RedeliveryWithoutDup { first, id });
     }
     // [MQTT-4.3.3-1]; 5.0: [MQTT-4.3.3-6]: after PUBREL the message must not be sent anew.
     if open.waiting == PacketType::PubComp {
-        report.find(place.clone(), Claim::PublishAfterPubRel { first });
+        check.find(Claim::PublishAfterPubRel { first });
     // 5.0 sends anew only on a new connection ([MQTT-4.4.0-1]); 3.1.1 allows it at any time, but
     // does not ask for it.
     } else if !moved && link.five() && !open.may_be_missing(link.gaps()) {
-        report.find(place.clone(), Claim::ResentEarly { first });
+        check.find(Claim::ResentEarly { first });
     }
     // The Client's rule (MQTT 5.0 §4.6).
-    if moved && event.sender == Sender::Client && owes_an_earlier_one(link, open, id) {
-        report.find(place.clone(), Claim::ResentOutOfOrder {});
+    if moved && check.event.sender == Sender::Client && owes_an_earlier_one(link, open, id) {
+        check.find(Claim::ResentOutOfOrder {});
     }
-    let where_to = match moved {
+    let place = match moved {
         true => "on a new connection",
         false => "on the same connection",
     };
-    let claim = Claim::Redelivery {
-        first,
-        id,
-        place: where_to,
-    };
-    report.find(place, claim);
+    check.find(Claim::Redelivery { first, id, place });
 }
 
 /// Returns whether the client still owes a redelivery of a message before that of `open`.
@@ -98,14 +79,10 @@ fn owes_an_earlier_one(link: &Link, open: &Open, id: u16) -> bool {
 
 /// Reports that a packet takes the identifier of a handshake that is not over.
 #[cold]
-pub(crate) fn find_identifier_in_use(
-    link: &Link,
-    event: &PacketEvent<'_>,
-    open: &Open,
-    report: &mut Report,
-) {
+pub(crate) fn find_identifier_in_use(check: &mut Check<'_>, open: &Open) {
+    let (link, event) = (check.link, check.event);
     // The statements of 3.1.1, then those of 5.0, which number theirs anew.
-    let (old, new): (&[&str], &[&str]) = match (event.sender, event.packet) {
+    let (old, new): (Statements, Statements) = match (event.sender, event.packet) {
         (Sender::Server, _) => (&["MQTT-2.3.1-4"], &["MQTT-2.2.1-4"]),
         (Sender::Client, Ok(ControlPacket::Publish(publish)))
             if publish.delivery.qos() == QoS::ExactlyOnce =>
@@ -122,86 +99,46 @@ pub(crate) fn find_identifier_in_use(
         (Sender::Client, _) => (&["MQTT-2.3.1-2"], &["MQTT-2.2.1-3"]),
     };
     let claim = Claim::PacketIdInUse {
-        who: party(link, event.sender),
         id: open.record.packet_id.map_or(0, |id| id.number()),
         first: Frame(open.first().number),
         waiting: open.waiting.name(),
     };
-    let place = Place::of(link, event).citing(old, new);
-    report.suspect(link, event.sender.peer(), place, claim);
+    let place = check.place().citing(old, new);
+    (check.report).suspect(link, event.sender.peer(), place, claim);
 }
 
 /// Reports an acknowledgement of another kind of handshake than `open` is.
 #[cold]
-pub(crate) fn find_wrong_acknowledgement(
-    link: &Link,
-    event: &PacketEvent<'_>,
-    open: &Open,
-    report: &mut Report,
-) {
+pub(crate) fn find_wrong_acknowledgement(check: &mut Check<'_>, open: &Open) {
     let initiator = open.record.initiator;
     // Its own handshake may have begun in a gap.
-    if open.may_be_missing(link.gaps()) || !link.certain(initiator) {
+    if open.may_be_missing(check.link.gaps()) || !check.link.certain(initiator) {
         return;
     }
+    let first = Frame(open.first().number);
     let kind = match open.record.kind {
         HandshakeKind::Qos1 => "QoS 1",
         HandshakeKind::Qos2 => "QoS 2",
         HandshakeKind::Subscribe => "a SUBSCRIBE",
         _ => "an UNSUBSCRIBE",
     };
-    let claim = Claim::WrongAcknowledgement {
-        packet: event.packet_type.name(),
-        first: Frame(open.first().number),
-        kind,
-    };
-    report.suspect(link, initiator, Place::of(link, event), claim);
-}
-
-/// Reports an acknowledgement for an identifier that is not in flight.
-#[cold]
-pub(crate) fn find_stray_acknowledgement(
-    link: &Link,
-    event: &PacketEvent<'_>,
-    (id, initiator): (u16, Sender),
-    report: &mut Report,
-) {
-    let claim = Claim::AckWithoutPublish {
-        who: party(link, event.sender),
-        packet: event.packet_type.name(),
-        id,
-    };
-    report.suspect(link, initiator, Place::of(link, event), claim);
+    check.suspect(initiator, Claim::WrongAcknowledgement { first, kind });
 }
 
 /// Reports that a client's acknowledgement comes after that of a later packet (MQTT 5.0 §4.6).
 #[cold]
-pub(crate) fn find_out_of_order(
-    link: &Link,
-    event: &PacketEvent<'_>,
-    open: &Open,
-    report: &mut Report,
-) {
+pub(crate) fn find_out_of_order(check: &mut Check<'_>, open: &Open) {
     // A missing packet could be the one that puts the order right; a server's own order is not
     // judged.
-    if event.sender != Sender::Client || !link.whole() {
+    if check.event.sender != Sender::Client || !check.link.whole() {
         return;
     }
-    let client = client(link);
     let first = Frame(open.first().number);
-    let claim = match event.packet_type {
-        PacketType::PubAck => Claim::PubAckOutOfOrder { client, first },
-        PacketType::PubRec => Claim::PubRecOutOfOrder { client, first },
-        _ => Claim::PubRelOutOfOrder { client, first },
-    };
-    report.find(Place::of(link, event), claim);
-}
-
-/// Reports answers that come after 40 ms again and again.
-#[cold]
-pub(crate) fn find_delays(link: &Link, event: &PacketEvent<'_>, report: &mut Report) {
-    let packet = event.packet_type.name();
-    report.find(Place::of(link, event), Claim::DelayedAck { packet });
+    check.find(match check.event.packet_type {
+        PacketType::PubAck => Claim::PubAckOutOfOrder { first },
+        PacketType::PubRec => Claim::PubRecOutOfOrder { first },
+        _ => Claim::PubRelOutOfOrder { first },
+    });
 }
 
 /// Judges the end of a handshake.
@@ -301,76 +238,63 @@ fn judge_silence(
     if between(&last.stamp, &state.now).is_some_and(|waited| waited < patience) {
         return;
     }
+    let clause = match record.kind {
+        HandshakeKind::Qos1 => &c::QOS1_NEVER_ACKED,
+        HandshakeKind::Qos2 => &c::QOS2_STUCK,
+        HandshakeKind::Subscribe => &c::SUBSCRIBE_UNANSWERED,
+        HandshakeKind::Unsubscribe => &c::UNSUBSCRIBE_UNANSWERED,
+        HandshakeKind::Ping => &c::PING_UNANSWERED,
+        HandshakeKind::Connect => &c::CONNECT_UNANSWERED,
+        HandshakeKind::Auth | HandshakeKind::Qos0 => return,
+    };
     // A message is found at its PUBLISH; a request at the packet that had no answer.
     let place = match record.kind {
         HandshakeKind::Qos1 | HandshakeKind::Qos2 => Place::in_handshake(record, first.stamp),
         _ => Place::in_handshake(record, last.stamp),
     };
-    let place = place.by(answerer(record, waiting_for));
-    // The clauses name who had to answer: the receiver, or after PUBREC the sender.
-    let (clause, place) = match (record.kind, waiting_for) {
-        (HandshakeKind::Qos1, _) => (
-            &c::QOS1_NEVER_ACKED,
-            place.citing(
-                &["MQTT-4.3.2-2", "MQTT-3.3.4-1"],
-                &["MQTT-4.3.2-4", "MQTT-3.3.4-1"],
-            ),
+    let place = place.by(match waiting_for {
+        PacketType::PubRel => record.initiator,
+        _ => record.initiator.peer(),
+    });
+    // The statements name who had to answer: the receiver, or after PUBREC the sender.
+    let place = match (record.kind, waiting_for) {
+        (HandshakeKind::Qos1, _) => place.citing(
+            &["MQTT-4.3.2-2", "MQTT-3.3.4-1"],
+            &["MQTT-4.3.2-4", "MQTT-3.3.4-1"],
         ),
-        (HandshakeKind::Qos2, PacketType::PubRel) => (
-            &c::QOS2_STUCK,
-            place.citing(&["MQTT-4.3.3-1"], &["MQTT-4.3.3-4"]),
+        (_, PacketType::PubRel) => place.citing(&["MQTT-4.3.3-1"], &["MQTT-4.3.3-4"]),
+        (_, PacketType::PubComp) => place.citing(&["MQTT-4.3.3-2"], &["MQTT-4.3.3-11"]),
+        (HandshakeKind::Qos2, _) => place.citing(
+            &["MQTT-4.3.3-2", "MQTT-3.3.4-1"],
+            &["MQTT-4.3.3-8", "MQTT-3.3.4-1"],
         ),
-        (HandshakeKind::Qos2, PacketType::PubComp) => (
-            &c::QOS2_STUCK,
-            place.citing(&["MQTT-4.3.3-2"], &["MQTT-4.3.3-11"]),
-        ),
-        (HandshakeKind::Qos2, _) => (
-            &c::QOS2_STUCK,
-            place.citing(
-                &["MQTT-4.3.3-2", "MQTT-3.3.4-1"],
-                &["MQTT-4.3.3-8", "MQTT-3.3.4-1"],
-            ),
-        ),
-        (HandshakeKind::Subscribe, _) => (&c::SUBSCRIBE_UNANSWERED, place),
-        (HandshakeKind::Unsubscribe, _) => (&c::UNSUBSCRIBE_UNANSWERED, place),
-        (HandshakeKind::Ping, _) => (&c::PING_UNANSWERED, place),
-        (HandshakeKind::Connect, _) => (&c::CONNECT_UNANSWERED, place),
-        (HandshakeKind::Auth | HandshakeKind::Qos0, _) => return,
+        _ => place,
     };
-    let client = Client(record.client_id.as_deref());
+    let client = Party::Client(record.client_id.as_deref());
     let begun = match record.initiator {
         Sender::Client => format!("{client} sent"),
         Sender::Server => format!("the server sent {client}"),
     };
     let (last, waiting) = (last.packet_type.name(), waiting_for.name());
     let (begun, subject) = (begun.as_str(), &*subject_words(record));
-    let claim = if record.kind == HandshakeKind::Qos2 {
-        Claim::Qos2Stuck {
+    let claim = match record.kind {
+        HandshakeKind::Qos2 => Claim::Qos2Stuck {
             last,
             begun,
             subject,
             waiting,
             how,
-        }
-    } else {
-        Claim::Unanswered {
+        },
+        _ => Claim::Unanswered {
             clause,
             last,
             begun,
             subject,
             waiting,
             how,
-        }
+        },
     };
     report.find(place, claim);
-}
-
-/// Returns the end that is to send the next packet of a handshake.
-fn answerer(record: &Handshake, waiting_for: PacketType) -> Sender {
-    match waiting_for {
-        PacketType::PubRel => record.initiator,
-        _ => record.initiator.peer(),
-    }
 }
 
 /// Returns the subject of a handshake, for a sentence.

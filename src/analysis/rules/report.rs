@@ -6,17 +6,18 @@ use foldhash::HashMap;
 
 use super::super::caps;
 use super::super::output::{Outbox, Output};
+use super::super::state::State;
 use super::super::state::link::Link;
-use super::claim::{Claim, Client, Party, codec_sentence};
+use super::claim::{Claim, Party, codec_sentence};
 use super::clauses::Clause;
 use crate::base::FrameStamp;
 use crate::base::limits::{Limit, Limits, Reached};
 use crate::event::{Cause, Finding, Handshake, Level, PacketEvent};
-use crate::mqtt::{ProtocolVersion, Rule, Sender};
+use crate::mqtt::{PacketType, ProtocolVersion, Rule, Sender};
 use crate::stream::ConnectionId;
 
 /// Statement numbers.
-type Statements = &'static [&'static str];
+pub(crate) type Statements = &'static [&'static str];
 
 /// Where a finding belongs.
 #[derive(Clone, Debug, Default)]
@@ -31,8 +32,10 @@ pub(crate) struct Place {
     pub(crate) version: Option<ProtocolVersion>,
     /// The statements that it is about, where they are fewer than its rule's.
     pub(crate) citing: Option<Statements>,
-    /// The cause, where the kind of finding does not fix it.
-    pub(crate) by: Option<Cause>,
+    /// The end that caused it, where the kind of finding does not fix it.
+    pub(crate) by: Option<Sender>,
+    /// The packet that it is about, where it is one.
+    pub(crate) packet: Option<PacketType>,
 }
 
 impl Place {
@@ -49,7 +52,10 @@ impl Place {
 
     /// Returns the place of a packet, which its sender answers for.
     pub(crate) fn of(link: &Link, event: &PacketEvent<'_>) -> Self {
-        Self::on(link, event.stamp).by(event.sender)
+        Self {
+            packet: Some(event.packet_type),
+            ..Self::on(link, event.stamp).by(event.sender)
+        }
     }
 
     /// Returns the place of a frame of a handshake.
@@ -77,7 +83,7 @@ impl Place {
 
     /// Names who caused it.
     pub(crate) fn by(mut self, sender: Sender) -> Self {
-        self.by = Some(sender.into());
+        self.by = Some(sender);
         self
     }
 
@@ -169,7 +175,7 @@ impl Report {
         if !self.counts_in(rule.name()) {
             return;
         }
-        let who = party(link, event.sender);
+        let who = party(link.client_id.as_deref(), Some(event.sender));
         self.outbox.emit(Output::Finding(Box::new(Finding {
             level,
             rule: rule.name(),
@@ -305,32 +311,67 @@ fn finding(place: Place, claim: Claim<'_>) -> Box<Finding> {
     let version = place.version.unwrap_or(ProtocolVersion::V3_1_1);
     let mut frames = claim.frames();
     frames.retain(|frame| *frame != place.stamp.number);
-    let by = match claim.by() {
-        Cause::Unknown => place.by.unwrap_or_default(),
-        by => by,
-    };
+    let client_id = place.client_id.as_deref();
+    let packet = place.packet.map_or("", PacketType::name);
+    let who = party(client_id, place.by);
+    let message = claim.sentence(Party::Client(client_id), who, packet);
     Box::new(Finding {
         level: clause.level,
         rule: clause.name,
         statements: place.citing.unwrap_or_else(|| clause.statements(version)),
         stamp: place.stamp,
         frames,
-        by,
+        by: match claim.by() {
+            Cause::Unknown => place.by.map_or(Cause::Unknown, Cause::from),
+            by => by,
+        },
         connection: place.connection,
         client_id: place.client_id,
-        message: claim.sentence(),
+        message,
     })
 }
 
-/// Returns a connection's client by the name that a sentence uses.
-pub(crate) fn client(link: &Link) -> Client<'_> {
-    Client(link.client_id.as_deref())
+/// Returns an end of a connection, or its client, by the name that a sentence uses.
+fn party(client_id: Option<&str>, by: Option<Sender>) -> Party<'_> {
+    match by {
+        Some(Sender::Server) => Party::Server,
+        _ => Party::Client(client_id),
+    }
 }
 
-/// Returns one end of a connection by the name that a sentence uses.
-pub(crate) fn party(link: &Link, sender: Sender) -> Party<'_> {
-    Party {
-        sender,
-        client: client(link),
+/// A control packet under the rules: what they read, and the report that they write to.
+pub(crate) struct Check<'a> {
+    /// The state before the packet; its connection is taken out.
+    pub(crate) state: &'a State,
+    /// The packet's connection.
+    pub(crate) link: &'a Link,
+    /// The packet.
+    pub(crate) event: &'a PacketEvent<'a>,
+    /// Where findings go.
+    pub(crate) report: &'a mut Report,
+}
+
+impl Check<'_> {
+    /// Returns the place of the packet.
+    pub(crate) fn place(&self) -> Place {
+        Place::of(self.link, self.event)
+    }
+
+    /// Reports a finding about the packet.
+    #[cold]
+    pub(crate) fn find(&mut self, claim: Claim<'_>) {
+        self.report.find(self.place(), claim);
+    }
+
+    /// Reports that the receiver of the packet has to close the connection.
+    #[cold]
+    pub(crate) fn find_fault(&mut self, claim: Claim<'_>) {
+        self.report.find_fault(self.place(), claim);
+    }
+
+    /// Reports a finding about the packet once no gap in what `depends` sent explains it.
+    #[cold]
+    pub(crate) fn suspect(&mut self, depends: Sender, claim: Claim<'_>) {
+        self.report.suspect(self.link, depends, self.place(), claim);
     }
 }

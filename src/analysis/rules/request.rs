@@ -1,115 +1,95 @@
 //! Rules of PUBLISH, SUBSCRIBE and UNSUBSCRIBE: what the server offers, what the answers grant.
 
-use super::super::state::link::{Link, Phase};
+use super::super::state::link::Phase;
 use super::claim::Claim;
-use super::report::{Place, Report, client, party};
-use crate::event::{FilterRequest, PacketEvent};
+use super::report::Check;
+use crate::event::FilterRequest;
 use crate::mqtt::packet::{Publish, Subscribe};
 use crate::mqtt::topic::Shared;
 use crate::mqtt::{PacketType, Sender, reason};
 
 /// Checks a PUBLISH against what its receiver allows; `named` where its topic is known.
-pub(crate) fn check_publish(
-    link: &Link,
-    event: &PacketEvent<'_>,
-    publish: &Publish<'_>,
-    named: bool,
-    report: &mut Report,
-) {
-    if !report.wanted {
+pub(crate) fn check_publish(check: &mut Check<'_>, publish: &Publish<'_>, named: bool) {
+    if !check.report.wanted {
         return;
     }
+    let link = check.link;
     // In an incomplete capture the packet that set the alias may be missing.
     if !named && link.whole() {
-        report.find_fault(Place::of(link, event), Claim::TopicAliasUnknown {});
+        check.find_fault(Claim::TopicAliasUnknown {});
     }
     if let Some(alias) = publish.properties.topic_alias() {
-        check_alias(link, event, alias, report);
+        check_alias(check, alias);
     }
     // The server does not restrict itself; what a client allows is checked by size, alias and
     // quota.
-    if event.sender == Sender::Server {
+    if check.event.sender == Sender::Server {
         return;
     }
-    let client = client(link);
     let qos = publish.delivery.qos() as u8;
     // [MQTT-3.2.2-11] of 5.0. Before the CONNACK, and in 3.x, everything is on offer.
     let most = link.offer.maximum_qos;
     if qos > most {
-        let claim = Claim::MaximumQos { client, qos, most };
-        report.find_fault(Place::of(link, event), claim);
+        check.find_fault(Claim::MaximumQos { qos, most });
     }
     if publish.retain && !link.offer.retain {
-        report.find_fault(Place::of(link, event), Claim::RetainUnavailable { client });
+        check.find_fault(Claim::RetainUnavailable {});
     }
     // [MQTT-3.3.4-6]: only a server adds the identifiers.
     let mut identifiers = publish.properties.subscription_identifiers();
     if link.five() && identifiers.next().is_some() {
-        report.find_fault(
-            Place::of(link, event),
-            Claim::IdentifierFromClient { client },
-        );
+        check.find_fault(Claim::IdentifierFromClient {});
     }
 }
 
 /// Checks a topic alias against the receiver's Topic Alias Maximum.
-fn check_alias(link: &Link, event: &PacketEvent<'_>, alias: u16, report: &mut Report) {
+fn check_alias(check: &mut Check<'_>, alias: u16) {
+    let (link, sender) = (check.link, check.event.sender);
     // Until the CONNACK a client cannot know the server's maximum.
-    let answered = event.sender == Sender::Server || link.phase == Phase::Connected;
-    let most = link.sides[event.sender.peer()].topic_alias_maximum;
+    let answered = sender == Sender::Server || link.phase == Phase::Connected;
+    let most = link.sides[sender.peer()].topic_alias_maximum;
     if alias <= most || !answered || link.connect_stamp.is_none() {
         return;
     }
     // A maximum of 0 forbids every alias, by a statement of its own.
-    let statements: &[&str] = match (event.sender, most) {
+    let statements: &[&str] = match (sender, most) {
         (Sender::Client, 0) => &["MQTT-3.2.2-18", "MQTT-3.3.2-9"],
         (Sender::Client, _) => &["MQTT-3.2.2-17", "MQTT-3.3.2-9"],
         (Sender::Server, 0) => &["MQTT-3.1.2-27", "MQTT-3.3.2-11"],
         (Sender::Server, _) => &["MQTT-3.1.2-26", "MQTT-3.3.2-11"],
     };
-    let place = Place::of(link, event).citing(&[], statements);
-    report.find_fault(place, Claim::TopicAliasMaximum { alias, most });
+    let place = check.place().citing(&[], statements);
+    let claim = Claim::TopicAliasMaximum { alias, most };
+    check.report.find_fault(place, claim);
 }
 
 /// Checks a SUBSCRIBE against the kinds of subscription that the server offers.
-pub(crate) fn check_subscribe(
-    link: &Link,
-    event: &PacketEvent<'_>,
-    subscribe: &Subscribe<'_>,
-    report: &mut Report,
-) {
-    if !report.wanted || !link.five() {
+pub(crate) fn check_subscribe(check: &mut Check<'_>, subscribe: &Subscribe<'_>) {
+    if !check.report.wanted || !check.link.five() {
         return;
     }
+    let offer = &check.link.offer;
     let mut identifiers = subscribe.properties.subscription_identifiers();
     let identified = identifiers.next().is_some();
-    let mut wrong = (identified && !link.offer.identifiers).then_some("Subscription Identifiers");
+    let mut wrong = (identified && !offer.identifiers).then_some("Subscription Identifiers");
     for one in subscribe.subscriptions.iter() {
-        if !link.offer.shared && Shared::of(one.filter).is_some() {
+        if !offer.shared && Shared::of(one.filter).is_some() {
             wrong = Some("shared subscriptions");
         }
-        if !link.offer.wildcards && one.filter.contains(['+', '#']) {
+        if !offer.wildcards && one.filter.contains(['+', '#']) {
             wrong = Some("wildcards");
         }
     }
     if let Some(kind) = wrong {
-        let client = client(link);
-        let claim = Claim::SubscriptionUnavailable { client, kind };
-        report.find_fault(Place::of(link, event), claim);
+        check.find_fault(Claim::SubscriptionUnavailable { kind });
     }
 }
 
 /// Checks the codes of a SUBACK against what was asked.
-pub(crate) fn check_suback(
-    link: &Link,
-    event: &PacketEvent<'_>,
-    asked: &[FilterRequest],
-    codes: &[u8],
-    report: &mut Report,
-) {
+pub(crate) fn check_suback(check: &mut Check<'_>, asked: &[FilterRequest], codes: &[u8]) {
     // A count that is wrong leaves filters without a code: only those with one are compared.
-    check_code_count(link, event, asked.len(), codes.len(), report);
-    if !report.wanted {
+    check_code_count(check, asked.len(), codes.len());
+    if !check.report.wanted {
         return;
     }
     // A SUBACK that refuses all is the end of its handshake, which has a finding.
@@ -117,104 +97,63 @@ pub(crate) fn check_suback(
     for one in asked {
         let filter = &*one.filter;
         let asked = one.options & 3;
-        let claim = match one.code {
+        match one.code {
             // 3.8.4: a server may grant less than was asked, never more.
-            Some(granted) if granted < 3 && granted > asked => Claim::GrantedAboveAsked {
-                asked,
-                filter,
-                granted,
-            },
+            Some(granted) if granted < 3 && granted > asked => {
+                check.find(Claim::GrantedAboveAsked {
+                    asked,
+                    filter,
+                    granted,
+                });
+            }
             // Where all failed, the handshake's own finding reports it.
-            Some(code) if code >= 0x80 && some_granted => Claim::SubscriptionRefused {
-                filter,
-                code,
-                reason: reason::name(PacketType::SubAck, link.version(), code),
-            },
-            _ => continue,
-        };
-        report.find(Place::of(link, event), claim);
+            Some(code) if code >= 0x80 && some_granted => {
+                let reason = reason::name(PacketType::SubAck, check.link.version(), code);
+                check.find(Claim::SubscriptionRefused {
+                    filter,
+                    code,
+                    reason,
+                });
+            }
+            _ => {}
+        }
     }
 }
 
 /// Checks that an answer has one code for each filter ([MQTT-3.8.4-6]).
-pub(crate) fn check_code_count(
-    link: &Link,
-    event: &PacketEvent<'_>,
-    filters: usize,
-    codes: usize,
-    report: &mut Report,
-) {
+pub(crate) fn check_code_count(check: &mut Check<'_>, filters: usize, codes: usize) {
     if filters != codes {
-        let claim = Claim::SubAckCodes {
-            packet: event.packet_type.name(),
-            codes,
-            filters,
-        };
-        report.find(Place::of(link, event), claim);
+        check.find(Claim::SubAckCodes { codes, filters });
     }
 }
 
-/// Reports an answer to a request that does not wait for one.
+/// Reports an answer that fits no request of the client.
 #[cold]
-pub(crate) fn find_stray_answer(
-    link: &Link,
-    event: &PacketEvent<'_>,
-    id: u16,
-    report: &mut Report,
-) {
-    if link.certain(Sender::Client) && link.connect_stamp.is_some() {
-        let packet = event.packet_type.name();
-        let claim = Claim::AnswerWithoutRequest { packet, id };
-        report.suspect(link, Sender::Client, Place::of(link, event), claim);
-    }
-}
-
-/// Reports an answer with the identifier of something else.
-#[cold]
-pub(crate) fn find_wrong_answer(
-    link: &Link,
-    event: &PacketEvent<'_>,
-    id: u16,
-    report: &mut Report,
-) {
-    if link.certain(Sender::Client) {
-        let packet = event.packet_type.name();
-        let claim = Claim::AnswersAnother { packet, id };
-        report.suspect(link, Sender::Client, Place::of(link, event), claim);
-    }
-}
-
-/// Reports a PINGRESP that answers no PINGREQ.
-#[cold]
-pub(crate) fn find_stray_ping(link: &Link, event: &PacketEvent<'_>, report: &mut Report) {
-    if link.certain(Sender::Client) {
-        let claim = Claim::PingRespWithoutPingReq {};
-        report.suspect(link, Sender::Client, Place::of(link, event), claim);
+pub(crate) fn find_unfit_answer(check: &mut Check<'_>, claim: Claim<'_>) {
+    if check.link.certain(Sender::Client) {
+        check.suspect(Sender::Client, claim);
     }
 }
 
 /// Checks the receiver's quota of messages in flight (5.0 §4.9); returns whether it is exceeded.
-pub(crate) fn check_quota(link: &Link, event: &PacketEvent<'_>, report: &mut Report) -> bool {
-    let receiver = event.sender.peer();
+pub(crate) fn check_quota(check: &mut Check<'_>) -> bool {
+    let (link, sender) = (check.link, check.event.sender);
+    let receiver = sender.peer();
     // 3.x has no quota.
     let Some(most) = link.sides[receiver].receive_maximum else {
         return false;
     };
-    let in_flight = link.sides[event.sender].in_flight;
+    let in_flight = link.sides[sender].in_flight;
     // An acknowledgement in a gap would free what seems to be in flight.
     if in_flight <= u32::from(most) || !link.certain(receiver) {
         return false;
     }
-    let statements: &[&str] = match event.sender {
+    let statements: &[&str] = match sender {
         Sender::Client => &["MQTT-3.3.4-7", "MQTT-4.9.0-2"],
         Sender::Server => &["MQTT-3.3.4-9", "MQTT-4.9.0-2"],
     };
-    let claim = Claim::ReceiveMaximum {
-        who: party(link, event.sender),
-        in_flight,
-        most,
-    };
-    let place = Place::of(link, event).citing(&[], statements);
-    report.suspect(link, receiver, place, claim);
+    let place = check.place().citing(&[], statements);
+    let claim = Claim::ReceiveMaximum { in_flight, most };
+    check.report.suspect(link, receiver, place, claim);
     true
 }

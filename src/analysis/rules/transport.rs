@@ -3,7 +3,7 @@
 use super::super::state::State;
 use super::claim::Claim;
 use super::clauses as c;
-use super::report::{Place, Report, client, party};
+use super::report::{Place, Report};
 use crate::event::{
     Breach, CarrierError, Gap, GapCause, LooksLike, NotMqtt, Protocol, TransportBreach,
 };
@@ -43,17 +43,15 @@ pub(crate) fn find_breach(state: &State, event: &TransportBreach, report: &mut R
     let Some(link) = state.links.get(event.connection) else {
         return;
     };
-    let client = client(link);
-    let sender = party(link, event.sender);
     // MQTT 3.1 has another name for the subprotocol.
     let old = link.version() == ProtocolVersion::V3_1;
     let claim = match event.breach {
         Breach::NotOffered | Breach::NotSelected if old => return,
-        Breach::TextFrame => Claim::WebSocketText { sender },
-        Breach::NotOffered => Claim::WebSocketNotOffered { client },
-        Breach::NotSelected => Claim::WebSocketNotSelected { client },
+        Breach::TextFrame => Claim::WebSocketText {},
+        Breach::NotOffered => Claim::WebSocketNotOffered {},
+        Breach::NotSelected => Claim::WebSocketNotSelected {},
         Breach::Masking => match event.sender {
-            Sender::Client => Claim::WebSocketUnmasked { client },
+            Sender::Client => Claim::WebSocketUnmasked {},
             Sender::Server => Claim::WebSocketMasked {},
         },
     };

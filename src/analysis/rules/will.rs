@@ -1,7 +1,7 @@
 //! Rules of wills: when they are published, and when they must not be.
 
 use super::super::state::wills::Testament;
-use super::claim::{Claim, Client, Frame};
+use super::claim::{Claim, Frame, Party};
 use super::report::{Place, Report};
 use crate::base::FrameStamp;
 use crate::event::{EndCause, NoWill, Outcome, Undelivered, WillFate};
@@ -10,15 +10,14 @@ use crate::mqtt::Sender;
 /// Checks whether a will whose copy is sent must not be published any more.
 pub(crate) fn check_copy(will: &Testament, stamp: FrameStamp, report: &mut Report) {
     let summary = &will.summary;
-    let client = Client(summary.client_id.as_deref());
     let set = Frame(summary.set.number);
     let topic = &*summary.will.topic;
     // [MQTT-3.14.4-3]: DISCONNECT with 0x00 deletes the will; a client that is back in time stops
     // a delayed one.
     let claim = if summary.fate == WillFate::NotPublished(NoWill::Disconnected) {
-        Claim::WillAfterDisconnect { client, set, topic }
+        Claim::WillAfterDisconnect { set, topic }
     } else if will.returned {
-        Claim::WillInSpiteOfReturn { client, set, topic }
+        Claim::WillInSpiteOfReturn { set, topic }
     } else {
         return;
     };
@@ -31,7 +30,6 @@ pub(crate) fn judge(will: &Testament, report: &mut Report) {
         return;
     }
     let summary = &will.summary;
-    let client = Client(summary.client_id.as_deref());
     let topic = &*summary.will.topic;
     let cause = end_words(&summary.end.cause);
     match summary.fate {
@@ -40,10 +38,9 @@ pub(crate) fn judge(will: &Testament, report: &mut Report) {
                 .deliveries
                 .iter()
                 .filter(|delivery| matches!(delivery.outcome, Outcome::Delivered(_)))
-                .map(|delivery| Client(delivery.client_id.as_deref()).to_string())
+                .map(|delivery| Party::Client(delivery.client_id.as_deref()).to_string())
                 .collect();
             let claim = Claim::WillPublished {
-                client,
                 set: Frame(summary.set.number),
                 topic,
                 receivers: &receivers.join(", "),
@@ -54,13 +51,9 @@ pub(crate) fn judge(will: &Testament, report: &mut Report) {
         // Only `Unknown` is a copy that was due and that nothing in the capture explains.
         WillFate::NotPublished(NoWill::NotSeen) => {
             let missed = Outcome::NotDelivered(Undelivered::Unknown);
-            let sure = summary.deliveries.iter().any(|one| one.outcome == missed);
-            if sure {
-                let claim = Claim::WillNotPublished {
-                    client,
-                    cause: &cause,
-                    topic,
-                };
+            if summary.deliveries.iter().any(|one| one.outcome == missed) {
+                let cause = &cause;
+                let claim = Claim::WillNotPublished { cause, topic };
                 report.find(place(will, summary.set), claim);
             }
         }

@@ -50,6 +50,17 @@ pub(crate) struct Fault {
     pub(crate) answers: u64,
 }
 
+/// How long a client has sent nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Silence {
+    /// The frame of its latest packet.
+    pub(crate) since: FrameStamp,
+    /// The time since then.
+    pub(crate) span: Span,
+    /// The keep alive in force, in seconds.
+    pub(crate) keep_alive: u16,
+}
+
 /// One direction of a connection. In this order: what each packet touches is near.
 #[derive(Debug, Default)]
 #[repr(C)]
@@ -326,11 +337,23 @@ impl Link {
         self.connect_stamp.unwrap_or(self.opened)
     }
 
-    /// Returns how long the client had been silent at `stamp`, and the keep alive in force.
-    pub(crate) fn silence(&self, stamp: FrameStamp) -> Option<(Span, u16)> {
-        let keep_alive = self.keep_alive.filter(|seconds| *seconds > 0)?;
-        let silence = between(&self.sides.client.last?, &stamp)?;
-        Some((silence, keep_alive))
+    /// Returns the client's silence at `stamp`, where it has sent something and a keep alive is in
+    /// force.
+    pub(crate) fn silence(&self, stamp: FrameStamp) -> Option<Silence> {
+        let since = self.sides.client.last?;
+        Some(Silence {
+            since,
+            span: between(&since, &stamp)?,
+            keep_alive: self.keep_alive.filter(|seconds| *seconds > 0)?,
+        })
+    }
+
+    /// Returns that silence where it is surely longer than one and a half times the keep alive: a
+    /// packet in a gap would have broken it.
+    pub(crate) fn excessive_silence(&self, stamp: FrameStamp) -> Option<Silence> {
+        let silence = self.silence(stamp)?;
+        let most = i64::from(silence.keep_alive) * 1_500_000_000;
+        (silence.span.nanos() > most && self.sides.client.gaps == 0).then_some(silence)
     }
 
     /// Notes the client's latest packet that breaks the protocol.
@@ -368,9 +391,4 @@ impl Link {
             end,
         }
     }
-}
-
-/// Returns whether a silence is longer than one and a half times the keep alive.
-pub(crate) fn exceeds(silence: Span, keep_alive: u16) -> bool {
-    silence.nanos() > i64::from(keep_alive) * 1_500_000_000
 }

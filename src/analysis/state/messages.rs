@@ -10,6 +10,7 @@
 //!             -> kept                 it is the stored message of its topic: closed with that
 //! ```
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -63,6 +64,21 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// Returns a route on which nothing has come yet.
+    pub(crate) fn new(session: SessionKey, delivery: MessageDelivery) -> Self {
+        Self {
+            delivery,
+            session,
+            progress: Progress::Waiting,
+            gaps: 0,
+            tentative: false,
+            group: None,
+            spare: 0,
+            as_published: (false, false),
+            identifiers: Vec::new(),
+        }
+    }
+
     /// Returns its weight against [`Limits::deliveries`]: one, and one more for each eight filters
     /// and identifiers that it keeps.
     pub(crate) fn weight(&self) -> usize {
@@ -145,7 +161,7 @@ pub(crate) struct Messages {
     /// With their numbers: a slot is used again.
     held: Slab<(u64, Held)>,
     /// The deliveries that each subscriber waits for, by digest, in order of publication.
-    expected: HashMap<(SessionKey, u64), VecDeque<(MessageKey, usize)>>,
+    expected: HashMap<(SessionKey, u64), VecDeque<Expected>>,
     by_digest: HashMap<u64, VecDeque<MessageKey>>,
     /// In order of publication.
     line: VecDeque<MessageKey>,
@@ -189,6 +205,9 @@ pub(crate) struct Found {
     /// An equal message was on its way at the same time.
     pub(crate) ambiguous: bool,
 }
+
+/// A delivery in the line of those that a subscriber waits for: its message and its route.
+type Expected = (MessageKey, usize);
 
 impl Messages {
     /// Returns a table without messages, which keeps as many as `limits` allow.
@@ -246,13 +265,12 @@ impl Messages {
 
     /// Adds a route for a copy that was not expected; returns its number.
     pub(crate) fn add_route(&mut self, key: MessageKey, route: Route) -> Option<usize> {
-        let (order, held) = self.held.get_mut(key.slot)?;
-        if *order != key.order {
-            return None;
-        }
-        self.deliveries += route.weight();
+        let weight = route.weight();
+        let held = self.get_mut(key)?;
         held.routes.push(route);
-        Some(held.routes.len() - 1)
+        let at = held.routes.len() - 1;
+        self.deliveries += weight;
+        Some(at)
     }
 
     /// Returns the first route on which a subscriber waits for an equal message.
@@ -263,57 +281,39 @@ impl Messages {
 
     /// Takes the expected delivery that a copy is: of the earliest message that still waits the
     /// one that fits best, else a further copy for overlapping subscriptions.
-    pub(crate) fn take_expected(
-        &mut self,
-        session: SessionKey,
-        digest: u64,
-        copy: &Copy<'_>,
-    ) -> Option<Found> {
-        let line = self.expected.get_mut(&(session, digest))?;
+    pub(crate) fn take_expected(&mut self, session: SessionKey, copy: &Copy<'_>) -> Option<Found> {
+        let line = self.expected.get_mut(&(session, copy.digest))?;
         let held = &self.held;
-        let mut chosen: Option<(u32, usize, MessageKey, usize)> = None;
-        let mut ambiguous = false;
+        let route = |&(key, at): &Expected| get(held, key)?.routes.get(at);
+        let candidates = || line.iter().take(caps::CANDIDATES).enumerate();
+        let waiting = || {
+            candidates().filter(|(_, one)| {
+                route(one).is_some_and(|route| route.progress == Progress::Waiting)
+            })
+        };
+        let further = |one: &Expected| route(one).is_some_and(|route| route.spare > 0);
+        let earliest = waiting().next().map(|(_, (key, _))| *key);
+        let fit = |one: &Expected| {
+            let message = get(held, one.0)?;
+            Some(fit(route(one)?, message.qos, copy))
+        };
+        let (place, &(key, at)) = waiting()
+            .filter(|(_, (key, _))| Some(*key) == earliest)
+            // Of those that fit equally the first.
+            .min_by_key(|(_, one)| Reverse(fit(one)))
+            .or_else(|| candidates().find(|(_, one)| further(one)))?;
+        let ambiguous = waiting().any(|(_, (other, _))| *other != key);
+        let stays = further(&(key, at));
         // So many at the front that nothing waits for any more.
-        let mut stale = 0;
-        for (place, &(key, at)) in line.iter().enumerate().take(caps::CANDIDATES) {
-            let message = get(held, key);
-            let Some((message, route)) =
-                message.and_then(|message| Some((message, message.routes.get(at)?)))
-            else {
-                stale += usize::from(place == stale);
-                continue;
-            };
-            if route.progress != Progress::Waiting {
-                stale += usize::from(place == stale && route.spare == 0);
-                continue;
-            }
-            let fit = fit(route, message.qos, copy);
-            match chosen {
-                None => chosen = Some((fit, place, key, at)),
-                Some((best, _, first, _)) if first == key => {
-                    if fit > best {
-                        chosen = Some((fit, place, key, at));
-                    }
-                }
-                Some(_) => ambiguous = true,
-            }
-        }
-        let spare = |key, at: usize| {
-            let route = get(held, key).and_then(|held| held.routes.get(at));
-            route.is_some_and(|route| route.spare > 0)
-        };
-        let further = || {
-            let mut places = line.iter().enumerate().take(caps::CANDIDATES);
-            places.find(|&(_, &(key, at))| spare(key, at))
-        };
-        let (place, key, at) = match chosen {
-            Some((_, place, key, at)) => (place, key, at),
-            None => further().map(|(place, &(key, at))| (place, key, at))?,
-        };
-        if !spare(key, at) {
+        let waits = |route: &Route| route.progress == Progress::Waiting || route.spare > 0;
+        let stale = line.iter().take(place);
+        let stale = stale
+            .take_while(|one| !route(one).is_some_and(waits))
+            .count();
+        if !stays {
             line.remove(place);
         }
-        line.drain(..stale.min(place));
+        line.drain(..stale);
         Some(Found { key, at, ambiguous })
     }
 
@@ -322,9 +322,9 @@ impl Messages {
     pub(crate) fn find_unexpected(
         &mut self,
         session: SessionKey,
-        digest: u64,
-        stamp: FrameStamp,
+        copy: &Copy<'_>,
     ) -> Option<(MessageKey, bool)> {
+        let (digest, stamp) = (copy.digest, copy.stamp);
         let line = self.by_digest.get(&digest)?;
         let reached = self.reached.get(&(session, digest));
         let from = line.partition_point(|key| reached.is_some_and(|reached| key <= reached));
@@ -531,12 +531,10 @@ fn fit(route: &Route, published: QoS, copy: &Copy<'_>) -> u32 {
 pub(crate) struct Copy<'a> {
     /// Its topic.
     pub(crate) topic: Topic<'a>,
+    /// Digest of topic and payload.
+    pub(crate) digest: u64,
     /// The frame of the copy.
     pub(crate) stamp: FrameStamp,
-    /// The publisher's connection.
-    pub(crate) connection: ConnectionId,
-    /// The publisher's client identifier.
-    pub(crate) client_id: Option<Arc<str>>,
     /// The QoS of the PUBLISH.
     pub(crate) qos: QoS,
     /// RETAIN as published.
@@ -576,10 +574,9 @@ impl Copy<'_> {
 
     /// How far a delivery with this copy has come.
     pub(crate) fn progress(&self) -> Progress {
-        if self.packet_id.is_some() {
-            Progress::Open
-        } else {
-            Progress::Done
+        match self.packet_id {
+            Some(_) => Progress::Open,
+            None => Progress::Done,
         }
     }
 }

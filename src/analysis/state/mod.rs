@@ -5,7 +5,6 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `names` | topic names by their hash |
 //! | `brokers` | which server endpoints are one broker; its topic filters |
 //! | `open` | a handshake that goes on |
 //! | `link`, `links` | a connection; all that are open |
@@ -13,19 +12,19 @@
 //! | `messages` | application messages and the deliveries that are expected of each |
 //! | `retained`, `wills` | stored messages; wills |
 //!
-//! Layers: `names, brokers, open <- link, sessions <- links, messages <- retained, wills <- State`.
+//! Layers: `brokers, open <- link, sessions <- links, messages <- retained, wills <- State`.
 
 pub(crate) mod brokers;
 pub(crate) mod link;
 pub(crate) mod links;
 pub(crate) mod messages;
-pub(crate) mod names;
 pub(crate) mod open;
 pub(crate) mod retained;
 pub(crate) mod sessions;
 pub(crate) mod wills;
 
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
@@ -42,10 +41,12 @@ use brokers::Brokers;
 use link::Link;
 use links::Links;
 use messages::{Carried, Messages};
-use names::Names;
 use retained::Retained;
 use sessions::Sessions;
 use wills::Wills;
+
+/// Topic names that are shared at a time.
+const NAMES: usize = 4096;
 
 /// Everything that is known of the traffic so far.
 #[derive(Debug)]
@@ -68,8 +69,8 @@ pub(crate) struct State {
     pub(crate) retained: Retained,
     /// Wills that may still be published.
     pub(crate) wills: Wills,
-    /// The latest topic names.
-    pub(crate) names: Names,
+    /// Topic names by their hash: one that comes again is the same string again.
+    names: HashMap<u64, Arc<str>>,
     /// Handshakes that go on, of all connections and suspended ones.
     pub(crate) open_handshakes: usize,
     /// Gaps in what the server sent on connections that have ended, where there were any.
@@ -96,7 +97,7 @@ impl State {
             messages: Messages::new(limits),
             retained: Retained::new(limits),
             wills: Wills::new(limits),
-            names: Names::default(),
+            names: HashMap::default(),
             open_handshakes: 0,
             ended_with_gaps: HashMap::default(),
             ordered: HashMap::default(),
@@ -196,8 +197,48 @@ impl State {
         }
     }
 
-    /// Returns a topic name of a broker.
+    /// Returns the topic of a name of a broker, of at most [`caps::NAME`] bytes or a shortened one.
     pub(crate) fn topic<'a>(&self, broker: BrokerId, name: &'a str) -> Topic<'a> {
-        self.names.topic(broker, name)
+        let hash = self.hash_of((broker, name));
+        Topic { name, hash, broker }
+    }
+
+    /// Returns a name as a shared string.
+    pub(crate) fn shared(&mut self, topic: Topic<'_>) -> Arc<str> {
+        if self.names.len() >= NAMES && !self.names.contains_key(&topic.hash) {
+            self.names.clear();
+        }
+        let name = self.names.entry(topic.hash);
+        Arc::clone(name.or_insert_with(|| Arc::from(topic.name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: BrokerId = BrokerId(0);
+    const THERE: BrokerId = BrokerId(1);
+
+    #[test]
+    fn every_name_is_itself_however_many_there_are() {
+        let mut state = State::new(Needs::ALL, Limits::DEFAULT);
+        for _ in 0..2 {
+            for at in 0..5 * NAMES {
+                let name = format!("t/{at}");
+                let topic = state.topic(HERE, &name);
+                let shared = state.shared(topic);
+                assert_eq!(*shared, name);
+                assert!(Arc::ptr_eq(&shared, &state.shared(topic)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_another_topic_on_another_broker() {
+        let state = State::new(Needs::ALL, Limits::DEFAULT);
+        let here = state.topic(HERE, "a/b").hash;
+        assert_ne!(here, state.topic(THERE, "a/b").hash);
+        assert_eq!(here, state.topic(HERE, "a/b").hash);
     }
 }

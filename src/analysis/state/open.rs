@@ -49,33 +49,6 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    /// Returns a handshake of a record with its first step.
-    pub(crate) fn new(
-        record: Box<Handshake>,
-        turn: Turn,
-        (waiting, from): (PacketType, Sender),
-        gaps: BySender<u32>,
-    ) -> Self {
-        Self {
-            record,
-            turn,
-            waiting,
-            from,
-            gaps,
-            missing: false,
-            message: None,
-            delivery: None,
-            publishes: 1,
-            acknowledgements: 0,
-            digest: 0,
-            order: 0,
-            answered: 0,
-            counted: false,
-            excused: false,
-            suspended: None,
-        }
-    }
-
     /// Appends a step, on a connection with so many gaps.
     pub(crate) fn advance(&mut self, gaps: BySender<u32>, event: &PacketEvent<'_>) {
         let mut step = step(event);

@@ -46,21 +46,21 @@ impl Retained {
         }
     }
 
-    /// Returns the stored message of a topic.
-    pub(crate) fn find(&self, topic: Topic<'_>) -> Option<StoredKey> {
-        self.by_topic.get(&topic.hash).copied()
+    /// Returns the stored message of a topic, by the topic's hash.
+    pub(crate) fn find(&self, topic: u64) -> Option<StoredKey> {
+        self.by_topic.get(&topic).copied()
     }
 
     /// Returns when the stored message of a topic was removed; `None` where it was not, or one
     /// was stored since.
-    pub(crate) fn cleared(&self, topic: Topic<'_>) -> Option<FrameStamp> {
-        self.cleared.get(&topic.hash).copied()
+    pub(crate) fn cleared(&self, topic: u64) -> Option<FrameStamp> {
+        self.cleared.get(&topic).copied()
     }
 
     /// Returns the stored messages that a filter takes, as far as they are few.
     pub(crate) fn taken_by(&self, filter: Topic<'_>) -> Vec<StoredKey> {
         if !filter.contains(['+', '#']) {
-            return self.find(filter).into_iter().collect();
+            return self.find(filter.hash).into_iter().collect();
         }
         if self.all.len() > caps::RETAINED_SEARCHED {
             return Vec::new();
@@ -90,21 +90,20 @@ impl Retained {
     }
 
     /// Notes that the stored message of a topic was removed.
-    pub(crate) fn clear(&mut self, topic: Topic<'_>, stamp: FrameStamp) {
+    pub(crate) fn clear(&mut self, topic: u64, stamp: FrameStamp) {
         if self.cleared.len() >= self.limits.retained {
             self.cleared.clear();
         }
-        self.cleared.insert(topic.hash, stamp);
+        self.cleared.insert(topic, stamp);
     }
 
     /// Adds the stored message of its topic, which has none.
-    pub(crate) fn add(&mut self, entry: Entry) -> StoredKey {
+    pub(crate) fn add(&mut self, entry: Entry) {
         let key = StoredKey(self.next);
         self.next += 1;
         self.cleared.remove(&entry.topic);
         self.by_topic.insert(entry.topic, key);
         self.all.insert(key, entry);
-        key
     }
 
     /// Removes a stored message.
