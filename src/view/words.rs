@@ -4,8 +4,7 @@
 //! which scripts rely on; these words are for people and may change.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use crate::base::{Endpoint, FrameStamp, Precision, Span, Timestamp};
 use crate::event::{
@@ -29,25 +28,15 @@ fn signed_span(sign: &str, span: Span) -> String {
     let nanos = span.nanos().unsigned_abs();
     match nanos {
         0..=999 => format!("{sign}{nanos} ns"),
-        1_000..=999_999_999 => decimal(sign, nanos / 1_000_000, nanos / 1_000 % 1_000, 3) + " ms",
+        1_000..=999_999_999 => {
+            let (whole, fraction) = (nanos / 1_000_000, nanos / 1_000 % 1_000);
+            format!("{sign}{whole}.{fraction:03} ms")
+        }
         _ => {
-            let fraction = nanos / 1_000_000 % 1_000;
-            decimal(sign, nanos / 1_000_000_000, fraction, 3) + " s"
+            let (whole, fraction) = (nanos / 1_000_000_000, nanos / 1_000_000 % 1_000);
+            format!("{sign}{whole}.{fraction:03} s")
         }
     }
-}
-
-/// Returns `-1.020304`: a sign, a whole number and a fraction of `digits` digits, at most nine.
-/// Two for each row of a ladder; `format!` takes three times as long.
-fn decimal(sign: &str, whole: u64, fraction: u64, digits: usize) -> String {
-    let (mut buffer, mut text) = (itoa::Buffer::new(), String::with_capacity(32));
-    text += sign;
-    text += buffer.format(whole);
-    text += ".";
-    let fraction = buffer.format(fraction);
-    text += "000000000".get(fraction.len()..digits).unwrap_or_default();
-    text += fraction;
-    text
 }
 
 /// Returns the seconds from `start` to a frame, with as many digits as its capture has (six or
@@ -61,8 +50,8 @@ pub(super) fn seconds(stamp: &FrameStamp, start: Option<Timestamp>) -> String {
     let nanos = nanos.unsigned_abs();
     let (seconds, nanos) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
     match stamp.precision {
-        Precision::Nano => decimal(sign, seconds, nanos, 9),
-        Precision::Micro => decimal(sign, seconds, nanos / 1_000, 6),
+        Precision::Nano => format!("{sign}{seconds}.{nanos:09}"),
+        Precision::Micro => format!("{sign}{seconds}.{:06}", nanos / 1_000),
     }
 }
 
@@ -73,44 +62,16 @@ pub(super) fn octets(count: u64) -> String {
 
 /// Returns `10.0.0.1:1883` or `[::1]:1883`.
 pub(super) fn endpoint(endpoint: Endpoint) -> String {
-    match endpoint.address {
-        IpAddr::V4(address) => {
-            // One for each ladder; `format!` takes a twentieth of the whole time.
-            let (mut buffer, mut text) = (itoa::Buffer::new(), String::with_capacity(24));
-            for (part, behind) in address.octets().into_iter().zip([".", ".", ".", ":"]) {
-                text += buffer.format(part);
-                text += behind;
-            }
-            text += buffer.format(endpoint.port);
-            text
-        }
-        IpAddr::V6(address) => format!("[{address}]:{}", endpoint.port),
-    }
+    SocketAddr::new(endpoint.address, endpoint.port).to_string()
 }
 
-/// A client's name in a view: its identifier, or where that is unknown or empty, its
-/// connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ClientName<'a> {
-    pub(super) client_id: Option<&'a str>,
-    /// `None` while the client's session has no connection.
-    pub(super) connection: Option<ConnectionId>,
-}
-
-impl<'a> ClientName<'a> {
-    /// Returns the name.
-    pub(super) fn text(self) -> Cow<'a, str> {
-        match (self.client_id, self.connection) {
-            (Some(client_id), _) if !client_id.is_empty() => client_id.into(),
-            (_, Some(connection)) => format!("(stream {})", connection.0).into(),
-            (_, None) => "(away)".into(),
-        }
-    }
-}
-
-impl fmt::Display for ClientName<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text())
+/// Returns a client's name in a view: its identifier, or where that is unknown or empty, its
+/// connection; the client's session may have none.
+pub(super) fn client(client_id: Option<&str>, connection: Option<ConnectionId>) -> String {
+    match (client_id, connection) {
+        (Some(client_id), _) if !client_id.is_empty() => client_id.to_owned(),
+        (_, Some(connection)) => format!("(stream {})", connection.0),
+        (_, None) => "(away)".to_owned(),
     }
 }
 

@@ -1,23 +1,20 @@
 //! Events of the analysis as ladders: whose lanes, which rows, which verdicts.
 
-use super::ladder::{Arrow, Ladder, Lane, Role, Row, Tone, Verdict};
+use super::ladder::{Ladder, Lane, Role, Row, Shape, Tone, Verdict};
 use crate::base::{Endpoint, FrameStamp};
 use crate::event::{
-    ConnAckSummary, ConnectSummary, ConnectionId, Delivered, EndedBy, FilterRequest, Handshake,
-    HandshakeKind, HandshakeState, MessageDelivery, NoWill, Origin, Outcome, RetainedEnd,
-    RetainedSummary, Step, Subject, Undelivered, WillFate, WillMessage, WillSummary, between,
+    ConnAckSummary, ConnectSummary, Delivered, FilterRequest, Handshake, HandshakeKind,
+    HandshakeState, MessageDelivery, NoWill, Origin, Outcome, RetainedEnd, RetainedSummary, Step,
+    Subject, Undelivered, WillFate, WillMessage, WillSummary, between,
 };
 use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, Sender};
-use crate::view::words::{self, ClientName};
+use crate::view::words;
 
 /// A delivery beyond this many lanes has a verdict alone: more do not fit 80 columns.
 const SUBSCRIBERS_DRAWN: usize = 4;
 
 /// Deliveries and topic filters with a verdict each; the rest is counted.
 const VERDICTS_EACH: usize = 32;
-
-/// Bytes set aside for a title or a label: nearly every one is shorter.
-const LINE: usize = 80;
 
 /// Subscribers that a will's verdict names.
 const NAMES_LISTED: usize = 4;
@@ -53,8 +50,9 @@ pub(super) fn handshake(handshake: &Handshake) -> Option<Ladder> {
         return None;
     }
     let mut builder = Builder::default();
-    let who = name_of(handshake.client_id.as_deref(), handshake.connection);
+    let who = words::client(handshake.client_id.as_deref(), Some(handshake.connection));
     let message = handshake.message();
+    builder.ladder.title = title(handshake, &who);
     // The message travels from left to right also where its publisher is not known.
     let (client, broker) = match (message, handshake.initiator) {
         (Some(_), Sender::Server) => {
@@ -70,24 +68,25 @@ pub(super) fn handshake(handshake: &Handshake) -> Option<Ladder> {
             (client, builder.broker(handshake.server))
         }
     };
-    builder.ladder.title = title(handshake);
+    let version = handshake.version;
     let ends = Ends {
         client,
         broker,
-        version: handshake.version,
+        version,
     };
     let topic = message.and_then(|message| message.topic.as_deref());
     builder.steps(&handshake.steps, handshake.packet_id, topic, ends);
-    builder.deliveries(&handshake.deliveries, topic, broker, handshake.version);
+    builder.deliveries(&handshake.deliveries, topic, broker, version);
     builder.sort();
     if let Subject::Connect(connect) = &handshake.subject {
-        builder.connect_notes(connect, handshake.version, client);
+        builder.connect_notes(connect, version, client);
     }
-    builder.missing(handshake, ends);
+    let (initiator, state) = (handshake.initiator, handshake.state);
+    builder.missing(state, initiator, handshake.packet_id, ends);
     builder.outcome(handshake);
     builder.delivery_verdicts(&handshake.deliveries, handshake.deliveries_left_out);
-    let published = message.is_some() && handshake.initiator == Sender::Client;
-    if published && handshake.state == HandshakeState::Complete && handshake.deliveries.is_empty() {
+    let published = message.is_some() && initiator == Sender::Client;
+    if published && state == HandshakeState::Complete && handshake.deliveries.is_empty() {
         let text = "goes to no one: no subscription that the capture shows takes it";
         builder.verdict(Tone::Neutral, text);
     }
@@ -97,30 +96,29 @@ pub(super) fn handshake(handshake: &Handshake) -> Option<Ladder> {
 /// Returns the ladder of a will.
 pub(super) fn will(will: &WillSummary) -> Ladder {
     let mut builder = Builder::default();
-    let who = name_of(will.client_id.as_deref(), will.connection);
-    let client = builder.lane(Role::Publisher, who);
-    let broker = builder.broker(will.server);
+    let who = words::client(will.client_id.as_deref(), Some(will.connection));
     let topic = will.will.topic.as_ref();
     builder.ladder.title = format!("Will · {topic} · of {who}");
+    let client = builder.lane(Role::Publisher, who);
+    let broker = builder.broker(will.server);
     let registered = format!("CONNECT sets the will: {}", will_message(&will.will));
     builder.note(Some(will.set), Some(client), registered);
     let ended = words::end_cause(&will.end.cause);
-    builder.note(Some(will.end.stamp), Some(client), ended.clone());
+    builder.note(Some(will.end.stamp), Some(client), ended.as_str());
     builder.deliveries(&will.deliveries, Some(topic), broker, None);
     builder.sort();
     let (tone, fate) = match will.fate {
         WillFate::Published(stamp) => {
-            let subscribers = names(will.deliveries.iter().filter(|one| is_delivered(one)));
-            let text = format!("published in frame {} to {subscribers}", stamp.number);
-            (Tone::Good, text)
+            let (frame, subscribers) = (stamp.number, names(&will.deliveries));
+            (
+                Tone::Good,
+                format!("published in frame {frame} to {subscribers}"),
+            )
         }
-        WillFate::NotPublished(why) => {
-            let tone = match why {
-                NoWill::NotSeen => Tone::Bad,
-                _ => Tone::Neutral,
-            };
-            (tone, words::no_will(why).to_owned())
+        WillFate::NotPublished(NoWill::NotSeen) => {
+            (Tone::Bad, words::no_will(NoWill::NotSeen).to_owned())
         }
+        WillFate::NotPublished(why) => (Tone::Neutral, words::no_will(why).to_owned()),
     };
     let set = will.set.number;
     builder.verdict(tone, format!("set in frame {set}; {ended}; {fate}"));
@@ -139,7 +137,7 @@ pub(super) fn retained(retained: &RetainedSummary) -> Ladder {
         words::octets(message.payload.length)
     );
     let publisher = retained.stored.as_ref().map(|stored| {
-        let name = name_of(stored.client_id.as_deref(), stored.connection);
+        let name = words::client(stored.client_id.as_deref(), Some(stored.connection));
         (builder.lane(Role::Publisher, name), stored)
     });
     let broker = builder.broker(retained.server);
@@ -150,7 +148,7 @@ pub(super) fn retained(retained: &RetainedSummary) -> Ladder {
         }
         Some((lane, stored)) => {
             let label = format!("PUBLISH [{}] retain", topic.unwrap_or_default());
-            builder.arrow(stored.stamp, (lane, broker), PacketType::Publish, label);
+            builder.arrow(stored.stamp, (lane, broker), label);
         }
         None => {}
     }
@@ -177,39 +175,23 @@ struct Builder {
 }
 
 impl Builder {
-    fn lane(&mut self, role: Role, name: ClientName<'_>) -> usize {
-        let name = name.text().into_owned();
+    fn lane(&mut self, role: Role, name: String) -> usize {
         self.ladder.lanes.push(Lane { role, name });
         self.ladder.lanes.len() - 1
     }
 
     fn broker(&mut self, server: Endpoint) -> usize {
-        self.ladder.lanes.push(Lane {
-            role: Role::Broker,
-            name: words::endpoint(server),
-        });
-        self.ladder.lanes.len() - 1
+        self.lane(Role::Broker, words::endpoint(server))
     }
 
-    fn arrow(
-        &mut self,
-        stamp: FrameStamp,
-        (from, to): (usize, usize),
-        packet_type: PacketType,
-        label: String,
-    ) {
-        self.ladder.rows.push(Row::Arrow(Arrow {
-            stamp,
-            since: None,
-            from,
-            to,
-            packet_type,
-            label,
-        }));
+    fn arrow(&mut self, stamp: FrameStamp, (from, to): (usize, usize), label: String) {
+        let row = row(Some(stamp), Shape::Arrow { from, to }, label);
+        self.ladder.rows.push(row);
     }
 
     fn note(&mut self, stamp: Option<FrameStamp>, lane: Option<usize>, text: impl Into<String>) {
-        self.ladder.rows.push(note(stamp, lane, text.into()));
+        let row = row(stamp, Shape::Note { lane }, text.into());
+        self.ladder.rows.push(row);
     }
 
     fn verdict(&mut self, tone: Tone, text: impl Into<String>) {
@@ -237,7 +219,7 @@ impl Builder {
                 self.note(Some(step.stamp), None, text);
             }
             let label = label(step, id, topic, ends.version);
-            self.arrow(step.stamp, ends.of(step.sender), step.packet_type, label);
+            self.arrow(step.stamp, ends.of(step.sender), label);
         }
     }
 
@@ -262,81 +244,60 @@ impl Builder {
                 broker,
                 version,
             };
-            self.steps(&delivered.steps, delivered.packet_id, topic, ends);
-            if let Some(HandshakeState::Incomplete {
-                waiting_for,
-                ended_by,
-            }) = delivered.state
-            {
-                let sender = match waiting_for {
-                    PacketType::PubRel => Sender::Server,
-                    _ => Sender::Client,
-                };
-                self.absent(ends.of(sender), waiting_for, delivered.packet_id, ended_by);
+            let id = delivered.packet_id;
+            self.steps(&delivered.steps, id, topic, ends);
+            if let Some(state) = delivered.state {
+                self.missing(state, Sender::Server, id, ends);
             }
         }
     }
 
     /// Adds the control packet that an incomplete handshake waits for.
-    fn missing(&mut self, handshake: &Handshake, ends: Ends) {
+    fn missing(
+        &mut self,
+        state: HandshakeState,
+        initiator: Sender,
+        id: Option<PacketIdentifier>,
+        ends: Ends,
+    ) {
         let HandshakeState::Incomplete {
             waiting_for,
             ended_by,
-        } = handshake.state
+        } = state
         else {
             return;
         };
-        let initiator_sends = matches!(
-            waiting_for,
+        let (from, to) = ends.of(match waiting_for {
             PacketType::Publish
-                | PacketType::PubRel
-                | PacketType::Subscribe
-                | PacketType::Unsubscribe
+            | PacketType::PubRel
+            | PacketType::Subscribe
+            | PacketType::Unsubscribe => initiator,
+            _ => initiator.peer(),
+        });
+        let (packet, absence) = (with_id(waiting_for, id), words::short_absence(ended_by));
+        let row = row(
+            None,
+            Shape::Missing { from, to },
+            format!("{packet} {absence}"),
         );
-        let sender = match initiator_sends {
-            true => handshake.initiator,
-            false => handshake.initiator.peer(),
-        };
-        self.absent(ends.of(sender), waiting_for, handshake.packet_id, ended_by);
-    }
-
-    /// Adds a control packet that was not seen to travel.
-    fn absent(
-        &mut self,
-        (from, to): (usize, usize),
-        packet_type: PacketType,
-        id: Option<PacketIdentifier>,
-        ended_by: EndedBy,
-    ) {
-        let packet = with_id(packet_type, id);
-        let label = format!("{packet} {}", words::short_absence(ended_by));
-        self.ladder.rows.push(Row::Missing { from, to, label });
+        self.ladder.rows.push(row);
     }
 
     /// Puts the rows in the order of their frames, those without a frame last, and computes the
     /// time between each and the one before.
     fn sort(&mut self) {
         // Stable: packets of one frame stay in the order in which they were added.
-        self.ladder
-            .rows
-            .sort_by_key(|row| row.when().0.map_or(u64::MAX, |stamp| stamp.number));
+        let rows = &mut self.ladder.rows;
+        rows.sort_by_key(|row| row.stamp.map_or(u64::MAX, |stamp| stamp.number));
         let mut before: Option<FrameStamp> = None;
         let mut noted = None;
-        for row in &mut self.ladder.rows {
-            let (stamp, since, is_note) = match row {
-                Row::Arrow(arrow) => (arrow.stamp, &mut arrow.since, false),
-                Row::Note {
-                    stamp: Some(stamp),
-                    since,
-                    ..
-                } => (*stamp, since, true),
-                Row::Missing { .. } | Row::Note { .. } => continue,
-            };
+        for row in rows {
+            let Some(stamp) = row.stamp else { continue };
             // A note on a step shows the step's own span already.
             if noted != Some(stamp.number) {
-                *since = before.and_then(|before| between(&before, &stamp));
+                row.since = before.and_then(|before| between(&before, &stamp));
             }
-            noted = is_note.then_some(stamp.number);
+            noted = matches!(row.shape, Shape::Note { .. }).then_some(stamp.number);
             before = Some(stamp);
         }
     }
@@ -349,17 +310,16 @@ impl Builder {
         client: usize,
     ) {
         let rows = &mut self.ladder.rows;
-        let at = rows.iter().position(
-            |row| matches!(row, Row::Arrow(arrow) if arrow.packet_type == PacketType::Connect),
-        );
-        if let Some(at) = at {
+        let lane = Some(client);
+        // Of the packets in such a handshake only CONNECT's name begins like this.
+        if let Some(at) = rows.iter().position(|row| row.text.starts_with("CONNECT")) {
             let notes = connect_lines(connect, version).into_iter();
-            let notes = notes.map(|line| note(None, Some(client), line));
+            let notes = notes.map(|line| row(None, Shape::Note { lane }, line));
             rows.splice(at + 1..at + 1, notes);
         }
         let granted = connect.answer.as_ref().map(connack_line);
         if let Some(text) = granted.filter(|text| !text.is_empty()) {
-            self.note(None, Some(client), text);
+            self.note(None, lane, text);
         }
     }
 
@@ -396,24 +356,21 @@ impl Builder {
             text += &format!("; {} further steps are not drawn", handshake.steps_left_out);
         }
         self.verdict(tone, text);
-        match &handshake.origin {
+        let origin = match handshake.origin {
             Some(Origin::Stored {
                 frame: Some(frame), ..
-            }) => {
-                let text = format!("the stored (retained) message of frame {frame}");
-                self.verdict(Tone::Neutral, text);
-            }
+            }) => format!("the stored (retained) message of frame {frame}"),
             Some(Origin::Stored { frame: None, .. }) => {
-                let text = "a stored (retained) message from before the capture";
-                self.verdict(Tone::Neutral, text);
+                "a stored (retained) message from before the capture".to_owned()
             }
-            Some(Origin::Server) => self.verdict(Tone::Neutral, "published by the broker itself"),
-            Some(Origin::NotSeen) => {
-                let text = "no PUBLISH to the broker explains this message: its publisher is not \
-                            in the capture";
-                self.verdict(Tone::Neutral, text);
-            }
-            Some(Origin::Published { .. } | Origin::Will { .. }) | None => {}
+            Some(Origin::Server) => "published by the broker itself".to_owned(),
+            Some(Origin::NotSeen) => "no PUBLISH to the broker explains this message: its \
+                                      publisher is not in the capture"
+                .to_owned(),
+            Some(Origin::Published { .. } | Origin::Will { .. }) | None => String::new(),
+        };
+        if !origin.is_empty() {
+            self.verdict(Tone::Neutral, origin);
         }
         if let Subject::Subscribe(filters) | Subject::Unsubscribe(filters) = &handshake.subject {
             for request in filters.iter().take(VERDICTS_EACH) {
@@ -446,63 +403,44 @@ impl Builder {
     }
 }
 
-fn note(stamp: Option<FrameStamp>, lane: Option<usize>, text: String) -> Row {
-    Row::Note {
+/// Returns a row whose time since the one before is not known yet.
+fn row(stamp: Option<FrameStamp>, shape: Shape, text: String) -> Row {
+    Row {
         stamp,
         since: None,
-        lane,
+        shape,
         text,
     }
 }
 
-fn name_of(client_id: Option<&str>, connection: ConnectionId) -> ClientName<'_> {
-    ClientName {
-        client_id,
-        connection: Some(connection),
-    }
+fn subscriber(delivery: &MessageDelivery) -> String {
+    words::client(delivery.client_id.as_deref(), delivery.connection)
 }
 
-fn subscriber(delivery: &MessageDelivery) -> ClientName<'_> {
-    ClientName {
-        client_id: delivery.client_id.as_deref(),
-        connection: delivery.connection,
-    }
-}
-
-fn is_delivered(delivery: &MessageDelivery) -> bool {
+fn is_delivered(delivery: &&MessageDelivery) -> bool {
     matches!(delivery.outcome, Outcome::Delivered(_))
 }
 
-/// `QoS 2 · test · id 1 · 13 octets "hello handong"`.
-fn title(handshake: &Handshake) -> String {
-    let mut title = String::with_capacity(LINE);
-    title += words::handshake_kind(handshake.kind);
-    title += " · ";
-    let who = name_of(handshake.client_id.as_deref(), handshake.connection).text();
+/// Returns `QoS 2 · test · id 1 · 13 octets "hello handong"`.
+fn title(handshake: &Handshake, who: &str) -> String {
+    let kind = words::handshake_kind(handshake.kind);
+    let id = handshake.packet_id;
+    let id = id.map_or(String::new(), |id| format!(" · id {}", id.number()));
     match &handshake.subject {
-        Subject::Message(message) => title += message.topic.as_deref().unwrap_or(UNKNOWN_TOPIC),
+        Subject::Message(message) => {
+            let topic = message.topic.as_deref().unwrap_or(UNKNOWN_TOPIC);
+            let octets = words::octets(message.payload.length);
+            let text = message.payload.text().filter(|text| !text.is_empty());
+            let cut = if message.payload.is_cut() { "…" } else { "" };
+            let text = text.map_or(String::new(), |text| format!(" \"{text}{cut}\""));
+            format!("{kind} · {topic}{id} · {octets}{text}")
+        }
         Subject::Subscribe(filters) | Subject::Unsubscribe(filters) => {
-            title += &who;
-            title += " · ";
-            title += &bracketed(filters.iter().map(|one| &*one.filter));
+            let filters = bracketed(filters.iter().map(|one| &*one.filter));
+            format!("{kind} · {who} · {filters}{id}")
         }
-        Subject::Connect(_) | Subject::Nothing => title += &who,
+        Subject::Connect(_) | Subject::Nothing => format!("{kind} · {who}{id}"),
     }
-    if let Some(id) = handshake.packet_id {
-        title += " · id ";
-        title += &id.number().to_string();
-    }
-    if let Subject::Message(message) = &handshake.subject {
-        let payload = &message.payload;
-        title += " · ";
-        title += &words::octets(payload.length);
-        if let Some(text) = payload.text().filter(|text| !text.is_empty()) {
-            title += " \"";
-            title += text;
-            title += if payload.is_cut() { "…\"" } else { "\"" };
-        }
-    }
-    title
 }
 
 /// Returns the first three filters: `[a/#] [b]`.
@@ -528,11 +466,7 @@ fn label(
     );
     let mut label = with_id(step.packet_type, id.filter(|_| carries_id));
     if step.packet_type == PacketType::Publish {
-        if let Some(topic) = topic {
-            label += " [";
-            label += topic;
-            label += "]";
-        }
+        label += &topic.map_or(String::new(), |topic| format!(" [{topic}]"));
         label += if step.dup { " DUP" } else { "" };
         label += if step.retain { " retain" } else { "" };
     }
@@ -545,16 +479,12 @@ fn label(
     label
 }
 
-/// `PUBACK (id=7)`.
+/// Returns `PUBACK (id=7)`.
 fn with_id(packet_type: PacketType, id: Option<PacketIdentifier>) -> String {
-    let mut text = String::with_capacity(LINE);
-    text += packet_type.name();
-    if let Some(id) = id {
-        text += " (id=";
-        text += &id.number().to_string();
-        text += ")";
+    match id {
+        Some(id) => format!("{} (id={})", packet_type.name(), id.number()),
+        None => packet_type.name().to_owned(),
     }
-    text
 }
 
 /// Returns what a CONNECT asks for, in a few lines: the flags bit by bit where they are set
@@ -565,70 +495,48 @@ fn connect_lines(connect: &ConnectSummary, version: Option<ProtocolVersion>) -> 
         _ => "clean session",
     };
     let flags = connect.flags;
-    let bits = [
-        (0x80, "user name"),
-        (0x40, "password"),
-        (0x20, "will retain"),
-        (0x04, "will"),
-        (0x02, clean),
+    let will_qos = format!("will QoS {}", flags >> 3 & 3);
+    let set = [
+        (flags & 0x80 != 0, "user name"),
+        (flags & 0x40 != 0, "password"),
+        (flags & 0x20 != 0, "will retain"),
+        (flags & 0x04 != 0, "will"),
+        (flags & 0x02 != 0, clean),
+        (flags & 0x04 != 0, &will_qos),
+        (flags & 0xe6 == 0, "none"),
     ];
-    let set = bits.iter().filter(|(bit, _)| flags & bit != 0);
-    let mut set: Vec<_> = set.map(|(_, name)| (*name).to_owned()).collect();
-    if flags & 0x04 != 0 {
-        set.push(format!("will QoS {}", flags >> 3 & 3));
-    } else if set.is_empty() {
-        set.push("none".to_owned());
-    }
-    let mut lines = vec![
-        format!(
-            "{} level {}{}, keep alive {} s",
-            connect.protocol_name,
-            connect.protocol_level,
-            if connect.bridge { " (bridge)" } else { "" },
-            connect.keep_alive
-        ),
-        format!("flags 0x{flags:02x}: {}", set.join(", ")),
+    let set = set.iter().filter(|(set, _)| *set).map(|(_, name)| *name);
+    let set = set.collect::<Vec<_>>().join(", ");
+    let (name, level) = (&connect.protocol_name, connect.protocol_level);
+    let bridge = if connect.bridge { " (bridge)" } else { "" };
+    let keep_alive = connect.keep_alive;
+    let lines = [
+        Some(format!(
+            "{name} level {level}{bridge}, keep alive {keep_alive} s"
+        )),
+        Some(format!("flags 0x{flags:02x}: {set}")),
+        (flags & 0x02 == 0).then(|| format!("{clean} not set: the session goes on")),
+        (connect.session_expiry).map(|expiry| format!("session expiry {expiry} s")),
+        (connect.user_name.as_ref()).map(|user| format!("user name {user}")),
+        (connect.will.as_ref()).map(|will| format!("will {}", will_message(will))),
     ];
-    if flags & 0x02 == 0 {
-        lines.push(format!("{clean} not set: the session goes on"));
-    }
-    lines.extend(
-        connect
-            .session_expiry
-            .map(|expiry| format!("session expiry {expiry} s")),
-    );
-    lines.extend(
-        connect
-            .user_name
-            .as_ref()
-            .map(|user| format!("user name {user}")),
-    );
-    lines.extend(
-        connect
-            .will
-            .as_ref()
-            .map(|will| format!("will {}", will_message(will))),
-    );
-    lines
+    lines.into_iter().flatten().collect()
 }
 
 /// Returns what a CONNACK grants beyond its code; empty where that is nothing.
 fn connack_line(answer: &ConnAckSummary) -> String {
-    let mut parts = Vec::new();
-    if answer.session_present {
-        parts.push("session present".to_owned());
-    }
     let assigned = answer.assigned_client_id.as_ref();
-    parts.extend(assigned.map(|id| format!("assigned client id {id}")));
-    let keep_alive = answer.server_keep_alive;
-    parts.extend(keep_alive.map(|seconds| format!("server keep alive {seconds} s")));
-    let receive = answer.receive_maximum;
-    parts.extend(receive.map(|most| format!("receive maximum {most}")));
-    parts.extend(answer.maximum_qos.map(|qos| format!("maximum QoS {qos}")));
-    parts.join(", ")
+    let parts = [
+        (answer.session_present).then(|| "session present".to_owned()),
+        assigned.map(|id| format!("assigned client id {id}")),
+        (answer.server_keep_alive).map(|seconds| format!("server keep alive {seconds} s")),
+        (answer.receive_maximum).map(|most| format!("receive maximum {most}")),
+        (answer.maximum_qos).map(|qos| format!("maximum QoS {qos}")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// `[topic] QoS 1, retain, 4 octets, delay 5 s`.
+/// Returns `[topic] QoS 1, retain, 4 octets, delay 5 s`.
 fn will_message(will: &WillMessage) -> String {
     let retain = if will.retain { "retain, " } else { "" };
     let delay = match will.delay {
@@ -648,26 +556,23 @@ fn answer(
     version: Option<ProtocolVersion>,
 ) -> Option<(Tone, String)> {
     let code = request.code?;
-    let refused = code >= 0x80;
-    let text = if kind == HandshakeKind::Unsubscribe {
-        words::code(PacketType::UnsubAck, version, code)
-    } else {
-        let granted = match refused {
-            true => format!(
-                "refused: {}",
-                words::code(PacketType::SubAck, version, code)
-            ),
-            false => format!("QoS {code} granted"),
-        };
-        format!("QoS {} asked, {granted}", request.options & 3)
+    let (filter, asked) = (&request.filter, request.options & 3);
+    let tone = if code >= 0x80 { Tone::Bad } else { Tone::Good };
+    let text = match (kind, tone) {
+        (HandshakeKind::Unsubscribe, _) => words::code(PacketType::UnsubAck, version, code),
+        (_, Tone::Bad) => {
+            let code = words::code(PacketType::SubAck, version, code);
+            format!("QoS {asked} asked, refused: {code}")
+        }
+        _ => format!("QoS {asked} asked, QoS {code} granted"),
     };
-    let tone = if refused { Tone::Bad } else { Tone::Good };
-    Some((tone, format!("[{}]: {text}", request.filter)))
+    Some((tone, format!("[{filter}]: {text}")))
 }
 
-/// Returns the first few of many subscribers' names.
-fn names<'a>(deliveries: impl Iterator<Item = &'a MessageDelivery>) -> String {
-    let mut names: Vec<_> = deliveries.map(|one| subscriber(one).to_string()).collect();
+/// Returns the names of the subscribers that a message came to, of many the first few.
+fn names(deliveries: &[MessageDelivery]) -> String {
+    let names = deliveries.iter().filter(is_delivered).map(subscriber);
+    let mut names: Vec<_> = names.collect();
     let more = names.len().saturating_sub(NAMES_LISTED);
     names.truncate(NAMES_LISTED);
     let rest = match more {
@@ -693,8 +598,7 @@ fn stored_verdict(retained: &RetainedSummary) -> String {
         RetainedEnd::Kept => "still stored where the capture ends".to_owned(),
         RetainedEnd::TableFull => "no longer followed: too many stored messages".to_owned(),
     };
-    let copies = retained.deliveries.iter().filter(|one| is_delivered(one));
-    let copies = match copies.count() {
+    let copies = match retained.deliveries.iter().filter(is_delivered).count() {
         0 => "no stored copy was sent".to_owned(),
         1 => "1 stored copy was sent".to_owned(),
         copies => format!("{copies} stored copies were sent"),
@@ -732,9 +636,8 @@ fn delivery_verdict(delivery: &MessageDelivery) -> (Tone, String) {
 }
 
 fn delivered_verdict(delivery: &MessageDelivery, delivered: &Delivered) -> (Tone, String) {
-    let frame = delivered.stamp.number;
-    let (qos, latency) = (delivered.qos as u8, delivered.latency);
-    let mut text = match (delivered.stored, latency) {
+    let (frame, qos) = (delivered.stamp.number, delivered.qos as u8);
+    let mut text = match (delivered.stored, delivered.latency) {
         (true, _) => format!("stored copy in frame {frame} at QoS {qos}"),
         (false, None) => format!("delivered in frame {frame} at QoS {qos}"),
         (false, Some(latency)) => {
@@ -754,22 +657,23 @@ fn delivered_verdict(delivery: &MessageDelivery, delivered: &Delivered) -> (Tone
     if delivered.redelivered {
         text += ", redelivered";
     }
-    let tone = match delivered.state {
-        None | Some(HandshakeState::Complete) => Tone::Good,
+    match delivered.state {
+        None | Some(HandshakeState::Complete) => (Tone::Good, text),
         Some(HandshakeState::Refused { packet_type, code }) => {
-            text += &format!(", refused: {} 0x{code:02x}", packet_type.name());
-            Tone::Bad
+            let refused = packet_type.name();
+            (
+                Tone::Bad,
+                format!("{text}, refused: {refused} 0x{code:02x}"),
+            )
         }
         Some(HandshakeState::Incomplete {
             waiting_for,
             ended_by,
         }) => {
             let (packet, absence) = (waiting_for.name(), words::absence(ended_by));
-            text += &format!(", incomplete: {packet} {absence}");
-            Tone::Bad
+            (Tone::Bad, format!("{text}, incomplete: {packet} {absence}"))
         }
-    };
-    (tone, text)
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,6 @@
 //! ```
 
 use crate::base::{FrameStamp, Span};
-use crate::mqtt::PacketType;
 
 /// One diagram. Its texts may hold raw text from the capture: the renderers make it safe.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,59 +57,41 @@ impl Role {
     }
 }
 
-/// One line of the diagram. Lanes are places in [`Ladder::lanes`].
+/// One line of the diagram.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Row {
+pub struct Row {
+    /// The frame that shows it, if any: of an arrow, the one that carries the packet's last byte.
+    pub stamp: Option<FrameStamp>,
+    /// Since the step before in this diagram.
+    pub since: Option<Span>,
+    /// How it is drawn.
+    pub shape: Shape,
+    /// `PUBLISH (id=1) [test] DUP`, `PUBACK (id=7) never came`, or a note's few words.
+    pub text: String,
+}
+
+/// How a row is drawn. Lanes are places in [`Ladder::lanes`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Shape {
     /// A control packet from lane to lane.
-    Arrow(Arrow),
+    Arrow {
+        /// The sender's lane.
+        from: usize,
+        /// The receiver's lane.
+        to: usize,
+    },
     /// A control packet that should have come and was not seen.
     Missing {
         /// The lane that owes it.
         from: usize,
         /// The lane that waits for it.
         to: usize,
-        /// `PUBACK (id=7) never came`.
-        label: String,
     },
     /// Something that happened that is no control packet.
     Note {
-        /// The frame that shows it, if any.
-        stamp: Option<FrameStamp>,
-        /// Since the step before in this diagram.
-        since: Option<Span>,
         /// The lane that it belongs to; `None` where it concerns all.
         lane: Option<usize>,
-        /// A few words.
-        text: String,
     },
-}
-
-impl Row {
-    /// Returns the frame that shows the row, and the time since the step before.
-    pub(super) fn when(&self) -> (Option<&FrameStamp>, Option<Span>) {
-        match self {
-            Self::Arrow(arrow) => (Some(&arrow.stamp), arrow.since),
-            Self::Note { stamp, since, .. } => (stamp.as_ref(), *since),
-            Self::Missing { .. } => (None, None),
-        }
-    }
-}
-
-/// A control packet on its way.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Arrow {
-    /// The frame that carries its last byte.
-    pub stamp: FrameStamp,
-    /// Since the step before in this diagram.
-    pub since: Option<Span>,
-    /// The sender's lane.
-    pub from: usize,
-    /// The receiver's lane.
-    pub to: usize,
-    /// Its packet type.
-    pub packet_type: PacketType,
-    /// `PUBLISH (id=1) [test] DUP`.
-    pub label: String,
 }
 
 /// A line on how an exchange ended.

@@ -3,107 +3,56 @@
 //! ```text
 //! column   0 1 2 3 4 5 6 7 8 9
 //!              │           │      lanes at 2 and 8
-//!              │─ PUBACK ─▶│      lanes_to(3), fill_to, text, fill_to, lanes_to(10)
+//!              │─ PUBACK ─▶│      fill(3..8), put(7, "▶"), put(4, " PUBACK ")
 //! ```
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::base::text::width;
 
-/// A line under way from left to right. Nothing is written beyond its last column.
+/// A line of fixed length; text in it stands over the lanes.
 pub(super) struct LaneLine<'a> {
-    out: &'a mut Vec<u8>,
-    /// Where the line starts in `out`.
-    start: usize,
-    /// The column of each lane, ascending.
-    lanes: &'a [usize],
-    /// The character of a lane.
-    lane: &'static str,
-    /// The column that is written next.
-    at: usize,
-    columns: usize,
+    /// The text that begins in each column: empty where a wider one goes on.
+    columns: Vec<&'a str>,
 }
 
 impl<'a> LaneLine<'a> {
-    /// Begins a line of `columns` columns at the end of `out`.
-    pub(super) fn new(
-        out: &'a mut Vec<u8>,
-        lanes: &'a [usize],
-        lane: &'static str,
-        columns: usize,
-    ) -> Self {
-        Self {
-            start: out.len(),
-            out,
-            lanes,
-            lane,
-            at: 0,
-            columns,
+    /// Returns a line of so many columns, blank but for `lane` in the columns of `lanes`.
+    pub(super) fn new(columns: usize, lanes: &[usize], lane: &'a str) -> Self {
+        let mut line = Self {
+            columns: vec![" "; columns],
+        };
+        for at in lanes {
+            line.put(*at, lane, columns);
+        }
+        line
+    }
+
+    /// Writes `text` from column `at` on, as far as there is room before column `end`. Returns the
+    /// column behind it.
+    pub(super) fn put(&mut self, at: usize, text: &'a str, end: usize) -> usize {
+        let text = cut(text, end.min(self.columns.len()).saturating_sub(at));
+        let behind = (at + width(text)).min(self.columns.len());
+        if let Some([first, covered @ ..]) = self.columns.get_mut(at..behind) {
+            *first = text;
+            covered.fill("");
+        }
+        behind
+    }
+
+    /// Writes `shaft` in these columns, and `cross` where a lane stands in one.
+    pub(super) fn fill(&mut self, columns: Range<usize>, shaft: &'a str, cross: &'a str) {
+        for column in self.columns.get_mut(columns).unwrap_or_default() {
+            *column = if *column == " " { shaft } else { cross };
         }
     }
 
-    /// Writes lanes with blanks between them up to column `to`, exclusive.
-    pub(super) fn lanes_to(&mut self, to: usize) {
-        self.fill_to(to, " ", self.lane);
-    }
-
-    /// Writes `fill` up to column `to`, exclusive, with `cross` on the lanes. Both are one column
-    /// wide.
-    pub(super) fn fill_to(&mut self, to: usize, fill: &str, cross: &str) {
-        let to = to.min(self.columns);
-        for &lane in self.lanes {
-            if lane >= self.at && lane < to {
-                push_run(self.out, fill, lane - self.at);
-                self.out.extend_from_slice(cross.as_bytes());
-                self.at = lane + 1;
-            }
-        }
-        push_run(self.out, fill, to.saturating_sub(self.at));
-        self.at = self.at.max(to);
-    }
-
-    /// Writes `pen`, which is one column wide, in column `at` unless that is written already.
-    pub(super) fn mark(&mut self, at: usize, pen: &str) {
-        self.lanes_to(at);
-        if at == self.at && at < self.columns {
-            self.out.extend_from_slice(pen.as_bytes());
-            self.at += 1;
-        }
-    }
-
-    /// Writes `text` from the next column on, as far as there is room before column `end`.
-    pub(super) fn text(&mut self, text: &str, end: usize) {
-        let room = end.min(self.columns).saturating_sub(self.at);
-        let text = fit(text, room, "");
-        self.out.extend_from_slice(text.as_bytes());
-        self.at += width(&text);
-    }
-
-    /// Writes the lanes that are left and takes back the blanks at the end. Returns the buffer,
-    /// and where in it the line starts.
-    pub(super) fn finish(mut self) -> (&'a mut Vec<u8>, usize) {
-        self.lanes_to(self.columns);
-        while self.out.len() > self.start && self.out.last() == Some(&b' ') {
-            self.out.pop();
-        }
-        (self.out, self.start)
-    }
-}
-
-/// Appends a character `count` times.
-pub(super) fn push_run(out: &mut Vec<u8>, c: &str, count: usize) {
-    match c.as_bytes() {
-        // Blanks, and all of an ASCII drawing: most runs.
-        [byte] => out.resize(out.len() + count, *byte),
-        _ => out.extend_from_slice(c.repeat(count).as_bytes()),
-    }
-}
-
-fn columns_of(c: char) -> usize {
-    if c.is_ascii() {
-        1
-    } else {
-        width(c.encode_utf8(&mut [0; 4]))
+    /// Returns the line without the blanks at its end.
+    pub(super) fn finish(self) -> String {
+        let mut line = self.columns.concat();
+        line.truncate(line.trim_end_matches(' ').len());
+        line
     }
 }
 
@@ -113,9 +62,14 @@ pub(super) fn fit<'a>(text: &'a str, room: usize, ellipsis: &str) -> Cow<'a, str
         return Cow::Borrowed(text);
     }
     let head = head(text, room.saturating_sub(width(ellipsis)));
-    match ellipsis {
-        "" => Cow::Borrowed(head),
-        _ => Cow::Owned(format!("{head}{ellipsis}")),
+    Cow::Owned(format!("{head}{ellipsis}"))
+}
+
+/// Returns as much of `text` as `room` columns take.
+fn cut(text: &str, room: usize) -> &str {
+    match fits(text, room) {
+        true => text,
+        false => head(text, room),
     }
 }
 
@@ -129,7 +83,7 @@ fn fits(text: &str, room: usize) -> bool {
 fn head(text: &str, room: usize) -> &str {
     let mut taken = 0;
     for (at, c) in text.char_indices() {
-        taken += columns_of(c);
+        taken += width(c.encode_utf8(&mut [0; 4]));
         if taken > room {
             return text.get(..at).unwrap_or_default();
         }
@@ -180,12 +134,10 @@ mod tests {
     #[test]
     fn text_covers_lanes_and_keeps_to_its_columns() {
         for end in 0..9 {
-            let mut out = Vec::new();
-            let mut line = LaneLine::new(&mut out, &[0, 2, 6], "|", 8);
-            line.mark(1, "*");
-            line.text("한e\u{301}한", end);
-            line.finish();
-            let line = String::from_utf8(out).unwrap();
+            let mut line = LaneLine::new(8, &[0, 2, 6], "|");
+            line.put(1, "*", 8);
+            line.put(2, "한e\u{301}한", end);
+            let line = line.finish();
             let expected = match end {
                 0..=3 => "|*|   |",
                 4 => "|*한  |",

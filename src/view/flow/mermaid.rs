@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::ladder::{Ladder, Row};
+use super::ladder::{Ladder, Shape};
 use crate::base::text::is_unsafe;
 use crate::view::words;
 
@@ -26,64 +26,45 @@ impl Mermaid {
         }
         let mut lanes = Vec::with_capacity(ladder.lanes.len());
         for lane in &ladder.lanes {
-            let key = (lane.role.name(), lane.name.clone());
-            let at = match self.declared.iter().position(|declared| *declared == key) {
-                Some(at) => at,
-                None => {
-                    let at = self.declared.len();
-                    writeln!(
-                        out,
-                        "    participant p{at} as {} {}",
-                        lane.role.name(),
-                        escaped(&key.1)
-                    )?;
-                    self.declared.push(key);
-                    at
-                }
-            };
-            lanes.push(at);
+            let (role, name) = (lane.role.name(), &lane.name);
+            let known = |one: &(&str, String)| one.0 == role && one.1 == *name;
+            let at = self.declared.iter().position(known);
+            if at.is_none() {
+                let (number, name) = (self.declared.len(), escaped(name));
+                writeln!(out, "    participant p{number} as {role} {name}")?;
+                self.declared.push((role, lane.name.clone()));
+            }
+            lanes.push(at.unwrap_or(self.declared.len() - 1));
         }
-        let (Some(first), Some(last)) = (lanes.first(), lanes.last()) else {
-            return Ok(());
-        };
-        let over = if first == last {
-            format!("p{first}")
-        } else {
-            format!("p{first},p{last}")
+        let over = match lanes.as_slice() {
+            [] => return Ok(()),
+            [first, .., last] if first != last => format!("p{first},p{last}"),
+            [first, ..] => format!("p{first}"),
         };
         writeln!(out, "    Note over {over}: {}", escaped(&ladder.title))?;
         for row in &ladder.rows {
-            match row {
-                Row::Arrow(arrow) => {
-                    let (Some(from), Some(to)) = (lanes.get(arrow.from), lanes.get(arrow.to))
-                    else {
+            let text = escaped(&row.text);
+            let lane = |at: usize| lanes.get(at).copied();
+            let since = row.since.map(|since| format!(", {}", words::since(since)));
+            let frame = row.stamp.map_or(String::new(), |stamp| match row.shape {
+                Shape::Note { .. } => format!(" (frame {})", stamp.number),
+                _ => format!(" (frame {}{})", stamp.number, since.unwrap_or_default()),
+            });
+            match row.shape {
+                Shape::Arrow { from, to } | Shape::Missing { from, to } => {
+                    let (Some(from), Some(to)) = (lane(from), lane(to)) else {
                         continue;
                     };
-                    let since = arrow
-                        .since
-                        .map_or(String::new(), |since| format!(", {}", words::since(since)));
-                    let frame = arrow.stamp.number;
-                    writeln!(
-                        out,
-                        "    p{from}->>p{to}: {} (frame {frame}{since})",
-                        escaped(&arrow.label)
-                    )?;
-                }
-                Row::Missing { from, to, label } => {
-                    let (Some(from), Some(to)) = (lanes.get(*from), lanes.get(*to)) else {
-                        continue;
+                    let arrow = match row.shape {
+                        Shape::Missing { .. } => "--x",
+                        _ => "->>",
                     };
-                    writeln!(out, "    p{from}--xp{to}: {}", escaped(label))?;
+                    writeln!(out, "    p{from}{arrow}p{to}: {text}{frame}")?;
                 }
-                Row::Note {
-                    stamp, lane, text, ..
-                } => {
-                    let over = lane
-                        .and_then(|lane| lanes.get(lane))
-                        .map_or(over.clone(), |lane| format!("p{lane}"));
-                    let frame =
-                        stamp.map_or(String::new(), |stamp| format!(" (frame {})", stamp.number));
-                    writeln!(out, "    Note over {over}: {}{frame}", escaped(text))?;
+                Shape::Note { lane: at } => {
+                    let at = at.and_then(lane).map(|at| format!("p{at}"));
+                    let over = at.as_ref().unwrap_or(&over);
+                    writeln!(out, "    Note over {over}: {text}{frame}")?;
                 }
             }
         }

@@ -176,12 +176,12 @@ impl<W: Write> View for Flow<W> {
             return Ok(());
         };
         match &mut self.pen {
-            Pen::Text(style) => text::draw(&ladder, *style, self.start, self.out.text()),
-            Pen::Mermaid(mermaid) => mermaid.draw(&ladder, self.out.text())?,
-            Pen::Svg(svg) => {
-                svg.start_at(self.start);
-                svg.draw(&ladder);
+            Pen::Text(style) => {
+                let text = text::draw(&ladder, *style, self.start);
+                self.out.text().extend_from_slice(text.as_bytes());
             }
+            Pen::Mermaid(mermaid) => mermaid.draw(&ladder, self.out.text())?,
+            Pen::Svg(svg) => svg.draw(&ladder, self.start),
         }
         self.out.row_done()
     }

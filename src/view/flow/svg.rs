@@ -1,9 +1,8 @@
 //! Draws ladders as one self-contained SVG: no script, no font or style from elsewhere.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::ladder::{Ladder, Row, Tone};
+use super::ladder::{Ladder, Row, Shape, Tone};
 use super::line::wrap;
 use super::text::gutter;
 use crate::base::Timestamp;
@@ -24,7 +23,6 @@ const CLOSEST: usize = 14;
 /// Collects ladders and writes them as one picture: its height stands at its beginning.
 #[derive(Debug, Default)]
 pub struct Svg {
-    start: Option<Timestamp>,
     body: String,
     width: usize,
     height: usize,
@@ -37,27 +35,14 @@ impl Svg {
     /// is held in memory until its size is known.
     pub const MOST: usize = 1_000;
 
-    /// `start` is the instant from which times count.
-    pub fn new(start: Option<Timestamp>) -> Self {
-        Self {
-            start,
-            ..Self::default()
-        }
-    }
-
-    /// Sets the instant from which times count, unless it is known.
-    pub fn start_at(&mut self, start: Option<Timestamp>) {
-        self.start = self.start.or(start);
-    }
-
-    /// Adds one ladder below the ones before.
-    pub fn draw(&mut self, ladder: &Ladder) {
+    /// Adds one ladder below the ones before. Times count from `start`.
+    pub fn draw(&mut self, ladder: &Ladder, start: Option<Timestamp>) {
         if self.drawn == Self::MOST {
             self.left_out += 1;
             return;
         }
         self.drawn += 1;
-        let layout = Layout::of(ladder, self.start);
+        let layout = Layout::of(ladder, start);
         let lanes = &layout.lanes;
         self.width = self.width.max(layout.right + MARGIN);
         let title = cut_to(&ladder.title, VERDICT);
@@ -75,19 +60,14 @@ impl Svg {
             let bars = self.body.len();
             for row in &ladder.rows {
                 y += ROW;
-                self.row(row, &layout, y);
+                self.row(row, &gutter(row, start), &layout, y);
             }
-            let mut lines = String::new();
-            for x in lanes {
-                let _ = writeln!(
-                    lines,
-                    "<line class=\"lane\" x1=\"{x}\" y1=\"{top}\" x2=\"{x}\" y2=\"{}\"/>",
-                    y + 12
-                );
-            }
-            // Behind the arrows and their labels.
-            self.body.insert_str(bars, &lines);
             y += 12;
+            let lines = lanes.iter().map(|x| {
+                format!("<line class=\"lane\" x1=\"{x}\" y1=\"{top}\" x2=\"{x}\" y2=\"{y}\"/>\n")
+            });
+            // Behind the arrows and their labels.
+            self.body.insert_str(bars, &lines.collect::<String>());
         }
         for verdict in &ladder.verdicts {
             let (class, mark) = match verdict.tone {
@@ -95,12 +75,14 @@ impl Svg {
                 Tone::Bad => ("bad", "✗"),
                 Tone::Neutral => ("neutral", "·"),
             };
+            let from = MARGIN + 2 * COLUMN;
             for (at, line) in wrap(&visible(&verdict.text), VERDICT).enumerate() {
-                y += if at == 0 { 24 } else { 18 };
                 if at == 0 {
+                    y += 24;
                     self.text(class, MARGIN, y, "start", mark);
+                } else {
+                    y += 18;
                 }
-                let from = MARGIN + 2 * COLUMN;
                 self.text(class, from, y, "start", line);
                 self.reaches(from, line);
             }
@@ -113,73 +95,59 @@ impl Svg {
         self.width = self.width.max(x + columns(text) * COLUMN + MARGIN);
     }
 
-    fn row(&mut self, row: &Row, layout: &Layout, y: usize) {
-        let lane = |at: usize| layout.lanes.get(at).copied();
-        match row {
-            Row::Arrow(arrow) => {
-                let (Some(from), Some(to)) = (lane(arrow.from), lane(arrow.to)) else {
-                    return;
-                };
-                self.gutter(layout, &gutter(row, self.start), y);
-                let label = cut(&arrow.label);
-                self.arrow(&label, (from, to), y);
-            }
-            Row::Missing { from, to, label } => {
-                let (Some(from), Some(to)) = (lane(*from), lane(*to)) else {
-                    return;
-                };
-                let _ = writeln!(
-                    self.body,
-                    "<line class=\"missing\" x1=\"{from}\" y1=\"{y}\" x2=\"{to}\" y2=\"{y}\"/>"
-                );
-                self.text("bad label", (from + to) / 2, y - 6, "middle", &cut(label));
-            }
-            Row::Note { lane: at, text, .. } => {
-                self.gutter(layout, &gutter(row, self.start), y);
-                let x = at.and_then(lane);
-                if let Some(x) = x {
-                    let _ = writeln!(
-                        self.body,
-                        "<circle class=\"dot\" cx=\"{x}\" cy=\"{y}\" r=\"4\"/>"
-                    );
-                }
-                let from = x.map_or(layout.gutter, |x| x + 10);
-                self.text("note label", from, y + 4, "start", &cut(text));
-            }
-        }
-    }
-
-    fn arrow(&mut self, label: &str, (from, to): (usize, usize), y: usize) {
-        let (tip, back) = if to > from {
-            (to - 1, to - 9)
-        } else {
-            (to + 1, to + 9)
-        };
-        let _ = writeln!(
-            self.body,
-            "<line class=\"arrow\" x1=\"{from}\" y1=\"{y}\" x2=\"{tip}\" y2=\"{y}\"/>\
-             <path class=\"head\" d=\"M{tip} {y}L{back} {}L{back} {}Z\"/>",
-            y - 4,
-            y + 4
-        );
-        let middle = (from + to) / 2;
-        self.text("label", middle, y - 6, "middle", label);
-    }
-
-    /// Frame number, time, time since the step before, each ending at its column's end.
-    fn gutter(&mut self, layout: &Layout, cells: &[String; 3], y: usize) {
+    /// Adds a row, after its frame number, time and time since the step before, each ending at its
+    /// column's end.
+    fn row(&mut self, row: &Row, cells: &[String; 3], layout: &Layout, y: usize) {
         for (cell, end) in cells.iter().zip(layout.cells) {
             if !cell.is_empty() {
                 self.text("gutter", end, y + 4, "end", cell);
             }
         }
+        let lane = |at: usize| layout.lanes.get(at).copied();
+        let text = cut(&row.text);
+        match row.shape {
+            Shape::Arrow { from, to } | Shape::Missing { from, to } => {
+                let (Some(from), Some(to)) = (lane(from), lane(to)) else {
+                    return;
+                };
+                let missing = matches!(row.shape, Shape::Missing { .. });
+                let (class, label) = match missing {
+                    true => ("missing", "bad label"),
+                    false => ("arrow", "label"),
+                };
+                let (tip, back) = match (missing, to > from) {
+                    (true, _) => (to, to),
+                    (false, true) => (to - 1, to - 9),
+                    (false, false) => (to + 1, to + 9),
+                };
+                self.body += &format!(
+                    "<line class=\"{class}\" x1=\"{from}\" y1=\"{y}\" x2=\"{tip}\" y2=\"{y}\"/>"
+                );
+                if !missing {
+                    let (above, below) = (y - 4, y + 4);
+                    self.body += &format!(
+                        "<path class=\"head\" d=\"M{tip} {y}L{back} {above}L{back} {below}Z\"/>"
+                    );
+                }
+                self.body.push('\n');
+                self.text(label, (from + to) / 2, y - 6, "middle", &text);
+            }
+            Shape::Note { lane: at } => {
+                let x = at.and_then(lane);
+                if let Some(x) = x {
+                    self.body +=
+                        &format!("<circle class=\"dot\" cx=\"{x}\" cy=\"{y}\" r=\"4\"/>\n");
+                }
+                let from = x.map_or(layout.gutter, |x| x + 10);
+                self.text("note label", from, y + 4, "start", &text);
+            }
+        }
     }
 
     fn text(&mut self, class: &str, x: usize, y: usize, anchor: &str, text: &str) {
-        let _ = writeln!(
-            self.body,
-            "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{}</text>",
-            escaped(text)
+        let text = escaped(text);
+        self.body += &format!(
+            "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{text}</text>\n"
         );
     }
 
@@ -243,16 +211,13 @@ impl Layout {
             let lane = ladder.lanes.get(at);
             lane.map_or(0, |lane| columns(&cut(&lane.name)).max(10))
         };
-        let labels: Vec<_> = ladder
-            .rows
-            .iter()
-            .filter_map(|row| match row {
-                Row::Arrow(arrow) => Some((arrow.from, arrow.to, &arrow.label)),
-                Row::Missing { from, to, label } => Some((*from, *to, label)),
-                Row::Note { .. } => None,
-            })
-            .map(|(from, to, label)| (from.min(to), from.max(to), columns(&cut(label)) + 4))
-            .collect();
+        let labels = ladder.rows.iter().filter_map(|row| match row.shape {
+            Shape::Arrow { from, to } | Shape::Missing { from, to } => {
+                Some((from.min(to), from.max(to), columns(&cut(&row.text)) + 4))
+            }
+            Shape::Note { .. } => None,
+        });
+        let labels: Vec<_> = labels.collect();
         let mut lanes = vec![end + name(0) * COLUMN / 2];
         for at in 1..ladder.lanes.len() {
             let names = (name(at - 1) + name(at)) / 2 + 2;
@@ -268,10 +233,10 @@ impl Layout {
         let last = ladder.lanes.len().saturating_sub(1);
         let mut right = lanes.last().map_or(end, |x| x + name(last) * COLUMN / 2);
         for row in &ladder.rows {
-            if let Row::Note { lane, text, .. } = row {
+            if let Shape::Note { lane } = row.shape {
                 let lane = lane.and_then(|lane| lanes.get(lane));
                 let from = lane.map_or(end, |x| x + 10);
-                right = right.max(from + columns(&cut(text)) * COLUMN);
+                right = right.max(from + columns(&cut(&row.text)) * COLUMN);
             }
         }
         Self {
@@ -301,32 +266,21 @@ fn cut_to(text: &str, longest: usize) -> String {
 
 /// Text with nothing invisible in it.
 fn visible(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let shown = if is_unsafe(c) {
-                format!("\\u{{{:x}}}", c as u32)
-            } else {
-                c.to_string()
-            };
-            shown.chars().collect::<Vec<_>>()
-        })
-        .collect()
+    let mut visible = String::with_capacity(text.len());
+    for c in text.chars() {
+        match is_unsafe(c) {
+            true => visible.extend(c.escape_unicode()),
+            false => visible.push(c),
+        }
+    }
+    visible
 }
 
 /// Text as XML takes it: markup escaped, nothing invisible.
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in visible(text).chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
+    let text = visible(text).replace('&', "&amp;");
+    let text = text.replace('<', "&lt;").replace('>', "&gt;");
+    text.replace('"', "&quot;").replace('\'', "&#39;")
 }
 
 #[cfg(test)]
@@ -335,8 +289,8 @@ mod tests {
     use super::*;
 
     fn drawn(ladder: &Ladder) -> String {
-        let mut svg = Svg::new(Some(Timestamp::from_nanos(0)));
-        svg.draw(ladder);
+        let mut svg = Svg::default();
+        svg.draw(ladder, Some(Timestamp::from_nanos(0)));
         let mut out = Vec::new();
         svg.finish(&mut out).unwrap();
         String::from_utf8(out).unwrap()
@@ -370,9 +324,7 @@ mod tests {
     fn neighbouring_lanes_leave_room_for_the_label_between_them() {
         let mut ladder = sample::qos2();
         let label = "PUBLISH (id=1) [a/rather/long/topic/name/of/some/plant]";
-        if let Row::Arrow(arrow) = &mut ladder.rows[0] {
-            arrow.label = label.to_owned();
-        }
+        ladder.rows[0].text = label.to_owned();
         let lanes = Layout::of(&ladder, None).lanes;
         assert!(lanes[1] - lanes[0] >= label.len() * COLUMN);
     }
@@ -381,9 +333,8 @@ mod tests {
     fn a_label_over_several_lanes_stays_between_the_lanes_that_it_joins() {
         let mut ladder = sample::qos2();
         let long = "PUBLISH (id=1) [a/topic/name/that/is/longer/than/two/lanes]";
-        if let Row::Arrow(arrow) = &mut ladder.rows[0] {
-            (arrow.from, arrow.to, arrow.label) = (0, 2, long.to_owned());
-        }
+        ladder.rows[0].shape = Shape::Arrow { from: 0, to: 2 };
+        ladder.rows[0].text = long.to_owned();
         let lanes = Layout::of(&ladder, None).lanes;
         assert!(lanes[2] - lanes[0] >= long.len() * COLUMN);
     }

@@ -1,15 +1,12 @@
 //! Draws a ladder for a terminal, with box characters or in plain ASCII.
 //!
-//! Each line is a gutter (frame number, time, time since the step before) and, written from left
-//! to right, the lanes with what belongs to the row over them. Colour is put around whole parts
-//! of a finished line.
+//! Each line is a gutter (frame number, time, time since the step before) and the lanes with what
+//! belongs to the row over them. Colour is put around whole parts of a finished line.
 
-use std::borrow::Cow;
-
-use super::ladder::{Ladder, Role, Row, Tone, Verdict};
-use super::line::{LaneLine, fit, push_run, wrap};
+use super::ladder::{Ladder, Role, Row, Shape, Tone, Verdict};
+use super::line::{LaneLine, fit, wrap};
 use crate::base::Timestamp;
-use crate::base::text::{is_safe, safe, width};
+use crate::base::text::{safe, width};
 use crate::view::words;
 
 /// How a ladder is drawn as text.
@@ -81,73 +78,73 @@ const CLOSEST: usize = 9;
 /// Columns below which titles and verdicts are not broken: shorter lines are unreadable.
 const NARROWEST: usize = 40;
 
-/// Appends `ladder` to `out`, an empty line behind it. Times count from `start`.
-pub fn draw(ladder: &Ladder, style: TextStyle, start: Option<Timestamp>, out: &mut Vec<u8>) {
-    let drawing = Drawing::of(ladder, style, start);
+/// Returns `ladder` as text, an empty line behind it. Times count from `start`.
+pub fn draw(ladder: &Ladder, style: TextStyle, start: Option<Timestamp>) -> String {
+    let mut drawing = Drawing::of(ladder, style, start);
     let title = drawing.safe(&ladder.title);
     let title = fit(&title, style.width.max(NARROWEST), drawing.pens.ellipsis);
-    drawing.push_painted(out, BOLD, &title);
-    out.push(b'\n');
+    drawing.push_painted(BOLD, &title);
+    drawing.out.push('\n');
     if !ladder.lanes.is_empty() && !ladder.rows.is_empty() {
-        drawing.heads(ladder, out);
-        for (row, cells) in ladder.rows.iter().zip(&drawing.cells) {
-            drawing.row(row, cells, out);
+        drawing.heads(ladder);
+        for row in &ladder.rows {
+            drawing.row(row, &gutter(row, start));
         }
     }
     for verdict in &ladder.verdicts {
-        drawing.verdict(verdict, out);
+        drawing.verdict(verdict);
     }
-    out.push(b'\n');
+    drawing.out.push('\n');
+    drawing.out
 }
 
 /// The text of a row's gutter: frame number, time, time since the step before.
 pub(super) fn gutter(row: &Row, start: Option<Timestamp>) -> [String; 3] {
-    let (stamp, since) = row.when();
-    [
-        stamp.map_or(String::new(), |stamp| stamp.number.to_string()),
-        stamp.map_or(String::new(), |stamp| words::seconds(stamp, start)),
-        since.map_or(String::new(), words::since),
-    ]
+    let (number, time) = row.stamp.map_or_else(Default::default, |stamp| {
+        (stamp.number.to_string(), words::seconds(&stamp, start))
+    });
+    [number, time, row.since.map_or(String::new(), words::since)]
 }
 
-/// Where everything of a ladder stands.
+/// Where everything of a ladder stands, and the text so far.
 struct Drawing {
     style: TextStyle,
     pens: &'static Pens,
-    /// The gutter of each row.
-    cells: Vec<[String; 3]>,
     /// Columns of each part of the gutter.
     widths: [usize; 3],
     /// Columns right of the gutter.
     room: usize,
     /// The column of each lane, counted from the gutter.
     lanes: Vec<usize>,
+    out: String,
 }
 
 /// The heads of the gutter's columns.
 const HEADS: [&str; 3] = ["No.", "Time", "Since"];
 
-/// Blanks behind each of the gutter's columns.
-const BEHIND: [&str; 3] = [" ", "  ", "  "];
+/// A gutter with nothing in it.
+const NO_CELLS: [&str; 3] = [""; 3];
+
+/// Blanks behind the gutter's columns.
+const BEHIND: usize = 5;
 
 impl Drawing {
     fn of(ladder: &Ladder, style: TextStyle, start: Option<Timestamp>) -> Self {
-        let cells: Vec<_> = ladder.rows.iter().map(|row| gutter(row, start)).collect();
         let mut widths = HEADS.map(str::len);
-        for row in &cells {
-            for (widest, cell) in widths.iter_mut().zip(row) {
+        for row in &ladder.rows {
+            for (widest, cell) in widths.iter_mut().zip(gutter(row, start)) {
                 *widest = (*widest).max(cell.len());
             }
         }
-        let gutter = widths.iter().sum::<usize>() + BEHIND.concat().len();
+        let gutter = widths.iter().sum::<usize>() + BEHIND;
         let count = ladder.lanes.len().max(1);
         let mut drawing = Self {
             style,
             pens: if style.ascii { &ASCII } else { &BOXES },
-            cells,
             widths,
             room: style.width.saturating_sub(gutter).max(CLOSEST * count),
             lanes: Vec::new(),
+            out: String::new(),
         };
         drawing.place(ladder);
         drawing
@@ -171,11 +168,8 @@ impl Drawing {
     }
 
     /// Returns text made safe for the terminal; in ASCII drawings, ASCII.
-    fn safe<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let text = match is_safe(text) {
-            true => Cow::Borrowed(text),
-            false => Cow::Owned(safe(text)),
-        };
+    fn safe(&self, text: &str) -> String {
+        let text = safe(text);
         if !self.style.ascii || text.is_ascii() {
             return text;
         }
@@ -190,58 +184,48 @@ impl Drawing {
                 c => ascii.extend(c.escape_unicode()),
             }
         }
-        Cow::Owned(ascii)
+        ascii
     }
 
     /// Appends `text` in a colour, where there are colours and it is not blank.
-    fn push_painted(&self, out: &mut Vec<u8>, colour: &str, text: &str) {
-        let start = out.len();
-        out.extend_from_slice(text.as_bytes());
-        self.paint(out, start, colour);
-    }
-
-    /// Colours what stands in `out` from `start` on, unless it is blank.
-    fn paint(&self, out: &mut Vec<u8>, start: usize, colour: &str) {
-        let blank = |text: &[u8]| text.trim_ascii().is_empty();
-        if self.style.colour && !out.get(start..).is_none_or(blank) {
-            out.splice(start..start, colour.bytes());
-            out.extend_from_slice(b"\x1b[0m");
+    fn push_painted(&mut self, colour: &str, text: &str) {
+        if self.style.colour && !text.trim_ascii().is_empty() {
+            self.out.extend([colour, text, "\x1b[0m"]);
+        } else {
+            self.out += text;
         }
     }
 
-    /// Appends a gutter.
-    fn push_gutter<T: AsRef<str>>(&self, out: &mut Vec<u8>, cells: &[T; 3]) {
-        let start = out.len();
-        for ((cell, columns), behind) in cells.iter().zip(self.widths).zip(BEHIND) {
-            let cell = cell.as_ref();
-            push_run(out, " ", columns.saturating_sub(cell.len()));
-            out.extend_from_slice(cell.as_bytes());
-            out.extend_from_slice(behind.as_bytes());
+    /// Appends a line: its gutter and what stands over the lanes, in a colour if there is one.
+    fn push_line<T: AsRef<str>>(
+        &mut self,
+        cells: &[T; 3],
+        line: LaneLine<'_>,
+        colour: Option<&str>,
+    ) {
+        let [number, time, since] = cells.each_ref().map(T::as_ref);
+        let [a, b, c] = self.widths;
+        self.push_painted(DIM, &format!("{number:>a$} {time:>b$}  {since:>c$}  "));
+        let line = line.finish();
+        match colour {
+            Some(colour) => self.push_painted(colour, &line),
+            None => self.out += &line,
         }
-        self.paint(out, start, DIM);
+        self.out.push('\n');
     }
 
-    /// Begins a line behind its gutter.
-    fn line<'a>(&'a self, out: &'a mut Vec<u8>) -> LaneLine<'a> {
-        LaneLine::new(out, &self.lanes, self.pens.lane, self.room)
-    }
-
-    /// Ends a line, in a colour if there is one for it.
-    fn end(&self, line: LaneLine<'_>, colour: Option<&str>) {
-        let (out, start) = line.finish();
-        if let Some(colour) = colour {
-            self.paint(out, start, colour);
-        }
-        out.push(b'\n');
+    /// Returns a line with nothing but the lanes.
+    fn line<'a>(&self) -> LaneLine<'a> {
+        LaneLine::new(self.room, &self.lanes, self.pens.lane)
     }
 
     /// Appends the lines with the lanes' roles and names.
-    fn heads(&self, ladder: &Ladder, out: &mut Vec<u8>) {
+    fn heads(&mut self, ladder: &Ladder) {
         let spacing = match self.lanes.as_slice() {
             [first, second, ..] => second.saturating_sub(*first + 1).max(4),
             _ => self.room,
         };
-        let roles = ladder.lanes.iter().map(|lane| lane.role.name().into());
+        let roles = ladder.lanes.iter().map(|lane| lane.role.name().to_owned());
         let names = ladder.lanes.iter().map(|lane| {
             let name = self.safe(&lane.name);
             // Of an endpoint that does not fit, the port distinguishes more than the address.
@@ -252,127 +236,107 @@ impl Drawing {
                 _ => name,
             }
         });
-        self.push_gutter(out, &HEADS);
-        self.titles(&roles.collect::<Vec<_>>(), spacing, out);
-        self.push_gutter(out, &[""; 3]);
-        self.titles(&names.collect::<Vec<_>>(), spacing, out);
+        let (roles, names): (Vec<_>, Vec<_>) = (roles.collect(), names.collect());
+        self.titles(&HEADS, &roles, spacing);
+        self.titles(&NO_CELLS, &names, spacing);
     }
 
     /// Appends a line with a text in the middle above each lane, of at most `spacing` columns.
-    fn titles(&self, titles: &[Cow<'_, str>], spacing: usize, out: &mut Vec<u8>) {
-        let titles = self.lanes.iter().zip(titles).map(|(lane, title)| {
-            let title = fit(title, spacing, self.pens.ellipsis);
-            let columns = width(&title);
+    fn titles(&mut self, cells: &[&str; 3], titles: &[String], spacing: usize) {
+        let titles = titles
+            .iter()
+            .map(|title| fit(title, spacing, self.pens.ellipsis));
+        let titles: Vec<_> = titles.collect();
+        let placed = self.lanes.iter().zip(&titles).map(|(lane, title)| {
+            let columns = width(title);
             let at = lane.saturating_sub(columns / 2);
             (at.min(self.room.saturating_sub(columns)), title)
         });
-        let mut titles = titles.peekable();
-        let mut line = LaneLine::new(out, &[], "", self.room);
-        while let Some((at, title)) = titles.next() {
+        let mut placed = placed.peekable();
+        let mut line = LaneLine::new(self.room, &[], "");
+        while let Some((at, title)) = placed.next() {
             // Moved in from the edge, a title may reach into the one before.
-            let end = titles.peek().map_or(self.room, |(next, _)| *next);
-            line.lanes_to(at);
-            line.text(&title, end);
+            let end = placed.peek().map_or(self.room, |(next, _)| *next);
+            line.put(at, title, end);
         }
-        self.end(line, None);
+        self.push_line(cells, line, None);
     }
 
     /// Appends a row: nothing where it names a lane that does not exist.
-    fn row(&self, row: &Row, cells: &[String; 3], out: &mut Vec<u8>) {
-        match row {
-            Row::Arrow(arrow) => {
-                self.arrow((arrow.from, arrow.to), &arrow.label, cells, None, out);
-            }
-            Row::Missing { from, to, label } => {
-                self.arrow((*from, *to), label, cells, Some(RED), out);
-            }
-            Row::Note { lane, text, .. } => self.note(*lane, text, cells, out),
+    fn row(&mut self, row: &Row, cells: &[String; 3]) {
+        let text = self.safe(&row.text);
+        match row.shape {
+            Shape::Arrow { from, to } => self.arrow((from, to), &text, cells, None),
+            Shape::Missing { from, to } => self.arrow((from, to), &text, cells, Some(RED)),
+            Shape::Note { lane } => self.note(lane, &text, cells),
         }
     }
 
     /// Appends an arrow with its label: in it where it fits, else on a line above. An arrow of a
     /// `missing` packet is dashed, and has that colour.
     fn arrow(
-        &self,
+        &mut self,
         (from, to): (usize, usize),
         label: &str,
         cells: &[String; 3],
         missing: Option<&str>,
-        out: &mut Vec<u8>,
     ) {
         let (Some(&start), Some(&end)) = (self.lanes.get(from), self.lanes.get(to)) else {
             return;
         };
+        let pens = self.pens;
         let (low, high) = (start.min(end), start.max(end));
         let room = high - low;
-        let label = self.safe(label);
-        let columns = width(&label);
+        let columns = width(label);
         let inside = columns + 5 <= room;
         if !inside {
             // The label may run over the lanes to its right, never over the edge.
             let at = (low + 2).min(self.room.saturating_sub(columns));
-            self.push_gutter(out, &[""; 3]);
-            let mut line = self.line(out);
-            line.lanes_to(at);
-            line.text(&fit(&label, self.room - at, self.pens.ellipsis), self.room);
-            line.text(" ", self.room);
-            self.end(line, missing);
+            let label = fit(label, self.room - at, pens.ellipsis);
+            let mut line = self.line();
+            let behind = line.put(at, &label, self.room);
+            line.put(behind, " ", self.room);
+            self.push_line(&NO_CELLS, line, missing);
         }
-        let pens = self.pens;
         let rightwards = end > start;
         let (shaft, cross, tip) = match (missing, rightwards) {
             (Some(_), _) => (pens.dashed, pens.dashed, pens.lost),
             (None, true) => (pens.line, pens.cross, pens.right),
             (None, false) => (pens.line, pens.cross, pens.left),
         };
-        self.push_gutter(out, cells);
-        let mut line = self.line(out);
-        line.lanes_to(low + 1);
-        if !rightwards && room > 1 {
-            line.mark(low + 1, tip);
+        let mut line = self.line();
+        if room > 1 {
+            line.fill(low + 1..high, shaft, cross);
+            line.put(if rightwards { high - 1 } else { low + 1 }, tip, high);
         }
         if inside {
-            line.fill_to(low + 1 + (room - columns - 3) / 2, shaft, cross);
-            line.text(" ", high);
-            line.text(&label, high);
-            line.text(" ", high);
+            let at = line.put(low + 1 + (room - columns - 3) / 2, " ", high);
+            let at = line.put(at, label, high);
+            line.put(at, " ", high);
         }
-        if rightwards {
-            line.fill_to(high - 1, shaft, cross);
-            line.mark(high - 1, tip);
-        }
-        line.fill_to(high, shaft, cross);
-        self.end(line, missing);
+        self.push_line(cells, line, missing);
     }
 
     /// Appends a note beside its lane, in as many lines as it takes.
-    fn note(&self, lane: Option<usize>, text: &str, cells: &[String; 3], out: &mut Vec<u8>) {
-        let text = self.safe(text);
+    fn note(&mut self, lane: Option<usize>, text: &str, cells: &[String; 3]) {
         let at = lane.and_then(|lane| self.lanes.get(lane)).copied();
-        let (from, room, leftwards) = self.beside(at, width(&text));
-        for (number, part) in wrap(&text, room).enumerate() {
-            let first = number == 0;
-            match first {
-                true => self.push_gutter(out, cells),
-                false => self.push_gutter(out, &[""; 3]),
-            }
-            let dot = at.filter(|_| first);
-            let mut line = self.line(out);
+        let (from, room, leftwards) = self.beside(at, width(text));
+        for (number, part) in wrap(text, room).enumerate() {
             let (from, end) = match (leftwards, at) {
                 (true, Some(at)) => (from.saturating_sub(width(part)), at),
                 _ => (from, self.room),
             };
-            if let Some(at) = dot.filter(|_| !leftwards) {
-                line.mark(at, self.pens.dot);
+            let mut line = self.line();
+            if let (0, Some(at)) = (number, at) {
+                line.put(at, self.pens.dot, self.room);
             }
-            line.lanes_to(from.saturating_sub(1));
-            line.text(" ", end);
-            line.text(part, end);
-            line.text(" ", end);
-            if let Some(at) = dot.filter(|_| leftwards) {
-                line.mark(at, self.pens.dot);
+            let at = line.put(from.saturating_sub(1), " ", end);
+            let at = line.put(at, part, end);
+            line.put(at, " ", end);
+            match number {
+                0 => self.push_line(cells, line, Some(CYAN)),
+                _ => self.push_line(&NO_CELLS, line, Some(CYAN)),
             }
-            self.end(line, Some(CYAN));
         }
     }
 
@@ -392,7 +356,7 @@ impl Drawing {
     }
 
     /// Appends a verdict, in as many lines as it takes.
-    fn verdict(&self, verdict: &Verdict, out: &mut Vec<u8>) {
+    fn verdict(&mut self, verdict: &Verdict) {
         let (mark, colour) = match verdict.tone {
             Tone::Good => (self.pens.good, GREEN),
             Tone::Bad => (self.pens.bad, RED),
@@ -402,14 +366,13 @@ impl Drawing {
         let room = self.style.width.max(NARROWEST) - indent;
         for (line, part) in wrap(&self.safe(&verdict.text), room).enumerate() {
             if line == 0 {
-                out.extend_from_slice(b"  ");
-                self.push_painted(out, colour, mark);
-                out.push(b' ');
+                self.out += "  ";
+                self.push_painted(colour, mark);
+                self.out.push(' ');
             } else {
-                push_run(out, " ", indent);
+                self.out += &" ".repeat(indent);
             }
-            out.extend_from_slice(part.as_bytes());
-            out.push(b'\n');
+            self.out.extend([part, "\n"]);
         }
     }
 }
@@ -419,11 +382,10 @@ mod tests {
     use proptest::prelude::*;
     use proptest::{collection, option, sample::select};
 
-    use super::super::ladder::{Arrow, Lane};
+    use super::super::ladder::Lane;
     use super::super::sample;
     use super::*;
     use crate::base::{FrameStamp, Precision, Span};
-    use crate::mqtt::PacketType;
 
     fn drawn(ladder: &Ladder, width: usize, ascii: bool) -> String {
         let style = TextStyle {
@@ -431,9 +393,7 @@ mod tests {
             ascii,
             colour: false,
         };
-        let mut out = Vec::new();
-        draw(ladder, style, Some(Timestamp::from_nanos(0)), &mut out);
-        String::from_utf8(out).unwrap()
+        draw(ladder, style, Some(Timestamp::from_nanos(0)))
     }
 
     #[test]
@@ -481,9 +441,7 @@ mod tests {
     fn wide_and_hostile_text_moves_no_lane() {
         let mut ladder = sample::qos2();
         ladder.lanes[0].name = "한동대학교\u{1b}[31m\u{202e}".to_owned();
-        if let Row::Arrow(arrow) = &mut ladder.rows[0] {
-            arrow.label = "PUBLISH [한동/서버\n/x]".to_owned();
-        }
+        ladder.rows[0].text = "PUBLISH [한동/서버\n/x]".to_owned();
         let text = drawn(&ladder, 90, false);
         assert!(
             !text.contains('\u{1b}') && !text.contains('\u{202e}'),
@@ -531,22 +489,17 @@ mod tests {
         ]);
         let lane = (role, texts()).prop_map(|(role, name)| Lane { role, name });
         let row = (0..4, stamps(), spans(), (0usize..7, 0usize..7), texts());
-        let row = row.prop_map(|(kind, stamp, since, (from, to), label)| match kind {
-            0 | 1 => Row::Arrow(Arrow {
-                stamp,
-                since,
-                from,
-                to,
-                packet_type: PacketType::Publish,
-                label,
-            }),
-            2 => Row::Missing { from, to, label },
-            _ => Row::Note {
-                stamp: Some(stamp).filter(|_| to > 2),
-                since,
-                lane: Some(from).filter(|_| to > 1),
-                text: label,
+        let row = row.prop_map(|(kind, stamp, since, (from, to), text)| Row {
+            stamp: Some(stamp).filter(|_| kind < 2 || kind == 3 && to > 2),
+            since: since.filter(|_| kind != 2),
+            shape: match kind {
+                0 | 1 => Shape::Arrow { from, to },
+                2 => Shape::Missing { from, to },
+                _ => Shape::Note {
+                    lane: Some(from).filter(|_| to > 1),
+                },
             },
+            text,
         });
         let tone = select(&[Tone::Good, Tone::Bad, Tone::Neutral]);
         let verdict = (tone, texts()).prop_map(|(tone, text)| Verdict { tone, text });
