@@ -5,14 +5,15 @@
 //! connection.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use super::observer::View;
-use super::out::{Out, push_number};
+use super::out::Out;
 use crate::base::{Endpoint, FrameStamp};
 use crate::event::log::{Line, Way};
 use crate::event::{Closed, ConnectionId, Ended, Event, Opened, PacketEvent, Totals};
-use crate::mqtt::packet::{ConnAck, Connect, Publish};
+use crate::mqtt::packet::{ConnAck, Will};
 use crate::mqtt::{ControlPacket, ProtocolVersion, Sender};
 
 /// DISCONNECT's reason code where another connection took over (5.0 §3.14.2.1).
@@ -49,16 +50,8 @@ struct Asked {
     keep_alive: u16,
     client_id: String,
     user_name: Option<String>,
-    will: Option<AskedWill>,
-}
-
-#[derive(Debug)]
-/// The part of a will that the log shows.
-struct AskedWill {
-    topic: String,
-    length: usize,
-    qos: u8,
-    retain: bool,
+    /// The lines of its will, or that it has none.
+    will: String,
 }
 
 impl<W: Write> Log<W> {
@@ -72,17 +65,13 @@ impl<W: Write> Log<W> {
     }
 
     /// One entry, each line with the second it happened in.
-    fn line(&mut self, stamp: &FrameStamp, line: Line<'_>) -> io::Result<()> {
+    fn line(&mut self, stamp: &FrameStamp, line: impl Display) -> io::Result<()> {
         // A line is a write of its own in mosquitto, so each has the time.
         for text in line.to_string().split('\n') {
-            let out = self.out.text();
             if let Some(time) = stamp.time {
-                let seconds = u64::try_from(time.nanos() / 1_000_000_000).unwrap_or(0);
-                push_number(out, seconds);
-                out.extend_from_slice(b": ");
+                write!(self.out, "{}: ", (time.nanos() / 1_000_000_000).max(0))?;
             }
-            out.extend_from_slice(text.as_bytes());
-            out.push(b'\n');
+            writeln!(self.out, "{text}")?;
         }
         self.out.row_done()
     }
@@ -120,13 +109,17 @@ impl<W: Write> Log<W> {
             Sender::Client => Way::Received,
             Sender::Server => Way::Sending,
         };
-        let packet = match seen.packet {
-            Ok(packet) => packet,
+        let Ok(packet) = seen.packet else {
             // mosquitto would have closed the connection; a capture shows what another server does.
-            Err(_) => {
-                let note = format!("Malformed {} {client}.", way_words(way, seen));
-                return self.line(stamp, Line::Note(&note));
-            }
+            let (name, to) = (
+                seen.packet_type.name(),
+                match way {
+                    Way::Received => "from",
+                    Way::Sending => "to",
+                },
+            );
+            let note = format!("Malformed {name} {to} {client}.");
+            return self.line(stamp, Line::Note(&note));
         };
         let plain = Line::Plain {
             way,
@@ -138,14 +131,33 @@ impl<W: Write> Log<W> {
                 let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
                 match self.connections.get_mut(&seen.connection) {
                     Some(followed) if !followed.came_in => {
-                        followed.asked = Some(Asked::of(connect, version));
+                        followed.asked = Some(Asked {
+                            version,
+                            clean: connect.clean(),
+                            keep_alive: connect.keep_alive,
+                            client_id: connect.client_id.to_owned(),
+                            user_name: connect.user_name.map(str::to_owned),
+                            will: connect.will.as_ref().map_or(Line::NoWill, will).to_string(),
+                        });
                         Ok(())
                     }
                     _ => self.line(stamp, plain),
                 }
             }
             ControlPacket::ConnAck(ack) => self.answered(seen, ack),
-            ControlPacket::Publish(publish) => self.publish(seen, way, client, publish),
+            ControlPacket::Publish(publish) => {
+                let line = Line::Publish {
+                    way,
+                    client,
+                    dup: publish.dup,
+                    qos: publish.delivery.qos() as u8,
+                    retain: publish.retain,
+                    packet_id: publish.delivery.packet_id().map_or(0, |id| id.number()),
+                    topic: seen.topic_resolved.unwrap_or(publish.topic),
+                    length: publish.payload.len(),
+                };
+                self.line(stamp, line)
+            }
             ControlPacket::PubAck(ack)
             | ControlPacket::PubRec(ack)
             | ControlPacket::PubRel(ack)
@@ -184,8 +196,23 @@ impl<W: Write> Log<W> {
                 }
                 Ok(())
             }
+            // A client's ends its connection at once, a server's has a cause.
+            ControlPacket::Disconnect(_) if way == Way::Received => {
+                self.over(seen.connection);
+                self.line(stamp, plain)?;
+                self.line(stamp, Line::Disconnected { client })
+            }
             ControlPacket::Disconnect(disconnect) => {
-                self.disconnect(seen, way, client, disconnect.reason_code)
+                let reason_code = disconnect.reason_code;
+                if reason_code == SESSION_TAKEN_OVER {
+                    self.over(seen.connection);
+                    self.line(stamp, Line::AlreadyConnected { client })?;
+                }
+                let line = Line::SendingDisconnect {
+                    client,
+                    reason_code,
+                };
+                self.line(stamp, line)
             }
             ControlPacket::SubAck(_)
             | ControlPacket::UnsubAck(_)
@@ -227,16 +254,7 @@ impl<W: Write> Log<W> {
                 user_name: asked.user_name.as_deref(),
             };
             self.line(stamp, line)?;
-            let will = match &asked.will {
-                None => Line::NoWill,
-                Some(will) => Line::Will {
-                    length: will.length,
-                    retain: will.retain,
-                    qos: will.qos,
-                    topic: &will.topic,
-                },
-            };
-            self.line(stamp, will)?;
+            self.line(stamp, &asked.will)?;
         }
         let line = Line::SendingConnAck {
             client,
@@ -254,75 +272,22 @@ impl<W: Write> Log<W> {
 
     /// A Client came in under a name that another connection may still have.
     fn named(&mut self, seen: &PacketEvent<'_>, server: Endpoint, client: &str) -> io::Result<()> {
-        let name = (server, client.to_owned());
-        let before = self.names.insert(name, seen.connection);
-        let Some(before) = before.filter(|&before| before != seen.connection) else {
-            return Ok(());
-        };
-        let lives = self
-            .connections
-            .get(&before)
-            .is_some_and(|followed| !followed.over);
-        if lives {
-            self.over(before);
-            self.line(&seen.stamp, Line::AlreadyConnected { client })?;
+        let before = self
+            .names
+            .insert((server, client.to_owned()), seen.connection);
+        match before.filter(|&before| before != seen.connection) {
+            Some(before) if self.over(before) => {
+                self.line(&seen.stamp, Line::AlreadyConnected { client })
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
-    /// Writes the line of a PUBLISH.
-    fn publish(
-        &mut self,
-        seen: &PacketEvent<'_>,
-        way: Way,
-        client: &str,
-        publish: &Publish<'_>,
-    ) -> io::Result<()> {
-        let line = Line::Publish {
-            way,
-            client,
-            dup: publish.dup,
-            qos: publish.delivery.qos() as u8,
-            retain: publish.retain,
-            packet_id: publish.delivery.packet_id().map_or(0, |id| id.number()),
-            topic: seen.topic_resolved.unwrap_or(publish.topic),
-            length: publish.payload.len(),
-        };
-        self.line(&seen.stamp, line)
-    }
-
-    /// Writes the lines of a DISCONNECT: a client's ends its connection at once, a server's has a
-    /// cause.
-    fn disconnect(
-        &mut self,
-        seen: &PacketEvent<'_>,
-        way: Way,
-        client: &str,
-        reason_code: u8,
-    ) -> io::Result<()> {
-        let stamp = &seen.stamp;
-        let name = seen.packet_type.name();
-        if way == Way::Received {
-            self.over(seen.connection);
-            self.line(stamp, Line::Plain { way, name, client })?;
-            return self.line(stamp, Line::Disconnected { client });
-        }
-        if reason_code == SESSION_TAKEN_OVER {
-            self.over(seen.connection);
-            self.line(stamp, Line::AlreadyConnected { client })?;
-        }
-        let line = Line::SendingDisconnect {
-            client,
-            reason_code,
-        };
-        self.line(stamp, line)
-    }
-
-    /// Notes that the line of the connection's end is written, so that TCP's end adds none.
-    fn over(&mut self, connection: ConnectionId) {
-        if let Some(followed) = self.connections.get_mut(&connection) {
-            followed.over = true;
-        }
+    /// Notes that the line of the connection's end is written, so that TCP's end adds none;
+    /// `false` where it was before, or the connection is not followed.
+    fn over(&mut self, connection: ConnectionId) -> bool {
+        let followed = self.connections.get_mut(&connection);
+        followed.is_some_and(|followed| !std::mem::replace(&mut followed.over, true))
     }
 
     /// Writes the line of an end that no DISCONNECT announced.
@@ -353,29 +318,13 @@ impl<W: Write> Log<W> {
     }
 }
 
-/// Returns `PUBLISH from` or `PUBLISH to`.
-fn way_words(way: Way, seen: &PacketEvent<'_>) -> String {
-    match way {
-        Way::Received => format!("{} from", seen.packet_type.name()),
-        Way::Sending => format!("{} to", seen.packet_type.name()),
-    }
-}
-
-impl Asked {
-    fn of(connect: &Connect<'_>, version: ProtocolVersion) -> Self {
-        Self {
-            version,
-            clean: connect.clean(),
-            keep_alive: connect.keep_alive,
-            client_id: connect.client_id.to_owned(),
-            user_name: connect.user_name.map(str::to_owned),
-            will: connect.will.as_ref().map(|will| AskedWill {
-                topic: will.topic.to_owned(),
-                length: will.payload.len(),
-                qos: will.qos as u8,
-                retain: will.retain,
-            }),
-        }
+/// Returns the line of a will.
+fn will<'a>(will: &Will<'a>) -> Line<'a> {
+    Line::Will {
+        length: will.payload.len(),
+        retain: will.retain,
+        qos: will.qos as u8,
+        topic: will.topic,
     }
 }
 
