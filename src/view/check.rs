@@ -4,12 +4,9 @@ use std::io::{self, Write};
 
 use super::colour;
 use super::observer::View;
-use super::out::{Out, push_blanks, push_number};
-use crate::base::text::push_safe;
+use super::out::Out;
+use crate::base::text::safe;
 use crate::event::{Event, Finding, Level, Needs, Totals};
-
-/// Columns of the longest level's name.
-const LEVEL: usize = 7;
 
 /// Writes findings as they are made.
 pub struct Check<W: Write> {
@@ -34,41 +31,24 @@ impl<W: Write> Check<W> {
         if let Some(count) = self.counts.get_mut(finding.level as usize) {
             *count += 1;
         }
-        let paint = match finding.level {
-            Level::Error if self.colour => Some(colour::ALARM),
-            Level::Warning if self.colour => Some(colour::NOTICE),
-            _ => None,
+        let (paint, reset) = match finding.level {
+            Level::Error => colour::around(colour::ALARM, self.colour),
+            Level::Warning => colour::around(colour::NOTICE, self.colour),
+            Level::Note => ("", ""),
         };
-        let text = self.out.text();
-        text.extend_from_slice(paint.unwrap_or_default());
-        let level = finding.level.name();
-        text.extend_from_slice(level.as_bytes());
-        push_blanks(text, LEVEL.saturating_sub(level.len()));
-        if paint.is_some() {
-            text.extend_from_slice(colour::RESET);
-        }
-        text.extend_from_slice(b" frame ");
-        push_number(text, finding.stamp.number);
+        let (level, frame) = (finding.level.name(), finding.stamp.number);
+        write!(self.out, "{paint}{level:<7}{reset} frame {frame}")?;
         if let Some(connection) = finding.connection {
-            text.extend_from_slice(b" stream ");
-            push_number(text, connection.0.into());
+            write!(self.out, " stream {}", connection.0)?;
         }
         // An empty identifier would leave two blanks in a row.
         if let Some(client_id) = finding.client_id.as_deref().filter(|id| !id.is_empty()) {
-            text.push(b' ');
-            push_safe(text, client_id);
+            write!(self.out, " {}", safe(client_id))?;
         }
-        text.extend_from_slice(b": ");
         // Messages quote topics and identifiers, which come from the traffic.
-        push_safe(text, &finding.message);
-        text.extend_from_slice(b" [");
-        for (at, name) in [finding.rule].iter().chain(finding.statements).enumerate() {
-            if at > 0 {
-                text.push(b' ');
-            }
-            text.extend_from_slice(name.as_bytes());
-        }
-        text.extend_from_slice(b"]\n");
+        let message = safe(&finding.message);
+        let names = [&[finding.rule], finding.statements].concat().join(" ");
+        writeln!(self.out, ": {message} [{names}]")?;
         self.out.row_done()
     }
 }
@@ -95,14 +75,14 @@ impl<W: Write> View for Check<W> {
 
     fn finish(&mut self, totals: &Totals) -> io::Result<()> {
         let [notes, warnings, errors] = self.counts;
-        let _ = writeln!(
-            self.out.text(),
+        writeln!(
+            self.out,
             "{}, {}, {} in {}",
             counted(errors, "error"),
             counted(warnings, "warning"),
             counted(notes, "note"),
             counted(totals.packets, "control packet")
-        );
+        )?;
         self.out.flush()
     }
 }

@@ -1,8 +1,10 @@
-//! The time column, in tshark's ways, and RFC 3339 for JSON.
+//! The time column, in tshark's ways.
 
-use chrono::{DateTime, Datelike, Local, NaiveDateTime, Timelike};
+use std::io::Write;
 
-use super::out::{push_micros, push_number};
+use chrono::{DateTime, Local};
+
+use super::out::{last_three, push_first, push_micros, push_number};
 use crate::base::{FrameStamp, Precision, Span, Timestamp};
 
 /// The form of the time column, with tshark's letters for `-t`.
@@ -27,6 +29,13 @@ pub enum TimeFormat {
     UtcDate,
 }
 
+impl TimeFormat {
+    /// Returns whether times are those of the machine's zone.
+    pub const fn is_local(self) -> bool {
+        matches!(self, Self::Absolute | Self::AbsoluteDate)
+    }
+}
+
 /// Frames whose times are remembered for `-t d`: a packet may end in a frame that was
 /// captured before others of its stream.
 const REMEMBERED_FRAMES: usize = 1024;
@@ -46,13 +55,12 @@ pub struct Clock {
 impl Clock {
     /// Returns a clock that has shown no row yet.
     pub fn new(format: TimeFormat) -> Self {
-        let local = matches!(format, TimeFormat::Absolute | TimeFormat::AbsoluteDate);
         Self {
             format,
             first: None,
             frames: Vec::new(),
             shown: None,
-            date: DateText::new(if local { Zone::Local } else { Zone::Utc }),
+            date: DateText::new(format),
         }
     }
 
@@ -76,8 +84,7 @@ impl Clock {
 
     /// The span since the first frame, where both have a time.
     pub fn relative(&mut self, stamp: &FrameStamp) -> Option<Span> {
-        let time = stamp.time?;
-        Some(time.since(*self.first.get_or_insert(time)))
+        Some(self.since_first(stamp.time?))
     }
 
     /// Appends the time column of a row; `-` where the capture has no time.
@@ -103,7 +110,7 @@ impl Clock {
                 return;
             }
             TimeFormat::AbsoluteDate | TimeFormat::UtcDate => {
-                self.date.push_date_time(out, time, stamp.precision, b' ');
+                self.date.push_date_time(out, time, stamp.precision);
                 return;
             }
         };
@@ -163,26 +170,16 @@ fn push_fraction(out: &mut Vec<u8>, nanos: u32, precision: Precision) {
     let micros = nanos / 1000;
     push_micros(out, micros);
     if precision == Precision::Nano {
-        let mut rest = nanos % 1000;
-        for unit in [100, 10, 1] {
-            out.push(b'0' + (rest / unit) as u8);
-            rest %= unit;
-        }
+        push_first(out, &last_three(nanos.into()), 3);
     }
-}
-
-/// The clock that a date is given by.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Zone {
-    Utc,
-    Local,
 }
 
 /// Date and time of day; the text of a second is made once and kept, since thousands of
 /// packets share it.
 #[derive(Debug)]
 pub struct DateText {
-    zone: Zone,
+    /// In the zone of the machine, not in UTC.
+    local: bool,
     second: i64,
     /// `2026-11-22 06:56:01`, or nothing yet.
     text: Vec<u8>,
@@ -192,45 +189,19 @@ pub struct DateText {
 const DATE_LENGTH: usize = 11;
 
 impl DateText {
-    /// UTC, for RFC 3339.
-    pub fn utc() -> Self {
-        Self::new(Zone::Utc)
-    }
-
-    /// The zone of the machine.
-    pub fn local() -> Self {
-        Self::new(Zone::Local)
-    }
-
-    fn new(zone: Zone) -> Self {
+    /// Returns the clock of the zone that `format` shows: the machine's or UTC.
+    pub fn new(format: TimeFormat) -> Self {
         Self {
-            zone,
+            local: format.is_local(),
             second: 0,
             text: Vec::new(),
         }
     }
 
-    /// Appends `2026-11-22T06:56:01.505717Z`.
-    pub fn push_rfc3339(&mut self, out: &mut Vec<u8>, time: Timestamp, precision: Precision) {
-        self.push_date_time(out, time, precision, b'T');
-        out.push(b'Z');
-    }
-
-    /// Appends the date, `between` and the time of day.
-    pub fn push_date_time(
-        &mut self,
-        out: &mut Vec<u8>,
-        time: Timestamp,
-        precision: Precision,
-        between: u8,
-    ) {
+    /// Appends the date, a blank and the time of day.
+    pub fn push_date_time(&mut self, out: &mut Vec<u8>, time: Timestamp, precision: Precision) {
         let nanos = self.turn_to(time);
-        let (date, clock) = self.text.split_at(DATE_LENGTH.min(self.text.len()));
-        out.extend_from_slice(date);
-        if let Some(last) = out.last_mut() {
-            *last = between;
-        }
-        out.extend_from_slice(clock);
+        out.extend_from_slice(&self.text);
         push_fraction(out, nanos, precision);
     }
 
@@ -247,35 +218,16 @@ impl DateText {
         if second != self.second || self.text.is_empty() {
             self.second = second;
             let utc = DateTime::from_timestamp(second, 0).unwrap_or_default();
-            let civil = match self.zone {
-                Zone::Utc => utc.naive_utc(),
-                Zone::Local => utc.with_timezone(&Local).naive_local(),
+            let civil = match self.local {
+                false => utc.naive_utc(),
+                true => utc.with_timezone(&Local).naive_local(),
             };
             self.text.clear();
-            push_civil(&mut self.text, civil);
+            // A buffer takes everything. The years of a `Timestamp` lie between 1677 and 2262.
+            let _ = write!(self.text, "{civil}");
         }
         time.nanos().rem_euclid(1_000_000_000) as u32
     }
-}
-
-/// Appends `2026-11-22 06:56:01`; the years of a [`Timestamp`] lie between 1677 and 2262.
-fn push_civil(out: &mut Vec<u8>, civil: NaiveDateTime) {
-    for (number, width, after) in [
-        (civil.year().unsigned_abs(), 4, b'-'),
-        (civil.month(), 2, b'-'),
-        (civil.day(), 2, b' '),
-        (civil.hour(), 2, b':'),
-        (civil.minute(), 2, b':'),
-        (civil.second(), 2, b' '),
-    ] {
-        let from = out.len();
-        push_number(out, u64::from(number));
-        while out.len() - from < width {
-            out.insert(from, b'0');
-        }
-        out.push(after);
-    }
-    out.pop();
 }
 
 #[cfg(test)]
@@ -343,9 +295,9 @@ mod tests {
         fn dates_equal_those_of_chrono(nanos in i64::MIN..i64::MAX) {
             let mut out = Vec::new();
             let time = Timestamp::from_nanos(nanos);
-            DateText::utc().push_rfc3339(&mut out, time, Precision::Nano);
+            DateText::new(TimeFormat::UtcDate).push_date_time(&mut out, time, Precision::Nano);
             let expected = chrono::DateTime::from_timestamp_nanos(nanos)
-                .format("%Y-%m-%dT%H:%M:%S%.9fZ")
+                .format("%Y-%m-%d %H:%M:%S%.9f")
                 .to_string();
             prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
         }

@@ -1,5 +1,6 @@
 //! The one large buffer between a view and its writer.
 
+use std::fmt;
 use std::io::{self, Write};
 
 /// Bytes after which the buffer goes to the writer. Larger writes gain nothing on a pipe
@@ -81,6 +82,11 @@ impl<W: Write> Write for Out<W> {
     fn flush(&mut self) -> io::Result<()> {
         Self::flush(self)
     }
+}
+
+/// Appends formatted text, where a row is not hot: a buffer takes everything, so nothing can fail.
+pub(super) fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    let _ = out.write_fmt(text);
 }
 
 /// Appends the first `used` bytes of `block`, at most all.

@@ -1,9 +1,9 @@
 //! The text of a connection's two ends, made once and kept.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
+use super::info::Sink;
 use super::line::Line;
-use super::out::push_first;
 use crate::event::{ConnectionId, Direction};
 
 /// Texts that are kept: two directions of this many connections, by identifier. Another
@@ -97,62 +97,19 @@ impl<const N: usize> Routes<N> {
     }
 }
 
-/// Each octet of an IPv4 address in decimal with a point behind it, and how long that is.
-const OCTETS: [([u8; 4], usize); 256] = {
-    let mut all = [([0; 4], 0); 256];
-    let mut octet = 0;
-    while octet < all.len() {
-        let (text, length) = &mut all[octet];
-        let mut unit = 100;
-        while unit > 0 {
-            if octet >= unit || unit == 1 {
-                text[*length] = b'0' + (octet / unit % 10) as u8;
-                *length += 1;
-            }
-            unit /= 10;
-        }
-        text[*length] = b'.';
-        *length += 1;
-        octet += 1;
-    }
-    all
-};
-
 /// Appends an address as Wireshark shows it.
-pub(super) fn push_address(out: &mut Vec<u8>, address: IpAddr) {
-    match address {
-        IpAddr::V4(address) => {
-            let (text, length) = v4_text(address);
-            push_first(out, &text, length);
-        }
-        // RFC 5952 in the standard library: rare enough, since the text is kept.
-        IpAddr::V6(address) => out.extend_from_slice(address.to_string().as_bytes()),
-    }
-}
-
-/// The same.
 #[inline]
 pub(super) fn put_address<const N: usize>(line: &mut Line<'_, N>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
-            let (text, length) = v4_text(address);
-            line.put(&text, length);
+            for (at, octet) in address.octets().into_iter().enumerate() {
+                line.bytes(if at > 0 { b"." } else { b"" });
+                line.number(octet.into());
+            }
         }
+        // RFC 5952 in the standard library: rare enough, since the text is kept.
         IpAddr::V6(address) => line.bytes(address.to_string().as_bytes()),
     }
-}
-
-/// An address in decimal, and how many bytes of the block that takes.
-#[inline]
-fn v4_text(address: Ipv4Addr) -> ([u8; 16], usize) {
-    let (mut text, mut used) = (0, 0);
-    for octet in address.octets() {
-        let (part, length) = OCTETS[usize::from(octet)];
-        text |= u128::from(u32::from_le_bytes(part)) << (8 * used);
-        used += length;
-    }
-    // Without the last point.
-    (text.to_le_bytes(), used - 1)
 }
 
 #[cfg(test)]
@@ -191,9 +148,7 @@ mod tests {
             "::ffff:1.2.3.4",
         ] {
             let address = text.parse().unwrap();
-            let (mut out, mut lines, mut joined) = (Vec::new(), Lines::default(), Vec::new());
-            push_address(&mut out, address);
-            assert_eq!(out, text.as_bytes());
+            let (mut lines, mut joined) = (Lines::default(), Vec::new());
             let mut line = lines.line(&mut joined);
             put_address(&mut line, address);
             line.whole();

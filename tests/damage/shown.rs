@@ -165,16 +165,15 @@ impl Shown {
 fn uncoloured(text: &str) -> String {
     let types = (0..16).map(|number| colour::of(PacketType::of(number << 4)));
     // The ladders' red is not bold.
-    let own: [&[u8]; 5] = [
+    let own = [
         colour::RESET,
         colour::ALARM,
         colour::NOTICE,
         colour::HEADING,
-        b"\x1b[31m",
+        "\x1b[31m",
     ];
     let mut plain = text.to_owned();
     for code in types.chain(own) {
-        let code = std::str::from_utf8(code).expect("text");
         plain = plain.replace(code, "");
     }
     plain

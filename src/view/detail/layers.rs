@@ -2,8 +2,9 @@
 //!
 //! Protocols and labels come from the definitions under which [`Layer`] reports its fields.
 
-use super::super::out::{push_hex, push_number};
-use super::super::routes::push_address;
+use std::fmt::Display;
+
+use super::super::out::put;
 use crate::base::field::{Field, FieldType, FieldVisitor, Value};
 use crate::base::{Layer, layer_fields as f};
 use crate::event::PacketEvent;
@@ -25,12 +26,9 @@ pub(super) fn push(out: &mut Vec<u8>, seen: &PacketEvent<'_>) {
         }
         .report(&mut lines);
         lines.out.extend_from_slice(f::TCP.label.as_bytes());
-        lines.item(f::TCP_SOURCE.label, &Value::Number(source.port.into()));
-        lines.item(
-            f::TCP_DESTINATION.label,
-            &Value::Number(destination.port.into()),
-        );
-        lines.out.push(b'\n');
+        lines.item(f::TCP_SOURCE.label, source.port);
+        lines.item(f::TCP_DESTINATION.label, destination.port);
+        lines.close();
     }
     lines.remark(f::TCP_STREAM.label, seen.connection.0.into());
 }
@@ -42,25 +40,13 @@ struct Lines<'o> {
 
 impl Lines<'_> {
     /// Appends `, Src Port: 1883`.
-    fn item(&mut self, label: &str, value: &Value<'_>) {
-        self.out.extend_from_slice(b", ");
-        self.out.extend_from_slice(label.as_bytes());
-        self.out.extend_from_slice(b": ");
-        match *value {
-            Value::Ether(address) => push_mac(self.out, address),
-            Value::Address(address) => push_address(self.out, address),
-            Value::Number(number) => push_number(self.out, number),
-            _ => {}
-        }
+    fn item(&mut self, label: &str, value: impl Display) {
+        put(self.out, format_args!(", {label}: {value}"));
     }
 
     /// Appends a line in brackets: a number that stands in no header.
     fn remark(&mut self, label: &str, number: u64) {
-        self.out.extend_from_slice(b"    [");
-        self.out.extend_from_slice(label.as_bytes());
-        self.out.extend_from_slice(b": ");
-        push_number(self.out, number);
-        self.out.extend_from_slice(b"]\n");
+        put(self.out, format_args!("    [{label}: {number}]\n"));
     }
 }
 
@@ -73,33 +59,30 @@ impl<'a> FieldVisitor<'a> for Lines<'_> {
                 self.remark(label, fragments);
             }
             Value::Hex(flags) if *field.def == f::TCP_FLAGS => {
-                self.out.extend_from_slice(b"\n    ");
-                self.out.extend_from_slice(label.as_bytes());
-                self.out.extend_from_slice(b": 0x0");
-                push_hex(self.out, &[flags as u8]);
-                push_flags(self.out, flags);
+                let (byte, names) = (flags as u8, flag_names(flags));
+                let text = format_args!("\n    {label}: 0x0{byte:02x} ({names})");
+                put(self.out, text);
             }
-            Value::Hex(number) => {
-                self.out.extend_from_slice(b", ");
-                self.out.extend_from_slice(label.as_bytes());
-                self.out.extend_from_slice(b": 0x");
-                let bytes = number.to_be_bytes();
-                match field.def.kind {
-                    FieldType::Uint16 => push_hex(self.out, &bytes[2..]),
-                    _ => push_hex(self.out, &bytes),
-                }
-            }
+            Value::Hex(number) => match field.def.kind {
+                FieldType::Uint16 => self.item(label, format_args!("0x{:04x}", number as u16)),
+                _ => self.item(label, format_args!("0x{number:08x}")),
+            },
             // Wireshark's summary line does not have them either.
             _ if *field.def == f::LINUX_COOKED_TYPE || *field.def == f::NULL_FAMILY => {}
-            value => self.item(label, &value),
+            Value::Ether([a, b, c, d, e, f]) => {
+                let address = format_args!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+                self.item(label, address);
+            }
+            Value::Address(address) => self.item(label, address),
+            Value::Number(number) => self.item(label, number),
+            _ => self.item(label, ""),
         }
     }
 
     fn open(&mut self, field: Field<'a>) {
         self.out.extend_from_slice(field.def.label.as_bytes());
         if let Value::Number(version) = field.value {
-            self.out.extend_from_slice(b" v");
-            push_number(self.out, version);
+            put(self.out, format_args!(" v{version}"));
         }
     }
 
@@ -108,26 +91,13 @@ impl<'a> FieldVisitor<'a> for Lines<'_> {
     }
 }
 
-/// Appends ` (PSH, ACK)`, from the lowest bit up as Wireshark lists them.
-fn push_flags(out: &mut Vec<u8>, flags: u32) {
+/// Returns `PSH, ACK`, from the lowest bit up as Wireshark lists them.
+fn flag_names(flags: u32) -> String {
     const NAMES: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
-    let mut before = " (";
-    for (bit, name) in NAMES.iter().enumerate() {
-        if flags >> bit & 1 != 0 {
-            out.extend_from_slice(before.as_bytes());
-            out.extend_from_slice(name.as_bytes());
-            before = ", ";
-        }
-    }
-    out.extend_from_slice(if flags == 0 { b" (<None>)" } else { b")" });
-}
-
-/// Appends `02:00:5e:10:00:01`.
-fn push_mac(out: &mut Vec<u8>, address: [u8; 6]) {
-    for (at, byte) in address.into_iter().enumerate() {
-        if at > 0 {
-            out.push(b':');
-        }
-        push_hex(out, &[byte]);
+    let set = NAMES.iter().enumerate();
+    let set = set.filter(|(bit, _)| flags >> bit & 1 != 0);
+    match flags {
+        0 => "<None>".to_owned(),
+        _ => set.map(|(_, name)| *name).collect::<Vec<_>>().join(", "),
     }
 }

@@ -24,9 +24,10 @@ use super::colour;
 use super::info::{self, SafeText};
 use super::notes::Notes;
 use super::observer::View;
-use super::out::{Out, push_number};
+use super::out::{Out, put};
 use super::style::Style;
-use crate::base::{FrameStamp, layer_fields, text};
+use crate::base::text::safe;
+use crate::base::{FrameStamp, layer_fields};
 use crate::event;
 use crate::event::{Event, Needs, PacketEvent, Totals};
 use crate::mqtt::{ProtocolVersion, surely_clean, violations};
@@ -41,8 +42,6 @@ pub struct Detail<W: Write> {
     style: Style,
     relative: Clock,
     absolute: DateText,
-    /// The name of the time zone of `absolute`, behind a blank; empty for the local one.
-    zone: &'static str,
     notes: Notes,
     /// The frame whose lines were written last.
     frame: u64,
@@ -51,17 +50,11 @@ pub struct Detail<W: Write> {
 impl<W: Write> Detail<W> {
     /// Makes the view in `style` that writes to `writer`.
     pub fn new(writer: W, style: Style) -> Self {
-        let local = matches!(style.time, TimeFormat::Absolute | TimeFormat::AbsoluteDate);
         Self {
             out: Out::new(writer),
             style,
             relative: Clock::new(TimeFormat::Relative),
-            absolute: if local {
-                DateText::local()
-            } else {
-                DateText::utc()
-            },
-            zone: if local { "" } else { " UTC" },
+            absolute: DateText::new(style.time),
             notes: Notes::default(),
             frame: 0,
         }
@@ -74,25 +67,15 @@ impl<W: Write> Detail<W> {
         }
         let out = self.out.text();
         for carrier in seen.transport.layers() {
-            out.extend_from_slice(carrier.field().label.as_bytes());
-            out.push(b'\n');
+            put(out, format_args!("{}\n", carrier.field().label));
         }
         if seen.frames.len() > 1 {
             push_parts(out, seen);
         }
-        let painted = self.style.colour;
-        if painted {
-            out.extend_from_slice(match seen.packet {
-                Ok(_) => colour::of(seen.packet_type),
-                Err(_) => colour::ALARM,
-            });
-        }
-        out.extend_from_slice(b"MQ Telemetry Transport Protocol, ");
-        out.extend_from_slice(seen.packet_type.wireshark().as_bytes());
-        if painted {
-            out.extend_from_slice(colour::RESET);
-        }
-        out.push(b'\n');
+        let (paint, reset) = colour::around(colour::of_packet(seen), self.style.colour);
+        let words = seen.packet_type.wireshark();
+        let line = format_args!("{paint}MQ Telemetry Transport Protocol, {words}{reset}\n");
+        put(out, line);
         // The error that stops the reading is among the remarks.
         let _ = seen.describe(&mut Tree::new(out, self.style.secrets));
         self.remarks(seen);
@@ -110,34 +93,28 @@ impl<W: Write> Detail<W> {
         if self.frame != 0 {
             out.push(b'\n');
         }
-        self.frame = seen.stamp.number;
-        if self.style.colour {
-            out.extend_from_slice(colour::HEADING);
-        }
-        out.extend_from_slice(b"Frame ");
-        push_number(out, seen.stamp.number);
-        out.extend_from_slice(b": ");
-        push_number(out, seen.stamp.length.into());
-        out.extend_from_slice(b" bytes on wire (");
-        push_number(out, 8 * u64::from(seen.stamp.length));
-        out.extend_from_slice(b" bits)");
-        if self.style.colour {
-            out.extend_from_slice(colour::RESET);
-        }
-        out.push(b'\n');
+        let FrameStamp { number, length, .. } = seen.stamp;
+        self.frame = number;
+        let bits = 8 * u64::from(length);
+        let (paint, reset) = colour::around(colour::HEADING, self.style.colour);
+        let line =
+            format_args!("{paint}Frame {number}: {length} bytes on wire ({bits} bits){reset}\n");
+        put(out, line);
         if let Some(time) = seen.stamp.time {
-            out.extend_from_slice(b"    ");
-            out.extend_from_slice(layer_fields::FRAME_TIME.label.as_bytes());
-            out.extend_from_slice(b": ");
+            put(
+                out,
+                format_args!("    {}: ", layer_fields::FRAME_TIME.label),
+            );
             self.absolute
-                .push_date_time(out, time, seen.stamp.precision, b' ');
-            out.extend_from_slice(self.zone.as_bytes());
-            out.push(b'\n');
+                .push_date_time(out, time, seen.stamp.precision);
+            let local = self.style.time.is_local();
+            out.extend_from_slice(if local { b"\n" } else { b" UTC\n" });
         }
         if let Some(span) = self.relative.relative(&seen.stamp) {
-            out.extend_from_slice(b"    [");
-            out.extend_from_slice(layer_fields::FRAME_TIME_RELATIVE.label.as_bytes());
-            out.extend_from_slice(b": ");
+            put(
+                out,
+                format_args!("    [{}: ", layer_fields::FRAME_TIME_RELATIVE.label),
+            );
             push_seconds(out, span, seen.stamp.precision);
             out.extend_from_slice(b" seconds]\n");
         }
@@ -149,16 +126,12 @@ impl<W: Write> Detail<W> {
         let out = self.out.text();
         let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
         if let Some(topic) = seen.topic_resolved {
-            out.extend_from_slice(b"    [");
-            out.extend_from_slice(event::fields::TOPIC_RESOLVED.label.as_bytes());
-            out.extend_from_slice(b": ");
-            text::push_safe(out, topic);
-            out.extend_from_slice(b"]\n");
+            let (label, topic) = (event::fields::TOPIC_RESOLVED.label, safe(topic));
+            put(out, format_args!("    [{label}: {topic}]\n"));
         }
         if seen.version_inferred {
-            out.extend_from_slice(b"    [MQTT ");
-            out.extend_from_slice(version.name().as_bytes());
-            out.extend_from_slice(b": inferred from the packets, since no CONNECT was captured]\n");
+            let why = "inferred from the packets, since no CONNECT was captured";
+            put(out, format_args!("    [MQTT {}: {why}]\n", version.name()));
         }
         if seen.after_gap {
             out.extend_from_slice(b"    [What came before this packet was not captured]\n");
@@ -180,17 +153,11 @@ impl<W: Write> Detail<W> {
     }
 
     fn note(&mut self, event: &Event<'_>) -> io::Result<()> {
-        let out = self.out.text();
-        let from = out.len();
-        if self.frame != 0 {
-            out.push(b'\n');
-        }
-        if self.notes.push(out, event) {
-            out.push(b'\n');
+        if let Some(note) = self.notes.of(event) {
+            let blank_line = if self.frame != 0 { "\n" } else { "" };
+            writeln!(self.out, "{blank_line}{note}")?;
             // The next packet shows its frame again.
             self.frame = self.frame.max(1);
-        } else {
-            out.truncate(from);
         }
         self.out.row_done()
     }
@@ -229,32 +196,24 @@ impl<W: Write> View for Detail<W> {
 
 /// Appends a remark that something is wrong, on a line of its own.
 fn alarm(out: &mut Vec<u8>, colour: bool, remark: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(b"    ");
-    if colour {
-        out.extend_from_slice(colour::ALARM);
-    }
+    let (paint, reset) = colour::around(colour::ALARM, colour);
+    put(out, format_args!("    {paint}"));
     remark(out);
-    if colour {
-        out.extend_from_slice(colour::RESET);
-    }
-    out.push(b'\n');
+    put(out, format_args!("{reset}\n"));
 }
 
 /// Appends the frames that brought a packet's parts.
 fn push_parts(out: &mut Vec<u8>, seen: &PacketEvent<'_>) {
-    out.push(b'[');
-    push_number(out, seen.frames.len() as u64);
-    out.extend_from_slice(b" frames (");
-    push_number(out, seen.bytes.len() as u64);
-    out.extend_from_slice(b" bytes): ");
-    for (at, &frame) in seen.frames.iter().take(LISTED_FRAMES).enumerate() {
-        out.extend_from_slice(if at == 0 { b"#" } else { b", #" });
-        push_number(out, frame);
+    let (frames, bytes) = (seen.frames.len(), seen.bytes.len());
+    put(out, format_args!("[{frames} frames ({bytes} bytes): "));
+    for (at, frame) in seen.frames.iter().take(LISTED_FRAMES).enumerate() {
+        put(
+            out,
+            format_args!("{}#{frame}", if at == 0 { "" } else { ", " }),
+        );
     }
-    if seen.frames.len() > LISTED_FRAMES {
-        out.extend_from_slice(b", and ");
-        push_number(out, (seen.frames.len() - LISTED_FRAMES) as u64);
-        out.extend_from_slice(b" more");
+    if frames > LISTED_FRAMES {
+        put(out, format_args!(", and {} more", frames - LISTED_FRAMES));
     }
     out.extend_from_slice(b"]\n");
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::base::text;
 use crate::view::samples::{Sample, written};
 use proptest::prelude::*;
 

@@ -1,7 +1,7 @@
 //! The tree of fields: a line for each, four blanks deeper under each branch, in Wireshark's
 //! words.
 
-use super::super::out::{push_blanks, push_hex, push_number};
+use super::super::out::{push_hex, put};
 use crate::base::field::{Bit, Field, FieldVisitor, Value};
 use crate::base::text;
 use crate::schema::readable;
@@ -36,19 +36,14 @@ impl<'o> Tree<'o> {
         }
     }
 
-    fn indent(&mut self) {
-        push_blanks(self.out, 4 * self.depth);
-    }
-
     /// Appends the field's line: `Label: value`, for bit fields with the bits before it.
     fn line(&mut self, field: &Field<'_>) {
-        self.indent();
-        let label = field.def.label;
-        if let Value::Bits { byte, mask, .. } = field.value {
-            push_bits(self.out, byte, mask);
-            self.out.extend_from_slice(b" = ");
-        }
-        self.out.extend_from_slice(label.as_bytes());
+        let (indent, label) = (4 * self.depth, field.def.label);
+        let bits = match field.value {
+            Value::Bits { byte, mask, .. } => bits(byte, mask) + " = ",
+            _ => String::new(),
+        };
+        put(self.out, format_args!("{:indent$}{bits}{label}", ""));
         if field.value != Value::Heading {
             self.out.extend_from_slice(b": ");
         }
@@ -65,43 +60,23 @@ impl<'o> Tree<'o> {
         match *value {
             // Values of the layers below, which have lines of their own.
             Value::Heading | Value::Hex(_) | Value::Ether(_) | Value::Address(_) => {}
-            Value::Number(number) => push_number(out, number),
-            Value::Named(number, name) => {
-                out.extend_from_slice(name.as_bytes());
-                out.extend_from_slice(b" (");
-                push_number(out, number);
-                out.push(b')');
-            }
-            Value::NamedHex(number, name) => {
-                out.extend_from_slice(name.as_bytes());
-                out.extend_from_slice(b" (0x");
-                push_hex(out, &[number]);
-                out.push(b')');
-            }
+            Value::Number(number) => put(out, format_args!("{number}")),
+            Value::Named(number, name) => put(out, format_args!("{name} ({number})")),
+            Value::NamedHex(number, name) => put(out, format_args!("{name} (0x{number:02x})")),
             Value::Flags { byte, bits } => {
-                out.extend_from_slice(b"0x");
-                push_hex(out, &[byte]);
+                put(out, format_args!("0x{byte:02x}"));
                 for (label, meaning) in bits.iter().filter_map(|bit: &Bit| bit.in_summary(byte)) {
-                    out.extend_from_slice(b", ");
-                    out.extend_from_slice(label.as_bytes());
-                    if let Some(meaning) = meaning {
-                        out.extend_from_slice(b": ");
-                        out.extend_from_slice(meaning.as_bytes());
+                    match meaning {
+                        Some(meaning) => put(out, format_args!(", {label}: {meaning}")),
+                        None => put(out, format_args!(", {label}")),
                     }
                 }
             }
-            Value::Bits { meaning, .. } => {
-                out.extend_from_slice(meaning.as_bytes());
-                match value.bits_number() {
-                    Some(number) if meaning.is_empty() => push_number(out, number.into()),
-                    Some(number) => {
-                        out.extend_from_slice(b" (");
-                        push_number(out, number.into());
-                        out.push(b')');
-                    }
-                    None => {}
-                }
-            }
+            Value::Bits { meaning, .. } => match value.bits_number() {
+                None => out.extend_from_slice(meaning.as_bytes()),
+                Some(number) if meaning.is_empty() => put(out, format_args!("{number}")),
+                Some(number) => put(out, format_args!("{meaning} ({number})")),
+            },
             Value::Text(text) => text::push_safe(out, text),
             Value::Bytes(bytes) => push_cut_hex(out, bytes),
             Value::Secret(bytes) if self.secrets => match readable(bytes) {
@@ -109,9 +84,7 @@ impl<'o> Tree<'o> {
                 None => push_cut_hex(out, bytes),
             },
             Value::Secret(bytes) => {
-                out.push(b'(');
-                push_number(out, bytes.len() as u64);
-                out.extend_from_slice(b" octets, not shown)");
+                put(out, format_args!("({} octets, not shown)", bytes.len()));
             }
         }
     }
@@ -121,15 +94,14 @@ impl<'o> Tree<'o> {
         let Some(text) = readable(bytes).filter(|text| !text.is_empty()) else {
             return;
         };
-        self.indent();
-        self.out.extend_from_slice(b"[Text: ");
-        let cut = text.floor_char_boundary(SHOWN_TEXT);
-        text::push_safe(self.out, text.get(..cut).unwrap_or(text));
-        if cut < text.len() {
-            self.out.extend_from_slice(ELLIPSIS.as_bytes());
-            self.out.extend_from_slice(b" (");
-            push_number(self.out, bytes.len() as u64);
-            self.out.extend_from_slice(b" octets)");
+        let (shown, rest) = text.split_at(text.floor_char_boundary(SHOWN_TEXT));
+        put(self.out, format_args!("{:1$}[Text: ", "", 4 * self.depth));
+        text::push_safe(self.out, shown);
+        if !rest.is_empty() {
+            put(
+                self.out,
+                format_args!("{ELLIPSIS} ({} octets)", bytes.len()),
+            );
         }
         self.out.extend_from_slice(b"]\n");
     }
@@ -148,18 +120,18 @@ impl<'a> FieldVisitor<'a> for Tree<'_> {
     }
 }
 
-/// Appends `.... .1..`: the bits of `mask`, a blank in the middle of the byte.
-fn push_bits(out: &mut Vec<u8>, byte: u8, mask: u8) {
-    for bit in (0..8).rev() {
-        out.push(match (mask >> bit & 1, byte >> bit & 1) {
-            (0, _) => b'.',
-            (_, 0) => b'0',
-            _ => b'1',
+/// Returns `.... .1..`: the bits of `mask`, a blank in the middle of the byte.
+fn bits(byte: u8, mask: u8) -> String {
+    let bits = (0..8)
+        .rev()
+        .map(|bit| match (mask >> bit & 1, byte >> bit & 1) {
+            (0, _) => '.',
+            (_, 0) => '0',
+            _ => '1',
         });
-        if bit == 4 {
-            out.push(b' ');
-        }
-    }
+    let mut bits: String = bits.collect();
+    bits.insert(4, ' ');
+    bits
 }
 
 /// Appends the bytes as tshark does: cut, and `<MISSING>` where there are none.

@@ -1,31 +1,31 @@
 //! A row that must keep to a terminal's width: cells flow on to another line where they don't
 //! fit, and nothing is ever cut.
 
+use std::fmt::Display;
+
 use super::super::colour;
-use super::super::out::push_blanks;
+use super::super::out::{push_blanks, put};
 use crate::base::text;
 
 /// Blanks before the second and later lines of a row.
 const INDENT: usize = 6;
 
-/// The least room for Info beside the other columns; with less it gets lines of its own.
-const LEAST_INFO: usize = 20;
-
 /// One row before it is laid out; its buffers are used again for the next row.
 #[derive(Debug, Default)]
 pub(super) struct Row {
-    text: String,
+    text: Vec<u8>,
     cells: Vec<Cell>,
-    words: String,
-    extras: String,
-    last: String,
-    scratch: Vec<u8>,
+    /// Wireshark's words of Info.
+    pub(super) words: Vec<u8>,
+    /// The part behind them, two blanks before it.
+    pub(super) extras: Vec<u8>,
+    /// The last column.
+    pub(super) last: Vec<u8>,
 }
 
 /// A cell of the left part: where it ends in `text`, its column's width, its alignment.
 #[derive(Clone, Copy, Debug)]
 struct Cell {
-    from: usize,
     to: usize,
     width: usize,
     right: bool,
@@ -33,36 +33,22 @@ struct Cell {
 
 impl Row {
     pub(super) fn clear(&mut self) {
-        self.text.clear();
         self.cells.clear();
+        for text in [
+            &mut self.text,
+            &mut self.words,
+            &mut self.extras,
+            &mut self.last,
+        ] {
+            text.clear();
+        }
     }
 
     /// Adds a cell of ASCII text.
-    pub(super) fn cell(&mut self, width: usize, right: bool, fill: impl FnOnce(&mut Vec<u8>)) {
-        let from = self.text.len();
-        fill_text(&mut self.scratch, fill);
-        self.text.push_str(&String::from_utf8_lossy(&self.scratch));
-        self.cells.push(Cell {
-            from,
-            to: self.text.len(),
-            width,
-            right,
-        });
-    }
-
-    /// Wireshark's words of Info.
-    pub(super) fn words(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
-        fill_into(&mut self.scratch, &mut self.words, fill);
-    }
-
-    /// The part behind them, two blanks before it.
-    pub(super) fn extras(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
-        fill_into(&mut self.scratch, &mut self.extras, fill);
-    }
-
-    /// The last column.
-    pub(super) fn last(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
-        fill_into(&mut self.scratch, &mut self.last, fill);
+    pub(super) fn cell(&mut self, width: usize, right: bool, text: impl Display) {
+        put(&mut self.text, format_args!("{text}"));
+        let to = self.text.len();
+        self.cells.push(Cell { to, width, right });
     }
 
     /// Appends the row on lines of at most `width` columns, where its words allow that.
@@ -71,7 +57,7 @@ impl Row {
         out: &mut Vec<u8>,
         width: usize,
         between: usize,
-        paint: Option<&[u8]>,
+        paint: Option<&str>,
     ) {
         let mut line = Line {
             out,
@@ -80,8 +66,10 @@ impl Row {
             paint,
             painting: false,
         };
+        let mut from = 0;
         for cell in &self.cells {
-            let text = self.text.get(cell.from..cell.to).unwrap_or_default();
+            let text = text_of(self.text.get(from..cell.to).unwrap_or_default());
+            from = cell.to;
             let size = cell.width.max(text.len());
             if line.used > 0 {
                 if line.used + between + text.len() > width {
@@ -105,42 +93,36 @@ impl Row {
     }
 
     fn lay_out_info(&self, line: &mut Line<'_, '_>, between: usize) {
-        let (words, extras) = (text::width(&self.words), text::width(&self.extras));
-        let last = self.last.len();
+        let [words, extras, last] =
+            [&self.words, &self.extras, &self.last].map(|text| text_of(text));
+        let info = text::width(words);
         // At least one blank before the last column, two where there is room.
-        let needs = |info: usize| between + info + 1 + last;
-        if line.room() < needs(words) || line.room() < needs(LEAST_INFO.min(words)) {
+        if line.room() < between + info + 1 + last.len() {
             line.next();
         } else {
             line.blanks(between);
         }
-        if line.room() >= words + extras + 1 + last {
-            line.painted(&self.words);
-            line.painted(&self.extras);
-            line.at_right(&self.last);
+        if line.room() >= info + text::width(extras) + 1 + last.len() {
+            line.painted(words);
+            line.painted(extras);
+            line.at_right(last);
             return;
         }
-        line.wrapped(&self.words);
-        if line.room() < 1 + last {
+        line.wrapped(words);
+        if line.room() < 1 + last.len() {
             line.next();
         }
-        line.at_right(&self.last);
-        if !self.extras.is_empty() {
+        line.at_right(last);
+        if !extras.is_empty() {
             line.next();
-            line.wrapped(self.extras.trim_start());
+            line.wrapped(extras.trim_start());
         }
     }
 }
 
-fn fill_text(scratch: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
-    scratch.clear();
-    fill(scratch);
-}
-
-fn fill_into(scratch: &mut Vec<u8>, text: &mut String, fill: impl FnOnce(&mut Vec<u8>)) {
-    fill_text(scratch, fill);
-    text.clear();
-    text.push_str(&String::from_utf8_lossy(scratch));
+/// Returns the text that was made of a packet, which is UTF-8.
+fn text_of(text: &[u8]) -> &str {
+    std::str::from_utf8(text).unwrap_or_default()
 }
 
 /// The line being written.
@@ -149,7 +131,7 @@ struct Line<'o, 'p> {
     /// Columns used so far.
     used: usize,
     width: usize,
-    paint: Option<&'p [u8]>,
+    paint: Option<&'p str>,
     /// The colour of the text that is written now.
     painting: bool,
 }
@@ -171,7 +153,7 @@ impl Line<'_, '_> {
 
     fn stop_painting(&mut self) {
         if std::mem::take(&mut self.painting) {
-            self.out.extend_from_slice(colour::RESET);
+            self.out.extend_from_slice(colour::RESET.as_bytes());
         }
     }
 
@@ -187,7 +169,7 @@ impl Line<'_, '_> {
 
     fn painted(&mut self, text: &str) {
         if let (Some(paint), false) = (self.paint, self.painting) {
-            self.out.extend_from_slice(paint);
+            self.out.extend_from_slice(paint.as_bytes());
             self.painting = true;
         }
         self.plain(text);

@@ -15,23 +15,12 @@ use super::info::{self, SafeText, Sink};
 use super::line::{self, Kept, Line, Lines};
 use super::notes::Notes;
 use super::observer::View;
-use super::out::{Out, micros_text, push_blanks, push_number};
-use super::routes::{Routes, push_address, put_address};
+use super::out::{Out, micros_text, put};
+use super::routes::{Routes, put_address};
 use super::style::Style;
 use crate::base::FrameStamp;
 use crate::event::{Event, Needs, PacketEvent, Totals};
 
-/// The columns, as the header names them.
-const COLUMNS: [&str; 8] = [
-    "No.",
-    "Time",
-    "Source",
-    "Destination",
-    "Protocol",
-    "Length",
-    "Info",
-    "src,dest,type",
-];
 const PROTOCOL: &str = "MQTT";
 
 /// Columns of a terminal from which on the table is spread out; below, each column begins
@@ -142,6 +131,7 @@ impl<W: Write> Table<W> {
             self.time_text(&seen.stamp);
             self.make_room(seen);
             self.header();
+            self.header_shown = true;
         }
         match self.style.width {
             None => self.long_row(seen),
@@ -173,10 +163,13 @@ impl<W: Write> Table<W> {
         }
         let widths = &mut self.widths;
         let mut line = self.lines.line(self.out.text());
-        let paint = self.style.colour.then(|| paint(seen));
+        let paint = self
+            .style
+            .colour
+            .then(|| colour::of_packet(seen).as_bytes());
         let whole_row = paint.is_some() && seen.packet.is_err();
         if whole_row {
-            line.bytes(colour::ALARM);
+            line.bytes(colour::ALARM.as_bytes());
         }
         line.number_rising(&mut self.thousands, seen.stamp.number, widths.number);
         line.blanks(widths.between);
@@ -213,7 +206,7 @@ impl<W: Write> Table<W> {
         }
         let wide = line.width_from(from);
         if paint.is_some() && !whole_row {
-            line.bytes(colour::RESET);
+            line.bytes(colour::RESET.as_bytes());
         }
         line.blanks(INFO_WIDTH.saturating_sub(wide).max(2));
         if let Some(block) = ports.first_chunk::<SHORT>() {
@@ -221,7 +214,7 @@ impl<W: Write> Table<W> {
         }
         line.number(seen.packet_type as u64);
         if whole_row {
-            line.bytes(colour::RESET);
+            line.bytes(colour::RESET.as_bytes());
         }
         line.bytes(b"\n");
         let used = line.used();
@@ -238,121 +231,75 @@ impl<W: Write> Table<W> {
         let row = &mut self.row;
         let widths = &self.widths;
         row.clear();
-        row.cell(widths.number, true, |out| {
-            push_number(out, seen.stamp.number);
-        });
-        row.cell(widths.time, true, |out| out.extend_from_slice(&self.time));
-        row.cell(widths.source, false, |out| {
-            push_address(out, seen.source.address);
-        });
-        row.cell(widths.destination, false, |out| {
-            push_address(out, seen.destination.address);
-        });
-        row.cell(widths.protocol, false, |out| {
-            out.extend_from_slice(PROTOCOL.as_bytes());
-        });
-        row.cell(widths.length, true, |out| {
-            push_number(out, seen.stamp.length.into());
-        });
-        row.words(|out| info::words(&mut SafeText(out), seen));
-        row.extras(|out| info::extras(&mut SafeText(out), seen));
-        row.last(|out| {
-            push_ports(out, seen);
-            push_number(out, seen.packet_type as u64);
-        });
-        let paint = self.style.colour.then(|| paint(seen));
+        row.cell(widths.number, true, seen.stamp.number);
+        row.cell(widths.time, true, String::from_utf8_lossy(&self.time));
+        row.cell(widths.source, false, seen.source.address);
+        row.cell(widths.destination, false, seen.destination.address);
+        row.cell(widths.protocol, false, PROTOCOL);
+        row.cell(widths.length, true, seen.stamp.length);
+        info::words(&mut SafeText(&mut row.words), seen);
+        info::extras(&mut SafeText(&mut row.extras), seen);
+        let (source, destination) = (seen.source.port, seen.destination.port);
+        let packet_type = seen.packet_type as u8;
+        put(
+            &mut row.last,
+            format_args!("{source},{destination},{packet_type}"),
+        );
+        let paint = self.style.colour.then(|| colour::of_packet(seen));
         row.lay_out(self.out.text(), width, widths.between, paint);
     }
 
     /// Widens the address columns for this packet, if they are too narrow.
     fn make_room(&mut self, seen: &PacketEvent<'_>) {
-        let (widths, scratch) = (&mut self.widths, &mut Vec::new());
-        push_address(scratch, seen.source.address);
-        widths.source = widths.source.max(scratch.len());
-        scratch.clear();
-        push_address(scratch, seen.destination.address);
-        widths.destination = widths.destination.max(scratch.len());
+        let [source, destination] =
+            [seen.source, seen.destination].map(|end| end.address.to_string().len());
+        self.widths.source = self.widths.source.max(source);
+        self.widths.destination = self.widths.destination.max(destination);
     }
 
     fn header(&mut self) {
-        self.header_shown = true;
-        let [
-            number,
-            time,
-            source,
-            destination,
-            protocol,
-            length,
-            info,
-            ports,
-        ] = COLUMNS;
         let widths = &self.widths;
-        let out = self.out.text();
-        let from = out.len();
-        if self.style.colour {
-            out.extend_from_slice(colour::HEADING);
-        }
-        let begin = out.len();
+        let mut header = String::new();
         let mut at = 0;
         for (name, width, right) in [
-            (number, widths.number, true),
-            (time, widths.time, true),
-            (source, widths.source, false),
-            (destination, widths.destination, false),
-            (protocol, widths.protocol, false),
-            (length, widths.length, true),
+            ("No.", widths.number, true),
+            ("Time", widths.time, true),
+            ("Source", widths.source, false),
+            ("Destination", widths.destination, false),
+            ("Protocol", widths.protocol, false),
+            ("Length", widths.length, true),
         ] {
-            // A name wider than its column pushes the next ones on until there is room.
-            let used = out.len() - begin;
-            if right {
-                push_blanks(out, (at + width).saturating_sub(used + name.len()));
+            let blanks = if right {
+                width.saturating_sub(name.len())
             } else {
-                push_blanks(out, at.saturating_sub(used));
-            }
-            if out.last().is_some_and(|&last| last != b' ') && out.len() > begin {
-                push_blanks(out, 1);
-            }
-            out.extend_from_slice(name.as_bytes());
+                0
+            };
+            push_name(&mut header, at + blanks, name);
             at += width + widths.between;
         }
-        let used = out.len() - begin;
-        push_blanks(out, at.saturating_sub(used).max(1));
-        out.extend_from_slice(info.as_bytes());
-        let used = out.len() - begin;
+        push_name(&mut header, at, "Info");
+        let ports = "src,dest,type";
         let ports_at = match self.style.width {
             Some(width) => width.saturating_sub(ports.len()),
             None => at + INFO_WIDTH,
         };
-        let fits = |width| used + 1 + ports.len() <= width;
-        if self.style.width.is_none_or(fits) {
-            push_blanks(out, ports_at.saturating_sub(used).max(1));
+        let end = header.len() + 1 + ports.len();
+        if self.style.width.is_none_or(|width| end <= width) {
+            push_name(&mut header, ports_at, ports);
         } else {
-            out.push(b'\n');
-            push_blanks(out, ports_at);
+            header += &format!("\n{:ports_at$}{ports}", "");
         }
-        out.extend_from_slice(ports.as_bytes());
-        if self.style.colour {
-            out.extend_from_slice(colour::RESET);
-        }
-        out.push(b'\n');
-        debug_assert!(out.len() > from);
+        let (paint, reset) = colour::around(colour::HEADING, self.style.colour);
+        put(self.out.text(), format_args!("{paint}{header}{reset}\n"));
     }
 
     /// A line of its own between the rows.
     fn note(&mut self, event: &Event<'_>) -> io::Result<()> {
-        let out = self.lines.join(self.out.text());
-        let from = out.len();
-        if self.style.colour {
-            out.extend_from_slice(colour::NOTICE);
+        if let Some(note) = self.notes.of(event) {
+            let (paint, reset) = colour::around(colour::NOTICE, self.style.colour);
+            let out = self.lines.join(self.out.text());
+            put(out, format_args!("{paint}{note}{reset}\n"));
         }
-        if !self.notes.push(out, event) {
-            out.truncate(from);
-            return Ok(());
-        }
-        if self.style.colour {
-            out.extend_from_slice(colour::RESET);
-        }
-        out.push(b'\n');
         self.out.row_done()
     }
 }
@@ -418,18 +365,12 @@ fn make_route(mut line: Line<'_>, widths: &mut Widths, seen: &PacketEvent<'_>) -
     ports
 }
 
-fn push_ports(out: &mut Vec<u8>, seen: &PacketEvent<'_>) {
-    push_number(out, seen.source.port.into());
-    out.push(b',');
-    push_number(out, seen.destination.port.into());
-    out.push(b',');
-}
-
-fn paint(seen: &PacketEvent<'_>) -> &'static [u8] {
-    match seen.packet {
-        Ok(_) => colour::of(seen.packet_type),
-        Err(_) => colour::ALARM,
-    }
+/// Appends a column's name at column `at`; a name wider than its column pushes the next ones on
+/// until there is room.
+fn push_name(header: &mut String, at: usize, name: &str) {
+    let least = usize::from(!header.is_empty());
+    let blanks = at.saturating_sub(header.len()).max(least);
+    *header += &format!("{:blanks$}{name}", "");
 }
 
 #[cfg(test)]
