@@ -8,7 +8,7 @@
 //! ```text
 //! limits, format, frame, order, looks <- error <- codec/ <- buffer
 //!     buffer, piece <- pcap, pcapng <- blocks <- source, reader <- sequence, merge, open
-//!     format, frame, limits <- writer
+//!     pcapng <- writer
 //!     live/
 //! ```
 //!

@@ -25,6 +25,7 @@ pub(super) mod option {
     pub(in crate::capture) const END: u16 = 0;
     /// In any block.
     pub(in crate::capture) const COMMENT: u16 = 1;
+    pub(in crate::capture) const SHB_USERAPPL: u16 = 4;
     pub(in crate::capture) const IF_TSRESOL: u16 = 9;
     pub(in crate::capture) const IF_TSOFFSET: u16 = 14;
 }

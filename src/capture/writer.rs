@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::format::Format;
 use super::frame::LinkType;
 use super::limits::{MAX_FRAME, USUAL_SNAPLEN};
+use super::pcapng::{block, option};
 use crate::base::{Precision, Timestamp};
 
 /// The snapshot length that is stated, in bytes: Wireshark takes no more.
@@ -17,7 +18,7 @@ const MAX_COMMENT: usize = 65_532;
 ///
 /// The header and each frame are one `write_all` each to the writer below, so a reader at
 /// any moment finds whole records, unless the writer below itself stops in the middle (a
-/// full disk); [`Writer::whole`] is where to cut then.
+/// full disk).
 #[derive(Debug)]
 pub struct Writer<W> {
     to: W,
@@ -25,9 +26,6 @@ pub struct Writer<W> {
     precision: Precision,
     /// The record at hand; kept so that no frame allocates.
     record: Vec<u8>,
-    /// Where the block at hand begins in `record`; the pcapng header has two blocks.
-    block: usize,
-    whole: u64,
 }
 
 impl<W: Write> Writer<W> {
@@ -47,8 +45,6 @@ impl<W: Write> Writer<W> {
             format,
             precision,
             record: Vec::new(),
-            block: 0,
-            whole: 0,
         };
         match format {
             Format::Pcap => writer.pcap_header(link_type),
@@ -80,28 +76,27 @@ impl<W: Write> Writer<W> {
         }
         let length = length.max(captured);
         let nanos = u64::try_from(time.nanos()).unwrap_or(0);
+        let tick = match self.precision {
+            Precision::Micro => 1_000,
+            Precision::Nano => 1,
+        };
         match self.format {
             Format::Pcap => {
-                let unit = self.nanos_in_a_tick();
-                let seconds = nanos / 1_000_000_000;
-                let fraction = (nanos % 1_000_000_000 / unit) as u32;
-                self.word(u32::try_from(seconds).unwrap_or(u32::MAX));
-                self.word(fraction);
-                self.word(captured);
-                self.word(length);
+                let seconds = u32::try_from(nanos / 1_000_000_000).unwrap_or(u32::MAX);
+                let fraction = nanos % 1_000_000_000 / tick;
+                self.words(&[seconds, fraction as u32, captured, length]);
                 self.record.extend_from_slice(bytes);
             }
             Format::PcapNg => {
-                let ticks = nanos / self.nanos_in_a_tick();
-                self.begin_block(6);
-                self.word(0);
-                self.word((ticks >> 32) as u32);
-                self.word(ticks as u32);
-                self.word(captured);
-                self.word(length);
+                let ticks = nanos / tick;
+                let block = self.begin_block(block::ENHANCED_PACKET);
+                self.words(&[0, (ticks >> 32) as u32, ticks as u32, captured, length]);
                 self.padded(bytes);
-                self.comment(comment);
-                self.end_block();
+                if let Some(comment) = comment {
+                    self.option(option::COMMENT, comment.as_bytes());
+                    self.option(option::END, &[]);
+                }
+                self.end_block(block);
             }
         }
         self.put()
@@ -121,11 +116,10 @@ impl<W: Write> Writer<W> {
             let words = "more secrets than readers take";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
         }
-        self.begin_block(10);
-        self.word(kind);
-        self.word(bytes.len() as u32);
+        let block = self.begin_block(block::SECRETS);
+        self.words(&[kind, bytes.len() as u32]);
         self.padded(bytes);
-        self.end_block();
+        self.end_block(block);
         self.put()
     }
 
@@ -138,64 +132,36 @@ impl<W: Write> Writer<W> {
     }
 
     fn pcap_header(&mut self, link_type: LinkType) {
-        self.word(match self.precision {
+        let magic = match self.precision {
             Precision::Micro => 0xa1b2_c3d4,
             Precision::Nano => 0xa1b2_3c4d,
-        });
-        self.half(2);
-        self.half(4);
-        self.word(0);
-        self.word(0);
-        self.word(SNAPLEN);
-        self.word(u32::from(link_type.0));
+        };
+        // Version 2.4.
+        self.words(&[magic, 4 << 16 | 2, 0, 0, SNAPLEN, link_type.0.into()]);
     }
 
     fn pcapng_header(&mut self, link_type: LinkType, comment: Option<&str>) {
-        self.begin_block(0x0a0d_0d0a);
-        self.word(0x1a2b_3c4d);
-        self.half(1);
-        self.half(0);
-        // The length of the section is not known beforehand: -1 (draft §4.1).
-        self.word(u32::MAX);
-        self.word(u32::MAX);
+        let section = self.begin_block(block::SECTION);
+        // Version 1.0. The length of the section is not known beforehand: -1 (draft §4.1).
+        self.words(&[0x1a2b_3c4d, 1, u32::MAX, u32::MAX]);
         if let Some(comment) = comment {
-            self.option(1, comment.as_bytes());
+            self.option(option::COMMENT, comment.as_bytes());
         }
-        self.option(
-            4,
-            concat!("mqtt-inspect ", env!("CARGO_PKG_VERSION")).as_bytes(),
-        );
-        self.end_options();
-        self.end_block();
-        self.begin_block(1);
-        self.half(link_type.0);
-        self.half(0);
-        self.word(SNAPLEN);
-        self.option(9, &[self.precision.digits() as u8]);
-        self.end_options();
-        self.end_block();
+        let application = concat!("mqtt-inspect ", env!("CARGO_PKG_VERSION"));
+        self.option(option::SHB_USERAPPL, application.as_bytes());
+        self.option(option::END, &[]);
+        self.end_block(section);
+        let interface = self.begin_block(block::INTERFACE);
+        self.words(&[link_type.0.into(), SNAPLEN]);
+        self.option(option::IF_TSRESOL, &[self.precision.digits() as u8]);
+        self.option(option::END, &[]);
+        self.end_block(interface);
     }
 
-    fn comment(&mut self, comment: Option<&str>) {
-        if let Some(comment) = comment {
-            self.option(1, comment.as_bytes());
-            self.end_options();
+    fn words(&mut self, numbers: &[u32]) {
+        for number in numbers {
+            self.record.extend_from_slice(&number.to_le_bytes());
         }
-    }
-
-    fn nanos_in_a_tick(&self) -> u64 {
-        match self.precision {
-            Precision::Micro => 1_000,
-            Precision::Nano => 1,
-        }
-    }
-
-    fn half(&mut self, number: u16) {
-        self.record.extend_from_slice(&number.to_le_bytes());
-    }
-
-    fn word(&mut self, number: u32) {
-        self.record.extend_from_slice(&number.to_le_bytes());
     }
 
     fn padded(&mut self, bytes: &[u8]) {
@@ -210,27 +176,22 @@ impl<W: Write> Writer<W> {
         while length < value.len() && value.get(length).is_some_and(|b| b & 0xc0 == 0x80) {
             length -= 1;
         }
-        self.half(code);
-        self.half(length as u16);
+        self.words(&[(length as u32) << 16 | u32::from(code)]);
         self.padded(value.get(..length).unwrap_or_default());
     }
 
-    fn end_options(&mut self) {
-        self.word(0);
+    /// Begins a block, and returns where; its length is filled in at its end.
+    fn begin_block(&mut self, kind: u32) -> usize {
+        let start = self.record.len();
+        self.words(&[kind, 0]);
+        start
     }
 
-    /// Begins a block; its length is filled in at its end.
-    fn begin_block(&mut self, kind: u32) {
-        self.block = self.record.len();
-        self.word(kind);
-        self.word(0);
-    }
-
-    /// Ends the block that was begun last.
-    fn end_block(&mut self) {
-        let length = (self.record.len() - self.block + 4) as u32;
-        self.word(length);
-        if let Some(at) = self.record.get_mut(self.block + 4..self.block + 8) {
+    /// Ends the block that began at `start`.
+    fn end_block(&mut self, start: usize) {
+        let length = (self.record.len() - start + 4) as u32;
+        self.words(&[length]);
+        if let Some(at) = self.record.get_mut(start + 4..start + 8) {
             at.copy_from_slice(&length.to_le_bytes());
         }
     }
@@ -238,20 +199,12 @@ impl<W: Write> Writer<W> {
     /// Hands the record at hand on in one piece.
     fn put(&mut self) -> io::Result<()> {
         let result = self.to.write_all(&self.record);
-        if result.is_ok() {
-            self.whole += self.record.len() as u64;
-        }
         self.record.clear();
         result
     }
 }
 
 impl<W> Writer<W> {
-    /// Bytes of whole records that were handed on: where to cut a file whose disk was full.
-    pub fn whole(&self) -> u64 {
-        self.whole
-    }
-
     /// The writer below.
     pub fn get_ref(&self) -> &W {
         &self.to
@@ -331,6 +284,6 @@ mod tests {
             .write_frame(Timestamp::default(), &frame, 0, None)
             .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-        assert_eq!((writer.whole(), writer.get_ref().len()), (24, 24));
+        assert_eq!(writer.get_ref().len(), 24);
     }
 }
