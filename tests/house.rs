@@ -150,11 +150,11 @@ const ROOM_LAYERS: &[(&str, Layers)] = &[
         "capture",
         &[
             &["format", "frame", "limits", "live", "looks", "order"],
-            &["error", "writer"],
+            &["error"],
             &["codec"],
             &["buffer", "piece"],
             &["pcap", "pcapng"],
-            &["blocks", "source"],
+            &["blocks", "source", "writer"],
             &["reader"],
             &["merge", "open", "sequence"],
         ],

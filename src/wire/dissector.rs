@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 use std::mem;
 
+use etherparse::IpNumber;
+
 use super::addresses::Addresses;
 use super::fragments::{Fragment, FragmentTally, Fragments};
-use super::ip::{self, number};
 use super::part::{Next, Part};
 use super::segment::Dissected;
 use super::skipped::Skipped;
 use super::tunnel::{self, Udp};
 use super::visitor::LayerVisitor;
-use super::{link, straight, tcp};
+use super::{ip, link, straight, tcp};
 use crate::base::limits::Limits;
 use crate::base::{Layer, Layers};
 use crate::capture::Frame;
@@ -164,12 +165,12 @@ fn strip<'a>(
     for _ in 0..MAX_HEADERS {
         (next, part) = match next {
             Next::Ip => ip::read(part, &mut addresses, visitor)?,
-            Next::Protocol(number::TCP) => {
+            Next::Protocol(IpNumber::TCP) => {
                 let segment = tcp::read(part, &frame.stamp, &addresses)?;
                 visitor.layer(|| tcp::layer(&segment));
                 return Ok(Dissected::Segment(segment));
             }
-            Next::Protocol(number::UDP) => {
+            Next::Protocol(IpNumber::UDP) => {
                 match tunnel::read_udp(part, &frame.stamp, &addresses, visitor)? {
                     Udp::Tunnel(next, part) => (next, part),
                     Udp::Datagram(datagram) => return Ok(Dissected::Datagram(datagram)),

@@ -14,7 +14,9 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::ops::Range;
 
+use etherparse::IpNumber;
 use foldhash::fast::RandomState;
 
 use super::part::{FragmentHeader, Part};
@@ -23,7 +25,7 @@ use crate::base::limits::Limits;
 use crate::base::{Span, Timestamp};
 
 /// The payload of an IP datagram is no longer than its length field allows.
-const MAX_DATAGRAM: u32 = 0xffff;
+const MAX_DATAGRAM: usize = 0xffff;
 
 /// Counts of fragmented datagrams.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -45,7 +47,7 @@ struct Key {
     source: IpAddr,
     destination: IpAddr,
     identification: u32,
-    protocol: Option<u8>,
+    protocol: Option<IpNumber>,
 }
 
 /// A fragment as it came.
@@ -70,9 +72,9 @@ impl Fragment<'_> {
 
     /// First byte and the one behind the last, within the datagram's payload. Every fragment
     /// but the last has a multiple of eight bytes.
-    fn range(&self) -> Result<(u32, u32), Skipped> {
-        let start = u32::from(self.header.offset);
-        let length = u32::try_from(self.part.length()).unwrap_or(u32::MAX);
+    fn range(&self) -> Result<(usize, usize), Skipped> {
+        let start = usize::from(self.header.offset);
+        let length = self.part.length();
         let end = start.saturating_add(length);
         let odd = self.header.more && length % 8 != 0;
         if length == 0 || odd || end > MAX_DATAGRAM {
@@ -86,7 +88,7 @@ impl Fragment<'_> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Rebuilt {
     /// The protocol of the payload's first header.
-    pub(super) protocol: u8,
+    pub(super) protocol: IpNumber,
     /// Bytes at the end that were cut.
     pub(super) cut: usize,
     /// Frames that brought bytes of it.
@@ -145,7 +147,7 @@ impl Fragments {
             // Other bytes: the sender has come round to the same identification.
             self.remove(&key);
         }
-        self.make_room(&key, end as usize)?;
+        self.make_room(&key, end)?;
 
         let datagram = self.datagrams.entry(key).or_insert_with(|| {
             self.order.push_back(key);
@@ -169,27 +171,20 @@ impl Fragments {
     fn expire(&mut self, key: &Key, now: Option<Timestamp>) {
         let Some(now) = now else { return };
         while let Some(oldest) = self.order.front().copied()
-            && self.is_old(&oldest, now)
-        {
-            self.expire_one(&oldest);
-        }
-        if self.is_old(key, now) {
-            self.expire_one(key);
-        }
+            && self.expire_one(&oldest, now)
+        {}
+        self.expire_one(key, now);
     }
 
-    fn is_old(&self, key: &Key, now: Timestamp) -> bool {
+    /// Gives up a datagram if it is old; whether it was.
+    fn expire_one(&mut self, key: &Key, now: Timestamp) -> bool {
         let age = Span::from_seconds(self.limits.fragment_seconds);
-        self.datagrams
-            .get(key)
-            .and_then(|datagram| datagram.began)
-            .is_some_and(|began| now.since(began) > age)
-    }
-
-    fn expire_one(&mut self, key: &Key) {
-        if self.remove(key) {
-            self.tally.expired += 1;
+        let began = self.datagrams.get(key).and_then(|datagram| datagram.began);
+        let old = began.is_some_and(|began| now.since(began) > age);
+        if old {
+            self.tally.expired += u64::from(self.remove(key));
         }
+        old
     }
 
     /// Gives up the oldest datagrams until `end` bytes of the datagram of `key` can be kept.
@@ -204,12 +199,8 @@ impl Fragments {
                 return Ok(());
             }
             let oldest = self.order.iter().find(|oldest| *oldest != key).copied();
-            let Some(oldest) = oldest else {
-                return Err(Skipped::FragmentCap);
-            };
-            if self.remove(&oldest) {
-                self.tally.evicted += 1;
-            }
+            let oldest = oldest.ok_or(Skipped::FragmentCap)?;
+            self.tally.evicted += u64::from(self.remove(&oldest));
         }
     }
 
@@ -233,14 +224,14 @@ struct Datagram {
     began: Option<Timestamp>,
     /// From the payload's first byte to the last that any fragment had.
     bytes: Vec<u8>,
-    /// The ranges that have come; none once `complete`.
-    come: Ranges,
+    /// Where nothing has come, in order (RFC 815); none once `complete`.
+    holes: Vec<Range<usize>>,
     /// The first byte that came in a fragment and was cut from it.
-    cut_from: u32,
+    cut_from: usize,
     /// Where the payload ends, once the last fragment has come.
-    end: Option<u32>,
+    end: Option<usize>,
     /// The protocol of the payload's first header, once the first fragment has come.
-    protocol: Option<u8>,
+    protocol: Option<IpNumber>,
     fragments: u16,
     /// The payload was handed out; the bytes stay, to know repeated fragments by.
     complete: bool,
@@ -251,8 +242,8 @@ impl Datagram {
         Self {
             began,
             bytes: Vec::new(),
-            come: Ranges::default(),
-            cut_from: u32::MAX,
+            holes: vec![0..MAX_DATAGRAM],
+            cut_from: usize::MAX,
             end: None,
             protocol: None,
             fragments: 0,
@@ -261,33 +252,37 @@ impl Datagram {
     }
 
     /// Whether a complete datagram has these bytes at `start`.
-    fn holds(&self, start: u32, bytes: &[u8]) -> bool {
-        let there = self.bytes.get(start as usize..).unwrap_or_default();
+    fn holds(&self, start: usize, bytes: &[u8]) -> bool {
+        let there = self.bytes.get(start..).unwrap_or_default();
         there.starts_with(bytes)
     }
 
     /// Keeps the bytes of `fragment` that had not come yet; whether there were any.
-    fn add(&mut self, fragment: &Fragment<'_>, start: u32, end: u32) -> bool {
-        if self.bytes.len() < end as usize {
-            self.bytes.resize(end as usize, 0);
+    fn add(&mut self, fragment: &Fragment<'_>, start: usize, end: usize) -> bool {
+        if self.bytes.len() < end {
+            self.bytes.resize(end, 0);
         }
         let captured = fragment.part.bytes;
-        let captured_end = start + captured.len() as u32;
-        let mut fresh = false;
-        self.come.cover(start, end, |from, to| {
-            fresh = true;
+        let captured_end = start + captured.len();
+        let first = self.holes.partition_point(|hole| hole.end <= start);
+        let behind = self.holes.partition_point(|hole| hole.start < end);
+        let filled: Vec<_> = self.holes.drain(first..behind).collect();
+        for hole in &filled {
+            let (from, to) = (hole.start.max(start), hole.end.min(end));
             if to > captured_end {
                 self.cut_from = self.cut_from.min(from.max(captured_end));
             }
             let to = to.min(captured_end);
-            let source = captured.get((from - start) as usize..to.saturating_sub(start) as usize);
-            let target = self.bytes.get_mut(from as usize..to as usize);
-            if let (Some(source), Some(target)) = (source, target) {
+            let source = captured.get(from - start..to.saturating_sub(start));
+            if let (Some(source), Some(target)) = (source, self.bytes.get_mut(from..to)) {
                 target.copy_from_slice(source);
             }
-        });
-        if fresh {
+        }
+        if let (Some(lowest), Some(highest)) = (filled.first(), filled.last()) {
             self.fragments = self.fragments.saturating_add(1);
+            let left = [lowest.start..start, end..highest.end];
+            let left = left.into_iter().filter(|hole| !hole.is_empty());
+            self.holes.splice(first..first, left);
         }
         if start == 0 {
             self.protocol.get_or_insert(fragment.header.protocol);
@@ -296,61 +291,25 @@ impl Datagram {
         if !fragment.header.more {
             self.end.get_or_insert(end);
         }
-        fresh
+        !filled.is_empty()
     }
 
     /// Hands the payload out if all of it has come.
     fn rebuild(&mut self, payload: &mut Vec<u8>) -> Option<Rebuilt> {
         let (end, protocol) = (self.end?, self.protocol?);
-        if self.come.first_run() < end {
+        if self.holes.first().is_some_and(|hole| hole.start < end) {
             return None;
         }
-        let intact = self.bytes.get(..self.cut_from.min(end) as usize)?;
+        let intact = self.bytes.get(..self.cut_from.min(end))?;
         payload.clear();
         payload.extend_from_slice(intact);
         self.complete = true;
-        self.come = Ranges::default();
+        self.holes = Vec::new();
         Some(Rebuilt {
             protocol,
-            cut: end as usize - payload.len(),
+            cut: end - payload.len(),
             fragments: self.fragments,
         })
-    }
-}
-
-/// Which bytes have come: ranges in order that neither overlap nor touch.
-#[derive(Debug, Default)]
-struct Ranges(Vec<(u32, u32)>);
-
-impl Ranges {
-    /// Adds a range; `fresh` is called with each part that was not covered before.
-    fn cover(&mut self, start: u32, end: u32, mut fresh: impl FnMut(u32, u32)) {
-        let first = self.0.partition_point(|&(_, to)| to < start);
-        let mut joined = (start, end);
-        let mut at = start;
-        let mut behind = first;
-        while let Some(&(from, to)) = self.0.get(behind)
-            && from <= end
-        {
-            if at < from {
-                fresh(at, from);
-            }
-            at = at.max(to);
-            joined = (joined.0.min(from), joined.1.max(to));
-            behind += 1;
-        }
-        if at < end {
-            fresh(at, end);
-        }
-        self.0.splice(first..behind, [joined]);
-    }
-
-    /// How many bytes have come from the first on without a hole.
-    fn first_run(&self) -> u32 {
-        match self.0.first() {
-            Some(&(0, to)) => to,
-            _ => 0,
-        }
     }
 }
 
@@ -378,7 +337,7 @@ mod tests {
                 identification: id,
                 offset,
                 more,
-                protocol: 6,
+                protocol: IpNumber::TCP,
             },
             part: Part { bytes, cut },
             time: Some(Timestamp::from_nanos(0)),
@@ -388,7 +347,7 @@ mod tests {
     fn add(pool: &mut Fragments, fragment: Fragment<'_>) -> Result<(Vec<u8>, usize), Skipped> {
         let mut payload = Vec::new();
         let rebuilt = pool.add(&fragment, &mut payload)?;
-        assert_eq!(rebuilt.protocol, 6);
+        assert_eq!(rebuilt.protocol, IpNumber::TCP);
         Ok((payload, rebuilt.cut))
     }
 
@@ -421,6 +380,22 @@ mod tests {
         assert!(add(&mut pool, fragment(2, 0, true, &[1; 24], 0)).is_err());
         let (payload, cut) = add(&mut pool, fragment(2, 24, false, &[2; 2], 6)).unwrap();
         assert_eq!((payload.len(), cut), (26, 6));
+    }
+
+    #[test]
+    fn a_fragment_fills_all_holes_that_it_covers() {
+        let mut pool = pool(4, 1000);
+        assert!(add(&mut pool, fragment(1, 8, true, &[1; 8], 0)).is_err());
+        assert!(add(&mut pool, fragment(1, 24, true, &[2; 8], 0)).is_err());
+        assert!(add(&mut pool, fragment(1, 40, false, &[3; 4], 0)).is_err());
+        let repeated = add(&mut pool, fragment(1, 24, true, &[9; 8], 0));
+        assert_eq!(repeated, Err(Skipped::FragmentRepeated));
+        let (payload, _) = add(&mut pool, fragment(1, 0, true, &[0; 40], 0)).unwrap();
+        let runs = [(0, 8), (1, 8), (0, 8), (2, 8), (0, 8), (3, 4)];
+        assert_eq!(
+            payload,
+            runs.map(|(byte, count)| vec![byte; count]).concat()
+        );
     }
 
     #[test]
@@ -488,20 +463,5 @@ mod tests {
             assert_eq!(add(&mut pool, wrong), Err(Skipped::MalformedIp));
         }
         assert_eq!(pool.bytes, 0);
-    }
-
-    #[test]
-    fn ranges_join_and_report_only_what_is_new() {
-        let mut ranges = Ranges::default();
-        let mut cover = |start, end| {
-            let mut fresh = Vec::new();
-            ranges.cover(start, end, |from, to| fresh.push((from, to)));
-            fresh
-        };
-        assert_eq!(cover(8, 16), [(8, 16)]);
-        assert_eq!(cover(24, 32), [(24, 32)]);
-        assert_eq!(cover(0, 40), [(0, 8), (16, 24), (32, 40)]);
-        assert_eq!(cover(8, 40), []);
-        assert_eq!(ranges.0, [(0, 40)]);
     }
 }

@@ -3,10 +3,7 @@
 //! Checksums are not verified: where the network card computes them, nearly every frame a
 //! host captures of itself has a wrong one.
 
-use etherparse::{
-    IpAuthHeaderSlice, IpNumber, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice,
-    Ipv6RawExtHeaderSlice, err,
-};
+use etherparse::IpNumber;
 
 use super::addresses::Addresses;
 use super::part::{FragmentHeader, Next, Part, Step};
@@ -14,27 +11,6 @@ use super::skipped::Skipped;
 use super::tunnel;
 use super::visitor::LayerVisitor;
 use crate::base::Layer;
-
-/// The protocol numbers that are looked into.
-pub(super) mod number {
-    use super::IpNumber;
-
-    pub(in super::super) const TCP: u8 = IpNumber::TCP.0;
-    pub(in super::super) const UDP: u8 = IpNumber::UDP.0;
-    pub(in super::super) const ICMP: u8 = IpNumber::ICMP.0;
-    pub(in super::super) const ICMPV6: u8 = IpNumber::IPV6_ICMP.0;
-    pub(in super::super) const IPV4: u8 = IpNumber::IPV4.0;
-    pub(in super::super) const IPV6: u8 = IpNumber::IPV6.0;
-    pub(in super::super) const GRE: u8 = IpNumber::GRE.0;
-    pub(in super::super) const AUTHENTICATION: u8 = IpNumber::AUTHENTICATION_HEADER.0;
-    pub(in super::super) const HOP_BY_HOP: u8 = IpNumber::IPV6_HEADER_HOP_BY_HOP.0;
-    pub(in super::super) const ROUTING: u8 = IpNumber::IPV6_ROUTE_HEADER.0;
-    pub(in super::super) const FRAGMENT: u8 = IpNumber::IPV6_FRAGMENTATION_HEADER.0;
-    pub(in super::super) const DESTINATION: u8 = IpNumber::IPV6_DESTINATION_OPTIONS.0;
-    pub(in super::super) const MOBILITY: u8 = IpNumber::MOBILITY_HEADER.0;
-    pub(in super::super) const HIP: u8 = IpNumber::HIP.0;
-    pub(in super::super) const SHIM6: u8 = IpNumber::SHIM6.0;
-}
 
 /// Reads an IPv4 or IPv6 header, by its first four bits.
 pub(super) fn read<'a>(
@@ -54,63 +30,59 @@ pub(super) fn read<'a>(
     Ok(stripped)
 }
 
+/// ```text
+/// version, length 1 | service 1 | total length 2 | identification 2 | flags and offset 2
+/// | time to live 1 | protocol 1 | checksum 2 | addresses 4 + 4 | options
+/// ```
 fn read_v4<'a>(part: Part<'a>, addresses: &mut Addresses<'a>) -> Step<'a> {
-    let header = Ipv4HeaderSlice::from_slice(part.bytes).map_err(|error| match error {
-        err::ipv4::HeaderSliceError::Len(_) => Skipped::CutShort,
-        err::ipv4::HeaderSliceError::Content(_) => Skipped::MalformedIp,
-    })?;
-    let length = header.slice().len();
-    let part = match usize::from(header.total_len()) {
+    let (fixed, rest) = part.split::<12>()?;
+    let &[words, _, t0, t1, i0, i1, f0, f1, _, protocol, _, _] = fixed;
+    let (source, rest) = rest.split::<4>()?;
+    let (destination, _) = rest.split::<4>()?;
+    let length = usize::from(words & 0x0f) * 4;
+    if length < 20 {
+        return Err(Skipped::MalformedIp);
+    }
+    part.behind(length)?;
+    let part = match usize::from(u16::from_be_bytes([t0, t1])) {
         // Segmentation offload: the card fills the length in once it has cut the segment.
         0 => part,
         total if total < length => return Err(Skipped::MalformedIp),
         total => part.within(total),
     };
-    let (source, destination) = address_pair(header.slice(), 12).ok_or(Skipped::CutShort)?;
     *addresses = Addresses::V4(source, destination);
-    let rest = part.behind(length)?;
-    let protocol = header.protocol().0;
-    if !header.is_fragmenting_payload() {
-        return Ok((Next::Protocol(protocol), rest));
-    }
+    let place = u16::from_be_bytes([f0, f1]);
     let fragment = FragmentHeader {
-        identification: u32::from(header.identification()),
-        offset: header.fragments_offset().byte_offset(),
-        more: header.more_fragments(),
-        protocol,
+        identification: u32::from(u16::from_be_bytes([i0, i1])),
+        offset: (place & 0x1fff) * 8,
+        more: place & 0x2000 != 0,
+        protocol: IpNumber(protocol),
     };
-    Ok((Next::Fragment(fragment), rest))
+    Ok((fragment.next(), part.behind(length)?))
 }
 
+/// ```text
+/// version, class, flow 4 | payload length 2 | next header 1 | hop limit 1 | addresses 16 + 16
+/// ```
 fn read_v6<'a>(part: Part<'a>, addresses: &mut Addresses<'a>) -> Step<'a> {
-    let header = Ipv6HeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
-    let rest = part.behind(header.slice().len())?;
-    let next = header.next_header().0;
-    let rest = match usize::from(header.payload_length()) {
+    let (&[_, _, _, _, l0, l1, next, _], rest) = part.split::<8>()?;
+    let (source, rest) = rest.split::<16>()?;
+    let (destination, rest) = rest.split::<16>()?;
+    let next = IpNumber(next);
+    let rest = match usize::from(u16::from_be_bytes([l0, l1])) {
         0 => rest.within(jumbo(next, rest).unwrap_or(rest.length())),
         length => rest.within(length),
     };
-    let (source, destination) = address_pair(header.slice(), 8).ok_or(Skipped::CutShort)?;
     *addresses = Addresses::V6(source, destination);
     Ok((Next::Protocol(next), rest))
-}
-
-/// Two addresses behind each other, at an offset in bytes from the header's first.
-#[inline(always)]
-pub(super) fn address_pair<const N: usize>(
-    header: &[u8],
-    offset: usize,
-) -> Option<(&[u8; N], &[u8; N])> {
-    let (source, rest) = header.get(offset..)?.split_first_chunk()?;
-    Some((source, rest.first_chunk()?))
 }
 
 /// The payload length of a jumbogram (RFC 2675 §2): an option that its alignment puts first
 /// among those hop by hop. Linux captures segments above 65,535 bytes with the option or
 /// without it; a length that the frame does not have is not believed.
-fn jumbo(next: u8, rest: Part<'_>) -> Option<usize> {
+fn jumbo(next: IpNumber, rest: Part<'_>) -> Option<usize> {
     match *rest.bytes {
-        [_, _, 0xc2, 4, a, b, c, d, ..] if next == number::HOP_BY_HOP => {
+        [_, _, 0xc2, 4, a, b, c, d, ..] if next == IpNumber::IPV6_HEADER_HOP_BY_HOP => {
             let length = u32::from_be_bytes([a, b, c, d]);
             usize::try_from(length).ok().filter(|l| *l <= rest.length())
         }
@@ -121,83 +93,75 @@ fn jumbo(next: u8, rest: Part<'_>) -> Option<usize> {
 /// Takes off a header that may stand between IP and TCP, or returns the reason for any other datagram.
 /// What is an extension header in IPv6 alone is read in IPv4 all the same.
 pub(super) fn protocol<'a>(
-    protocol: u8,
+    protocol: IpNumber,
     part: Part<'a>,
     addresses: &mut Addresses<'a>,
     visitor: &mut impl LayerVisitor,
 ) -> Step<'a> {
     match protocol {
-        number::GRE => tunnel::read_gre(part, visitor),
-        number::IPV4 | number::IPV6 => Ok((Next::Ip, part)),
-        number::HOP_BY_HOP
-        | number::ROUTING
-        | number::DESTINATION
-        | number::MOBILITY
-        | number::HIP
-        | number::SHIM6 => {
-            let header =
-                Ipv6RawExtHeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
+        IpNumber::GRE => tunnel::read_gre(part, visitor),
+        IpNumber::IPV4 | IpNumber::IPV6 => Ok((Next::Ip, part)),
+        IpNumber::IPV6_HEADER_HOP_BY_HOP
+        | IpNumber::IPV6_ROUTE_HEADER
+        | IpNumber::IPV6_DESTINATION_OPTIONS
+        | IpNumber::MOBILITY_HEADER
+        | IpNumber::HIP
+        | IpNumber::SHIM6 => {
+            let (&[next, eights, ..], _) = part.split::<8>()?;
+            let length = 8 + usize::from(eights) * 8;
+            let rest = part.behind(length)?;
             if let Addresses::V6(_, destination) = addresses
-                && protocol == number::ROUTING
-                && let Some(last) = final_destination(header.slice())
+                && protocol == IpNumber::IPV6_ROUTE_HEADER
+                && let Some(last) = final_destination(part.within(length).bytes)
             {
                 *destination = last;
             }
-            let rest = part.behind(header.slice().len())?;
-            Ok((Next::Protocol(header.next_header().0), rest))
+            Ok((Next::Protocol(IpNumber(next)), rest))
         }
-        number::AUTHENTICATION => {
-            let header =
-                IpAuthHeaderSlice::from_slice(part.bytes).map_err(|error| match error {
-                    err::ip_auth::HeaderSliceError::Len(_) => Skipped::CutShort,
-                    err::ip_auth::HeaderSliceError::Content(_) => Skipped::MalformedIp,
-                })?;
-            let rest = part.behind(header.slice().len())?;
-            Ok((Next::Protocol(header.next_header().0), rest))
-        }
-        number::FRAGMENT if matches!(addresses, Addresses::V6(..)) => {
-            let header =
-                Ipv6FragmentHeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
-            let rest = part.behind(header.slice().len())?;
-            let protocol = header.next_header().0;
-            // A datagram in one fragment is whole, whatever else has its identification
-            // (RFC 6946 §4).
-            if !header.is_fragmenting_payload() {
-                return Ok((Next::Protocol(protocol), rest));
+        IpNumber::AUTHENTICATION_HEADER => {
+            let (&[next, words, ..], _) = part.split::<12>()?;
+            if words == 0 {
+                return Err(Skipped::MalformedIp);
             }
+            let rest = part.behind(8 + usize::from(words) * 4)?;
+            Ok((Next::Protocol(IpNumber(next)), rest))
+        }
+        IpNumber::IPV6_FRAGMENTATION_HEADER if matches!(addresses, Addresses::V6(..)) => {
+            let (&[next, _, p0, p1, i0, i1, i2, i3], rest) = part.split::<8>()?;
+            let place = u16::from_be_bytes([p0, p1]);
             let fragment = FragmentHeader {
-                identification: header.identification(),
-                offset: header.fragment_offset().byte_offset(),
-                more: header.more_fragments(),
-                protocol,
+                identification: u32::from_be_bytes([i0, i1, i2, i3]),
+                offset: place & 0xfff8,
+                more: place & 1 != 0,
+                protocol: IpNumber(next),
             };
-            Ok((Next::Fragment(fragment), rest))
+            Ok((fragment.next(), rest))
         }
         other => Err(ended(other)),
     }
 }
 
 /// The reason for a protocol that never leads to TCP, so that its fragments are not kept.
-pub(super) fn ended(protocol: u8) -> Skipped {
+pub(super) fn ended(protocol: IpNumber) -> Skipped {
     match protocol {
-        number::ICMP | number::ICMPV6 => Skipped::Icmp,
-        other => Skipped::IpProtocol(other),
+        IpNumber::ICMP | IpNumber::IPV6_ICMP => Skipped::Icmp,
+        other => Skipped::IpProtocol(other.0),
     }
 }
 
 /// Whether a datagram of this protocol may hold a TCP segment.
-pub(super) fn may_lead_to_tcp(protocol: u8) -> bool {
+pub(super) fn may_lead_to_tcp(protocol: IpNumber) -> bool {
     matches!(
         protocol,
-        number::TCP
-            | number::UDP
-            | number::GRE
-            | number::IPV4
-            | number::IPV6
-            | number::HOP_BY_HOP
-            | number::ROUTING
-            | number::DESTINATION
-            | number::AUTHENTICATION
+        IpNumber::TCP
+            | IpNumber::UDP
+            | IpNumber::GRE
+            | IpNumber::IPV4
+            | IpNumber::IPV6
+            | IpNumber::IPV6_HEADER_HOP_BY_HOP
+            | IpNumber::IPV6_ROUTE_HEADER
+            | IpNumber::IPV6_DESTINATION_OPTIONS
+            | IpNumber::AUTHENTICATION_HEADER
     )
 }
 

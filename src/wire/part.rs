@@ -1,5 +1,7 @@
 //! The rest of a frame once the headers before it are taken off, and the header it begins with.
 
+use etherparse::IpNumber;
+
 use super::skipped::Skipped;
 
 /// The next header and what begins with it, once one header is read.
@@ -72,7 +74,7 @@ pub(super) enum Next {
     /// IPv4 or IPv6, by the first four bits.
     Ip,
     /// The protocol of this number in IPv4's protocol and IPv6's next-header field.
-    Protocol(u8),
+    Protocol(IpNumber),
     /// A piece of the payload of an IP datagram.
     Fragment(FragmentHeader),
 }
@@ -87,5 +89,17 @@ pub(super) struct FragmentHeader {
     /// Another fragment lies behind this one.
     pub(super) more: bool,
     /// The protocol of the payload's first header.
-    pub(super) protocol: u8,
+    pub(super) protocol: IpNumber,
+}
+
+impl FragmentHeader {
+    /// Returns what follows the header. A datagram in one fragment is whole, whatever else has
+    /// its identification (RFC 6946 §4).
+    pub(super) fn next(self) -> Next {
+        if self.more || self.offset > 0 {
+            Next::Fragment(self)
+        } else {
+            Next::Protocol(self.protocol)
+        }
+    }
 }

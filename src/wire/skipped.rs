@@ -54,54 +54,41 @@ pub enum Skipped {
 impl Skipped {
     /// The reason as a stable key, for JSON.
     pub const fn key(self) -> &'static str {
-        match self {
-            Self::LinkType(_) => "link-type",
-            Self::AddressFamily(_) => "address-family",
-            Self::EtherType(_) => "ethertype",
-            Self::PppProtocol(_) => "ppp-protocol",
-            Self::Llc => "llc",
-            Self::MplsPayload => "mpls-payload",
-            Self::MalformedLink => "malformed-link",
-            Self::Arp => "arp",
-            Self::NotIp => "not-ip",
-            Self::MalformedIp => "malformed-ip",
-            Self::Icmp => "icmp",
-            Self::Udp => "udp",
-            Self::IpProtocol(_) => "ip-protocol",
-            Self::Gre => "gre",
-            Self::MalformedTcp => "malformed-tcp",
-            Self::CutShort => "cut-short",
-            Self::FragmentWaiting => "fragment-waiting",
-            Self::FragmentRepeated => "fragment-repeated",
-            Self::FragmentCap => "fragment-cap",
-            Self::TooDeep => "too-deep",
-        }
+        self.row().0
     }
 
     /// The reason in words, to stand behind a number of frames; [`Skipped::number`] belongs
     /// behind it.
     pub const fn reason(self) -> &'static str {
+        self.row().1
+    }
+
+    /// Key and words.
+    const fn row(self) -> (&'static str, &'static str) {
         match self {
-            Self::LinkType(_) => "unsupported link type",
-            Self::AddressFamily(_) => "address family other than IP",
-            Self::EtherType(_) => "other EtherType",
-            Self::PppProtocol(_) => "other PPP protocol",
-            Self::Llc => "802.2 LLC without IP",
-            Self::MplsPayload => "MPLS without IP or Ethernet",
-            Self::MalformedLink => "malformed link-layer header",
-            Self::Arp => "ARP",
-            Self::NotIp => "neither IPv4 nor IPv6",
-            Self::MalformedIp => "malformed IP header",
-            Self::Icmp => "ICMP",
-            Self::Udp => "UDP",
-            Self::IpProtocol(_) => "other IP protocol",
-            Self::Gre => "unsupported GRE header",
-            Self::MalformedTcp => "malformed TCP header",
-            Self::CutShort => "cut short before the end of the TCP header",
-            Self::FragmentWaiting => "fragment waiting for the rest of its datagram",
-            Self::FragmentRepeated => "fragment seen before",
-            Self::FragmentCap => "fragment beyond the cap on fragments",
-            Self::TooDeep => "too many headers inside each other",
+            Self::LinkType(_) => ("link-type", "unsupported link type"),
+            Self::AddressFamily(_) => ("address-family", "address family other than IP"),
+            Self::EtherType(_) => ("ethertype", "other EtherType"),
+            Self::PppProtocol(_) => ("ppp-protocol", "other PPP protocol"),
+            Self::Llc => ("llc", "802.2 LLC without IP"),
+            Self::MplsPayload => ("mpls-payload", "MPLS without IP or Ethernet"),
+            Self::MalformedLink => ("malformed-link", "malformed link-layer header"),
+            Self::Arp => ("arp", "ARP"),
+            Self::NotIp => ("not-ip", "neither IPv4 nor IPv6"),
+            Self::MalformedIp => ("malformed-ip", "malformed IP header"),
+            Self::Icmp => ("icmp", "ICMP"),
+            Self::Udp => ("udp", "UDP"),
+            Self::IpProtocol(_) => ("ip-protocol", "other IP protocol"),
+            Self::Gre => ("gre", "unsupported GRE header"),
+            Self::MalformedTcp => ("malformed-tcp", "malformed TCP header"),
+            Self::CutShort => ("cut-short", "cut short before the end of the TCP header"),
+            Self::FragmentWaiting => (
+                "fragment-waiting",
+                "fragment waiting for the rest of its datagram",
+            ),
+            Self::FragmentRepeated => ("fragment-repeated", "fragment seen before"),
+            Self::FragmentCap => ("fragment-cap", "fragment beyond the cap on fragments"),
+            Self::TooDeep => ("too-deep", "too many headers inside each other"),
         }
     }
 
@@ -121,17 +108,17 @@ impl Skipped {
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.reason())?;
-        match *self {
-            Self::LinkType(number) => {
-                write!(f, " {number}")?;
-                match link_type::name(number) {
-                    Some(name) => write!(f, " ({name})"),
-                    None => Ok(()),
-                }
+        match (*self, self.number()) {
+            (Self::EtherType(number) | Self::PppProtocol(number), _) => {
+                write!(f, " 0x{number:04x}")
             }
-            Self::EtherType(number) | Self::PppProtocol(number) => write!(f, " 0x{number:04x}"),
-            Self::AddressFamily(number) => write!(f, " {number}"),
-            Self::IpProtocol(number) => write!(f, " {number}"),
+            (_, Some(number)) => write!(f, " {number}"),
+            (_, None) => Ok(()),
+        }?;
+        match *self {
+            Self::LinkType(number) if let Some(name) = link_type::name(number) => {
+                write!(f, " ({name})")
+            }
             _ => Ok(()),
         }
     }

@@ -8,7 +8,8 @@
 
 use std::net::IpAddr;
 
-use super::ip::number;
+use etherparse::IpNumber;
+
 use super::link;
 use super::segment::{NO_LAYERS, Segment, TcpFlags};
 use crate::base::Endpoint;
@@ -22,6 +23,9 @@ const IPV4: usize = 20;
 
 /// Bytes of IPv6's header (RFC 8200 §3).
 const IPV6: usize = 40;
+
+/// TCP among the protocols of IP.
+const TCP_NUMBER: u8 = IpNumber::TCP.0;
 
 /// Bytes of TCP's header without options (RFC 9293 §3.1).
 const TCP: usize = 20;
@@ -51,7 +55,7 @@ pub(super) fn read<'a>(frame: &'a Frame<'a>) -> Option<Segment<'a>> {
             };
             // More Fragments, or a fragment's offset.
             let fragment = u16::from_be_bytes([f0, f1]) & 0x3fff != 0;
-            if version_and_words != 0x45 || fragment || protocol != number::TCP {
+            if version_and_words != 0x45 || fragment || protocol != TCP_NUMBER {
                 return None;
             }
             let addresses = [IpAddr::from(source), IpAddr::from(destination)];
@@ -62,7 +66,7 @@ pub(super) fn read<'a>(frame: &'a Frame<'a>) -> Option<Segment<'a>> {
             let header = ip.first_chunk::<IPV6>()?;
             let [version, _, _, _, l0, l1, next, _, ..] = *header;
             let length = usize::from(u16::from_be_bytes([l0, l1]));
-            if version >> 4 != 6 || next != number::TCP || length == 0 {
+            if version >> 4 != 6 || next != TCP_NUMBER || length == 0 {
                 return None;
             }
             let (source, destination) = header.last_chunk::<32>()?.split_first_chunk::<16>()?;

@@ -12,9 +12,6 @@ const NETLINK: u16 = 824;
 /// `ETH_P_802_2`: an LLC frame follows, without a length.
 const LLC_FRAME: u16 = 4;
 
-// etherparse's slice of version 1 refuses the device types of loopback (772) and of tunnels
-// (65534), which are the commonest, and it has none of version 2.
-
 /// ```text
 /// packet type 2 | device type 2 | address length 2 | address 8 | protocol 2
 /// ```
