@@ -95,47 +95,52 @@ impl Layer {
     /// Reports the layer as a branch: its protocol, then its fields in the order of
     /// Wireshark's summary line. A reassembled datagram is a leaf.
     pub fn report<'a>(&self, visitor: &mut impl FieldVisitor<'a>) {
+        use Value::{Address, Ether, Heading, Hex, Number};
+        let mut branch = |protocol, fields: &[Pair]| {
+            visitor.open(field(protocol));
+            for pair in fields {
+                visitor.field(field(*pair));
+            }
+            visitor.close();
+        };
         match *self {
             Self::Ethernet {
                 destination,
                 source,
             } => branch(
-                visitor,
-                (&f::ETHERNET, Value::Heading),
+                (&f::ETHERNET, Heading),
                 &[
-                    (&f::ETHERNET_SOURCE, Value::Ether(source)),
-                    (&f::ETHERNET_DESTINATION, Value::Ether(destination)),
+                    (&f::ETHERNET_SOURCE, Ether(source)),
+                    (&f::ETHERNET_DESTINATION, Ether(destination)),
                 ],
             ),
             Self::LinuxCooked {
                 version,
                 packet_type,
             } => branch(
-                visitor,
-                (&f::LINUX_COOKED, Value::Number(version.into())),
-                &[(&f::LINUX_COOKED_TYPE, Value::Number(packet_type.into()))],
+                (&f::LINUX_COOKED, Number(version.into())),
+                &[(&f::LINUX_COOKED_TYPE, Number(packet_type.into()))],
             ),
-            Self::Null { family } => branch(
-                visitor,
-                (&f::NULL, Value::Heading),
-                &[(&f::NULL_FAMILY, Value::Number(family.into()))],
-            ),
-            Self::RawIp => branch(visitor, (&f::RAW, Value::Heading), &[]),
-            Self::Vlan { id } => branch(
-                visitor,
-                (&f::VLAN, Value::Heading),
-                &[(&f::VLAN_ID, Value::Number(id.into()))],
-            ),
-            Self::Pppoe { session } => branch(
-                visitor,
-                (&f::PPPOE, Value::Heading),
-                &[(&f::PPPOE_SESSION, Value::Hex(session.into()))],
-            ),
-            Self::Mpls { label } => branch(
-                visitor,
-                (&f::MPLS, Value::Heading),
-                &[(&f::MPLS_LABEL, Value::Number(label.into()))],
-            ),
+            Self::Null { family } => {
+                branch(
+                    (&f::NULL, Heading),
+                    &[(&f::NULL_FAMILY, Number(family.into()))],
+                );
+            }
+            Self::RawIp => branch((&f::RAW, Heading), &[]),
+            Self::Vlan { id } => branch((&f::VLAN, Heading), &[(&f::VLAN_ID, Number(id.into()))]),
+            Self::Pppoe { session } => {
+                branch(
+                    (&f::PPPOE, Heading),
+                    &[(&f::PPPOE_SESSION, Hex(session.into()))],
+                );
+            }
+            Self::Mpls { label } => {
+                branch(
+                    (&f::MPLS, Heading),
+                    &[(&f::MPLS_LABEL, Number(label.into()))],
+                );
+            }
             Self::Ip {
                 source,
                 destination,
@@ -145,37 +150,30 @@ impl Layer {
                     IpAddr::V6(_) => (&f::IPV6, &f::IPV6_SOURCE, &f::IPV6_DESTINATION),
                 };
                 branch(
-                    visitor,
-                    (protocol, Value::Heading),
-                    &[
-                        (from, Value::Address(source)),
-                        (to, Value::Address(destination)),
-                    ],
+                    (protocol, Heading),
+                    &[(from, Address(source)), (to, Address(destination))],
                 );
             }
             Self::Reassembled { fragments } => {
-                visitor.field(field((&f::IP_FRAGMENTS, Value::Number(fragments.into()))));
+                visitor.field(field((&f::IP_FRAGMENTS, Number(fragments.into()))));
             }
             Self::Gre { key } => {
-                let key = key.map(|key| (&f::GRE_KEY, Value::Hex(key)));
-                branch(visitor, (&f::GRE, Value::Heading), key.as_slice());
+                let key = key.map(|key| (&f::GRE_KEY, Hex(key)));
+                branch((&f::GRE, Heading), key.as_slice());
             }
             Self::Udp {
                 source,
                 destination,
             } => branch(
-                visitor,
-                (&f::UDP, Value::Heading),
+                (&f::UDP, Heading),
                 &[
-                    (&f::UDP_SOURCE, Value::Number(source.into())),
-                    (&f::UDP_DESTINATION, Value::Number(destination.into())),
+                    (&f::UDP_SOURCE, Number(source.into())),
+                    (&f::UDP_DESTINATION, Number(destination.into())),
                 ],
             ),
-            Self::Vxlan { vni } => branch(
-                visitor,
-                (&f::VXLAN, Value::Heading),
-                &[(&f::VXLAN_VNI, Value::Number(vni.into()))],
-            ),
+            Self::Vxlan { vni } => {
+                branch((&f::VXLAN, Heading), &[(&f::VXLAN_VNI, Number(vni.into()))]);
+            }
             Self::Tcp {
                 source,
                 destination,
@@ -184,18 +182,14 @@ impl Layer {
                 flags,
                 length,
             } => branch(
-                visitor,
-                (&f::TCP, Value::Heading),
+                (&f::TCP, Heading),
                 &[
-                    (&f::TCP_SOURCE, Value::Number(source.port.into())),
-                    (&f::TCP_DESTINATION, Value::Number(destination.port.into())),
-                    (&f::TCP_SEQUENCE, Value::Number(sequence.into())),
-                    (
-                        &f::TCP_ACKNOWLEDGEMENT,
-                        Value::Number(acknowledgement.into()),
-                    ),
-                    (&f::TCP_LENGTH, Value::Number(length.into())),
-                    (&f::TCP_FLAGS, Value::Hex(flags.into())),
+                    (&f::TCP_SOURCE, Number(source.port.into())),
+                    (&f::TCP_DESTINATION, Number(destination.port.into())),
+                    (&f::TCP_SEQUENCE, Number(sequence.into())),
+                    (&f::TCP_ACKNOWLEDGEMENT, Number(acknowledgement.into())),
+                    (&f::TCP_LENGTH, Number(length.into())),
+                    (&f::TCP_FLAGS, Hex(flags.into())),
                 ],
             ),
         }
@@ -204,15 +198,6 @@ impl Layer {
 
 /// A field's definition and value.
 type Pair = (&'static FieldDef, Value<'static>);
-
-/// Reports a protocol with its fields.
-fn branch<'a>(visitor: &mut impl FieldVisitor<'a>, protocol: Pair, fields: &[Pair]) {
-    visitor.open(field(protocol));
-    for pair in fields {
-        visitor.field(field(*pair));
-    }
-    visitor.close();
-}
 
 /// The layers are kept without their bytes, so no field has a place.
 const fn field((def, value): Pair) -> Field<'static> {

@@ -80,19 +80,14 @@ pub fn width(text: &str) -> usize {
 }
 
 fn push_escape(out: &mut Vec<u8>, c: char) {
-    match c {
-        '\n' => out.extend_from_slice(b"\\n"),
-        '\r' => out.extend_from_slice(b"\\r"),
-        '\t' => out.extend_from_slice(b"\\t"),
-        c if (c as u32) < 0x100 => push_hex_escape(out, c as u8),
-        c => out.extend_from_slice(format!("\\u{{{:x}}}", c as u32).as_bytes()),
-    }
-}
-
-fn push_hex_escape(out: &mut Vec<u8>, byte: u8) {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    let digit = |value: u8| DIGITS.get(usize::from(value & 15)).copied().unwrap_or(b'?');
-    out.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte)]);
+    let escape = match c {
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
+        c if (c as u32) < 0x100 => format!("\\x{:02x}", c as u32),
+        c => format!("\\u{{{:x}}}", c as u32),
+    };
+    out.extend_from_slice(escape.as_bytes());
 }
 
 #[cfg(test)]
