@@ -11,56 +11,36 @@ use super::property::{Properties, Property, PropertyId, PropertyValue};
 use super::words::{PacketIdentifier, ProtocolVersion};
 
 /// The reason why a packet has no form in bytes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Unwritable {
     /// A string or binary data of more than 65,535 bytes.
+    #[error("a field of {bytes} octets: 65,535 is the most")]
     FieldTooLong {
         /// Its length.
         bytes: usize,
     },
     /// More than 268,435,455 bytes after the fixed header.
+    #[error("a packet of {bytes} octets: 268,435,455 is the most")]
     PacketTooLarge {
         /// Remaining Length as it would be.
         bytes: usize,
     },
     /// A variable byte integer above 268,435,455.
+    #[error("{number} as a variable byte integer: 268,435,455 is the most")]
     NumberTooLarge {
         /// The number.
         number: u32,
     },
     /// A property's value is not of the type that its identifier fixes.
+    #[error("the value is not of the type of {}", id.wireshark())]
     PropertyOfOtherType {
         /// The identifier.
         id: PropertyId,
     },
     /// AUTH does not exist before 5.0.
+    #[error("AUTH came with MQTT 5.0")]
     AuthBeforeFive,
 }
-
-impl std::fmt::Display for Unwritable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::FieldTooLong { bytes } => {
-                write!(f, "a field of {bytes} octets: 65,535 is the most")
-            }
-            Self::PacketTooLarge { bytes } => {
-                write!(f, "a packet of {bytes} octets: 268,435,455 is the most")
-            }
-            Self::NumberTooLarge { number } => {
-                write!(
-                    f,
-                    "{number} as a variable byte integer: 268,435,455 is the most"
-                )
-            }
-            Self::PropertyOfOtherType { id } => {
-                write!(f, "the value is not of the type of {}", id.wireshark())
-            }
-            Self::AuthBeforeFive => write!(f, "AUTH came with MQTT 5.0"),
-        }
-    }
-}
-
-impl std::error::Error for Unwritable {}
 
 /// The result of appending something to a buffer.
 type Written = Result<(), Unwritable>;
