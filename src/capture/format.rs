@@ -3,11 +3,13 @@
 use std::fmt;
 
 /// The format of a capture file.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
 pub enum Format {
     /// draft-ietf-opsawg-pcap: one header, then records of one link type.
+    #[value(help = "The classic format")]
     Pcap,
     /// draft-ietf-opsawg-pcapng: sections of blocks.
+    #[value(name = "pcapng", help = "The format with blocks")]
     PcapNg,
 }
 

@@ -1,6 +1,7 @@
 //! Words to the user on standard error: each a line, each named after the program.
 
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 use crate::base::limits::{Change, Limit};
 use crate::base::text;
@@ -15,6 +16,15 @@ pub fn error(message: impl std::fmt::Display) {
         "mqtt-inspect: {}",
         text::safe(&message.to_string())
     );
+}
+
+/// The exit status of bad usage, or of a capture that cannot be read.
+pub const TROUBLE: u8 = 2;
+
+/// Reports why nothing could be done, and returns the exit status.
+pub fn failure(message: String) -> ExitCode {
+    error(message);
+    TROUBLE.into()
 }
 
 /// A number of things: `1 frame`, `2 frames`.

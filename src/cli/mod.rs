@@ -2,7 +2,7 @@
 //!
 //! `values`, `messages`, `help` <- `args` <- `views` (the list of views) <- `plan` <- `run` <-
 //! `record` <- `mod`. To add a view: its folder in `view`, its option in `args/view.rs`, its line
-//! in [`views::VIEWS`].
+//! in `views`.
 
 pub mod args;
 pub mod help;
@@ -15,14 +15,13 @@ pub mod views;
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
 use self::args::{Args, Command, MakeArgs};
+use self::messages::TROUBLE;
 use self::plan::{Plan, Surroundings};
-use self::run::TROUBLE;
 use crate::schema;
 
 /// Runs the program on the process's own arguments and streams.
@@ -40,59 +39,63 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    if let Some(done) = make(&args.make) {
-        return done;
+    carry_out(args).unwrap_or_else(messages::failure)
+}
+
+/// Does what the arguments ask for.
+///
+/// # Errors
+/// One line for the user.
+fn carry_out(args: Args) -> Result<ExitCode, String> {
+    if let Some(made) = make(&args.make)? {
+        return print(&made);
     }
     match args.command {
-        Some(Command::Record(record)) => return record::run(*record),
-        Some(Command::Help { topic }) => return help(topic),
-        None => {}
-    }
-    match Plan::new(args.read, args.view, &Surroundings::of_process()) {
-        Ok(plan) => run::run(&plan),
-        Err(message) => {
-            messages::error(message);
-            TROUBLE.into()
+        Some(Command::Record(record)) => record::run(*record),
+        Some(Command::Help { topic }) => {
+            let text = match topic {
+                Some(topic) => topic.text(Args::command()),
+                None => Args::command().render_help().to_string(),
+            };
+            print(text.as_bytes())
         }
+        None => run::run(&Plan::new(
+            args.read,
+            args.view,
+            &Surroundings::of_process(),
+        )?),
     }
 }
 
-/// Writes the JSON Schema, the man page or completions, where they are asked for.
-fn make(args: &MakeArgs) -> Option<ExitCode> {
+/// Returns the JSON Schema, the man page or completions, where they are asked for. Man pages for a
+/// folder are written into it, which is made where it does not exist.
+fn make(args: &MakeArgs) -> Result<Option<Vec<u8>>, String> {
     let mut made = Vec::new();
     if args.json_schema {
         made = format!("{:#}\n", schema::json_schema().as_value()).into_bytes();
     } else if let Some(folder) = &args.generate_man {
         let pages = man();
         match folder {
-            Some(folder) => return Some(write_pages(folder, &pages)),
+            Some(folder) => fs::create_dir_all(folder)
+                .and_then(|()| {
+                    (pages.iter()).try_for_each(|(name, page)| fs::write(folder.join(name), page))
+                })
+                .map_err(|error| format!("{}: {error}", folder.display()))?,
             None => made.extend(pages.into_iter().take(1).flat_map(|(_, page)| page)),
         }
     } else if let Some(shell) = args.generate_completions {
         clap_complete::generate(shell, &mut Args::command(), "mqtt-inspect", &mut made);
     } else {
-        return None;
+        return Ok(None);
     }
-    Some(print(&made))
-}
-
-/// Prints a topic of the help, or the help itself where none is named.
-fn help(topic: Option<help::Topic>) -> ExitCode {
-    let text = match topic {
-        Some(topic) => topic.text(Args::command()),
-        None => Args::command().render_help().to_string(),
-    };
-    print(text.as_bytes())
+    Ok(Some(made))
 }
 
 /// Writes an answer to standard output; a closed pipe is success.
-fn print(answer: &[u8]) -> ExitCode {
+fn print(answer: &[u8]) -> Result<ExitCode, String> {
     match io::stdout().write_all(answer) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            messages::error(error);
-            TROUBLE.into()
-        }
-        _ => ExitCode::SUCCESS,
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -112,20 +115,6 @@ fn man() -> Vec<(String, Vec<u8>)> {
             (format!("{name}.1"), page)
         })
         .collect()
-}
-
-/// Writes each page into `folder`, which is made where it does not exist.
-fn write_pages(folder: &Path, pages: &[(String, Vec<u8>)]) -> ExitCode {
-    let written = fs::create_dir_all(folder).and_then(|()| {
-        (pages.iter()).try_for_each(|(name, page)| fs::write(folder.join(name), page))
-    });
-    match written {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            messages::error(format_args!("{}: {error}", folder.display()));
-            TROUBLE.into()
-        }
-    }
 }
 
 #[cfg(test)]

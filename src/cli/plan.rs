@@ -151,7 +151,7 @@ impl Plan {
         }
         let output = read.output.filter(|path| path.as_os_str() != "-");
         if let Some(output) = &output {
-            check_output(output, inputs.iter().map(OsString::as_os_str))?;
+            check_output(output, &inputs)?;
         }
         let secrets = read.keylog.as_deref().map(secrets).transpose()?;
         let limits = limits(&read.limits);
@@ -163,11 +163,7 @@ impl Plan {
                 frames: read.count,
                 merge: read.merge,
                 decoding: connection::DecodingOptions {
-                    decode_as: read
-                        .decode_as
-                        .into_iter()
-                        .flat_map(|ports| ports.0)
-                        .collect(),
+                    decode_as: read.decode_as.into_iter().flatten().collect(),
                     secrets: secrets.unwrap_or_default(),
                     ..connection::DecodingOptions::default()
                 },
@@ -197,7 +193,7 @@ const KEYLOG_CAP: u64 = 256 << 20;
 
 /// Reads the file of secrets at `path`, which must hold one.
 fn secrets(path: &Path) -> Result<Vec<u8>, String> {
-    let shown = crate::base::text::safe(&path.to_string_lossy());
+    let shown = path.display();
     let mut text = Vec::new();
     fs::File::open(path)
         .and_then(|file| file.take(KEYLOG_CAP).read_to_end(&mut text))
@@ -212,58 +208,43 @@ fn secrets(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// Refuses an output that is a directory or one of the inputs, by whatever name.
-fn check_output<'a>(output: &Path, inputs: impl Iterator<Item = &'a OsStr>) -> Result<(), String> {
-    let shown = crate::base::text::safe(&output.to_string_lossy());
+fn check_output(output: &Path, inputs: &[OsString]) -> Result<(), String> {
+    let shown = output.display();
     if output.is_dir() {
         return Err(format!("{shown}: this is a directory; name a file for -o"));
     }
-    for input in inputs {
-        let same = match input == "-" {
-            true => is_standard_input(output),
-            false => same_file(output, Path::new(input)),
-        };
-        if same {
-            return Err(format!(
-                "{shown}: this is an input file, and -o would write over it; name another"
-            ));
-        }
+    if inputs.iter().any(|input| is_read_from(output, input)) {
+        return Err(format!(
+            "{shown}: this is an input file, and -o would write over it; name another"
+        ));
     }
     Ok(())
 }
 
-/// Whether standard input is read from the file `output`, as `< output` makes it.
+/// Returns whether `input`, which may be standard input as `< output` makes it, is read from the
+/// file `output`. A file that does not exist is like no other.
 #[cfg(unix)]
-fn is_standard_input(output: &Path) -> bool {
-    use std::os::fd::AsFd;
-    use std::os::unix::fs::MetadataExt;
-    let input = io::stdin().as_fd().try_clone_to_owned().map(fs::File::from);
-    let input = input.and_then(|file| file.metadata());
+fn is_read_from(output: &Path, input: &OsStr) -> bool {
+    use std::os::{fd::AsFd, unix::fs::MetadataExt};
+    let input = if input == "-" {
+        let descriptor = io::stdin().as_fd().try_clone_to_owned();
+        descriptor.and_then(|input| fs::File::from(input).metadata())
+    } else {
+        fs::metadata(input)
+    };
+    // Hard links have different paths and one inode. Devices such as /dev/null may be read and
+    // written.
+    let place = |file: fs::Metadata| file.is_file().then(|| (file.dev(), file.ino()));
     match (fs::metadata(output), input) {
-        (Ok(one), Ok(other)) => {
-            one.is_file() && (one.dev(), one.ino()) == (other.dev(), other.ino())
-        }
+        (Ok(output), Ok(input)) => place(output).is_some_and(|at| place(input) == Some(at)),
         _ => false,
     }
 }
 
 #[cfg(not(unix))]
-fn is_standard_input(_: &Path) -> bool {
-    false
-}
-
-/// Whether both names lead to one file. A file that does not exist is like no other.
-fn same_file(one: &Path, other: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        // Hard links have different paths and one inode. Devices such as /dev/null may be
-        // read and written.
-        if let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) {
-            return one.is_file() && (one.dev(), one.ino()) == (other.dev(), other.ino());
-        }
-    }
-    match (fs::canonicalize(one), fs::canonicalize(other)) {
-        (Ok(one), Ok(other)) => one == other,
+fn is_read_from(output: &Path, input: &OsStr) -> bool {
+    match (fs::canonicalize(output), fs::canonicalize(input)) {
+        (Ok(output), Ok(input)) => output == input,
         _ => false,
     }
 }
@@ -272,7 +253,7 @@ fn same_file(one: &Path, other: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::cli::args::{Args, DiagramFormat};
-    use crate::cli::views::OutputFormat;
+    use crate::cli::views::{OutputFormat, ViewKind};
     use crate::event::Needs;
     use crate::view::flow::FlowKind;
     use crate::view::stats::Section;
@@ -293,7 +274,7 @@ mod tests {
     fn without_options_it_is_the_table() {
         let plan = plan(&["a.pcap", "-r", "b.pcap"], &Surroundings::default()).unwrap();
         assert_eq!(plan.inputs, ["a.pcap", "b.pcap"]);
-        assert_eq!(plan.show.view.entry.name, "table");
+        assert_eq!(plan.show.view.kind, ViewKind::Table);
         assert_eq!(plan.show.view.style, Style::default());
         let view = plan.show.view.open(Box::new(io::sink()));
         assert_eq!(view.needs(), Needs::default());
@@ -301,14 +282,14 @@ mod tests {
 
     #[test]
     fn each_view_is_asked_for_by_its_option() {
-        for (args, name) in [
-            (&["-V", "x"][..], "detail"),
-            (&["--log", "x"], "log"),
-            (&["--check", "x"], "check"),
-            (&["--stats", "x"], "stats"),
-            (&["--flow", "will", "x"], "flow"),
+        for (args, kind) in [
+            (&["-V", "x"][..], ViewKind::Detail),
+            (&["--log", "x"], ViewKind::Log),
+            (&["--check", "x"], ViewKind::Check),
+            (&["--stats", "x"], ViewKind::Stats),
+            (&["--flow", "will", "x"], ViewKind::Flow),
         ] {
-            assert_eq!(show(args).view.entry.name, name);
+            assert_eq!(show(args).view.kind, kind);
         }
         assert_eq!(
             show(&["--flow", "qos1,will", "x"]).view.flow,
@@ -441,7 +422,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.pcap");
         fs::write(&file, "x").unwrap();
-        let refused = |output: &Path| check_output(output, [file.as_os_str()].into_iter()).is_err();
+        let refused =
+            |output: &Path| check_output(output, &[file.clone().into_os_string()]).is_err();
         assert!(refused(&file));
         assert!(refused(&folder.path().join(".").join("a.pcap")));
         assert!(refused(folder.path()));

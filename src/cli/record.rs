@@ -3,37 +3,26 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use super::args::{CaptureBy, FileFormat, LinkType, ReadArgs, RecordArgs};
-use super::messages;
+use super::args::{ReadArgs, RecordArgs};
+use super::messages::{self, TROUBLE};
 use super::plan::{Plan, Surroundings};
-use super::run::TROUBLE;
-use crate::capture::Format;
-use crate::record::frames::LinkLayer;
 use crate::record::scenario::{self, SCENARIOS};
 use crate::record::script::Script;
-use crate::record::{self, CaptureFrom, Source};
+use crate::record::{self, Source};
 
 /// Records, then shows the recording. The exit status is the command's where one was run
 /// and failed, else that of the view.
-pub fn run(args: RecordArgs) -> ExitCode {
+///
+/// # Errors
+/// One line for the user.
+pub fn run(args: RecordArgs) -> Result<ExitCode, String> {
     if args.list_scenarios {
-        return list();
+        list();
+        return Ok(ExitCode::SUCCESS);
     }
     let view = args.view.clone();
-    let options = match options(args) {
-        Ok(options) => options,
-        Err(message) => {
-            messages::error(message);
-            return TROUBLE.into();
-        }
-    };
-    let recorded = match record::run(&options, &mut io::stderr()) {
-        Ok(recorded) => recorded,
-        Err(error) => {
-            messages::error(error);
-            return TROUBLE.into();
-        }
-    };
+    let recorded =
+        record::run(&options(args)?, &mut io::stderr()).map_err(|error| error.to_string())?;
     if !view.quiet {
         messages::error(format_args!(
             "{} frames are in {}",
@@ -41,18 +30,17 @@ pub fn run(args: RecordArgs) -> ExitCode {
             recorded.path.display()
         ));
     }
-    let read = ReadArgs::of(recorded.path.into_os_string());
-    let shown = match Plan::new(read, view, &Surroundings::of_process()) {
-        Ok(plan) => super::run::run(&plan),
-        Err(message) => {
-            messages::error(message);
-            TROUBLE.into()
-        }
+    let read = ReadArgs {
+        captures: vec![recorded.path.into_os_string()],
+        ..ReadArgs::default()
     };
-    match recorded.status {
-        Some(status) if status != 0 => ExitCode::from(u8::try_from(status).unwrap_or(TROUBLE)),
+    let plan = Plan::new(read, view, &Surroundings::of_process());
+    let shown = plan.and_then(|plan| super::run::run(&plan));
+    let shown = shown.unwrap_or_else(messages::failure);
+    Ok(match recorded.status {
+        Some(status) if status != 0 => u8::try_from(status).unwrap_or(TROUBLE).into(),
         _ => shown,
-    }
+    })
 }
 
 /// Returns the arguments as the recorder takes them.
@@ -78,23 +66,12 @@ fn options(args: RecordArgs) -> Result<record::RecordOptions, String> {
     };
     Ok(record::RecordOptions {
         output: args.output,
-        format: args.file_format.map(|format| match format {
-            FileFormat::Pcap => Format::Pcap,
-            FileFormat::Pcapng => Format::PcapNg,
-        }),
+        format: args.file_format,
         force: args.force,
         port: args.port,
         bind: args.bind,
-        link: match args.link_type {
-            LinkType::Ethernet => LinkLayer::Ethernet,
-            LinkType::Sll => LinkLayer::LinuxCooked,
-            LinkType::Sll2 => LinkLayer::LinuxCooked2,
-            LinkType::Raw => LinkLayer::Raw,
-        },
-        capture: match args.capture {
-            CaptureBy::Tee => CaptureFrom::Tee,
-            CaptureBy::Kernel => CaptureFrom::Kernel,
-        },
+        link: args.link_type,
+        capture: args.capture,
         duration: args.duration,
         frames: args.count,
         source,
@@ -104,21 +81,15 @@ fn options(args: RecordArgs) -> Result<record::RecordOptions, String> {
 }
 
 /// Lists the scenarios, a line each.
-fn list() -> ExitCode {
-    let longest = SCENARIOS
-        .iter()
-        .map(|scenario| scenario.name.len())
-        .max()
-        .unwrap_or(0);
+fn list() {
+    let lengths = SCENARIOS.iter().map(|scenario| scenario.name.len());
+    let longest = lengths.max().unwrap_or(0);
     let mut out = io::stdout().lock();
     for scenario in SCENARIOS {
-        let about = scenario
-            .script()
-            .map(|script| script.about)
-            .unwrap_or_default();
+        let script = scenario.script();
+        let about = script.map(|script| script.about).unwrap_or_default();
         if writeln!(out, "{:longest$}  {about}", scenario.name).is_err() {
             break;
         }
     }
-    ExitCode::SUCCESS
 }

@@ -1,22 +1,19 @@
 //! A plan carried out: the view opened, the captures read, the exit status found.
 
-use std::cell::{Cell, RefCell};
-use std::fs::File;
+use std::cell::Cell;
+use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::messages;
+use super::messages::{self, TROUBLE};
 use super::plan::Plan;
-use crate::base::{FrameStamp, text};
-use crate::event::{Event, Gap, Level, LimitReached, LooksLike, Needs, Totals};
+use crate::event::{Event, Level, LooksLike, Totals};
 use crate::inspect::{self, Outcome};
-use crate::view::View;
-
-/// Bad usage, or a capture that cannot be read.
-pub const TROUBLE: u8 = 2;
+use crate::view::{Tee, View};
 
 /// A finding at or above the level of `--check`.
 const FOUND: u8 = 1;
@@ -25,36 +22,39 @@ const FOUND: u8 = 1;
 const LONG: u64 = 64 << 20;
 
 /// Carries out `plan`.
-pub fn run(plan: &Plan) -> ExitCode {
+///
+/// # Errors
+/// The output cannot be written: one line for the user.
+pub fn run(plan: &Plan) -> Result<ExitCode, String> {
+    let unwritten = |error: io::Error| {
+        let output = plan.output.as_deref().map(Path::to_string_lossy);
+        let output = output.unwrap_or("standard output".into());
+        format!("{output}: cannot be written: {error}")
+    };
     let writer: Box<dyn Write> = match &plan.output {
         None => standard_output(),
-        Some(path) => match File::create(path) {
-            Ok(file) => Box::new(file),
-            Err(error) => {
-                let path = text::safe(&path.to_string_lossy());
-                messages::error(format_args!("{path}: cannot be written: {error}"));
-                return TROUBLE.into();
-            }
-        },
+        Some(path) => Box::new(File::create(path).map_err(unwritten)?),
     };
     let wrote = Rc::new(Cell::new(false));
     let writer = Box::new(Noted {
         writer,
         wrote: Rc::clone(&wrote),
     });
-    let bar = RefCell::new(Bar::new(plan));
-    let mut watched = Watched {
-        view: plan.show.view.open(writer),
+    let bar = progress_bar(plan);
+    let mut watch = Watch {
         worst: None,
         tls_port: None,
-        gaps: Gaps::default(),
+        gaps: 0,
+        missing: 0,
+        discarded: 0,
         bar: &bar,
     };
-    let outcome = inspect::run(&plan.inputs, &plan.reading, &mut watched, &mut |bytes| {
-        bar.borrow_mut().at(bytes);
+    let mut view = Tee(&mut watch, plan.show.view.open(writer));
+    let outcome = inspect::run(&plan.inputs, &plan.reading, &mut view, &mut |bytes| {
+        bar.set_position(bytes);
     });
-    bar.borrow_mut().clear();
-    match &outcome.unwritten {
+    bar.finish_and_clear();
+    match outcome.unwritten {
         None => {
             if !wrote.get() && outcome.totals.packets > 0 && !plan.show.quiet {
                 messages::error(format_args!(
@@ -62,18 +62,11 @@ pub fn run(plan: &Plan) -> ExitCode {
                     outcome.totals.packets
                 ));
             }
-            conclude(plan, &watched, &outcome)
+            Ok(conclude(plan, &watch, &outcome))
         }
         // The reader of the answer has had enough, as `head` does.
-        Some(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Some(error) => {
-            let path = plan.output.as_ref().map_or_else(
-                || "standard output".to_owned(),
-                |path| text::safe(&path.to_string_lossy()),
-            );
-            messages::error(format_args!("{path}: cannot be written: {error}"));
-            TROUBLE.into()
-        }
+        Some(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Some(error) => Err(unwritten(error)),
     }
 }
 
@@ -109,29 +102,37 @@ impl Write for Noted {
 }
 
 /// Reports how the run ended, and returns the exit status.
-fn conclude(plan: &Plan, watched: &Watched<'_>, outcome: &Outcome) -> ExitCode {
+fn conclude(plan: &Plan, watch: &Watch<'_>, outcome: &Outcome) -> ExitCode {
+    let totals = &outcome.totals;
+    let mut readable = outcome.unreadable.is_empty();
     for error in &outcome.unreadable {
         messages::error(error);
     }
-    let understood = unsupported(&outcome.totals);
-    let readable = outcome.unreadable.is_empty() && understood;
-    if plan.show.verbose {
-        messages::totals(&outcome.totals);
-    } else if !plan.show.quiet {
-        for reached in &outcome.totals.accounting.caps {
-            messages::cap(reached);
+    for skipped in &totals.skipped {
+        if skipped.reason == "link-type" {
+            readable = false;
+            messages::error(format_args!(
+                "{}: {} in {} of {}; capture again on an interface that gives Ethernet, Linux \
+                 cooked, loopback or raw IP frames",
+                totals.files.join(", "),
+                skipped.message,
+                skipped.frames,
+                messages::counted(totals.frames, "frame"),
+            ));
         }
+    }
+    if plan.show.verbose {
+        messages::totals(totals);
+    } else if !plan.show.quiet {
+        totals.accounting.caps.iter().for_each(messages::cap);
     }
     if !plan.show.quiet {
         if readable {
-            warn(&outcome.totals, watched.tls_port);
+            warn(totals, watch.tls_port);
         }
-        watched.gaps.warn();
+        watch.warn();
     }
-    let found = plan
-        .show
-        .fails_from
-        .is_some_and(|level| watched.worst.is_some_and(|worst| worst >= level));
+    let found = (plan.show.fails_from).is_some_and(|level| watch.worst >= Some(level));
     match (readable, found) {
         (false, _) => TROUBLE.into(),
         (true, true) => FOUND.into(),
@@ -139,180 +140,94 @@ fn conclude(plan: &Plan, watched: &Watched<'_>, outcome: &Outcome) -> ExitCode {
     }
 }
 
-/// Reports which frames are of a link type that is not read; returns whether there are none.
-fn unsupported(totals: &Totals) -> bool {
-    let mut none = true;
-    for skipped in &totals.skipped {
-        if skipped.reason == "link-type" {
-            none = false;
-            messages::error(format_args!(
-                "{}: {} in {} of {}; capture again on an interface that gives Ethernet, Linux \
-                 cooked, loopback or raw IP frames",
-                text::safe(&totals.files.join(", ")),
-                skipped.message,
-                skipped.frames,
-                messages::counted(totals.frames, "frame"),
-            ));
-        }
-    }
-    none
-}
-
 /// Warns where there may be less to see than there was.
 fn warn(totals: &Totals, tls_port: Option<u16>) {
-    if totals.packets == 0 {
-        messages::error(nothing(totals, tls_port));
+    let frames = messages::counted(totals.frames, "frame");
+    match (totals.packets, totals.frames, tls_port) {
+        (0, 0, _) => messages::error("the capture is empty: it holds no frame"),
+        (0, _, None) => messages::error(format_args!("no MQTT in this capture ({frames})")),
+        (0, _, Some(port)) => messages::error(format_args!(
+            "no MQTT in clear in this capture ({frames}), but TLS on port {port}, which this \
+             version does not decrypt"
+        )),
+        _ => {}
     }
     if totals.cut_frames > 0 {
         messages::error(format_args!(
-            "{} of {} were cut by the snapshot length: what they carried beyond it is missing",
+            "{} of {frames} were cut by the snapshot length: what they carried beyond it is \
+             missing",
             totals.cut_frames,
-            messages::counted(totals.frames, "frame"),
         ));
     }
 }
 
-/// Why there is nothing to see.
-fn nothing(totals: &Totals, tls_port: Option<u16>) -> String {
-    match (totals.frames, tls_port) {
-        (0, _) => "the capture is empty: it holds no frame".to_owned(),
-        (frames, None) => format!(
-            "no MQTT in this capture ({})",
-            messages::counted(frames, "frame")
-        ),
-        (frames, Some(port)) => format!(
-            "no MQTT in clear in this capture ({}), but TLS on port {port}, which this version \
-             does not decrypt",
-            messages::counted(frames, "frame")
-        ),
-    }
-}
-
-/// The view, and what the exit status and the messages need beside it.
-struct Watched<'b> {
-    view: Box<dyn View>,
+/// The view beside that of the user: what the exit status and the messages need.
+struct Watch<'b> {
     /// The worst finding.
     worst: Option<Level>,
     /// A port on which there was TLS where MQTT may be inside.
     tls_port: Option<u16>,
-    gaps: Gaps,
-    bar: &'b RefCell<Bar>,
-}
-
-/// Data that was never captured, in figures.
-#[derive(Default)]
-struct Gaps {
-    count: u64,
+    /// Gaps: data that was never captured.
+    gaps: u64,
     /// Bytes that are missing, where their number is known.
     missing: u64,
     /// Bytes that were captured, and belong to no packet for certain.
     discarded: u64,
+    bar: &'b ProgressBar,
 }
 
-impl Gaps {
-    fn add(&mut self, gap: &Gap) {
-        self.count += 1;
-        self.missing += gap.length;
-        self.discarded += gap.discarded;
-    }
-
+impl Watch<'_> {
     /// Warns that something is missing.
     fn warn(&self) {
-        if self.count == 0 {
-            return;
+        if self.gaps > 0 {
+            messages::error(format_args!(
+                "missing TCP data: {}, {} that the capture does not hold, and {} that belong to \
+                 control packets cut by them",
+                messages::counted(self.gaps, "gap"),
+                messages::counted(self.missing, "octet"),
+                self.discarded,
+            ));
         }
-        let (count, missing, discarded) = (self.count, self.missing, self.discarded);
-        messages::error(format_args!(
-            "missing TCP data: {}, {} that the capture does not hold, and {discarded} that belong \
-             to control packets cut by them",
-            messages::counted(count, "gap"),
-            messages::counted(missing, "octet"),
-        ));
     }
 }
 
-impl View for Watched<'_> {
-    fn frame(&mut self, stamp: &FrameStamp) {
-        self.view.frame(stamp);
-    }
-
-    fn needs(&self) -> Needs {
-        self.view.needs()
-    }
-
+impl View for Watch<'_> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Finding(finding) => self.worst = self.worst.max(Some(finding.level)),
-            Event::Gap(gap) => self.gaps.add(gap),
+            Event::Gap(gap) => {
+                self.gaps += 1;
+                self.missing += gap.length;
+                self.discarded += gap.discarded;
+            }
             Event::NotMqtt(not) if not.looks_like == LooksLike::TLS => {
                 self.tls_port = Some(not.connection.responder.port);
             }
             _ => {}
         }
-        self.view.event(event)
+        Ok(())
     }
 
-    fn idle(&mut self) -> io::Result<()> {
-        self.view.idle()
-    }
-
-    fn limits_reached(&self) -> Vec<LimitReached> {
-        self.view.limits_reached()
-    }
-
-    fn finish(&mut self, totals: &Totals) -> io::Result<()> {
-        self.bar.borrow_mut().clear();
-        self.view.finish(totals)
+    fn finish(&mut self, _: &Totals) -> io::Result<()> {
+        self.bar.finish_and_clear();
+        Ok(())
     }
 }
 
-/// The progress bar; it appears only where the inputs are known to be long.
-struct Bar {
-    /// Octets of all inputs, where a bar is wanted for so many.
-    length: Option<u64>,
-    shown: Option<ProgressBar>,
-}
-
-impl Bar {
-    fn new(plan: &Plan) -> Self {
-        let length = || {
-            plan.inputs
-                .iter()
-                .map(|input| {
-                    std::fs::metadata(input)
-                        .ok()
-                        .filter(|about| about.is_file())
-                })
-                .map(|about| about.map(|about| about.len()))
-                .sum::<Option<u64>>()
-        };
-        Self {
-            length: plan
-                .show
-                .progress
-                .then(length)
-                .flatten()
-                .filter(|&length| length >= LONG),
-            shown: None,
-        }
-    }
-
-    fn at(&mut self, bytes: u64) {
-        let Some(length) = self.length else { return };
-        let bar = self.shown.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+/// Returns the progress bar, which is hidden unless the inputs are known to be long.
+fn progress_bar(plan: &Plan) -> ProgressBar {
+    let length = || {
+        let about = |input| fs::metadata(input).ok().filter(Metadata::is_file);
+        let lengths = plan.inputs.iter().map(|input| Some(about(input)?.len()));
+        lengths.sum::<Option<u64>>()
+    };
+    match plan.show.progress.then(length).flatten() {
+        Some(length) if length >= LONG => {
             let template = "{bar:40} {percent:>3} %  {bytes} of {total_bytes}  {eta} left";
-            bar.with_style(
-                ProgressStyle::with_template(template)
-                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
-            )
-        });
-        bar.set_position(bytes);
-    }
-
-    fn clear(&mut self) {
-        if let Some(bar) = self.shown.take() {
-            bar.finish_and_clear();
+            let style = ProgressStyle::with_template(template);
+            ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr())
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         }
+        _ => ProgressBar::hidden(),
     }
 }

@@ -7,10 +7,6 @@ use crate::base::limits::{Change, Limit, Unit};
 use crate::mqtt::{PacketType, topic};
 use crate::view::stats::Section;
 
-/// TCP ports of a `-d` rule.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Ports(pub RangeInclusive<u16>);
-
 /// The sections of `--stats`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Sections(pub Vec<Section>);
@@ -53,7 +49,7 @@ pub(super) fn limit(text: &str) -> Result<(Limit, usize), String> {
 }
 
 /// `tcp.port==1884,mqtt`; a range of ports as `1884-1890`.
-pub(super) fn decode_as(rule: &str) -> Result<Ports, String> {
+pub(super) fn decode_as(rule: &str) -> Result<RangeInclusive<u16>, String> {
     let wanted = "expected tcp.port==N,mqtt or tcp.port==N-M,mqtt";
     let (selector, protocol) = rule.split_once(',').ok_or(wanted)?;
     let (field, ports) = selector.split_once("==").ok_or(wanted)?;
@@ -75,7 +71,7 @@ pub(super) fn decode_as(rule: &str) -> Result<Ports, String> {
     if first > last {
         return Err(format!("{wanted}: the range {first}-{last} is empty"));
     }
-    Ok(Ports(first..=last))
+    Ok(first..=last)
 }
 
 /// A packet type by the specification's name, by Wireshark's words, or by its number.
@@ -104,24 +100,19 @@ pub(super) fn topic_filter(text: &str) -> Result<String, String> {
 
 /// Sections of the statistics, joined by commas; `all`.
 pub(super) fn sections(text: &str) -> Result<Sections, String> {
+    let all = Section::NAMES.iter();
     if text == "all" {
-        return Ok(Sections(
-            Section::NAMES.iter().map(|&(_, section)| section).collect(),
-        ));
+        return Ok(Sections(all.map(|&(_, section)| section).collect()));
     }
-    text.split(',')
-        .map(|word| {
-            Section::NAMES
-                .iter()
-                .find(|(name, _)| *name == word.trim())
-                .map(|&(_, section)| section)
-                .ok_or_else(|| {
-                    let names: Vec<_> = Section::NAMES.iter().map(|(name, _)| *name).collect();
-                    format!("expected all, or some of {}", names.join(","))
-                })
-        })
-        .collect::<Result<_, _>>()
+    let named = |word: &str| all.clone().find(|(name, _)| *name == word.trim());
+    let sections = text.split(',').map(|word| Some(named(word)?.1));
+    sections
+        .collect::<Option<_>>()
         .map(Sections)
+        .ok_or_else(|| {
+            let names = Section::NAMES.map(|(name, _)| name);
+            format!("expected all, or some of {}", names.join(","))
+        })
 }
 
 /// A span of time: `10s`, `500ms`, `1.5m`, `2h`; a number alone is seconds.
@@ -143,8 +134,8 @@ mod tests {
 
     #[test]
     fn a_rule_names_a_port_or_a_range() {
-        assert_eq!(decode_as("tcp.port==1884,mqtt"), Ok(Ports(1884..=1884)));
-        assert_eq!(decode_as("tcp.port==10-12,MQTT"), Ok(Ports(10..=12)));
+        assert_eq!(decode_as("tcp.port==1884,mqtt"), Ok(1884..=1884));
+        assert_eq!(decode_as("tcp.port==10-12,MQTT"), Ok(10..=12));
         for wrong in [
             "udp",
             "udp.port==1,mqtt",

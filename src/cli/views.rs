@@ -1,6 +1,5 @@
 //! The views that can be asked for, and what each is made from.
 
-use std::fmt;
 use std::io::Write;
 
 use super::args::{DiagramFormat, ViewArgs};
@@ -16,37 +15,38 @@ use crate::view::stats::{self, Section, Stats};
 use crate::view::table::Table;
 use crate::view::{Filtered, Selection, Style, View};
 
-/// The views. Clap lets only one be asked for; the table is shown where none is.
+/// The views that can be asked for.
 ///
-/// A new view is one line here, and its option in [`ViewArgs`].
-pub static VIEWS: [ViewEntry; 6] = [
-    entry("flow", |args| !args.flow.is_empty(), flow),
-    entry("stats", |args| args.stats.is_some(), stats),
-    entry("check", |args| args.check.is_some(), check),
-    entry("log", |args| args.log, |_, out| Box::new(Log::new(out))),
-    entry("detail", |args| args.detail, detail),
-    entry("table", |_| true, table),
-];
-
-/// A view that can be asked for.
-pub struct ViewEntry {
-    /// The word of its option, without the dashes.
-    pub name: &'static str,
-    asked: fn(&ViewArgs) -> bool,
-    open: fn(&ViewPlan, Box<dyn Write>) -> Box<dyn View>,
+/// A new one is a variant here with its lines in [`ViewKind::of`] and [`ViewPlan::open`], and its
+/// option in [`ViewArgs`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ViewKind {
+    /// The packet table.
+    Table,
+    /// The detail tree.
+    Detail,
+    /// Ladder diagrams.
+    Flow,
+    /// Summary tables.
+    Stats,
+    /// Findings.
+    Check,
+    /// A broker's log.
+    Log,
 }
 
-const fn entry(
-    name: &'static str,
-    asked: fn(&ViewArgs) -> bool,
-    open: fn(&ViewPlan, Box<dyn Write>) -> Box<dyn View>,
-) -> ViewEntry {
-    ViewEntry { name, asked, open }
-}
-
-impl fmt::Debug for ViewEntry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
+impl ViewKind {
+    /// Returns the view that is asked for. Clap lets it be one only; it is the table where none
+    /// is.
+    const fn of(args: &ViewArgs) -> Self {
+        match args {
+            _ if !args.flow.is_empty() => Self::Flow,
+            ViewArgs { stats: Some(_), .. } => Self::Stats,
+            ViewArgs { check: Some(_), .. } => Self::Check,
+            ViewArgs { log: true, .. } => Self::Log,
+            ViewArgs { detail: true, .. } => Self::Detail,
+            _ => Self::Table,
+        }
     }
 }
 
@@ -54,7 +54,7 @@ impl fmt::Debug for ViewEntry {
 #[derive(Clone, Debug)]
 pub struct ViewPlan {
     /// The view that was asked for.
-    pub entry: &'static ViewEntry,
+    pub kind: ViewKind,
     /// How its answer is written.
     pub format: OutputFormat,
     /// How text looks.
@@ -86,11 +86,9 @@ const LADDER_WIDTH: usize = 100;
 impl ViewPlan {
     /// Plans the view that the arguments ask for.
     pub fn new(args: ViewArgs, style: Style, ascii: bool) -> Self {
-        let asked = VIEWS.iter().find(|entry| (entry.asked)(&args));
         let types = args.packet_types();
         Self {
-            // The last entry is always asked for.
-            entry: asked.unwrap_or(&VIEWS[VIEWS.len() - 1]),
+            kind: ViewKind::of(&args),
             format: match args.format {
                 _ if args.json => OutputFormat::Json(json::Form::Document),
                 _ if args.ndjson => OutputFormat::Json(json::Form::Lines),
@@ -111,72 +109,69 @@ impl ViewPlan {
 
     /// Opens the view, which writes to `writer`.
     pub fn open(&self, writer: Box<dyn Write>) -> Box<dyn View> {
-        let view = (self.entry.open)(self, writer);
+        let view = match self.format {
+            OutputFormat::Json(form) => self.open_json(writer, form),
+            OutputFormat::Text(diagram) => self.open_text(writer, diagram),
+        };
         if self.selection.is_everything() {
-            view
-        } else {
-            let filtered = Filtered::new(self.selection.clone(), view);
-            Box::new(filtered.with_limits(&self.limits))
+            return view;
+        }
+        let filtered = Filtered::new(self.selection.clone(), view);
+        Box::new(filtered.with_limits(&self.limits))
+    }
+
+    fn open_json(&self, out: Box<dyn Write>, form: json::Form) -> Box<dyn View> {
+        let json = match self.kind {
+            // JSON has every field already: that of the detail tree is that of the table.
+            ViewKind::Table | ViewKind::Detail | ViewKind::Log => Json::new(out, form, self.style),
+            ViewKind::Check => Json::findings(out, form, self.style),
+            ViewKind::Flow => {
+                let kinds = self.flow.clone();
+                let needs = FlowKind::needs(&kinds);
+                let takes =
+                    Box::new(move |event: &Event<'_>| kinds.iter().any(|kind| kind.takes(event)));
+                Json::handshakes(out, form, needs, takes, self.style)
+            }
+            ViewKind::Stats => {
+                return self.open_stats(
+                    out,
+                    match form {
+                        json::Form::Document => stats::Form::Json,
+                        json::Form::Lines => stats::Form::NdJson,
+                    },
+                );
+            }
+        };
+        Box::new(json.with_limits(&self.limits))
+    }
+
+    fn open_text(&self, out: Box<dyn Write>, diagram: DiagramFormat) -> Box<dyn View> {
+        let Style { colour, width, .. } = self.style;
+        match self.kind {
+            ViewKind::Table => Box::new(Table::new(out, self.style)),
+            ViewKind::Detail => Box::new(Detail::new(out, self.style)),
+            ViewKind::Check => Box::new(Check::new(out, colour)),
+            ViewKind::Log => Box::new(Log::new(out)),
+            ViewKind::Stats => {
+                let width = width.and_then(|width| width.try_into().ok());
+                self.open_stats(out, stats::Form::Tables { width })
+            }
+            ViewKind::Flow => {
+                let diagram = match diagram {
+                    DiagramFormat::Mermaid => Diagram::Mermaid,
+                    DiagramFormat::Svg => Diagram::Svg,
+                    DiagramFormat::Text => Diagram::Text(TextStyle {
+                        width: width.unwrap_or(LADDER_WIDTH),
+                        ascii: self.ascii,
+                        colour,
+                    }),
+                };
+                Box::new(Flow::new(out, self.flow.clone(), diagram))
+            }
         }
     }
-}
 
-fn table(plan: &ViewPlan, out: Box<dyn Write>) -> Box<dyn View> {
-    match plan.format {
-        OutputFormat::Json(form) => {
-            Box::new(Json::new(out, form, plan.style).with_limits(&plan.limits))
-        }
-        OutputFormat::Text(_) => Box::new(Table::new(out, plan.style)),
+    fn open_stats(&self, out: Box<dyn Write>, form: stats::Form) -> Box<dyn View> {
+        Box::new(Stats::new(out, self.sections.clone(), form).with_limits(&self.limits))
     }
-}
-
-/// JSON has every field already: that of the detail tree is that of the table.
-fn detail(plan: &ViewPlan, out: Box<dyn Write>) -> Box<dyn View> {
-    match plan.format {
-        OutputFormat::Json(form) => {
-            Box::new(Json::new(out, form, plan.style).with_limits(&plan.limits))
-        }
-        OutputFormat::Text(_) => Box::new(Detail::new(out, plan.style)),
-    }
-}
-
-fn flow(plan: &ViewPlan, out: Box<dyn Write>) -> Box<dyn View> {
-    let kinds = plan.flow.clone();
-    let diagram = match plan.format {
-        OutputFormat::Json(form) => {
-            let needs = FlowKind::needs(&kinds);
-            let takes =
-                Box::new(move |event: &Event<'_>| kinds.iter().any(|kind| kind.takes(event)));
-            let json = Json::handshakes(out, form, needs, takes, plan.style);
-            return Box::new(json.with_limits(&plan.limits));
-        }
-        OutputFormat::Text(DiagramFormat::Mermaid) => Diagram::Mermaid,
-        OutputFormat::Text(DiagramFormat::Svg) => Diagram::Svg,
-        OutputFormat::Text(DiagramFormat::Text) => Diagram::Text(TextStyle {
-            width: plan.style.width.unwrap_or(LADDER_WIDTH),
-            ascii: plan.ascii,
-            colour: plan.style.colour,
-        }),
-    };
-    Box::new(Flow::new(out, kinds, diagram))
-}
-
-fn check(plan: &ViewPlan, out: Box<dyn Write>) -> Box<dyn View> {
-    match plan.format {
-        OutputFormat::Json(form) => {
-            Box::new(Json::findings(out, form, plan.style).with_limits(&plan.limits))
-        }
-        OutputFormat::Text(_) => Box::new(Check::new(out, plan.style.colour)),
-    }
-}
-
-fn stats(plan: &ViewPlan, out: Box<dyn Write>) -> Box<dyn View> {
-    let form = match plan.format {
-        OutputFormat::Json(json::Form::Document) => stats::Form::Json,
-        OutputFormat::Json(json::Form::Lines) => stats::Form::NdJson,
-        OutputFormat::Text(_) => stats::Form::Tables {
-            width: plan.style.width.and_then(|width| width.try_into().ok()),
-        },
-    };
-    Box::new(Stats::new(out, plan.sections.clone(), form).with_limits(&plan.limits))
 }

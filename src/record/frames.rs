@@ -15,16 +15,20 @@ use crate::base::Endpoint;
 use crate::wire::TcpFlags;
 
 /// The link layer that frames begin with.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
 pub enum LinkLayer {
     /// As `tcpdump -i lo` sees loopback: Ethernet with addresses of zeros.
     #[default]
+    #[value(help = "LINKTYPE_ETHERNET (1)")]
     Ethernet,
     /// Linux cooked capture, as `tcpdump -i any` writes it.
+    #[value(name = "sll", help = "LINKTYPE_LINUX_SLL (113)")]
     LinuxCooked,
     /// Linux cooked capture version 2.
+    #[value(name = "sll2", help = "LINKTYPE_LINUX_SLL2 (276)")]
     LinuxCooked2,
     /// No link layer: the frame begins with IP.
+    #[value(help = "LINKTYPE_RAW (101)")]
     Raw,
 }
 

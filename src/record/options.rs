@@ -59,12 +59,14 @@ impl Default for RecordOptions {
 }
 
 /// Where the frames come from.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
 pub enum CaptureFrom {
     /// From the broker's sockets; needs no privilege.
     #[default]
+    #[value(help = "The broker's own sockets")]
     Tee,
     /// From the kernel's loopback interface: Linux, root or `cap_net_raw`.
+    #[value(help = "A packet socket on the loopback interface (Linux, needs privileges)")]
     Kernel,
 }
 

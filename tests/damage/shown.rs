@@ -11,7 +11,7 @@ use mqtt_inspect::base::text;
 use mqtt_inspect::cli::args::Args;
 use mqtt_inspect::cli::args::DiagramFormat;
 use mqtt_inspect::cli::plan::{Plan, Surroundings};
-use mqtt_inspect::cli::views::OutputFormat;
+use mqtt_inspect::cli::views::{OutputFormat, ViewKind};
 use mqtt_inspect::event::{Event, LimitReached};
 use mqtt_inspect::inspect::{self, Options, Outcome};
 use mqtt_inspect::mqtt::PacketType;
@@ -119,7 +119,7 @@ impl Shown {
     }
 
     fn is_log(&self) -> bool {
-        self.plan.show.view.entry.name == "log"
+        self.plan.show.view.kind == ViewKind::Log
     }
 
     /// Checks what it wrote.

@@ -16,7 +16,7 @@ use clap_complete::Shell;
 use super::help;
 
 pub use read::ReadArgs;
-pub use record::{CaptureBy, FileFormat, LinkType, RecordArgs};
+pub use record::RecordArgs;
 pub use view::{DiagramFormat, Progress, ViewArgs, When};
 
 /// The text behind the options of `--help`, which is one screen: most of what is asked for is in

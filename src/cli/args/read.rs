@@ -1,6 +1,7 @@
 //! Which captures are read, and how.
 
 use std::ffi::OsString;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use clap::Args as Group;
@@ -37,7 +38,7 @@ pub struct ReadArgs {
     /// Whatever its traffic looks like. A range of ports: tcp.port==1884-1890,mqtt. Rarely
     /// needed: MQTT is recognised on any port.
     #[arg(short = 'd', long = "decode-as", value_name = "RULE", value_parser = values::decode_as)]
-    pub decode_as: Vec<values::Ports>,
+    pub decode_as: Vec<RangeInclusive<u16>>,
 
     /// Another limit: connections=N, held=256MiB (see help limits).
     ///
@@ -52,14 +53,4 @@ pub struct ReadArgs {
     /// not be given.
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub keylog: Option<PathBuf>,
-}
-
-impl ReadArgs {
-    /// Returns the arguments for one capture, read whole.
-    pub fn of(capture: OsString) -> Self {
-        Self {
-            captures: vec![capture],
-            ..Self::default()
-        }
-    }
 }

@@ -5,10 +5,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as Group, ValueEnum};
+use clap::Args as Group;
 
 use super::view::ViewArgs;
+use crate::capture::Format;
 use crate::cli::values;
+use crate::record::CaptureFrom;
+use crate::record::frames::LinkLayer;
 
 /// Source, format and end of a recording, and the view that follows it.
 #[derive(Debug, Group)]
@@ -48,16 +51,16 @@ pub struct RecordArgs {
 
     /// Where the frames come from: the broker's own sockets, which needs no privilege, or the
     /// kernel's loopback interface.
-    #[arg(long, value_name = "HOW", value_enum, default_value_t = CaptureBy::Tee)]
-    pub capture: CaptureBy,
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    pub capture: CaptureFrom,
 
     /// The link layer that the frames are given.
-    #[arg(long, value_name = "TYPE", value_enum, default_value_t = LinkType::Ethernet)]
-    pub link_type: LinkType,
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t)]
+    pub link_type: LinkLayer,
 
     /// The format of the file, whatever its name ends in.
     #[arg(long, value_name = "FORMAT", value_enum)]
-    pub file_format: Option<FileFormat>,
+    pub file_format: Option<Format>,
 
     /// Where identifiers and sequence numbers come from: the same number, the same file. A
     /// script that names one comes first.
@@ -75,35 +78,4 @@ pub struct RecordArgs {
 
     #[command(flatten)]
     pub view: ViewArgs,
-}
-
-/// Where recorded frames come from.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum CaptureBy {
-    /// The broker's own sockets.
-    Tee,
-    /// A packet socket on the loopback interface (Linux, needs privileges).
-    Kernel,
-}
-
-/// The link layer of recorded frames.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum LinkType {
-    /// LINKTYPE_ETHERNET (1).
-    Ethernet,
-    /// LINKTYPE_LINUX_SLL (113).
-    Sll,
-    /// LINKTYPE_LINUX_SLL2 (276).
-    Sll2,
-    /// LINKTYPE_RAW (101).
-    Raw,
-}
-
-/// The format of the file that is written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-pub enum FileFormat {
-    /// The classic format.
-    Pcap,
-    /// The format with blocks.
-    Pcapng,
 }
