@@ -4,12 +4,13 @@
 //! no allocation. Whatever else happens goes through `flow.rs`.
 
 use std::collections::VecDeque;
+use std::mem;
 
-use super::emitter::owner_of;
+use super::emitter::owner;
 use super::event::{Closed, Connection, ConnectionId, StreamEvent};
 use super::key::{Keys, Sender};
 use super::limits::{Counts, Shared};
-use super::slot::{Life, Slot, owner};
+use super::slot::{Life, Slot};
 use super::slots::Slots;
 use super::waiting::Span;
 use crate::base::FrameStamp;
@@ -113,7 +114,7 @@ impl<S: Default> Assembler<S> {
         }
         flow.advance_plain(segment.payload.len() as u32);
         self.shared.counts.bytes += segment.payload.len() as u64;
-        let owner = owner_of(owner(slot.connection.id), direction);
+        let owner = owner(slot.connection.id, direction);
         let samples = &mut self.shared.samples;
         samples.record(owner, segment.sequence, segment.payload);
         let event = StreamEvent::Bytes {
@@ -141,11 +142,11 @@ impl<S: Default> Assembler<S> {
         for (_, place) in open {
             self.close(place, Closed::CaptureEnd, last, deliver);
         }
-        self.keys = Keys::default();
-        self.slots = Slots::new();
-        self.free = Vec::new();
-        self.to_free = VecDeque::new();
-        self.to_flush = VecDeque::new();
+        *self = Self {
+            shared: mem::take(&mut self.shared),
+            next_id: self.next_id,
+            ..Self::default()
+        };
     }
 
     #[cold]
@@ -156,15 +157,12 @@ impl<S: Default> Assembler<S> {
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
     ) {
         let slot = self.new_slot(segment, sender);
-        let place = if let Some(place) = self.free_place(segment.stamp, deliver) {
-            if let Some(old) = self.slots.get_mut(place) {
-                let queued = (old.queued_to_free, old.queued_to_flush);
-                *old = slot;
-                (old.queued_to_free, old.queued_to_flush) = queued;
+        let place = match self.free_place(segment.stamp, deliver) {
+            Some(place) => {
+                self.replace(place, slot);
+                place
             }
-            place
-        } else {
-            self.slots.push(slot)
+            None => self.slots.push(slot),
         };
         self.keys
             .insert(&segment.source, &segment.destination, place);
@@ -188,13 +186,7 @@ impl<S: Default> Assembler<S> {
                 self.close(place, Closed::Replaced, segment.stamp, deliver);
             }
             let fresh = self.new_slot(segment, sender);
-            if let Some(slot) = self.slots.get_mut(place) {
-                *slot = Slot {
-                    queued_to_free: slot.queued_to_free,
-                    queued_to_flush: slot.queued_to_flush,
-                    ..fresh
-                };
-            }
+            self.replace(place, fresh);
         } else if slot.life != Life::Open {
             self.shared.counts.after_end_bytes += segment.payload.len() as u64;
             return;
@@ -223,6 +215,17 @@ impl<S: Default> Assembler<S> {
         Slot::new(id, segment, sender)
     }
 
+    /// Uses a slot for another connection; where it stands in queues, it goes on to stand.
+    fn replace(&mut self, place: u32, fresh: Slot<S>) {
+        if let Some(slot) = self.slots.get_mut(place) {
+            *slot = Slot {
+                queued_to_free: slot.queued_to_free,
+                queued_to_flush: slot.queued_to_flush,
+                ..fresh
+            };
+        }
+    }
+
     /// A slot for a new connection: a free one, or, when the table is full, that of a
     /// lingering or an evicted connection. `None` where the table may grow.
     fn free_place(
@@ -247,12 +250,9 @@ impl<S: Default> Assembler<S> {
         self.shared.counts.evicted += 1;
         self.close(place, Closed::Evicted, stamp, deliver);
         if let Some(slot) = self.slots.get(place) {
-            let Connection {
-                initiator,
-                responder,
-                ..
-            } = slot.connection;
-            self.keys.remove(&initiator, &responder);
+            let connection = slot.connection;
+            self.keys
+                .remove(&connection.initiator, &connection.responder);
         }
         Some(place)
     }
@@ -269,7 +269,7 @@ impl<S: Default> Assembler<S> {
                 0
             };
             if let Some(slot) = self.slots.get_mut(place)
-                && !std::mem::take(&mut slot.touched)
+                && !mem::take(&mut slot.touched)
             {
                 return place;
             }
@@ -301,7 +301,7 @@ impl<S: Default> Assembler<S> {
     /// Keeps a closed connection for a while, and lets the oldest such go.
     fn linger(&mut self, place: u32) {
         if let Some(slot) = self.slots.get_mut(place)
-            && !std::mem::replace(&mut slot.queued_to_free, true)
+            && !mem::replace(&mut slot.queued_to_free, true)
         {
             self.to_free.push_back(place);
         }

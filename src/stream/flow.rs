@@ -181,11 +181,28 @@ impl Flow {
         if unseen <= 0 || !within_reach(unseen) || challenge {
             return;
         }
-        if !self.marks.has(Marks::UNSEEN) || distance(self.acked, ack) > 0 {
+        if unseen.unsigned_abs() > self.unseen() {
             self.acked = ack;
             self.marks.set(Marks::UNSEEN);
         }
         self.give_up_acknowledged(emitter);
+    }
+
+    /// Bytes past `next` that the peer acknowledged.
+    pub(super) fn unseen(&self) -> u32 {
+        self.past(Marks::UNSEEN, self.acked)
+    }
+
+    /// Bytes past `next` that the end is known to have sent.
+    pub(super) fn unsent(&self) -> u32 {
+        self.past(Marks::SENT, self.sent)
+    }
+
+    fn past(&self, mark: u8, number: u32) -> u32 {
+        match self.marks.has(mark) {
+            true => distance(self.next, number).max(0).unsigned_abs(),
+            false => 0,
+        }
     }
 
     /// The end is at `sequence`, though its segment carries no byte.
@@ -194,7 +211,7 @@ impl Flow {
         if !self.is_based() || self.has_ended() || ahead <= 0 || !within_reach(ahead) {
             return;
         }
-        if !self.marks.has(Marks::SENT) || distance(self.sent, sequence) > 0 {
+        if ahead.unsigned_abs() > self.unsent() {
             self.sent = sequence;
             self.marks.set(Marks::SENT);
         }
@@ -239,9 +256,7 @@ impl Flow {
         }
         let free = self.waiting.as_ref().and_then(|waiting| waiting.hole());
         if free.is_none_or(|free| fresh.len() <= free) {
-            let stamp = emitter.stamp;
-            let layers = emitter.layers;
-            self.emit_span(fresh, &stamp, layers, emitter);
+            self.emit_span(fresh, None, emitter);
             self.drain(emitter);
         } else {
             // Some of it is held already, and the first copy stands.
@@ -265,8 +280,7 @@ impl Flow {
         self.fin = fin;
         self.marks.set(Marks::FIN);
         if ahead > 0 {
-            let stamp = emitter.stamp;
-            self.waiting(emitter).fin = Some(stamp);
+            self.waiting(emitter).fin = Some(emitter.stamp);
         }
         self.drain(emitter);
         self.give_up_acknowledged(emitter);
@@ -276,8 +290,7 @@ impl Flow {
     pub(super) fn reset(&mut self, emitter: &mut Emitter<'_>) {
         if !self.has_ended() {
             self.marks.set(Marks::ENDED);
-            let stamp = emitter.stamp;
-            emitter.end(End::Reset, &stamp);
+            emitter.end(End::Reset, None);
         }
     }
 
@@ -321,13 +334,8 @@ impl Flow {
         counts.repeated_bytes += span.first(old).captured() - unplaced;
         // A probe's one byte is anything (RFC 9293 §3.8.4).
         let probe = span.len() == 1 && distance(self.next, sequence) == -1;
-        let bytes = span.bytes();
-        if !probe
-            && emitter
-                .shared
-                .samples
-                .differs(emitter.owner(), sequence, bytes)
-        {
+        let (samples, owner) = (&emitter.shared.samples, emitter.owner());
+        if !probe && samples.differs(owner, sequence, span.bytes()) {
             emitter.conflict();
         }
     }
@@ -347,10 +355,8 @@ impl Flow {
             emitter.shared.counts.after_end_bytes += span.captured();
             return;
         }
-        let stamp = emitter.stamp;
-        emitter.gap(0, GapCause::NotCaptured, &stamp);
+        emitter.gap(0, GapCause::NotCaptured, None);
         self.begin(sequence);
-        let layers = emitter.layers;
-        self.emit_span(span, &stamp, layers, emitter);
+        self.emit_span(span, None, emitter);
     }
 }

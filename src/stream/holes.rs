@@ -10,14 +10,12 @@
 use super::emitter::Emitter;
 use super::event::{End, GapCause};
 use super::flow::{Flow, Marks, distance};
-use super::waiting::{Held, Piece, Span, Waiting};
-use crate::base::{FrameStamp, Layers};
+use super::waiting::{Piece, Span, Waiting};
 
 impl Flow {
     /// Nothing more comes: what waits is emitted, with the holes before it, and what is known
     /// to have been sent besides is a gap as well.
     pub(super) fn flush(&mut self, cause: GapCause, emitter: &mut Emitter<'_>) {
-        let stamp = emitter.stamp;
         while let Some(hole) = self.hole() {
             let cause = if self.unseen() >= hole {
                 GapCause::NotCaptured
@@ -35,7 +33,7 @@ impl Flow {
             } else {
                 cause
             };
-            emitter.gap(missing, cause, &stamp);
+            emitter.gap(missing, cause, None);
             self.advance(missing);
         }
         self.marks.clear(Marks::UNSEEN | Marks::SENT);
@@ -53,13 +51,10 @@ impl Flow {
     }
 
     pub(super) fn hold(&mut self, ahead: u32, span: Span<'_>, emitter: &mut Emitter<'_>) {
-        let stamp = emitter.stamp;
-        let layers = emitter.layers;
         let waiting = self.waiting(emitter);
         let before = waiting.cost();
-        let added = waiting.add(ahead, span, &stamp, layers);
-        let cost = waiting.cost();
-        emitter.shared.waiting += cost - before;
+        let added = waiting.add(ahead, span, &emitter.stamp, emitter.layers);
+        emitter.shared.waiting += waiting.cost() - before;
         emitter.shared.counts.repeated_bytes += added.repeated;
         if added.conflict {
             emitter.conflict();
@@ -91,28 +86,11 @@ impl Flow {
 
     /// `count` bytes will never come.
     fn skip(&mut self, count: u32, cause: GapCause, emitter: &mut Emitter<'_>) {
-        let stamp = emitter.stamp;
         if count > 0 {
-            emitter.gap(count, cause, &stamp);
+            emitter.gap(count, cause, None);
             self.advance(count);
         }
         self.drain(emitter);
-    }
-
-    /// Bytes past `next` that the peer acknowledged.
-    fn unseen(&self) -> u32 {
-        if !self.marks.has(Marks::UNSEEN) {
-            return 0;
-        }
-        distance(self.next, self.acked).max(0).unsigned_abs()
-    }
-
-    /// Bytes past `next` that the end is known to have sent.
-    fn unsent(&self) -> u32 {
-        if !self.marks.has(Marks::SENT) {
-            return 0;
-        }
-        distance(self.next, self.sent).max(0).unsigned_abs()
     }
 
     /// Emits what waited and is in turn now, and the end if FIN is.
@@ -123,7 +101,8 @@ impl Flow {
                 break;
             };
             emitter.shared.waiting -= before - waiting.cost();
-            self.emit_piece(&piece, emitter);
+            let span = self.before_fin(self.next, piece.span(), emitter);
+            self.emit_span(span, Some(&piece), emitter);
         }
         if self.marks.has(Marks::FIN) && !self.has_ended() && self.next == self.fin {
             self.end_by_fin(emitter);
@@ -131,48 +110,36 @@ impl Flow {
         self.release(emitter);
     }
 
-    fn emit_piece(&mut self, piece: &Piece, emitter: &mut Emitter<'_>) {
-        let span = match &piece.held {
-            Held::Bytes(bytes) => Span::new(bytes, 0),
-            Held::Cut(length) => Span::new(&[], *length),
-        };
-        let span = self.before_fin(self.next, span, emitter);
-        match &piece.layers {
-            Some(layers) => self.emit_span(span, &piece.stamp, layers, emitter),
-            None => self.emit_span(span, &piece.stamp, &Layers::default(), emitter),
-        }
-    }
-
     fn end_by_fin(&mut self, emitter: &mut Emitter<'_>) {
-        let held = self.waiting.as_mut().and_then(|waiting| waiting.fin.take());
-        let stamp = held.unwrap_or(emitter.stamp);
-        if let Some(waiting) = self.waiting.take() {
+        let waiting = self.waiting.take();
+        let waited = waiting.as_ref().and_then(|waiting| waiting.fin);
+        if let Some(waiting) = waiting {
             emitter.shared.waiting -= waiting.cost();
             emitter.shared.counts.after_end_bytes += waiting.bytes();
         }
         // FIN takes a sequence number of its own.
         self.advance(1);
         self.marks.set(Marks::ENDED);
-        emitter.end(End::Fin, &stamp);
+        emitter.end(End::Fin, waited);
     }
 
-    /// Emits the next bytes, and as a gap those that the snapshot length cut.
+    /// Emits the next bytes, of a piece that `waited` or of the frame being read, and as a gap
+    /// those that the snapshot length cut.
     pub(super) fn emit_span(
         &mut self,
         span: Span<'_>,
-        stamp: &FrameStamp,
-        layers: &Layers,
+        waited: Option<&Piece>,
         emitter: &mut Emitter<'_>,
     ) {
         let bytes = span.bytes();
         if !bytes.is_empty() {
             let sequence = self.next;
             self.advance(bytes.len() as u32);
-            emitter.bytes(sequence, bytes, stamp, layers);
+            emitter.bytes(sequence, bytes, waited);
         }
         if span.cut() > 0 {
             self.advance(span.cut());
-            emitter.gap(span.cut(), GapCause::SnapshotLength, stamp);
+            emitter.gap(span.cut(), GapCause::SnapshotLength, waited);
         }
     }
 
@@ -197,10 +164,10 @@ impl Flow {
 
     /// Forgets what is settled, so that the direction is plain again.
     fn release(&mut self, emitter: &mut Emitter<'_>) {
-        if self.marks.has(Marks::UNSEEN) && self.unseen() == 0 {
+        if self.unseen() == 0 {
             self.marks.clear(Marks::UNSEEN);
         }
-        if self.marks.has(Marks::SENT) && self.unsent() == 0 {
+        if self.unsent() == 0 {
             self.marks.clear(Marks::SENT);
         }
         let settled = |waiting: &Waiting| waiting.is_empty() && waiting.fin.is_none();

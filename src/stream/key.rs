@@ -11,42 +11,26 @@ use foldhash::fast::RandomState;
 
 use crate::base::Endpoint;
 
-/// Two IPv4 addresses, lower end first, and their ports.
+/// Two addresses of `N` words, lower end first, and their ports. Words of 32 bits keep it at 12
+/// and 36 bytes.
 #[derive(Clone, Copy, Eq, PartialEq)]
-struct Key4 {
-    addresses: [u32; 2],
+struct Ends<const N: usize> {
+    addresses: [[u32; N]; 2],
     ports: u32,
 }
 
-impl Hash for Key4 {
+impl<const N: usize> Hash for Ends<N> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [lower, higher] = self.addresses;
-        state.write_u64(u64::from(lower) << 32 | u64::from(higher));
-        state.write_u32(self.ports);
-    }
-}
-
-/// Two IPv6 addresses, lower end first, and their ports. Words of 32 bits keep it at 36
-/// bytes.
-#[derive(Clone, Copy, Eq, PartialEq)]
-struct Key6 {
-    addresses: [[u32; 4]; 2],
-    ports: u32,
-}
-
-impl Hash for Key6 {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        for [a, b, c, d] in self.addresses {
-            state.write_u64(u64::from(a) << 32 | u64::from(b));
-            state.write_u64(u64::from(c) << 32 | u64::from(d));
+        for [a, b] in self.addresses.as_flattened().as_chunks().0 {
+            state.write_u64(u64::from(*a) << 32 | u64::from(*b));
         }
         state.write_u32(self.ports);
     }
 }
 
 enum Key {
-    V4(Key4),
-    V6(Key6),
+    V4(Ends<1>),
+    V6(Ends<4>),
 }
 
 /// Which end of a segment's connection sent it, as the key orders them.
@@ -68,8 +52,8 @@ impl Sender {
 /// Slots by connection ends.
 #[derive(Default)]
 pub(super) struct Keys {
-    v4: HashMap<Key4, u32, RandomState>,
-    v6: HashMap<Key6, u32, RandomState>,
+    v4: HashMap<Ends<1>, u32, RandomState>,
+    v6: HashMap<Ends<4>, u32, RandomState>,
 }
 
 impl Keys {
@@ -105,8 +89,8 @@ fn key(source: &Endpoint, destination: &Endpoint) -> (Key, Sender) {
         let from = u64::from(from.to_bits()) << 16 | u64::from(source.port);
         let to = u64::from(to.to_bits()) << 16 | u64::from(destination.port);
         let (lower, higher) = (from.min(to), from.max(to));
-        let key = Key4 {
-            addresses: [(lower >> 16) as u32, (higher >> 16) as u32],
+        let key = Ends {
+            addresses: [[(lower >> 16) as u32], [(higher >> 16) as u32]],
             ports: ports(lower as u16, higher as u16),
         };
         let sender = [Sender::Lower, Sender::Higher][usize::from(from > to)];
@@ -119,7 +103,7 @@ fn key(source: &Endpoint, destination: &Endpoint) -> (Key, Sender) {
     } else {
         (to, from, Sender::Higher)
     };
-    let key = Key6 {
+    let key = Ends {
         addresses: [words(lower.0), words(higher.0)],
         ports: ports(lower.1, higher.1),
     };
@@ -187,7 +171,7 @@ mod tests {
 
     #[test]
     fn keys_are_compact() {
-        assert_eq!(size_of::<(Key4, u32)>(), 16);
-        assert_eq!(size_of::<(Key6, u32)>(), 40);
+        assert_eq!(size_of::<(Ends<1>, u32)>(), 16);
+        assert_eq!(size_of::<(Ends<4>, u32)>(), 40);
     }
 }

@@ -135,7 +135,7 @@ impl<S> Slot<S> {
             direction: direction.reverse(),
             stamp: *segment.stamp,
             layers: segment.layers,
-            owner: owner(connection.id),
+            connection: connection.id,
             shared,
             emit: &mut |event| deliver(state, connection, event),
         };
@@ -194,14 +194,9 @@ impl<S> Slot<S> {
         shared: &mut Shared,
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
     ) -> Option<Closed> {
-        self.each_flow(
-            stamp,
-            shared,
-            deliver,
-            |flow, emitter| {
-                while flow.give_up_first(emitter) {}
-            },
-        );
+        let give_up =
+            |flow: &mut Flow, emitter: &mut Emitter<'_>| while flow.give_up_first(emitter) {};
+        self.each_flow(stamp, shared, deliver, give_up);
         let ended = DIRECTIONS.iter().all(|&way| self.flow(way).has_ended());
         (self.life == Life::Open && ended).then_some(Closed::Finished)
     }
@@ -219,7 +214,7 @@ impl<S> Slot<S> {
             direction: Direction::Forward,
             stamp: *stamp,
             layers: &Layers::default(),
-            owner: owner(connection.id),
+            connection: connection.id,
             shared,
             emit: &mut |event| deliver(state, connection, event),
         };
@@ -228,12 +223,6 @@ impl<S> Slot<S> {
             act(self.flows.of_mut(direction), &mut emitter);
         }
     }
-}
-
-/// Names a connection among the samples; never 0.
-#[inline]
-pub(super) fn owner(id: ConnectionId) -> u64 {
-    u64::from(id.0) + 1
 }
 
 #[cfg(test)]

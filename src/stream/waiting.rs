@@ -83,40 +83,24 @@ impl<'a> Span<'a> {
     }
 }
 
-/// The bytes of one piece.
-#[derive(Debug)]
-pub(super) enum Held {
-    Bytes(Box<[u8]>),
-    /// As many bytes were on the wire, and the snapshot length cut them.
-    Cut(u32),
-}
-
-impl Held {
-    fn len(&self) -> u32 {
-        match self {
-            Self::Bytes(bytes) => bytes.len() as u32,
-            Self::Cut(length) => *length,
-        }
-    }
-}
-
-/// A piece and the frame that carried it first.
+/// Bytes that wait, as a [`Span`], and the frame that carried them first.
 #[derive(Debug)]
 pub(super) struct Piece {
-    pub(super) held: Held,
+    bytes: Box<[u8]>,
+    cut: u32,
     pub(super) stamp: FrameStamp,
     pub(super) layers: Option<Box<Layers>>,
 }
 
 impl Piece {
+    pub(super) fn span(&self) -> Span<'_> {
+        Span::new(&self.bytes, self.cut)
+    }
+
     /// In bytes, as charged against the caps.
-    pub(super) fn cost(&self) -> usize {
-        let bytes = match &self.held {
-            Held::Bytes(bytes) => bytes.len(),
-            Held::Cut(_) => 0,
-        };
+    fn cost(&self) -> usize {
         let layers = self.layers.as_ref().map_or(0, |_| size_of::<Layers>());
-        PIECE_COST + bytes + layers
+        PIECE_COST + self.bytes.len() + layers
     }
 }
 
@@ -162,13 +146,8 @@ impl Waiting {
 
     /// Captured bytes that wait.
     pub(super) fn bytes(&self) -> u64 {
-        self.pieces
-            .values()
-            .map(|piece| match &piece.held {
-                Held::Bytes(bytes) => bytes.len() as u64,
-                Held::Cut(_) => 0,
-            })
-            .sum()
+        let pieces = self.pieces.values();
+        pieces.map(|piece| piece.bytes.len() as u64).sum()
     }
 
     /// Whether no bytes wait; FIN may.
@@ -227,23 +206,16 @@ impl Waiting {
     }
 
     fn hold(&mut self, at: u64, part: Span<'_>, stamp: &FrameStamp, layers: &Layers) {
-        if !part.bytes.is_empty() {
-            self.insert(at, Held::Bytes(part.bytes.into()), stamp, layers);
-        }
-        if part.cut > 0 {
-            let at = at + part.bytes.len() as u64;
-            self.insert(at, Held::Cut(part.cut), stamp, layers);
-        }
-    }
-
-    fn insert(&mut self, at: u64, held: Held, stamp: &FrameStamp, layers: &Layers) {
         let empty = layers.iter().next().is_none();
         let piece = Piece {
-            held,
+            bytes: part.bytes.into(),
+            cut: part.cut,
             stamp: *stamp,
             layers: (!empty).then(|| Box::new(*layers)),
         };
-        if let Entry::Vacant(place) = self.pieces.entry(at) {
+        if !part.is_empty()
+            && let Entry::Vacant(place) = self.pieces.entry(at)
+        {
             self.cost += piece.cost();
             place.insert(piece);
         }
@@ -253,20 +225,17 @@ impl Waiting {
 /// Compares the part of `span` (which begins at `from`) that lies on `piece` (which begins at
 /// `start`) with it; returns how many bytes that part has.
 fn compare(from: u64, span: Span<'_>, start: u64, piece: &Piece, added: &mut Added) -> u32 {
-    let end = from + u64::from(span.len());
+    let held = piece.span();
     let low = from.max(start);
-    let high = end.min(start + u64::from(piece.held.len()));
+    let high = (from + u64::from(span.len())).min(start + u64::from(held.len()));
     if high <= low {
         return 0;
     }
     let count = (high - low) as u32;
     let again = span.skip((low - from) as u32).first(count).bytes;
+    let first = held.skip((low - start) as u32).bytes;
     added.repeated += again.len() as u64;
-    if let Held::Bytes(held) = &piece.held {
-        let offset = (low - start) as usize;
-        let first = held.get(offset..offset + again.len());
-        added.conflict |= first.is_some_and(|first| first != again);
-    }
+    added.conflict |= first.iter().zip(again).any(|(first, again)| first != again);
     count
 }
 
@@ -289,12 +258,9 @@ mod tests {
     fn drain(waiting: &mut Waiting) -> Vec<(u64, Vec<u8>)> {
         let mut out = Vec::new();
         while let Some(piece) = waiting.next() {
-            let length = piece.held.len();
-            let Held::Bytes(bytes) = piece.held else {
-                panic!("nothing was cut")
-            };
-            out.push((piece.stamp.number, bytes.into_vec()));
-            waiting.advance(length);
+            assert_eq!(piece.cut, 0);
+            waiting.advance(piece.span().len());
+            out.push((piece.stamp.number, piece.bytes.into_vec()));
         }
         out
     }
@@ -331,14 +297,13 @@ mod tests {
     }
 
     #[test]
-    fn what_the_snapshot_length_cut_is_held_as_a_piece_of_its_own() {
+    fn what_the_snapshot_length_cut_is_held_behind_the_bytes() {
         let mut waiting = Waiting::default();
         waiting.add(3, Span::new(b"ab", 5), &stamp(1), &Layers::default());
         assert_eq!(waiting.hole(), Some(3));
         waiting.advance(3);
-        assert!(matches!(waiting.next().unwrap().held, Held::Bytes(_)));
-        waiting.advance(2);
-        assert!(matches!(waiting.next().unwrap().held, Held::Cut(5)));
+        let piece = waiting.next().unwrap();
+        assert_eq!((&*piece.bytes, piece.cut), (&b"ab"[..], 5));
         assert!(waiting.is_empty());
     }
 
