@@ -37,7 +37,7 @@ fn play(steps: &[Step<'_>], portion: usize) -> [Vec<u8>; 2] {
         "SERVER_TRAFFIC_SECRET_0",
     ] {
         let line = format!("{label} {random} {}", "01".repeat(32));
-        shared.keylog.learn(line.as_bytes());
+        shared.own.keylog.learn(line.as_bytes());
     }
     let mut tls = Tls::open(&shared, Direction::Forward, &HELLO).expect("known");
     let mut found = [Vec::new(), Vec::new()];
@@ -59,7 +59,7 @@ fn play(steps: &[Step<'_>], portion: usize) -> [Vec<u8>; 2] {
         }
     }
     tls.close(&mut shared);
-    assert_eq!(Tls::held(&shared), 0);
+    assert_eq!(shared.held, 0);
     found
 }
 

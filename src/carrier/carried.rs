@@ -1,6 +1,6 @@
 //! The trait of protocols that carry MQTT in a stream, and what comes out of them.
 
-use std::fmt::{self, Debug};
+use std::fmt::Debug;
 
 use crate::base::field::FieldDef;
 use crate::base::limits::{Limit, Limits};
@@ -44,21 +44,6 @@ pub enum CarrierError {
     Broken,
 }
 
-impl fmt::Display for CarrierError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotOpened => f.write_str("it is not followed"),
-            Self::Refused(status) => write!(f, "the server refused it with status {status}"),
-            Self::Unsupported(number) => {
-                write!(f, "it uses 0x{number:04x}, which is not supported")
-            }
-            Self::Broken => f.write_str("it cannot be read from here on"),
-        }
-    }
-}
-
-impl std::error::Error for CarrierError {}
-
 /// A rule of MQTT's transport that one end breaks. Each becomes a finding.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -82,13 +67,79 @@ pub struct Lost {
     pub given_up: u64,
 }
 
+/// The state that all connections of one carrier share in a run.
+#[derive(Debug, Default)]
+pub struct Shared<S> {
+    /// The limits of the run.
+    pub limits: Limits,
+    /// Bytes out of which nothing came.
+    pub lost: Lost,
+    /// Bytes held now of what is not complete.
+    pub held: usize,
+    /// The carrier's own: secrets, buffers, counts.
+    pub own: S,
+}
+
+/// The bytes of one segment on their way through a carrier.
+pub struct Call<'a, S> {
+    /// The state that the carrier's connections share.
+    pub shared: &'a mut Shared<S>,
+    /// Where the bytes travel.
+    pub direction: Direction,
+    /// Takes what comes out.
+    pub sink: &'a mut dyn FnMut(Carried<'_>),
+}
+
+impl<S> Call<'_, S> {
+    /// Counts `bytes` that are nothing which the carrier knows. Behind a gap the next unit is sought
+    /// then, else it never comes.
+    pub fn break_off<A>(&mut self, bytes: usize, after_gap: bool) -> State<A> {
+        if after_gap {
+            self.shared.lost.discarded += bytes as u64;
+            (self.sink)(Carried::Gap);
+            return State::Seeking;
+        }
+        self.shared.lost.given_up += bytes as u64;
+        (self.sink)(Carried::Failed(CarrierError::Broken));
+        State::GivenUp
+    }
+
+    /// Counts `bytes` with which a limit is reached, so that nothing more is read.
+    pub fn stop_at_limit<A>(&mut self, bytes: usize) -> State<A> {
+        self.shared.lost.given_up += bytes as u64;
+        (self.sink)(Carried::OverLimit);
+        State::GivenUp
+    }
+}
+
+/// The meaning of a direction's next bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum State<A> {
+    /// Known: the carrier is at this place of its protocol.
+    At(A),
+    /// Unknown: the next unit is sought.
+    Seeking,
+    /// Unknown for good: they are counted.
+    GivenUp,
+}
+
+impl<A: Default> Default for State<A> {
+    fn default() -> Self {
+        Self::At(A::default())
+    }
+}
+
 /// A protocol that may carry MQTT, and one connection of it.
 ///
 /// Data comes out as it would come from TCP: in order for each direction, with gaps. All memory
-/// that a connection takes is bounded: by limits over all connections, which its `Shared` counts.
+/// that a connection takes is bounded: by limits over all connections, which [`Shared`] counts.
 pub trait Carrier: Debug + Sized + 'static {
-    /// The state that all connections of a run share: limits, secrets, buffers.
-    type Shared: Debug;
+    /// The carrier's own part of what its connections share.
+    type Own: Debug;
+
+    /// The places in the protocol at which a direction may be; the default is where a unit begins,
+    /// a frame or a record.
+    type At: Copy + Default;
 
     /// The protocol in the registry of fields. Its name stands in JSON's `transport` (`tls`),
     /// its label in the detail tree.
@@ -103,15 +154,15 @@ pub trait Carrier: Debug + Sized + 'static {
     /// Whether it hides its data from others on the network.
     const ENCRYPTS: bool = false;
 
-    /// Makes the state that the connections of a run share.
-    fn shared(limits: &Limits) -> Self::Shared;
+    /// Makes its own part of what the connections of a run share.
+    fn own(limits: &Limits) -> Self::Own;
 
     /// Whether `bytes`, with which a direction begins, look like this protocol, followed or not.
     fn resembles(bytes: &[u8]) -> bool;
 
     /// The connection that `bytes` open, the first of `direction`: it begins as only this
     /// protocol does, or may when more bytes come.
-    fn open(shared: &Self::Shared, direction: Direction, bytes: &[u8]) -> Option<Self>;
+    fn open(shared: &Shared<Self::Own>, direction: Direction, bytes: &[u8]) -> Option<Self>;
 
     /// The connection, open before the capture began, that a segment with `bytes` may belong to,
     /// and the first bytes of its data, for the caller to judge whether MQTT begins like that.
@@ -133,29 +184,74 @@ pub trait Carrier: Debug + Sized + 'static {
     /// Takes the next bytes of `direction`, which came in one segment.
     fn push(
         &mut self,
-        shared: &mut Self::Shared,
+        shared: &mut Shared<Self::Own>,
         direction: Direction,
         bytes: &[u8],
         sink: &mut dyn FnMut(Carried<'_>),
-    );
+    ) {
+        let call = &mut Call {
+            shared,
+            direction,
+            sink,
+        };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            rest = match *self.state(direction) {
+                State::At(at) => self.step(call, at, rest),
+                State::Seeking => {
+                    // Once a segment, so that each is looked through once.
+                    let fresh = rest.len() == bytes.len();
+                    let found = fresh.then(|| self.seek(direction, rest)).flatten();
+                    let (passed, behind) = rest.split_at(found.unwrap_or(rest.len()));
+                    call.shared.lost.discarded += passed.len() as u64;
+                    self.pass_by(direction, passed.len() as u64);
+                    if found.is_some() {
+                        *self.state(direction) = State::default();
+                    }
+                    behind
+                }
+                State::GivenUp => {
+                    call.shared.lost.given_up += rest.len() as u64;
+                    return;
+                }
+            };
+        }
+    }
+
+    /// The state of `direction`.
+    fn state(&mut self, direction: Direction) -> &mut State<Self::At>;
+
+    /// Takes the next bytes from a known place on. Returns those that it leaves: there the state
+    /// is another one.
+    fn step<'a>(
+        &mut self,
+        call: &mut Call<'_, Self::Own>,
+        at: Self::At,
+        bytes: &'a [u8],
+    ) -> &'a [u8];
+
+    /// Finds where in a segment of `direction` the next unit begins behind a gap.
+    fn seek(&self, direction: Direction, bytes: &[u8]) -> Option<usize>;
+
+    /// Passes by so many bytes while the next unit is sought.
+    fn pass_by(&mut self, _direction: Direction, _bytes: u64) {}
 
     /// Takes a gap of `length` bytes in `direction`, of an unknown number where it is 0. Returns
     /// how many bytes of data are missing then: `Some(0)` where that is unknown, `None` where
     /// none are.
-    fn gap(&mut self, shared: &mut Self::Shared, direction: Direction, length: u64) -> Option<u64>;
+    fn gap(
+        &mut self,
+        shared: &mut Shared<Self::Own>,
+        direction: Direction,
+        length: u64,
+    ) -> Option<u64>;
 
     /// Gives back what the connection, which is over, held of `shared`.
-    fn close(&mut self, shared: &mut Self::Shared);
-
-    /// Bytes lost until now on all connections.
-    fn lost(shared: &Self::Shared) -> Lost;
-
-    /// Bytes held now for all connections.
-    fn held(shared: &Self::Shared) -> usize;
+    fn close(&mut self, shared: &mut Shared<Self::Own>);
 
     /// Learns secrets in the format of SSLKEYLOGFILE, where the protocol has a use for them.
-    fn learn(_shared: &mut Self::Shared, _secrets: &[u8]) {}
+    fn learn(_own: &mut Self::Own, _secrets: &[u8]) {}
 
     /// Limits other than [`Carrier::CONNECTIONS`], and how often each was reached.
-    fn limits(shared: &Self::Shared) -> Vec<(Limit, u64)>;
+    fn limits(own: &Self::Own) -> Vec<(Limit, u64)>;
 }

@@ -7,7 +7,7 @@ use slab::Slab;
 use crate::base::limits::{Limit, Limits};
 use crate::stream::Direction;
 
-use super::carried::{Carried, Carrier, Lost};
+use super::carried::{Carried, Carrier, Lost, Shared};
 
 /// A connection of one kind: the number of its slot.
 pub type Slot = usize;
@@ -23,14 +23,9 @@ pub trait Kind: Debug {
     /// [`Carrier::join`].
     fn join(&mut self, direction: Direction, bytes: &[u8]) -> Option<(Slot, Vec<u8>)>;
 
-    /// Whether more connections are open than may be.
-    fn is_overfull(&self) -> bool;
-
-    /// Closes a connection that the limit does not leave room for.
-    fn refuse(&mut self, slot: Slot);
-
-    /// [`Carrier::client`] and [`Carrier::is_from_start`].
-    fn origin(&self, slot: Slot) -> (Direction, bool);
+    /// Keeps a connection that was opened or joined if there is room for it, else closes it.
+    /// Returns its [`Carrier::client`] and [`Carrier::is_from_start`].
+    fn admit(&mut self, slot: Slot, is_room: bool) -> Option<(Direction, bool)>;
 
     /// [`Carrier::announces_mqtt`].
     fn announces_mqtt(&self, slot: Slot) -> bool;
@@ -50,10 +45,10 @@ pub trait Kind: Debug {
     /// [`Carrier::close`]; the slot is free from then on.
     fn close(&mut self, slot: Slot);
 
-    /// [`Carrier::lost`].
+    /// Returns the bytes lost until now.
     fn lost(&self) -> Lost;
 
-    /// [`Carrier::held`].
+    /// Returns the bytes held now.
     fn held(&self) -> usize;
 
     /// [`Carrier::learn`].
@@ -66,7 +61,7 @@ pub trait Kind: Debug {
 /// All connections of a carrier.
 #[derive(Debug)]
 pub(super) struct Connections<C: Carrier> {
-    shared: C::Shared,
+    shared: Shared<C::Own>,
     open: Slab<C>,
     most: usize,
     refused: u64,
@@ -76,7 +71,12 @@ impl<C: Carrier> Connections<C> {
     /// Makes the place for the connections of a run.
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            shared: C::shared(limits),
+            shared: Shared {
+                limits: *limits,
+                lost: Lost::default(),
+                held: 0,
+                own: C::own(limits),
+            },
             open: Slab::new(),
             most: C::CONNECTIONS.map_or(usize::MAX, |limit| limits.get(limit)),
             refused: 0,
@@ -95,20 +95,14 @@ impl<C: Carrier> Kind for Connections<C> {
         Some((self.open.insert(joined), beginning))
     }
 
-    fn is_overfull(&self) -> bool {
-        self.open.len() > self.most
-    }
-
-    fn refuse(&mut self, slot: Slot) {
-        self.refused += 1;
-        self.close(slot);
-    }
-
-    fn origin(&self, slot: Slot) -> (Direction, bool) {
-        let origin = |carrier: &C| (carrier.client(), carrier.is_from_start());
-        self.open
-            .get(slot)
-            .map_or((Direction::Forward, false), origin)
+    fn admit(&mut self, slot: Slot, is_room: bool) -> Option<(Direction, bool)> {
+        let is_full = self.open.len() > self.most;
+        self.refused += u64::from(is_room && is_full);
+        if is_full || !is_room {
+            self.close(slot);
+        }
+        let carrier = self.open.get(slot)?;
+        Some((carrier.client(), carrier.is_from_start()))
     }
 
     fn announces_mqtt(&self, slot: Slot) -> bool {
@@ -139,21 +133,20 @@ impl<C: Carrier> Kind for Connections<C> {
     }
 
     fn lost(&self) -> Lost {
-        C::lost(&self.shared)
+        self.shared.lost
     }
 
     fn held(&self) -> usize {
-        C::held(&self.shared)
+        self.shared.held
     }
 
     fn learn(&mut self, secrets: &[u8]) {
-        C::learn(&mut self.shared, secrets);
+        C::learn(&mut self.shared.own, secrets);
     }
 
     fn limits(&self) -> Vec<(Limit, u64)> {
-        let own = C::CONNECTIONS.map(|limit| (limit, self.refused));
-        let mut limits = Vec::from_iter(own);
-        limits.extend(C::limits(&self.shared));
+        let mut limits = C::limits(&self.shared.own);
+        limits.splice(0..0, C::CONNECTIONS.map(|limit| (limit, self.refused)));
         limits
     }
 }

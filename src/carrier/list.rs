@@ -183,10 +183,7 @@ impl Carriers {
 
     /// Finds the carrier that opens with `bytes`, the first of `direction`, inside `outside`.
     pub fn open(&mut self, outside: Transport, direction: Direction, bytes: &[u8]) -> Recognition {
-        let opened = self.find(outside, |kind| kind.open(direction, bytes));
-        opened.map_or(Recognition::Bare, |(protocol, slot)| {
-            self.follow(protocol, slot)
-        })
+        self.find(outside, |kind| kind.open(direction, bytes))
     }
 
     /// Finds the carrier of a connection that was open before the capture began, from a segment
@@ -198,60 +195,48 @@ impl Carriers {
         bytes: &[u8],
         is_mqtt: impl Fn(&[u8]) -> bool,
     ) -> Recognition {
-        let joined = self.find(outside, |kind| {
+        self.find(outside, |kind| {
             let (slot, beginning) = kind.join(direction, bytes)?;
             if is_mqtt(&beginning) {
                 return Some(slot);
             }
             kind.close(slot);
             None
-        });
-        joined.map_or(Recognition::Bare, |(protocol, slot)| {
-            self.follow(protocol, slot)
         })
     }
 
-    /// Asks the carriers that may lie inside `outside`, in their order. A carrier never lies in
-    /// itself, so that layers do not stack without end.
+    /// Asks the carriers that may lie inside `outside`, in their order, until one recognises its
+    /// connection. A carrier never lies in itself, so that layers do not stack without end.
     fn find(
         &mut self,
         outside: Transport,
         mut recognise: impl FnMut(&mut dyn Kind) -> Option<Slot>,
-    ) -> Option<(Protocol, Slot)> {
+    ) -> Recognition {
         let innermost = outside.innermost();
-        let inside = |protocol: Protocol| innermost.is_none_or(|outer| outer < protocol);
-        let kinds = Protocol::ALL.iter().zip(&mut self.kinds);
-        kinds
-            .filter(|(protocol, _)| inside(**protocol))
-            .find_map(|(protocol, kind)| Some((*protocol, recognise(kind.as_deref_mut()?)?)))
-    }
-
-    fn follow(&mut self, protocol: Protocol, slot: Slot) -> Recognition {
-        let full = self.open >= self.most;
-        let Some(kind) = self
-            .kinds
-            .get_mut(protocol as usize)
-            .and_then(Option::as_mut)
-        else {
-            return Recognition::Bare;
-        };
-        if full {
-            self.refused += 1;
-            kind.close(slot);
-            return Recognition::Refused;
+        for (protocol, kind) in Protocol::ALL.iter().zip(&mut self.kinds) {
+            let Some(kind) = kind
+                .as_deref_mut()
+                .filter(|_| innermost.is_none_or(|outer| outer < *protocol))
+            else {
+                continue;
+            };
+            let Some(slot) = recognise(kind) else {
+                continue;
+            };
+            let is_room = self.open < self.most;
+            self.refused += u64::from(!is_room);
+            let Some((client, from_start)) = kind.admit(slot, is_room) else {
+                return Recognition::Refused;
+            };
+            self.open += 1;
+            return Recognition::Followed(Followed {
+                protocol: *protocol,
+                slot,
+                client,
+                from_start,
+            });
         }
-        if kind.is_overfull() {
-            kind.refuse(slot);
-            return Recognition::Refused;
-        }
-        let (client, from_start) = kind.origin(slot);
-        self.open += 1;
-        Recognition::Followed(Followed {
-            protocol,
-            slot,
-            client,
-            from_start,
-        })
+        Recognition::Bare
     }
 
     /// Takes out the carrier of a connection, so that others remain at hand for what comes out of

@@ -18,6 +18,6 @@ mod list;
 pub mod tls;
 pub mod websocket;
 
-pub use carried::{Breach, Carried, Carrier, CarrierError, Lost};
+pub use carried::{Breach, Call, Carried, Carrier, CarrierError, Lost, Shared, State};
 pub use kind::{Kind, Slot};
 pub use list::{Carriers, FIELDS, Followed, Protocol, Recognition, Transport};

@@ -1,39 +1,115 @@
 //! Cipher suites: keys from secrets, records from their encryption (RFC 5246, RFC 8446).
 
 use aes::{Aes128, Aes256};
+use aes_gcm::aead::array::typenum::Unsigned;
 use aes_gcm::aead::consts::{U8, U12, U16};
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes128Gcm, Aes256Gcm};
-use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
+use cbc::cipher::{BlockCipherDecrypt, BlockModeDecrypt, InnerIvInit};
 use ccm::Ccm;
 use chacha20poly1305::ChaCha20Poly1305;
 use hmac::{Hmac, Mac};
 use sha2::{Sha256, Sha384};
 
+use super::keylog::Writer;
+
 /// How a suite encrypts.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Bulk {
-    Aes128Gcm,
-    Aes256Gcm,
-    ChaCha20Poly1305,
-    Aes128Ccm,
-    Aes256Ccm,
-    /// With a tag of 8 bytes.
-    Aes128Ccm8,
-    Aes256Ccm8,
-    Aes128Cbc,
-    Aes256Cbc,
+#[derive(Clone, Copy, Debug)]
+struct Bulk {
+    /// Bytes of its key.
+    key: usize,
+    /// Bytes of the part of the nonce that is derived with the key, in TLS 1.2.
+    salt: usize,
+    /// Takes a key of that length.
+    with_key: fn(&[u8]) -> Option<Box<dyn Keyed>>,
 }
 
-/// The hash that a suite's keys are derived with.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Hash {
-    Sha256,
-    Sha384,
+const AES_128_GCM: Bulk = aead::<Aes128Gcm>(16, 4);
+const AES_256_GCM: Bulk = aead::<Aes256Gcm>(32, 4);
+const CHACHA20_POLY1305: Bulk = aead::<ChaCha20Poly1305>(32, 12);
+const AES_128_CCM: Bulk = aead::<Ccm<Aes128, U16, U12>>(16, 4);
+const AES_256_CCM: Bulk = aead::<Ccm<Aes256, U16, U12>>(32, 4);
+/// With a tag of 8 bytes.
+const AES_128_CCM_8: Bulk = aead::<Ccm<Aes128, U8, U12>>(16, 4);
+const AES_256_CCM_8: Bulk = aead::<Ccm<Aes256, U8, U12>>(32, 4);
+const AES_128_CBC: Bulk = cbc::<Aes128>(16);
+const AES_256_CBC: Bulk = cbc::<Aes256>(32);
+
+const fn aead<A: AeadInOut<NonceSize = U12> + KeyInit + 'static>(key: usize, salt: usize) -> Bulk {
+    Bulk {
+        key,
+        salt,
+        with_key: |key| Some(Box::new(Aead(A::new_from_slice(key).ok()?))),
+    }
+}
+
+const fn cbc<C: BlockCipherDecrypt<BlockSize = U16> + KeyInit + Clone + 'static>(
+    key: usize,
+) -> Bulk {
+    Bulk {
+        key,
+        salt: 0,
+        with_key: |key| Some(Box::new(Cbc(C::new_from_slice(key).ok()?))),
+    }
+}
+
+/// A cipher with its key.
+trait Keyed {
+    /// Bytes of the tag by which it is authenticated, 0 where it is not.
+    fn tag(&self) -> usize;
+
+    /// Decrypts `bytes`, the tag at their end.
+    fn open(&self, nonce: &[u8], about: &[u8], bytes: &mut Vec<u8>) -> Option<()>;
+}
+
+struct Aead<A>(A);
+
+impl<A: AeadInOut<NonceSize = U12>> Keyed for Aead<A> {
+    fn tag(&self) -> usize {
+        A::TagSize::USIZE
+    }
+
+    fn open(&self, nonce: &[u8], about: &[u8], bytes: &mut Vec<u8>) -> Option<()> {
+        let nonce = nonce.try_into().ok()?;
+        self.0.decrypt_in_place(nonce, about, bytes).ok()
+    }
+}
+
+struct Cbc<C>(C);
+
+impl<C: BlockCipherDecrypt<BlockSize = U16> + Clone> Keyed for Cbc<C> {
+    fn tag(&self) -> usize {
+        0
+    }
+
+    fn open(&self, iv: &[u8], _: &[u8], bytes: &mut Vec<u8>) -> Option<()> {
+        let mut cbc = ::cbc::Decryptor::inner_iv_init(self.0.clone(), iv.try_into().ok()?);
+        let (blocks, []) = bytes.as_chunks_mut::<16>() else {
+            return None;
+        };
+        for block in blocks {
+            cbc.decrypt_block(block.into());
+        }
+        Some(())
+    }
+}
+
+/// The HMAC by whose hash a suite's keys are derived: of several parts, with a key.
+type Hash = fn(&[u8], &[&[u8]]) -> Vec<u8>;
+const SHA_256: Hash = hmac::<Hmac<Sha256>>;
+const SHA_384: Hash = hmac::<Hmac<Sha384>>;
+
+fn hmac<M: Mac + hmac::KeyInit>(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    // A key of any length is taken.
+    let Ok(mut mac) = <M as hmac::KeyInit>::new_from_slice(key) else {
+        return Vec::new();
+    };
+    parts.iter().for_each(|part| mac.update(part));
+    mac.finalize().into_bytes().to_vec()
 }
 
 /// A cipher suite, as far as decryption needs to know it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Suite {
     bulk: Bulk,
     hash: Hash,
@@ -43,84 +119,48 @@ pub(super) struct Suite {
 
 /// The suite of a number (IANA, TLS Cipher Suites), where it can be decrypted.
 pub(super) fn suite(number: u16) -> Option<Suite> {
-    use Bulk::{
-        Aes128Cbc, Aes128Ccm, Aes128Ccm8, Aes128Gcm, Aes256Cbc, Aes256Ccm, Aes256Ccm8, Aes256Gcm,
-        ChaCha20Poly1305,
-    };
     let even = number.is_multiple_of(2);
     let (bulk, hash, mac) = match number {
-        0x1301 => (Aes128Gcm, Hash::Sha256, 0),
-        0x1302 => (Aes256Gcm, Hash::Sha384, 0),
-        0x1303 => (ChaCha20Poly1305, Hash::Sha256, 0),
-        0x1304 => (Aes128Ccm, Hash::Sha256, 0),
-        0x1305 => (Aes128Ccm8, Hash::Sha256, 0),
+        0x1301 => (AES_128_GCM, SHA_256, 0),
+        0x1302 => (AES_256_GCM, SHA_384, 0),
+        0x1303 => (CHACHA20_POLY1305, SHA_256, 0),
+        0x1304 => (AES_128_CCM, SHA_256, 0),
+        0x1305 => (AES_128_CCM_8, SHA_256, 0),
         // Each pair is of 128 and 256 bits (RFC 5288, RFC 5487).
-        0x009c..=0x00a3 | 0x00a8..=0x00ad if even => (Aes128Gcm, Hash::Sha256, 0),
-        0x009c..=0x00a3 | 0x00a8..=0x00ad => (Aes256Gcm, Hash::Sha384, 0),
+        0x009c..=0x00a3 | 0x00a8..=0x00ad if even => (AES_128_GCM, SHA_256, 0),
+        0x009c..=0x00a3 | 0x00a8..=0x00ad => (AES_256_GCM, SHA_384, 0),
         // RFC 5289, RFC 8442.
-        0xc02b | 0xc02d | 0xc02f | 0xc031 | 0xd001 => (Aes128Gcm, Hash::Sha256, 0),
-        0xc02c | 0xc02e | 0xc030 | 0xc032 | 0xd002 => (Aes256Gcm, Hash::Sha384, 0),
+        0xc02b | 0xc02d | 0xc02f | 0xc031 | 0xd001 => (AES_128_GCM, SHA_256, 0),
+        0xc02c | 0xc02e | 0xc030 | 0xc032 | 0xd002 => (AES_256_GCM, SHA_384, 0),
         // RFC 6655, RFC 7251.
-        0xc09c..=0xc09f | 0xc0a4..=0xc0a7 | 0xc0ac | 0xc0ad if even => (Aes128Ccm, Hash::Sha256, 0),
-        0xc09c..=0xc09f | 0xc0a4..=0xc0a7 | 0xc0ac | 0xc0ad => (Aes256Ccm, Hash::Sha256, 0),
-        0xc0a0..=0xc0a3 | 0xc0a8..=0xc0ab | 0xc0ae | 0xc0af if even => {
-            (Aes128Ccm8, Hash::Sha256, 0)
-        }
-        0xc0a0..=0xc0a3 | 0xc0a8..=0xc0ab | 0xc0ae | 0xc0af => (Aes256Ccm8, Hash::Sha256, 0),
+        0xc09c..=0xc09f | 0xc0a4..=0xc0a7 | 0xc0ac | 0xc0ad if even => (AES_128_CCM, SHA_256, 0),
+        0xc09c..=0xc09f | 0xc0a4..=0xc0a7 | 0xc0ac | 0xc0ad => (AES_256_CCM, SHA_256, 0),
+        0xc0a0..=0xc0a3 | 0xc0a8..=0xc0ab | 0xc0ae | 0xc0af if even => (AES_128_CCM_8, SHA_256, 0),
+        0xc0a0..=0xc0a3 | 0xc0a8..=0xc0ab | 0xc0ae | 0xc0af => (AES_256_CCM_8, SHA_256, 0),
         // RFC 7905.
-        0xcca8..=0xccae => (ChaCha20Poly1305, Hash::Sha256, 0),
+        0xcca8..=0xccae => (CHACHA20_POLY1305, SHA_256, 0),
         // RFC 5246, RFC 4492, RFC 4279, RFC 5489.
         0x002f | 0x0033 | 0x008c | 0x0090 | 0x0094 | 0xc004 | 0xc009 | 0xc00e | 0xc013 | 0xc035 => {
-            (Aes128Cbc, Hash::Sha256, 20)
+            (AES_128_CBC, SHA_256, 20)
         }
         0x0035 | 0x0039 | 0x008d | 0x0091 | 0x0095 | 0xc005 | 0xc00a | 0xc00f | 0xc014 | 0xc036 => {
-            (Aes256Cbc, Hash::Sha256, 20)
+            (AES_256_CBC, SHA_256, 20)
         }
         0x003c | 0x0067 | 0x00ae | 0x00b2 | 0x00b6 | 0xc023 | 0xc025 | 0xc027 | 0xc029 | 0xc037 => {
-            (Aes128Cbc, Hash::Sha256, 32)
+            (AES_128_CBC, SHA_256, 32)
         }
-        0x003d | 0x006b => (Aes256Cbc, Hash::Sha256, 32),
+        0x003d | 0x006b => (AES_256_CBC, SHA_256, 32),
         0x00af | 0x00b3 | 0x00b7 | 0xc024 | 0xc026 | 0xc028 | 0xc02a | 0xc038 => {
-            (Aes256Cbc, Hash::Sha384, 48)
+            (AES_256_CBC, SHA_384, 48)
         }
         _ => return None,
     };
     Some(Suite { bulk, hash, mac })
 }
 
-impl Suite {
-    /// Bytes of its key.
-    fn key(self) -> usize {
-        match self.bulk {
-            Bulk::Aes128Gcm | Bulk::Aes128Ccm | Bulk::Aes128Ccm8 | Bulk::Aes128Cbc => 16,
-            Bulk::Aes256Gcm
-            | Bulk::Aes256Ccm
-            | Bulk::Aes256Ccm8
-            | Bulk::ChaCha20Poly1305
-            | Bulk::Aes256Cbc => 32,
-        }
-    }
-
-    /// Bytes of the part of the nonce that is derived with the key, in TLS 1.2.
-    fn salt(self) -> usize {
-        match self.bulk {
-            Bulk::ChaCha20Poly1305 => 12,
-            Bulk::Aes128Cbc | Bulk::Aes256Cbc => 0,
-            _ => 4,
-        }
-    }
-}
-
-/// Which end's records are decrypted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Writer {
-    Client,
-    Server,
-}
-
 /// Decrypts the records of one end.
 pub(super) struct Cipher {
-    bulk: Keyed,
+    bulk: Box<dyn Keyed>,
     /// The nonce's own part.
     iv: Vec<u8>,
     mac: usize,
@@ -136,61 +176,6 @@ enum Form {
     Tls12 { encrypt_then_mac: bool },
 }
 
-enum Keyed {
-    Aes128Gcm(Box<Aes128Gcm>),
-    Aes256Gcm(Box<Aes256Gcm>),
-    ChaCha20Poly1305(Box<ChaCha20Poly1305>),
-    Aes128Ccm(Box<Ccm<Aes128, U16, U12>>),
-    Aes256Ccm(Box<Ccm<Aes256, U16, U12>>),
-    Aes128Ccm8(Box<Ccm<Aes128, U8, U12>>),
-    Aes256Ccm8(Box<Ccm<Aes256, U8, U12>>),
-    Aes128Cbc([u8; 16]),
-    Aes256Cbc([u8; 32]),
-}
-
-impl Keyed {
-    fn new(bulk: Bulk, key: &[u8]) -> Option<Self> {
-        Some(match bulk {
-            Bulk::Aes128Gcm => Self::Aes128Gcm(Box::new(Aes128Gcm::new_from_slice(key).ok()?)),
-            Bulk::Aes256Gcm => Self::Aes256Gcm(Box::new(Aes256Gcm::new_from_slice(key).ok()?)),
-            Bulk::ChaCha20Poly1305 => {
-                Self::ChaCha20Poly1305(Box::new(ChaCha20Poly1305::new_from_slice(key).ok()?))
-            }
-            Bulk::Aes128Ccm => Self::Aes128Ccm(Box::new(Ccm::new_from_slice(key).ok()?)),
-            Bulk::Aes256Ccm => Self::Aes256Ccm(Box::new(Ccm::new_from_slice(key).ok()?)),
-            Bulk::Aes128Ccm8 => Self::Aes128Ccm8(Box::new(Ccm::new_from_slice(key).ok()?)),
-            Bulk::Aes256Ccm8 => Self::Aes256Ccm8(Box::new(Ccm::new_from_slice(key).ok()?)),
-            Bulk::Aes128Cbc => Self::Aes128Cbc(key.try_into().ok()?),
-            Bulk::Aes256Cbc => Self::Aes256Cbc(key.try_into().ok()?),
-        })
-    }
-
-    /// Decrypts `bytes`, the tag at their end.
-    fn open(&self, nonce: &[u8; 12], about: &[u8], bytes: &mut Vec<u8>) -> Option<()> {
-        let nonce = nonce.into();
-        match self {
-            Self::Aes128Gcm(cipher) => cipher.decrypt_in_place(nonce, about, bytes),
-            Self::Aes256Gcm(cipher) => cipher.decrypt_in_place(nonce, about, bytes),
-            Self::ChaCha20Poly1305(cipher) => cipher.decrypt_in_place(nonce, about, bytes),
-            Self::Aes128Ccm(cipher) => cipher.decrypt_in_place(nonce, about, bytes),
-            Self::Aes256Ccm(cipher) => cipher.decrypt_in_place(nonce, about, bytes),
-            Self::Aes128Ccm8(cipher) => cipher.decrypt_in_place(nonce, about, bytes),
-            Self::Aes256Ccm8(cipher) => cipher.decrypt_in_place(nonce, about, bytes),
-            Self::Aes128Cbc(_) | Self::Aes256Cbc(_) => return None,
-        }
-        .ok()
-    }
-
-    /// Bytes of the tag.
-    fn tag(&self) -> usize {
-        match self {
-            Self::Aes128Ccm8(_) | Self::Aes256Ccm8(_) => 8,
-            Self::Aes128Cbc(_) | Self::Aes256Cbc(_) => 0,
-            _ => 16,
-        }
-    }
-}
-
 impl std::fmt::Debug for Cipher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Cipher")
@@ -200,9 +185,9 @@ impl std::fmt::Debug for Cipher {
 impl Cipher {
     /// The keys of TLS 1.3 that follow from a traffic secret (RFC 8446 §7.3).
     pub(super) fn of_secret(suite: Suite, secret: &[u8]) -> Option<Self> {
-        let key = expand_label(suite.hash, secret, "key", suite.key());
+        let key = expand_label(suite.hash, secret, "key", suite.bulk.key);
         Some(Self {
-            bulk: Keyed::new(suite.bulk, &key)?,
+            bulk: (suite.bulk.with_key)(&key)?,
             iv: expand_label(suite.hash, secret, "iv", 12),
             mac: 0,
             form: Form::Tls13,
@@ -217,7 +202,7 @@ impl Cipher {
         writer: Writer,
         encrypt_then_mac: bool,
     ) -> Option<Self> {
-        let (key, salt, mac) = (suite.key(), suite.salt(), suite.mac);
+        let (key, salt, mac) = (suite.bulk.key, suite.bulk.salt, suite.mac);
         let (client, server) = randoms;
         let seed = [b"key expansion", &server[..], &client[..]].concat();
         let block = expand(suite.hash, master, &seed, 2 * (mac + key + salt));
@@ -225,7 +210,7 @@ impl Cipher {
         let second = usize::from(writer == Writer::Server);
         let (key_at, salt_at) = (keys + second * key, salts + second * salt);
         Some(Self {
-            bulk: Keyed::new(suite.bulk, block.get(key_at..key_at + key)?)?,
+            bulk: (suite.bulk.with_key)(block.get(key_at..key_at + key)?)?,
             iv: block.get(salt_at..salt_at + salt)?.to_vec(),
             mac,
             form: Form::Tls12 {
@@ -298,24 +283,7 @@ impl Cipher {
             rest
         };
         out.extend_from_slice(sealed);
-        let (blocks, []) = out.as_chunks_mut::<16>() else {
-            return None;
-        };
-        match &self.bulk {
-            Keyed::Aes128Cbc(key) => {
-                let mut cbc = cbc::Decryptor::<Aes128>::new(key.into(), iv.into());
-                blocks
-                    .iter_mut()
-                    .for_each(|block| cbc.decrypt_block(block.into()));
-            }
-            Keyed::Aes256Cbc(key) => {
-                let mut cbc = cbc::Decryptor::<Aes256>::new(key.into(), iv.into());
-                blocks
-                    .iter_mut()
-                    .for_each(|block| cbc.decrypt_block(block.into()));
-            }
-            _ => return None,
-        }
+        self.bulk.open(iv, &[], out)?;
         let padding = *out.last()?;
         let whole = out.len().checked_sub(usize::from(padding) + 1)?;
         if out.get(whole..)?.iter().any(|byte| *byte != padding) {
@@ -349,7 +317,7 @@ fn expand_label(hash: Hash, secret: &[u8], label: &str, length: usize) -> Vec<u8
         &[0],
         &[1],
     ];
-    let mut out = hmac(hash, secret, &parts);
+    let mut out = hash(secret, &parts);
     out.truncate(length);
     out
 }
@@ -357,37 +325,22 @@ fn expand_label(hash: Hash, secret: &[u8], label: &str, length: usize) -> Vec<u8
 /// The PRF of TLS 1.2 (RFC 5246 §5).
 fn expand(hash: Hash, secret: &[u8], seed: &[u8], length: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(length + 48);
-    let mut a = hmac(hash, secret, &[seed]);
+    let mut a = hash(secret, &[seed]);
     while out.len() < length {
-        out.extend(hmac(hash, secret, &[&a, seed]));
-        a = hmac(hash, secret, &[&a]);
+        out.extend(hash(secret, &[&a, seed]));
+        a = hash(secret, &[&a]);
     }
     out.truncate(length);
     out
 }
 
-fn hmac(hash: Hash, key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-    fn of<M: Mac + hmac::KeyInit>(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-        // A key of any length is taken.
-        let Ok(mut mac) = <M as hmac::KeyInit>::new_from_slice(key) else {
-            return Vec::new();
-        };
-        parts.iter().for_each(|part| mac.update(part));
-        mac.finalize().into_bytes().to_vec()
-    }
-    match hash {
-        Hash::Sha256 => of::<Hmac<Sha256>>(key, parts),
-        Hash::Sha384 => of::<Hmac<Sha384>>(key, parts),
-    }
-}
-
 #[cfg(test)]
 pub(super) mod testing {
-    use super::{Hash, expand_label};
+    use super::{SHA_256, expand_label};
 
     /// Key and IV of AES-128-GCM that follow from a traffic secret.
     pub(in super::super) fn keys(secret: &[u8]) -> ([u8; 16], [u8; 12]) {
-        let of = |label, length| expand_label(Hash::Sha256, secret, label, length);
+        let of = |label, length| expand_label(SHA_256, secret, label, length);
         let (key, iv) = (of("key", 16), of("iv", 12));
         (key.try_into().unwrap(), iv.try_into().unwrap())
     }

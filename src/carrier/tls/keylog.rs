@@ -12,20 +12,33 @@ const SECRET: usize = 48;
 pub(super) enum Label {
     /// `CLIENT_RANDOM`: the master secret of TLS 1.2.
     Master,
-    ClientHandshake,
-    ServerHandshake,
-    ClientTraffic,
-    ServerTraffic,
+    /// Of the handshake in TLS 1.3, as one end sends it.
+    Handshake(Writer),
+    /// Of the application's first data in TLS 1.3, as one end sends it.
+    Traffic(Writer),
 }
 
 impl Label {
     const ALL: [(Self, &'static str); 5] = [
         (Self::Master, "CLIENT_RANDOM"),
-        (Self::ClientHandshake, "CLIENT_HANDSHAKE_TRAFFIC_SECRET"),
-        (Self::ServerHandshake, "SERVER_HANDSHAKE_TRAFFIC_SECRET"),
-        (Self::ClientTraffic, "CLIENT_TRAFFIC_SECRET_0"),
-        (Self::ServerTraffic, "SERVER_TRAFFIC_SECRET_0"),
+        (
+            Self::Handshake(Writer::Client),
+            "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+        ),
+        (
+            Self::Handshake(Writer::Server),
+            "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+        ),
+        (Self::Traffic(Writer::Client), "CLIENT_TRAFFIC_SECRET_0"),
+        (Self::Traffic(Writer::Server), "SERVER_TRAFFIC_SECRET_0"),
     ];
+}
+
+/// The end whose records are decrypted.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Writer {
+    Client,
+    Server,
 }
 
 /// The random bytes of a ClientHello, by which a connection's secrets are found.
@@ -153,10 +166,10 @@ mod tests {
         let random = [0xab; 32];
         assert_eq!(log.secret(&random, Label::Master), Some(&[12; 48][..]));
         assert_eq!(
-            log.secret(&random, Label::ServerTraffic),
+            log.secret(&random, Label::Traffic(Writer::Server)),
             Some(&[1; 32][..])
         );
-        assert_eq!(log.secret(&random, Label::ClientTraffic), None);
+        assert_eq!(log.secret(&random, Label::Traffic(Writer::Client)), None);
         assert!(log.knows(&random) && !log.knows(&[0; 32]));
         assert!(!format!("{log:?}").contains("12, 12"));
     }

@@ -20,12 +20,12 @@ mod tests;
 
 pub use keylog::KeyLog;
 
-use super::carried::{Carried, Carrier, CarrierError, Lost};
+use super::carried::{self, Call, Carried, Carrier, CarrierError, State};
 use crate::base::field::{FieldDef, FieldType};
 use crate::base::limits::{Limit, Limits};
 use crate::stream::{ByDirection, DIRECTIONS, Direction};
-use cipher::{Cipher, Suite, Writer, next_secret, suite};
-use keylog::{Label, Random};
+use cipher::{Cipher, Suite, next_secret, suite};
+use keylog::{Label, Random, Writer};
 use messages::{Message, Messages, ServerHello};
 
 /// Records that one gap is taken to have swallowed at most.
@@ -47,15 +47,13 @@ const FRAGMENT_CAP: usize = (16 << 10) + 2048;
 const HELLO: usize = 43;
 
 /// The state that all TLS connections of a run share.
+pub type Shared = carried::Shared<Own>;
+
+/// The part of it that no other carrier has.
 #[derive(Debug, Default)]
-pub struct Shared {
-    limits: Limits,
-    /// Bytes out of which nothing came.
-    pub lost: Lost,
+pub struct Own {
     /// The secrets that are known.
     pub keylog: KeyLog,
-    /// Bytes held of records.
-    held: usize,
     /// Bytes decrypted in vain behind gaps.
     tries: u64,
     /// Directions given up because of [`Limit::Records`].
@@ -84,7 +82,7 @@ struct Agreed {
 /// One direction.
 #[derive(Debug, Default)]
 struct Side {
-    state: State,
+    state: State<At>,
     /// A gap came before: the next record may be of another number.
     after_gap: bool,
     /// The first part of a record.
@@ -104,24 +102,21 @@ struct Side {
     proven: bool,
 }
 
-/// The meaning of a direction's next bytes.
+/// The place of a direction's next bytes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum State {
-    /// Of the ClientHello.
+pub enum At {
+    /// In the ClientHello.
     Hello,
-    /// Of a record, from its start or behind the part that is held.
+    /// In a record, at its start or behind the part that is held.
     #[default]
-    Records,
-    /// Of a record that a gap cut: so many.
+    Record,
+    /// In a record that a gap cut: bytes left of it.
     Cut(usize),
-    /// Unknown: the next record is sought.
-    Seeking,
-    /// They are counted.
-    GivenUp,
 }
 
 impl Carrier for Tls {
-    type Shared = Shared;
+    type Own = Own;
+    type At = At;
 
     const FIELD: &'static FieldDef = &FieldDef {
         name: "tls",
@@ -133,11 +128,10 @@ impl Carrier for Tls {
     const CONNECTIONS: Option<Limit> = Some(Limit::Tls);
     const ENCRYPTS: bool = true;
 
-    fn shared(limits: &Limits) -> Self::Shared {
-        Shared {
-            limits: *limits,
+    fn own(limits: &Limits) -> Self::Own {
+        Own {
             keylog: KeyLog::new(limits),
-            ..Shared::default()
+            ..Own::default()
         }
     }
 
@@ -147,15 +141,15 @@ impl Carrier for Tls {
     }
 
     /// Only a ClientHello whose secrets are known opens one, or what may become one.
-    fn open(shared: &Self::Shared, direction: Direction, bytes: &[u8]) -> Option<Self> {
-        if shared.keylog.is_empty() || !begins(bytes) {
+    fn open(shared: &Shared, direction: Direction, bytes: &[u8]) -> Option<Self> {
+        if shared.own.keylog.is_empty() || !begins(bytes) {
             return None;
         }
-        if random(bytes).is_some_and(|random| !shared.keylog.knows(&random)) {
+        if random(bytes).is_some_and(|random| !shared.own.keylog.knows(&random)) {
             return None;
         }
         let mut sides: ByDirection<Side> = ByDirection::default();
-        sides.of_mut(direction).state = State::Hello;
+        sides.of_mut(direction).state = State::At(At::Hello);
         Some(Self {
             client: direction,
             random: Random::default(),
@@ -168,72 +162,53 @@ impl Carrier for Tls {
         true
     }
 
-    fn push(
-        &mut self,
-        shared: &mut Self::Shared,
-        direction: Direction,
-        bytes: &[u8],
-        sink: &mut dyn FnMut(Carried<'_>),
-    ) {
-        if self.sides.of(direction).state == State::Hello {
-            return self.hello(shared, direction, bytes, sink);
-        }
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let side = self.sides.of_mut(direction);
-            rest = match side.state {
-                State::Hello | State::Records => self.records(shared, direction, rest, sink),
-                State::Cut(left) => {
-                    let (mine, behind) = rest.split_at_checked(left).unwrap_or((rest, &[]));
-                    shared.lost.discarded += mine.len() as u64;
-                    side.state = match left - mine.len() {
-                        0 => State::Records,
-                        left => State::Cut(left),
-                    };
-                    behind
-                }
-                State::Seeking => {
-                    // Once a segment, so that each is looked through once.
-                    let fresh = rest.len() == bytes.len();
-                    let found = fresh.then(|| seek(rest)).flatten();
-                    let (passed, behind) = rest.split_at(found.unwrap_or(rest.len()));
-                    shared.lost.discarded += passed.len() as u64;
-                    side.swallow(passed.len() as u64);
-                    if found.is_some() {
-                        side.state = State::Records;
-                    }
-                    behind
-                }
-                State::GivenUp => {
-                    shared.lost.given_up += rest.len() as u64;
-                    return;
-                }
-            };
+    fn state(&mut self, direction: Direction) -> &mut State<At> {
+        &mut self.sides.of_mut(direction).state
+    }
+
+    fn step<'a>(&mut self, call: &mut Call<'_, Own>, at: At, bytes: &'a [u8]) -> &'a [u8] {
+        match at {
+            At::Hello => {
+                self.hello(call, bytes);
+                &[]
+            }
+            At::Record => self.records(call, bytes),
+            At::Cut(left) => {
+                let (mine, behind) = bytes.split_at_checked(left).unwrap_or((bytes, &[]));
+                call.shared.lost.discarded += mine.len() as u64;
+                *self.state(call.direction) = cut(left - mine.len());
+                behind
+            }
         }
     }
 
-    fn gap(&mut self, shared: &mut Self::Shared, direction: Direction, length: u64) -> Option<u64> {
+    fn seek(&self, _: Direction, bytes: &[u8]) -> Option<usize> {
+        seek(bytes)
+    }
+
+    fn pass_by(&mut self, direction: Direction, bytes: u64) {
+        self.sides.of_mut(direction).swallow(bytes);
+    }
+
+    fn gap(&mut self, shared: &mut Shared, direction: Direction, length: u64) -> Option<u64> {
         let side = self.sides.of_mut(direction);
         side.after_gap = true;
         side.messages = Messages::default();
         // Bytes missing of the record that the gap cut: a gap within them loses this record alone.
-        let left = match side.state {
+        let (left, is_new) = match side.state {
             State::GivenUp => return None,
-            State::Cut(left) => left,
-            State::Records if side.held.len() >= HEADER => {
-                whole(&side.held).map_or(0, |whole| whole - side.held.len())
+            State::At(At::Cut(left)) => (left, false),
+            State::At(At::Record) => {
+                let missing = whole(&side.held).map(|whole| whole - side.held.len());
+                (missing.unwrap_or(0), true)
             }
-            State::Hello | State::Records | State::Seeking => 0,
+            State::At(At::Hello) | State::Seeking => (0, true),
         };
-        let fresh = !matches!(side.state, State::Cut(_));
         shared.lost.discarded += side.let_go(shared).len() as u64;
         match usize::try_from(length) {
             Ok(length) if length > 0 && length <= left => {
-                side.number += u64::from(fresh && side.cipher.is_some());
-                side.state = match left - length {
-                    0 => State::Records,
-                    left => State::Cut(left),
-                };
+                side.number += u64::from(is_new && side.cipher.is_some());
+                side.state = cut(left - length);
             }
             _ => {
                 side.swallow(if length == 0 { UNKNOWN } else { length });
@@ -243,7 +218,7 @@ impl Carrier for Tls {
         Some(0)
     }
 
-    fn close(&mut self, shared: &mut Self::Shared) {
+    fn close(&mut self, shared: &mut Shared) {
         for direction in DIRECTIONS {
             self.sides.of_mut(direction).let_go(shared);
         }
@@ -253,36 +228,27 @@ impl Carrier for Tls {
         self.client
     }
 
-    fn lost(shared: &Self::Shared) -> Lost {
-        shared.lost
+    fn learn(own: &mut Own, secrets: &[u8]) {
+        own.keylog.learn(secrets);
     }
 
-    fn held(shared: &Self::Shared) -> usize {
-        shared.held
-    }
-
-    fn learn(shared: &mut Self::Shared, secrets: &[u8]) {
-        shared.keylog.learn(secrets);
-    }
-
-    fn limits(shared: &Self::Shared) -> Vec<(Limit, u64)> {
+    fn limits(own: &Own) -> Vec<(Limit, u64)> {
         vec![
-            (Limit::Secrets, shared.keylog.refused()),
-            (Limit::Records, shared.over_cap),
+            (Limit::Secrets, own.keylog.refused()),
+            (Limit::Records, own.over_cap),
         ]
     }
 }
 
 impl Tls {
     /// Bytes of the ClientHello, until its random is known.
-    fn hello(
-        &mut self,
-        shared: &mut Shared,
-        direction: Direction,
-        bytes: &[u8],
-        sink: &mut dyn FnMut(Carried<'_>),
-    ) {
-        let side = self.sides.of_mut(direction);
+    fn hello(&mut self, call: &mut Call<'_, Own>, bytes: &[u8]) {
+        let Call {
+            shared,
+            direction,
+            sink,
+        } = call;
+        let side = self.sides.of_mut(*direction);
         side.held.extend_from_slice(bytes);
         shared.held += bytes.len();
         let random = random(&side.held);
@@ -290,34 +256,28 @@ impl Tls {
             return;
         }
         let held = side.let_go(shared);
-        match random.filter(|random| shared.keylog.knows(random)) {
+        match random.filter(|random| shared.own.keylog.knows(random)) {
             Some(random) => {
                 self.random = random;
-                side.state = State::Records;
-                self.push(shared, direction, &held, sink);
+                side.state = State::default();
+                self.push(shared, *direction, &held, sink);
             }
-            None => {
-                let bytes = held.as_slice();
-                sink(Carried::Mistaken { direction, bytes });
-            }
+            None => sink(Carried::Mistaken {
+                direction: *direction,
+                bytes: &held,
+            }),
         }
     }
 
     /// Bytes of records, up to the end of the first; what follows it.
-    fn records<'a>(
-        &mut self,
-        shared: &mut Shared,
-        direction: Direction,
-        bytes: &'a [u8],
-        sink: &mut dyn FnMut(Carried<'_>),
-    ) -> &'a [u8] {
-        let side = self.sides.of_mut(direction);
+    fn records<'a>(&mut self, call: &mut Call<'_, Own>, bytes: &'a [u8]) -> &'a [u8] {
+        let side = self.sides.of_mut(call.direction);
         let known = side.held.len();
         if known == 0
             && let Some(whole) = whole(bytes)
             && let Some((record, behind)) = bytes.split_at_checked(whole)
         {
-            self.record(shared, direction, record, sink);
+            self.record(call, record);
             return behind;
         }
         // The header first: from it follows how long the record is.
@@ -327,19 +287,19 @@ impl Tls {
         };
         let (mine, behind) = bytes.split_at_checked(wanted).unwrap_or((bytes, &[]));
         side.held.extend_from_slice(mine);
+        let shared = &mut *call.shared;
         shared.held += mine.len();
         let over_cap = shared.held > shared.limits.records;
-        shared.over_cap += u64::from(over_cap);
+        shared.own.over_cap += u64::from(over_cap);
         match whole(&side.held) {
-            None if side.held.len() >= HEADER => side.break_off(shared, sink),
+            None if side.held.len() >= HEADER => side.break_off(call),
             _ if over_cap => {
-                shared.lost.given_up += side.let_go(shared).len() as u64;
-                side.state = State::GivenUp;
-                sink(Carried::OverLimit);
+                let held = side.let_go(shared).len();
+                side.state = call.stop_at_limit(held);
             }
             Some(whole) if whole == side.held.len() => {
                 let record = side.let_go(shared);
-                self.record(shared, direction, &record, sink);
+                self.record(call, &record);
             }
             _ => {}
         }
@@ -347,20 +307,13 @@ impl Tls {
     }
 
     /// One record.
-    fn record(
-        &mut self,
-        shared: &mut Shared,
-        direction: Direction,
-        record: &[u8],
-        sink: &mut dyn FnMut(Carried<'_>),
-    ) {
+    fn record(&mut self, call: &mut Call<'_, Own>, record: &[u8]) {
         let content = record.first().copied().unwrap_or(0);
-        let side = self.sides.of_mut(direction);
+        let side = self.sides.of_mut(call.direction);
         if side.cipher.is_some() {
             // In TLS 1.3 a ChangeCipherSpec has no meaning and is not encrypted (RFC 8446 §5).
-            let is_1_3 = self.agreed.is_some_and(|agreed| agreed.is_1_3);
-            if !(content == CHANGE_CIPHER_SPEC && is_1_3) {
-                self.sealed(shared, direction, record, sink);
+            if !(content == CHANGE_CIPHER_SPEC && self.is_1_3()) {
+                self.sealed(call, record);
             }
             return;
         }
@@ -369,35 +322,31 @@ impl Tls {
                 let fragment = record.get(HEADER..).unwrap_or_default();
                 for message in side.messages.push(fragment) {
                     if let Message::ServerHello(hello) = message {
-                        self.agree(shared, direction, &hello, sink);
+                        self.agree(call, &hello);
                     }
                 }
             }
             CHANGE_CIPHER_SPEC if self.agreed.is_some_and(|agreed| !agreed.is_1_3) => {
-                self.change_cipher(shared, direction, sink);
+                self.change_cipher(call);
             }
-            APPLICATION_DATA => shared.lost.discarded += record.len() as u64,
+            APPLICATION_DATA => call.shared.lost.discarded += record.len() as u64,
             _ => {}
         }
     }
 
     /// An encrypted record.
-    fn sealed(
-        &mut self,
-        shared: &mut Shared,
-        direction: Direction,
-        record: &[u8],
-        sink: &mut dyn FnMut(Carried<'_>),
-    ) {
-        let mut plain = std::mem::take(&mut shared.plain);
-        let opened = self.decrypt(shared, direction, record, &mut plain);
-        let is_1_3 = self.agreed.is_some_and(|agreed| agreed.is_1_3);
-        let side = self.sides.of_mut(direction);
+    fn sealed(&mut self, call: &mut Call<'_, Own>, record: &[u8]) {
+        let shared = &mut *call.shared;
+        let mut plain = std::mem::take(&mut shared.own.plain);
+        let opened = self.decrypt(shared, call.direction, record, &mut plain);
+        let is_1_3 = self.is_1_3();
+        let side = self.sides.of_mut(call.direction);
+        let most = shared.limits.decrypted_in_vain as u64;
         match opened {
-            Some(APPLICATION_DATA) if !plain.is_empty() => sink(Carried::Bytes(&plain)),
+            Some(APPLICATION_DATA) if !plain.is_empty() => (call.sink)(Carried::Bytes(&plain)),
             Some(HANDSHAKE) if is_1_3 => {
                 for message in side.messages.push(&plain) {
-                    self.follow(shared, direction, message);
+                    self.follow(&shared.own.keylog, call.direction, message);
                 }
             }
             Some(_) => {}
@@ -405,17 +354,15 @@ impl Tls {
                 side.foreign += 1;
                 shared.lost.discarded += record.len() as u64;
             }
-            None if side.after_gap && shared.tries < shared.limits.decrypted_in_vain as u64 => {
-                shared.lost.discarded += record.len() as u64;
-                side.state = State::Seeking;
-                sink(Carried::Gap);
+            None if side.after_gap && shared.own.tries < most => {
+                side.state = call.break_off(record.len(), true);
             }
             None => {
                 shared.lost.given_up += record.len() as u64;
-                side.break_off(shared, sink);
+                side.break_off(call);
             }
         }
-        shared.plain = plain;
+        call.shared.own.plain = plain;
     }
 
     /// Decrypts a record into `plain`; its content type.
@@ -428,8 +375,9 @@ impl Tls {
     ) -> Option<u8> {
         let side = self.sides.of(direction);
         let most = shared.limits.decrypted_in_vain as u64;
-        let room = most.saturating_sub(shared.tries) / record.len().max(1) as u64;
+        let room = most.saturating_sub(shared.own.tries) / record.len().max(1) as u64;
         let swallowed = side.swallowed.min(room);
+        let tries = &mut shared.own.tries;
         let mut try_all = |cipher: &Cipher, from: u64| {
             // Without authentication any number would do.
             let more = if cipher.is_authenticated() {
@@ -440,7 +388,7 @@ impl Tls {
             let mut numbers = from..=from.saturating_add(more);
             numbers.find_map(|number| {
                 if number > from {
-                    shared.tries += record.len() as u64;
+                    *tries += record.len() as u64;
                 }
                 Some((number, cipher.open(number, record, plain)?))
             })
@@ -450,7 +398,7 @@ impl Tls {
         // Finished was not seen, or its keys are not known.
         let mut later = None;
         if found.is_none() && side.secret.is_empty() {
-            later = self.traffic(&shared.keylog, direction);
+            later = self.traffic(&shared.own.keylog, direction);
             found = later.as_ref().and_then(|(cipher, _)| try_all(cipher, 0));
         }
         let (number, content) = found?;
@@ -466,10 +414,10 @@ impl Tls {
     }
 
     /// Follows a message of an encrypted handshake of TLS 1.3 to the keys that it begins.
-    fn follow(&mut self, shared: &Shared, direction: Direction, message: Message) {
+    fn follow(&mut self, keylog: &KeyLog, direction: Direction, message: Message) {
         let side = self.sides.of(direction);
         let next = match message {
-            Message::Finished if side.secret.is_empty() => self.traffic(&shared.keylog, direction),
+            Message::Finished if side.secret.is_empty() => self.traffic(keylog, direction),
             Message::KeyUpdate if !side.secret.is_empty() => self.agreed.and_then(|agreed| {
                 let secret = next_secret(agreed.suite, &side.secret);
                 Some((Cipher::of_secret(agreed.suite, &secret)?, secret))
@@ -487,11 +435,7 @@ impl Tls {
     /// The first keys of the application's data in TLS 1.3, and their secret.
     fn traffic(&self, keylog: &KeyLog, direction: Direction) -> Option<(Cipher, Vec<u8>)> {
         let agreed = self.agreed.filter(|agreed| agreed.is_1_3)?;
-        let label = match self.writer(direction) {
-            Writer::Client => Label::ClientTraffic,
-            Writer::Server => Label::ServerTraffic,
-        };
-        let secret = keylog.secret(&self.random, label)?;
+        let secret = keylog.secret(&self.random, Label::Traffic(self.writer(direction)))?;
         Some((Cipher::of_secret(agreed.suite, secret)?, secret.to_vec()))
     }
 
@@ -503,24 +447,22 @@ impl Tls {
         }
     }
 
+    fn is_1_3(&self) -> bool {
+        self.agreed.is_some_and(|agreed| agreed.is_1_3)
+    }
+
     /// Takes the choices of the ServerHello, and the keys that follow from them.
-    fn agree(
-        &mut self,
-        shared: &mut Shared,
-        direction: Direction,
-        hello: &ServerHello,
-        sink: &mut dyn FnMut(Carried<'_>),
-    ) {
-        if direction == self.client || self.agreed.is_some() {
+    fn agree(&mut self, call: &mut Call<'_, Own>, hello: &ServerHello) {
+        if call.direction == self.client || self.agreed.is_some() {
             return;
         }
         let Some(suite) = suite(hello.suite).filter(|_| hello.is_1_2 || hello.is_1_3) else {
             for direction in DIRECTIONS {
                 let side = self.sides.of_mut(direction);
-                side.let_go(shared);
+                side.let_go(call.shared);
                 side.state = State::GivenUp;
             }
-            return sink(Carried::Failed(CarrierError::Unsupported(hello.suite)));
+            return (call.sink)(Carried::Failed(CarrierError::Unsupported(hello.suite)));
         };
         self.agreed = Some(Agreed {
             suite,
@@ -531,15 +473,12 @@ impl Tls {
         if !hello.is_1_3 {
             return;
         }
+        let keylog = &call.shared.own.keylog;
         for direction in DIRECTIONS {
-            let label = match self.writer(direction) {
-                Writer::Client => Label::ClientHandshake,
-                Writer::Server => Label::ServerHandshake,
-            };
-            let secret = shared.keylog.secret(&self.random, label);
+            let secret = keylog.secret(&self.random, Label::Handshake(self.writer(direction)));
             let cipher = secret.and_then(|secret| Cipher::of_secret(suite, secret));
             // Where that one is not known, the next may be.
-            let next = || Some(self.traffic(&shared.keylog, direction)?.0);
+            let next = || Some(self.traffic(keylog, direction)?.0);
             let cipher = cipher.or_else(next);
             let side = self.sides.of_mut(direction);
             side.number = 0;
@@ -547,30 +486,20 @@ impl Tls {
         }
     }
 
-    /// From here on, what `direction` sends in TLS 1.2 is encrypted.
-    fn change_cipher(
-        &mut self,
-        shared: &mut Shared,
-        direction: Direction,
-        sink: &mut dyn FnMut(Carried<'_>),
-    ) {
-        let writer = self.writer(direction);
-        let master = shared.keylog.secret(&self.random, Label::Master);
+    /// From here on, what the sender sends in TLS 1.2 is encrypted.
+    fn change_cipher(&mut self, call: &mut Call<'_, Own>) {
+        let writer = self.writer(call.direction);
+        let master = call.shared.own.keylog.secret(&self.random, Label::Master);
         let cipher = self.agreed.zip(master).and_then(|(agreed, master)| {
             let randoms = (&self.random, &agreed.random);
-            Cipher::of_master(
-                agreed.suite,
-                master,
-                randoms,
-                writer,
-                agreed.encrypt_then_mac,
-            )
+            let mac_outside = agreed.encrypt_then_mac;
+            Cipher::of_master(agreed.suite, master, randoms, writer, mac_outside)
         });
-        let side = self.sides.of_mut(direction);
+        let side = self.sides.of_mut(call.direction);
         side.number = 0;
         side.cipher = cipher;
         if side.cipher.is_none() {
-            side.break_off(shared, sink);
+            side.break_off(call);
         }
     }
 }
@@ -581,18 +510,10 @@ const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
 
 impl Side {
-    /// Gives up what is no record: behind a gap the next one is sought, else it never comes.
-    fn break_off(&mut self, shared: &mut Shared, sink: &mut dyn FnMut(Carried<'_>)) {
-        let held = self.let_go(shared).len() as u64;
-        if self.after_gap {
-            shared.lost.discarded += held;
-            self.state = State::Seeking;
-            sink(Carried::Gap);
-        } else {
-            shared.lost.given_up += held;
-            self.state = State::GivenUp;
-            sink(Carried::Failed(CarrierError::Broken));
-        }
+    /// Gives up what is held and no record.
+    fn break_off(&mut self, call: &mut Call<'_, Own>) {
+        let held = self.let_go(call.shared).len();
+        self.state = call.break_off(held, self.after_gap);
     }
 
     /// So many bytes of records were not read.
@@ -607,6 +528,14 @@ impl Side {
         shared.held -= self.held.len();
         std::mem::take(&mut self.held)
     }
+}
+
+/// The state in which `left` bytes are missing of a record that a gap cut.
+fn cut(left: usize) -> State<At> {
+    State::At(match left {
+        0 => At::Record,
+        left => At::Cut(left),
+    })
 }
 
 /// Bytes of the whole record at the front of `bytes`, where its header is there and sound.

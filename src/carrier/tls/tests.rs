@@ -114,7 +114,7 @@ struct Run {
 impl Run {
     fn knowing(labels: &[&str]) -> Self {
         let mut run = Self::default();
-        run.shared.keylog = keylog(labels);
+        run.shared.own.keylog = keylog(labels);
         run
     }
 
@@ -192,11 +192,11 @@ fn without_secrets_nothing_is_opened() {
     let mut run = Run::default();
     run.segment(UP, &client_hello());
     assert!(run.tls.is_none());
-    run.shared.keylog = keylog(&LABELS);
+    run.shared.own.keylog = keylog(&LABELS);
     assert!(Tls::open(&run.shared, UP, b"\x16\x03\x01\x00\x05hello").is_none());
     let other = format!("CLIENT_RANDOM {} 00", "09".repeat(32));
-    run.shared.keylog = KeyLog::default();
-    run.shared.keylog.learn(other.as_bytes());
+    run.shared.own.keylog = KeyLog::default();
+    run.shared.own.keylog.learn(other.as_bytes());
     assert!(Tls::open(&run.shared, UP, &client_hello()).is_none());
     // Cut before the random, it may be known: held until it is there.
     run.segment(UP, &client_hello()[..20])
@@ -311,7 +311,7 @@ fn behind_any_other_gap_records_are_found_again_with_their_number() {
     assert_eq!(run.bytes.of(UP), b"found again");
     // As many as were lost were tried.
     let sealed = lost.len() as u64 / 50;
-    assert_eq!(run.shared.tries, 50 * (sealed + 1));
+    assert_eq!(run.shared.own.tries, 50 * (sealed + 1));
     run.close();
 }
 
@@ -343,7 +343,7 @@ fn records_that_fill_segments_are_found_again_behind_a_gap() {
 fn decryptions_tried_behind_gaps_have_a_cap() {
     let (mut run, mut client, _) = Run::opened();
     run.segment(UP, &client.seal(APPLICATION_DATA, b"first"));
-    run.shared.tries = run.shared.limits.decrypted_in_vain as u64;
+    run.shared.own.tries = run.shared.limits.decrypted_in_vain as u64;
     let lost = client.seal(APPLICATION_DATA, b"lost");
     run.gap(UP, lost.len());
     run.segment(UP, &client.seal(APPLICATION_DATA, b"out of reach"));
@@ -361,7 +361,7 @@ fn records_are_held_up_to_their_cap() {
     let sealed = client.seal(APPLICATION_DATA, b"cut");
     run.segment(UP, &sealed[..20]);
     assert_eq!(
-        (&run.others[..], run.shared.over_cap),
+        (&run.others[..], run.shared.own.over_cap),
         (&["OverLimit".to_owned()][..], 1)
     );
     assert_eq!(run.bytes.of(UP), b"whole");

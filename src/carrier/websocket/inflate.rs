@@ -9,7 +9,7 @@ use crate::base::limits::Limits;
 const FREE: u64 = 1 << 30;
 
 /// The bytes that a sender leaves out at the end of each message (RFC 7692 §7.2.1).
-const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+pub(super) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// Bytes handed on at a time.
 const PART: usize = 16 << 10;
@@ -89,15 +89,6 @@ impl Inflater {
         done
     }
 
-    /// The message is over.
-    pub(super) fn end_message(
-        &mut self,
-        all: &mut Inflation,
-        each: &mut impl FnMut(&[u8]),
-    ) -> Result<(), Unreadable> {
-        self.push(all, &TAIL, each)
-    }
-
     fn inflate(
         &mut self,
         all: &mut Inflation,
@@ -111,14 +102,10 @@ impl Inflater {
             let status = self.0.decompress(rest, part, FlushDecompress::Sync);
             let taken = self.0.total_in() - taken;
             let made = self.0.total_out() - made;
-            let out = usize::try_from(made).ok().and_then(|made| part.get(..made));
-            let (Ok(status), Some(out)) = (status, out) else {
-                return Err(Unreadable::Corrupt);
-            };
-            rest = usize::try_from(taken)
-                .ok()
-                .and_then(|taken| rest.get(taken..))
-                .unwrap_or_default();
+            // Neither is more than the slices hold.
+            let out = part.get(..made as usize).unwrap_or_default();
+            rest = rest.get(taken as usize..).unwrap_or_default();
+            let status = status.map_err(|_| Unreadable::Corrupt)?;
             all.deflated += taken;
             all.inflated += made;
             if !out.is_empty() {

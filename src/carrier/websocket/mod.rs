@@ -11,12 +11,12 @@ mod inflate;
 mod tests;
 mod upgrade;
 
-use super::carried::{Breach, Carried, Carrier, CarrierError, Lost};
+use super::carried::{self, Breach, Call, Carried, Carrier, CarrierError, State};
 use crate::base::field::{FieldDef, FieldType};
 use crate::base::limits::{Limit, Limits};
 use crate::stream::{ByDirection, DIRECTIONS, Direction};
 use frame::{FrameHeader, HEADER_CAP, Header, Opcode, Sought};
-use inflate::{Inflater, Inflation, Unreadable};
+use inflate::{Inflater, Inflation, TAIL, Unreadable};
 
 /// With what HTTP begins: the methods of requests, and responses.
 const METHODS: [&[u8]; 9] = [
@@ -31,14 +31,12 @@ const METHODS: [&[u8]; 9] = [
     b"PATCH ",
 ];
 
-/// The state that all WebSocket connections of a run share.
+/// The state that all WebSocket connections of a run share. Bytes of heads alone count as held.
+pub type Shared = carried::Shared<Own>;
+
+/// The part of it that no other carrier has.
 #[derive(Debug, Default)]
-pub struct Shared {
-    limits: Limits,
-    /// Bytes out of which nothing came.
-    pub lost: Lost,
-    /// Bytes of heads that are not whole yet.
-    held: usize,
+pub struct Own {
     heads_refused: u64,
     inflation: Inflation,
     unmasked: Vec<u8>,
@@ -61,7 +59,7 @@ pub struct WebSocket {
 /// One direction.
 #[derive(Debug, Default)]
 struct Side {
-    state: State,
+    state: State<At>,
     /// Frames were sought here: what is no frame ends nothing.
     after_gap: bool,
     message: Message,
@@ -72,24 +70,21 @@ struct Side {
     window_lost: bool,
 }
 
-/// The meaning of a direction's next bytes.
+/// The place of a direction's next bytes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-enum State {
-    /// Of the HTTP head.
-    #[default]
+pub enum At {
+    /// In the HTTP head.
     Head,
-    /// Of a frame header.
+    /// In a frame header.
+    #[default]
     Header,
+    /// In a payload.
     Payload(Payload),
-    /// Unknown: the next frame is sought.
-    Seeking,
-    /// They are counted.
-    GivenUp,
 }
 
 /// The payload that is under way.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Payload {
+pub struct Payload {
     left: u64,
     /// Bytes of it that came or lie in a gap.
     passed: u64,
@@ -110,7 +105,8 @@ enum Message {
 }
 
 impl Carrier for WebSocket {
-    type Shared = Shared;
+    type Own = Own;
+    type At = At;
 
     const FIELD: &'static FieldDef = &FieldDef {
         name: "websocket",
@@ -119,11 +115,10 @@ impl Carrier for WebSocket {
         help: "WebSocket (RFC 6455).",
     };
 
-    fn shared(limits: &Limits) -> Self::Shared {
-        Shared {
-            limits: *limits,
+    fn own(limits: &Limits) -> Self::Own {
+        Own {
             inflation: Inflation::new(limits),
-            ..Shared::default()
+            ..Own::default()
         }
     }
 
@@ -134,7 +129,7 @@ impl Carrier for WebSocket {
 
     /// A request that asks for it opens one, or the beginning of one, or a response that grants
     /// it.
-    fn open(_: &Self::Shared, direction: Direction, bytes: &[u8]) -> Option<Self> {
+    fn open(_: &Shared, direction: Direction, bytes: &[u8]) -> Option<Self> {
         let (is_request, is_response) = (begins(bytes, b"GET "), begins(bytes, b"HTTP/1.1 101 "));
         let client = match (is_request, is_response) {
             (true, _) => direction,
@@ -143,16 +138,16 @@ impl Carrier for WebSocket {
         };
         if let Some(end) = upgrade::end_of_head(bytes, 0) {
             let head = bytes.get(..end)?;
-            let upgrades = if is_request {
-                upgrade::request(head)?.upgrades
+            let read = if is_request {
+                upgrade::request(head)
             } else {
-                upgrade::response(head)?.upgrades
+                upgrade::response(head)
             };
-            if !upgrades {
+            if !read?.upgrades {
                 return None;
             }
         }
-        let mut opened = Self::new(client, State::Head);
+        let mut opened = Self::new(client, State::At(At::Head));
         if is_response && !is_request {
             // The request was not captured.
             let side = opened.sides.of_mut(client);
@@ -200,75 +195,57 @@ impl Carrier for WebSocket {
         self.of_mqtt
     }
 
-    fn push(
-        &mut self,
-        shared: &mut Self::Shared,
-        direction: Direction,
-        bytes: &[u8],
-        sink: &mut dyn FnMut(Carried<'_>),
-    ) {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let side = self.sides.of_mut(direction);
-            rest = match side.state {
-                State::Head => self.head(shared, direction, rest, sink),
-                State::Header => self.header(shared, direction, rest, sink),
-                State::Payload(payload) => side.payload(shared, payload, rest, sink),
-                State::Seeking => {
-                    let sought = Sought {
-                        masked: Some(direction == self.client),
-                        compressed: self.deflates != Some(false),
-                    };
-                    // Once a segment, so that each is looked through once.
-                    let fresh = rest.len() == bytes.len();
-                    let found = fresh.then(|| frame::seek(rest, sought)).flatten();
-                    let (passed, behind) = rest.split_at(found.unwrap_or(rest.len()));
-                    shared.lost.discarded += passed.len() as u64;
-                    if found.is_some() {
-                        side.state = State::Header;
-                    }
-                    behind
-                }
-                State::GivenUp => {
-                    shared.lost.given_up += rest.len() as u64;
-                    return;
-                }
-            };
+    fn state(&mut self, direction: Direction) -> &mut State<At> {
+        &mut self.sides.of_mut(direction).state
+    }
+
+    fn step<'a>(&mut self, call: &mut Call<'_, Own>, at: At, bytes: &'a [u8]) -> &'a [u8] {
+        match at {
+            At::Head => self.head(call, bytes),
+            At::Header => self.header(call, bytes),
+            At::Payload(payload) => {
+                let side = self.sides.of_mut(call.direction);
+                side.payload(call, payload, bytes)
+            }
         }
     }
 
-    fn gap(&mut self, shared: &mut Self::Shared, direction: Direction, length: u64) -> Option<u64> {
+    fn seek(&self, direction: Direction, bytes: &[u8]) -> Option<usize> {
+        let sought = Sought {
+            masked: Some(direction == self.client),
+            compressed: self.deflates != Some(false),
+        };
+        frame::seek(bytes, sought)
+    }
+
+    fn gap(&mut self, shared: &mut Shared, direction: Direction, length: u64) -> Option<u64> {
         let side = self.sides.of_mut(direction);
         side.after_gap = true;
         match side.state {
             State::GivenUp => return None,
-            State::Payload(mut payload) if length > 0 && length <= payload.left => {
+            State::At(At::Payload(mut payload)) if length > 0 && length <= payload.left => {
                 payload.left -= length;
                 payload.passed += length;
+                side.go_on(payload);
                 if !payload.data {
-                    side.go_on(payload);
                     return None;
                 }
-                let missing = if side.message == Message::Plain {
-                    length
-                } else {
-                    side.message = Message::Lost;
-                    side.drop_inflater(shared);
-                    0
-                };
-                side.go_on(payload);
-                return Some(missing);
+                if side.message == Message::Plain {
+                    return Some(length);
+                }
+                side.message = Message::Lost;
             }
-            State::Head | State::Header | State::Payload(_) | State::Seeking => {}
+            State::At(_) | State::Seeking => {
+                shared.lost.discarded += side.let_go(shared).len() as u64;
+                side.message = Message::Lost;
+                side.state = State::Seeking;
+            }
         }
-        shared.lost.discarded += side.let_go(shared).len() as u64;
         side.drop_inflater(shared);
-        side.message = Message::Lost;
-        side.state = State::Seeking;
         Some(0)
     }
 
-    fn close(&mut self, shared: &mut Self::Shared) {
+    fn close(&mut self, shared: &mut Shared) {
         for direction in DIRECTIONS {
             let side = self.sides.of_mut(direction);
             side.let_go(shared);
@@ -280,25 +257,17 @@ impl Carrier for WebSocket {
         self.client
     }
 
-    fn lost(shared: &Self::Shared) -> Lost {
-        shared.lost
-    }
-
-    fn held(shared: &Self::Shared) -> usize {
-        shared.held
-    }
-
-    fn limits(shared: &Self::Shared) -> Vec<(Limit, u64)> {
+    fn limits(own: &Own) -> Vec<(Limit, u64)> {
         vec![
-            (Limit::Heads, shared.heads_refused),
-            (Limit::Inflaters, shared.inflation.refused),
-            (Limit::Inflated, shared.inflation.too_far),
+            (Limit::Heads, own.heads_refused),
+            (Limit::Inflaters, own.inflation.refused),
+            (Limit::Inflated, own.inflation.too_far),
         ]
     }
 }
 
 impl WebSocket {
-    fn new(client: Direction, state: State) -> Self {
+    fn new(client: Direction, state: State<At>) -> Self {
         let mut sides: ByDirection<Side> = ByDirection::default();
         for direction in DIRECTIONS {
             let side = sides.of_mut(direction);
@@ -315,13 +284,9 @@ impl WebSocket {
     }
 
     /// Bytes of an HTTP head; what follows it.
-    fn head<'a>(
-        &mut self,
-        shared: &mut Shared,
-        direction: Direction,
-        bytes: &'a [u8],
-        sink: &mut dyn FnMut(Carried<'_>),
-    ) -> &'a [u8] {
+    fn head<'a>(&mut self, call: &mut Call<'_, Own>, bytes: &'a [u8]) -> &'a [u8] {
+        let direction = call.direction;
+        let shared = &mut *call.shared;
         let from_client = direction == self.client;
         let front: &[u8] = if from_client { b"GET " } else { b"HTTP/1." };
         let side = self.sides.of_mut(direction);
@@ -340,80 +305,65 @@ impl WebSocket {
         if end.is_none() && !too_long && begins(&side.held, front) {
             return &[];
         }
-        shared.heads_refused += u64::from(end.is_none() && over_cap);
+        shared.own.heads_refused += u64::from(end.is_none() && over_cap);
         let held = side.let_go(shared);
-        if let Some(end) = end
-            && held.get(..end).is_some_and(upgrade::is_interim)
-        {
-            return bytes.get(end.saturating_sub(known)..).unwrap_or_default();
-        }
-        let granted = end.filter(|end| self.take_head(direction, held.get(..*end), sink));
-        if let Some(end) = granted {
-            return bytes.get(end.saturating_sub(known)..).unwrap_or_default();
+        if let Some(end) = end {
+            let head = held.get(..end).unwrap_or_default();
+            if upgrade::is_interim(head) || self.take_head(call, head) {
+                return bytes.get(end.saturating_sub(known)..).unwrap_or_default();
+            }
         }
         let other = direction.reverse();
-        let waiting = self.sides.of_mut(other).let_go(shared);
+        let waiting = self.sides.of_mut(other).let_go(call.shared);
         for direction in DIRECTIONS {
             let side = self.sides.of_mut(direction);
-            if side.state == State::Head {
+            if side.state == State::At(At::Head) {
                 side.state = State::GivenUp;
             }
         }
         for (direction, bytes) in [(other, &waiting), (direction, &held)] {
             if !bytes.is_empty() {
-                sink(Carried::Mistaken { direction, bytes });
+                (call.sink)(Carried::Mistaken { direction, bytes });
             }
         }
         &[]
     }
 
     /// Takes a whole head. Returns whether frames follow it.
-    fn take_head(
-        &mut self,
-        direction: Direction,
-        head: Option<&[u8]>,
-        sink: &mut dyn FnMut(Carried<'_>),
-    ) -> bool {
-        let from_client = direction == self.client;
-        let (upgrades, named) = if from_client {
-            let request = head.and_then(upgrade::request).unwrap_or_default();
-            (request.upgrades, request.offers)
+    fn take_head(&mut self, call: &mut Call<'_, Own>, head: &[u8]) -> bool {
+        let from_client = call.direction == self.client;
+        let head = if from_client {
+            upgrade::request(head).unwrap_or_default()
         } else {
-            let Some(response) = head.and_then(upgrade::response) else {
+            let Some(response) = upgrade::response(head) else {
                 return false;
             };
             self.deflates = Some(response.deflates);
             if !response.upgrades {
-                sink(Carried::Failed(CarrierError::Refused(response.status)));
+                (call.sink)(Carried::Failed(CarrierError::Refused(response.status)));
             }
-            (response.upgrades, response.selects)
+            response
         };
-        if !upgrades {
+        if !head.upgrades {
             return false;
         }
-        self.of_mqtt |= named.of_mqtt;
+        self.of_mqtt |= head.names_any_mqtt;
         if from_client {
-            self.offers_mqtt = Some(named.mqtt);
+            self.offers_mqtt = Some(head.names_mqtt);
         }
-        if !named.mqtt && from_client {
-            sink(Carried::Breach(Breach::NotOffered));
-        } else if !named.mqtt && self.offers_mqtt != Some(false) {
+        if !head.names_mqtt && from_client {
+            (call.sink)(Carried::Breach(Breach::NotOffered));
+        } else if !head.names_mqtt && self.offers_mqtt != Some(false) {
             // Nothing can be selected that was not offered.
-            sink(Carried::Breach(Breach::NotSelected));
+            (call.sink)(Carried::Breach(Breach::NotSelected));
         }
-        self.sides.of_mut(direction).state = State::Header;
+        *self.state(call.direction) = State::default();
         true
     }
 
     /// Bytes of a frame header; what follows it.
-    fn header<'a>(
-        &mut self,
-        shared: &mut Shared,
-        direction: Direction,
-        bytes: &'a [u8],
-        sink: &mut dyn FnMut(Carried<'_>),
-    ) -> &'a [u8] {
-        let side = self.sides.of_mut(direction);
+    fn header<'a>(&mut self, call: &mut Call<'_, Own>, bytes: &'a [u8]) -> &'a [u8] {
+        let side = self.sides.of_mut(call.direction);
         let known = side.held.len();
         let read = if known == 0 {
             frame::header(bytes)
@@ -431,42 +381,35 @@ impl WebSocket {
             // No end compresses what the other did not agree to.
             Header::Whole(header) if !header.compressed || self.deflates != Some(false) => header,
             Header::Whole(_) | Header::Broken => {
+                // These bytes are lost.
                 side.held = Vec::new();
-                side.break_off(shared, known + bytes.len(), sink);
+                side.drop_inflater(call.shared);
+                side.state = call.break_off(known + bytes.len(), side.after_gap);
+                side.message = Message::Lost;
                 return &[];
             }
         };
         side.held = Vec::new();
-        if header.mask.is_some() != (direction == self.client) {
-            sink(Carried::Breach(Breach::Masking));
+        if header.mask.is_some() != (call.direction == self.client) {
+            (call.sink)(Carried::Breach(Breach::Masking));
         }
         if header.opcode == Opcode::Text {
-            sink(Carried::Breach(Breach::TextFrame));
+            (call.sink)(Carried::Breach(Breach::TextFrame));
         }
+        side.begin_frame(call, &header);
         let behind = header.size.saturating_sub(known);
-        let side = self.sides.of_mut(direction);
-        side.begin_frame(shared, &header, sink);
         bytes.get(behind..).unwrap_or_default()
     }
 }
 
 impl Side {
-    fn begin_frame(
-        &mut self,
-        shared: &mut Shared,
-        header: &FrameHeader,
-        sink: &mut dyn FnMut(Carried<'_>),
-    ) {
-        match header.opcode {
-            Opcode::Text | Opcode::Binary if header.compressed => {
-                self.message = if self.window_lost {
-                    Message::Lost
-                } else {
-                    Message::Compressed
-                };
-            }
-            Opcode::Text | Opcode::Binary => self.message = Message::Plain,
-            Opcode::Continuation | Opcode::Control => {}
+    fn begin_frame(&mut self, call: &mut Call<'_, Own>, header: &FrameHeader) {
+        if matches!(header.opcode, Opcode::Text | Opcode::Binary) {
+            self.message = match (header.compressed, self.window_lost) {
+                (true, true) => Message::Lost,
+                (true, false) => Message::Compressed,
+                (false, _) => Message::Plain,
+            };
         }
         let payload = Payload {
             left: header.length,
@@ -477,17 +420,16 @@ impl Side {
         };
         self.go_on(payload);
         if header.length == 0 {
-            self.end_message(shared, payload, sink);
+            self.end_message(call, payload);
         }
     }
 
     /// Bytes of a payload; what follows it.
     fn payload<'a>(
         &mut self,
-        shared: &mut Shared,
+        call: &mut Call<'_, Own>,
         mut payload: Payload,
         bytes: &'a [u8],
-        sink: &mut dyn FnMut(Carried<'_>),
     ) -> &'a [u8] {
         let wanted = usize::try_from(payload.left).unwrap_or(usize::MAX);
         let (mine, behind) = bytes.split_at_checked(wanted).unwrap_or((bytes, &[]));
@@ -496,9 +438,9 @@ impl Side {
         payload.passed += mine.len() as u64;
         self.go_on(payload);
         if payload.data && self.message == Message::Lost {
-            shared.lost.discarded += mine.len() as u64;
+            call.shared.lost.discarded += mine.len() as u64;
         } else if payload.data {
-            let mut unmasked = std::mem::take(&mut shared.unmasked);
+            let mut unmasked = std::mem::take(&mut call.shared.own.unmasked);
             let plain = match payload.mask {
                 Some(key) => {
                     frame::unmask(mine, key, passed, &mut unmasked);
@@ -507,94 +449,64 @@ impl Side {
                 None => mine,
             };
             if self.message == Message::Compressed {
-                self.inflate(shared, Some(plain), sink);
+                self.inflate(call, Some(plain));
             } else {
-                sink(Carried::Bytes(plain));
+                (call.sink)(Carried::Bytes(plain));
             }
-            shared.unmasked = unmasked;
+            call.shared.own.unmasked = unmasked;
         }
         if payload.left == 0 {
-            self.end_message(shared, payload, sink);
+            self.end_message(call, payload);
         }
         behind
     }
 
     /// A payload is under way, or over.
     fn go_on(&mut self, payload: Payload) {
-        self.state = match payload.left {
-            0 => State::Header,
-            _ => State::Payload(payload),
-        };
+        self.state = State::At(match payload.left {
+            0 => At::Header,
+            _ => At::Payload(payload),
+        });
     }
 
     /// A frame is over: so may be a compressed message.
-    fn end_message(
-        &mut self,
-        shared: &mut Shared,
-        payload: Payload,
-        sink: &mut dyn FnMut(Carried<'_>),
-    ) {
-        let over = payload.data && payload.fin && self.state == State::Header;
+    fn end_message(&mut self, call: &mut Call<'_, Own>, payload: Payload) {
+        let over = payload.data && payload.fin && self.state == State::At(At::Header);
         if over && self.message == Message::Compressed {
-            self.inflate(shared, None, sink);
+            self.inflate(call, None);
         }
     }
 
     /// Inflates a part of a message, or its end.
-    fn inflate(
-        &mut self,
-        shared: &mut Shared,
-        bytes: Option<&[u8]>,
-        sink: &mut dyn FnMut(Carried<'_>),
-    ) {
-        let all = &mut shared.inflation;
-        let mut hand_on = |bytes: &[u8]| sink(Carried::Bytes(bytes));
+    fn inflate(&mut self, call: &mut Call<'_, Own>, bytes: Option<&[u8]>) {
+        let all = &mut call.shared.own.inflation;
+        let mut hand_on = |bytes: &[u8]| (call.sink)(Carried::Bytes(bytes));
         let done = match (&mut self.inflater, bytes) {
-            (Some(inflater), Some(bytes)) => inflater.push(all, bytes, &mut hand_on),
-            (Some(inflater), None) => inflater.end_message(all, &mut hand_on),
+            (Some(inflater), _) => inflater.push(all, bytes.unwrap_or(&TAIL), &mut hand_on),
             (None, _) => Inflater::new(all).and_then(|inflater| {
                 let inflater = self.inflater.insert(Box::new(inflater));
                 bytes.map_or(Ok(()), |bytes| inflater.push(all, bytes, &mut hand_on))
             }),
         };
         let Err(why) = done else { return };
-        self.drop_inflater(shared);
-        let bytes = bytes.map_or(0, <[u8]>::len) as u64;
-        if self.after_gap && why == Unreadable::Corrupt {
-            // What it leans on was lost, and so is what leans on it; frames go on.
-            shared.lost.discarded += bytes;
-            self.message = Message::Lost;
-            self.window_lost = true;
-            sink(Carried::Gap);
-        } else {
-            shared.lost.given_up += bytes;
-            self.state = State::GivenUp;
-            sink(match why {
-                Unreadable::Corrupt => Carried::Failed(CarrierError::Broken),
-                Unreadable::Cap => Carried::OverLimit,
-            });
-        }
-    }
-
-    /// Gives up what is no frame: behind a gap the next one is sought, else it never comes.
-    /// These bytes are lost.
-    fn break_off(&mut self, shared: &mut Shared, bytes: usize, sink: &mut dyn FnMut(Carried<'_>)) {
-        self.drop_inflater(shared);
-        if self.after_gap {
-            shared.lost.discarded += bytes as u64;
-            self.message = Message::Lost;
-            self.state = State::Seeking;
-            sink(Carried::Gap);
-        } else {
-            shared.lost.given_up += bytes as u64;
-            self.state = State::GivenUp;
-            sink(Carried::Failed(CarrierError::Broken));
+        self.drop_inflater(call.shared);
+        let bytes = bytes.map_or(0, <[u8]>::len);
+        match why {
+            Unreadable::Corrupt if self.after_gap => {
+                // What it leans on was lost, and so is what leans on it; frames go on.
+                call.shared.lost.discarded += bytes as u64;
+                self.message = Message::Lost;
+                self.window_lost = true;
+                (call.sink)(Carried::Gap);
+            }
+            Unreadable::Corrupt => self.state = call.break_off(bytes, false),
+            Unreadable::Cap => self.state = call.stop_at_limit(bytes),
         }
     }
 
     /// Lets go of what was held of a head or of a frame header.
     fn let_go(&mut self, shared: &mut Shared) -> Vec<u8> {
-        if self.state == State::Head {
+        if self.state == State::At(At::Head) {
             shared.held -= self.held.len();
         }
         std::mem::take(&mut self.held)
@@ -602,7 +514,7 @@ impl Side {
 
     fn drop_inflater(&mut self, shared: &mut Shared) {
         if let Some(inflater) = self.inflater.take() {
-            inflater.release(&mut shared.inflation);
+            inflater.release(&mut shared.own.inflation);
         }
     }
 }

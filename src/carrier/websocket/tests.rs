@@ -132,7 +132,7 @@ impl Run {
             websocket.close(&mut self.shared);
         }
         assert_eq!(self.shared.held, 0);
-        assert!(Inflater::new(&mut self.shared.inflation).is_ok());
+        assert!(Inflater::new(&mut self.shared.own.inflation).is_ok());
     }
 }
 
@@ -388,18 +388,18 @@ fn directions_beyond_the_cap_on_inflaters_are_given_up() {
     let mut run = Run::opened(DEFLATE, DEFLATE);
     let mut inflaters = Vec::new();
     for _ in 0..run.shared.limits.inflaters {
-        inflaters.push(Inflater::new(&mut run.shared.inflation).unwrap());
+        inflaters.push(Inflater::new(&mut run.shared.own.inflation).unwrap());
     }
     run.segment(
         UP,
         &frame(UP, 0xc2, &Deflater::new().message(b"one too many")),
     );
     assert_eq!(
-        (&run.others[..], run.shared.inflation.refused),
+        (&run.others[..], run.shared.own.inflation.refused),
         (&["OverLimit".to_owned()][..], 1)
     );
     for inflater in inflaters {
-        inflater.release(&mut run.shared.inflation);
+        inflater.release(&mut run.shared.own.inflation);
     }
     run.close();
 }
@@ -410,10 +410,10 @@ fn messages_that_expand_without_end_are_given_up() {
     let zeros = Deflater::new().message(&vec![0; 1 << 20]);
     run.segment(UP, &frame(UP, 0xc2, &zeros));
     assert_eq!(run.bytes.of(UP).len(), 1 << 20);
-    run.shared.inflation = Inflation::after_free(std::mem::take(&mut run.shared.inflation));
+    run.shared.own.inflation = Inflation::after_free(std::mem::take(&mut run.shared.own.inflation));
     run.segment(UP, &frame(UP, 0xc2, &zeros));
     assert_eq!(
-        (&run.others[..], run.shared.inflation.too_far),
+        (&run.others[..], run.shared.own.inflation.too_far),
         (&["OverLimit".to_owned()][..], 1)
     );
     run.close();

@@ -4,41 +4,18 @@
 /// Fields of a head; one with more is not read.
 const FIELDS: usize = 128;
 
-/// The subprotocols that one end names in Sec-WebSocket-Protocol.
+/// The head of a request or of a response.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Subprotocols {
-    /// `mqtt` itself.
-    pub(super) mqtt: bool,
-    /// A name of MQTT, if an old one: `mqttv3.1`.
-    pub(super) of_mqtt: bool,
-}
-
-impl Subprotocols {
-    fn add(&mut self, list: &[u8]) {
-        for name in list.split(|byte| *byte == b',') {
-            let name = name.trim_ascii();
-            self.mqtt |= name == b"mqtt";
-            let front = name.get(..4).unwrap_or_default();
-            self.of_mqtt |= front.eq_ignore_ascii_case(b"mqtt");
-        }
-    }
-}
-
-/// An HTTP request.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Request {
-    /// It asks for WebSocket.
-    pub(super) upgrades: bool,
-    pub(super) offers: Subprotocols,
-}
-
-/// An HTTP response.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Response {
+pub(super) struct Head {
+    /// Of a response, else 0.
     pub(super) status: u16,
+    /// It asks for WebSocket, or grants it.
     pub(super) upgrades: bool,
-    pub(super) selects: Subprotocols,
-    /// It agrees to permessage-deflate (RFC 7692).
+    /// Sec-WebSocket-Protocol names `mqtt` itself.
+    pub(super) names_mqtt: bool,
+    /// It names MQTT, if by an old name: `mqttv3.1`.
+    pub(super) names_any_mqtt: bool,
+    /// It offers or agrees to permessage-deflate (RFC 7692).
     pub(super) deflates: bool,
 }
 
@@ -63,45 +40,20 @@ pub(super) fn end_of_head(bytes: &[u8], known: usize) -> Option<usize> {
 }
 
 /// Reads the head of a request; `None` where it is none.
-pub(super) fn request(head: &[u8]) -> Option<Request> {
+pub(super) fn request(head: &[u8]) -> Option<Head> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut parsed = httparse::Request::new(&mut fields);
-    if !parsed.parse(head).ok()?.is_complete() {
-        return None;
-    }
-    let mut request = Request {
-        upgrades: parsed.method == Some("GET") && upgrades(parsed.headers),
-        ..Request::default()
-    };
-    for list in values(parsed.headers, "Sec-WebSocket-Protocol") {
-        request.offers.add(list);
-    }
-    Some(request)
+    let is_whole = parsed.parse(head).ok()?.is_complete();
+    is_whole.then(|| read(0, parsed.method == Some("GET"), parsed.headers))
 }
 
 /// Reads the head of a response; `None` where it is none.
-pub(super) fn response(head: &[u8]) -> Option<Response> {
+pub(super) fn response(head: &[u8]) -> Option<Head> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut parsed = httparse::Response::new(&mut fields);
-    if !parsed.parse(head).ok()?.is_complete() {
-        return None;
-    }
+    let is_whole = parsed.parse(head).ok()?.is_complete();
     let status = parsed.code?;
-    let mut response = Response {
-        status,
-        upgrades: status == 101 && upgrades(parsed.headers),
-        ..Response::default()
-    };
-    for list in values(parsed.headers, "Sec-WebSocket-Protocol") {
-        response.selects.add(list);
-    }
-    response.deflates = values(parsed.headers, "Sec-WebSocket-Extensions")
-        .flat_map(|list| list.split(|byte| matches!(byte, b',' | b';')))
-        .any(|name| {
-            name.trim_ascii()
-                .eq_ignore_ascii_case(b"permessage-deflate")
-        });
-    Some(response)
+    is_whole.then(|| read(status, status == 101, parsed.headers))
 }
 
 /// Whether a head is an interim response, behind which the final one comes (RFC 9110 §15.2).
@@ -109,20 +61,32 @@ pub(super) fn is_interim(head: &[u8]) -> bool {
     response(head).is_some_and(|response| matches!(response.status, 100 | 102..=199))
 }
 
-fn upgrades(fields: &[httparse::Header<'_>]) -> bool {
-    values(fields, "Upgrade")
-        .flat_map(|list| list.split(|byte| *byte == b','))
-        .any(|name| name.trim_ascii().eq_ignore_ascii_case(b"websocket"))
-}
-
-fn values<'a>(
-    fields: &'a [httparse::Header<'a>],
-    name: &'static str,
-) -> impl Iterator<Item = &'a [u8]> {
-    fields
-        .iter()
-        .filter(move |field| field.name.eq_ignore_ascii_case(name))
-        .map(|field| field.value)
+/// Reads the fields of a head, which can be for WebSocket only where `may_upgrade`.
+fn read(status: u16, may_upgrade: bool, fields: &[httparse::Header<'_>]) -> Head {
+    let mut head = Head {
+        status,
+        ..Head::default()
+    };
+    for field in fields {
+        let is = |name: &str| field.name.eq_ignore_ascii_case(name);
+        for name in field.value.split(|byte| *byte == b',') {
+            if is("Upgrade") {
+                let asks = name.trim_ascii().eq_ignore_ascii_case(b"websocket");
+                head.upgrades |= may_upgrade && asks;
+            } else if is("Sec-WebSocket-Protocol") {
+                let name = name.trim_ascii();
+                head.names_mqtt |= name == b"mqtt";
+                let front = name.get(..4).unwrap_or_default();
+                head.names_any_mqtt |= front.eq_ignore_ascii_case(b"mqtt");
+            } else if is("Sec-WebSocket-Extensions") {
+                // Parameters follow an extension's name.
+                let mut words = name.split(|byte| *byte == b';');
+                let deflate = b"permessage-deflate";
+                head.deflates |= words.any(|word| word.trim_ascii().eq_ignore_ascii_case(deflate));
+            }
+        }
+    }
+    head
 }
 
 #[cfg(test)]
@@ -134,10 +98,10 @@ mod tests {
         let head = b"GET /mqtt HTTP/1.1\r\nHost: a\r\nconnection: keep-alive, Upgrade\r\n\
             upgrade: WebSocket\r\nSec-WebSocket-Protocol: chat, mqttv3.1,mqtt\r\n\r\n";
         let asked = request(head).unwrap();
-        assert!(asked.upgrades && asked.offers.mqtt && asked.offers.of_mqtt);
+        assert!(asked.upgrades && asked.names_mqtt && asked.names_any_mqtt);
         let old = b"GET / HTTP/1.1\nUpgrade: websocket\nSec-WebSocket-Protocol: mqttv3.1\n\n";
         let asked = request(old).unwrap();
-        assert!(asked.upgrades && asked.offers.of_mqtt && !asked.offers.mqtt);
+        assert!(asked.upgrades && asked.names_any_mqtt && !asked.names_mqtt);
         assert!(
             !request(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
                 .unwrap()
@@ -157,7 +121,7 @@ mod tests {
             Sec-WebSocket-Protocol: mqtt\r\n\
             Sec-WebSocket-Extensions: x-other, permessage-deflate; server_no_context_takeover\r\n\r\n";
         let granted = response(head).unwrap();
-        assert!(granted.upgrades && granted.selects.mqtt && granted.deflates);
+        assert!(granted.upgrades && granted.names_mqtt && granted.deflates);
         let refused = response(b"HTTP/1.1 403 Forbidden\r\n\r\n").unwrap();
         assert_eq!((refused.status, refused.upgrades), (403, false));
     }
