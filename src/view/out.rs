@@ -251,44 +251,10 @@ pub fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
     write_hex(out.get_mut(begin..).unwrap_or_default(), bytes);
 }
 
-/// Bytes that are turned into digits at once.
-const HEX_BLOCK: usize = 32;
-
-/// Writes two lower-case hexadecimal digits a byte into `room`, which has place for just
-/// those. In blocks, which the compiler turns into wide instructions; the last one overlaps the
-/// one before.
+/// Writes two lower-case hexadecimal digits a byte into `room`, which has place for just those.
 pub(super) fn write_hex(room: &mut [u8], bytes: &[u8]) {
-    let (room, _) = room.as_chunks_mut();
-    let (Some(last), Some(last_room)) = (bytes.last_chunk(), room.last_chunk_mut()) else {
-        for (digits, byte) in room.iter_mut().zip(bytes) {
-            *digits = hex(*byte);
-        }
-        return;
-    };
-    write_hex_block(last_room, last);
-    let (blocks, _) = bytes.as_chunks();
-    let (rooms, _) = room.as_chunks_mut();
-    for (room, block) in rooms.iter_mut().zip(blocks) {
-        write_hex_block(room, block);
-    }
-}
-
-#[inline(always)]
-fn write_hex_block(room: &mut [[u8; 2]; HEX_BLOCK], block: &[u8; HEX_BLOCK]) {
-    for (digits, byte) in room.iter_mut().zip(block) {
-        *digits = hex(*byte);
-    }
-}
-
-/// The digits of an byte, by arithmetic on both at once and not from a table, so that the
-/// compiler does those of a block at once.
-#[inline(always)]
-fn hex(byte: u8) -> [u8; 2] {
-    let values = (u16::from(byte) >> 4 | u16::from(byte) << 8) & 0x0f0f;
-    // 1 in the lane of a digit that is a letter.
-    let letters = (values + 0x0606) >> 4 & 0x0101;
-    let digits = values + u16::from_le_bytes(*b"00") + letters * u16::from(b'a' - b'0' - 10);
-    digits.to_le_bytes()
+    let written = const_hex::encode_to_slice(bytes, room);
+    debug_assert!(written.is_ok(), "room for {} bytes", bytes.len());
 }
 
 #[cfg(test)]
