@@ -35,9 +35,9 @@ pub(crate) fn record(rule: &str) {
 
 /// The parts of one packet; each type takes what it has a place for.
 #[derive(Clone, Debug)]
-pub(super) struct Parts {
+pub(crate) struct Parts {
     pub(super) packet_type: PacketType,
-    pub(super) version: ProtocolVersion,
+    pub(crate) version: ProtocolVersion,
     packet_id: PacketIdentifier,
     topic: String,
     texts: [String; 3],
@@ -76,7 +76,7 @@ fn made() -> impl Strategy<Value = Made> {
 }
 
 /// Any valid packet of any version.
-pub(super) fn parts() -> impl Strategy<Value = Parts> {
+pub(crate) fn parts() -> impl Strategy<Value = Parts> {
     let version = prop_oneof![
         Just(ProtocolVersion::V3_1),
         Just(ProtocolVersion::V3_1_1),
@@ -130,7 +130,7 @@ pub(super) fn parts() -> impl Strategy<Value = Parts> {
 
 impl Parts {
     /// Hands the packet to `each`: it borrows from what is made here.
-    pub(super) fn with(&self, each: impl FnOnce(ControlPacket<'_>)) {
+    pub(crate) fn with(&self, each: impl FnOnce(ControlPacket<'_>)) {
         if self.packet_type == PacketType::Connect {
             return self.with_connect(each);
         }

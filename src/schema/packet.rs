@@ -10,7 +10,7 @@ use super::connect::{ConnAck, Connect, Subscription, Subscriptions};
 use super::partial::PartialPacket;
 use super::payload::Payload;
 use super::property::{Properties, Property};
-use super::value::{Instant, Seconds, Text, is_false, sender_name};
+use super::value::{Instant, Seconds, is_false, sender_name};
 use crate::base::Timestamp;
 use crate::event::{PacketEvent, Transport};
 use crate::mqtt::packet::TopicFilters;
@@ -79,7 +79,7 @@ pub struct Packet<'a> {
     /// The packet identifier; 0 only where that makes the packet malformed.
     pub packet_id: Option<u16>,
     /// The topic name of a PUBLISH as it stands there: empty where an alias replaces it.
-    pub topic: Option<Text<'a>>,
+    pub topic: Option<&'a str>,
     /// The topic name that the alias stood for there and then (5.0).
     pub topic_resolved: Option<&'a str>,
     /// The members of a CONNECT.
@@ -109,7 +109,7 @@ pub struct Packet<'a> {
     /// The payload of a PUBLISH.
     pub payload: Option<Payload<'a>>,
     /// Wireshark's Info column: `Publish Message (id=1) [test]`.
-    pub info: Text<'a>,
+    pub info: &'a str,
 }
 
 /// Decisions of a run that all of its records share.
@@ -187,7 +187,7 @@ impl<'a> Packet<'a> {
             errors: Vec::new(),
             malformed: None,
             payload: None,
-            info: Text(info),
+            info,
         }
     }
 
@@ -207,7 +207,7 @@ impl<'a> Packet<'a> {
                 self.qos = Some(publish.delivery.qos() as u8);
                 self.retain = Some(publish.retain);
                 self.packet_id = publish.delivery.packet_id().map(|id| id.number());
-                self.topic = Some(Text(publish.topic));
+                self.topic = Some(publish.topic);
                 self.topic_resolved = seen.topic_resolved;
                 self.payload = Some(Payload::whole(publish.payload));
             }
@@ -255,7 +255,7 @@ impl<'a> Packet<'a> {
         self.packet_id = partial.packet_id;
         self.reason_code = partial.reason_code;
         match packet_type {
-            PacketType::Publish => self.topic = partial.topics.first().copied().map(Text),
+            PacketType::Publish => self.topic = partial.topics.first().copied(),
             PacketType::Subscribe | PacketType::Unsubscribe if !partial.topics.is_empty() => {
                 self.filters = Some(Filters::Read(partial.topics.clone()));
             }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_with_macros::skip_serializing_none;
 
-use super::value::{Hex, Text};
+use super::value::Hex;
 use crate::base::scan::any;
 use crate::event;
 
@@ -21,7 +21,7 @@ pub struct Payload<'a> {
     pub kept: Option<u64>,
     /// The same bytes as text, where they are well-formed UTF-8 without control characters
     /// other than tab and line ends.
-    pub text: Option<Text<'a>>,
+    pub text: Option<&'a str>,
 }
 
 impl<'a> Payload<'a> {
@@ -31,7 +31,7 @@ impl<'a> Payload<'a> {
             length: bytes.len() as u64,
             hex: Hex(bytes),
             kept: None,
-            text: readable(bytes).map(Text),
+            text: readable(bytes),
         }
     }
 }
@@ -45,7 +45,7 @@ impl<'a> From<&'a event::Payload> for Payload<'a> {
             length: payload.length,
             hex: Hex(head),
             kept: payload.is_cut().then_some(head.len() as u64),
-            text: text.map(Text),
+            text,
         }
     }
 }

@@ -186,25 +186,6 @@ impl Serialize for Hex<'_> {
     }
 }
 
-/// Text of a packet, for the members that are long or stand in every packet.
-///
-/// Serialized as bytes like [`Hex`]: the JSON writer's formatter knows by the member's key that it
-/// is text, and escapes it in one pass in place of two.
-#[derive(Clone, Copy, Debug, Eq, JsonSchema, PartialEq)]
-#[schemars(inline, transparent)]
-pub struct Text<'a>(pub &'a str);
-
-impl Text<'_> {
-    /// The keys of all members of this type, and of no other that is serialized as bytes.
-    pub const MEMBERS: [&'static str; 3] = ["text", "topic", "info"];
-}
-
-impl Serialize for Text<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.0.as_bytes())
-    }
-}
-
 /// The two ends of a connection, as the sender of a packet sees them.
 #[derive(Clone, Copy, Debug, Eq, JsonSchema, PartialEq, serde::Serialize)]
 pub struct Ends {

@@ -2,11 +2,12 @@
 //! findings.
 //!
 //! The records are [`crate::schema`]'s; here they are put together: `format` (how text and bytes
-//! are escaped) <- `mod` (the view). Both forms stream. What a document holds beside its main
+//! are escaped) <- `packet` (the fast way for packets) <- `mod` (the view). Both forms stream. What a document holds beside its main
 //! records waits as text until these are over, up to [`Limits::json_records`] of a kind; lines hold
 //! nothing back.
 
 mod format;
+mod packet;
 
 use std::io::{self, Write};
 
@@ -146,20 +147,30 @@ impl<W: Write> Json<W> {
     /// Writes a record now, or keeps it until the main records of a document are over.
     fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
         if self.form == Form::Lines {
-            write(&mut self.out, record)?;
+            self.write(record, record)?;
             self.out.text().push(b'\n');
             return self.out.row_done();
         }
         match place(record) {
             None => {
                 self.separate();
-                write(&mut self.out, &Untagged(record))?;
+                self.write(record, &Untagged(record))?;
                 self.out.row_done()
             }
             Some(at) => match self.held.get_mut(at) {
                 Some(held) => held.keep(record, self.most_held),
                 None => Ok(()),
             },
+        }
+    }
+
+    /// Writes a record in the form that is wanted.
+    fn write(&mut self, record: &Record<'_>, form: &impl Serialize) -> io::Result<()> {
+        if matches!(record, Record::Packet(_)) {
+            let written = form.serialize(packet::Serializer(&mut self.out));
+            written.map_err(|error| error.0)
+        } else {
+            write(&mut self.out, form)
         }
     }
 
@@ -258,7 +269,7 @@ impl<W: Write> View for Json<W> {
 ///
 /// The writer's own: a closed pipe is one.
 pub fn write(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    let mut serializer = serde_json::Serializer::with_formatter(out, format::Safe::default());
+    let mut serializer = serde_json::Serializer::with_formatter(out, format::Safe);
     Ok(value.serialize(&mut serializer)?)
 }
 

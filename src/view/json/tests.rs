@@ -1,6 +1,7 @@
 use super::*;
 use crate::base::limits::Limits;
 use crate::event::{Closed, ConnectionId, Direction, Ended, Gap, GapCause, Incomplete};
+use crate::mqtt::testing::parts;
 use crate::mqtt::{Breach, ControlPacket, PacketType, Sender, violations};
 use crate::view::samples::{Page, Sample, totals, written};
 use proptest::prelude::*;
@@ -324,7 +325,58 @@ fn a_document_holds_no_more_records_than_its_limit_and_counts_the_rest() {
     assert_eq!(value["packets"], json!([]));
 }
 
+/// Writes each packet with both serializers and compares.
+struct Twice;
+
+impl View for Twice {
+    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
+        let Event::Packet(seen) = event else {
+            return Ok(());
+        };
+        let context = Context {
+            start: seen.stamp.time,
+            secrets: true,
+        };
+        let record = Record::Packet(Packet::new(seen, context, "Info \"\u{202e}"));
+        let (mut plain, mut fast) = (Vec::new(), Vec::new());
+        write(&mut plain, &record)?;
+        let mut out = Out::new(&mut fast);
+        record.serialize(packet::Serializer(&mut out)).unwrap();
+        out.flush()?;
+        drop(out);
+        assert_eq!(String::from_utf8(fast), String::from_utf8(plain));
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &Totals) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 proptest! {
+    #[test]
+    fn packets_are_written_as_serde_json_writes_them(
+        parts in parts(),
+        bytes in proptest::collection::vec(any::<u8>(), 0..60),
+        text in "[ -~]{0,30}|.{0,100}",
+    ) {
+        let mut samples = vec![
+            Sample::server(0, &bytes),
+            Sample::server(0, &bytes).v5(),
+            Sample::publish(&text, text.repeat(9).as_bytes()),
+            Sample::connect(0, &text, Some(&text)),
+        ];
+        parts.with(|packet| {
+            let mut bytes = Vec::new();
+            packet.write(parts.version, &mut bytes).unwrap();
+            let version = parts.version;
+            samples.push(Sample { version, ..Sample::client(0, &bytes) });
+        });
+        for sample in &samples {
+            sample.emit(0, &mut Twice).unwrap();
+        }
+    }
+
     #[test]
     fn any_bytes_at_all_give_valid_json(
         bytes in proptest::collection::vec(any::<u8>(), 0..60),
