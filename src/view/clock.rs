@@ -4,7 +4,7 @@ use std::io::Write;
 
 use chrono::{DateTime, Local};
 
-use super::out::{last_three, push_first, push_micros, push_number};
+use super::out::{last_three, micros_text, push_first, push_number};
 use crate::base::{FrameStamp, Precision, Span, Timestamp};
 
 /// The form of the time column, with tshark's letters for `-t`.
@@ -168,7 +168,7 @@ pub fn push_seconds(out: &mut Vec<u8>, span: Span, precision: Precision) {
 #[inline]
 fn push_fraction(out: &mut Vec<u8>, nanos: u32, precision: Precision) {
     let micros = nanos / 1000;
-    push_micros(out, micros);
+    push_first(out, &micros_text(micros), 7);
     if precision == Precision::Nano {
         push_first(out, &last_three(nanos.into()), 3);
     }

@@ -1,12 +1,12 @@
 //! The Info column: Wireshark's words for a control packet, and after two blanks what those
 //! words leave out.
 
-use super::out::{joined, push_first, push_number};
+use std::fmt;
+
+use super::out::{joined, push_first, push_number, put};
 use crate::base::text;
 use crate::event::PacketEvent;
-use crate::mqtt::packet::{
-    Acknowledgement, ConnAck, Connect, ControlPacket, Publish, Subscription,
-};
+use crate::mqtt::packet::{ConnAck, Connect, ControlPacket, Publish, Subscription};
 use crate::mqtt::{
     Breach, Malformed, PacketIdentifier, PacketType, Properties, ProtocolVersion, QoS, Rule,
     Sender, Violation, reason,
@@ -16,7 +16,8 @@ use crate::schema::PartialPacket;
 /// Topic filters that a row lists before it only counts the rest.
 const LISTED: usize = 256;
 
-/// Where Info goes: the same words are safe text in a table and raw text in JSON, which escapes it.
+/// Where Info goes: a row of the table, which makes text safe for a terminal at once, or a buffer
+/// of text as it is, for a writer that escapes it.
 pub trait Sink {
     /// The program's own words.
     fn word(&mut self, word: &str);
@@ -26,51 +27,41 @@ pub trait Sink {
     fn text(&mut self, text: &str);
     /// A number in decimal.
     fn number(&mut self, number: u64);
+    /// Anything that is safe already, where a packet is rare.
+    fn format(&mut self, text: fmt::Arguments<'_>);
 }
 
-/// Safe for a terminal.
-#[derive(Debug)]
-pub struct SafeText<'a>(pub &'a mut Vec<u8>);
-
-impl Sink for SafeText<'_> {
+impl Sink for Vec<u8> {
     #[inline]
     fn word(&mut self, word: &str) {
-        self.0.extend_from_slice(word.as_bytes());
+        self.extend_from_slice(word.as_bytes());
     }
     #[inline]
     fn padded(&mut self, word: &[u8; WORD], length: usize) {
-        push_first(self.0, word, length);
+        push_first(self, word, length);
     }
     #[inline]
     fn text(&mut self, text: &str) {
-        text::push_safe(self.0, text);
+        self.extend_from_slice(text.as_bytes());
     }
     #[inline]
     fn number(&mut self, number: u64) {
-        push_number(self.0, number);
+        push_number(self, number);
+    }
+    fn format(&mut self, text: fmt::Arguments<'_>) {
+        put(self, text);
     }
 }
 
-/// As it is: JSON escapes it.
-#[derive(Debug)]
-pub struct RawText<'a>(pub &'a mut Vec<u8>);
+/// Text from the capture, safe for a terminal.
+struct Safe<'a>(&'a str);
 
-impl Sink for RawText<'_> {
-    #[inline]
-    fn word(&mut self, word: &str) {
-        self.0.extend_from_slice(word.as_bytes());
-    }
-    #[inline]
-    fn padded(&mut self, word: &[u8; WORD], length: usize) {
-        push_first(self.0, word, length);
-    }
-    #[inline]
-    fn text(&mut self, text: &str) {
-        self.0.extend_from_slice(text.as_bytes());
-    }
-    #[inline]
-    fn number(&mut self, number: u64) {
-        push_number(self.0, number);
+impl fmt::Display for Safe<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match text::is_safe(self.0) {
+            true => f.write_str(self.0),
+            false => f.write_str(&text::safe(self.0)),
+        }
     }
 }
 
@@ -92,35 +83,20 @@ const WORDS: [([u8; WORD], usize); 16] = {
 /// Wireshark's words: `Publish Message (id=7) [topic]`. The topic of a PUBLISH by alias is
 /// the one that the alias stands for.
 pub fn words(out: &mut impl Sink, seen: &PacketEvent<'_>) {
-    type_words(out, seen.packet_type);
-    let Ok(packet) = &seen.packet else {
-        partial_words(out, seen);
+    if ordinary_words(out, seen) {
         return;
-    };
-    match packet {
-        ControlPacket::Publish(publish) => {
-            if let Some(id) = publish.delivery.packet_id() {
-                identifier(out, id);
-            }
-            bracketed(out, topic_of(publish, seen));
-        }
-        ControlPacket::PubAck(ack)
-        | ControlPacket::PubRec(ack)
-        | ControlPacket::PubRel(ack)
-        | ControlPacket::PubComp(ack) => identifier(out, ack.packet_id),
-        ControlPacket::Subscribe(subscribe) => {
+    }
+    type_words(out, seen.packet_type);
+    match &seen.packet {
+        Err(_) => partial_words(out, seen),
+        Ok(ControlPacket::Subscribe(subscribe)) => {
             identifier(out, subscribe.packet_id);
             filters(out, subscribe.subscriptions.iter().map(|one| one.filter));
         }
-        ControlPacket::SubAck(ack) => identifier(out, ack.packet_id),
-        ControlPacket::Unsubscribe(unsubscribe) => identifier(out, unsubscribe.packet_id),
-        ControlPacket::UnsubAck(ack) => identifier(out, ack.packet_id),
-        ControlPacket::Connect(_)
-        | ControlPacket::ConnAck(_)
-        | ControlPacket::PingReq
-        | ControlPacket::PingResp
-        | ControlPacket::Disconnect(_)
-        | ControlPacket::Auth(_) => {}
+        Ok(ControlPacket::SubAck(ack)) => identifier(out, ack.packet_id),
+        Ok(ControlPacket::Unsubscribe(unsubscribe)) => identifier(out, unsubscribe.packet_id),
+        Ok(ControlPacket::UnsubAck(ack)) => identifier(out, ack.packet_id),
+        Ok(_) => {}
     }
 }
 
@@ -182,9 +158,7 @@ pub(super) fn ordinary(out: &mut impl Sink, seen: &PacketEvent<'_>) -> bool {
 fn partial_words(out: &mut impl Sink, seen: &PacketEvent<'_>) {
     let partial = PartialPacket::of(seen);
     if let Some(id) = partial.packet_id {
-        out.word(" (id=");
-        out.number(id.into());
-        out.word(")");
+        out.format(format_args!(" (id={id})"));
     }
     if matches!(
         seen.packet_type,
@@ -210,7 +184,10 @@ pub fn extras(out: &mut impl Sink, seen: &PacketEvent<'_>) {
     let mut list = List { out, begun: false };
     let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
     match &seen.packet {
-        Err(malformed) => malformation(list.item(), malformed, version),
+        Err(malformed) => {
+            list.item("");
+            malformation(list.out, malformed, version);
+        }
         Ok(ControlPacket::Connect(connect)) => connect_extras(&mut list, connect),
         Ok(ControlPacket::ConnAck(ack)) => connack_extras(&mut list, ack, version),
         Ok(ControlPacket::Publish(publish)) => publish_extras(list.out, publish, seen),
@@ -219,154 +196,131 @@ pub fn extras(out: &mut impl Sink, seen: &PacketEvent<'_>) {
             | ControlPacket::PubRec(ack)
             | ControlPacket::PubRel(ack)
             | ControlPacket::PubComp(ack),
-        ) => acknowledgement_extras(&mut list, ack, seen.packet_type, version),
+        ) => {
+            if ack.reason_code != 0 {
+                list.reason(seen.packet_type, version, ack.reason_code);
+            }
+            list.reason_string(&ack.properties);
+        }
         Ok(ControlPacket::Subscribe(subscribe)) => {
             for one in subscribe.subscriptions.iter().take(LISTED) {
-                subscription_extras(list.item(), &one);
+                subscription_extras(&mut list, &one);
             }
         }
         Ok(ControlPacket::SubAck(ack)) => {
             for &code in ack.codes.iter().take(LISTED) {
-                granted(list.item(), code, version);
+                match code {
+                    0..=2 => list.item(format_args!("QoS {code}")),
+                    _ => list.reason(seen.packet_type, version, code),
+                }
             }
-            reason_string(&mut list, &ack.properties);
+            list.reason_string(&ack.properties);
         }
         Ok(ControlPacket::Unsubscribe(unsubscribe)) => {
-            let out = list.item();
+            list.item("");
             for (at, filter) in unsubscribe.filters.iter().take(LISTED).enumerate() {
-                if at > 0 {
-                    out.word(" ");
-                }
-                out.word("[");
-                out.text(filter);
-                out.word("]");
+                let blank = if at > 0 { " " } else { "" };
+                list.out.format(format_args!("{blank}[{}]", Safe(filter)));
             }
         }
         Ok(ControlPacket::UnsubAck(ack)) => {
             for &code in ack.codes.iter().take(LISTED) {
-                named_reason(list.item(), seen.packet_type, version, code);
+                list.reason(seen.packet_type, version, code);
             }
-            reason_string(&mut list, &ack.properties);
+            list.reason_string(&ack.properties);
         }
         Ok(ControlPacket::PingReq | ControlPacket::PingResp) => {}
         Ok(ControlPacket::Disconnect(disconnect)) => {
-            if version == ProtocolVersion::V5_0 {
-                let code = disconnect.reason_code;
-                if code != 0 || seen.sender == Sender::Server {
-                    named_reason(list.item(), seen.packet_type, version, code);
-                }
+            let code = disconnect.reason_code;
+            let shown = code != 0 || seen.sender == Sender::Server;
+            if shown && version == ProtocolVersion::V5_0 {
+                list.reason(seen.packet_type, version, code);
             }
-            reason_string(&mut list, &disconnect.properties);
+            list.reason_string(&disconnect.properties);
         }
         Ok(ControlPacket::Auth(auth)) => {
-            named_reason(list.item(), seen.packet_type, version, auth.reason_code);
+            list.reason(seen.packet_type, version, auth.reason_code);
             if let Some(method) = auth.properties.authentication_method() {
-                labelled(list.item(), "method ", method);
+                list.item(format_args!("method {}", Safe(method)));
             }
-            reason_string(&mut list, &auth.properties);
+            list.reason_string(&auth.properties);
         }
     }
 }
 
 /// Appends why a packet is malformed: the rule in words, its statements, the place.
 pub fn malformation(out: &mut impl Sink, malformed: &Malformed, version: ProtocolVersion) {
-    broken(
-        out,
-        "[Malformed: ",
-        malformed.rule,
-        malformed.offset,
-        version,
-    );
+    let Malformed { rule, offset } = *malformed;
+    broken(out, "Malformed", rule, offset, version);
 }
 
 /// Appends the rule that a readable packet breaks, or what its sender should do better.
 pub fn violation(out: &mut impl Sink, violation: &Violation, version: ProtocolVersion) {
-    let begin = match violation.rule.breach() {
-        Breach::Malformed => "[Malformed: ",
-        Breach::ProtocolError => "[Protocol error: ",
-        Breach::Advice => "[Advice: ",
+    let breach = match violation.rule.breach() {
+        Breach::Malformed => "Malformed",
+        Breach::ProtocolError => "Protocol error",
+        Breach::Advice => "Advice",
     };
-    broken(out, begin, violation.rule, violation.offset, version);
+    broken(out, breach, violation.rule, violation.offset, version);
 }
 
-fn broken(out: &mut impl Sink, begin: &str, rule: Rule, offset: usize, version: ProtocolVersion) {
-    out.word(begin);
-    out.word(rule.sentence().trim_end_matches('.'));
-    let statements = rule.ids(version);
-    for (at, statement) in statements.iter().enumerate() {
-        out.word(if at == 0 { " (" } else { ", " });
-        out.word(statement);
-    }
-    let (begin, end) = match statements {
-        [] => (" (at octet ", ")]"),
-        _ => (") at octet ", "]"),
+fn broken(out: &mut impl Sink, breach: &str, rule: Rule, offset: usize, version: ProtocolVersion) {
+    let sentence = rule.sentence().trim_end_matches('.');
+    let place = match rule.ids(version) {
+        [] => format!("(at octet {offset})"),
+        statements => format!("({}) at octet {offset}", statements.join(", ")),
     };
-    out.word(begin);
-    out.number(offset as u64);
-    out.word(end);
+    out.format(format_args!("[{breach}: {sentence} {place}]"));
 }
 
 fn connect_extras<S: Sink>(list: &mut List<'_, S>, connect: &Connect<'_>) {
-    if connect.client_id.is_empty() {
-        list.item().word("no client id");
-    } else {
-        labelled(list.item(), "client ", connect.client_id);
+    match connect.client_id {
+        "" => list.item("no client id"),
+        client_id => list.item(format_args!("client {}", Safe(client_id))),
     }
     let version = connect.version();
-    let out = list.item();
+    let bridge = if connect.bridge { " bridge" } else { "" };
     match version {
         Some(version) if connect.is_known() => {
-            out.word("MQTT ");
-            out.word(version.name());
+            list.item(format_args!("MQTT {}{bridge}", version.name()));
         }
         _ => {
-            out.word("unknown protocol ");
-            out.text(connect.protocol_name);
-            out.word(" level ");
-            out.number(connect.protocol_level.into());
+            let (name, level) = (Safe(connect.protocol_name), connect.protocol_level);
+            list.item(format_args!(
+                "unknown protocol {name} level {level}{bridge}"
+            ));
         }
     }
-    if connect.bridge {
-        out.word(" bridge");
-    }
-    let clean = connect.flags & 0x02 != 0;
-    list.item().word(match (version, clean) {
+    list.item(match (version, connect.clean()) {
         (Some(ProtocolVersion::V5_0), true) => "clean start",
         (Some(ProtocolVersion::V5_0), false) => "no clean start",
         (_, true) => "clean session",
         (_, false) => "no clean session",
     });
-    let out = list.item();
-    out.word("keep alive ");
-    out.number(connect.keep_alive.into());
-    out.word(" s");
+    list.item(format_args!("keep alive {} s", connect.keep_alive));
     if let Some(will) = &connect.will {
-        let out = list.item();
-        out.word("will [");
-        out.text(will.topic);
-        out.word("]");
-        if will.qos != QoS::AtMostOnce {
-            out.word(" QoS ");
-            out.number(will.qos as u64);
-        }
-        if will.retain {
-            out.word(" retain");
-        }
+        let qos = match will.qos {
+            QoS::AtMostOnce => "",
+            QoS::AtLeastOnce => " QoS 1",
+            QoS::ExactlyOnce => " QoS 2",
+        };
+        let retain = if will.retain { " retain" } else { "" };
+        list.item(format_args!("will [{}]{qos}{retain}", Safe(will.topic)));
     }
     if let Some(user) = connect.user_name {
-        labelled(list.item(), "user ", user);
+        list.item(format_args!("user {}", Safe(user)));
     }
 }
 
 fn connack_extras<S: Sink>(list: &mut List<'_, S>, ack: &ConnAck<'_>, version: ProtocolVersion) {
-    named_reason(list.item(), PacketType::ConnAck, version, ack.code);
+    list.reason(PacketType::ConnAck, version, ack.code);
     if ack.session_present {
-        list.item().word("session present");
+        list.item("session present");
     }
     if let Some(id) = ack.properties.assigned_client_identifier() {
-        labelled(list.item(), "assigned client ", id);
+        list.item(format_args!("assigned client {}", Safe(id)));
     }
-    reason_string(list, &ack.properties);
+    list.reason_string(&ack.properties);
 }
 
 /// The words for the four flags of a PUBLISH, in a block of fixed size, and the
@@ -420,60 +374,23 @@ fn publish_extras(out: &mut impl Sink, publish: &Publish<'_>, seen: &PacketEvent
     }
 }
 
-fn acknowledgement_extras<S: Sink>(
-    list: &mut List<'_, S>,
-    ack: &Acknowledgement<'_>,
-    packet_type: PacketType,
-    version: ProtocolVersion,
-) {
-    if ack.reason_code != 0 {
-        named_reason(list.item(), packet_type, version, ack.reason_code);
-    }
-    reason_string(list, &ack.properties);
-}
-
-fn subscription_extras(out: &mut impl Sink, one: &Subscription<'_>) {
-    out.word("QoS ");
-    out.number((one.options & 3).into());
-    if one.options & 0x04 != 0 {
-        out.word(" no-local");
-    }
-    if one.options & 0x08 != 0 {
-        out.word(" retain-as-published");
-    }
-    match one.options >> 4 & 3 {
-        1 => out.word(" retained-if-new"),
-        2 => out.word(" no-retained"),
-        _ => {}
-    }
-}
-
-fn granted(out: &mut impl Sink, code: u8, version: ProtocolVersion) {
-    if code <= 2 {
-        out.word("QoS ");
-        out.number(code.into());
+fn subscription_extras<S: Sink>(list: &mut List<'_, S>, one: &Subscription<'_>) {
+    let qos = one.options & 3;
+    let no_local = if one.options & 0x04 != 0 {
+        " no-local"
     } else {
-        named_reason(out, PacketType::SubAck, version, code);
-    }
-}
-
-/// `Not authorized (135)`, as the detail tree has it.
-fn named_reason(out: &mut impl Sink, packet_type: PacketType, version: ProtocolVersion, code: u8) {
-    out.word(reason::name(packet_type, version, code));
-    out.word(" (");
-    out.number(code.into());
-    out.word(")");
-}
-
-fn reason_string<S: Sink>(list: &mut List<'_, S>, properties: &Properties<'_>) {
-    if let Some(reason) = properties.reason_string() {
-        labelled(list.item(), "reason: ", reason);
-    }
-}
-
-fn labelled(out: &mut impl Sink, label: &str, text: &str) {
-    out.word(label);
-    out.text(text);
+        ""
+    };
+    let as_published = match one.options & 0x08 {
+        0 => "",
+        _ => " retain-as-published",
+    };
+    let retained = match one.options >> 4 & 3 {
+        1 => " retained-if-new",
+        2 => " no-retained",
+        _ => "",
+    };
+    list.item(format_args!("QoS {qos}{no_local}{as_published}{retained}"));
 }
 
 #[inline(always)]
@@ -513,10 +430,21 @@ struct List<'o, S> {
 }
 
 impl<S: Sink> List<'_, S> {
-    #[inline]
-    fn item(&mut self) -> &mut S {
-        self.out.word(if self.begun { ", " } else { "  " });
+    fn item(&mut self, item: impl fmt::Display) {
+        let before = if self.begun { ", " } else { "  " };
         self.begun = true;
-        self.out
+        self.out.format(format_args!("{before}{item}"));
+    }
+
+    /// Appends `Not authorized (135)`, as in the detail tree.
+    fn reason(&mut self, packet_type: PacketType, version: ProtocolVersion, code: u8) {
+        let name = reason::name(packet_type, version, code);
+        self.item(format_args!("{name} ({code})"));
+    }
+
+    fn reason_string(&mut self, properties: &Properties<'_>) {
+        if let Some(reason) = properties.reason_string() {
+            self.item(format_args!("reason: {}", Safe(reason)));
+        }
     }
 }

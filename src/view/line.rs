@@ -4,10 +4,10 @@
 //! writes the new length to memory: 1,070 instructions a row. Here a piece is one copy of a
 //! fixed size behind one comparison, and the length stays in a register: 470.
 
+use std::fmt;
+
 use super::info::{Sink, WORD};
-use super::out::{
-    EIGHT_DIGITS, decimal, last_three, push_blanks, push_number, push_number_right, right_aligned,
-};
+use super::out::{EIGHT_DIGITS, decimal, last_three, push_blanks, push_number, put, right_aligned};
 use crate::base::scan::{any, copy_where};
 use crate::base::text;
 
@@ -131,7 +131,7 @@ impl<'a, const N: usize> Line<'a, N> {
             let (text, used) = right_aligned(number as u32, width);
             self.put(&text, used);
         } else {
-            push_number_right(self.whole(), number, width);
+            put(self.whole(), format_args!("{number:>width$}"));
         }
     }
 
@@ -139,7 +139,7 @@ impl<'a, const N: usize> Line<'a, N> {
     #[inline(always)]
     pub(super) fn number_kept(&mut self, kept: &mut Kept, number: u64, width: usize) {
         if (kept.number, kept.width) != (number, width) && !kept.renew(number, width) {
-            return push_number_right(self.whole(), number, width);
+            return put(self.whole(), format_args!("{number:>width$}"));
         }
         self.put(&kept.text, kept.used);
     }
@@ -282,6 +282,17 @@ impl<const N: usize> Sink for Line<'_, N> {
         } else {
             push_number(self.whole(), number);
         }
+    }
+    fn format(&mut self, text: fmt::Arguments<'_>) {
+        let _ = fmt::Write::write_fmt(self, text);
+    }
+}
+
+/// For text that is safe already.
+impl<const N: usize> fmt::Write for Line<'_, N> {
+    fn write_str(&mut self, word: &str) -> fmt::Result {
+        self.word(word);
+        Ok(())
     }
 }
 

@@ -207,19 +207,6 @@ pub fn push_number(out: &mut Vec<u8>, number: u64) {
     }
 }
 
-/// Appends `number` in decimal, right-aligned in `width` columns (more where it needs more).
-#[inline]
-pub fn push_number_right(out: &mut Vec<u8>, number: u64, width: usize) {
-    if number < EIGHT_DIGITS && width <= 8 {
-        let (text, used) = right_aligned(number as u32, width);
-        return push_first(out, &text, used);
-    }
-    let mut digits = itoa::Buffer::new();
-    let digits = digits.format(number);
-    push_blanks(out, width.saturating_sub(digits.len()));
-    out.extend_from_slice(digits.as_bytes());
-}
-
 /// `.` and the six digits of a number of microseconds, which is below 10^6; then one byte
 /// that is not part of it.
 #[inline(always)]
@@ -228,20 +215,9 @@ pub(super) fn micros_text(micros: u32) -> [u8; 8] {
     (u64::from(b'.') | upper << 8 | lower << 32).to_le_bytes()
 }
 
-/// Appends `.` and the six digits of a number of microseconds, which is below 10^6.
-#[inline]
-pub fn push_micros(out: &mut Vec<u8>, micros: u32) {
-    push_first(out, &micros_text(micros), 7);
-}
-
 /// Appends `count` blanks.
-#[inline]
 pub fn push_blanks(out: &mut Vec<u8>, count: usize) {
-    match count {
-        0..=16 => push_first(out, &[b' '; 16], count),
-        17..=64 => push_first(out, &[b' '; 64], count),
-        _ => out.resize(out.len() + count, b' '),
-    }
+    out.resize(out.len() + count, b' ');
 }
 
 /// Appends two lower-case hexadecimal digits an byte.
@@ -279,10 +255,8 @@ mod tests {
     #[test]
     fn numbers_and_bytes_are_written_as_format_would_write_them() {
         let mut out = Vec::new();
-        push_number_right(&mut out, 42, 5);
-        push_number_right(&mut out, 123_456, 2);
         push_hex(&mut out, &[0, 0x1f, 0xff]);
-        assert_eq!(out, b"   42123456001fff");
+        assert_eq!(out, b"001fff");
         for number in [
             0,
             9,
@@ -296,16 +270,9 @@ mod tests {
             100_000_000,
             u64::MAX,
         ] {
-            for width in [0, 1, 5, 8, 9, 25] {
-                let (mut plain, mut right) = (Vec::new(), Vec::new());
-                push_number(&mut plain, number);
-                push_number_right(&mut right, number, width);
-                assert_eq!(String::from_utf8(plain).unwrap(), format!("{number}"));
-                assert_eq!(
-                    String::from_utf8(right).unwrap(),
-                    format!("{number:>width$}")
-                );
-            }
+            let mut plain = Vec::new();
+            push_number(&mut plain, number);
+            assert_eq!(String::from_utf8(plain).unwrap(), format!("{number}"));
         }
         for number in 0..10_000 {
             let mut out = Vec::new();
@@ -313,14 +280,8 @@ mod tests {
             assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
         }
         for micros in [0, 7, 456_435, 999_999] {
-            let mut out = Vec::new();
-            push_micros(&mut out, micros);
-            assert_eq!(String::from_utf8(out).unwrap(), format!(".{micros:06}"));
-        }
-        for count in [0, 1, 16, 17, 64, 65] {
-            let mut out = Vec::new();
-            push_blanks(&mut out, count);
-            assert_eq!(out, vec![b' '; count]);
+            let text = &micros_text(micros)[..7];
+            assert_eq!(text, format!(".{micros:06}").as_bytes());
         }
         let bytes: Vec<u8> = (0..=255).collect();
         for length in (0..100).chain([256]) {

@@ -21,7 +21,7 @@ use self::hex::Hidden;
 use self::tree::Tree;
 use super::clock::{Clock, DateText, TimeFormat, push_seconds};
 use super::colour;
-use super::info::{self, SafeText};
+use super::info;
 use super::notes::Notes;
 use super::observer::View;
 use super::out::{Out, put};
@@ -138,7 +138,7 @@ impl<W: Write> Detail<W> {
         }
         if let Err(malformed) = &seen.packet {
             alarm(out, self.style.colour, |out| {
-                info::malformation(&mut SafeText(out), malformed, version);
+                info::malformation(out, malformed, version);
             });
         }
         if let Ok(packet) = &seen.packet
@@ -146,7 +146,7 @@ impl<W: Write> Detail<W> {
         {
             violations(packet, seen.bytes, version, &mut |violation| {
                 alarm(out, self.style.colour, |out| {
-                    info::violation(&mut SafeText(out), &violation, version);
+                    info::violation(out, &violation, version);
                 });
             });
         }

@@ -13,9 +13,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::info::{self, RawText};
+use super::info;
 use super::observer::View;
-use super::out::Out;
+use super::out::{Out, put};
 use super::style::Style;
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
@@ -46,17 +46,6 @@ enum Main {
     Findings,
 }
 
-impl Main {
-    /// Returns the key of the list.
-    const fn member(self) -> &'static str {
-        match self {
-            Self::Packets => "packets",
-            Self::Handshakes => "handshakes",
-            Self::Findings => "findings",
-        }
-    }
-}
-
 /// Returns whether an event is shown.
 pub type Takes = Box<dyn Fn(&Event<'_>) -> bool>;
 
@@ -81,58 +70,12 @@ pub struct Json<W: Write> {
 impl<W: Write> Json<W> {
     /// Writes the control packets to `writer`.
     pub fn new(writer: W, form: Form, style: Style) -> Self {
-        let needs = Needs::default();
-        Self::of(
-            writer,
-            form,
-            Main::Packets,
-            needs,
-            Box::new(|_| true),
-            style,
-        )
-    }
-
-    /// Writes the findings to `writer`.
-    pub fn findings(writer: W, form: Form, style: Style) -> Self {
-        let needs = Needs {
-            findings: true,
-            ..Needs::default()
-        };
-        Self::of(
-            writer,
-            form,
-            Main::Findings,
-            needs,
-            Box::new(|_| true),
-            style,
-        )
-    }
-
-    /// Writes the handshakes, wills and stored messages that `takes` lets through to `writer`,
-    /// and the sessions; `needs` is what `takes` asks for.
-    pub fn handshakes(writer: W, form: Form, needs: Needs, takes: Takes, style: Style) -> Self {
-        let needs = Needs {
-            stories: true,
-            ..needs
-        };
-        Self::of(writer, form, Main::Handshakes, needs, takes, style)
-    }
-
-    /// Holds as many records as `limits` allow.
-    #[must_use]
-    pub fn with_limits(mut self, limits: &Limits) -> Self {
-        self.most_held = limits.json_records;
-        self
-    }
-
-    /// Writes the records of `main`; `takes` narrows handshakes, wills and stored messages.
-    fn of(writer: W, form: Form, main: Main, needs: Needs, takes: Takes, style: Style) -> Self {
         Self {
             out: Out::new(writer),
             form,
-            main,
-            needs,
-            takes,
+            main: Main::Packets,
+            needs: Needs::default(),
+            takes: Box::new(|_| true),
             context: Context {
                 start: None,
                 secrets: style.secrets,
@@ -144,6 +87,41 @@ impl<W: Write> Json<W> {
         }
     }
 
+    /// Writes the findings to `writer`.
+    pub fn findings(writer: W, form: Form, style: Style) -> Self {
+        let needs = Needs {
+            findings: true,
+            ..Needs::default()
+        };
+        Self {
+            main: Main::Findings,
+            needs,
+            ..Self::new(writer, form, style)
+        }
+    }
+
+    /// Writes the handshakes, wills and stored messages that `takes` lets through to `writer`,
+    /// and the sessions; `needs` is what `takes` asks for.
+    pub fn handshakes(writer: W, form: Form, needs: Needs, takes: Takes, style: Style) -> Self {
+        let needs = Needs {
+            stories: true,
+            ..needs
+        };
+        Self {
+            main: Main::Handshakes,
+            needs,
+            takes,
+            ..Self::new(writer, form, style)
+        }
+    }
+
+    /// Holds as many records as `limits` allow.
+    #[must_use]
+    pub fn with_limits(mut self, limits: &Limits) -> Self {
+        self.most_held = limits.json_records;
+        self
+    }
+
     /// Writes a record now, or keeps it until the main records of a document are over.
     fn record(&mut self, record: &Record<'_>) -> io::Result<()> {
         if self.form == Form::Lines {
@@ -151,17 +129,12 @@ impl<W: Write> Json<W> {
             self.out.text().push(b'\n');
             return self.out.row_done();
         }
-        match place(record) {
-            None => {
-                self.separate();
-                self.write(record, &Untagged(record))?;
-                self.out.row_done()
-            }
-            Some(at) => match self.held.get_mut(at) {
-                Some(held) => held.keep(record, self.most_held),
-                None => Ok(()),
-            },
+        if let Some(held) = place(record).and_then(|at| self.held.get_mut(at)) {
+            return held.keep(record, self.most_held);
         }
+        self.separate();
+        self.write(record, &Untagged(record))?;
+        self.out.row_done()
     }
 
     /// Writes a record in the form that is wanted.
@@ -178,9 +151,13 @@ impl<W: Write> Json<W> {
     fn separate(&mut self) {
         let text = self.out.text();
         if self.count == 0 {
-            let member = self.main.member();
-            let head = format!("{{\"schema\":\"{SCHEMA}\",\"{member}\":[\n");
-            text.extend_from_slice(head.as_bytes());
+            let member = match self.main {
+                Main::Packets => "packets",
+                Main::Handshakes => "handshakes",
+                Main::Findings => "findings",
+            };
+            let head = format_args!("{{\"schema\":\"{SCHEMA}\",\"{member}\":[\n");
+            put(text, head);
         } else {
             text.extend_from_slice(b",\n");
         }
@@ -203,7 +180,7 @@ impl<W: Write> View for Json<W> {
             (Main::Packets, Event::Packet(seen)) => {
                 let mut info = std::mem::take(&mut self.info);
                 info.clear();
-                info::words(&mut RawText(&mut info), seen);
+                info::words(&mut info, seen);
                 let words = simdutf8::basic::from_utf8(&info).unwrap_or_default();
                 let written = self.record(&Record::Packet(Packet::new(seen, context, words)));
                 self.info = info;
@@ -221,13 +198,18 @@ impl<W: Write> View for Json<W> {
             (Main::Findings, Event::Finding(finding)) => {
                 self.record(&Record::Finding(Finding::from(*finding)))
             }
-            (Main::Handshakes, Event::Handshake(handshake)) if (self.takes)(event) => {
+            (Main::Handshakes, Event::Handshake(_) | Event::Will(_) | Event::Retained(_))
+                if !(self.takes)(event) =>
+            {
+                Ok(())
+            }
+            (Main::Handshakes, Event::Handshake(handshake)) => {
                 self.record(&Record::Handshake(Handshake::new(handshake, context.start)))
             }
-            (Main::Handshakes, Event::Will(will)) if (self.takes)(event) => {
+            (Main::Handshakes, Event::Will(will)) => {
                 self.record(&Record::Will(Will::new(will, context.start)))
             }
-            (Main::Handshakes, Event::Retained(retained)) if (self.takes)(event) => {
+            (Main::Handshakes, Event::Retained(retained)) => {
                 self.record(&Record::Retained(Retained::new(retained, context.start)))
             }
             (Main::Handshakes, Event::Session(session)) => {
@@ -254,7 +236,14 @@ impl<W: Write> View for Json<W> {
         let text = self.out.text();
         text.extend_from_slice(b"\n]");
         for (member, held) in MEMBERS.iter().zip(&mut self.held) {
-            held.write(member, text);
+            if held.count > 0 {
+                put(text, format_args!(",\"{member}\":["));
+                text.append(&mut held.text);
+                text.push(b']');
+            }
+            if held.omitted > 0 {
+                put(text, format_args!(",\"{member}_omitted\":{}", held.omitted));
+            }
         }
         text.extend_from_slice(b",\"capture\":");
         write(&mut self.out, &capture)?;
@@ -317,19 +306,6 @@ impl Held {
         }
         self.count += 1;
         write(&mut self.text, &Untagged(record))
-    }
-
-    /// Appends the list, and beside it how many records it lacks.
-    fn write(&mut self, member: &str, out: &mut Vec<u8>) {
-        if self.count > 0 {
-            out.extend_from_slice(format!(",\"{member}\":[").as_bytes());
-            out.append(&mut self.text);
-            out.push(b']');
-        }
-        if self.omitted > 0 {
-            let omitted = format!(",\"{member}_omitted\":{}", self.omitted);
-            out.extend_from_slice(omitted.as_bytes());
-        }
     }
 }
 

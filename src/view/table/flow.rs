@@ -15,7 +15,7 @@ const INDENT: usize = 6;
 pub(super) struct Row {
     text: Vec<u8>,
     cells: Vec<Cell>,
-    /// Wireshark's words of Info.
+    /// Wireshark's words of Info, as they are.
     pub(super) words: Vec<u8>,
     /// The part behind them, two blanks before it.
     pub(super) extras: Vec<u8>,
@@ -93,8 +93,8 @@ impl Row {
     }
 
     fn lay_out_info(&self, line: &mut Line<'_, '_>, between: usize) {
-        let [words, extras, last] =
-            [&self.words, &self.extras, &self.last].map(|text| text_of(text));
+        let [words, extras] = [&self.words, &self.extras].map(|text| text::safe(text_of(text)));
+        let (words, extras, last) = (words.as_str(), extras.as_str(), text_of(&self.last));
         let info = text::width(words);
         // At least one blank before the last column, two where there is room.
         if line.room() < between + info + 1 + last.len() {

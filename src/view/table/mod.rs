@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use super::clock::Clock;
 use super::colour;
 use super::detail::hex::{self, Hidden};
-use super::info::{self, SafeText, Sink};
+use super::info::{self, Sink};
 use super::line::{self, Kept, Line, Lines};
 use super::notes::Notes;
 use super::observer::View;
@@ -237,8 +237,8 @@ impl<W: Write> Table<W> {
         row.cell(widths.destination, false, seen.destination.address);
         row.cell(widths.protocol, false, PROTOCOL);
         row.cell(widths.length, true, seen.stamp.length);
-        info::words(&mut SafeText(&mut row.words), seen);
-        info::extras(&mut SafeText(&mut row.extras), seen);
+        info::words(&mut row.words, seen);
+        info::extras(&mut row.extras, seen);
         let (source, destination) = (seen.source.port, seen.destination.port);
         let packet_type = seen.packet_type as u8;
         put(
