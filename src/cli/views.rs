@@ -86,7 +86,6 @@ const LADDER_WIDTH: usize = 100;
 impl ViewPlan {
     /// Plans the view that the arguments ask for.
     pub fn new(args: ViewArgs, style: Style, ascii: bool) -> Self {
-        let types = args.packet_types();
         Self {
             kind: ViewKind::of(&args),
             format: match args.format {
@@ -98,7 +97,7 @@ impl ViewPlan {
             selection: Selection {
                 topic: args.topic,
                 client: args.client,
-                types,
+                types: args.types,
             },
             flow: args.flow,
             sections: args.stats.map(|sections| sections.0).unwrap_or_default(),

@@ -1,8 +1,10 @@
 //! Only the packets that the user asked for: by topic, by client, by packet type.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::num::NonZeroU16;
 
-use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
+use foldhash::{HashSet, HashSetExt};
 
 use super::info::topic_of;
 use super::observer::View;
@@ -25,30 +27,14 @@ pub struct Selection {
     /// A client identifier, also one that the Server assigned: all packets of its
     /// connections, in both directions.
     pub client: Option<String>,
-    /// Packet types; `None` selects all.
-    pub types: Option<PacketTypes>,
+    /// Packet types; none selects all.
+    pub types: Vec<PacketType>,
 }
 
 impl Selection {
     /// Whether everything is let through.
     pub fn is_everything(&self) -> bool {
         *self == Self::default()
-    }
-}
-
-/// A set of packet types.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct PacketTypes(u16);
-
-impl PacketTypes {
-    /// Adds a type.
-    pub const fn with(self, packet_type: PacketType) -> Self {
-        Self(self.0 | 1 << packet_type as u8)
-    }
-
-    /// Whether the set has the type.
-    pub const fn has(self, packet_type: PacketType) -> bool {
-        self.0 >> packet_type as u8 & 1 != 0
     }
 }
 
@@ -61,8 +47,7 @@ pub struct Filtered<V> {
     connections: HashSet<ConnectionId>,
     /// Identifiers of packets that carried the topic and wait for acknowledgement, by who
     /// sent them: both ends count on their own.
-    open: HashMap<ConnectionId, Vec<(Sender, PacketIdentifier)>>,
-    open_count: usize,
+    open: BTreeSet<(ConnectionId, Sender, PacketIdentifier)>,
     /// Packets and connections that could not be followed because a cap was reached.
     unfollowed: u64,
     limits: Limits,
@@ -75,8 +60,7 @@ impl<V: View> Filtered<V> {
             selection,
             view,
             connections: HashSet::new(),
-            open: HashMap::new(),
-            open_count: 0,
+            open: BTreeSet::new(),
             unfollowed: 0,
             limits: Limits::default(),
         }
@@ -93,8 +77,8 @@ impl<V: View> Filtered<V> {
         // Each is asked even if another has refused: both remember what they see.
         let client = self.takes_client(seen);
         let topic = self.takes_topic(seen);
-        let types = self.selection.types;
-        client && topic && types.is_none_or(|types| types.has(seen.packet_type))
+        let types = &self.selection.types;
+        client && topic && (types.is_empty() || types.contains(&seen.packet_type))
     }
 
     fn takes_client(&mut self, seen: &PacketEvent<'_>) -> bool {
@@ -124,107 +108,71 @@ impl<V: View> Filtered<V> {
         let Ok(packet) = &seen.packet else {
             return false;
         };
-        let key = (seen.connection, seen.sender);
-        match packet {
+        // Whose identifier an acknowledgement answers, and whether it is the last to do so.
+        let (sender, id, last) = match packet {
             ControlPacket::Publish(publish) => {
                 let topic = topic_of(publish, seen);
                 let takes = !topic.is_empty() && overlap(wanted, topic);
-                self.follow(key, publish.delivery.packet_id(), takes)
+                return self.follow(seen, publish.delivery.packet_id(), takes);
             }
-            ControlPacket::Connect(connect) => connect
-                .will
-                .as_ref()
-                .is_some_and(|will| overlap(wanted, will.topic)),
+            ControlPacket::Connect(connect) => {
+                let will = connect.will.as_ref();
+                return will.is_some_and(|will| overlap(wanted, will.topic));
+            }
             ControlPacket::Subscribe(subscribe) => {
-                let takes = subscribe
-                    .subscriptions
-                    .iter()
-                    .any(|one| overlap(wanted, one.filter));
-                self.follow(key, Some(subscribe.packet_id), takes)
+                let mut filters = subscribe.subscriptions.iter();
+                let takes = filters.any(|one| overlap(wanted, one.filter));
+                return self.follow(seen, Some(subscribe.packet_id), takes);
             }
             ControlPacket::Unsubscribe(unsubscribe) => {
-                let takes = unsubscribe
-                    .filters
-                    .iter()
-                    .any(|filter| overlap(wanted, filter));
-                self.follow(key, Some(unsubscribe.packet_id), takes)
+                let mut filters = unsubscribe.filters.iter();
+                let takes = filters.any(|filter| overlap(wanted, filter));
+                return self.follow(seen, Some(unsubscribe.packet_id), takes);
             }
             ControlPacket::PubRec(ack) => {
-                let refused = ack.reason_code >= 0x80;
-                self.answers(seen.connection, seen.sender.peer(), ack.packet_id, refused)
+                (seen.sender.peer(), ack.packet_id, ack.reason_code >= 0x80)
             }
-            ControlPacket::PubRel(ack) => {
-                self.answers(seen.connection, seen.sender, ack.packet_id, false)
-            }
+            ControlPacket::PubRel(ack) => (seen.sender, ack.packet_id, false),
             ControlPacket::PubAck(ack) | ControlPacket::PubComp(ack) => {
-                self.answers(seen.connection, seen.sender.peer(), ack.packet_id, true)
+                (seen.sender.peer(), ack.packet_id, true)
             }
-            ControlPacket::SubAck(ack) => {
-                self.answers(seen.connection, Sender::Client, ack.packet_id, true)
-            }
-            ControlPacket::UnsubAck(ack) => {
-                self.answers(seen.connection, Sender::Client, ack.packet_id, true)
-            }
+            ControlPacket::SubAck(ack) => (Sender::Client, ack.packet_id, true),
+            ControlPacket::UnsubAck(ack) => (Sender::Client, ack.packet_id, true),
             ControlPacket::ConnAck(_)
             | ControlPacket::PingReq
             | ControlPacket::PingResp
             | ControlPacket::Disconnect(_)
-            | ControlPacket::Auth(_) => false,
+            | ControlPacket::Auth(_) => return false,
+        };
+        let key = (seen.connection, sender, id);
+        match last {
+            true => self.open.remove(&key),
+            false => self.open.contains(&key),
         }
     }
 
-    /// Remembers or forgets the identifier of a packet that begins a handshake.
+    /// Remembers or forgets the identifier of a packet that begins a handshake; returns whether the
+    /// packet is let through.
     fn follow(
         &mut self,
-        (connection, sender): (ConnectionId, Sender),
+        seen: &PacketEvent<'_>,
         id: Option<PacketIdentifier>,
         takes: bool,
     ) -> bool {
         let Some(id) = id else { return takes };
+        let key = (seen.connection, seen.sender, id);
         if !takes {
-            self.answers(connection, sender, id, true);
-            return false;
-        }
-        if self.open_count >= self.limits.selection_packets {
+            self.open.remove(&key);
+        } else if self.open.len() < self.limits.selection_packets {
+            self.open.insert(key);
+        } else {
             self.unfollowed += 1;
-            return true;
         }
-        let open = self.open.entry(connection).or_default();
-        if !open.contains(&(sender, id)) {
-            open.push((sender, id));
-            self.open_count += 1;
-        }
-        true
-    }
-
-    /// Whether this identifier of `sender` is followed; `last`: from now on no more.
-    fn answers(
-        &mut self,
-        connection: ConnectionId,
-        sender: Sender,
-        id: PacketIdentifier,
-        last: bool,
-    ) -> bool {
-        let Some(open) = self.open.get_mut(&connection) else {
-            return false;
-        };
-        let Some(at) = open.iter().position(|&one| one == (sender, id)) else {
-            return false;
-        };
-        if last {
-            open.swap_remove(at);
-            self.open_count -= 1;
-            if open.is_empty() {
-                self.open.remove(&connection);
-            }
-        }
-        true
+        takes
     }
 
     /// Whether the story of an exchange is let through.
     fn takes_handshake(&self, handshake: &Handshake) -> bool {
-        let ids = [handshake.client_id.as_deref()];
-        let legs = handshake.deliveries.iter();
         // A server's copy is also its publisher's.
         let publisher = match &handshake.origin {
             Some(Origin::Published { client_id, .. } | Origin::Will { client_id, .. }) => {
@@ -232,10 +180,9 @@ impl<V: View> Filtered<V> {
             }
             _ => None,
         };
-        let ids = ids
-            .into_iter()
-            .chain([publisher])
-            .chain(legs.map(|leg| leg.client_id.as_deref()));
+        let legs = handshake.deliveries.iter();
+        let ids = [handshake.client_id.as_deref(), publisher].into_iter();
+        let ids = ids.chain(legs.map(|leg| leg.client_id.as_deref()));
         match &handshake.subject {
             Subject::Message(message) => self.takes_story(ids, message.topic.as_deref()),
             Subject::Connect(connect) => {
@@ -272,8 +219,17 @@ impl<V: View> Filtered<V> {
 
     fn forget(&mut self, connection: ConnectionId) {
         self.connections.remove(&connection);
-        if let Some(open) = self.open.remove(&connection) {
-            self.open_count -= open.len();
+        let first = (
+            connection,
+            Sender::Client,
+            PacketIdentifier(NonZeroU16::MIN),
+        );
+        let later = self
+            .open
+            .range(first..)
+            .take_while(|(of, ..)| *of == connection);
+        for one in later.copied().collect::<Vec<_>>() {
+            self.open.remove(&one);
         }
     }
 }
@@ -412,11 +368,7 @@ mod tests {
     fn types_narrow_what_topic_and_client_take() {
         let selection = Selection {
             client: Some("b".to_owned()),
-            types: Some(
-                PacketTypes::default()
-                    .with(PacketType::PubRec)
-                    .with(PacketType::ConnAck),
-            ),
+            types: vec![PacketType::PubRec, PacketType::ConnAck],
             ..Selection::default()
         };
         assert_eq!(

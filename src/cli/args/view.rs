@@ -7,7 +7,6 @@ use crate::cli::values;
 use crate::event::Level;
 use crate::mqtt::PacketType;
 use crate::view::TimeFormat;
-use crate::view::filter::PacketTypes;
 use crate::view::flow::FlowKind;
 
 /// The heading of the options that narrow and style a view.
@@ -117,17 +116,6 @@ pub struct ViewArgs {
     #[arg(help_heading = STYLING, long, value_name = "WHEN", value_enum,
           default_value_t = Progress::Auto, hide_short_help = true)]
     pub progress: Progress,
-}
-
-impl ViewArgs {
-    /// Returns the packet types of `--type`, if there are any.
-    pub fn packet_types(&self) -> Option<PacketTypes> {
-        (!self.types.is_empty()).then(|| {
-            self.types
-                .iter()
-                .fold(PacketTypes::default(), |types, &one| types.with(one))
-        })
-    }
 }
 
 /// How `--flow` draws its ladders.
