@@ -157,8 +157,8 @@ impl ViewPlan {
             }
             ViewKind::Flow => {
                 let diagram = match diagram {
-                    DiagramFormat::Mermaid => Diagram::Mermaid,
-                    DiagramFormat::Svg => Diagram::Svg,
+                    DiagramFormat::Mermaid => Diagram::Mermaid(Default::default()),
+                    DiagramFormat::Svg => Diagram::Svg(Default::default()),
                     DiagramFormat::Text => Diagram::Text(TextStyle {
                         width: width.unwrap_or(LADDER_WIDTH),
                         ascii: self.ascii,

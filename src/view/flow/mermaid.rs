@@ -9,7 +9,6 @@ use crate::view::words;
 /// Writes ladders behind each other as one `sequenceDiagram`.
 #[derive(Debug, Default)]
 pub struct Mermaid {
-    begun: bool,
     /// The participants declared so far, by role and name; their identifiers are `p0`, `p1`…
     declared: Vec<(&'static str, String)>,
 }
@@ -20,9 +19,8 @@ impl Mermaid {
     /// # Errors
     /// The writer's error.
     pub fn draw(&mut self, ladder: &Ladder, out: &mut impl Write) -> io::Result<()> {
-        if !self.begun {
+        if self.declared.is_empty() {
             writeln!(out, "sequenceDiagram")?;
-            self.begun = true;
         }
         let mut lanes = Vec::with_capacity(ladder.lanes.len());
         for lane in &ladder.lanes {

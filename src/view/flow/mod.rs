@@ -110,15 +110,15 @@ impl FlowKind {
     }
 }
 
-/// How ladders are written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// How ladders are written, and what was written so far.
+#[derive(Debug)]
 pub enum Diagram {
     /// For a terminal.
     Text(TextStyle),
     /// One Mermaid sequence diagram.
-    Mermaid,
+    Mermaid(Mermaid),
     /// One self-contained picture.
-    Svg,
+    Svg(Svg),
 }
 
 /// Draws the ladders of the kinds asked for, in the order of their events: handshakes in
@@ -127,28 +127,17 @@ pub struct Flow<W: Write> {
     out: Out<W>,
     kinds: Vec<FlowKind>,
     start: Option<Timestamp>,
-    pen: Pen,
-}
-
-enum Pen {
-    Text(TextStyle),
-    Mermaid(Mermaid),
-    Svg(Svg),
+    diagram: Diagram,
 }
 
 impl<W: Write> Flow<W> {
     /// Draws the stories of `kinds` to `out`.
-    pub fn new(out: W, kinds: Vec<FlowKind>, format: Diagram) -> Self {
-        let pen = match format {
-            Diagram::Text(style) => Pen::Text(style),
-            Diagram::Mermaid => Pen::Mermaid(Mermaid::default()),
-            Diagram::Svg => Pen::Svg(Svg::default()),
-        };
+    pub fn new(out: W, kinds: Vec<FlowKind>, diagram: Diagram) -> Self {
         Self {
             out: Out::new(out),
             kinds,
             start: None,
-            pen,
+            diagram,
         }
     }
 }
@@ -175,13 +164,13 @@ impl<W: Write> View for Flow<W> {
         let Some(ladder) = ladder else {
             return Ok(());
         };
-        match &mut self.pen {
-            Pen::Text(style) => {
+        match &mut self.diagram {
+            Diagram::Text(style) => {
                 let text = text::draw(&ladder, *style, self.start);
                 self.out.text().extend_from_slice(text.as_bytes());
             }
-            Pen::Mermaid(mermaid) => mermaid.draw(&ladder, self.out.text())?,
-            Pen::Svg(svg) => svg.draw(&ladder, self.start),
+            Diagram::Mermaid(mermaid) => mermaid.draw(&ladder, self.out.text())?,
+            Diagram::Svg(svg) => svg.draw(&ladder, self.start),
         }
         self.out.row_done()
     }
@@ -191,7 +180,7 @@ impl<W: Write> View for Flow<W> {
     }
 
     fn finish(&mut self, _: &Totals) -> io::Result<()> {
-        if let Pen::Svg(svg) = &mut self.pen {
+        if let Diagram::Svg(svg) = &mut self.diagram {
             std::mem::take(svg).finish(self.out.text())?;
         }
         self.out.flush()
