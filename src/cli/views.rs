@@ -132,13 +132,7 @@ impl ViewPlan {
                 Json::handshakes(out, form, needs, takes, self.style)
             }
             ViewKind::Stats => {
-                return self.open_stats(
-                    out,
-                    match form {
-                        json::Form::Document => stats::Form::Json,
-                        json::Form::Lines => stats::Form::NdJson,
-                    },
-                );
+                return self.open_stats(out, stats::Form::Json(form));
             }
         };
         Box::new(json.with_limits(&self.limits))

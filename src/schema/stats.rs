@@ -52,7 +52,7 @@ pub struct Stats<'a> {
 }
 
 /// The control packets of one type.
-#[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
+#[derive(Clone, Copy, Debug, Default, JsonSchema, Serialize)]
 pub struct TypeRow {
     /// The packet type's number.
     #[serde(rename = "type")]
@@ -73,7 +73,7 @@ pub struct TypeRow {
 
 /// The PUBLISH packets of one topic.
 #[skip_serializing_none]
-#[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
+#[derive(Clone, Copy, Debug, Default, JsonSchema, Serialize)]
 pub struct TopicRow<'a> {
     /// The topic name, an alias resolved; absent on the row of topics beyond the limit.
     pub topic: Option<&'a str>,
@@ -148,7 +148,7 @@ pub struct ClientRow {
 }
 
 /// The handshakes of one kind.
-#[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
+#[derive(Clone, Copy, Debug, Default, JsonSchema, Serialize)]
 pub struct HandshakeRow {
     /// `connect`, `qos1`, ...
     pub kind: &'static str,

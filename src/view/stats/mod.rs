@@ -40,10 +40,8 @@ pub enum Form {
         /// At most this many columns of a terminal, where a width is known.
         width: Option<u16>,
     },
-    /// One JSON document.
-    Json,
-    /// One line of NDJSON.
-    NdJson,
+    /// One JSON document, or one line of NDJSON.
+    Json(json::Form),
 }
 
 impl<W: Write> Stats<W> {
@@ -100,12 +98,11 @@ impl<W: Write> View for Stats<W> {
                 let others = self.tally.other_clients();
                 tables::write(&report, others, width, &mut self.out)?;
             }
-            Form::Json | Form::NdJson => {
-                let record = Record::Stats(report);
-                let mut document = Vec::new();
-                match self.form {
-                    Form::NdJson => json::write(&mut document, &record)?,
-                    _ => json::write(&mut document, &Untagged(&record))?,
+            Form::Json(form) => {
+                let (record, mut document) = (Record::Stats(report), Vec::new());
+                match form {
+                    json::Form::Document => json::write(&mut document, &Untagged(&record))?,
+                    json::Form::Lines => json::write(&mut document, &record)?,
                 }
                 document.push(b'\n');
                 self.out.write_all(&document)?;

@@ -41,32 +41,30 @@ pub(super) fn write(
     let (stats, capture) = (&report.stats, &report.capture);
     let (frames, packets) = (capture.frames, capture.packets);
     writeln!(out, "{frames} frames, {packets} control packets")?;
-    let mut put = |layout: Layout| layout.write(width, out);
     if let Some(rows) = &stats.types {
-        put(types(rows))?;
+        types(rows).write(width, out)?;
         if stats.malformed > 0 {
             writeln!(out, "{} of them malformed", stats.malformed)?;
         }
     }
-    let mut put = |layout: Layout| layout.write(width, out);
     if let Some(rows) = &stats.topics {
-        put(topics(rows))?;
+        topics(rows).write(width, out)?;
     }
     if let Some(rows) = &stats.clients {
-        put(clients(rows, other_clients))?;
+        clients(rows, other_clients).write(width, out)?;
     }
     if let Some(rows) = &stats.handshakes {
-        put(handshakes(rows))?;
+        handshakes(rows).write(width, out)?;
         let trips = round_trips(rows);
         if !trips.rows.is_empty() {
-            put(trips)?;
+            trips.write(width, out)?;
         }
     }
     if let Some(rows) = &stats.latency {
-        put(latency(rows))?;
+        latency(rows).write(width, out)?;
     }
     if let Some(rows) = &stats.connections {
-        put(connections(rows))?;
+        connections(rows).write(width, out)?;
     }
     Ok(())
 }
@@ -74,21 +72,12 @@ pub(super) fn write(
 /// Control packets by type and sender.
 fn types(rows: &[TypeRow]) -> Layout {
     let rows = rows.iter().map(|row| {
-        vec![
-            row.type_name.to_owned(),
-            row.from_clients.to_string(),
-            row.octets_from_clients.to_string(),
-            row.from_servers.to_string(),
-            row.octets_from_servers.to_string(),
-        ]
+        let clients = [row.from_clients, row.octets_from_clients];
+        let servers = [row.from_servers, row.octets_from_servers];
+        cells(row.type_name, [clients, servers].as_flattened())
     });
-    Layout {
-        title: "Packet types",
-        heads: "Type|From clients|Octets|From servers|Octets",
-        texts: 1,
-        rows: rows.collect(),
-        more: 0,
-    }
+    let heads = "Type|From clients|Octets|From servers|Octets";
+    Layout::new("Packet types", heads, rows)
 }
 
 /// Topics, those with the most messages first.
@@ -98,24 +87,23 @@ fn topics(rows: &[TopicRow<'_>]) -> Layout {
     rows.sort_by_key(|row| (row.beyond_cap, Reverse(row.messages()), row.topic));
     let (rows, more) = shown(rows, |row| row.beyond_cap);
     let rows = rows.into_iter().map(|row| {
-        vec![
-            row.topic.map_or(BEYOND.to_owned(), safe),
-            row.published.to_string(),
-            row.delivered.to_string(),
-            row.octets.to_string(),
-            or_dash(row.rate().map(|rate| format!("{rate:.2}"))),
-            format!("{}/{}/{}", row.qos_0, row.qos_1, row.qos_2),
-            row.retained.to_string(),
-            row.publishers.to_string(),
-            row.subscribers.to_string(),
-        ]
+        let mut cells = cells(
+            &row.topic.map_or(BEYOND.to_owned(), safe),
+            &[row.published, row.delivered, row.octets],
+        );
+        cells.push(or_dash(row.rate().map(|rate| format!("{rate:.2}"))));
+        cells.push(format!("{}/{}/{}", row.qos_0, row.qos_1, row.qos_2));
+        let peers = [row.retained, row.publishers, row.subscribers];
+        cells.extend(peers.map(|count| count.to_string()));
+        cells
     });
     Layout {
-        title: "Topics (in: published to the broker; out: sent to subscribers)",
-        heads: "Topic|In|Out|Octets\nin|Per\nsecond|QoS\n0/1/2|Retain|Pubs|Subs",
-        texts: 1,
-        rows: rows.collect(),
         more,
+        ..Layout::new(
+            "Topics (in: published to the broker; out: sent to subscribers)",
+            "Topic|In|Out|Octets\nin|Per\nsecond|QoS\n0/1/2|Retain|Pubs|Subs",
+            rows,
+        )
     }
 }
 
@@ -142,45 +130,32 @@ fn clients(rows: &[ClientRow], others: u64) -> Layout {
         ]
     });
     Layout {
-        title: "Clients (packets and octets: sent/received)",
-        heads: "Client id|User|MQTT|Ended|Keep\nalive|Conns|Packets|Octets",
         texts: 4,
-        rows: rows.collect(),
         more: more + others as usize,
+        ..Layout::new(
+            "Clients (packets and octets: sent/received)",
+            "Client id|User|MQTT|Ended|Keep\nalive|Conns|Packets|Octets",
+            rows,
+        )
     }
 }
 
 /// Handshakes by kind.
 fn handshakes(rows: &[HandshakeRow]) -> Layout {
     let rows = rows.iter().map(|row| {
-        vec![
-            row.kind.to_owned(),
-            row.complete.to_string(),
-            row.refused.to_string(),
-            row.incomplete.to_string(),
-            row.redelivered.to_string(),
-        ]
+        let counts = [row.complete, row.refused, row.incomplete, row.redelivered];
+        cells(row.kind, &counts)
     });
-    Layout {
-        title: "Handshakes",
-        heads: "Handshake|Complete|Refused|Incomplete|Redelivered",
-        texts: 1,
-        rows: rows.collect(),
-        more: 0,
-    }
+    let heads = "Handshake|Complete|Refused|Incomplete|Redelivered";
+    Layout::new("Handshakes", heads, rows)
 }
 
 /// How long handshakes took, by kind; without rows where no frame has a time.
 fn round_trips(rows: &[HandshakeRow]) -> Layout {
     let timed = rows.iter().filter(|row| row.quantiles.is_some());
-    let rows = timed.map(|row| [vec![row.kind.to_owned()], quantiles(row.quantiles)].concat());
-    Layout {
-        title: "Round trips (complete handshakes, first packet to last)",
-        heads: "Handshake|Min|Median|95 %|99 %|Max",
-        texts: 1,
-        rows: rows.collect(),
-        more: 0,
-    }
+    let rows = timed.map(|row| [cells(row.kind, &[]), quantiles(row.quantiles)].concat());
+    let title = "Round trips (complete handshakes, first packet to last)";
+    Layout::new(title, "Handshake|Min|Median|95 %|99 %|Max", rows)
 }
 
 /// From publisher to subscriber, the topics with the most deliveries first.
@@ -190,15 +165,12 @@ fn latency(rows: &[LatencyRow<'_>]) -> Layout {
     let (rows, more) = shown(rows, |row| row.beyond_cap);
     let rows = rows.into_iter().map(|row| {
         let topic = row.topic.map_or(BEYOND.to_owned(), safe);
-        let deliveries = row.deliveries.to_string();
-        [vec![topic, deliveries], quantiles(row.quantiles)].concat()
+        [cells(&topic, &[row.deliveries]), quantiles(row.quantiles)].concat()
     });
+    let heads = "Topic|Deliveries|Min|Median|95 %|99 %|Max";
     Layout {
-        title: "From publisher to subscriber",
-        heads: "Topic|Deliveries|Min|Median|95 %|99 %|Max",
-        texts: 1,
-        rows: rows.collect(),
         more,
+        ..Layout::new("From publisher to subscriber", heads, rows)
     }
 }
 
@@ -206,16 +178,15 @@ fn latency(rows: &[LatencyRow<'_>]) -> Layout {
 fn connections(rows: &[EndRow]) -> Layout {
     let mut rows: Vec<_> = rows.iter().collect();
     rows.sort_by_key(|row| (Reverse(row.connections), row.ended_by));
-    let rows = rows
-        .into_iter()
-        .map(|row| vec![row.ended_by.replace('_', " "), row.connections.to_string()]);
-    Layout {
-        title: "Connections",
-        heads: "Ended by|Connections",
-        texts: 1,
-        rows: rows.collect(),
-        more: 0,
-    }
+    let rows = rows.into_iter();
+    let rows = rows.map(|row| cells(&row.ended_by.replace('_', " "), &[row.connections]));
+    Layout::new("Connections", "Ended by|Connections", rows)
+}
+
+/// Returns the cells of a name and of numbers.
+fn cells(name: &str, numbers: &[u64]) -> Vec<String> {
+    let numbers = numbers.iter().map(u64::to_string);
+    std::iter::once(name.to_owned()).chain(numbers).collect()
 }
 
 /// Splits off what a table does not show: returns the first [`ROWS`] and those that are always
@@ -252,6 +223,21 @@ fn quantiles(quantiles: Option<Quantiles>) -> Vec<String> {
 }
 
 impl Layout {
+    /// Returns a table of which the first column holds text, and that shows all of its rows.
+    fn new(
+        title: &'static str,
+        heads: &'static str,
+        rows: impl Iterator<Item = Vec<String>>,
+    ) -> Self {
+        Self {
+            title,
+            heads,
+            texts: 1,
+            rows: rows.collect(),
+            more: 0,
+        }
+    }
+
     /// Lays the table out in at most `width` columns, where a width is known.
     fn write(&self, width: Option<u16>, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "\n{}", self.title)?;

@@ -23,11 +23,12 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 /// Everything that the records are made of.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// By packet type, then client, server.
-    types: [[Count; 2]; 16],
+    /// By packet type; their names and sums are filled in at the end.
+    types: [TypeRow; 16],
     malformed: u64,
     topics: Topics,
-    handshakes: BTreeMap<HandshakeKind, Handshakes>,
+    /// With the times from the first packet to the last.
+    handshakes: BTreeMap<HandshakeKind, (HandshakeRow, Spans)>,
     latencies: Map<Arc<str>, Spans>,
     /// Deliveries on topics beyond the limit.
     other_latencies: Spans,
@@ -36,24 +37,6 @@ pub struct Tally {
     other_clients: u64,
     ends: Vec<EndRow>,
     limits: Limits,
-}
-
-/// Control packets and their bytes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Count {
-    packets: u64,
-    bytes: u64,
-}
-
-/// Handshakes of one kind.
-#[derive(Debug, Default)]
-struct Handshakes {
-    complete: u64,
-    refused: u64,
-    incomplete: u64,
-    redelivered: u64,
-    /// From the first packet to the last.
-    spans: Spans,
 }
 
 impl Tally {
@@ -68,14 +51,13 @@ impl Tally {
 
     /// Counts a control packet; its topic too where `topics` is set.
     pub fn packet(&mut self, seen: &PacketEvent<'_>, topics: bool) {
-        let sender = match seen.sender {
-            Sender::Client => 0,
-            Sender::Server => 1,
-        };
-        let counts = self.types.get_mut(seen.packet_type as usize);
-        if let Some(count) = counts.and_then(|counts| counts.get_mut(sender)) {
-            count.packets += 1;
-            count.bytes += seen.bytes.len() as u64;
+        if let Some(row) = self.types.get_mut(seen.packet_type as usize) {
+            let (packets, octets) = match seen.sender {
+                Sender::Client => (&mut row.from_clients, &mut row.octets_from_clients),
+                Sender::Server => (&mut row.from_servers, &mut row.octets_from_servers),
+            };
+            *packets += 1;
+            *octets += seen.bytes.len() as u64;
         }
         match seen.packet {
             Err(_) => self.malformed += 1,
@@ -89,15 +71,15 @@ impl Tally {
 
     /// Counts a settled handshake and its deliveries.
     pub fn handshake(&mut self, handshake: &Handshake) {
-        let counts = self.handshakes.entry(handshake.kind).or_default();
+        let (row, spans) = self.handshakes.entry(handshake.kind).or_default();
         match handshake.state {
-            HandshakeState::Complete => counts.complete += 1,
-            HandshakeState::Refused { .. } => counts.refused += 1,
-            HandshakeState::Incomplete { .. } => counts.incomplete += 1,
+            HandshakeState::Complete => row.complete += 1,
+            HandshakeState::Refused { .. } => row.refused += 1,
+            HandshakeState::Incomplete { .. } => row.incomplete += 1,
         }
-        counts.redelivered += u64::from(handshake.redelivered());
+        row.redelivered += u64::from(handshake.redelivered());
         if let Some(took) = handshake.duration() {
-            counts.spans.add(took);
+            spans.add(took);
         }
         let topic = handshake
             .message()
@@ -194,28 +176,25 @@ impl Tally {
     /// Returns a row for each packet type that came, by its number.
     fn type_rows(&self) -> Vec<TypeRow> {
         let all = PacketType::ALL.iter().zip(&self.types);
-        let rows = all.map(|(packet_type, [client, server])| TypeRow {
+        let rows = all.map(|(packet_type, row)| TypeRow {
             packet_type: *packet_type as u8,
             type_name: packet_type.name(),
-            packets: client.packets + server.packets,
-            from_clients: client.packets,
-            octets_from_clients: client.bytes,
-            from_servers: server.packets,
-            octets_from_servers: server.bytes,
+            packets: row.from_clients + row.from_servers,
+            ..*row
         });
         rows.filter(|row| row.packets > 0).collect()
     }
 
     /// Returns a row for each kind that came, in the order of [`HandshakeKind`].
     fn handshake_rows(&self) -> Vec<HandshakeRow> {
-        let rows = self.handshakes.iter().map(|(kind, counts)| HandshakeRow {
-            kind: kind.name(),
-            complete: counts.complete,
-            refused: counts.refused,
-            incomplete: counts.incomplete,
-            redelivered: counts.redelivered,
-            quantiles: counts.spans.quantiles().map(Quantiles::from),
-        });
+        let rows = self
+            .handshakes
+            .iter()
+            .map(|(kind, (row, spans))| HandshakeRow {
+                kind: kind.name(),
+                quantiles: spans.quantiles().map(Quantiles::from),
+                ..*row
+            });
         rows.collect()
     }
 

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
+use crate::base::Timestamp;
 use crate::base::limits::Limits;
-use crate::base::{Span, Timestamp};
 use crate::event::PacketEvent;
-use crate::mqtt::Sender;
 use crate::mqtt::packet::Publish;
+use crate::mqtt::{QoS, Sender};
 use crate::schema::stats::TopicRow;
 use crate::schema::value::Seconds;
 
@@ -57,7 +57,7 @@ impl Topics {
 
     /// Returns the number of messages on topics beyond the limits.
     pub fn others(&self) -> u64 {
-        self.others.clients.packets + self.others.servers.packets
+        self.others.row.messages()
     }
 
     /// Returns a row for each topic by name, and one for those beyond the limits.
@@ -75,20 +75,15 @@ impl Topics {
 /// The PUBLISH packets of one topic.
 #[derive(Debug, Default)]
 struct Topic {
+    /// The counters; topic, peers and span are filled in at the end.
+    row: TopicRow<'static>,
     clients: Side,
     servers: Side,
-    /// Bytes of payload that clients published.
-    bytes: u64,
-    /// Of the packets from clients, by QoS.
-    qos: [u64; 3],
-    /// PUBLISH packets from clients with RETAIN.
-    retained: u64,
 }
 
-/// The PUBLISH packets from one side.
+/// When the PUBLISH packets of one side came, and on which connections.
 #[derive(Debug, Default)]
 struct Side {
-    packets: u64,
     /// The first and the last.
     times: Option<(Timestamp, Timestamp)>,
     /// At most [`MOST_PEERS`].
@@ -97,55 +92,47 @@ struct Side {
 
 impl Topic {
     fn add(&mut self, seen: &PacketEvent<'_>, publish: &Publish<'_>) {
+        let row = &mut self.row;
         let side = match seen.sender {
             Sender::Client => {
-                self.bytes += publish.payload.len() as u64;
-                self.retained += u64::from(publish.retain);
-                if let Some(count) = self.qos.get_mut(publish.delivery.qos() as usize) {
-                    *count += 1;
-                }
+                row.published += 1;
+                row.octets += publish.payload.len() as u64;
+                row.retained += u64::from(publish.retain);
+                *match publish.delivery.qos() {
+                    QoS::AtMostOnce => &mut row.qos_0,
+                    QoS::AtLeastOnce => &mut row.qos_1,
+                    QoS::ExactlyOnce => &mut row.qos_2,
+                } += 1;
                 &mut self.clients
             }
-            Sender::Server => &mut self.servers,
+            Sender::Server => {
+                row.delivered += 1;
+                &mut self.servers
+            }
         };
-        side.packets += 1;
         if side.connections.len() < MOST_PEERS {
             side.connections.insert(seen.connection.0);
         }
         if let Some(now) = seen.stamp.time {
-            let first = side.times.map_or(now, |(first, _)| first);
-            side.times = Some((first, now));
+            side.times.get_or_insert((now, now)).1 = now;
         }
     }
 
     /// Returns the row of this topic, or of all beyond the limits where it has no name.
     fn row<'a>(&self, topic: Option<&'a str>) -> TopicRow<'a> {
-        let [qos_0, qos_1, qos_2] = self.qos;
+        // The time of clients, or of servers where no client's PUBLISH was seen.
+        let times = match self.row.published {
+            0 => self.servers.times,
+            _ => self.clients.times,
+        };
         TopicRow {
             topic,
             beyond_cap: topic.is_none(),
-            published: self.clients.packets,
-            delivered: self.servers.packets,
-            octets: self.bytes,
-            retained: self.retained,
-            qos_0,
-            qos_1,
-            qos_2,
             publishers: self.clients.connections.len() as u64,
             subscribers: self.servers.connections.len() as u64,
-            span: self.span().map(Seconds::exact),
+            span: times.map(|(first, last)| Seconds::exact(last.since(first))),
+            ..self.row
         }
-    }
-
-    /// Returns the time from the first message to the last: of clients, or of servers where no client's PUBLISH
-    /// was seen.
-    fn span(&self) -> Option<Span> {
-        let side = match self.clients.packets {
-            0 => &self.servers,
-            _ => &self.clients,
-        };
-        let (first, last) = side.times?;
-        Some(last.since(first))
     }
 }
 
@@ -156,20 +143,25 @@ mod tests {
     #[test]
     fn the_rate_is_that_of_published_messages() {
         let at = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
-        let side = |packets, last| Side {
-            packets,
+        let side = |last| Side {
             times: Some((at(0), at(last))),
             ..Side::default()
         };
+        let row = TopicRow {
+            published: 3,
+            delivered: 9,
+            ..TopicRow::default()
+        };
+        let (clients, servers) = (side(4), side(1));
         let mut topic = Topic {
-            clients: side(3, 4),
-            servers: side(9, 1),
-            ..Topic::default()
+            row,
+            clients,
+            servers,
         };
         assert_eq!(topic.row(None).rate(), Some(0.5));
-        topic.clients.packets = 0;
+        topic.row.published = 0;
         assert_eq!(topic.row(None).rate(), Some(8.0));
-        topic.servers.packets = 1;
+        topic.row.delivered = 1;
         assert_eq!(topic.row(None).rate(), None);
     }
 
@@ -182,9 +174,9 @@ mod tests {
         };
         let mut topics = Topics::new(&limits);
         for at in 0..=20 {
-            topics.entry(&at.to_string()).clients.packets += 1;
+            topics.entry(&at.to_string()).row.published += 1;
         }
-        topics.entry("0").clients.packets += 1;
+        topics.entry("0").row.published += 1;
         let rows = topics.rows();
         let (first, last) = (rows[0], rows[rows.len() - 1]);
         assert_eq!((rows.len(), topics.others()), (21, 1));
@@ -195,11 +187,8 @@ mod tests {
             ..Topics::new(&limits)
         };
         for name in ["one", "two", "one"] {
-            topics.entry(name).clients.packets += 1;
+            topics.entry(name).row.published += 1;
         }
-        assert_eq!(
-            (topics.known["one"].clients.packets, topics.others()),
-            (2, 1)
-        );
+        assert_eq!((topics.known["one"].row.published, topics.others()), (2, 1));
     }
 }
