@@ -117,10 +117,11 @@ impl PacketType {
 }
 
 /// Quality of Service (MQTT 5.0 §4.3).
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(u8)]
 pub enum QoS {
     /// Sent once and not acknowledged (§4.3.1).
+    #[default]
     AtMostOnce = 0,
     /// Sent until PUBACK comes; the receiver may get it twice (§4.3.2).
     AtLeastOnce = 1,

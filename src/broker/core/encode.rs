@@ -1,4 +1,4 @@
-//! What the Server's own control packets consist of, and its reason codes (5.0 §2.4).
+//! Parts of the control packets that the Server sends, and its reason codes (5.0 §2.4).
 
 use crate::mqtt::framer::{Header, fixed_header};
 use crate::mqtt::packet::Acknowledgement;
@@ -80,7 +80,7 @@ pub(super) fn connect_level(bytes: &[u8]) -> Option<u8> {
 }
 
 /// A PUBACK, PUBREC, PUBREL or PUBCOMP.
-pub(super) fn acknowledgement(
+pub fn acknowledgement(
     packet_type: PacketType,
     packet_id: PacketIdentifier,
     reason_code: u8,

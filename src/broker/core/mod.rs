@@ -42,5 +42,6 @@ mod tests;
 mod tick;
 
 pub use action::{Action, ConnectionKey, Ending};
+pub use encode::acknowledgement;
 pub use options::BrokerOptions;
 pub use server::Core;

@@ -4,21 +4,21 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use super::model::{Client, ConnectOptions, Will};
+use super::model::{Client, ConnectOptions};
 use crate::base::Timestamp;
-use crate::broker::ConnectionKey;
-use crate::mqtt::packet::{self, Acknowledgement, Connect};
-use crate::mqtt::{
-    ControlPacket, Framer, PacketIdentifier, PacketType, Properties, ProtocolVersion, QoS,
-};
+use crate::broker::{ConnectionKey, PacketIdentifiers, acknowledgement};
+use crate::mqtt::packet::{self, Connect};
+use crate::mqtt::{ControlPacket, Delivery, Framer, PacketIdentifier, PacketType, ProtocolVersion};
 
 /// Packets that a client remembers for a `wait`; older ones are forgotten.
 const REMEMBERED: usize = 100_000;
 
 /// A client of a script at play: its connection, its session, and how it answers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Actor {
     pub(super) name: String,
+    /// Its options in the script.
+    pub(super) own_options: ConnectOptions,
     /// The options of its last CONNECT.
     pub(super) options: ConnectOptions,
     /// `None` while it is not connected.
@@ -37,7 +37,7 @@ pub(super) struct Actor {
     pub(super) drop: Vec<(PacketType, u32)>,
     /// How long every answer waits.
     pub(super) delay: Duration,
-    next_packet_id: u16,
+    packet_ids: PacketIdentifiers,
 }
 
 /// A client's end of its connection.
@@ -67,11 +67,10 @@ pub(super) struct Received {
     pub(super) topic: Option<String>,
 }
 
-/// An answer that a client wants to send.
-#[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) packet_type: PacketType,
-    pub(super) bytes: Vec<u8>,
+impl Received {
+    fn is(&self, packet_type: PacketType, topic: Option<&str>) -> bool {
+        self.packet_type == packet_type && (topic.is_none() || self.topic.as_deref() == topic)
+    }
 }
 
 impl Actor {
@@ -79,98 +78,82 @@ impl Actor {
     pub(super) fn new(client: &Client) -> Self {
         Self {
             name: client.name.clone(),
-            options: client.options.clone(),
-            link: None,
-            received: VecDeque::new(),
-            open: BTreeMap::new(),
-            leave: false,
-            hold: Vec::new(),
-            held: Vec::new(),
-            drop: Vec::new(),
-            delay: Duration::ZERO,
-            next_packet_id: 1,
+            own_options: client.options.clone(),
+            ..Self::default()
         }
     }
 
     /// The next packet identifier that no open exchange uses.
     pub(super) fn take_packet_id(&mut self) -> Option<PacketIdentifier> {
-        for _ in 0..u16::MAX {
-            let number = self.next_packet_id;
-            self.next_packet_id = number.checked_add(1).unwrap_or(1);
-            let id = PacketIdentifier::new(number)?;
-            if !self.open.contains_key(&id) {
-                return Some(id);
-            }
-        }
-        None
+        self.packet_ids.take(|id| self.open.contains_key(&id))
+    }
+
+    /// The place among the packets that came of the first of that type, and with that topic where
+    /// one is given.
+    pub(super) fn find(&self, packet_type: PacketType, topic: Option<&str>) -> Option<usize> {
+        let mut received = self.received.iter();
+        received.position(|packet| packet.is(packet_type, topic))
     }
 
     /// The CONNECT that the options ask for.
     pub(super) fn connect_packet(&self) -> Vec<u8> {
         let options = &self.options;
-        let mut connect = Connect::new(options.version, &options.client_id);
-        if !options.clean {
+        let version = options.version();
+        let client_id = options.client_id.as_deref().map_or("", String::as_str);
+        let mut connect = Connect::new(version, client_id);
+        if options.clean == Some(false) {
             connect.flags = 0;
         }
-        connect.keep_alive = options.keep_alive;
-        connect.properties = options.properties.as_properties();
-        connect.user_name = options.user_name.as_deref();
-        connect.password = options.password.as_deref().map(str::as_bytes);
-        connect.will = options.will.as_ref().map(|will: &Will| packet::Will {
-            qos: will.qos,
+        connect.keep_alive = options.keep_alive();
+        if let Some(properties) = &options.properties {
+            connect.properties = properties.as_properties();
+        }
+        connect.user_name = options.user_name.as_deref().map(String::as_str);
+        connect.password = options.password.as_deref().map(String::as_bytes);
+        connect.will = options.will.as_ref().map(|will| packet::Will {
+            qos: *will.qos,
             retain: will.retain,
             properties: will.properties.as_properties(),
             topic: &will.topic,
-            payload: &will.payload,
+            payload: will.payload.as_bytes(),
         });
-        written(options.version, &ControlPacket::Connect(connect))
+        written(version, &ControlPacket::Connect(connect))
     }
 
     /// Takes in what was read: remembers each packet, and returns the answers to them.
-    pub(super) fn answer(&mut self) -> Vec<Reply> {
+    pub(super) fn answer(&mut self) -> Vec<Vec<u8>> {
         let Some(link) = &mut self.link else {
             return Vec::new();
         };
         let incoming = std::mem::take(&mut link.incoming);
-        let version = self.options.version;
+        let version = self.options.version();
         let mut replies = Vec::new();
-        let (received, open) = (&mut self.received, &mut self.open);
-        let next_packet_id = &mut self.next_packet_id;
-        let aliases = &mut link.aliases;
         // The broker frames correctly; should it not, the client receives nothing more.
         let mut rest = incoming.as_slice();
         while let Some(Ok(raw)) = link.framer.next(&mut rest) {
             let Ok(packet) = ControlPacket::read(raw.bytes, version, &mut ()) else {
                 continue;
             };
-            if received.len() >= REMEMBERED {
-                received.pop_front();
+            if self.received.len() >= REMEMBERED {
+                self.received.pop_front();
             }
-            received.push_back(Received {
+            self.received.push_back(Received {
                 packet_type: packet.packet_type(),
-                topic: topic_of(&packet, aliases),
+                topic: topic_of(&packet, &mut link.aliases),
             });
             if matches!(&packet, ControlPacket::ConnAck(ack) if !ack.session_present) {
-                *next_packet_id = 1;
+                self.packet_ids = PacketIdentifiers::default();
             }
-            answer_one(&packet, version, open, &mut replies);
+            answer_one(&packet, version, &mut self.open, &mut replies);
         }
         replies
     }
 
     /// Whether an answer of that type is to be dropped now.
     pub(super) fn drops(&mut self, packet_type: PacketType) -> bool {
-        let found = self
-            .drop
-            .iter_mut()
-            .find(|(dropped, left)| *dropped == packet_type && *left > 0);
-        match found {
-            Some((_, left)) => {
-                *left -= 1;
-                true
-            }
-            None => false,
-        }
+        let mut dropped = self.drop.iter_mut();
+        let found = dropped.find(|(dropped, left)| *dropped == packet_type && *left > 0);
+        found.map(|(_, left)| *left -= 1).is_some()
     }
 }
 
@@ -195,58 +178,43 @@ fn answer_one(
     packet: &ControlPacket<'_>,
     version: ProtocolVersion,
     open: &mut BTreeMap<PacketIdentifier, Vec<u8>>,
-    replies: &mut Vec<Reply>,
+    replies: &mut Vec<Vec<u8>>,
 ) {
-    let acknowledge = |packet_id| Acknowledgement {
-        packet_id,
-        reason_code: 0,
-        properties: Properties::default(),
-    };
-    let reply = match packet {
+    let (packet_type, packet_id) = match packet {
         ControlPacket::ConnAck(ack) if ack.code == 0 && ack.session_present => {
             // What the Server did not acknowledge is sent again ([MQTT-4.4.0-1]).
             for bytes in open.values_mut() {
-                let packet_type = PacketType::of(bytes.first().copied().unwrap_or(0));
-                if packet_type == PacketType::Publish
-                    && let Some(first) = bytes.first_mut()
+                let first = bytes.first_mut();
+                if let Some(first) = first
+                    && PacketType::of(*first) == PacketType::Publish
                 {
                     *first |= 0x08;
                 }
-                replies.push(Reply {
-                    packet_type,
-                    bytes: bytes.clone(),
-                });
+                replies.push(bytes.clone());
             }
             return;
         }
         ControlPacket::ConnAck(_) => return open.clear(),
-        ControlPacket::Publish(publish) => {
-            let Some(packet_id) = publish.delivery.packet_id() else {
-                return;
-            };
-            match publish.delivery.qos() {
-                QoS::ExactlyOnce => ControlPacket::PubRec(acknowledge(packet_id)),
-                _ => ControlPacket::PubAck(acknowledge(packet_id)),
-            }
-        }
-        ControlPacket::PubRec(ack) if ack.reason_code < 0x80 => {
-            let release = ControlPacket::PubRel(acknowledge(ack.packet_id));
-            if let Some(again) = open.get_mut(&ack.packet_id) {
-                *again = written(version, &release);
-            }
-            release
-        }
+        ControlPacket::Publish(publish) => match publish.delivery {
+            Delivery::AtMostOnce => return,
+            Delivery::AtLeastOnce(id) => (PacketType::PubAck, id),
+            Delivery::ExactlyOnce(id) => (PacketType::PubRec, id),
+        },
+        ControlPacket::PubRec(ack) if ack.reason_code < 0x80 => (PacketType::PubRel, ack.packet_id),
         ControlPacket::PubAck(ack) | ControlPacket::PubRec(ack) | ControlPacket::PubComp(ack) => {
             open.remove(&ack.packet_id);
             return;
         }
-        ControlPacket::PubRel(ack) => ControlPacket::PubComp(acknowledge(ack.packet_id)),
+        ControlPacket::PubRel(ack) => (PacketType::PubComp, ack.packet_id),
         _ => return,
     };
-    replies.push(Reply {
-        packet_type: reply.packet_type(),
-        bytes: written(version, &reply),
-    });
+    let reply = written(version, &acknowledgement(packet_type, packet_id, 0));
+    if packet_type == PacketType::PubRel
+        && let Some(again) = open.get_mut(&packet_id)
+    {
+        again.clone_from(&reply);
+    }
+    replies.push(reply);
 }
 
 /// The packet as bytes. What a script can ask for was checked to have a form; a packet that

@@ -4,19 +4,17 @@
 //! take turns with the broker in one thread: see [`Player`].
 //!
 //! ```text
-//! time <- model; model, properties <- parse
-//! model <- actor <- play <- turns
+//! value <- model <- parse
+//!          model <- actor <- play <- turns
 //! ```
 
 mod actor;
 mod model;
 mod parse;
 mod play;
-mod properties;
-mod time;
 mod turns;
+mod value;
 
 pub use model::{CLIENTS, STEPS, Script};
 pub use parse::ScriptError;
 pub use play::{PlayError, Player};
-pub use time::parse_duration;

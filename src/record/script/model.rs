@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::time::Time;
+use super::value::Checked;
+use crate::base::Span;
 use crate::broker::BrokerOptions;
 use crate::mqtt::{PacketType, PropertiesBuf, ProtocolVersion, QoS};
 
@@ -14,6 +15,10 @@ use crate::mqtt::{PacketType, PropertiesBuf, ProtocolVersion, QoS};
 pub const CLIENTS: usize = 400;
 /// Steps of one script at the most.
 pub const STEPS: usize = 100_000;
+/// Bytes of one payload that a script may ask for.
+const PAYLOAD: usize = 64 << 20;
+/// How long a `wait` waits by default.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A script, checked: every name in it is known, every value has a form in bytes.
 #[derive(Clone, Debug, Default)]
@@ -45,9 +50,8 @@ impl Script {
         if let Some(most) = wishes.maximum_packet_size {
             options.limits.packet_bytes = most.max(2) as usize;
         }
-        if let Some(Time(time)) = wishes.connect_timeout {
-            let nanos = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
-            options.connect_timeout = crate::base::Span::from_nanos(nanos);
+        if let Some(time) = &wishes.connect_timeout {
+            options.connect_timeout = span(**time);
         }
         if let Some(seed) = self.seed {
             options.seed = seed;
@@ -65,7 +69,7 @@ pub(super) struct BrokerWishes {
     pub(super) topic_alias_maximum: Option<u16>,
     pub(super) maximum_packet_size: Option<u32>,
     pub(super) server_keep_alive: Option<u16>,
-    pub(super) connect_timeout: Option<Time>,
+    pub(super) connect_timeout: Option<Checked<Duration>>,
 }
 
 impl Default for BrokerWishes {
@@ -82,59 +86,107 @@ impl Default for BrokerWishes {
     }
 }
 
-/// A client's name and what it connects with.
+/// A client's name, and the options that it connects with.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     pub(super) name: String,
     pub(super) options: ConnectOptions,
 }
 
-/// The options that a client connects with.
-#[derive(Clone, Debug)]
-pub(super) struct ConnectOptions {
-    pub(super) version: ProtocolVersion,
-    pub(super) client_id: String,
-    pub(super) clean: bool,
-    /// In seconds.
-    pub(super) keep_alive: u16,
-    pub(super) user_name: Option<String>,
-    pub(super) password: Option<String>,
-    pub(super) will: Option<Will>,
-    pub(super) properties: PropertiesBuf,
-    /// The loopback address that it connects to; `None`: any.
-    pub(super) ip: Option<IpAddr>,
-    /// Whether it answers before the other clients do.
-    pub(super) eager: bool,
-    /// Whether it pings in time for its keep alive.
-    pub(super) ping: bool,
-}
-
-impl Default for ConnectOptions {
-    fn default() -> Self {
-        Self {
-            version: ProtocolVersion::V3_1_1,
-            client_id: String::new(),
-            clean: true,
-            keep_alive: 60,
-            user_name: None,
-            password: None,
-            will: None,
-            properties: PropertiesBuf::new(),
-            ip: None,
-            eager: false,
-            ping: false,
-        }
+impl Client {
+    /// Splits the name under `key` from the options: serde cannot flatten and refuse unknown keys
+    /// at once.
+    ///
+    /// # Errors
+    /// What is wrong with the table, for the user.
+    pub(super) fn split(mut table: toml::Table, key: &str) -> Result<Self, String> {
+        let name = match table.remove(key) {
+            Some(toml::Value::String(name)) => name,
+            Some(_) => return Err(format!("{key} is no text")),
+            None => return Err(format!("missing field `{key}`")),
+        };
+        let options = table.try_into();
+        let options = options.map_err(|error| error.message().to_owned())?;
+        Ok(Self { name, options })
     }
 }
 
-/// A will, checked.
-#[derive(Clone, Debug)]
+/// A step that connects a client, and the options that differ from the client's own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "toml::Table")]
+pub(super) struct Connect(pub(super) Client);
+
+impl TryFrom<toml::Table> for Connect {
+    type Error = String;
+
+    fn try_from(table: toml::Table) -> Result<Self, String> {
+        Client::split(table, "client").map(Self)
+    }
+}
+
+/// The options that a client connects with. What a step leaves out is as the client has it, what
+/// the client leaves out has its default.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConnectOptions {
+    version: Option<Checked<ProtocolVersion>>,
+    pub(super) client_id: Option<Checked<String>>,
+    pub(super) clean: Option<bool>,
+    keep_alive: Option<u16>,
+    pub(super) user_name: Option<Checked<String>>,
+    pub(super) password: Option<Checked<String>>,
+    pub(super) will: Option<Will>,
+    pub(super) properties: Option<Checked<PropertiesBuf>>,
+    /// The loopback address that it connects to; `None`: any.
+    pub(super) ip: Option<Checked<IpAddr>>,
+    /// Whether it answers before the other clients do.
+    pub(super) eager: Option<bool>,
+    /// Whether it pings in time for its keep alive.
+    pub(super) ping: Option<bool>,
+}
+
+impl ConnectOptions {
+    /// These options, and those of `base` where these say nothing.
+    pub(super) fn over(self, base: Self) -> Self {
+        Self {
+            version: self.version.or(base.version),
+            client_id: self.client_id.or(base.client_id),
+            clean: self.clean.or(base.clean),
+            keep_alive: self.keep_alive.or(base.keep_alive),
+            user_name: self.user_name.or(base.user_name),
+            password: self.password.or(base.password),
+            will: self.will.or(base.will),
+            properties: self.properties.or(base.properties),
+            ip: self.ip.or(base.ip),
+            eager: self.eager.or(base.eager),
+            ping: self.ping.or(base.ping),
+        }
+    }
+
+    pub(super) fn version(&self) -> ProtocolVersion {
+        self.version
+            .map_or(ProtocolVersion::V3_1_1, |version| *version)
+    }
+
+    /// In seconds.
+    pub(super) fn keep_alive(&self) -> u16 {
+        self.keep_alive.unwrap_or(60)
+    }
+}
+
+/// A will.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Will {
-    pub(super) topic: String,
-    pub(super) payload: Vec<u8>,
-    pub(super) qos: QoS,
+    pub(super) topic: Checked<String>,
+    #[serde(default)]
+    pub(super) payload: Checked<String>,
+    #[serde(default)]
+    pub(super) qos: Checked<QoS>,
+    #[serde(default)]
     pub(super) retain: bool,
-    pub(super) properties: PropertiesBuf,
+    #[serde(default)]
+    pub(super) properties: Checked<PropertiesBuf>,
 }
 
 /// A step, and where it stands.
@@ -146,72 +198,237 @@ pub(super) struct Step {
     pub(super) action: Action,
 }
 
-/// The action of a step: `manual.md` describes each.
-#[derive(Clone, Debug)]
+/// The action of a step, a table with its name as the only key: `manual.md` describes each.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Action {
-    Connect(Box<ConnectOptions>),
-    Open(Box<ConnectOptions>),
-    Subscribe {
-        filters: Vec<(String, u8)>,
-        properties: PropertiesBuf,
-    },
-    Unsubscribe {
-        filters: Vec<String>,
-        properties: PropertiesBuf,
-    },
+    Connect(Box<Connect>),
+    Open(Box<Connect>),
+    Subscribe(Subscribe),
+    Unsubscribe(Unsubscribe),
     Publish(Box<Publish>),
-    Ping,
-    Disconnect {
-        reason_code: u8,
-        properties: PropertiesBuf,
-    },
+    Ping(ClientOnly),
+    Disconnect(Disconnect),
     Kill(Kill),
-    Send(Vec<u8>),
-    Wait {
-        until: Until,
-        timeout: Duration,
-    },
-    Hold(Vec<PacketType>),
-    Release,
-    Drop {
-        packets: Vec<PacketType>,
-        count: u32,
-    },
-    Delay(Duration),
-    Sleep(Duration),
+    Send(Send),
+    Wait(Wait),
+    Hold(Packets),
+    Release(ClientOnly),
+    Drop(Packets),
+    Delay(Delay),
+    Sleep(Checked<Duration>),
 }
 
-/// A PUBLISH that a step sends.
-#[derive(Clone, Debug)]
+impl Action {
+    /// The name of the client that acts; a `sleep` has none.
+    pub(super) fn client(&self) -> Option<&str> {
+        Some(match self {
+            Self::Connect(connect) | Self::Open(connect) => &connect.0.name,
+            Self::Publish(publish) => &publish.client,
+            Self::Subscribe(Subscribe { client, .. })
+            | Self::Unsubscribe(Unsubscribe { client, .. })
+            | Self::Ping(ClientOnly { client })
+            | Self::Disconnect(Disconnect { client, .. })
+            | Self::Kill(Kill { client, .. })
+            | Self::Send(Send { client, .. })
+            | Self::Wait(Wait { client, .. })
+            | Self::Hold(Packets { client, .. })
+            | Self::Release(ClientOnly { client })
+            | Self::Drop(Packets { client, .. })
+            | Self::Delay(Delay { client, .. }) => client,
+            Self::Sleep(_) => return None,
+        })
+    }
+
+    /// Checks the keys that hang together.
+    ///
+    /// # Errors
+    /// What is wrong with them, for the user.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let wrong = match self {
+            Self::Subscribe(subscribe) if subscribe.retain_handling > 2 => {
+                "retain_handling is none of 0, 1, 2"
+            }
+            Self::Publish(publish) => {
+                publish.payload()?;
+                match publish.packet_id {
+                    Some(0) => "packet_id 0 is none; send it as octets",
+                    _ => return Ok(()),
+                }
+            }
+            Self::Wait(wait) if wait.packet.is_some() == wait.closed => {
+                "a wait needs either packet = \"...\" or closed = true"
+            }
+            Self::Hold(packets) if packets.count.is_some() => "hold has no count",
+            _ => return Ok(()),
+        };
+        Err(wrong.to_owned())
+    }
+}
+
+/// The keys of a step that needs its client alone.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClientOnly {
+    client: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Subscribe {
+    client: String,
+    pub(super) filter: Checked<Vec<String>>,
+    #[serde(default)]
+    qos: Checked<QoS>,
+    #[serde(default)]
+    no_local: bool,
+    #[serde(default)]
+    retain_as_published: bool,
+    #[serde(default)]
+    retain_handling: u8,
+    #[serde(default)]
+    pub(super) properties: Checked<PropertiesBuf>,
+}
+
+impl Subscribe {
+    /// The Subscription Options of each filter (MQTT 5.0 §3.8.3.1).
+    pub(super) fn options(&self) -> u8 {
+        *self.qos as u8
+            | u8::from(self.no_local) << 2
+            | u8::from(self.retain_as_published) << 3
+            | self.retain_handling << 4
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Unsubscribe {
+    client: String,
+    pub(super) filter: Checked<Vec<String>>,
+    #[serde(default)]
+    pub(super) properties: Checked<PropertiesBuf>,
+}
+
+/// The keys of `publish`; at most one of the three payloads.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Publish {
-    pub(super) topic: String,
-    pub(super) payload: Vec<u8>,
-    pub(super) qos: QoS,
+    client: String,
+    #[serde(default)]
+    pub(super) topic: Checked<String>,
+    payload: Option<String>,
+    payload_hex: Option<Checked<Vec<u8>>>,
+    payload_octets: Option<usize>,
+    #[serde(default)]
+    pub(super) qos: Checked<QoS>,
+    #[serde(default)]
     pub(super) retain: bool,
+    #[serde(default)]
     pub(super) dup: bool,
     /// `None`: the next one that is free.
     pub(super) packet_id: Option<u16>,
-    pub(super) count: u32,
+    pub(super) count: Option<u32>,
     /// Whether the client leaves once the exchange is done.
+    #[serde(default)]
     pub(super) leave: bool,
-    pub(super) properties: PropertiesBuf,
+    #[serde(default)]
+    pub(super) properties: Checked<PropertiesBuf>,
+}
+
+impl Publish {
+    /// The payload that it asks for.
+    ///
+    /// # Errors
+    /// It asks for more than one, or for too much.
+    pub(super) fn payload(&self) -> Result<Vec<u8>, String> {
+        match (&self.payload, &self.payload_hex, self.payload_octets) {
+            (None, None, None) => Ok(Vec::new()),
+            (Some(text), None, None) => Ok(text.clone().into_bytes()),
+            (None, Some(bytes), None) => Ok(bytes.to_vec()),
+            (None, None, Some(bytes)) if bytes <= PAYLOAD => {
+                Ok((b'a'..=b'z').cycle().take(bytes).collect())
+            }
+            (None, None, Some(_)) => Err(format!("payload_octets is above {PAYLOAD}")),
+            _ => Err("more than one payload".to_owned()),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Disconnect {
+    client: String,
+    #[serde(default)]
+    pub(super) reason_code: u8,
+    #[serde(default)]
+    pub(super) properties: Checked<PropertiesBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kill {
+    client: String,
+    #[serde(default)]
+    pub(super) how: How,
 }
 
 /// How a client's connection ends without DISCONNECT.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Kill {
+pub(super) enum How {
     #[default]
     Reset,
     Fin,
 }
 
-/// The end of a wait.
-#[derive(Clone, Debug)]
-pub(super) enum Until {
-    Packet {
-        packet_type: PacketType,
-        topic: Option<String>,
-    },
-    Closed,
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Send {
+    client: String,
+    pub(super) hex: Checked<Vec<u8>>,
+}
+
+/// The keys of `wait`; either `packet` or `closed`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wait {
+    client: String,
+    pub(super) packet: Option<Checked<PacketType>>,
+    pub(super) topic: Option<String>,
+    #[serde(default)]
+    closed: bool,
+    timeout: Option<Checked<Duration>>,
+}
+
+impl Wait {
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout.map_or(PATIENCE, |time| *time)
+    }
+}
+
+/// The keys of `hold` and `drop`; only the latter has a count.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Packets {
+    client: String,
+    packets: Vec<Checked<PacketType>>,
+    pub(super) count: Option<u32>,
+}
+
+impl Packets {
+    pub(super) fn types(&self) -> impl Iterator<Item = PacketType> {
+        self.packets.iter().map(|packet_type| **packet_type)
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Delay {
+    client: String,
+    pub(super) by: Checked<Duration>,
+}
+
+/// The same time on the capture's clock.
+pub(super) fn span(time: Duration) -> Span {
+    Span::from_nanos(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -6,14 +6,16 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::actor::{Actor, Link, Received, written};
-use super::model::{Action, ConnectOptions, Kill, Publish, Script, Step, Until};
+use super::actor::{Actor, Link, written};
+use super::model::{
+    Action, ConnectOptions, How, Publish, Script, Step, Subscribe, Unsubscribe, Wait, span,
+};
 use crate::base::{Span, Timestamp};
 use crate::broker::ConnectionKey;
 use crate::broker::net::{Net, Witness};
-use crate::mqtt::packet::{self, Disconnect, Subscribe, Unsubscribe};
+use crate::mqtt::packet;
 use crate::mqtt::{
-    ControlPacket, Delivery, Framer, PacketIdentifier, PacketType, Properties, PropertiesBuf, QoS,
+    ControlPacket, Delivery, Framer, PacketIdentifier, PacketType, Properties, QoS,
     SubscriptionsBuf, TopicFiltersBuf,
 };
 
@@ -71,7 +73,6 @@ pub struct Player<'n, W> {
     pub(super) net: &'n mut Net<W>,
     steps: Vec<Step>,
     pub(super) actors: Vec<Actor>,
-    pub(super) by_key: HashMap<ConnectionKey, usize>,
     addresses: Vec<SocketAddr>,
     /// Clients that have something to answer.
     pub(super) reactions: VecDeque<usize>,
@@ -92,7 +93,6 @@ impl<'n, W: Witness> Player<'n, W> {
             net,
             steps: script.steps.clone(),
             actors: actors.collect(),
-            by_key: HashMap::new(),
             addresses: addresses.to_vec(),
             reactions: VecDeque::new(),
             done: VecDeque::new(),
@@ -111,7 +111,7 @@ impl<'n, W: Witness> Player<'n, W> {
         for step in std::mem::take(&mut self.steps) {
             self.line = step.line;
             self.at = step.client;
-            self.take(step, go_on)?;
+            self.take(&step, go_on)?;
             self.settle()?;
             if !go_on(self.net) {
                 return Err(PlayError::Stopped);
@@ -150,48 +150,37 @@ impl<'n, W: Witness> Player<'n, W> {
     /// Takes one step.
     fn take(
         &mut self,
-        step: Step,
+        step: &Step,
         go_on: &mut dyn FnMut(&mut Net<W>) -> bool,
     ) -> Result<(), PlayError> {
         let at = step.client;
-        match step.action {
-            Action::Connect(options) => self.connect(at, *options)?,
-            Action::Open(options) => self.open(at, *options)?,
-            Action::Subscribe {
-                filters,
-                properties,
-            } => self.subscribe(at, &filters, &properties)?,
-            Action::Unsubscribe {
-                filters,
-                properties,
-            } => self.unsubscribe(at, &filters, &properties)?,
-            Action::Publish(publish) => self.publish(at, &publish)?,
-            Action::Ping => self.send(at, &ControlPacket::PingReq)?,
-            Action::Disconnect {
-                reason_code,
-                properties,
-            } => {
-                let properties = properties.as_properties();
-                let packet = ControlPacket::Disconnect(Disconnect {
-                    reason_code,
-                    properties,
-                });
-                self.send(at, &packet)?;
-                self.close(at)?;
+        match &step.action {
+            Action::Connect(connect) => self.connect(at, &connect.0.options)?,
+            Action::Open(connect) => self.open(at, &connect.0.options)?,
+            Action::Subscribe(subscribe) => self.subscribe(at, subscribe)?,
+            Action::Unsubscribe(unsubscribe) => self.unsubscribe(at, unsubscribe)?,
+            Action::Publish(publish) => self.publish(at, publish)?,
+            Action::Ping(_) => self.send(at, &ControlPacket::PingReq)?,
+            Action::Disconnect(disconnect) => {
+                let properties = disconnect.properties.as_properties();
+                self.disconnect(at, disconnect.reason_code, properties)?;
             }
-            Action::Kill(Kill::Fin) => self.close(at)?,
-            Action::Kill(Kill::Reset) => self.reset(at)?,
-            Action::Send(bytes) => self.write(at, &bytes)?,
-            Action::Wait { until, timeout } => self.wait(at, &until, timeout, go_on)?,
-            Action::Hold(packets) => self.actor(at)?.hold = packets,
-            Action::Release => self.release(at)?,
-            Action::Drop { packets, count } => {
-                let dropped = packets.into_iter().map(|packet_type| (packet_type, count));
+            Action::Kill(kill) => match kill.how {
+                How::Fin => self.close(at)?,
+                How::Reset => self.reset(at)?,
+            },
+            Action::Send(send) => self.write(at, &send.hex)?,
+            Action::Wait(wait) => self.wait(at, wait, go_on)?,
+            Action::Hold(packets) => self.actor(at)?.hold = packets.types().collect(),
+            Action::Release(_) => self.release(at)?,
+            Action::Drop(packets) => {
+                let count = packets.count.unwrap_or(1);
+                let dropped = packets.types().map(|packet_type| (packet_type, count));
                 self.actor(at)?.drop.extend(dropped);
             }
-            Action::Delay(by) => self.actor(at)?.delay = by,
+            Action::Delay(delay) => self.actor(at)?.delay = *delay.by,
             Action::Sleep(time) => {
-                let until = self.net.clock().now().plus(span(time));
+                let until = self.net.clock().now().plus(span(**time));
                 self.pass(until, go_on, |_| false)?;
             }
         }
@@ -208,12 +197,14 @@ impl<'n, W: Witness> Player<'n, W> {
     }
 
     /// Connects a client: its socket, and the broker's end of it.
-    fn open(&mut self, at: usize, options: ConnectOptions) -> Result<(), PlayError> {
-        if self.actor(at)?.link.is_some() {
+    fn open(&mut self, at: usize, options: &ConnectOptions) -> Result<(), PlayError> {
+        let actor = self.actor(at)?;
+        if actor.link.is_some() {
             return self.failed("connected already");
         }
+        let options = options.clone().over(actor.own_options.clone());
         let wanted = self.addresses.iter().find(|address| match options.ip {
-            Some(ip) => address.ip() == ip,
+            Some(ip) => address.ip() == *ip,
             None => address.is_ipv6(),
         });
         let Some(&address) = wanted.or_else(|| self.addresses.first()) else {
@@ -234,7 +225,6 @@ impl<'n, W: Witness> Player<'n, W> {
             }
             std::thread::yield_now();
         };
-        self.by_key.insert(key, at);
         let now = self.net.clock().now();
         let actor = self.actor(at)?;
         actor.options = options;
@@ -256,16 +246,13 @@ impl<'n, W: Witness> Player<'n, W> {
     }
 
     /// Connects a client, sends CONNECT and waits for the answer.
-    fn connect(&mut self, at: usize, options: ConnectOptions) -> Result<(), PlayError> {
+    fn connect(&mut self, at: usize, options: &ConnectOptions) -> Result<(), PlayError> {
         self.open(at, options)?;
         let bytes = self.actor(at)?.connect_packet();
         self.write(at, &bytes)?;
         self.settle()?;
         let actor = self.actor(at)?;
-        let answered = actor
-            .received
-            .iter()
-            .any(|h| h.packet_type == PacketType::ConnAck);
+        let answered = actor.find(PacketType::ConnAck, None).is_some();
         if answered || actor.link.is_none() {
             return Ok(());
         }
@@ -274,7 +261,7 @@ impl<'n, W: Witness> Player<'n, W> {
 
     /// Sends a control packet.
     fn send(&mut self, at: usize, packet: &ControlPacket<'_>) -> Result<(), PlayError> {
-        let version = self.actor(at)?.options.version;
+        let version = self.actor(at)?.options.version();
         self.write(at, &written(version, packet))
     }
 
@@ -287,40 +274,30 @@ impl<'n, W: Witness> Player<'n, W> {
     }
 
     /// Sends SUBSCRIBE.
-    fn subscribe(
-        &mut self,
-        at: usize,
-        filters: &[(String, u8)],
-        properties: &PropertiesBuf,
-    ) -> Result<(), PlayError> {
+    fn subscribe(&mut self, at: usize, subscribe: &Subscribe) -> Result<(), PlayError> {
         let mut subscriptions = SubscriptionsBuf::new();
-        for (filter, options) in filters {
-            self.or_fail(subscriptions.push(filter, *options))?;
+        for filter in &*subscribe.filter {
+            self.or_fail(subscriptions.push(filter, subscribe.options()))?;
         }
         let packet_id = self.packet_id(at)?;
-        let packet = ControlPacket::Subscribe(Subscribe {
+        let packet = ControlPacket::Subscribe(packet::Subscribe {
             packet_id,
-            properties: properties.as_properties(),
+            properties: subscribe.properties.as_properties(),
             subscriptions: subscriptions.as_subscriptions(),
         });
         self.send(at, &packet)
     }
 
     /// Sends UNSUBSCRIBE.
-    fn unsubscribe(
-        &mut self,
-        at: usize,
-        names: &[String],
-        properties: &PropertiesBuf,
-    ) -> Result<(), PlayError> {
+    fn unsubscribe(&mut self, at: usize, unsubscribe: &Unsubscribe) -> Result<(), PlayError> {
         let mut filters = TopicFiltersBuf::new();
-        for name in names {
-            self.or_fail(filters.push(name))?;
+        for filter in &*unsubscribe.filter {
+            self.or_fail(filters.push(filter))?;
         }
         let packet_id = self.packet_id(at)?;
-        let packet = ControlPacket::Unsubscribe(Unsubscribe {
+        let packet = ControlPacket::Unsubscribe(packet::Unsubscribe {
             packet_id,
-            properties: properties.as_properties(),
+            properties: unsubscribe.properties.as_properties(),
             filters: filters.as_filters(),
         });
         self.send(at, &packet)
@@ -328,7 +305,9 @@ impl<'n, W: Witness> Player<'n, W> {
 
     /// Sends PUBLISH as often as the step asks for.
     fn publish(&mut self, at: usize, publish: &Publish) -> Result<(), PlayError> {
-        for _ in 0..publish.count {
+        let payload = self.or_fail(publish.payload())?;
+        let acknowledged = *publish.qos != QoS::AtMostOnce;
+        for _ in 0..publish.count.unwrap_or(1) {
             let delivery = self.delivery(at, publish)?;
             let packet = ControlPacket::Publish(packet::Publish {
                 dup: publish.dup,
@@ -336,43 +315,48 @@ impl<'n, W: Witness> Player<'n, W> {
                 delivery,
                 topic: &publish.topic,
                 properties: publish.properties.as_properties(),
-                payload: &publish.payload,
+                payload: &payload,
             });
             let actor = self.actor(at)?;
-            let bytes = written(actor.options.version, &packet);
+            let bytes = written(actor.options.version(), &packet);
             if let Some(id) = delivery.packet_id() {
                 actor.open.insert(id, bytes.clone());
             }
-            actor.leave = publish.leave && publish.qos != QoS::AtMostOnce;
+            actor.leave = publish.leave && acknowledged;
             self.write(at, &bytes)?;
         }
         self.settle()?;
-        if publish.leave && publish.qos == QoS::AtMostOnce && self.actor(at)?.link.is_some() {
-            self.leave(at)?;
+        if publish.leave && !acknowledged && self.actor(at)?.link.is_some() {
+            self.disconnect(at, 0, Properties::default())?;
         }
         Ok(())
     }
 
     /// Returns QoS and packet identifier of a PUBLISH.
     fn delivery(&mut self, at: usize, publish: &Publish) -> Result<Delivery, PlayError> {
-        if publish.qos == QoS::AtMostOnce {
+        if *publish.qos == QoS::AtMostOnce {
             return Ok(Delivery::AtMostOnce);
         }
         let id = match publish.packet_id.and_then(PacketIdentifier::new) {
             Some(id) => id,
             None => self.packet_id(at)?,
         };
-        Ok(match publish.qos {
+        Ok(match *publish.qos {
             QoS::ExactlyOnce => Delivery::ExactlyOnce(id),
             _ => Delivery::AtLeastOnce(id),
         })
     }
 
     /// DISCONNECT and FIN.
-    pub(super) fn leave(&mut self, at: usize) -> Result<(), PlayError> {
-        let packet = ControlPacket::Disconnect(Disconnect {
-            reason_code: 0,
-            properties: Properties::default(),
+    pub(super) fn disconnect(
+        &mut self,
+        at: usize,
+        reason_code: u8,
+        properties: Properties<'_>,
+    ) -> Result<(), PlayError> {
+        let packet = ControlPacket::Disconnect(packet::Disconnect {
+            reason_code,
+            properties,
         });
         self.send(at, &packet)?;
         self.close(at)
@@ -395,34 +379,28 @@ impl<'n, W: Witness> Player<'n, W> {
     fn wait(
         &mut self,
         at: usize,
-        until: &Until,
-        timeout: Duration,
+        wait: &Wait,
         go_on: &mut dyn FnMut(&mut Net<W>) -> bool,
     ) -> Result<(), PlayError> {
-        let deadline = self.net.clock().now().plus(span(timeout));
+        let deadline = self.net.clock().now().plus(span(wait.timeout()));
+        let topic = wait.topic.as_deref();
         let over = |player: &Self| {
-            player.actors.get(at).is_some_and(|actor| match until {
-                Until::Closed => actor.link.is_none(),
-                Until::Packet { packet_type, topic } => actor
-                    .received
-                    .iter()
-                    .any(|h| h.is(*packet_type, topic.as_deref())),
+            let actor = player.actors.get(at);
+            actor.is_some_and(|actor| match wait.packet {
+                None => actor.link.is_none(),
+                Some(packet_type) => actor.find(*packet_type, topic).is_some(),
             })
         };
         if !self.pass(deadline, go_on, over)? {
-            return self.failed(match until {
-                Until::Closed => "the broker did not close the connection in time".to_owned(),
-                Until::Packet { packet_type, .. } => {
-                    format!("no {} came in time", packet_type.name())
-                }
+            return self.failed(match wait.packet {
+                None => "the broker did not close the connection in time".to_owned(),
+                Some(packet_type) => format!("no {} came in time", packet_type.name()),
             });
         }
-        if let Until::Packet { packet_type, topic } = until {
-            let received = &mut self.actor(at)?.received;
-            let found = received
-                .iter()
-                .position(|h| h.is(*packet_type, topic.as_deref()));
-            received.drain(..found.map_or(0, |found| found + 1));
+        if let Some(packet_type) = wait.packet {
+            let actor = self.actor(at)?;
+            let found = actor.find(*packet_type, topic);
+            actor.received.drain(..found.map_or(0, |found| found + 1));
         }
         Ok(())
     }
@@ -482,9 +460,12 @@ impl<'n, W: Witness> Player<'n, W> {
     }
 
     fn ping_at(&self, at: usize) -> Option<Timestamp> {
-        let actor = self.actors.get(at).filter(|actor| actor.options.ping)?;
+        let actor = self
+            .actors
+            .get(at)
+            .filter(|actor| actor.options.ping == Some(true))?;
         let link = actor.link.as_ref().filter(|link| !link.server_closed)?;
-        let seconds = i64::from(actor.options.keep_alive);
+        let seconds = i64::from(actor.options.keep_alive());
         (seconds > 0).then(|| {
             link.last_sent
                 .plus(Span::from_nanos(seconds * 1_000_000_000))
@@ -496,19 +477,9 @@ impl<'n, W: Witness> Player<'n, W> {
     }
 }
 
-impl Received {
-    fn is(&self, packet_type: PacketType, topic: Option<&str>) -> bool {
-        self.packet_type == packet_type && (topic.is_none() || self.topic.as_deref() == topic)
-    }
-}
-
 fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_nonblocking(true)?;
     stream.set_nodelay(true)?;
     Ok(stream)
-}
-
-pub(super) fn span(time: Duration) -> Span {
-    Span::from_nanos(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -9,11 +9,12 @@
 use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use super::actor::{Link, Reply};
-use super::play::{Done, PATIENCE, PlayError, Player, span};
+use super::actor::Link;
+use super::model::span;
+use super::play::{Done, PATIENCE, PlayError, Player};
 use crate::broker::ConnectionKey;
 use crate::broker::net::{Seen, Witness};
-use crate::mqtt::Sender;
+use crate::mqtt::{PacketType, Properties, Sender};
 
 /// Bytes that are handed to the witness and written at once.
 const PORTION: usize = 65_464;
@@ -23,7 +24,9 @@ impl<W: Witness> Player<'_, W> {
     pub(super) fn settle(&mut self) -> Result<(), PlayError> {
         loop {
             if let Some(key) = self.net.perform()? {
-                if let Some(&at) = self.by_key.get(&key) {
+                let on_it = |link: &Link| link.key == key;
+                let mut actors = self.actors.iter();
+                if let Some(at) = actors.position(|actor| actor.link.as_ref().is_some_and(on_it)) {
                     self.receive(at, key)?;
                 }
             } else if let Some(at) = self.reactions.pop_front() {
@@ -49,9 +52,6 @@ impl<W: Witness> Player<'_, W> {
             else {
                 return Ok(());
             };
-            if link.key != key {
-                return Ok(());
-            }
             read(link);
             let all = match state {
                 Some((written, unsent)) => link.read >= written && unsent == 0,
@@ -68,7 +68,7 @@ impl<W: Witness> Player<'_, W> {
             }
             std::thread::yield_now();
         }
-        if self.actor(at)?.options.eager {
+        if self.actor(at)?.options.eager == Some(true) {
             return self.react(at);
         }
         if !self.reactions.contains(&at) {
@@ -80,7 +80,8 @@ impl<W: Witness> Player<'_, W> {
     /// The client answers what it has received.
     fn react(&mut self, at: usize) -> Result<(), PlayError> {
         let replies = self.actor(at)?.answer();
-        for Reply { packet_type, bytes } in replies {
+        for bytes in replies {
+            let packet_type = PacketType::of(bytes.first().copied().unwrap_or(0));
             let now = self.net.clock().now();
             let actor = self.actor(at)?;
             let Some(key) = actor.link.as_ref().map(|link| link.key) else {
@@ -106,7 +107,7 @@ impl<W: Witness> Player<'_, W> {
         }
         if actor.leave && actor.open.is_empty() && actor.link.is_some() {
             actor.leave = false;
-            return self.leave(at);
+            return self.disconnect(at, 0, Properties::default());
         }
         Ok(())
     }
@@ -127,9 +128,6 @@ impl<W: Witness> Player<'_, W> {
                 return self.failed("the broker did not read what was sent");
             }
             std::thread::yield_now();
-        }
-        if let Done::Ended(key) = done {
-            self.by_key.remove(&key);
         }
         Ok(())
     }
