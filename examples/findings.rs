@@ -18,10 +18,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         let OwnedEvent::Finding(finding) = record? else {
             continue;
         };
+        let level: &str = finding.level.into();
         println!(
-            "frame {}: {}: {}: {}",
+            "frame {}: {level}: {}: {}",
             finding.stamp.number,
-            finding.level.name(),
             finding.rule,
             text::safe(&finding.message)
         );

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use strum::IntoStaticStr;
+
 use super::step::{HandshakeState, Step};
 use crate::base::{FrameStamp, Span};
 use crate::mqtt::{PacketIdentifier, QoS};
@@ -66,7 +68,8 @@ pub struct Delivered {
 }
 
 /// Why a subscriber with a matching subscription was not seen to receive a message.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, IntoStaticStr, PartialEq)]
+#[strum(serialize_all = "snake_case")]
 pub enum Undelivered {
     /// The session had no connection; the message may be waiting in the server.
     Away,
@@ -81,12 +84,14 @@ pub enum Undelivered {
     /// The message's expiry interval passed while the subscriber was away.
     Expired,
     /// QoS 0 and the subscriber's session had no connection: the server need not keep it.
+    #[strum(serialize = "away_at_qos_0")]
     AwayAtQoS0,
     /// The subscriber's connection ended before it came.
     ConnectionEnded,
     /// Bytes to the subscriber are missing from the capture: it may be among them.
     Gap,
     /// The capture ended before it could be expected.
+    #[strum(serialize = "capture_end")]
     CaptureEnded,
     /// Nothing in the capture shows why.
     Unknown,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use strum::IntoStaticStr;
+
 use crate::base::FrameStamp;
 use crate::mqtt::Sender;
 use crate::stream::ConnectionId;
@@ -32,7 +34,8 @@ pub struct Finding {
 }
 
 /// Who caused a finding.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, IntoStaticStr, PartialEq)]
+#[strum(serialize_all = "snake_case")]
 pub enum Cause {
     /// The client, by a packet that it sent or did not send.
     Client,
@@ -45,18 +48,6 @@ pub enum Cause {
     Unknown,
 }
 
-impl Cause {
-    /// Returns the name that JSON has: `client`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Server => "server",
-            Self::Network => "network",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
 impl From<Sender> for Cause {
     fn from(sender: Sender) -> Self {
         match sender {
@@ -67,7 +58,8 @@ impl From<Sender> for Cause {
 }
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, IntoStaticStr, Ord, PartialEq, PartialOrd)]
+#[strum(serialize_all = "snake_case")]
 pub enum Level {
     /// Worth knowing; nothing is broken.
     Note,
@@ -75,15 +67,4 @@ pub enum Level {
     Warning,
     /// The specification is broken.
     Error,
-}
-
-impl Level {
-    /// Returns the name that JSON has: `error`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Note => "note",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
 }

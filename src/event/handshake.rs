@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use strum::IntoStaticStr;
+
 use super::delivery::MessageDelivery;
 use super::message::{Message, Payload};
 use super::step::{HandshakeState, Step, between};
@@ -98,7 +100,8 @@ impl Handshake {
 }
 
 /// The kind of an exchange.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, IntoStaticStr, Ord, PartialEq, PartialOrd)]
+#[strum(serialize_all = "snake_case")]
 pub enum HandshakeKind {
     /// CONNECT .. CONNACK, AUTH between them included.
     Connect,
@@ -116,22 +119,6 @@ pub enum HandshakeKind {
     Unsubscribe,
     /// PINGREQ .. PINGRESP.
     Ping,
-}
-
-impl HandshakeKind {
-    /// Returns the name that JSON has: `qos1`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Auth => "auth",
-            Self::Qos0 => "qos0",
-            Self::Qos1 => "qos1",
-            Self::Qos2 => "qos2",
-            Self::Subscribe => "subscribe",
-            Self::Unsubscribe => "unsubscribe",
-            Self::Ping => "ping",
-        }
-    }
 }
 
 /// The request or the message of a handshake's first packet.

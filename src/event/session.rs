@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use strum::IntoStaticStr;
+
 use super::handshake::ConnectSummary;
 use crate::base::{Endpoint, FrameStamp, Span};
 use crate::mqtt::{ProtocolVersion, Sender};
@@ -74,7 +76,8 @@ pub struct End {
 }
 
 /// The reason why a connection ended, the most specific first.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, IntoStaticStr, PartialEq)]
+#[strum(serialize_all = "snake_case")]
 pub enum EndCause {
     /// DISCONNECT; `code` is 0x00 before 5.0.
     Disconnect {
@@ -97,6 +100,7 @@ pub enum EndCause {
     },
     /// The server closed after the client had been silent for longer than one and a half
     /// times the keep alive ([MQTT-3.1.2-24]; 5.0: [MQTT-3.1.2-22]).
+    #[strum(serialize = "keep_alive_timeout")]
     KeepAlive {
         /// The time since the client's last packet.
         silence: Span,
@@ -109,11 +113,13 @@ pub enum EndCause {
         frame: u64,
     },
     /// FIN without DISCONNECT.
+    #[strum(serialize = "connection_closed")]
     Fin {
         /// The side whose FIN came first; `None` where that is not known.
         by: Option<Sender>,
     },
     /// RST without DISCONNECT.
+    #[strum(serialize = "connection_reset")]
     Reset {
         /// The side that sent it; `None` where that is not known.
         by: Option<Sender>,
@@ -124,22 +130,4 @@ pub enum EndCause {
     Evicted,
     /// Nothing in the capture ends it.
     CaptureEnd,
-}
-
-impl EndCause {
-    /// Returns the name that JSON has: `disconnect`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Disconnect { .. } => "disconnect",
-            Self::Refused { .. } => "refused",
-            Self::Takeover { .. } => "takeover",
-            Self::KeepAlive { .. } => "keep_alive_timeout",
-            Self::ProtocolError { .. } => "protocol_error",
-            Self::Fin { .. } => "connection_closed",
-            Self::Reset { .. } => "connection_reset",
-            Self::Replaced => "replaced",
-            Self::Evicted => "evicted",
-            Self::CaptureEnd => "capture_end",
-        }
-    }
 }

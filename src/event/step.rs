@@ -1,5 +1,7 @@
 //! One control packet of a handshake, and the states that a handshake ends in.
 
+use strum::IntoStaticStr;
+
 use crate::base::{FrameStamp, Span};
 use crate::mqtt::{PacketType, QoS, Sender};
 use crate::stream::ConnectionId;
@@ -30,7 +32,8 @@ pub struct Step {
 }
 
 /// How a handshake ended.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, IntoStaticStr, PartialEq)]
+#[strum(serialize_all = "snake_case")]
 pub enum HandshakeState {
     /// The last packet of the exchange came.
     Complete,
@@ -51,19 +54,9 @@ pub enum HandshakeState {
     },
 }
 
-impl HandshakeState {
-    /// Returns the name that JSON has: `complete`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::Refused { .. } => "refused",
-            Self::Incomplete { .. } => "incomplete",
-        }
-    }
-}
-
 /// Why a handshake is not waited for any longer.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, IntoStaticStr, PartialEq)]
+#[strum(serialize_all = "snake_case")]
 pub enum EndedBy {
     /// The capture ended first.
     CaptureEnd,
@@ -77,20 +70,6 @@ pub enum EndedBy {
     IdentifierReused,
     /// The table of open handshakes reached its cap.
     TableFull,
-}
-
-impl EndedBy {
-    /// Returns the name that JSON has: `capture_end`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::CaptureEnd => "capture_end",
-            Self::ConnectionClosed => "connection_closed",
-            Self::ConnectionReset => "connection_reset",
-            Self::Gap => "gap",
-            Self::IdentifierReused => "identifier_reused",
-            Self::TableFull => "table_full",
-        }
-    }
 }
 
 /// A span that is only known where both frames have a time.

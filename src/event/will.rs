@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use strum::IntoStaticStr;
+
 use super::delivery::MessageDelivery;
 use super::handshake::WillMessage;
 use super::message::Message;
@@ -42,7 +44,8 @@ pub enum WillFate {
 }
 
 /// The reason why a will was not seen.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, IntoStaticStr, PartialEq)]
+#[strum(serialize_all = "snake_case")]
 pub enum NoWill {
     /// DISCONNECT with reason 0x00 deletes it ([MQTT-3.1.2-10]; 3.1.1: [MQTT-3.14.4-3]).
     Disconnected,
@@ -91,7 +94,8 @@ pub struct Stored {
 }
 
 /// How a stored message ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, IntoStaticStr, PartialEq)]
+#[strum(serialize_all = "snake_case")]
 pub enum RetainedEnd {
     /// Another retained PUBLISH to the topic took its place.
     Replaced(FrameStamp),

@@ -7,7 +7,7 @@ use serde_with_macros::skip_serializing_none;
 
 use super::value::{Seconds, is_false, sender_name};
 use crate::base::Timestamp;
-use crate::event::{self, HandshakeState, MessageDelivery, Undelivered};
+use crate::event::{self, HandshakeState, MessageDelivery};
 use crate::mqtt::{ProtocolVersion, reason};
 
 /// One control packet of a handshake.
@@ -85,7 +85,7 @@ impl State {
     /// The state of a handshake on a connection of this version.
     pub fn new(state: HandshakeState, version: Option<ProtocolVersion>) -> Self {
         let mut shown = Self {
-            state: state.name(),
+            state: state.into(),
             refused_by: None,
             reason_code: None,
             reason_name: None,
@@ -105,7 +105,7 @@ impl State {
                 ended_by,
             } => {
                 shown.waiting_for = Some(waiting_for.name());
-                shown.ended_by = Some(ended_by.name());
+                shown.ended_by = Some(ended_by.into());
             }
         }
         shown
@@ -135,7 +135,7 @@ impl<'a> Deliveries<'a> {
                 }
                 event::Outcome::NotDelivered(why) => sorted.not_delivered.push(NotDelivered {
                     subscriber: Subscriber::from(one),
-                    why: why_undelivered(*why),
+                    why: why.into(),
                 }),
             }
         }
@@ -250,20 +250,4 @@ pub struct NotDelivered<'a> {
     /// `not_released`, `refused`, `expired`, `away_at_qos_0`, `connection_ended`, `gap`,
     /// `capture_end` or `unknown`.
     pub why: &'static str,
-}
-
-const fn why_undelivered(why: Undelivered) -> &'static str {
-    match why {
-        Undelivered::Away => "away",
-        Undelivered::OtherOfGroup => "other_of_group",
-        Undelivered::NoLocal => "no_local",
-        Undelivered::NotReleased => "not_released",
-        Undelivered::Refused(_) => "refused",
-        Undelivered::Expired => "expired",
-        Undelivered::AwayAtQoS0 => "away_at_qos_0",
-        Undelivered::ConnectionEnded => "connection_ended",
-        Undelivered::Gap => "gap",
-        Undelivered::CaptureEnded => "capture_end",
-        Undelivered::Unknown => "unknown",
-    }
 }

@@ -38,10 +38,10 @@ pub struct Finding<'a> {
 impl<'a> From<&'a event::Finding> for Finding<'a> {
     fn from(finding: &'a event::Finding) -> Self {
         Self {
-            level: finding.level.name(),
+            level: finding.level.into(),
             rule: finding.rule,
             statements: finding.statements,
-            by: finding.by.name(),
+            by: finding.by.into(),
             frame: finding.stamp.number,
             frames: &finding.frames,
             stream: finding.connection.map(|connection| connection.0),

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::value::{is_zero, sender_name};
-use crate::event::{self, GapCause};
+use crate::event;
 
 /// A gap in one direction of an MQTT connection.
 #[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
@@ -34,14 +34,7 @@ impl From<&event::Gap> for Gap {
             stream: gap.connection.0,
             sender: sender_name(gap.sender),
             length: gap.length,
-            cause: match gap.cause {
-                GapCause::NotCaptured => "not_captured",
-                GapCause::SnapshotLength => "snapshot_length",
-                GapCause::WaitingCap => "waiting_cap",
-                GapCause::HeldCap => "held_cap",
-                GapCause::Unreadable => "unreadable",
-                GapCause::EndOfCapture => "end_of_capture",
-            },
+            cause: gap.cause.into(),
             discarded: gap.discarded,
         }
     }

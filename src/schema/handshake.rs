@@ -74,7 +74,7 @@ impl<'a> Handshake<'a> {
     pub fn new(handshake: &'a event::Handshake, start: Option<Timestamp>) -> Self {
         let version = handshake.version;
         let mut shown = Self {
-            kind: handshake.kind.name(),
+            kind: handshake.kind.into(),
             stream: handshake.connection.0,
             initiator: sender_name(handshake.initiator),
             packet_id: handshake.packet_id.map(|id| id.number()),

@@ -38,11 +38,9 @@ impl<'a> Retained<'a> {
     /// The record of a stored message; `start` is the instant of the run's first frame.
     pub fn new(retained: &'a RetainedSummary, start: Option<Timestamp>) -> Self {
         let stored = retained.stored.as_ref();
-        let (ended_by, end) = match retained.end {
-            RetainedEnd::Replaced(stamp) => ("replaced", Some(stamp)),
-            RetainedEnd::Cleared(stamp) => ("cleared", Some(stamp)),
-            RetainedEnd::Kept => ("kept", None),
-            RetainedEnd::TableFull => ("table_full", None),
+        let end = match retained.end {
+            RetainedEnd::Replaced(stamp) | RetainedEnd::Cleared(stamp) => Some(stamp),
+            RetainedEnd::Kept | RetainedEnd::TableFull => None,
         };
         Self {
             topic: retained.message.topic.as_deref(),
@@ -51,7 +49,7 @@ impl<'a> Retained<'a> {
             stream: stored.map(|stored| stored.connection.0),
             client_id: stored.and_then(|stored| stored.client_id.as_deref()),
             will: stored.map(|stored| stored.will),
-            ended_by,
+            ended_by: retained.end.into(),
             ended_frame: end.map(|stamp| stamp.number),
             deliveries: Deliveries::new(&retained.deliveries, start),
         }

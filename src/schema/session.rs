@@ -128,7 +128,7 @@ pub struct End {
 impl From<&event::End> for End {
     fn from(end: &event::End) -> Self {
         let shown = Self {
-            cause: end.cause.name(),
+            cause: end.cause.into(),
             frame: end.stamp.number,
             ..Self::default()
         };

@@ -8,7 +8,7 @@ use super::connect::WillMessage;
 use super::delivery::Deliveries;
 use super::session::End;
 use crate::base::Timestamp;
-use crate::event::{NoWill, WillFate, WillSummary};
+use crate::event::{WillFate, WillSummary};
 
 /// A Will Message and whether it was published.
 #[skip_serializing_none]
@@ -42,7 +42,7 @@ impl<'a> Will<'a> {
     pub fn new(will: &'a WillSummary, start: Option<Timestamp>) -> Self {
         let (frame, why) = match will.fate {
             WillFate::Published(stamp) => (Some(stamp.number), None),
-            WillFate::NotPublished(why) => (None, Some(why_unpublished(why))),
+            WillFate::NotPublished(why) => (None, Some(why.into())),
         };
         Self {
             stream: will.connection.0,
@@ -55,17 +55,5 @@ impl<'a> Will<'a> {
             why,
             deliveries: Deliveries::new(&will.deliveries, start),
         }
-    }
-}
-
-const fn why_unpublished(why: NoWill) -> &'static str {
-    match why {
-        NoWill::Disconnected => "disconnected",
-        NoWill::Refused => "refused",
-        NoWill::StillOpen => "still_open",
-        NoWill::SessionResumed => "session_resumed",
-        NoWill::DelayRunning => "delay_running",
-        NoWill::NoSubscriber => "no_subscriber",
-        NoWill::NotSeen => "not_seen",
     }
 }

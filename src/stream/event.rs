@@ -1,5 +1,7 @@
 //! Connections, and what happens on them.
 
+use strum::IntoStaticStr;
+
 use super::direction::Direction;
 use crate::base::{Endpoint, FrameStamp, Layers};
 
@@ -74,7 +76,8 @@ pub enum StreamEvent<'a> {
 }
 
 /// Why bytes are missing for good.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, IntoStaticStr, PartialEq)]
+#[strum(serialize_all = "snake_case")]
 pub enum GapCause {
     /// The peer acknowledged bytes that the capture does not hold.
     NotCaptured,

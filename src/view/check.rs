@@ -36,7 +36,7 @@ impl<W: Write> Check<W> {
             Level::Warning => colour::around(colour::NOTICE, self.colour),
             Level::Note => ("", ""),
         };
-        let (level, frame) = (finding.level.name(), finding.stamp.number);
+        let (level, frame): (&str, _) = (finding.level.into(), finding.stamp.number);
         write!(self.out, "{paint}{level:<7}{reset} frame {frame}")?;
         if let Some(connection) = finding.connection {
             write!(self.out, " stream {}", connection.0)?;

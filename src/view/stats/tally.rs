@@ -106,7 +106,7 @@ impl Tally {
     /// Counts a session and its connections.
     pub fn session(&mut self, session: &SessionSummary) {
         for connection in &session.connections {
-            self.end(connection.end.cause.name());
+            self.end(connection.end.cause.into());
         }
         if self.clients.len() >= self.limits.stats_clients {
             self.other_clients += 1;
@@ -128,7 +128,7 @@ impl Tally {
             packets_received,
             octets_sent,
             octets_received,
-            ended_by: last.map_or("", |connection| connection.end.cause.name()),
+            ended_by: last.map_or("", |connection| connection.end.cause.into()),
         });
     }
 
@@ -191,7 +191,7 @@ impl Tally {
             .handshakes
             .iter()
             .map(|(kind, (row, spans))| HandshakeRow {
-                kind: kind.name(),
+                kind: kind.into(),
                 quantiles: spans.quantiles().map(Quantiles::from),
                 ..*row
             });
