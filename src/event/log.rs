@@ -57,10 +57,7 @@ pub enum Line<'a> {
     },
     /// Another connection with the same client identifier is closed ([MQTT-3.1.4-2]; 5.0:
     /// [MQTT-3.1.4-3]).
-    AlreadyConnected {
-        /// The client identifier of both.
-        client: &'a str,
-    },
+    AlreadyConnected(&'a str),
     /// CONNACK.
     SendingConnAck {
         /// The client identifier.
@@ -128,10 +125,7 @@ pub enum Line<'a> {
         filter: &'a str,
     },
     /// One topic filter of an UNSUBSCRIBE.
-    Filter {
-        /// The topic filter.
-        filter: &'a str,
-    },
+    Filter(&'a str),
     /// The subscription as it was removed.
     Unsubscribed {
         /// The client identifier.
@@ -147,25 +141,13 @@ pub enum Line<'a> {
         reason_code: u8,
     },
     /// The connection ended after DISCONNECT.
-    Disconnected {
-        /// The client identifier.
-        client: &'a str,
-    },
+    Disconnected(&'a str),
     /// The Client closed without DISCONNECT.
-    Closed {
-        /// The client identifier.
-        client: &'a str,
-    },
+    Closed(&'a str),
     /// The connection was reset or failed.
-    SocketError {
-        /// The client identifier.
-        client: &'a str,
-    },
+    SocketError(&'a str),
     /// Keep alive ran out.
-    TimedOut {
-        /// The client identifier.
-        client: &'a str,
-    },
+    TimedOut(&'a str),
     /// The Server ended the connection.
     Dismissed {
         /// The client identifier.
@@ -174,10 +156,7 @@ pub enum Line<'a> {
         why: &'a str,
     },
     /// A queue reached its limit: messages are dropped.
-    Dropping {
-        /// The client identifier.
-        client: &'a str,
-    },
+    Dropping(&'a str),
     /// Anything else worth a line.
     Note(&'a str),
 }
@@ -191,24 +170,6 @@ pub enum Way {
     Sending,
 }
 
-impl fmt::Display for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Received => "Received",
-            Self::Sending => "Sending",
-        })
-    }
-}
-
-impl Way {
-    const fn preposition(self) -> &'static str {
-        match self {
-            Self::Received => "from",
-            Self::Sending => "to",
-        }
-    }
-}
-
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -216,17 +177,146 @@ impl fmt::Display for Line<'_> {
                 write!(f, "Opening ipv{family} listen socket on port {port}.")
             }
             Self::NewConnection { peer, port } => {
+                let Endpoint {
+                    address,
+                    port: from,
+                } = peer;
+                write!(f, "New connection from {address}:{from} on port {port}.")
+            }
+            Self::NewClient {
+                peer,
+                client,
+                level,
+                clean,
+                keep_alive,
+                user_name,
+            } => {
+                let (Endpoint { address, port }, clean) = (peer, u8::from(clean));
                 write!(
                     f,
-                    "New connection from {}:{} on port {port}.",
-                    peer.address, peer.port
-                )
+                    "New client connected from {address}:{port} as {}",
+                    safe(client)
+                )?;
+                write!(f, " (p{level}, c{clean}, k{keep_alive}")?;
+                match user_name {
+                    Some(name) => write!(f, ", u'{}').", safe(name)),
+                    None => f.write_str(")."),
+                }
             }
             Self::NoWill => f.write_str("No will message specified."),
+            Self::Will {
+                length,
+                retain,
+                qos,
+                topic,
+            } => {
+                let (retain, topic) = (u8::from(retain), safe(topic));
+                write!(
+                    f,
+                    "Will message specified ({length} bytes) (r{retain}, q{qos}).\n\t{topic}"
+                )
+            }
+            Self::AlreadyConnected(client) => {
+                let client = safe(client);
+                write!(
+                    f,
+                    "Client {client} already connected, closing old connection."
+                )
+            }
+            Self::SendingConnAck {
+                client,
+                session_present,
+                code,
+            } => {
+                let (client, present) = (safe(client), u8::from(session_present));
+                write!(f, "Sending CONNACK to {client} ({present}, {code})")
+            }
+            Self::Publish {
+                way,
+                client,
+                dup,
+                qos,
+                retain,
+                packet_id,
+                topic,
+                length,
+            } => {
+                let (dup, retain, topic) = (u8::from(dup), u8::from(retain), safe(topic));
+                way.start(f, "PUBLISH", client)?;
+                write!(
+                    f,
+                    " (d{dup}, q{qos}, r{retain}, m{packet_id}, '{topic}', ... ({length} bytes))"
+                )
+            }
+            Self::Acknowledgement {
+                way,
+                name,
+                client,
+                packet_id,
+                reason_code,
+            } => {
+                way.start(f, name, client)?;
+                // The first two steps show the reason where it is sent, the last two where
+                // the exchange ends; so does mosquitto.
+                match (way, name) {
+                    (Way::Sending, "PUBACK" | "PUBREC") => {
+                        write!(f, " (m{packet_id}, rc{reason_code})")
+                    }
+                    (Way::Sending, _) => write!(f, " (m{packet_id})"),
+                    (Way::Received, "PUBACK" | "PUBCOMP") => {
+                        write!(f, " (Mid: {packet_id}, RC:{reason_code})")
+                    }
+                    (Way::Received, _) => write!(f, " (Mid: {packet_id})"),
+                }
+            }
+            Self::Plain { way, name, client } => way.start(f, name, client),
             Self::Subscription { filter, qos } => write!(f, "\t{} (QoS {qos})", safe(filter)),
-            Self::Filter { filter } => write!(f, "\t{}", safe(filter)),
+            Self::Subscribed {
+                client,
+                qos,
+                filter,
+            } => write!(f, "{} {qos} {}", safe(client), safe(filter)),
+            Self::Filter(filter) => write!(f, "\t{}", safe(filter)),
+            Self::Unsubscribed { client, filter } => {
+                write!(f, "{} {}", safe(client), safe(filter))
+            }
+            Self::SendingDisconnect {
+                client,
+                reason_code,
+            } => {
+                let client = safe(client);
+                write!(f, "Sending DISCONNECT to {client} (rc{reason_code})")
+            }
+            Self::Disconnected(client) => write!(f, "Client {} disconnected.", safe(client)),
+            Self::Closed(client) => write!(f, "Client {} closed its connection.", safe(client)),
+            Self::SocketError(client) => {
+                write!(f, "Socket error on client {}, disconnecting.", safe(client))
+            }
+            Self::TimedOut(client) => {
+                let client = safe(client);
+                write!(f, "Client {client} has exceeded timeout, disconnecting.")
+            }
+            Self::Dismissed { client, why } => {
+                write!(f, "Client {} disconnected: {}.", safe(client), safe(why))
+            }
+            Self::Dropping(client) => {
+                let client = safe(client);
+                write!(
+                    f,
+                    "Outgoing messages are being dropped for client {client}."
+                )
+            }
             Self::Note(text) => f.write_str(&safe(text)),
-            _ => self.of_a_client(f),
+        }
+    }
+}
+
+impl Way {
+    /// Writes the words with which a packet's line begins.
+    fn start(self, f: &mut fmt::Formatter<'_>, packet: &str, client: &str) -> fmt::Result {
+        match self {
+            Self::Received => write!(f, "Received {packet} from {}", safe(client)),
+            Self::Sending => write!(f, "Sending {packet} to {}", safe(client)),
         }
     }
 }
@@ -238,143 +328,6 @@ impl Line<'_> {
             ProtocolVersion::V3_1 => 1,
             ProtocolVersion::V3_1_1 => 2,
             ProtocolVersion::V5_0 => 5,
-        }
-    }
-
-    fn of_a_client(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::NewClient {
-                peer,
-                client,
-                level,
-                clean,
-                keep_alive,
-                user_name,
-            } => {
-                write!(
-                    f,
-                    "New client connected from {}:{} as {} (p{level}, c{}, k{keep_alive}",
-                    peer.address,
-                    peer.port,
-                    safe(client),
-                    u8::from(clean)
-                )?;
-                match user_name {
-                    Some(name) => write!(f, ", u'{}').", safe(name)),
-                    None => f.write_str(")."),
-                }
-            }
-            Self::Will {
-                length,
-                retain,
-                qos,
-                topic,
-            } => write!(
-                f,
-                "Will message specified ({length} bytes) (r{}, q{qos}).\n\t{}",
-                u8::from(retain),
-                safe(topic)
-            ),
-            Self::AlreadyConnected { client } => write!(
-                f,
-                "Client {} already connected, closing old connection.",
-                safe(client)
-            ),
-            Self::Subscribed {
-                client,
-                qos,
-                filter,
-            } => write!(f, "{} {qos} {}", safe(client), safe(filter)),
-            Self::Unsubscribed { client, filter } => {
-                write!(f, "{} {}", safe(client), safe(filter))
-            }
-            Self::Disconnected { client } => write!(f, "Client {} disconnected.", safe(client)),
-            Self::Closed { client } => {
-                write!(f, "Client {} closed its connection.", safe(client))
-            }
-            Self::SocketError { client } => {
-                write!(f, "Socket error on client {}, disconnecting.", safe(client))
-            }
-            Self::TimedOut { client } => write!(
-                f,
-                "Client {} has exceeded timeout, disconnecting.",
-                safe(client)
-            ),
-            Self::Dismissed { client, why } => {
-                write!(f, "Client {} disconnected: {}.", safe(client), safe(why))
-            }
-            Self::Dropping { client } => write!(
-                f,
-                "Outgoing messages are being dropped for client {}.",
-                safe(client)
-            ),
-            _ => self.of_a_packet(f),
-        }
-    }
-
-    fn of_a_packet(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::SendingConnAck {
-                client,
-                session_present,
-                code,
-            } => write!(
-                f,
-                "Sending CONNACK to {} ({}, {code})",
-                safe(client),
-                u8::from(session_present)
-            ),
-            Self::Publish {
-                way,
-                client,
-                dup,
-                qos,
-                retain,
-                packet_id,
-                topic,
-                length,
-            } => write!(
-                f,
-                "{way} PUBLISH {} {} (d{}, q{qos}, r{}, m{packet_id}, '{}', ... ({length} bytes))",
-                way.preposition(),
-                safe(client),
-                u8::from(dup),
-                u8::from(retain),
-                safe(topic)
-            ),
-            Self::Acknowledgement {
-                way,
-                name,
-                client,
-                packet_id,
-                reason_code,
-            } => {
-                write!(f, "{way} {name} {} {} ", way.preposition(), safe(client))?;
-                // The first two steps show the reason where it is sent, the last two where
-                // the exchange ends; so does mosquitto.
-                match (way, name) {
-                    (Way::Sending, "PUBACK" | "PUBREC") => {
-                        write!(f, "(m{packet_id}, rc{reason_code})")
-                    }
-                    (Way::Sending, _) => write!(f, "(m{packet_id})"),
-                    (Way::Received, "PUBACK" | "PUBCOMP") => {
-                        write!(f, "(Mid: {packet_id}, RC:{reason_code})")
-                    }
-                    (Way::Received, _) => write!(f, "(Mid: {packet_id})"),
-                }
-            }
-            Self::Plain { way, name, client } => {
-                write!(f, "{way} {name} {} {}", way.preposition(), safe(client))
-            }
-            Self::SendingDisconnect {
-                client,
-                reason_code,
-            } => write!(
-                f,
-                "Sending DISCONNECT to {} (rc{reason_code})",
-                safe(client)
-            ),
-            _ => Ok(()),
         }
     }
 }
@@ -430,9 +383,7 @@ mod tests {
 
     #[test]
     fn a_hostile_client_identifier_cannot_forge_a_line() {
-        let line = Line::Disconnected {
-            client: "a\nClient b disconnected.\u{1b}[2J",
-        };
+        let line = Line::Disconnected("a\nClient b disconnected.\u{1b}[2J");
         assert!(!line.to_string().contains(['\n', '\u{1b}']));
     }
 }

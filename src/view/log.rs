@@ -191,7 +191,7 @@ impl<W: Write> Log<W> {
             ControlPacket::Unsubscribe(unsubscribe) => {
                 self.line(stamp, plain)?;
                 for filter in unsubscribe.filters.iter() {
-                    self.line(stamp, Line::Filter { filter })?;
+                    self.line(stamp, Line::Filter(filter))?;
                     self.line(stamp, Line::Unsubscribed { client, filter })?;
                 }
                 Ok(())
@@ -200,13 +200,13 @@ impl<W: Write> Log<W> {
             ControlPacket::Disconnect(_) if way == Way::Received => {
                 self.over(seen.connection);
                 self.line(stamp, plain)?;
-                self.line(stamp, Line::Disconnected { client })
+                self.line(stamp, Line::Disconnected(client))
             }
             ControlPacket::Disconnect(disconnect) => {
                 let reason_code = disconnect.reason_code;
                 if reason_code == SESSION_TAKEN_OVER {
                     self.over(seen.connection);
-                    self.line(stamp, Line::AlreadyConnected { client })?;
+                    self.line(stamp, Line::AlreadyConnected(client))?;
                 }
                 let line = Line::SendingDisconnect {
                     client,
@@ -277,7 +277,7 @@ impl<W: Write> Log<W> {
             .insert((server, client.to_owned()), seen.connection);
         match before.filter(|&before| before != seen.connection) {
             Some(before) if self.over(before) => {
-                self.line(&seen.stamp, Line::AlreadyConnected { client })
+                self.line(&seen.stamp, Line::AlreadyConnected(client))
             }
             _ => Ok(()),
         }
@@ -307,12 +307,12 @@ impl<W: Write> Log<W> {
         let line = match (ended.why, ended.by) {
             // Nothing happened on the wire.
             (Closed::CaptureEnd | Closed::Evicted, _) => return Ok(()),
-            (Closed::Reset, _) => Line::SocketError { client },
+            (Closed::Reset, _) => Line::SocketError(client),
             (_, Some(Sender::Server)) => {
                 let why = "closed by the server";
                 Line::Dismissed { client, why }
             }
-            _ => Line::Closed { client },
+            _ => Line::Closed(client),
         };
         self.line(&ended.stamp, line)
     }

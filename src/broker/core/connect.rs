@@ -209,7 +209,7 @@ impl Core {
             let ends = clean || !lasts;
             if let Some(connection) = session.and_then(|s| s.connection) {
                 // The older connection is closed ([MQTT-3.1.4-3]).
-                self.log(Line::AlreadyConnected { client: client_id });
+                self.log(Line::AlreadyConnected(client_id));
                 self.send_disconnect(connection, encode::SESSION_TAKEN_OVER);
                 self.actions.push_back(Action::Close { connection });
                 self.leave(connection, Departure::TakenOver { ends });

@@ -102,7 +102,7 @@ impl Core {
             && !std::mem::replace(&mut session.dropping, true)
         {
             let client = Arc::clone(&session.client_id);
-            self.log(Line::Dropping { client: &client });
+            self.log(Line::Dropping(&client));
         }
     }
 

@@ -58,9 +58,7 @@ impl Core {
             session.expiry = Expiry::from_seconds(seconds);
         }
         self.actions.push_back(Action::Close { connection });
-        self.log(Line::Disconnected {
-            client: &client.name,
-        });
+        self.log(Line::Disconnected(&client.name));
         let departure = match disconnect.reason_code {
             0 => Departure::Normal,
             _ => Departure::WithReason,

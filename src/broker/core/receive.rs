@@ -115,8 +115,8 @@ impl Core {
         };
         let client = Arc::clone(&link.name);
         self.log(match how {
-            Ending::Fin => Line::Closed { client: &client },
-            Ending::Reset => Line::SocketError { client: &client },
+            Ending::Fin => Line::Closed(&client),
+            Ending::Reset => Line::SocketError(&client),
         });
         self.leave(connection, Departure::WithoutDisconnect);
     }

@@ -158,7 +158,7 @@ impl Core {
         self.log_packet(Way::Received, PacketType::Unsubscribe, client);
         let mut codes = Vec::new();
         for filter in unsubscribe.filters.iter() {
-            self.log(Line::Filter { filter });
+            self.log(Line::Filter(filter));
             let mut code = encode::NO_SUBSCRIPTION_EXISTED;
             if let Some(session) = self.sessions.get_mut(&key)
                 && session.subscriptions.remove(filter)

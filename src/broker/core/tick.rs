@@ -87,7 +87,7 @@ impl Core {
             return;
         };
         let client = &Arc::clone(&link.name);
-        self.log(Line::TimedOut { client });
+        self.log(Line::TimedOut(client));
         self.send_disconnect(connection, encode::KEEP_ALIVE_TIMEOUT);
         self.actions.push_back(Action::Close { connection });
         self.leave(connection, Departure::WithoutDisconnect);
