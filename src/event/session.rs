@@ -36,6 +36,30 @@ pub struct SessionSummary {
 impl SessionSummary {
     /// A client that reconnects in a loop makes very many.
     pub const CONNECTIONS_KEPT: usize = 256;
+
+    /// Returns a session without connections yet.
+    pub(crate) fn new(broker: u32, server: Endpoint, client_id: Option<Arc<str>>) -> Self {
+        Self {
+            broker,
+            server,
+            client_id,
+            assigned: false,
+            user_name: None,
+            version: None,
+            connections: Vec::new(),
+            connections_left_out: 0,
+            subscriptions: Vec::new(),
+        }
+    }
+
+    /// Adds a connection that has ended.
+    pub(crate) fn add(&mut self, connection: ConnectionSummary) {
+        if self.connections.len() < Self::CONNECTIONS_KEPT {
+            self.connections.push(connection);
+        } else {
+            self.connections_left_out += 1;
+        }
+    }
 }
 
 /// One MQTT connection.

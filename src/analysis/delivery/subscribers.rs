@@ -151,7 +151,7 @@ fn route(state: &State, one: &Subscription, publisher: Option<&Link>, why: Undel
         .filter(|link| link.alive());
     let delivery = MessageDelivery {
         connection: link.map(|link| link.id),
-        client_id: session.and_then(|session| session.client_id.clone()),
+        client_id: session.and_then(|session| session.summary.client_id.clone()),
         filters: vec![Arc::clone(&one.filter)],
         granted: Some(one.granted),
         subscription_ids: Vec::new(),

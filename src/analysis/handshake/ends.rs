@@ -178,31 +178,18 @@ fn note_connection(state: &mut State, report: &mut Report, link: &Link, end: End
     if !state.wanted.stories {
         return;
     }
-    let summary = link.summary(end);
+    let connection = link.summary(end);
     // `former`: the connection was taken over, and its session went to the newer one.
     let session = link.session.or(link.former);
     if let Some(session) = session.and_then(|key| state.sessions.get_mut(key)) {
-        if session.connections.len() < SessionSummary::CONNECTIONS_KEPT {
-            session.connections.push(summary);
-        } else {
-            session.connections_left_out += 1;
-        }
-        return;
-    }
-    if link.session.is_none() {
+        session.summary.add(connection);
+    } else if link.session.is_none() {
+        let mut summary = SessionSummary::new(link.broker.0, link.server, link.client_id.clone());
         let connect = link.connect.as_ref();
-        let summary = Box::new(SessionSummary {
-            broker: link.broker.0,
-            server: link.server,
-            client_id: link.client_id.clone(),
-            assigned: false,
-            user_name: connect.and_then(|connect| connect.user_name.clone()),
-            version: link.version,
-            connections: vec![summary],
-            connections_left_out: 0,
-            subscriptions: Vec::new(),
-        });
-        report.outbox.emit(Output::Session(summary));
+        summary.user_name = connect.and_then(|connect| connect.user_name.clone());
+        summary.version = link.version;
+        summary.add(connection);
+        report.outbox.emit(Output::Session(Box::new(summary)));
     }
 }
 

@@ -95,7 +95,7 @@ fn add_subscription(
     };
     // The filter is in use again, so its UNSUBSCRIBE explains no copy any more.
     session.given_up.retain(|filter| *filter != request.filter);
-    let broker = session.broker;
+    let broker = session.broker();
     // The same filter again replaces the subscription ([MQTT-3.8.4-3]).
     if let Some(one) = state.sessions.subscription_to(key, &request.filter) {
         one.options = request.options;

@@ -59,10 +59,11 @@ pub(crate) fn attach(cx: &mut PacketContext<'_>, present: Option<bool>) {
     session.away_since = None;
     session.expiry = link.session_expiry;
     // The latest version that is known: a CONNECT that was not captured brings none.
-    session.version = link.version.or(session.version);
+    let summary = &mut session.summary;
+    summary.version = link.version.or(summary.version);
     if let Some(connect) = &link.connect {
-        session.user_name.clone_from(&connect.user_name);
-        session.assigned |= connect.client_id.is_empty();
+        summary.user_name.clone_from(&connect.user_name);
+        summary.assigned |= connect.client_id.is_empty();
     }
     let will = session.delayed_will.take();
     for (sender, opens) in std::mem::take(&mut session.pending) {
@@ -100,10 +101,10 @@ fn begin_session(
             end_session(state, report, oldest, EndedBy::TableFull);
         }
     }
-    let mut session = ClientSession::new(link.broker, link.server, link.client_id.clone());
     // Only of a session that was seen to begin is it known that it had no subscriptions.
-    session.known = link.connect_stamp.is_some() && (link.clean || present == Some(false));
-    state.sessions.add(session)
+    let known = link.connect_stamp.is_some() && (link.clean || present == Some(false));
+    let summary = SessionSummary::new(link.broker.0, link.server, link.client_id.clone());
+    state.sessions.add(ClientSession::new(summary, known))
 }
 
 /// Suspends what waits on an earlier connection of the session: it goes on here.
@@ -184,24 +185,16 @@ pub(crate) fn end_session(
 ) {
     let mut subscriptions = unsubscribe_all(state, key);
     settle_pending(state, report, key, ended_by);
-    let Some(session) = state.sessions.remove(key) else {
+    let Some(mut session) = state.sessions.remove(key) else {
         return;
     };
     if state.wanted.stories {
         // Hash maps have no order.
         subscriptions.sort();
-        let summary = Box::new(SessionSummary {
-            broker: session.broker.0,
-            server: session.server,
-            client_id: session.client_id,
-            assigned: session.assigned,
-            user_name: session.user_name,
-            version: session.version,
-            connections: session.connections,
-            connections_left_out: session.connections_left_out,
-            subscriptions,
-        });
-        report.outbox.emit(Output::Session(summary));
+        session.summary.subscriptions = subscriptions;
+        report
+            .outbox
+            .emit(Output::Session(Box::new(session.summary)));
     }
 }
 

@@ -8,26 +8,16 @@ use foldhash::{HashMap, HashSet};
 use super::super::keys::{BrokerId, SessionKey, SubscriptionKey, WillKey};
 use super::open::Opens;
 use crate::base::limits::Limits;
-use crate::base::{Endpoint, FrameStamp, Span, Timestamp};
-use crate::event::ConnectionSummary;
-use crate::mqtt::{BySender, ProtocolVersion, QoS};
+use crate::base::{FrameStamp, Span, Timestamp};
+use crate::event::SessionSummary;
+use crate::mqtt::{BySender, QoS};
 use crate::stream::ConnectionId;
 
 /// One session.
 #[derive(Debug)]
 pub(crate) struct ClientSession {
-    /// The broker, by its place in the order of first appearance.
-    pub(crate) broker: BrokerId,
-    /// The server's endpoint, as the first connection reached it.
-    pub(crate) server: Endpoint,
-    /// `None` where no CONNECT was captured.
-    pub(crate) client_id: Option<Arc<str>>,
-    /// The client asked for an identifier to be assigned.
-    pub(crate) assigned: bool,
-    /// The User Name of the CONNECT.
-    pub(crate) user_name: Option<Arc<str>>,
-    /// The protocol version, once it is known.
-    pub(crate) version: Option<ProtocolVersion>,
+    /// The session as it is reported; without its subscriptions until it is over.
+    pub(crate) summary: SessionSummary,
     /// The connection that it has.
     pub(crate) link: Option<ConnectionId>,
     /// The session was seen from its start, so its subscriptions are all known.
@@ -42,11 +32,6 @@ pub(crate) struct ClientSession {
     pub(crate) breaks_filters: bool,
     /// Handshakes of both ends that wait for the next connection.
     pub(crate) pending: BySender<Opens>,
-    /// Its connections that have ended, at most
-    /// [`SessionSummary::CONNECTIONS_KEPT`](crate::event::SessionSummary::CONNECTIONS_KEPT).
-    pub(crate) connections: Vec<ConnectionSummary>,
-    /// Connections beyond that.
-    pub(crate) connections_left_out: u64,
     /// A will of its last connection that waits for its delay.
     pub(crate) delayed_will: Option<WillKey>,
     /// Filters that were given up, for as long as the session lasts; the latest few.
@@ -54,27 +39,31 @@ pub(crate) struct ClientSession {
 }
 
 impl ClientSession {
-    /// Returns a session of which nothing is known but its client.
-    pub(crate) fn new(broker: BrokerId, server: Endpoint, client_id: Option<Arc<str>>) -> Self {
+    /// Returns a session that has had no connection yet.
+    pub(crate) fn new(summary: SessionSummary, known: bool) -> Self {
         Self {
-            broker,
-            server,
-            client_id,
-            assigned: false,
-            user_name: None,
-            version: None,
+            summary,
             link: None,
-            known: false,
+            known,
             expiry: 0,
             away_since: None,
             subscriptions: HashMap::default(),
             breaks_filters: false,
             pending: BySender::default(),
-            connections: Vec::new(),
-            connections_left_out: 0,
             delayed_will: None,
             given_up: VecDeque::new(),
         }
+    }
+
+    /// Returns its broker and client identifier.
+    fn named(&self) -> Option<(BrokerId, Arc<str>)> {
+        let id = self.summary.client_id.as_ref()?;
+        Some((self.broker(), Arc::clone(id)))
+    }
+
+    /// Returns its broker.
+    pub(crate) fn broker(&self) -> BrokerId {
+        BrokerId(self.summary.broker)
     }
 
     /// Returns whether it had a connection that was accepted.
@@ -175,11 +164,11 @@ impl Sessions {
     pub(crate) fn add(&mut self, session: ClientSession) -> SessionKey {
         let key = SessionKey(self.next);
         self.next += 1;
-        if let Some(id) = &session.client_id
-            && !id.is_empty()
+        if let Some(named) = session.named()
+            && !named.1.is_empty()
         {
-            self.gone.remove(&(session.broker, Arc::clone(id)));
-            self.by_id.insert((session.broker, Arc::clone(id)), key);
+            self.gone.remove(&named);
+            self.by_id.insert(named, key);
         }
         self.all.insert(key, session);
         key
@@ -216,8 +205,7 @@ impl Sessions {
     /// Removes a session; its subscriptions are removed before.
     pub(crate) fn remove(&mut self, key: SessionKey) -> Option<ClientSession> {
         let session = self.all.remove(&key)?;
-        if let Some(id) = &session.client_id {
-            let named = (session.broker, Arc::clone(id));
+        if let Some(named) = session.named() {
             if self.by_id.get(&named) == Some(&key) {
                 self.by_id.remove(&named);
             }
@@ -285,7 +273,7 @@ impl Sessions {
         let session = self.all.get_mut(&key)?;
         let key = session.subscriptions.remove(filter)?;
         self.subscriptions.remove(&key);
-        Some((session.broker, key))
+        Some((session.broker(), key))
     }
 
     /// Notes a takeover of a client identifier; returns whether that was the last of `times`
@@ -326,15 +314,8 @@ impl Sessions {
 
     /// Returns the session that has been without a connection longest, where one is.
     pub(crate) fn longest_away(&mut self) -> Option<SessionKey> {
-        while let Some(key) = self.away.pop_front() {
-            if self
-                .all
-                .get(&key)
-                .is_some_and(|session| session.link.is_none())
-            {
-                return Some(key);
-            }
-        }
-        None
+        let all = &self.all;
+        let mut line = std::iter::from_fn(|| self.away.pop_front());
+        line.find(|key| all.get(key).is_some_and(|session| session.link.is_none()))
     }
 }
