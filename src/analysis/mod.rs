@@ -96,7 +96,10 @@ impl Analyzer {
 
     fn opened(&mut self, opened: &Opened) {
         self.pass(opened.stamp);
-        let broker = self.state.brokers.of(opened.server, opened.transport);
+        let State {
+            brokers, limits, ..
+        } = &mut self.state;
+        let broker = brokers.of(opened.server, opened.transport, limits);
         if broker == BrokerId::UNKNOWN {
             self.report.limit_reached(Limit::Servers, opened.stamp);
         }

@@ -1,6 +1,5 @@
 //! An application message as the analysis keeps it.
 
-use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::mqtt::QoS;
@@ -19,37 +18,12 @@ pub struct Message {
 }
 
 /// The beginning of a payload and its length.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Payload {
     /// In bytes.
     pub length: u64,
-    /// At most [`Payload::KEPT`] bytes from the start.
-    pub head: Head,
-}
-
-/// The beginning of a payload, in place: every PUBLISH has one.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Head {
-    bytes: [u8; Payload::KEPT],
-    length: u8,
-}
-
-impl Default for Head {
-    fn default() -> Self {
-        Self {
-            bytes: [0; Payload::KEPT],
-            length: 0,
-        }
-    }
-}
-
-impl Deref for Head {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        let length = usize::from(self.length);
-        self.bytes.get(..length).unwrap_or(&self.bytes)
-    }
+    /// In place: every PUBLISH has one. Zeros behind a payload that is shorter.
+    head: [u8; Self::KEPT],
 }
 
 impl Payload {
@@ -58,20 +32,26 @@ impl Payload {
 
     /// Returns the length of a payload and a copy of its head.
     pub fn of(bytes: &[u8]) -> Self {
-        let mut head = Head::default();
-        for (kept, byte) in head.bytes.iter_mut().zip(bytes) {
+        let mut head = [0; Self::KEPT];
+        for (kept, byte) in head.iter_mut().zip(bytes) {
             *kept = *byte;
         }
-        head.length = bytes.len().min(Self::KEPT) as u8;
         Self {
             length: bytes.len() as u64,
             head,
         }
     }
 
+    /// Returns at most [`Payload::KEPT`] bytes from the start.
+    pub fn head(&self) -> &[u8] {
+        let length = usize::try_from(self.length).ok();
+        let whole = length.and_then(|length| self.head.get(..length));
+        whole.unwrap_or(&self.head)
+    }
+
     /// The head as text, where it is well-formed UTF-8 up to a character cut at its end.
     pub fn text(&self) -> Option<&str> {
-        match std::str::from_utf8(&self.head) {
+        match std::str::from_utf8(self.head()) {
             Ok(text) => Some(text),
             Err(error) if error.error_len().is_none() && self.is_cut() => {
                 let (whole, _) = self.head.split_at_checked(error.valid_up_to())?;
@@ -83,6 +63,6 @@ impl Payload {
 
     /// Returns whether the payload goes on behind the head.
     pub fn is_cut(&self) -> bool {
-        self.length > self.head.len() as u64
+        self.length > Self::KEPT as u64
     }
 }

@@ -38,7 +38,7 @@ impl<'a> Payload<'a> {
 
 impl<'a> From<&'a event::Payload> for Payload<'a> {
     fn from(payload: &'a event::Payload) -> Self {
-        let head = &*payload.head;
+        let head = payload.head();
         // A character that the cut goes through is left out of the text.
         let text = payload.text().and_then(|text| readable(text.as_bytes()));
         Self {

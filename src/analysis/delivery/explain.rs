@@ -7,7 +7,7 @@ use super::super::rules;
 use super::super::rules::claim::{Claim, Frame};
 use super::super::state::State;
 use super::super::state::link::Link;
-use super::super::state::messages::{Barred, Copy, Found, Progress, Route};
+use super::super::state::messages::{Barred, Copy, Found, Progress, Route, add_delivery};
 use super::messages::try_settle;
 use super::subscribers::{filters_of, is_subscribed};
 use super::wills::will_was_published;
@@ -113,7 +113,7 @@ fn explain_stored(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explain
     }
     let outcome = Outcome::Delivered(copy.delivered(None, entry.summary.message.qos));
     let delivery = delivery_of(cx, copy, outcome);
-    let at = cx.state.retained.add_delivery(key, delivery);
+    let at = add_delivery(cx.state.retained.deliveries(key)?, delivery);
     rules::delivery::judge_stored_copy(&mut cx.check(), copy);
     let origin = match stored {
         Some(stored) if stored.will => Origin::Will {
@@ -225,7 +225,7 @@ fn explain_will(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained
 fn explain_unexpected(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained> {
     let session = cx.link.session?;
     let messages = &mut cx.state.messages;
-    let (key, ambiguous) = messages.find_unexpected(session, copy)?;
+    let (key, ambiguous) = messages.find_unexpected(session, copy, &cx.state.limits)?;
     let held = messages.get_mut(key)?;
     if held.routes.len() >= Handshake::DELIVERIES_KEPT {
         // Counted, so that the summary adds up.

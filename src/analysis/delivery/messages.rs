@@ -32,8 +32,18 @@ pub(crate) fn delivery_settled(
             }
             try_settle(state, report, key);
         }
-        DeliveryRef::Stored(key, at) => state.retained.delivery_settled(key, at, record),
-        DeliveryRef::Will(key, at) => state.wills.delivery_settled(key, at, record),
+        DeliveryRef::Stored(key, at) => {
+            let deliveries = state.retained.deliveries(key);
+            if let Some(delivery) = deliveries.and_then(|all| all.get_mut(at)) {
+                note_settled(delivery, record);
+            }
+        }
+        DeliveryRef::Will(key, at) => {
+            let will = state.wills.get_mut(key);
+            if let Some(delivery) = will.and_then(|will| will.summary.deliveries.get_mut(at)) {
+                note_settled(delivery, record);
+            }
+        }
     }
 }
 
@@ -48,17 +58,14 @@ pub(crate) fn publisher_settled(
         state: record.state,
         released: released(&record),
     };
-    if !state.wanted.handshakes {
-        return publisher_done(state, report, key, over);
-    }
-    match state.messages.get_mut(key) {
-        Some(held) => {
-            held.record = Some(record);
-            publisher_done(state, report, key, over);
+    if state.wanted.handshakes {
+        match state.messages.get_mut(key) {
+            Some(held) => held.record = Some(record),
+            // It was given up at the limit, with its turn.
+            None => return report.outbox.emit(Output::Handshake(record)),
         }
-        // It was given up at the limit, with its turn.
-        None => report.outbox.emit(Output::Handshake(record)),
     }
+    publisher_done(state, report, key, over);
 }
 
 /// Notes how the publisher's handshake ended, where it is not emitted.
@@ -93,10 +100,13 @@ pub(crate) fn try_settle(state: &mut State, report: &mut Report, key: MessageKey
 
 /// Gives up waiting where waiting has no more use, and at the limits.
 pub(crate) fn sweep(state: &mut State, report: &mut Report) {
-    while let Some(key) = state.messages.next_overdue(state.now, &state.sessions) {
+    while let Some(key) = state
+        .messages
+        .next_overdue(state.now, &state.sessions, &state.limits)
+    {
         close_message(state, report, key);
     }
-    while let Some((key, complete)) = state.messages.next_over_limit() {
+    while let Some((key, complete)) = state.messages.next_over_limit(&state.limits) {
         // What only lingered is complete; giving it up loses nothing that is known.
         if !complete {
             report.limit_reached(Limit::Messages, state.now);
@@ -111,7 +121,7 @@ pub(crate) fn close_message(state: &mut State, report: &mut Report, key: Message
         return;
     };
     if report.wanted {
-        state.messages.remember(&held);
+        state.messages.remember(&held, &state.limits);
     }
     let mut deliveries = Vec::new();
     for mut route in std::mem::take(&mut held.routes) {

@@ -27,10 +27,10 @@ pub(crate) fn store(
         end_stored(state, report, old, end);
     }
     if empty {
-        state.retained.clear(entry.topic, stamp);
+        state.retained.clear(entry.topic, stamp, &state.limits);
         return false;
     }
-    if let Some(oldest) = state.retained.oldest_if_full() {
+    if let Some(oldest) = state.retained.oldest_if_full(&state.limits) {
         report.limit_reached(Limit::Retained, stamp);
         end_stored(state, report, oldest, RetainedEnd::TableFull);
     }

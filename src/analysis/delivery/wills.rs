@@ -24,7 +24,7 @@ use crate::mqtt::Sender;
 /// Notes that a CONNECT which the server accepted set a will.
 pub(crate) fn set_will(state: &mut State, report: &mut Report, link: &mut Link, will: WillMessage) {
     // The oldest is emitted as it stands: what becomes of it is not followed.
-    if let Some(oldest) = state.wills.oldest_if_full() {
+    if let Some(oldest) = state.wills.oldest_if_full(&state.limits) {
         report.limit_reached(Limit::Wills, state.now);
         close_will(state, report, oldest);
     }

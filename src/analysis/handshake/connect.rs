@@ -149,22 +149,12 @@ fn accept(link: &mut Link, ack: &ConnAck<'_>, answer: &ConnAckSummary) {
         link.keep_alive = Some(keep_alive);
     }
     if link.five() {
-        let properties = ack.properties;
         if let Some(expiry) = answer.session_expiry {
             // Likewise, where the server cannot keep a session for as long as was asked (5.0
             // §3.2.2.3.2).
             link.session_expiry = expiry;
         }
-        // 5.0 §3.2.2.3: an absent property allows everything.
-        link.offer = Offer {
-            maximum_qos: answer.maximum_qos.unwrap_or(2),
-            retain: properties.retain_available().unwrap_or(true),
-            wildcards: properties.wildcard_subscription_available().unwrap_or(true),
-            identifiers: properties
-                .subscription_identifiers_available()
-                .unwrap_or(true),
-            shared: properties.shared_subscription_available().unwrap_or(true),
-        };
+        link.offer = Offer::of(ack.properties);
         let side = &mut link.sides.server;
         side.receive_maximum = Some(answer.receive_maximum.unwrap_or(u16::MAX));
         side.maximum_packet_size = answer.maximum_packet_size;

@@ -140,7 +140,7 @@ fn note_takeover(state: &mut State, report: &mut Report, link: &Link) {
         let identifier = (link.broker, id);
         let sessions = &mut state.sessions;
         // Two devices with one identifier take it from each other as fast as they reconnect.
-        if sessions.note_takeover(identifier, stamp.time, rules::end::LOOP) {
+        if sessions.note_takeover(identifier, stamp.time, rules::end::LOOP, &state.limits) {
             rules::end::find_takeover_loop(link, stamp, report);
         }
     }
@@ -211,7 +211,7 @@ fn session_may_end(
     if link.session_expiry == 0 && ended.why != Closed::CaptureEnd {
         end_session(state, report, key, EndedBy::ConnectionClosed);
     } else {
-        state.sessions.went_away(key);
+        state.sessions.went_away(key, &state.limits);
     }
 }
 

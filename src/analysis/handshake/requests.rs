@@ -22,12 +22,8 @@ use crate::mqtt::{PacketIdentifier, PacketType, QoS};
 pub(crate) fn on_subscribe(cx: &mut PacketContext<'_>, subscribe: &Subscribe<'_>) {
     rules::request::check_subscribe(&mut cx.check(), subscribe);
     free_identifier(cx, subscribe.packet_id);
-    let requests = subscribe.subscriptions.iter().map(|one| FilterRequest {
-        filter: shared(one.filter),
-        options: one.options,
-        code: None,
-    });
-    let requests: Vec<_> = requests.collect();
+    let requests = subscribe.subscriptions.iter();
+    let requests: Vec<_> = requests.map(|one| asked(one.filter, one.options)).collect();
     if cx.state.wanted.deliveries
         && let Some(session) = cx.link.session
     {
@@ -45,6 +41,15 @@ pub(crate) fn on_subscribe(cx: &mut PacketContext<'_>, subscribe: &Subscribe<'_>
     let (id, subject) = (subscribe.packet_id, Subject::Subscribe(requests));
     let open = begin(cx, HandshakeKind::Subscribe, Some(id), subject);
     keep(cx, open);
+}
+
+/// Returns a filter without its answer.
+fn asked(filter: &str, options: u8) -> FilterRequest {
+    FilterRequest {
+        filter: shared(filter),
+        options,
+        code: None,
+    }
 }
 
 /// Gives a handshake up whose identifier a request uses.
@@ -89,7 +94,7 @@ fn add_subscription(
 ) {
     let state = &mut *cx.state;
     let granted = QoS::from_bits(request.options & 3).unwrap_or(QoS::ExactlyOnce);
-    let full = state.sessions.subscriptions_full();
+    let full = state.sessions.subscriptions_full(&state.limits);
     let Some(session) = state.sessions.get_mut(key) else {
         return;
     };
@@ -217,12 +222,8 @@ fn grant(state: &mut State, session: SessionKey, request: &FilterRequest) {
 #[inline(never)]
 pub(crate) fn on_unsubscribe(cx: &mut PacketContext<'_>, unsubscribe: &Unsubscribe<'_>) {
     free_identifier(cx, unsubscribe.packet_id);
-    let requests = unsubscribe.filters.iter().map(|filter| FilterRequest {
-        filter: shared(filter),
-        options: 0,
-        code: None,
-    });
-    let requests: Vec<_> = requests.collect();
+    let requests = unsubscribe.filters.iter();
+    let requests: Vec<_> = requests.map(|filter| asked(filter, 0)).collect();
     // A server may send copies until it has acted on the request, so the subscription stays until
     // the UNSUBACK.
     if let Some(session) = cx.link.session {

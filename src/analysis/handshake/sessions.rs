@@ -185,7 +185,7 @@ pub(crate) fn end_session(
 ) {
     let mut subscriptions = unsubscribe_all(state, key);
     settle_pending(state, report, key, ended_by);
-    let Some(mut session) = state.sessions.remove(key) else {
+    let Some(mut session) = state.sessions.remove(key, &state.limits) else {
         return;
     };
     if state.wanted.stories {

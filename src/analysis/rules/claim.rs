@@ -233,17 +233,9 @@ claims! {
         "PINGRESP answers a PINGREQ, and none was sent."
     WrongAcknowledgement { first: Frame, kind: &'static str } &c::WRONG_ACKNOWLEDGEMENT, Unknown
         "{packet} does not answer the packet of frame {first}, which is {kind}."
-    Unanswered {
-        clause: &'static Clause, last: &'static str, begun: &'a str, subject: &'a str,
-        waiting: &'static str, how: &'static str
-    }
+    Unanswered { clause: &'static Clause, what: &'a str, waiting: &'static str, how: &'static str }
         clause, Unknown
-        "{last}, which {begun} for {subject}, is not answered: {waiting} never came {how}."
-    Qos2Stuck {
-        last: &'static str, begun: &'a str, subject: &'a str, waiting: &'static str, how: &'static str
-    }
-        &c::QOS2_STUCK, Unknown
-        "The QoS 2 handshake that {begun} for {subject} stops after {last}: {waiting} never came {how}."
+        "{what}: {waiting} never came {how}."
     PubAckOutOfOrder { first: Frame } &c::PUBACK_OUT_OF_ORDER, Client
         "{client} acknowledges the PUBLISH of frame {first} after a later one."
     PubRecOutOfOrder { first: Frame } &c::PUBREC_OUT_OF_ORDER, Client

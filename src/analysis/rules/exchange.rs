@@ -275,24 +275,18 @@ fn judge_silence(
         Sender::Client => format!("{client} sent"),
         Sender::Server => format!("the server sent {client}"),
     };
-    let (last, waiting) = (last.packet_type.name(), waiting_for.name());
-    let (begun, subject) = (begun.as_str(), &*subject_words(record));
-    let claim = match record.kind {
-        HandshakeKind::Qos2 => Claim::Qos2Stuck {
-            last,
-            begun,
-            subject,
-            waiting,
-            how,
-        },
-        _ => Claim::Unanswered {
-            clause,
-            last,
-            begun,
-            subject,
-            waiting,
-            how,
-        },
+    let (last, subject) = (last.packet_type.name(), subject_words(record));
+    let what = match record.kind {
+        HandshakeKind::Qos2 => {
+            format!("The QoS 2 handshake that {begun} for {subject} stops after {last}")
+        }
+        _ => format!("{last}, which {begun} for {subject}, is not answered"),
+    };
+    let claim = Claim::Unanswered {
+        clause,
+        what: &what,
+        waiting: waiting_for.name(),
+        how,
     };
     report.find(place, claim);
 }

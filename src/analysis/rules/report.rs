@@ -124,8 +124,8 @@ pub(crate) struct Report {
     pub(crate) limits: Limits,
     /// How often each limit of the analysis was reached.
     reached: Reached,
-    /// By rule; they are few.
-    counts: Vec<(&'static str, u64)>,
+    /// By rule.
+    counts: HashMap<&'static str, u64>,
     /// Findings that are not sure, of connections that have some: at most [`caps::SUSPECTS`] each.
     suspects: HashMap<ConnectionId, Vec<Suspect>>,
     /// A finding since the last question was about a packet that breaks the protocol.
@@ -196,16 +196,10 @@ impl Report {
             return;
         }
         let clause = claim.clause();
-        let counts_only = self.counts_only(clause.name);
-        let waiting = self.suspects.get(&link.id).map_or(0, Vec::len);
-        if waiting >= caps::SUSPECTS {
-            if counts_only {
-                self.counts_in(clause.name);
-            } else {
-                self.find(place, claim);
-            }
-            return;
+        if self.suspects.get(&link.id).map_or(0, Vec::len) >= caps::SUSPECTS {
+            return self.find(place, claim);
         }
+        let counts_only = self.counts_only(clause.name);
         let frame = place.stamp.number;
         self.suspects.entry(link.id).or_default().push(Suspect {
             clause,
@@ -266,20 +260,15 @@ impl Report {
         if !self.wanted {
             return false;
         }
-        let most = self.limits.findings as u64;
-        if let Some((_, count)) = self.counts.iter_mut().find(|(other, _)| *other == rule) {
-            *count += 1;
-            return *count <= most;
-        }
-        self.counts.push((rule, 1));
-        most > 0
+        let count = self.counts.entry(rule).or_default();
+        *count += 1;
+        *count <= self.limits.findings as u64
     }
 
     /// Returns whether further findings of a rule are only counted.
     fn counts_only(&self, rule: &str) -> bool {
-        let mut counts = self.counts.iter();
-        let count = counts.find(|(other, _)| *other == rule);
-        count.is_some_and(|(_, count)| *count >= self.limits.findings as u64)
+        let count = self.counts.get(rule).copied().unwrap_or_default();
+        count > 0 && count >= self.limits.findings as u64
     }
 
     /// Counts that a limit was reached; the first time is a finding.
@@ -295,8 +284,8 @@ impl Report {
     /// Reports how many findings were only counted.
     pub(crate) fn finish(&mut self, stamp: FrameStamp) {
         let most = self.limits.findings as u64;
-        let over = self.counts.iter().filter(|(_, count)| *count > most);
-        let mut over: Vec<_> = over.copied().collect();
+        let counts = self.counts.iter().map(|(rule, count)| (*rule, *count));
+        let mut over: Vec<_> = counts.filter(|(_, count)| *count > most).collect();
         over.sort_unstable();
         for (rule, count) in over {
             let more = count - most;

@@ -27,7 +27,6 @@ pub(crate) struct Brokers {
     ids: HashMap<Endpoint, BrokerId>,
     hosts: HashMap<IpAddr, Host>,
     all: Vec<Broker>,
-    limits: Limits,
 }
 
 /// The server endpoints at one address.
@@ -42,19 +41,16 @@ struct Host {
 }
 
 impl Brokers {
-    /// No brokers yet, and as many as `limits` allow.
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            ..Self::default()
-        }
-    }
-
     /// The broker behind a server's endpoint, to which `transport` carries MQTT.
     ///
     /// One broker listens bare on one port, in WebSocket on another and in TLS on a third; two
     /// bare ports are two brokers.
-    pub(crate) fn of(&mut self, server: Endpoint, transport: Transport) -> BrokerId {
+    pub(crate) fn of(
+        &mut self,
+        server: Endpoint,
+        transport: Transport,
+        limits: &Limits,
+    ) -> BrokerId {
         let server = one_loopback(server);
         if let Some(id) = self.ids.get(&server) {
             return *id;
@@ -67,12 +63,12 @@ impl Brokers {
                 return host.broker;
             }
         }
-        if self.all.len() >= self.limits.servers {
+        if self.all.len() >= limits.servers {
             return BrokerId::UNKNOWN;
         }
         let id = BrokerId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
         self.all.push(Broker {
-            tree: FilterTree::with_limit(self.limits.filter_levels),
+            tree: FilterTree::with_limit(limits.filter_levels),
             ..Broker::default()
         });
         self.ids.insert(server, id);
@@ -98,18 +94,10 @@ impl Brokers {
 /// 127.0.0.1 and ::1 are two ways to the same host, and a server that listens on both with
 /// one port (as mosquitto does) is one server. Between other addresses nothing shows it.
 fn one_loopback(endpoint: Endpoint) -> Endpoint {
-    let address = match endpoint.address {
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => IpAddr::V4(v4),
-            None => IpAddr::V6(v6),
-        },
-        v4 => v4,
-    };
-    let address = if address.is_loopback() {
-        IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)
-    } else {
-        address
-    };
+    let mut address = endpoint.address.to_canonical();
+    if address.is_loopback() {
+        address = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    }
     Endpoint {
         address,
         ..endpoint
@@ -134,34 +122,27 @@ mod tests {
         let tcp = Transport::TCP;
         let (tls, websocket) = (tcp.with(Protocol::Tls), tcp.with(Protocol::WebSocket));
         let mut brokers = Brokers::default();
-        let first = brokers.of(endpoint("192.0.2.1:9001"), websocket);
-        assert_eq!(brokers.of(endpoint("192.0.2.1:1883"), tcp), first);
-        assert_eq!(brokers.of(endpoint("192.0.2.1:8883"), tls), first);
-        assert_ne!(brokers.of(endpoint("192.0.2.2:9001"), websocket), first);
+        let mut of = |text, transport| brokers.of(endpoint(text), transport, &Limits::DEFAULT);
+        let first = of("192.0.2.1:9001", websocket);
+        assert_eq!(of("192.0.2.1:1883", tcp), first);
+        assert_eq!(of("192.0.2.1:8883", tls), first);
+        assert_ne!(of("192.0.2.2:9001", websocket), first);
         // Two brokers at one address.
-        assert_ne!(brokers.of(endpoint("192.0.2.1:1884"), tcp), first);
-        let unclear = brokers.of(endpoint("192.0.2.1:9002"), tls.with(Protocol::WebSocket));
+        assert_ne!(of("192.0.2.1:1884", tcp), first);
+        let unclear = of("192.0.2.1:9002", tls.with(Protocol::WebSocket));
         assert_ne!(unclear, first);
-        assert_eq!(brokers.of(endpoint("192.0.2.1:9001"), websocket), first);
+        assert_eq!(of("192.0.2.1:9001", websocket), first);
     }
 
     #[test]
     fn both_loopbacks_lead_to_one_broker_and_two_ports_to_two() {
         let mut brokers = Brokers::default();
-        let first = brokers.of(endpoint("127.0.0.1:1883"), Transport::TCP);
-        assert_eq!(brokers.of(endpoint("[::1]:1883"), Transport::TCP), first);
-        assert_ne!(
-            brokers.of(endpoint("127.0.0.1:1884"), Transport::TCP),
-            first
-        );
-        let lan = brokers.of(endpoint("192.0.2.1:1883"), Transport::TCP);
-        assert_ne!(
-            brokers.of(endpoint("[2001:db8::1]:1883"), Transport::TCP),
-            lan
-        );
-        assert_eq!(
-            brokers.of(endpoint("[::ffff:192.0.2.1]:1883"), Transport::TCP),
-            lan
-        );
+        let mut of = |text, transport| brokers.of(endpoint(text), transport, &Limits::DEFAULT);
+        let first = of("127.0.0.1:1883", Transport::TCP);
+        assert_eq!(of("[::1]:1883", Transport::TCP), first);
+        assert_ne!(of("127.0.0.1:1884", Transport::TCP), first);
+        let lan = of("192.0.2.1:1883", Transport::TCP);
+        assert_ne!(of("[2001:db8::1]:1883", Transport::TCP), lan);
+        assert_eq!(of("[::ffff:192.0.2.1]:1883", Transport::TCP), lan);
     }
 }

@@ -12,7 +12,7 @@ use super::super::keys::{BrokerId, SessionKey, StoredKey, WillKey};
 use super::open::{Open, Opens};
 use crate::base::{Endpoint, FrameStamp, Span};
 use crate::event::{ConnectSummary, ConnectionSummary, End, PacketEvent, between};
-use crate::mqtt::{BySender, PacketType, ProtocolVersion, Sender};
+use crate::mqtt::{BySender, PacketType, Properties, ProtocolVersion, Sender};
 use crate::stream::{Connection, ConnectionId};
 
 /// How far the connection has come, as far as the capture shows.
@@ -196,14 +196,18 @@ pub(crate) struct Offer {
     pub(crate) shared: bool,
 }
 
-impl Default for Offer {
-    fn default() -> Self {
+impl Offer {
+    /// Returns what the properties of a CONNACK offer: an absent one allows everything (5.0
+    /// §3.2.2.3).
+    pub(crate) fn of(properties: Properties<'_>) -> Self {
         Self {
-            maximum_qos: 2,
-            retain: true,
-            wildcards: true,
-            identifiers: true,
-            shared: true,
+            maximum_qos: properties.maximum_qos().map_or(2, |qos| qos as u8),
+            retain: properties.retain_available().unwrap_or(true),
+            wildcards: properties.wildcard_subscription_available().unwrap_or(true),
+            identifiers: properties
+                .subscription_identifiers_available()
+                .unwrap_or(true),
+            shared: properties.shared_subscription_available().unwrap_or(true),
         }
     }
 }
@@ -256,7 +260,7 @@ impl Link {
             fault: None,
             taken_over: None,
             will: None,
-            offer: Offer::default(),
+            offer: Offer::of(Properties::default()),
             owed: BySender::default(),
             stored_due: Vec::new(),
             late_packet_reported: false,

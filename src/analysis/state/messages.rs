@@ -183,7 +183,6 @@ pub(crate) struct Messages {
     forgot_own: bool,
     /// It made it forget one of QoS 2.
     forgot_received: bool,
-    limits: Limits,
 }
 
 /// Why a settled message must not come to a client.
@@ -210,14 +209,6 @@ pub(crate) struct Found {
 type Expected = (MessageKey, usize);
 
 impl Messages {
-    /// Returns a table without messages, which keeps as many as `limits` allow.
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            ..Self::default()
-        }
-    }
-
     /// Adds a message, whose subscribers wait for it from now on.
     pub(crate) fn add(&mut self, held: Held) -> MessageKey {
         let order = self.next;
@@ -323,6 +314,7 @@ impl Messages {
         &mut self,
         session: SessionKey,
         copy: &Copy<'_>,
+        limits: &Limits,
     ) -> Option<(MessageKey, bool)> {
         let (digest, stamp) = (copy.digest, copy.stamp);
         let line = self.by_digest.get(&digest)?;
@@ -342,7 +334,7 @@ impl Messages {
         });
         let key = *candidates.next()?;
         let ambiguous = candidates.next().is_some();
-        if self.reached.len() >= self.limits.ordered {
+        if self.reached.len() >= limits.ordered {
             self.reached.clear();
         }
         self.reached.insert((session, digest), key);
@@ -350,7 +342,7 @@ impl Messages {
     }
 
     /// Remembers what of a settled message must not come any more.
-    pub(crate) fn remember(&mut self, held: &Held) {
+    pub(crate) fn remember(&mut self, held: &Held, limits: &Limits) {
         for route in &held.routes {
             let why = match &route.delivery.outcome {
                 Outcome::NotDelivered(Undelivered::NoLocal) => Barred::OwnMessage,
@@ -364,7 +356,7 @@ impl Messages {
             if self.settled.insert(place, (frame, why)).is_none() {
                 self.settled_line.push_back(place);
             }
-            if self.settled_line.len() > self.limits.settled
+            if self.settled_line.len() > limits.settled
                 && let Some(oldest) = self.settled_line.pop_front()
             {
                 match self.settled.remove(&oldest) {
@@ -399,6 +391,7 @@ impl Messages {
         &mut self,
         now: FrameStamp,
         sessions: &Sessions,
+        limits: &Limits,
     ) -> Option<MessageKey> {
         // This is asked with every packet.
         if matches!((now.time, self.due), (Some(now), Some(due)) if now < due) {
@@ -434,15 +427,15 @@ impl Messages {
                 self.line.pop_front();
                 return Some(key);
             }
-            self.prune();
+            self.prune(limits);
         }
         None
     }
 
     /// Returns the message to give up where more are held than the limits allow, out of its
     /// line, and whether nothing that is known of it is lost.
-    pub(crate) fn next_over_limit(&mut self) -> Option<(MessageKey, bool)> {
-        if self.held.len() <= self.limits.messages && self.deliveries <= self.limits.deliveries {
+    pub(crate) fn next_over_limit(&mut self, limits: &Limits) -> Option<(MessageKey, bool)> {
+        if self.held.len() <= limits.messages && self.deliveries <= limits.deliveries {
             return None;
         }
         let key = (self.parked.pop_front())
@@ -457,9 +450,9 @@ impl Messages {
     }
 
     /// Drops keys of messages that are settled, before they outnumber the others.
-    fn prune(&mut self) {
+    fn prune(&mut self, limits: &Limits) {
         for line in [&mut self.parked, &mut self.kept] {
-            if line.len() > 2 * self.limits.messages {
+            if line.len() > 2 * limits.messages {
                 line.retain(|key| get(&self.held, *key).is_some());
             }
         }
@@ -565,7 +558,10 @@ impl Copy<'_> {
             queued: false,
             packet_id: self.packet_id,
             state: self.packet_id.map(|_| HandshakeState::Incomplete {
-                waiting_for: awaited(self.qos),
+                waiting_for: match self.qos {
+                    QoS::ExactlyOnce => PacketType::PubRec,
+                    _ => PacketType::PubAck,
+                },
                 ended_by: EndedBy::CaptureEnd,
             }),
             steps: self.step.cloned().into_iter().collect(),
@@ -581,11 +577,17 @@ impl Copy<'_> {
     }
 }
 
-const fn awaited(qos: QoS) -> PacketType {
-    match qos {
-        QoS::ExactlyOnce => PacketType::PubRec,
-        _ => PacketType::PubAck,
+/// Adds the delivery of a copy; returns its place, or `None` where there are as many as are kept.
+pub(crate) fn add_delivery(
+    deliveries: &mut Vec<MessageDelivery>,
+    delivery: MessageDelivery,
+) -> Option<usize> {
+    let at = deliveries.len();
+    if at >= Handshake::DELIVERIES_KEPT {
+        return None;
     }
+    deliveries.push(delivery);
+    Some(at)
 }
 
 /// Writes what a delivery's handshake came to into the delivery; its steps where it has the first.

@@ -49,7 +49,7 @@ use wills::Wills;
 const NAMES: usize = 4096;
 
 /// Everything that is known of the traffic so far.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct State {
     /// The conclusions that are wanted.
     pub(crate) wanted: Needs,
@@ -90,19 +90,8 @@ impl State {
         Self {
             wanted,
             limits,
-            now: FrameStamp::default(),
-            brokers: Brokers::new(limits),
-            links: Links::default(),
-            sessions: Sessions::new(limits),
-            messages: Messages::new(limits),
-            retained: Retained::new(limits),
-            wills: Wills::new(limits),
-            names: HashMap::default(),
-            open_handshakes: 0,
-            ended_with_gaps: HashMap::default(),
-            ordered: HashMap::default(),
             matches: limits.matches_ahead,
-            hash: RandomState::default(),
+            ..Self::default()
         }
     }
 

@@ -6,10 +6,9 @@ use foldhash::HashMap;
 
 use super::super::caps;
 use super::super::keys::{MessageKey, StoredKey, Topic, takes};
-use super::messages::note_settled;
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
-use crate::event::{Handshake, MessageDelivery, RetainedSummary};
+use crate::event::{MessageDelivery, RetainedSummary};
 
 /// A stored message.
 #[derive(Debug)]
@@ -34,18 +33,9 @@ pub(crate) struct Retained {
     /// In order of storing.
     all: BTreeMap<StoredKey, Entry>,
     next: u64,
-    limits: Limits,
 }
 
 impl Retained {
-    /// Returns a table without messages, which keeps as many as `limits` allow.
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            ..Self::default()
-        }
-    }
-
     /// Returns the stored message of a topic, by the topic's hash.
     pub(crate) fn find(&self, topic: u64) -> Option<StoredKey> {
         self.by_topic.get(&topic).copied()
@@ -84,14 +74,14 @@ impl Retained {
     }
 
     /// Returns the oldest message where there is no room for another.
-    pub(crate) fn oldest_if_full(&self) -> Option<StoredKey> {
+    pub(crate) fn oldest_if_full(&self, limits: &Limits) -> Option<StoredKey> {
         let (oldest, _) = self.all.first_key_value()?;
-        (self.all.len() >= self.limits.retained).then_some(*oldest)
+        (self.all.len() >= limits.retained).then_some(*oldest)
     }
 
     /// Notes that the stored message of a topic was removed.
-    pub(crate) fn clear(&mut self, topic: u64, stamp: FrameStamp) {
-        if self.cleared.len() >= self.limits.retained {
+    pub(crate) fn clear(&mut self, topic: u64, stamp: FrameStamp, limits: &Limits) {
+        if self.cleared.len() >= limits.retained {
             self.cleared.clear();
         }
         self.cleared.insert(topic, stamp);
@@ -115,25 +105,8 @@ impl Retained {
         Some(entry)
     }
 
-    /// Adds a stored copy's delivery; returns `None` where there are as many as are kept.
-    pub(crate) fn add_delivery(
-        &mut self,
-        key: StoredKey,
-        delivery: MessageDelivery,
-    ) -> Option<usize> {
-        let deliveries = &mut self.all.get_mut(&key)?.summary.deliveries;
-        if deliveries.len() >= Handshake::DELIVERIES_KEPT {
-            return None;
-        }
-        deliveries.push(delivery);
-        Some(deliveries.len() - 1)
-    }
-
-    /// Notes the end of the handshake of a stored copy.
-    pub(crate) fn delivery_settled(&mut self, key: StoredKey, at: usize, record: &Handshake) {
-        let entry = self.all.get_mut(&key);
-        if let Some(delivery) = entry.and_then(|entry| entry.summary.deliveries.get_mut(at)) {
-            note_settled(delivery, record);
-        }
+    /// Returns the deliveries of a stored message's copies.
+    pub(crate) fn deliveries(&mut self, key: StoredKey) -> Option<&mut Vec<MessageDelivery>> {
+        Some(&mut self.all.get_mut(&key)?.summary.deliveries)
     }
 }

@@ -148,18 +148,9 @@ pub(crate) struct Sessions {
     away: VecDeque<SessionKey>,
     next: u64,
     next_subscription: u64,
-    limits: Limits,
 }
 
 impl Sessions {
-    /// Returns a table without sessions, which keeps as many as `limits` allow.
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            ..Self::default()
-        }
-    }
-
     /// Adds a session, which replaces that of the same client identifier.
     pub(crate) fn add(&mut self, session: ClientSession) -> SessionKey {
         let key = SessionKey(self.next);
@@ -203,14 +194,14 @@ impl Sessions {
     }
 
     /// Removes a session; its subscriptions are removed before.
-    pub(crate) fn remove(&mut self, key: SessionKey) -> Option<ClientSession> {
+    pub(crate) fn remove(&mut self, key: SessionKey, limits: &Limits) -> Option<ClientSession> {
         let session = self.all.remove(&key)?;
         if let Some(named) = session.named() {
             if self.by_id.get(&named) == Some(&key) {
                 self.by_id.remove(&named);
             }
             if session.known {
-                if self.gone.len() >= self.limits.sessions_ended {
+                if self.gone.len() >= limits.sessions_ended {
                     self.gone.clear();
                     self.forgot_gone = true;
                 }
@@ -248,8 +239,8 @@ impl Sessions {
     }
 
     /// Returns whether there is no room for another subscription.
-    pub(crate) fn subscriptions_full(&self) -> bool {
-        self.subscriptions.len() >= self.limits.subscriptions
+    pub(crate) fn subscriptions_full(&self, limits: &Limits) -> bool {
+        self.subscriptions.len() >= limits.subscriptions
     }
 
     /// Adds a subscription of its session.
@@ -283,8 +274,9 @@ impl Sessions {
         identifier: (BrokerId, Arc<str>),
         time: Option<Timestamp>,
         (times, span): (usize, Span),
+        limits: &Limits,
     ) -> bool {
-        if self.takeovers.len() >= self.limits.sessions {
+        if self.takeovers.len() >= limits.sessions {
             self.takeovers.clear();
         }
         let latest = self.takeovers.entry(identifier).or_default();
@@ -303,9 +295,9 @@ impl Sessions {
     }
 
     /// Remembers that a session lost its connection.
-    pub(crate) fn went_away(&mut self, key: SessionKey) {
+    pub(crate) fn went_away(&mut self, key: SessionKey, limits: &Limits) {
         self.away.push_back(key);
-        if self.away.len() > 2 * self.limits.sessions {
+        if self.away.len() > 2 * limits.sessions {
             let all = &self.all;
             self.away
                 .retain(|key| all.get(key).is_some_and(|session| session.link.is_none()));

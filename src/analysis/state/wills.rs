@@ -7,10 +7,10 @@ use foldhash::HashMap;
 
 use super::super::caps;
 use super::super::keys::{BrokerId, SessionKey, WillKey};
-use super::messages::note_settled;
+use super::messages::add_delivery;
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
-use crate::event::{Handshake, MessageDelivery, WillFate, WillSummary, between};
+use crate::event::{MessageDelivery, WillFate, WillSummary, between};
 use crate::mqtt::ProtocolVersion;
 
 /// A will that may still be published.
@@ -52,18 +52,9 @@ pub(crate) struct Wills {
     /// In the order in which their connections ended.
     ended: VecDeque<(WillKey, FrameStamp)>,
     next: u64,
-    limits: Limits,
 }
 
 impl Wills {
-    /// Returns a table without wills, which keeps as many as `limits` allow.
-    pub(crate) fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            ..Self::default()
-        }
-    }
-
     /// Adds a will.
     pub(crate) fn add(&mut self, will: Testament) -> WillKey {
         let key = WillKey(self.next);
@@ -90,9 +81,9 @@ impl Wills {
     }
 
     /// Returns the oldest will where there is no room for another.
-    pub(crate) fn oldest_if_full(&self) -> Option<WillKey> {
+    pub(crate) fn oldest_if_full(&self, limits: &Limits) -> Option<WillKey> {
         let (oldest, _) = self.all.first_key_value()?;
-        (self.all.len() >= self.limits.wills).then_some(*oldest)
+        (self.all.len() >= limits.wills).then_some(*oldest)
     }
 
     /// Returns the will that a server's PUBLISH to `session` may be: one that fell due before one
@@ -128,20 +119,7 @@ impl Wills {
             will.received.push(session);
             will.expected.retain(|(other, _)| *other != session);
         }
-        let deliveries = &mut will.summary.deliveries;
-        if deliveries.len() >= Handshake::DELIVERIES_KEPT {
-            return None;
-        }
-        deliveries.push(delivery);
-        Some(deliveries.len() - 1)
-    }
-
-    /// Notes the end of the handshake of a copy.
-    pub(crate) fn delivery_settled(&mut self, key: WillKey, at: usize, record: &Handshake) {
-        let will = self.all.get_mut(&key);
-        if let Some(delivery) = will.and_then(|will| will.summary.deliveries.get_mut(at)) {
-            note_settled(delivery, record);
-        }
+        add_delivery(&mut will.summary.deliveries, delivery)
     }
 
     /// Notes the end of the connection that set a will.
