@@ -82,15 +82,10 @@ impl Unit {
 
 /// Writes a number with a comma before every third digit from the right.
 fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
+    match number {
+        0..1_000 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1_000), number % 1_000),
     }
-    grouped
 }
 
 /// Expands to an enum of limits and a struct with their values.
@@ -509,15 +504,12 @@ pub struct Reached(Vec<(Limit, u64)>);
 impl Reached {
     /// Counts that `limit` was reached `times` times, and returns how often it was in all.
     pub fn add(&mut self, limit: Limit, times: u64) -> u64 {
-        if times == 0 {
-            return self.times(limit);
+        match self.0.iter_mut().find(|(one, _)| *one == limit) {
+            Some((_, sum)) => *sum = sum.saturating_add(times),
+            None if times == 0 => {}
+            None => self.0.push((limit, times)),
         }
-        if let Some((_, sum)) = self.0.iter_mut().find(|(one, _)| *one == limit) {
-            *sum = sum.saturating_add(times);
-            return *sum;
-        }
-        self.0.push((limit, times));
-        times
+        self.times(limit)
     }
 
     /// Returns how often `limit` was reached.
