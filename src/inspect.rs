@@ -1,5 +1,6 @@
 //! The pipeline, top to bottom: capture, wire, stream, connection, analysis, view.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io;
@@ -54,20 +55,10 @@ pub fn run(
 ) -> Outcome {
     let pipeline = RefCell::new(Pipeline::new(options, Box::new(view)));
     let idle = || pipeline.borrow_mut().idle();
-    let mut unreadable = Vec::new();
-    let mut readers = Vec::new();
-    for input in inputs {
-        match capture::open(input, &idle) {
-            Ok(reader) => readers.push(reader),
-            Err(error) => unreadable.push(error),
-        }
-    }
-    let mut source = together(readers, options);
+    let (mut source, mut unreadable) = open(inputs, options, &idle);
     drive(&mut *source, &pipeline, progress, &mut unreadable);
     drop(source);
-    let names = inputs.iter();
-    let names = names.map(|input| input.to_string_lossy().into_owned());
-    pipeline.into_inner().outcome(names.collect(), unreadable)
+    pipeline.into_inner().outcome(names(inputs), unreadable)
 }
 
 /// Reads one capture from `source`, which is called `name`, and shows it in `view`.
@@ -80,13 +71,32 @@ pub fn read(source: impl io::Read, name: &str, options: &Options, view: &mut dyn
     pipeline.into_inner().outcome(names, unreadable)
 }
 
-/// Returns one source of several captures, in the order that the options ask for.
-pub(crate) fn together<'a>(readers: Vec<Reader<'a>>, options: &Options) -> Box<dyn Source + 'a> {
-    if options.merge && readers.len() > 1 {
+/// Opens captures as one source, in the order that the options ask for; with it come the errors of
+/// those that cannot be opened. `idle` is called where an input waits for its writer.
+pub(crate) fn open<'a>(
+    inputs: &[OsString],
+    options: &Options,
+    idle: &'a dyn Fn(),
+) -> (Box<dyn Source + 'a>, Vec<CaptureError>) {
+    let (mut readers, mut unreadable) = (Vec::new(), Vec::new());
+    for input in inputs {
+        match capture::open(input, idle) {
+            Ok(reader) => readers.push(reader),
+            Err(error) => unreadable.push(error),
+        }
+    }
+    let source: Box<dyn Source> = if options.merge && readers.len() > 1 {
         Box::new(Merge::new(readers))
     } else {
         Box::new(Sequence::new(readers))
-    }
+    };
+    (source, unreadable)
+}
+
+/// Returns the inputs as the user named them.
+pub(crate) fn names(inputs: &[OsString]) -> Vec<String> {
+    let names = inputs.iter().map(|input| input.to_string_lossy());
+    names.map(Cow::into_owned).collect()
 }
 
 /// Reads a source to its end, or until the pipeline needs no more of it.
@@ -134,7 +144,6 @@ pub(crate) struct Pipeline<'v> {
     totals: Totals,
     wants_frames: bool,
     most_frames: u64,
-    unwritten: Option<io::Error>,
 }
 
 /// The end of the pipeline: the view, and the first error that it met.
@@ -146,48 +155,29 @@ struct Shown<'v> {
 }
 
 impl Shown<'_> {
+    /// The packet is shown before what it made clear.
     #[inline]
     fn event(&mut self, event: &Event<'_>) {
         if self.failed.is_none() {
             self.failed = self.view.event(event).err();
         }
         if self.analyzer.is_some() {
-            self.analyse(event);
+            self.analyse(Some(event));
         }
     }
 
-    /// The packet is shown before what it made clear.
-    fn analyse(&mut self, event: &Event<'_>) {
-        let Self {
-            view,
-            analyzer: Some(analyzer),
-            failed,
-        } = self
-        else {
-            return;
-        };
-        analyzer.observe(event, &mut |event| {
-            if failed.is_none() {
-                *failed = view.event(event).err();
+    /// Shows what the analysis concludes from an event, or at the end of the capture.
+    fn analyse(&mut self, event: Option<&Event<'_>>) {
+        let mut show = |event: &Event<'_>| {
+            if self.failed.is_none() {
+                self.failed = self.view.event(event).err();
             }
-        });
-    }
-
-    /// Shows the conclusions that had to wait for the end of the capture.
-    fn conclude(&mut self) {
-        let Self {
-            view,
-            analyzer: Some(analyzer),
-            failed,
-        } = self
-        else {
-            return;
         };
-        analyzer.finish(&mut |event| {
-            if failed.is_none() {
-                *failed = view.event(event).err();
-            }
-        });
+        match (&mut self.analyzer, event) {
+            (Some(analyzer), Some(event)) => analyzer.observe(event, &mut show),
+            (Some(analyzer), None) => analyzer.finish(&mut show),
+            (None, _) => {}
+        }
     }
 }
 
@@ -220,22 +210,19 @@ impl<'v> Pipeline<'v> {
             last: FrameStamp::default(),
             totals: Totals::default(),
             most_frames: options.frames.unwrap_or(u64::MAX),
-            unwritten: None,
         }
     }
 
     pub(crate) fn item(&mut self, item: Item<'_>) -> ControlFlow<()> {
         match item {
-            Item::Frame(frame) => self.frame(&frame),
-            Item::Secrets(secrets) => {
-                if secrets.kind == capture::Secrets::TLS_KEY_LOG {
-                    self.context.learn_secrets(secrets.bytes);
-                }
-                ControlFlow::Continue(())
+            Item::Frame(frame) => self.frame(&frame)?,
+            Item::Secrets(secrets) if secrets.kind == capture::Secrets::TLS_KEY_LOG => {
+                self.context.learn_secrets(secrets.bytes);
             }
             // They are not shown.
-            Item::Comment(_) => ControlFlow::Continue(()),
+            Item::Secrets(_) | Item::Comment(_) => {}
         }
+        ControlFlow::Continue(())
     }
 
     // Always inlined, down to the segment, which is then never moved.
@@ -286,7 +273,7 @@ impl<'v> Pipeline<'v> {
         Outcome {
             totals,
             unreadable,
-            unwritten: self.unwritten,
+            unwritten: self.shown.failed,
         }
     }
 
@@ -302,69 +289,53 @@ impl<'v> Pipeline<'v> {
         assembler.finish(last, &mut |decoder: &mut Decoder, connection, event| {
             decoder.on(context, connection, event, &mut |event| shown.event(event));
         });
-        shown.conclude();
+        shown.analyse(None);
         let mut totals = std::mem::take(&mut self.totals);
         totals.files = files;
         totals.packets = self.context.counters.packets;
         totals.last_time = self.last.time;
         totals.skipped = skipped(self.dissector.tally());
-        account(
-            &mut totals.accounting,
-            self.dissector.tally(),
-            self.assembler.counts(),
-            &self.context.counters,
-        );
-        totals.accounting.caps = reached(
-            self.dissector.fragments(),
-            self.assembler.counts(),
-            &self.context,
-        );
-        if let Some(analyzer) = &self.shown.analyzer {
-            let reached = analyzer.reached().iter().map(LimitReached::from);
-            totals.accounting.caps.extend(reached);
-        }
-        totals
-            .accounting
-            .caps
-            .extend(self.shown.view.limits_reached());
-        self.unwritten = self.shown.failed.take();
-        if self.unwritten.is_none() {
-            self.unwritten = self.shown.view.finish(&totals).err();
+        totals.accounting = self.accounting(totals.accounting.captured);
+        if self.shown.failed.is_none() {
+            self.shown.failed = self.shown.view.finish(&totals).err();
         }
         totals
     }
-}
 
-/// Where every frame and every byte went. Each layer counts for itself, so that a sum that
-/// does not come out shows a layer that loses something.
-fn account(
-    accounting: &mut Accounting,
-    tally: &wire::Tally,
-    counts: &Counts,
-    counters: &connection::Counters,
-) {
-    *accounting = Accounting {
-        mqtt_frames: counters.frames,
-        tcp_frames: tally.segments.saturating_sub(counters.frames),
-        skipped_frames: tally.skipped.values().sum::<u64>() + tally.others,
-        connections: counts.connections,
-        mqtt_connections: counters.connections,
-        captured: accounting.captured,
-        unwrapped: counters.unwrapped,
-        repeated: counts.repeated_bytes,
-        unplaced: counts.unplaced_bytes,
-        after_end: counts.after_end_bytes,
-        in_packets: counters.in_packets,
-        incomplete: counters.incomplete,
-        discarded: counters.discarded,
-        over_cap: counters.over_cap,
-        given_up: counters.given_up,
-        not_mqtt: counters.not_mqtt,
-        wrapped: counters.wrapped,
-        missing: counters.missing,
-        gaps: counters.gaps,
-        caps: Vec::new(),
-    };
+    /// Where every frame and every byte went. Each layer counts for itself, so that a sum that
+    /// does not come out shows a layer that loses something.
+    fn accounting(&self, captured: u64) -> Accounting {
+        let tally = self.dissector.tally();
+        let counts = self.assembler.counts();
+        let counters = &self.context.counters;
+        let mut caps = reached(self.dissector.fragments(), counts, &self.context);
+        if let Some(analyzer) = &self.shown.analyzer {
+            caps.extend(analyzer.reached().iter().map(LimitReached::from));
+        }
+        caps.extend(self.shown.view.limits_reached());
+        Accounting {
+            mqtt_frames: counters.frames,
+            tcp_frames: tally.segments.saturating_sub(counters.frames),
+            skipped_frames: tally.skipped.values().sum::<u64>() + tally.others,
+            connections: counts.connections,
+            mqtt_connections: counters.connections,
+            captured,
+            unwrapped: counters.unwrapped,
+            repeated: counts.repeated_bytes,
+            unplaced: counts.unplaced_bytes,
+            after_end: counts.after_end_bytes,
+            in_packets: counters.in_packets,
+            incomplete: counters.incomplete,
+            discarded: counters.discarded,
+            over_cap: counters.over_cap,
+            given_up: counters.given_up,
+            not_mqtt: counters.not_mqtt,
+            wrapped: counters.wrapped,
+            missing: counters.missing,
+            gaps: counters.gaps,
+            caps,
+        }
+    }
 }
 
 /// Returns the limits that the layers below the analysis reached.
@@ -391,15 +362,12 @@ fn reached(
 
 /// Frames without a TCP segment by reason, most frequent first.
 fn skipped(tally: &wire::Tally) -> Vec<SkippedFrames> {
-    let mut reasons: Vec<_> = tally
-        .skipped
-        .iter()
-        .map(|(skipped, frames)| SkippedFrames {
-            reason: skipped.key(),
-            message: skipped.to_string(),
-            frames: *frames,
-        })
-        .collect();
+    let reasons = tally.skipped.iter().map(|(skipped, frames)| SkippedFrames {
+        reason: skipped.key(),
+        message: skipped.to_string(),
+        frames: *frames,
+    });
+    let mut reasons: Vec<_> = reasons.collect();
     if tally.others > 0 {
         reasons.push(SkippedFrames {
             reason: "other",

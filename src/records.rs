@@ -9,10 +9,11 @@ use std::ffi::OsString;
 use std::io;
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::vec;
 
-use crate::capture::{self, CaptureError, Reader, Source};
+use crate::capture::{CaptureError, Reader, Source};
 use crate::event::{Event, Needs, OwnedEvent, Totals};
-use crate::inspect::{Options, Pipeline, together};
+use crate::inspect::{Options, Pipeline, names, open};
 use crate::view::View;
 
 /// An iterator over the events of captures, in the order in which they become known.
@@ -39,7 +40,7 @@ pub struct Records<'s> {
     reading: Option<(Box<dyn Source + 's>, Pipeline<'static>)>,
     queue: Rc<RefCell<VecDeque<OwnedEvent>>>,
     /// Captures that could not be opened: reported first.
-    unopened: VecDeque<CaptureError>,
+    unopened: vec::IntoIter<CaptureError>,
     names: Vec<String>,
     totals: Option<Totals>,
 }
@@ -74,27 +75,20 @@ impl<'s> Records<'s> {
         captures: impl IntoIterator<Item = impl Into<OsString>>,
         options: &Options,
     ) -> Self {
-        let (mut readers, mut unopened, mut names) = (Vec::new(), VecDeque::new(), Vec::new());
-        for capture in captures {
-            let capture = capture.into();
-            names.push(capture.to_string_lossy().into_owned());
-            match capture::open(&capture, &|| {}) {
-                Ok(reader) => readers.push(reader),
-                Err(error) => unopened.push_back(error),
-            }
-        }
-        Self::of(together(readers, options), unopened, names, options)
+        let captures: Vec<OsString> = captures.into_iter().map(Into::into).collect();
+        let (source, unopened) = open(&captures, options, &|| {});
+        Self::of(source, unopened, names(&captures), options)
     }
 
     /// Reads one capture from `bytes`; errors call it `name`.
     pub fn read(bytes: impl io::Read + 's, name: &str, options: &Options) -> Self {
         let source = Box::new(Reader::new(bytes, name));
-        Self::of(source, VecDeque::new(), vec![name.to_owned()], options)
+        Self::of(source, Vec::new(), vec![name.to_owned()], options)
     }
 
     fn of(
         source: Box<dyn Source + 's>,
-        unopened: VecDeque<CaptureError>,
+        unopened: Vec<CaptureError>,
         names: Vec<String>,
         options: &Options,
     ) -> Self {
@@ -103,7 +97,7 @@ impl<'s> Records<'s> {
         Self {
             reading: Some((source, pipeline)),
             queue,
-            unopened,
+            unopened: unopened.into_iter(),
             names,
             totals: None,
         }
@@ -134,7 +128,7 @@ impl Iterator for Records<'_> {
     type Item = Result<OwnedEvent, CaptureError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(error) = self.unopened.pop_front() {
+        if let Some(error) = self.unopened.next() {
             return Some(Err(error));
         }
         loop {
