@@ -5,8 +5,7 @@ use std::process::ExitCode;
 
 use crate::base::limits::{Change, Limit};
 use crate::base::text;
-use crate::event::{LimitReached, Totals};
-use crate::view::accounting;
+use crate::event::LimitReached;
 
 /// Reports what is wrong.
 pub fn error(message: impl std::fmt::Display) {
@@ -61,11 +60,4 @@ pub fn cap(reached: &LimitReached) {
         reached.times,
         reached.message()
     ));
-}
-
-/// Reports what was read, under `-v`.
-pub fn totals(totals: &Totals) {
-    for line in accounting(totals) {
-        error(line);
-    }
 }

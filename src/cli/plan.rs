@@ -2,15 +2,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::args::{Progress, ReadArgs, ViewArgs, When};
-use super::views::ViewPlan;
+use super::views;
 use crate::base::limits::{Limit, Limits};
 use crate::carrier::tls::KeyLog;
-use crate::event::Level;
-use crate::view::Style;
+use crate::view::{Style, View};
 use crate::{connection, inspect};
 
 /// Everything that decides what a run does.
@@ -21,20 +20,10 @@ pub struct Plan {
     pub reading: inspect::Options,
     /// `None` is standard output.
     pub output: Option<PathBuf>,
-    pub show: Show,
-}
-
-/// The view of a run, and what is reported beside it.
-#[derive(Clone, Debug)]
-pub struct Show {
-    /// The view.
-    pub view: ViewPlan,
-    /// The level of a finding from which the exit status is 1; `None` without `--check`.
-    pub fails_from: Option<Level>,
-    /// Only errors on standard error.
-    pub quiet: bool,
-    /// The account of every frame and byte, on standard error.
-    pub verbose: bool,
+    /// The view and the reports beside it, as they were asked for.
+    pub view: ViewArgs,
+    /// How text looks.
+    pub style: Style,
     /// A progress bar on standard error, where the captures are long.
     pub progress: bool,
 }
@@ -87,49 +76,29 @@ impl Surroundings {
 
 /// Returns whether a locale's characters are ASCII, by its name: `C`, `POSIX`, `en_US.ASCII`.
 fn is_ascii(locale: &str) -> bool {
-    let codeset = locale.split_once('.').map(|(_, codeset)| codeset);
-    match codeset {
+    match locale.split_once('.') {
         None => matches!(locale, "C" | "POSIX"),
-        Some(codeset) => {
+        Some((_, codeset)) => {
             let codeset = codeset.to_ascii_lowercase();
             codeset.starts_with("ascii") || codeset.starts_with("ansi_x3.4")
         }
     }
 }
 
-impl Show {
-    /// Decides; `to_file` where the output is no standard output.
-    pub fn new(args: ViewArgs, around: &Surroundings, to_file: bool) -> Self {
-        let terminal = around.terminal.filter(|_| !to_file);
-        let colour = match args.color {
+/// Decides how text looks on `terminal`, which is `None` where the answer does not go to one.
+fn style(args: &ViewArgs, around: &Surroundings, terminal: Option<usize>) -> Style {
+    let width = args.width.map(usize::from);
+    let width = width.or(terminal).or(around.columns);
+    Style {
+        time: args.time,
+        colour: match args.color {
             When::Always => true,
             When::Never => false,
             When::Auto => terminal.is_some() && !around.no_color,
-        };
-        let width = args
-            .width
-            .map(usize::from)
-            .or(terminal)
-            .or(around.columns)
-            .map(|columns| columns.max(LEAST_WIDTH));
-        let style = Style {
-            time: args.time,
-            colour,
-            width,
-            secrets: args.show_secrets,
-            hex: args.hex,
-        };
-        Self {
-            fails_from: args.check,
-            quiet: args.quiet,
-            verbose: args.verbose > 0,
-            // Rows that run over a terminal leave no place for a bar.
-            progress: args.progress == Progress::Auto
-                && around.messages_on_terminal
-                && terminal.is_none()
-                && !args.quiet,
-            view: ViewPlan::new(args, style, around.ascii),
-        }
+        },
+        width: width.map(|columns| columns.max(LEAST_WIDTH)),
+        secrets: args.show_secrets,
+        hex: args.hex,
     }
 }
 
@@ -138,7 +107,7 @@ impl Plan {
     ///
     /// # Errors
     /// One line for the user.
-    pub fn new(read: ReadArgs, view: ViewArgs, around: &Surroundings) -> Result<Self, String> {
+    pub fn new(read: ReadArgs, mut view: ViewArgs, around: &Surroundings) -> Result<Self, String> {
         let mut inputs = read.captures;
         inputs.extend(read.read);
         if inputs.is_empty() {
@@ -155,8 +124,8 @@ impl Plan {
         }
         let secrets = read.keylog.as_deref().map(secrets).transpose()?;
         let limits = limits(&read.limits);
-        let mut show = Show::new(view, around, output.is_some());
-        show.view.limits = limits;
+        let terminal = around.terminal.filter(|_| output.is_none());
+        view.ascii |= around.ascii;
         Ok(Self {
             inputs,
             reading: inspect::Options {
@@ -170,8 +139,19 @@ impl Plan {
                 limits,
             },
             output,
-            show,
+            style: style(&view, around, terminal),
+            // Rows that run over a terminal leave no place for a bar.
+            progress: view.progress == Progress::Auto
+                && around.messages_on_terminal
+                && terminal.is_none()
+                && !view.quiet,
+            view,
         })
+    }
+
+    /// Opens the view, which writes to `writer`.
+    pub fn open(&self, writer: Box<dyn Write>) -> Box<dyn View> {
+        views::open(&self.view, self.style, &self.reading.limits, writer)
     }
 }
 
@@ -253,11 +233,11 @@ fn is_read_from(output: &Path, input: &OsStr) -> bool {
 mod tests {
     use super::*;
     use crate::cli::args::{Args, DiagramFormat};
-    use crate::cli::views::{OutputFormat, ViewKind};
-    use crate::event::Needs;
+    use crate::cli::views::{ViewKind, json_form};
+    use crate::event::{Level, Needs};
     use crate::view::flow::FlowKind;
     use crate::view::stats::Section;
-    use crate::view::{TimeFormat, View, json};
+    use crate::view::{TimeFormat, json};
     use clap::Parser;
 
     fn plan(args: &[&str], around: &Surroundings) -> Result<Plan, String> {
@@ -266,17 +246,17 @@ mod tests {
         Plan::new(args.read, args.view, around)
     }
 
-    fn show(args: &[&str]) -> Show {
-        plan(args, &Surroundings::default()).unwrap().show
+    fn show(args: &[&str]) -> Plan {
+        plan(args, &Surroundings::default()).unwrap()
     }
 
     #[test]
     fn without_options_it_is_the_table() {
         let plan = plan(&["a.pcap", "-r", "b.pcap"], &Surroundings::default()).unwrap();
         assert_eq!(plan.inputs, ["a.pcap", "b.pcap"]);
-        assert_eq!(plan.show.view.kind, ViewKind::Table);
-        assert_eq!(plan.show.view.style, Style::default());
-        let view = plan.show.view.open(Box::new(io::sink()));
+        assert_eq!(ViewKind::of(&plan.view), ViewKind::Table);
+        assert_eq!(plan.style, Style::default());
+        let view = plan.open(Box::new(io::sink()));
         assert_eq!(view.needs(), Needs::default());
     }
 
@@ -289,31 +269,28 @@ mod tests {
             (&["--stats", "x"], ViewKind::Stats),
             (&["--flow", "will", "x"], ViewKind::Flow),
         ] {
-            assert_eq!(show(args).view.kind, kind);
+            assert_eq!(ViewKind::of(&show(args).view), kind);
         }
         assert_eq!(
             show(&["--flow", "qos1,will", "x"]).view.flow,
             [FlowKind::Qos1, FlowKind::Will]
         );
-        assert_eq!(show(&["--check", "x"]).fails_from, Some(Level::Warning));
-        assert_eq!(show(&["--check=note", "x"]).fails_from, Some(Level::Note));
+        assert_eq!(show(&["--check", "x"]).view.check, Some(Level::Warning));
+        assert_eq!(show(&["--check=note", "x"]).view.check, Some(Level::Note));
         assert_eq!(
-            show(&["--stats=types", "x"]).view.sections,
+            show(&["--stats=types", "x"]).view.stats.unwrap().0,
             [Section::Types]
         );
         assert_eq!(
             show(&["--flow=all", "--format=svg", "x"]).view.format,
-            OutputFormat::Text(DiagramFormat::Svg)
+            DiagramFormat::Svg
         );
         assert_eq!(
-            show(&["--json", "x"]).view.format,
-            OutputFormat::Json(json::Form::Document)
+            json_form(&show(&["--json", "x"]).view),
+            Some(json::Form::Document)
         );
-        assert_eq!(
-            show(&["-t", "ud", "x"]).view.style.time,
-            TimeFormat::UtcDate
-        );
-        assert!(show(&["-x", "x"]).view.style.hex);
+        assert_eq!(show(&["-t", "ud", "x"]).style.time, TimeFormat::UtcDate);
+        assert!(show(&["-x", "x"]).style.hex);
     }
 
     #[test]
@@ -342,8 +319,7 @@ mod tests {
             messages_on_terminal: true,
             ..Surroundings::default()
         };
-        let style =
-            |args: &[&str], around: &Surroundings| plan(args, around).unwrap().show.view.style;
+        let style = |args: &[&str], around: &Surroundings| plan(args, around).unwrap().style;
         let on = style(&["x"], &terminal);
         assert_eq!((on.colour, on.width), (true, Some(100)));
         let no_color = Surroundings {

@@ -13,7 +13,7 @@ use super::messages::{self, TROUBLE};
 use super::plan::Plan;
 use crate::event::{Event, Level, LooksLike, Totals};
 use crate::inspect::{self, Outcome};
-use crate::view::{Tee, View};
+use crate::view::{Tee, View, accounting};
 
 /// A finding at or above the level of `--check`.
 const FOUND: u8 = 1;
@@ -49,14 +49,14 @@ pub fn run(plan: &Plan) -> Result<ExitCode, String> {
         discarded: 0,
         bar: &bar,
     };
-    let mut view = Tee(&mut watch, plan.show.view.open(writer));
+    let mut view = Tee(&mut watch, plan.open(writer));
     let outcome = inspect::run(&plan.inputs, &plan.reading, &mut view, &mut |bytes| {
         bar.set_position(bytes);
     });
     bar.finish_and_clear();
     match outcome.unwritten {
         None => {
-            if !wrote.get() && outcome.totals.packets > 0 && !plan.show.quiet {
+            if !wrote.get() && outcome.totals.packets > 0 && !plan.view.quiet {
                 messages::error(format_args!(
                     "nothing of this kind among the {} control packets read",
                     outcome.totals.packets
@@ -121,18 +121,18 @@ fn conclude(plan: &Plan, watch: &Watch<'_>, outcome: &Outcome) -> ExitCode {
             ));
         }
     }
-    if plan.show.verbose {
-        messages::totals(totals);
-    } else if !plan.show.quiet {
+    if plan.view.verbose > 0 {
+        accounting(totals).into_iter().for_each(messages::error);
+    } else if !plan.view.quiet {
         totals.accounting.caps.iter().for_each(messages::cap);
     }
-    if !plan.show.quiet {
+    if !plan.view.quiet {
         if readable {
             warn(totals, watch.tls_port);
         }
         watch.warn();
     }
-    let found = (plan.show.fails_from).is_some_and(|level| watch.worst >= Some(level));
+    let found = (plan.view.check).is_some_and(|level| watch.worst >= Some(level));
     match (readable, found) {
         (false, _) => TROUBLE.into(),
         (true, true) => FOUND.into(),
@@ -221,7 +221,7 @@ fn progress_bar(plan: &Plan) -> ProgressBar {
         let lengths = plan.inputs.iter().map(|input| Some(about(input)?.len()));
         lengths.sum::<Option<u64>>()
     };
-    match plan.show.progress.then(length).flatten() {
+    match plan.progress.then(length).flatten() {
         Some(length) if length >= LONG => {
             let template = "{bar:40} {percent:>3} %  {bytes} of {total_bytes}  {eta} left";
             let style = ProgressStyle::with_template(template);

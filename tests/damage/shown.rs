@@ -11,7 +11,7 @@ use mqtt_inspect::base::text;
 use mqtt_inspect::cli::args::Args;
 use mqtt_inspect::cli::args::DiagramFormat;
 use mqtt_inspect::cli::plan::{Plan, Surroundings};
-use mqtt_inspect::cli::views::{OutputFormat, ViewKind};
+use mqtt_inspect::cli::views::{ViewKind, json_form};
 use mqtt_inspect::event::{Event, LimitReached};
 use mqtt_inspect::inspect::{self, Options, Outcome};
 use mqtt_inspect::mqtt::PacketType;
@@ -119,7 +119,7 @@ impl Shown {
     }
 
     fn is_log(&self) -> bool {
-        self.plan.show.view.kind == ViewKind::Log
+        ViewKind::of(&self.plan.view) == ViewKind::Log
     }
 
     /// Checks what it wrote.
@@ -129,23 +129,23 @@ impl Shown {
     pub fn holds(&self, written: &[u8]) {
         let line = &self.line;
         let text = std::str::from_utf8(written).expect("every view writes UTF-8");
-        let text = &match self.plan.show.view.style.colour {
+        let text = &match self.plan.style.colour {
             true => uncoloured(text),
             false if self.is_log() => unindented(text),
             false => text.to_owned(),
         };
         let harmful = text.chars().find(|&c| c != '\n' && text::is_unsafe(c));
         assert_eq!(harmful, None, "{line} wrote a control character");
-        match self.plan.show.view.format {
-            OutputFormat::Json(json::Form::Document) if !text.is_empty() => {
+        match (json_form(&self.plan.view), self.plan.view.format) {
+            (Some(json::Form::Document), _) if !text.is_empty() => {
                 let _: serde_json::Value = serde_json::from_str(text).expect("JSON");
             }
-            OutputFormat::Json(json::Form::Lines) => {
+            (Some(json::Form::Lines), _) => {
                 for line in text.lines() {
                     let _: serde_json::Value = serde_json::from_str(line).expect("JSON");
                 }
             }
-            OutputFormat::Text(DiagramFormat::Svg) => {
+            (None, DiagramFormat::Svg) => {
                 for markup in text.split('<').skip(1) {
                     let name = markup.trim_start_matches('/');
                     let name = name.split([' ', '>', '/']).next().unwrap_or_default();
@@ -156,7 +156,7 @@ impl Shown {
                 }
                 assert!(!text.contains("href"), "{line} leads elsewhere");
             }
-            OutputFormat::Text(_) | OutputFormat::Json(json::Form::Document) => {}
+            (None | Some(json::Form::Document), _) => {}
         }
     }
 }
@@ -291,7 +291,7 @@ pub fn run(
         frames: HashSet::new(),
         places: HashSet::new(),
         ended: HashSet::new(),
-        view: shown.plan.show.view.open(Box::new(page.clone())),
+        view: shown.plan.open(Box::new(page.clone())),
     };
     let outcome = read(options, &mut counting);
     let totals = &outcome.totals;
