@@ -13,12 +13,12 @@ use std::ffi::OsString;
 use std::hint::black_box;
 use std::io;
 use std::net::Ipv4Addr;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use mqtt_inspect::base::{Endpoint, FrameStamp, Layers, Timestamp};
-use mqtt_inspect::capture::{self, Frame, Item, LinkType};
+use mqtt_inspect::capture::{Frame, Item, LinkType, Reader, Source};
 use mqtt_inspect::connection::{self, Context, Decoder};
 use mqtt_inspect::event::{Event, PacketEvent, Transport};
 use mqtt_inspect::inspect;
@@ -51,18 +51,23 @@ fn made(kind: &str) -> Vec<u8> {
     capture
 }
 
+/// Reads a capture, item by item.
+fn walk(capture: &[u8], visit: &mut dyn FnMut(&Frame<'_>)) {
+    let mut reader = Reader::new(capture, "made");
+    while let Some(item) = reader.next_item().expect("what was made can be read") {
+        if let Item::Frame(frame) = item {
+            visit(&frame);
+        }
+    }
+}
+
 #[divan::bench(args = ["mixed", "tiny"])]
 fn capture_walk(bencher: Bencher<'_, '_>, kind: &str) {
     let capture = made(kind);
     bencher.counter(BytesCount::new(capture.len())).bench(|| {
         let mut bytes = 0;
-        let walked = capture::read(&capture[..], "made", &mut |item| {
-            if let Item::Frame(frame) = item {
-                bytes += frame.bytes.len();
-            }
-            ControlFlow::Continue(())
-        });
-        (bytes, walked.is_ok())
+        walk(&capture, &mut |frame| bytes += frame.bytes.len());
+        bytes
     });
 }
 
@@ -72,15 +77,11 @@ type Placed = (FrameStamp, LinkType, Range<usize>);
 /// Frames, and the buffer that holds them.
 fn frames(capture: &[u8]) -> (Vec<u8>, Vec<Placed>) {
     let (mut bytes, mut frames) = (Vec::new(), Vec::new());
-    let walked = capture::read(capture, "made", &mut |item| {
-        if let Item::Frame(frame) = item {
-            let start = bytes.len();
-            bytes.extend_from_slice(frame.bytes);
-            frames.push((frame.stamp, frame.link_type, start..bytes.len()));
-        }
-        ControlFlow::Continue(())
+    walk(capture, &mut |frame| {
+        let start = bytes.len();
+        bytes.extend_from_slice(frame.bytes);
+        frames.push((frame.stamp, frame.link_type, start..bytes.len()));
     });
-    walked.expect("what was made can be read");
     (bytes, frames)
 }
 

@@ -69,17 +69,12 @@ impl<'a> Buffer<'a> {
     /// Moves what is left to the front; gives back the room that a large record took.
     fn slide(&mut self, count: usize) {
         let left = self.end - self.start;
-        if self.bytes.len() > BUFFER && count <= BUFFER {
-            let mut smaller = vec![0; BUFFER];
-            if let (Some(to), Some(from)) = (
-                smaller.get_mut(..left),
-                self.bytes.get(self.start..self.end),
-            ) {
-                to.copy_from_slice(from);
-            }
-            self.bytes = smaller;
-        } else if self.start > 0 {
+        if self.start > 0 {
             self.bytes.copy_within(self.start..self.end, 0);
+        }
+        if count <= BUFFER {
+            self.bytes.truncate(BUFFER);
+            self.bytes.shrink_to(BUFFER);
         }
         self.base += self.start as u64;
         self.start = 0;

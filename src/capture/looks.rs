@@ -22,6 +22,10 @@ pub(super) const ENOUGH: usize = 512;
 
 use LooksLike::{Known, OtherCapture, Packed};
 
+/// Advice on what is packed.
+const GUNZIP: &str = "unpack it with gunzip first";
+const UNPACK: &str = "unpack it first";
+
 /// Formats by the bytes that stand at an offset.
 const FORMATS: &[(usize, &[u8], LooksLike)] = &[
     (0, b"\x89PNG", Known("a PNG image")),
@@ -34,32 +38,24 @@ const FORMATS: &[(usize, &[u8], LooksLike)] = &[
     (0, b"\xd0\xcf\x11\xe0", Known("an old Office document")),
     (0, b"\xff\xfe", Known("UTF-16 text")),
     (0, b"\xfe\xff", Known("UTF-16 text")),
-    (
-        0,
-        b"\x1f\x8b",
-        Packed("gzip inside gzip", "unpack it with gunzip first"),
-    ),
+    (0, b"\x1f\x8b", Packed("gzip inside gzip", GUNZIP)),
     (
         0,
         b"\x28\xb5\x2f\xfd",
-        Packed("zstd inside another compression", "unpack it first"),
+        Packed("zstd inside another compression", UNPACK),
     ),
     (
         0,
         b"\x04\x22\x4d\x18",
-        Packed("lz4 inside another compression", "unpack it first"),
+        Packed("lz4 inside another compression", UNPACK),
     ),
     (0, b"BZh", Packed("bzip2", "unpack it with bunzip2 first")),
     (0, b"\xfd7zXZ\0", Packed("xz", "unpack it with unxz first")),
-    (0, b"PK\x03\x04", Packed("a ZIP archive", "unpack it first")),
-    (
-        0,
-        b"7z\xbc\xaf",
-        Packed("a 7-Zip archive", "unpack it first"),
-    ),
-    (0, b"Rar!", Packed("a RAR archive", "unpack it first")),
-    (0, b"\x1f\x9d", Packed("compress (.Z)", "unpack it first")),
-    (257, b"ustar", Packed("a tar archive", "unpack it first")),
+    (0, b"PK\x03\x04", Packed("a ZIP archive", UNPACK)),
+    (0, b"7z\xbc\xaf", Packed("a 7-Zip archive", UNPACK)),
+    (0, b"Rar!", Packed("a RAR archive", UNPACK)),
+    (0, b"\x1f\x9d", Packed("compress (.Z)", UNPACK)),
+    (257, b"ustar", Packed("a tar archive", UNPACK)),
     (0, b"snoop\0\0\0", OtherCapture("snoop")),
     (0, b"btsnoop\0", OtherCapture("btsnoop")),
     (0, b"GMBU", OtherCapture("Network Monitor 2")),

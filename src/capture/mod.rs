@@ -46,7 +46,7 @@ pub use limits::{
 pub use looks::LooksLike;
 pub use merge::Merge;
 pub use open::open;
-pub use reader::{Reader, read};
+pub use reader::Reader;
 pub use sequence::Sequence;
 pub use source::{Source, Summary};
 pub use writer::Writer;

@@ -10,34 +10,13 @@ use super::blocks::Blocks;
 use super::buffer::Buffer;
 use super::codec::Origin;
 use super::error::{CaptureError, Fault, Place};
-use super::format::Packing;
 use super::frame::{Comment, CommentOf, Frame, Item, Secrets};
 use super::looks::{ENOUGH, looks_like};
 use super::pcapng::block;
 use super::piece::Piece;
 use super::source::{Source, Summary};
 use super::{pcap, pcap::Layout};
-use crate::base::{FrameStamp, Precision, Timestamp};
-
-/// Reads one capture to its end, or until `visit` breaks, and hands on its items.
-///
-/// `name` is for errors. Frames are numbered from 1 and the input is number 0.
-///
-/// # Errors
-/// The fault of the capture; what stands before it was handed on.
-pub fn read(
-    source: impl Read,
-    name: impl Into<String>,
-    visit: &mut impl FnMut(Item<'_>) -> ControlFlow<()>,
-) -> Result<Summary, CaptureError> {
-    let mut reader = Reader::new(source, name);
-    while let Some(item) = reader.next_item()? {
-        if visit(item).is_break() {
-            break;
-        }
-    }
-    Ok(reader.summary())
-}
+use crate::base::FrameStamp;
 
 /// One capture, pulled item by item.
 ///
@@ -50,14 +29,11 @@ pub struct Reader<'a> {
     buffer: Buffer<'a>,
     state: State,
     blocks: Blocks,
+    /// What was read so far; the blocks of a pcapng file count for themselves.
+    summary: Summary,
     /// The number of the last frame, counting those of captures before this one.
     number: u64,
-    /// The number of the last frame before this capture.
-    before: u64,
     file: u16,
-    first_time: Option<Timestamp>,
-    last_time: Option<Timestamp>,
-    precision: Precision,
     name: String,
 }
 
@@ -81,12 +57,9 @@ impl<'a> Reader<'a> {
             buffer: Buffer::new(origin),
             state: State::Start,
             blocks: Blocks::default(),
+            summary: Summary::default(),
             number: 0,
-            before: 0,
             file: 0,
-            first_time: None,
-            last_time: None,
-            precision: Precision::Micro,
             name,
         }
     }
@@ -104,7 +77,6 @@ impl<'a> Reader<'a> {
     /// is asked for.
     pub(super) fn count_on(&mut self, frames: u64) {
         self.number = frames;
-        self.before = frames;
     }
 
     /// Reads the next item, which [`Reader::item`] gives until the next call; `None` at the end
@@ -124,8 +96,9 @@ impl<'a> Reader<'a> {
                 Ok(piece) => {
                     if let Piece::Frame { time, .. } = piece {
                         self.number += 1;
-                        self.first_time = self.first_time.or(time);
-                        self.last_time = time.or(self.last_time);
+                        self.summary.frames += 1;
+                        self.summary.first_time = self.summary.first_time.or(time);
+                        self.summary.last_time = time.or(self.summary.last_time);
                     }
                     return Ok(Some(piece));
                 }
@@ -183,7 +156,7 @@ impl<'a> Reader<'a> {
                 false => self.buffer.offset(),
             },
             packing: source.packing(),
-            after_frame: (self.number > self.before).then_some(self.number),
+            after_frame: (self.summary.frames > 0).then_some(self.number),
         };
         CaptureError::new(&self.name, fault, Some(place))
     }
@@ -208,7 +181,7 @@ impl<'a> Reader<'a> {
             let header = self.buffer.bytes().first_chunk().copied();
             let layout = header.and_then(pcap::layout).ok_or(Fault::HeaderCut(0))??;
             self.buffer.consume(pcap::HEADER);
-            self.precision = self.precision.max(layout.precision);
+            self.summary.precision = self.summary.precision.max(layout.precision);
             self.state = State::Pcap(layout);
             return Ok(());
         }
@@ -229,16 +202,6 @@ impl<'a> Reader<'a> {
     /// Returns the number of the last frame: what the next capture counts on from.
     pub fn last_number(&self) -> u64 {
         self.number
-    }
-
-    /// Returns the capture as the user named it.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Returns how the capture is compressed; `None` if it is not, or before anything was read.
-    pub fn packing(&self) -> Option<Packing> {
-        self.buffer.source().packing()
     }
 }
 
@@ -290,9 +253,10 @@ impl Source for Reader<'_> {
         }
         let (last, done) = (frame.stamp, bytes.len() - rest.len());
         self.buffer.consume(done);
+        self.summary.frames += last.number - self.number;
         self.number = last.number;
         // No frame comes before the first that [`Reader::advance`] read, which set `first_time`.
-        self.last_time = last.time.or(self.last_time);
+        self.summary.last_time = last.time.or(self.summary.last_time);
         flow
     }
 
@@ -302,11 +266,9 @@ impl Source for Reader<'_> {
 
     fn summary(&self) -> Summary {
         Summary {
-            frames: self.number - self.before,
-            first_time: self.first_time,
-            last_time: self.last_time,
-            precision: self.precision.max(self.blocks.precision),
+            precision: self.summary.precision.max(self.blocks.precision),
             disagreeing_lengths: self.blocks.disagreeing,
+            ..self.summary
         }
     }
 }

@@ -65,11 +65,7 @@ impl Source for Sequence<'_> {
     }
 
     fn summary(&self) -> Summary {
-        let at_hand = self
-            .readers
-            .front()
-            .map(Reader::summary)
-            .unwrap_or_default();
-        self.before.join(at_hand)
+        let at_hand = self.readers.front().map(Reader::summary);
+        self.before.join(at_hand.unwrap_or_default())
     }
 }

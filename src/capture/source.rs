@@ -60,10 +60,7 @@ impl Summary {
     pub(super) fn join(self, other: Self) -> Self {
         Self {
             frames: self.frames + other.frames,
-            first_time: match (self.first_time, other.first_time) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            },
+            first_time: self.first_time.into_iter().chain(other.first_time).min(),
             last_time: self.last_time.max(other.last_time),
             precision: self.precision.max(other.precision),
             disagreeing_lengths: self.disagreeing_lengths + other.disagreeing_lengths,

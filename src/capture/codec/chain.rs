@@ -7,42 +7,22 @@ use crate::capture::error::Fault;
 use crate::capture::format::Packing;
 use crate::capture::limits::{FREE_EXPANSION, MAX_EXPANSION};
 
-/// A compressed format: how its frames begin, and what decodes them.
-struct Codec {
-    packing: Packing,
-    magic: &'static [u8],
-    begin: Begin,
-}
-
 /// Begins to decode the frame before which the input stands.
 type Begin = for<'a> fn(&mut Input<'a>) -> Begun<'a>;
 
+/// A compressed format, how its frames begin, and what decodes them.
+type Codec = (Packing, &'static [u8], Begin);
+
 /// All formats that are read. To add one: its file, and its line here.
 const CODECS: [Codec; 4] = [
-    Codec {
-        packing: Packing::Gzip,
-        magic: &gzip::MAGIC,
-        begin: gzip::begin,
-    },
-    Codec {
-        packing: Packing::Zstd,
-        magic: &zstd::MAGIC,
-        begin: zstd::begin,
-    },
-    Codec {
-        packing: Packing::Lz4,
-        magic: &lz4::MAGIC,
-        begin: |_| lz4::begin(false),
-    },
-    Codec {
-        packing: Packing::Lz4,
-        magic: &lz4::LEGACY_MAGIC,
-        begin: |_| lz4::begin(true),
-    },
+    (Packing::Gzip, &gzip::MAGIC, gzip::begin),
+    (Packing::Zstd, &zstd::MAGIC, zstd::begin),
+    (Packing::Lz4, &lz4::MAGIC, |_| lz4::begin(false)),
+    (Packing::Lz4, &lz4::LEGACY_MAGIC, |_| lz4::begin(true)),
 ];
 
 fn codec(start: &[u8]) -> Option<&'static Codec> {
-    CODECS.iter().find(|codec| start.starts_with(codec.magic))
+    CODECS.iter().find(|(_, magic, _)| start.starts_with(magic))
 }
 
 /// Whether a frame without data begins so; zstd and lz4 share the numbers (RFC 8878 §3.1.2).
@@ -55,7 +35,7 @@ fn is_skippable(start: &[u8]) -> bool {
 /// is compressed; `None` where it is not.
 pub(super) fn packing(start: &[u8]) -> Option<Packing> {
     match codec(start) {
-        Some(codec) => Some(codec.packing),
+        Some((packing, ..)) => Some(*packing),
         // Which of the two formats it is, the next frame decides.
         None => is_skippable(start).then_some(Packing::Zstd),
     }
@@ -122,9 +102,9 @@ impl<'a> Chain<'a> {
             if start.is_empty() {
                 return Ok(None);
             }
-            if let Some(codec) = codec(start) {
-                self.packing = codec.packing;
-                return Ok(Some(codec.begin));
+            if let Some((packing, _, begin)) = codec(start) {
+                self.packing = *packing;
+                return Ok(Some(*begin));
             }
             if start.len() < 4 {
                 return Err(Fault::PackingCut(self.packing));

@@ -47,13 +47,9 @@ impl PacketSocket {
         // Each frame of loopback is seen leaving and arriving; once is enough.
         set(&socket, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, 1)?;
         // Without CAP_NET_ADMIN the ordinary limit holds.
-        let forced = set(
-            &socket,
-            libc::SOL_SOCKET,
-            libc::SO_RCVBUFFORCE,
-            RECEIVE_BUFFER,
-        );
-        forced.or_else(|_| set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, RECEIVE_BUFFER))?;
+        let (level, bytes) = (libc::SOL_SOCKET, RECEIVE_BUFFER);
+        let forced = set(&socket, level, libc::SO_RCVBUFFORCE, bytes);
+        forced.or_else(|_| set(&socket, level, libc::SO_RCVBUF, bytes))?;
         // SAFETY: the argument is a string that ends in NUL.
         let interface = unsafe { libc::if_nametoindex(c"lo".as_ptr()) };
         if interface == 0 {

@@ -5,6 +5,7 @@ use std::io;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::{Precision, Timestamp};
 use crate::capture::codec::testing::{gzip, lz4, zstd};
 use crate::capture::order::Order;
 use crate::capture::{Format, LinkType, LooksLike, MAX_BLOCK, MAX_FRAME, Sequence, Writer};
@@ -373,14 +374,12 @@ fn frames_up_to_the_cap_are_read_where_the_header_allows_them() {
         file.resize(file.len() + captured as usize, 7);
     }
     let mut lengths = Vec::new();
-    let summary = read(&file[..], "test", &mut |item| {
-        if let Item::Frame(frame) = item {
-            assert!(frame.bytes.iter().all(|&byte| byte == 7));
-            lengths.push(frame.bytes.len() as u32);
-        }
-        ControlFlow::Continue(())
-    });
-    assert_eq!(summary.unwrap().frames, 4);
+    let mut reader = Reader::new(&file[..], "test");
+    while let Some(Item::Frame(frame)) = reader.next_item().unwrap() {
+        assert!(frame.bytes.iter().all(|&byte| byte == 7));
+        lengths.push(frame.bytes.len() as u32);
+    }
+    assert_eq!(reader.summary().frames, 4);
     assert_eq!(lengths, [300_000, 10, MAX_FRAME, 20]);
 }
 
