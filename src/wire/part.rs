@@ -51,13 +51,9 @@ impl<'a> Part<'a> {
     /// that the capture states, since tools that shorten captures often lose the latter.
     #[inline]
     pub(super) fn within(self, length: usize) -> Self {
-        match self.bytes.get(..length) {
-            Some(bytes) => Self { bytes, cut: 0 },
-            None => Self {
-                bytes: self.bytes,
-                cut: length.saturating_sub(self.bytes.len()),
-            },
-        }
+        let bytes = self.bytes.get(..length).unwrap_or(self.bytes);
+        let cut = length - bytes.len();
+        Self { bytes, cut }
     }
 }
 

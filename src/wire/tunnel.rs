@@ -30,7 +30,7 @@ const GENEVE_PORT: u16 = 6081;
 
 /// Reads a GRE header; what follows is numbered by EtherType.
 pub(super) fn read_gre<'a>(part: Part<'a>, visitor: &mut impl LayerVisitor) -> Step<'a> {
-    let (&[f0, f1, p0, p1], mut rest) = part.split::<4>()?;
+    let (&[f0, f1, p0, p1], rest) = part.split::<4>()?;
     let flags = u16::from_be_bytes([f0, f1]);
     let protocol = u16::from_be_bytes([p0, p1]);
     // Version 1 is PPTP's: its key holds a length and a call, and it may acknowledge.
@@ -38,22 +38,16 @@ pub(super) fn read_gre<'a>(part: Part<'a>, visitor: &mut impl LayerVisitor) -> S
     if flags & GRE_ROUTING != 0 || version > 1 {
         return Err(Skipped::Gre);
     }
-    if flags & GRE_CHECKSUM != 0 {
-        rest = rest.behind(4)?;
-    }
-    let mut key = None;
-    if flags & GRE_KEY != 0 {
-        let bytes;
-        (bytes, rest) = rest.split::<4>()?;
-        key = Some(u32::from_be_bytes(*bytes));
-    }
-    let numbered = flags & GRE_SEQUENCE != 0;
-    if numbered {
-        rest = rest.behind(4)?;
-    }
-    if version == 1 && flags & GRE_ACKNOWLEDGEMENT != 0 {
-        rest = rest.behind(4)?;
-    }
+    let has = |bit| flags & bit != 0;
+    let length = |present| if present { 4 } else { 0 };
+    let rest = rest.behind(length(has(GRE_CHECKSUM)))?;
+    let key = match has(GRE_KEY) {
+        true => Some(u32::from_be_bytes(*rest.split::<4>()?.0)),
+        false => None,
+    };
+    let numbered = has(GRE_SEQUENCE);
+    let acknowledged = version == 1 && has(GRE_ACKNOWLEDGEMENT);
+    let rest = rest.behind(length(has(GRE_KEY)) + length(numbered) + length(acknowledged))?;
     visitor.layer(|| Layer::Gre { key });
     match protocol {
         ERSPAN if !numbered => Ok((Next::Ethernet, rest)),
@@ -93,19 +87,18 @@ pub(super) fn read_udp<'a>(
         length => rest.within(length.saturating_sub(UDP_HEADER)),
     };
     let (source, destination) = addresses.endpoints([s0, s1, d0, d1]);
-    let udp = Layer::Udp {
+    visitor.layer(|| Layer::Udp {
         source: source.port,
         destination: destination.port,
-    };
+    });
     let tunnel = match destination.port {
-        GENEVE_PORT => read_geneve(rest, udp, visitor)?,
-        port if VXLAN_PORTS.contains(&port) => read_vxlan(rest, udp, visitor)?,
+        GENEVE_PORT => read_geneve(rest)?,
+        port if VXLAN_PORTS.contains(&port) => read_vxlan(rest, visitor)?,
         _ => None,
     };
     if let Some((next, inner)) = tunnel {
         return Ok(Udp::Tunnel(next, inner));
     }
-    visitor.layer(|| udp);
     Ok(Udp::Datagram(Datagram {
         stamp,
         source,
@@ -124,14 +117,12 @@ pub(super) fn read_udp<'a>(
 /// ```
 fn read_vxlan<'a>(
     part: Part<'a>,
-    udp: Layer,
     visitor: &mut impl LayerVisitor,
 ) -> Result<Option<(Next, Part<'a>)>, Skipped> {
     let (&[flags, _, _, _, v0, v1, v2, _], rest) = part.split::<8>()?;
     if flags & 0x08 == 0 {
         return Ok(None);
     }
-    visitor.layer(|| udp);
     visitor.layer(|| Layer::Vxlan {
         vni: u32::from_be_bytes([0, v0, v1, v2]),
     });
@@ -143,16 +134,11 @@ fn read_vxlan<'a>(
 /// ```text
 /// version 2 bits, options' length in 4 bytes 6 bits | flags 1 | protocol 2 | VNI 3 | reserved 1
 /// ```
-fn read_geneve<'a>(
-    part: Part<'a>,
-    udp: Layer,
-    visitor: &mut impl LayerVisitor,
-) -> Result<Option<(Next, Part<'a>)>, Skipped> {
+fn read_geneve(part: Part<'_>) -> Result<Option<(Next, Part<'_>)>, Skipped> {
     let (&[first, _, p0, p1, ..], rest) = part.split::<8>()?;
     if first >> 6 != 0 {
         return Ok(None);
     }
-    visitor.layer(|| udp);
     let options = usize::from(first & 0x3f) * 4;
     let protocol = u16::from_be_bytes([p0, p1]);
     Ok(Some((Next::EtherType(protocol), rest.behind(options)?)))

@@ -22,11 +22,8 @@ pub(super) fn read_v1<'a>(part: Part<'a>, visitor: &mut impl LayerVisitor) -> St
         version: 1,
         packet_type: u16::from_be_bytes([p0, p1]),
     });
-    protocol(
-        u16::from_be_bytes([d0, d1]),
-        u16::from_be_bytes([e0, e1]),
-        rest,
-    )
+    let device_type = u16::from_be_bytes([d0, d1]);
+    protocol(device_type, u16::from_be_bytes([e0, e1]), rest)
 }
 
 /// ```text
@@ -40,11 +37,8 @@ pub(super) fn read_v2<'a>(part: Part<'a>, visitor: &mut impl LayerVisitor) -> St
         version: 2,
         packet_type: u16::from(packet_type),
     });
-    protocol(
-        u16::from_be_bytes([d0, d1]),
-        u16::from_be_bytes([e0, e1]),
-        rest,
-    )
+    let device_type = u16::from_be_bytes([d0, d1]);
+    protocol(device_type, u16::from_be_bytes([e0, e1]), rest)
 }
 
 fn protocol(device_type: u16, protocol: u16, rest: Part<'_>) -> Step<'_> {
