@@ -174,9 +174,9 @@ const ROOM_LAYERS: &[(&str, Layers)] = &[
     (
         "stream",
         &[
-            &["direction", "key", "sample", "waiting"],
+            &["direction", "sample", "waiting"],
             &["event", "limits"],
-            &["emitter"],
+            &["emitter", "key"],
             &["flow"],
             &["holes"],
             &["slot"],

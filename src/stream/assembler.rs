@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::mem;
 
 use super::emitter::owner;
-use super::event::{Closed, Connection, ConnectionId, StreamEvent};
+use super::event::{Closed, Connection, ConnectionId, GapCause, StreamEvent};
 use super::key::{Keys, Sender};
 use super::limits::{Counts, Shared};
 use super::slot::{Life, Slot};
@@ -94,7 +94,7 @@ impl<S: Default> Assembler<S> {
         slot.touched = true;
         let direction = slot.direction(sender);
         let peer = slot.flows.of(direction.reverse());
-        let (peer_is_plain, acknowledged) = (peer.is_plain(), peer.next());
+        let (peer_is_plain, acknowledged) = (peer.is_plain(), peer.next);
         let flow = slot.flows.of_mut(direction);
         const SPECIAL: u8 = TcpFlags::ACK | TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST;
         let ordinary = segment.flags.0 & SPECIAL == TcpFlags::ACK
@@ -102,7 +102,7 @@ impl<S: Default> Assembler<S> {
             && segment.payload.len() <= Span::LIMIT
             && flow.is_plain()
             && peer_is_plain
-            && segment.sequence == flow.next()
+            && segment.sequence == flow.next
             && segment.acknowledgement.wrapping_sub(acknowledged) as i32 <= 0
             && slot.life == Life::Open;
         if !ordinary {
@@ -250,9 +250,7 @@ impl<S: Default> Assembler<S> {
         self.shared.counts.evicted += 1;
         self.close(place, Closed::Evicted, stamp, deliver);
         if let Some(slot) = self.slots.get(place) {
-            let connection = slot.connection;
-            self.keys
-                .remove(&connection.initiator, &connection.responder);
+            self.keys.remove(&slot.connection);
         }
         Some(place)
     }
@@ -291,7 +289,12 @@ impl<S: Default> Assembler<S> {
         if slot.life != Life::Open {
             return;
         }
-        slot.flush(why == Closed::Reset, stamp, &mut self.shared, deliver);
+        slot.each_flow(stamp, &mut self.shared, deliver, |flow, emitter| {
+            flow.flush(GapCause::EndOfCapture, emitter);
+            if why == Closed::Reset {
+                flow.reset(emitter);
+            }
+        });
         let event = StreamEvent::Closed { why, stamp };
         deliver(&mut slot.state, &slot.connection, event);
         slot.state = S::default();
@@ -324,8 +327,7 @@ impl<S: Default> Assembler<S> {
         }
         slot.life = Life::Free;
         let connection = slot.connection;
-        self.keys
-            .remove(&connection.initiator, &connection.responder);
+        self.keys.remove(&connection);
         self.free.push(place);
     }
 
@@ -344,9 +346,11 @@ impl<S: Default> Assembler<S> {
                 continue;
             };
             slot.queued_to_flush = false;
-            let closed = slot.give_up_holes(stamp, &mut self.shared, deliver);
-            if let Some(why) = closed {
-                self.close(place, why, stamp, deliver);
+            slot.each_flow(stamp, &mut self.shared, deliver, |flow, emitter| {
+                while flow.give_up_first(emitter) {}
+            });
+            if slot.life == Life::Open && slot.has_ended() {
+                self.close(place, Closed::Finished, stamp, deliver);
                 self.linger(place);
             }
         }

@@ -3,8 +3,6 @@
 //! What it promises: every byte is emitted once, the first copy of it, with the frame that
 //! carried that copy; what cannot come any more is emitted as a gap, in its place.
 
-use std::fmt;
-
 use super::emitter::Emitter;
 use super::event::{End, GapCause};
 use super::waiting::{Span, Waiting};
@@ -68,15 +66,6 @@ pub(super) struct Flow {
     pub(super) waiting: Option<Box<Waiting>>,
 }
 
-impl fmt::Debug for Flow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Flow")
-            .field("next", &self.next)
-            .field("marks", &self.marks.0)
-            .finish_non_exhaustive()
-    }
-}
-
 /// How far `to` lies after `from`, or, if negative, before it.
 pub(super) const fn distance(from: u32, to: u32) -> i32 {
     to.wrapping_sub(from) as i32
@@ -92,12 +81,6 @@ impl Flow {
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
         self.marks.0 & !Marks::SYN == Marks::BASED && self.waiting.is_none()
-    }
-
-    /// The sequence number of the next byte to emit.
-    #[inline]
-    pub(super) fn next(&self) -> u32 {
-        self.next
     }
 
     /// `count` bytes in turn were emitted by the caller, on a plain direction.

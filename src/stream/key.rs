@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
 
+use super::event::Connection;
 use crate::base::Endpoint;
 
 /// Two addresses of `N` words, lower end first, and their ports. Words of 32 bits keep it at 12
@@ -74,8 +75,8 @@ impl Keys {
         };
     }
 
-    pub(super) fn remove(&mut self, one: &Endpoint, other: &Endpoint) {
-        match key(one, other).0 {
+    pub(super) fn remove(&mut self, connection: &Connection) {
+        match key(&connection.initiator, &connection.responder).0 {
             Key::V4(key) => self.v4.remove(&key),
             Key::V6(key) => self.v6.remove(&key),
         };
@@ -130,6 +131,7 @@ fn words(bits: u128) -> [u32; 4] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::event::ConnectionId;
     use super::*;
 
     fn end(address: &str, port: u16) -> Endpoint {
@@ -164,7 +166,12 @@ mod tests {
         keys.insert(&end("10.0.0.1", 1), &end("10.0.0.2", 2), 7);
         let (found, _) = keys.find(&end("::ffff:10.0.0.1", 1), &end("::ffff:10.0.0.2", 2));
         assert_eq!(found, None);
-        keys.remove(&end("10.0.0.2", 2), &end("10.0.0.1", 1));
+        keys.remove(&Connection {
+            id: ConnectionId(0),
+            initiator: end("10.0.0.2", 2),
+            responder: end("10.0.0.1", 1),
+            handshake_seen: false,
+        });
         let (found, _) = keys.find(&end("10.0.0.1", 1), &end("10.0.0.2", 2));
         assert_eq!(found, None);
     }

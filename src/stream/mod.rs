@@ -3,7 +3,7 @@
 //! Bytes that never come are a gap, emitted with its length; nothing is lost in silence.
 //!
 //! ```text
-//! direction, key, sample, waiting <- event, limits <- emitter <- flow <- holes <- slot
+//! direction, sample, waiting <- event, limits <- emitter, key <- flow <- holes <- slot
 //!     slot <- slots <- assembler
 //! ```
 //!

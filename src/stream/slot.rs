@@ -2,7 +2,7 @@
 
 use super::direction::{ByDirection, DIRECTIONS, Direction};
 use super::emitter::Emitter;
-use super::event::{Closed, Connection, ConnectionId, GapCause, StreamEvent};
+use super::event::{Closed, Connection, ConnectionId, StreamEvent};
 use super::flow::Flow;
 use super::key::Sender;
 use super::limits::Shared;
@@ -109,7 +109,7 @@ impl<S> Slot<S> {
         let answers = peer
             .begins_at(segment.acknowledgement)
             .unwrap_or(!lingering);
-        let answers_bytes = peer.has_begun() && peer.next() == segment.acknowledgement;
+        let answers_bytes = peer.has_begun() && peer.next == segment.acknowledgement;
         if answers || (answers_bytes && !flow.has_syn()) {
             return false;
         }
@@ -168,40 +168,16 @@ impl<S> Slot<S> {
         if flags.has(TcpFlags::FIN) {
             flow.finish(first.wrapping_add(span.len()), emitter);
         }
-        (flow.has_ended() && peer.has_ended()).then_some(Closed::Finished)
+        self.has_ended().then_some(Closed::Finished)
     }
 
-    /// Emits everything that waits, with the holes before it.
-    pub(super) fn flush(
-        &mut self,
-        reset: bool,
-        stamp: &FrameStamp,
-        shared: &mut Shared,
-        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
-    ) {
-        self.each_flow(stamp, shared, deliver, |flow, emitter| {
-            flow.flush(GapCause::EndOfCapture, emitter);
-            if reset {
-                flow.reset(emitter);
-            }
-        });
+    /// Whether both directions have ended.
+    pub(super) fn has_ended(&self) -> bool {
+        DIRECTIONS.iter().all(|&way| self.flow(way).has_ended())
     }
 
-    /// Gives up every hole because a cap was reached.
-    pub(super) fn give_up_holes(
-        &mut self,
-        stamp: &FrameStamp,
-        shared: &mut Shared,
-        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
-    ) -> Option<Closed> {
-        let give_up =
-            |flow: &mut Flow, emitter: &mut Emitter<'_>| while flow.give_up_first(emitter) {};
-        self.each_flow(stamp, shared, deliver, give_up);
-        let ended = DIRECTIONS.iter().all(|&way| self.flow(way).has_ended());
-        (self.life == Life::Open && ended).then_some(Closed::Finished)
-    }
-
-    fn each_flow(
+    /// Acts on both directions, with `stamp` as the frame being read.
+    pub(super) fn each_flow(
         &mut self,
         stamp: &FrameStamp,
         shared: &mut Shared,

@@ -59,27 +59,17 @@ impl<'a> Span<'a> {
 
     /// The first `count` of it, or all.
     pub(super) fn first(self, count: u32) -> Self {
-        match self.bytes.get(..count as usize) {
-            Some(bytes) => Self { bytes, cut: 0 },
-            None => Self {
-                bytes: self.bytes,
-                cut: self.cut.min(count - self.bytes.len() as u32),
-            },
-        }
+        let bytes = self.bytes.get(..count as usize).unwrap_or(self.bytes);
+        let cut = self.cut.min(count - bytes.len() as u32);
+        Self { bytes, cut }
     }
 
     /// All but the first `count` of it.
     pub(super) fn skip(self, count: u32) -> Self {
-        match self.bytes.get(count as usize..) {
-            Some(bytes) => Self {
-                bytes,
-                cut: self.cut,
-            },
-            None => Self {
-                bytes: &[],
-                cut: self.cut.saturating_sub(count - self.bytes.len() as u32),
-            },
-        }
+        let bytes = self.bytes.get(count as usize..).unwrap_or_default();
+        let captured = self.bytes.len() - bytes.len();
+        let cut = self.cut.saturating_sub(count - captured as u32);
+        Self { bytes, cut }
     }
 }
 
