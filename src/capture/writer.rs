@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 
+use pcap_parser::pcapng::OptionCode;
+
 use super::format::Format;
 use super::frame::LinkType;
 use super::limits::{MAX_FRAME, USUAL_SNAPLEN};
-use super::pcapng::{block, option};
+use super::pcapng::block;
 use crate::base::{Precision, Timestamp};
 
 /// The snapshot length that is stated, in bytes: Wireshark takes no more.
@@ -93,8 +95,8 @@ impl<W: Write> Writer<W> {
                 self.words(&[0, (ticks >> 32) as u32, ticks as u32, captured, length]);
                 self.padded(bytes);
                 if let Some(comment) = comment {
-                    self.option(option::COMMENT, comment.as_bytes());
-                    self.option(option::END, &[]);
+                    self.option(OptionCode::Comment, comment.as_bytes());
+                    self.option(OptionCode::EndOfOpt, &[]);
                 }
                 self.end_block(block);
             }
@@ -145,16 +147,16 @@ impl<W: Write> Writer<W> {
         // Version 1.0. The length of the section is not known beforehand: -1 (draft §4.1).
         self.words(&[0x1a2b_3c4d, 1, u32::MAX, u32::MAX]);
         if let Some(comment) = comment {
-            self.option(option::COMMENT, comment.as_bytes());
+            self.option(OptionCode::Comment, comment.as_bytes());
         }
         let application = concat!("mqtt-inspect ", env!("CARGO_PKG_VERSION"));
-        self.option(option::SHB_USERAPPL, application.as_bytes());
-        self.option(option::END, &[]);
+        self.option(OptionCode::ShbUserAppl, application.as_bytes());
+        self.option(OptionCode::EndOfOpt, &[]);
         self.end_block(section);
         let interface = self.begin_block(block::INTERFACE);
         self.words(&[link_type.0.into(), SNAPLEN]);
-        self.option(option::IF_TSRESOL, &[self.precision.digits() as u8]);
-        self.option(option::END, &[]);
+        self.option(OptionCode::IfTsresol, &[self.precision.digits() as u8]);
+        self.option(OptionCode::EndOfOpt, &[]);
         self.end_block(interface);
     }
 
@@ -171,12 +173,12 @@ impl<W: Write> Writer<W> {
     }
 
     /// An option; a text that is too long is cut between characters.
-    fn option(&mut self, code: u16, value: &[u8]) {
+    fn option(&mut self, code: OptionCode, value: &[u8]) {
         let mut length = value.len().min(MAX_COMMENT);
         while length < value.len() && value.get(length).is_some_and(|b| b & 0xc0 == 0x80) {
             length -= 1;
         }
-        self.words(&[(length as u32) << 16 | u32::from(code)]);
+        self.words(&[(length as u32) << 16 | u32::from(code.0)]);
         self.padded(value.get(..length).unwrap_or_default());
     }
 

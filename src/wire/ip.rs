@@ -3,7 +3,10 @@
 //! Checksums are not verified: where the network card computes them, nearly every frame a
 //! host captures of itself has a wrong one.
 
-use etherparse::IpNumber;
+use etherparse::{
+    IpAuthHeaderSlice, IpNumber, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice,
+    Ipv6RawExtHeaderSlice, err,
+};
 
 use super::addresses::Addresses;
 use super::part::{FragmentHeader, Next, Part, Step};
@@ -30,51 +33,46 @@ pub(super) fn read<'a>(
     Ok(stripped)
 }
 
-/// ```text
-/// version, length 1 | service 1 | total length 2 | identification 2 | flags and offset 2
-/// | time to live 1 | protocol 1 | checksum 2 | addresses 4 + 4 | options
-/// ```
 fn read_v4<'a>(part: Part<'a>, addresses: &mut Addresses<'a>) -> Step<'a> {
-    let (fixed, rest) = part.split::<12>()?;
-    let &[words, _, t0, t1, i0, i1, f0, f1, _, protocol, _, _] = fixed;
-    let (source, rest) = rest.split::<4>()?;
-    let (destination, _) = rest.split::<4>()?;
-    let length = usize::from(words & 0x0f) * 4;
-    if length < 20 {
-        return Err(Skipped::MalformedIp);
-    }
-    part.behind(length)?;
-    let part = match usize::from(u16::from_be_bytes([t0, t1])) {
+    let header = Ipv4HeaderSlice::from_slice(part.bytes).map_err(|error| match error {
+        err::ipv4::HeaderSliceError::Len(_) => Skipped::CutShort,
+        err::ipv4::HeaderSliceError::Content(_) => Skipped::MalformedIp,
+    })?;
+    let length = header.slice().len();
+    let rest = match usize::from(header.total_len()) {
         // Segmentation offload: the card fills the length in once it has cut the segment.
         0 => part,
         total if total < length => return Err(Skipped::MalformedIp),
         total => part.within(total),
     };
+    let (source, destination) = address_pair(header.slice(), 12).ok_or(Skipped::CutShort)?;
     *addresses = Addresses::V4(source, destination);
-    let place = u16::from_be_bytes([f0, f1]);
     let fragment = FragmentHeader {
-        identification: u32::from(u16::from_be_bytes([i0, i1])),
-        offset: (place & 0x1fff) * 8,
-        more: place & 0x2000 != 0,
-        protocol: IpNumber(protocol),
+        identification: header.identification().into(),
+        offset: header.fragments_offset().byte_offset(),
+        more: header.more_fragments(),
+        protocol: header.protocol(),
     };
-    Ok((fragment.next(), part.behind(length)?))
+    Ok((fragment.next(), rest.behind(length)?))
 }
 
-/// ```text
-/// version, class, flow 4 | payload length 2 | next header 1 | hop limit 1 | addresses 16 + 16
-/// ```
 fn read_v6<'a>(part: Part<'a>, addresses: &mut Addresses<'a>) -> Step<'a> {
-    let (&[_, _, _, _, l0, l1, next, _], rest) = part.split::<8>()?;
-    let (source, rest) = rest.split::<16>()?;
-    let (destination, rest) = rest.split::<16>()?;
-    let next = IpNumber(next);
-    let rest = match usize::from(u16::from_be_bytes([l0, l1])) {
+    let header = Ipv6HeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
+    let rest = part.behind(header.slice().len())?;
+    let next = header.next_header();
+    let rest = match usize::from(header.payload_length()) {
         0 => rest.within(jumbo(next, rest).unwrap_or(rest.length())),
         length => rest.within(length),
     };
+    let (source, destination) = address_pair(header.slice(), 8).ok_or(Skipped::CutShort)?;
     *addresses = Addresses::V6(source, destination);
     Ok((Next::Protocol(next), rest))
+}
+
+/// Two addresses behind each other, at an offset in bytes from the header's first.
+fn address_pair<const N: usize>(header: &[u8], offset: usize) -> Option<(&[u8; N], &[u8; N])> {
+    let (source, rest) = header.get(offset..)?.split_first_chunk()?;
+    Some((source, rest.first_chunk()?))
 }
 
 /// The payload length of a jumbogram (RFC 2675 §2): an option that its alignment puts first
@@ -107,35 +105,36 @@ pub(super) fn protocol<'a>(
         | IpNumber::MOBILITY_HEADER
         | IpNumber::HIP
         | IpNumber::SHIM6 => {
-            let (&[next, eights, ..], _) = part.split::<8>()?;
-            let length = 8 + usize::from(eights) * 8;
-            let rest = part.behind(length)?;
+            let header =
+                Ipv6RawExtHeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
             if let Addresses::V6(_, destination) = addresses
                 && protocol == IpNumber::IPV6_ROUTE_HEADER
-                && let Some(last) = final_destination(part.within(length).bytes)
+                && let Some(last) = final_destination(header.slice())
             {
                 *destination = last;
             }
-            Ok((Next::Protocol(IpNumber(next)), rest))
+            let rest = part.behind(header.slice().len())?;
+            Ok((Next::Protocol(header.next_header()), rest))
         }
         IpNumber::AUTHENTICATION_HEADER => {
-            let (&[next, words, ..], _) = part.split::<12>()?;
-            if words == 0 {
-                return Err(Skipped::MalformedIp);
-            }
-            let rest = part.behind(8 + usize::from(words) * 4)?;
-            Ok((Next::Protocol(IpNumber(next)), rest))
+            let header =
+                IpAuthHeaderSlice::from_slice(part.bytes).map_err(|error| match error {
+                    err::ip_auth::HeaderSliceError::Len(_) => Skipped::CutShort,
+                    err::ip_auth::HeaderSliceError::Content(_) => Skipped::MalformedIp,
+                })?;
+            let rest = part.behind(header.slice().len())?;
+            Ok((Next::Protocol(header.next_header()), rest))
         }
         IpNumber::IPV6_FRAGMENTATION_HEADER if matches!(addresses, Addresses::V6(..)) => {
-            let (&[next, _, p0, p1, i0, i1, i2, i3], rest) = part.split::<8>()?;
-            let place = u16::from_be_bytes([p0, p1]);
+            let header =
+                Ipv6FragmentHeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
             let fragment = FragmentHeader {
-                identification: u32::from_be_bytes([i0, i1, i2, i3]),
-                offset: place & 0xfff8,
-                more: place & 1 != 0,
-                protocol: IpNumber(next),
+                identification: header.identification(),
+                offset: header.fragment_offset().byte_offset(),
+                more: header.more_fragments(),
+                protocol: header.next_header(),
             };
-            Ok((fragment.next(), rest))
+            Ok((fragment.next(), part.behind(header.slice().len())?))
         }
         other => Err(ended(other)),
     }

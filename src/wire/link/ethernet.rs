@@ -1,19 +1,23 @@
 //! Ethernet (link type 1): IEEE 802.3 with an EtherType or a length.
 
+use etherparse::Ethernet2HeaderSlice;
+
 use super::ethertype::announced;
 use crate::base::Layer;
 use crate::wire::part::{Part, Step};
+use crate::wire::skipped::Skipped;
 use crate::wire::visitor::LayerVisitor;
 
+/// Bytes of destination address, source address and EtherType.
+const LENGTH: usize = 14;
+
 pub(super) fn read<'a>(part: Part<'a>, visitor: &mut impl LayerVisitor) -> Step<'a> {
-    let (&destination, rest) = part.split::<6>()?;
-    let (&source, rest) = rest.split::<6>()?;
-    let (&ether_type, rest) = rest.split::<2>()?;
+    let header = Ethernet2HeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
     visitor.layer(|| Layer::Ethernet {
-        destination,
-        source,
+        destination: header.destination(),
+        source: header.source(),
     });
-    Ok((announced(u16::from_be_bytes(ether_type)), rest))
+    Ok((announced(header.ether_type().0), part.behind(LENGTH)?))
 }
 
 #[cfg(test)]

@@ -1,12 +1,15 @@
 //! VLAN tags: 802.1Q, 802.1ad, and the EtherTypes that came before 802.1ad.
 
-use etherparse::EtherType;
+use etherparse::{EtherType, SingleVlanHeaderSlice};
 
 use super::ethertype::announced;
 use crate::base::Layer;
 use crate::wire::part::{Part, Step};
+use crate::wire::skipped::Skipped;
 use crate::wire::visitor::LayerVisitor;
 
+/// Bytes of tag control information and EtherType.
+const LENGTH: usize = 4;
 const CUSTOMER: u16 = EtherType::VLAN_TAGGED_FRAME.0;
 const SERVICE: u16 = EtherType::PROVIDER_BRIDGING.0;
 
@@ -18,11 +21,11 @@ pub(super) const fn is_tag(ether_type: u16) -> bool {
 
 /// Reads what stands behind the tag's own EtherType; several tags come one by one.
 pub(super) fn read<'a>(part: Part<'a>, visitor: &mut impl LayerVisitor) -> Step<'a> {
-    let (&[t0, t1, e0, e1], rest) = part.split::<4>()?;
-    // Priority and drop eligibility stand in the first four bits.
-    let id = u16::from_be_bytes([t0, t1]) & 0x0fff;
-    visitor.layer(|| Layer::Vlan { id });
-    Ok((announced(u16::from_be_bytes([e0, e1])), rest))
+    let tag = SingleVlanHeaderSlice::from_slice(part.bytes).map_err(|_| Skipped::CutShort)?;
+    visitor.layer(|| Layer::Vlan {
+        id: tag.vlan_identifier().value(),
+    });
+    Ok((announced(tag.ether_type().0), part.behind(LENGTH)?))
 }
 
 #[cfg(test)]
