@@ -45,8 +45,8 @@ pub trait Kind: Debug {
     /// [`Carrier::close`]; the slot is free from then on.
     fn close(&mut self, slot: Slot);
 
-    /// Returns the bytes lost until now.
-    fn lost(&self) -> Lost;
+    /// Returns the bytes lost since the last call.
+    fn take_lost(&mut self) -> Lost;
 
     /// Returns the bytes held now.
     fn held(&self) -> usize;
@@ -132,8 +132,8 @@ impl<C: Carrier> Kind for Connections<C> {
         }
     }
 
-    fn lost(&self) -> Lost {
-        self.shared.lost
+    fn take_lost(&mut self) -> Lost {
+        std::mem::take(&mut self.shared.lost)
     }
 
     fn held(&self) -> usize {

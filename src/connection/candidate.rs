@@ -38,7 +38,7 @@ pub(super) struct Expected {
 }
 
 /// A chain of packets from a place that was chosen because one may begin there.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Candidate {
     /// In bytes from the start of what the direction held.
     pub(super) start: u64,
@@ -76,18 +76,9 @@ impl Candidate {
             next: start,
             aligned,
             from_full,
-            score: 0,
-            head: 0,
-            packets: 0,
             versions: expected.versions,
             sender: expected.sender,
-            lean: 0,
-            meets_segment: None,
-            effort: 0,
-            over: false,
-            remembered: Vec::new(),
-            asks: Vec::new(),
-            answers: Vec::new(),
+            ..Self::default()
         }
     }
 

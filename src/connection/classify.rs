@@ -7,7 +7,7 @@ use crate::mqtt::framer::{Header, fixed_header};
 use crate::mqtt::{PacketType, ProtocolVersion, Sender};
 
 /// The versions that bytes without a CONNECT may follow: 3.1 and 3.1.1 look alike.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Versions {
     pub(super) three: bool,
     pub(super) five: bool,

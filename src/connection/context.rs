@@ -100,17 +100,9 @@ pub struct Context {
     highest: u64,
     /// The carriers of connections within others.
     pub(super) carriers: Carriers,
-    /// Buffers that an unfinished packet left behind, for the next one.
-    pub(super) spare: Buffers,
-}
-
-/// The buffers of an unfinished packet.
-#[derive(Debug, Default)]
-pub(super) struct Buffers {
-    /// Holds the bytes that came.
-    pub(super) framer: Framer,
-    /// The frames that carried them, each once.
-    pub(super) frames: Vec<u64>,
+    /// Buffers that an unfinished packet left behind, for the next one: for its bytes, and for the
+    /// frames that carry them.
+    pub(super) spare: (Framer, Vec<u64>),
 }
 
 /// A receiver of events.

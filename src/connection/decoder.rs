@@ -116,8 +116,7 @@ impl Decoder {
                 incomplete,
             }));
         }
-        let missed = own.phase == Phase::Undecided
-            && own.expectation(scope.context, scope.connection) != Expectation::None;
+        let missed = own.phase == Phase::Undecided && own.expectation(scope) != Expectation::None;
         for direction in DIRECTIONS {
             if missed && own.packets.sides.of(direction).active {
                 own.packets.report_not_mqtt(scope, direction, stamp, &[]);
@@ -264,13 +263,12 @@ enum What {
 
 impl Inner {
     /// Passes an event of the outer connection through the carrier to the decoder within.
-    fn on(&mut self, outer: &mut Scope<'_, impl Emit>, event: StreamEvent<'_>) {
+    fn on(&mut self, outer: &mut Scope<'_, impl Emit>, mut event: StreamEvent<'_>) {
         let Followed { protocol, slot, .. } = self.carrier;
         // Taken out, since the decoder within needs the rest of the context.
         let Some(mut carrier) = outer.context.carriers.take(protocol) else {
             return;
         };
-        let before = carrier.lost();
         let inside = self.inside(outer.connection);
         let scope = &mut Scope {
             context: &mut *outer.context,
@@ -296,37 +294,25 @@ impl Inner {
             }
             StreamEvent::Gap {
                 direction,
-                length,
-                cause,
-                stamp,
+                ref mut length,
+                ..
             } => {
-                if let Some(length) = carrier.gap(slot, direction, length) {
-                    self.pass(
-                        scope,
-                        StreamEvent::Gap {
-                            direction,
-                            length,
-                            cause,
-                            stamp,
-                        },
-                    );
+                if let Some(missing) = carrier.gap(slot, direction, *length) {
+                    *length = missing;
+                    self.pass(scope, event);
                 }
             }
-            StreamEvent::Conflict { .. } | StreamEvent::End { .. } | StreamEvent::Closed { .. } => {
-                self.pass(scope, event);
-            }
+            _ => self.pass(scope, event),
         }
-        let lost = carrier.lost();
-        let discarded = lost.discarded - before.discarded;
-        let given_up = lost.given_up - before.given_up;
+        let lost = carrier.take_lost();
         let counters = &mut scope.context.counters;
-        counters.wrapped -= discarded + given_up;
+        counters.wrapped -= lost.discarded + lost.given_up;
         if self.decoder.is_mqtt() || self.decoder.own.announced {
-            counters.discarded += discarded;
+            counters.discarded += lost.discarded;
         } else {
-            counters.not_mqtt += discarded;
+            counters.not_mqtt += lost.discarded;
         }
-        counters.given_up += given_up;
+        counters.given_up += lost.given_up;
         self.decoder.own.announced |= carrier.announces_mqtt(slot);
         scope.context.carriers.restore(protocol, carrier);
     }

@@ -50,7 +50,7 @@ impl Held {
 
     /// The first segment that is held.
     pub(super) fn first_piece(&self) -> Option<&Piece> {
-        self.pieces.first()
+        self.pieces.all.front()
     }
 
     pub(super) fn push(
@@ -89,7 +89,7 @@ impl Held {
     /// Looks for places where a packet may begin in the segment that came last: its start,
     /// and every other byte if `anywhere`.
     pub(super) fn seek(&mut self, expected: Expected, anywhere: bool) {
-        let Some(piece) = self.pieces.last() else {
+        let Some(piece) = self.pieces.all.back() else {
             return;
         };
         let (at, full) = (piece.at, self.pieces.is_full(piece));
@@ -175,11 +175,8 @@ impl Held {
 
     /// Lets go of the earliest candidate and what it alone needed.
     pub(super) fn drop_earliest(&mut self, context: &mut Context) -> usize {
-        let earliest = self
-            .candidates
-            .iter()
-            .map(|candidate| candidate.start)
-            .min();
+        let starts = self.candidates.iter().map(|candidate| candidate.start);
+        let earliest = starts.min();
         self.candidates
             .retain(|candidate| Some(candidate.start) != earliest);
         self.drop_unneeded(context)
@@ -191,7 +188,7 @@ impl Held {
         buffer: &'a mut Vec<u8>,
         context: &mut Context,
     ) -> Option<(Piece, &'a [u8])> {
-        let piece = self.pieces.pop()?;
+        let piece = self.pieces.all.pop_front()?;
         let length = usize::try_from(piece.end().saturating_sub(self.base)).unwrap_or(0);
         buffer.clear();
         buffer.extend_from_slice(self.bytes().get(..length).unwrap_or(&[]));

@@ -67,8 +67,8 @@ pub(super) struct Side {
 #[repr(C)]
 pub(super) struct Arrival<'a> {
     pub(super) stamp: &'a FrameStamp,
-    pub(super) layers: &'a Layers,
     pub(super) direction: Direction,
+    pub(super) layers: &'a Layers,
 }
 
 impl<'a> Arrival<'a> {
@@ -166,10 +166,10 @@ impl Packets {
                 return &[];
             }
             (Growth::Malformed(_), _) => {
-                self.break_off(scope, arrival, partial.bytes(), partial.frames());
+                self.break_off(scope, arrival, partial.framer.bytes(), &partial.frames);
             }
             (Growth::Complete, Some(packet)) => {
-                self.emit_packet(scope, arrival, &packet, partial.frames());
+                self.emit_packet(scope, arrival, &packet, &partial.frames);
             }
             (Growth::Complete, None) if partial.fate == Fate::OverLimit => {
                 let discarded = partial.received();
@@ -363,13 +363,7 @@ impl Packets {
         direction: Direction,
     ) -> Option<Incomplete> {
         let partial = self.sides.of_mut(direction).partial.take()?;
-        let incomplete = Incomplete {
-            sender: self.peers.sender(direction),
-            packet_type: partial.packet_type,
-            announced: partial.announced(),
-            received: partial.received(),
-            stamp: partial.first,
-        };
+        let incomplete = partial.incomplete(self.peers.sender(direction));
         context.counters.incomplete += partial.release(context) as u64;
         Some(incomplete)
     }
@@ -419,7 +413,7 @@ impl Side {
             return (false, 0);
         };
         let (within, given_up) = partial.cut(context, length);
-        if within && partial.rest() != Some(0) {
+        if within && partial.framer.rest() != Some(0) {
             self.partial = Some(partial);
         } else {
             partial.release(context);

@@ -2,10 +2,11 @@
 //! are not worth keeping.
 
 use crate::base::FrameStamp;
-use crate::mqtt::PacketType;
-use crate::mqtt::framer::{Growth, KEPT_BUFFER, RawPacket};
+use crate::event::Incomplete;
+use crate::mqtt::framer::{Framer, Growth, KEPT_BUFFER, RawPacket};
+use crate::mqtt::{PacketType, Sender};
 
-use super::context::{Buffers, Context};
+use super::context::Context;
 
 /// A packet of up to this many bytes is held even where larger ones no longer are, so that
 /// one endless packet doesn't hide all the small ones ...
@@ -17,14 +18,16 @@ const RESERVE: u64 = 16 << 20;
 /// The first part of a packet whose end has not come.
 #[derive(Debug)]
 pub(super) struct Partial {
-    /// The bytes that came, as long as they are kept, and their frames, as many as are listed.
-    buffers: Buffers,
+    /// Holds the bytes that came, as long as they are kept.
+    pub(super) framer: Framer,
+    /// The frames that carried them, each once, as many as are listed.
+    pub(super) frames: Vec<u64>,
     /// Bytes that lie in a gap.
     missed: u64,
-    pub(super) packet_type: PacketType,
+    packet_type: PacketType,
     pub(super) fate: Fate,
     /// The frame that carried its first byte.
-    pub(super) first: FrameStamp,
+    first: FrameStamp,
 }
 
 /// The use of a packet's bytes when it is complete.
@@ -41,8 +44,10 @@ pub(super) enum Fate {
 impl Partial {
     /// Begins a packet with `bytes`, all of which belong to it.
     pub(super) fn new(context: &mut Context, bytes: &[u8], stamp: &FrameStamp) -> Box<Self> {
+        let (framer, frames) = std::mem::take(&mut context.spare);
         let mut partial = Box::new(Self {
-            buffers: std::mem::take(&mut context.spare),
+            framer,
+            frames,
             missed: 0,
             packet_type: PacketType::of(bytes.first().copied().unwrap_or(0)),
             fate: Fate::Kept,
@@ -52,43 +57,28 @@ impl Partial {
         partial
     }
 
-    /// Returns the bytes of the whole packet; 0 where its length is not known.
-    pub(super) fn announced(&self) -> u64 {
-        let header = self.buffers.framer.header();
-        header.map_or(0, |header| header.total_len() as u64)
+    /// Returns it as a packet of `sender` that never completed.
+    pub(super) fn incomplete(&self, sender: Sender) -> Incomplete {
+        let header = self.framer.header();
+        Incomplete {
+            sender,
+            packet_type: self.packet_type,
+            announced: header.map_or(0, |header| header.total_len() as u64),
+            received: self.received(),
+            stamp: self.first,
+        }
     }
 
     /// Returns the bytes that came.
     pub(super) const fn received(&self) -> u64 {
-        self.buffers.framer.passed() as u64 - self.missed
+        self.framer.passed() as u64 - self.missed
     }
 
     /// Returns the whole packet, if it is complete and was kept.
     pub(super) fn packet(&self) -> Option<RawPacket<'_>> {
-        let framer = &self.buffers.framer;
-        let header = framer.header().filter(|_| self.fate == Fate::Kept)?;
-        let bytes = framer.bytes().get(..header.total_len())?;
+        let header = self.framer.header().filter(|_| self.fate == Fate::Kept)?;
+        let bytes = self.framer.bytes().get(..header.total_len())?;
         Some(RawPacket { bytes, header })
-    }
-
-    /// Returns the bytes that are kept.
-    pub(super) fn bytes(&self) -> &[u8] {
-        self.buffers.framer.bytes()
-    }
-
-    /// Returns the frames that carried them, each once.
-    pub(super) fn frames(&self) -> &[u64] {
-        &self.buffers.frames
-    }
-
-    #[cfg(test)]
-    pub(super) fn capacity(&self) -> usize {
-        self.buffers.framer.capacity()
-    }
-
-    /// Returns the bytes until its end, where its length is known.
-    pub(super) fn rest(&self) -> Option<u64> {
-        self.buffers.framer.rest().map(|rest| rest as u64)
     }
 
     /// Adds the bytes that belong to it, which came in `frame`; also returns what follows them.
@@ -98,31 +88,32 @@ impl Partial {
         bytes: &'a [u8],
         frame: u64,
     ) -> (Growth, &'a [u8]) {
-        let Buffers { framer, frames } = &mut self.buffers;
-        let (growth, rest) = framer.grow(bytes);
+        let (growth, rest) = self.framer.grow(bytes);
         let count = bytes.len() - rest.len();
-        match self.fate {
-            Fate::Kept => {}
-            Fate::Cut => context.counters.discarded += count as u64,
-            Fate::OverLimit => context.counters.over_cap += count as u64,
-        }
-        if self.fate != Fate::Kept {
+        let unread = match self.fate {
+            Fate::Kept => None,
+            Fate::Cut => Some(&mut context.counters.discarded),
+            Fate::OverLimit => Some(&mut context.counters.over_cap),
+        };
+        if let Some(unread) = unread {
+            *unread += count as u64;
             return (growth, rest);
         }
         context.hold(count);
-        if frames.last() != Some(&frame) {
-            if frames.len() < context.options.limits.frames_listed {
-                frames.push(frame);
+        if self.frames.last() != Some(&frame) {
+            if self.frames.len() < context.options.limits.frames_listed {
+                self.frames.push(frame);
                 context.held_frames += 1;
             } else {
                 context.counters.frames_unlisted += 1;
             }
         }
-        let held = framer.bytes().len();
+        let held = self.framer.bytes().len();
         let reserve = if held <= SMALL_PACKET { RESERVE } else { 0 };
         let limit = context.options.limits.held as u64 + reserve;
         // A fixed header is always kept: without it the packet's end would be lost too.
-        if framer.header().is_some() && context.held.saturating_add(8 * context.held_frames) > limit
+        if self.framer.header().is_some()
+            && context.held.saturating_add(8 * context.held_frames) > limit
         {
             context.counters.over_cap += held as u64;
             context.counters.packets_over_cap += 1;
@@ -134,12 +125,12 @@ impl Partial {
     /// Takes a gap of `length` bytes, 0 where that is unknown. Returns whether it lies within the
     /// packet, and the bytes that were held, which are of no use now.
     pub(super) fn cut(&mut self, context: &mut Context, length: u64) -> (bool, u64) {
-        let held = self.bytes().len() as u64;
+        let held = self.framer.bytes().len() as u64;
         if self.fate == Fate::Kept {
             context.counters.discarded += held;
             self.drop_bytes(context, Fate::Cut);
         }
-        let within = self.buffers.framer.skip(length);
+        let within = self.framer.skip(length);
         if within {
             self.missed += length;
         }
@@ -149,13 +140,12 @@ impl Partial {
     /// Gives its memory back. Returns the bytes it held.
     pub(super) fn release(mut self, context: &mut Context) -> usize {
         let held = self.let_go(context);
-        let Buffers { framer, frames } = &mut self.buffers;
-        framer.clear();
-        frames.clear();
-        if frames.capacity() * 8 <= KEPT_BUFFER
-            && framer.capacity() > context.spare.framer.capacity()
-        {
-            context.spare = self.buffers;
+        self.framer.clear();
+        self.frames.clear();
+        let (spare, _) = &context.spare;
+        let is_small = self.frames.capacity() * 8 <= KEPT_BUFFER;
+        if is_small && self.framer.capacity() > spare.capacity() {
+            context.spare = (self.framer, self.frames);
         }
         held
     }
@@ -163,16 +153,16 @@ impl Partial {
     /// Gives the memory of its bytes back, which are counted only from now on.
     fn drop_bytes(&mut self, context: &mut Context, fate: Fate) {
         self.let_go(context);
-        self.buffers.framer.drop_bytes();
-        self.buffers.frames = Vec::new();
+        self.framer.drop_bytes();
+        self.frames = Vec::new();
         self.fate = fate;
     }
 
     /// Counts its bytes and frames, which go, as held no longer. Returns how many bytes those are.
     fn let_go(&self, context: &mut Context) -> usize {
-        let held = self.bytes().len();
+        let held = self.framer.bytes().len();
         context.let_go(held);
-        context.held_frames -= self.frames().len() as u64;
+        context.held_frames -= self.frames.len() as u64;
         held
     }
 }

@@ -133,12 +133,11 @@ impl Peers {
         if !fits.both() {
             // A version from structure that a later packet contradicts was wrong.
             self.learn_structure(fits);
-            *read = ControlPacket::read(bytes, self.reading(), &mut ());
         } else if read.is_ok() && self.version_from == VersionFrom::Guess {
             self.learn_lean(score::lean_to_five(bytes));
-            if self.version != before {
-                *read = ControlPacket::read(bytes, self.reading(), &mut ());
-            }
+        }
+        if self.version != before {
+            *read = ControlPacket::read(bytes, self.reading(), &mut ());
         }
     }
 

@@ -42,7 +42,7 @@ impl Piece {
 /// The segments that brought the bytes, in order.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    pieces: VecDeque<Piece>,
+    pub(super) all: VecDeque<Piece>,
     /// The longest segment.
     longest: usize,
 }
@@ -51,33 +51,22 @@ impl Pieces {
     /// Appends a segment.
     pub(super) fn push(&mut self, piece: Piece) {
         self.longest = self.longest.max(piece.length);
-        self.pieces.push_back(piece);
-    }
-
-    pub(super) fn first(&self) -> Option<&Piece> {
-        self.pieces.front()
-    }
-
-    pub(super) fn last(&self) -> Option<&Piece> {
-        self.pieces.back()
-    }
-
-    pub(super) fn pop(&mut self) -> Option<Piece> {
-        self.pieces.pop_front()
+        self.all.push_back(piece);
     }
 
     /// Forgets the segments that end at `place` or before.
     pub(super) fn drop_before(&mut self, place: u64) {
-        while self.first().is_some_and(|piece| piece.end() <= place) {
-            self.pop();
-        }
+        while self
+            .all
+            .pop_front_if(|piece| piece.end() <= place)
+            .is_some()
+        {}
     }
 
     /// Whether a segment begins at `place`.
     pub(super) fn begins(&self, place: u64) -> bool {
-        self.pieces
-            .binary_search_by_key(&place, |piece| piece.at)
-            .is_ok()
+        let found = self.all.binary_search_by_key(&place, |piece| piece.at);
+        found.is_ok()
     }
 
     /// Returns how a packet from `start` to `end` lies in its segments.
@@ -99,7 +88,7 @@ impl Pieces {
     }
 
     fn around(&self, place: u64) -> Option<&Piece> {
-        let after = self.pieces.partition_point(|piece| piece.at <= place);
-        self.pieces.get(after.checked_sub(1)?)
+        let after = self.all.partition_point(|piece| piece.at <= place);
+        self.all.get(after.checked_sub(1)?)
     }
 }

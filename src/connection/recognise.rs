@@ -50,7 +50,7 @@ impl Recognition {
         undecided.first.get_or_insert(*stamp);
         let held = undecided.held.of_mut(direction);
         held.push(scope.context, bytes, stamp, layers);
-        self.search(scope.context, scope.connection, direction);
+        self.search(scope, direction);
         self.decide(scope);
     }
 
@@ -74,7 +74,7 @@ impl Recognition {
         {
             return false;
         }
-        let expectation = self.expectation(scope.context, scope.connection);
+        let expectation = self.expectation(scope);
         let opening = classify::opening(bytes);
         let insisted = expectation == Expectation::Insisted && mode == Mode::Framing;
         if opening == Opening::Connect || insisted {

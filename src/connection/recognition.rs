@@ -88,10 +88,10 @@ impl Recognition {
     }
 
     /// Returns what is known of the connection before its bytes are.
-    pub(super) fn expectation(&self, context: &Context, connection: &Connection) -> Expectation {
-        let any = |known: &[u16]| is_on(connection, known);
+    pub(super) fn expectation(&self, scope: &Scope<'_, impl Emit>) -> Expectation {
+        let any = |known: &[u16]| is_on(scope.connection, known);
         let carrier = self.packets.transport.innermost();
-        if any(&context.options.decode_as) {
+        if any(&scope.context.options.decode_as) {
             Expectation::Insisted
         } else if self.announced || any(&MQTT_PORTS) || any(carrier.map_or(&[], Protocol::ports)) {
             Expectation::Likely
@@ -103,18 +103,14 @@ impl Recognition {
     /// Returns the end that alone may send in `direction`: from packets, else from a port.
     pub(super) fn sender(
         &self,
-        context: &Context,
-        connection: &Connection,
+        scope: &Scope<'_, impl Emit>,
         direction: Direction,
     ) -> Option<Sender> {
-        let by_port = || {
-            let server = server_by_port(context, connection)?;
+        let known = self.packets.peers.certain_sender(direction);
+        known.or_else(|| {
+            let server = server_by_port(scope)?;
             Some([Sender::Client, Sender::Server][usize::from(server == direction)])
-        };
-        self.packets
-            .peers
-            .certain_sender(direction)
-            .or_else(by_port)
+        })
     }
 
     /// Believes that the connection is MQTT, and that packets of `direction` can be framed.
@@ -131,7 +127,7 @@ impl Recognition {
         self.phase = Phase::Mqtt;
         scope.context.counters.connections += 1;
         let connection = scope.connection;
-        let server = server_by_port(scope.context, connection);
+        let server = server_by_port(scope);
         self.packets.peers.assume_client(connection, server);
         let (client, server) = match self.packets.peers.client() {
             Direction::Forward => (connection.initiator, connection.responder),
@@ -297,17 +293,19 @@ pub(super) fn on_carrier_port(connection: &Connection) -> bool {
 
 /// Returns the direction in which the Server sends, where one port alone is one on which it
 /// listens.
-fn server_by_port(context: &Context, connection: &Connection) -> Option<Direction> {
+fn server_by_port(scope: &Scope<'_, impl Emit>) -> Option<Direction> {
     let carriers = Protocol::ALL.iter().flat_map(|protocol| protocol.ports());
     let expected = |port: u16| {
         MQTT_PORTS.contains(&port)
             || carriers.clone().any(|known| *known == port)
-            || context.options.decode_as.contains(&port)
+            || scope.context.options.decode_as.contains(&port)
     };
-    match (
-        expected(connection.initiator.port),
-        expected(connection.responder.port),
-    ) {
+    let Connection {
+        initiator,
+        responder,
+        ..
+    } = scope.connection;
+    match (expected(initiator.port), expected(responder.port)) {
         (true, false) => Some(Direction::Forward),
         (false, true) => Some(Direction::Backward),
         _ => None,

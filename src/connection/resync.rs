@@ -4,7 +4,7 @@
 //! both directions: an answer that fits its question is evidence for either.
 
 use crate::base::FrameStamp;
-use crate::stream::{Connection, DIRECTIONS, Direction, GapCause};
+use crate::stream::{DIRECTIONS, Direction, GapCause};
 
 use super::candidate::{AGREEMENT_CAP, Candidate, Expected};
 use super::classify::{self, Opening};
@@ -38,29 +38,18 @@ mod enough {
 
 impl Recognition {
     /// Returns what may come in `direction`.
-    fn expected(
-        &self,
-        context: &Context,
-        connection: &Connection,
-        direction: Direction,
-    ) -> Expected {
+    fn expected(&self, scope: &Scope<'_, impl Emit>, direction: Direction) -> Expected {
         Expected {
             versions: self.packets.peers.versions(),
-            sender: self.sender(context, connection, direction),
+            sender: self.sender(scope, direction),
             may_open: !self.packets.sides.of(direction).proven,
         }
     }
 
     /// Follows the candidates of `direction` into its last segment and looks for new ones.
-    pub(super) fn search(
-        &mut self,
-        context: &Context,
-        connection: &Connection,
-        direction: Direction,
-    ) {
-        let expected = self.expected(context, connection, direction);
-        let anywhere =
-            self.phase == Phase::Mqtt || self.expectation(context, connection) != Expectation::None;
+    pub(super) fn search(&mut self, scope: &Scope<'_, impl Emit>, direction: Direction) {
+        let expected = self.expected(scope, direction);
+        let anywhere = self.phase == Phase::Mqtt || self.expectation(scope) != Expectation::None;
         let side = self.packets.sides.of(direction);
         let Some(undecided) = self.undecided.as_deref_mut() else {
             return;
@@ -76,13 +65,10 @@ impl Recognition {
             }
             // The place of the next packet is known; the chain is followed for its notes.
             _ if only => {
-                let begun = side
-                    .partial
-                    .as_ref()
-                    .map_or(Some(0), |partial| partial.rest());
-                match begun {
+                let partial = side.partial.as_ref();
+                match partial.map_or(Some(0), |partial| partial.framer.rest()) {
                     Some(rest) => {
-                        held.expect_at(held.base() + rest, expected);
+                        held.expect_at(held.base() + rest as u64, expected);
                         held.advance(expected);
                     }
                     None => held.candidates.clear(),
@@ -94,10 +80,10 @@ impl Recognition {
 
     /// Decides what can be decided, and emits what need no longer be held.
     pub(super) fn decide(&mut self, scope: &mut Scope<'_, impl Emit>) {
-        while let Some((direction, start)) = DIRECTIONS.into_iter().find_map(|direction| {
-            let start = self.find(scope.context, scope.connection, direction)?;
-            Some((direction, start))
-        }) {
+        while let Some((direction, start)) = DIRECTIONS
+            .into_iter()
+            .find_map(|direction| Some((direction, self.find(scope, direction)?)))
+        {
             self.accept(scope, direction, start);
         }
         for direction in DIRECTIONS {
@@ -107,12 +93,7 @@ impl Recognition {
     }
 
     /// Finds the place in `direction` from which the packets are believed.
-    fn find(
-        &self,
-        context: &Context,
-        connection: &Connection,
-        direction: Direction,
-    ) -> Option<u64> {
+    fn find(&self, scope: &Scope<'_, impl Emit>, direction: Direction) -> Option<u64> {
         let mode = self.mode(direction);
         let undecided = self.phase == Phase::Undecided;
         if mode != Mode::Seeking && !(mode == Mode::Framing && undecided) {
@@ -124,9 +105,9 @@ impl Recognition {
         if undecided && classify::opening(held.bytes()) == Opening::Connect {
             return Some(held.base());
         }
-        let unknown = undecided && self.expectation(context, connection) == Expectation::None;
+        let unknown = undecided && self.expectation(scope) == Expectation::None;
         let other = best(both.of(direction.reverse()));
-        let expected = self.expected(context, connection, direction);
+        let expected = self.expected(scope, direction);
         let chosen = held
             .candidates
             .iter()
@@ -181,10 +162,10 @@ impl Recognition {
 
     /// Lets go of what no candidate of `direction` needs, and of more where a limit is reached.
     fn trim(&mut self, scope: &mut Scope<'_, impl Emit>, direction: Direction) {
-        let context = &mut *scope.context;
         let mode = self.mode(direction);
         let undecided = self.phase == Phase::Undecided;
-        let expectation = self.expectation(context, scope.connection);
+        let expectation = self.expectation(scope);
+        let context = &mut *scope.context;
         let Some(held) = self.undecided.as_deref_mut() else {
             return;
         };

@@ -119,42 +119,42 @@ pub(super) struct Suite {
 
 /// The suite of a number (IANA, TLS Cipher Suites), where it can be decrypted.
 pub(super) fn suite(number: u16) -> Option<Suite> {
-    let even = number.is_multiple_of(2);
-    let (bulk, hash, mac) = match number {
-        0x1301 => (AES_128_GCM, SHA_256, 0),
-        0x1302 => (AES_256_GCM, SHA_384, 0),
-        0x1303 => (CHACHA20_POLY1305, SHA_256, 0),
-        0x1304 => (AES_128_CCM, SHA_256, 0),
-        0x1305 => (AES_128_CCM_8, SHA_256, 0),
-        // Each pair is of 128 and 256 bits (RFC 5288, RFC 5487).
-        0x009c..=0x00a3 | 0x00a8..=0x00ad if even => (AES_128_GCM, SHA_256, 0),
-        0x009c..=0x00a3 | 0x00a8..=0x00ad => (AES_256_GCM, SHA_384, 0),
-        // RFC 5289, RFC 8442.
-        0xc02b | 0xc02d | 0xc02f | 0xc031 | 0xd001 => (AES_128_GCM, SHA_256, 0),
-        0xc02c | 0xc02e | 0xc030 | 0xc032 | 0xd002 => (AES_256_GCM, SHA_384, 0),
-        // RFC 6655, RFC 7251.
-        0xc09c..=0xc09f | 0xc0a4..=0xc0a7 | 0xc0ac | 0xc0ad if even => (AES_128_CCM, SHA_256, 0),
-        0xc09c..=0xc09f | 0xc0a4..=0xc0a7 | 0xc0ac | 0xc0ad => (AES_256_CCM, SHA_256, 0),
-        0xc0a0..=0xc0a3 | 0xc0a8..=0xc0ab | 0xc0ae | 0xc0af if even => (AES_128_CCM_8, SHA_256, 0),
-        0xc0a0..=0xc0a3 | 0xc0a8..=0xc0ab | 0xc0ae | 0xc0af => (AES_256_CCM_8, SHA_256, 0),
-        // RFC 7905.
-        0xcca8..=0xccae => (CHACHA20_POLY1305, SHA_256, 0),
-        // RFC 5246, RFC 4492, RFC 4279, RFC 5489.
-        0x002f | 0x0033 | 0x008c | 0x0090 | 0x0094 | 0xc004 | 0xc009 | 0xc00e | 0xc013 | 0xc035 => {
-            (AES_128_CBC, SHA_256, 20)
-        }
-        0x0035 | 0x0039 | 0x008d | 0x0091 | 0x0095 | 0xc005 | 0xc00a | 0xc00f | 0xc014 | 0xc036 => {
-            (AES_256_CBC, SHA_256, 20)
-        }
-        0x003c | 0x0067 | 0x00ae | 0x00b2 | 0x00b6 | 0xc023 | 0xc025 | 0xc027 | 0xc029 | 0xc037 => {
-            (AES_128_CBC, SHA_256, 32)
-        }
-        0x003d | 0x006b => (AES_256_CBC, SHA_256, 32),
-        0x00af | 0x00b3 | 0x00b7 | 0xc024 | 0xc026 | 0xc028 | 0xc02a | 0xc038 => {
-            (AES_256_CBC, SHA_384, 48)
-        }
-        _ => return None,
+    // Of a pair, the even number has keys of 128 bits.
+    let (gcm, gcm_hash, ccm, ccm_8) = if number.is_multiple_of(2) {
+        (AES_128_GCM, SHA_256, AES_128_CCM, AES_128_CCM_8)
+    } else {
+        (AES_256_GCM, SHA_384, AES_256_CCM, AES_256_CCM_8)
     };
+    let (bulk, hash, mac) =
+        match number {
+            0x1301 => (AES_128_GCM, SHA_256, 0),
+            0x1302 => (AES_256_GCM, SHA_384, 0),
+            0x1303 => (CHACHA20_POLY1305, SHA_256, 0),
+            0x1304 => (AES_128_CCM, SHA_256, 0),
+            0x1305 => (AES_128_CCM_8, SHA_256, 0),
+            // RFC 5288, RFC 5487.
+            0x009c..=0x00a3 | 0x00a8..=0x00ad => (gcm, gcm_hash, 0),
+            // RFC 5289, RFC 8442.
+            0xc02b | 0xc02d | 0xc02f | 0xc031 | 0xd001 => (AES_128_GCM, SHA_256, 0),
+            0xc02c | 0xc02e | 0xc030 | 0xc032 | 0xd002 => (AES_256_GCM, SHA_384, 0),
+            // RFC 6655, RFC 7251.
+            0xc09c..=0xc09f | 0xc0a4..=0xc0a7 | 0xc0ac | 0xc0ad => (ccm, SHA_256, 0),
+            0xc0a0..=0xc0a3 | 0xc0a8..=0xc0ab | 0xc0ae | 0xc0af => (ccm_8, SHA_256, 0),
+            // RFC 7905.
+            0xcca8..=0xccae => (CHACHA20_POLY1305, SHA_256, 0),
+            // RFC 5246, RFC 4492, RFC 4279, RFC 5489.
+            0x002f | 0x0033 | 0x008c | 0x0090 | 0x0094 | 0xc004 | 0xc009 | 0xc00e | 0xc013
+            | 0xc035 => (AES_128_CBC, SHA_256, 20),
+            0x0035 | 0x0039 | 0x008d | 0x0091 | 0x0095 | 0xc005 | 0xc00a | 0xc00f | 0xc014
+            | 0xc036 => (AES_256_CBC, SHA_256, 20),
+            0x003c | 0x0067 | 0x00ae | 0x00b2 | 0x00b6 | 0xc023 | 0xc025 | 0xc027 | 0xc029
+            | 0xc037 => (AES_128_CBC, SHA_256, 32),
+            0x003d | 0x006b => (AES_256_CBC, SHA_256, 32),
+            0x00af | 0x00b3 | 0x00b7 | 0xc024 | 0xc026 | 0xc028 | 0xc02a | 0xc038 => {
+                (AES_256_CBC, SHA_384, 48)
+            }
+            _ => return None,
+        };
     Some(Suite { bulk, hash, mac })
 }
 

@@ -45,15 +45,12 @@ pub(super) enum Writer {
 pub(super) type Random = [u8; 32];
 
 /// One secret; it is not shown by `Debug`.
-#[derive(Clone, Copy)]
-struct Secret {
-    bytes: [u8; SECRET],
-    length: u8,
-}
+#[derive(Clone)]
+struct Secret(Vec<u8>);
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} bytes", self.length)
+        write!(f, "{} bytes", self.0.len())
     }
 }
 
@@ -88,21 +85,14 @@ impl KeyLog {
         let label = words.next()?;
         let mut labels = Label::ALL.iter();
         let (label, _) = labels.find(|(_, name)| name.as_bytes() == label)?;
-        let mut random = [0; 32];
-        if unhex(words.next()?, &mut random)? != random.len() {
-            return None;
-        }
-        let mut bytes = [0; SECRET];
-        let length = unhex(words.next()?, &mut bytes)?;
-        if self.secrets.len() >= self.limits.secrets
-            && !self.secrets.contains_key(&(random, *label))
-        {
+        let random = unhex(words.next()?)?.try_into().ok()?;
+        let secret = unhex(words.next()?)?;
+        let known = (random, *label);
+        if self.secrets.len() >= self.limits.secrets && !self.secrets.contains_key(&known) {
             self.refused += 1;
             return None;
         }
-        let length = u8::try_from(length).ok()?;
-        self.secrets
-            .insert((random, *label), Secret { bytes, length });
+        self.secrets.insert(known, Secret(secret));
         Some(())
     }
 
@@ -119,7 +109,7 @@ impl KeyLog {
     /// A secret of the connection whose ClientHello has this random.
     pub(super) fn secret(&self, random: &Random, label: Label) -> Option<&[u8]> {
         let secret = self.secrets.get(&(*random, label))?;
-        secret.bytes.get(..usize::from(secret.length))
+        Some(&secret.0)
     }
 
     /// Whether there is any secret of that connection.
@@ -129,20 +119,17 @@ impl KeyLog {
     }
 }
 
-/// Reads hexadecimal digits into `out`; how many bytes they are. `None` where they are none, or
-/// too many.
-fn unhex(digits: &[u8], out: &mut [u8]) -> Option<usize> {
+/// Reads hexadecimal digits; `None` where they are none, or more than a secret has.
+fn unhex(digits: &[u8]) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let (pairs, []) = digits.as_chunks::<2>() else {
         return None;
     };
-    if pairs.is_empty() || pairs.len() > out.len() {
+    if pairs.is_empty() || pairs.len() > SECRET {
         return None;
     }
-    for ([high, low], out) in pairs.iter().zip(out) {
-        *out = u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()?;
-    }
-    Some(pairs.len())
+    let byte = |[high, low]: &[u8; 2]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok();
+    pairs.iter().map(byte).collect()
 }
 
 #[cfg(test)]

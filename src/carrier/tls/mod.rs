@@ -74,9 +74,7 @@ pub struct Tls {
 #[derive(Clone, Copy, Debug)]
 struct Agreed {
     suite: Suite,
-    random: Random,
-    is_1_3: bool,
-    encrypt_then_mac: bool,
+    hello: ServerHello,
 }
 
 /// One direction.
@@ -322,11 +320,11 @@ impl Tls {
                 let fragment = record.get(HEADER..).unwrap_or_default();
                 for message in side.messages.push(fragment) {
                     if let Message::ServerHello(hello) = message {
-                        self.agree(call, &hello);
+                        self.agree(call, hello);
                     }
                 }
             }
-            CHANGE_CIPHER_SPEC if self.agreed.is_some_and(|agreed| !agreed.is_1_3) => {
+            CHANGE_CIPHER_SPEC if self.agreed.is_some_and(|agreed| !agreed.hello.is_1_3) => {
                 self.change_cipher(call);
             }
             APPLICATION_DATA => call.shared.lost.discarded += record.len() as u64,
@@ -434,7 +432,7 @@ impl Tls {
 
     /// The first keys of the application's data in TLS 1.3, and their secret.
     fn traffic(&self, keylog: &KeyLog, direction: Direction) -> Option<(Cipher, Vec<u8>)> {
-        let agreed = self.agreed.filter(|agreed| agreed.is_1_3)?;
+        let agreed = self.agreed.filter(|agreed| agreed.hello.is_1_3)?;
         let secret = keylog.secret(&self.random, Label::Traffic(self.writer(direction)))?;
         Some((Cipher::of_secret(agreed.suite, secret)?, secret.to_vec()))
     }
@@ -448,11 +446,11 @@ impl Tls {
     }
 
     fn is_1_3(&self) -> bool {
-        self.agreed.is_some_and(|agreed| agreed.is_1_3)
+        self.agreed.is_some_and(|agreed| agreed.hello.is_1_3)
     }
 
     /// Takes the choices of the ServerHello, and the keys that follow from them.
-    fn agree(&mut self, call: &mut Call<'_, Own>, hello: &ServerHello) {
+    fn agree(&mut self, call: &mut Call<'_, Own>, hello: ServerHello) {
         if call.direction == self.client || self.agreed.is_some() {
             return;
         }
@@ -464,12 +462,7 @@ impl Tls {
             }
             return (call.sink)(Carried::Failed(CarrierError::Unsupported(hello.suite)));
         };
-        self.agreed = Some(Agreed {
-            suite,
-            random: hello.random,
-            is_1_3: hello.is_1_3,
-            encrypt_then_mac: hello.encrypt_then_mac,
-        });
+        self.agreed = Some(Agreed { suite, hello });
         if !hello.is_1_3 {
             return;
         }
@@ -491,8 +484,8 @@ impl Tls {
         let writer = self.writer(call.direction);
         let master = call.shared.own.keylog.secret(&self.random, Label::Master);
         let cipher = self.agreed.zip(master).and_then(|(agreed, master)| {
-            let randoms = (&self.random, &agreed.random);
-            let mac_outside = agreed.encrypt_then_mac;
+            let randoms = (&self.random, &agreed.hello.random);
+            let mac_outside = agreed.hello.encrypt_then_mac;
             Cipher::of_master(agreed.suite, master, randoms, writer, mac_outside)
         });
         let side = self.sides.of_mut(call.direction);
@@ -572,15 +565,9 @@ fn is_row(bytes: &[u8]) -> bool {
 
 /// Whether `bytes` begin a ClientHello, as far as they go.
 fn begins(bytes: &[u8]) -> bool {
-    let known = [
-        |byte| byte == HANDSHAKE,
-        |byte| byte == 3,
-        |byte| byte <= 4,
-        |_| true,
-        |_| true,
-        |byte| byte == 1,
-    ];
-    !bytes.is_empty() && bytes.iter().zip(known).all(|(byte, known)| known(*byte))
+    let known = [22..=22, 3..=3, 0..=4, 0..=255, 0..=255, 1..=1];
+    let mut both = bytes.iter().zip(known);
+    !bytes.is_empty() && both.all(|(byte, known)| known.contains(byte))
 }
 
 /// The random of the ClientHello at the front of `bytes`.

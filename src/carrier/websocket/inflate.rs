@@ -22,7 +22,6 @@ pub(super) struct Inflation {
     in_use: usize,
     deflated: u64,
     inflated: u64,
-    part: Vec<u8>,
     /// Directions given up for want of an inflater.
     pub(super) refused: u64,
     /// Directions given up because they expand too far.
@@ -82,24 +81,11 @@ impl Inflater {
         bytes: &[u8],
         each: &mut impl FnMut(&[u8]),
     ) -> Result<(), Unreadable> {
-        let mut part = std::mem::take(&mut all.part);
-        part.resize(PART, 0);
-        let done = self.inflate(all, bytes, &mut part, each);
-        all.part = part;
-        done
-    }
-
-    fn inflate(
-        &mut self,
-        all: &mut Inflation,
-        bytes: &[u8],
-        part: &mut [u8],
-        each: &mut impl FnMut(&[u8]),
-    ) -> Result<(), Unreadable> {
+        let mut part = [0; PART];
         let mut rest = bytes;
         loop {
             let (taken, made) = (self.0.total_in(), self.0.total_out());
-            let status = self.0.decompress(rest, part, FlushDecompress::Sync);
+            let status = self.0.decompress(rest, &mut part, FlushDecompress::Sync);
             let taken = self.0.total_in() - taken;
             let made = self.0.total_out() - made;
             // Neither is more than the slices hold.

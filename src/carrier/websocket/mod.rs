@@ -19,16 +19,8 @@ use frame::{FrameHeader, HEADER_CAP, Header, Opcode, Sought};
 use inflate::{Inflater, Inflation, TAIL, Unreadable};
 
 /// With what HTTP begins: the methods of requests, and responses.
-const METHODS: [&[u8]; 9] = [
-    b"GET ",
-    b"HTTP/",
-    b"POST ",
-    b"PUT ",
-    b"HEAD ",
-    b"OPTIONS ",
-    b"DELETE ",
-    b"CONNECT ",
-    b"PATCH ",
+const METHODS: [&str; 9] = [
+    "GET ", "HTTP/", "POST ", "PUT ", "HEAD ", "OPTIONS ", "DELETE ", "CONNECT ", "PATCH ",
 ];
 
 /// The state that all WebSocket connections of a run share. Bytes of heads alone count as held.
@@ -85,13 +77,20 @@ pub enum At {
 /// The payload that is under way.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Payload {
-    left: u64,
+    header: FrameHeader,
     /// Bytes of it that came or lie in a gap.
     passed: u64,
-    mask: Option<[u8; 4]>,
+}
+
+impl Payload {
+    const fn left(&self) -> u64 {
+        self.header.length - self.passed
+    }
+
     /// Not a control frame's.
-    data: bool,
-    fin: bool,
+    fn is_data(&self) -> bool {
+        self.header.opcode != Opcode::Control
+    }
 }
 
 /// The treatment of the data message under way.
@@ -124,18 +123,17 @@ impl Carrier for WebSocket {
 
     /// HTTP looks like it until an upgrade is asked for.
     fn resembles(bytes: &[u8]) -> bool {
-        METHODS.iter().any(|method| bytes.starts_with(method))
+        let mut methods = METHODS.iter();
+        methods.any(|method| bytes.starts_with(method.as_bytes()))
     }
 
     /// A request that asks for it opens one, or the beginning of one, or a response that grants
     /// it.
     fn open(_: &Shared, direction: Direction, bytes: &[u8]) -> Option<Self> {
-        let (is_request, is_response) = (begins(bytes, b"GET "), begins(bytes, b"HTTP/1.1 101 "));
-        let client = match (is_request, is_response) {
-            (true, _) => direction,
-            (_, true) => direction.reverse(),
-            _ => return None,
-        };
+        let is_request = begins(bytes, b"GET ");
+        if !is_request && !begins(bytes, b"HTTP/1.1 101 ") {
+            return None;
+        }
         if let Some(end) = upgrade::end_of_head(bytes, 0) {
             let head = bytes.get(..end)?;
             let read = if is_request {
@@ -147,14 +145,12 @@ impl Carrier for WebSocket {
                 return None;
             }
         }
-        let mut opened = Self::new(client, State::At(At::Head));
-        if is_response && !is_request {
-            // The request was not captured.
-            let side = opened.sides.of_mut(client);
-            side.state = State::Seeking;
-            side.after_gap = true;
+        if is_request {
+            return Some(Self::new(direction, [State::At(At::Head); 2]));
         }
-        Some(opened)
+        // The request was not captured.
+        let states = [State::Seeking, State::At(At::Head)];
+        Some(Self::new(direction.reverse(), states))
     }
 
     /// The segment must hold whole frames, the first with data; the beginning is as long as an
@@ -181,7 +177,7 @@ impl Carrier for WebSocket {
             Some(_) => direction,
             None => direction.reverse(),
         };
-        let joined = Self::new(client, State::Seeking);
+        let joined = Self::new(client, [State::Seeking; 2]);
         Some((joined, begin))
     }
 
@@ -223,11 +219,10 @@ impl Carrier for WebSocket {
         side.after_gap = true;
         match side.state {
             State::GivenUp => return None,
-            State::At(At::Payload(mut payload)) if length > 0 && length <= payload.left => {
-                payload.left -= length;
+            State::At(At::Payload(mut payload)) if length > 0 && length <= payload.left() => {
                 payload.passed += length;
                 side.go_on(payload);
-                if !payload.data {
+                if !payload.is_data() {
                     return None;
                 }
                 if side.message == Message::Plain {
@@ -267,9 +262,10 @@ impl Carrier for WebSocket {
 }
 
 impl WebSocket {
-    fn new(client: Direction, state: State<At>) -> Self {
+    /// Makes a connection of which the directions, first that of `client`, are in these states.
+    fn new(client: Direction, states: [State<At>; 2]) -> Self {
         let mut sides: ByDirection<Side> = ByDirection::default();
-        for direction in DIRECTIONS {
+        for (direction, state) in [client, client.reverse()].into_iter().zip(states) {
             let side = sides.of_mut(direction);
             side.state = state;
             side.after_gap = state == State::Seeking;
@@ -396,14 +392,14 @@ impl WebSocket {
         if header.opcode == Opcode::Text {
             (call.sink)(Carried::Breach(Breach::TextFrame));
         }
-        side.begin_frame(call, &header);
+        side.begin_frame(call, header);
         let behind = header.size.saturating_sub(known);
         bytes.get(behind..).unwrap_or_default()
     }
 }
 
 impl Side {
-    fn begin_frame(&mut self, call: &mut Call<'_, Own>, header: &FrameHeader) {
+    fn begin_frame(&mut self, call: &mut Call<'_, Own>, header: FrameHeader) {
         if matches!(header.opcode, Opcode::Text | Opcode::Binary) {
             self.message = match (header.compressed, self.window_lost) {
                 (true, true) => Message::Lost,
@@ -411,13 +407,7 @@ impl Side {
                 (false, _) => Message::Plain,
             };
         }
-        let payload = Payload {
-            left: header.length,
-            passed: 0,
-            mask: header.mask,
-            data: header.opcode != Opcode::Control,
-            fin: header.fin,
-        };
+        let payload = Payload { header, passed: 0 };
         self.go_on(payload);
         if header.length == 0 {
             self.end_message(call, payload);
@@ -431,17 +421,16 @@ impl Side {
         mut payload: Payload,
         bytes: &'a [u8],
     ) -> &'a [u8] {
-        let wanted = usize::try_from(payload.left).unwrap_or(usize::MAX);
+        let wanted = usize::try_from(payload.left()).unwrap_or(usize::MAX);
         let (mine, behind) = bytes.split_at_checked(wanted).unwrap_or((bytes, &[]));
         let passed = payload.passed;
-        payload.left -= mine.len() as u64;
         payload.passed += mine.len() as u64;
         self.go_on(payload);
-        if payload.data && self.message == Message::Lost {
+        if payload.is_data() && self.message == Message::Lost {
             call.shared.lost.discarded += mine.len() as u64;
-        } else if payload.data {
+        } else if payload.is_data() {
             let mut unmasked = std::mem::take(&mut call.shared.own.unmasked);
-            let plain = match payload.mask {
+            let plain = match payload.header.mask {
                 Some(key) => {
                     frame::unmask(mine, key, passed, &mut unmasked);
                     &unmasked
@@ -455,7 +444,7 @@ impl Side {
             }
             call.shared.own.unmasked = unmasked;
         }
-        if payload.left == 0 {
+        if payload.left() == 0 {
             self.end_message(call, payload);
         }
         behind
@@ -463,7 +452,7 @@ impl Side {
 
     /// A payload is under way, or over.
     fn go_on(&mut self, payload: Payload) {
-        self.state = State::At(match payload.left {
+        self.state = State::At(match payload.left() {
             0 => At::Header,
             _ => At::Payload(payload),
         });
@@ -471,7 +460,7 @@ impl Side {
 
     /// A frame is over: so may be a compressed message.
     fn end_message(&mut self, call: &mut Call<'_, Own>, payload: Payload) {
-        let over = payload.data && payload.fin && self.state == State::At(At::Header);
+        let over = payload.is_data() && payload.header.fin && self.state == State::At(At::Header);
         if over && self.message == Message::Compressed {
             self.inflate(call, None);
         }

@@ -116,7 +116,7 @@ fn an_announced_length_reserves_no_memory() {
         .partial
         .as_ref()
         .expect("unfinished");
-    assert!(partial.capacity() < 1000);
+    assert!(partial.framer.capacity() < 1000);
     run.close();
     assert_eq!(
         run.others.last().map(String::as_str),
