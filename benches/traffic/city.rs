@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use mqtt_inspect::mqtt::packet::{
-    Acknowledgement, ConnAck, Connect, Disconnect, Publish, SubAck, Subscribe, UnsubAck,
+    Acknowledgement, ConnAck, Connect, Disconnect, FilterAcknowledgement, Publish, Subscribe,
     Unsubscribe, Will,
 };
 use mqtt_inspect::mqtt::{
@@ -285,7 +285,7 @@ impl<'r, W: Write> City<'r, W> {
             subscriptions: subscriptions.as_subscriptions(),
         };
         self.put(at, End::Client, &ControlPacket::Subscribe(subscribe));
-        let suback = SubAck {
+        let suback = FilterAcknowledgement {
             packet_id,
             properties: Properties::default(),
             codes: &codes,
@@ -309,7 +309,7 @@ impl<'r, W: Write> City<'r, W> {
         };
         self.put(at, End::Client, &ControlPacket::Unsubscribe(unsubscribe));
         let five = self.clients[at].version == ProtocolVersion::V5_0;
-        let unsuback = UnsubAck {
+        let unsuback = FilterAcknowledgement {
             packet_id,
             properties: Properties::default(),
             codes: if five { &[0] } else { &[] },

@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::packet::{
-    Acknowledgement, Auth, ConnAck, Connect, Disconnect, Publish, SubAck, Subscribe, UnsubAck,
+    Acknowledgement, Auth, ConnAck, Connect, Disconnect, FilterAcknowledgement, Publish, Subscribe,
     Unsubscribe, Will,
 };
 use super::property::{PropertyPlace, PropertyType};
@@ -170,7 +170,7 @@ impl Parts {
                 properties,
                 subscriptions: subscriptions.as_subscriptions(),
             }),
-            PacketType::SubAck => ControlPacket::SubAck(SubAck {
+            PacketType::SubAck => ControlPacket::SubAck(FilterAcknowledgement {
                 packet_id,
                 properties,
                 codes: &self.codes,
@@ -180,7 +180,7 @@ impl Parts {
                 properties,
                 filters: filters.as_filters(),
             }),
-            PacketType::UnsubAck => ControlPacket::UnsubAck(UnsubAck {
+            PacketType::UnsubAck => ControlPacket::UnsubAck(FilterAcknowledgement {
                 packet_id,
                 properties,
                 codes: if five { &self.codes } else { &[] },

@@ -1,7 +1,7 @@
 //! Rules that a readable packet breaks all the same: for `--check`, not for the hot path.
 
 use super::framer::{Header, bytes_needed, fixed_header};
-use super::packet::{Connect, ControlPacket, SubAck, UnsubAck};
+use super::packet::{Connect, ControlPacket};
 use super::property::{Properties, PropertyId, PropertyValue};
 use super::rule::{Rule, Violation};
 use super::words::{Delivery, PacketType, ProtocolVersion};
@@ -54,8 +54,9 @@ pub fn violations(
         ControlPacket::Unsubscribe(unsubscribe) => {
             (unsubscribe.filters.iter()).for_each(|filter| check.filter(filter));
         }
-        ControlPacket::SubAck(SubAck { codes, .. })
-        | ControlPacket::UnsubAck(UnsubAck { codes, .. }) => check.codes(codes, check.place(codes)),
+        ControlPacket::SubAck(ack) | ControlPacket::UnsubAck(ack) => {
+            check.codes(ack.codes, check.place(ack.codes));
+        }
         ControlPacket::Disconnect(disconnect) => {
             check.codes(&[disconnect.reason_code], check.body);
         }

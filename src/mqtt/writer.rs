@@ -119,20 +119,17 @@ impl ControlPacket<'_> {
                     out.push(subscription.options & if five { 0xff } else { 0x03 });
                 }
             }
-            Self::SubAck(ack) => {
+            Self::SubAck(ack) | Self::UnsubAck(ack) => {
                 write_packet_id(ack.packet_id, out);
                 write_properties(ack.properties, version, out)?;
-                out.extend_from_slice(ack.codes);
+                if five || matches!(self, Self::SubAck(_)) {
+                    out.extend_from_slice(ack.codes);
+                }
             }
             Self::Unsubscribe(unsubscribe) => {
                 write_packet_id(unsubscribe.packet_id, out);
                 write_properties(unsubscribe.properties, version, out)?;
                 out.extend_from_slice(unsubscribe.filters.bytes);
-            }
-            Self::UnsubAck(ack) => {
-                write_packet_id(ack.packet_id, out);
-                write_properties(ack.properties, version, out)?;
-                out.extend_from_slice(if five { ack.codes } else { &[] });
             }
             Self::PingReq | Self::PingResp => {}
             Self::Disconnect(disconnect) => {

@@ -14,7 +14,7 @@ use super::exchange::{begin, give_up, keep, replace, settle};
 use super::sessions::unsubscribe;
 use crate::base::limits::Limit;
 use crate::event::{EndedBy, FilterRequest, HandshakeKind, HandshakeState, Subject};
-use crate::mqtt::packet::{SubAck, Subscribe, UnsubAck, Unsubscribe};
+use crate::mqtt::packet::{FilterAcknowledgement, Subscribe, Unsubscribe};
 use crate::mqtt::topic::{Shared, filter_broken_before_five};
 use crate::mqtt::{PacketIdentifier, PacketType, QoS};
 
@@ -147,7 +147,7 @@ fn add_subscription(
 
 /// Acts on a SUBACK.
 #[inline(never)]
-pub(crate) fn on_suback(cx: &mut PacketContext<'_>, ack: &SubAck<'_>) {
+pub(crate) fn on_suback(cx: &mut PacketContext<'_>, ack: &FilterAcknowledgement<'_>) {
     let Some(open) = take_answered(cx, HandshakeKind::Subscribe, ack.packet_id, ack.codes) else {
         return;
     };
@@ -244,7 +244,7 @@ fn set_force(state: &mut State, session: SessionKey, filter: &str, force: Force)
 
 /// Acts on an UNSUBACK.
 #[inline(never)]
-pub(crate) fn on_unsuback(cx: &mut PacketContext<'_>, ack: &UnsubAck<'_>) {
+pub(crate) fn on_unsuback(cx: &mut PacketContext<'_>, ack: &FilterAcknowledgement<'_>) {
     let Some(open) = take_answered(cx, HandshakeKind::Unsubscribe, ack.packet_id, ack.codes) else {
         return;
     };

@@ -6,7 +6,7 @@ use super::link::Client;
 use super::server::{Core, V5};
 use super::session::{LEVEL, Outgoing, SUBSCRIPTION, SessionKey};
 use crate::event::log::{Line, Way};
-use crate::mqtt::packet::{SubAck, Subscribe, UnsubAck, Unsubscribe};
+use crate::mqtt::packet::{FilterAcknowledgement, Subscribe, Unsubscribe};
 use crate::mqtt::{ControlPacket, PacketType, Properties};
 
 impl Core {
@@ -66,7 +66,7 @@ impl Core {
             }
         }
         self.log_packet(Way::Sending, PacketType::SubAck, client);
-        let answer = SubAck {
+        let answer = FilterAcknowledgement {
             packet_id: subscribe.packet_id,
             properties: Properties::default(),
             codes: &codes,
@@ -178,7 +178,7 @@ impl Core {
         self.weigh(key);
         self.log_packet(Way::Sending, PacketType::UnsubAck, client);
         // 3.x has no codes for the filters (3.1.1 §3.11): the packet is written without.
-        let answer = UnsubAck {
+        let answer = FilterAcknowledgement {
             packet_id: unsubscribe.packet_id,
             properties: Properties::default(),
             codes: &codes,

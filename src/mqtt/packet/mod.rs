@@ -1,9 +1,8 @@
-//! The fifteen control packets, one file each, and the enum over them.
+//! The fifteen control packets, one file a shape, and the enum over them.
 //!
 //! A packet borrows from its bytes: text and payloads are slices, lists (properties,
 //! subscriptions, filters) are bytes found valid that are walked again on demand. So no packet
-//! costs an allocation. The files know the reader and their own layout only; `suback` also reads
-//! the codes of `unsuback`.
+//! costs an allocation. The files know the reader and their own layout only.
 
 mod acknowledgement;
 mod auth;
@@ -11,20 +10,16 @@ mod connack;
 mod connect;
 mod disconnect;
 mod publish;
-mod suback;
 mod subscribe;
-mod unsuback;
 mod unsubscribe;
 
-pub use acknowledgement::Acknowledgement;
+pub use acknowledgement::{Acknowledgement, FilterAcknowledgement};
 pub use auth::Auth;
 pub use connack::ConnAck;
 pub use connect::{Connect, Will};
 pub use disconnect::Disconnect;
 pub use publish::Publish;
-pub use suback::SubAck;
 pub use subscribe::{Subscribe, Subscription, Subscriptions};
-pub use unsuback::UnsubAck;
 pub use unsubscribe::{TopicFilters, Unsubscribe};
 
 use super::framer::{self, FixedHeader, Header};
@@ -55,11 +50,11 @@ pub enum ControlPacket<'a> {
     /// Subscription request (§3.8).
     Subscribe(Subscribe<'a>),
     /// Answer to SUBSCRIBE (§3.9).
-    SubAck(SubAck<'a>),
+    SubAck(FilterAcknowledgement<'a>),
     /// End of subscriptions (§3.10).
     Unsubscribe(Unsubscribe<'a>),
     /// Answer to UNSUBSCRIBE (§3.11).
-    UnsubAck(UnsubAck<'a>),
+    UnsubAck(FilterAcknowledgement<'a>),
     /// Sign of life (§3.12): two bytes.
     PingReq,
     /// Answer to PINGREQ (§3.13): two bytes.
@@ -132,9 +127,9 @@ impl<'a> ControlPacket<'a> {
             PacketType::PubRel => whole!(PubRel(Acknowledgement)),
             PacketType::PubComp => whole!(PubComp(Acknowledgement)),
             PacketType::Subscribe => whole!(Subscribe(Subscribe)),
-            PacketType::SubAck => whole!(SubAck(SubAck)),
+            PacketType::SubAck => whole!(SubAck(FilterAcknowledgement)),
             PacketType::Unsubscribe => whole!(Unsubscribe(Unsubscribe)),
-            PacketType::UnsubAck => whole!(UnsubAck(UnsubAck)),
+            PacketType::UnsubAck => whole!(UnsubAck(FilterAcknowledgement)),
             PacketType::PingReq => reader.finish(bytes.len()).map(|()| Self::PingReq),
             PacketType::PingResp => reader.finish(bytes.len()).map(|()| Self::PingResp),
             PacketType::Disconnect => whole!(Disconnect(Disconnect)),
@@ -176,9 +171,8 @@ impl<'a> ControlPacket<'a> {
                 ack.properties
             }
             Self::Subscribe(subscribe) => subscribe.properties,
-            Self::SubAck(ack) => ack.properties,
+            Self::SubAck(ack) | Self::UnsubAck(ack) => ack.properties,
             Self::Unsubscribe(unsubscribe) => unsubscribe.properties,
-            Self::UnsubAck(ack) => ack.properties,
             Self::PingReq | Self::PingResp => Properties { bytes: &[] },
             Self::Disconnect(disconnect) => disconnect.properties,
             Self::Auth(auth) => auth.properties,
