@@ -1,6 +1,5 @@
 //! Errors of recordings.
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -8,17 +7,20 @@ use super::script::PlayError;
 use crate::broker::net::ListenError;
 
 /// The reason why a recording could not begin, or did not come to its end.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
     /// The broker cannot listen.
+    #[error(transparent)]
     Listen(ListenError),
     /// The file is there, and was not to be overwritten.
+    #[error("{path} exists already; give --force to overwrite it")]
     Exists {
         /// The file.
         path: PathBuf,
     },
     /// The file cannot be made.
+    #[error("cannot write {path}: {error}")]
     Create {
         /// The file.
         path: PathBuf,
@@ -26,6 +28,7 @@ pub enum RecordError {
         error: io::Error,
     },
     /// Writing failed; what was written before can be read.
+    #[error("cannot go on writing {path}: {error} (what was written before can be read)")]
     Write {
         /// The file.
         path: PathBuf,
@@ -33,6 +36,7 @@ pub enum RecordError {
         error: io::Error,
     },
     /// The command cannot be run.
+    #[error("cannot run {program}: {error}")]
     Command {
         /// Its first word.
         program: String,
@@ -40,6 +44,7 @@ pub enum RecordError {
         error: io::Error,
     },
     /// A step of the script could not be taken; what was recorded before can be read.
+    #[error("the script stopped: {error} (what was recorded is in {path})")]
     Script {
         /// The capture file.
         path: PathBuf,
@@ -47,62 +52,23 @@ pub enum RecordError {
         error: PlayError,
     },
     /// The kernel's frames cannot be had.
+    #[error(transparent)]
     Kernel(KernelError),
 }
 
-impl fmt::Display for RecordError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Listen(error) => error.fmt(f),
-            Self::Exists { path } => write!(
-                f,
-                "{} exists already; give --force to overwrite it",
-                path.display()
-            ),
-            Self::Create { path, error } => write!(f, "cannot write {}: {error}", path.display()),
-            Self::Write { path, error } => write!(
-                f,
-                "cannot go on writing {}: {error} (what was written before can be read)",
-                path.display()
-            ),
-            Self::Command { program, error } => write!(f, "cannot run {program}: {error}"),
-            Self::Script { path, error } => write!(
-                f,
-                "the script stopped: {error} (what was recorded is in {})",
-                path.display()
-            ),
-            Self::Kernel(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for RecordError {}
-
 /// Why the kernel's frames cannot be had.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum KernelError {
     /// The user may not capture.
+    #[error(
+        "--capture kernel needs root or the capability cap_net_raw; the default, --capture tee, needs \
+         neither"
+    )]
     NoPrivilege,
     /// The system has no such thing.
+    #[error("--capture kernel is there on Linux only; the default, --capture tee, is everywhere")]
     NotHere,
     /// Any other error of the system.
+    #[error("cannot capture on the loopback interface: {0}")]
     System(io::Error),
 }
-
-impl fmt::Display for KernelError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoPrivilege => f.write_str(
-                "--capture kernel needs root or the capability cap_net_raw; the default, \
-                 --capture tee, needs neither",
-            ),
-            Self::NotHere => f.write_str(
-                "--capture kernel is there on Linux only; the default, --capture tee, is \
-                 everywhere",
-            ),
-            Self::System(error) => write!(f, "cannot capture on the loopback interface: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for KernelError {}

@@ -1,6 +1,5 @@
 //! Listening sockets: loopback in both families on one port, or one address asked for.
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -10,9 +9,13 @@ use mio::net::TcpListener;
 const ATTEMPTS: u32 = 32;
 
 /// The reason why the broker cannot listen.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// Another program listens on that port.
+    #[error(
+        "port {port} is in use on {address}: another program, perhaps a broker, listens there (choose \
+         another with --port, or --port 0 for any free one)"
+    )]
     PortInUse {
         /// The address on which the port is taken.
         address: IpAddr,
@@ -20,6 +23,7 @@ pub enum ListenError {
         port: u16,
     },
     /// The system refuses for another reason.
+    #[error("cannot listen on {address}: {error}")]
     Refused {
         /// The address and port that were asked for.
         address: SocketAddr,
@@ -27,24 +31,9 @@ pub enum ListenError {
         error: io::Error,
     },
     /// Neither of the loopback addresses exists.
+    #[error("this machine has no loopback address to listen on")]
     NoLoopback,
 }
-
-impl fmt::Display for ListenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PortInUse { address, port } => write!(
-                f,
-                "port {port} is in use on {address}: another program, perhaps a broker, listens \
-                 there (choose another with --port, or --port 0 for any free one)"
-            ),
-            Self::Refused { address, error } => write!(f, "cannot listen on {address}: {error}"),
-            Self::NoLoopback => f.write_str("this machine has no loopback address to listen on"),
-        }
-    }
-}
-
-impl std::error::Error for ListenError {}
 
 /// The open sockets, and the port that they share.
 #[derive(Debug)]

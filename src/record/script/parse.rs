@@ -1,7 +1,6 @@
 //! A script's text, checked: errors carry their line.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::ops::Range;
 
 use serde::Deserialize;
@@ -10,21 +9,14 @@ use toml::Spanned;
 use super::model::{Action, BrokerWishes, CLIENTS, Client, STEPS, Script, Step};
 
 /// An error of a script, with its line.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("line {line}: {message}")]
 pub struct ScriptError {
     /// From 1.
     pub line: usize,
     /// The reason.
     pub message: String,
 }
-
-impl fmt::Display for ScriptError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.message)
-    }
-}
-
-impl std::error::Error for ScriptError {}
 
 impl Script {
     /// Reads and checks a script.

@@ -25,9 +25,10 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Why a script did not come to its end.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum PlayError {
     /// A step could not be taken.
+    #[error("step in line {line}: {message}")]
     Step {
         /// Of the script, from 1.
         line: usize,
@@ -35,27 +36,11 @@ pub enum PlayError {
         message: String,
     },
     /// The traffic could not be recorded.
-    Record(io::Error),
+    #[error(transparent)]
+    Record(#[from] io::Error),
     /// It was asked to stop.
+    #[error("stopped")]
     Stopped,
-}
-
-impl fmt::Display for PlayError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Step { line, message } => write!(f, "step in line {line}: {message}"),
-            Self::Record(error) => error.fmt(f),
-            Self::Stopped => f.write_str("stopped"),
-        }
-    }
-}
-
-impl std::error::Error for PlayError {}
-
-impl From<io::Error> for PlayError {
-    fn from(error: io::Error) -> Self {
-        Self::Record(error)
-    }
 }
 
 /// Something that a client did and the broker has not read.
