@@ -5,7 +5,7 @@
 //! segment is acknowledged as Linux does it: at once at the start of a connection and after
 //! a pause, otherwise with the next bytes that go the other way, at the latest after 40 ms.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::io;
 
 use super::file::CaptureFile;
@@ -13,7 +13,7 @@ use super::frames::{Header, LinkLayer, largest_payload, push_frame};
 use crate::base::{Endpoint, Span, Timestamp};
 use crate::broker::net::{Seen, Witness};
 use crate::broker::{ConnectionKey, Seed};
-use crate::mqtt::Sender;
+use crate::mqtt::{BySender, Sender};
 use crate::wire::TcpFlags;
 
 /// How long an acknowledgement waits for bytes to travel with (Linux: 40 ms).
@@ -31,8 +31,8 @@ pub struct Tee {
     file: CaptureFile,
     link: LinkLayer,
     flows: HashMap<ConnectionKey, Flow>,
-    /// Flows that owe an acknowledgement, by when it is due at the latest.
-    owing: BTreeSet<(Timestamp, ConnectionKey)>,
+    /// The time of what is seen.
+    now: Timestamp,
     /// The last frame's time: each later frame's is later.
     last: Timestamp,
     seed: Seed,
@@ -44,11 +44,9 @@ pub struct Tee {
 /// owed.
 #[derive(Debug)]
 struct Flow {
-    /// The end that connected.
-    client: End,
-    server: End,
+    ends: BySender<End>,
     flow_label: u32,
-    /// When an owed acknowledgement is sent at the latest; its entry in `Tee::owing`.
+    /// When an owed acknowledgement is sent at the latest.
     due: Option<Timestamp>,
 }
 
@@ -70,6 +68,13 @@ struct End {
     last_sent: Timestamp,
 }
 
+impl Flow {
+    /// Whether that end has not acknowledged all that the other sent.
+    fn owes(&self, by: Sender) -> bool {
+        self.ends[by].acknowledged != self.ends[by.peer()].next
+    }
+}
+
 impl Tee {
     /// A tee for frames with `link` as link layer; `seed` gives the initial sequence numbers.
     pub fn new(file: CaptureFile, link: LinkLayer, seed: u64) -> Self {
@@ -77,7 +82,7 @@ impl Tee {
             file,
             link,
             flows: HashMap::new(),
-            owing: BTreeSet::new(),
+            now: Timestamp::default(),
             last: Timestamp::from_nanos(i64::MIN),
             seed: Seed::new(seed),
             scratch: Vec::new(),
@@ -93,7 +98,6 @@ impl Tee {
     /// never have the same time, so that their order is that of their times.
     fn emit(
         &mut self,
-        now: Timestamp,
         key: ConnectionKey,
         from: Sender,
         flags: u8,
@@ -102,10 +106,11 @@ impl Tee {
         let Some(flow) = self.flows.get_mut(&key) else {
             return Ok(());
         };
-        let time = now.max(self.last.plus(Span::from_nanos(1)));
+        let time = self.now.max(self.last.plus(Span::from_nanos(1)));
         self.last = time;
-        let flow_label = flow.flow_label;
-        let (end, peer) = flow.ends(from);
+        let peer = &flow.ends[from.peer()];
+        let (destination, peer_next, peer_clock) = (peer.endpoint, peer.next, peer.clock);
+        let end = &mut flow.ends[from];
         let milliseconds = (time.nanos() / 1_000_000) as u32;
         end.clock = milliseconds.wrapping_add(end.clock_offset);
         end.identification = end.identification.wrapping_add(1);
@@ -114,60 +119,33 @@ impl Tee {
         let acknowledges = flags & TcpFlags::ACK != 0;
         let header = Header {
             source: end.endpoint,
-            destination: peer.endpoint,
+            destination,
             sequence: end.next,
-            acknowledgement: if acknowledges { peer.next } else { 0 },
+            acknowledgement: if acknowledges { peer_next } else { 0 },
             flags,
             window: if syn { SYN_WINDOW } else { WINDOW },
-            timestamps: Some((end.clock, if acknowledges { peer.clock } else { 0 })),
+            timestamps: Some((end.clock, if acknowledges { peer_clock } else { 0 })),
             identification: end.identification,
-            flow_label,
+            flow_label: flow.flow_label,
         };
         let counted = u32::from(flags & (TcpFlags::SYN | TcpFlags::FIN) != 0);
-        end.next = end
-            .next
-            .wrapping_add(payload.len() as u32)
-            .wrapping_add(counted);
+        let length = payload.len() as u32 + counted;
+        end.next = end.next.wrapping_add(length);
         end.segments += u64::from(!payload.is_empty());
         if acknowledges {
-            end.acknowledged = peer.next;
+            end.acknowledged = peer_next;
         }
+        let owed = flow.owes(Sender::Client) || flow.owes(Sender::Server);
+        let due = flow.due.unwrap_or(time.plus(DELAYED_ACK));
+        flow.due = owed.then_some(due);
         self.scratch.clear();
         push_frame(self.link, &header, payload, &mut self.scratch);
-        self.file.frame(time, &self.scratch)?;
-        self.note_debt(key);
-        Ok(())
-    }
-
-    /// Enters, or takes out, the flow among those that owe an acknowledgement.
-    fn note_debt(&mut self, key: ConnectionKey) {
-        let Some(flow) = self.flows.get_mut(&key) else {
-            return;
-        };
-        let owed = flow.owes(Sender::Client) || flow.owes(Sender::Server);
-        match (owed, flow.due) {
-            (true, None) => {
-                let due = self.last.plus(DELAYED_ACK);
-                flow.due = Some(due);
-                self.owing.insert((due, key));
-            }
-            (false, Some(due)) => {
-                flow.due = None;
-                self.owing.remove(&(due, key));
-            }
-            _ => {}
-        }
+        self.file.frame(time, &self.scratch)
     }
 
     /// A connection was accepted.
-    fn opened(
-        &mut self,
-        now: Timestamp,
-        key: ConnectionKey,
-        client: Endpoint,
-        server: Endpoint,
-    ) -> io::Result<()> {
-        let mut end = |endpoint| End {
+    fn opened(&mut self, key: ConnectionKey, ends: BySender<Endpoint>) -> io::Result<()> {
+        let mut ends = ends.map(|endpoint| End {
             endpoint,
             next: self.seed.next() as u32,
             acknowledged: 0,
@@ -175,37 +153,30 @@ impl Tee {
             clock: 0,
             identification: self.seed.next() as u16,
             segments: 0,
-            last_sent: now,
-        };
-        let mut flow = Flow {
-            client: end(client),
-            server: end(server),
+            last_sent: self.now,
+        });
+        // Nothing is owed before the handshake has exchanged the numbers.
+        ends.client.acknowledged = ends.server.next;
+        ends.server.acknowledged = ends.client.next;
+        let flow = Flow {
+            ends,
             flow_label: self.seed.next() as u32,
             due: None,
         };
-        // Nothing is owed before the handshake has exchanged the numbers.
-        flow.client.acknowledged = flow.server.next;
-        flow.server.acknowledged = flow.client.next;
         self.flows.insert(key, flow);
-        self.emit(now, key, Sender::Client, TcpFlags::SYN, &[])?;
-        self.emit(now, key, Sender::Server, TcpFlags::SYN | TcpFlags::ACK, &[])?;
-        self.emit(now, key, Sender::Client, TcpFlags::ACK, &[])
+        self.emit(key, Sender::Client, TcpFlags::SYN, &[])?;
+        self.emit(key, Sender::Server, TcpFlags::SYN | TcpFlags::ACK, &[])?;
+        self.emit(key, Sender::Client, TcpFlags::ACK, &[])
     }
 
     /// Bytes travel.
-    fn bytes(
-        &mut self,
-        now: Timestamp,
-        key: ConnectionKey,
-        from: Sender,
-        bytes: &[u8],
-    ) -> io::Result<()> {
-        let Some(flow) = self.flows.get_mut(&key) else {
+    fn bytes(&mut self, key: ConnectionKey, from: Sender, bytes: &[u8]) -> io::Result<()> {
+        let Some(flow) = self.flows.get(&key) else {
             return Ok(());
         };
-        let (end, _) = flow.ends(from);
+        let end = &flow.ends[from];
         let largest = largest_payload(end.endpoint.address);
-        let at_once = end.segments == 0 || now.since(end.last_sent) > QUIET;
+        let at_once = end.segments == 0 || self.now.since(end.last_sent) > QUIET;
         let mut parts = bytes.chunks(largest).peekable();
         let mut unacknowledged = 0;
         while let Some(part) = parts.next() {
@@ -214,83 +185,66 @@ impl Tee {
             } else {
                 0
             };
-            self.emit(now, key, from, TcpFlags::ACK | push, part)?;
+            self.emit(key, from, TcpFlags::ACK | push, part)?;
             unacknowledged += part.len();
             // Every second full segment is acknowledged (RFC 9293 §3.8.6.3).
             if unacknowledged > largest {
-                self.acknowledge(now, key, from.peer())?;
+                self.acknowledge(key, from.peer())?;
                 unacknowledged = 0;
             }
         }
         if at_once {
-            self.acknowledge(now, key, from.peer())?;
+            self.acknowledge(key, from.peer())?;
         }
         Ok(())
-    }
-
-    /// Forgets a connection that is over.
-    fn forget(&mut self, key: ConnectionKey) {
-        if let Some(due) = self.flows.remove(&key).and_then(|flow| flow.due) {
-            self.owing.remove(&(due, key));
-        }
     }
 
     /// Sends an acknowledgement without payload, if that end owes one.
-    fn acknowledge(&mut self, now: Timestamp, key: ConnectionKey, by: Sender) -> io::Result<()> {
+    fn acknowledge(&mut self, key: ConnectionKey, by: Sender) -> io::Result<()> {
         if self.flows.get(&key).is_some_and(|flow| flow.owes(by)) {
-            self.emit(now, key, by, TcpFlags::ACK, &[])?;
+            self.emit(key, by, TcpFlags::ACK, &[])?;
         }
         Ok(())
     }
-}
 
-impl Flow {
-    /// The end that sends, and the other.
-    fn ends(&mut self, sender: Sender) -> (&mut End, &mut End) {
-        match sender {
-            Sender::Client => (&mut self.client, &mut self.server),
-            Sender::Server => (&mut self.server, &mut self.client),
-        }
-    }
-
-    /// Whether that end has not acknowledged all that the other sent.
-    fn owes(&self, by: Sender) -> bool {
-        match by {
-            Sender::Client => self.client.acknowledged != self.server.next,
-            Sender::Server => self.server.acknowledged != self.client.next,
-        }
+    /// Sends what both ends owe.
+    fn acknowledge_both(&mut self, key: ConnectionKey) -> io::Result<()> {
+        self.acknowledge(key, Sender::Client)?;
+        self.acknowledge(key, Sender::Server)
     }
 }
 
 impl Witness for Tee {
     fn see(&mut self, now: Timestamp, key: ConnectionKey, seen: Seen<'_>) -> io::Result<()> {
+        self.now = now;
         match seen {
-            Seen::Opened { client, server } => self.opened(now, key, client, server)?,
-            Seen::Bytes(from, bytes) => self.bytes(now, key, from, bytes)?,
-            Seen::Finished(from) => {
-                self.emit(now, key, from, TcpFlags::FIN | TcpFlags::ACK, &[])?;
-            }
+            Seen::Opened { client, server } => self.opened(key, BySender::new(client, server))?,
+            Seen::Bytes(from, bytes) => self.bytes(key, from, bytes)?,
+            Seen::Finished(from) => self.emit(key, from, TcpFlags::FIN | TcpFlags::ACK, &[])?,
             Seen::Reset(from) => {
-                self.emit(now, key, from, TcpFlags::RST | TcpFlags::ACK, &[])?;
-                self.forget(key);
+                self.emit(key, from, TcpFlags::RST | TcpFlags::ACK, &[])?;
+                self.flows.remove(&key);
             }
             Seen::Gone => {
-                self.acknowledge(now, key, Sender::Client)?;
-                self.acknowledge(now, key, Sender::Server)?;
-                self.forget(key);
+                self.acknowledge_both(key)?;
+                self.flows.remove(&key);
             }
         }
         Ok(())
     }
 
     fn tick(&mut self, now: Timestamp) -> io::Result<Option<Timestamp>> {
-        while let Some(&(due, key)) = self.owing.first() {
+        self.now = now;
+        let flows = self.flows.iter();
+        let mut owing: Vec<_> = flows
+            .filter_map(|(&key, flow)| Some((flow.due?, key)))
+            .collect();
+        owing.sort_unstable();
+        for (due, key) in owing {
             if due > now {
                 return Ok(Some(due));
             }
-            self.acknowledge(now, key, Sender::Client)?;
-            self.acknowledge(now, key, Sender::Server)?;
-            self.owing.remove(&(due, key));
+            self.acknowledge_both(key)?;
         }
         Ok(None)
     }
