@@ -226,15 +226,14 @@ impl<'a, W: Witness> Running<'a, W> {
     }
 
     fn play(&mut self, script: &Script) -> Result<(), RecordError> {
-        let addresses = self.net.addresses().to_vec();
-        let mut player = Player::new(script, &addresses, &mut self.net);
         let (stop, ends, options) = (self.stop, self.ends, self.options);
         let log = &mut *self.log;
         let mut go_on = |net: &mut Net<W>| {
             write_lines(log, options.log, net.take_lines());
             !over(net, stop, ends)
         };
-        let played = player.play(&mut go_on);
+        let mut player = Player::new(script, &mut self.net, &mut go_on);
+        let played = player.play();
         let finished = player.finish();
         self.flush_log();
         match played.and(finished) {

@@ -58,14 +58,7 @@ impl Retained {
 
     /// Drops what has expired.
     pub(super) fn expire(&mut self, now: Timestamp) {
-        let mut freed = 0;
-        self.by_topic.retain(|_, message| {
-            let keep = !message.expired(now);
-            if !keep {
-                freed += message.bytes();
-            }
-            keep
-        });
-        self.bytes = self.bytes.saturating_sub(freed);
+        self.by_topic.retain(|_, message| !message.expired(now));
+        self.bytes = self.by_topic.values().map(|message| message.bytes()).sum();
     }
 }

@@ -125,11 +125,6 @@ impl<W: Witness> Net<W> {
         &mut self.witness
     }
 
-    /// The witness, when the broker is no longer needed.
-    pub fn into_witness(self) -> W {
-        self.witness
-    }
-
     /// The log's new lines, oldest first.
     pub fn take_lines(&mut self) -> Vec<String> {
         std::mem::take(&mut self.lines)

@@ -17,4 +17,4 @@ mod value;
 
 pub use model::{CLIENTS, STEPS, Script};
 pub use parse::ScriptError;
-pub use play::{PlayError, Player};
+pub use play::{GoOn, PlayError, Player};

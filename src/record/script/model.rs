@@ -37,7 +37,7 @@ impl Script {
     pub fn apply(&self, options: &mut BrokerOptions) {
         let wishes = &self.broker;
         options.users.clone_from(&wishes.users);
-        options.anonymous = wishes.anonymous;
+        options.anonymous = wishes.anonymous.unwrap_or(true);
         options.server_keep_alive = wishes.server_keep_alive;
         // 0 is a protocol error (MQTT 5.0 §3.2.2.3.3): the broker's own value stands.
         if let Some(most) = wishes.receive_maximum.filter(|&most| most > 0) {
@@ -60,30 +60,17 @@ impl Script {
 }
 
 /// The wishes of a script about its broker; what it leaves out is the broker's own choice.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct BrokerWishes {
+    #[serde(default)]
     pub(super) users: BTreeMap<String, String>,
-    pub(super) anonymous: bool,
+    pub(super) anonymous: Option<bool>,
     pub(super) receive_maximum: Option<u16>,
     pub(super) topic_alias_maximum: Option<u16>,
     pub(super) maximum_packet_size: Option<u32>,
     pub(super) server_keep_alive: Option<u16>,
     pub(super) connect_timeout: Option<Checked<Duration>>,
-}
-
-impl Default for BrokerWishes {
-    fn default() -> Self {
-        Self {
-            users: BTreeMap::new(),
-            anonymous: true,
-            receive_maximum: None,
-            topic_alias_maximum: None,
-            maximum_packet_size: None,
-            server_keep_alive: None,
-            connect_timeout: None,
-        }
-    }
 }
 
 /// A client's name, and the options that it connects with.

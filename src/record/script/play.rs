@@ -52,13 +52,15 @@ pub(super) enum Done {
     Ended(ConnectionKey),
 }
 
+/// Whether the script may go on; it is asked between steps, and with the broker at hand.
+pub type GoOn<'n, W> = &'n mut dyn FnMut(&mut Net<W>) -> bool;
+
 /// The clients of a script at play.
-#[derive(Debug)]
 pub struct Player<'n, W> {
     pub(super) net: &'n mut Net<W>,
-    steps: Vec<Step>,
+    script: &'n Script,
+    go_on: GoOn<'n, W>,
     pub(super) actors: Vec<Actor>,
-    addresses: Vec<SocketAddr>,
     /// Clients that have something to answer.
     pub(super) reactions: VecDeque<usize>,
     pub(super) done: VecDeque<Done>,
@@ -71,14 +73,15 @@ pub struct Player<'n, W> {
 }
 
 impl<'n, W: Witness> Player<'n, W> {
-    /// The script's clients, about to connect to the broker at one of `addresses`.
-    pub fn new(script: &Script, addresses: &[SocketAddr], net: &'n mut Net<W>) -> Self {
+    /// The script's clients, about to connect to the broker. `go_on` is asked after each step, and
+    /// from time to time while one waits.
+    pub fn new(script: &'n Script, net: &'n mut Net<W>, go_on: GoOn<'n, W>) -> Self {
         let actors = script.clients.iter().map(Actor::new);
         Self {
             net,
-            steps: script.steps.clone(),
+            script,
+            go_on,
             actors: actors.collect(),
-            addresses: addresses.to_vec(),
             reactions: VecDeque::new(),
             done: VecDeque::new(),
             delayed: BTreeMap::new(),
@@ -88,22 +91,23 @@ impl<'n, W: Witness> Player<'n, W> {
         }
     }
 
-    /// Takes all steps. `go_on` is asked after each, and from time to time while one waits.
+    /// Takes all steps.
     ///
     /// # Errors
     /// A step that cannot be taken; a witness that failed; `go_on` returned `false`.
-    pub fn play(&mut self, go_on: &mut dyn FnMut(&mut Net<W>) -> bool) -> Result<(), PlayError> {
-        for step in std::mem::take(&mut self.steps) {
+    pub fn play(&mut self) -> Result<(), PlayError> {
+        let script = self.script;
+        for step in &script.steps {
             self.line = step.line;
             self.at = step.client;
-            self.take(&step, go_on)?;
+            self.take(step)?;
             self.settle()?;
-            if !go_on(self.net) {
+            if !(self.go_on)(self.net) {
                 return Err(PlayError::Stopped);
             }
         }
         while let Some((&(at, _), _)) = self.delayed.last_key_value() {
-            self.pass(at, go_on, |_| false)?;
+            self.pass(at, |_| false)?;
         }
         Ok(())
     }
@@ -133,11 +137,7 @@ impl<'n, W: Witness> Player<'n, W> {
     }
 
     /// Takes one step.
-    fn take(
-        &mut self,
-        step: &Step,
-        go_on: &mut dyn FnMut(&mut Net<W>) -> bool,
-    ) -> Result<(), PlayError> {
+    fn take(&mut self, step: &Step) -> Result<(), PlayError> {
         let at = step.client;
         match &step.action {
             Action::Connect(connect) => self.connect(at, &connect.0.options)?,
@@ -155,7 +155,7 @@ impl<'n, W: Witness> Player<'n, W> {
                 How::Reset => self.reset(at)?,
             },
             Action::Send(send) => self.write(at, &send.hex)?,
-            Action::Wait(wait) => self.wait(at, wait, go_on)?,
+            Action::Wait(wait) => self.wait(at, wait)?,
             Action::Hold(packets) => self.actor(at)?.hold = packets.types().collect(),
             Action::Release(_) => self.release(at)?,
             Action::Drop(packets) => {
@@ -166,7 +166,7 @@ impl<'n, W: Witness> Player<'n, W> {
             Action::Delay(delay) => self.actor(at)?.delay = *delay.by,
             Action::Sleep(time) => {
                 let until = self.net.clock().now().plus(span(**time));
-                self.pass(until, go_on, |_| false)?;
+                self.pass(until, |_| false)?;
             }
         }
         Ok(())
@@ -188,11 +188,15 @@ impl<'n, W: Witness> Player<'n, W> {
             return self.failed("connected already");
         }
         let options = options.clone().over(actor.own_options.clone());
-        let wanted = self.addresses.iter().find(|address| match options.ip {
-            Some(ip) => address.ip() == *ip,
-            None => address.is_ipv6(),
-        });
-        let Some(&address) = wanted.or_else(|| self.addresses.first()) else {
+        let wanted = self
+            .net
+            .addresses()
+            .iter()
+            .find(|address| match options.ip {
+                Some(ip) => address.ip() == *ip,
+                None => address.is_ipv6(),
+            });
+        let Some(&address) = wanted.or_else(|| self.net.addresses().first()) else {
             return self.failed("the broker listens nowhere");
         };
         let dialled = dial(address);
@@ -361,12 +365,7 @@ impl<'n, W: Witness> Player<'n, W> {
     }
 
     /// Passes time until a packet came or the broker closed the connection.
-    fn wait(
-        &mut self,
-        at: usize,
-        wait: &Wait,
-        go_on: &mut dyn FnMut(&mut Net<W>) -> bool,
-    ) -> Result<(), PlayError> {
+    fn wait(&mut self, at: usize, wait: &Wait) -> Result<(), PlayError> {
         let deadline = self.net.clock().now().plus(span(wait.timeout()));
         let topic = wait.topic.as_deref();
         let over = |player: &Self| {
@@ -376,7 +375,7 @@ impl<'n, W: Witness> Player<'n, W> {
                 Some(packet_type) => actor.find(*packet_type, topic).is_some(),
             })
         };
-        if !self.pass(deadline, go_on, over)? {
+        if !self.pass(deadline, over)? {
             return self.failed(match wait.packet {
                 None => "the broker did not close the connection in time".to_owned(),
                 Some(packet_type) => format!("no {} came in time", packet_type.name()),
@@ -391,12 +390,7 @@ impl<'n, W: Witness> Player<'n, W> {
     }
 
     /// Lets time pass until `until`, or until `over`; whether that came.
-    fn pass(
-        &mut self,
-        until: Timestamp,
-        go_on: &mut dyn FnMut(&mut Net<W>) -> bool,
-        over: impl Fn(&Self) -> bool,
-    ) -> Result<bool, PlayError> {
+    fn pass(&mut self, until: Timestamp, over: impl Fn(&Self) -> bool) -> Result<bool, PlayError> {
         loop {
             self.settle()?;
             let now = self.net.clock().now();
@@ -409,7 +403,7 @@ impl<'n, W: Witness> Player<'n, W> {
             if now >= until {
                 return Ok(false);
             }
-            if !go_on(self.net) {
+            if !(self.go_on)(self.net) {
                 return Err(PlayError::Stopped);
             }
             let next = self.next_in_time().map_or(until, |next| next.min(until));
