@@ -84,7 +84,8 @@ pub fn open(args: &ViewArgs, style: Style, limits: &Limits, out: Box<dyn Write>)
                 },
             };
             let sections = args.stats.clone().map(|sections| sections.0);
-            Box::new(Stats::new(out, sections.unwrap_or_default(), form).with_limits(limits))
+            let sections = sections.unwrap_or_default();
+            Box::new(Stats::new(out, sections, form, limits))
         }
         (ViewKind::Flow, Some(form)) => {
             let kinds = args.flow.clone();
@@ -114,5 +115,5 @@ pub fn open(args: &ViewArgs, style: Style, limits: &Limits, out: Box<dyn Write>)
     if selection.is_everything() {
         return view;
     }
-    Box::new(Filtered::new(selection, view).with_limits(limits))
+    Box::new(Filtered::new(selection, view, limits))
 }

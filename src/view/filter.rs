@@ -11,7 +11,8 @@ use super::observer::View;
 use crate::base::FrameStamp;
 use crate::base::limits::{Limit, Limits};
 use crate::event::{
-    ConnectionId, Event, Handshake, LimitReached, Needs, Origin, PacketEvent, Subject, Totals,
+    ConnectionId, Event, Handshake, LimitReached, MessageDelivery, Needs, Origin, PacketEvent,
+    Subject, Totals,
 };
 use crate::mqtt::packet::ControlPacket;
 use crate::mqtt::topic::overlap;
@@ -54,23 +55,17 @@ pub struct Filtered<V> {
 }
 
 impl<V: View> Filtered<V> {
-    /// Returns a view that passes to `view` only what `selection` selects.
-    pub fn new(selection: Selection, view: V) -> Self {
+    /// Returns a view that passes to `view` only what `selection` selects, and follows as many
+    /// connections and packet identifiers as `limits` allow.
+    pub fn new(selection: Selection, view: V, limits: &Limits) -> Self {
         Self {
             selection,
             view,
             connections: HashSet::new(),
             open: BTreeSet::new(),
             unfollowed: 0,
-            limits: Limits::default(),
+            limits: *limits,
         }
-    }
-
-    /// Follows as many connections and packet identifiers as `limits` allow.
-    #[must_use]
-    pub fn with_limits(mut self, limits: &Limits) -> Self {
-        self.limits = *limits;
-        self
     }
 
     fn takes(&mut self, seen: &PacketEvent<'_>) -> bool {
@@ -180,36 +175,37 @@ impl<V: View> Filtered<V> {
             }
             _ => None,
         };
-        let legs = handshake.deliveries.iter();
-        let ids = [handshake.client_id.as_deref(), publisher].into_iter();
-        let ids = ids.chain(legs.map(|leg| leg.client_id.as_deref()));
+        let clients = [handshake.client_id.as_deref(), publisher];
+        let takes = |topics: &mut dyn Iterator<Item = &str>| {
+            self.takes_story(&clients, &handshake.deliveries, topics)
+        };
         match &handshake.subject {
-            Subject::Message(message) => self.takes_story(ids, message.topic.as_deref()),
+            Subject::Message(message) => takes(&mut message.topic.as_deref().into_iter()),
             Subject::Connect(connect) => {
-                self.takes_story(ids, connect.will.as_ref().map(|will| &*will.topic))
+                takes(&mut connect.will.as_ref().map(|will| &*will.topic).into_iter())
             }
             Subject::Subscribe(asked) | Subject::Unsubscribe(asked) => {
-                self.takes_story(ids, asked.iter().map(|one| &*one.filter))
+                takes(&mut asked.iter().map(|one| &*one.filter))
             }
-            Subject::Nothing => self.takes_story(ids, None),
+            Subject::Nothing => takes(&mut std::iter::empty()),
         }
     }
 
-    /// Whether a story of these clients and topics (or filters) is let through.
+    /// Whether a story of these clients, of those that its messages went to, and of these topics
+    /// (or filters) is let through.
     fn takes_story<'s>(
         &self,
-        clients: impl IntoIterator<Item = Option<&'s str>>,
+        clients: &[Option<&str>],
+        deliveries: &[MessageDelivery],
         topics: impl IntoIterator<Item = &'s str>,
     ) -> bool {
         let Selection { topic, client, .. } = &self.selection;
-        let mut clients = clients.into_iter().flatten();
+        let clients = clients.iter().copied();
+        let subscribers = deliveries.iter().map(|leg| leg.client_id.as_deref());
+        let mut clients = clients.chain(subscribers).flatten();
         let mut topics = topics.into_iter();
-        client
-            .as_deref()
-            .is_none_or(|wanted| clients.any(|id| id == wanted))
-            && topic
-                .as_deref()
-                .is_none_or(|wanted| topics.any(|topic| overlap(wanted, topic)))
+        (client.as_deref()).is_none_or(|wanted| clients.any(|id| id == wanted))
+            && (topic.as_deref()).is_none_or(|wanted| topics.any(|topic| overlap(wanted, topic)))
     }
 
     /// Whether what concerns a whole connection is let through.
@@ -258,22 +254,19 @@ impl<V: View> View for Filtered<V> {
             Event::Breach(_) => false,
             Event::Handshake(handshake) => self.takes_handshake(handshake),
             Event::Will(story) => {
-                let ids = [story.client_id.as_deref()];
-                let deliveries = story.deliveries.iter().map(|leg| leg.client_id.as_deref());
-                self.takes_story(ids.into_iter().chain(deliveries), [&*story.will.topic])
+                let client = story.client_id.as_deref();
+                self.takes_story(&[client], &story.deliveries, [&*story.will.topic])
             }
             Event::Retained(story) => {
-                let stored = story.stored.as_ref().map(|one| one.client_id.as_deref());
-                let deliveries = story.deliveries.iter().map(|leg| leg.client_id.as_deref());
-                self.takes_story(
-                    stored.into_iter().chain(deliveries),
-                    story.message.topic.as_deref(),
-                )
+                let stored = story.stored.as_ref();
+                let client = stored.and_then(|one| one.client_id.as_deref());
+                let topic = story.message.topic.as_deref();
+                self.takes_story(&[client], &story.deliveries, topic)
             }
-            Event::Session(story) => self.takes_story(
-                [story.client_id.as_deref()],
-                story.subscriptions.iter().map(|filter| &**filter),
-            ),
+            Event::Session(story) => {
+                let filters = story.subscriptions.iter().map(|filter| &**filter);
+                self.takes_story(&[story.client_id.as_deref()], &[], filters)
+            }
             // What a finding is about has no topic of its own: better one too many.
             Event::Finding(finding) => match &self.selection.client {
                 Some(client) => finding.client_id.as_deref() == Some(client),
@@ -310,7 +303,9 @@ mod tests {
     use crate::view::samples::{Sample, recorded};
 
     fn select(selection: Selection, samples: &[Sample]) -> Vec<&'static str> {
-        recorded(samples, |seen| Filtered::new(selection, seen))
+        recorded(samples, |seen| {
+            Filtered::new(selection, seen, &Limits::DEFAULT)
+        })
     }
 
     fn conversation() -> Vec<Sample> {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::out::{joined, push_first, push_number, put};
+use super::out::{push_first, push_number, put};
 use crate::base::text;
 use crate::event::PacketEvent;
 use crate::mqtt::packet::{ConnAck, Connect, ControlPacket, Publish, Subscription};
@@ -68,13 +68,25 @@ impl fmt::Display for Safe<'_> {
 /// Bytes of the longest of Wireshark's words for a packet type, padded.
 pub(super) const WORD: usize = 24;
 
-/// Wireshark's words for each packet type in a block of fixed size, and their length: a copy
-/// of as many bytes as the words have would be a call for each row.
-const WORDS: [([u8; WORD], usize); 16] = {
-    let mut words = [([b' '; WORD], 0); 16];
+/// A text in a block of fixed size, and its length: a copy of as many bytes as the text has would
+/// be a call for each row.
+type Block = ([u8; WORD], usize);
+
+const fn block(text: &str) -> Block {
+    let mut block = [b' '; WORD];
+    block
+        .split_at_mut(text.len())
+        .0
+        .copy_from_slice(text.as_bytes());
+    (block, text.len())
+}
+
+/// Wireshark's words for each packet type.
+const WORDS: [Block; 16] = {
+    let mut words = [block(""); 16];
     let mut number = 0;
     while number < words.len() {
-        words[number] = joined(&[PacketType::ALL[number].wireshark().as_bytes()]);
+        words[number] = block(PacketType::ALL[number].wireshark());
         number += 1;
     }
     words
@@ -323,34 +335,25 @@ fn connack_extras<S: Sink>(list: &mut List<'_, S>, ack: &ConnAck<'_>, version: P
     list.reason_string(&ack.properties);
 }
 
-/// The words for the four flags of a PUBLISH, in a block of fixed size, and the
-/// length of that.
-const FLAGS: [([u8; WORD], usize); 16] = {
-    let mut texts = [([b' '; WORD], 0); 16];
-    let mut flags = 0;
-    while flags < texts.len() {
-        let words: [(bool, &[u8]); 4] = [
-            (flags & 6 == 2, b"QoS 1"),
-            (flags & 6 == 4, b"QoS 2"),
-            (flags & 8 != 0, b"DUP"),
-            (flags & 1 != 0, b"retain"),
-        ];
-        let mut pieces: [&[u8]; 8] = [b""; 8];
-        let mut between: &[u8] = b"  ";
-        let mut at = 0;
-        while at < words.len() {
-            let (set, word) = words[at];
-            if set {
-                (pieces[2 * at], pieces[2 * at + 1]) = (between, word);
-                between = b", ";
-            }
-            at += 1;
-        }
-        texts[flags] = joined(&pieces);
-        flags += 1;
-    }
-    texts
-};
+/// The words for the four flags of a PUBLISH. Two bits of QoS are none.
+const FLAGS: [Block; 16] = [
+    block(""),
+    block("  retain"),
+    block("  QoS 1"),
+    block("  QoS 1, retain"),
+    block("  QoS 2"),
+    block("  QoS 2, retain"),
+    block(""),
+    block("  retain"),
+    block("  DUP"),
+    block("  DUP, retain"),
+    block("  QoS 1, DUP"),
+    block("  QoS 1, DUP, retain"),
+    block("  QoS 2, DUP"),
+    block("  QoS 2, DUP, retain"),
+    block("  DUP"),
+    block("  DUP, retain"),
+];
 
 /// The particulars of a PUBLISH, as [`extras`] has them.
 #[inline(always)]

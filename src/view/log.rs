@@ -244,7 +244,14 @@ impl<W: Write> Log<W> {
         if let Some(asked) = &asked
             && ack.code == 0
         {
-            self.named(seen, server, client)?;
+            // Another connection may still have the name.
+            let before = self
+                .names
+                .insert((server, client.to_owned()), seen.connection);
+            let before = before.filter(|before| *before != seen.connection);
+            if before.is_some_and(|before| self.over(before)) {
+                self.line(stamp, Line::AlreadyConnected(client))?;
+            }
             let line = Line::NewClient {
                 peer,
                 client,
@@ -268,19 +275,6 @@ impl<W: Write> Log<W> {
             self.line(stamp, Line::Dismissed { client, why })?;
         }
         Ok(())
-    }
-
-    /// A Client came in under a name that another connection may still have.
-    fn named(&mut self, seen: &PacketEvent<'_>, server: Endpoint, client: &str) -> io::Result<()> {
-        let before = self
-            .names
-            .insert((server, client.to_owned()), seen.connection);
-        match before.filter(|&before| before != seen.connection) {
-            Some(before) if self.over(before) => {
-                self.line(&seen.stamp, Line::AlreadyConnected(client))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Notes that the line of the connection's end is written, so that TCP's end adds none;

@@ -101,23 +101,6 @@ pub fn push_first<const N: usize>(out: &mut Vec<u8>, block: &[u8; N], used: usiz
     out.truncate(end);
 }
 
-/// `pieces` behind each other in a block of fixed size, for [`push_first`] and its like, and
-/// their length.
-pub(super) const fn joined<const N: usize>(pieces: &[&[u8]]) -> ([u8; N], usize) {
-    let (mut block, mut length) = ([b' '; N], 0);
-    let mut piece = 0;
-    while piece < pieces.len() {
-        let mut at = 0;
-        while at < pieces[piece].len() {
-            block[length] = pieces[piece][at];
-            length += 1;
-            at += 1;
-        }
-        piece += 1;
-    }
-    (block, length)
-}
-
 /// Numbers below this have at most eight digits.
 pub(super) const EIGHT_DIGITS: u64 = 100_000_000;
 

@@ -9,7 +9,7 @@
 use std::io::{self, Write};
 use std::ops::Range;
 
-use super::super::out::{Out, push_blanks, push_hex};
+use super::super::out::{Out, push_blanks, push_hex, put};
 use crate::base::field::{Field, FieldVisitor, Value};
 use crate::event::PacketEvent;
 use crate::mqtt::{PacketType, ProtocolVersion, fields, names_a_secret};
@@ -87,10 +87,7 @@ pub fn dump<W: Write>(out: &mut Out<W>, bytes: &[u8], hidden: &Hidden) -> io::Re
 
 /// Appends one line; `digits` of its offset are shown.
 fn push_line(out: &mut Vec<u8>, offset: usize, digits: usize, line: &[u8], hidden: &Hidden) {
-    let from = out.len();
-    push_hex(out, &(offset as u32).to_be_bytes());
-    out.drain(from..from + 8 - digits);
-    out.push(b' ');
+    put(out, format_args!("{offset:0digits$x} "));
     for (at, byte) in (offset..).zip(line) {
         out.push(b' ');
         if hidden.hides(at) {

@@ -178,10 +178,7 @@ impl<W: Write> View for Detail<W> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Packet(seen) => self.packet(seen),
-            Event::Opened(_) | Event::Gap(_) | Event::Ended(_) | Event::NotMqtt(_) => {
-                self.note(event)
-            }
-            _ => Ok(()),
+            _ => self.note(event),
         }
     }
 

@@ -53,21 +53,16 @@ pub(super) fn handshake(handshake: &Handshake) -> Option<Ladder> {
     let who = words::client(handshake.client_id.as_deref(), Some(handshake.connection));
     let message = handshake.message();
     builder.ladder.title = title(handshake, &who);
-    // The message travels from left to right also where its publisher is not known.
-    let (client, broker) = match (message, handshake.initiator) {
-        (Some(_), Sender::Server) => {
-            let broker = builder.broker(handshake.server);
-            (builder.lane(Role::Subscriber, who), broker)
-        }
-        (Some(_), Sender::Client) => {
-            let client = builder.lane(Role::Publisher, who);
-            (client, builder.broker(handshake.server))
-        }
-        (None, _) => {
-            let client = builder.lane(Role::Client, who);
-            (client, builder.broker(handshake.server))
-        }
+    let (server, initiator) = (handshake.server, handshake.initiator);
+    let role = match (message, initiator) {
+        (Some(_), Sender::Server) => Role::Subscriber,
+        (Some(_), Sender::Client) => Role::Publisher,
+        (None, _) => Role::Client,
     };
+    // The message travels from left to right also where its publisher is not known.
+    let left = (role == Role::Subscriber).then(|| builder.broker(server));
+    let client = builder.lane(role, who);
+    let broker = left.unwrap_or_else(|| builder.broker(server));
     let version = handshake.version;
     let ends = Ends {
         client,
@@ -81,12 +76,12 @@ pub(super) fn handshake(handshake: &Handshake) -> Option<Ladder> {
     if let Subject::Connect(connect) = &handshake.subject {
         builder.connect_notes(connect, version, client);
     }
-    let (initiator, state) = (handshake.initiator, handshake.state);
+    let state = handshake.state;
     builder.missing(state, initiator, handshake.packet_id, ends);
     builder.outcome(handshake);
     builder.delivery_verdicts(&handshake.deliveries, handshake.deliveries_left_out);
-    let published = message.is_some() && initiator == Sender::Client;
-    if published && state == HandshakeState::Complete && handshake.deliveries.is_empty() {
+    let settled = role == Role::Publisher && state == HandshakeState::Complete;
+    if settled && handshake.deliveries.is_empty() {
         let text = "goes to no one: no subscription that the capture shows takes it";
         builder.verdict(Tone::Neutral, text);
     }
@@ -115,10 +110,11 @@ pub(super) fn will(will: &WillSummary) -> Ladder {
                 format!("published in frame {frame} to {subscribers}"),
             )
         }
-        WillFate::NotPublished(NoWill::NotSeen) => {
-            (Tone::Bad, words::no_will(NoWill::NotSeen).to_owned())
+        WillFate::NotPublished(why) => {
+            let bad = matches!(why, NoWill::NotSeen);
+            let tone = if bad { Tone::Bad } else { Tone::Neutral };
+            (tone, words::no_will(why).to_owned())
         }
-        WillFate::NotPublished(why) => (Tone::Neutral, words::no_will(why).to_owned()),
     };
     let set = will.set.number;
     builder.verdict(tone, format!("set in frame {set}; {ended}; {fate}"));
@@ -373,11 +369,10 @@ impl Builder {
             self.verdict(Tone::Neutral, origin);
         }
         if let Subject::Subscribe(filters) | Subject::Unsubscribe(filters) = &handshake.subject {
-            for request in filters.iter().take(VERDICTS_EACH) {
-                if let Some((tone, text)) = answer(handshake.kind, request, handshake.version) {
-                    self.verdict(tone, text);
-                }
-            }
+            let (kind, version) = (handshake.kind, handshake.version);
+            let answers = filters.iter().take(VERDICTS_EACH);
+            let answers = answers.filter_map(|request| answer(kind, request, version));
+            self.ladder.verdicts.extend(answers);
         }
     }
 
@@ -391,10 +386,8 @@ impl Builder {
             );
             self.verdict(Tone::Neutral, text);
         }
-        for delivery in deliveries.iter().take(VERDICTS_EACH) {
-            let (tone, text) = delivery_verdict(delivery);
-            self.verdict(tone, text);
-        }
+        let verdicts = deliveries.iter().take(VERDICTS_EACH);
+        self.ladder.verdicts.extend(verdicts.map(delivery_verdict));
         let more = deliveries.len().saturating_sub(VERDICTS_EACH) as u64 + left_out;
         if more > 0 {
             let text = format!("{more} further subscribers are not told here");
@@ -456,15 +449,7 @@ fn label(
     topic: Option<&str>,
     version: Option<ProtocolVersion>,
 ) -> String {
-    let carries_id = !matches!(
-        step.packet_type,
-        PacketType::Connect
-            | PacketType::ConnAck
-            | PacketType::PingReq
-            | PacketType::PingResp
-            | PacketType::Auth
-    );
-    let mut label = with_id(step.packet_type, id.filter(|_| carries_id));
+    let mut label = with_id(step.packet_type, id);
     if step.packet_type == PacketType::Publish {
         label += &topic.map_or(String::new(), |topic| format!(" [{topic}]"));
         label += if step.dup { " DUP" } else { "" };
@@ -554,7 +539,7 @@ fn answer(
     kind: HandshakeKind,
     request: &FilterRequest,
     version: Option<ProtocolVersion>,
-) -> Option<(Tone, String)> {
+) -> Option<Verdict> {
     let code = request.code?;
     let (filter, asked) = (&request.filter, request.options & 3);
     let tone = if code >= 0x80 { Tone::Bad } else { Tone::Good };
@@ -566,7 +551,8 @@ fn answer(
         }
         _ => format!("QoS {asked} asked, QoS {code} granted"),
     };
-    Some((tone, format!("[{filter}]: {text}")))
+    let text = format!("[{filter}]: {text}");
+    Some(Verdict { tone, text })
 }
 
 /// Returns the names of the subscribers that a message came to, of many the first few.
@@ -607,13 +593,10 @@ fn stored_verdict(retained: &RetainedSummary) -> String {
 }
 
 /// Returns what became of a message for one subscriber, and by which subscription.
-fn delivery_verdict(delivery: &MessageDelivery) -> (Tone, String) {
-    let by = match delivery.filters.is_empty() {
-        true => "no visible subscription".to_owned(),
-        false => format!(
-            "by {}",
-            bracketed(delivery.filters.iter().map(|one| &**one))
-        ),
+fn delivery_verdict(delivery: &MessageDelivery) -> Verdict {
+    let by = match bracketed(delivery.filters.iter().map(|one| &**one)) {
+        filters if filters.is_empty() => "no visible subscription".to_owned(),
+        filters => format!("by {filters}"),
     };
     let (tone, outcome) = match &delivery.outcome {
         Outcome::Delivered(delivered) => {
@@ -632,7 +615,8 @@ fn delivery_verdict(delivery: &MessageDelivery) -> (Tone, String) {
             (tone, format!("not delivered in this capture: {why}"))
         }
     };
-    (tone, format!("{} ({by}): {outcome}", subscriber(delivery)))
+    let text = format!("{} ({by}): {outcome}", subscriber(delivery));
+    Verdict { tone, text }
 }
 
 fn delivered_verdict(delivery: &MessageDelivery, delivered: &Delivered) -> (Tone, String) {

@@ -72,21 +72,20 @@ impl FlowKind {
     /// Whether this kind asks for the story in `event`.
     #[inline]
     pub fn takes(self, event: &Event<'_>) -> bool {
-        match event {
+        let kind = match event {
             Event::Handshake(handshake) => match handshake.kind {
-                HandshakeKind::Qos1 => matches!(self, Self::Qos1 | Self::All),
-                HandshakeKind::Qos2 => matches!(self, Self::Qos2 | Self::All),
-                HandshakeKind::Connect => matches!(self, Self::Connect | Self::All),
-                HandshakeKind::Subscribe | HandshakeKind::Unsubscribe => {
-                    matches!(self, Self::Subscribe | Self::All)
-                }
-                HandshakeKind::Qos0 | HandshakeKind::Auth => self == Self::All,
-                HandshakeKind::Ping => false,
+                HandshakeKind::Qos1 => Self::Qos1,
+                HandshakeKind::Qos2 => Self::Qos2,
+                HandshakeKind::Connect => Self::Connect,
+                HandshakeKind::Subscribe | HandshakeKind::Unsubscribe => Self::Subscribe,
+                HandshakeKind::Qos0 | HandshakeKind::Auth => Self::All,
+                HandshakeKind::Ping => return false,
             },
-            Event::Will(_) => matches!(self, Self::Will | Self::All),
-            Event::Retained(_) => matches!(self, Self::Retain | Self::All),
-            _ => false,
-        }
+            Event::Will(_) => Self::Will,
+            Event::Retained(_) => Self::Retain,
+            _ => return false,
+        };
+        self == kind || self == Self::All
     }
 
     /// Whether the ladder of `event` belongs to this kind: a message's also where a subscriber

@@ -175,8 +175,8 @@ impl<W: Write> View for Json<W> {
     }
 
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
-        let context = self.context;
-        match (self.main, event) {
+        let (context, start) = (self.context, self.context.start);
+        let record = match (self.main, event) {
             (Main::Packets, Event::Packet(seen)) => {
                 let mut info = std::mem::take(&mut self.info);
                 info.clear();
@@ -184,40 +184,31 @@ impl<W: Write> View for Json<W> {
                 let words = simdutf8::basic::from_utf8(&info).unwrap_or_default();
                 let written = self.record(&Record::Packet(Packet::new(seen, context, words)));
                 self.info = info;
-                written
+                return written;
             }
             (Main::Packets, Event::Ended(ended)) => {
                 for incomplete in ended.incomplete.iter().flatten() {
                     self.record(&Record::Incomplete(Incomplete::new(ended, incomplete)))?;
                 }
-                Ok(())
+                return Ok(());
             }
-            (Main::Packets, Event::NotMqtt(not)) => {
-                self.record(&Record::NotMqtt(NotMqtt::from(*not)))
-            }
-            (Main::Findings, Event::Finding(finding)) => {
-                self.record(&Record::Finding(Finding::from(*finding)))
-            }
+            (Main::Packets, Event::NotMqtt(not)) => Record::NotMqtt(NotMqtt::from(*not)),
+            (Main::Findings, Event::Finding(one)) => Record::Finding(Finding::from(*one)),
             (Main::Handshakes, Event::Handshake(_) | Event::Will(_) | Event::Retained(_))
                 if !(self.takes)(event) =>
             {
-                Ok(())
+                return Ok(());
             }
-            (Main::Handshakes, Event::Handshake(handshake)) => {
-                self.record(&Record::Handshake(Handshake::new(handshake, context.start)))
+            (Main::Handshakes, Event::Handshake(one)) => {
+                Record::Handshake(Handshake::new(one, start))
             }
-            (Main::Handshakes, Event::Will(will)) => {
-                self.record(&Record::Will(Will::new(will, context.start)))
-            }
-            (Main::Handshakes, Event::Retained(retained)) => {
-                self.record(&Record::Retained(Retained::new(retained, context.start)))
-            }
-            (Main::Handshakes, Event::Session(session)) => {
-                self.record(&Record::Session(Session::from(*session)))
-            }
-            (_, Event::Gap(gap)) => self.record(&Record::Gap(Gap::from(*gap))),
-            _ => Ok(()),
-        }
+            (Main::Handshakes, Event::Will(one)) => Record::Will(Will::new(one, start)),
+            (Main::Handshakes, Event::Retained(one)) => Record::Retained(Retained::new(one, start)),
+            (Main::Handshakes, Event::Session(one)) => Record::Session(Session::from(*one)),
+            (_, Event::Gap(gap)) => Record::Gap(Gap::from(*gap)),
+            _ => return Ok(()),
+        };
+        self.record(&record)
     }
 
     fn idle(&mut self) -> io::Result<()> {

@@ -45,22 +45,15 @@ pub enum Form {
 }
 
 impl<W: Write> Stats<W> {
-    /// Writes `sections` to `out`.
-    pub fn new(out: W, sections: Vec<Section>, form: Form) -> Self {
+    /// Writes `sections` to `out`; counts as many topics and clients one by one as `limits` allow.
+    pub fn new(out: W, sections: Vec<Section>, form: Form, limits: &Limits) -> Self {
         Self {
             out,
             topics: sections.contains(&Section::Topics),
             sections,
             form,
-            tally: Tally::default(),
+            tally: Tally::new(limits),
         }
-    }
-
-    /// Counts as many topics and clients one by one as `limits` allow.
-    #[must_use]
-    pub fn with_limits(mut self, limits: &Limits) -> Self {
-        self.tally = Tally::new(limits);
-        self
     }
 }
 

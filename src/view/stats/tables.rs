@@ -189,16 +189,16 @@ fn cells(name: &str, numbers: &[u64]) -> Vec<String> {
     std::iter::once(name.to_owned()).chain(numbers).collect()
 }
 
-/// Splits off what a table does not show: returns the first [`ROWS`] and those that are always
-/// shown, and how many are left.
-fn shown<T>(rows: Vec<&T>, always: impl Fn(&T) -> bool) -> (Vec<&T>, usize) {
-    let all = rows.len();
-    let first = rows.into_iter().enumerate();
-    let shown: Vec<_> = first
-        .filter(|(at, row)| *at < ROWS || always(row))
-        .collect();
-    let more = all - shown.len();
-    (shown.into_iter().map(|(_, row)| row).collect(), more)
+/// Takes out the rows that a table does not show: all but the first [`ROWS`] and those that are
+/// `always` shown. Returns the others, and how many were taken out.
+fn shown<T>(mut rows: Vec<&T>, always: impl Fn(&T) -> bool) -> (Vec<&T>, usize) {
+    let (all, mut at) = (rows.len(), 0);
+    rows.retain(|row| {
+        at += 1;
+        at <= ROWS || always(row)
+    });
+    let more = all - rows.len();
+    (rows, more)
 }
 
 /// Shows what is not known as a dash.

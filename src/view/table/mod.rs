@@ -76,13 +76,6 @@ impl Widths {
         length: 3,
         between: 1,
     };
-
-    fn for_terminal(width: Option<usize>) -> Self {
-        match width {
-            Some(width) if width < SPREAD => Self::TIGHT,
-            Some(_) | None => Self::LOOSE,
-        }
-    }
 }
 
 /// The packet table.
@@ -113,7 +106,10 @@ impl<W: Write> Table<W> {
             out: Out::new(writer),
             style,
             clock: Clock::new(style.time),
-            widths: Widths::for_terminal(style.width),
+            widths: match style.width {
+                Some(width) if width < SPREAD => Widths::TIGHT,
+                Some(_) | None => Widths::LOOSE,
+            },
             routes: Routes::default(),
             notes: Notes::default(),
             time: Vec::with_capacity(32),
@@ -319,10 +315,7 @@ impl<W: Write> View for Table<W> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Packet(seen) => self.packet(seen),
-            Event::Opened(_) | Event::Gap(_) | Event::Ended(_) | Event::NotMqtt(_) => {
-                self.note(event)
-            }
-            _ => Ok(()),
+            _ => self.note(event),
         }
     }
 
