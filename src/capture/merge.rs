@@ -49,17 +49,16 @@ impl<'a> Merge<'a> {
             };
             match reader.advance()? {
                 None => {}
+                Some(piece @ Piece::Frame { time, .. }) => {
+                    *last = time.map_or(*last, |time| time.nanos());
+                    self.queue.push(Reverse((*last, file)));
+                    *head = Some(piece);
+                }
                 Some(piece) => {
-                    if let Piece::Frame { time, .. } = &piece {
-                        *last = time.map_or(*last, |time| time.nanos());
-                        self.queue.push(Reverse((*last, file)));
-                        *head = Some(piece);
-                    } else {
-                        // Secrets and comments come as soon as they are met: secrets thus
-                        // before the frames that need them, a comment behind its frame.
-                        self.due.push(file);
-                        return Ok(Some((file, piece)));
-                    }
+                    // Secrets and comments come as soon as they are met: secrets thus
+                    // before the frames that need them, a comment behind its frame.
+                    self.due.push(file);
+                    return Ok(Some((file, piece)));
                 }
             }
         }

@@ -25,6 +25,7 @@ use crate::wire::{Segment, TcpFlags};
 /// A capture may begin in mid-connection: then the first bytes seen of a direction are its
 /// first, they are emitted at once, and bytes from before them that come later (two segments
 /// swapped just there) are counted as unplaced, since they can't be emitted in order any more.
+#[derive(Default)]
 pub struct Assembler<S> {
     keys: Keys,
     slots: Slots<S>,
@@ -39,33 +40,17 @@ pub struct Assembler<S> {
     shared: Shared,
 }
 
-impl<S: Default> Default for Assembler<S> {
-    fn default() -> Self {
-        Self::new(Limits::default())
-    }
-}
-
 impl<S: Default> Assembler<S> {
     /// An empty table with these caps.
     pub fn new(limits: Limits) -> Self {
+        let shared = Shared {
+            limits,
+            ..Shared::default()
+        };
         Self {
-            keys: Keys::default(),
-            slots: Slots::new(),
-            free: Vec::new(),
-            to_free: VecDeque::new(),
-            to_flush: VecDeque::new(),
-            hand: 0,
-            next_id: 0,
-            shared: Shared {
-                limits,
-                ..Shared::default()
-            },
+            shared,
+            ..Self::default()
         }
-    }
-
-    /// Returns how many TCP connections were seen, whatever they carried.
-    pub fn connections_seen(&self) -> u64 {
-        self.shared.counts.connections
     }
 
     /// Returns the sums of everything pushed so far.

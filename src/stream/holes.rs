@@ -17,27 +17,24 @@ impl Flow {
     /// to have been sent besides is a gap as well.
     pub(super) fn flush(&mut self, cause: GapCause, emitter: &mut Emitter<'_>) {
         while let Some(hole) = self.hole() {
-            let cause = if self.unseen() >= hole {
-                GapCause::NotCaptured
-            } else {
-                cause
-            };
-            self.skip(hole, cause, emitter);
+            self.skip(hole, self.cause_of(hole, cause), emitter);
         }
-        let (unseen, unsent) = (self.unseen(), self.unsent());
-        let missing = unseen.max(unsent);
+        let missing = self.unseen().max(self.unsent());
         // A single number past the last byte is a FIN that was not captured.
         if missing > 1 && !self.has_ended() {
-            let cause = if unseen == missing {
-                GapCause::NotCaptured
-            } else {
-                cause
-            };
-            emitter.gap(missing, cause, None);
+            emitter.gap(missing, self.cause_of(missing, cause), None);
             self.advance(missing);
         }
         self.marks.clear(Marks::UNSEEN | Marks::SENT);
         self.release(emitter);
+    }
+
+    /// Why the next `count` bytes are missing: for `cause`, unless the peer acknowledged them.
+    fn cause_of(&self, count: u32, cause: GapCause) -> GapCause {
+        match self.unseen() >= count {
+            true => GapCause::NotCaptured,
+            false => cause,
+        }
     }
 
     /// Gives up the first hole because a cap was reached; `false` where there is none.

@@ -9,16 +9,13 @@ const BLOCK: usize = 1024;
 ///
 /// In blocks, since a vector that grows moves its elements: with 100,000 connections that was
 /// half of the pages touched.
+#[derive(Default)]
 pub(super) struct Slots<S> {
     /// Each but the last is full.
     blocks: Vec<Vec<Slot<S>>>,
 }
 
 impl<S> Slots<S> {
-    pub(super) const fn new() -> Self {
-        Self { blocks: Vec::new() }
-    }
-
     pub(super) fn len(&self) -> usize {
         match self.blocks.split_last() {
             Some((last, full)) => full.len() * BLOCK + last.len(),

@@ -98,7 +98,7 @@ pub(super) struct Rebuilt {
 /// Fragments that wait for the others of their datagrams, bounded by [`Limits::fragmented_datagrams`],
 /// [`Limits::fragments`] and [`Limits::fragment_seconds`]. Frames without a time never make a datagram
 /// old.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Fragments {
     limits: Limits,
     datagrams: HashMap<Key, Datagram, RandomState>,
@@ -113,10 +113,7 @@ impl Fragments {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            datagrams: HashMap::with_hasher(RandomState::default()),
-            order: VecDeque::new(),
-            bytes: 0,
-            tally: FragmentTally::default(),
+            ..Self::default()
         }
     }
 
@@ -219,7 +216,7 @@ impl Fragments {
 }
 
 /// The fragments of one datagram so far.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Datagram {
     began: Option<Timestamp>,
     /// From the payload's first byte to the last that any fragment had.
@@ -241,13 +238,9 @@ impl Datagram {
     fn new(began: Option<Timestamp>) -> Self {
         Self {
             began,
-            bytes: Vec::new(),
             holes: vec![0..MAX_DATAGRAM],
             cut_from: usize::MAX,
-            end: None,
-            protocol: None,
-            fragments: 0,
-            complete: false,
+            ..Self::default()
         }
     }
 

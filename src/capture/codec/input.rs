@@ -45,11 +45,6 @@ impl<'a> Input<'a> {
     /// `count` is at most [`AHEAD`].
     pub(super) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         while self.end - self.start < count && !self.ended {
-            if self.start > 0 {
-                self.ahead.copy_within(self.start..self.end, 0);
-                self.end -= self.start;
-                self.start = 0;
-            }
             self.fill()?;
         }
         Ok(self.held())
@@ -72,6 +67,8 @@ impl<'a> Input<'a> {
 
     /// Adds to what is held, once.
     fn fill(&mut self) -> io::Result<()> {
+        self.ahead.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
         let room = self.ahead.get_mut(self.end..).unwrap_or_default();
         let count = read_once(&mut self.source, room, &mut self.failed)?;
         self.end += count;
@@ -133,8 +130,6 @@ impl Read for Input<'_> {
 impl BufRead for Input<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.start == self.end && !self.ended {
-            self.start = 0;
-            self.end = 0;
             self.fill()?;
         }
         self.starved |= self.start == self.end;

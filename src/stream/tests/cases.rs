@@ -89,7 +89,7 @@ fn a_frame_captured_twice_is_emitted_once() {
             Seen::Closed(Closed::Finished),
         ]
     );
-    assert_eq!(bench.assembler.connections_seen(), 1);
+    assert_eq!(bench.assembler.counts().connections, 1);
     assert_eq!(bench.assembler.counts().repeated_bytes, 3);
 }
 
@@ -233,7 +233,7 @@ fn bytes_in_the_syn_are_emitted_and_their_retransmission_is_not() {
         bench.events(),
         [bytes(Forward, "ab", 1), bytes(Forward, "c", 3)]
     );
-    assert_eq!(bench.assembler.connections_seen(), 1);
+    assert_eq!(bench.assembler.counts().connections, 1);
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn the_initiator_is_who_sent_the_syn_though_the_answer_is_seen_first() {
         [bytes(Forward, "abc", 4), bytes(Forward, "def", 3)]
     );
     assert!(bench.connections[0].handshake_seen);
-    assert_eq!(bench.assembler.connections_seen(), 1);
+    assert_eq!(bench.assembler.counts().connections, 1);
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn a_simultaneous_open_is_one_connection() {
         bench.events(),
         [bytes(Forward, "abc", 5), bytes(Backward, "xyz", 6)]
     );
-    assert_eq!(bench.assembler.connections_seen(), 1);
+    assert_eq!(bench.assembler.counts().connections, 1);
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn every_tcp_connection_has_a_number_by_its_first_frame() {
         ..client(ACK, 2, 0, "b")
     });
     assert_eq!(bench.seen, [(ConnectionId(1), bytes(Forward, "b", 4))]);
-    assert_eq!(bench.assembler.connections_seen(), 3);
+    assert_eq!(bench.assembler.counts().connections, 3);
 }
 
 #[test]

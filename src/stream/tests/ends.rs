@@ -95,7 +95,7 @@ fn reset_ends_both_directions_and_what_waited_is_emitted_first() {
             Seen::Closed(Closed::Reset),
         ]
     );
-    assert_eq!(bench.assembler.connections_seen(), 1);
+    assert_eq!(bench.assembler.counts().connections, 1);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_refused_connection_is_closed_and_another_try_is_another_connection() {
         Seen::Closed(Closed::Reset),
     ];
     assert_eq!(bench.events(), [closed.clone(), closed].concat());
-    assert_eq!(bench.assembler.connections_seen(), 2);
+    assert_eq!(bench.assembler.counts().connections, 2);
 }
 
 #[test]

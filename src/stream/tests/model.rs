@@ -216,7 +216,7 @@ proptest! {
         }
         bench.finish();
         prop_assert_eq!(bench.assembler.shared_waiting(), 0);
-        let seen = bench.assembler.connections_seen() as usize;
+        let seen = bench.assembler.counts().connections as usize;
         let mut closed = vec![0; seen];
         let mut ended = vec![[false; 2]; seen];
         for (id, seen) in &bench.seen {
