@@ -33,10 +33,11 @@ pub enum Breach {
 }
 
 macro_rules! rules {
-    ($($variant:ident $name:literal $breach:ident [$($old:literal),*] [$($new:literal),*] $sentence:literal)*) => {
+    ($($variant:ident $breach:ident [$($old:literal),*] [$($new:literal),*] $sentence:literal)*) => {
         /// Named by what must hold. The numbers differ between versions of the specification,
         /// so a rule is not its number.
-        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, strum::IntoStaticStr)]
+        #[strum(serialize_all = "kebab-case")]
         #[non_exhaustive]
         pub enum Rule {
             $(#[doc = $sentence] $variant,)*
@@ -45,13 +46,6 @@ macro_rules! rules {
         impl Rule {
             /// Every rule, those of malformed packets first.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// Returns the name in JSON: `packet-identifier-is-not-zero`.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
 
             /// Returns a sentence on what must hold.
             pub const fn sentence(self) -> &'static str {
@@ -77,151 +71,144 @@ macro_rules! rules {
     };
 }
 
-// Variant, name, how grave, statements of 3.1.1, statements of 5.0, sentence.
+// Variant, how grave, statements of 3.1.1, statements of 5.0, sentence.
 rules! {
-    RemainingLengthHasFourOctets "remaining-length-has-four-octets" Malformed [] []
+    RemainingLengthHasFourOctets Malformed [] []
         "Remaining Length takes four octets at most; here a fifth follows, so nobody can tell where the packet ends."
-    FieldsFitThePacket "fields-fit-the-packet" Malformed [] []
+    FieldsFitThePacket Malformed [] []
         "Every field ends within the packet; this one would go on past the end that Remaining Length sets."
-    NothingFollowsTheFields "nothing-follows-the-fields" Malformed [] []
+    NothingFollowsTheFields Malformed [] []
         "A packet ends with its last field; here octets follow that belong to no field."
-    PacketTypeIsNotZero "packet-type-is-not-zero" Malformed [] []
+    PacketTypeIsNotZero Malformed [] []
         "Control packet type 0 is reserved and never sent."
-    AuthComesWithFive "auth-comes-with-five" Malformed [] []
+    AuthComesWithFive Malformed [] []
         "Control packet type 15 (AUTH) came with MQTT 5.0 and is reserved before."
-    ReservedHeaderFlagsHold "reserved-header-flags-hold" Malformed
-        ["MQTT-2.2.2-1", "MQTT-2.2.2-2"] ["MQTT-2.1.3-1"]
+    ReservedHeaderFlagsHold Malformed ["MQTT-2.2.2-1", "MQTT-2.2.2-2"] ["MQTT-2.1.3-1"]
         "Only PUBLISH chooses the low four bits of its first octet; for every other packet type they are fixed."
-    QosIsNotThree "qos-is-not-three" Malformed ["MQTT-3.3.1-4"] ["MQTT-3.3.1-4"]
+    QosIsNotThree Malformed ["MQTT-3.3.1-4"] ["MQTT-3.3.1-4"]
         "QoS is 0, 1 or 2; a PUBLISH with both QoS bits set has none of them."
-    DupNeedsQos "dup-needs-qos" Malformed ["MQTT-3.3.1-2"] ["MQTT-3.3.1-2"]
+    DupNeedsQos Malformed ["MQTT-3.3.1-2"] ["MQTT-3.3.1-2"]
         "DUP marks a redelivery, and a message of QoS 0 is never redelivered, so DUP is 0 there."
-    TextIsUtf8 "text-is-utf8" Malformed ["MQTT-1.5.3-1"] ["MQTT-1.5.4-1"]
+    TextIsUtf8 Malformed ["MQTT-1.5.3-1"] ["MQTT-1.5.4-1"]
         "Every string is well-formed UTF-8."
-    TextHasNoNull "text-has-no-null" Malformed ["MQTT-1.5.3-2"] ["MQTT-1.5.4-2"]
+    TextHasNoNull Malformed ["MQTT-1.5.3-2"] ["MQTT-1.5.4-2"]
         "No string holds the null character U+0000."
-    PacketIdentifierIsNotZero "packet-identifier-is-not-zero" Malformed
-        ["MQTT-2.3.1-1"] ["MQTT-2.2.1-3", "MQTT-2.2.1-4"]
+    PacketIdentifierIsNotZero Malformed ["MQTT-2.3.1-1"] ["MQTT-2.2.1-3", "MQTT-2.2.1-4"]
         "A packet identifier is never 0."
-    TopicNameHasNoWildcard "topic-name-has-no-wildcard" Malformed
+    TopicNameHasNoWildcard Malformed
         ["MQTT-3.3.2-2", "MQTT-4.7.1-1"] ["MQTT-3.3.2-2", "MQTT-4.7.0-1"]
         "A message is published to one topic: its name holds neither + nor #, which only topic filters use."
-    TopicNameIsNotEmpty "topic-name-is-not-empty" Malformed ["MQTT-4.7.3-1"] ["MQTT-4.7.3-1"]
+    TopicNameIsNotEmpty Malformed ["MQTT-4.7.3-1"] ["MQTT-4.7.3-1"]
         "A topic name has at least one character; only a Topic Alias (MQTT 5.0) may stand in its place."
-    ConnectReservedFlagIsZero "connect-reserved-flag-is-zero" Malformed
-        ["MQTT-3.1.2-3"] ["MQTT-3.1.2-3"]
+    ConnectReservedFlagIsZero Malformed ["MQTT-3.1.2-3"] ["MQTT-3.1.2-3"]
         "Bit 0 of the Connect Flags is reserved and must be 0."
-    WillFlagsNeedAWill "will-flags-need-a-will" Malformed
+    WillFlagsNeedAWill Malformed
         ["MQTT-3.1.2-11", "MQTT-3.1.2-13", "MQTT-3.1.2-15"] ["MQTT-3.1.2-11", "MQTT-3.1.2-13"]
         "Will QoS and Will Retain are 0 where the Will Flag is 0: there is no will that they could describe."
-    WillQosIsNotThree "will-qos-is-not-three" Malformed ["MQTT-3.1.2-14"] ["MQTT-3.1.2-12"]
+    WillQosIsNotThree Malformed ["MQTT-3.1.2-14"] ["MQTT-3.1.2-12"]
         "The Will QoS is 0, 1 or 2."
-    PasswordNeedsUserName "password-needs-user-name" Malformed ["MQTT-3.1.2-22"] []
+    PasswordNeedsUserName Malformed ["MQTT-3.1.2-22"] []
         "Before MQTT 5.0 a password comes only with a user name."
-    ConnackReservedFlagsAreZero "connack-reserved-flags-are-zero" Malformed [] ["MQTT-3.2.2-1"]
+    ConnackReservedFlagsAreZero Malformed [] ["MQTT-3.2.2-1"]
         "Bits 7 to 1 of the Connect Acknowledge Flags are reserved and must be 0."
-    SubscribeHasAFilter "subscribe-has-a-filter" Malformed ["MQTT-3.8.3-3"] ["MQTT-3.8.3-2"]
+    SubscribeHasAFilter Malformed ["MQTT-3.8.3-3"] ["MQTT-3.8.3-2"]
         "SUBSCRIBE asks for at least one topic filter."
-    UnsubscribeHasAFilter "unsubscribe-has-a-filter" Malformed
-        ["MQTT-3.10.3-2"] ["MQTT-3.10.3-2"]
+    UnsubscribeHasAFilter Malformed ["MQTT-3.10.3-2"] ["MQTT-3.10.3-2"]
         "UNSUBSCRIBE names at least one topic filter."
-    AcknowledgementHasACode "acknowledgement-has-a-code" Malformed
-        ["MQTT-3.9.3-1"] ["MQTT-3.9.3-1", "MQTT-3.11.3-1"]
+    AcknowledgementHasACode Malformed ["MQTT-3.9.3-1"] ["MQTT-3.9.3-1", "MQTT-3.11.3-1"]
         "SUBACK (and UNSUBACK in MQTT 5.0) answers each topic filter with a code, so it holds one at least."
-    SubscriptionQosIsNotThree "subscription-qos-is-not-three" Malformed ["MQTT-3-8.3-4"] []
+    SubscriptionQosIsNotThree Malformed ["MQTT-3-8.3-4"] []
         "The QoS that a subscription asks for is 0, 1 or 2."
-    SubscriptionReservedBitsAreZero "subscription-reserved-bits-are-zero" Malformed
-        ["MQTT-3-8.3-4"] ["MQTT-3.8.3-5"]
+    SubscriptionReservedBitsAreZero Malformed ["MQTT-3-8.3-4"] ["MQTT-3.8.3-5"]
         "The reserved bits of a subscription's options octet must be 0."
-    RetainHandlingIsNotThree "retain-handling-is-not-three" Malformed [] []
+    RetainHandlingIsNotThree Malformed [] []
         "Retain Handling of a subscription is 0, 1 or 2."
-    NoLocalIsNotShared "no-local-is-not-shared" Malformed [] ["MQTT-3.8.3-4"]
+    NoLocalIsNotShared Malformed [] ["MQTT-3.8.3-4"]
         "A shared subscription can't ask for No Local."
-    VariableIntegerHasFourOctets "variable-integer-has-four-octets" Malformed [] []
+    VariableIntegerHasFourOctets Malformed [] []
         "A variable byte integer takes four octets at most."
-    PropertiesFitThePacket "properties-fit-the-packet" Malformed [] []
+    PropertiesFitThePacket Malformed [] []
         "Property Length counts octets of its own packet; here it goes past the end."
-    PropertyFitsTheProperties "property-fits-the-properties" Malformed [] []
+    PropertyFitsTheProperties Malformed [] []
         "Every property ends within the octets that Property Length counts."
-    PropertyIsKnown "property-is-known" Malformed [] []
+    PropertyIsKnown Malformed [] []
         "A property's identifier is one of the 27 that MQTT 5.0 defines."
-    PropertyIsAllowedHere "property-is-allowed-here" Malformed [] []
+    PropertyIsAllowedHere Malformed [] []
         "Each property belongs to certain packet types only; this one has no place in this packet."
-    PropertyIsNotRepeated "property-is-not-repeated" Malformed [] []
+    PropertyIsNotRepeated Malformed [] []
         "Only User Property may stand several times in a packet, and Subscription Identifier in PUBLISH."
-    PropertyIsZeroOrOne "property-is-zero-or-one" Malformed [] []
+    PropertyIsZeroOrOne Malformed [] []
         "This property says no or yes: its value is 0 or 1."
-    SubscriptionIdentifierIsNotZero "subscription-identifier-is-not-zero" Malformed [] []
+    SubscriptionIdentifierIsNotZero Malformed [] []
         "A Subscription Identifier is 1 or more."
-    ReceiveMaximumIsNotZero "receive-maximum-is-not-zero" Malformed [] []
+    ReceiveMaximumIsNotZero Malformed [] []
         "A Receive Maximum of 0 would allow no message at all; it is 1 or more."
-    TopicAliasIsNotZero "topic-alias-is-not-zero" Malformed [] ["MQTT-3.3.2-8"]
+    TopicAliasIsNotZero Malformed [] ["MQTT-3.3.2-8"]
         "A Topic Alias is 1 or more."
-    MaximumPacketSizeIsNotZero "maximum-packet-size-is-not-zero" Malformed [] []
+    MaximumPacketSizeIsNotZero Malformed [] []
         "A Maximum Packet Size of 0 would allow no packet at all; it is 1 or more."
 
-    ProtocolNameIsKnown "protocol-name-is-known" ProtocolError ["MQTT-3.1.2-1"] ["MQTT-3.1.2-1"]
+    ProtocolNameIsKnown ProtocolError ["MQTT-3.1.2-1"] ["MQTT-3.1.2-1"]
         "The protocol name is MQTT, or MQIsdp in version 3.1."
-    ProtocolLevelIsKnown "protocol-level-is-known" ProtocolError ["MQTT-3.1.2-2"] ["MQTT-3.1.2-2"]
+    ProtocolLevelIsKnown ProtocolError ["MQTT-3.1.2-2"] ["MQTT-3.1.2-2"]
         "The protocol level is 3 (with the name MQIsdp), 4 or 5 (with MQTT)."
-    LengthIsMinimal "length-is-minimal" ProtocolError [] ["MQTT-1.5.5-1"]
+    LengthIsMinimal ProtocolError [] ["MQTT-1.5.5-1"]
         "A variable byte integer takes no more octets than its value needs."
-    TopicFilterIsNotEmpty "topic-filter-is-not-empty" ProtocolError
-        ["MQTT-4.7.3-1"] ["MQTT-4.7.3-1"]
+    TopicFilterIsNotEmpty ProtocolError ["MQTT-4.7.3-1"] ["MQTT-4.7.3-1"]
         "A topic filter has at least one character."
-    MultiLevelWildcardIsLast "multi-level-wildcard-is-last" ProtocolError
-        ["MQTT-4.7.1-2"] ["MQTT-4.7.1-1"]
+    MultiLevelWildcardIsLast ProtocolError ["MQTT-4.7.1-2"] ["MQTT-4.7.1-1"]
         "In a topic filter # stands alone in the last level, as in a/b/#."
-    SingleLevelWildcardIsAlone "single-level-wildcard-is-alone" ProtocolError
-        ["MQTT-4.7.1-3"] ["MQTT-4.7.1-2"]
+    SingleLevelWildcardIsAlone ProtocolError ["MQTT-4.7.1-3"] ["MQTT-4.7.1-2"]
         "In a topic filter + takes a whole level, as in a/+/c."
-    ShareNameIsPlain "share-name-is-plain" ProtocolError [] ["MQTT-4.8.2-1", "MQTT-4.8.2-2"]
+    ShareNameIsPlain ProtocolError [] ["MQTT-4.8.2-1", "MQTT-4.8.2-2"]
         "A shared subscription names its group in one level without wildcards: $share/group/filter."
-    SharedSubscriptionHasAFilter "shared-subscription-has-a-filter" ProtocolError
-        [] ["MQTT-4.8.2-2"]
+    SharedSubscriptionHasAFilter ProtocolError [] ["MQTT-4.8.2-2"]
         "A shared subscription is $share/, the group's name, / and a topic filter."
-    WillTopicIsATopicName "will-topic-is-a-topic-name" ProtocolError
+    WillTopicIsATopicName ProtocolError
         ["MQTT-4.7.1-1", "MQTT-4.7.3-1"] ["MQTT-4.7.0-1", "MQTT-4.7.3-1"]
         "The will is published to one topic: its name is not empty and holds neither + nor #."
-    ResponseTopicIsATopicName "response-topic-is-a-topic-name" ProtocolError
-        [] ["MQTT-3.3.2-14"]
+    ResponseTopicIsATopicName ProtocolError [] ["MQTT-3.3.2-14"]
         "A Response Topic is a topic name: it is not empty and holds neither + nor #."
-    EmptyClientIdIsClean "empty-client-id-is-clean" ProtocolError
-        ["MQTT-3.1.3-7"] []
+    EmptyClientIdIsClean ProtocolError ["MQTT-3.1.3-7"] []
         "A Client without an identifier of its own must ask for a clean session."
-    ClientIdFitsThreeOne "client-id-fits-three-one" ProtocolError [] []
+    ClientIdFitsThreeOne ProtocolError [] []
         "In MQTT 3.1 a client identifier has 1 to 23 characters."
-    AuthenticationDataNeedsAMethod "authentication-data-needs-a-method" ProtocolError [] []
+    AuthenticationDataNeedsAMethod ProtocolError [] []
         "Authentication Data means nothing without an Authentication Method."
-    AuthHasAMethod "auth-has-a-method" ProtocolError [] []
+    AuthHasAMethod ProtocolError [] []
         "AUTH names its Authentication Method."
-    RefusalHasNoSession "refusal-has-no-session" ProtocolError ["MQTT-3.2.2-4"] ["MQTT-3.2.2-6"]
+    RefusalHasNoSession ProtocolError ["MQTT-3.2.2-4"] ["MQTT-3.2.2-6"]
         "A CONNACK that refuses the connection can't say that a session is present."
-    ConnackCodeIsDefined "connack-code-is-defined" ProtocolError [] ["MQTT-3.2.2-8"]
+    ConnackCodeIsDefined ProtocolError [] ["MQTT-3.2.2-8"]
         "CONNACK uses one of the codes that this version defines for it."
-    PubackCodeIsDefined "puback-code-is-defined" ProtocolError [] ["MQTT-3.4.2-1"]
+    PubackCodeIsDefined ProtocolError [] ["MQTT-3.4.2-1"]
         "PUBACK uses one of the reason codes that MQTT 5.0 defines for it."
-    PubrecCodeIsDefined "pubrec-code-is-defined" ProtocolError [] ["MQTT-3.5.2-1"]
+    PubrecCodeIsDefined ProtocolError [] ["MQTT-3.5.2-1"]
         "PUBREC uses one of the reason codes that MQTT 5.0 defines for it."
-    PubrelCodeIsDefined "pubrel-code-is-defined" ProtocolError [] ["MQTT-3.6.2-1"]
+    PubrelCodeIsDefined ProtocolError [] ["MQTT-3.6.2-1"]
         "PUBREL uses one of the reason codes that MQTT 5.0 defines for it."
-    PubcompCodeIsDefined "pubcomp-code-is-defined" ProtocolError [] ["MQTT-3.7.2-1"]
+    PubcompCodeIsDefined ProtocolError [] ["MQTT-3.7.2-1"]
         "PUBCOMP uses one of the reason codes that MQTT 5.0 defines for it."
-    SubackCodeIsDefined "suback-code-is-defined" ProtocolError ["MQTT-3.9.3-2"] ["MQTT-3.9.3-2"]
+    SubackCodeIsDefined ProtocolError ["MQTT-3.9.3-2"] ["MQTT-3.9.3-2"]
         "SUBACK uses only the codes that this version defines for it."
-    UnsubackCodeIsDefined "unsuback-code-is-defined" ProtocolError [] ["MQTT-3.11.3-2"]
+    UnsubackCodeIsDefined ProtocolError [] ["MQTT-3.11.3-2"]
         "UNSUBACK uses one of the reason codes that MQTT 5.0 defines for it."
-    DisconnectCodeIsDefined "disconnect-code-is-defined" ProtocolError [] ["MQTT-3.14.2-1"]
+    DisconnectCodeIsDefined ProtocolError [] ["MQTT-3.14.2-1"]
         "DISCONNECT uses one of the reason codes that MQTT 5.0 defines for it."
-    AuthCodeIsDefined "auth-code-is-defined" ProtocolError [] ["MQTT-3.15.2-1"]
+    AuthCodeIsDefined ProtocolError [] ["MQTT-3.15.2-1"]
         "AUTH uses one of the reason codes that MQTT 5.0 defines for it."
-    PayloadIsTheTextItClaims "payload-is-the-text-it-claims" Advice [] []
+    PayloadIsTheTextItClaims Advice [] []
         "A message whose Payload Format Indicator is 1 carries UTF-8 text."
-    TextHasNoControlCharacter "text-has-no-control-character" Advice [] []
+    TextHasNoControlCharacter Advice [] []
         "Strings should hold no control characters and no non-characters: a receiver may refuse them."
 }
 
 impl Rule {
+    /// Returns the name in JSON: `packet-identifier-is-not-zero`.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+
     /// Returns the error of a packet that breaks the rule at `offset`.
     pub(super) const fn at(self, offset: usize) -> Malformed {
         Malformed { rule: self, offset }
