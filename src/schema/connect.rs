@@ -236,7 +236,7 @@ impl<'a> ConnAck<'a> {
 
 /// One subscription of a SUBSCRIBE (MQTT 5.0 §3.8.3).
 #[skip_serializing_none]
-#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct Subscription<'a> {
     /// The topic filter.
     pub filter: &'a str,
@@ -265,8 +265,7 @@ impl<'a> Subscription<'a> {
             no_local: v5.then_some(options & 0x04 != 0),
             retain_as_published: v5.then_some(options & 0x08 != 0),
             retain_handling: v5.then_some(options >> 4 & 0x03),
-            reason_code: None,
-            reason_name: None,
+            ..Self::default()
         }
     }
 

@@ -62,7 +62,7 @@ impl Step {
 
 /// How a handshake ended, as far as the capture shows it.
 #[skip_serializing_none]
-#[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
+#[derive(Clone, Copy, Debug, Default, JsonSchema, Serialize)]
 pub struct State {
     /// `complete`, `refused` (by a code of 128 or above; 3.x: a CONNACK other than 0 or a SUBACK
     /// of failures only) or `incomplete`.
@@ -86,11 +86,7 @@ impl State {
     pub fn new(state: HandshakeState, version: Option<ProtocolVersion>) -> Self {
         let mut shown = Self {
             state: state.into(),
-            refused_by: None,
-            reason_code: None,
-            reason_name: None,
-            waiting_for: None,
-            ended_by: None,
+            ..Self::default()
         };
         match state {
             HandshakeState::Complete => {}

@@ -14,7 +14,7 @@ use crate::event::{self, Subject};
 /// One exchange of control packets: PUBLISH to PUBACK or PUBCOMP, SUBSCRIBE to SUBACK, and so
 /// on; a PUBLISH at QoS 0 is one of a single step.
 #[skip_serializing_none]
-#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct Handshake<'a> {
     /// `connect`, `auth`, `qos0`, `qos1`, `qos2`, `subscribe`, `unsubscribe` or `ping`.
     pub kind: &'static str,
@@ -86,18 +86,12 @@ impl<'a> Handshake<'a> {
             state: State::new(handshake.state, version),
             duration: handshake.duration().map(Seconds::exact),
             redelivered: handshake.redelivered(),
-            retain: None,
-            payload: None,
-            subscriptions: None,
-            filters: None,
-            reason_codes: Vec::new(),
-            connect: None,
-            connack: None,
             steps: Step::all(&handshake.steps, start),
             steps_left_out: handshake.steps_left_out,
             deliveries: Deliveries::new(&handshake.deliveries, start),
             deliveries_left_out: handshake.deliveries_left_out,
             origin: handshake.origin.as_ref().map(Origin::from),
+            ..Self::default()
         };
         match &handshake.subject {
             Subject::Message(message) => {

@@ -9,7 +9,7 @@ use crate::mqtt::{self, PropertyId, PropertyValue, names_a_secret};
 
 /// One property (MQTT 5.0 §2.2.2).
 #[skip_serializing_none]
-#[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
+#[derive(Clone, Copy, Debug, Default, JsonSchema, Serialize)]
 pub struct Property<'a> {
     /// The Property Identifier: 38.
     pub id: u8,
@@ -44,9 +44,7 @@ impl<'a> Property<'a> {
         let mut shown = Self {
             id: property.id.0,
             name: property.id.name(),
-            value: None,
-            length: None,
-            value_length: None,
+            ..Self::default()
         };
         shown.value = Some(match property.value {
             PropertyValue::Byte(number) => Value::Number(number.into()),
