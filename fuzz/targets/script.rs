@@ -3,13 +3,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mqtt_inspect::record::script::{Script, parse_duration};
+use mqtt_inspect::record::script::Script;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    let _ = parse_duration(text);
     match Script::parse(text) {
         Ok(script) => script.apply(&mut Default::default()),
         Err(error) => {

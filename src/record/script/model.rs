@@ -133,7 +133,7 @@ pub(super) struct ConnectOptions {
 }
 
 impl ConnectOptions {
-    /// These options, and those of `base` where these say nothing.
+    /// These options, and those of `base` for what these leave out.
     pub(super) fn over(self, base: Self) -> Self {
         Self {
             version: self.version.or(base.version),
