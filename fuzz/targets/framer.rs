@@ -11,7 +11,7 @@ fn whole(mut bytes: &[u8]) -> (Vec<&[u8]>, bool) {
     let mut packets = Vec::new();
     loop {
         match cut(bytes) {
-            Cut::Whole { packet, rest } => {
+            Cut::Whole((packet, rest)) => {
                 packets.push(packet.bytes);
                 bytes = rest;
             }

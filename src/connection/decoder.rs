@@ -435,5 +435,5 @@ impl Inner {
 /// Whether a whole packet that breaks no rule stands at the front of `bytes`: a carrier's frame
 /// and bare MQTT may begin alike, as a binary frame of WebSocket and a SUBSCRIBE do.
 fn is_packet(bytes: &[u8]) -> bool {
-    matches!(cut(bytes), Cut::Whole { packet, .. } if !score::versions(packet.bytes).is_empty())
+    matches!(cut(bytes), Cut::Whole((packet, _)) if !score::versions(packet.bytes).is_empty())
 }

@@ -4,7 +4,7 @@
 
 use crate::base::{FrameStamp, Layers};
 use crate::event::{Event, Gap, Incomplete, NotMqtt, PacketEvent, Transport};
-use crate::mqtt::framer::{Cut, Growth, RawPacket, cut};
+use crate::mqtt::framer::{Cut, Framed, RawPacket, cut};
 use crate::mqtt::{ControlPacket, Malformed, PacketType, Rule};
 use crate::stream::{ByDirection, Direction, GapCause, StreamEvent};
 
@@ -121,10 +121,7 @@ impl Packets {
             }
             let frames = [arrival.stamp.number];
             match cut(rest) {
-                Cut::Whole {
-                    packet,
-                    rest: after,
-                } => {
+                Cut::Whole((packet, after)) => {
                     self.emit_packet(scope, arrival, &packet, &frames);
                     rest = after;
                 }
@@ -161,22 +158,22 @@ impl Packets {
         };
         let (growth, after) = partial.grow(scope.context, bytes, arrival.stamp.number);
         match (growth, partial.packet()) {
-            (Growth::Partial, _) => {
+            (Framed::Partial, _) => {
                 side.partial = Some(partial);
                 return &[];
             }
-            (Growth::Malformed(_), _) => {
+            (Framed::Malformed(_), _) => {
                 self.break_off(scope, arrival, partial.framer.bytes(), &partial.frames);
             }
-            (Growth::Complete, Some(packet)) => {
+            (Framed::Whole(()), Some(packet)) => {
                 self.emit_packet(scope, arrival, &packet, &partial.frames);
             }
-            (Growth::Complete, None) if partial.fate == Fate::OverLimit => {
+            (Framed::Whole(()), None) if partial.fate == Fate::OverLimit => {
                 let discarded = partial.received();
                 let (direction, stamp) = (arrival.direction, arrival.stamp);
                 self.emit_gap(scope, direction, 0, GapCause::HeldCap, stamp, discarded);
             }
-            (Growth::Complete, None) => {}
+            (Framed::Whole(()), None) => {}
         }
         partial.release(scope.context);
         after

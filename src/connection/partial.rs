@@ -3,7 +3,7 @@
 
 use crate::base::FrameStamp;
 use crate::event::Incomplete;
-use crate::mqtt::framer::{Framer, Growth, KEPT_BUFFER, RawPacket};
+use crate::mqtt::framer::{Framed, Framer, KEPT_BUFFER, RawPacket};
 use crate::mqtt::{PacketType, Sender};
 
 use super::context::Context;
@@ -87,7 +87,7 @@ impl Partial {
         context: &mut Context,
         bytes: &'a [u8],
         frame: u64,
-    ) -> (Growth, &'a [u8]) {
+    ) -> (Framed<()>, &'a [u8]) {
         let (growth, rest) = self.framer.grow(bytes);
         let count = bytes.len() - rest.len();
         let unread = match self.fate {

@@ -52,16 +52,22 @@ impl FixedHeader {
     }
 }
 
-/// The result of reading a fixed header.
+/// The beginning of a stream's next bytes, as far as they have come.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Header {
-    /// The fixed header is there.
-    Whole(FixedHeader),
-    /// More bytes are needed: the first byte or a part of Remaining Length is missing.
+pub enum Framed<T> {
+    /// It is there.
+    Whole(T),
+    /// More bytes are needed.
     Partial,
     /// Remaining Length goes on after its fourth byte: the end of the packet is not known.
     Malformed(Malformed),
 }
+
+/// A fixed header; partial without its first byte or all of Remaining Length.
+pub type Header = Framed<FixedHeader>;
+
+/// A control packet, and the bytes after it.
+pub type Cut<'a> = Framed<(RawPacket<'a>, &'a [u8])>;
 
 /// Reads the fixed header at the beginning of `bytes`.
 #[inline]
@@ -118,47 +124,17 @@ pub struct RawPacket<'a> {
     pub header: FixedHeader,
 }
 
-/// The result of cutting the first packet off some bytes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Cut<'a> {
-    /// The first packet is complete.
-    Whole {
-        /// The packet.
-        packet: RawPacket<'a>,
-        /// The bytes after it.
-        rest: &'a [u8],
-    },
-    /// The packet is not complete.
-    Partial,
-    /// The end of the packet is not known.
-    Malformed(Malformed),
-}
-
 /// Cuts the first control packet off `bytes`.
 #[inline]
 pub fn cut(bytes: &[u8]) -> Cut<'_> {
     match fixed_header(bytes) {
         Header::Whole(header) => match bytes.split_at_checked(header.total_len()) {
-            Some((bytes, rest)) => Cut::Whole {
-                packet: RawPacket { bytes, header },
-                rest,
-            },
+            Some((bytes, rest)) => Cut::Whole((RawPacket { bytes, header }, rest)),
             None => Cut::Partial,
         },
         Header::Partial => Cut::Partial,
         Header::Malformed(malformed) => Cut::Malformed(malformed),
     }
-}
-
-/// The state of a packet that bytes were added to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Growth {
-    /// It needs more.
-    Partial,
-    /// All of it has come.
-    Complete,
-    /// Its Remaining Length has a fifth byte: where it ends is unknown.
-    Malformed(Malformed),
 }
 
 /// A reassembler of control packets from bytes that arrive in any portions.
@@ -190,7 +166,7 @@ impl Framer {
             self.clear();
         }
         if self.passed == 0
-            && let Cut::Whole { packet, rest } = cut(bytes)
+            && let Cut::Whole((packet, rest)) = cut(bytes)
         {
             *bytes = rest;
             return Some(Ok(packet));
@@ -198,18 +174,18 @@ impl Framer {
         let growth;
         (growth, *bytes) = self.grow(bytes);
         match (growth, self.header) {
-            (Growth::Complete, Some(header)) => Some(Ok(RawPacket {
+            (Framed::Whole(()), Some(header)) => Some(Ok(RawPacket {
                 bytes: &self.bytes,
                 header,
             })),
-            (Growth::Malformed(malformed), _) => Some(Err(malformed)),
+            (Framed::Malformed(malformed), _) => Some(Err(malformed)),
             _ => None,
         }
     }
 
     /// Adds those of `bytes` that belong to the packet that has begun, or begin one; also returns
     /// what follows them.
-    pub fn grow<'a>(&mut self, bytes: &'a [u8]) -> (Growth, &'a [u8]) {
+    pub fn grow<'a>(&mut self, bytes: &'a [u8]) -> (Framed<()>, &'a [u8]) {
         let mut rest = bytes;
         if self.header.is_none() {
             // As many as the longest fixed header has; those behind the packet go again.
@@ -224,11 +200,11 @@ impl Framer {
             self.passed = self.bytes.len();
             rest = bytes.get(self.passed - known..).unwrap_or_default();
             if let Header::Malformed(malformed) = read {
-                return (Growth::Malformed(malformed), rest);
+                return (Framed::Malformed(malformed), rest);
             }
         }
         let Some(missing) = self.rest() else {
-            return (Growth::Partial, rest);
+            return (Framed::Partial, rest);
         };
         let (own, after) = rest.split_at_checked(missing).unwrap_or((rest, &[]));
         // Else they were dropped.
@@ -237,8 +213,8 @@ impl Framer {
         }
         self.passed += own.len();
         match own.len() == missing {
-            true => (Growth::Complete, after),
-            false => (Growth::Partial, after),
+            true => (Framed::Whole(()), after),
+            false => (Framed::Partial, after),
         }
     }
 
@@ -405,12 +381,12 @@ mod tests {
     fn bytes_that_never_come_are_counted_within_their_packet_alone() {
         let mut framer = Framer::default();
         assert!(!framer.skip(1));
-        assert_eq!(framer.grow(&[0x30, 10, 0, 1]), (Growth::Partial, &[][..]));
+        assert_eq!(framer.grow(&[0x30, 10, 0, 1]), (Framed::Partial, &[][..]));
         assert!(!framer.skip(0) && !framer.skip(9));
         assert!(framer.skip(5));
         assert!(framer.bytes().is_empty());
         let rest = [b'x', b'y', b'z', 0xc0, 0];
-        assert_eq!(framer.grow(&rest), (Growth::Complete, &rest[3..]));
+        assert_eq!(framer.grow(&rest), (Framed::Whole(()), &rest[3..]));
         assert!(framer.bytes().is_empty());
     }
 
