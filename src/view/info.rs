@@ -196,10 +196,7 @@ pub fn extras(out: &mut impl Sink, seen: &PacketEvent<'_>) {
     let mut list = List { out, begun: false };
     let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
     match &seen.packet {
-        Err(malformed) => {
-            list.item("");
-            malformation(list.out, malformed, version);
-        }
+        Err(malformed) => list.item(malformation(malformed, version)),
         Ok(ControlPacket::Connect(connect)) => connect_extras(&mut list, connect),
         Ok(ControlPacket::ConnAck(ack)) => connack_extras(&mut list, ack, version),
         Ok(ControlPacket::Publish(publish)) => publish_extras(list.out, publish, seen),
@@ -260,29 +257,30 @@ pub fn extras(out: &mut impl Sink, seen: &PacketEvent<'_>) {
     }
 }
 
-/// Appends why a packet is malformed: the rule in words, its statements, the place.
-pub fn malformation(out: &mut impl Sink, malformed: &Malformed, version: ProtocolVersion) {
-    let Malformed { rule, offset } = *malformed;
-    broken(out, "Malformed", rule, offset, version);
+/// Returns why a packet is malformed: the rule in words, its statements, the place.
+pub fn malformation(malformed: &Malformed, version: ProtocolVersion) -> String {
+    broken("Malformed", malformed.rule, malformed.offset, version)
 }
 
-/// Appends the rule that a readable packet breaks, or what its sender should do better.
-pub fn violation(out: &mut impl Sink, violation: &Violation, version: ProtocolVersion) {
+/// Returns the rule that a readable packet breaks, or what its sender should do better.
+pub fn violation(violation: &Violation, version: ProtocolVersion) -> String {
     let breach = match violation.rule.breach() {
         Breach::Malformed => "Malformed",
         Breach::ProtocolError => "Protocol error",
         Breach::Advice => "Advice",
     };
-    broken(out, breach, violation.rule, violation.offset, version);
+    broken(breach, violation.rule, violation.offset, version)
 }
 
-fn broken(out: &mut impl Sink, breach: &str, rule: Rule, offset: usize, version: ProtocolVersion) {
+fn broken(breach: &str, rule: Rule, offset: usize, version: ProtocolVersion) -> String {
     let sentence = rule.sentence().trim_end_matches('.');
-    let place = match rule.ids(version) {
-        [] => format!("(at octet {offset})"),
-        statements => format!("({}) at octet {offset}", statements.join(", ")),
-    };
-    out.format(format_args!("[{breach}: {sentence} {place}]"));
+    match rule.ids(version) {
+        [] => format!("[{breach}: {sentence} (at octet {offset})]"),
+        statements => {
+            let statements = statements.join(", ");
+            format!("[{breach}: {sentence} ({statements}) at octet {offset}]")
+        }
+    }
 }
 
 fn connect_extras<S: Sink>(list: &mut List<'_, S>, connect: &Connect<'_>) {

@@ -136,19 +136,16 @@ impl<W: Write> Detail<W> {
         if seen.after_gap {
             out.extend_from_slice(b"    [What came before this packet was not captured]\n");
         }
-        if let Err(malformed) = &seen.packet {
-            alarm(out, self.style.colour, |out| {
-                info::malformation(out, malformed, version);
-            });
-        }
-        if let Ok(packet) = &seen.packet
-            && !surely_clean(packet, seen.bytes, version)
-        {
-            violations(packet, seen.bytes, version, &mut |violation| {
-                alarm(out, self.style.colour, |out| {
-                    info::violation(out, &violation, version);
+        let (paint, reset) = colour::around(colour::ALARM, self.style.colour);
+        let mut alarm = |remark: String| put(out, format_args!("    {paint}{remark}{reset}\n"));
+        match &seen.packet {
+            Err(malformed) => alarm(info::malformation(malformed, version)),
+            Ok(packet) if !surely_clean(packet, seen.bytes, version) => {
+                violations(packet, seen.bytes, version, &mut |violation| {
+                    alarm(info::violation(&violation, version));
                 });
-            });
+            }
+            Ok(_) => {}
         }
     }
 
@@ -189,14 +186,6 @@ impl<W: Write> View for Detail<W> {
     fn finish(&mut self, _totals: &Totals) -> io::Result<()> {
         self.out.flush()
     }
-}
-
-/// Appends a remark that something is wrong, on a line of its own.
-fn alarm(out: &mut Vec<u8>, colour: bool, remark: impl FnOnce(&mut Vec<u8>)) {
-    let (paint, reset) = colour::around(colour::ALARM, colour);
-    put(out, format_args!("    {paint}"));
-    remark(out);
-    put(out, format_args!("{reset}\n"));
 }
 
 /// Appends the frames that brought a packet's parts.

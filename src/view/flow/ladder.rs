@@ -8,6 +8,8 @@
 //!   ✓ complete in 0.106 ms                    verdicts
 //! ```
 
+use strum::IntoStaticStr;
+
 use crate::base::{FrameStamp, Span};
 
 /// One diagram. Its texts may hold raw text from the capture: the renderers make it safe.
@@ -33,7 +35,8 @@ pub struct Lane {
 }
 
 /// A participant's part in a diagram.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, IntoStaticStr, PartialEq)]
+#[strum(serialize_all = "lowercase")]
 pub enum Role {
     /// The client that publishes the message.
     Publisher,
@@ -47,13 +50,8 @@ pub enum Role {
 
 impl Role {
     /// Returns the word above the lane.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Publisher => "publisher",
-            Self::Client => "client",
-            Self::Broker => "broker",
-            Self::Subscriber => "subscriber",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 

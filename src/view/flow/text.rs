@@ -320,38 +320,30 @@ impl Drawing {
     /// Appends a note beside its lane, in as many lines as it takes.
     fn note(&mut self, lane: Option<usize>, text: &str, cells: &[String; 3]) {
         let at = lane.and_then(|lane| self.lanes.get(lane)).copied();
-        let (from, room, leftwards) = self.beside(at, width(text));
-        for (number, part) in wrap(text, room).enumerate() {
-            let (from, end) = match (leftwards, at) {
-                (true, Some(at)) => (from.saturating_sub(width(part)), at),
-                _ => (from, self.room),
+        let (left, right) = match at {
+            Some(at) => (at.saturating_sub(2), self.room.saturating_sub(at + 2)),
+            None => (0, self.room.saturating_sub(2)),
+        };
+        // Right of its lane where the text fits or where there is more room, else left.
+        let leftwards = right < width(text) && right < left;
+        let end = at.filter(|_| leftwards).unwrap_or(self.room);
+        for (number, part) in wrap(text, if leftwards { left } else { right }).enumerate() {
+            let from = match at {
+                None => 0,
+                Some(at) if leftwards => at.saturating_sub(width(part) + 2),
+                Some(at) => at + 1,
             };
             let mut line = self.line();
             if let (0, Some(at)) = (number, at) {
                 line.put(at, self.pens.dot, self.room);
             }
-            let at = line.put(from.saturating_sub(1), " ", end);
-            let at = line.put(at, part, end);
-            line.put(at, " ", end);
+            let from = line.put(from, " ", end);
+            let from = line.put(from, part, end);
+            line.put(from, " ", end);
             match number {
                 0 => self.push_line(cells, line, Some(CYAN)),
                 _ => self.push_line(&NO_CELLS, line, Some(CYAN)),
             }
-        }
-    }
-
-    /// Returns where the text of a note at the lane in column `at` stands: from which column, in
-    /// how many columns, and whether it ends there (left of its lane) instead. Text stands right
-    /// of its lane where it fits or where there is more room, else left.
-    fn beside(&self, at: Option<usize>, wanted: usize) -> (usize, usize, bool) {
-        let Some(at) = at else {
-            return (1, self.room.saturating_sub(2), false);
-        };
-        let (left, right) = (at.saturating_sub(2), self.room.saturating_sub(at + 2));
-        if right >= wanted || right >= left {
-            (at + 2, right, false)
-        } else {
-            (at.saturating_sub(1), left, true)
         }
     }
 
