@@ -2,7 +2,6 @@
 //!
 //! Each number is given once in a run, so that a key of something forgotten finds nothing.
 
-use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
@@ -27,14 +26,9 @@ pub(crate) struct SessionKey(pub(crate) u64);
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct SubscriptionKey(pub(crate) u64);
 
-/// The number of an application message, in order of publication, and where it is held.
+/// The number of an application message, in order of publication.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) struct MessageKey {
-    /// Its number among all messages.
-    pub(crate) order: u64,
-    /// Its slot in the table, which another message may have by now.
-    pub(crate) slot: usize,
-}
+pub(crate) struct MessageKey(pub(crate) u64);
 
 /// The number of a stored message, in order of storing.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -76,12 +70,6 @@ impl Deref for Topic<'_> {
 
     fn deref(&self) -> &str {
         self.name
-    }
-}
-
-impl fmt::Display for Topic<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.name.fmt(formatter)
     }
 }
 

@@ -109,7 +109,7 @@ impl Analyzer {
             let place = Place::on(&link, opened.stamp);
             self.report.find(place, Claim::StartsMidway {});
         }
-        self.state.links.insert(link);
+        self.state.links.insert(link.id, Box::new(link));
     }
 
     fn packet(&mut self, event: &PacketEvent<'_>) {
@@ -117,7 +117,7 @@ impl Analyzer {
         let (state, report) = (&mut self.state, &mut self.report);
         let earned = state.matches + caps::MATCHES_A_PACKET;
         state.matches = earned.min(state.limits.matches_ahead);
-        let Some((slot, mut link)) = state.links.take_out(event.connection) else {
+        let Some(mut link) = state.links.remove(&event.connection) else {
             return;
         };
         link.count(event);
@@ -153,23 +153,23 @@ impl Analyzer {
         }
         cx.blame();
         report.make_sure(&link, event);
-        state.links.put_back(slot, link);
+        state.links.insert(link.id, link);
     }
 
     fn gap(&mut self, gap: &Gap) {
         self.pass(gap.stamp);
-        let Some((slot, mut link)) = self.state.links.take_out(gap.connection) else {
+        let Some(mut link) = self.state.links.remove(&gap.connection) else {
             return;
         };
         link.sides[gap.sender].gaps += 1;
         self.state.mark_blind(&mut link);
-        self.state.links.put_back(slot, link);
+        self.state.links.insert(link.id, link);
         rules::transport::find_gap(&self.state, gap, &mut self.report);
     }
 
     fn ended(&mut self, ended: &Ended) {
         self.pass(ended.stamp);
-        if let Some(link) = self.state.links.remove(ended.connection) {
+        if let Some(link) = self.state.links.remove(&ended.connection) {
             ends::on_ended(&mut self.state, &mut self.report, *link, ended);
         }
     }

@@ -282,9 +282,9 @@ fn judge_order(cx: &mut PacketContext<'_>, key: MessageKey, at: usize, copy: &Co
         state.ordered.clear();
         cx.report.limit_reached(Limit::Ordered, copy.stamp);
     }
-    let latest = state.ordered.entry(stream).or_insert(key.order);
-    if key.order >= *latest {
-        *latest = key.order;
+    let latest = state.ordered.entry(stream).or_insert(key);
+    if key >= *latest {
+        *latest = key;
     } else {
         cx.check().find(Claim::OutOfOrder { frame });
     }

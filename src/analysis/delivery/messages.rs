@@ -194,7 +194,7 @@ fn why_undelivered(state: &State, held: &Held, route: &Route) -> Undelivered {
         (None, None) if session.is_some() => return Undelivered::Away,
         (None, None) => return Undelivered::ConnectionEnded,
     };
-    let link = state.links.get(now);
+    let link = state.links.get(&now);
     if link.map_or(0, |link| link.gaps().server) != route.gaps {
         return Undelivered::Gap;
     }

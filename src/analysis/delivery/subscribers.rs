@@ -146,7 +146,7 @@ fn route(state: &State, one: &Subscription, publisher: Option<&Link>, why: Undel
         .and_then(|session| session.link)
         .and_then(|id| match publisher {
             Some(link) if link.id == id => Some(link),
-            _ => state.links.get(id),
+            _ => state.links.get(&id).map(Box::as_ref),
         })
         .filter(|link| link.alive());
     let delivery = MessageDelivery {

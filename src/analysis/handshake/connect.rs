@@ -72,7 +72,7 @@ fn note_takeover(cx: &mut PacketContext<'_>) {
     let key = id.and_then(|id| state.sessions.find(link.broker, id));
     let session = key.and_then(|key| state.sessions.get(key));
     let other = session.and_then(|session| session.link);
-    if let Some(other) = other.and_then(|other| state.links.get_mut(other))
+    if let Some(other) = other.and_then(|other| state.links.get_mut(&other))
         && other.alive()
     {
         other.taken_over = Some((link.id, cx.event.stamp));

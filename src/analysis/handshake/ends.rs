@@ -219,8 +219,10 @@ fn session_may_end(
 pub(crate) fn finish(state: &mut State, report: &mut Report, emit: &mut impl FnMut(&Event<'_>)) {
     // Connections first, since their ends settle handshakes that messages and wills wait for;
     // sessions last, since their summaries list the connections.
-    for id in state.links.ids() {
-        if let Some(link) = state.links.remove(id) {
+    let mut open: Vec<_> = state.links.keys().copied().collect();
+    open.sort_unstable();
+    for id in open {
+        if let Some(link) = state.links.remove(&id) {
             let ended = Ended {
                 connection: id,
                 why: Closed::CaptureEnd,

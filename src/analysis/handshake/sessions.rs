@@ -114,12 +114,12 @@ fn leave_old_link(state: &mut State, report: &mut Report, link: &Link, key: Sess
     let Some(old) = old.filter(|old| *old != link.id) else {
         return;
     };
-    if let Some((slot, mut other)) = state.links.take_out(old) {
+    if let Some(mut other) = state.links.remove(&old) {
         suspend(state, report, &mut other, key, EndedBy::ConnectionClosed);
         // The older connection may go on for a while: its end must not end the session.
         other.session = None;
         other.former = Some(key);
-        state.links.put_back(slot, other);
+        state.links.insert(old, other);
     }
 }
 

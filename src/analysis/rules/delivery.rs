@@ -33,7 +33,7 @@ pub(crate) fn judge_copy(check: &mut Check<'_>, key: MessageKey, at: usize, copy
 
 /// Returns the client's session where all its subscriptions are known and few enough to search.
 fn known_session<'a>(check: &Check<'a>) -> Option<&'a ClientSession> {
-    let session = check.state.sessions.get(check.link.session?)?;
+    let session = check.state.session_of(check.link)?;
     let few = session.subscriptions.len() <= caps::LOOKED_THROUGH;
     (session.known && few).then_some(session)
 }
@@ -74,8 +74,7 @@ fn judge_qos(check: &mut Check<'_>, held: &Held, route: &Route, copy: &Copy<'_>)
 /// Reports a copy that no visible subscription of the client takes.
 fn find_unsubscribed(check: &mut Check<'_>, copy: &Copy<'_>) {
     let topic = copy.topic.name;
-    let (state, link) = (check.state, check.link);
-    let session = link.session.and_then(|key| state.sessions.get(key));
+    let session = check.state.session_of(check.link);
     let given_up = session.and_then(|session| {
         let mut filters = session.given_up.iter();
         filters.find(|filter| takes(filter, topic))
@@ -197,8 +196,7 @@ pub(crate) fn judge_stale(check: &mut Check<'_>, copy: &Copy<'_>, changed: Optio
 #[cold]
 pub(crate) fn find_uninvited(check: &mut Check<'_>, copy: &Copy<'_>) -> bool {
     let topic = copy.topic.name;
-    let (state, link) = (check.state, check.link);
-    let session = link.session.and_then(|key| state.sessions.get(key));
+    let session = check.state.session_of(check.link);
     let by_wildcard = topic.starts_with('$')
         && session.is_some_and(|session| {
             session.subscriptions.keys().any(|filter| {

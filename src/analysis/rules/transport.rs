@@ -40,7 +40,7 @@ pub(crate) fn find_other_traffic(other: &NotMqtt, report: &mut Report) {
 
 /// Reports that a rule of what carries MQTT is broken.
 pub(crate) fn find_breach(state: &State, event: &TransportBreach, report: &mut Report) {
-    let Some(link) = state.links.get(event.connection) else {
+    let Some(link) = state.links.get(&event.connection) else {
         return;
     };
     // MQTT 3.1 has another name for the subprotocol.
@@ -60,7 +60,7 @@ pub(crate) fn find_breach(state: &State, event: &TransportBreach, report: &mut R
 
 /// Reports bytes that the capture does not hold.
 pub(crate) fn find_gap(state: &State, gap: &Gap, report: &mut Report) {
-    let Some(link) = state.links.get(gap.connection) else {
+    let Some(link) = state.links.get(&gap.connection) else {
         return;
     };
     // Frames cut by the snapshot length are the capture's own fault, and can be avoided.

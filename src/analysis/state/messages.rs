@@ -15,7 +15,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use foldhash::HashMap;
-use slab::Slab;
 
 use super::super::caps;
 use super::super::keys::{BrokerId, MessageKey, SessionKey, Topic, Turn};
@@ -158,8 +157,7 @@ pub(crate) struct Over {
 /// The messages that are held, and what is remembered of those that were.
 #[derive(Debug, Default)]
 pub(crate) struct Messages {
-    /// With their numbers: a slot is used again.
-    held: Slab<(u64, Held)>,
+    held: HashMap<MessageKey, Held>,
     /// The deliveries that each subscriber waits for, by digest, in order of publication.
     expected: HashMap<(SessionKey, u64), VecDeque<Expected>>,
     by_digest: HashMap<u64, VecDeque<MessageKey>>,
@@ -211,14 +209,10 @@ type Expected = (MessageKey, usize);
 impl Messages {
     /// Adds a message, whose subscribers wait for it from now on.
     pub(crate) fn add(&mut self, held: Held) -> MessageKey {
-        let order = self.next;
+        let key = MessageKey(self.next);
         self.next += 1;
         self.deliveries += held.weight();
         let digest = held.digest;
-        let entry = self.held.vacant_entry();
-        let slot = entry.key();
-        let key = MessageKey { order, slot };
-        let (_, held) = entry.insert((order, held));
         for (at, route) in held.routes.iter().enumerate() {
             if route.progress == Progress::Waiting {
                 let place = (route.session, digest);
@@ -227,29 +221,23 @@ impl Messages {
         }
         self.by_digest.entry(digest).or_default().push_back(key);
         self.line.push_back(key);
+        self.held.insert(key, held);
         key
     }
 
     /// Returns a message that is still held.
     pub(crate) fn get(&self, key: MessageKey) -> Option<&Held> {
-        get(&self.held, key)
+        self.held.get(&key)
     }
 
     /// Returns a message that is still held, to be changed.
     pub(crate) fn get_mut(&mut self, key: MessageKey) -> Option<&mut Held> {
-        let (order, held) = self.held.get_mut(key.slot)?;
-        (*order == key.order).then_some(held)
+        self.held.get_mut(&key)
     }
 
     /// Returns the keys of all messages, in order of publication.
     pub(crate) fn keys(&self) -> Vec<MessageKey> {
-        let keys = self.held.iter();
-        let mut keys: Vec<_> = keys
-            .map(|(slot, (order, _))| MessageKey {
-                order: *order,
-                slot,
-            })
-            .collect();
+        let mut keys: Vec<_> = self.held.keys().copied().collect();
         keys.sort_unstable();
         keys
     }
@@ -275,7 +263,7 @@ impl Messages {
     pub(crate) fn take_expected(&mut self, session: SessionKey, copy: &Copy<'_>) -> Option<Found> {
         let line = self.expected.get_mut(&(session, copy.digest))?;
         let held = &self.held;
-        let route = |&(key, at): &Expected| get(held, key)?.routes.get(at);
+        let route = |&(key, at): &Expected| held.get(&key)?.routes.get(at);
         let candidates = || line.iter().take(caps::CANDIDATES).enumerate();
         let waiting = || {
             candidates().filter(|(_, one)| {
@@ -285,7 +273,7 @@ impl Messages {
         let further = |one: &Expected| route(one).is_some_and(|route| route.spare > 0);
         let earliest = waiting().next().map(|(_, (key, _))| *key);
         let fit = |one: &Expected| {
-            let message = get(held, one.0)?;
+            let message = held.get(&one.0)?;
             Some(fit(route(one)?, message.qos, copy))
         };
         let (place, &(key, at)) = waiting()
@@ -321,7 +309,7 @@ impl Messages {
         let reached = self.reached.get(&(session, digest));
         let from = line.partition_point(|key| reached.is_some_and(|reached| key <= reached));
         let mut candidates = line.iter().skip(from).take(caps::CANDIDATES).filter(|key| {
-            get(&self.held, **key).is_some_and(|held| {
+            self.held.get(*key).is_some_and(|held| {
                 // A stored message is held for its late copies, not for this.
                 let most = match held.stored {
                     true => caps::LINGER,
@@ -399,7 +387,7 @@ impl Messages {
         }
         self.due = None;
         while let Some(key) = self.line.front().copied() {
-            let Some(held) = get(&self.held, key) else {
+            let Some(held) = self.held.get(&key) else {
                 self.line.pop_front();
                 continue;
             };
@@ -453,15 +441,14 @@ impl Messages {
     fn prune(&mut self, limits: &Limits) {
         for line in [&mut self.parked, &mut self.kept] {
             if line.len() > 2 * limits.messages {
-                line.retain(|key| get(&self.held, *key).is_some());
+                line.retain(|key| self.held.contains_key(key));
             }
         }
     }
 
     /// Removes a message; nothing waits for it any more.
     pub(crate) fn remove(&mut self, key: MessageKey) -> Option<Held> {
-        self.get(key)?;
-        let (_, held) = self.held.try_remove(key.slot)?;
+        let held = self.held.remove(&key)?;
         self.look_again(key);
         self.deliveries = self.deliveries.saturating_sub(held.weight());
         for route in &held.routes {
@@ -491,12 +478,6 @@ impl Messages {
         }
         Some(held)
     }
-}
-
-/// Returns a message that is still held under its key.
-fn get(held: &Slab<(u64, Held)>, key: MessageKey) -> Option<&Held> {
-    let (order, held) = held.get(key.slot)?;
-    (*order == key.order).then_some(held)
 }
 
 /// Returns whether some subscriber's session waits for its client, so that the copy may come much

@@ -7,16 +7,15 @@
 //! |---|---|
 //! | `brokers` | which server endpoints are one broker; its topic filters |
 //! | `open` | a handshake that goes on |
-//! | `link`, `links` | a connection; all that are open |
+//! | `link` | a connection |
 //! | `sessions` | the clients' sessions and their subscriptions |
 //! | `messages` | application messages and the deliveries that are expected of each |
 //! | `retained`, `wills` | stored messages; wills |
 //!
-//! Layers: `brokers, open <- link, sessions <- links, messages <- retained, wills <- State`.
+//! Layers: `brokers, open <- link, sessions <- messages <- retained, wills <- State`.
 
 pub(crate) mod brokers;
 pub(crate) mod link;
-pub(crate) mod links;
 pub(crate) mod messages;
 pub(crate) mod open;
 pub(crate) mod retained;
@@ -30,7 +29,7 @@ use foldhash::HashMap;
 use foldhash::fast::RandomState;
 
 use super::caps;
-use super::keys::{BrokerId, SubscriptionKey, Topic};
+use super::keys::{BrokerId, MessageKey, SubscriptionKey, Topic};
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
 use crate::event::Needs;
@@ -39,10 +38,9 @@ use crate::mqtt::{PropertyId, PropertyValue, ProtocolVersion};
 use crate::stream::ConnectionId;
 use brokers::Brokers;
 use link::Link;
-use links::Links;
 use messages::{Carried, Messages};
 use retained::Retained;
-use sessions::Sessions;
+use sessions::{ClientSession, Sessions};
 use wills::Wills;
 
 /// Topic names that are shared at a time.
@@ -59,8 +57,8 @@ pub(crate) struct State {
     pub(crate) now: FrameStamp,
     /// Brokers, and their topic filters.
     pub(crate) brokers: Brokers,
-    /// Open connections.
-    pub(crate) links: Links,
+    /// Open connections. One is taken out while a packet of it is acted on.
+    pub(crate) links: HashMap<ConnectionId, Box<Link>>,
     /// Sessions, and their subscriptions.
     pub(crate) sessions: Sessions,
     /// Messages on their way.
@@ -77,7 +75,7 @@ pub(crate) struct State {
     pub(crate) ended_with_gaps: HashMap<ConnectionId, u32>,
     /// The latest message of each stream whose order is watched: those of one publisher to one
     /// topic for one subscriber, at the two QoS. By the hash of these.
-    pub(crate) ordered: HashMap<u64, u64>,
+    pub(crate) ordered: HashMap<u64, MessageKey>,
     /// Subscriptions that may still be found, see [`Limits::matches_ahead`].
     pub(crate) matches: usize,
     /// Seeded: what it hashes comes from the network.
@@ -137,10 +135,15 @@ impl State {
         }
     }
 
+    /// Returns a connection's session, once it is known which.
+    pub(crate) fn session_of(&self, link: &Link) -> Option<&ClientSession> {
+        self.sessions.get(link.session?)
+    }
+
     /// Returns whether everything of a connection's session was captured, so that what was not
     /// seen was not sent.
     pub(crate) fn history_known(&self, link: &Link) -> bool {
-        let session = link.session.and_then(|key| self.sessions.get(key));
+        let session = self.session_of(link);
         link.connect_stamp.is_some() && session.is_some_and(|session| session.known)
     }
 
@@ -168,7 +171,7 @@ impl State {
     /// Counts a connection among those of its broker whose subscriptions are not all known, or no
     /// longer.
     pub(crate) fn mark_blind(&mut self, link: &mut Link) {
-        let session = link.session.and_then(|key| self.sessions.get(key));
+        let session = self.session_of(link);
         let known = session.is_some_and(|session| session.known);
         self.set_blind(link, !known || !link.whole());
     }
