@@ -96,10 +96,8 @@ impl Analyzer {
 
     fn opened(&mut self, opened: &Opened) {
         self.pass(opened.stamp);
-        let State {
-            brokers, limits, ..
-        } = &mut self.state;
-        let broker = brokers.of(opened.server, opened.transport, limits);
+        let state = &mut self.state;
+        let broker = (state.brokers).of(opened.server, opened.transport, &state.limits);
         if broker == BrokerId::UNKNOWN {
             self.report.limit_reached(Limit::Servers, opened.stamp);
         }

@@ -57,7 +57,7 @@ pub(crate) fn explain(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Explained 
             frame: None,
         }
     // 4.7.2: servers publish their own state there.
-    } else if copy.topic.starts_with('$') {
+    } else if copy.topic.name.starts_with('$') {
         Origin::Server
     } else {
         Origin::NotSeen
@@ -88,7 +88,7 @@ fn delivery_of(cx: &PacketContext<'_>, copy: &Copy<'_>, outcome: Outcome) -> Mes
     MessageDelivery {
         connection: Some(cx.link.id),
         client_id: cx.link.client_id.clone(),
-        filters: filters_of(cx.state, cx.link.session, &copy.topic),
+        filters: filters_of(cx.state, cx.link.session, copy.topic.name),
         granted: None,
         subscription_ids: copy.identifiers.clone(),
         outcome,

@@ -7,6 +7,7 @@ use super::super::rules::delivery::judge_undelivered;
 use super::super::rules::report::Report;
 use super::super::state::State;
 use super::super::state::messages::{Held, Over, Progress, Route, note_settled};
+use crate::base::Span;
 use crate::base::limits::Limit;
 use crate::event::{Handshake, HandshakeState, Outcome, Undelivered, between};
 use crate::mqtt::{PacketType, QoS};
@@ -18,7 +19,7 @@ pub(crate) fn delivery_settled(
     delivery: DeliveryRef,
     record: &Handshake,
 ) {
-    match delivery {
+    let (deliveries, at) = match delivery {
         DeliveryRef::Message(key, at) => {
             let Some(held) = state.messages.get_mut(key) else {
                 return;
@@ -30,20 +31,13 @@ pub(crate) fn delivery_settled(
                     held.unsettled = held.unsettled.saturating_sub(1);
                 }
             }
-            try_settle(state, report, key);
+            return try_settle(state, report, key);
         }
-        DeliveryRef::Stored(key, at) => {
-            let deliveries = state.retained.deliveries(key);
-            if let Some(delivery) = deliveries.and_then(|all| all.get_mut(at)) {
-                note_settled(delivery, record);
-            }
-        }
-        DeliveryRef::Will(key, at) => {
-            let will = state.wills.get_mut(key);
-            if let Some(delivery) = will.and_then(|will| will.summary.deliveries.get_mut(at)) {
-                note_settled(delivery, record);
-            }
-        }
+        DeliveryRef::Stored(key, at) => (state.retained.deliveries(key), at),
+        DeliveryRef::Will(key, at) => (state.wills.deliveries(key), at),
+    };
+    if let Some(delivery) = deliveries.and_then(|all| all.get_mut(at)) {
+        note_settled(delivery, record);
     }
 }
 
@@ -169,30 +163,28 @@ fn why_undelivered(state: &State, held: &Held, route: &Route) -> Undelivered {
         _ => {}
     }
     let waited = between(&held.published, &state.now);
-    let expired = held.carried.expiry.is_some_and(|expiry| {
-        waited.is_some_and(|waited| waited.nanos() > i64::from(expiry) * 1_000_000_000)
-    });
-    let session = state.sessions.get(route.session);
     let before = route.delivery.connection;
+    // Its session had no connection when the message was published.
     if before.is_none() {
-        // Its session had no connection when the message was published.
-        if expired {
+        let longer =
+            |expiry: u32| waited.is_some_and(|waited| waited > Span::from_seconds(expiry as usize));
+        if held.carried.expiry.is_some_and(longer) {
             return Undelivered::Expired;
         }
         if held.qos == QoS::AtMostOnce || route.delivery.granted == Some(QoS::AtMostOnce) {
             return Undelivered::AwayAtQoS0;
         }
     }
-    let ended = |connection| match state.ended_with_gaps.get(&connection) {
-        Some(gaps) if *gaps != route.gaps => Undelivered::Gap,
-        _ => Undelivered::ConnectionEnded,
-    };
-    let now = match (session.and_then(|session| session.link), before) {
-        (Some(now), Some(before)) if now != before => return ended(before),
-        (Some(now), _) => now,
-        (None, Some(before)) => return ended(before),
-        (None, None) if session.is_some() => return Undelivered::Away,
-        (None, None) => return Undelivered::ConnectionEnded,
+    let session = state.sessions.get(route.session);
+    let now = session.and_then(|session| session.link);
+    // The connection at that time, or the first one since.
+    let Some(now) = now.filter(|now| before.is_none_or(|before| before == *now)) else {
+        let gaps = before.and_then(|before| state.ended_with_gaps.get(&before));
+        return match before {
+            Some(_) if gaps.is_some_and(|gaps| *gaps != route.gaps) => Undelivered::Gap,
+            None if session.is_some() => Undelivered::Away,
+            _ => Undelivered::ConnectionEnded,
+        };
     };
     let link = state.links.get(&now);
     if link.map_or(0, |link| link.gaps().server) != route.gaps {

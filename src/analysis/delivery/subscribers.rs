@@ -170,7 +170,7 @@ pub(crate) fn is_subscribed(state: &State, session: SessionKey, topic: Topic<'_>
     match state.sessions.get(session) {
         Some(session) if session.breaks_filters || !all => {
             let mut filters = session.subscriptions.keys();
-            filters.any(|filter| takes(filter, &topic))
+            filters.any(|filter| takes(filter, topic.name))
         }
         _ => found.iter().any(|key| {
             let one = state.sessions.subscription(*key);

@@ -9,7 +9,7 @@ use super::super::rules;
 use super::super::rules::report::Report;
 use super::super::state::State;
 use super::super::state::link::{Link, Silence};
-use super::exchange::{give_up, give_up_all};
+use super::exchange::give_up;
 use super::sessions::{end_session, settle_pending, suspend};
 use crate::base::limits::Limit;
 use crate::event::{End, EndCause, Ended, EndedBy, Event, RetainedEnd, SessionSummary};
@@ -167,8 +167,12 @@ fn release(
     }
     for sender in [Sender::Client, Sender::Server] {
         let opens = std::mem::take(&mut link.sides[sender].open);
-        let opens = opens.into_values().collect();
-        give_up_all(state, report, link, opens, ended_by);
+        let mut opens: Vec<_> = opens.into_values().collect();
+        opens.sort_by_key(|open| open.turn);
+        for open in opens {
+            let ended_by = open.suspended.unwrap_or(ended_by);
+            give_up(state, report, link, open, ended_by);
+        }
     }
 }
 

@@ -105,21 +105,6 @@ pub(crate) fn give_up(
     settle_incomplete(state, report, open, ended_by);
 }
 
-/// Gives handshakes up in the order in which they began.
-pub(crate) fn give_up_all(
-    state: &mut State,
-    report: &mut Report,
-    link: &Link,
-    mut opens: Vec<Open>,
-    ended_by: EndedBy,
-) {
-    opens.sort_by_key(|open| open.turn);
-    for open in opens {
-        let ended_by = open.suspended.unwrap_or(ended_by);
-        give_up(state, report, link, open, ended_by);
-    }
-}
-
 /// Gives a handshake up whose identifier is used for something else.
 #[cold]
 pub(crate) fn replace(cx: &mut PacketContext<'_>, open: Open) {

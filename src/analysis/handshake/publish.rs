@@ -14,8 +14,7 @@ use super::super::state::open::{Open, step};
 use super::super::state::retained::Entry;
 use super::exchange::{begin, keep, replace, settle};
 use crate::event::{
-    HandshakeKind, HandshakeState, Message, Payload, RetainedEnd, RetainedSummary, Step, Stored,
-    Subject,
+    HandshakeKind, HandshakeState, Message, Payload, RetainedEnd, RetainedSummary, Stored, Subject,
 };
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{Delivery, Sender};
@@ -72,8 +71,7 @@ pub(crate) fn on_publish(cx: &mut PacketContext<'_>, publish: &Publish<'_>) {
                 open.message = Some(publish_from_client(cx, publish, topic, digest, open.turn));
             }
             Sender::Server => {
-                let step = cx.state.wanted.steps.then(|| step(event));
-                let copy = copy(cx, publish, topic, digest, step.as_ref());
+                let copy = copy(cx, publish, topic, digest);
                 let explained = explain(cx, &copy);
                 open.record.origin = Some(explained.origin);
                 open.delivery = explained.delivery;
@@ -132,8 +130,7 @@ fn follow_only(cx: &mut PacketContext<'_>, publish: &Publish<'_>, topic: Topic<'
         }
         // At QoS 0 the copy is all of its delivery.
         Sender::Server => {
-            let step = cx.state.wanted.steps.then(|| step(cx.event));
-            let copy = copy(cx, publish, topic, digest, step.as_ref());
+            let copy = copy(cx, publish, topic, digest);
             explain(cx, &copy);
         }
     }
@@ -225,7 +222,6 @@ fn copy<'a>(
     publish: &Publish<'_>,
     topic: Topic<'a>,
     digest: u64,
-    step: Option<&'a Step>,
 ) -> Copy<'a> {
     let identifiers = publish.properties.subscription_identifiers();
     Copy {
@@ -242,6 +238,6 @@ fn copy<'a>(
             false => Vec::new(),
         },
         carried: cx.state.carried(publish, cx.link.version()),
-        step,
+        step: cx.state.wanted.steps.then(|| step(cx.event)),
     }
 }

@@ -281,12 +281,11 @@ claims! {
         "The server's DISCONNECT carries a Session Expiry Interval."
 
     // Deliveries.
-    DeliveredAbove { frame: Frame, published: u8, granted: u8, due: u8, qos: u8 }
-        &c::DELIVERED_ABOVE, Server
-        "The message of frame {frame} was published at QoS {published} and {client} was granted QoS {granted}, so it is delivered at QoS {due} at most; here it is QoS {qos}."
-    DeliveredBelow { frame: Frame, published: u8, granted: u8, due: u8, qos: u8 }
-        &c::DELIVERED_BELOW, Server
-        "The message of frame {frame} was published at QoS {published} and {client} was granted QoS {granted}, so QoS {due} is due; it is delivered at QoS {qos}."
+    WrongQos {
+        clause: &'static Clause, frame: Frame, published: u8, granted: u8, verdict: &'a str
+    }
+        clause, Server
+        "The message of frame {frame} was published at QoS {published} and {client} was granted QoS {granted}, so {verdict}."
     NoSubscription { topic: &'a str } &c::NO_SUBSCRIPTION, Server
         "{client} is sent {topic} and has no subscription that takes it."
     AfterUnsubscribe { topic: &'a str, filter: &'a str } &c::AFTER_UNSUBSCRIBE, Server

@@ -5,6 +5,7 @@ use super::super::keys::{MessageKey, takes};
 use super::super::state::messages::{Copy, Held, Route};
 use super::super::state::sessions::ClientSession;
 use super::claim::{Claim, Frame, Party};
+use super::clauses as c;
 use super::report::{Check, Place, Report};
 use crate::base::FrameStamp;
 use crate::event::{Undelivered, between};
@@ -48,27 +49,23 @@ fn judge_qos(check: &mut Check<'_>, held: &Held, route: &Route, copy: &Copy<'_>)
     if copy.qos == due || !alone(held, route) {
         return;
     }
-    let frame = Frame(held.published.number);
-    let above = copy.qos > due;
-    let (published, granted, due) = (held.qos as u8, granted as u8, due as u8);
-    let qos = copy.qos as u8;
-    if above {
-        check.find(Claim::DeliveredAbove {
-            frame,
-            published,
-            granted,
-            due,
-            qos,
-        });
+    let (due_qos, qos) = (due as u8, copy.qos as u8);
+    let (clause, verdict) = if copy.qos > due {
+        let verdict = format!("it is delivered at QoS {due_qos} at most; here it is QoS {qos}");
+        (&c::DELIVERED_ABOVE, verdict)
     } else if route.delivery.filters.len() == 1 && !route.tentative {
-        check.find(Claim::DeliveredBelow {
-            frame,
-            published,
-            granted,
-            due,
-            qos,
-        });
-    }
+        let verdict = format!("QoS {due_qos} is due; it is delivered at QoS {qos}");
+        (&c::DELIVERED_BELOW, verdict)
+    } else {
+        return;
+    };
+    check.find(Claim::WrongQos {
+        clause,
+        frame: Frame(held.published.number),
+        published: held.qos as u8,
+        granted: granted as u8,
+        verdict: &verdict,
+    });
 }
 
 /// Reports a copy that no visible subscription of the client takes.

@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 
 use super::super::caps;
 use super::super::keys::{BrokerId, MessageKey, SessionKey, Topic, Turn};
@@ -177,14 +177,12 @@ pub(crate) struct Messages {
     /// Frames of settled messages that a client must not be sent (again), and why.
     settled: HashMap<(SessionKey, u64), (u64, Barred)>,
     settled_line: VecDeque<(SessionKey, u64)>,
-    /// [`Limits::settled`] made it forget one of a client's own messages.
-    forgot_own: bool,
-    /// It made it forget one of QoS 2.
-    forgot_received: bool,
+    /// The kinds of which [`Limits::settled`] made it forget one.
+    forgot: HashSet<Barred>,
 }
 
 /// Why a settled message must not come to a client.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Barred {
     /// The client published it, and asked for No Local.
     OwnMessage,
@@ -347,11 +345,8 @@ impl Messages {
             if self.settled_line.len() > limits.settled
                 && let Some(oldest) = self.settled_line.pop_front()
             {
-                match self.settled.remove(&oldest) {
-                    Some((_, Barred::OwnMessage)) => self.forgot_own = true,
-                    Some((_, Barred::Received)) => self.forgot_received = true,
-                    None => {}
-                }
+                let forgotten = self.settled.remove(&oldest);
+                self.forgot.extend(forgotten.map(|(_, why)| why));
             }
         }
     }
@@ -364,7 +359,8 @@ impl Messages {
     /// Returns whether what must not have come may have been forgotten: such a copy comes at
     /// QoS 2, or to its own publisher.
     pub(crate) fn may_have_barred(&self, qos: QoS) -> bool {
-        self.forgot_own || (self.forgot_received && qos == QoS::ExactlyOnce)
+        self.forgot.contains(&Barred::OwnMessage)
+            || (self.forgot.contains(&Barred::Received) && qos == QoS::ExactlyOnce)
     }
 
     /// Looks at a message again with the next packet, where it is the first in line.
@@ -522,7 +518,7 @@ pub(crate) struct Copy<'a> {
     /// The properties that subscribers get too.
     pub(crate) carried: Carried,
     /// Where the steps of deliveries are wanted.
-    pub(crate) step: Option<&'a Step>,
+    pub(crate) step: Option<Step>,
 }
 
 impl Copy<'_> {
@@ -545,7 +541,7 @@ impl Copy<'_> {
                 },
                 ended_by: EndedBy::CaptureEnd,
             }),
-            steps: self.step.cloned().into_iter().collect(),
+            steps: self.step.iter().cloned().collect(),
         }
     }
 

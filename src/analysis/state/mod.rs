@@ -157,7 +157,7 @@ impl State {
         let Some(broker) = self.brokers.get(topic.broker) else {
             return (found, true);
         };
-        let mut matching = broker.tree.matching(&topic, caps::STEPS_OF_A_MATCH);
+        let mut matching = broker.tree.matching(topic.name, caps::STEPS_OF_A_MATCH);
         for keys in &mut matching {
             found.extend_from_slice(keys);
             if found.len() > most {

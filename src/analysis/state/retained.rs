@@ -49,7 +49,7 @@ impl Retained {
 
     /// Returns the stored messages that a filter takes, as far as they are few.
     pub(crate) fn taken_by(&self, filter: Topic<'_>) -> Vec<StoredKey> {
-        if !filter.contains(['+', '#']) {
+        if !filter.name.contains(['+', '#']) {
             return self.find(filter.hash).into_iter().collect();
         }
         if self.all.len() > caps::RETAINED_SEARCHED {
@@ -58,7 +58,7 @@ impl Retained {
         let taken = self.all.iter().filter(|(_, entry)| {
             let topic = entry.summary.message.topic.as_ref();
             entry.summary.broker == filter.broker.0
-                && topic.is_some_and(|topic| takes(&filter, topic))
+                && topic.is_some_and(|topic| takes(filter.name, topic))
         });
         taken.map(|(key, _)| *key).collect()
     }

@@ -89,16 +89,12 @@ impl Wills {
     /// Returns the will that a server's PUBLISH to `session` may be: one that fell due before one
     /// whose connection seems to live on.
     pub(crate) fn find(&self, digest: u64, session: Option<SessionKey>) -> Option<WillKey> {
-        let line = self.by_digest.get(&digest)?;
-        let open = || {
-            line.iter().filter(|key| {
-                let will = self.all.get(key);
-                will.is_some_and(|will| session.is_none_or(|one| !will.received.contains(&one)))
-            })
-        };
-        open()
-            .find(|key| self.all.get(key).is_some_and(|will| will.due))
-            .or_else(|| open().next())
+        let will = |key: &WillKey| self.all.get(key);
+        let unsent = |will: &Testament| session.is_none_or(|one| !will.received.contains(&one));
+        let line = self.by_digest.get(&digest)?.iter();
+        let open = line.filter(|key| will(key).is_some_and(unsent));
+        // The earliest of those.
+        open.min_by_key(|key| !will(key).is_some_and(|will| will.due))
             .copied()
     }
 
@@ -120,6 +116,11 @@ impl Wills {
             will.expected.retain(|(other, _)| *other != session);
         }
         add_delivery(&mut will.summary.deliveries, delivery)
+    }
+
+    /// Returns the deliveries of a will's copies.
+    pub(crate) fn deliveries(&mut self, key: WillKey) -> Option<&mut Vec<MessageDelivery>> {
+        Some(&mut self.all.get_mut(&key)?.summary.deliveries)
     }
 
     /// Notes the end of the connection that set a will.
