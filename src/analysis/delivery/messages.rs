@@ -187,7 +187,7 @@ fn why_undelivered(state: &State, held: &Held, route: &Route) -> Undelivered {
         };
     };
     let link = state.links.get(&now);
-    if link.map_or(0, |link| link.gaps().server) != route.gaps {
+    if link.map_or(0, |link| link.sides.server.gaps) != route.gaps {
         return Undelivered::Gap;
     }
     match waited {

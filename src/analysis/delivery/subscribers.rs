@@ -14,7 +14,6 @@ use super::super::state::messages::{Held, Progress, Route};
 use super::super::state::sessions::{Force, Subscription};
 use crate::base::limits::Limit;
 use crate::event::{Handshake, MessageDelivery, Outcome, Undelivered};
-use crate::mqtt::Sender;
 use crate::mqtt::packet::Publish;
 
 /// Holds a client's message and works out who is to be sent it.
@@ -159,7 +158,7 @@ fn route(state: &State, one: &Subscription, publisher: Option<&Link>, why: Undel
         ambiguous: false,
     };
     Route {
-        gaps: link.map_or(0, |link| link.gaps_of(Sender::Server)),
+        gaps: link.map_or(0, |link| link.sides.server.gaps),
         ..Route::new(one.session, delivery)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::caps;
-use super::super::keys::{Topic, WillKey};
+use super::super::keys::WillKey;
 use super::super::output::Output;
 use super::super::rules;
 use super::super::rules::report::Report;
@@ -29,6 +29,7 @@ pub(crate) fn set_will(state: &mut State, report: &mut Report, link: &mut Link, 
         close_will(state, report, oldest);
     }
     let set = link.began();
+    let topic = state.topic(link.broker, &will.topic).hash;
     let summary = WillSummary {
         connection: link.id,
         broker: link.broker.0,
@@ -45,7 +46,7 @@ pub(crate) fn set_will(state: &mut State, report: &mut Report, link: &mut Link, 
         deliveries: Vec::new(),
     };
     link.will = Some(state.wills.add(Testament {
-        broker: link.broker,
+        topic,
         digest: link.will_digest,
         session: link.session,
         version: link.version,
@@ -59,10 +60,8 @@ pub(crate) fn set_will(state: &mut State, report: &mut Report, link: &mut Link, 
 
 /// Notes that the connection which set the will has ended.
 pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link, end: End) {
-    let Some(key) = link.will else {
-        return;
-    };
-    let Some(will) = state.wills.get_mut(key) else {
+    let set = link.will;
+    let Some((key, will)) = set.and_then(|key| Some((key, state.wills.get_mut(key)?))) else {
         return;
     };
     will.summary.end = end;
@@ -109,7 +108,7 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
             session.delayed_will = Some(key);
         }
     } else if will.summary.will.retain {
-        let entry = stored_entry(will, topic);
+        let entry = stored_entry(will);
         store(state, report, entry, end.stamp);
     }
 }
@@ -125,15 +124,11 @@ pub(crate) fn will_was_published(
     let Some(will) = will.filter(|will| will.summary.will.retain) else {
         return;
     };
-    let name = Arc::clone(&will.summary.will.topic);
-    let topic = state.topic(will.broker, &name);
-    let stored = state.retained.find(topic.hash);
-    let known = stored
-        .and_then(|stored| state.retained.get(stored))
-        .is_some_and(|entry| entry.digest == will.digest);
+    let entry = stored_entry(will);
+    let stored = state.retained.find(entry.topic);
+    let stored = stored.and_then(|stored| state.retained.get(stored));
     // Several copies are seen of one publication, which stores it once.
-    if !known {
-        let entry = stored_entry(will, topic);
+    if stored.is_none_or(|stored| stored.digest != entry.digest) {
         store(state, report, entry, stamp);
     }
 }
@@ -194,13 +189,13 @@ pub(crate) fn close_will(state: &mut State, report: &mut Report, key: WillKey) {
 }
 
 /// Returns a will as a message to be stored.
-fn stored_entry(will: &Testament, topic: Topic<'_>) -> Entry {
+fn stored_entry(will: &Testament) -> Entry {
     let summary = &will.summary;
     Entry {
-        topic: topic.hash,
+        topic: will.topic,
         digest: will.digest,
         summary: RetainedSummary {
-            broker: topic.broker.0,
+            broker: summary.broker,
             server: summary.server,
             message: Message {
                 topic: Some(Arc::clone(&summary.will.topic)),

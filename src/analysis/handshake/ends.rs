@@ -19,7 +19,7 @@ use crate::stream::Closed;
 /// Acts on the end of a connection.
 pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, ended: &Ended) {
     link.closer = ended.by;
-    let gaps = link.gaps_of(Sender::Server);
+    let gaps = link.sides.server.gaps;
     // A message on its way to this connection may be in one of its gaps, also when the message is
     // judged long after. Where too many are remembered, all are forgotten: such a message then
     // counts as lost with its connection.

@@ -109,7 +109,7 @@ pub(crate) fn give_up(
 #[cold]
 pub(crate) fn replace(cx: &mut PacketContext<'_>, open: Open) {
     let link = &mut cx.link;
-    let lost = open.may_be_missing(link.gaps()) || link.gaps_of(cx.event.sender) > 0;
+    let lost = open.may_be_missing(link.gaps()) || link.sides[cx.event.sender].gaps > 0;
     if open.counted {
         let side = &mut link.sides[open.record.initiator];
         side.in_flight = side.in_flight.saturating_sub(1);

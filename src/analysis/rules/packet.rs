@@ -95,8 +95,8 @@ fn check_sender(check: &mut Check<'_>) {
 /// Checks that CONNECT comes first, then CONNACK, then the rest. Returns whether it did not.
 fn check_turn(check: &mut Check<'_>) -> bool {
     let (link, event) = (check.link, check.event);
-    let client_gaps = link.gaps_of(Sender::Client) > 0;
-    let server_gaps = link.gaps_of(Sender::Server) > 0;
+    let client_gaps = link.sides.client.gaps > 0;
+    let server_gaps = link.sides.server.gaps > 0;
     match (link.phase, event.sender, event.packet_type) {
         // A second CONNECT has its own rule.
         (_, Sender::Client, PacketType::Connect) => {}

@@ -12,19 +12,15 @@ use crate::mqtt::{ProtocolVersion, Sender};
 /// Reports that something else comes where MQTT was expected.
 pub(crate) fn find_other_traffic(other: &NotMqtt, report: &mut Report) {
     use CarrierError::{Broken, Refused, Unsupported};
+    use LooksLike::Carrier;
+    use Protocol::{Tls, WebSocket};
     let claim = match other.looks_like {
-        LooksLike::Carrier(Protocol::WebSocket, Refused(status)) => {
-            Claim::WebSocketRefused { status }
-        }
-        LooksLike::Carrier(Protocol::WebSocket, Broken) => Claim::WebSocketBroken {},
+        Carrier(WebSocket, Refused(status)) => Claim::WebSocketRefused { status },
+        Carrier(WebSocket, Broken) => Claim::WebSocketBroken {},
         other => Claim::NotMqtt {
             other: match other {
-                LooksLike::Carrier(Protocol::Tls, Broken) => {
-                    "TLS that its keys do not decrypt from here on"
-                }
-                LooksLike::Carrier(Protocol::Tls, Unsupported(_)) => {
-                    "TLS with a cipher suite that is not decrypted"
-                }
+                Carrier(Tls, Broken) => "TLS that its keys do not decrypt from here on",
+                Carrier(Tls, Unsupported(_)) => "TLS with a cipher suite that is not decrypted",
                 LooksLike::TLS => "TLS: without its keys nothing more can be told",
                 LooksLike::HTTP => "HTTP",
                 _ => "something else",

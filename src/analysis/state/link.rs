@@ -273,11 +273,6 @@ impl Link {
         BySender::new(self.sides.client.gaps, self.sides.server.gaps)
     }
 
-    /// Returns the gaps in what an end sent.
-    pub(crate) fn gaps_of(&self, sender: Sender) -> u32 {
-        self.sides[sender].gaps
-    }
-
     /// Nothing at all was captured of what an end sent: not even that it closed.
     pub(crate) fn never_seen(&self, sender: Sender) -> bool {
         let side = &self.sides[sender];

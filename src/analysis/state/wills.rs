@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use foldhash::HashMap;
 
 use super::super::caps;
-use super::super::keys::{BrokerId, SessionKey, WillKey};
+use super::super::keys::{SessionKey, WillKey};
 use super::messages::add_delivery;
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
@@ -16,8 +16,8 @@ use crate::mqtt::ProtocolVersion;
 /// A will that may still be published.
 #[derive(Debug)]
 pub(crate) struct Testament {
-    /// The broker, by its place in the order of first appearance.
-    pub(crate) broker: BrokerId,
+    /// The hash of its topic.
+    pub(crate) topic: u64,
     /// Digest of topic and payload.
     pub(crate) digest: u64,
     /// The session whose client set it.
