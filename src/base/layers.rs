@@ -96,19 +96,20 @@ impl Layer {
     /// Wireshark's summary line. A reassembled datagram is a leaf.
     pub fn report<'a>(&self, visitor: &mut impl FieldVisitor<'a>) {
         use Value::{Address, Ether, Heading, Hex, Number};
-        let mut branch = |protocol, fields: &[Pair]| {
-            visitor.open(field(protocol));
+        let mut open = |protocol, value, fields: &[Pair]| {
+            visitor.open(field((protocol, value)));
             for pair in fields {
                 visitor.field(field(*pair));
             }
             visitor.close();
         };
+        let mut branch = |protocol, fields: &[Pair]| open(protocol, Heading, fields);
         match *self {
             Self::Ethernet {
                 destination,
                 source,
             } => branch(
-                (&f::ETHERNET, Heading),
+                &f::ETHERNET,
                 &[
                     (&f::ETHERNET_SOURCE, Ether(source)),
                     (&f::ETHERNET_DESTINATION, Ether(destination)),
@@ -117,30 +118,18 @@ impl Layer {
             Self::LinuxCooked {
                 version,
                 packet_type,
-            } => branch(
-                (&f::LINUX_COOKED, Number(version.into())),
+            } => open(
+                &f::LINUX_COOKED,
+                Number(version.into()),
                 &[(&f::LINUX_COOKED_TYPE, Number(packet_type.into()))],
             ),
-            Self::Null { family } => {
-                branch(
-                    (&f::NULL, Heading),
-                    &[(&f::NULL_FAMILY, Number(family.into()))],
-                );
-            }
-            Self::RawIp => branch((&f::RAW, Heading), &[]),
-            Self::Vlan { id } => branch((&f::VLAN, Heading), &[(&f::VLAN_ID, Number(id.into()))]),
+            Self::Null { family } => branch(&f::NULL, &[(&f::NULL_FAMILY, Number(family.into()))]),
+            Self::RawIp => branch(&f::RAW, &[]),
+            Self::Vlan { id } => branch(&f::VLAN, &[(&f::VLAN_ID, Number(id.into()))]),
             Self::Pppoe { session } => {
-                branch(
-                    (&f::PPPOE, Heading),
-                    &[(&f::PPPOE_SESSION, Hex(session.into()))],
-                );
+                branch(&f::PPPOE, &[(&f::PPPOE_SESSION, Hex(session.into()))]);
             }
-            Self::Mpls { label } => {
-                branch(
-                    (&f::MPLS, Heading),
-                    &[(&f::MPLS_LABEL, Number(label.into()))],
-                );
-            }
+            Self::Mpls { label } => branch(&f::MPLS, &[(&f::MPLS_LABEL, Number(label.into()))]),
             Self::Ip {
                 source,
                 destination,
@@ -150,7 +139,7 @@ impl Layer {
                     IpAddr::V6(_) => (&f::IPV6, &f::IPV6_SOURCE, &f::IPV6_DESTINATION),
                 };
                 branch(
-                    (protocol, Heading),
+                    protocol,
                     &[(from, Address(source)), (to, Address(destination))],
                 );
             }
@@ -159,21 +148,19 @@ impl Layer {
             }
             Self::Gre { key } => {
                 let key = key.map(|key| (&f::GRE_KEY, Hex(key)));
-                branch((&f::GRE, Heading), key.as_slice());
+                branch(&f::GRE, key.as_slice());
             }
             Self::Udp {
                 source,
                 destination,
             } => branch(
-                (&f::UDP, Heading),
+                &f::UDP,
                 &[
                     (&f::UDP_SOURCE, Number(source.into())),
                     (&f::UDP_DESTINATION, Number(destination.into())),
                 ],
             ),
-            Self::Vxlan { vni } => {
-                branch((&f::VXLAN, Heading), &[(&f::VXLAN_VNI, Number(vni.into()))]);
-            }
+            Self::Vxlan { vni } => branch(&f::VXLAN, &[(&f::VXLAN_VNI, Number(vni.into()))]),
             Self::Tcp {
                 source,
                 destination,
@@ -182,7 +169,7 @@ impl Layer {
                 flags,
                 length,
             } => branch(
-                (&f::TCP, Heading),
+                &f::TCP,
                 &[
                     (&f::TCP_SOURCE, Number(source.port.into())),
                     (&f::TCP_DESTINATION, Number(destination.port.into())),
