@@ -22,7 +22,8 @@ pub struct FieldDef {
 }
 
 /// The type of a field's values, as Wireshark names it (`ftypes/ftypes.h`).
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, strum::IntoStaticStr)]
+#[strum(prefix = "FT_", serialize_all = "SCREAMING_SNAKE_CASE")]
 #[non_exhaustive]
 pub enum FieldType {
     /// A layer: present or not.
@@ -46,12 +47,15 @@ pub enum FieldType {
     /// Text.
     String,
     /// Text with its length prefix counted in.
+    #[strum(serialize = "UINT_STRING")]
     PrefixedString,
     /// A MAC address.
     Ether,
     /// An IPv4 address.
+    #[strum(serialize = "IPv4")]
     Ipv4,
     /// An IPv6 address.
+    #[strum(serialize = "IPv6")]
     Ipv6,
     /// An instant.
     AbsoluteTime,
@@ -61,25 +65,8 @@ pub enum FieldType {
 
 impl FieldType {
     /// Returns the name in `tshark -G fields`: `FT_UINT16`.
-    pub const fn wireshark(self) -> &'static str {
-        match self {
-            Self::Protocol => "FT_PROTOCOL",
-            Self::None => "FT_NONE",
-            Self::Boolean => "FT_BOOLEAN",
-            Self::Uint8 => "FT_UINT8",
-            Self::Uint16 => "FT_UINT16",
-            Self::Uint24 => "FT_UINT24",
-            Self::Uint32 => "FT_UINT32",
-            Self::Uint64 => "FT_UINT64",
-            Self::Bytes => "FT_BYTES",
-            Self::String => "FT_STRING",
-            Self::PrefixedString => "FT_UINT_STRING",
-            Self::Ether => "FT_ETHER",
-            Self::Ipv4 => "FT_IPv4",
-            Self::Ipv6 => "FT_IPv6",
-            Self::AbsoluteTime => "FT_ABSOLUTE_TIME",
-            Self::RelativeTime => "FT_RELATIVE_TIME",
-        }
+    pub fn wireshark(self) -> &'static str {
+        self.into()
     }
 }
 
