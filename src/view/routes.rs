@@ -7,7 +7,7 @@ use super::line::Line;
 use crate::event::{ConnectionId, Direction};
 
 /// Texts that are kept: two directions of this many connections, by identifier. Another
-/// connection in the same place makes its text anew, which costs a row some 20 ns.
+/// connection in the same place makes its text anew.
 const KEPT_CONNECTIONS: usize = 1024;
 
 /// The text of one direction of a connection, in the two parts that a row needs.
