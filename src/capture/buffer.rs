@@ -121,11 +121,6 @@ impl<'a> Buffer<'a> {
         self.bytes.get(places).unwrap_or_default()
     }
 
-    /// The same, to be written to.
-    pub(super) fn slice_mut(&mut self, places: Range<usize>) -> &mut [u8] {
-        self.bytes.get_mut(places).unwrap_or_default()
-    }
-
     /// Where the next byte stands, in bytes from the first of the (uncompressed) capture.
     pub(super) fn offset(&self) -> u64 {
         self.base + self.start as u64

@@ -1,16 +1,18 @@
-//! The pcapng format (draft-ietf-opsawg-pcapng): heads of blocks, interfaces, the heads of
-//! the three kinds of packet blocks.
+//! The pcapng format (draft-ietf-opsawg-pcapng): whole blocks, options, and the clocks of
+//! interfaces.
 //!
-//! Blocks are framed here; pcap-parser gets slices of one whole block, and none so long that
-//! the list of options that it makes (40 bytes for each 4) could matter.
+//! Blocks are framed in `blocks`; pcap-parser gets slices of one whole block, and none so long
+//! that the list of options that it makes (40 bytes for each 4) could matter.
+
+use std::ops::Range;
 
 use pcap_parser::PcapError;
 use pcap_parser::pcapng::{
-    InterfaceDescriptionBlock, OptionCode, parse_interfacedescriptionblock_be,
-    parse_interfacedescriptionblock_le, parse_option_be, parse_option_le, parse_sectionheaderblock,
-    parse_simplepacketblock_be, parse_simplepacketblock_le,
+    OptionCode, parse_interfacedescriptionblock_be, parse_interfacedescriptionblock_le,
+    parse_option_be, parse_option_le, parse_sectionheaderblock,
 };
 
+use super::error::Fault;
 use super::frame::LinkType;
 use super::order::Order;
 use crate::base::{Precision, Timestamp};
@@ -29,14 +31,77 @@ pub(super) mod block {
 pub(super) const HEAD: usize = 8;
 pub(super) const FOOT: usize = 4;
 
-/// Bytes of the head of an Enhanced Packet Block and of the old Packet Block.
-pub(super) const PACKET_HEAD: usize = 28;
-
-/// One section: everything in it is in one byte order, and interfaces start over.
-#[derive(Debug, Default)]
-pub(super) struct Section {
+/// A whole block, as the buffer holds it.
+pub(super) struct Block<'b> {
+    pub(super) kind: u32,
     pub(super) order: Order,
-    pub(super) interfaces: Vec<Interface>,
+    /// Where it begins in the buffer.
+    pub(super) place: usize,
+    pub(super) bytes: &'b [u8],
+}
+
+impl Block<'_> {
+    /// Returns the place in the buffer of `length` bytes behind the first `head` of the block.
+    pub(super) fn range(&self, head: usize, length: usize) -> Range<usize> {
+        let start = self.place + head;
+        start..start + length
+    }
+
+    /// Returns how many bytes there are between a head of `head` bytes and the length at the end.
+    #[inline]
+    pub(super) fn room(&self, head: usize) -> Result<usize, Fault> {
+        let room = self.bytes.len().checked_sub(head + FOOT);
+        room.ok_or_else(|| self.corrupt())
+    }
+
+    /// Returns the number at an offset.
+    pub(super) fn u32(&self, at: usize) -> Result<u32, Fault> {
+        let bytes = self.bytes.get(at..).and_then(<[u8]>::first_chunk);
+        Ok(self.order.u32(*bytes.ok_or_else(|| self.corrupt())?))
+    }
+
+    #[cold]
+    pub(super) fn corrupt(&self) -> Fault {
+        Fault::CorruptBlock {
+            kind: self.kind,
+            length: self.bytes.len() as u32,
+        }
+    }
+
+    #[cold]
+    pub(super) fn contradictory(&self, how: &'static str) -> Fault {
+        let kind = self.kind;
+        Fault::ContradictoryBlock { kind, how }
+    }
+
+    /// Major and minor version of a Section Header Block (§4.1).
+    pub(super) fn version(&self) -> Result<(u16, u16), Fault> {
+        let parsed = parse_sectionheaderblock(self.bytes);
+        let (_, section) = parsed.map_err(|_| self.corrupt())?;
+        Ok((section.major_version, section.minor_version))
+    }
+
+    /// Returns the interface that an Interface Description Block (§4.2) describes.
+    pub(super) fn interface(&self) -> Result<Interface, Fault> {
+        // The length at the beginning is believed; the crate insists that both agree.
+        let body = self.bytes.get(..self.room(0)?).unwrap_or_default();
+        let bytes = [body, body.get(4..HEAD).unwrap_or_default()].concat();
+        let parsed = match self.order {
+            Order::Little => parse_interfacedescriptionblock_le(&bytes),
+            Order::Big => parse_interfacedescriptionblock_be(&bytes),
+        };
+        let (_, described) = parsed.map_err(|_| self.corrupt())?;
+        // The crate reads `if_tsoffset`, in seconds, as little-endian always.
+        let mut options = described.options.iter();
+        let offset = options.find(|option| option.code == OptionCode::IfTsoffset);
+        let offset = offset.and_then(|option| option.value().first_chunk());
+        let offset = offset.map_or(0, |&bytes| self.order.i64(bytes));
+        Ok(Interface {
+            link_type: LinkType(described.linktype.0 as u16),
+            snaplen: described.snaplen,
+            clock: Clock::new(described.if_tsresol, offset),
+        })
+    }
 }
 
 /// The properties of an interface that its packet blocks need.
@@ -48,123 +113,20 @@ pub(super) struct Interface {
     pub(super) clock: Clock,
 }
 
-/// The byte order that the bytes after a section header's length state.
-pub(super) fn section_order(magic: [u8; 4]) -> Option<Order> {
-    match u32::from_le_bytes(magic) {
-        0x1a2b_3c4d => Some(Order::Little),
-        0x4d3c_2b1a => Some(Order::Big),
-        _ => None,
+/// Splits the first option off a list: its code, its value and the list behind it; `None` at
+/// the end of the list, or where an option runs over it.
+pub(super) fn option(order: Order, list: &[u8]) -> Option<(OptionCode, &[u8], &[u8])> {
+    let parsed = match order {
+        Order::Little => parse_option_le::<PcapError<&[u8]>>(list),
+        Order::Big => parse_option_be::<PcapError<&[u8]>>(list),
+    };
+    let (rest, option) = parsed.ok()?;
+    if option.code == OptionCode::EndOfOpt {
+        return None;
     }
-}
-
-/// Major and minor version of a whole section header block.
-pub(super) fn section_version(bytes: &[u8]) -> Option<(u16, u16)> {
-    let (_, header) = parse_sectionheaderblock(bytes).ok()?;
-    Some((header.major_version, header.minor_version))
-}
-
-impl Section {
-    /// Type and total length of the block with which `bytes` begin.
-    #[inline]
-    pub(super) fn block_head(&self, bytes: &[u8]) -> Option<(u32, u32)> {
-        let bytes: &[u8; HEAD] = bytes.first_chunk()?;
-        let ([kind, length], _) = bytes.as_chunks::<4>() else {
-            return None;
-        };
-        Some((self.order.u32(*kind), self.order.u32(*length)))
-    }
-
-    /// Adds the interface that a whole block describes; `false` where it cannot be read.
-    pub(super) fn describe(&mut self, bytes: &[u8]) -> bool {
-        let parsed = match self.order {
-            Order::Little => parse_interfacedescriptionblock_le(bytes),
-            Order::Big => parse_interfacedescriptionblock_be(bytes),
-        };
-        let Ok((_, described)) = parsed else {
-            return false;
-        };
-        self.interfaces.push(Interface {
-            link_type: LinkType(described.linktype.0 as u16),
-            snaplen: described.snaplen,
-            clock: Clock::new(described.if_tsresol, time_offset(&described, self.order)),
-        });
-        true
-    }
-
-    /// Bytes on the wire that a whole Simple Packet Block states.
-    pub(super) fn simple_length(&self, bytes: &[u8]) -> Option<u32> {
-        let parsed = match self.order {
-            Order::Little => parse_simplepacketblock_le(bytes),
-            Order::Big => parse_simplepacketblock_be(bytes),
-        };
-        parsed.ok().map(|(_, simple)| simple.origlen)
-    }
-
-    /// The head of the Enhanced Packet Block (§4.3), or of the obsolete Packet Block (§A),
-    /// with which `bytes` begin.
-    ///
-    /// By hand: the crate makes a list of a packet's options, ten times their size, takes 61
-    /// against 51 ns a block (100 MB in memory, without options), and it does not know the
-    /// obsolete block.
-    #[inline]
-    pub(super) fn packet_head(&self, kind: u32, bytes: &[u8]) -> Option<PacketHead> {
-        let bytes: &[u8; PACKET_HEAD] = bytes.first_chunk()?;
-        let ([_, _, interface, high, low, captured, length], _) = bytes.as_chunks::<4>() else {
-            return None;
-        };
-        let [a, b, ..] = *interface;
-        let interface = if kind == block::OLD_PACKET {
-            // Two bytes of interface, two of a count of drops.
-            u32::from(self.order.u16([a, b]))
-        } else {
-            self.order.u32(*interface)
-        };
-        Some(PacketHead {
-            interface,
-            ticks: u64::from(self.order.u32(*high)) << 32 | u64::from(self.order.u32(*low)),
-            captured: self.order.u32(*captured),
-            length: self.order.u32(*length),
-        })
-    }
-
-    /// The first option of a list: its code, its value and the bytes that the option takes;
-    /// `None` at the end of the list, or where an option runs over it.
-    pub(super) fn option<'a>(&self, bytes: &'a [u8]) -> Option<(u16, &'a [u8], usize)> {
-        let parsed = match self.order {
-            Order::Little => parse_option_le::<PcapError<&[u8]>>(bytes),
-            Order::Big => parse_option_be::<PcapError<&[u8]>>(bytes),
-        };
-        let (rest, option) = parsed.ok()?;
-        if option.code == OptionCode::EndOfOpt {
-            return None;
-        }
-        // `value` has the padding, `len` has not.
-        let value = bytes.get(4..)?.get(..usize::from(option.len))?;
-        Some((option.code.0, value, bytes.len() - rest.len()))
-    }
-}
-
-/// The option code of a comment, in any block.
-pub(super) const COMMENT: u16 = 1;
-
-/// `if_tsoffset` in seconds. The crate reads it as little-endian always.
-fn time_offset(described: &InterfaceDescriptionBlock<'_>, order: Order) -> i64 {
-    described
-        .options
-        .iter()
-        .find(|option| option.code == OptionCode::IfTsoffset)
-        .and_then(|option| option.value().first_chunk().copied())
-        .map_or(0, |bytes| order.i64(bytes))
-}
-
-/// The head of a packet block.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct PacketHead {
-    pub(super) interface: u32,
-    /// In the interface's own units.
-    pub(super) ticks: u64,
-    pub(super) captured: u32,
-    pub(super) length: u32,
+    // The crate's value has the padding, its length has not.
+    let value = list.get(4..)?.get(..usize::from(option.len))?;
+    Some((option.code, value, rest))
 }
 
 /// How the ticks of an interface become nanoseconds.
@@ -279,19 +241,15 @@ mod tests {
 
     #[test]
     fn an_option_is_read_without_its_padding_and_never_past_the_list() {
-        let little = Section::default();
+        let little = |list| option(Order::Little, list);
         let list = [1, 0, 3, 0, b'a', b'b', b'c', 0, 0, 0, 0, 0];
-        assert_eq!(little.option(&list), Some((1, &b"abc"[..], 8)));
-        assert_eq!(little.option(&list[8..]), None);
-        assert_eq!(little.option(&[1, 0, 9, 0, 1, 2]), None);
-        assert_eq!(little.option(&[1, 0]), None);
-        let big = Section {
-            order: Order::Big,
-            interfaces: Vec::new(),
-        };
-        assert_eq!(
-            big.option(&[0, 9, 0, 1, 6, 0, 0, 0]),
-            Some((9, &[6][..], 8))
-        );
+        let comment = (OptionCode::Comment, &b"abc"[..], &list[8..]);
+        assert_eq!(little(&list[..]), Some(comment));
+        assert_eq!(little(&list[8..]), None);
+        assert_eq!(little(&[1, 0, 9, 0, 1, 2]), None);
+        assert_eq!(little(&[1, 0]), None);
+        let resolution = (OptionCode::IfTsresol, &[6][..], &[][..]);
+        let list = [0, 9, 0, 1, 6, 0, 0, 0];
+        assert_eq!(option(Order::Big, &list), Some(resolution));
     }
 }

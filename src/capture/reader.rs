@@ -29,7 +29,7 @@ pub struct Reader<'a> {
     buffer: Buffer<'a>,
     state: State,
     blocks: Blocks,
-    /// What was read so far; the blocks of a pcapng file count for themselves.
+    /// The sums so far; the blocks of a pcapng file count for themselves.
     summary: Summary,
     /// The number of the last frame, counting those of captures before this one.
     number: u64,

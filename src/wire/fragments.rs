@@ -13,6 +13,7 @@
 //! fragment that was cut.
 
 use std::collections::{HashMap, VecDeque};
+use std::iter;
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -76,7 +77,7 @@ impl Fragment<'_> {
         let start = usize::from(self.header.offset);
         let length = self.part.length();
         let end = start.saturating_add(length);
-        let odd = self.header.more && length % 8 != 0;
+        let odd = self.header.more && !length.is_multiple_of(8);
         if length == 0 || odd || end > MAX_DATAGRAM {
             return Err(Skipped::MalformedIp);
         }
@@ -238,7 +239,7 @@ impl Datagram {
     fn new(began: Option<Timestamp>) -> Self {
         Self {
             began,
-            holes: vec![0..MAX_DATAGRAM],
+            holes: iter::once(0..MAX_DATAGRAM).collect(),
             cut_from: usize::MAX,
             ..Self::default()
         }
