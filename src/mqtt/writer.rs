@@ -311,7 +311,7 @@ impl SubscriptionsBuf {
         Self { bytes: Vec::new() }
     }
 
-    /// Appends a subscription; `options` as in [`Subscription`].
+    /// Appends a subscription; `options` as in [`Subscription`](super::packet::Subscription).
     ///
     /// # Errors
     /// The filter is longer than 65,535 bytes.
