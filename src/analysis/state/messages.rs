@@ -262,31 +262,29 @@ impl Messages {
         let line = self.expected.get_mut(&(session, copy.digest))?;
         let held = &self.held;
         let route = |&(key, at): &Expected| held.get(&key)?.routes.get(at);
-        let candidates = || line.iter().take(caps::CANDIDATES).enumerate();
-        let waiting = || {
-            candidates().filter(|(_, one)| {
-                route(one).is_some_and(|route| route.progress == Progress::Waiting)
-            })
-        };
+        let waits =
+            |one: &Expected| route(one).is_some_and(|route| route.progress == Progress::Waiting);
         let further = |one: &Expected| route(one).is_some_and(|route| route.spare > 0);
-        let earliest = waiting().next().map(|(_, (key, _))| *key);
-        let fit = |one: &Expected| {
-            let message = held.get(&one.0)?;
-            Some(fit(route(one)?, message.qos, copy))
-        };
-        let (place, &(key, at)) = waiting()
-            .filter(|(_, (key, _))| Some(*key) == earliest)
-            // Of those that fit equally the first.
-            .min_by_key(|(_, one)| Reverse(fit(one)))
+        let candidates = || line.iter().enumerate().take(caps::CANDIDATES);
+        let earliest = candidates()
+            .find(|(_, one)| waits(one))
             .or_else(|| candidates().find(|(_, one)| further(one)))?;
-        let ambiguous = waiting().any(|(_, (other, _))| *other != key);
+        let (first, &(key, _)) = earliest;
+        let fit = |one: &Expected| Some(fit(route(one)?, held.get(&key)?.qos, copy));
+        let (place, &(_, at)) = candidates()
+            .skip(first)
+            // The routes of one message stand side by side; of those that fit equally the first.
+            .take_while(|(_, (other, _))| *other == key)
+            .filter(|(_, one)| waits(one))
+            .min_by_key(|(_, one)| Reverse(fit(one)))
+            .unwrap_or(earliest);
+        let mut later = candidates().skip(first);
+        let ambiguous = later.any(|(_, one)| one.0 != key && waits(one));
         let stays = further(&(key, at));
         // So many at the front that nothing waits for any more.
-        let waits = |route: &Route| route.progress == Progress::Waiting || route.spare > 0;
-        let stale = line.iter().take(place);
-        let stale = stale
-            .take_while(|one| !route(one).is_some_and(waits))
-            .count();
+        let mut front = line.iter().take(place);
+        let stale = front.position(|one| waits(one) || further(one));
+        let stale = stale.unwrap_or(place);
         if !stays {
             line.remove(place);
         }
