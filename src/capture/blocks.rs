@@ -225,12 +225,13 @@ impl Blocks {
     /// Returns an interface of the section.
     #[inline]
     fn described(&self, interface: u32) -> Result<&Interface, Fault> {
-        let described = self.interfaces.len();
-        let found = self.interfaces.get(interface as usize);
-        found.ok_or_else(|| Fault::UnknownInterface {
-            interface,
-            described,
-        })
+        match self.interfaces.get(interface as usize) {
+            Some(found) => Ok(found),
+            None => Err(Fault::UnknownInterface {
+                interface,
+                described: self.interfaces.len(),
+            }),
+        }
     }
 
     /// Remembers where comments on `of` may stand: in the options of a block behind its first
