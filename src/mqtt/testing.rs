@@ -62,7 +62,7 @@ const TEXT: &str = "[ -~한äé€𝄞]{0,9}";
 
 fn made() -> impl Strategy<Value = Made> {
     (
-        0..27usize,
+        0..PropertyId::ALL.len(),
         any::<u32>(),
         (TEXT, TEXT),
         vec(any::<u8>(), 0..9),
