@@ -8,5 +8,5 @@ fields! {
     SENDER "mqtt.sender" "Sender" String "client or server.";
     TOPIC_RESOLVED "mqtt.topic_resolved" "Topic that the alias stands for" String "Topic name of a PUBLISH that has only a Topic Alias.";
     HANDSHAKE_STATE "mqtt.handshake.state" "Handshake" String "State of the packet's handshake: complete, incomplete or refused.";
-    FINDING_RULE "mqtt.finding.rule" "Finding" String "Rule of a finding about the packet, see --explain list.";
+    FINDING_RULE "mqtt.finding.rule" "Finding" String "Rule of a finding about the packet, see help rules.";
 }

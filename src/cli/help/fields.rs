@@ -1,17 +1,22 @@
 //! `help fields`: the registry of fields, written out.
 
 use super::wrap::push_wrapped;
+use crate::event;
 use crate::filter::registry;
 
 /// Returns every field with its type, label and line of help.
 pub(super) fn text() -> String {
     let mut out = String::new();
+    let ours = event::fields::ALL.iter().map(|field| field.name);
     push_wrapped(
         &mut out,
         0,
-        "The fields that are known of a frame, with Wireshark's names and types and the label of \
-         the detail tree (-V). Numbers in brackets are sections of MQTT 5.0. The last five are \
-         found out by decoding and analysis: Wireshark does not have them.",
+        &format!(
+            "The fields that are known of a frame, with Wireshark's names and types and the label \
+             of the detail tree (-V). Numbers in brackets are sections of MQTT 5.0. Those that \
+             decoding and analysis find out, and Wireshark does not have, stand last: {}.",
+            ours.collect::<Vec<_>>().join(", ")
+        ),
     );
     let mut layer = "";
     for field in registry::all() {
