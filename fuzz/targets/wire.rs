@@ -6,10 +6,8 @@
 use libfuzzer_sys::fuzz_target;
 use mqtt_inspect::base::{FrameStamp, Timestamp};
 use mqtt_inspect::capture::{Frame, LinkType};
-use mqtt_inspect::wire::{Dissected, Dissector, DissectorOptions, Segment};
+use mqtt_inspect::wire::{Dissected, Dissector, DissectorOptions, LINK_TYPES, Segment};
 use mqtt_inspect_fuzz::Input;
-
-const LINK_TYPES: [u16; 12] = [0, 1, 9, 50, 51, 101, 104, 108, 113, 228, 229, 276];
 
 fn parts(segment: &Segment<'_>) -> impl PartialEq + std::fmt::Debug {
     (

@@ -28,5 +28,6 @@ mod visitor;
 
 pub use dissector::{Dissector, DissectorOptions, MAX_HEADERS, MAX_REASONS, Tally};
 pub use fragments::FragmentTally;
+pub use link::LINK_TYPES;
 pub use segment::{Datagram, Dissected, Segment, TcpFlags};
 pub use skipped::Skipped;

@@ -10,6 +10,7 @@ use mqtt_inspect::event::{Direction, Event, Totals};
 use mqtt_inspect::inspect::{self, Options};
 use mqtt_inspect::mqtt::{ProtocolVersion, Sender};
 use mqtt_inspect::view::View;
+use mqtt_inspect::wire::LINK_TYPES;
 use mqtt_inspect_fuzz::shown::all;
 
 /// Bytes of a capture that is used whole: fuzzers like small inputs.
@@ -61,7 +62,6 @@ fn main() -> io::Result<()> {
 
 /// The first frames for `wire`, and their shapes for `stream`.
 fn frames(folder: &Path, number: usize, capture: &[u8]) -> io::Result<()> {
-    const LINK_TYPES: [u16; 12] = [0, 1, 9, 50, 51, 101, 104, 108, 113, 228, 229, 276];
     let mut reader = Reader::new(capture, "seed");
     let (mut wire, mut stream) = (Vec::new(), vec![1]);
     while let Ok(Some(item)) = reader.next_item() {

@@ -11,6 +11,11 @@ use crate::wire::skipped::Skipped;
 use crate::wire::tunnel;
 use crate::wire::visitor::LayerVisitor;
 
+/// The link types that are read, by their numbers.
+pub const LINK_TYPES: [u16; 15] = [
+    0, 1, 9, 12, 14, 50, 51, 101, 104, 108, 113, 219, 228, 229, 276,
+];
+
 /// The commonest link type, for which there is a fast path as well.
 pub(in crate::wire) const ETHERNET: LinkType = LinkType(1);
 
@@ -71,6 +76,7 @@ fn behind<'a>(ether_type: u16, part: Part<'a>, visitor: &mut impl LayerVisitor) 
 
 #[cfg(test)]
 mod tests {
+    use super::LINK_TYPES;
     use crate::base::Layer;
     use crate::wire::Skipped;
     use crate::wire::testing::*;
@@ -85,6 +91,14 @@ mod tests {
             assert_found(link_type, &v6(), Addresses::V6);
         }
         assert_eq!(dissect(101, &[0x10; 40]).unwrap_err(), Skipped::NotIp);
+    }
+
+    #[test]
+    fn the_list_has_every_link_type_that_is_read() {
+        let read = (0..=u16::MAX).filter(|number| {
+            dissect((*number).into(), &[]).unwrap_err() != Skipped::LinkType(*number)
+        });
+        assert_eq!(read.collect::<Vec<_>>(), LINK_TYPES);
     }
 
     #[test]

@@ -15,4 +15,5 @@ mod ppp;
 mod vlan;
 
 pub(super) use ethertype::{IPV4, IPV6};
+pub use list::LINK_TYPES;
 pub(super) use list::{ETHERNET, enter, inner};
