@@ -7,7 +7,9 @@ pub(crate) mod shown;
 
 use std::fs;
 
+use clap::CommandFactory;
 use mqtt_inspect::base::limits::{Change, Limit, Unit};
+use mqtt_inspect::cli::args::Args;
 use mqtt_inspect::inspect::{self, Options};
 use proptest::prelude::*;
 
@@ -17,6 +19,31 @@ use crate::tool::captures;
 fn every_capture() -> Vec<Vec<u8>> {
     let read = |path| fs::read(path).expect("a capture");
     captures().into_iter().map(read).collect()
+}
+
+#[test]
+fn every_option_that_asks_for_a_view_is_among_the_lines() {
+    let mut command = Args::command();
+    command.build();
+    let views = command.get_groups().filter(|group| {
+        let id = group.get_id();
+        id == "view" || id == "json_form"
+    });
+    let mut options = 0;
+    for id in views.flat_map(|group| group.get_args()) {
+        let option = (command.get_arguments())
+            .find(|one| one.get_id() == id)
+            .expect("an option");
+        let short = option.get_short().map(|short| format!("-{short}"));
+        let long = format!("--{}", option.get_long().expect("a long name"));
+        let asks = |word: &str| {
+            word.split('=').next() == Some(long.as_str()) || Some(word) == short.as_deref()
+        };
+        let mut lines = shown::lines();
+        assert!(lines.any(|line| line.split(' ').any(asks)), "{long}");
+        options += 1;
+    }
+    assert!(options >= 7);
 }
 
 #[test]

@@ -87,14 +87,17 @@ pub struct Shown {
 /// Every view in every form.
 pub fn all() -> &'static [Shown] {
     static ALL: OnceLock<Vec<Shown>> = OnceLock::new();
-    ALL.get_or_init(|| {
-        let ladders = KINDS.iter().flat_map(|kind| {
-            let line = move |form| format!("--flow {kind} {form}");
-            FORMS.iter().map(line)
-        });
-        let plain = LINES.iter().map(|line| (*line).to_owned());
-        plain.chain(ladders).map(|line| Shown::of(&line)).collect()
-    })
+    ALL.get_or_init(|| lines().map(|line| Shown::of(&line)).collect())
+}
+
+/// The options of every view in every form.
+pub fn lines() -> impl Iterator<Item = String> {
+    let ladders = KINDS.iter().flat_map(|kind| {
+        let line = move |form| format!("--flow {kind} {form}");
+        FORMS.iter().map(line)
+    });
+    let plain = LINES.iter().map(|line| (*line).to_owned());
+    plain.chain(ladders)
 }
 
 impl Shown {
