@@ -89,6 +89,13 @@ pub(super) fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
     let _ = out.write_fmt(text);
 }
 
+/// Appends pieces of text: what a line that comes with every packet is made of.
+pub(super) fn push_all<const N: usize>(out: &mut Vec<u8>, pieces: [&str; N]) {
+    for piece in pieces {
+        out.extend_from_slice(piece.as_bytes());
+    }
+}
+
 /// Appends the first `used` bytes of `block`, at most all.
 ///
 /// A copy of a fixed size and a cut: a few instructions. A copy of as many bytes as a

@@ -2,9 +2,7 @@
 //!
 //! Protocols and labels come from the definitions under which [`Layer`] reports its fields.
 
-use std::fmt::Display;
-
-use super::super::out::put;
+use super::super::out::{push_all, push_hex, push_number, put};
 use crate::base::field::{Field, FieldType, FieldVisitor, Value};
 use crate::base::{Layer, layer_fields as f};
 use crate::event::PacketEvent;
@@ -26,8 +24,11 @@ pub(super) fn push(out: &mut Vec<u8>, seen: &PacketEvent<'_>) {
         }
         .report(&mut lines);
         lines.out.extend_from_slice(f::TCP.label.as_bytes());
-        lines.item(f::TCP_SOURCE.label, source.port);
-        lines.item(f::TCP_DESTINATION.label, destination.port);
+        push_number(lines.item(f::TCP_SOURCE.label), source.port.into());
+        push_number(
+            lines.item(f::TCP_DESTINATION.label),
+            destination.port.into(),
+        );
         lines.close();
     }
     lines.remark(f::TCP_STREAM.label, seen.connection.0.into());
@@ -39,14 +40,17 @@ struct Lines<'o> {
 }
 
 impl Lines<'_> {
-    /// Appends `, Src Port: 1883`.
-    fn item(&mut self, label: &str, value: impl Display) {
-        put(self.out, format_args!(", {label}: {value}"));
+    /// Appends `, Src Port: `; returns where the value goes.
+    fn item(&mut self, label: &str) -> &mut Vec<u8> {
+        push_all(self.out, [", ", label, ": "]);
+        self.out
     }
 
     /// Appends a line in brackets: a number that stands in no header.
     fn remark(&mut self, label: &str, number: u64) {
-        put(self.out, format_args!("    [{label}: {number}]\n"));
+        push_all(self.out, ["    [", label, ": "]);
+        push_number(self.out, number);
+        self.out.extend_from_slice(b"]\n");
     }
 }
 
@@ -59,30 +63,39 @@ impl<'a> FieldVisitor<'a> for Lines<'_> {
                 self.remark(label, fragments);
             }
             Value::Hex(flags) if *field.def == f::TCP_FLAGS => {
-                let (byte, names) = (flags as u8, flag_names(flags));
-                let text = format_args!("\n    {label}: 0x0{byte:02x} ({names})");
-                put(self.out, text);
+                push_all(self.out, ["\n    ", label, ": 0x0"]);
+                push_hex(self.out, &[flags as u8]);
+                push_flag_names(self.out, flags);
             }
-            Value::Hex(number) => match field.def.kind {
-                FieldType::Uint16 => self.item(label, format_args!("0x{:04x}", number as u16)),
-                _ => self.item(label, format_args!("0x{number:08x}")),
-            },
+            Value::Hex(number) => {
+                let out = self.item(label);
+                out.extend_from_slice(b"0x");
+                match field.def.kind {
+                    FieldType::Uint16 => push_hex(out, &(number as u16).to_be_bytes()),
+                    _ => push_hex(out, &number.to_be_bytes()),
+                }
+            }
             // Wireshark's summary line does not have them either.
             _ if *field.def == f::LINUX_COOKED_TYPE || *field.def == f::NULL_FAMILY => {}
-            Value::Ether([a, b, c, d, e, f]) => {
-                let address = format_args!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
-                self.item(label, address);
+            Value::Ether(address) => {
+                let out = self.item(label);
+                for byte in address {
+                    push_hex(out, &[byte]);
+                    out.push(b':');
+                }
+                out.pop();
             }
-            Value::Address(address) => self.item(label, address),
-            Value::Number(number) => self.item(label, number),
-            _ => self.item(label, ""),
+            Value::Address(address) => put(self.item(label), format_args!("{address}")),
+            Value::Number(number) => push_number(self.item(label), number),
+            _ => drop(self.item(label)),
         }
     }
 
     fn open(&mut self, field: Field<'a>) {
         self.out.extend_from_slice(field.def.label.as_bytes());
         if let Value::Number(version) = field.value {
-            put(self.out, format_args!(" v{version}"));
+            self.out.extend_from_slice(b" v");
+            push_number(self.out, version);
         }
     }
 
@@ -91,13 +104,14 @@ impl<'a> FieldVisitor<'a> for Lines<'_> {
     }
 }
 
-/// Returns `PSH, ACK`, from the lowest bit up as Wireshark lists them.
-fn flag_names(flags: u32) -> String {
+/// Appends ` (PSH, ACK)`, from the lowest bit up as Wireshark lists them.
+fn push_flag_names(out: &mut Vec<u8>, flags: u32) {
     const NAMES: [&str; 8] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"];
-    let set = NAMES.iter().enumerate();
-    let set = set.filter(|(bit, _)| flags >> bit & 1 != 0);
-    match flags {
-        0 => "<None>".to_owned(),
-        _ => set.map(|(_, name)| *name).collect::<Vec<_>>().join(", "),
+    let mut before = " (";
+    for (_, name) in (NAMES.iter().enumerate()).filter(|(bit, _)| flags >> bit & 1 != 0) {
+        push_all(out, [before, name]);
+        before = ", ";
     }
+    let end = if flags == 0 { " (<None>)" } else { ")" };
+    out.extend_from_slice(end.as_bytes());
 }

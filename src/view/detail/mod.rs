@@ -24,7 +24,7 @@ use super::colour;
 use super::info;
 use super::notes::Notes;
 use super::observer::View;
-use super::out::{Out, put};
+use super::out::{Out, push_all, push_number, put};
 use super::style::Style;
 use crate::base::text::safe;
 use crate::base::{FrameStamp, layer_fields};
@@ -74,8 +74,16 @@ impl<W: Write> Detail<W> {
         }
         let (paint, reset) = colour::around(colour::of_packet(seen), self.style.colour);
         let words = seen.packet_type.wireshark();
-        let line = format_args!("{paint}MQ Telemetry Transport Protocol, {words}{reset}\n");
-        put(out, line);
+        push_all(
+            out,
+            [
+                paint,
+                "MQ Telemetry Transport Protocol, ",
+                words,
+                reset,
+                "\n",
+            ],
+        );
         // The error that stops the reading is among the remarks.
         let _ = seen.describe(&mut Tree::new(out, self.style.secrets));
         self.remarks(seen);
@@ -95,25 +103,25 @@ impl<W: Write> Detail<W> {
         }
         let FrameStamp { number, length, .. } = seen.stamp;
         self.frame = number;
-        let bits = 8 * u64::from(length);
         let (paint, reset) = colour::around(colour::HEADING, self.style.colour);
-        let line =
-            format_args!("{paint}Frame {number}: {length} bytes on wire ({bits} bits){reset}\n");
-        put(out, line);
+        push_all(out, [paint, "Frame "]);
+        push_number(out, number);
+        out.extend_from_slice(b": ");
+        push_number(out, length.into());
+        out.extend_from_slice(b" bytes on wire (");
+        push_number(out, 8 * u64::from(length));
+        push_all(out, [" bits)", reset, "\n"]);
         if let Some(time) = seen.stamp.time {
-            put(
-                out,
-                format_args!("    {}: ", layer_fields::FRAME_TIME.label),
-            );
+            push_all(out, ["    ", layer_fields::FRAME_TIME.label, ": "]);
             self.absolute
                 .push_date_time(out, time, seen.stamp.precision);
             let local = self.style.time.is_local();
             out.extend_from_slice(if local { b"\n" } else { b" UTC\n" });
         }
         if let Some(span) = self.relative.relative(&seen.stamp) {
-            put(
+            push_all(
                 out,
-                format_args!("    [{}: ", layer_fields::FRAME_TIME_RELATIVE.label),
+                ["    [", layer_fields::FRAME_TIME_RELATIVE.label, ": "],
             );
             push_seconds(out, span, seen.stamp.precision);
             out.extend_from_slice(b" seconds]\n");

@@ -1,7 +1,7 @@
 //! The tree of fields: a line for each, four blanks deeper under each branch, in Wireshark's
 //! words.
 
-use super::super::out::{push_hex, put};
+use super::super::out::{push_all, push_blanks, push_hex, push_number, put};
 use crate::base::field::{Bit, Field, FieldVisitor, Value};
 use crate::base::text;
 use crate::schema::readable;
@@ -38,12 +38,12 @@ impl<'o> Tree<'o> {
 
     /// Appends the field's line: `Label: value`, for bit fields with the bits before it.
     fn line(&mut self, field: &Field<'_>) {
-        let (indent, label) = (4 * self.depth, field.def.label);
-        let bits = match field.value {
-            Value::Bits { byte, mask, .. } => bits(byte, mask) + " = ",
-            _ => String::new(),
-        };
-        put(self.out, format_args!("{:indent$}{bits}{label}", ""));
+        push_blanks(self.out, 4 * self.depth);
+        if let Value::Bits { byte, mask, .. } = field.value {
+            self.out.extend_from_slice(&bits(byte, mask));
+            self.out.extend_from_slice(b" = ");
+        }
+        self.out.extend_from_slice(field.def.label.as_bytes());
         if field.value != Value::Heading {
             self.out.extend_from_slice(b": ");
         }
@@ -60,22 +60,27 @@ impl<'o> Tree<'o> {
         match *value {
             // Values of the layers below, which have lines of their own.
             Value::Heading | Value::Hex(_) | Value::Ether(_) | Value::Address(_) => {}
-            Value::Number(number) => put(out, format_args!("{number}")),
-            Value::Named(number, name) => put(out, format_args!("{name} ({number})")),
-            Value::NamedHex(number, name) => put(out, format_args!("{name} (0x{number:02x})")),
+            Value::Number(number) => push_number(out, number),
+            Value::Named(number, name) => push_named(out, name, number),
+            Value::NamedHex(number, name) => {
+                push_all(out, [name, " (0x"]);
+                push_hex(out, &[number]);
+                out.push(b')');
+            }
             Value::Flags { byte, bits } => {
-                put(out, format_args!("0x{byte:02x}"));
+                out.extend_from_slice(b"0x");
+                push_hex(out, &[byte]);
                 for (label, meaning) in bits.iter().filter_map(|bit: &Bit| bit.in_summary(byte)) {
                     match meaning {
-                        Some(meaning) => put(out, format_args!(", {label}: {meaning}")),
-                        None => put(out, format_args!(", {label}")),
+                        Some(meaning) => push_all(out, [", ", label, ": ", meaning]),
+                        None => push_all(out, [", ", label]),
                     }
                 }
             }
             Value::Bits { meaning, .. } => match value.bits_number() {
                 None => out.extend_from_slice(meaning.as_bytes()),
-                Some(number) if meaning.is_empty() => put(out, format_args!("{number}")),
-                Some(number) => put(out, format_args!("{meaning} ({number})")),
+                Some(number) if meaning.is_empty() => push_number(out, number.into()),
+                Some(number) => push_named(out, meaning, number.into()),
             },
             Value::Text(text) => text::push_safe(out, text),
             Value::Bytes(bytes) => push_cut_hex(out, bytes),
@@ -95,7 +100,8 @@ impl<'o> Tree<'o> {
             return;
         };
         let (shown, rest) = text.split_at(text.floor_char_boundary(SHOWN_TEXT));
-        put(self.out, format_args!("{:1$}[Text: ", "", 4 * self.depth));
+        push_blanks(self.out, 4 * self.depth);
+        self.out.extend_from_slice(b"[Text: ");
         text::push_safe(self.out, shown);
         if !rest.is_empty() {
             put(
@@ -120,18 +126,23 @@ impl<'a> FieldVisitor<'a> for Tree<'_> {
     }
 }
 
+/// Appends `Success (0)`.
+fn push_named(out: &mut Vec<u8>, name: &str, number: u64) {
+    push_all(out, [name, " ("]);
+    push_number(out, number);
+    out.push(b')');
+}
+
 /// Returns `.... .1..`: the bits of `mask`, a blank in the middle of the byte.
-fn bits(byte: u8, mask: u8) -> String {
-    let bits = (0..8)
-        .rev()
-        .map(|bit| match (mask >> bit & 1, byte >> bit & 1) {
-            (0, _) => '.',
-            (_, 0) => '0',
-            _ => '1',
-        });
-    let mut bits: String = bits.collect();
-    bits.insert(4, ' ');
-    bits
+fn bits(byte: u8, mask: u8) -> [u8; 9] {
+    let mut text = *b".... ....";
+    let places = [0, 1, 2, 3, 5, 6, 7, 8];
+    for (bit, place) in (0..8).rev().zip(places) {
+        if mask >> bit & 1 != 0 {
+            text[place] = b'0' + (byte >> bit & 1);
+        }
+    }
+    text
 }
 
 /// Appends the bytes as tshark does: cut, and `<MISSING>` where there are none.
