@@ -95,9 +95,8 @@ mod tests {
 
     #[test]
     fn the_list_has_every_link_type_that_is_read() {
-        let read = (0..=u16::MAX).filter(|number| {
-            dissect((*number).into(), &[]).unwrap_err() != Skipped::LinkType(*number)
-        });
+        let read = (0..=u16::MAX)
+            .filter(|number| dissect(*number, &[]).unwrap_err() != Skipped::LinkType(*number));
         assert_eq!(read.collect::<Vec<_>>(), LINK_TYPES);
     }
 
