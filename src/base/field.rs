@@ -92,6 +92,7 @@ pub(crate) use fields;
 
 /// The value that was read.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Value<'a> {
     /// A branch that is only a heading: `Properties`, with no colon after it.
     Heading,

@@ -8,6 +8,7 @@ use super::layer_fields as f;
 
 /// One protocol layer of a frame, reduced to the fields of its summary line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Layer {
     /// Ethernet II.
     Ethernet {

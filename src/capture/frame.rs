@@ -21,6 +21,7 @@ pub struct Frame<'a> {
 
 /// An item of a capture; items come in the order in which the capture holds them.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Item<'a> {
     /// A frame.
     Frame(Frame<'a>),
@@ -66,6 +67,7 @@ impl<'a> Comment<'a> {
 
 /// The subject of a comment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum CommentOf {
     /// The capture, or one section of it.
     Section,

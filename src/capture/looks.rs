@@ -4,6 +4,7 @@ use std::fmt;
 
 /// The likeness of a file that is not a capture, by its first bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum LooksLike {
     /// A known format, by the words that name it in a sentence ("a PNG image").
     Known(&'static str),

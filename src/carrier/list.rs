@@ -142,6 +142,7 @@ pub struct Followed {
 
 /// Whether the bytes of a connection are a carrier's.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Recognition {
     /// They are none's.
     Bare,

@@ -9,6 +9,7 @@ use super::will::{RetainedSummary, WillSummary};
 
 /// Everything that a run reports, in the order in which it becomes known.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// A connection turned out to carry MQTT (emitted before its first packet).
     Opened(&'a Opened),

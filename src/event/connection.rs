@@ -98,6 +98,7 @@ pub struct TransportBreach {
 
 /// The protocol that bytes which are not MQTT look like.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub enum LooksLike {
     /// A protocol that may carry MQTT, and why nothing is read in it, or nothing more.
     Carrier(Protocol, CarrierError),

@@ -32,6 +32,7 @@ pub struct MessageDelivery {
 
 /// How a leg ended.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// The subscriber was sent it.
     Delivered(Delivered),
@@ -70,6 +71,7 @@ pub struct Delivered {
 /// Why a subscriber with a matching subscription was not seen to receive a message.
 #[derive(Clone, Copy, Debug, Eq, Hash, IntoStaticStr, PartialEq)]
 #[strum(serialize_all = "snake_case")]
+#[non_exhaustive]
 pub enum Undelivered {
     /// The session had no connection; the message may be waiting in the server.
     Away,

@@ -36,6 +36,7 @@ pub struct Finding {
 /// Who caused a finding.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, IntoStaticStr, PartialEq)]
 #[strum(serialize_all = "snake_case")]
+#[non_exhaustive]
 pub enum Cause {
     /// The client, by a packet that it sent or did not send.
     Client,

@@ -102,6 +102,7 @@ impl Handshake {
 /// The kind of an exchange.
 #[derive(Clone, Copy, Debug, Eq, Hash, IntoStaticStr, Ord, PartialEq, PartialOrd)]
 #[strum(serialize_all = "snake_case")]
+#[non_exhaustive]
 pub enum HandshakeKind {
     /// CONNECT .. CONNACK, AUTH between them included.
     Connect,
@@ -123,6 +124,7 @@ pub enum HandshakeKind {
 
 /// The request or the message of a handshake's first packet.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Subject {
     /// The application message of a PUBLISH.
     Message(Message),
@@ -220,6 +222,7 @@ pub struct FilterRequest {
 
 /// Where a message that a server sent came from.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Origin {
     /// A client's PUBLISH.
     Published {

@@ -12,6 +12,7 @@ use crate::mqtt::ProtocolVersion;
 
 /// One entry of the log. An entry with a list (a will's topic) may take two lines.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Line<'a> {
     /// A listening socket was opened.
     Listening {

@@ -102,6 +102,7 @@ pub struct End {
 /// The reason why a connection ended, the most specific first.
 #[derive(Clone, Copy, Debug, IntoStaticStr, PartialEq)]
 #[strum(serialize_all = "snake_case")]
+#[non_exhaustive]
 pub enum EndCause {
     /// DISCONNECT; `code` is 0x00 before 5.0.
     Disconnect {

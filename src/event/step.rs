@@ -57,6 +57,7 @@ pub enum HandshakeState {
 /// Why a handshake is not waited for any longer.
 #[derive(Clone, Copy, Debug, Eq, Hash, IntoStaticStr, PartialEq)]
 #[strum(serialize_all = "snake_case")]
+#[non_exhaustive]
 pub enum EndedBy {
     /// The capture ended first.
     CaptureEnd,

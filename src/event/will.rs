@@ -36,6 +36,7 @@ pub struct WillSummary {
 
 /// The fate of a will: whether and when it was published.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum WillFate {
     /// First seen in this frame.
     Published(FrameStamp),
@@ -46,6 +47,7 @@ pub enum WillFate {
 /// The reason why a will was not seen.
 #[derive(Clone, Copy, Debug, Eq, Hash, IntoStaticStr, PartialEq)]
 #[strum(serialize_all = "snake_case")]
+#[non_exhaustive]
 pub enum NoWill {
     /// DISCONNECT with reason 0x00 deletes it ([MQTT-3.1.2-10]; 3.1.1: [MQTT-3.14.4-3]).
     Disconnected,
@@ -96,6 +98,7 @@ pub struct Stored {
 /// How a stored message ended.
 #[derive(Clone, Copy, Debug, Eq, IntoStaticStr, PartialEq)]
 #[strum(serialize_all = "snake_case")]
+#[non_exhaustive]
 pub enum RetainedEnd {
     /// Another retained PUBLISH to the topic took its place.
     Replaced(FrameStamp),

@@ -12,6 +12,7 @@ use super::words::{PacketIdentifier, ProtocolVersion};
 
 /// The reason why a packet has no form in bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Unwritable {
     /// A string or binary data of more than 65,535 bytes.
     #[error("a field of {bytes} octets: 65,535 is the most")]

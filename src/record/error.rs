@@ -58,6 +58,7 @@ pub enum RecordError {
 
 /// Why the kernel's frames cannot be had.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum KernelError {
     /// The user may not capture.
     #[error(

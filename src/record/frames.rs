@@ -16,6 +16,7 @@ use crate::wire::TcpFlags;
 
 /// The link layer that frames begin with.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+#[non_exhaustive]
 pub enum LinkLayer {
     /// As `tcpdump -i lo` sees loopback: Ethernet with addresses of zeros.
     #[default]

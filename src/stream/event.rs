@@ -78,6 +78,7 @@ pub enum StreamEvent<'a> {
 /// Why bytes are missing for good.
 #[derive(Clone, Copy, Debug, Eq, Hash, IntoStaticStr, PartialEq)]
 #[strum(serialize_all = "snake_case")]
+#[non_exhaustive]
 pub enum GapCause {
     /// The peer acknowledged bytes that the capture does not hold.
     NotCaptured,
@@ -104,6 +105,7 @@ pub enum End {
 
 /// Why a connection yields no more events.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub enum Closed {
     /// FIN from both ends.
     Finished,

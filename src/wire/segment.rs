@@ -4,6 +4,7 @@ use crate::base::{Endpoint, FrameStamp, Layers};
 
 /// The innermost transport header of a frame, with its payload.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Dissected<'a> {
     /// A TCP segment.
     Segment(Segment<'a>),

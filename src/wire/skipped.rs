@@ -7,6 +7,7 @@ use super::link_type;
 /// The one reason for which a frame gave no segment. None of them is an error: captures
 /// hold other traffic, and are cut.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
 pub enum Skipped {
     /// A link type that is not read here.
     LinkType(u16),

@@ -10,6 +10,7 @@ const ATTEMPTS: u32 = 32;
 
 /// The reason why the broker cannot listen.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ListenError {
     /// Another program listens on that port.
     #[error(

@@ -26,6 +26,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Why a script did not come to its end.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlayError {
     /// A step could not be taken.
     #[error("step in line {line}: {message}")]
