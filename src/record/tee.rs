@@ -31,6 +31,8 @@ pub struct Tee {
     file: CaptureFile,
     link: LinkLayer,
     flows: HashMap<ConnectionKey, Flow>,
+    /// No acknowledgement is due before; most calls of the clock find that out here.
+    next_due: Option<Timestamp>,
     /// The time of what is seen.
     now: Timestamp,
     /// The last frame's time: each later frame's is later.
@@ -82,6 +84,7 @@ impl Tee {
             file,
             link,
             flows: HashMap::new(),
+            next_due: None,
             now: Timestamp::default(),
             last: Timestamp::from_nanos(i64::MIN),
             seed: Seed::new(seed),
@@ -138,6 +141,9 @@ impl Tee {
         let owed = flow.owes(Sender::Client) || flow.owes(Sender::Server);
         let due = flow.due.unwrap_or(time.plus(DELAYED_ACK));
         flow.due = owed.then_some(due);
+        if owed {
+            self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));
+        }
         self.scratch.clear();
         push_frame(self.link, &header, payload, &mut self.scratch);
         self.file.frame(time, &self.scratch)
@@ -235,6 +241,9 @@ impl Witness for Tee {
 
     fn tick(&mut self, now: Timestamp) -> io::Result<Option<Timestamp>> {
         self.now = now;
+        if self.next_due.is_none_or(|due| due > now) {
+            return Ok(self.next_due);
+        }
         let flows = self.flows.iter();
         let mut owing: Vec<_> = flows
             .filter_map(|(&key, flow)| Some((flow.due?, key)))
@@ -242,10 +251,12 @@ impl Witness for Tee {
         owing.sort_unstable();
         for (due, key) in owing {
             if due > now {
-                return Ok(Some(due));
+                self.next_due = Some(due);
+                return Ok(self.next_due);
             }
             self.acknowledge_both(key)?;
         }
+        self.next_due = None;
         Ok(None)
     }
 
