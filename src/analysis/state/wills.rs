@@ -92,10 +92,10 @@ impl Wills {
         let will = |key: &WillKey| self.all.get(key);
         let unsent = |will: &Testament| session.is_none_or(|one| !will.received.contains(&one));
         let line = self.by_digest.get(&digest)?.iter();
-        let open = line.filter(|key| will(key).is_some_and(unsent));
+        let mut open = line.filter(|key| will(key).is_some_and(unsent));
         // The earliest of those.
-        open.min_by_key(|key| !will(key).is_some_and(|will| will.due))
-            .copied()
+        let due = |key: &&WillKey| will(key).is_some_and(|will| will.due);
+        open.clone().find(due).or_else(|| open.next()).copied()
     }
 
     /// Adds the delivery of a copy that was sent to `session`; returns `None` where there are as
