@@ -11,7 +11,8 @@ use super::session::{Awaiting, Exchange, Outgoing, SessionKey};
 use crate::event::log::{Line, Way};
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{
-    ControlPacket, Delivery, PacketIdentifier, PacketType, PropertyId, PropertyValue, QoS,
+    ControlPacket, Delivery, PacketIdentifier, PacketType, PropertiesBuf, PropertyId,
+    PropertyValue, ProtocolVersion, QoS,
 };
 
 impl Core {
@@ -242,7 +243,6 @@ impl Core {
         let next = link.aliases_out.len() as u16 + 1;
         let has_room = link.aliases_out_bytes + topic.len() <= ALIAS_BYTES;
         let alias = known.or((next <= link.alias_maximum && has_room).then_some(next));
-        // Versions before 5.0 have none of these: the packet is written without.
         let seconds_left = message.seconds_left(self.now);
         let identifiers = outgoing.identifiers.iter().map(|&identifier| {
             let value = PropertyValue::Variable(identifier);
@@ -255,9 +255,12 @@ impl Core {
             ),
             (PropertyId::TOPIC_ALIAS, alias.map(PropertyValue::TwoByte)),
         ];
-        let mut properties = encode::properties(own.into_iter().chain(identifiers));
-        // They come from a packet that was read, so each has a form.
-        let _ = properties.extend(message.properties.as_properties().iter());
+        let mut properties = PropertiesBuf::new();
+        let mut written = true;
+        if link.version == ProtocolVersion::V5_0 {
+            properties = encode::properties(own.into_iter().chain(identifiers));
+            written = (properties.extend(message.properties.as_properties().iter())).is_ok();
+        }
         let publish = Publish {
             dup,
             retain: outgoing.retain,
@@ -269,7 +272,7 @@ impl Core {
         let mut bytes = Vec::new();
         let packet = ControlPacket::Publish(publish.clone());
         // What the Server adds can push a message over the 268,435,455 bytes of §2.1.4.
-        let written = packet.write(link.version, &mut bytes).is_ok();
+        written &= packet.write(link.version, &mut bytes).is_ok();
         if !written || bytes.len() > link.largest_packet {
             return false;
         }

@@ -29,30 +29,40 @@ pub(super) const QUOTA_EXCEEDED: u8 = 0x97;
 /// The reason for refusing a CONNECT: the Connect Return code of 3.x (3.1.1 §3.2.2.3) and the
 /// Reason Code of 5.0. What 3.x has no code for is "server unavailable" or "not authorized".
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Refusal(u8, u8);
+pub(super) struct Refusal {
+    return_code: u8,
+    reason_code: u8,
+}
 
 impl Refusal {
     /// A protocol level that the Server does not serve.
-    pub(super) const VERSION: Self = Self(1, 0x84);
+    pub(super) const VERSION: Self = Self::new(1, 0x84);
     /// An empty client identifier where one is needed.
-    pub(super) const CLIENT_IDENTIFIER: Self = Self(2, 0x85);
+    pub(super) const CLIENT_IDENTIFIER: Self = Self::new(2, 0x85);
     /// An unknown user name, or a wrong password.
-    pub(super) const BAD_USER: Self = Self(4, 0x86);
+    pub(super) const BAD_USER: Self = Self::new(4, 0x86);
     /// No user name where one is needed.
-    pub(super) const NOT_AUTHORIZED: Self = Self(5, 0x87);
+    pub(super) const NOT_AUTHORIZED: Self = Self::new(5, 0x87);
     /// Enhanced authentication, which the Server does not have.
-    pub(super) const AUTHENTICATION_METHOD: Self = Self(5, 0x8c);
+    pub(super) const AUTHENTICATION_METHOD: Self = Self::new(5, 0x8c);
     /// A will topic with wildcards or too many levels.
-    pub(super) const WILL_TOPIC: Self = Self(5, TOPIC_NAME_INVALID);
+    pub(super) const WILL_TOPIC: Self = Self::new(5, TOPIC_NAME_INVALID);
     /// A limit of the Server is reached.
-    pub(super) const QUOTA: Self = Self(3, QUOTA_EXCEEDED);
+    pub(super) const QUOTA: Self = Self::new(3, QUOTA_EXCEEDED);
     /// A CONNECT of 5.0 that cannot be read; one of 3.x is not answered.
-    pub(super) const MALFORMED: Self = Self(3, MALFORMED_PACKET);
+    pub(super) const MALFORMED: Self = Self::new(3, MALFORMED_PACKET);
+
+    const fn new(return_code: u8, reason_code: u8) -> Self {
+        Self {
+            return_code,
+            reason_code,
+        }
+    }
 
     pub(super) const fn code(self, version: ProtocolVersion) -> u8 {
         match version {
-            ProtocolVersion::V5_0 => self.1,
-            ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1 => self.0,
+            ProtocolVersion::V5_0 => self.reason_code,
+            ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1 => self.return_code,
         }
     }
 }

@@ -58,7 +58,12 @@ impl Retained {
 
     /// Drops what has expired.
     pub(super) fn expire(&mut self, now: Timestamp) {
-        self.by_topic.retain(|_, message| !message.expired(now));
-        self.bytes = self.by_topic.values().map(|message| message.bytes()).sum();
+        self.by_topic.retain(|_, message| {
+            let expired = message.expired(now);
+            if expired {
+                self.bytes = self.bytes.saturating_sub(message.bytes());
+            }
+            !expired
+        });
     }
 }
