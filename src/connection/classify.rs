@@ -1,6 +1,8 @@
 //! Classification of bytes by the little that stands at their front: a CONNECT, another
 //! protocol, or what may be a packet's fixed header.
 
+use std::ops::RangeInclusive;
+
 use crate::carrier::{CarrierError, Protocol};
 use crate::event::LooksLike;
 use crate::mqtt::framer::{Header, fixed_header};
@@ -66,6 +68,8 @@ pub(super) fn agree(one: Option<Sender>, other: Option<Sender>) -> bool {
 pub(super) fn may_begin(first: u8, remaining: usize, versions: Versions) -> Versions {
     /// Without an upper bound.
     const ANY: usize = usize::MAX;
+    /// No packet is as long.
+    const NEVER: RangeInclusive<usize> = ANY..=ANY;
     let flags = first & 15;
     // The flags, and the bounds of Remaining Length in 3.1.1 and in 5.0.
     let (fits, three, five) = match PacketType::of(first) {
@@ -85,7 +89,7 @@ pub(super) fn may_begin(first: u8, remaining: usize, versions: Versions) -> Vers
         PacketType::UnsubAck => (flags == 0, 2..=2, 4..=ANY),
         PacketType::PingReq | PacketType::PingResp => (flags == 0, 0..=0, 0..=0),
         PacketType::Disconnect => (flags == 0, 0..=0, 0..=ANY),
-        PacketType::Auth => (flags == 0, ANY..=ANY, 0..=ANY),
+        PacketType::Auth => (flags == 0, NEVER, 0..=ANY),
         PacketType::ConnAck => (flags == 0, 2..=2, 3..=ANY),
         PacketType::Connect => (flags == 0, 12..=ANY, 12..=ANY),
         PacketType::Reserved => (false, 0..=0, 0..=0),

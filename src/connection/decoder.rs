@@ -89,6 +89,9 @@ impl Decoder {
         arrival: &Arrival<'_>,
         bytes: &[u8],
     ) {
+        if bytes.is_empty() {
+            return;
+        }
         self.own.begin(scope.connection);
         let mode = self.own.mode(arrival.direction);
         let is_carried = self.own.phase == Phase::Undecided
