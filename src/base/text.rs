@@ -4,6 +4,8 @@
 //! control character, bidirectional control and other invisible format character becomes a
 //! visible escape.
 
+use std::borrow::Cow;
+
 use super::scan::any;
 
 /// Returns whether `c` must not reach a terminal as it is: C0, DEL and C1 controls, line and
@@ -64,9 +66,18 @@ fn push_safe_slowly(out: &mut Vec<u8>, text: &str) {
 
 /// Returns `text` with every unsafe character escaped as in [`push_safe`], for the views that
 /// are not hot.
-pub fn safe(text: &str) -> String {
+#[inline]
+pub fn safe(text: &str) -> Cow<'_, str> {
+    match is_safe(text) {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(escaped(text)),
+    }
+}
+
+#[cold]
+fn escaped(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
-    push_safe(&mut out, text);
+    push_safe_slowly(&mut out, text);
     String::from_utf8_lossy(&out).into_owned()
 }
 

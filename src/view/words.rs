@@ -4,7 +4,7 @@
 //! which scripts rely on; these words are for people and may change.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use crate::base::{Endpoint, FrameStamp, Precision, Span, Timestamp};
 use crate::event::{
@@ -28,15 +28,25 @@ fn signed_span(sign: &str, span: Span) -> String {
     let nanos = span.nanos().unsigned_abs();
     match nanos {
         0..=999 => format!("{sign}{nanos} ns"),
-        1_000..=999_999_999 => {
-            let (whole, fraction) = (nanos / 1_000_000, nanos / 1_000 % 1_000);
-            format!("{sign}{whole}.{fraction:03} ms")
-        }
+        1_000..=999_999_999 => decimal(sign, nanos / 1_000_000, nanos / 1_000 % 1_000, 3) + " ms",
         _ => {
-            let (whole, fraction) = (nanos / 1_000_000_000, nanos / 1_000_000 % 1_000);
-            format!("{sign}{whole}.{fraction:03} s")
+            let fraction = nanos / 1_000_000 % 1_000;
+            decimal(sign, nanos / 1_000_000_000, fraction, 3) + " s"
         }
     }
+}
+
+/// Returns `-1.020304`: a sign, a whole number and a fraction of `digits` digits, at most nine.
+/// Each row of a ladder has two: `format!` takes several times as many instructions.
+fn decimal(sign: &str, whole: u64, fraction: u64, digits: usize) -> String {
+    let (mut buffer, mut text) = (itoa::Buffer::new(), String::with_capacity(32));
+    text += sign;
+    text += buffer.format(whole);
+    text += ".";
+    let fraction = buffer.format(fraction);
+    text += "000000000".get(fraction.len()..digits).unwrap_or_default();
+    text += fraction;
+    text
 }
 
 /// Returns the seconds from `start` to a frame, with as many digits as its capture has (six or
@@ -50,8 +60,8 @@ pub(super) fn seconds(stamp: &FrameStamp, start: Option<Timestamp>) -> String {
     let nanos = nanos.unsigned_abs();
     let (seconds, nanos) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
     match stamp.precision {
-        Precision::Nano => format!("{sign}{seconds}.{nanos:09}"),
-        Precision::Micro => format!("{sign}{seconds}.{:06}", nanos / 1_000),
+        Precision::Nano => decimal(sign, seconds, nanos, 9),
+        Precision::Micro => decimal(sign, seconds, nanos / 1_000, 6),
     }
 }
 
@@ -62,7 +72,17 @@ pub(super) fn octets(count: u64) -> String {
 
 /// Returns `10.0.0.1:1883` or `[::1]:1883`.
 pub(super) fn endpoint(endpoint: Endpoint) -> String {
-    SocketAddr::new(endpoint.address, endpoint.port).to_string()
+    match endpoint.address {
+        IpAddr::V4(address) => {
+            // Each ladder has one.
+            let (mut buffer, mut text) = (itoa::Buffer::new(), String::with_capacity(24));
+            for (part, behind) in address.octets().into_iter().zip([".", ".", ".", ":"]) {
+                text.extend([buffer.format(part), behind]);
+            }
+            text + buffer.format(endpoint.port)
+        }
+        IpAddr::V6(address) => format!("[{address}]:{}", endpoint.port),
+    }
 }
 
 /// Returns a client's name in a view: its identifier, or where that is unknown or empty, its

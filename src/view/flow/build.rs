@@ -19,6 +19,9 @@ const VERDICTS_EACH: usize = 32;
 /// Subscribers that a will's verdict names.
 const NAMES_LISTED: usize = 4;
 
+/// Bytes set aside for a label: nearly every one is shorter.
+const LINE: usize = 80;
+
 /// Stands for the topic of a PUBLISH by alias whose alias was set before the capture.
 const UNKNOWN_TOPIC: &str = "(topic set before the capture)";
 
@@ -333,8 +336,9 @@ impl Builder {
             }
             HandshakeState::Complete => {
                 let took = handshake.duration();
-                let took = took.map_or(String::new(), |took| format!(" in {}", words::span(took)));
-                (Tone::Good, format!("complete{took}{again}"))
+                let took =
+                    took.map_or(String::new(), |took| " in ".to_owned() + &words::span(took));
+                (Tone::Good, ["complete", &took, again].concat())
             }
             HandshakeState::Refused { packet_type, code } => {
                 let code = words::code(packet_type, handshake.version, code);
@@ -418,15 +422,17 @@ fn is_delivered(delivery: &&MessageDelivery) -> bool {
 fn title(handshake: &Handshake, who: &str) -> String {
     let kind = words::handshake_kind(handshake.kind);
     let id = handshake.packet_id;
-    let id = id.map_or(String::new(), |id| format!(" · id {}", id.number()));
+    let id = id.map_or(String::new(), |id| {
+        " · id ".to_owned() + &id.number().to_string()
+    });
     match &handshake.subject {
         Subject::Message(message) => {
             let topic = message.topic.as_deref().unwrap_or(UNKNOWN_TOPIC);
             let octets = words::octets(message.payload.length);
             let text = message.payload.text().filter(|text| !text.is_empty());
             let cut = if message.payload.is_cut() { "…" } else { "" };
-            let text = text.map_or(String::new(), |text| format!(" \"{text}{cut}\""));
-            format!("{kind} · {topic}{id} · {octets}{text}")
+            let text = text.map_or(String::new(), |text| [" \"", text, cut, "\""].concat());
+            [kind, " · ", topic, &id, " · ", &octets, &text].concat()
         }
         Subject::Subscribe(filters) | Subject::Unsubscribe(filters) => {
             let filters = bracketed(filters.iter().map(|one| &*one.filter));
@@ -451,7 +457,9 @@ fn label(
 ) -> String {
     let mut label = with_id(step.packet_type, id);
     if step.packet_type == PacketType::Publish {
-        label += &topic.map_or(String::new(), |topic| format!(" [{topic}]"));
+        if let Some(topic) = topic {
+            label.extend([" [", topic, "]"]);
+        }
         label += if step.dup { " DUP" } else { "" };
         label += if step.retain { " retain" } else { "" };
     }
@@ -466,10 +474,12 @@ fn label(
 
 /// Returns `PUBACK (id=7)`.
 fn with_id(packet_type: PacketType, id: Option<PacketIdentifier>) -> String {
-    match id {
-        Some(id) => format!("{} (id={})", packet_type.name(), id.number()),
-        None => packet_type.name().to_owned(),
+    let mut text = String::with_capacity(LINE);
+    text += packet_type.name();
+    if let Some(id) = id {
+        text.extend([" (id=", &id.number().to_string(), ")"]);
     }
+    text
 }
 
 /// Returns what a CONNECT asks for, in a few lines: the flags bit by bit where they are set

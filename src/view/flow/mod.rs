@@ -165,8 +165,7 @@ impl<W: Write> View for Flow<W> {
         };
         match &mut self.diagram {
             Diagram::Text(style) => {
-                let text = text::draw(&ladder, *style, self.start);
-                self.out.text().extend_from_slice(text.as_bytes());
+                text::draw(&ladder, *style, self.start, self.out.text());
             }
             Diagram::Mermaid(mermaid) => mermaid.draw(&ladder, self.out.text())?,
             Diagram::Svg(svg) => svg.draw(&ladder, self.start),

@@ -3,10 +3,13 @@
 //! Each line is a gutter (frame number, time, time since the step before) and the lanes with what
 //! belongs to the row over them. Colour is put around whole parts of a finished line.
 
+use std::borrow::Cow;
+
 use super::ladder::{Ladder, Role, Row, Shape, Tone, Verdict};
-use super::line::{LaneLine, fit, wrap};
+use super::line::{LaneLine, cut, fit, wrap};
 use crate::base::Timestamp;
 use crate::base::text::{safe, width};
+use crate::view::out::push_blanks;
 use crate::view::words;
 
 /// How a ladder is drawn as text.
@@ -78,24 +81,24 @@ const CLOSEST: usize = 9;
 /// Columns below which titles and verdicts are not broken: shorter lines are unreadable.
 const NARROWEST: usize = 40;
 
-/// Returns `ladder` as text, an empty line behind it. Times count from `start`.
-pub fn draw(ladder: &Ladder, style: TextStyle, start: Option<Timestamp>) -> String {
-    let mut drawing = Drawing::of(ladder, style, start);
+/// Appends `ladder` to `out`, an empty line behind it. Times count from `start`.
+pub fn draw(ladder: &Ladder, style: TextStyle, start: Option<Timestamp>, out: &mut Vec<u8>) {
+    let cells: Vec<_> = ladder.rows.iter().map(|row| gutter(row, start)).collect();
+    let mut drawing = Drawing::of(ladder, style, &cells, out);
     let title = drawing.safe(&ladder.title);
     let title = fit(&title, style.width.max(NARROWEST), drawing.pens.ellipsis);
     drawing.push_painted(BOLD, &title);
-    drawing.out.push('\n');
+    drawing.out.push(b'\n');
     if !ladder.lanes.is_empty() && !ladder.rows.is_empty() {
         drawing.heads(ladder);
-        for row in &ladder.rows {
-            drawing.row(row, &gutter(row, start));
+        for (row, cells) in ladder.rows.iter().zip(&cells) {
+            drawing.row(row, cells);
         }
     }
     for verdict in &ladder.verdicts {
         drawing.verdict(verdict);
     }
-    drawing.out.push('\n');
-    drawing.out
+    drawing.out.push(b'\n');
 }
 
 /// The text of a row's gutter: frame number, time, time since the step before.
@@ -107,7 +110,7 @@ pub(super) fn gutter(row: &Row, start: Option<Timestamp>) -> [String; 3] {
 }
 
 /// Where everything of a ladder stands, and the text so far.
-struct Drawing {
+struct Drawing<'a> {
     style: TextStyle,
     pens: &'static Pens,
     /// Columns of each part of the gutter.
@@ -116,7 +119,7 @@ struct Drawing {
     room: usize,
     /// The column of each lane, counted from the gutter.
     lanes: Vec<usize>,
-    out: String,
+    out: &'a mut Vec<u8>,
 }
 
 /// The heads of the gutter's columns.
@@ -125,18 +128,18 @@ const HEADS: [&str; 3] = ["No.", "Time", "Since"];
 /// A gutter with nothing in it.
 const NO_CELLS: [&str; 3] = [""; 3];
 
-/// Blanks behind the gutter's columns.
-const BEHIND: usize = 5;
+/// Blanks behind each of the gutter's columns.
+const BEHIND: [usize; 3] = [1, 2, 2];
 
-impl Drawing {
-    fn of(ladder: &Ladder, style: TextStyle, start: Option<Timestamp>) -> Self {
+impl<'a> Drawing<'a> {
+    fn of(ladder: &Ladder, style: TextStyle, cells: &[[String; 3]], out: &'a mut Vec<u8>) -> Self {
         let mut widths = HEADS.map(str::len);
-        for row in &ladder.rows {
-            for (widest, cell) in widths.iter_mut().zip(gutter(row, start)) {
+        for row in cells {
+            for (widest, cell) in widths.iter_mut().zip(row) {
                 *widest = (*widest).max(cell.len());
             }
         }
-        let gutter = widths.iter().sum::<usize>() + BEHIND;
+        let gutter = widths.iter().chain(&BEHIND).sum::<usize>();
         let count = ladder.lanes.len().max(1);
         let mut drawing = Self {
             style,
@@ -144,7 +147,7 @@ impl Drawing {
             widths,
             room: style.width.saturating_sub(gutter).max(CLOSEST * count),
             lanes: Vec::new(),
-            out: String::new(),
+            out,
         };
         drawing.place(ladder);
         drawing
@@ -168,7 +171,7 @@ impl Drawing {
     }
 
     /// Returns text made safe for the terminal; in ASCII drawings, ASCII.
-    fn safe(&self, text: &str) -> String {
+    fn safe<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let text = safe(text);
         if !self.style.ascii || text.is_ascii() {
             return text;
@@ -184,38 +187,65 @@ impl Drawing {
                 c => ascii.extend(c.escape_unicode()),
             }
         }
-        ascii
+        Cow::Owned(ascii)
     }
 
     /// Appends `text` in a colour, where there are colours and it is not blank.
     fn push_painted(&mut self, colour: &str, text: &str) {
+        let start = self.out.len();
+        self.out.extend_from_slice(text.as_bytes());
+        self.paint(start, colour);
+    }
+
+    /// Puts a colour around what was written from `start` on, where there are colours and that is
+    /// not blank.
+    fn paint(&mut self, start: usize, colour: &str) {
+        let text = self.out.get(start..).unwrap_or_default();
         if self.style.colour && !text.trim_ascii().is_empty() {
-            self.out.extend([colour, text, "\x1b[0m"]);
-        } else {
-            self.out += text;
+            self.out.splice(start..start, colour.bytes());
+            self.out.extend_from_slice(b"\x1b[0m");
         }
+    }
+
+    /// Appends a gutter.
+    fn push_gutter<T: AsRef<str>>(&mut self, cells: &[T; 3]) {
+        let start = self.out.len();
+        for ((cell, columns), behind) in cells.iter().zip(self.widths).zip(BEHIND) {
+            let cell = cell.as_ref();
+            push_blanks(self.out, columns.saturating_sub(cell.len()));
+            self.out.extend_from_slice(cell.as_bytes());
+            push_blanks(self.out, behind);
+        }
+        self.paint(start, DIM);
     }
 
     /// Appends a line: its gutter and what stands over the lanes, in a colour if there is one.
     fn push_line<T: AsRef<str>>(
         &mut self,
         cells: &[T; 3],
-        line: LaneLine<'_>,
+        line: &LaneLine<'_>,
         colour: Option<&str>,
     ) {
-        let [number, time, since] = cells.each_ref().map(T::as_ref);
-        let [a, b, c] = self.widths;
-        self.push_painted(DIM, &format!("{number:>a$} {time:>b$}  {since:>c$}  "));
-        let line = line.finish();
-        match colour {
-            Some(colour) => self.push_painted(colour, &line),
-            None => self.out += &line,
+        self.push_gutter(cells);
+        let start = self.out.len();
+        line.push_to(self.out);
+        self.end_line(start, colour);
+    }
+
+    /// Ends a line: what was written from `start` on loses the blanks at its end, and has a colour
+    /// if there is one.
+    fn end_line(&mut self, start: usize, colour: Option<&str>) {
+        while self.out.len() > start && self.out.ends_with(b" ") {
+            self.out.pop();
         }
-        self.out.push('\n');
+        if let Some(colour) = colour {
+            self.paint(start, colour);
+        }
+        self.out.push(b'\n');
     }
 
     /// Returns a line with nothing but the lanes.
-    fn line<'a>(&self) -> LaneLine<'a> {
+    fn line<'t>(&self) -> LaneLine<'t> {
         LaneLine::new(self.room, &self.lanes, self.pens.lane)
     }
 
@@ -225,7 +255,7 @@ impl Drawing {
             [first, second, ..] => second.saturating_sub(*first + 1).max(4),
             _ => self.room,
         };
-        let roles = ladder.lanes.iter().map(|lane| lane.role.name().to_owned());
+        let roles = ladder.lanes.iter().map(|lane| lane.role.name().into());
         let names = ladder.lanes.iter().map(|lane| {
             let name = self.safe(&lane.name);
             // Of an endpoint that does not fit, the port distinguishes more than the address.
@@ -242,24 +272,25 @@ impl Drawing {
     }
 
     /// Appends a line with a text in the middle above each lane, of at most `spacing` columns.
-    fn titles(&mut self, cells: &[&str; 3], titles: &[String], spacing: usize) {
-        let titles = titles
-            .iter()
-            .map(|title| fit(title, spacing, self.pens.ellipsis));
-        let titles: Vec<_> = titles.collect();
-        let placed = self.lanes.iter().zip(&titles).map(|(lane, title)| {
-            let columns = width(title);
+    fn titles(&mut self, cells: &[&str; 3], titles: &[Cow<'_, str>], spacing: usize) {
+        self.push_gutter(cells);
+        let (start, mut behind) = (self.out.len(), 0);
+        let placed = self.lanes.iter().zip(titles).map(|(lane, title)| {
+            let title = fit(title, spacing, self.pens.ellipsis);
+            let columns = width(&title);
             let at = lane.saturating_sub(columns / 2);
             (at.min(self.room.saturating_sub(columns)), title)
         });
         let mut placed = placed.peekable();
-        let mut line = LaneLine::new(self.room, &[], "");
         while let Some((at, title)) = placed.next() {
             // Moved in from the edge, a title may reach into the one before.
             let end = placed.peek().map_or(self.room, |(next, _)| *next);
-            line.put(at, title, end);
+            let title = cut(&title, end.saturating_sub(at));
+            push_blanks(self.out, at.saturating_sub(behind));
+            self.out.extend_from_slice(title.as_bytes());
+            behind = behind.max(at) + width(title);
         }
-        self.push_line(cells, line, None);
+        self.end_line(start, None);
     }
 
     /// Appends a row: nothing where it names a lane that does not exist.
@@ -296,7 +327,7 @@ impl Drawing {
             let mut line = self.line();
             let behind = line.put(at, &label, self.room);
             line.put(behind, " ", self.room);
-            self.push_line(&NO_CELLS, line, missing);
+            self.push_line(&NO_CELLS, &line, missing);
         }
         let rightwards = end > start;
         let (shaft, cross, tip) = match (missing, rightwards) {
@@ -307,14 +338,14 @@ impl Drawing {
         let mut line = self.line();
         if room > 1 {
             line.fill(low + 1..high, shaft, cross);
-            line.put(if rightwards { high - 1 } else { low + 1 }, tip, high);
+            line.mark(if rightwards { high - 1 } else { low + 1 }, tip);
         }
         if inside {
             let at = line.put(low + 1 + (room - columns - 3) / 2, " ", high);
             let at = line.put(at, label, high);
             line.put(at, " ", high);
         }
-        self.push_line(cells, line, missing);
+        self.push_line(cells, &line, missing);
     }
 
     /// Appends a note beside its lane, in as many lines as it takes.
@@ -335,14 +366,14 @@ impl Drawing {
             };
             let mut line = self.line();
             if let (0, Some(at)) = (number, at) {
-                line.put(at, self.pens.dot, self.room);
+                line.mark(at, self.pens.dot);
             }
             let from = line.put(from, " ", end);
             let from = line.put(from, part, end);
             line.put(from, " ", end);
             match number {
-                0 => self.push_line(cells, line, Some(CYAN)),
-                _ => self.push_line(&NO_CELLS, line, Some(CYAN)),
+                0 => self.push_line(cells, &line, Some(CYAN)),
+                _ => self.push_line(&NO_CELLS, &line, Some(CYAN)),
             }
         }
     }
@@ -358,13 +389,14 @@ impl Drawing {
         let room = self.style.width.max(NARROWEST) - indent;
         for (line, part) in wrap(&self.safe(&verdict.text), room).enumerate() {
             if line == 0 {
-                self.out += "  ";
+                push_blanks(self.out, 2);
                 self.push_painted(colour, mark);
-                self.out.push(' ');
+                self.out.push(b' ');
             } else {
-                self.out += &" ".repeat(indent);
+                push_blanks(self.out, indent);
             }
-            self.out.extend([part, "\n"]);
+            self.out.extend_from_slice(part.as_bytes());
+            self.out.push(b'\n');
         }
     }
 }
@@ -385,7 +417,9 @@ mod tests {
             ascii,
             colour: false,
         };
-        draw(ladder, style, Some(Timestamp::from_nanos(0)))
+        let mut out = Vec::new();
+        draw(ladder, style, Some(Timestamp::from_nanos(0)), &mut out);
+        String::from_utf8(out).unwrap()
     }
 
     #[test]

@@ -88,7 +88,7 @@ fn topics(rows: &[TopicRow<'_>]) -> Layout {
     let (rows, more) = shown(rows, |row| row.beyond_cap);
     let rows = rows.into_iter().map(|row| {
         let mut cells = cells(
-            &row.topic.map_or(BEYOND.to_owned(), safe),
+            &row.topic.map_or(BEYOND.into(), safe),
             &[row.published, row.delivered, row.octets],
         );
         cells.push(or_dash(row.rate().map(|rate| format!("{rate:.2}"))));
@@ -118,9 +118,9 @@ fn clients(rows: &[ClientRow], others: u64) -> Layout {
             match row.client_id.as_deref() {
                 None => "(not seen)".to_owned(),
                 Some("") => "(empty)".to_owned(),
-                Some(client_id) => safe(client_id),
+                Some(client_id) => safe(client_id).into_owned(),
             },
-            or_dash(row.user_name.as_deref().map(safe)),
+            or_dash(row.user_name.as_deref().map(|name| safe(name).into_owned())),
             or_dash(row.version.map(str::to_owned)),
             row.ended_by.replace('_', " "),
             or_dash(row.keep_alive.map(|seconds| format!("{seconds} s"))),
@@ -164,7 +164,7 @@ fn latency(rows: &[LatencyRow<'_>]) -> Layout {
     rows.sort_by_key(|row| (row.beyond_cap, Reverse(row.deliveries), row.topic));
     let (rows, more) = shown(rows, |row| row.beyond_cap);
     let rows = rows.into_iter().map(|row| {
-        let topic = row.topic.map_or(BEYOND.to_owned(), safe);
+        let topic = row.topic.map_or(BEYOND.into(), safe);
         [cells(&topic, &[row.deliveries]), quantiles(row.quantiles)].concat()
     });
     let heads = "Topic|Deliveries|Min|Median|95 %|99 %|Max";

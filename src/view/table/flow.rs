@@ -1,7 +1,6 @@
 //! A row that must keep to a terminal's width: cells flow on to another line where they don't
 //! fit, and nothing is ever cut.
 
-use std::borrow::Cow;
 use std::fmt::Display;
 
 use super::super::colour;
@@ -94,10 +93,7 @@ impl Row {
     }
 
     fn lay_out_info(&self, line: &mut Line<'_, '_>, between: usize) {
-        let [words, extras] = [&self.words, &self.extras].map(|text| match text_of(text) {
-            text if text::is_safe(text) => Cow::Borrowed(text),
-            text => Cow::Owned(text::safe(text)),
-        });
+        let [words, extras] = [&self.words, &self.extras].map(|text| text::safe(text_of(text)));
         let (words, extras, last) = (&*words, &*extras, text_of(&self.last));
         let info = text::width(words);
         // At least one blank before the last column, two where there is room.
