@@ -14,13 +14,16 @@ use crate::base::{Precision, Timestamp};
 /// Bytes of the file's header.
 pub(super) const HEADER: usize = 24;
 
+/// Frames of one file are not so far from each other, in nanoseconds: ten years.
+const YEARS: u64 = 10 * 366 * 86_400 * 1_000_000_000;
+
 /// How the records of a file are laid out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
     order: Order,
     /// Nanoseconds in a unit of the fraction of a second.
     unit: u32,
-    /// Bytes of the head of a record: 16, or 24 in the "modified" format.
+    /// Bytes of the head of a record: 16, or more in the "modified" formats.
     pub(super) head: usize,
     pub(super) precision: Precision,
     pub(super) link_type: LinkType,
@@ -49,6 +52,16 @@ const fn by_magic(magic: [u8; 4]) -> Option<(Order, u32, usize)> {
         0x34cd_b2a1 => (Order::Little, 1_000, 24),
         _ => return None,
     })
+}
+
+/// Bytes that a head of a record may have under a magic number, beside those that are usual for
+/// it. Both are libpcap patched by A. Kuznetsov: the one that Red Hat 6.1 shipped left the magic
+/// number as it was, the one of SuSE 6.3 has more bytes than other "modified" files.
+const fn unusual_head(usual: usize) -> usize {
+    match usual {
+        24 => 28,
+        _ => 24,
+    }
 }
 
 /// Whether a file that begins so is a pcap file.
@@ -101,18 +114,88 @@ impl Layout {
     pub(super) fn head<'a>(&self, bytes: &'a [u8]) -> Option<(Head, &'a [u8])> {
         let behind = bytes.get(self.head..)?;
         let bytes: &[u8; 16] = bytes.first_chunk()?;
-        let ([seconds, fraction, captured, length], _) = bytes.as_chunks::<4>() else {
-            return None;
-        };
-        let seconds = i64::from(self.order.u32(*seconds));
-        let fraction = i64::from(self.order.u32(*fraction)) * i64::from(self.unit);
-        let head = Head {
+        Some((self.stated(bytes), behind))
+    }
+
+    /// The statements of a head's first bytes, which all layouts have.
+    #[inline(always)]
+    fn stated(&self, head: &[u8; 16]) -> Head {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *head;
+        let seconds = i64::from(self.order.u32([a, b, c, d]));
+        let fraction = i64::from(self.order.u32([e, f, g, h])) * i64::from(self.unit);
+        Head {
             // At most 4.3e18 + 4.3e12: it cannot overflow.
             time: Timestamp::from_nanos(seconds * 1_000_000_000 + fraction),
-            captured: self.order.u32(*captured),
-            length: self.order.u32(*length),
+            captured: self.order.u32([i, j, k, l]),
+            length: self.order.u32([m, n, o, p]),
+        }
+    }
+
+    /// Returns the layout with the head that the records have, found from the first of them, with
+    /// which `buffer` begins: the usual one unless the second record stands where only the other
+    /// one leads.
+    ///
+    /// No more is read than the first record unless its first bytes look like an unusual head's
+    /// last, so that the first frame of a pipe need not wait for the second.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    #[cold]
+    pub(super) fn settled(self, buffer: &mut Buffer<'_>) -> Result<Self, Fault> {
+        let unusual = unusual_head(self.head);
+        if self.unit == 1 || !buffer.has(unusual)? {
+            return Ok(self);
+        }
+        let Some(first) = buffer.bytes().first_chunk::<16>().copied() else {
+            return Ok(self);
         };
-        Some((head, behind))
+        let captured = self.stated(&first).captured as usize;
+        let is_possible =
+            self.is_plausible(&first, &first) && self.could_be_modified(buffer.bytes());
+        // All that the second record's head may need.
+        if !is_possible || buffer.has(self.head + captured + 16)? && self.leads(buffer, &first) {
+            return Ok(self);
+        }
+        let other = Self {
+            head: unusual,
+            ..self
+        };
+        let is_next = buffer.has(unusual + captured + 16)? && other.leads(buffer, &first);
+        let is_last = buffer.bytes().len() == unusual + captured;
+        Ok(if is_next || is_last { other } else { self })
+    }
+
+    /// Whether the bytes behind the 16 that all heads have may be the rest of a modified head:
+    ///
+    /// ```text
+    /// interface, 4 bytes | Ethernet's protocol, 2 | direction, 1: 0 to 4 | 0 or more bytes
+    /// ```
+    fn could_be_modified(&self, record: &[u8]) -> bool {
+        let Some([a, b, c, d, _, _, direction, _]) = record.get(16..24) else {
+            return false;
+        };
+        let interface = self.order.u32([*a, *b, *c, *d]);
+        matches!(interface, 1..=0xffff) && *direction <= 4
+    }
+
+    /// Whether a record seems to stand behind the one whose head begins with `first`.
+    fn leads(&self, buffer: &Buffer<'_>, first: &[u8; 16]) -> bool {
+        let captured = self.stated(first).captured as usize;
+        let behind = buffer.bytes().get(self.head + captured..);
+        let head = behind.and_then(|bytes| bytes.first_chunk());
+        head.is_some_and(|head| self.is_plausible(head, first))
+    }
+
+    /// Whether `head` seems to be one, in a file whose first one begins with `first`.
+    fn is_plausible(&self, head: &[u8; 16], first: &[u8; 16]) -> bool {
+        let [_, _, _, _, a, b, c, d, ..] = *head;
+        let micros = self.order.u32([a, b, c, d]);
+        let head = self.stated(head);
+        let since = head.time.since(self.stated(first).time).nanos();
+        (1..=self.limit).contains(&head.captured)
+            && (head.captured..=self.limit).contains(&head.length)
+            && micros < 1_000_000
+            && since.unsigned_abs() < YEARS
     }
 
     /// Reads the next record.

@@ -557,6 +557,69 @@ fn expected(format: Format, precision: Precision, frames: &[Made]) -> Vec<String
     lines
 }
 
+/// A little-endian pcap file whose records' heads end with `rest`, behind the 16 bytes that all have.
+fn with_heads(magic: u32, rest: &[u8], frames: &[&[u8]]) -> Vec<u8> {
+    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let mut file: Vec<u8> = words(&[magic, 0x0004_0002, 0, 0, 65_535, 1]);
+    for (at, frame) in frames.iter().enumerate() {
+        let length = frame.len() as u32;
+        file.extend::<Vec<u8>>(words(&[1_700_000_000 + at as u32, 7, length, length]));
+        file.extend([rest, frame].concat());
+    }
+    file
+}
+
+#[test]
+fn the_head_of_a_record_is_as_long_as_the_second_record_shows() {
+    const USUAL: u32 = 0xa1b2_c3d4;
+    const MODIFIED: u32 = 0xa1b2_cd34;
+    let old = [2, 0, 0, 0, 8, 0, 4, 0];
+    let older = [2, 0, 0, 0, 8, 0, 4, 0, 1, 2, 0, 0];
+    // A frame that begins like the rest of a modified head.
+    let alike = [&old[..], &[0x55; 60]].concat();
+    let plain = [0x55; 60];
+    for frames in [
+        vec![&plain[..]],
+        vec![&alike[..]; 3],
+        vec![&plain, &alike, &plain],
+    ] {
+        for (magic, rest) in [
+            (USUAL, &[][..]),
+            (USUAL, &old),
+            (USUAL, &[2, 0, 0, 0, 0, 0, 0, 0]),
+            (MODIFIED, &old),
+            (MODIFIED, &older),
+        ] {
+            let file = with_heads(magic, rest, &frames);
+            for steps in [vec![1], vec![40_000]] {
+                let turn = 0;
+                let rest = &file;
+                let (lines, error) = seen(Drip { rest, steps, turn });
+                assert!(error.is_none(), "{error:?}");
+                let ends = frames.iter().map(|frame| format!("{frame:?}"));
+                assert_eq!(lines.len(), frames.len());
+                assert!(
+                    lines
+                        .iter()
+                        .zip(ends)
+                        .all(|(line, end)| line.ends_with(&end))
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_second_record_changes_no_layout() {
+    let frame = [&[2, 0, 0, 0, 8, 0, 4, 0][..], &[0x55; 60]].concat();
+    let mut file = with_heads(0xa1b2_c3d4, &[], &[&frame, &frame]);
+    let second = 24 + 16 + frame.len() + 8;
+    file[second..second + 4].fill(0xff);
+    let (lines, error) = seen(&file[..]);
+    assert!(lines.len() == 1 && lines[0].ends_with(&format!("{frame:?}")));
+    assert!(error.is_some());
+}
+
 fn formats() -> impl Strategy<Value = (Format, Precision)> {
     (
         prop_oneof![Just(Format::Pcap), Just(Format::PcapNg)],
