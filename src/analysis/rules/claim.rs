@@ -173,6 +173,8 @@ claims! {
         "{packet} explains itself although the client asked for no problem information."
     Credentials { length: usize } &c::CREDENTIALS, Client
         "The password of {client} ({length} octets) crosses the network unencrypted: anyone on the way can read it. Use TLS."
+    CredentialsOnLoopback { length: usize } &c::CREDENTIALS, Client
+        "The password of {client} ({length} octets) is unencrypted; here it does not leave the host (loopback)."
 
     // Authentication (5.0).
     MethodMissing { method: &'a str } &c::AUTH_METHOD_CHANGED, Server

@@ -313,7 +313,7 @@ clauses! {
     INCOMPLETE_PACKET "incomplete-packet" Warning [] []
         "A packet was announced and its connection ended before it was complete."
     CREDENTIALS "credentials-in-clear-text" Warning [] []
-        "A password crossed the network unencrypted."
+        "A password crossed the network unencrypted; on a loopback interface, where none can read along, that is a note."
 
     // The capture.
     MISSING_OCTETS "missing-octets" Warning [] []

@@ -3,6 +3,7 @@
 use super::super::state::link::Phase;
 use super::claim::{Claim, Frame};
 use super::report::{Check, Place};
+use crate::event::{Level, PacketEvent};
 use crate::mqtt::{ControlPacket, PacketType, PropertyId, Sender, surely_clean, violations};
 
 /// Facts that the connection remembers once they are reported, so that each is reported once.
@@ -184,8 +185,19 @@ pub(crate) fn check_credentials(check: &mut Check<'_>) {
         && let Some(password) = connect.password.filter(|password| !password.is_empty())
     {
         let length = password.len();
+        if stays_on_host(check.event) {
+            let place = check.place().at(Level::Note);
+            let claim = Claim::CredentialsOnLoopback { length };
+            return check.report.find(place, claim);
+        }
         check.find(Claim::Credentials { length });
     }
+}
+
+/// Whether a packet crosses no network: both ends have loopback addresses, or the same one.
+fn stays_on_host(event: &PacketEvent<'_>) -> bool {
+    let [one, other] = [event.source, event.destination].map(|end| end.address.to_canonical());
+    one == other || one.is_loopback() && other.is_loopback()
 }
 
 /// Checks Reason String and User Property where the client wants none (5.0 §3.1.2.11.7).

@@ -32,6 +32,8 @@ pub(crate) struct Place {
     pub(crate) version: Option<ProtocolVersion>,
     /// The statements that it is about, where they are fewer than its rule's.
     pub(crate) citing: Option<Statements>,
+    /// Its level, where that is not its rule's.
+    pub(crate) level: Option<Level>,
     /// The end that caused it, where the kind of finding does not fix it.
     pub(crate) by: Option<Sender>,
     /// The packet that it is about, where it is one.
@@ -84,6 +86,12 @@ impl Place {
     /// Names who caused it.
     pub(crate) fn by(mut self, sender: Sender) -> Self {
         self.by = Some(sender);
+        self
+    }
+
+    /// Sets a level that is not its rule's.
+    pub(crate) fn at(mut self, level: Level) -> Self {
+        self.level = Some(level);
         self
     }
 
@@ -305,7 +313,7 @@ fn finding(place: Place, claim: Claim<'_>) -> Box<Finding> {
     let who = party(client_id, place.by);
     let message = claim.sentence(Party::Client(client_id), who, packet);
     Box::new(Finding {
-        level: clause.level,
+        level: place.level.unwrap_or(clause.level),
         rule: clause.name,
         statements: place.citing.unwrap_or_else(|| clause.statements(version)),
         stamp: place.stamp,

@@ -34,6 +34,8 @@ struct Run {
     version: ProtocolVersion,
     frame: u64,
     nanos: i64,
+    /// Of a packet's source and destination.
+    ends: [IpAddr; 2],
     transport: Transport,
     handshakes: Vec<Handshake>,
     wills: Vec<WillSummary>,
@@ -53,6 +55,7 @@ impl Run {
             version,
             frame: 0,
             nanos: 1_000_000_000_000,
+            ends: [7, 1].map(|last| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))),
             transport: Transport::TCP,
             handshakes: Vec::new(),
             wills: Vec::new(),
@@ -143,11 +146,11 @@ impl Run {
             frames: &[stamp.number],
             connection: ConnectionId(connection),
             source: &Endpoint {
-                address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                address: self.ends[0],
                 port: 1,
             },
             destination: &Endpoint {
-                address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                address: self.ends[1],
                 port: 2,
             },
             direction: match sender {

@@ -1,7 +1,7 @@
 //! Which packet may stand where.
 
 use super::*;
-use crate::event::{LooksLike, NotMqtt, Protocol};
+use crate::event::{Level, LooksLike, NotMqtt, Protocol};
 
 #[test]
 fn connect_is_first_and_comes_once() {
@@ -171,6 +171,36 @@ fn a_password_in_clear_text_is_reported_and_one_in_tls_is_not() {
         if reported == 1 {
             assert_eq!(run.finding("credentials-in-clear-text").statements, [""; 0]);
         }
+    }
+}
+
+#[test]
+fn a_password_that_stays_on_its_host_is_a_note() {
+    let host = |last| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last));
+    let mapped = "::ffff:127.0.0.1".parse().unwrap();
+    for (ends, level) in [
+        ([IpAddr::V4(Ipv4Addr::LOCALHOST); 2], Level::Note),
+        (
+            [mapped, IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2))],
+            Level::Note,
+        ),
+        ([host(1), host(1)], Level::Note),
+        ([host(1), host(2)], Level::Warning),
+        ([IpAddr::V4(Ipv4Addr::LOCALHOST), host(2)], Level::Warning),
+    ] {
+        let mut run = Run::new(V3);
+        run.ends = ends;
+        run.open(0);
+        let hello = Hello {
+            password: Some(b"secret"),
+            ..Hello::new("a")
+        };
+        run.client(0, connect(V3, &hello));
+        assert_eq!(
+            run.finding("credentials-in-clear-text").level,
+            level,
+            "{ends:?}"
+        );
     }
 }
 
