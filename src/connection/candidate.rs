@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use crate::mqtt::framer::{FixedHeader, Header, fixed_header};
 use crate::mqtt::{ControlPacket, PacketType, ProtocolVersion, Sender};
 
-use super::classify::{Versions, agree, could_begin, may_begin, sender_of};
+use super::classify::{self, Opening, Versions, agree, could_begin, may_begin, sender_of};
 use super::pieces::Pieces;
 use super::score::{self, Note};
 
@@ -33,7 +33,7 @@ pub(super) struct Expected {
     pub(super) versions: Versions,
     /// The end that alone may send there.
     pub(super) sender: Option<Sender>,
-    /// Nothing was read from this direction so far, so CONNECT or CONNACK may come.
+    /// Nothing came in this direction so far, so CONNACK may come.
     pub(super) may_open: bool,
 }
 
@@ -115,7 +115,11 @@ impl Candidate {
             }
             let packet_type = PacketType::of(*first);
             let sender = sender_of(packet_type);
-            let opens = matches!(packet_type, PacketType::Connect | PacketType::ConnAck);
+            // A CONNECT with its name is one, if not in its place.
+            let opens = match packet_type {
+                PacketType::Connect => classify::opening(rest) == Opening::Other,
+                packet_type => packet_type == PacketType::ConnAck,
+            };
             let opening = expected.may_open && self.packets == 0;
             if self.over || !agree(self.sender, sender) || opens && !opening {
                 return false;
@@ -161,6 +165,15 @@ impl Candidate {
         let Some(packet) = three.or(five) else {
             return false;
         };
+        // It names the version, also of what came before it.
+        let named = match &packet {
+            ControlPacket::Connect(connect) => connect.version(),
+            _ => None,
+        };
+        let versions = versions.and(named.map_or(Versions::BOTH, Versions::only));
+        if versions.is_empty() {
+            return false;
+        }
         self.versions = versions;
         if versions.both() {
             self.lean = self.lean.saturating_add(score::lean_to_five(bytes));

@@ -39,10 +39,11 @@ mod enough {
 impl Recognition {
     /// Returns what may come in `direction`.
     fn expected(&self, scope: &Scope<'_, impl Emit>, direction: Direction) -> Expected {
+        let side = self.packets.sides.of(direction);
         Expected {
             versions: self.packets.peers.versions(),
             sender: self.sender(scope, direction),
-            may_open: !self.packets.sides.of(direction).proven,
+            may_open: !side.proven && side.passed_over == 0,
         }
     }
 
@@ -271,7 +272,10 @@ fn is_enough(candidate: &Candidate, other: Option<&Candidate>, unknown: bool) ->
     if candidate.score >= wanted {
         return true;
     }
-    let Some(other) = other else {
+    // Two ends that both send what one of them alone may send: that is another protocol.
+    let same_end =
+        |other: &&Candidate| candidate.sender.is_some() && candidate.sender == other.sender;
+    let Some(other) = other.filter(|other| !same_end(other)) else {
         return false;
     };
     let of_other = if unknown {

@@ -241,3 +241,83 @@ fn tls_on_its_own_port_is_named() {
         (vec!["not mqtt".to_owned()], vec![LooksLike::TLS])
     );
 }
+
+#[test]
+fn packets_before_a_connect_are_recognised_on_any_port_once_it_comes() {
+    for level in [3, 4, 5] {
+        for first in [
+            publish(level, "x", 0, b"a"),
+            PINGREQ.to_vec(),
+            subscribe(level, 1, "a/b"),
+        ] {
+            for cut in [0, 1, 5, first.len() + 3] {
+                let bytes = [first.clone(), connect(level)].concat();
+                let mut run = Run::to(29_000);
+                let (one, other) = bytes.split_at(if cut == 0 { first.len() } else { cut });
+                run.segment(UP, one).segment(UP, other);
+                run.segment(DOWN, &connack(level))
+                    .segment(UP, &PINGREQ)
+                    .close();
+                let five = |seen: &Seen| seen.version == Some(ProtocolVersion::V5_0);
+                assert_eq!(
+                    run.types()[1..],
+                    ["CONNECT", "CONNACK", "PINGREQ"],
+                    "{level} {cut}"
+                );
+                assert!(
+                    run.packets
+                        .iter()
+                        .all(|seen| seen.rule.is_none() && five(seen) == (level == 5))
+                );
+                assert_eq!(run.others, ["opened 29000", "ended"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn one_publish_alone_makes_no_connection_mqtt_on_any_port() {
+    let mut run = Run::to(29_000);
+    run.segment(UP, &publish(4, "x", 0, b"a"))
+        .segment(UP, b"\x10\x0d\x00\x04HTTP\x04\x02\x00\x3c\x00\x01c")
+        .close();
+    assert_eq!(run.packets, []);
+}
+
+#[test]
+fn two_ends_that_both_answer_a_connect_are_no_mqtt() {
+    let keep_alive = b"\x20\x02\x00\x04";
+    let open = b"\x20\x01\x00\x1c\x01\x10\x00\x18\x20\x1e\x78\x01\x00\x10\x00\x10";
+    for opens in [false, true] {
+        let mut run = Run::amid(4189);
+        if opens {
+            run.segment(UP, open).segment(DOWN, open);
+        }
+        for _ in 0..10 {
+            run.segment(UP, keep_alive).segment(DOWN, keep_alive);
+        }
+        run.close();
+        assert_eq!((run.packets.len(), run.others.len()), (0, 0));
+    }
+}
+
+#[test]
+fn a_connack_that_is_not_the_first_shows_no_mqtt() {
+    let mut run = Run::amid(4189);
+    run.segment(DOWN, b"\x20\x07\x00\x08\x00\x00\x00\x01");
+    for code in 0..5 {
+        run.segment(DOWN, &[0x20, 2, 0, code]);
+    }
+    run.segment(UP, &PINGREQ).close();
+    assert_eq!(run.packets, []);
+}
+
+#[test]
+fn a_connection_met_at_its_connack_is_recognised_on_any_port() {
+    let mut run = Run::amid(7000);
+    run.segment(DOWN, &connack(4))
+        .segment(UP, &subscribe(4, 1, "sensors/+/state"))
+        .segment(DOWN, &suback(4, 1))
+        .close();
+    assert_eq!(run.types(), ["CONNACK", "SUBSCRIBE", "SUBACK"]);
+}
