@@ -4,8 +4,8 @@
 
 use crate::base::{FrameStamp, Layers};
 use crate::event::{Event, Gap, Incomplete, NotMqtt, PacketEvent, Transport};
-use crate::mqtt::framer::{Cut, Framed, RawPacket, cut};
-use crate::mqtt::{ControlPacket, Malformed, PacketType, Rule};
+use crate::mqtt::framer::{Cut, Framed, Header, RawPacket, cut, fixed_header};
+use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Rule};
 use crate::stream::{ByDirection, Direction, GapCause, StreamEvent};
 
 use super::alias::{self, Aliases};
@@ -126,6 +126,9 @@ impl Packets {
                     rest = after;
                 }
                 Cut::Partial => {
+                    if let Some(malformed) = self.never_completes(rest) {
+                        return self.emit_malformed(scope, arrival, rest, malformed, &frames);
+                    }
                     let partial = Partial::new(scope.context, rest, arrival.stamp);
                     self.sides.of_mut(arrival.direction).partial = Some(partial);
                     return;
@@ -159,8 +162,12 @@ impl Packets {
         let (growth, after) = partial.grow(scope.context, bytes, arrival.stamp.number);
         match (growth, partial.packet()) {
             (Framed::Partial, _) => {
-                side.partial = Some(partial);
-                return &[];
+                let bytes = partial.framer.bytes();
+                let Some(malformed) = self.never_completes(bytes) else {
+                    self.sides.of_mut(arrival.direction).partial = Some(partial);
+                    return &[];
+                };
+                self.emit_malformed(scope, arrival, bytes, malformed, &partial.frames);
             }
             (Framed::Malformed(_), _) => {
                 self.break_off(scope, arrival, partial.framer.bytes(), &partial.frames);
@@ -268,6 +275,65 @@ impl Packets {
     pub(super) fn forget_aliases(&mut self, context: &mut Context, direction: Direction) {
         if let Some(aliases) = self.aliases.of_mut(direction).take() {
             context.aliases -= aliases.cost();
+        }
+    }
+
+    /// Returns the rule that the packet which begins with `bytes` breaks already, so that its
+    /// receiver waits for no more of it: its type is 0, or it announces more than a packet of its
+    /// type has.
+    fn never_completes(&self, bytes: &[u8]) -> Option<Malformed> {
+        let packet_type = PacketType::of(*bytes.first()?);
+        if packet_type == PacketType::Reserved {
+            return Some(Malformed {
+                rule: Rule::PacketTypeIsNotZero,
+                offset: 0,
+            });
+        }
+        let three = !self.peers.version_is_inferred()
+            && matches!(
+                self.peers.version(),
+                Some(ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1)
+            );
+        let most = match packet_type {
+            PacketType::PingReq | PacketType::PingResp => 0,
+            PacketType::Disconnect if three => 0,
+            PacketType::ConnAck
+            | PacketType::PubAck
+            | PacketType::PubRec
+            | PacketType::PubRel
+            | PacketType::PubComp
+            | PacketType::UnsubAck
+                if three =>
+            {
+                2
+            }
+            _ => return None,
+        };
+        match fixed_header(bytes) {
+            Header::Whole(header) if header.remaining_length > most => {
+                let rule = Rule::NothingFollowsTheFields;
+                let offset = header.header_len + most as usize;
+                Some(Malformed { rule, offset })
+            }
+            _ => None,
+        }
+    }
+
+    /// Emits what has come of a packet that is malformed whatever else comes.
+    #[cold]
+    fn emit_malformed(
+        &mut self,
+        scope: &mut Scope<'_, impl Emit>,
+        arrival: &Arrival<'_>,
+        bytes: &[u8],
+        malformed: Malformed,
+        frames: &[u64],
+    ) {
+        self.emit_read(scope, arrival, bytes, &mut Err(malformed), frames);
+        let side = self.sides.of_mut(arrival.direction);
+        if side.mode == Mode::Doubtful {
+            // Nothing of its segment is left.
+            side.mode = Mode::Framing;
         }
     }
 

@@ -272,3 +272,51 @@ fn client_identifiers_have_a_limit_over_all_connections() {
         assert_eq!(run.context.client_ids, 0);
     }
 }
+
+#[test]
+fn a_packet_that_can_never_be_one_is_reported_at_once() {
+    let zero = Rule::PacketTypeIsNotZero;
+    let long = Rule::NothingFollowsTheFields;
+    let cases: [(u8, &[u8], Rule); 6] = [
+        (4, b"\x0a\xc0", zero),
+        (5, b"\x00", zero),
+        (4, b"\x0f\x7fabc", zero),
+        (5, b"\xc0\xff\xff\x7f", long),
+        (4, b"\x40\xff\x7f\x00\x01", long),
+        (3, b"\xe0\x05", long),
+    ];
+    for (level, bytes, rule) in cases {
+        for cut in 1..=bytes.len() {
+            let mut run = Run::to(1883);
+            run.segment(UP, &connect(level))
+                .segment(DOWN, &connack(level));
+            let (one, other) = bytes.split_at(cut);
+            run.segment(UP, one);
+            if !other.is_empty() && rule == long {
+                run.segment(UP, other);
+            }
+            let seen = &run.packets[2];
+            assert_eq!(seen.rule, Some(rule), "{bytes:02x?} at {cut}");
+            run.segment(UP, &PINGREQ).close();
+            assert_eq!(run.types().last(), Some(&"PINGREQ"));
+            assert_eq!(run.others, ["opened 1883", "ended"]);
+        }
+    }
+}
+
+#[test]
+fn a_long_packet_that_may_be_one_is_waited_for() {
+    // From 5.0 on acknowledgements have properties; without a CONNECT it may be 5.0.
+    for (level, bytes) in [
+        (5, &b"\x40\xff\x7f\x00\x01"[..]),
+        (4, b"\x30\xff\x7f\x00\x01a"),
+    ] {
+        let mut run = Run::to(1883);
+        run.segment(UP, &connect(level))
+            .segment(DOWN, &connack(level));
+        run.segment(UP, bytes);
+        assert_eq!(run.packets.len(), 2);
+        run.close();
+        assert!(run.others[1].starts_with("ended P"));
+    }
+}

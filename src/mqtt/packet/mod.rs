@@ -196,6 +196,9 @@ fn cut_header<'a>(bytes: &'a [u8], offset: usize, fields: &mut impl FieldVisitor
             ProtocolVersion::V5_0,
             fields,
         ));
+        if header.packet_type == PacketType::Reserved {
+            return Rule::PacketTypeIsNotZero.at(0);
+        }
     }
     Rule::FieldsFitThePacket.at(offset)
 }
