@@ -21,6 +21,8 @@ pub const PINGS: usize = 16;
 pub const SUSPECTS: usize = 64;
 /// Stored messages that a connection is due.
 pub const STORED_DUE: usize = 64;
+/// Messages that are stored no longer and kept for copies on their way.
+pub const FORMER: usize = 4_096;
 /// Bytes of a name that are kept, see [`Limits::name_bytes`].
 pub const NAME: usize = Limits::DEFAULT.name_bytes;
 /// Candidates that are looked at for a copy without a visible subscription.
@@ -34,5 +36,7 @@ pub const PATIENCE: Span = Span::from_nanos(60_000_000_000);
 pub const LAST_MOMENT: Span = Span::from_nanos(1_000_000_000);
 /// A change inside a server takes at most this long to be seen by all its clients.
 pub const IN_TRANSIT: Span = Span::from_nanos(100_000_000);
+/// A stored copy comes at most this long after the SUBSCRIBE that it answers.
+pub const STORED_COPY: Span = Span::from_nanos(10_000_000_000);
 /// An acknowledgement that takes longer is slow.
 pub const SLOW: Span = Span::from_nanos(1_000_000_000);

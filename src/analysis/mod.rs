@@ -35,7 +35,7 @@ use crate::base::limits::{Limit, Limits, Reached};
 use crate::event::{Ended, Event, Gap, Needs, Opened, PacketEvent};
 use crate::mqtt::{ControlPacket, Sender};
 use context::PacketContext;
-use delivery::{messages, wills};
+use delivery::{messages, retained, wills};
 use handshake::{acknowledge, connect, ends, publish, requests, sessions};
 use keys::BrokerId;
 use output::Outbox;
@@ -180,6 +180,7 @@ impl Analyzer {
         }
         if self.state.wanted.deliveries {
             messages::sweep(&mut self.state, &mut self.report);
+            retained::sweep_former(&mut self.state, &mut self.report);
             wills::sweep_wills(&mut self.state, &mut self.report);
         }
     }

@@ -2,17 +2,21 @@
 
 use super::super::caps;
 use super::super::context::PacketContext;
-use super::super::keys::{DeliveryRef, MessageKey};
+use super::super::keys::{DeliveryRef, MessageKey, SessionKey};
 use super::super::rules;
 use super::super::rules::claim::{Claim, Frame};
 use super::super::state::State;
 use super::super::state::link::Link;
 use super::super::state::messages::{Barred, Copy, Found, Progress, Route, add_delivery};
+use super::super::state::retained::Entry;
 use super::messages::try_settle;
 use super::subscribers::{filters_of, is_subscribed};
 use super::wills::will_was_published;
+use crate::base::FrameStamp;
 use crate::base::limits::Limit;
-use crate::event::{Handshake, MessageDelivery, Origin, Outcome, Undelivered};
+use crate::event::{
+    Handshake, HandshakeState, MessageDelivery, Origin, Outcome, Undelivered, WillFate, between,
+};
 use crate::mqtt::QoS;
 
 /// The origin of a server's PUBLISH, and the delivery that it is.
@@ -27,7 +31,8 @@ pub(crate) struct Explained {
 pub(crate) fn explain(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Explained {
     // RETAIN 1 marks a stored copy, unless a subscription asks for RETAIN as published or the
     // client is a bridge, which keeps it too.
-    let stored_first = copy.retain && !keeps_retain(cx.state, cx.link, copy);
+    let marked = copy.retain && !keeps_retain(cx.state, cx.link, copy);
+    let stored_first = marked || answers_subscribe(cx.state, cx.link, copy);
     let stored = match stored_first {
         true => explain_stored(cx, copy),
         false => None,
@@ -38,34 +43,64 @@ pub(crate) fn explain(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Explained 
         .or_else(|| explain_expected(cx, copy))
         .or_else(|| explain_will(cx, copy))
         .or_else(|| explain_unexpected(cx, copy))
-        .or_else(|| match stored_first {
-            true => None,
-            false => explain_stored(cx, copy),
+        .or_else(|| match copy.retain && !stored_first {
+            true => explain_stored(cx, copy),
+            false => None,
         });
     if let Some(explained) = explained {
         return explained;
     }
-    if copy.retain
-        && let Some(cleared) = cx.state.retained.cleared(copy.topic.hash)
-    {
-        rules::delivery::judge_stale(&mut cx.check(), copy, Some(cleared));
-    }
-    judge_unexplained(cx, copy);
+    let understood = judge_unexplained(cx, copy);
     let origin = if copy.retain {
         Origin::Stored {
             connection: None,
             frame: None,
         }
-    // 4.7.2: servers publish their own state there.
-    } else if copy.topic.name.starts_with('$') {
+    // 4.7.2: servers publish their own state there. Other topics with `$` have publishers.
+    } else if is_of_server(copy.topic.name) {
         Origin::Server
     } else {
+        if !understood && let Some(broker) = cx.state.brokers.get_mut(cx.link.broker) {
+            broker.outsiders = true;
+        }
         Origin::NotSeen
     };
     Explained {
         origin,
         delivery: None,
     }
+}
+
+/// Returns whether the topic is one that servers publish to.
+fn is_of_server(topic: &str) -> bool {
+    topic == "$SYS" || topic.starts_with("$SYS/")
+}
+
+/// Returns whether a copy without RETAIN can only be the stored message that a SUBSCRIBE asked for:
+/// it was stored well before that, nothing else is on its way, and every publisher is captured.
+fn answers_subscribe(state: &State, link: &Link, copy: &Copy<'_>) -> bool {
+    if copy.retain || link.stored_due.is_empty() || !link.whole() || link.bridge() != Some(false) {
+        return false;
+    }
+    let entry = state.retained.find(copy.topic.hash).and_then(|key| {
+        let mut due = link.stored_due.iter();
+        let (_, asked) = due.find(|(due, _)| *due == key)?;
+        Some((state.retained.get(key)?, *asked))
+    });
+    let Some((entry, asked)) = entry.filter(|(entry, _)| entry.digest == copy.digest) else {
+        return false;
+    };
+    let stored = entry.summary.stored.as_ref().filter(|one| !one.will);
+    let before = stored.and_then(|stored| between(&stored.stamp, &asked));
+    let since = between(&asked, &copy.stamp);
+    let expected = |session| state.messages.first_expected(session, copy.digest);
+    let expected = link.session.and_then(expected);
+    let broker = state.brokers.get(copy.topic.broker);
+    before.is_some_and(|before| before >= caps::IN_TRANSIT)
+        && since.is_some_and(|since| since < caps::STORED_COPY)
+        && expected.is_none_or(|route| route.progress != Progress::Waiting)
+        && broker.is_some_and(|broker| broker.blind == 0 && !broker.outsiders)
+        && state.session_of(link).is_some_and(|session| session.known)
 }
 
 /// Returns whether a live copy to this client may carry RETAIN 1.
@@ -96,25 +131,40 @@ fn delivery_of(cx: &PacketContext<'_>, copy: &Copy<'_>, outcome: Outcome) -> Mes
     }
 }
 
-/// Joins a copy to the stored message of its topic.
+/// Joins a copy to the stored message of its topic, or to one that was stored before.
 fn explain_stored(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained> {
-    let key = cx.state.retained.find(copy.topic.hash)?;
+    let (retained, topic) = (&cx.state.retained, copy.topic.hash);
+    let current = retained.find(topic);
     // Whatever the payload: the server did send a stored message of this topic.
-    cx.link.stored_due.retain(|(due, _)| *due != key);
+    let of_topic = |key| retained.get(key).is_none_or(|entry| entry.topic == topic);
+    cx.link.stored_due.retain(|(due, _)| !of_topic(*due));
+    let entry = current.and_then(|key| Some((key, retained.get(key)?)));
+    let equal = entry.filter(|(_, entry)| entry.digest == copy.digest);
+    let key = match equal {
+        Some((key, _)) => key,
+        None if copy.retain => {
+            // What the topic has now, where a copy of what it had before should not come any more.
+            let changed = match entry {
+                Some((_, entry)) => took_effect(cx.state, entry),
+                None => retained.cleared(topic),
+            };
+            let former = retained.find_former(topic, copy.digest);
+            rules::delivery::judge_stale(&mut cx.check(), copy, changed);
+            former?
+        }
+        None => return None,
+    };
     let entry = cx.state.retained.get(key)?;
     let stored = entry.summary.stored.clone();
-    // Another message: an earlier one of the topic, if it is marked as a stored one.
-    if entry.digest != copy.digest {
-        if copy.retain {
-            let changed = stored.map(|stored| stored.stamp);
-            rules::delivery::judge_stale(&mut cx.check(), copy, changed);
-        }
-        return None;
-    }
     let outcome = Outcome::Delivered(copy.delivered(None, entry.summary.message.qos));
     let delivery = delivery_of(cx, copy, outcome);
     let at = add_delivery(cx.state.retained.deliveries(key)?, delivery);
     rules::delivery::judge_stored_copy(&mut cx.check(), copy);
+    // It was published by now, even if no live copy is in the capture.
+    let will = cx.state.retained.get(key).and_then(|entry| entry.will);
+    if let Some(will) = will.and_then(|will| cx.state.wills.get_mut(will)) {
+        will.published(copy.stamp);
+    }
     let origin = match stored {
         Some(stored) if stored.will => Origin::Will {
             connection: stored.connection,
@@ -130,6 +180,28 @@ fn explain_stored(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explain
         origin,
         delivery: at.map(|at| DeliveryRef::Stored(key, at)),
     })
+}
+
+/// Returns the frame from which on a stored message was surely the one of its topic; `None` where
+/// no frame shows it.
+fn took_effect(state: &State, entry: &Entry) -> Option<FrameStamp> {
+    let stored = entry.summary.stored.as_ref()?;
+    if stored.will {
+        let will = entry.will.and_then(|key| state.wills.get(key))?;
+        return match will.summary.fate {
+            WillFate::Published(stamp) => Some(stamp),
+            WillFate::NotPublished(_) => None,
+        };
+    }
+    let held = entry.message.and_then(|key| state.messages.get(key));
+    match held.filter(|held| held.qos > QoS::AtMostOnce) {
+        // Until it is acknowledged, the server need not have acted on it.
+        Some(held) => held
+            .over
+            .is_some_and(|over| over.state == HandshakeState::Complete)
+            .then_some(held.over_at),
+        None => Some(stored.stamp),
+    }
 }
 
 /// Joins a copy to a message that its subscriber waits for.
@@ -290,45 +362,28 @@ fn judge_order(cx: &mut PacketContext<'_>, key: MessageKey, at: usize, copy: &Co
     }
 }
 
-/// Judges a server's PUBLISH that nothing in the capture explains.
-fn judge_unexplained(cx: &mut PacketContext<'_>, copy: &Copy<'_>) {
+/// Judges a server's PUBLISH that nothing in the capture explains; returns whether it is understood
+/// all the same.
+fn judge_unexplained(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> bool {
     let wanted = cx.report.wanted && cx.link.whole();
     let Some(key) = cx.link.session.filter(|_| wanted) else {
-        return;
+        return false;
     };
-    let topic = copy.topic.name;
-    if !copy.retain && !copy.dup {
-        match cx.state.messages.barred(key, copy.digest) {
-            // No Local (5.0 §3.8.3.1): the client's own message came back.
-            Some((frame, Barred::OwnMessage)) => {
-                let frame = Frame(frame);
-                return cx.check().find(Claim::NoLocal { frame, topic });
-            }
-            Some((frame, Barred::Received)) => {
-                if copy.qos == QoS::ExactlyOnce {
-                    let frame = Frame(frame);
-                    cx.check().find(Claim::DeliveredTwice { frame, topic });
-                }
-                return;
-            }
-            // Forgotten for lack of room: then nothing can be concluded.
-            None if cx.state.messages.may_have_barred(copy.qos) => {
-                cx.report.limit_reached(Limit::Settled, copy.stamp);
-            }
-            None => {}
-        }
-    }
     let Some(session) = cx.state.sessions.get(key) else {
-        return;
+        return false;
     };
     let few = session.subscriptions.len() <= caps::LOOKED_THROUGH;
+    let known = session.known;
+    if !copy.retain && !copy.dup && judge_barred(cx, key, copy, known) {
+        return true;
+    }
     // A subscription from before the capture would explain the copy, and bridges subscribe in ways
     // of their own. Very many subscriptions are not searched.
-    if !session.known || !few || cx.link.bridge() != Some(false) {
-        return;
+    if !known || !few || cx.link.bridge() != Some(false) {
+        return false;
     }
     if is_subscribed(cx.state, key, copy.topic) {
-        return;
+        return !copy.retain && note_unlike(cx, key, copy);
     }
     // Servers can subscribe on their clients' behalf: from here on messages wait a moment for
     // copies that no client asked for.
@@ -337,4 +392,56 @@ fn judge_unexplained(cx: &mut PacketContext<'_>, copy: &Copy<'_>) {
     {
         broker.surprises = true;
     }
+    false
+}
+
+/// Judges a copy by an equal message that must not come to its client; returns whether there is
+/// one.
+fn judge_barred(cx: &mut PacketContext<'_>, key: SessionKey, copy: &Copy<'_>, known: bool) -> bool {
+    let topic = copy.topic.name;
+    let (state, here) = (&*cx.state, cx.link.id);
+    let lives = |id| id == here || state.links.get(&id).is_some_and(|link| link.alive());
+    let Some((stamp, why)) = state.messages.barred(key, copy, lives) else {
+        // Forgotten for lack of room: then nothing can be concluded.
+        if state.messages.may_have_barred(copy.qos) {
+            cx.report.limit_reached(Limit::Settled, copy.stamp);
+        }
+        return false;
+    };
+    let frame = Frame(stamp.number);
+    let broker = state.brokers.get(copy.topic.broker);
+    // Else it may be an equal message of a client that is not in the capture, or come by a
+    // subscription that is not.
+    let whole = known && broker.is_some_and(|broker| broker.blind == 0 && !broker.outsiders);
+    let claim = match why {
+        // No Local (5.0 §3.8.3.1): the client's own message came back.
+        Barred::OwnMessage => Claim::NoLocal { frame, topic },
+        Barred::Received if copy.qos == QoS::ExactlyOnce && whole => {
+            Claim::DeliveredTwice { frame, topic }
+        }
+        Barred::OtherMember if whole => Claim::SharedTwice { frame, topic },
+        Barred::Unacknowledged if whole && copy.qos > QoS::AtMostOnce => {
+            let first = frame;
+            Claim::SentTwice { first, topic }
+        }
+        _ => return false,
+    };
+    cx.check().find(claim);
+    true
+}
+
+/// Notes a copy on the way to its subscriber that nothing else explains than a message with
+/// another payload; returns whether there is such a message.
+fn note_unlike(cx: &mut PacketContext<'_>, key: SessionKey, copy: &Copy<'_>) -> bool {
+    let broker = cx.state.brokers.get(copy.topic.broker);
+    // A client that is not in the capture would explain it better.
+    if !broker.is_some_and(|broker| broker.blind == 0 && !broker.surprises && !broker.outsiders) {
+        return false;
+    }
+    let unlike = cx.state.messages.find_unlike(key, copy);
+    let found = unlike.is_some();
+    if let Some(route) = unlike {
+        route.instead = Some(copy.stamp.number);
+    }
+    found
 }

@@ -3,7 +3,7 @@
 use super::super::caps;
 use super::super::keys::{DeliveryRef, MessageKey};
 use super::super::output::Output;
-use super::super::rules::delivery::judge_undelivered;
+use super::super::rules::delivery::{judge_refused, judge_undelivered};
 use super::super::rules::report::Report;
 use super::super::state::State;
 use super::super::state::messages::{Held, Over, Progress, Route, note_settled};
@@ -64,8 +64,13 @@ pub(crate) fn publisher_settled(
 
 /// Notes how the publisher's handshake ended, where it is not emitted.
 pub(crate) fn publisher_done(state: &mut State, report: &mut Report, key: MessageKey, over: Over) {
+    let now = state.now;
     if let Some(held) = state.messages.get_mut(key) {
         held.over = Some(over);
+        held.over_at = now;
+        if let HandshakeState::Refused { code, .. } = over.state {
+            judge_refused(held, code, report);
+        }
         try_settle(state, report, key);
     }
 }

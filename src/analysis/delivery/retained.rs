@@ -24,7 +24,12 @@ pub(crate) fn store(
             true => RetainedEnd::Cleared(stamp),
             false => RetainedEnd::Replaced(stamp),
         };
-        end_stored(state, report, old, end);
+        let on_its_way = |entry: &Entry| entry.may_be_on_its_way(stamp);
+        if state.retained.get(old).is_some_and(on_its_way) {
+            state.retained.keep_former(old, end, stamp);
+        } else {
+            end_stored(state, report, old, end);
+        }
     }
     if empty {
         state.retained.clear(entry.topic, stamp, &state.limits);
@@ -38,12 +43,19 @@ pub(crate) fn store(
     true
 }
 
+/// Closes the messages that were kept for copies on their way.
+pub(crate) fn sweep_former(state: &mut State, report: &mut Report) {
+    while let Some(key) = state.retained.next_former(state.now) {
+        end_stored(state, report, key, RetainedEnd::Kept);
+    }
+}
+
 /// Emits a stored message that is stored no longer.
 pub(crate) fn end_stored(state: &mut State, report: &mut Report, key: StoredKey, end: RetainedEnd) {
     let Some(mut entry) = state.retained.remove(key) else {
         return;
     };
-    entry.summary.end = end;
+    entry.summary.end = entry.ended.unwrap_or(end);
     if let Some(key) = entry.message
         && let Some(held) = state.messages.get_mut(key)
     {
@@ -51,6 +63,10 @@ pub(crate) fn end_stored(state: &mut State, report: &mut Report, key: StoredKey,
         held.stored = false;
         held.late.extend_from_slice(&entry.summary.deliveries);
         try_settle(state, report, key);
+    }
+    if let Some(will) = entry.will.and_then(|key| state.wills.get_mut(key)) {
+        let late = entry.summary.deliveries.iter().cloned();
+        will.summary.deliveries.extend(late);
     }
     if state.wanted.stories {
         let summary = Box::new(entry.summary);

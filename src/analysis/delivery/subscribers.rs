@@ -34,6 +34,7 @@ pub(crate) fn hold_message(
         digest,
         turn,
         over: None,
+        over_at: cx.event.stamp,
         record: None,
         topic: (!routes.is_empty()).then(|| state.shared(topic)),
         version: link.version,
@@ -53,18 +54,12 @@ pub(crate) fn hold_message(
     state.messages.add(held)
 }
 
-/// Returns the subscribers that would be sent a message to `topic`, were it published by the
-/// server itself.
-pub(crate) fn would_take(
-    state: &mut State,
-    report: &mut Report,
-    topic: Topic<'_>,
-) -> Vec<(SessionKey, MessageDelivery)> {
-    let routes = routes(state, report, topic, None).into_iter();
+/// Returns the ways to the subscribers of a message to `topic`, were it published by the server
+/// itself; without those of which it is not known that they are to be sent it.
+pub(crate) fn would_take(state: &mut State, report: &mut Report, topic: Topic<'_>) -> Vec<Route> {
+    let mut routes = routes(state, report, topic, None);
+    routes.retain(|route| !route.tentative && route.group.is_none());
     routes
-        .filter(|route| !route.tentative && route.group.is_none())
-        .map(|route| (route.session, route.delivery))
-        .collect()
 }
 
 /// Returns one route for each subscriber, and for each member of each group that shares a
@@ -95,9 +90,11 @@ fn routes(
         let Some(one) = state.sessions.subscription(*key) else {
             continue;
         };
-        let tentative = one.force != Force::Granted;
-        let own = publisher.is_some_and(|link| link.session == Some(one.session));
-        if own && one.no_local() && !tentative {
+        let own = publisher.filter(|link| link.session == Some(one.session));
+        // A server may send a bridge nothing of its own back, so that no message goes in a circle.
+        let to_bridge = own.is_some_and(|link| link.bridge() == Some(true));
+        let tentative = one.force != Force::Granted || to_bridge;
+        if own.is_some() && one.no_local() && !tentative {
             routes.push(Route {
                 progress: Progress::Done,
                 ..route(state, one, publisher, Undelivered::NoLocal)

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::super::caps;
-use super::super::keys::WillKey;
+use super::super::keys::{SessionKey, WillKey};
 use super::super::output::Output;
 use super::super::rules;
 use super::super::rules::report::Report;
 use super::super::state::State;
 use super::super::state::link::Link;
+use super::super::state::messages::Route;
 use super::super::state::retained::Entry;
 use super::super::state::wills::Testament;
 use super::retained::store;
@@ -16,10 +17,10 @@ use super::subscribers::would_take;
 use crate::base::FrameStamp;
 use crate::base::limits::Limit;
 use crate::event::{
-    End, EndCause, Message, NoWill, RetainedEnd, RetainedSummary, Stored, WillFate, WillMessage,
-    WillSummary, between,
+    End, EndCause, Message, MessageDelivery, NoWill, Outcome, RetainedEnd, RetainedSummary, Stored,
+    Undelivered, WillFate, WillMessage, WillSummary, between,
 };
-use crate::mqtt::Sender;
+use crate::mqtt::{QoS, Sender};
 
 /// Notes that a CONNECT which the server accepted set a will.
 pub(crate) fn set_will(state: &mut State, report: &mut Report, link: &mut Link, will: WillMessage) {
@@ -81,7 +82,12 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
         }
         return state.wills.connection_ended(key, end.stamp);
     }
-    let topic = Arc::clone(&will.summary.will.topic);
+    let (topic, session) = (Arc::clone(&will.summary.will.topic), will.session);
+    let delayed = will.summary.will.delay > 0;
+    if delayed && resumed_by_takeover(state, link, session) {
+        stop(state, key);
+        return state.wills.connection_ended(key, end.stamp);
+    }
     state.wills.connection_ended(key, end.stamp);
     let topic = state.topic(link.broker, &topic);
     // The subscribers of this moment; a copy to one that comes during the delay is added when it
@@ -93,8 +99,11 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
     will.due = true;
     let missing = expected.into_iter();
     will.expected = missing
+        // The client is gone, and of a session that another connection has it is not known when
+        // the server moved it there.
+        .filter(|route| Some(route.session) != session)
         // Servers may publish before the end of the connection is seen here.
-        .filter(|(session, _)| !will.received.contains(session))
+        .filter(|route| !will.received.iter().any(|(one, _)| *one == route.session))
         .collect();
     if let WillFate::NotPublished(why) = &mut will.summary.fate {
         *why = match will.expected.is_empty() {
@@ -102,14 +111,30 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
             false => NoWill::NotSeen,
         };
     }
-    if will.summary.will.delay > 0 {
+    if delayed {
         if let Some(session) = will.session.and_then(|key| state.sessions.get_mut(key)) {
             // The next CONNECT of the session may stop it (5.0 §3.1.3.2.2).
             session.delayed_will = Some(key);
         }
     } else if will.summary.will.retain {
-        let entry = stored_entry(will);
+        let entry = stored_entry(key, will);
         store(state, report, entry, end.stamp);
+    }
+}
+
+/// Returns whether the connection that took the client identifier goes on with the session.
+fn resumed_by_takeover(state: &State, link: &Link, session: Option<SessionKey>) -> bool {
+    let by = link.taken_over.and_then(|(by, _)| state.links.get(&by));
+    session.is_some() && by.is_some_and(|by| by.session == session)
+}
+
+/// Notes that a delayed will is not to be published any more.
+fn stop(state: &mut State, key: WillKey) {
+    if let Some(will) = state.wills.get_mut(key)
+        && let WillFate::NotPublished(why) = &mut will.summary.fate
+    {
+        *why = NoWill::SessionResumed;
+        will.returned = true;
     }
 }
 
@@ -124,7 +149,7 @@ pub(crate) fn will_was_published(
     let Some(will) = will.filter(|will| will.summary.will.retain) else {
         return;
     };
-    let entry = stored_entry(will);
+    let entry = stored_entry(key, will);
     let stored = state.retained.find(entry.topic);
     let stored = stored.and_then(|stored| state.retained.get(stored));
     // Several copies are seen of one publication, which stores it once.
@@ -136,17 +161,64 @@ pub(crate) fn will_was_published(
 /// Notes that a client came back: the delayed will of its earlier connection is not to be
 /// published any more ([MQTT-3.1.3-9]).
 pub(crate) fn will_may_stop(state: &mut State, key: WillKey, stamp: FrameStamp) {
-    let Some(will) = state.wills.get_mut(key) else {
+    let Some(will) = state.wills.get(key) else {
         return;
     };
     let delay = will.delay_nanos();
     let gone = between(&will.summary.end.stamp, &stamp);
     // After the delay the will was published already, or should have been.
-    if gone.is_some_and(|gone| gone.nanos() < delay)
-        && let WillFate::NotPublished(why) = &mut will.summary.fate
-    {
-        *why = NoWill::SessionResumed;
-        will.returned = true;
+    if gone.is_some_and(|gone| gone.nanos() < delay) {
+        stop(state, key);
+    }
+}
+
+/// Notes what kept the wills that are due from their subscribers, while it is still known who has a
+/// connection.
+pub(crate) fn note_missed(state: &mut State) {
+    for key in state.wills.keys() {
+        let expected = state.wills.get(key).map(|will| missed(state, will));
+        if let Some(missed) = expected
+            && let Some(will) = state.wills.get_mut(key)
+        {
+            will.summary.deliveries.extend(missed);
+            will.expected.clear();
+        }
+    }
+}
+
+/// Returns the deliveries to subscribers that were not seen to be sent a will that is due.
+fn missed(state: &State, will: &Testament) -> Vec<MessageDelivery> {
+    let expected = will.expected.iter();
+    expected
+        .map(|route| MessageDelivery {
+            outcome: Outcome::NotDelivered(why_missed(state, will, route)),
+            ..route.delivery.clone()
+        })
+        .collect()
+}
+
+/// Returns the reason why a subscriber was not seen to be sent a will.
+fn why_missed(state: &State, will: &Testament, route: &Route) -> Undelivered {
+    let Some(connection) = route.delivery.connection else {
+        let due = route.delivery.granted.min(Some(will.summary.will.qos));
+        return match due {
+            Some(QoS::AtMostOnce) => Undelivered::AwayAtQoS0,
+            _ => Undelivered::Away,
+        };
+    };
+    let link = state.links.get(&connection);
+    let gaps = match link {
+        Some(link) => link.sides.server.gaps,
+        None => state
+            .ended_with_gaps
+            .get(&connection)
+            .copied()
+            .unwrap_or_default(),
+    };
+    match link {
+        _ if gaps != route.gaps => Undelivered::Gap,
+        Some(_) => Undelivered::Unknown,
+        None => Undelivered::ConnectionEnded,
     }
 }
 
@@ -162,6 +234,7 @@ pub(crate) fn close_will(state: &mut State, report: &mut Report, key: WillKey) {
     let Some(mut will) = state.wills.remove(key) else {
         return;
     };
+    let missed = missed(state, &will);
     let delay = will.delay_nanos();
     let summary = &mut will.summary;
     if let WillFate::NotPublished(why) = &mut summary.fate
@@ -177,10 +250,18 @@ pub(crate) fn close_will(state: &mut State, report: &mut Report, key: WillKey) {
     }
     // A will that was not due missed no subscriber.
     if let WillFate::Published(_) | WillFate::NotPublished(NoWill::NotSeen) = summary.fate {
-        let expected = will.expected.drain(..);
-        summary
-            .deliveries
-            .extend(expected.map(|(_, delivery)| delivery));
+        summary.deliveries.extend(missed);
+    } else {
+        // Only the copies that were sent.
+        let sent = |one: &MessageDelivery| matches!(one.outcome, Outcome::Delivered(_));
+        summary.deliveries.retain(sent);
+    }
+    // Its copies for late subscribers, as far as they were sent by now.
+    let stored = state.retained.find(will.topic);
+    let stored = stored.and_then(|stored| state.retained.get(stored));
+    if let Some(stored) = stored.filter(|stored| stored.will == Some(key)) {
+        let late = stored.summary.deliveries.iter().cloned();
+        summary.deliveries.extend(late);
     }
     rules::will::judge(&will, report);
     if state.wanted.stories {
@@ -189,7 +270,7 @@ pub(crate) fn close_will(state: &mut State, report: &mut Report, key: WillKey) {
 }
 
 /// Returns a will as a message to be stored.
-fn stored_entry(will: &Testament) -> Entry {
+fn stored_entry(key: WillKey, will: &Testament) -> Entry {
     let summary = &will.summary;
     Entry {
         topic: will.topic,
@@ -213,5 +294,8 @@ fn stored_entry(will: &Testament) -> Entry {
             deliveries: Vec::new(),
         },
         message: None,
+        will: Some(key),
+        asked: None,
+        ended: None,
     }
 }

@@ -223,6 +223,7 @@ pub(crate) fn on_disconnect(cx: &mut PacketContext<'_>, disconnect: &Disconnect<
     if link.five()
         && event.sender == Sender::Client
         && let Some(expiry) = disconnect.properties.session_expiry_interval()
+        && !rules::connect::raises_expiry(link, expiry)
     {
         link.session_expiry = expiry;
     }

@@ -2,7 +2,7 @@
 
 use super::super::delivery::messages::close_message;
 use super::super::delivery::retained::end_stored;
-use super::super::delivery::wills::{close_will, will_falls_due};
+use super::super::delivery::wills::{close_will, note_missed, will_falls_due};
 use super::super::keys::SessionKey;
 use super::super::output::Output;
 use super::super::rules;
@@ -221,6 +221,7 @@ fn session_may_end(
 
 /// Closes everything as it stands: nothing more comes.
 pub(crate) fn finish(state: &mut State, report: &mut Report, emit: &mut impl FnMut(&Event<'_>)) {
+    note_missed(state);
     // Connections first, since their ends settle handshakes that messages and wills wait for;
     // sessions last, since their summaries list the connections.
     let mut open: Vec<_> = state.links.keys().copied().collect();

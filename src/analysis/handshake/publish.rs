@@ -206,6 +206,9 @@ fn publish_from_client(
             deliveries: Vec::new(),
         },
         message: Some(key),
+        will: None,
+        asked: None,
+        ended: None,
     };
     // A stored message is the same message: late copies of it belong to this publisher's.
     if store(cx.state, cx.report, entry, event.stamp)

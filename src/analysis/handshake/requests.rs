@@ -1,5 +1,6 @@
 //! SUBSCRIBE, UNSUBSCRIBE and PINGREQ with their answers.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::super::caps;
@@ -32,9 +33,7 @@ pub(crate) fn on_subscribe(cx: &mut PacketContext<'_>, subscribe: &Subscribe<'_>
         let mut identifiers = subscribe.properties.subscription_identifiers();
         let identifier = identifiers.next().filter(|_| cx.link.five());
         for one in &requests {
-            if cx.report.wanted {
-                stored_falls_due(cx, session, one);
-            }
+            stored_falls_due(cx, session, one);
             add_subscription(cx, session, one, identifier);
         }
     }
@@ -78,6 +77,7 @@ fn stored_falls_due(cx: &mut PacketContext<'_>, session: SessionKey, request: &F
     }
     let filter = state.topic(link.broker, &request.filter);
     for key in state.retained.taken_by(filter) {
+        state.retained.ask(key, cx.event.stamp);
         // `#` on a broker with very many stored messages: those beyond the limit are not checked.
         if link.stored_due.len() < caps::STORED_DUE {
             link.stored_due.push((key, cx.event.stamp));
@@ -100,12 +100,14 @@ fn add_subscription(
     };
     // The filter is in use again, so its UNSUBSCRIBE explains no copy any more.
     session.given_up.retain(|filter| *filter != request.filter);
+    session.refused.retain(|filter| *filter != request.filter);
     let broker = session.broker();
     // The same filter again replaces the subscription ([MQTT-3.8.4-3]).
     if let Some(one) = state.sessions.subscription_to(key, &request.filter) {
         one.options = request.options;
         one.granted = granted;
         one.identifier = identifier;
+        one.asked = cx.event.stamp;
         // Its UNSUBACK has not come, and this SUBSCRIBE was sent after the UNSUBSCRIBE.
         if one.force == Force::Leaving {
             one.force = Force::Asked;
@@ -139,6 +141,7 @@ fn add_subscription(
         granted,
         identifier,
         force: Force::Asked,
+        asked: cx.event.stamp,
     }));
     if let Some(session) = state.sessions.get_mut(key) {
         session.breaks_filters |= filter_broken_before_five(matched).is_some();
@@ -212,10 +215,31 @@ fn grant(state: &mut State, session: SessionKey, request: &FilterRequest) {
             one.granted = granted;
             one.force = Force::Granted;
         }
-        // An earlier subscription to the filter stands, but whether there was one is not always
-        // known: the failed one is what was seen last.
-        None => unsubscribe(state, session, &request.filter),
+        // An earlier subscription to the filter stands, at the QoS that it had.
+        None if one.force == Force::Granted => one.force = Force::Leaving,
+        None => refuse(state, session, request),
     }
+}
+
+/// Ends a subscription that the server refused, and remembers its filter.
+fn refuse(state: &mut State, key: SessionKey, request: &FilterRequest) {
+    if let Some(session) = state.sessions.get_mut(key)
+        && request.code.is_some_and(|code| code >= 0x80)
+    {
+        remember(&mut session.refused, &request.filter);
+    }
+    unsubscribe(state, key, &request.filter);
+}
+
+/// Remembers a filter among the latest few.
+fn remember(filters: &mut VecDeque<Arc<str>>, filter: &Arc<str>) {
+    /// Enough to show why a copy is unexpected.
+    const REMEMBERED: usize = 8;
+    // The newest explain the copies that are still under way.
+    if filters.len() >= REMEMBERED {
+        filters.pop_front();
+    }
+    filters.push_back(Arc::clone(filter));
 }
 
 /// Acts on an UNSUBSCRIBE.
@@ -267,16 +291,10 @@ pub(crate) fn on_unsuback(cx: &mut PacketContext<'_>, ack: &FilterAcknowledgemen
 
 /// Ends a subscription that its client gave up, and remembers its filter.
 fn give_filter_up(state: &mut State, key: SessionKey, filter: &Arc<str>) {
-    /// Enough to show why a copy is unexpected.
-    const GIVEN_UP: usize = 8;
     if let Some(session) = state.sessions.get_mut(key)
         && session.subscriptions.contains_key(filter)
     {
-        // The newest explain the copies that are still under way.
-        if session.given_up.len() >= GIVEN_UP {
-            session.given_up.pop_front();
-        }
-        session.given_up.push_back(Arc::clone(filter));
+        remember(&mut session.given_up, filter);
     }
     unsubscribe(state, key, filter);
 }

@@ -279,6 +279,8 @@ claims! {
         "{client} asks for {kind}; the server said that it does not support them."
     IdentifierFromClient {} &c::IDENTIFIER_FROM_CLIENT, Client
         "{client} publishes with a Subscription Identifier, which only servers send."
+    ExpiryRaised { expiry: u32 } &c::EXPIRY_RAISED, Client
+        "The CONNECT of {client} asked for a Session Expiry Interval of 0, and its DISCONNECT raises it to {expiry} s."
     ExpiryFromServer {} &c::EXPIRY_FROM_SERVER, Server
         "The server's DISCONNECT carries a Session Expiry Interval."
 
@@ -302,6 +304,16 @@ claims! {
         "{client} asked for RETAIN as published, and gets the message of frame {frame} with another RETAIN."
     StoredWithoutRetain { topic: &'a str } &c::STORED_WITHOUT_RETAIN, Server
         "The stored message of {topic} is sent with RETAIN 0, as if it were live."
+    RefusedMessageDelivered { frame: Frame, topic: &'a str, code: u8 }
+        &c::DELIVERED_AFTER_REFUSAL, Server
+        "The server refused the message of frame {frame} to {topic} with 0x{code:02x}, and {client} is sent it all the same."
+    RefusedSubscriptionServed { topic: &'a str, filter: &'a str }
+        &c::DELIVERED_AFTER_REFUSAL, Server
+        "The server refused {client} the subscription to {filter}, and sends it a message to {topic} all the same."
+    SharedTwice { frame: Frame, topic: &'a str } &c::SHARED_TWICE, Server
+        "Another member of the shared subscription was sent the message of frame {frame} to {topic}, and {client} is sent it too."
+    PayloadAltered { copy: Frame, topic: &'a str, subscriber: Party<'a> } &c::PAYLOAD_ALTERED, Server
+        "{subscriber} was not sent this message to {topic}, but in frame {copy} one with another payload that nobody in the capture published."
     RetainedNotSent { topic: &'a str } &c::RETAINED_NOT_SENT, Server
         "{client} subscribes to what takes {topic} and is never sent its stored message."
     RetainedNotWanted { topic: &'a str } &c::RETAINED_NOT_WANTED, Server
@@ -324,6 +336,8 @@ claims! {
         "{client} gets the message of frame {frame} after a later one of the same publisher, topic and QoS."
     DeliveredTwice { frame: Frame, topic: &'a str } &c::DELIVERED_TWICE, Server
         "{client} gets the QoS 2 message of frame {frame} to {topic} a second time."
+    SentTwice { first: Frame, topic: &'a str } &c::DELIVERED_TWICE, Server
+        "{client} gets the message to {topic} a second time, under another identifier, while that of frame {first} is not acknowledged."
 
     // Keep alive, takeover, wills, ends.
     KeepAlive { seconds: f64, keep_alive: u16, how: &'static str } &c::KEEP_ALIVE, Client

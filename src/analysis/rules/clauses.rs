@@ -212,6 +212,8 @@ clauses! {
         "A Client asks for no kind of subscription that the Server said it does not support."
     IDENTIFIER_FROM_CLIENT "subscription-identifier-from-client" Error [] ["MQTT-3.3.4-6"]
         "Only a Server's PUBLISH carries Subscription Identifiers."
+    EXPIRY_RAISED "session-expiry-raised" Error [] []
+        "A Client whose CONNECT asks for a Session Expiry Interval of 0 does not raise it in its DISCONNECT."
     EXPIRY_FROM_SERVER "session-expiry-from-server" Error [] ["MQTT-3.14.2-2"]
         "Only a Client's DISCONNECT carries a Session Expiry Interval."
     RESPONSE_INFORMATION "response-information-not-asked-for" Error [] ["MQTT-3.1.2-28"]
@@ -259,6 +261,12 @@ clauses! {
         ["MQTT-3.3.1-5", "MQTT-3.3.1-7", "MQTT-3.3.1-10", "MQTT-3.3.1-11", "MQTT-3.3.1-12", "MQTT-3.1.2-16", "MQTT-3.1.2-17"]
         ["MQTT-3.3.1-5", "MQTT-3.3.1-6", "MQTT-3.3.1-7", "MQTT-3.3.1-8", "MQTT-3.1.2-14", "MQTT-3.1.2-15"]
         "The stored message of a topic is the last one that was published to it with RETAIN 1."
+    DELIVERED_AFTER_REFUSAL "delivered-after-refusal" Error [] []
+        "What a Server refused it does not deliver: no message that it refused, and nothing for a subscription that it refused."
+    SHARED_TWICE "shared-delivered-twice" Error [] []
+        "A message goes to one member of a shared subscription."
+    PAYLOAD_ALTERED "payload-altered" Warning [] []
+        "A Server hands a message's payload on as it is."
     IDENTIFIER_MISSING "subscription-identifier-missing" Error
         [] ["MQTT-3.3.4-3", "MQTT-3.3.4-4", "MQTT-3.3.4-5"]
         "A delivery carries the identifiers of the subscriptions that took it."
@@ -275,7 +283,7 @@ clauses! {
         ["MQTT-4.6.0-5", "MQTT-4.6.0-6"] ["MQTT-4.6.0-5", "MQTT-4.6.0-6"]
         "Messages of one publisher, one topic and one QoS are delivered in order."
     DELIVERED_TWICE "delivered-twice" Warning ["MQTT-4.3.3-2"] ["MQTT-4.3.3-10"]
-        "A QoS 2 message is delivered exactly once."
+        "A message is not sent a second time under another identifier, and at QoS 2 it is delivered exactly once."
     MESSAGE_LOST "message-not-delivered" Warning
         ["MQTT-4.5.0-1", "MQTT-3.1.2-5"] ["MQTT-4.5.0-1"]
         "A message goes to every Client with a subscription that takes it."

@@ -1,6 +1,7 @@
 //! Rules of CONNECT, CONNACK, AUTH and DISCONNECT: what the two ends agree on.
 
 use super::super::keys::{SessionKey, shared};
+use super::super::state::link::Link;
 use super::super::state::link::Phase;
 use super::claim::{Claim, Frame};
 use super::packet::check_credentials;
@@ -179,9 +180,25 @@ pub(crate) fn check_auth(check: &mut Check<'_>, auth: &Auth<'_>) {
     }
 }
 
-/// Checks a DISCONNECT of the server, which only 5.0 has.
+/// Returns whether a DISCONNECT of the client with this interval raises one that was 0 in its
+/// CONNECT: the server does not act on it.
+pub(crate) fn raises_expiry(link: &Link, expiry: u32) -> bool {
+    let connect = link.connect.as_ref().filter(|_| link.five());
+    expiry > 0 && connect.is_some_and(|connect| connect.session_expiry.unwrap_or(0) == 0)
+}
+
+/// Checks a DISCONNECT of 5.0.
 pub(crate) fn check_disconnect(check: &mut Check<'_>, disconnect: &Disconnect<'_>) {
-    if !check.report.wanted || check.event.sender == Sender::Client {
+    if !check.report.wanted {
+        return;
+    }
+    if check.event.sender == Sender::Client {
+        // 5.0 §3.14.2.2.2, which numbers no statement.
+        if let Some(expiry) = disconnect.properties.session_expiry_interval()
+            && raises_expiry(check.link, expiry)
+        {
+            check.find(Claim::ExpiryRaised { expiry });
+        }
         return;
     }
     if disconnect.properties.session_expiry_interval().is_some() {

@@ -1,14 +1,17 @@
 //! Rules of deliveries: each copy of a message against the PUBLISH that it comes from.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use super::super::caps;
 use super::super::keys::{MessageKey, takes};
-use super::super::state::messages::{Copy, Held, Route};
+use super::super::state::messages::{Copy, Held, Over, Route};
 use super::super::state::sessions::ClientSession;
 use super::claim::{Claim, Frame, Party};
 use super::clauses as c;
 use super::report::{Check, Place, Report};
 use crate::base::FrameStamp;
-use crate::event::{Undelivered, between};
+use crate::event::{HandshakeState, Outcome, Undelivered, between};
 use crate::mqtt::topic::{matches, matching_part};
 use crate::mqtt::{QoS, Sender};
 
@@ -19,6 +22,13 @@ pub(crate) fn judge_copy(check: &mut Check<'_>, key: MessageKey, at: usize, copy
     let Some((held, route)) = held.and_then(|held| Some((held, held.routes.get(at)?))) else {
         return;
     };
+    if let Some(Over {
+        state: HandshakeState::Refused { code, .. },
+        ..
+    }) = held.over
+    {
+        report_refused(held, route, code, check.report);
+    }
     judge_qos(check, held, route, copy);
     if route.delivery.filters.is_empty()
         && link.whole()
@@ -69,16 +79,16 @@ fn judge_qos(check: &mut Check<'_>, held: &Held, route: &Route, copy: &Copy<'_>)
 }
 
 /// Reports a copy that no visible subscription of the client takes.
-fn find_unsubscribed(check: &mut Check<'_>, copy: &Copy<'_>) {
+fn find_unsubscribed<'a>(check: &mut Check<'a>, copy: &Copy<'_>) {
     let topic = copy.topic.name;
     let session = check.state.session_of(check.link);
-    let given_up = session.and_then(|session| {
-        let mut filters = session.given_up.iter();
-        filters.find(|filter| takes(filter, topic))
-    });
-    let claim = match given_up {
-        Some(filter) => Claim::AfterUnsubscribe { topic, filter },
-        None => Claim::NoSubscription { topic },
+    let taking = |filters: &'a VecDeque<Arc<str>>| filters.iter().find(|one| takes(one, topic));
+    let given_up = session.and_then(|session| taking(&session.given_up));
+    let refused = session.and_then(|session| taking(&session.refused));
+    let claim = match (given_up, refused) {
+        (Some(filter), _) => Claim::AfterUnsubscribe { topic, filter },
+        (None, Some(filter)) => Claim::RefusedSubscriptionServed { topic, filter },
+        (None, None) => Claim::NoSubscription { topic },
     };
     check.suspect(Sender::Client, claim);
 }
@@ -153,11 +163,12 @@ pub(crate) fn judge_stored_copy(check: &mut Check<'_>, copy: &Copy<'_>) {
         return;
     }
     let topic = copy.topic.name;
-    let five = check.link.five();
-    if !copy.retain && !five {
+    // Where it is joined to a stored message without RETAIN, nothing else explains it.
+    if !copy.retain {
         return check.find(Claim::StoredWithoutRetain { topic });
     }
-    let Some(session) = known_session(check).filter(|_| copy.retain && five) else {
+    let five = check.link.five();
+    let Some(session) = known_session(check).filter(|_| five) else {
         return;
     };
     let sessions = &check.state.sessions;
@@ -182,10 +193,28 @@ pub(crate) fn judge_stale(check: &mut Check<'_>, copy: &Copy<'_>, changed: Optio
     };
     // Another publisher may be outside the capture's sight; and what crosses a change inside the
     // server is neither old nor new.
-    if between(&changed, &copy.stamp).is_some_and(|since| since >= caps::IN_TRANSIT) {
+    let since = asked(check, copy).and_then(|asked| between(&changed, &asked));
+    if since.is_some_and(|since| since >= caps::IN_TRANSIT) {
         let (topic, changed) = (copy.topic.name, Frame(changed.number));
         check.find(Claim::StaleRetained { topic, changed });
     }
+}
+
+/// Returns the first SUBSCRIBE that a stored copy may answer: a server looks the message up when it
+/// acts on that.
+fn asked(check: &Check<'_>, copy: &Copy<'_>) -> Option<FrameStamp> {
+    let session = known_session(check)?;
+    let topic = copy.topic.name;
+    let taking = session.subscriptions.iter();
+    let taking = taking.filter(|(filter, _)| takes(filter, topic));
+    taking
+        .filter_map(|(_, key)| check.state.sessions.subscription(*key))
+        .map(|one| one.asked)
+        .filter(|asked| {
+            let waited = between(asked, &copy.stamp);
+            waited.is_some_and(|waited| waited < caps::STORED_COPY)
+        })
+        .min_by_key(|asked| asked.number)
 }
 
 /// Reports a copy that no subscription takes; returns whether it came unasked altogether, and
@@ -209,6 +238,36 @@ pub(crate) fn find_uninvited(check: &mut Check<'_>, copy: &Copy<'_>) -> bool {
     !by_wildcard
 }
 
+/// Judges the copies of a message that its server refuses now.
+pub(crate) fn judge_refused(held: &Held, code: u8, report: &mut Report) {
+    for route in &held.routes {
+        report_refused(held, route, code, report);
+    }
+}
+
+/// Reports the copy of a refused message, where it is known to be one.
+fn report_refused(held: &Held, route: &Route, code: u8, report: &mut Report) {
+    let Outcome::Delivered(delivered) = &route.delivery.outcome else {
+        return;
+    };
+    let latency = delivered.latency;
+    if route.delivery.ambiguous || latency.is_none_or(|latency| latency >= caps::LINGER) {
+        return;
+    }
+    let place = Place {
+        connection: route.delivery.connection,
+        client_id: route.delivery.client_id.clone(),
+        version: held.version,
+        ..Place::nowhere(delivered.stamp)
+    };
+    let claim = Claim::RefusedMessageDelivered {
+        frame: Frame(held.published.number),
+        topic: held.topic.as_deref().unwrap_or_default(),
+        code,
+    };
+    report.find(place, claim);
+}
+
 /// Judges a message that a subscriber was not seen to receive.
 pub(crate) fn judge_undelivered(held: &Held, route: &Route, why: Undelivered, report: &mut Report) {
     if !report.wanted || held.over.is_none() {
@@ -220,7 +279,16 @@ pub(crate) fn judge_undelivered(held: &Held, route: &Route, why: Undelivered, re
     let assured = held.qos > QoS::AtMostOnce
         && route.delivery.granted > Some(QoS::AtMostOnce)
         && route.group.is_none();
+    let there = matches!(
+        why,
+        Undelivered::Unknown | Undelivered::ConnectionEnded | Undelivered::CaptureEnded
+    );
     let claim = match why {
+        _ if let Some(copy) = route.instead.filter(|_| there) => Claim::PayloadAltered {
+            copy: Frame(copy),
+            topic,
+            subscriber,
+        },
         Undelivered::Expired => Claim::MessageExpired { topic, subscriber },
         Undelivered::Unknown if assured => Claim::MessageLost { topic, subscriber },
         _ => return,

@@ -73,7 +73,9 @@ fn judge_stored_due(state: &State, link: &Link, report: &mut Report) {
         // have been there yet.
         let there = entry.summary.stored.as_ref().is_some_and(|stored| {
             let since = between(&stored.stamp, asked);
-            !stored.will && since.is_some_and(|since| since >= caps::IN_TRANSIT)
+            !stored.will
+                && entry.ended.is_none()
+                && since.is_some_and(|since| since >= caps::IN_TRANSIT)
         });
         if there
             // The server had time to send it before the capture or the connection was over.

@@ -19,6 +19,8 @@ pub(crate) struct Broker {
     pub(crate) blind: u32,
     /// It has sent what no subscription explains.
     pub(crate) surprises: bool,
+    /// It has sent what no client in the capture published.
+    pub(crate) outsiders: bool,
 }
 
 /// Every broker of the capture, up to [`Limits::servers`](crate::base::limits::Limits::servers).

@@ -60,6 +60,8 @@ pub(crate) struct Route {
     pub(crate) as_published: (bool, bool),
     /// Subscription Identifiers that a copy should carry.
     pub(crate) identifiers: Vec<u32>,
+    /// The frame of a copy that is like this one and has another payload.
+    pub(crate) instead: Option<u64>,
 }
 
 impl Route {
@@ -75,6 +77,7 @@ impl Route {
             spare: 0,
             as_published: (false, false),
             identifiers: Vec::new(),
+            instead: None,
         }
     }
 
@@ -105,6 +108,8 @@ pub(crate) struct Held {
     pub(crate) turn: Turn,
     /// How the publisher's handshake ended, once it is over.
     pub(crate) over: Option<Over>,
+    /// The frame in which it ended.
+    pub(crate) over_at: FrameStamp,
     /// That handshake, where handshakes are wanted.
     pub(crate) record: Option<Box<Handshake>>,
     /// Where somebody is to be sent it.
@@ -175,7 +180,7 @@ pub(crate) struct Messages {
     deliveries: usize,
     next: u64,
     /// Frames of settled messages that a client must not be sent (again), and why.
-    settled: HashMap<(SessionKey, u64), (u64, Barred)>,
+    settled: HashMap<(SessionKey, u64), (FrameStamp, Barred)>,
     settled_line: VecDeque<(SessionKey, u64)>,
     /// The kinds of which [`Limits::settled`] made it forget one.
     forgot: HashSet<Barred>,
@@ -188,6 +193,10 @@ pub(crate) enum Barred {
     OwnMessage,
     /// The client received it, at QoS 2.
     Received,
+    /// Another member of the client's shared subscription received it.
+    OtherMember,
+    /// The client was sent it in the frame that goes with this, and has not acknowledged that.
+    Unacknowledged,
 }
 
 /// A delivery that a copy was found to be.
@@ -330,14 +339,20 @@ impl Messages {
         for route in &held.routes {
             let why = match &route.delivery.outcome {
                 Outcome::NotDelivered(Undelivered::NoLocal) => Barred::OwnMessage,
-                Outcome::Delivered(delivered) if delivered.qos == QoS::ExactlyOnce => {
+                Outcome::Delivered(delivered)
+                    if delivered.qos == QoS::ExactlyOnce && !route.delivery.ambiguous =>
+                {
                     Barred::Received
+                }
+                Outcome::NotDelivered(Undelivered::OtherOfGroup)
+                    if given(held, route).is_some_and(acknowledged) =>
+                {
+                    Barred::OtherMember
                 }
                 _ => continue,
             };
             let place = (route.session, held.digest);
-            let frame = held.published.number;
-            if self.settled.insert(place, (frame, why)).is_none() {
+            if (self.settled.insert(place, (held.published, why))).is_none() {
                 self.settled_line.push_back(place);
             }
             if self.settled_line.len() > limits.settled
@@ -349,9 +364,78 @@ impl Messages {
         }
     }
 
-    /// Returns the frame of an equal message that must not come to a client again, and why.
-    pub(crate) fn barred(&self, session: SessionKey, digest: u64) -> Option<(u64, Barred)> {
-        self.settled.get(&(session, digest)).copied()
+    /// Returns the frame of an equal message of a moment ago that must not come to a client again,
+    /// and why. `lives` knows which connections still stand.
+    pub(crate) fn barred(
+        &self,
+        session: SessionKey,
+        copy: &Copy<'_>,
+        lives: impl Fn(ConnectionId) -> bool,
+    ) -> Option<(FrameStamp, Barred)> {
+        let recent = |stamp: &FrameStamp| {
+            let age = between(stamp, &copy.stamp);
+            age.is_some_and(|age| age < caps::LINGER)
+        };
+        let line = self.by_digest.get(&copy.digest).into_iter().flatten();
+        let latest = line.rev().take(caps::CANDIDATES);
+        let mut held = latest
+            .filter_map(|key| self.held.get(key))
+            .filter(|held| recent(&held.published));
+        held.find_map(|held| {
+            let mut routes = held.routes.iter().filter(|route| route.session == session);
+            routes.find_map(|route| match &route.delivery.outcome {
+                Outcome::NotDelivered(Undelivered::OtherOfGroup) => {
+                    let given = given(held, route)?;
+                    // A message that a lost member did not acknowledge may go to another.
+                    let sure = acknowledged(given) || given.delivery.connection.is_some_and(&lives);
+                    sure.then_some((held.published, Barred::OtherMember))
+                }
+                Outcome::Delivered(delivered)
+                    if route.progress == Progress::Open
+                        && route.spare == 0
+                        && !route.delivery.ambiguous =>
+                {
+                    Some((delivered.stamp, Barred::Unacknowledged))
+                }
+                _ => None,
+            })
+        })
+        .or_else(|| {
+            let settled = self.settled.get(&(session, copy.digest)).copied();
+            settled.filter(|(stamp, _)| recent(stamp))
+        })
+    }
+
+    /// Returns the only route on which a client waits for a message of a moment ago that is like a
+    /// copy in all but its payload.
+    pub(crate) fn find_unlike(
+        &mut self,
+        session: SessionKey,
+        copy: &Copy<'_>,
+    ) -> Option<&mut Route> {
+        let latest = self.line.iter().rev().take(caps::CANDIDATES);
+        let mut like = latest.filter_map(|key| {
+            let held = self.held.get(key)?;
+            let age = between(&held.published, &copy.stamp)?;
+            let same_topic =
+                held.broker == copy.topic.broker && held.topic.as_deref() == Some(copy.topic.name);
+            if !same_topic || age >= caps::SLOW {
+                return None;
+            }
+            let at = held.routes.iter().position(|route| {
+                route.session == session
+                    && route.progress == Progress::Waiting
+                    && !route.tentative
+                    && route.instead.is_none()
+                    && route.delivery.granted.map(|granted| granted.min(held.qos)) == Some(copy.qos)
+            })?;
+            Some((*key, at))
+        });
+        let (key, at) = like.next()?;
+        if like.next().is_some() {
+            return None;
+        }
+        self.get_mut(key)?.routes.get_mut(at)
     }
 
     /// Returns whether what must not have come may have been forgotten: such a copy comes at
@@ -471,6 +555,26 @@ impl Messages {
             }
         }
         Some(held)
+    }
+}
+
+/// Returns the route of the member that was given a message in place of this one, where it is known
+/// that it was this message.
+fn given<'a>(held: &'a Held, other: &Route) -> Option<&'a Route> {
+    held.routes.iter().find(|route| {
+        route.group == other.group
+            && matches!(route.delivery.outcome, Outcome::Delivered(_))
+            && !route.delivery.ambiguous
+    })
+}
+
+/// Returns whether a message that came on a route is acknowledged, as far as it has to be.
+fn acknowledged(route: &Route) -> bool {
+    match &route.delivery.outcome {
+        Outcome::Delivered(delivered) => {
+            matches!(delivered.state, None | Some(HandshakeState::Complete))
+        }
+        Outcome::NotDelivered(_) => false,
     }
 }
 

@@ -1,14 +1,16 @@
 //! The table of stored (retained) messages: one for each topic of each broker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use foldhash::HashMap;
 
 use super::super::caps;
-use super::super::keys::{MessageKey, StoredKey, Topic, takes};
+use super::super::keys::{MessageKey, StoredKey, Topic, WillKey, takes};
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
-use crate::event::{MessageDelivery, RetainedSummary};
+use crate::event::{
+    HandshakeState, MessageDelivery, Outcome, RetainedEnd, RetainedSummary, between,
+};
 
 /// A stored message.
 #[derive(Debug)]
@@ -21,6 +23,27 @@ pub(crate) struct Entry {
     pub(crate) summary: RetainedSummary,
     /// The publisher's message, held for its late copies.
     pub(crate) message: Option<MessageKey>,
+    /// The will that it is.
+    pub(crate) will: Option<WillKey>,
+    /// The latest SUBSCRIBE that took it: its copy may be on its way.
+    pub(crate) asked: Option<FrameStamp>,
+    /// How it ended, where it is kept for copies on their way only.
+    pub(crate) ended: Option<RetainedEnd>,
+}
+
+impl Entry {
+    /// Returns whether a copy of it may be on its way at `stamp`, or waits for its
+    /// acknowledgement.
+    pub(crate) fn may_be_on_its_way(&self, stamp: FrameStamp) -> bool {
+        let asked = |asked| between(&asked, &stamp).is_none_or(|since| since < caps::LINGER);
+        let open = |one: &MessageDelivery| match &one.outcome {
+            Outcome::Delivered(delivered) => {
+                matches!(delivered.state, Some(HandshakeState::Incomplete { .. }))
+            }
+            Outcome::NotDelivered(_) => false,
+        };
+        self.asked.is_some_and(asked) || self.summary.deliveries.iter().any(open)
+    }
 }
 
 /// The stored messages.
@@ -32,6 +55,8 @@ pub(crate) struct Retained {
     cleared: HashMap<u64, FrameStamp>,
     /// In order of storing.
     all: BTreeMap<StoredKey, Entry>,
+    /// Those of all that were replaced or removed, and when.
+    former: VecDeque<(StoredKey, FrameStamp)>,
     next: u64,
 }
 
@@ -39,6 +64,44 @@ impl Retained {
     /// Returns the stored message of a topic, by the topic's hash.
     pub(crate) fn find(&self, topic: u64) -> Option<StoredKey> {
         self.by_topic.get(&topic).copied()
+    }
+
+    /// Returns the latest message with this digest that was stored for a topic before.
+    pub(crate) fn find_former(&self, topic: u64, digest: u64) -> Option<StoredKey> {
+        let latest = self.former.iter().rev().take(caps::CANDIDATES);
+        let mut keys = latest.map(|(key, _)| *key);
+        keys.find(|key| {
+            let entry = self.all.get(key);
+            entry.is_some_and(|entry| entry.topic == topic && entry.digest == digest)
+        })
+    }
+
+    /// Notes that a SUBSCRIBE took a stored message.
+    pub(crate) fn ask(&mut self, key: StoredKey, stamp: FrameStamp) {
+        if let Some(entry) = self.all.get_mut(&key) {
+            entry.asked = Some(stamp);
+        }
+    }
+
+    /// Keeps a message that is stored no longer, for copies that are on their way.
+    pub(crate) fn keep_former(&mut self, key: StoredKey, end: RetainedEnd, stamp: FrameStamp) {
+        if let Some(entry) = self.all.get_mut(&key) {
+            entry.ended = Some(end);
+            self.by_topic.remove(&entry.topic);
+            self.former.push_back((key, stamp));
+        }
+    }
+
+    /// Returns a message that was kept for copies on their way, of which there are none at `now`,
+    /// or too many are kept.
+    pub(crate) fn next_former(&mut self, now: FrameStamp) -> Option<StoredKey> {
+        let (key, ended) = self.former.front().copied()?;
+        let over = between(&ended, &now).is_some_and(|since| since >= caps::LINGER);
+        if !over && self.former.len() <= caps::FORMER {
+            return None;
+        }
+        self.former.pop_front();
+        Some(key)
     }
 
     /// Returns when the stored message of a topic was removed; `None` where it was not, or one
@@ -56,6 +119,9 @@ impl Retained {
             return Vec::new();
         }
         let taken = self.all.iter().filter(|(_, entry)| {
+            if entry.ended.is_some() {
+                return false;
+            }
             let topic = entry.summary.message.topic.as_ref();
             entry.summary.broker == filter.broker.0
                 && topic.is_some_and(|topic| takes(filter.name, topic))

@@ -36,6 +36,8 @@ pub(crate) struct ClientSession {
     pub(crate) delayed_will: Option<WillKey>,
     /// Filters that were given up, for as long as the session lasts; the latest few.
     pub(crate) given_up: VecDeque<Arc<str>>,
+    /// Filters that the server refused; the latest few.
+    pub(crate) refused: VecDeque<Arc<str>>,
 }
 
 impl ClientSession {
@@ -52,6 +54,7 @@ impl ClientSession {
             pending: BySender::default(),
             delayed_will: None,
             given_up: VecDeque::new(),
+            refused: VecDeque::new(),
         }
     }
 
@@ -112,6 +115,8 @@ pub(crate) struct Subscription {
     pub(crate) identifier: Option<u32>,
     /// Whether it is in force.
     pub(crate) force: Force,
+    /// The frame of the latest SUBSCRIBE that asked for it.
+    pub(crate) asked: FrameStamp,
 }
 
 impl Subscription {

@@ -7,7 +7,7 @@ use foldhash::HashMap;
 
 use super::super::caps;
 use super::super::keys::{SessionKey, WillKey};
-use super::messages::add_delivery;
+use super::messages::{Route, add_delivery};
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
 use crate::event::{MessageDelivery, WillFate, WillSummary, between};
@@ -26,20 +26,45 @@ pub(crate) struct Testament {
     pub(crate) version: Option<ProtocolVersion>,
     /// The will as it is reported.
     pub(crate) summary: WillSummary,
-    /// Sessions with a subscription that took it when it fell due.
-    pub(crate) expected: Vec<(SessionKey, MessageDelivery)>,
+    /// The ways to the subscribers that were there when it fell due, without its own client.
+    pub(crate) expected: Vec<Route>,
     /// Its connection has ended, in a way that publishes it.
     pub(crate) due: bool,
     /// Its client came back before the delay was over.
     pub(crate) returned: bool,
-    /// Sessions that were sent it.
-    pub(crate) received: Vec<SessionKey>,
+    /// Sessions that were sent it, and how many further copies overlapping subscriptions may
+    /// bring each.
+    pub(crate) received: Vec<(SessionKey, usize)>,
 }
 
 impl Testament {
     /// Returns its Will Delay Interval in nanoseconds.
     pub(crate) fn delay_nanos(&self) -> i64 {
         i64::from(self.summary.will.delay) * 1_000_000_000
+    }
+
+    /// Returns whether a copy that is sent to `session` may be this will.
+    fn may_go_to(&self, session: SessionKey) -> bool {
+        let mut received = self.received.iter();
+        let there = received.find(|(other, _)| *other == session);
+        there.is_none_or(|(_, further)| *further > 0)
+    }
+
+    /// Notes that a copy was sent to `session`, which it has `filters` filters for.
+    fn goes_to(&mut self, session: SessionKey, filters: usize) {
+        let mut received = self.received.iter_mut();
+        match received.find(|(other, _)| *other == session) {
+            Some((_, further)) => *further = further.saturating_sub(1),
+            None => self.received.push((session, filters.saturating_sub(1))),
+        }
+        self.expected.retain(|route| route.session != session);
+    }
+
+    /// Notes that it was published, at the latest with the frame of `stamp`.
+    pub(crate) fn published(&mut self, stamp: FrameStamp) {
+        if !matches!(self.summary.fate, WillFate::Published(_)) {
+            self.summary.fate = WillFate::Published(stamp);
+        }
     }
 }
 
@@ -90,7 +115,7 @@ impl Wills {
     /// whose connection seems to live on.
     pub(crate) fn find(&self, digest: u64, session: Option<SessionKey>) -> Option<WillKey> {
         let will = |key: &WillKey| self.all.get(key);
-        let unsent = |will: &Testament| session.is_none_or(|one| !will.received.contains(&one));
+        let unsent = |will: &Testament| session.is_none_or(|one| will.may_go_to(one));
         let line = self.by_digest.get(&digest)?.iter();
         let mut open = line.filter(|key| will(key).is_some_and(unsent));
         // The earliest of those.
@@ -108,12 +133,9 @@ impl Wills {
         stamp: FrameStamp,
     ) -> Option<usize> {
         let will = self.all.get_mut(&key)?;
-        if !matches!(will.summary.fate, WillFate::Published(_)) {
-            will.summary.fate = WillFate::Published(stamp);
-        }
+        will.published(stamp);
         if let Some(session) = session {
-            will.received.push(session);
-            will.expected.retain(|(other, _)| *other != session);
+            will.goes_to(session, delivery.filters.len());
         }
         add_delivery(&mut will.summary.deliveries, delivery)
     }

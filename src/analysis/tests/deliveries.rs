@@ -396,12 +396,260 @@ fn a_live_copy_has_retain_0_and_a_stored_one_retain_1() {
     };
     run.client(1, publish(V3, "t", b"1", retain));
     let live = run.server(0, publish(V3, "t", b"1", retain));
-    run.join(2, "late").take(2, "t", 0);
+    run.wait(500).join(2, "late").take(2, "t", 0);
     run.wait(3000);
     let stored = run.server(2, publish(V3, "t", b"1", Sent::default()));
     run.leave(0).leave(1).leave(2).finish();
     assert_eq!(run.found("live-copy-with-retain"), live);
     assert_eq!(run.found("stored-copy-without-retain"), stored);
+}
+
+#[test]
+fn a_copy_without_retain_is_live_where_it_can_be() {
+    let retain = Sent {
+        retain: true,
+        ..Sent::default()
+    };
+    // Published a moment before the SUBSCRIBE: the server may have acted on that first.
+    let mut run = Run::new(V3);
+    run.join(1, "p");
+    run.client(1, publish(V3, "t", b"1", retain));
+    run.join(2, "late").take(2, "t", 0);
+    run.server(2, publish(V3, "t", b"1", Sent::default()));
+    run.leave(1).leave(2).finish();
+    assert_eq!(run.rules(), [""; 0]);
+
+    // An equal message after the stored one was sent: its publisher is not in the capture.
+    let mut run = Run::new(V3);
+    run.join(1, "p");
+    run.client(1, publish(V3, "t", b"1", retain));
+    run.wait(3000).join(2, "late").take(2, "t", 0);
+    run.server(2, publish(V3, "t", b"1", retain));
+    run.server(2, publish(V3, "t", b"1", Sent::default()));
+    run.leave(1).leave(2).finish();
+    assert_eq!(run.rules(), [""; 0]);
+    let mut copies = run.handshakes.iter();
+    let live = copies.rfind(|one| one.initiator == Sender::Server);
+    assert_eq!(live.unwrap().origin, Some(Origin::NotSeen));
+}
+
+#[test]
+fn a_stored_copy_may_cross_a_change_of_what_is_stored() {
+    let retain = Sent {
+        retain: true,
+        ..Sent::default()
+    };
+    let mut run = Run::new(V3);
+    run.join(1, "p");
+    let first = run.client(1, publish(V3, "t", b"1", retain));
+    run.wait(500).join(2, "late");
+    run.client(2, subscribe(V3, 1, &[("t", 1)], &[]));
+    let second = Sent {
+        qos: 1,
+        id: 9,
+        ..retain
+    };
+    run.client(1, publish(V3, "t", b"2", second));
+    // The server takes its time with both.
+    run.wait(300);
+    run.server(2, suback(V3, 1, &[1]));
+    run.server(2, publish(V3, "t", b"1", retain));
+    run.server(1, puback(9));
+    run.leave(1).leave(2).finish();
+    assert_eq!(run.rules(), [""; 0]);
+    let stored = &run.retained[0];
+    assert_eq!(stored.stored.as_ref().unwrap().stamp.number, first);
+    assert_eq!(outcome(&stored.deliveries[0]), "late q0 stored");
+    assert!(matches!(stored.end, RetainedEnd::Replaced(_)));
+}
+
+#[test]
+fn an_unacknowledged_change_of_what_is_stored_proves_nothing() {
+    let retain = Sent {
+        retain: true,
+        ..Sent::default()
+    };
+    let second = Sent {
+        qos: 1,
+        id: 9,
+        ..retain
+    };
+    for acknowledged in [false, true] {
+        let mut run = Run::new(V3);
+        run.join(1, "p");
+        run.client(1, publish(V3, "t", b"1", retain));
+        run.client(1, publish(V3, "t", b"2", second));
+        if acknowledged {
+            run.server(1, puback(9));
+        }
+        run.wait(500).join(2, "late").take(2, "t", 0);
+        run.server(2, publish(V3, "t", b"1", retain));
+        run.finish();
+        let stale = run.rules().contains(&"stale-retained-message");
+        assert_eq!(stale, acknowledged);
+    }
+}
+
+#[test]
+fn what_a_server_refused_it_does_not_deliver() {
+    for (code, expected) in [(0x87, Some("delivered-after-refusal")), (0x10, None)] {
+        let mut run = Run::new(V5);
+        run.join(0, "s").take(0, "t", 1);
+        run.join(1, "p");
+        run.client(1, numbered(V5, "t", b"x", 1, 1));
+        run.server(1, packet(0x40, &[0, 1, code]));
+        run.server(0, numbered(V5, "t", b"x", 1, 1));
+        run.client(0, puback(1));
+        run.leave(0).leave(1).finish();
+        let found = run
+            .rules()
+            .into_iter()
+            .find(|rule| *rule != "publish-refused");
+        assert_eq!(found, expected, "{code:#x}");
+    }
+}
+
+#[test]
+fn a_refused_subscription_is_sent_nothing() {
+    for (code, expected) in [(0x80, "delivered-after-refusal"), (0, "")] {
+        let mut run = Run::new(V3);
+        run.join(0, "s");
+        run.client(0, subscribe(V3, 1, &[("t", 0)], &[]));
+        run.server(0, suback(V3, 1, &[code]));
+        run.join(1, "p");
+        run.client(1, publish(V3, "t", b"x", Sent::default()));
+        run.server(0, publish(V3, "t", b"x", Sent::default()));
+        run.leave(0).leave(1).finish();
+        let mut rules = run.rules();
+        rules.retain(|rule| *rule != "subscription-refused");
+        assert_eq!(rules.first().copied().unwrap_or_default(), expected);
+    }
+}
+
+#[test]
+fn a_subscription_stands_where_a_change_of_it_is_refused() {
+    let mut run = Run::new(V3);
+    run.join(0, "s").take(0, "t", 0);
+    run.client(0, subscribe(V3, 1, &[("t", 0)], &[]));
+    run.server(0, suback(V3, 1, &[0x80]));
+    run.join(1, "p");
+    run.client(1, publish(V3, "t", b"x", Sent::default()));
+    run.server(0, publish(V3, "t", b"x", Sent::default()));
+    run.leave(0).leave(1).finish();
+    assert_eq!(run.rules(), ["subscription-refused"]);
+}
+
+#[test]
+fn a_shared_message_goes_to_one_member() {
+    for lost in [false, true] {
+        let mut run = Run::new(V5);
+        run.join(0, "a").take(0, "$share/g/t", 1);
+        run.join(1, "b").take(1, "$share/g/t", 1);
+        run.join(2, "p");
+        run.client(2, numbered(V5, "t", b"x", 1, 1));
+        run.server(2, puback(1));
+        run.server(0, numbered(V5, "t", b"x", 1, 1));
+        if lost {
+            // Not acknowledged: the message may go to another member.
+            run.end(0, Closed::Reset, Some(Sender::Client));
+        } else {
+            run.client(0, puback(1));
+        }
+        let second = run.server(1, numbered(V5, "t", b"x", 1, 1));
+        run.client(1, puback(1));
+        run.finish();
+        let mut found = run.findings.iter();
+        let found = found.find(|one| one.rule == "shared-delivered-twice");
+        let found = found.map(|one| one.stamp.number);
+        assert_eq!(found, (!lost).then_some(second));
+    }
+}
+
+#[test]
+fn a_message_is_not_sent_twice_under_two_identifiers() {
+    for qos in [1, 2] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", qos);
+        run.join(1, "p");
+        run.client(1, numbered(V3, "t", b"x", qos, 1));
+        run.server(0, numbered(V3, "t", b"x", qos, 1));
+        let second = run.server(0, numbered(V3, "t", b"x", qos, 2));
+        run.finish();
+        assert_eq!(run.found("delivered-twice"), second);
+    }
+    // Two messages that are equal are two.
+    let mut run = Run::new(V3);
+    run.join(0, "s").take(0, "t", 1);
+    run.join(1, "p");
+    run.client(1, numbered(V3, "t", b"x", 1, 1));
+    run.client(1, numbered(V3, "t", b"x", 1, 2));
+    run.server(0, numbered(V3, "t", b"x", 1, 1));
+    run.server(0, numbered(V3, "t", b"x", 1, 2));
+    run.finish();
+    assert!(!run.rules().contains(&"delivered-twice"));
+}
+
+#[test]
+fn a_payload_is_not_altered_on_the_way() {
+    let mut run = Run::new(V3);
+    run.join(0, "s").take(0, "t", 1);
+    run.join(1, "p");
+    let sent = run.client(1, numbered(V3, "t", b"21.5", 1, 1));
+    run.server(1, puback(1));
+    let copy = run.server(0, numbered(V3, "t", b"99.9", 1, 1));
+    run.client(0, puback(1));
+    run.wait(100).leave(0).leave(1).finish();
+    let found = run.finding("payload-altered");
+    assert_eq!((found.stamp.number, &*found.frames), (sent, &[copy][..]));
+
+    // The message comes after all: the other has a publisher that is not in the capture.
+    let mut run = Run::new(V3);
+    run.join(0, "s").take(0, "t", 1);
+    run.join(1, "p");
+    run.client(1, numbered(V3, "t", b"21.5", 1, 1));
+    run.server(1, puback(1));
+    run.server(0, numbered(V3, "t", b"99.9", 1, 1));
+    run.server(0, numbered(V3, "t", b"21.5", 1, 2));
+    run.client(0, puback(1));
+    run.client(0, puback(2));
+    run.wait(100).leave(0).leave(1).finish();
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn only_the_servers_own_topics_have_the_server_as_origin() {
+    let mut run = Run::new(V3);
+    run.join(0, "s").take(0, "$app/#", 0);
+    run.server(0, publish(V3, "$app/1", b"1", Sent::default()));
+    run.leave(0).finish();
+    let one = run.one(HandshakeKind::Qos0, Sender::Server);
+    assert_eq!(one.origin, Some(Origin::NotSeen));
+}
+
+#[test]
+fn a_bridge_need_not_be_sent_its_own_messages() {
+    for bridge in [false, true] {
+        let mut run = Run::new(V3);
+        let level = if bridge { 0x84 } else { 4 };
+        let hello = Hello {
+            level,
+            ..Hello::new("b")
+        };
+        run.open(0);
+        run.client(0, connect(V3, &hello));
+        run.server(0, connack(V3, false, 0, &[]));
+        run.take(0, "#", 1);
+        run.client(0, numbered(V3, "t", b"x", 1, 1));
+        run.server(0, puback(1));
+        for _ in 0..2 {
+            run.wait(40_000);
+            run.client(0, PINGREQ);
+            run.server(0, PINGRESP);
+        }
+        run.finish();
+        let lost = run.rules().contains(&"message-not-delivered");
+        assert_eq!(lost, !bridge);
+    }
 }
 
 #[test]

@@ -113,6 +113,28 @@ fn a_servers_disconnect_has_no_session_expiry() {
 }
 
 #[test]
+fn a_client_does_not_raise_a_session_expiry_of_0() {
+    for (connected, left, raised) in [(None, 5, true), (Some(60), 5, false), (None, 0, false)] {
+        let mut run = Run::new(V5);
+        run.open(0);
+        let hello = Hello {
+            properties: connected.map_or(Vec::new(), |seconds| expiry(0x11, seconds)),
+            ..Hello::new("a")
+        };
+        run.client(0, connect(V5, &hello));
+        run.server(0, connack(V5, false, 0, &[]));
+        let mut body = vec![0];
+        body.extend(properties(V5, &expiry(0x11, left)));
+        let frame = run.client(0, packet(0xe0, &body));
+        run.end(0, Closed::Finished, Some(Sender::Client));
+        run.finish();
+        let found = run.findings.first().map(|one| (one.rule, one.stamp.number));
+        let expected = raised.then_some(("session-expiry-raised", frame));
+        assert_eq!(found, expected, "{connected:?} {left}");
+    }
+}
+
+#[test]
 fn information_comes_where_it_is_wanted() {
     let mut run = Run::new(V5);
     run.open(0);

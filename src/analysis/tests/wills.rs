@@ -193,3 +193,116 @@ fn a_will_without_retain_is_not_stored() {
     run.leave(2).leave(0).finish();
     assert_eq!(run.found("stale-retained-message"), frame);
 }
+
+/// A client `a` with a will to `w`, which has ended.
+fn gone(run: &mut Run, connection: u32, will: (&'static str, &'static [u8], u8, bool)) {
+    let version = run.version;
+    run.open(connection);
+    let hello = Hello {
+        will: Some(will),
+        ..Hello::new("a")
+    };
+    run.client(connection, connect(version, &hello));
+    run.server(connection, connack(version, false, 0, &[]));
+}
+
+#[test]
+fn a_will_is_not_owed_to_its_own_client() {
+    let mut run = Run::new(V3);
+    gone(&mut run, 1, ("w", b"gone", 1, false));
+    run.take(1, "w", 1);
+    run.end(1, Closed::Reset, Some(Sender::Client));
+    run.join(0, "other");
+    run.wait(90_000).leave(0).finish();
+    assert_eq!(
+        run.wills[0].fate,
+        WillFate::NotPublished(NoWill::NoSubscriber)
+    );
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn a_will_is_not_owed_to_a_subscriber_that_is_away() {
+    for (qos, why) in [(0, Undelivered::AwayAtQoS0), (1, Undelivered::Away)] {
+        let mut run = Run::new(V3);
+        run.stay(0, "s", false).take(0, "w", qos).leave(0);
+        gone(&mut run, 1, ("w", b"gone", 1, false));
+        run.end(1, Closed::Reset, Some(Sender::Client));
+        run.join(2, "other").wait(90_000).leave(2).finish();
+        assert_eq!(run.rules(), [""; 0]);
+        assert_eq!(
+            outcome(&run.wills[0].deliveries[0]),
+            format!("s not: {why:?}")
+        );
+    }
+}
+
+#[test]
+fn a_subscriber_that_is_there_at_the_captures_end_misses_a_will() {
+    let mut run = run_with_will(V3, Vec::new(), false);
+    run.end(1, Closed::Reset, Some(Sender::Client));
+    run.wait(5000);
+    run.client(0, PINGREQ);
+    run.server(0, PINGRESP);
+    run.finish();
+    run.finding("will-not-published");
+
+    // One that has left may have done so before the server noticed.
+    let mut run = run_with_will(V3, Vec::new(), false);
+    run.end(1, Closed::Reset, Some(Sender::Client));
+    run.wait(5000).leave(0).finish();
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn the_stored_copy_of_a_will_shows_that_it_was_published() {
+    let mut run = Run::new(V3);
+    run.stay(0, "s", false).take(0, "w", 0).leave(0);
+    gone(&mut run, 1, ("w", b"gone", 0, true));
+    run.end(1, Closed::Reset, Some(Sender::Client));
+    run.wait(300).join(2, "late").take(2, "w", 0);
+    let retain = Sent {
+        retain: true,
+        ..Sent::default()
+    };
+    let copy = run.server(2, publish(V3, "w", b"gone", retain));
+    run.wait(2000).leave(2).finish();
+    let will = &run.wills[0];
+    assert!(matches!(will.fate, WillFate::Published(stamp) if stamp.number == copy));
+    let deliveries: Vec<_> = will.deliveries.iter().map(outcome).collect();
+    assert_eq!(deliveries, ["s not: AwayAtQoS0", "late q0 stored"]);
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn each_overlapping_subscription_may_bring_a_will() {
+    let mut run = Run::new(V3);
+    run.join(0, "s").take(0, "w/+", 0).take(0, "w/#", 1);
+    gone(&mut run, 1, ("w/d", b"gone", 1, false));
+    run.end(1, Closed::Reset, Some(Sender::Client));
+    run.server(0, publish(V3, "w/d", b"gone", Sent::default()));
+    run.server(0, numbered(V3, "w/d", b"gone", 1, 1));
+    run.client(0, puback(1));
+    // One more than there are subscriptions.
+    run.server(0, publish(V3, "w/d", b"gone", Sent::default()));
+    run.leave(0).finish();
+    let deliveries: Vec<_> = run.wills[0].deliveries.iter().map(outcome).collect();
+    assert_eq!(deliveries, ["s q0 downgraded", "s q1"]);
+}
+
+#[test]
+fn a_takeover_in_time_stops_a_delayed_will() {
+    for (delay, fate) in [
+        (10, WillFate::NotPublished(NoWill::SessionResumed)),
+        (0, WillFate::NotPublished(NoWill::NotSeen)),
+    ] {
+        let mut run = run_with_will(V5, expiry(0x18, delay), false);
+        run.wait(2000).stay(2, "a", true);
+        run.end(1, Closed::Finished, Some(Sender::Server));
+        run.wait(2000).leave(2).wait(60_000);
+        run.client(0, PINGREQ);
+        run.server(0, PINGRESP);
+        run.finish();
+        assert_eq!(run.wills[0].fate, fate, "{delay}");
+    }
+}
