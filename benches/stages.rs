@@ -186,6 +186,7 @@ fn connection_framing(bencher: Bencher<'_, '_>, segment: usize) {
         initiator: CLIENT,
         responder: SERVER,
         handshake_seen: true,
+        both_seen: true,
     };
     let layers = Layers::default();
     bencher.counter(ItemsCount::new(ROWS)).bench(|| {

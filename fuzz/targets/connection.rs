@@ -36,6 +36,7 @@ fuzz_target!(|data: &[u8]| {
         initiator: end(1, 40_000),
         responder: end(2, port),
         handshake_seen: setting & 16 == 0,
+        both_seen: true,
     };
     let mut places = HashSet::new();
     let (mut packets, mut bytes_seen, mut open) = (0, 0, false);

@@ -28,6 +28,12 @@ pub const NAME: usize = Limits::DEFAULT.name_bytes;
 /// Candidates that are looked at for a copy without a visible subscription.
 pub const CANDIDATES: usize = 64;
 
+/// A packet that comes within this time before a DISCONNECT may have crossed it.
+pub const CROSSING: Span = Span::from_nanos(1_000_000);
+/// The end of a connection may cross an answer that takes less than this time.
+pub const ANSWER: Span = Span::from_nanos(50_000_000);
+/// Servers look at their clocks every now and then: a keep alive is enforced within this time.
+pub const KEEP_ALIVE_LATE: Span = Span::from_nanos(2_000_000_000);
 /// A copy without a visible subscription comes within this time of its message.
 pub const LINGER: Span = Span::from_nanos(2_000_000_000);
 /// A subscriber with a connection is not waited for any longer.

@@ -43,7 +43,7 @@ use rules::claim::Claim;
 pub use rules::clauses;
 use rules::report::{Place, Report};
 use state::State;
-use state::link::{Link, Phase};
+use state::link::{Link, Phase, Silence};
 
 /// Observes the events of a run and emits what became of each message.
 #[derive(Debug)]
@@ -135,7 +135,12 @@ impl Analyzer {
             event,
         };
         let remarks = rules::packet::check(&mut cx.check());
-        cx.link.silence_reported |= remarks.silence;
+        if event.sender == Sender::Server {
+            cx.link.lapse = None;
+        } else if let Some(silence) = remarks.silence {
+            cx.link.silence_reported = true;
+            cx.link.lapse = Some(silence).filter(Silence::is_beyond_doubt);
+        }
         cx.link.late_packet_reported |= remarks.late_packet;
         if remarks.out_of_turn {
             cx.link.phase = Phase::Unknown;
@@ -145,6 +150,8 @@ impl Analyzer {
         }
         cx.blame();
         cx.link.sides[event.sender].last = Some(event.stamp);
+        let size = event.bytes.len() as u64;
+        cx.link.sides[event.sender].last_packet = Some((event.packet_type, size));
         match event.packet {
             Ok(packet) => act(&mut cx, packet),
             Err(_) => cx.link.garbled(event),

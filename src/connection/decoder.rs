@@ -23,7 +23,8 @@ pub struct Decoder {
     inner: Option<Box<Inner>>,
     /// It is not carried, whatever it looks like.
     is_bare: bool,
-    first_end: Option<Direction>,
+    /// Boxed: it comes once, and every open connection has room for it.
+    first_end: Option<Box<(Direction, FrameStamp)>>,
 }
 
 impl Decoder {
@@ -74,8 +75,10 @@ impl Decoder {
             } => self.own.gap(scope, direction, length, cause, stamp),
             StreamEvent::Conflict { .. } => scope.context.counters.conflicts += 1,
             // A FIN and a RST both count; a RST after a FIN does not change who began.
-            StreamEvent::End { direction, .. } => {
-                self.first_end.get_or_insert(direction);
+            StreamEvent::End {
+                direction, stamp, ..
+            } => {
+                (self.first_end).get_or_insert_with(|| Box::new((direction, *stamp)));
             }
             StreamEvent::Closed { why, stamp } => self.close(scope, why, stamp),
         }
@@ -111,10 +114,13 @@ impl Decoder {
         let incomplete =
             DIRECTIONS.map(|direction| own.packets.take_incomplete(scope.context, direction));
         if own.phase == Phase::Mqtt {
+            let first = self.first_end.as_deref().copied();
             (scope.emit)(&Event::Ended(&Ended {
                 connection: scope.connection.id,
                 why,
-                by: self.first_end.map(|end| own.packets.peers.sender(end)),
+                by: first.map(|(end, _)| own.packets.peers.sender(end)),
+                first: first.map_or(*stamp, |(_, first)| first),
+                both_seen: scope.connection.both_seen,
                 stamp: *stamp,
                 incomplete,
             }));

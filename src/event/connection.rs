@@ -48,7 +48,11 @@ pub struct Ended {
     pub why: Closed,
     /// The sender of the first FIN or of the RST, where one was seen.
     pub by: Option<Sender>,
-    /// The frame, with its time.
+    /// The frame of the first FIN or of the RST; `stamp` where none was seen.
+    pub first: FrameStamp,
+    /// Segments of both ends were captured.
+    pub both_seen: bool,
+    /// The frame by which nothing more comes, with its time.
     pub stamp: FrameStamp,
     /// A control packet that was announced and never completed: its type, the bytes that
     /// its fixed header announced and those that came.

@@ -22,6 +22,8 @@ pub struct Connection {
     /// A SYN was seen, so `initiator` really opened the connection and its first bytes were
     /// captured from the start.
     pub handshake_seen: bool,
+    /// Segments of both ends were captured: the capture shows both directions.
+    pub both_seen: bool,
 }
 
 /// An event of a connection, in stream order for each direction.

@@ -171,6 +171,7 @@ mod tests {
             initiator: end("10.0.0.2", 2),
             responder: end("10.0.0.1", 1),
             handshake_seen: false,
+            both_seen: true,
         });
         let (found, _) = keys.find(&end("10.0.0.1", 1), &end("10.0.0.2", 2));
         assert_eq!(found, None);

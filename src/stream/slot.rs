@@ -2,7 +2,7 @@
 
 use super::direction::{ByDirection, DIRECTIONS, Direction};
 use super::emitter::Emitter;
-use super::event::{Closed, Connection, ConnectionId, StreamEvent};
+use super::event::{Closed, Connection, ConnectionId, GapCause, StreamEvent};
 use super::flow::Flow;
 use super::key::Sender;
 use super::limits::Shared;
@@ -31,6 +31,8 @@ pub(super) struct Slot<S> {
     pub(super) initiator: Sender,
     /// A segment came since the eviction hand last passed.
     pub(super) touched: bool,
+    /// Whose segments came, by direction.
+    pub(super) seen: [bool; 2],
     /// Stands in the queue of lingering connections. As a mark of the slot and not of its
     /// connection, it keeps each slot in the queue at most once.
     pub(super) queued_to_free: bool,
@@ -60,7 +62,9 @@ impl<S> Slot<S> {
                 initiator,
                 responder,
                 handshake_seen: syn,
+                both_seen: false,
             },
+            seen: [false; 2],
             flows: ByDirection::default(),
             state: S::default(),
             life: Life::Open,
@@ -129,6 +133,9 @@ impl<S> Slot<S> {
         let flags = segment.flags;
         let (syn, ack) = (flags.has(TcpFlags::SYN), flags.has(TcpFlags::ACK));
         self.connection.handshake_seen |= syn;
+        // The first segment of an end is never an ordinary one.
+        self.seen[direction as usize] = true;
+        self.connection.both_seen = self.seen == [true; 2];
         let connection = &self.connection;
         let state = &mut self.state;
         let emitter = &mut Emitter {
@@ -147,6 +154,10 @@ impl<S> Slot<S> {
                 emitter.shared.counts.ignored_segments += 1;
                 return None;
             }
+            // The end of its sender's direction comes first: it names who reset the connection.
+            emitter.direction = direction;
+            flow.flush(GapCause::EndOfCapture, emitter);
+            flow.reset(emitter);
             return Some(Closed::Reset);
         }
         let first = segment.sequence.wrapping_add(u32::from(syn));

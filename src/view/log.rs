@@ -424,6 +424,8 @@ mod tests {
                 connection: ConnectionId(number),
                 why,
                 by,
+                first: FrameStamp::default(),
+                both_seen: false,
                 stamp: FrameStamp::default(),
                 incomplete: [None, None],
             };

@@ -155,6 +155,7 @@ impl Sample {
                 initiator: end(0),
                 responder: end(1),
                 handshake_seen: true,
+                both_seen: true,
             },
             server: end(1),
             client: end(0),

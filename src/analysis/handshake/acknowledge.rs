@@ -52,12 +52,19 @@ pub(crate) fn on_acknowledgement(cx: &mut PacketContext<'_>, ack: &Acknowledgeme
             // PUBREL has the order of the PUBRECs ([MQTT-4.6.0-4]).
             let in_order = pass(&mut side.released, open.answered);
             cx.link.pay(event.sender, id);
+            open.releases = open.releases.saturating_add(1);
             open.waiting = PacketType::PubComp;
             open.from = initiator.peer();
             (false, in_order)
         }
         // No rule orders PUBCOMP.
         (PacketType::PubComp, HandshakeKind::Qos2) => (true, true),
+        // It answers the handshake that had the identifier before.
+        _ if open.owed_before > 0 => {
+            open.owed_before -= 1;
+            side.open.insert(id, open);
+            return;
+        }
         _ => {
             rules::exchange::find_wrong_acknowledgement(&mut cx.check(), &open);
             cx.link.sides[initiator].open.insert(id, open);
@@ -106,11 +113,7 @@ fn free_identifier(link: &mut Link, open: &Open, id: u16) {
     if open.counted {
         side.in_flight = side.in_flight.saturating_sub(1);
     }
-    // Each copy of a PUBLISH may be acknowledged.
-    let owed = match open.record.kind {
-        HandshakeKind::Qos1 => open.publishes.saturating_sub(open.acknowledgements),
-        _ => 0,
-    };
+    let owed = open.owed();
     if owed > 0 {
         remember(&mut side.late, id, owed);
     } else if !side.late.is_empty() {
@@ -158,10 +161,16 @@ fn acknowledge_unknown(cx: &mut PacketContext<'_>, ack: &Acknowledgement<'_>, in
         }
         return;
     }
+    // The PUBCOMP that ended it on an earlier connection may not have been read.
+    let unread = (cx.state.unread).is_unread(cx.link, initiator, id, 0);
+    if cx.event.packet_type == PacketType::PubRel && unread {
+        remember(&mut cx.link.sides[initiator].late, id, 1);
+        return;
+    }
     if answer.is_some() {
         // The answer to it is no second stray.
         let answers = 1 + u32::from(cx.event.packet_type == PacketType::PubRec);
-        remember(&mut side.late, id, answers);
+        remember(&mut cx.link.sides[initiator].late, id, answers);
     }
     cx.check()
         .suspect(initiator, Claim::AckWithoutPublish { id });

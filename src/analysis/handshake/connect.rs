@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::caps;
 use super::super::context::PacketContext;
 use super::super::delivery::wills::set_will;
 use super::super::keys::shared;
@@ -11,6 +12,7 @@ use super::exchange::{begin, settle};
 use super::sessions::attach;
 use crate::event::{
     ConnAckSummary, ConnectSummary, HandshakeKind, HandshakeState, Payload, Subject, WillMessage,
+    between,
 };
 use crate::mqtt::packet::{Auth, ConnAck, Connect, Disconnect};
 use crate::mqtt::{PacketType, ProtocolVersion, Sender};
@@ -127,6 +129,7 @@ pub(crate) fn on_connack(cx: &mut PacketContext<'_>, ack: &ConnAck<'_>) {
         link.refusal = Some(ack.code);
         return;
     }
+    link.accepted = Some(event.stamp);
     accept(link, ack, &answer);
     // 3.1 has no Session Present flag.
     let present = (link.version != Some(ProtocolVersion::V3_1)).then_some(ack.session_present);
@@ -226,6 +229,29 @@ pub(crate) fn on_disconnect(cx: &mut PacketContext<'_>, disconnect: &Disconnect<
         && !rules::connect::raises_expiry(link, expiry)
     {
         link.session_expiry = expiry;
+    }
+    if event.sender == Sender::Client {
+        leave_handshakes(cx);
+    }
+}
+
+/// Judges what is open when the client sends DISCONNECT: nothing follows from either end.
+fn leave_handshakes(cx: &mut PacketContext<'_>) {
+    let now = cx.event.stamp;
+    for sender in [Sender::Client, Sender::Server] {
+        let mut opens = std::mem::take(&mut cx.link.sides[sender].open);
+        let mut left: Vec<_> = opens.values_mut().collect();
+        // Hash maps have no order.
+        left.sort_by_key(|open| open.turn);
+        for open in left {
+            if rules::exchange::check_abandoned(&mut cx.check(), open) {
+                open.excused = true;
+            }
+            // There was no time for an answer.
+            let waited = between(&open.last(), &now);
+            open.excused |= waited.is_some_and(|waited| waited < caps::ANSWER);
+        }
+        cx.link.sides[sender].open = opens;
     }
 }
 

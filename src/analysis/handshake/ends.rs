@@ -19,6 +19,7 @@ use crate::stream::Closed;
 /// Acts on the end of a connection.
 pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, ended: &Ended) {
     link.closer = ended.by;
+    link.both_seen = ended.both_seen;
     let gaps = link.sides.server.gaps;
     // A message on its way to this connection may be in one of its gaps, also when the message is
     // judged long after. Where too many are remembered, all are forgotten: such a message then
@@ -37,10 +38,12 @@ pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, e
         // A connection is over for MQTT with its DISCONNECT, whenever TCP ends.
         stamp: match (cause, link.goodbye) {
             (EndCause::Disconnect { .. }, Some(goodbye)) => goodbye.stamp,
-            _ => ended.stamp,
+            // The first FIN: what the other end's FIN waits for is no part of the cause.
+            _ => ended.first,
         },
     };
     if report.wanted {
+        state.unread.note_end(&link, &state.limits);
         rules::end::judge(state, &link, ended, &end, report);
         if let EndCause::Takeover { .. } = cause {
             note_takeover(state, report, &link);
@@ -99,7 +102,7 @@ fn cause(link: &Link, ended: &Ended) -> EndCause {
         }
         let closed = ended.by.is_some() || ended.why == Closed::Reset;
         // With an end that was not captured the effect of a silence is not proven.
-        if let Some(silence) = link.excessive_silence(ended.stamp).filter(|_| closed) {
+        if let Some(silence) = link.excessive_silence(ended.first).filter(|_| closed) {
             return keep_alive(silence);
         }
         // The last explanation that is left for a server that closes ([MQTT-4.8.0-1]; 5.0:
@@ -131,17 +134,11 @@ fn ended_by(link: &Link, ended: &Ended) -> EndedBy {
     }
 }
 
-/// Counts a takeover of a client identifier, and reports a loop of them.
+/// Counts a takeover of a client identifier, and reports a loop of them that is over.
 fn note_takeover(state: &mut State, report: &mut Report, link: &Link) {
-    let Some((_, stamp)) = link.taken_over else {
-        return;
-    };
-    if let Some(id) = link.client_id.clone() {
-        let identifier = (link.broker, id);
-        let sessions = &mut state.sessions;
-        // Two devices with one identifier take it from each other as fast as they reconnect.
-        if sessions.note_takeover(identifier, stamp.time, rules::end::LOOP, &state.limits) {
-            rules::end::find_takeover_loop(link, stamp, report);
+    if let Some((_, stamp)) = link.taken_over {
+        for (client_id, series) in state.takeovers.note(link, stamp, &state.limits) {
+            rules::end::find_takeover_loop(&client_id, &series, report);
         }
     }
 }
@@ -232,12 +229,17 @@ pub(crate) fn finish(state: &mut State, report: &mut Report, emit: &mut impl FnM
                 connection: id,
                 why: Closed::CaptureEnd,
                 by: None,
+                first: state.now,
+                both_seen: false,
                 stamp: state.now,
                 incomplete: [None, None],
             };
             on_ended(state, report, *link, &ended);
             report.outbox.drain(emit);
         }
+    }
+    for (client_id, series) in state.takeovers.finish() {
+        rules::end::find_takeover_loop(&client_id, &series, report);
     }
     let sessions = state.sessions.keys();
     for key in &sessions {

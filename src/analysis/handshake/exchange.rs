@@ -2,6 +2,7 @@
 
 use super::super::context::PacketContext;
 use super::super::delivery::messages::{delivery_settled, publisher_settled};
+use super::super::keys::BrokerId;
 use super::super::rules;
 use super::super::rules::report::Report;
 use super::super::state::State;
@@ -61,6 +62,8 @@ pub(crate) fn begin(
         delivery: None,
         publishes: 1,
         acknowledgements: 0,
+        releases: 0,
+        owed_before: 0,
         digest: 0,
         order: 0,
         answered: 0,
@@ -131,6 +134,14 @@ pub(crate) fn settle_incomplete(
     open: Open,
     ended_by: EndedBy,
 ) {
+    if report.wanted
+        && open.is_publish()
+        && open.record.initiator == Sender::Client
+        && let (Some(id), Some(client_id)) = (open.record.packet_id, &open.record.client_id)
+    {
+        let (broker, message) = (BrokerId(open.record.broker), (id.number(), open.digest));
+        (state.unread).note_unacknowledged(broker, client_id, message, &state.limits);
+    }
     let end = HandshakeState::Incomplete {
         waiting_for: open.waiting,
         ended_by,

@@ -36,11 +36,15 @@ pub(crate) fn on_publish(cx: &mut PacketContext<'_>, publish: &Publish<'_>) {
     let digest = topic.map_or(0, |topic| cx.state.digest(topic, publish.payload));
     let id = publish.delivery.packet_id();
     let opens = &mut cx.link.sides[event.sender].open;
+    let mut owed_before = 0;
     // The identifier is in use: a redelivery, or a handshake that ended unseen.
     if let Some(open) = id.and_then(|id| opens.remove(&id.number())) {
         match join_repeat(cx, publish, digest, open) {
             None => return,
-            Some(replaced) => replace(cx, replaced),
+            Some(replaced) => {
+                owed_before = replaced.owed();
+                replace(cx, replaced);
+            }
         }
     } else if publish.dup {
         rules::exchange::check_first_dup(&mut cx.check(), publish, digest);
@@ -65,6 +69,7 @@ pub(crate) fn on_publish(cx: &mut PacketContext<'_>, publish: &Publish<'_>) {
     let subject = Subject::Message(message(cx.state, publish, topic));
     let mut open = begin(cx, kind, id, subject);
     open.digest = digest;
+    open.owed_before = owed_before;
     if let Some(topic) = followed {
         match event.sender {
             Sender::Client => {

@@ -45,6 +45,7 @@ pub(crate) fn attach(cx: &mut PacketContext<'_>, present: Option<bool>) {
         // Clean Session or Clean Start begins a new session, and so does Session Present 0.
         Some(key) if !link.clean && present != Some(false) => key,
         _ => {
+            state.unread.forget_servers(link);
             if let Some(key) = known {
                 end_session(state, report, key, EndedBy::ConnectionClosed);
             }
@@ -115,6 +116,9 @@ fn leave_old_link(state: &mut State, report: &mut Report, link: &Link, key: Sess
         return;
     };
     if let Some(mut other) = state.links.remove(&old) {
+        if report.wanted {
+            (state.unread).note_end(&other, &state.limits);
+        }
         suspend(state, report, &mut other, key, EndedBy::ConnectionClosed);
         // The older connection may go on for a while: its end must not end the session.
         other.session = None;

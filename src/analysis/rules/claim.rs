@@ -147,6 +147,8 @@ claims! {
     // CONNECT and its answer.
     ConnectionRefused { code: u8, reason: &'static str } &c::CONNECTION_REFUSED, Server
         "The server refuses the connection of {client} with 0x{code:02x} ({reason})."
+    ConnectUnanswered { seconds: f64, how: &'static str, end: Frame } &c::CONNECT_UNANSWERED, Server
+        "CONNECT of {client} was never answered: {how} {seconds:.3} s later (frame {end}) without a CONNACK."
     UnsupportedAccepted {} &c::UNSUPPORTED_ACCEPTED, Server
         "The server accepts a protocol name and level that no specification has."
     EmptyIdAccepted {} &c::EMPTY_ID_ACCEPTED, Server
@@ -238,6 +240,11 @@ claims! {
     Unanswered { clause: &'static Clause, what: &'a str, waiting: &'static str, how: &'static str }
         clause, Unknown
         "{what}: {waiting} never came {how}."
+    Abandoned {
+        subject: &'a str, seconds: f64, packet_type: &'static str, last: Frame, disconnect: Frame
+    }
+        &c::QOS2_STUCK, Client
+        "{client} abandons the QoS 2 handshake for {subject}: its DISCONNECT (frame {disconnect}) comes {seconds:.6} s after {packet_type} (frame {last}), and its session ends; whether the message is delivered is open."
     PubAckOutOfOrder { first: Frame } &c::PUBACK_OUT_OF_ORDER, Client
         "{client} acknowledges the PUBLISH of frame {first} after a later one."
     PubRecOutOfOrder { first: Frame } &c::PUBREC_OUT_OF_ORDER, Client
@@ -343,11 +350,13 @@ claims! {
     KeepAlive { seconds: f64, keep_alive: u16, how: &'static str } &c::KEEP_ALIVE, Client
         "After this packet {client} was silent for {seconds:.1} s, longer than one and a half times its keep alive of {keep_alive} s, {how}."
     KeepAliveNotEnforced { seconds: f64, keep_alive: u16 } &c::KEEP_ALIVE_NOT_ENFORCED, Server
-        "{client} has been silent for {seconds:.1} s with a keep alive of {keep_alive} s, and the server keeps the connection."
+        "After this packet {client} was silent for {seconds:.1} s with a keep alive of {keep_alive} s, and the server kept the connection."
     Takeover { second: Frame, first: Frame } &c::TAKEOVER, Client
         "A second CONNECT of {client} (frame {second}) takes over from the connection of frame {first}, which the server closes."
-    TakeoverLoop { times: usize } &c::TAKEOVER_LOOP, Client
-        "{client} was taken over {times} times within a minute: two clients seem to use one identifier, and each reconnects when the other pushes it off."
+    TakeoverUnannounced { second: Frame } &c::TAKEOVER_UNANNOUNCED, Server
+        "The server ends this connection of {client} for the CONNECT of frame {second} without DISCONNECT 0x8e (Session taken over)."
+    TakeoverLoop { times: u64, seconds: f64, last: Frame, hosts: &'a str } &c::TAKEOVER_LOOP, Client
+        "{client} was taken over {times} times within {seconds:.1} s, from here to frame {last}, {hosts}: two clients seem to use one identifier, and each reconnects when the other pushes it off."
     TakeoverNotEnforced { first: Frame } &c::TAKEOVER_NOT_ENFORCED, Server
         "Two connections of {client} live side by side: the server did not close that of frame {first}."
     WillPublished { set: Frame, topic: &'a str, receivers: &'a str, cause: &'a str }
@@ -361,8 +370,14 @@ claims! {
         "The will of {client} (frame {set}) is published to {topic}, although the client came back before its delay was over."
     NoCleanEnd {} &c::NO_CLEAN_END, Client
         "{client} never ended this connection: no DISCONNECT, no FIN and no RST came from it."
-    ConnectionReset {} &c::CONNECTION_RESET, Unknown
-        "The connection of {client} was reset without DISCONNECT."
+    ConnectionReset { how: &'static str } &c::CONNECTION_RESET, Unknown
+        "{client} {how} without DISCONNECT."
+    ClosedByServer {
+        how: &'static str, seconds: f64, packet: &'static str, octets: u64, last: Frame,
+        remark: &'static str
+    }
+        &c::CLOSED_BY_SERVER, Server
+        "The server {how} the connection of {client} {seconds:.6} s after its {packet} of {octets} octets (frame {last}){remark}."
     ServerDisconnected { code: u8, reason: &'static str } &c::SERVER_DISCONNECTED, Server
         "The server disconnects {client} with 0x{code:02x} ({reason})."
     CutInRemainingLength { packet: &'static str } &c::INCOMPLETE_PACKET, Unknown

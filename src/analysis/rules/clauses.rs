@@ -292,14 +292,16 @@ clauses! {
     KEEP_ALIVE "keepalive-violation" Error
         ["MQTT-3.1.2-23"] ["MQTT-3.1.2-20", "MQTT-3.1.2-21", "MQTT-3.2.2-21"]
         "A Client sends something at least once in its keep alive time; half of it more is allowed for."
-    KEEP_ALIVE_NOT_ENFORCED "keep-alive-not-enforced" Warning
+    KEEP_ALIVE_NOT_ENFORCED "keepalive-not-enforced" Warning
         ["MQTT-3.1.2-24"] ["MQTT-3.1.2-22", "MQTT-3.2.2-22"]
         "A Server closes the connection after one and a half times the keep alive."
     TAKEOVER "takeover" Note [] []
         "A second connection with the same client identifier ends the first."
     TAKEOVER_LOOP "takeover-loop" Warning [] []
         "Two Clients with the same identifier push each other off, again and again."
-    TAKEOVER_NOT_ENFORCED "takeover-not-enforced" Error ["MQTT-3.1.4-2"] ["MQTT-3.1.4-3"]
+    TAKEOVER_UNANNOUNCED "takeover-without-disconnect" Warning [] ["MQTT-3.1.4-3"]
+        "From MQTT 5.0 on, a Server tells the earlier Client with DISCONNECT 0x8e that its session was taken over."
+    TAKEOVER_NOT_ENFORCED "takeover-not-enforced" Warning ["MQTT-3.1.4-2"] ["MQTT-3.1.4-3"]
         "A Server closes the earlier connection of a client identifier."
     WILL_PUBLISHED "will-published" Note [] []
         "The Server published a Client's will."
@@ -315,7 +317,9 @@ clauses! {
     NO_CLEAN_END "no-clean-end" Note [] []
         "A connection was left without DISCONNECT, FIN or RST."
     CONNECTION_RESET "connection-reset" Note [] []
-        "A connection was reset without DISCONNECT."
+        "A connection was reset without DISCONNECT, and not by the Server."
+    CLOSED_BY_SERVER "closed-by-server" Note [] []
+        "The Server closed or reset a connection without DISCONNECT."
     SERVER_DISCONNECTED "server-disconnected" Warning [] []
         "The Server ended the connection and said why."
     INCOMPLETE_PACKET "incomplete-packet" Warning [] []

@@ -1,35 +1,45 @@
 //! Rules of how connections end: what was left undone, keep alive, takeovers.
 
+use std::sync::Arc;
+
 use super::super::caps;
 use super::super::state::State;
-use super::super::state::link::Link;
+use super::super::state::link::{Link, Phase};
+use super::super::state::takeovers::Takeovers;
 use super::claim::{Claim, Frame};
 use super::clauses::{self as c, Clause};
 use super::report::{Place, Report};
 use crate::base::{FrameStamp, Span};
 use crate::event::{End, EndCause, Ended, between};
-use crate::mqtt::Sender;
+use crate::mqtt::{PacketType, Sender};
 use crate::stream::Closed;
-
-/// Takeovers of one client identifier that make a loop, and the time within which they do.
-pub(crate) const LOOP: (usize, Span) = (3, Span::from_nanos(60_000_000_000));
 
 /// Judges the end of a connection.
 pub(crate) fn judge(state: &State, link: &Link, ended: &Ended, end: &End, report: &mut Report) {
     judge_stored_due(state, link, report);
     judge_incomplete(link, ended, report);
+    judge_unanswered(link, ended, report);
     // No FIN and no RST was seen.
     let unseen = ended.why == Closed::CaptureEnd && ended.by.is_none();
     match end.cause {
         EndCause::Takeover { frame, .. } => judge_takeover(link, ended, frame, report),
-        EndCause::Reset { .. } => {
+        EndCause::Reset { by } if by != Some(Sender::Server) => {
             let place = Place {
                 // Attributed only where the sender of the RST is known.
-                by: ended.by,
+                by,
                 ..Place::on(link, end.stamp)
             };
-            report.find(place, Claim::ConnectionReset {});
+            let how = match by {
+                Some(_) => "reset the connection",
+                None => "did not end the connection: it was reset",
+            };
+            report.find(place, Claim::ConnectionReset { how });
         }
+        EndCause::Fin {
+            by: Some(Sender::Server),
+        }
+        | EndCause::Reset { .. }
+        | EndCause::ProtocolError { .. } => judge_dismissal(link, ended, end, report),
         EndCause::Refused { .. } if unseen => {
             let last = link.sides.iter().filter_map(|side| side.last);
             let refused = last.max_by_key(|last| last.number);
@@ -113,6 +123,87 @@ fn judge_incomplete(link: &Link, ended: &Ended, report: &mut Report) {
     }
 }
 
+/// Reports a CONNECT that the server never answered ([MQTT-3.1.4-4]; 5.0: [MQTT-3.1.4-5]).
+fn judge_unanswered(link: &Link, ended: &Ended, report: &mut Report) {
+    let Some(open) = &link.connecting else {
+        return;
+    };
+    // A server closes over a CONNECT that breaks the protocol, or gives the reason in a DISCONNECT; during
+    // enhanced authentication it may be the client's turn.
+    let last = open.last();
+    let clients_turn = link.sides.server.packets > 0;
+    let excused = link.fault.is_some() || link.goodbye.is_some_and(|end| end.by == Sender::Server);
+    if excused
+        || clients_turn
+        || open.may_be_missing(link.gaps())
+        || link.never_seen(Sender::Server)
+        || !link.certain(Sender::Client)
+    {
+        return;
+    }
+    let (patience, how) = match (ended.by, ended.why) {
+        (Some(Sender::Server), Closed::Reset) => {
+            (Span::default(), "the server reset the connection")
+        }
+        (Some(Sender::Server), _) => (Span::default(), "the server closed the connection"),
+        (Some(Sender::Client), _) => (caps::ANSWER, "the client gave up"),
+        (None, Closed::CaptureEnd) => (caps::LAST_MOMENT, "the capture ends"),
+        (None, Closed::Evicted) => return,
+        (None, Closed::Reset) => (caps::ANSWER, "the connection was reset"),
+        (None, _) => (caps::ANSWER, "the connection was over"),
+    };
+    // A DISCONNECT is the client's end, whenever TCP ends.
+    let end = link.goodbye.map_or(ended.first, |goodbye| goodbye.stamp);
+    let Some(waited) = between(&last, &end).filter(|waited| *waited >= patience) else {
+        return;
+    };
+    let claim = Claim::ConnectUnanswered {
+        seconds: waited.seconds(),
+        how,
+        end: Frame(end.number),
+    };
+    report.find(Place::on(link, last).by(Sender::Server), claim);
+}
+
+/// Reports that the server closed the connection, and after which packet of the client. A CONNECT
+/// without an answer has a finding of its own.
+fn judge_dismissal(link: &Link, ended: &Ended, end: &End, report: &mut Report) {
+    /// An end this soon after a packet may be the answer to it.
+    const AT_ONCE: Span = Span::from_nanos(100_000_000);
+    if ended.by != Some(Sender::Server) || link.phase == Phase::Connecting {
+        return;
+    }
+    let side = &link.sides.client;
+    let how = match end.cause {
+        EndCause::Fin { .. } => "closed",
+        _ if ended.why == Closed::Reset => "reset",
+        _ => "closed",
+    };
+    let (Some(last), Some((packet_type, octets))) = (side.last, side.last_packet) else {
+        return;
+    };
+    let Some(waited) = between(&last, &end.stamp) else {
+        return;
+    };
+    let remark = match end.cause {
+        EndCause::ProtocolError { frame } if frame == last.number => ", which breaks the protocol",
+        // The receiver's limits and permissions are not in the capture.
+        _ if waited <= AT_ONCE && packet_type == PacketType::Publish => {
+            ": it may be too large, malformed or not permitted there"
+        }
+        _ => "",
+    };
+    let claim = Claim::ClosedByServer {
+        how,
+        seconds: waited.seconds(),
+        packet: packet_type.name(),
+        octets,
+        last: Frame(last.number),
+        remark,
+    };
+    report.find(Place::on(link, end.stamp), claim);
+}
+
 /// Reports a connection that stays open after its last packet at `since`.
 fn judge_left_open(
     link: &Link,
@@ -144,6 +235,17 @@ fn judge_takeover(link: &Link, ended: &Ended, frame: u64, report: &mut Report) {
     let (first, second) = (Frame(link.began().number), Frame(frame));
     let claim = Claim::Takeover { second, first };
     report.find(Place::on(link, stamp), claim);
+    // 5.0 §3.1.4: DISCONNECT with 0x8e precedes the close.
+    if link.five()
+        && ended.by == Some(Sender::Server)
+        && link.goodbye.is_none()
+        && link.certain(Sender::Server)
+        // A connection that was never accepted has no session to be taken.
+        && link.phase == Phase::Connected
+    {
+        let place = Place::on(link, ended.first);
+        report.find(place, Claim::TakeoverUnannounced { second });
+    }
     // The older connection showed no end at all, long after the newer CONNECT ([MQTT-3.1.4-2];
     // 5.0: [MQTT-3.1.4-3]).
     let lives_on = ended.why == Closed::CaptureEnd && ended.by.is_none() && link.goodbye.is_none();
@@ -154,16 +256,34 @@ fn judge_takeover(link: &Link, ended: &Ended, frame: u64, report: &mut Report) {
     }
 }
 
-/// Reports that clients take an identifier from each other again and again.
+/// Reports that clients took an identifier from each other again and again.
 #[cold]
-pub(crate) fn find_takeover_loop(link: &Link, stamp: FrameStamp, report: &mut Report) {
-    let claim = Claim::TakeoverLoop { times: LOOP.0 };
-    report.find(Place::on(link, stamp), claim);
+pub(crate) fn find_takeover_loop(client_id: &Arc<str>, series: &Takeovers, report: &mut Report) {
+    let hosts = match series.hosts() {
+        [] => String::new(),
+        [one] => format!("all by connections from {one}"),
+        [one, two] => format!("by connections from {one} and {two}"),
+        [one, two, ..] => format!("by connections from {one}, {two} and others"),
+    };
+    let (first, last) = series.span();
+    let claim = Claim::TakeoverLoop {
+        times: series.count(),
+        seconds: between(&first, &last).map_or(0.0, Span::seconds),
+        last: Frame(last.number),
+        hosts: &hosts,
+    };
+    let place = Place {
+        connection: Some(series.connection),
+        client_id: Some(Arc::clone(client_id)),
+        version: series.version,
+        ..Place::nowhere(first)
+    };
+    report.find(place, claim);
 }
 
 /// Judges the client's silence before the end; returns whether it was too long.
 fn judge_silence(link: &Link, ended: &Ended, end: &End, report: &mut Report) -> bool {
-    let Some(silence) = link.excessive_silence(ended.stamp) else {
+    let Some(silence) = link.excessive_silence(ended.first) else {
         return false;
     };
     let (seconds, keep_alive) = (silence.span.seconds(), silence.keep_alive);
@@ -177,9 +297,7 @@ fn judge_silence(link: &Link, ended: &Ended, end: &End, report: &mut Report) -> 
         },
     };
     report.find(place.clone(), claim);
-    // Servers look at their clocks every few seconds.
-    let generous = i64::from(keep_alive) * 2_000_000_000 + 5_000_000_000;
-    let ignored = silence.span.nanos() > generous && link.taken_over.is_none();
+    let ignored = silence.is_beyond_doubt() && link.taken_over.is_none();
     if ignored && end.cause == EndCause::CaptureEnd {
         let claim = Claim::KeepAliveNotEnforced {
             seconds,

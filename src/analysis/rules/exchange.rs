@@ -7,7 +7,6 @@ use super::super::state::open::Open;
 use super::claim::{Claim, Frame, Party};
 use super::clauses as c;
 use super::report::{Check, Place, Report, Statements};
-use crate::base::Span;
 use crate::event::{EndedBy, Handshake, HandshakeKind, HandshakeState, Step, Subject, between};
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{ControlPacket, PacketType, ProtocolVersion, QoS, Sender, reason};
@@ -22,7 +21,10 @@ pub(crate) fn check_first_dup(check: &mut Check<'_>, publish: &Publish<'_>, dige
         check.find(Claim::ResentAfterRefusal { id });
     // The first copy may lie before the capture, in a gap, or on a connection of the session that
     // was not captured.
-    } else if link.whole() && check.state.history_known(link) {
+    } else if link.whole()
+        && check.state.history_known(link)
+        && !(check.state.unread).may_repeat(link, check.event.sender, id, digest)
+    {
         check.find(Claim::DupOnFirst {});
     }
 }
@@ -60,6 +62,39 @@ pub(crate) fn check_repeat(check: &mut Check<'_>, publish: &Publish<'_>, open: &
         false => "on the same connection",
     };
     check.find(Claim::Redelivery { first, id, place });
+}
+
+/// Checks whether a client's DISCONNECT abandons a QoS 2 message that it has not released: without
+/// a session nothing goes on with it. Returns whether it does.
+pub(crate) fn check_abandoned(check: &mut Check<'_>, open: &Open) -> bool {
+    let link = check.link;
+    let record = &*open.record;
+    let unreleased = record.kind == HandshakeKind::Qos2
+        && record.initiator == Sender::Client
+        && matches!(open.waiting, PacketType::PubRec | PacketType::PubRel);
+    let last = open.last();
+    // After a longer time it is the answer that is late.
+    let waited = between(&last, &check.event.stamp).filter(|waited| *waited < caps::SLOW);
+    let Some(waited) = waited.filter(|_| unreleased && link.session_expiry == 0) else {
+        return false;
+    };
+    if !check.report.wanted || open.may_be_missing(link.gaps()) || !link.whole() {
+        return false;
+    }
+    let claim = Claim::Abandoned {
+        subject: &subject_words(record),
+        seconds: waited.seconds(),
+        last: Frame(last.number),
+        packet_type: record
+            .steps
+            .last()
+            .map_or("", |step| step.packet_type.name()),
+        disconnect: Frame(check.event.stamp.number),
+    };
+    let place = Place::in_handshake(record, open.first()).by(Sender::Client);
+    let place = place.citing(&["MQTT-4.3.3-1"], &["MQTT-4.3.3-4"]);
+    check.report.find(place, claim);
+    true
 }
 
 /// Returns whether the client still owes a redelivery of a message before that of `open`.
@@ -233,7 +268,7 @@ fn judge_silence(
     // other end's close crossed it on the wire.
     let patience = match ended_by {
         EndedBy::CaptureEnd => caps::LAST_MOMENT,
-        _ => Span::from_nanos(50_000_000),
+        _ => caps::ANSWER,
     };
     if between(&last.stamp, &state.now).is_some_and(|waited| waited < patience) {
         return;
@@ -244,8 +279,8 @@ fn judge_silence(
         HandshakeKind::Subscribe => &c::SUBSCRIBE_UNANSWERED,
         HandshakeKind::Unsubscribe => &c::UNSUBSCRIBE_UNANSWERED,
         HandshakeKind::Ping => &c::PING_UNANSWERED,
-        HandshakeKind::Connect => &c::CONNECT_UNANSWERED,
-        HandshakeKind::Auth | HandshakeKind::Qos0 => return,
+        // A CONNECT is judged with the end of its connection, which has its reason.
+        HandshakeKind::Connect | HandshakeKind::Auth | HandshakeKind::Qos0 => return,
     };
     // A message is found at its PUBLISH; a request at the packet that had no answer.
     let place = match record.kind {

@@ -1,6 +1,6 @@
 //! Rules that every packet goes through: its sender, its turn, its size, the codec's rules.
 
-use super::super::state::link::Phase;
+use super::super::state::link::{Phase, Silence};
 use super::claim::{Claim, Frame};
 use super::report::{Check, Place};
 use crate::event::{Level, PacketEvent};
@@ -10,7 +10,7 @@ use crate::mqtt::{ControlPacket, PacketType, PropertyId, Sender, surely_clean, v
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Remarks {
     /// The client was silent for longer than its keep alive allows.
-    pub(crate) silence: bool,
+    pub(crate) silence: Option<Silence>,
     /// A packet came out of turn: how the connection began counts as unknown.
     pub(crate) out_of_turn: bool,
     /// A packet followed a DISCONNECT or a refusal.
@@ -55,22 +55,37 @@ fn check_codec_rules(check: &mut Check<'_>, packet: &ControlPacket<'_>) {
 }
 
 /// Checks the time since the client's packet before this one ([MQTT-3.1.2-23]).
-fn check_keep_alive(check: &mut Check<'_>) -> bool {
+fn check_keep_alive(check: &mut Check<'_>) -> Option<Silence> {
     let (link, event) = (check.link, check.event);
-    // A slow client would be reported with every packet.
-    if event.sender != Sender::Client || link.silence_reported {
-        return false;
+    if event.sender == Sender::Server {
+        check_enforcement(check);
+        return None;
     }
-    let Some(silence) = link.excessive_silence(event.stamp) else {
-        return false;
-    };
+    // A slow client would be reported with every packet.
+    if link.silence_reported {
+        return None;
+    }
+    let silence = link.excessive_silence(event.stamp)?;
     let claim = Claim::KeepAlive {
         seconds: silence.span.seconds(),
         keep_alive: silence.keep_alive,
         how: "and went on then",
     };
     check.report.find(Place::on(link, silence.since), claim);
-    true
+    Some(silence)
+}
+
+/// Reports a server that goes on after a silence for which it had to close the connection
+/// ([MQTT-3.1.2-24]; 5.0: [MQTT-3.1.2-22]).
+fn check_enforcement(check: &mut Check<'_>) {
+    let link = check.link;
+    if let Some(silence) = link.lapse {
+        let claim = Claim::KeepAliveNotEnforced {
+            seconds: silence.span.seconds(),
+            keep_alive: silence.keep_alive,
+        };
+        check.report.find(Place::on(link, silence.since), claim);
+    }
 }
 
 /// Checks whether this end may send this type of packet at all.

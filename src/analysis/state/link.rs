@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 
+use super::super::caps::KEEP_ALIVE_LATE;
 use super::super::keys::{BrokerId, SessionKey, StoredKey, WillKey};
 use super::open::{Open, Opens};
 use crate::base::{Endpoint, FrameStamp, Span};
@@ -61,12 +62,22 @@ pub(crate) struct Silence {
     pub(crate) keep_alive: u16,
 }
 
+impl Silence {
+    /// Returns whether a server that enforces the keep alive had closed the connection by then.
+    pub(crate) fn is_beyond_doubt(&self) -> bool {
+        let most = i64::from(self.keep_alive) * 1_500_000_000;
+        self.span.nanos() > most + KEEP_ALIVE_LATE.nanos()
+    }
+}
+
 /// One direction of a connection. In this order: what each packet touches is near.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct Side {
     /// The latest packet.
     pub(crate) last: Option<FrameStamp>,
+    /// Its type, and its size in bytes.
+    pub(crate) last_packet: Option<(PacketType, u64)>,
     /// Control packets that it sent.
     pub(crate) packets: u64,
     /// Bytes of those packets.
@@ -128,6 +139,9 @@ pub(crate) struct Link {
     pub(crate) late_packet_reported: bool,
     /// A silence beyond the keep alive was reported: once is enough.
     pub(crate) silence_reported: bool,
+    /// A silence of the client for which the server should have closed the connection, until it is
+    /// seen whether it did.
+    pub(crate) lapse: Option<Silence>,
     /// Request Problem Information (5.0).
     pub(crate) wants_problem_information: bool,
     /// Request Response Information (5.0).
@@ -140,6 +154,10 @@ pub(crate) struct Link {
     pub(crate) blind: bool,
     /// Who closed it first.
     pub(crate) closer: Option<Sender>,
+    /// Segments of both ends were captured, as its end shows.
+    pub(crate) both_seen: bool,
+    /// The frame of the CONNACK that accepted it.
+    pub(crate) accepted: Option<FrameStamp>,
     /// In seconds; of 3.x: 0 or `u32::MAX`.
     pub(crate) session_expiry: u32,
     /// The first DISCONNECT.
@@ -257,6 +275,8 @@ impl Link {
             goodbye: None,
             refusal: None,
             closer: None,
+            both_seen: false,
+            accepted: None,
             fault: None,
             taken_over: None,
             will: None,
@@ -265,6 +285,7 @@ impl Link {
             stored_due: Vec::new(),
             late_packet_reported: false,
             silence_reported: false,
+            lapse: None,
         }
     }
 
@@ -276,7 +297,7 @@ impl Link {
     /// Nothing at all was captured of what an end sent: not even that it closed.
     pub(crate) fn never_seen(&self, sender: Sender) -> bool {
         let side = &self.sides[sender];
-        side.packets == 0 && side.garbled == 0 && self.closer != Some(sender)
+        side.packets == 0 && side.garbled == 0 && self.closer != Some(sender) && !self.both_seen
     }
 
     /// Everything that an end sent was captured and could be read.
@@ -339,10 +360,15 @@ impl Link {
     /// Returns the client's silence at `stamp`, where it has sent something and a keep alive is in
     /// force.
     pub(crate) fn silence(&self, stamp: FrameStamp) -> Option<Silence> {
+        // Before its CONNACK a client has nothing to keep alive.
+        if matches!(self.phase, Phase::Connecting | Phase::Refused) {
+            return None;
+        }
         let since = self.sides.client.last?;
+        let waited_until = self.accepted.filter(|ack| ack.number > since.number);
         Some(Silence {
             since,
-            span: between(&since, &stamp)?,
+            span: between(&waited_until.unwrap_or(since), &stamp)?,
             keep_alive: self.keep_alive.filter(|seconds| *seconds > 0)?,
         })
     }

@@ -9,10 +9,12 @@
 //! | `open` | a handshake that goes on |
 //! | `link` | a connection |
 //! | `sessions` | the clients' sessions and their subscriptions |
+//! | `unread` | messages whose acknowledgement may not have been read |
+//! | `takeovers` | client identifiers that several connections took |
 //! | `messages` | application messages and the deliveries that are expected of each |
 //! | `retained`, `wills` | stored messages; wills |
 //!
-//! Layers: `brokers, open <- link, sessions <- messages <- retained, wills <- State`.
+//! Layers: `brokers, open <- link, sessions <- takeovers, unread, messages <- retained, wills <- State`.
 
 pub(crate) mod brokers;
 pub(crate) mod link;
@@ -20,6 +22,8 @@ pub(crate) mod messages;
 pub(crate) mod open;
 pub(crate) mod retained;
 pub(crate) mod sessions;
+pub(crate) mod takeovers;
+pub(crate) mod unread;
 pub(crate) mod wills;
 
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -41,6 +45,8 @@ use link::Link;
 use messages::{Carried, Messages};
 use retained::Retained;
 use sessions::{ClientSession, Sessions};
+use takeovers::AllTakeovers;
+use unread::Unread;
 use wills::Wills;
 
 /// Topic names that are shared at a time.
@@ -61,6 +67,10 @@ pub(crate) struct State {
     pub(crate) links: HashMap<ConnectionId, Box<Link>>,
     /// Sessions, and their subscriptions.
     pub(crate) sessions: Sessions,
+    /// Takeovers of client identifiers.
+    pub(crate) takeovers: AllTakeovers,
+    /// Messages that may rightly be sent again.
+    pub(crate) unread: Unread,
     /// Messages on their way.
     pub(crate) messages: Messages,
     /// Stored messages.

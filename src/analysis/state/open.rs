@@ -33,6 +33,10 @@ pub(crate) struct Open {
     pub(crate) publishes: u32,
     /// Acknowledgements of those.
     pub(crate) acknowledgements: u32,
+    /// PUBREL packets, those sent again included.
+    pub(crate) releases: u32,
+    /// Acknowledgements that may still come for handshakes whose identifier this one took.
+    pub(crate) owed_before: u32,
     /// Digest of topic and payload; 0 where an alias hides the topic.
     pub(crate) digest: u64,
     /// Number of the PUBLISH among its sender's on this connection; 0 where it was not sent on
@@ -66,6 +70,18 @@ impl Open {
     /// Returns whether the packet that it waits for may be among bytes that the capture misses.
     pub(crate) fn may_be_missing(&self, gaps: BySender<u32>) -> bool {
         self.missing || gaps[self.from] != self.gaps[self.from]
+    }
+
+    /// Returns how many acknowledgements may still come: each copy of a PUBLISH and of a PUBREL
+    /// is acknowledged.
+    pub(crate) fn owed(&self) -> u32 {
+        let asked = match self.record.kind {
+            HandshakeKind::Qos1 => self.publishes,
+            HandshakeKind::Qos2 => self.publishes.saturating_add(self.releases),
+            _ => 0,
+        };
+        let owed = asked.saturating_sub(self.acknowledgements);
+        owed.saturating_add(self.owed_before)
     }
 
     /// Returns the frame of its first step.

@@ -7,8 +7,8 @@ use foldhash::{HashMap, HashSet};
 
 use super::super::keys::{BrokerId, SessionKey, SubscriptionKey, WillKey};
 use super::open::Opens;
+use crate::base::FrameStamp;
 use crate::base::limits::Limits;
-use crate::base::{FrameStamp, Span, Timestamp};
 use crate::event::SessionSummary;
 use crate::mqtt::{BySender, QoS};
 use crate::stream::ConnectionId;
@@ -143,8 +143,6 @@ pub(crate) struct Sessions {
     all: HashMap<SessionKey, ClientSession>,
     by_id: HashMap<(BrokerId, Arc<str>), SessionKey>,
     subscriptions: HashMap<SubscriptionKey, Subscription>,
-    /// When client identifiers were last taken over.
-    takeovers: HashMap<(BrokerId, Arc<str>), VecDeque<Option<Timestamp>>>,
     /// Client identifiers whose sessions, seen from their starts, have ended.
     gone: HashSet<(BrokerId, Arc<str>)>,
     /// Some of those were forgotten: there were more than [`Limits::sessions_ended`].
@@ -270,33 +268,6 @@ impl Sessions {
         let key = session.subscriptions.remove(filter)?;
         self.subscriptions.remove(&key);
         Some((session.broker(), key))
-    }
-
-    /// Notes a takeover of a client identifier; returns whether that was the last of `times`
-    /// within `span`, which are forgotten then.
-    pub(crate) fn note_takeover(
-        &mut self,
-        identifier: (BrokerId, Arc<str>),
-        time: Option<Timestamp>,
-        (times, span): (usize, Span),
-        limits: &Limits,
-    ) -> bool {
-        if self.takeovers.len() >= limits.sessions {
-            self.takeovers.clear();
-        }
-        let latest = self.takeovers.entry(identifier).or_default();
-        latest.push_back(time);
-        if latest.len() < times {
-            return false;
-        }
-        let first = latest.pop_front().flatten();
-        let quick = first
-            .zip(time)
-            .is_some_and(|(first, last)| last.since(first) < span);
-        if quick {
-            latest.clear();
-        }
-        quick
     }
 
     /// Remembers that a session lost its connection.

@@ -1,6 +1,7 @@
 //! Handshakes: complete, refused, incomplete; identifiers; redeliveries.
 
 use super::*;
+use crate::event::Cause;
 use crate::event::{EndedBy, HandshakeState, Level};
 
 #[test]
@@ -415,9 +416,209 @@ fn a_connect_without_an_answer_is_reported() {
     );
 }
 
+/// A CONNECT without an answer whose connection ends so, after so many milliseconds.
+fn unanswered(millis: i64, why: Closed, by: Option<Sender>) -> Run {
+    let mut run = Run::new(V3);
+    run.open(0);
+    run.client(0, connect(V3, &Hello::new("a")));
+    run.wait(millis).end(0, why, by);
+    run.finish();
+    run
+}
+
+#[test]
+fn a_connect_is_unanswered_by_whichever_end_closes() {
+    use Sender::{Client, Server};
+    for (millis, why, by, words) in [
+        (1, Closed::Finished, Some(Server), "the server closed"),
+        (1, Closed::Reset, Some(Server), "the server reset"),
+        (300, Closed::Finished, Some(Client), "the client gave up"),
+        (1000, Closed::CaptureEnd, None, "the capture ends"),
+    ] {
+        let run = unanswered(millis, why, by);
+        assert_eq!(run.rules(), ["connect-unanswered"], "{words}");
+        let found = run.finding("connect-unanswered");
+        assert_eq!(found.by, Cause::Server);
+        assert!(found.message.contains(words), "{}", found.message);
+    }
+    // The answer may have crossed the end, or come after the capture.
+    for (millis, why, by) in [
+        (40, Closed::Finished, Some(Client)),
+        (900, Closed::CaptureEnd, None),
+        (5000, Closed::Evicted, None),
+    ] {
+        assert_eq!(unanswered(millis, why, by).rules(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_connect_whose_answer_may_be_missing_is_not_unanswered() {
+    let mut run = Run::new(V3);
+    run.open(0);
+    run.client(0, connect(V3, &Hello::new("a")));
+    run.gap(0, Sender::Server);
+    run.wait(5000)
+        .end(0, Closed::Finished, Some(Sender::Server));
+    run.finish();
+    assert_eq!(run.rules(), ["missing-octets"]);
+}
+
+#[test]
+fn a_disconnect_abandons_a_qos_2_message() {
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    let frame = run.client(0, numbered(V3, "t", b"x", 2, 1));
+    run.leave(0).wait(5000).finish();
+    assert_eq!(run.rules(), ["qos2-stuck"]);
+    let found = run.finding("qos2-stuck");
+    assert_eq!((found.stamp.number, found.by), (frame, Cause::Client));
+    assert_eq!(found.frames, [frame + 1]);
+
+    // A session keeps it; a released one is the server's; a late PUBREC is the server's fault.
+    let mut run = Run::new(V3);
+    run.stay(0, "p", false);
+    run.client(0, numbered(V3, "t", b"x", 2, 1));
+    run.leave(0).finish();
+    assert_eq!(run.rules(), [""; 0]);
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    run.client(0, numbered(V3, "t", b"x", 2, 1));
+    run.server(0, pubrec(1));
+    run.client(0, pubrel(1));
+    run.leave(0).finish();
+    assert_eq!(run.rules(), [""; 0]);
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    run.client(0, numbered(V3, "t", b"x", 2, 1));
+    run.wait(3000).leave(0).finish();
+    assert_eq!(run.finding("qos2-stuck").by, Cause::Server);
+}
+
+#[test]
+fn each_pubrel_is_answered() {
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    run.client(0, numbered(V3, "t", b"x", 2, 7));
+    run.server(0, pubrec(7));
+    run.client(0, pubrel(7));
+    run.client(0, pubrel(7));
+    run.server(0, pubcomp(7));
+    run.server(0, pubcomp(7));
+    run.leave(0).finish();
+    assert_eq!(run.rules(), [""; 0]);
+
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    run.client(0, numbered(V3, "t", b"x", 2, 7));
+    run.server(0, pubrec(7));
+    run.client(0, pubrel(7));
+    run.server(0, pubcomp(7));
+    let stray = run.server(0, pubcomp(7));
+    run.leave(0).finish();
+    assert_eq!(run.rules(), ["ack-without-publish"]);
+    assert_eq!(run.found("ack-without-publish"), stray);
+}
+
+#[test]
+fn a_server_may_answer_both_messages_of_one_identifier() {
+    for (qos, second) in [(1, puback(5)), (2, pubrec(5))] {
+        let mut run = Run::new(V3);
+        run.join(0, "p");
+        run.client(0, numbered(V3, "t", b"x", qos, 5));
+        run.client(0, numbered(V3, "t", b"y", 1, 5));
+        run.server(0, &second);
+        run.server(0, puback(5));
+        run.leave(0).finish();
+        assert_eq!(run.rules(), ["packet-id-in-use"], "QoS {qos}");
+    }
+    let mut run = Run::new(V3);
+    run.join(0, "p");
+    run.client(0, numbered(V3, "t", b"x", 1, 5));
+    run.client(0, numbered(V3, "t", b"y", 1, 5));
+    for _ in 0..3 {
+        run.server(0, puback(5));
+    }
+    run.leave(0).finish();
+    assert_eq!(run.rules(), ["packet-id-in-use", "ack-without-publish"]);
+}
+
+/// A connection of a lasting session that ends so, and another one on which an end sends with DUP
+/// what the capture does not show in flight.
+fn dup_after(sender: Sender, end: impl FnOnce(&mut Run)) -> Run {
+    let mut run = Run::new(V3);
+    run.stay(0, "s", false).take(0, "t", 1);
+    run.wait(5000);
+    end(&mut run);
+    run.wait(5000).stay(1, "s", true);
+    let dup = again(V3, "t", b"x", 1, 7);
+    match sender {
+        Sender::Server => {
+            run.server(1, dup);
+            run.client(1, puback(7));
+        }
+        Sender::Client => {
+            run.client(1, dup);
+            run.server(1, puback(7));
+        }
+    }
+    run.leave(1).finish();
+    run
+}
+
+#[test]
+fn what_may_not_have_been_read_is_sent_again_with_dup() {
+    let found = |run: &Run| run.rules().contains(&"dup-on-first-delivery");
+    for sender in [Sender::Client, Sender::Server] {
+        // The first attempt may have gone to a connection that was dead.
+        for (why, by) in [
+            (Closed::Reset, Sender::Client),
+            (Closed::Reset, Sender::Server),
+            (Closed::Finished, Sender::Server),
+        ] {
+            let run = dup_after(sender, |run| {
+                run.end(0, why, Some(by));
+            });
+            assert!(!found(&run), "{sender:?} {by:?}");
+        }
+        let run = dup_after(sender, |run| {
+            run.gap(0, sender).leave(0);
+        });
+        assert!(!found(&run), "{sender:?}");
+        // It ended in order: there was no first attempt.
+        let run = dup_after(sender, |run| {
+            run.leave(0);
+        });
+        assert!(found(&run), "{sender:?}");
+    }
+    // An acknowledgement that crossed the DISCONNECT.
+    let run = dup_after(Sender::Client, |run| {
+        run.client(0, numbered(V3, "t", b"x", 1, 7));
+        run.server(0, puback(7));
+        run.leave(0);
+    });
+    assert!(!found(&run));
+}
+
+#[test]
+fn a_client_may_send_again_what_a_lost_session_had() {
+    for (digest, expected) in [(b"x", false), (b"y", true)] {
+        let mut run = Run::new(V3);
+        run.stay(0, "p", false);
+        run.client(0, numbered(V3, "t", b"x", 1, 1));
+        run.wait(2000).leave(0);
+        run.stay(1, "p", false);
+        run.client(1, again(V3, "t", digest, 1, 1));
+        run.server(1, puback(1));
+        run.leave(1).finish();
+        let found = run.rules().contains(&"dup-on-first-delivery");
+        assert_eq!(found, expected);
+    }
+}
+
 #[test]
 fn a_capture_of_one_direction_blames_neither_end() {
     let mut run = Run::new(V3);
+    run.both_seen = false;
     run.open(0);
     run.client(0, connect(V3, &Hello::new("a")));
     run.client(0, subscribe(V3, 1, &[("a", 0)], &[]));

@@ -37,6 +37,10 @@ struct Run {
     /// Of a packet's source and destination.
     ends: [IpAddr; 2],
     transport: Transport,
+    /// The capture shows both directions.
+    both_seen: bool,
+    /// The frame of the first FIN of the connection that ends next.
+    first: Option<FrameStamp>,
     handshakes: Vec<Handshake>,
     wills: Vec<WillSummary>,
     retained: Vec<RetainedSummary>,
@@ -57,6 +61,8 @@ impl Run {
             nanos: 1_000_000_000_000,
             ends: [7, 1].map(|last| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))),
             transport: Transport::TCP,
+            both_seen: true,
+            first: None,
             handshakes: Vec::new(),
             wills: Vec::new(),
             retained: Vec::new(),
@@ -122,6 +128,7 @@ impl Run {
                 initiator: client,
                 responder: server,
                 handshake_seen: from_syn,
+                both_seen: true,
             },
             server,
             client,
@@ -200,6 +207,13 @@ impl Run {
         self
     }
 
+    /// The first FIN of the connection that ends next; returns its frame.
+    fn fin(&mut self) -> u64 {
+        let stamp = self.stamp();
+        self.first = Some(stamp);
+        stamp.number
+    }
+
     fn end(&mut self, connection: u32, why: Closed, by: Option<Sender>) -> u64 {
         self.end_within(connection, why, by, None)
     }
@@ -212,10 +226,14 @@ impl Run {
         incomplete: Option<Incomplete>,
     ) -> u64 {
         let stamp = self.stamp();
+        let first = self.first.take().unwrap_or(stamp);
+        let both_seen = self.both_seen;
         self.observe(&Event::Ended(&Ended {
             connection: ConnectionId(connection),
             why,
             by,
+            first,
+            both_seen,
             stamp,
             incomplete: [incomplete, None],
         }));

@@ -250,6 +250,7 @@ fn what_the_capture_lacks_is_reported() {
                 port: 2,
             },
             handshake_seen: true,
+            both_seen: true,
         },
         direction: Direction::Forward,
         stamp,

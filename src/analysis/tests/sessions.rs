@@ -1,7 +1,7 @@
 //! Sessions, client identifiers, keep alive, takeovers, ends.
 
 use super::*;
-use crate::event::{EndCause, Level};
+use crate::event::{Cause, EndCause, Level};
 
 fn cause(run: &Run, connection: u32) -> EndCause {
     run.sessions
@@ -180,6 +180,77 @@ fn a_dutiful_client_pings_in_time() {
 }
 
 #[test]
+fn a_silence_ends_with_the_servers_fin() {
+    let mut run = Run::new(V3);
+    with_keep_alive(&mut run, "blocked", 1);
+    run.client(0, PINGREQ);
+    run.server(0, PINGRESP);
+    run.wait(1600);
+    let fin = run.fin();
+    run.wait(3000)
+        .end(0, Closed::Finished, Some(Sender::Server));
+    run.finish();
+    let end = run.sessions[0].connections[0].end;
+    assert_eq!(end.stamp.number, fin);
+    assert!(matches!(
+        end.cause,
+        EndCause::KeepAlive { silence, .. } if silence.nanos() < 1_700_000_000
+    ));
+}
+
+#[test]
+fn before_connack_there_is_nothing_to_keep_alive() {
+    let mut run = Run::new(V3);
+    run.open(0);
+    let hello = Hello {
+        keep_alive: 1,
+        ..Hello::new("a")
+    };
+    let frame = run.client(0, connect(V3, &hello));
+    run.wait(100_000).end(0, Closed::CaptureEnd, None);
+    run.finish();
+    assert_eq!(run.rules(), ["connect-unanswered"]);
+    assert_eq!(run.found("connect-unanswered"), frame);
+
+    // A CONNACK that comes late begins the keep alive anew.
+    let mut run = Run::new(V3);
+    run.open(0);
+    run.client(0, connect(V3, &hello));
+    run.wait(5000);
+    run.server(0, connack(V3, false, 0, &[]));
+    run.wait(1000);
+    run.client(0, PINGREQ);
+    run.server(0, PINGRESP);
+    run.leave(0).finish();
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn a_server_that_answers_after_a_silence_did_not_enforce_the_keep_alive() {
+    for (silence, answers, rules) in [
+        (
+            4000,
+            true,
+            &["keepalive-violation", "keepalive-not-enforced"][..],
+        ),
+        // The server may have closed by then, or its clock was late.
+        (4000, false, &["keepalive-violation"][..]),
+        (3400, true, &["keepalive-violation"][..]),
+    ] {
+        let mut run = Run::new(V3);
+        with_keep_alive(&mut run, "a", 1);
+        run.wait(silence);
+        run.client(0, PINGREQ);
+        if answers {
+            run.server(0, PINGRESP);
+        }
+        run.end(0, Closed::Finished, Some(Sender::Server));
+        run.finish();
+        assert_eq!(run.rules(), rules, "{silence} {answers}");
+    }
+}
+
+#[test]
 fn a_server_enforces_the_keep_alive() {
     let mut run = Run::new(V3);
     with_keep_alive(&mut run, "a", 1);
@@ -187,7 +258,7 @@ fn a_server_enforces_the_keep_alive() {
     run.server(0, PINGRESP);
     run.wait(20_000).join(1, "b").finish();
     assert_eq!(run.found("keepalive-violation"), last);
-    assert_eq!(run.found("keep-alive-not-enforced"), last);
+    assert_eq!(run.found("keepalive-not-enforced"), last);
     assert_eq!(run.finding("no-clean-end").level, Level::Note);
 }
 
@@ -238,15 +309,66 @@ fn a_five_server_reports_that_the_session_was_taken_over() {
 }
 
 #[test]
-fn two_clients_that_push_each_other_off_are_a_loop() {
+fn a_five_server_announces_a_takeover_with_disconnect() {
+    let mut run = Run::new(V5);
+    run.join(0, "twin").join(1, "twin");
+    let frame = run.end(0, Closed::Finished, Some(Sender::Server));
+    run.leave(1).finish();
+    assert_eq!(run.rules(), ["takeover-without-disconnect"]);
+    let found = run.finding("takeover-without-disconnect");
+    assert_eq!((found.stamp.number, found.by), (frame, Cause::Server));
+    assert_eq!(found.statements, ["MQTT-3.1.4-3"]);
+
+    // The client was faster, or the DISCONNECT may be in a gap, or it is no MQTT 5.0.
+    for (version, by, gap) in [
+        (V5, Sender::Client, false),
+        (V5, Sender::Server, true),
+        (V3, Sender::Server, false),
+    ] {
+        let mut run = Run::new(version);
+        run.join(0, "twin").join(1, "twin");
+        if gap {
+            run.gap(0, Sender::Server);
+        }
+        run.end(0, Closed::Finished, Some(by));
+        run.leave(1).finish();
+        assert!(!run.rules().contains(&"takeover-without-disconnect"));
+    }
+}
+
+/// Takeovers of one identifier, with these pauses before them.
+fn takeovers(pauses: &[i64]) -> Run {
     let mut run = Run::new(V3);
     run.join(0, "twin");
-    for at in 1..=4 {
-        run.wait(1000).join(at, "twin");
+    for (at, pause) in (1..).zip(pauses) {
+        run.wait(*pause).join(at, "twin");
         run.end(at - 1, Closed::Finished, Some(Sender::Server));
     }
     run.finish();
-    assert_eq!(run.finding("takeover-loop").level, Level::Warning);
+    run
+}
+
+#[test]
+fn two_clients_that_push_each_other_off_are_one_loop() {
+    let run = takeovers(&[1000; 7]);
+    assert_eq!(run.rules(), ["takeover-loop"]);
+    let found = run.finding("takeover-loop");
+    assert_eq!(found.level, Level::Warning);
+    assert!(
+        found.message.contains("taken over 7 times within 6.0 s"),
+        "{}",
+        found.message
+    );
+    assert!(found.message.contains("192.0.2.7"), "{}", found.message);
+}
+
+#[test]
+fn takeovers_now_and_then_are_no_loop() {
+    assert_eq!(takeovers(&[1000, 1000]).rules(), [""; 0]);
+    assert_eq!(takeovers(&[31_000; 5]).rules(), [""; 0]);
+    // Two loops with a long pause between them.
+    let pauses = [1000, 1000, 1000, 100_000, 1000, 1000];
+    assert_eq!(takeovers(&pauses).rules(), ["takeover-loop"; 2]);
 }
 
 #[test]
@@ -257,7 +379,34 @@ fn two_connections_of_one_identifier_do_not_live_side_by_side() {
     run.client(1, PINGREQ);
     run.server(1, PINGRESP);
     run.finish();
-    assert_eq!(run.finding("takeover-not-enforced").level, Level::Error);
+    assert_eq!(run.finding("takeover-not-enforced").level, Level::Warning);
+}
+
+#[test]
+fn a_close_by_the_server_is_reported_with_the_packet_before_it() {
+    for (why, how) in [(Closed::Reset, "reset"), (Closed::Finished, "closed")] {
+        let mut run = Run::new(V3);
+        run.join(0, "a");
+        let last = run.client(0, publish(V3, "t", &[0; 500], Sent::default()));
+        let end = run.end(0, why, Some(Sender::Server));
+        run.finish();
+        let found = run.finding("closed-by-server");
+        assert_eq!((found.stamp.number, found.by), (end, Cause::Server));
+        assert_eq!((found.level, &*found.frames), (Level::Note, &[last][..]));
+        let words = format!("The server {how} the connection of client a 0.000100 s after");
+        assert!(found.message.starts_with(&words), "{}", found.message);
+        assert!(found.message.contains("too large"), "{}", found.message);
+    }
+    // The client did it, or the end has a cause of its own: no such finding.
+    let mut run = Run::new(V3);
+    run.join(0, "a").join(1, "b").join(2, "c");
+    run.end(0, Closed::Reset, Some(Sender::Client));
+    run.end(1, Closed::Reset, None);
+    run.client(2, disconnect(V3, 0));
+    run.end(2, Closed::Finished, Some(Sender::Server));
+    run.finish();
+    let rules: Vec<_> = run.findings.iter().map(|one| one.rule).collect();
+    assert_eq!(rules, ["connection-reset"; 2]);
 }
 
 #[test]

@@ -28,6 +28,7 @@ impl Run {
                 initiator: end(50_000),
                 responder: end(9001),
                 handshake_seen: true,
+                both_seen: true,
             },
             direction: Direction::Backward,
             stamp,

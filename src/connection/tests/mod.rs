@@ -65,6 +65,7 @@ impl Run {
                 initiator: endpoint(50_000),
                 responder: endpoint(port),
                 handshake_seen: true,
+                both_seen: true,
             },
             frame: 0,
             packets: Vec::new(),

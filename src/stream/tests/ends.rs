@@ -88,10 +88,11 @@ fn reset_ends_both_directions_and_what_waited_is_emitted_first() {
     assert_eq!(
         bench.events(),
         [
+            // The end that reset it comes first.
+            Seen::End(Backward, End::Reset),
             Seen::Gap(Forward, 3, GapCause::EndOfCapture),
             bytes(Forward, "def", 4),
             Seen::End(Forward, End::Reset),
-            Seen::End(Backward, End::Reset),
             Seen::Closed(Closed::Reset),
         ]
     );
@@ -152,8 +153,8 @@ fn a_refused_connection_is_closed_and_another_try_is_another_connection() {
         bench.push(server(RST | ACK, 0, 1001, ""));
     }
     let closed = [
-        Seen::End(Forward, End::Reset),
         Seen::End(Backward, End::Reset),
+        Seen::End(Forward, End::Reset),
         Seen::Closed(Closed::Reset),
     ];
     assert_eq!(bench.events(), [closed.clone(), closed].concat());

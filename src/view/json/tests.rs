@@ -271,6 +271,8 @@ fn ended() -> Ended {
         connection: ConnectionId(6),
         why: Closed::CaptureEnd,
         by: None,
+        first: FrameStamp::default(),
+        both_seen: false,
         stamp: FrameStamp::default(),
         incomplete: [
             Some(Incomplete {

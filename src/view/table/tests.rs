@@ -173,6 +173,8 @@ fn gaps_and_packets_cut_off_are_noted_between_the_rows() {
             connection: ConnectionId(6),
             why: Closed::Reset,
             by: None,
+            first: FrameStamp::default(),
+            both_seen: false,
             stamp: FrameStamp::default(),
             incomplete: [
                 None,
