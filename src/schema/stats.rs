@@ -39,7 +39,7 @@ pub struct Stats<'a> {
     pub types: Option<Vec<TypeRow>>,
     /// Topics by name, at most 100,000.
     pub topics: Option<Vec<TopicRow<'a>>>,
-    /// Sessions in the order in which they ended, at most 100,000.
+    /// Clients in the order in which their first sessions ended, at most 100,000.
     pub clients: Option<&'a [ClientRow]>,
     /// Kinds of handshakes that came.
     pub handshakes: Option<Vec<HandshakeRow>>,
@@ -121,9 +121,9 @@ impl TopicRow<'_> {
     }
 }
 
-/// One session.
+/// One client: the sessions of a client identifier, or one session without one.
 #[skip_serializing_none]
-#[derive(Clone, Debug, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Default, JsonSchema, Serialize)]
 pub struct ClientRow {
     /// The client identifier; absent where no CONNECT was captured.
     pub client_id: Option<Box<str>>,

@@ -33,6 +33,8 @@ pub struct Tally {
     /// Deliveries on topics beyond the limit.
     other_latencies: Spans,
     clients: Vec<ClientRow>,
+    /// The rows of client identifiers, by broker.
+    client_rows: Map<(u32, Arc<str>), usize>,
     /// Sessions beyond the limit.
     other_clients: u64,
     ends: Vec<EndRow>,
@@ -108,28 +110,53 @@ impl Tally {
         for connection in &session.connections {
             self.end(connection.end.cause.into());
         }
-        if self.clients.len() >= self.limits.stats_clients {
-            self.other_clients += 1;
+        // A session whose connections were counted with another one of its client.
+        let (Some(last), connections) = (session.connections.last(), &session.connections) else {
             return;
-        }
-        let sum = |of: fn(&ConnectionSummary) -> [u64; 2]| {
-            (session.connections.iter().map(of)).fold([0, 0], |[a, b], [c, d]| [a + c, b + d])
         };
-        let last = session.connections.last();
+        let sum = |of: fn(&ConnectionSummary) -> [u64; 2]| {
+            (connections.iter().map(of)).fold([0, 0], |[a, b], [c, d]| [a + c, b + d])
+        };
         let [packets_sent, packets_received] = sum(|connection| connection.packets);
         let [octets_sent, octets_received] = sum(|connection| connection.bytes);
-        self.clients.push(ClientRow {
-            client_id: session.client_id.as_deref().map(Box::from),
-            user_name: session.user_name.as_deref().map(Box::from),
-            version: session.version.map(|version| version.name()),
-            keep_alive: last.and_then(|connection| connection.keep_alive),
-            connections: session.connections.len() as u64 + session.connections_left_out,
-            packets_sent,
-            packets_received,
-            octets_sent,
-            octets_received,
-            ended_by: last.map_or("", |connection| connection.end.cause.into()),
-        });
+        let Some(row) = self.client_row(session) else {
+            self.other_clients += 1;
+            return;
+        };
+        row.user_name = session.user_name.as_deref().map(Box::from);
+        row.version = session.version.map(|version| version.name());
+        row.keep_alive = last.keep_alive;
+        row.connections += connections.len() as u64 + session.connections_left_out;
+        row.packets_sent += packets_sent;
+        row.packets_received += packets_received;
+        row.octets_sent += octets_sent;
+        row.octets_received += octets_received;
+        row.ended_by = last.end.cause.into();
+    }
+
+    /// Returns the row of a session's client, a new one where it has none yet; `None` beyond the
+    /// limit. Clients without an identifier cannot be distinguished: each session has a
+    /// row.
+    fn client_row(&mut self, session: &SessionSummary) -> Option<&mut ClientRow> {
+        let named = session.client_id.as_ref().filter(|id| !id.is_empty());
+        let named = named.map(|id| (session.broker, Arc::clone(id)));
+        let known = named.as_ref().and_then(|named| self.client_rows.get(named));
+        let at = match known {
+            Some(at) => *at,
+            None if self.clients.len() >= self.limits.stats_clients => return None,
+            None => {
+                self.clients.push(ClientRow {
+                    client_id: session.client_id.as_deref().map(Box::from),
+                    ..ClientRow::default()
+                });
+                let at = self.clients.len() - 1;
+                if let Some(named) = named {
+                    self.client_rows.insert(named, at);
+                }
+                at
+            }
+        };
+        self.clients.get_mut(at)
     }
 
     /// Counts the end of a connection; there are few causes.
