@@ -24,6 +24,8 @@ pub struct Finding {
     pub frames: Vec<u64>,
     /// Who caused it.
     pub by: Cause,
+    /// How often it occurred and where, where it stands for several.
+    pub repeats: Option<Repeats>,
     /// `None` for findings about the capture as a whole.
     pub connection: Option<ConnectionId>,
     /// The client that it concerns; `None` where that is not known.
@@ -31,6 +33,17 @@ pub struct Finding {
     /// One sentence that a newcomer understands. Text from the capture in it is raw: views
     /// make it safe.
     pub message: String,
+}
+
+/// The occurrences that one finding stands for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Repeats {
+    /// The number of occurrences.
+    pub count: u64,
+    /// The number of the frame of the first.
+    pub first_frame: u64,
+    /// The number of the frame of the last.
+    pub last_frame: u64,
 }
 
 /// Who caused a finding.

@@ -34,7 +34,7 @@ pub use accounting::{Accounting, LimitReached};
 pub use borrowed::Event;
 pub use connection::{Ended, Gap, Incomplete, LooksLike, NotMqtt, Opened, TransportBreach};
 pub use delivery::{Delivered, MessageDelivery, Outcome, Undelivered};
-pub use finding::{Cause, Finding, Level};
+pub use finding::{Cause, Finding, Level, Repeats};
 pub use handshake::{
     ConnAckSummary, ConnectSummary, FilterRequest, Handshake, HandshakeKind, Origin, Subject,
     WillMessage,

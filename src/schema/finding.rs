@@ -33,6 +33,12 @@ pub struct Finding<'a> {
     pub client_id: Option<&'a str>,
     /// One sentence that a newcomer understands.
     pub message: &'a str,
+    /// The number of occurrences that this finding stands for; absent where it is one.
+    pub count: Option<u64>,
+    /// The frame of the first of them.
+    pub first_frame: Option<u64>,
+    /// The frame of the last of them.
+    pub last_frame: Option<u64>,
 }
 
 impl<'a> From<&'a event::Finding> for Finding<'a> {
@@ -47,6 +53,9 @@ impl<'a> From<&'a event::Finding> for Finding<'a> {
             stream: finding.connection.map(|connection| connection.0),
             client_id: finding.client_id.as_deref(),
             message: &finding.message,
+            count: finding.repeats.map(|repeats| repeats.count),
+            first_frame: finding.repeats.map(|repeats| repeats.first_frame),
+            last_frame: finding.repeats.map(|repeats| repeats.last_frame),
         }
     }
 }

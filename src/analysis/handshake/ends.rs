@@ -62,6 +62,7 @@ pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, e
     // not show.
     state.set_blind(&mut link, false);
     release(state, report, &mut link, ended, ended_by);
+    report.settle_slow(link.id);
     note_connection(state, report, &link, end);
     if let Some(session) = link.session {
         session_may_end(state, report, session, &link, ended);

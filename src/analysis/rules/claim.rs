@@ -266,6 +266,9 @@ claims! {
         "QoS {asked} was asked for {filter}, and QoS {granted} is granted."
     SlowAcknowledgement { packet: &'static str, seconds: f64 } &c::SLOW_ACKNOWLEDGEMENT, Unknown
         "{packet} came {seconds:.3} s after the packet that it answers: the receiver or the network is slow."
+    SlowAcknowledgements { count: u64, last: Frame, packet: &'static str, slowest: Frame, seconds: f64 }
+        &c::SLOW_ACKNOWLEDGEMENT, Unknown
+        "From here to frame {last}, {who} answered {count} times more than a second late (slowest: {packet} of frame {slowest}, after {seconds:.3} s): the receiver or the network is slow."
     DelayedAck {} &c::DELAYED_ACK, Unknown
         "{packet} came about 40 ms after what it answers for the third time in succession: Nagle's algorithm waits for a delayed TCP acknowledgement, and TCP_NODELAY would help."
 

@@ -6,7 +6,7 @@ use super::super::state::link::Link;
 use super::super::state::open::Open;
 use super::claim::{Claim, Frame, Party};
 use super::clauses as c;
-use super::report::{Check, Place, Report, Statements};
+use super::report::{Answer, Check, Place, Report, Statements};
 use crate::event::{EndedBy, Handshake, HandshakeKind, HandshakeState, Step, Subject, between};
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{ControlPacket, PacketType, ProtocolVersion, QoS, Sender, reason};
@@ -204,19 +204,21 @@ fn judge_pace(record: &Handshake, report: &mut Report) {
                 && !later.after_gap =>
         {
             let span = between(&earlier.stamp, &later.stamp)?;
-            Some((span, later.stamp, later.packet_type, later.sender))
+            Some(Answer {
+                span,
+                stamp: later.stamp,
+                packet_type: later.packet_type,
+                sender: later.sender,
+            })
         }
         _ => None,
     };
     let answers = record.steps.windows(2).filter_map(answer);
-    if let Some((span, stamp, packet_type, sender)) = answers.max_by_key(|(span, ..)| *span)
-        && span > caps::SLOW
+    if let Some(slowest) = answers.max_by_key(|answer| answer.span)
+        && slowest.span > caps::SLOW
     {
-        let claim = Claim::SlowAcknowledgement {
-            packet: packet_type.name(),
-            seconds: span.seconds(),
-        };
-        report.find(Place::in_handshake(record, stamp).by(sender), claim);
+        let place = Place::in_handshake(record, slowest.stamp).by(slowest.sender);
+        report.slow_answer(place, slowest);
     }
 }
 

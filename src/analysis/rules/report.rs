@@ -8,11 +8,11 @@ use super::super::caps;
 use super::super::output::{Outbox, Output};
 use super::super::state::State;
 use super::super::state::link::Link;
-use super::claim::{Claim, Party, codec_sentence};
+use super::claim::{Claim, Frame, Party, codec_sentence};
 use super::clauses::Clause;
-use crate::base::FrameStamp;
 use crate::base::limits::{Limit, Limits, Reached};
-use crate::event::{Cause, Finding, Handshake, Level, PacketEvent};
+use crate::base::{FrameStamp, Span};
+use crate::event::{Cause, Finding, Handshake, Level, PacketEvent, Repeats};
 use crate::mqtt::{PacketType, ProtocolVersion, Rule, Sender};
 use crate::stream::ConnectionId;
 
@@ -121,6 +121,31 @@ struct Suspect {
     gaps: u32,
 }
 
+/// The slow answers of one end of a connection: a slow receiver answers every message late, which
+/// is one finding.
+#[derive(Debug)]
+struct SlowAnswers {
+    /// Of the first.
+    place: Place,
+    count: u64,
+    /// The frame of the last.
+    last: u64,
+    slowest: Answer,
+}
+
+/// An answer and the time that it took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    /// The time since the packet that it answers.
+    pub(crate) span: Span,
+    /// Its frame.
+    pub(crate) stamp: FrameStamp,
+    /// Its type.
+    pub(crate) packet_type: PacketType,
+    /// The end that sent it.
+    pub(crate) sender: Sender,
+}
+
 /// The findings of a run and the events that wait with them.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -136,6 +161,8 @@ pub(crate) struct Report {
     counts: HashMap<&'static str, u64>,
     /// Findings that are not sure, of connections that have some: at most [`caps::SUSPECTS`] each.
     suspects: HashMap<ConnectionId, Vec<Suspect>>,
+    /// Slow answers of connections that are open, by the end that answers.
+    slow: HashMap<(ConnectionId, Sender), SlowAnswers>,
     /// A finding since the last question was about a packet that breaks the protocol.
     faulty: bool,
 }
@@ -191,10 +218,68 @@ impl Report {
             stamp: event.stamp,
             frames: Vec::new(),
             by: event.sender.into(),
+            repeats: None,
             connection: Some(link.id),
             client_id: link.client_id.clone(),
             message: codec_sentence(event.packet_type.name(), who, rule),
         })));
+    }
+
+    /// Counts a slow answer, which is reported with the others of its end once its connection is
+    /// over.
+    #[cold]
+    pub(crate) fn slow_answer(&mut self, place: Place, answer: Answer) {
+        let Some(connection) = place.connection.filter(|_| self.wanted) else {
+            return;
+        };
+        let frame = answer.stamp.number;
+        let key = (connection, answer.sender);
+        let all = self.slow.entry(key).or_insert_with(|| SlowAnswers {
+            place,
+            count: 0,
+            last: frame,
+            slowest: answer,
+        });
+        all.count += 1;
+        all.last = all.last.max(frame);
+        if answer.span > all.slowest.span {
+            all.slowest = answer;
+        }
+    }
+
+    /// Reports the slow answers of a connection that is over.
+    pub(crate) fn settle_slow(&mut self, connection: ConnectionId) {
+        if self.slow.is_empty() {
+            return;
+        }
+        for sender in [Sender::Client, Sender::Server] {
+            let Some(all) = self.slow.remove(&(connection, sender)) else {
+                continue;
+            };
+            let (place, count, slowest) = (all.place, all.count, all.slowest);
+            let (packet, seconds) = (slowest.packet_type.name(), slowest.span.seconds());
+            if count == 1 {
+                self.find(place, Claim::SlowAcknowledgement { packet, seconds });
+                continue;
+            }
+            let repeats = Repeats {
+                count,
+                first_frame: place.stamp.number,
+                last_frame: all.last,
+            };
+            let claim = Claim::SlowAcknowledgements {
+                count,
+                last: Frame(all.last),
+                packet,
+                slowest: Frame(slowest.stamp.number),
+                seconds,
+            };
+            if self.counts_in(claim.clause().name) {
+                let mut finding = finding(place, claim);
+                finding.repeats = Some(repeats);
+                self.outbox.emit(Output::Finding(finding));
+            }
+        }
     }
 
     /// Reports a finding once it is sure that no gap in what `depends` sent explains it.
@@ -322,6 +407,7 @@ fn finding(place: Place, claim: Claim<'_>) -> Box<Finding> {
             Cause::Unknown => place.by.map_or(Cause::Unknown, Cause::from),
             by => by,
         },
+        repeats: None,
         connection: place.connection,
         client_id: place.client_id,
         message,

@@ -645,6 +645,49 @@ fn slow_answers_and_the_40_ms_pattern_are_reported() {
 }
 
 #[test]
+fn slow_answers_of_one_end_are_one_finding_with_their_number_and_the_slowest() {
+    let mut run = Run::new(V3);
+    run.join(0, "s");
+    for id in 1..=4 {
+        run.server(0, numbered(V3, "t", b"x", 1, id));
+    }
+    let mut answers = Vec::new();
+    for id in 1..=4 {
+        run.wait(if id == 3 { 900 } else { 400 });
+        answers.push(run.client(0, puback(id)));
+    }
+    // The other end's one slow answer has a finding of its own.
+    run.client(0, numbered(V3, "t", b"x", 1, 9));
+    run.wait(1500);
+    let other = run.server(0, puback(9));
+    run.leave(0).finish();
+    let slow = run
+        .findings
+        .iter()
+        .filter(|one| one.rule == "slow-acknowledgement");
+    let [client, server] = slow.collect::<Vec<_>>()[..] else {
+        panic!("{:#?}", run.findings);
+    };
+    // The first two came within a second.
+    let repeats = client.repeats.unwrap();
+    assert_eq!(
+        (repeats.count, repeats.first_frame, repeats.last_frame),
+        (2, answers[2], answers[3])
+    );
+    assert_eq!(
+        (client.stamp.number, client.by),
+        (answers[2], crate::event::Cause::Client)
+    );
+    assert_eq!(client.frames, [answers[3]]);
+    assert!(
+        client.message.starts_with("From here to frame"),
+        "{}",
+        client.message
+    );
+    assert_eq!((server.stamp.number, server.repeats), (other, None));
+}
+
+#[test]
 fn suback_answers_each_filter_with_what_was_asked_or_less() {
     let mut run = Run::new(V3);
     run.join(0, "s");
