@@ -7,8 +7,8 @@ use std::io;
 use std::ops::ControlFlow;
 
 use crate::analysis::Analyzer;
-use crate::base::FrameStamp;
 use crate::base::limits::{Limit, Limits};
+use crate::base::{EndpointPattern, FrameStamp};
 use crate::capture::{self, CaptureError, Item, Merge, Reader, Sequence, Source};
 use crate::connection::{self, Context, Decoder};
 use crate::event::{Accounting, Event, LimitReached, SkippedFrames, Totals};
@@ -27,6 +27,8 @@ pub struct Options {
     pub decoding: connection::DecodingOptions,
     /// How much is kept of the captures.
     pub limits: Limits,
+    /// Server endpoints that are known to be one broker, a list for each broker.
+    pub brokers: Vec<Vec<EndpointPattern>>,
 }
 
 /// The result of a run.
@@ -204,7 +206,9 @@ impl<'v> Pipeline<'v> {
             wants_frames: needs.frames,
             shown: Shown {
                 view,
-                analyzer: needs.analysis().then(|| Analyzer::new(needs, &limits)),
+                analyzer: needs
+                    .analysis()
+                    .then(|| Analyzer::new(needs, &limits).with_brokers(&options.brokers)),
                 failed: None,
             },
             last: FrameStamp::default(),

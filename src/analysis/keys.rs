@@ -58,6 +58,8 @@ pub(crate) struct Turn(pub(crate) u64);
 pub(crate) struct Topic<'a> {
     /// The name, shortened where it is long.
     pub(crate) name: &'a str,
+    /// Of the name alone: the same on every broker.
+    pub(crate) name_hash: u64,
     /// Of broker and name.
     pub(crate) hash: u64,
     /// The broker: the same name elsewhere is another topic.

@@ -30,8 +30,8 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use crate::base::FrameStamp;
 use crate::base::limits::{Limit, Limits, Reached};
+use crate::base::{EndpointPattern, FrameStamp};
 use crate::event::{Ended, Event, Gap, Needs, Opened, PacketEvent};
 use crate::mqtt::{ControlPacket, Sender};
 use context::PacketContext;
@@ -62,6 +62,12 @@ impl Analyzer {
             state: State::new(wanted, *limits),
             report: Report::new(wanted.findings, outbox, *limits),
         }
+    }
+
+    /// Returns the analysis with lists of server endpoints, each of which is one broker.
+    pub fn with_brokers(mut self, named: &[Vec<EndpointPattern>]) -> Self {
+        self.state.brokers.name(named);
+        self
     }
 
     /// Observes an event and emits what it makes clear.
@@ -97,7 +103,11 @@ impl Analyzer {
     fn opened(&mut self, opened: &Opened) {
         self.pass(opened.stamp);
         let state = &mut self.state;
-        let broker = (state.brokers).of(opened.server, opened.transport, &state.limits);
+        let broker = (state.brokers).of(
+            (opened.client, opened.server),
+            opened.transport,
+            &state.limits,
+        );
         if broker == BrokerId::UNKNOWN {
             self.report.limit_reached(Limit::Servers, opened.stamp);
         }

@@ -15,7 +15,7 @@ pub mod stamp;
 pub mod text;
 pub mod time;
 
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, EndpointPattern};
 pub use layers::{Layer, Layers};
 pub use plain::{plain_text, plain_text_without};
 pub use stamp::FrameStamp;

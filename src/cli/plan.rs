@@ -137,6 +137,7 @@ impl Plan {
                     ..connection::DecodingOptions::default()
                 },
                 limits,
+                brokers: read.brokers,
             },
             output,
             style: style(&view, around, terminal),

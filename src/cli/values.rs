@@ -1,8 +1,10 @@
 //! Values of arguments that are more than a word or a number.
 
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::base::EndpointPattern;
 use crate::base::limits::{Change, Limit, Unit};
 use crate::mqtt::{PacketType, topic};
 use crate::view::stats::Section;
@@ -74,6 +76,30 @@ pub(super) fn decode_as(rule: &str) -> Result<RangeInclusive<u16>, String> {
     Ok(first..=last)
 }
 
+/// Parses `192.0.2.1:1883,127.0.0.1`: the endpoints of one broker.
+pub(super) fn broker(text: &str) -> Result<Vec<EndpointPattern>, String> {
+    let one = |text: &str| {
+        let text = text.trim();
+        let endpoint = text.parse::<SocketAddr>().map(|socket| EndpointPattern {
+            address: socket.ip(),
+            port: Some(socket.port()),
+        });
+        endpoint.or_else(|_| {
+            let address = text.trim_start_matches('[').trim_end_matches(']').parse();
+            let address = address.map_err(|_| {
+                format!(
+                    "`{text}` is no IP address, alone or with a port (192.0.2.1:1883, [::1]:1883)"
+                )
+            });
+            address.map(|address| EndpointPattern {
+                address,
+                port: None,
+            })
+        })
+    };
+    text.split(',').map(one).collect()
+}
+
 /// A packet type by the specification's name, by Wireshark's words, or by its number.
 pub(super) fn packet_type(text: &str) -> Result<PacketType, String> {
     let text = text.trim();
@@ -136,6 +162,12 @@ mod tests {
     fn a_rule_names_a_port_or_a_range() {
         assert_eq!(decode_as("tcp.port==1884,mqtt"), Ok(1884..=1884));
         assert_eq!(decode_as("tcp.port==10-12,MQTT"), Ok(10..=12));
+        let [lan, local] = broker("192.0.2.1:1883, ::1").unwrap()[..] else {
+            panic!("two addresses");
+        };
+        assert_eq!((lan.port, local.port), (Some(1883), None));
+        assert!(broker("localhost:1883").is_err());
+        assert!(broker("").is_err());
         for wrong in [
             "udp",
             "udp.port==1,mqtt",

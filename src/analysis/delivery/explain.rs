@@ -2,12 +2,14 @@
 
 use super::super::caps;
 use super::super::context::PacketContext;
-use super::super::keys::{DeliveryRef, MessageKey, SessionKey};
+use super::super::keys::{DeliveryRef, MessageKey, SessionKey, StoredKey};
 use super::super::rules;
 use super::super::rules::claim::{Claim, Frame};
 use super::super::state::State;
 use super::super::state::link::Link;
-use super::super::state::messages::{Barred, Copy, Found, Progress, Route, add_delivery};
+use super::super::state::messages::{
+    Barred, Copy, Found, Progress, PublishedAt, Route, add_delivery,
+};
 use super::super::state::retained::Entry;
 use super::messages::try_settle;
 use super::subscribers::{filters_of, is_subscribed};
@@ -42,7 +44,8 @@ pub(crate) fn explain(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Explained 
     let explained = stored
         .or_else(|| explain_expected(cx, copy))
         .or_else(|| explain_will(cx, copy))
-        .or_else(|| explain_unexpected(cx, copy))
+        .or_else(|| explain_unexpected(cx, copy, PublishedAt::ThisBroker))
+        .or_else(|| explain_from_other_broker(cx, copy))
         .or_else(|| match copy.retain && !stored_first {
             true => explain_stored(cx, copy),
             false => None,
@@ -150,7 +153,7 @@ fn explain_stored(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explain
             };
             let former = retained.find_former(topic, copy.digest);
             rules::delivery::judge_stale(&mut cx.check(), copy, changed);
-            former?
+            former.or_else(|| stored_elsewhere(cx.state, copy))?
         }
         None => return None,
     };
@@ -179,6 +182,18 @@ fn explain_stored(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explain
     Some(Explained {
         origin,
         delivery: at.map(|at| DeliveryRef::Stored(key, at)),
+    })
+}
+
+/// Returns an equal message that another broker of the capture stores.
+fn stored_elsewhere(state: &State, copy: &Copy<'_>) -> Option<StoredKey> {
+    let mut others = state.brokers.others(copy.topic.broker);
+    others.find_map(|other| {
+        let key = state
+            .retained
+            .find(state.topic(other, copy.topic.name).hash)?;
+        let entry = state.retained.get(key)?;
+        (entry.digest == copy.digest).then_some(key)
     })
 }
 
@@ -256,8 +271,12 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
         held.unsettled += u32::from(further.progress == Progress::Open);
         place = cx.state.messages.add_route(key, further)?;
     }
-    rules::delivery::judge_copy(&mut cx.check(), key, place, copy);
-    judge_order(cx, key, place, copy);
+    // A bridge has a QoS and properties of its own.
+    let held = cx.state.messages.get(key);
+    if held.is_some_and(|held| held.broker == copy.topic.broker) {
+        rules::delivery::judge_copy(&mut cx.check(), key, place, copy);
+        judge_order(cx, key, place, copy);
+    }
     try_settle(cx.state, cx.report, key);
     Some(Explained {
         origin,
@@ -268,7 +287,7 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
 /// Joins a copy to the will that it is.
 fn explain_will(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained> {
     let session = cx.link.session;
-    let key = cx.state.wills.find(copy.digest, session)?;
+    let key = (cx.state.wills).find(copy.digest, session, copy.topic.broker)?;
     let will = cx.state.wills.get(key)?;
     // A will without Will Retain is never stored, and a live copy has RETAIN 0.
     if copy.retain && !will.summary.will.retain {
@@ -294,10 +313,14 @@ fn explain_will(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained
 
 /// Joins a copy to a message that was published and not expected here: the subscription lies
 /// before the capture, or was acted on before it was seen.
-fn explain_unexpected(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained> {
+fn explain_unexpected(
+    cx: &mut PacketContext<'_>,
+    copy: &Copy<'_>,
+    published: PublishedAt,
+) -> Option<Explained> {
     let session = cx.link.session?;
     let messages = &mut cx.state.messages;
-    let (key, ambiguous) = messages.find_unexpected(session, copy, &cx.state.limits)?;
+    let (key, ambiguous) = messages.find_unexpected(session, copy, published, &cx.state.limits)?;
     let held = messages.get_mut(key)?;
     if held.routes.len() >= Handshake::DELIVERIES_KEPT {
         // Counted, so that the summary adds up.
@@ -315,6 +338,15 @@ fn explain_unexpected(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Exp
     };
     let at = cx.state.messages.add_route(key, route)?;
     deliver(cx, Found { key, at, ambiguous }, copy)
+}
+
+/// Joins a copy to a message that was published to another broker of the capture: by a bridge, or
+/// since the two are one broker at several addresses.
+fn explain_from_other_broker(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained> {
+    if copy.retain || !cx.state.brokers.several() {
+        return None;
+    }
+    explain_unexpected(cx, copy, PublishedAt::AnotherBroker)
 }
 
 /// Settles the routes to the other members of a group: one was given the message, so they are not

@@ -87,6 +87,8 @@ pub(crate) fn try_settle(state: &mut State, report: &mut Report, key: MessageKey
     // subscription.
     let broker = state.brokers.get(held.broker);
     let more = held.routes.iter().any(|route| route.spare > 0)
+        // It may come by another broker.
+        || state.brokers.several()
         || broker.is_some_and(|broker| broker.blind > 0 || broker.surprises);
     let age = between(&held.published, &state.now);
     if more && age.is_some_and(|age| age < caps::LINGER) {

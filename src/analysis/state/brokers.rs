@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use foldhash::HashMap;
 
 use super::super::keys::{BrokerId, SubscriptionKey};
-use crate::base::Endpoint;
 use crate::base::limits::Limits;
+use crate::base::{Endpoint, EndpointPattern};
 use crate::event::Transport;
 use crate::mqtt::topic::FilterTree;
 
@@ -29,6 +29,12 @@ pub(crate) struct Brokers {
     ids: HashMap<Endpoint, BrokerId>,
     hosts: HashMap<IpAddr, Host>,
     all: Vec<Broker>,
+    /// Endpoints that the user named as one broker, and which it is, once it was seen.
+    named: Vec<(Vec<EndpointPattern>, Option<BrokerId>)>,
+    /// The addresses of the host on whose loopback was captured: those that it reaches itself at.
+    own: Vec<IpAddr>,
+    /// The address of that host by which its brokers are found.
+    here: Option<IpAddr>,
 }
 
 /// The server endpoints at one address.
@@ -43,17 +49,74 @@ struct Host {
 }
 
 impl Brokers {
-    /// The broker behind a server's endpoint, to which `transport` carries MQTT.
+    /// Sets the lists of endpoints that the user named, each as one broker.
+    pub(crate) fn name(&mut self, named: &[Vec<EndpointPattern>]) {
+        self.named = named.iter().map(|one| (one.clone(), None)).collect();
+    }
+
+    /// Returns whether there are several brokers.
+    pub(crate) fn several(&self) -> bool {
+        self.all.len() > 1
+    }
+
+    /// Returns the brokers that are not `but`, the first few.
+    pub(crate) fn others(&self, but: BrokerId) -> impl Iterator<Item = BrokerId> {
+        /// Enough for what stands in one capture.
+        const COMPARED: u32 = 16;
+        let all = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+        let few = (0..all.min(COMPARED)).map(BrokerId);
+        few.filter(move |other| *other != but)
+    }
+
+    /// The broker behind the server's endpoint of a client and a server, to which `transport`
+    /// carries MQTT.
     ///
     /// One broker listens bare on one port, in WebSocket on another and in TLS on a third; two
     /// bare ports are two brokers.
     pub(crate) fn of(
         &mut self,
-        server: Endpoint,
+        (client, server): (Endpoint, Endpoint),
         transport: Transport,
         limits: &Limits,
     ) -> BrokerId {
+        let of_user = |(patterns, _): &(Vec<EndpointPattern>, _)| {
+            patterns.iter().any(|pattern| pattern.matches(&server))
+        };
+        let named = self.named.iter().position(of_user);
+        if let Some((_, Some(id))) = named.and_then(|at| self.named.get(at)) {
+            return *id;
+        }
+        let place = self.place(client, server, limits);
+        let id = self.of_host(place, transport, limits);
+        if let Some((_, known)) = named.and_then(|at| self.named.get_mut(at))
+            && id != BrokerId::UNKNOWN
+        {
+            *known = Some(id);
+        }
+        id
+    }
+
+    /// Returns a server's endpoint with the address by which its host is known.
+    fn place(&mut self, client: Endpoint, server: Endpoint, limits: &Limits) -> Endpoint {
         let server = one_loopback(server);
+        let to_itself = one_loopback(client).address == server.address;
+        if to_itself && !self.own.contains(&server.address) && self.own.len() < limits.servers {
+            self.own.push(server.address);
+        }
+        if !server.address.is_loopback() && !self.own.contains(&server.address) {
+            return server;
+        }
+        // A connection from a host to an address of its own shows that the address is the host's,
+        // and so is the loopback: a server behind one port of both is one server.
+        let address = *self.here.get_or_insert(server.address);
+        match self.ids.contains_key(&server) {
+            true => server,
+            false => Endpoint { address, ..server },
+        }
+    }
+
+    /// The broker behind an endpoint.
+    fn of_host(&mut self, server: Endpoint, transport: Transport, limits: &Limits) -> BrokerId {
         if let Some(id) = self.ids.get(&server) {
             return *id;
         }
@@ -124,7 +187,13 @@ mod tests {
         let tcp = Transport::TCP;
         let (tls, websocket) = (tcp.with(Protocol::Tls), tcp.with(Protocol::WebSocket));
         let mut brokers = Brokers::default();
-        let mut of = |text, transport| brokers.of(endpoint(text), transport, &Limits::DEFAULT);
+        let mut of = |text, transport| {
+            brokers.of(
+                (endpoint("192.0.2.9:1"), endpoint(text)),
+                transport,
+                &Limits::DEFAULT,
+            )
+        };
         let first = of("192.0.2.1:9001", websocket);
         assert_eq!(of("192.0.2.1:1883", tcp), first);
         assert_eq!(of("192.0.2.1:8883", tls), first);
@@ -139,12 +208,67 @@ mod tests {
     #[test]
     fn both_loopbacks_lead_to_one_broker_and_two_ports_to_two() {
         let mut brokers = Brokers::default();
-        let mut of = |text, transport| brokers.of(endpoint(text), transport, &Limits::DEFAULT);
+        let mut of = |text, transport| {
+            brokers.of(
+                (endpoint("192.0.2.9:1"), endpoint(text)),
+                transport,
+                &Limits::DEFAULT,
+            )
+        };
         let first = of("127.0.0.1:1883", Transport::TCP);
         assert_eq!(of("[::1]:1883", Transport::TCP), first);
         assert_ne!(of("127.0.0.1:1884", Transport::TCP), first);
         let lan = of("192.0.2.1:1883", Transport::TCP);
         assert_ne!(of("[2001:db8::1]:1883", Transport::TCP), lan);
         assert_eq!(of("[::ffff:192.0.2.1]:1883", Transport::TCP), lan);
+    }
+
+    #[test]
+    fn a_hosts_own_addresses_lead_to_one_broker() {
+        let (lan, local) = ("192.0.2.1:1883", "127.0.0.1:1883");
+        let (host, other) = ("192.0.2.1:50000", "192.0.2.9:50000");
+        // Whichever comes first, as long as the host's own address shows before both are two.
+        for order in [
+            vec![(host, lan), ("127.0.0.1:50000", local), (other, lan)],
+            vec![("127.0.0.1:50000", local), (host, lan), (other, lan)],
+            vec![(other, lan), (host, lan), ("127.0.0.1:50000", local)],
+        ] {
+            let mut brokers = Brokers::default();
+            let ids = order.iter().map(|(client, server)| {
+                let ends = (endpoint(client), endpoint(server));
+                brokers.of(ends, Transport::TCP, &Limits::DEFAULT)
+            });
+            let ids: Vec<_> = ids.collect();
+            assert_eq!(ids, [ids[0]; 3], "{order:?}");
+        }
+        // Another host's address is another broker.
+        let mut brokers = Brokers::default();
+        let mut of = |client, server| {
+            let ends = (endpoint(client), endpoint(server));
+            brokers.of(ends, Transport::TCP, &Limits::DEFAULT)
+        };
+        assert_ne!(of(other, lan), of("127.0.0.1:50000", local));
+    }
+
+    #[test]
+    fn endpoints_that_the_user_names_are_one_broker() {
+        let mut brokers = Brokers::default();
+        let pattern = |text: &str, port| EndpointPattern {
+            address: text.parse().unwrap(),
+            port,
+        };
+        brokers.name(&[vec![
+            pattern("192.0.2.1", Some(1883)),
+            pattern("2001:db8::1", None),
+        ]]);
+        let client = endpoint("192.0.2.9:1");
+        let mut of = |text| {
+            let ends = (client, endpoint(text));
+            brokers.of(ends, Transport::TCP, &Limits::DEFAULT)
+        };
+        let first = of("192.0.2.1:1883");
+        assert_eq!(of("[2001:db8::1]:1884"), first);
+        assert_eq!(of("192.0.2.1:1883"), first);
+        assert_ne!(of("192.0.2.1:1884"), first);
     }
 }

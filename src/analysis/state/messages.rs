@@ -199,6 +199,15 @@ pub(crate) enum Barred {
     Unacknowledged,
 }
 
+/// The broker of the message that a copy may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum PublishedAt {
+    /// That which sent the copy.
+    ThisBroker,
+    /// Another one, from which the message came by a bridge, or the same by another address.
+    AnotherBroker,
+}
+
 /// A delivery that a copy was found to be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
@@ -302,29 +311,35 @@ impl Messages {
     }
 
     /// Finds the message that a copy without an expected delivery may be, where one is not
-    /// longer ago than such a copy takes. `None` for the number of its route: it has none yet.
+    /// longer ago than such a copy takes: of the broker that sent the copy, or of another one.
     pub(crate) fn find_unexpected(
         &mut self,
         session: SessionKey,
         copy: &Copy<'_>,
+        at: PublishedAt,
         limits: &Limits,
     ) -> Option<(MessageKey, bool)> {
         let (digest, stamp) = (copy.digest, copy.stamp);
         let line = self.by_digest.get(&digest)?;
         let reached = self.reached.get(&(session, digest));
-        let from = line.partition_point(|key| reached.is_some_and(|reached| key <= reached));
-        let mut candidates = line.iter().skip(from).take(caps::CANDIDATES).filter(|key| {
-            self.held.get(*key).is_some_and(|held| {
-                // A stored message is held for its late copies, not for this.
-                let most = match held.stored {
-                    true => caps::LINGER,
-                    false => caps::PATIENCE,
-                };
-                let age = between(&held.published, &stamp);
-                held.routes.iter().all(|route| route.session != session)
-                    && age.is_none_or(|age| age < most)
-            })
-        });
+        let first = line.partition_point(|key| reached.is_some_and(|reached| key <= reached));
+        let mut candidates = line
+            .iter()
+            .skip(first)
+            .take(caps::CANDIDATES)
+            .filter(|key| {
+                self.held.get(*key).is_some_and(|held| {
+                    // A stored message is held for its late copies, not for this.
+                    let most = match held.stored || at == PublishedAt::AnotherBroker {
+                        true => caps::LINGER,
+                        false => caps::PATIENCE,
+                    };
+                    let age = between(&held.published, &stamp);
+                    (held.broker == copy.topic.broker) == (at == PublishedAt::ThisBroker)
+                        && held.routes.iter().all(|route| route.session != session)
+                        && age.is_none_or(|age| age < most)
+                })
+            });
         let key = *candidates.next()?;
         let ambiguous = candidates.next().is_some();
         if self.reached.len() >= limits.ordered {

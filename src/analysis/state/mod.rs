@@ -108,9 +108,10 @@ impl State {
         self.hash.hash_one(value)
     }
 
-    /// Returns the digest of topic and payload: equal messages on one broker have the same.
+    /// Returns the digest of topic name and payload: equal messages have the same, on whichever
+    /// broker, since a message may pass from one to another.
     pub(crate) fn digest(&self, topic: Topic<'_>, payload: &[u8]) -> u64 {
-        self.hash_of((topic.hash, payload))
+        self.hash_of((topic.name_hash, payload))
     }
 
     /// Returns what a PUBLISH brings along for its subscribers (5.0 §3.3.2.3).
@@ -201,8 +202,13 @@ impl State {
 
     /// Returns the topic of a name of a broker, of at most [`caps::NAME`] bytes or a shortened one.
     pub(crate) fn topic<'a>(&self, broker: BrokerId, name: &'a str) -> Topic<'a> {
-        let hash = self.hash_of((broker, name));
-        Topic { name, hash, broker }
+        let name_hash = self.hash_of(name);
+        Topic {
+            name,
+            name_hash,
+            hash: self.hash_of((broker, name_hash)),
+            broker,
+        }
     }
 
     /// Returns a name as a shared string.

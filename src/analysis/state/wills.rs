@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use foldhash::HashMap;
 
 use super::super::caps;
-use super::super::keys::{SessionKey, WillKey};
+use super::super::keys::{BrokerId, SessionKey, WillKey};
 use super::messages::{Route, add_delivery};
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
@@ -113,14 +113,22 @@ impl Wills {
 
     /// Returns the will that a server's PUBLISH to `session` may be: one that fell due before one
     /// whose connection seems to live on.
-    pub(crate) fn find(&self, digest: u64, session: Option<SessionKey>) -> Option<WillKey> {
+    pub(crate) fn find(
+        &self,
+        digest: u64,
+        session: Option<SessionKey>,
+        broker: BrokerId,
+    ) -> Option<WillKey> {
         let will = |key: &WillKey| self.all.get(key);
         let unsent = |will: &Testament| session.is_none_or(|one| will.may_go_to(one));
         let line = self.by_digest.get(&digest)?.iter();
-        let mut open = line.filter(|key| will(key).is_some_and(unsent));
-        // The earliest of those.
+        let all = line.filter(|key| will(key).is_some_and(unsent));
+        let here = |key: &&WillKey| will(key).is_some_and(|one| one.summary.broker == broker.0);
+        let mut open = all.clone().filter(here);
+        // The earliest of those; of another broker only one that is due.
         let due = |key: &&WillKey| will(key).is_some_and(|will| will.due);
-        open.clone().find(due).or_else(|| open.next()).copied()
+        let first = open.clone().find(due).or_else(|| open.next());
+        first.or_else(|| all.clone().find(due)).copied()
     }
 
     /// Adds the delivery of a copy that was sent to `session`; returns `None` where there are as

@@ -86,6 +86,58 @@ fn two_brokers_have_clients_and_messages_of_their_own() {
     );
 }
 
+/// A subscriber `s` at one broker and a publisher `p` at another.
+fn at_two_brokers() -> Run {
+    let mut run = Run::new(V3);
+    for (connection, port, id) in [(0, 1883, "s"), (1, 1884, "p")] {
+        run.open_to(connection, port, true);
+        run.client(connection, connect(V3, &Hello::new(id)));
+        run.server(connection, connack(V3, false, 0, &[]));
+    }
+    run.take(0, "t", 0);
+    run
+}
+
+#[test]
+fn a_message_may_come_from_another_broker() {
+    for (wait, found) in [(10, true), (3_000, false)] {
+        let mut run = at_two_brokers();
+        let sent = run.client(1, publish(V3, "t", b"x", Sent::default()));
+        run.wait(wait);
+        run.server(0, publish(V3, "t", b"x", Sent::default()));
+        run.leave(0).leave(1).finish();
+        let own = run.one(HandshakeKind::Qos0, Sender::Client);
+        let copy = run.one(HandshakeKind::Qos0, Sender::Server);
+        match &copy.origin {
+            Some(Origin::Published { frame, .. }) => assert!(found && *frame == sent),
+            other => assert!(!found && *other == Some(Origin::NotSeen)),
+        }
+        assert_eq!(own.deliveries.len(), usize::from(found));
+        assert_eq!(run.rules(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_stored_copy_may_come_from_another_broker() {
+    let retain = Sent {
+        retain: true,
+        ..Sent::default()
+    };
+    for (payload, found) in [(b"x", true), (b"y", false)] {
+        let mut run = at_two_brokers();
+        let stored = run.client(1, publish(V3, "u", b"x", retain));
+        run.wait(5_000).take(0, "u", 0);
+        run.server(0, publish(V3, "u", payload, retain));
+        run.leave(0).leave(1).finish();
+        let copy = run.one(HandshakeKind::Qos0, Sender::Server);
+        let Some(Origin::Stored { frame, .. }) = copy.origin else {
+            panic!("{:?}", copy.origin);
+        };
+        assert_eq!(frame, found.then_some(stored));
+        assert_eq!(run.rules(), [""; 0]);
+    }
+}
+
 #[test]
 fn equal_messages_under_way_together_are_ambiguous() {
     let mut run = Run::new(V3);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args as Group;
 
+use crate::base::EndpointPattern;
 use crate::base::limits::Limit;
 use crate::cli::values;
 
@@ -46,6 +47,14 @@ pub struct ReadArgs {
     /// times.
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = values::limit)]
     pub limits: Vec<(Limit, usize)>,
+
+    /// Server addresses that are one broker: 192.0.2.1:1883,127.0.0.1:1883.
+    ///
+    /// A broker that is reached at several addresses: without a port, at every port of the
+    /// address. May be given once for each broker. A broker's own host is recognised where a
+    /// connection from the host to itself is in the capture.
+    #[arg(long = "broker", value_name = "ADDRESS[:PORT],...", value_parser = values::broker)]
+    pub brokers: Vec<Vec<EndpointPattern>>,
 
     /// TLS secrets in the format of SSLKEYLOGFILE, to decrypt with.
     ///
