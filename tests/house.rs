@@ -96,7 +96,12 @@ const ROOM_LAYERS: &[(&str, Layers)] = &[
     ),
     (
         "carrier",
-        &[&["carried"], &["tls", "websocket"], &["kind"], &["list"]],
+        &[
+            &["carried"],
+            &["proxy_protocol", "tls", "websocket"],
+            &["kind"],
+            &["list"],
+        ],
     ),
     (
         "view",

@@ -1,7 +1,8 @@
 //! The trait of protocols that carry MQTT in a stream, and what comes out of them.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 
+use crate::base::Endpoint;
 use crate::base::field::FieldDef;
 use crate::base::limits::{Limit, Limits};
 use crate::stream::Direction;
@@ -13,6 +14,8 @@ pub enum Carried<'a> {
     Bytes(&'a [u8]),
     /// An unknown number of bytes of data is missing.
     Gap,
+    /// A proxy names the ends of the connection that it passes on; data goes on.
+    Proxied(Proxied),
     /// A rule of the carrier is broken here; data goes on.
     Breach(Breach),
     /// Nothing more of this direction comes out, or of both where the connection was refused.
@@ -29,6 +32,15 @@ pub enum Carried<'a> {
     },
 }
 
+/// The ends of a connection as the proxy that passes it on names them.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Proxied {
+    /// The end that connected to the proxy.
+    pub client: Endpoint,
+    /// The end of the proxy that it connected to.
+    pub server: Endpoint,
+}
+
 /// Why a connection of a carrier is not read, or no further.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -42,6 +54,8 @@ pub enum CarrierError {
     Unsupported(u16),
     /// The bytes break the protocol, or the secrets do not fit them.
     Broken,
+    /// One end asked for it, and the other ended the connection and sent nothing.
+    Unanswered,
 }
 
 /// A rule of MQTT's transport that one end breaks. Each becomes a finding.
@@ -56,6 +70,107 @@ pub enum Breach {
     NotSelected,
     /// A frame of the Client's is not masked, or one of the Server's is (RFC 6455 §5.1).
     Masking,
+    /// An end closes the carrier with a code that names a fault (RFC 6455 §7.4).
+    Closed(u16),
+}
+
+/// The statements of a carrier's first bytes that others on the network can read.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Introduction {
+    /// They ask the other end for an answer, as a ClientHello does.
+    pub asks: bool,
+    /// The version that is chosen, or the highest that is offered.
+    pub version: Option<&'static str>,
+    /// The host name for which the connection is (SNI, RFC 6066 §3).
+    pub server_name: Option<Box<str>>,
+    /// The application protocols that are offered (ALPN, RFC 7301).
+    pub protocols: Vec<Box<str>>,
+    /// The cipher suite that is chosen.
+    pub cipher_suite: Option<u16>,
+    /// The alert that ends the connection.
+    pub alert: Option<Alert>,
+}
+
+impl Introduction {
+    /// Whether what follows may be MQTT on `port`, by the application protocols that are offered
+    /// and by what else the port is for.
+    pub fn may_announce_mqtt(&self, port: u16) -> bool {
+        if self.protocols.iter().any(|name| name.contains("mqtt")) {
+            return true;
+        }
+        // WebSocket asks for HTTP/1.1.
+        let of_http = |name: &str| name == "http/1.1";
+        match self.protocols.as_slice() {
+            [] => !OTHER_PORTS.contains(&port),
+            [only] => of_http(only) && port != HTTPS && !OTHER_PORTS.contains(&port),
+            _ => false,
+        }
+    }
+}
+
+/// The port of HTTPS, which MQTT shares with it where no application protocol is named.
+const HTTPS: u16 = 443;
+
+/// Ports where TLS carries other protocols: SMTP, NNTP, LDAP, DNS, FTP, Telnet, IMAP, POP3, RDP,
+/// SIP, XMPP, TURN.
+const OTHER_PORTS: &[u16] = &[
+    465, 563, 587, 636, 853, 989, 990, 992, 993, 994, 995, 3389, 5061, 5223, 5349,
+];
+
+/// An alert of TLS (RFC 8446 §6).
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Alert {
+    /// Its level is fatal, and not warning.
+    pub fatal: bool,
+    /// The number of its reason.
+    pub description: u8,
+}
+
+impl Alert {
+    /// Returns the name of its reason; empty for a number that has none.
+    pub const fn name(self) -> &'static str {
+        match self.description {
+            0 => "close notify",
+            10 => "unexpected message",
+            20 => "bad record MAC",
+            22 => "record overflow",
+            40 => "handshake failure",
+            42 => "bad certificate",
+            43 => "unsupported certificate",
+            44 => "certificate revoked",
+            45 => "certificate expired",
+            46 => "certificate unknown",
+            47 => "illegal parameter",
+            48 => "unknown CA",
+            49 => "access denied",
+            50 => "decode error",
+            51 => "decrypt error",
+            70 => "protocol version",
+            71 => "insufficient security",
+            80 => "internal error",
+            86 => "inappropriate fallback",
+            90 => "user canceled",
+            109 => "missing extension",
+            112 => "unrecognized name",
+            113 => "bad certificate status response",
+            115 => "unknown PSK identity",
+            116 => "certificate required",
+            120 => "no application protocol",
+            _ => "",
+        }
+    }
+}
+
+/// `fatal, protocol version 70`
+impl fmt::Display for Alert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let level = if self.fatal { "fatal" } else { "warning" };
+        let (name, number) = (self.name(), self.description);
+        match name {
+            "" => write!(f, "{level}, number {number}"),
+            name => write!(f, "{level}, {name} {number}"),
+        }
+    }
 }
 
 /// Bytes out of which nothing came.
@@ -154,11 +269,19 @@ pub trait Carrier: Debug + Sized + 'static {
     /// Whether it hides its data from others on the network.
     const ENCRYPTS: bool = false;
 
+    /// Whether the other end has to answer before MQTT begins.
+    const IS_ANSWERED: bool = true;
+
     /// Makes its own part of what the connections of a run share.
     fn own(limits: &Limits) -> Self::Own;
 
     /// Whether `bytes`, with which a direction begins, look like this protocol, followed or not.
     fn resembles(bytes: &[u8]) -> bool;
+
+    /// The statements of `bytes`, with which a direction begins, that are for all to read.
+    fn introduction(_bytes: &[u8]) -> Option<Introduction> {
+        None
+    }
 
     /// The connection that `bytes` open, the first of `direction`: it begins as only this
     /// protocol does, or may when more bytes come.

@@ -6,9 +6,9 @@ use crate::base::field::FieldDef;
 use crate::base::limits::{Limit, Limits};
 use crate::stream::Direction;
 
-use super::carried::Carrier;
+use super::carried::{Carrier, Introduction};
 use super::kind::{Connections, Kind, Slot};
-use super::{tls, websocket};
+use super::{proxy_protocol, tls, websocket};
 
 /// Carriers inside one another, at most.
 const DEPTH: usize = 4;
@@ -55,6 +55,16 @@ macro_rules! carriers {
                 match self { $(Self::$protocol => <$carrier>::resembles(bytes),)* }
             }
 
+            /// [`Carrier::IS_ANSWERED`].
+            pub const fn is_answered(self) -> bool {
+                match self { $(Self::$protocol => <$carrier>::IS_ANSWERED,)* }
+            }
+
+            /// [`Carrier::introduction`].
+            pub fn introduction(self, bytes: &[u8]) -> Option<Introduction> {
+                match self { $(Self::$protocol => <$carrier>::introduction(bytes),)* }
+            }
+
             fn kind(self, limits: &Limits) -> Box<dyn Kind> {
                 match self { $(Self::$protocol => Box::new(Connections::<$carrier>::new(limits)),)* }
             }
@@ -64,6 +74,8 @@ macro_rules! carriers {
 
 // To add a carrier: its folder, and its line here. Those that lie further out stand first.
 carriers! {
+    /// The PROXY protocol, versions 1 and 2.
+    Proxy: proxy_protocol::ProxyProtocol,
     /// TLS 1.2 and 1.3.
     Tls: tls::Tls,
     /// WebSocket (RFC 6455).

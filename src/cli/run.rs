@@ -147,8 +147,8 @@ fn warn(totals: &Totals, tls_port: Option<u16>) {
         (0, 0, _) => messages::error("the capture is empty: it holds no frame"),
         (0, _, None) => messages::error(format_args!("no MQTT in this capture ({frames})")),
         (0, _, Some(port)) => messages::error(format_args!(
-            "no MQTT in clear in this capture ({frames}), but TLS on port {port}, which this \
-             version does not decrypt"
+            "no MQTT in clear in this capture ({frames}), but TLS on port {port}: what is inside \
+             needs its keys (--keylog)"
         )),
         _ => {}
     }

@@ -1,10 +1,12 @@
 //! The state that all connections of a run share: the user's wishes, limits, counts.
 
+use foldhash::HashMap;
+
 use crate::base::limits::Limits;
-use crate::carrier::Carriers;
+use crate::carrier::{Carriers, Proxied};
 use crate::event::Event;
 use crate::mqtt::Framer;
-use crate::stream::Connection;
+use crate::stream::{Connection, ConnectionId};
 
 /// Frames that are remembered at a time for the packets that end in them.
 const INDEXED: usize = 16;
@@ -100,6 +102,9 @@ pub struct Context {
     highest: u64,
     /// The carriers of connections within others.
     pub(super) carriers: Carriers,
+    /// The ends that proxies named of connections that are not recognised yet, each of which a
+    /// carrier follows.
+    pub(super) proxied: HashMap<ConnectionId, Proxied>,
     /// Buffers that an unfinished packet left behind, for the next one: for its bytes, and for the
     /// frames that carry them.
     pub(super) spare: (Framer, Vec<u64>),

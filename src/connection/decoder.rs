@@ -4,15 +4,17 @@
 
 use crate::base::FrameStamp;
 use crate::carrier::{Breach, Carried, CarrierError, Followed, Recognition as Carrier};
-use crate::event::{Ended, Event, LooksLike, NotMqtt, TransportBreach};
+use crate::event::{Ended, Event, Introduction, LooksLike, NotMqtt, TransportBreach};
 use crate::mqtt::Sender;
 use crate::mqtt::framer::{Cut, cut};
-use crate::stream::{Closed, Connection, DIRECTIONS, Direction, GapCause, StreamEvent};
+use crate::stream::{
+    ByDirection, Closed, Connection, DIRECTIONS, Direction, GapCause, StreamEvent,
+};
 
 use super::classify::begins_packet;
 use super::context::{Context, Emit, Scope};
 use super::packets::{Arrival, Mode};
-use super::recognition::{Expectation, Phase, Recognition, on_carrier_port};
+use super::recognition::{Expectation, Phase, Recognition, on_known_port};
 use super::score;
 
 /// Everything that a connection's bytes have shown so far.
@@ -125,6 +127,9 @@ impl Decoder {
                 incomplete,
             }));
         }
+        if matches!(why, Closed::Finished | Closed::Reset) {
+            own.report_unanswered(scope, stamp);
+        }
         let missed = own.phase == Phase::Undecided && own.expectation(scope) != Expectation::None;
         for direction in DIRECTIONS {
             if missed && own.packets.sides.of(direction).active {
@@ -170,6 +175,8 @@ impl Decoder {
             decoder,
             reports: Vec::new(),
             mistaken: Vec::new(),
+            came: ByDirection::default(),
+            names_ends: false,
         }));
         self.carry(scope, arrival.event(bytes));
         true
@@ -202,6 +209,9 @@ impl Decoder {
         let Some(mut inner) = self.inner.take() else {
             return;
         };
+        if let StreamEvent::Closed { why, stamp } = event {
+            inner.close_unanswered(scope.connection, why, stamp);
+        }
         inner.on(scope, event);
         let mistaken = std::mem::take(&mut inner.mistaken);
         let is_bare = !inner.decoder.is_mqtt() && !mistaken.is_empty();
@@ -251,6 +261,10 @@ struct Inner {
     reports: Vec<Report>,
     /// Bytes that turned out not to be the carrier's, by direction.
     mistaken: Vec<(Direction, Vec<u8>)>,
+    /// Bytes came, or were missing.
+    came: ByDirection<bool>,
+    /// It named the ends of the connection.
+    names_ends: bool,
 }
 
 /// A report of a carrier on itself. It waits until it is known that the connection is MQTT, or was
@@ -292,6 +306,7 @@ impl Inner {
                 layers,
             } => {
                 scope.context.counters.wrapped += bytes.len() as u64;
+                *self.came.of_mut(direction) = true;
                 let arrival = Arrival {
                     stamp,
                     layers,
@@ -306,6 +321,7 @@ impl Inner {
                 ref mut length,
                 ..
             } => {
+                *self.came.of_mut(direction) = true;
                 if let Some(missing) = carrier.gap(slot, direction, *length) {
                     *length = missing;
                     self.pass(scope, event);
@@ -361,6 +377,11 @@ impl Inner {
                 scope.context.counters.unwrapped += bytes.len() as u64;
                 self.pass(scope, arrival.event(bytes));
             }
+            Carried::Proxied(proxied) => {
+                let id = scope.connection.id;
+                scope.context.proxied.insert(id, proxied);
+                self.names_ends = true;
+            }
             Carried::Gap => self.pass(scope, gap(GapCause::NotCaptured)),
             Carried::OverLimit => self.pass(scope, gap(GapCause::Unreadable)),
             Carried::Mistaken { direction, bytes } => {
@@ -377,6 +398,18 @@ impl Inner {
         }
     }
 
+    /// Reports a connection that is closed although the carrier was never granted.
+    fn close_unanswered(&mut self, connection: &Connection, why: Closed, stamp: &FrameStamp) {
+        let Followed {
+            protocol, client, ..
+        } = self.carrier;
+        let is_over = matches!(why, Closed::Finished | Closed::Reset);
+        let is_silent = !*self.came.of(client.reverse());
+        if is_over && is_silent && protocol.is_answered() && connection.handshake_seen {
+            self.report_at(What::Failed(CarrierError::Unanswered), client, stamp);
+        }
+    }
+
     /// Ends what is carried.
     fn close(&mut self, scope: &mut Scope<'_, impl Emit>) {
         let end = StreamEvent::Closed {
@@ -385,17 +418,23 @@ impl Inner {
         };
         let inside = self.inside(scope.connection);
         self.decoder.on(scope.context, &inside, end, scope.emit);
+        if self.names_ends {
+            scope.context.proxied.remove(&inside.id);
+        }
         scope.context.carriers.close(&self.carrier);
     }
 
     fn report(&mut self, what: What, arrival: &Arrival<'_>) {
-        let direction = arrival.direction;
+        self.report_at(what, arrival.direction, arrival.stamp);
+    }
+
+    fn report_at(&mut self, what: What, direction: Direction, stamp: &FrameStamp) {
         let same = |known: &Report| known.what == what && known.direction == direction;
         if !self.reports.iter().any(same) {
             self.reports.push(Report {
                 what,
                 direction,
-                stamp: *arrival.stamp,
+                stamp: *stamp,
                 emitted: false,
             });
         }
@@ -405,7 +444,7 @@ impl Inner {
     fn emit_reports(&mut self, scope: &mut Scope<'_, impl Emit>) {
         let is_mqtt = self.decoder.is_mqtt();
         let connection = scope.connection;
-        let expected = is_mqtt || self.decoder.own.announced || on_carrier_port(connection);
+        let expected = is_mqtt || self.decoder.own.announced || on_known_port(connection);
         for report in self.reports.iter_mut().filter(|report| !report.emitted) {
             let Report {
                 direction, stamp, ..
@@ -435,6 +474,8 @@ impl Inner {
                     direction,
                     stamp,
                     looks_like: LooksLike::Carrier(self.carrier.protocol, error),
+                    introduction: Introduction::default(),
+                    answers_mqtt: false,
                 })),
             }
         }

@@ -3,7 +3,10 @@
 //! This is the hot path: a packet that lies whole in a segment is decoded where it lies.
 
 use crate::base::{FrameStamp, Layers};
-use crate::event::{Event, Gap, Incomplete, NotMqtt, PacketEvent, Transport};
+use crate::event::{
+    CarrierError, Event, Gap, Incomplete, Introduction, LooksLike, NotMqtt, PacketEvent, Protocol,
+    Transport,
+};
 use crate::mqtt::framer::{Cut, Framed, Header, RawPacket, cut, fixed_header};
 use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Rule};
 use crate::stream::{ByDirection, Direction, GapCause, StreamEvent};
@@ -46,6 +49,8 @@ pub(super) struct Side {
     pub(super) active: bool,
     /// [`Event::NotMqtt`] was emitted.
     pub(super) reported: bool,
+    /// Its first bytes ask for an answer of this protocol.
+    pub(super) asked: Option<Protocol>,
     /// Packets in a row whose structure is broken although their length seemed right.
     broken: u8,
     /// Segments tried in vain while the start of a packet was sought on an unknown connection.
@@ -408,14 +413,47 @@ impl Packets {
         stamp: &FrameStamp,
         bytes: &[u8],
     ) {
-        if std::mem::replace(&mut self.sides.of_mut(direction).reported, true) {
+        let side = self.sides.of_mut(direction);
+        if std::mem::replace(&mut side.reported, true) {
             return;
         }
+        let looks_like = classify::looks_like(bytes);
+        let introduction = match looks_like {
+            LooksLike::Carrier(carrier, _) => {
+                let introduction = carrier.introduction(bytes).unwrap_or_default();
+                side.asked = introduction.asks.then_some(carrier);
+                introduction
+            }
+            LooksLike::Unknown => Introduction::default(),
+        };
+        let answers_mqtt = self.sides.of(direction.reverse()).proven;
         (scope.emit)(&Event::NotMqtt(&NotMqtt {
             connection: *scope.connection,
             direction,
             stamp: *stamp,
-            looks_like: classify::looks_like(bytes),
+            looks_like,
+            introduction,
+            answers_mqtt,
+        }));
+    }
+
+    /// Reports at the end of a connection that `direction` asked for a carrier, and that the other
+    /// end sent nothing before it ended the connection.
+    #[cold]
+    pub(super) fn report_unanswered(
+        &self,
+        scope: &mut Scope<'_, impl Emit>,
+        direction: Direction,
+        carrier: Protocol,
+        stamp: &FrameStamp,
+    ) {
+        (scope.emit)(&Event::NotMqtt(&NotMqtt {
+            connection: *scope.connection,
+            direction,
+            stamp: *stamp,
+            looks_like: LooksLike::Carrier(carrier, CarrierError::Unanswered),
+            introduction: Introduction::default(),
+            answers_mqtt: false,
         }));
     }
 

@@ -114,9 +114,15 @@ impl Recognition {
     fn pass_by(&mut self, scope: &mut Scope<'_, impl Emit>, arrival: &Arrival<'_>, bytes: &[u8]) {
         let direction = arrival.direction;
         self.pass_over(scope.context, direction, bytes.len() as u64);
+        let from_start = self.mode(direction) == Mode::Framing;
+        let port = scope.connection.responder.port;
         let on_its_port = match classify::looks_like(bytes) {
-            LooksLike::Carrier(carrier, _) => is_on(scope.connection, carrier.ports()),
-            LooksLike::Unknown => false,
+            LooksLike::Carrier(carrier, _) if is_on(scope.connection, carrier.ports()) => true,
+            // What hides its content may carry MQTT on any port.
+            LooksLike::Carrier(carrier, _) if from_start && carrier.encrypts() => carrier
+                .introduction(bytes)
+                .is_some_and(|first| first.asks && first.may_announce_mqtt(port)),
+            _ => false,
         };
         let side = self.packets.sides.of_mut(direction);
         side.active = true;

@@ -138,6 +138,7 @@ impl Recognition {
             server,
             client,
             transport: self.packets.transport,
+            proxied: scope.context.proxied.remove(&connection.id),
             stamp: *stamp,
         }));
     }
@@ -191,6 +192,23 @@ impl Recognition {
             self.take_passed_over(context, direction)
         } else {
             0
+        }
+    }
+
+    /// Reports at the end of a connection that one end asked for a carrier in vain.
+    pub(super) fn report_unanswered(&self, scope: &mut Scope<'_, impl Emit>, stamp: &FrameStamp) {
+        if !scope.connection.handshake_seen {
+            return;
+        }
+        for direction in DIRECTIONS {
+            let other = self.packets.sides.of(direction.reverse());
+            if let Some(carrier) = self.packets.sides.of(direction).asked
+                && !other.active
+                && !other.after_gap
+            {
+                self.packets
+                    .report_unanswered(scope, direction, carrier, stamp);
+            }
         }
     }
 
@@ -284,11 +302,11 @@ pub(super) fn is_on(connection: &Connection, ports: &[u16]) -> bool {
     ports.contains(&connection.responder.port) || ports.contains(&connection.initiator.port)
 }
 
-/// Whether MQTT inside a carrier is expected: nothing is guessed there, but a carrier that is not
-/// followed is reported.
-pub(super) fn on_carrier_port(connection: &Connection) -> bool {
+/// Whether MQTT is expected, bare or inside a carrier: a carrier that is not followed is reported
+/// there.
+pub(super) fn on_known_port(connection: &Connection) -> bool {
     let mut carriers = Protocol::ALL.iter();
-    carriers.any(|protocol| is_on(connection, protocol.ports()))
+    is_on(connection, &MQTT_PORTS) || carriers.any(|protocol| is_on(connection, protocol.ports()))
 }
 
 /// Returns the direction in which the Server sends, where one port alone is one on which it

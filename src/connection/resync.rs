@@ -4,6 +4,7 @@
 //! both directions: an answer that fits its question is evidence for either.
 
 use crate::base::FrameStamp;
+use crate::event::LooksLike;
 use crate::stream::{DIRECTIONS, Direction, GapCause};
 
 use super::candidate::{AGREEMENT_CAP, Candidate, Expected};
@@ -16,6 +17,9 @@ use super::recognition::{Expectation, Phase, Recognition};
 /// Segments of a connection joined midway that may fail to begin a packet, where nothing is
 /// evidence for MQTT, before it counts as something else.
 pub(super) const TRIES_CAP: u8 = 250;
+
+/// Bytes of another protocol that are looked at for what they state of it.
+const START_CAP: usize = 4096;
 
 /// Bits of evidence that make a chain of packets believed.
 mod enough {
@@ -181,7 +185,12 @@ impl Recognition {
             limits.undecided
         };
         let first = held.first_piece().map(|piece| piece.stamp);
-        let start = held.bytes().get(..32).unwrap_or(held.bytes()).to_vec();
+        // As many as state what another protocol is.
+        let start = match classify::looks_like(held.bytes()) {
+            LooksLike::Carrier(..) => held.bytes().get(..START_CAP).unwrap_or(held.bytes()),
+            LooksLike::Unknown => &[],
+        };
+        let start = start.to_vec();
         let mut dropped = held.drop_unneeded(context);
         let full = |held: &Held, context: &Context| {
             held.len() > limit || context.held() > limits.held as u64 && !held.is_empty()

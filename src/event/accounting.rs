@@ -25,7 +25,7 @@ pub struct Accounting {
 
     /// Payload of all TCP segments that was captured.
     pub captured: u64,
-    /// Came out of WebSocket and TLS, and is counted as if it had been captured bare.
+    /// Came out of WebSocket, TLS and the PROXY protocol, and is counted as if it had been captured bare.
     pub unwrapped: u64,
     /// Came again: retransmissions, frames captured twice.
     pub repeated: u64,
@@ -46,8 +46,8 @@ pub struct Accounting {
     pub given_up: u64,
     /// In connections, or directions of them, that are not MQTT.
     pub not_mqtt: u64,
-    /// In WebSocket and TLS connections, from their handshakes to their frame and record headers:
-    /// what came out of them is `unwrapped`.
+    /// Of what carries MQTT (WebSocket, TLS, the PROXY protocol), from its handshakes to its frame
+    /// and record headers: what came out of it is `unwrapped`.
     pub wrapped: u64,
 
     /// Bytes of MQTT connections that were never captured, where their number is known.
@@ -111,7 +111,7 @@ impl Accounting {
             ("not_mqtt", "not MQTT", self.not_mqtt),
             (
                 "wrapped",
-                "of WebSocket and TLS, which carried what stands above",
+                "of what carried MQTT (WebSocket, TLS, the PROXY protocol)",
                 self.wrapped,
             ),
             ("repeated", "repeated", self.repeated),

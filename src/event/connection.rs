@@ -1,7 +1,7 @@
 //! Connections: their beginning and end, their gaps, and what was found in place of MQTT.
 
 use crate::base::{Endpoint, FrameStamp};
-use crate::carrier::{Breach, CarrierError, Protocol, Transport};
+use crate::carrier::{Breach, CarrierError, Introduction, Protocol, Proxied, Transport};
 use crate::mqtt::{PacketType, Sender};
 use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
 
@@ -16,6 +16,8 @@ pub struct Opened {
     pub client: Endpoint,
     /// The carrier of MQTT on it.
     pub transport: Transport,
+    /// The ends that a proxy in front of the server named, by the PROXY protocol.
+    pub proxied: Option<Proxied>,
     /// The frame from which the connection is known: its SYN, or its first segment.
     pub stamp: FrameStamp,
 }
@@ -75,7 +77,7 @@ pub struct Incomplete {
 }
 
 /// Something else where MQTT was expected.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct NotMqtt {
     /// The TCP connection.
     pub connection: Connection,
@@ -85,6 +87,10 @@ pub struct NotMqtt {
     pub stamp: FrameStamp,
     /// The protocol that the bytes look like.
     pub looks_like: LooksLike,
+    /// The statements of the first bytes that are not encrypted.
+    pub introduction: Introduction,
+    /// The other direction is MQTT: this is the answer to it.
+    pub answers_mqtt: bool,
 }
 
 /// A rule of what carries MQTT is broken, or the connection is not granted.

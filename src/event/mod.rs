@@ -48,5 +48,5 @@ pub use step::{EndedBy, HandshakeState, Step, between};
 pub use totals::{SkippedFrames, Totals};
 pub use will::{NoWill, RetainedEnd, RetainedSummary, Stored, WillFate, WillSummary};
 
-pub use crate::carrier::{Breach, CarrierError, Protocol, Transport};
+pub use crate::carrier::{Alert, Breach, CarrierError, Introduction, Protocol, Proxied, Transport};
 pub use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};

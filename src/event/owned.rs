@@ -47,7 +47,7 @@ impl From<&Event<'_>> for OwnedEvent {
             Event::Packet(packet) => Self::Packet(Box::new(packet.into())),
             Event::Gap(gap) => Self::Gap(*gap),
             Event::Ended(ended) => Self::Ended(*ended),
-            Event::NotMqtt(not_mqtt) => Self::NotMqtt(*not_mqtt),
+            Event::NotMqtt(not_mqtt) => Self::NotMqtt(not_mqtt.clone()),
             Event::Breach(breach) => Self::Breach(*breach),
             Event::Handshake(handshake) => Self::Handshake(Box::new(handshake.clone())),
             Event::Will(will) => Self::Will(Box::new(will.clone())),

@@ -23,7 +23,7 @@ pub struct Accounting {
     pub skipped_frames: u64,
     /// Bytes of TCP payload that were captured.
     pub captured_octets: u64,
-    /// Bytes that came out of WebSocket and TLS.
+    /// Bytes that came out of WebSocket, TLS and the PROXY protocol.
     pub unwrapped_octets: u64,
     /// The fate of those bytes.
     pub octets: Octets,
@@ -51,7 +51,7 @@ pub struct Octets {
     pub given_up: u64,
     /// Of connections that are not MQTT.
     pub not_mqtt: u64,
-    /// Of WebSocket and TLS, whose content is counted above.
+    /// Of WebSocket, TLS and the PROXY protocol, whose content is counted above.
     pub wrapped: u64,
     /// Captured again: retransmissions, frames captured twice.
     pub repeated: u64,

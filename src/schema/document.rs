@@ -59,7 +59,7 @@ pub struct Document<'a> {
     /// How many of those there were beyond the 50,000 that a document lists.
     pub incomplete_omitted: Option<u64>,
     /// Connections that are not MQTT after all.
-    pub not_mqtt: Option<Vec<NotMqtt>>,
+    pub not_mqtt: Option<Vec<NotMqtt<'a>>>,
     /// How many of those there were beyond the 50,000 that a document lists.
     pub not_mqtt_omitted: Option<u64>,
     /// The captures that were read.

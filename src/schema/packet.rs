@@ -53,7 +53,8 @@ pub struct Packet<'a> {
     /// The client identifier of the connection, an assigned one from CONNACK on; absent where it
     /// is not known.
     pub client_id: Option<&'a str>,
-    /// The protocols that carried the packet, unless that is plain TCP: `websocket`, `tls`, `tls+websocket`.
+    /// The protocols that carried the packet, unless that is plain TCP: `websocket`, `tls`,
+    /// `proxy` (the PROXY protocol), or several from the outside in: `tls+websocket`.
     #[serde(skip_serializing_if = "Transport::is_bare", serialize_with = "as_text")]
     #[schemars(with = "Option<&str>")]
     pub transport: Transport,

@@ -40,7 +40,7 @@ pub enum Record<'a> {
     /// A control packet that never completed.
     Incomplete(Incomplete),
     /// A connection that is not MQTT after all.
-    NotMqtt(NotMqtt),
+    NotMqtt(NotMqtt<'a>),
     /// The captures that were read, the last line of every view but the statistics.
     Capture(Capture<'a>),
     /// The statistics.

@@ -57,8 +57,8 @@ impl Incomplete {
 
 /// A connection on an MQTT port, or one that the user asked for, that is not MQTT after all.
 #[skip_serializing_none]
-#[derive(Clone, Copy, Debug, JsonSchema, Serialize)]
-pub struct NotMqtt {
+#[derive(Clone, Debug, JsonSchema, Serialize)]
+pub struct NotMqtt<'a> {
     /// The frame by which that became certain.
     pub frame: u64,
     /// The TCP connection.
@@ -70,12 +70,28 @@ pub struct NotMqtt {
     pub looks_like: &'static str,
     /// The status of the HTTP response that refused an upgrade to WebSocket.
     pub status: Option<u16>,
-    /// The TLS cipher suite that is not decrypted although its secrets are known.
+    /// The TLS cipher suite that the server chose, or that is not decrypted although its secrets are
+    /// known.
     pub cipher_suite: Option<u16>,
+    /// The version of TLS that is chosen, or the highest that is offered: `1.3`.
+    pub tls_version: Option<&'static str>,
+    /// The host name that a ClientHello asks for (SNI).
+    pub server_name: Option<&'a str>,
+    /// The application protocols that a ClientHello offers (ALPN).
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub alpn: &'a [Box<str>],
+    /// The number of the TLS alert that comes in place of an answer (RFC 8446 §6).
+    pub alert: Option<u8>,
+    /// The other end was asked for TLS or WebSocket, and closed the connection without an answer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unanswered: bool,
+    /// The other direction of the connection is MQTT.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub answers_mqtt: bool,
 }
 
-impl From<&event::NotMqtt> for NotMqtt {
-    fn from(not: &event::NotMqtt) -> Self {
+impl<'a> From<&'a event::NotMqtt> for NotMqtt<'a> {
+    fn from(not: &'a event::NotMqtt) -> Self {
         let (source, destination) = match not.direction {
             Direction::Forward => (not.connection.initiator, not.connection.responder),
             Direction::Backward => (not.connection.responder, not.connection.initiator),
@@ -91,8 +107,12 @@ impl From<&event::NotMqtt> for NotMqtt {
         let (status, cipher_suite) = match not.looks_like {
             LooksLike::Carrier(_, CarrierError::Refused(status)) => (Some(status), None),
             LooksLike::Carrier(_, CarrierError::Unsupported(suite)) => (None, Some(suite)),
-            _ => (None, None),
+            _ => (None, not.introduction.cipher_suite),
         };
+        let unanswered = matches!(
+            not.looks_like,
+            LooksLike::Carrier(_, CarrierError::Unanswered)
+        );
         Self {
             frame: not.stamp.number,
             stream: not.connection.id.0,
@@ -100,6 +120,12 @@ impl From<&event::NotMqtt> for NotMqtt {
             looks_like,
             status,
             cipher_suite,
+            tls_version: not.introduction.version,
+            server_name: not.introduction.server_name.as_deref(),
+            alpn: &not.introduction.protocols,
+            alert: not.introduction.alert.map(|alert| alert.description),
+            unanswered,
+            answers_mqtt: not.answers_mqtt,
         }
     }
 }

@@ -24,7 +24,14 @@ impl Notes {
         match event {
             Event::Opened(opened) => {
                 self.remember(opened.connection.id, opened.client, opened.server);
-                None
+                let proxied = opened.proxied?;
+                let (stream, way) = (
+                    opened.connection.id.0,
+                    from_to(opened.client, opened.server),
+                );
+                let ends = from_to(proxied.client, proxied.server);
+                let text = format!("stream {stream}{way} is a proxy's, of a connection{ends}");
+                Some(note(opened.stamp.number, &text))
             }
             Event::Gap(gap) => {
                 let octets = match gap.length {
@@ -70,7 +77,7 @@ impl Notes {
                     Direction::Backward => (connection.responder, connection.initiator),
                 };
                 let (stream, way) = (connection.id.0, from_to(from, to));
-                let words = words::not_mqtt(not.looks_like);
+                let words = words::not_mqtt(not);
                 Some(note(
                     not.stamp.number,
                     &format!("stream {stream}{way} {words}"),

@@ -160,6 +160,7 @@ impl Sample {
             server: end(1),
             client: end(0),
             transport: Transport::TCP,
+            proxied: None,
             stamp: FrameStamp::default(),
         }
     }

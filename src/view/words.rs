@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use crate::base::text::safe;
 use crate::base::{Endpoint, FrameStamp, Precision, Span, Timestamp};
 use crate::event::{
-    CarrierError, Closed, ConnectionId, EndCause, EndedBy, GapCause, HandshakeKind, LooksLike,
-    NoWill, Protocol, Undelivered,
+    CarrierError, Closed, ConnectionId, EndCause, EndedBy, GapCause, HandshakeKind, Introduction,
+    LooksLike, NoWill, NotMqtt, Protocol, Undelivered,
 };
 use crate::mqtt::{PacketType, ProtocolVersion, Sender, reason};
 
@@ -243,8 +244,29 @@ pub(super) const fn closed(why: Closed) -> &'static str {
 
 /// Returns what a connection is that carries no MQTT that can be read, to stand behind its
 /// ends.
-pub(super) fn not_mqtt(looks_like: LooksLike) -> Cow<'static, str> {
+pub(super) fn not_mqtt(not: &NotMqtt) -> Cow<'static, str> {
+    let looks_like = not.looks_like;
+    let details = introduction(&not.introduction);
+    if let (LooksLike::TLS, Some(alert)) = (looks_like, not.introduction.alert) {
+        return Cow::Owned(match not.answers_mqtt {
+            true => format!("answers plain MQTT with a TLS alert ({alert}): this port expects TLS"),
+            false => format!("is TLS and begins with an alert ({alert})"),
+        });
+    }
+    if let (LooksLike::TLS, false) = (looks_like, details.is_empty()) {
+        return Cow::Owned(format!(
+            "is TLS ({details}): its MQTT, if any, needs the keys (--keylog)"
+        ));
+    }
     Cow::Borrowed(match looks_like {
+        LooksLike::Carrier(Protocol::Tls, CarrierError::Unanswered) => {
+            "asked for TLS and was not answered before the connection ended: the other end may \
+             expect MQTT without TLS"
+        }
+        LooksLike::Carrier(Protocol::WebSocket, CarrierError::Unanswered) => {
+            "asked for WebSocket and was not answered before the connection ended: the other end \
+             may expect MQTT without WebSocket"
+        }
         LooksLike::Carrier(Protocol::Tls, CarrierError::Unsupported(suite)) => {
             return Cow::Owned(format!(
                 "is TLS with cipher suite 0x{suite:04x}, which this version does not decrypt"
@@ -263,6 +285,23 @@ pub(super) fn not_mqtt(looks_like: LooksLike) -> Cow<'static, str> {
         }
         _ => "is not MQTT",
     })
+}
+
+/// Returns what TLS states of itself, for brackets: `1.3, server name "broker.example", ALPN mqtt`.
+fn introduction(introduction: &Introduction) -> String {
+    let mut parts = Vec::new();
+    parts.extend(introduction.version.map(str::to_owned));
+    if let Some(suite) = introduction.cipher_suite {
+        parts.push(format!("cipher suite 0x{suite:04x}"));
+    }
+    if let Some(name) = &introduction.server_name {
+        parts.push(format!("server name {}", safe(name)));
+    }
+    if !introduction.protocols.is_empty() {
+        let names = introduction.protocols.join(" ");
+        parts.push(format!("ALPN {}", safe(&names)));
+    }
+    parts.join(", ")
 }
 
 #[cfg(test)]

@@ -205,6 +205,12 @@ claims! {
         "{client} sends WebSocket frames without a mask; a server closes such a connection."
     WebSocketMasked {} &c::WEBSOCKET_MASKING, Server
         "The server masks its WebSocket frames; a client closes such a connection."
+    WebSocketClosed { code: u16, meaning: &'static str, instead: &'static str } &c::WEBSOCKET_CLOSED, Unknown
+        "{who} closes the WebSocket connection with code {code}{meaning}{instead}."
+    TlsExpected { alert: &'a str } &c::NOT_MQTT, Client
+        "The server answers MQTT in clear with a TLS alert ({alert}): its port expects TLS."
+    Unasked { what: &'static str } &c::NOT_MQTT, Unknown
+        "The client asked for {what}, and the server sent nothing before the connection ended: its port may expect MQTT without {what}."
     NotMqtt { other: &'static str } &c::NOT_MQTT, Unknown
         "What is sent on this connection is not MQTT; it looks like {other}."
 

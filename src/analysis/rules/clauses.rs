@@ -113,6 +113,8 @@ clauses! {
         "The Client masks its WebSocket frames, the Server does not."
     WEBSOCKET_BROKEN "websocket-broken" Error [] []
         "What comes on a WebSocket connection is frames."
+    WEBSOCKET_CLOSED "websocket-closed" Warning [] []
+        "One end closed the WebSocket connection with a code that names a fault."
     WEBSOCKET_REFUSED "websocket-refused" Warning [] []
         "The Server refused the WebSocket connection."
 

@@ -1,27 +1,41 @@
 //! Findings about what carries MQTT, and about connections that carry something else.
 
 use super::super::state::State;
+use super::super::state::link::Phase;
 use super::claim::Claim;
 use super::clauses as c;
 use super::report::{Place, Report};
 use crate::event::{
-    Breach, CarrierError, Gap, GapCause, LooksLike, NotMqtt, Protocol, TransportBreach,
+    Breach, CarrierError, Gap, GapCause, Level, LooksLike, NotMqtt, Protocol, TransportBreach,
 };
 use crate::mqtt::{ProtocolVersion, Sender};
 
 /// Reports that something else comes where MQTT was expected.
 pub(crate) fn find_other_traffic(other: &NotMqtt, report: &mut Report) {
-    use CarrierError::{Broken, Refused, Unsupported};
+    use CarrierError::{Broken, Refused, Unanswered, Unsupported};
     use LooksLike::Carrier;
     use Protocol::{Tls, WebSocket};
+    if let (LooksLike::TLS, Some(alert)) = (other.looks_like, other.introduction.alert)
+        && other.answers_mqtt
+    {
+        let alert = alert.to_string();
+        let claim = Claim::TlsExpected { alert: &alert };
+        let place = Place {
+            connection: Some(other.connection.id),
+            ..Place::nowhere(other.stamp)
+        };
+        return report.find(place.at(Level::Warning), claim);
+    }
     let claim = match other.looks_like {
+        Carrier(WebSocket, Unanswered) => Claim::Unasked { what: "WebSocket" },
+        Carrier(Tls, Unanswered) => Claim::Unasked { what: "TLS" },
         Carrier(WebSocket, Refused(status)) => Claim::WebSocketRefused { status },
         Carrier(WebSocket, Broken) => Claim::WebSocketBroken {},
         other => Claim::NotMqtt {
             other: match other {
                 Carrier(Tls, Broken) => "TLS that its keys do not decrypt from here on",
                 Carrier(Tls, Unsupported(_)) => "TLS with a cipher suite that is not decrypted",
-                LooksLike::TLS => "TLS: without its keys nothing more can be told",
+                LooksLike::TLS => "TLS: what is inside needs its keys (--keylog)",
                 LooksLike::HTTP => "HTTP",
                 _ => "something else",
             },
@@ -50,8 +64,32 @@ pub(crate) fn find_breach(state: &State, event: &TransportBreach, report: &mut R
             Sender::Client => Claim::WebSocketUnmasked {},
             Sender::Server => Claim::WebSocketMasked {},
         },
+        Breach::Closed(code) => Claim::WebSocketClosed {
+            code,
+            meaning: close_code(code),
+            instead: match link.phase {
+                Phase::Connecting if event.sender == Sender::Server => " instead of a CONNACK",
+                _ => "",
+            },
+        },
     };
     report.find(Place::on(link, event.stamp).by(event.sender), claim);
+}
+
+/// Returns the meaning of a code with which WebSocket is closed (RFC 6455 §7.4.1), in brackets.
+const fn close_code(code: u16) -> &'static str {
+    match code {
+        1002 => " (protocol error)",
+        1003 => " (a kind of data that is not accepted)",
+        1007 => " (data that does not fit its kind)",
+        1008 => " (policy)",
+        1009 => " (message too big)",
+        1010 => " (an extension is missing)",
+        1011 => " (internal error)",
+        1012 => " (restart)",
+        1013 => " (try again later)",
+        _ => "",
+    }
 }
 
 /// Reports bytes that the capture does not hold.

@@ -133,6 +133,7 @@ impl Run {
             server,
             client,
             transport: self.transport,
+            proxied: None,
             stamp,
         };
         self.observe(&Event::Opened(&opened));

@@ -1,7 +1,7 @@
 //! Which packet may stand where.
 
 use super::*;
-use crate::event::{Level, LooksLike, NotMqtt, Protocol};
+use crate::event::{Introduction, Level, LooksLike, NotMqtt, Protocol};
 
 #[test]
 fn connect_is_first_and_comes_once() {
@@ -255,6 +255,8 @@ fn what_the_capture_lacks_is_reported() {
         direction: Direction::Forward,
         stamp,
         looks_like: LooksLike::TLS,
+        introduction: Introduction::default(),
+        answers_mqtt: false,
     }));
     assert!(run.finding("not-mqtt").message.contains("TLS"));
 }

@@ -1,7 +1,9 @@
 //! The carriers of MQTT.
 
 use super::*;
-use crate::event::{Breach, CarrierError, LooksLike, NotMqtt, Protocol, TransportBreach};
+use crate::event::{
+    Alert, Breach, CarrierError, Introduction, Level, LooksLike, NotMqtt, Protocol, TransportBreach,
+};
 use crate::mqtt::ProtocolVersion;
 
 impl Run {
@@ -17,6 +19,11 @@ impl Run {
     }
 
     fn not_mqtt(&mut self, looks_like: LooksLike) -> &mut Self {
+        self.not_mqtt_but(looks_like, None)
+    }
+
+    /// The same, with an alert that answers MQTT.
+    fn not_mqtt_but(&mut self, looks_like: LooksLike, alert: Option<Alert>) -> &mut Self {
         let stamp = self.stamp();
         let end = |port| Endpoint {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -33,6 +40,11 @@ impl Run {
             direction: Direction::Backward,
             stamp,
             looks_like,
+            introduction: Introduction {
+                alert: alert,
+                ..Introduction::default()
+            },
+            answers_mqtt: alert.is_some(),
         }));
         self
     }
@@ -105,4 +117,57 @@ fn a_websocket_connection_that_is_refused_or_breaks_is_reported() {
         CarrierError::Broken,
     ));
     run.finding("websocket-broken");
+}
+
+#[test]
+fn a_port_that_expects_tls_or_does_not_is_reported() {
+    let mut run = Run::new(V3);
+    run.not_mqtt_but(
+        LooksLike::TLS,
+        Some(Alert {
+            fatal: true,
+            description: 70,
+        }),
+    );
+    let found = run.finding("not-mqtt");
+    assert_eq!(found.level, Level::Warning);
+    assert!(
+        found.message.contains("fatal, protocol version 70"),
+        "{}",
+        found.message
+    );
+    for (carrier, name) in [(Protocol::Tls, "TLS"), (Protocol::WebSocket, "WebSocket")] {
+        let mut run = Run::new(V3);
+        run.not_mqtt(LooksLike::Carrier(carrier, CarrierError::Unanswered));
+        let found = run.finding("not-mqtt");
+        assert!(
+            found.message.contains(&format!("without {name}")),
+            "{}",
+            found.message
+        );
+        assert_eq!(found.level, Level::Note);
+    }
+}
+
+#[test]
+fn a_websocket_that_closes_with_a_fault_is_reported() {
+    let mut run = Run::new(V3);
+    run.open(0);
+    run.client(0, connect(V3, &Hello::new("page")));
+    run.breach(Sender::Server, Breach::Closed(1002));
+    let message = &run.finding("websocket-closed").message;
+    assert!(
+        message.contains("1002 (protocol error) instead of a CONNACK"),
+        "{message}"
+    );
+    let mut run = Run::new(V3);
+    run.join(0, "page")
+        .breach(Sender::Client, Breach::Closed(4001));
+    let found = run.finding("websocket-closed");
+    assert!(
+        found.message.ends_with("with code 4001."),
+        "{}",
+        found.message
+    );
+    assert_eq!(found.by, Sender::Client.into());
 }

@@ -13,6 +13,7 @@
 //! costs more than its bytes: the number of the next record has to be found by trial.
 
 mod cipher;
+mod introduction;
 mod keylog;
 mod messages;
 #[cfg(test)]
@@ -20,7 +21,7 @@ mod tests;
 
 pub use keylog::KeyLog;
 
-use super::carried::{self, Call, Carried, Carrier, CarrierError, State};
+use super::carried::{self, Call, Carried, Carrier, CarrierError, Introduction, State};
 use crate::base::field::{FieldDef, FieldType};
 use crate::base::limits::{Limit, Limits};
 use crate::stream::{ByDirection, DIRECTIONS, Direction};
@@ -136,6 +137,10 @@ impl Carrier for Tls {
     fn resembles(bytes: &[u8]) -> bool {
         // Type and version of a record (RFC 8446 §5.1).
         matches!(bytes, [20..=23, 3, 0..=4, ..])
+    }
+
+    fn introduction(bytes: &[u8]) -> Option<Introduction> {
+        introduction::read(bytes)
     }
 
     /// Only a ClientHello whose secrets are known opens one, or what may become one.

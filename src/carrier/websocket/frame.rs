@@ -20,8 +20,17 @@ pub(super) enum Opcode {
     Text,
     /// The first frame of binary data, as MQTT is sent.
     Binary,
-    /// Close, ping or pong.
+    /// Close: its payload begins with a code.
+    Close,
+    /// Ping or pong.
     Control,
+}
+
+impl Opcode {
+    /// Whether such a frame carries no data.
+    pub(super) const fn is_control(self) -> bool {
+        matches!(self, Self::Close | Self::Control)
+    }
 }
 
 /// One frame header.
@@ -60,11 +69,12 @@ pub(super) fn header(bytes: &[u8]) -> Header {
         0 => Opcode::Continuation,
         1 => Opcode::Text,
         2 => Opcode::Binary,
-        8..=10 => Opcode::Control,
+        8 => Opcode::Close,
+        9..=10 => Opcode::Control,
         _ => return Header::Broken,
     };
     let (fin, compressed) = (first & 0x80 != 0, first & 0x40 != 0);
-    let control = opcode == Opcode::Control;
+    let control = opcode.is_control();
     let short = second & 0x7f;
     // RSV2 and RSV3 belong to no extension that is known. RSV1 is the first frame's alone (RFC
     // 7692 §6). Control frames are short and whole (RFC 6455 §5.5).
@@ -178,7 +188,7 @@ fn next(bytes: &[u8], sought: Sought) -> Option<(FrameHeader, Option<&[u8]>)> {
         .masked
         .is_none_or(|masked| masked == header.mask.is_some());
     let fits = masked && (sought.compressed || !header.compressed);
-    if !fits || !data && header.opcode != Opcode::Control || header.length > OPEN_CAP {
+    if !fits || !data && !header.opcode.is_control() || header.length > OPEN_CAP {
         return None;
     }
     let length = usize::try_from(header.length).ok()?;

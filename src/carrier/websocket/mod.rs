@@ -89,7 +89,7 @@ impl Payload {
 
     /// Not a control frame's.
     fn is_data(&self) -> bool {
-        self.header.opcode != Opcode::Control
+        !self.header.opcode.is_control()
     }
 }
 
@@ -443,6 +443,15 @@ impl Side {
                 (call.sink)(Carried::Bytes(plain));
             }
             call.shared.own.unmasked = unmasked;
+        } else if payload.header.opcode == Opcode::Close && passed == 0 {
+            // A code that is cut is passed over.
+            let code = mine.first_chunk().map(|code: &[u8; 2]| {
+                let [first, second, ..] = payload.header.mask.unwrap_or_default();
+                u16::from_be_bytes(*code) ^ u16::from_be_bytes([first, second])
+            });
+            if let Some(code) = code.filter(|code| !matches!(code, 1000 | 1001 | 1005)) {
+                (call.sink)(Carried::Breach(Breach::Closed(code)));
+            }
         }
         if payload.left() == 0 {
             self.end_message(call, payload);

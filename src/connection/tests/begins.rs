@@ -1,6 +1,7 @@
 //! Connections from their start, and connections met in their midst.
 
 use super::*;
+use crate::event::{CarrierError, Protocol};
 
 #[test]
 fn a_connect_on_any_port_in_either_direction_makes_a_connection_mqtt() {
@@ -320,4 +321,111 @@ fn a_connection_met_at_its_connack_is_recognised_on_any_port() {
         .segment(DOWN, &suback(4, 1))
         .close();
     assert_eq!(run.types(), ["CONNACK", "SUBSCRIBE", "SUBACK"]);
+}
+
+/// The first record of TLS 1.2, with the extensions.
+fn client_hello(extensions: &[u8]) -> Vec<u8> {
+    let random = [7; 32];
+    let length = (extensions.len() as u16).to_be_bytes();
+    let body = [
+        &[3, 3],
+        &random[..],
+        &[0, 0, 2, 0x13, 1, 1, 0],
+        &length,
+        extensions,
+    ]
+    .concat();
+    let message = [&[1, 0, 0, body.len() as u8], &body[..]].concat();
+    [&[22, 3, 1, 0, message.len() as u8], &message[..]].concat()
+}
+
+/// The extension for application protocols.
+fn alpn(names: &[&str]) -> Vec<u8> {
+    let names: Vec<_> = names
+        .iter()
+        .flat_map(|name| [&[name.len() as u8], name.as_bytes()].concat())
+        .collect();
+    let length = names.len() as u8;
+    [&[0, 16, 0, length + 2, 0, length], &names[..]].concat()
+}
+
+#[test]
+fn tls_is_named_on_any_port_unless_it_is_for_another_protocol() {
+    let cases: [(u16, &[&str], bool); 10] = [
+        (8081, &[], true),
+        (1883, &[], true),
+        (443, &[], true),
+        (8081, &["http/1.1"], true),
+        (443, &["http/1.1"], false),
+        (443, &["x-amzn-mqtt-ca"], true),
+        (8081, &["h2", "http/1.1"], false),
+        (993, &[], false),
+        (993, &["mqtt"], true),
+        (8883, &["h2"], true),
+    ];
+    for (port, names, named) in cases {
+        let hello = client_hello(&if names.is_empty() {
+            Vec::new()
+        } else {
+            alpn(names)
+        });
+        let mut run = Run::to(port);
+        run.segment(UP, &hello)
+            .segment(DOWN, b"\x16\x03\x03\x00\x05hello")
+            .segment(UP, b"\x17\x03\x03\x00\x05hello")
+            .close_by(Closed::Finished);
+        assert_eq!(
+            run.looks_like.contains(&LooksLike::TLS),
+            named,
+            "{port} {names:?}"
+        );
+        let unanswered = LooksLike::Carrier(Protocol::Tls, CarrierError::Unanswered);
+        assert!(!run.looks_like.contains(&unanswered));
+        assert_eq!(run.packets, []);
+    }
+}
+
+#[test]
+fn a_request_that_the_other_end_leaves_unanswered_is_named_where_all_of_it_was_captured() {
+    let tls = client_hello(&[]);
+    let websocket =
+        b"GET /mqtt HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n";
+    for (request, carrier) in [(&tls[..], Protocol::Tls), (websocket, Protocol::WebSocket)] {
+        let unanswered = LooksLike::Carrier(carrier, CarrierError::Unanswered);
+        for (port, why, gap, named) in [
+            (1883, Closed::Finished, false, true),
+            (8081, Closed::Reset, false, true),
+            (1883, Closed::CaptureEnd, false, false),
+            (1883, Closed::Finished, true, false),
+        ] {
+            let mut run = Run::to(port);
+            run.segment(UP, request);
+            if gap {
+                run.gap(DOWN, 20);
+            }
+            run.close_by(why);
+            assert_eq!(
+                run.looks_like.contains(&unanswered),
+                named,
+                "{port} {why:?} {gap}"
+            );
+        }
+        let mut run = Run::amid(1883);
+        run.segment(UP, request).close_by(Closed::Finished);
+        assert!(!run.looks_like.contains(&unanswered));
+    }
+}
+
+#[test]
+fn an_alert_that_answers_mqtt_is_named() {
+    let alert = b"\x15\x03\x01\x00\x02\x02\x46";
+    let mut run = Run::to(8883);
+    run.segment(UP, &connect(4)).segment(DOWN, alert).close();
+    assert_eq!(run.types(), ["CONNECT"]);
+    assert_eq!(run.others[1], "answers mqtt: fatal, protocol version 70");
+    let mut run = Run::to(8883);
+    run.segment(UP, &client_hello(&[]))
+        .segment(DOWN, alert)
+        .close();
+    assert_eq!(run.others, ["not mqtt", "not mqtt"]);
 }

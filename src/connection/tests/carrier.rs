@@ -57,6 +57,61 @@ fn opened(port: u16) -> Run {
 }
 
 #[test]
+fn mqtt_behind_the_header_of_a_proxy_is_found_on_any_port_and_its_ends_are_named() {
+    let header = b"PROXY TCP4 203.0.113.7 192.0.2.1 56324 1883\r\n";
+    for port in [1883, 40_000] {
+        for cut in [6, 20, header.len(), header.len() + 3] {
+            let all = [&header[..], &connect(4)].concat();
+            let mut run = Run::to(port);
+            run.segment(UP, &all[..cut]).segment(UP, &all[cut..]);
+            run.segment(DOWN, &connack(4))
+                .segment(UP, &publish(4, "a", 1, b"x"))
+                .gap(DOWN, 9)
+                .segment(DOWN, &puback(1))
+                .close();
+            assert_eq!(run.types(), ["CONNECT", "CONNACK", "PUBLISH", "PUBACK"]);
+            let transport = Transport::TCP.with(Protocol::Proxy);
+            assert!(run.packets.iter().all(|seen| seen.transport == transport));
+            assert_eq!(
+                run.others[..2],
+                [
+                    format!("opened {port} for 203.0.113.7:56324"),
+                    "gap 9 0".to_owned()
+                ]
+            );
+        }
+    }
+}
+
+#[test]
+fn websocket_lies_behind_the_header_of_a_proxy() {
+    let mut run = Run::to(9001);
+    let header = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+    run.segment(UP, &[&header[..], &request(MQTT)].concat())
+        .segment(DOWN, &response(MQTT))
+        .segment(UP, &frame(UP, &connect(4)))
+        .segment(DOWN, &frame(DOWN, &connack(4)))
+        .close();
+    assert_eq!(run.types(), ["CONNECT", "CONNACK"]);
+    assert_eq!(run.packets[0].transport.to_string(), "proxy+websocket");
+    assert_eq!(run.others, ["opened 9001", "ended"]);
+}
+
+#[test]
+fn what_only_begins_like_the_header_of_a_proxy_is_not_mqtt() {
+    for rest in [&b"TCP4 no\r\n"[..], b"\0\0\0\0", b"UNKNOWN\r\n220 mail\r\n"] {
+        for port in [1883, 25] {
+            let mut run = Run::to(port);
+            run.segment(UP, b"PROXY ")
+                .segment(UP, rest)
+                .segment(UP, b"more")
+                .close();
+            assert_eq!(run.packets, []);
+        }
+    }
+}
+
+#[test]
 fn mqtt_in_websocket_is_found_on_any_port() {
     for port in [80, 1883, 8080, 8083, 9001, 40_000] {
         let mut run = opened(port);
@@ -375,5 +430,40 @@ proptest! {
         }
         run.close();
         prop_assert_eq!(run.bytes_of(UP).concat(), all);
+    }
+}
+
+#[test]
+fn a_close_with_a_code_that_names_a_fault_is_reported_and_one_at_the_end_is_not() {
+    for (code, reported) in [
+        (1000, false),
+        (1001, false),
+        (1002, true),
+        (1008, true),
+        (4001, true),
+    ] {
+        let mut run = opened(9001);
+        let [high, low] = u16::to_be_bytes(code);
+        run.segment(DOWN, &[0x88, 4, high, low, b'n', b'o']);
+        // Masked, and without a code.
+        run.segment(UP, &[0x88, 0x82, 9, 8, 7, 6, high ^ 9, low ^ 8]);
+        run.segment(DOWN, &[0x88, 0]).close();
+        let found: Vec<_> = run
+            .others
+            .iter()
+            .filter(|one| one.contains("Closed"))
+            .collect();
+        let wanted = [
+            format!("Server Closed({code})"),
+            format!("Client Closed({code})"),
+        ];
+        assert_eq!(
+            found,
+            if reported {
+                wanted.iter().collect()
+            } else {
+                Vec::new()
+            }
+        );
     }
 }

@@ -104,11 +104,19 @@ impl Run {
                 },
                 transport: seen.transport,
             }),
-            Event::Opened(opened) => others.push(format!("opened {}", opened.server.port)),
+            Event::Opened(opened) => {
+                let proxied = opened.proxied.map(|proxied| proxied.client);
+                let client = proxied.map(|end| format!(" for {}:{}", end.address, end.port));
+                let port = opened.server.port;
+                others.push(format!("opened {port}{}", client.unwrap_or_default()));
+            }
             Event::Gap(gap) => others.push(format!("gap {} {}", gap.length, gap.discarded)),
             Event::NotMqtt(not) => {
                 looks_like.push(not.looks_like);
-                others.push("not mqtt".to_owned());
+                others.push(match (not.answers_mqtt, not.introduction.alert) {
+                    (true, Some(alert)) => format!("answers mqtt: {alert}"),
+                    _ => "not mqtt".to_owned(),
+                });
             }
             Event::Breach(seen) => {
                 others.push(format!("{:?} {:?}", seen.sender, seen.breach));
@@ -156,13 +164,15 @@ impl Run {
         self
     }
 
-    /// The end of the connection. Every byte must have been accounted for.
+    /// The end of the capture.
     pub(super) fn close(&mut self) -> &mut Self {
+        self.close_by(Closed::CaptureEnd)
+    }
+
+    /// The end of the connection. Every byte must have been accounted for.
+    pub(super) fn close_by(&mut self, why: Closed) -> &mut Self {
         let stamp = FrameStamp::default();
-        self.on(StreamEvent::Closed {
-            why: Closed::CaptureEnd,
-            stamp: &stamp,
-        });
+        self.on(StreamEvent::Closed { why, stamp: &stamp });
         let c = &self.context.counters;
         assert_eq!(
             c.bytes,
