@@ -332,7 +332,7 @@ limits! {
         "the newest is given up" => "handshakes-kept"
         "handshakes of sessions without a connection that the analysis gave up";
     /// Application messages whose deliveries are not all known.
-    Messages messages "messages" 16_384, Count Option,
+    Messages messages "messages" 32_768, Count Option,
         "the oldest is given up" => "messages"
         "messages that the analysis gave up before all deliveries were known";
     /// Deliveries of those messages.
@@ -375,10 +375,10 @@ limits! {
     SessionsEnded sessions_ended "sessions-ended" 65_536, Count Option,
         "all are forgotten; a session that comes back is counted"
         => "sessions-ended" "sessions that came back and may have ended before";
-    /// Ended connections with gaps.
+    /// Ended connections, with their gaps, for messages that were on their way to them.
     ConnectionsWithGaps connections_with_gaps "connections-with-gaps" 65_536, Count Option,
-        "all are forgotten" => "connections-with-gaps"
-        "times that the analysis forgot in which connections gaps had been";
+        "the oldest is forgotten" => "connections-with-gaps"
+        "connections of which the analysis forgot that they had gaps";
     /// Settled messages that must not come to a client again.
     Settled settled "settled" 16_384, Count Option,
         "the oldest is forgotten; a copy that it may have barred is counted"

@@ -68,15 +68,25 @@ pub struct Delivered {
     pub steps: Vec<Step>,
 }
 
-/// Why a subscriber with a matching subscription was not seen to receive a message.
+/// Why a subscriber with a matching subscription was not seen to receive a message, with the frame
+/// that shows it.
 #[derive(Clone, Copy, Debug, Eq, Hash, IntoStaticStr, PartialEq)]
 #[strum(serialize_all = "snake_case")]
 #[non_exhaustive]
 pub enum Undelivered {
-    /// The session had no connection; the message may be waiting in the server.
-    Away,
+    /// The session has had no connection since this frame; the message may be waiting in the
+    /// server.
+    #[strum(serialize = "session_away")]
+    Away {
+        /// The frame in which its connection ended.
+        since: u64,
+    },
     /// Shared subscription: another member of the group was given the message.
-    OtherOfGroup,
+    #[strum(serialize = "other_member")]
+    OtherOfGroup {
+        /// The frame of the other member's copy, or from which that member is away.
+        frame: u64,
+    },
     /// No Local: the subscriber published it itself (5.0 §3.8.3.1).
     NoLocal,
     /// QoS 2 and no PUBREL seen: the message was never released to subscribers.
@@ -86,15 +96,82 @@ pub enum Undelivered {
     /// The message's expiry interval passed while the subscriber was away.
     Expired,
     /// QoS 0 and the subscriber's session had no connection: the server need not keep it.
-    #[strum(serialize = "away_at_qos_0")]
+    #[strum(serialize = "session_away")]
     AwayAtQoS0,
+    /// The subscriber gave the subscription up.
+    Unsubscribed {
+        /// The frame of its UNSUBSCRIBE.
+        frame: u64,
+    },
     /// The subscriber's connection ended before it came.
-    ConnectionEnded,
+    ConnectionEnded {
+        /// The frame of that end.
+        frame: u64,
+    },
+    /// The subscriber's session ended, and its subscriptions with it.
+    SessionEnded {
+        /// The frame that shows that end.
+        frame: u64,
+    },
+    /// The packet is larger than the subscriber accepts (5.0 §3.1.2.11.4).
+    TooLarge {
+        /// The subscriber's Maximum Packet Size.
+        maximum: u32,
+        /// The frame of its CONNECT.
+        frame: u64,
+    },
+    /// The session came back and was not sent it: the server may have dropped it from a full queue.
+    QueueDropped {
+        /// The frame in which the session came back.
+        returned: u64,
+        /// Messages that waited for the session.
+        waited: u32,
+    },
+    /// The server acknowledged the message, and the subscriber was connected and able.
+    #[strum(serialize = "broker_did_not_forward")]
+    NotForwarded {
+        /// The frame of the acknowledgement.
+        acknowledged: u64,
+    },
+    /// A later message of the same publisher, topic and QoS reached the subscriber.
+    #[strum(serialize = "broker_did_not_forward")]
+    Overtaken {
+        /// The frame of the later message's copy.
+        by: u64,
+    },
     /// Bytes to the subscriber are missing from the capture: it may be among them.
     Gap,
     /// The capture ended before it could be expected.
     #[strum(serialize = "capture_end")]
     CaptureEnded,
+    /// The analysis gave the message up because a limit was reached.
+    GivenUp,
     /// Nothing in the capture shows why.
     Unknown,
+}
+
+impl Undelivered {
+    /// Returns the frame that shows it, where it rests on one.
+    pub const fn frame(self) -> Option<u64> {
+        match self {
+            Self::Away { since } => Some(since),
+            Self::OtherOfGroup { frame }
+            | Self::Unsubscribed { frame }
+            | Self::ConnectionEnded { frame }
+            | Self::SessionEnded { frame }
+            | Self::TooLarge { frame, .. } => Some(frame),
+            Self::QueueDropped { returned, .. } => Some(returned),
+            Self::NotForwarded { acknowledged } => Some(acknowledged),
+            Self::Overtaken { by } => Some(by),
+            Self::NoLocal
+            | Self::NotReleased
+            | Self::Refused(_)
+            | Self::Expired
+            | Self::AwayAtQoS0
+            | Self::Gap
+            | Self::CaptureEnded
+            | Self::GivenUp
+            | Self::Unknown => None,
+        }
+    }
 }

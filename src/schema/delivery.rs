@@ -132,6 +132,8 @@ impl<'a> Deliveries<'a> {
                 event::Outcome::NotDelivered(why) => sorted.not_delivered.push(NotDelivered {
                     subscriber: Subscriber::from(one),
                     why: why.into(),
+                    frames: why.frame().into_iter().collect(),
+                    ambiguous: one.ambiguous,
                 }),
             }
         }
@@ -242,8 +244,17 @@ pub struct NotDelivered<'a> {
     /// Who did not receive it.
     #[serde(flatten)]
     pub subscriber: Subscriber<'a>,
-    /// Why, as far as the capture shows it: `away`, `other_of_group`, `no_local`,
-    /// `not_released`, `refused`, `expired`, `away_at_qos_0`, `connection_ended`, `gap`,
-    /// `capture_end` or `unknown`.
+    /// Why, as far as the capture shows it: `session_away`, `other_member` (shared subscription),
+    /// `no_local`, `not_released` (QoS 2 without PUBREL), `refused`, `expired`, `unsubscribed`,
+    /// `connection_ended`, `session_ended`, `too_large`, `queue_dropped` (possibly: the session was
+    /// away), `broker_did_not_forward`, `gap`, `capture_end`, `given_up` (a limit was reached) or
+    /// `unknown`.
     pub why: &'static str,
+    /// The frames that show it, where it rests on some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<u64>,
+    /// An equal message was on its way at the same time: this one may have been delivered in its
+    /// place, and nothing is concluded.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ambiguous: bool,
 }

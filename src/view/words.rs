@@ -201,8 +201,16 @@ pub(super) const fn no_will(why: NoWill) -> &'static str {
 /// Returns why a subscriber was not seen to receive a message.
 pub(super) fn undelivered(why: Undelivered) -> Cow<'static, str> {
     Cow::Borrowed(match why {
-        Undelivered::Away => "the session is away; the broker may keep the message for it",
-        Undelivered::OtherOfGroup => "another member of the shared subscription got it",
+        Undelivered::Away { since } => {
+            return Cow::Owned(format!(
+                "the session is away since frame {since}; the broker may keep the message for it"
+            ));
+        }
+        Undelivered::OtherOfGroup { frame } => {
+            return Cow::Owned(format!(
+                "another member of the shared subscription has it (frame {frame})"
+            ));
+        }
         Undelivered::NoLocal => "No Local: it published the message itself",
         Undelivered::NotReleased => "no PUBREL: the broker may not release it yet",
         Undelivered::Refused(code) => {
@@ -210,9 +218,40 @@ pub(super) fn undelivered(why: Undelivered) -> Cow<'static, str> {
         }
         Undelivered::Expired => "it expired while the subscriber was away",
         Undelivered::AwayAtQoS0 => "the session is away, and at QoS 0 nothing need be kept",
-        Undelivered::ConnectionEnded => "its connection ended first",
+        Undelivered::Unsubscribed { frame } => {
+            return Cow::Owned(format!("it unsubscribed in frame {frame}"));
+        }
+        Undelivered::ConnectionEnded { frame } => {
+            return Cow::Owned(format!("its connection ended first, in frame {frame}"));
+        }
+        Undelivered::SessionEnded { frame } => {
+            return Cow::Owned(format!("its session ended in frame {frame}"));
+        }
+        Undelivered::TooLarge { maximum, frame } => {
+            return Cow::Owned(format!(
+                "it is larger than the Maximum Packet Size of {maximum} octets set in frame {frame}"
+            ));
+        }
+        Undelivered::QueueDropped { returned, waited } => {
+            return Cow::Owned(format!(
+                "the session came back in frame {returned} and was not sent it; {waited} waited, \
+                 and the broker may have dropped it from a full queue"
+            ));
+        }
+        Undelivered::NotForwarded { acknowledged } => {
+            return Cow::Owned(format!(
+                "still connected; the broker acknowledged it in frame {acknowledged} and did not \
+                 forward it"
+            ));
+        }
+        Undelivered::Overtaken { by } => {
+            return Cow::Owned(format!(
+                "the broker did not forward it: a later one came in frame {by}"
+            ));
+        }
         Undelivered::Gap => "octets to it are missing from the capture: it may be among them",
         Undelivered::CaptureEnded => "the capture ends first",
+        Undelivered::GivenUp => "not known: the analysis reached a limit (`help limits`)",
         Undelivered::Unknown => "nothing in the capture says why",
     })
 }

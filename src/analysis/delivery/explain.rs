@@ -236,6 +236,16 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
         frame: held.published.number,
         ambiguous,
     };
+    // A copy at QoS 0 or one for the absent comes when it may.
+    let live = held
+        .routes
+        .get(at)
+        .is_some_and(|route| route.delivery.connection == Some(here));
+    let late = live
+        && held
+            .over
+            .is_some_and(|over| over.acknowledged(held.qos).is_some());
+    let broker = held.broker;
     let mut delivered = copy.delivered(Some(held.published), held.qos);
     let route = held.routes.get_mut(at)?;
     let mut place = at;
@@ -251,7 +261,7 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
         let mut done = u32::from(route.progress == Progress::Done);
         // A shared subscription: one member of the group is given the message (5.0 §4.8.2).
         if let Some(group) = route.group {
-            done += settle_other_members(&mut held.routes, group, at);
+            done += settle_other_members(&mut held.routes, group, at, copy.stamp.number);
         }
         held.unsettled = held.unsettled.saturating_sub(done);
     } else {
@@ -270,6 +280,9 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
         };
         held.unsettled += u32::from(further.progress == Progress::Open);
         place = cx.state.messages.add_route(key, further)?;
+    }
+    if late && let Some(broker) = cx.state.brokers.get_mut(broker) {
+        broker.acknowledges_first = true;
     }
     // A bridge has a QoS and properties of its own.
     let held = cx.state.messages.get(key);
@@ -351,12 +364,12 @@ fn explain_from_other_broker(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Opt
 
 /// Settles the routes to the other members of a group: one was given the message, so they are not
 /// waited for. Returns how many those were.
-fn settle_other_members(routes: &mut [Route], group: u32, given: usize) -> u32 {
+fn settle_other_members(routes: &mut [Route], group: u32, given: usize, frame: u64) -> u32 {
     let mut others = 0;
     for (at, route) in routes.iter_mut().enumerate() {
         if at != given && route.group == Some(group) && route.progress == Progress::Waiting {
             route.progress = Progress::Done;
-            route.delivery.outcome = Outcome::NotDelivered(Undelivered::OtherOfGroup);
+            route.delivery.outcome = Outcome::NotDelivered(Undelivered::OtherOfGroup { frame });
             others += 1;
         }
     }
@@ -366,7 +379,7 @@ fn settle_other_members(routes: &mut [Route], group: u32, given: usize) -> u32 {
 /// Notes the latest message of a stream, and reports one that comes after a later one.
 fn judge_order(cx: &mut PacketContext<'_>, key: MessageKey, at: usize, copy: &Copy<'_>) {
     let state = &mut *cx.state;
-    let Some(held) = state.messages.get(key).filter(|_| cx.report.wanted) else {
+    let Some(held) = state.messages.get(key) else {
         return;
     };
     let (Some(route), Some(publisher)) = (held.routes.get(at), held.session) else {
@@ -379,17 +392,18 @@ fn judge_order(cx: &mut PacketContext<'_>, key: MessageKey, at: usize, copy: &Co
     // Order holds for one publisher, topic and QoS on the way to one subscriber (§4.6). A hash of
     // these is kept in place of the texts.
     let (topic, subscriber) = (copy.topic.hash, route.session);
-    let stream = state.hash_of((subscriber, publisher, topic, held.qos, copy.qos));
+    let stream = state.stream(subscriber, publisher, topic, (held.qos, copy.qos));
     let frame = Frame(held.published.number);
     if state.ordered.len() >= state.limits.ordered {
         // Order is judged anew from here on.
         state.ordered.clear();
         cx.report.limit_reached(Limit::Ordered, copy.stamp);
     }
-    let latest = state.ordered.entry(stream).or_insert(key);
-    if key >= *latest {
-        *latest = key;
-    } else {
+    let here = (key, copy.stamp.number);
+    let latest = state.ordered.entry(stream).or_insert(here);
+    if key >= latest.0 {
+        *latest = here;
+    } else if cx.report.wanted {
         cx.check().find(Claim::OutOfOrder { frame });
     }
 }

@@ -1,15 +1,18 @@
 //! Application messages on their way: when each is over, and what became of it.
 
+use std::sync::Arc;
+
 use super::super::caps;
 use super::super::keys::{DeliveryRef, MessageKey};
 use super::super::output::Output;
 use super::super::rules::delivery::{judge_refused, judge_undelivered};
 use super::super::rules::report::Report;
 use super::super::state::State;
+use super::super::state::link::Standing;
 use super::super::state::messages::{Held, Over, Progress, Route, note_settled};
-use crate::base::Span;
 use crate::base::limits::Limit;
-use crate::event::{Handshake, HandshakeState, Outcome, Undelivered, between};
+use crate::base::{FrameStamp, Span};
+use crate::event::{EndedBy, Handshake, HandshakeState, Outcome, Undelivered, between};
 use crate::mqtt::{PacketType, QoS};
 
 /// Notes that a subscriber's handshake is over.
@@ -51,6 +54,7 @@ pub(crate) fn publisher_settled(
     let over = Over {
         state: record.state,
         released: released(&record),
+        stamp: state.now,
     };
     if state.wanted.handshakes {
         match state.messages.get_mut(key) {
@@ -96,7 +100,7 @@ pub(crate) fn try_settle(state: &mut State, report: &mut Report, key: MessageKey
         state.messages.look_again(key);
         return;
     }
-    close_message(state, report, key);
+    close_message(state, report, key, Closing::Settled);
 }
 
 /// Gives up waiting where waiting has no more use, and at the limits.
@@ -105,34 +109,56 @@ pub(crate) fn sweep(state: &mut State, report: &mut Report) {
         .messages
         .next_overdue(state.now, &state.sessions, &state.limits)
     {
-        close_message(state, report, key);
+        close_message(state, report, key, Closing::Settled);
     }
     while let Some((key, complete)) = state.messages.next_over_limit(&state.limits) {
         // What only lingered is complete; giving it up loses nothing that is known.
         if !complete {
             report.limit_reached(Limit::Messages, state.now);
         }
-        close_message(state, report, key);
+        close_message(state, report, key, Closing::GivenUp);
     }
 }
 
+/// Why a message is closed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Closing {
+    /// Nothing more can become of it.
+    Settled,
+    /// A limit was reached.
+    GivenUp,
+}
+
 /// Emits a message's handshake as it stands, with its deliveries, and forgets the message.
-pub(crate) fn close_message(state: &mut State, report: &mut Report, key: MessageKey) {
+pub(crate) fn close_message(
+    state: &mut State,
+    report: &mut Report,
+    key: MessageKey,
+    closing: Closing,
+) {
     let Some(mut held) = state.messages.remove(key) else {
         return;
     };
     if report.wanted {
         state.messages.remember(&held, &state.limits);
     }
-    let mut deliveries = Vec::new();
-    for mut route in std::mem::take(&mut held.routes) {
-        if route.progress == Progress::Waiting {
-            if route.tentative {
-                continue;
-            }
-            let why = why_undelivered(state, &held, &route);
+    // All are judged by how all stand.
+    let undelivered: Vec<_> = (held.routes.iter().enumerate())
+        .filter(|(_, route)| route.progress == Progress::Waiting && !route.tentative)
+        .map(|(at, _)| (at, why_undelivered(state, &held, at, closing)))
+        .collect();
+    for (at, why) in undelivered {
+        if let Some(route) = held.routes.get_mut(at) {
             route.delivery.outcome = Outcome::NotDelivered(why);
-            judge_undelivered(&held, &route, why, report);
+        }
+        if let Some(route) = held.routes.get(at) {
+            judge_undelivered(&held, route, why, report);
+        }
+    }
+    let mut deliveries = Vec::new();
+    for route in std::mem::take(&mut held.routes) {
+        if route.progress == Progress::Waiting && route.tentative {
+            continue;
         }
         if held.record.is_some() {
             deliveries.push(route.delivery);
@@ -158,49 +184,212 @@ pub(crate) fn close_message(state: &mut State, report: &mut Report, key: Message
 }
 
 /// Returns the reason why a subscriber was not seen to receive a message.
-fn why_undelivered(state: &State, held: &Held, route: &Route) -> Undelivered {
+fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> Undelivered {
+    let Some(route) = held.routes.get(at) else {
+        return Undelivered::Unknown;
+    };
     match held.over {
         Some(Over {
             state: HandshakeState::Refused { code, .. },
             ..
         }) => return Undelivered::Refused(code),
         Some(over) if held.qos == QoS::ExactlyOnce && !over.released => {
-            return Undelivered::NotReleased;
+            return match over.state {
+                // Its PUBREL may be among what was not captured.
+                HandshakeState::Incomplete {
+                    ended_by: EndedBy::Gap,
+                    ..
+                } => Undelivered::Gap,
+                _ => Undelivered::NotReleased,
+            };
         }
         _ => {}
     }
-    let waited = between(&held.published, &state.now);
-    let before = route.delivery.connection;
-    // Its session had no connection when the message was published.
-    if before.is_none() {
-        let longer =
-            |expiry: u32| waited.is_some_and(|waited| waited > Span::from_seconds(expiry as usize));
-        if held.carried.expiry.is_some_and(longer) {
-            return Undelivered::Expired;
-        }
-        if held.qos == QoS::AtMostOnce || route.delivery.granted == Some(QoS::AtMostOnce) {
-            return Undelivered::AwayAtQoS0;
-        }
+    if closing == Closing::GivenUp {
+        return Undelivered::GivenUp;
     }
-    let session = state.sessions.get(route.session);
-    let now = session.and_then(|session| session.link);
-    // The connection at that time, or the first one since.
-    let Some(now) = now.filter(|now| before.is_none_or(|before| before == *now)) else {
-        let gaps = before.and_then(|before| state.ended_with_gaps.get(&before));
-        return match before {
-            Some(_) if gaps.is_some_and(|gaps| *gaps != route.gaps) => Undelivered::Gap,
-            None if session.is_some() => Undelivered::Away,
-            _ => Undelivered::ConnectionEnded,
-        };
+    // QoS 0 for an absent subscriber was judged when the message was published.
+    if let Outcome::NotDelivered(why @ Undelivered::AwayAtQoS0) = route.delivery.outcome {
+        return why;
+    }
+    if let Some(frame) = unsubscribed(state, held, route) {
+        return Undelivered::Unsubscribed { frame };
+    }
+    if let Some(frame) = absent_member(state, held, route) {
+        return Undelivered::OtherOfGroup { frame };
+    }
+    let Some(before) = route.delivery.connection else {
+        return why_waiting(state, held, route, held.published);
     };
-    let link = state.links.get(&now);
-    if link.map_or(0, |link| link.sides.server.gaps) != route.gaps {
+    let Some(stood) = state.standing(before) else {
+        return Undelivered::GivenUp;
+    };
+    if stood.gaps != route.gaps {
         return Undelivered::Gap;
     }
-    match waited {
-        Some(waited) if waited >= caps::LAST_MOMENT => Undelivered::Unknown,
-        _ => Undelivered::CaptureEnded,
+    if let Some(why) = too_large(held, &stood) {
+        return why;
     }
+    if let Some(by) = overtaken(state, held, route) {
+        return Undelivered::Overtaken { by };
+    }
+    let assured = held.qos.min(route.delivery.granted.unwrap_or(held.qos)) > QoS::AtMostOnce;
+    let acknowledged = held.over.and_then(|over| over.acknowledged(held.qos));
+    let from = acknowledged.unwrap_or(held.published);
+    let long = between(&from, &stood.stamp).is_some_and(|waited| waited >= caps::LAST_MOMENT);
+    // A client that leaves messages unacknowledged may be sent no more for now (5.0 §4.9), and
+    // which member of a group is not sent it is the server's choice.
+    let able = assured && stood.in_flight == 0 && route.group.is_none();
+    if let Some(acknowledged) = acknowledged.filter(|_| able) {
+        let at_once = stood.open && publisher_is_gone(state, held);
+        if long || at_once {
+            let acknowledged = acknowledged.number;
+            return Undelivered::NotForwarded { acknowledged };
+        }
+    }
+    if !stood.open && assured && state.sessions.get(route.session).is_some() {
+        return why_waiting(state, held, route, stood.stamp);
+    }
+    match (long, stood.open) {
+        (true, _) => Undelivered::Unknown,
+        (false, true) => Undelivered::CaptureEnded,
+        (false, false) => {
+            let frame = stood.stamp.number;
+            Undelivered::ConnectionEnded { frame }
+        }
+    }
+}
+
+/// Returns the reason why a message that waited for a session without a connection, away at least
+/// since `left`, was not seen to be delivered.
+fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> Undelivered {
+    let session = state.sessions.get(route.session);
+    let returned = session.and_then(|session| session.latest);
+    let returned = returned.filter(|(_, stamp)| stamp.number > left.number);
+    let until = returned.map_or(state.now, |(_, stamp)| stamp);
+    let waited = between(&held.published, &until);
+    let longer =
+        |expiry: u32| waited.is_some_and(|waited| waited > Span::from_seconds(expiry as usize));
+    if held.carried.expiry.is_some_and(longer) {
+        return Undelivered::Expired;
+    }
+    let Some(session) = session else {
+        let ended = state.sessions.ended(route.session);
+        return ended.map_or(Undelivered::GivenUp, |frame| Undelivered::SessionEnded {
+            frame,
+        });
+    };
+    if (session.gapped).is_some_and(|gapped| gapped.number > left.number) {
+        return Undelivered::Gap;
+    }
+    let Some((latest, returned)) = returned else {
+        let frame = session.away_since.unwrap_or(left).number;
+        return match session.expired(state.now) {
+            true => Undelivered::SessionEnded { frame },
+            false => Undelivered::Away { since: frame },
+        };
+    };
+    let Some(stood) = state.standing(latest) else {
+        return Undelivered::GivenUp;
+    };
+    if stood.gaps > 0 {
+        return Undelivered::Gap;
+    }
+    if let Some(why) = too_large(held, &stood) {
+        return why;
+    }
+    let here = between(&returned, &stood.stamp);
+    // Others that waited came, and it did not: the queue was served.
+    let served = latest_of_stream(state, held, route);
+    let served = served.is_some_and(|(_, frame)| frame > returned.number);
+    let patience = if served {
+        caps::IN_TRANSIT
+    } else {
+        caps::LAST_MOMENT
+    };
+    let long = here.is_some_and(|here| here >= patience) && stood.in_flight == 0;
+    if long || overtaken(state, held, route).is_some() {
+        return Undelivered::QueueDropped {
+            returned: returned.number,
+            waited: session.waited.0.max(1),
+        };
+    }
+    match stood.open {
+        true => Undelivered::CaptureEnded,
+        false => Undelivered::Away {
+            since: stood.stamp.number,
+        },
+    }
+}
+
+/// Returns the frame of the UNSUBSCRIBE that gave up the last filter of a route since the message
+/// was published.
+fn unsubscribed(state: &State, held: &Held, route: &Route) -> Option<u64> {
+    let session = state.sessions.get(route.session)?;
+    let left = |filter: &Arc<str>| {
+        let mut given_up = session.given_up.iter();
+        let found = given_up
+            .rfind(|(other, stamp)| other == filter && stamp.number > held.published.number);
+        found.map(|(_, stamp)| stamp.number)
+    };
+    let frames = route.delivery.filters.iter().map(left);
+    frames.collect::<Option<Vec<_>>>()?.into_iter().max()
+}
+
+/// Returns the frame since which a member of the same group is away, whom the message may wait for.
+fn absent_member(state: &State, held: &Held, route: &Route) -> Option<u64> {
+    let connected = |route: &Route| {
+        let id = route.delivery.connection;
+        id.is_some_and(|id| state.standing(id).is_some_and(|stood| stood.open))
+    };
+    let group = route.group.filter(|_| connected(route))?;
+    let mut others = held.routes.iter();
+    let absent = others.find(|other| {
+        other.group == Some(group)
+            && other.progress == Progress::Waiting
+            && !other.tentative
+            && !connected(other)
+            && state.sessions.get(other.session).is_some()
+    })?;
+    let session = state.sessions.get(absent.session)?;
+    session.away_since.map(|since| since.number)
+}
+
+/// Returns that a message is larger than the client of a connection accepts, where it surely is.
+fn too_large(held: &Held, stood: &Standing) -> Option<Undelivered> {
+    let maximum = stood.maximum_packet_size?;
+    let (named, aliased) = held.least;
+    let least = if stood.aliases { aliased } else { named };
+    (least > maximum as usize).then_some(Undelivered::TooLarge {
+        maximum,
+        frame: stood.began,
+    })
+}
+
+/// Returns the frame in which a later message of the stream reached the subscriber.
+fn overtaken(state: &State, held: &Held, route: &Route) -> Option<u64> {
+    let (latest, frame) = latest_of_stream(state, held, route)?;
+    (latest > held.key).then_some(frame)
+}
+
+/// Returns the latest message of the stream that reached the subscriber, and the frame of its copy.
+fn latest_of_stream(state: &State, held: &Held, route: &Route) -> Option<(MessageKey, u64)> {
+    if route.group.is_some() {
+        return None;
+    }
+    let topic = state.topic(held.broker, held.topic.as_deref()?).hash;
+    let delivered = route.delivery.granted?.min(held.qos);
+    let stream = state.stream(route.session, held.session?, topic, (held.qos, delivered));
+    state.ordered.get(&stream).copied()
+}
+
+/// Returns whether the publisher's connection ended after its message was acknowledged: the server
+/// went on from there. One that acknowledges first may forward it yet.
+fn publisher_is_gone(state: &State, held: &Held) -> bool {
+    let broker = state.brokers.get(held.broker);
+    let late = broker.is_none_or(|broker| broker.acknowledges_first);
+    let gone = state.standing(held.connection);
+    !late && gone.is_some_and(|gone| !gone.open)
 }
 
 /// Returns whether the publisher released a QoS 2 message with PUBREL.

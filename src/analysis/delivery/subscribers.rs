@@ -14,6 +14,7 @@ use super::super::state::messages::{Held, Progress, Route};
 use super::super::state::sessions::{Force, Subscription};
 use crate::base::limits::Limit;
 use crate::event::{Handshake, MessageDelivery, Outcome, Undelivered};
+use crate::mqtt::QoS;
 use crate::mqtt::packet::Publish;
 
 /// Holds a client's message and works out who is to be sent it.
@@ -26,10 +27,28 @@ pub(crate) fn hold_message(
 ) -> MessageKey {
     let PacketContext { state, link, .. } = cx;
     let mut routes = routes(state, cx.report, topic, Some(link));
+    let qos = publish.delivery.qos();
+    for route in routes.iter_mut().filter(|route| route.absent) {
+        let due = route
+            .delivery
+            .granted
+            .map_or(qos, |granted| granted.min(qos));
+        if due > QoS::AtMostOnce {
+            if let Some(session) = state.sessions.get_mut(route.session) {
+                session.waits();
+            }
+        } else if route.progress == Progress::Waiting && !route.tentative {
+            // Servers keep nothing for the absent at QoS 0: no copy that comes later is of it.
+            route.progress = Progress::Done;
+            route.delivery.outcome = Outcome::NotDelivered(Undelivered::AwayAtQoS0);
+        }
+    }
     let left_out = routes.len().saturating_sub(Handshake::DELIVERIES_KEPT);
     routes.truncate(Handshake::DELIVERIES_KEPT);
     let unsettled = routes.iter().filter(|one| one.progress != Progress::Done);
     let held = Held {
+        // Given when it is added.
+        key: MessageKey(0),
         broker: link.broker,
         digest,
         turn,
@@ -44,6 +63,7 @@ pub(crate) fn hold_message(
         client_id: link.client_id.clone(),
         qos: publish.delivery.qos(),
         retain: publish.retain,
+        least: least_size(publish, topic),
         carried: state.carried(publish, link.version()),
         left_out: u32::try_from(left_out).unwrap_or(u32::MAX),
         unsettled: u32::try_from(unsettled.count()).unwrap_or(u32::MAX),
@@ -134,6 +154,19 @@ fn routes(
     routes
 }
 
+/// Returns the bytes that a copy of a message has at least, with its topic name and without.
+fn least_size(publish: &Publish<'_>, topic: Topic<'_>) -> (usize, usize) {
+    // The fixed header, the length of the topic name and that of the properties.
+    const HEADERS: usize = 2 + 2 + 1;
+    // A topic alias belongs to the publisher's connection.
+    const ALIAS: usize = 3;
+    let properties = publish.properties;
+    let alias = properties.topic_alias().map_or(0, |_| ALIAS);
+    let carried = properties.bytes().len().saturating_sub(alias);
+    let aliased = HEADERS + carried + publish.payload.len();
+    (aliased + topic.name.len(), aliased)
+}
+
 /// Returns the route to the subscriber of a subscription, on which nothing has come yet.
 fn route(state: &State, one: &Subscription, publisher: Option<&Link>, why: Undelivered) -> Route {
     let session = state.sessions.get(one.session);
@@ -145,6 +178,7 @@ fn route(state: &State, one: &Subscription, publisher: Option<&Link>, why: Undel
             _ => state.links.get(&id).map(Box::as_ref),
         })
         .filter(|link| link.alive());
+    let absent = link.is_none() && session.is_some_and(|session| !session.returning);
     let delivery = MessageDelivery {
         connection: link.map(|link| link.id),
         client_id: session.and_then(|session| session.summary.client_id.clone()),
@@ -156,6 +190,7 @@ fn route(state: &State, one: &Subscription, publisher: Option<&Link>, why: Undel
     };
     Route {
         gaps: link.map_or(0, |link| link.sides.server.gaps),
+        absent,
         ..Route::new(one.session, delivery)
     }
 }

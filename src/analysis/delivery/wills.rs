@@ -203,22 +203,25 @@ fn why_missed(state: &State, will: &Testament, route: &Route) -> Undelivered {
         let due = route.delivery.granted.min(Some(will.summary.will.qos));
         return match due {
             Some(QoS::AtMostOnce) => Undelivered::AwayAtQoS0,
-            _ => Undelivered::Away,
+            _ => {
+                let session = state.sessions.get(route.session);
+                let since = session.and_then(|session| session.away_since);
+                since.map_or(Undelivered::Unknown, |since| Undelivered::Away {
+                    since: since.number,
+                })
+            }
         };
     };
-    let link = state.links.get(&connection);
-    let gaps = match link {
-        Some(link) => link.sides.server.gaps,
-        None => state
-            .ended_with_gaps
-            .get(&connection)
-            .copied()
-            .unwrap_or_default(),
+    let Some(stood) = state.standing(connection) else {
+        return Undelivered::GivenUp;
     };
-    match link {
-        _ if gaps != route.gaps => Undelivered::Gap,
-        Some(_) => Undelivered::Unknown,
-        None => Undelivered::ConnectionEnded,
+    if stood.gaps != route.gaps {
+        Undelivered::Gap
+    } else if stood.open {
+        Undelivered::Unknown
+    } else {
+        let frame = stood.stamp.number;
+        Undelivered::ConnectionEnded { frame }
     }
 }
 

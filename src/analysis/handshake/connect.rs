@@ -72,8 +72,11 @@ fn note_takeover(cx: &mut PacketContext<'_>) {
     let (state, link) = (&mut *cx.state, &*cx.link);
     let id = link.client_id.as_ref();
     let key = id.and_then(|id| state.sessions.find(link.broker, id));
-    let session = key.and_then(|key| state.sessions.get(key));
-    let other = session.and_then(|session| session.link);
+    let session = key.and_then(|key| state.sessions.get_mut(key));
+    let other = session.and_then(|session| {
+        session.returning |= !link.clean;
+        session.link
+    });
     if let Some(other) = other.and_then(|other| state.links.get_mut(&other))
         && other.alive()
     {

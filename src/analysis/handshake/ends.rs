@@ -1,6 +1,6 @@
 //! How connections end, and what that means for all that waited on them.
 
-use super::super::delivery::messages::close_message;
+use super::super::delivery::messages::{Closing, close_message};
 use super::super::delivery::retained::end_stored;
 use super::super::delivery::wills::{close_will, note_missed, will_falls_due};
 use super::super::keys::SessionKey;
@@ -20,17 +20,6 @@ use crate::stream::Closed;
 pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, ended: &Ended) {
     link.closer = ended.by;
     link.both_seen = ended.both_seen;
-    let gaps = link.sides.server.gaps;
-    // A message on its way to this connection may be in one of its gaps, also when the message is
-    // judged long after. Where too many are remembered, all are forgotten: such a message then
-    // counts as lost with its connection.
-    if gaps > 0 {
-        if state.ended_with_gaps.len() >= state.limits.connections_with_gaps {
-            state.ended_with_gaps.clear();
-            report.limit_reached(Limit::ConnectionsWithGaps, ended.stamp);
-        }
-        state.ended_with_gaps.insert(link.id, gaps);
-    }
     report.settle_suspects(&link);
     let cause = cause(&link, ended);
     let end = End {
@@ -50,6 +39,11 @@ pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, e
         }
     }
     let ended_by = ended_by(&link, ended);
+    // Messages on their way to this connection are judged by how it stood, also long after.
+    let open = ended_by == EndedBy::CaptureEnd;
+    if state.departs(link.id, link.standing(end.stamp, open)) {
+        report.limit_reached(Limit::ConnectionsWithGaps, ended.stamp);
+    }
     let pings = std::mem::take(&mut link.pings);
     // These never outlive a connection, whatever its session does.
     let connecting = link.connecting.take().into_iter();
@@ -207,7 +201,10 @@ fn session_may_end(
         return;
     };
     session.link = None;
-    session.away_since = Some(ended.stamp);
+    session.away_since = Some(link.goodbye.map_or(ended.stamp, |goodbye| goodbye.stamp));
+    if link.sides.server.gaps > 0 {
+        session.gapped = Some(ended.stamp);
+    }
     // DISCONNECT may have changed it since the session began.
     session.expiry = link.session_expiry;
     if link.session_expiry == 0 && ended.why != Closed::CaptureEnd {
@@ -252,7 +249,7 @@ pub(crate) fn finish(state: &mut State, report: &mut Report, emit: &mut impl FnM
         report.outbox.drain(emit);
     }
     for key in state.messages.keys() {
-        close_message(state, report, key);
+        close_message(state, report, key, Closing::Settled);
         report.outbox.drain(emit);
     }
     for key in state.wills.keys() {

@@ -130,6 +130,7 @@ fn follow_only(cx: &mut PacketContext<'_>, publish: &Publish<'_>, topic: Topic<'
             let over = Over {
                 state: HandshakeState::Complete,
                 released: false,
+                stamp: cx.event.stamp,
             };
             publisher_done(cx.state, cx.report, key, over);
         }

@@ -13,6 +13,7 @@ use super::super::state::open::Open;
 use super::super::state::sessions::{Force, Subscription};
 use super::exchange::{begin, give_up, keep, replace, settle};
 use super::sessions::unsubscribe;
+use crate::base::FrameStamp;
 use crate::base::limits::Limit;
 use crate::event::{EndedBy, FilterRequest, HandshakeKind, HandshakeState, Subject};
 use crate::mqtt::packet::{FilterAcknowledgement, Subscribe, Unsubscribe};
@@ -99,8 +100,12 @@ fn add_subscription(
         return;
     };
     // The filter is in use again, so its UNSUBSCRIBE explains no copy any more.
-    session.given_up.retain(|filter| *filter != request.filter);
-    session.refused.retain(|filter| *filter != request.filter);
+    session
+        .given_up
+        .retain(|(filter, _)| *filter != request.filter);
+    session
+        .refused
+        .retain(|(filter, _)| *filter != request.filter);
     let broker = session.broker();
     // The same filter again replaces the subscription ([MQTT-3.8.4-3]).
     if let Some(one) = state.sessions.subscription_to(key, &request.filter) {
@@ -158,7 +163,7 @@ pub(crate) fn on_suback(cx: &mut PacketContext<'_>, ack: &FilterAcknowledgement<
     rules::request::check_suback(&mut cx.check(), requests, ack.codes);
     if let Some(session) = cx.link.session {
         for one in requests {
-            grant(cx.state, session, one);
+            grant(cx.state, session, one, cx.event.stamp);
         }
     }
     // One filter that was granted makes the handshake a success; the others stand beside it with
@@ -205,7 +210,7 @@ fn take_answered(
 }
 
 /// Puts a subscription in force, or ends it where it was refused.
-fn grant(state: &mut State, session: SessionKey, request: &FilterRequest) {
+fn grant(state: &mut State, session: SessionKey, request: &FilterRequest, stamp: FrameStamp) {
     let Some(one) = state.sessions.subscription_to(session, &request.filter) else {
         return;
     };
@@ -217,29 +222,29 @@ fn grant(state: &mut State, session: SessionKey, request: &FilterRequest) {
         }
         // An earlier subscription to the filter stands, at the QoS that it had.
         None if one.force == Force::Granted => one.force = Force::Leaving,
-        None => refuse(state, session, request),
+        None => refuse(state, session, request, stamp),
     }
 }
 
 /// Ends a subscription that the server refused, and remembers its filter.
-fn refuse(state: &mut State, key: SessionKey, request: &FilterRequest) {
+fn refuse(state: &mut State, key: SessionKey, request: &FilterRequest, stamp: FrameStamp) {
     if let Some(session) = state.sessions.get_mut(key)
         && request.code.is_some_and(|code| code >= 0x80)
     {
-        remember(&mut session.refused, &request.filter);
+        remember(&mut session.refused, &request.filter, stamp);
     }
     unsubscribe(state, key, &request.filter);
 }
 
 /// Remembers a filter among the latest few.
-fn remember(filters: &mut VecDeque<Arc<str>>, filter: &Arc<str>) {
+fn remember(filters: &mut VecDeque<(Arc<str>, FrameStamp)>, filter: &Arc<str>, stamp: FrameStamp) {
     /// Enough to show why a copy is unexpected.
     const REMEMBERED: usize = 8;
     // The newest explain the copies that are still under way.
     if filters.len() >= REMEMBERED {
         filters.pop_front();
     }
-    filters.push_back(Arc::clone(filter));
+    filters.push_back((Arc::clone(filter), stamp));
 }
 
 /// Acts on an UNSUBSCRIBE.
@@ -282,7 +287,7 @@ pub(crate) fn on_unsuback(cx: &mut PacketContext<'_>, ack: &FilterAcknowledgemen
             match one.code {
                 // Refused: the subscription stays.
                 Some(0x80..) => set_force(cx.state, session, &one.filter, Force::Granted),
-                _ => give_filter_up(cx.state, session, &one.filter),
+                _ => give_filter_up(cx.state, session, &one.filter, open.first()),
             }
         }
     }
@@ -290,11 +295,11 @@ pub(crate) fn on_unsuback(cx: &mut PacketContext<'_>, ack: &FilterAcknowledgemen
 }
 
 /// Ends a subscription that its client gave up, and remembers its filter.
-fn give_filter_up(state: &mut State, key: SessionKey, filter: &Arc<str>) {
+fn give_filter_up(state: &mut State, key: SessionKey, filter: &Arc<str>, stamp: FrameStamp) {
     if let Some(session) = state.sessions.get_mut(key)
         && session.subscriptions.contains_key(filter)
     {
-        remember(&mut session.given_up, filter);
+        remember(&mut session.given_up, filter, stamp);
     }
     unsubscribe(state, key, filter);
 }

@@ -41,9 +41,16 @@ pub(crate) fn attach(cx: &mut PacketContext<'_>, present: Option<bool>) {
     if let Some(key) = known {
         leave_old_link(state, report, link, key);
     }
+    // A session that lasts no longer than its connection ends with that at a takeover too; where
+    // there is no Session Present (3.1) nothing else shows it.
+    let passing = |key| {
+        let session = state.sessions.get(key);
+        session.is_some_and(|session| session.expiry == 0 && session.latest.is_some())
+    };
+    let over = present.is_none() && link.connect_stamp.is_some() && known.is_some_and(passing);
     let key = match known {
         // Clean Session or Clean Start begins a new session, and so does Session Present 0.
-        Some(key) if !link.clean && present != Some(false) => key,
+        Some(key) if !link.clean && !over && present != Some(false) => key,
         _ => {
             state.unread.forget_servers(link);
             if let Some(key) = known {
@@ -57,6 +64,8 @@ pub(crate) fn attach(cx: &mut PacketContext<'_>, present: Option<bool>) {
         return;
     };
     session.link = Some(link.id);
+    session.latest = Some((link.id, event.stamp));
+    session.returning = false;
     session.away_since = None;
     session.expiry = link.session_expiry;
     // The latest version that is known: a CONNECT that was not captured brings none.
@@ -189,6 +198,11 @@ pub(crate) fn end_session(
 ) {
     let mut subscriptions = unsubscribe_all(state, key);
     settle_pending(state, report, key, ended_by);
+    // One that is given up at a limit goes on for the server.
+    if !matches!(ended_by, EndedBy::TableFull | EndedBy::CaptureEnd) {
+        let frame = state.now.number;
+        state.sessions.note_end(key, frame, &state.limits);
+    }
     let Some(mut session) = state.sessions.remove(key, &state.limits) else {
         return;
     };

@@ -346,8 +346,12 @@ claims! {
         "The message of frame {frame} was to expire after {expiry} s and is delivered after {waited} s."
     MessageExpired { topic: &'a str, subscriber: Party<'a> } &c::MESSAGE_EXPIRED, Client
         "The message to {topic} expired while {subscriber} was away: it is never delivered there."
-    MessageLost { topic: &'a str, subscriber: Party<'a> } &c::MESSAGE_LOST, Server
-        "The message to {topic} was accepted by the server and never sent to {subscriber}, which has a subscription that takes it."
+    MessageLost { topic: &'a str, subscriber: Party<'a>, acknowledged: Frame } &c::MESSAGE_LOST, Server
+        "The message to {topic} was acknowledged by the server in frame {acknowledged} and never sent to {subscriber}, which has a subscription that takes it and was connected."
+    MessageOvertaken { topic: &'a str, subscriber: Party<'a>, by: Frame } &c::MESSAGE_LOST, Server
+        "The message to {topic} was never sent to {subscriber}, which has a subscription that takes it: a later one of the same publisher and QoS came in frame {by}."
+    MessageDropped { topic: &'a str, subscriber: Party<'a>, returned: Frame, waited: u32 } &c::MESSAGE_LOST, Server
+        "The message to {topic} was never sent to {subscriber}, which came back in frame {returned}: {waited} waited for it, and the server may have dropped this one from a full queue."
     OutOfOrder { frame: Frame } &c::OUT_OF_ORDER, Server
         "{client} gets the message of frame {frame} after a later one of the same publisher, topic and QoS."
     DeliveredTwice { frame: Frame, topic: &'a str } &c::DELIVERED_TWICE, Server

@@ -82,7 +82,10 @@ fn judge_qos(check: &mut Check<'_>, held: &Held, route: &Route, copy: &Copy<'_>)
 fn find_unsubscribed<'a>(check: &mut Check<'a>, copy: &Copy<'_>) {
     let topic = copy.topic.name;
     let session = check.state.session_of(check.link);
-    let taking = |filters: &'a VecDeque<Arc<str>>| filters.iter().find(|one| takes(one, topic));
+    let taking = |filters: &'a VecDeque<(Arc<str>, FrameStamp)>| {
+        let mut filters = filters.iter().map(|(filter, _)| filter);
+        filters.find(|filter| takes(filter, topic))
+    };
     let given_up = session.and_then(|session| taking(&session.given_up));
     let refused = session.and_then(|session| taking(&session.refused));
     let claim = match (given_up, refused) {
@@ -281,7 +284,11 @@ pub(crate) fn judge_undelivered(held: &Held, route: &Route, why: Undelivered, re
         && route.group.is_none();
     let there = matches!(
         why,
-        Undelivered::Unknown | Undelivered::ConnectionEnded | Undelivered::CaptureEnded
+        Undelivered::Unknown
+            | Undelivered::ConnectionEnded { .. }
+            | Undelivered::NotForwarded { .. }
+            | Undelivered::Overtaken { .. }
+            | Undelivered::CaptureEnded
     );
     let claim = match why {
         _ if let Some(copy) = route.instead.filter(|_| there) => Claim::PayloadAltered {
@@ -290,7 +297,24 @@ pub(crate) fn judge_undelivered(held: &Held, route: &Route, why: Undelivered, re
             subscriber,
         },
         Undelivered::Expired => Claim::MessageExpired { topic, subscriber },
-        Undelivered::Unknown if assured => Claim::MessageLost { topic, subscriber },
+        // An equal message may have come in its place.
+        _ if route.delivery.ambiguous || !assured => return,
+        Undelivered::NotForwarded { acknowledged } => Claim::MessageLost {
+            topic,
+            subscriber,
+            acknowledged: Frame(acknowledged),
+        },
+        Undelivered::Overtaken { by } => Claim::MessageOvertaken {
+            topic,
+            subscriber,
+            by: Frame(by),
+        },
+        Undelivered::QueueDropped { returned, waited } => Claim::MessageDropped {
+            topic,
+            subscriber,
+            returned: Frame(returned),
+            waited,
+        },
         _ => return,
     };
     let place = Place {

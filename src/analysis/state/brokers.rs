@@ -21,6 +21,8 @@ pub(crate) struct Broker {
     pub(crate) surprises: bool,
     /// It has sent what no client in the capture published.
     pub(crate) outsiders: bool,
+    /// It has acknowledged a message before it sent the first copy.
+    pub(crate) acknowledges_first: bool,
 }
 
 /// Every broker of the capture, up to [`Limits::servers`](crate::base::limits::Limits::servers).

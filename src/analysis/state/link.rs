@@ -51,6 +51,25 @@ pub(crate) struct Fault {
     pub(crate) answers: u64,
 }
 
+/// A connection as a message finds it that was to be sent on it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    /// The frame of its end, or the latest one.
+    pub(crate) stamp: FrameStamp,
+    /// It goes on, as far as was captured.
+    pub(crate) open: bool,
+    /// Gaps in what the server sent.
+    pub(crate) gaps: u32,
+    /// Messages that the client has not acknowledged: the server may have more to send.
+    pub(crate) in_flight: u32,
+    /// The largest packet that the client accepts, in bytes (5.0).
+    pub(crate) maximum_packet_size: Option<u32>,
+    /// The client accepts topic aliases (5.0): a copy may lack its topic name.
+    pub(crate) aliases: bool,
+    /// The frame of the CONNECT, or the first one.
+    pub(crate) began: u64,
+}
+
 /// How long a client has sent nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Silence {
@@ -286,6 +305,20 @@ impl Link {
             late_packet_reported: false,
             silence_reported: false,
             lapse: None,
+        }
+    }
+
+    /// Returns how the connection stands at `stamp`, where it is open still or ends.
+    pub(crate) fn standing(&self, stamp: FrameStamp, open: bool) -> Standing {
+        let BySender { client, server } = &self.sides;
+        Standing {
+            stamp: self.goodbye.map_or(stamp, |goodbye| goodbye.stamp),
+            open,
+            gaps: server.gaps,
+            in_flight: server.in_flight,
+            maximum_packet_size: client.maximum_packet_size,
+            aliases: client.topic_alias_maximum > 0,
+            began: self.began().number,
         }
     }
 

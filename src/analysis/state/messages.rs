@@ -52,6 +52,8 @@ pub(crate) struct Route {
     pub(crate) gaps: u32,
     /// The subscription was only asked for, or being given up: its silence means nothing.
     pub(crate) tentative: bool,
+    /// The session had no connection when it was published, and none was being made.
+    pub(crate) absent: bool,
     /// Members of one shared subscription have one number.
     pub(crate) group: Option<u32>,
     /// Further copies that overlapping subscriptions may bring.
@@ -73,6 +75,7 @@ impl Route {
             progress: Progress::Waiting,
             gaps: 0,
             tentative: false,
+            absent: false,
             group: None,
             spare: 0,
             as_published: (false, false),
@@ -100,6 +103,8 @@ pub(crate) struct Carried {
 /// An application message that a client published.
 #[derive(Debug)]
 pub(crate) struct Held {
+    /// Its number.
+    pub(crate) key: MessageKey,
     /// The broker, by its place in the order of first appearance.
     pub(crate) broker: BrokerId,
     /// Digest of topic and payload.
@@ -128,6 +133,8 @@ pub(crate) struct Held {
     pub(crate) qos: QoS,
     /// RETAIN as published.
     pub(crate) retain: bool,
+    /// Bytes that a copy has at least: with its topic name, and without.
+    pub(crate) least: (usize, usize),
     /// The properties that subscribers get too.
     pub(crate) carried: Carried,
     /// The ways to its subscribers, further copies included.
@@ -157,6 +164,17 @@ pub(crate) struct Over {
     pub(crate) state: HandshakeState,
     /// The publisher released its QoS 2 message with PUBREL.
     pub(crate) released: bool,
+    /// The frame of the end.
+    pub(crate) stamp: FrameStamp,
+}
+
+impl Over {
+    /// Returns the frame in which the server acknowledged the message; `None` at QoS 0 and where
+    /// it did not.
+    pub(crate) fn acknowledged(self, qos: QoS) -> Option<FrameStamp> {
+        let complete = self.state == HandshakeState::Complete && qos > QoS::AtMostOnce;
+        complete.then_some(self.stamp)
+    }
 }
 
 /// The messages that are held, and what is remembered of those that were.
@@ -224,9 +242,10 @@ type Expected = (MessageKey, usize);
 
 impl Messages {
     /// Adds a message, whose subscribers wait for it from now on.
-    pub(crate) fn add(&mut self, held: Held) -> MessageKey {
+    pub(crate) fn add(&mut self, mut held: Held) -> MessageKey {
         let key = MessageKey(self.next);
         self.next += 1;
+        held.key = key;
         self.deliveries += held.weight();
         let digest = held.digest;
         for (at, route) in held.routes.iter().enumerate() {
@@ -359,7 +378,7 @@ impl Messages {
                 {
                     Barred::Received
                 }
-                Outcome::NotDelivered(Undelivered::OtherOfGroup)
+                Outcome::NotDelivered(Undelivered::OtherOfGroup { .. })
                     if given(held, route).is_some_and(acknowledged) =>
                 {
                     Barred::OtherMember
@@ -399,7 +418,7 @@ impl Messages {
         held.find_map(|held| {
             let mut routes = held.routes.iter().filter(|route| route.session == session);
             routes.find_map(|route| match &route.delivery.outcome {
-                Outcome::NotDelivered(Undelivered::OtherOfGroup) => {
+                Outcome::NotDelivered(Undelivered::OtherOfGroup { .. }) => {
                     let given = given(held, route)?;
                     // A message that a lost member did not acknowledge may go to another.
                     let sure = acknowledged(given) || given.delivery.connection.is_some_and(&lives);

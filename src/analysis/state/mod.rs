@@ -26,6 +26,7 @@ pub(crate) mod takeovers;
 pub(crate) mod unread;
 pub(crate) mod wills;
 
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -33,15 +34,15 @@ use foldhash::HashMap;
 use foldhash::fast::RandomState;
 
 use super::caps;
-use super::keys::{BrokerId, MessageKey, SubscriptionKey, Topic};
+use super::keys::{BrokerId, MessageKey, SessionKey, SubscriptionKey, Topic};
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
 use crate::event::Needs;
 use crate::mqtt::packet::Publish;
-use crate::mqtt::{PropertyId, PropertyValue, ProtocolVersion};
+use crate::mqtt::{PropertyId, PropertyValue, ProtocolVersion, QoS};
 use crate::stream::ConnectionId;
 use brokers::Brokers;
-use link::Link;
+use link::{Link, Standing};
 use messages::{Carried, Messages};
 use retained::Retained;
 use sessions::{ClientSession, Sessions};
@@ -81,11 +82,13 @@ pub(crate) struct State {
     names: HashMap<u64, Arc<str>>,
     /// Handshakes that go on, of all connections and suspended ones.
     pub(crate) open_handshakes: usize,
-    /// Gaps in what the server sent on connections that have ended, where there were any.
-    pub(crate) ended_with_gaps: HashMap<ConnectionId, u32>,
-    /// The latest message of each stream whose order is watched: those of one publisher to one
-    /// topic for one subscriber, at the two QoS. By the hash of these.
-    pub(crate) ordered: HashMap<u64, MessageKey>,
+    /// How connections that have ended stood then, as far as that is remembered.
+    departed: HashMap<ConnectionId, Standing>,
+    /// Those in the order of their ends.
+    departures: VecDeque<ConnectionId>,
+    /// The latest message of each stream whose order is watched, and the frame of its copy: those
+    /// of one publisher to one topic for one subscriber, at the two QoS. By the hash of these.
+    pub(crate) ordered: HashMap<u64, (MessageKey, u64)>,
     /// Subscriptions that may still be found, see [`Limits::matches_ahead`].
     pub(crate) matches: usize,
     /// Seeded: what it hashes comes from the network.
@@ -156,6 +159,40 @@ impl State {
     pub(crate) fn history_known(&self, link: &Link) -> bool {
         let session = self.session_of(link);
         link.connect_stamp.is_some() && session.is_some_and(|session| session.known)
+    }
+
+    /// Returns how a subscriber's connection stands now, or stood when it ended; `None` where that
+    /// was forgotten.
+    pub(crate) fn standing(&self, id: ConnectionId) -> Option<Standing> {
+        match self.links.get(&id) {
+            Some(link) => Some(link.standing(self.now, link.alive())),
+            None => self.departed.get(&id).copied(),
+        }
+    }
+
+    /// Remembers how a connection stood when it ended; returns whether the gaps of another one were
+    /// forgotten for it.
+    pub(crate) fn departs(&mut self, id: ConnectionId, stood: Standing) -> bool {
+        self.departed.insert(id, stood);
+        self.departures.push_back(id);
+        if self.departures.len() <= self.limits.connections_with_gaps {
+            return false;
+        }
+        let oldest = self.departures.pop_front();
+        let forgotten = oldest.and_then(|oldest| self.departed.remove(&oldest));
+        forgotten.is_some_and(|stood| stood.gaps > 0)
+    }
+
+    /// Returns the name of the stream in which the messages of one publisher to one topic reach a
+    /// subscriber in order, published and delivered at these QoS (§4.6).
+    pub(crate) fn stream(
+        &self,
+        subscriber: SessionKey,
+        publisher: SessionKey,
+        topic: u64,
+        (published, delivered): (QoS, QoS),
+    ) -> u64 {
+        self.hash_of((subscriber, publisher, topic, published, delivered))
     }
 
     /// Returns at most `most` subscriptions that take a topic, and whether those are all.

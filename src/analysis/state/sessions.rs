@@ -34,10 +34,19 @@ pub(crate) struct ClientSession {
     pub(crate) pending: BySender<Opens>,
     /// A will of its last connection that waits for its delay.
     pub(crate) delayed_will: Option<WillKey>,
-    /// Filters that were given up, for as long as the session lasts; the latest few.
-    pub(crate) given_up: VecDeque<Arc<str>>,
-    /// Filters that the server refused; the latest few.
-    pub(crate) refused: VecDeque<Arc<str>>,
+    /// Filters that were given up, for as long as the session lasts, with the frames of their
+    /// UNSUBSCRIBE; the latest few.
+    pub(crate) given_up: VecDeque<(Arc<str>, FrameStamp)>,
+    /// Filters that the server refused, with the frames of the SUBACK; the latest few.
+    pub(crate) refused: VecDeque<(Arc<str>, FrameStamp)>,
+    /// The latest connection, and the frame from which the session had it.
+    pub(crate) latest: Option<(ConnectionId, FrameStamp)>,
+    /// The end of the latest connection with gaps in what the server sent.
+    pub(crate) gapped: Option<FrameStamp>,
+    /// Messages above QoS 0 that were published while it was away last, and the connection before.
+    pub(crate) waited: (u32, Option<ConnectionId>),
+    /// A CONNECT asks for it, and is not answered yet.
+    pub(crate) returning: bool,
 }
 
 impl ClientSession {
@@ -55,6 +64,10 @@ impl ClientSession {
             delayed_will: None,
             given_up: VecDeque::new(),
             refused: VecDeque::new(),
+            latest: None,
+            gapped: None,
+            waited: (0, None),
+            returning: false,
         }
     }
 
@@ -67,6 +80,14 @@ impl ClientSession {
     /// Returns its broker.
     pub(crate) fn broker(&self) -> BrokerId {
         BrokerId(self.summary.broker)
+    }
+
+    /// Counts a message that waits for it to come back.
+    pub(crate) fn waits(&mut self) {
+        let latest = self.latest.map(|(id, _)| id);
+        let (waited, after) = self.waited;
+        let before = if after == latest { waited } else { 0 };
+        self.waited = (before.saturating_add(1), latest);
     }
 
     /// Returns whether it had a connection that was accepted.
@@ -143,6 +164,8 @@ pub(crate) struct Sessions {
     all: HashMap<SessionKey, ClientSession>,
     by_id: HashMap<(BrokerId, Arc<str>), SessionKey>,
     subscriptions: HashMap<SubscriptionKey, Subscription>,
+    /// The frames in which sessions have ended, as far as they are remembered.
+    ended: HashMap<SessionKey, u64>,
     /// Client identifiers whose sessions, seen from their starts, have ended.
     gone: HashSet<(BrokerId, Arc<str>)>,
     /// Some of those were forgotten: there were more than [`Limits::sessions_ended`].
@@ -194,6 +217,19 @@ impl Sessions {
     /// Returns whether the last session of an identifier is known to have ended.
     pub(crate) fn is_gone(&self, broker: BrokerId, id: &Arc<str>) -> bool {
         self.gone.contains(&(broker, Arc::clone(id)))
+    }
+
+    /// Returns the frame in which a session ended, where that is remembered.
+    pub(crate) fn ended(&self, key: SessionKey) -> Option<u64> {
+        self.ended.get(&key).copied()
+    }
+
+    /// Remembers the frame in which a session ended.
+    pub(crate) fn note_end(&mut self, key: SessionKey, frame: u64, limits: &Limits) {
+        if self.ended.len() >= limits.sessions_ended {
+            self.ended.clear();
+        }
+        self.ended.insert(key, frame);
     }
 
     /// Removes a session; its subscriptions are removed before.

@@ -9,6 +9,7 @@ mod properties;
 mod quotas;
 mod sessions;
 mod transport;
+mod undelivered;
 mod wills;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -369,7 +370,12 @@ fn outcome(leg: &MessageDelivery) -> String {
             }
             words
         }
-        Outcome::NotDelivered(why) => format!("{id} not: {why:?}"),
+        Outcome::NotDelivered(why) => {
+            let why = format!("{why:?}");
+            let kind = why.split(" {").next().unwrap();
+            let unclear = if leg.ambiguous { " ambiguous" } else { "" };
+            format!("{id} not: {kind}{unclear}")
+        }
     }
 }
 

@@ -618,11 +618,19 @@ fn delivery_verdict(delivery: &MessageDelivery) -> Verdict {
         }
         Outcome::NotDelivered(why) => {
             let tone = match why {
-                Undelivered::Unknown | Undelivered::ConnectionEnded => Tone::Bad,
+                Undelivered::Unknown
+                | Undelivered::ConnectionEnded { .. }
+                | Undelivered::NotForwarded { .. }
+                | Undelivered::Overtaken { .. }
+                | Undelivered::QueueDropped { .. } => Tone::Bad,
                 _ => Tone::Neutral,
             };
             let why = words::undelivered(*why);
-            (tone, format!("not delivered in this capture: {why}"))
+            let mut text = format!("not delivered in this capture: {why}");
+            if delivery.ambiguous {
+                text += "; an equal message was on its way: it may have come in its place";
+            }
+            (tone, text)
         }
     };
     let text = format!("{} ({by}): {outcome}", subscriber(delivery));

@@ -1,0 +1,367 @@
+//! Why a subscriber did not receive a message: each reason, and what just misses it.
+
+use super::*;
+
+/// A QoS 1 message of connection 9 that the server acknowledges; returns the two frames.
+fn post(run: &mut Run, topic: &str, payload: &[u8], id: u16) -> (u64, u64) {
+    let version = run.version;
+    let sent = run.client(9, numbered(version, topic, payload, 1, id));
+    (sent, run.server(9, puback(id)))
+}
+
+/// The delivery of such a message.
+fn hand(run: &mut Run, connection: u32, payload: &[u8], id: u16) -> u64 {
+    let version = run.version;
+    let frame = run.server(connection, numbered(version, "t", payload, 1, id));
+    run.client(connection, puback(id));
+    frame
+}
+
+/// The reasons for the messages of connection 9, in their order.
+fn reasons(run: &Run) -> Vec<Option<Undelivered>> {
+    let sent = (run.handshakes.iter()).filter(|one| one.connection == ConnectionId(9));
+    let sent = sent.filter(|one| one.message().is_some());
+    sent.flat_map(|one| &one.deliveries)
+        .map(undelivered)
+        .collect()
+}
+
+#[test]
+fn a_message_that_a_later_one_overtook_is_lost() {
+    let mut run = Run::new(V3);
+    run.join(0, "s").take(0, "t", 1).join(9, "p");
+    let (lost, _) = post(&mut run, "t", b"1", 1);
+    post(&mut run, "t", b"2", 2);
+    let by = hand(&mut run, 0, b"2", 1);
+    run.leave(0).leave(9).finish();
+    assert_eq!(reasons(&run), [Some(Undelivered::Overtaken { by }), None]);
+    assert_eq!(run.found("message-not-delivered"), lost);
+    assert_eq!(run.finding("message-not-delivered").frames, [by]);
+}
+
+#[test]
+fn a_later_message_of_another_publisher_or_qos_overtakes_nothing() {
+    let mut run = Run::new(V3);
+    run.join(0, "s").take(0, "t", 2).join(9, "p").join(8, "q");
+    post(&mut run, "t", b"1", 1);
+    run.client(8, numbered(V3, "t", b"2", 1, 1));
+    run.server(8, puback(1));
+    hand(&mut run, 0, b"2", 1);
+    run.client(9, publish(V3, "t", b"3", Sent::default()));
+    run.server(0, publish(V3, "t", b"3", Sent::default()));
+    run.finish();
+    assert_eq!(reasons(&run), [Some(Undelivered::CaptureEnded), None]);
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn an_acknowledged_message_is_due_within_a_second() {
+    for (millis, lost) in [(990, false), (1010, true)] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", 1).join(9, "p");
+        let (_, acknowledged) = post(&mut run, "t", b"1", 1);
+        run.wait(millis);
+        run.client(0, PINGREQ);
+        run.finish();
+        let why = match lost {
+            true => Undelivered::NotForwarded { acknowledged },
+            false => Undelivered::CaptureEnded,
+        };
+        assert_eq!(reasons(&run), [Some(why)]);
+        let found = run.rules().contains(&"message-not-delivered");
+        assert_eq!(found, lost);
+    }
+}
+
+#[test]
+fn a_message_that_was_never_acknowledged_is_no_fault_of_the_server() {
+    let mut run = Run::new(V3);
+    run.join(0, "s").take(0, "t", 1).join(9, "p");
+    run.client(9, numbered(V3, "t", b"1", 1, 1));
+    run.wait(5000);
+    run.client(0, PINGREQ);
+    run.server(0, PINGRESP);
+    run.finish();
+    assert_eq!(reasons(&run), [Some(Undelivered::Unknown)]);
+    assert!(!run.rules().contains(&"message-not-delivered"));
+}
+
+#[test]
+fn a_subscriber_that_acknowledges_nothing_may_have_to_wait() {
+    let mut run = Run::new(V3);
+    run.join(0, "s").take(0, "t", 1).join(9, "p");
+    post(&mut run, "t", b"1", 1);
+    run.server(0, numbered(V3, "t", b"1", 1, 1));
+    post(&mut run, "t", b"2", 2);
+    run.wait(5000);
+    run.client(0, PINGREQ);
+    run.finish();
+    assert_eq!(reasons(&run), [None, Some(Undelivered::Unknown)]);
+    assert!(!run.rules().contains(&"message-not-delivered"));
+}
+
+#[test]
+fn a_server_that_has_done_with_the_publisher_has_done_with_its_messages() {
+    // One that acknowledges before it forwards may forward yet.
+    for acknowledges_first in [false, true] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", 1).join(9, "p");
+        let sent = run.client(9, numbered(V3, "t", b"1", 1, 1));
+        if acknowledges_first {
+            run.server(9, puback(1));
+            hand(&mut run, 0, b"1", 1);
+        } else {
+            hand(&mut run, 0, b"1", 1);
+            run.server(9, puback(1));
+        }
+        let (lost, acknowledged) = post(&mut run, "t", b"2", 2);
+        run.leave(9).finish();
+        let why = match acknowledges_first {
+            false => Undelivered::NotForwarded { acknowledged },
+            true => Undelivered::CaptureEnded,
+        };
+        assert_eq!(reasons(&run), [None, Some(why)]);
+        assert!(lost > sent);
+        let found = run.rules().contains(&"message-not-delivered");
+        assert_eq!(found, !acknowledges_first);
+    }
+}
+
+#[test]
+fn a_connection_that_ends_at_once_is_the_reason_and_later_not() {
+    for (millis, ended) in [(5, true), (1500, false)] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", 1).join(9, "p");
+        let (_, acknowledged) = post(&mut run, "t", b"1", 1);
+        run.wait(millis);
+        let frame = run.client(0, disconnect(V3, 0));
+        run.end(0, Closed::Finished, Some(Sender::Client));
+        run.finish();
+        let why = match ended {
+            true => Undelivered::ConnectionEnded { frame },
+            false => Undelivered::NotForwarded { acknowledged },
+        };
+        assert_eq!(reasons(&run), [Some(why)]);
+    }
+}
+
+#[test]
+fn a_packet_above_the_subscribers_maximum_is_not_sent() {
+    // 2 octets of fixed header, 3 of the topic name, 2 of the identifier, 1 of the properties.
+    for (maximum, large) in [(57, true), (66, false)] {
+        let mut run = Run::new(V5);
+        let hello = Hello {
+            properties: expiry(0x27, maximum),
+            ..Hello::new("s")
+        };
+        run.open(0);
+        let frame = run.client(0, connect(V5, &hello));
+        run.server(0, connack(V5, false, 0, &[]));
+        run.take(0, "t", 1).join(9, "p");
+        let (_, acknowledged) = post(&mut run, "t", &[b'x'; 58], 1);
+        run.wait(2000);
+        run.client(0, PINGREQ);
+        run.server(0, PINGRESP);
+        run.finish();
+        let why = match large {
+            true => Undelivered::TooLarge { maximum, frame },
+            false => Undelivered::NotForwarded { acknowledged },
+        };
+        assert_eq!(reasons(&run), [Some(why)]);
+        let found = run.rules().contains(&"message-not-delivered");
+        assert_eq!(found, !large);
+    }
+}
+
+#[test]
+fn a_subscription_that_is_given_up_takes_nothing_more() {
+    for filter in ["t", "u"] {
+        let mut run = Run::new(V3);
+        run.join(0, "s")
+            .take(0, "t", 1)
+            .take(0, "u", 1)
+            .join(9, "p");
+        let (_, acknowledged) = post(&mut run, "t", b"1", 1);
+        let frame = run.client(0, unsubscribe(V3, 5, &[filter]));
+        run.server(0, unsuback(V3, 5, &[]));
+        run.wait(2000);
+        run.client(0, PINGREQ);
+        run.finish();
+        let why = match filter {
+            "t" => Undelivered::Unsubscribed { frame },
+            _ => Undelivered::NotForwarded { acknowledged },
+        };
+        assert_eq!(reasons(&run), [Some(why)]);
+    }
+}
+
+#[test]
+fn a_session_that_came_back_without_the_message_lost_it() {
+    for millis in [None, Some(50), Some(1500)] {
+        let mut run = Run::new(V3);
+        run.stay(0, "s", false).take(0, "t", 1);
+        let since = run.client(0, disconnect(V3, 0));
+        run.end(0, Closed::Finished, Some(Sender::Client));
+        run.join(9, "p");
+        post(&mut run, "t", b"1", 1);
+        post(&mut run, "t", b"2", 2);
+        if let Some(millis) = millis {
+            run.stay(1, "s", true);
+            let returned = run.frame;
+            hand(&mut run, 1, b"1", 1);
+            run.wait(millis);
+            run.client(1, PINGREQ);
+            run.finish();
+            let why = match millis {
+                50 => Undelivered::CaptureEnded,
+                _ => Undelivered::QueueDropped {
+                    returned,
+                    waited: 2,
+                },
+            };
+            assert_eq!(reasons(&run), [None, Some(why)]);
+            let found = run.rules().contains(&"message-not-delivered");
+            assert_eq!(found, millis == 1500);
+        } else {
+            run.finish();
+            assert_eq!(reasons(&run), [Some(Undelivered::Away { since }); 2]);
+        }
+    }
+}
+
+#[test]
+fn a_clean_session_of_3_1_does_not_outlive_a_takeover() {
+    for clean in [true, false] {
+        let mut run = Run::new(V3);
+        run.version = ProtocolVersion::V3_1;
+        let hello = |clean| Hello {
+            clean,
+            level: 3,
+            ..Hello::new("s")
+        };
+        run.open(0);
+        run.client(0, connect_31(&hello(clean)));
+        run.server(0, connack(V3, false, 0, &[]));
+        run.take(0, "t", 1).open(1);
+        run.client(1, connect_31(&hello(false)));
+        run.server(1, connack(V3, false, 0, &[]));
+        run.end(0, Closed::Finished, Some(Sender::Server));
+        run.join(9, "p");
+        post(&mut run, "t", b"1", 1);
+        run.wait(100);
+        run.client(1, PINGREQ);
+        run.finish();
+        // The first session's subscription takes it only where that session goes on.
+        let ended = matches!(
+            reasons(&run)[..],
+            [] | [Some(Undelivered::SessionEnded { .. })]
+        );
+        assert_eq!(ended, clean, "{:?}", reasons(&run));
+    }
+}
+
+/// A CONNECT of 3.1.
+fn connect_31(hello: &Hello) -> Vec<u8> {
+    let mut body = text("MQIsdp");
+    body.extend_from_slice(&[3, u8::from(hello.clean) << 1, 0, 0]);
+    body.extend_from_slice(&text(hello.id));
+    packet(0x10, &body)
+}
+
+#[test]
+fn a_gap_after_the_return_may_hide_the_copy() {
+    let mut run = Run::new(V3);
+    run.stay(0, "s", false)
+        .take(0, "t", 1)
+        .leave(0)
+        .join(9, "p");
+    post(&mut run, "t", b"1", 1);
+    run.stay(1, "s", true)
+        .gap(1, Sender::Server)
+        .leave(1)
+        .finish();
+    assert_eq!(reasons(&run), [Some(Undelivered::Gap)]);
+    assert_eq!(run.rules(), ["missing-octets"]);
+}
+
+#[test]
+fn a_session_that_the_server_lost_takes_its_messages_along() {
+    let mut run = Run::new(V3);
+    run.stay(0, "s", false)
+        .take(0, "t", 1)
+        .leave(0)
+        .join(9, "p");
+    post(&mut run, "t", b"1", 1);
+    run.stay(1, "s", false);
+    let frame = run.frame;
+    run.wait(5000).leave(1).finish();
+    assert_eq!(reasons(&run), [Some(Undelivered::SessionEnded { frame })]);
+}
+
+#[test]
+fn a_message_for_an_absent_member_of_a_group_is_not_missed_by_the_others() {
+    for present in [false, true] {
+        let mut run = Run::new(V5);
+        run.stay(0, "a", false).take(0, "$share/g/t", 1);
+        run.join(1, "b").take(1, "$share/g/t", 1);
+        let mut since = 0;
+        if !present {
+            since = run.client(0, disconnect(V5, 0));
+            run.end(0, Closed::Finished, Some(Sender::Client));
+        }
+        run.join(9, "p");
+        post(&mut run, "t", b"1", 1);
+        run.wait(2000);
+        run.client(1, PINGREQ);
+        run.server(1, PINGRESP);
+        run.finish();
+        let mut expected = [Some(Undelivered::Unknown); 2];
+        if !present {
+            expected = [
+                Some(Undelivered::OtherOfGroup { frame: since }),
+                Some(Undelivered::Away { since }),
+            ];
+        }
+        let mut reasons = reasons(&run);
+        reasons.sort_by_key(|why| !matches!(why, Some(Undelivered::OtherOfGroup { .. })));
+        assert_eq!(reasons, expected);
+        assert_eq!(run.rules(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_limit_gives_no_reason() {
+    let limits = Limits {
+        messages: 1,
+        ..Limits::DEFAULT
+    };
+    let mut run = Run::with(V3, &limits);
+    run.stay(0, "s", false)
+        .take(0, "t", 1)
+        .leave(0)
+        .join(9, "p");
+    post(&mut run, "t", b"1", 1);
+    post(&mut run, "t", b"2", 2);
+    run.finish();
+    let [first, second] = reasons(&run)[..] else {
+        panic!()
+    };
+    assert_eq!(first, Some(Undelivered::GivenUp));
+    assert!(matches!(second, Some(Undelivered::Away { .. })));
+}
+
+#[test]
+fn a_copy_is_not_of_a_message_at_qos_0_for_the_absent() {
+    let mut run = Run::new(V3);
+    run.stay(0, "s", false)
+        .take(0, "t", 0)
+        .leave(0)
+        .join(9, "p");
+    run.client(9, publish(V3, "t", b"on", Sent::default()));
+    run.stay(1, "s", true);
+    run.client(9, publish(V3, "t", b"on", Sent::default()));
+    run.server(1, publish(V3, "t", b"on", Sent::default()));
+    run.wait(3000);
+    run.leave(1).finish();
+    assert_eq!(reasons(&run), [Some(Undelivered::AwayAtQoS0), None]);
+}
