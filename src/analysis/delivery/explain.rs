@@ -12,6 +12,7 @@ use super::super::state::messages::{
 };
 use super::super::state::retained::Entry;
 use super::messages::try_settle;
+use super::retained::put_in_force;
 use super::subscribers::{filters_of, is_subscribed};
 use super::wills::will_was_published;
 use crate::base::FrameStamp;
@@ -19,7 +20,7 @@ use crate::base::limits::Limit;
 use crate::event::{
     Handshake, HandshakeState, MessageDelivery, Origin, Outcome, Undelivered, WillFate, between,
 };
-use crate::mqtt::QoS;
+use crate::mqtt::{QoS, Sender};
 
 /// The origin of a server's PUBLISH, and the delivery that it is.
 pub(crate) struct Explained {
@@ -334,7 +335,13 @@ fn explain_unexpected(
     let session = cx.link.session?;
     let messages = &mut cx.state.messages;
     let (key, ambiguous) = messages.find_unexpected(session, copy, published, &cx.state.limits)?;
-    let held = messages.get_mut(key)?;
+    if messages.get(key)?.pending.is_some() {
+        act_at_publish(cx, key, copy);
+        if let Some(found) = cx.state.messages.take_expected(session, copy) {
+            return deliver(cx, found, copy);
+        }
+    }
+    let held = cx.state.messages.get_mut(key)?;
     if held.routes.len() >= Handshake::DELIVERIES_KEPT {
         // Counted, so that the summary adds up.
         held.left_out += 1;
@@ -360,6 +367,20 @@ fn explain_from_other_broker(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Opt
         return None;
     }
     explain_unexpected(cx, copy, PublishedAt::AnotherBroker)
+}
+
+/// Notes that a QoS 2 message was forwarded before its PUBREL: it is in force, and those of its
+/// broker are so from their PUBLISH on, unless the capture may miss the PUBREL.
+fn act_at_publish(cx: &mut PacketContext<'_>, key: MessageKey, copy: &Copy<'_>) {
+    let state = &mut *cx.state;
+    let held = state.messages.get(key);
+    let publisher = held.and_then(|held| state.links.get(&held.connection));
+    if publisher.is_some_and(|link| link.certain(Sender::Client))
+        && let Some(broker) = state.brokers.get_mut(cx.link.broker)
+    {
+        broker.acts_at_publish = true;
+    }
+    put_in_force(state, cx.report, cx.link, key, copy.stamp);
 }
 
 /// Settles the routes to the other members of a group: one was given the message, so they are not
@@ -399,9 +420,9 @@ fn judge_order(cx: &mut PacketContext<'_>, key: MessageKey, at: usize, copy: &Co
         state.ordered.clear();
         cx.report.limit_reached(Limit::Ordered, copy.stamp);
     }
-    let here = (key, copy.stamp.number);
+    let here = (held.order, copy.stamp.number);
     let latest = state.ordered.entry(stream).or_insert(here);
-    if key >= latest.0 {
+    if here.0 >= latest.0 {
         *latest = here;
     } else if cx.report.wanted {
         cx.check().find(Claim::OutOfOrder { frame });

@@ -12,8 +12,8 @@ use super::super::state::link::Standing;
 use super::super::state::messages::{Held, Over, Progress, Route, note_settled};
 use crate::base::limits::Limit;
 use crate::base::{FrameStamp, Span};
-use crate::event::{EndedBy, Handshake, HandshakeState, Outcome, Undelivered, between};
-use crate::mqtt::{PacketType, QoS};
+use crate::event::{Handshake, HandshakeState, Outcome, Undelivered, between};
+use crate::mqtt::QoS;
 
 /// Notes that a subscriber's handshake is over.
 pub(crate) fn delivery_settled(
@@ -53,7 +53,6 @@ pub(crate) fn publisher_settled(
 ) {
     let over = Over {
         state: record.state,
-        released: released(&record),
         stamp: state.now,
     };
     if state.wanted.handshakes {
@@ -193,16 +192,8 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
             state: HandshakeState::Refused { code, .. },
             ..
         }) => return Undelivered::Refused(code),
-        Some(over) if held.qos == QoS::ExactlyOnce && !over.released => {
-            return match over.state {
-                // Its PUBREL may be among what was not captured.
-                HandshakeState::Incomplete {
-                    ended_by: EndedBy::Gap,
-                    ..
-                } => Undelivered::Gap,
-                _ => Undelivered::NotReleased,
-            };
-        }
+        Some(over) if held.pending.is_some() && over.may_be_released() => return Undelivered::Gap,
+        _ if held.pending.is_some() => return Undelivered::NotReleased,
         _ => {}
     }
     if closing == Closing::GivenUp {
@@ -369,11 +360,12 @@ fn too_large(held: &Held, stood: &Standing) -> Option<Undelivered> {
 /// Returns the frame in which a later message of the stream reached the subscriber.
 fn overtaken(state: &State, held: &Held, route: &Route) -> Option<u64> {
     let (latest, frame) = latest_of_stream(state, held, route)?;
-    (latest > held.key).then_some(frame)
+    (latest > held.order).then_some(frame)
 }
 
-/// Returns the latest message of the stream that reached the subscriber, and the frame of its copy.
-fn latest_of_stream(state: &State, held: &Held, route: &Route) -> Option<(MessageKey, u64)> {
+/// Returns the place in order of the latest message of the stream that reached the subscriber, and
+/// the frame of its copy.
+fn latest_of_stream(state: &State, held: &Held, route: &Route) -> Option<(u64, u64)> {
     if route.group.is_some() {
         return None;
     }
@@ -390,11 +382,4 @@ fn publisher_is_gone(state: &State, held: &Held) -> bool {
     let late = broker.is_none_or(|broker| broker.acknowledges_first);
     let gone = state.standing(held.connection);
     !late && gone.is_some_and(|gone| !gone.open)
-}
-
-/// Returns whether the publisher released a QoS 2 message with PUBREL.
-fn released(record: &Handshake) -> bool {
-    let release = |packet| matches!(packet, PacketType::PubRel | PacketType::PubComp);
-    let mut steps = record.steps.iter();
-    steps.any(|step| release(step.packet_type))
 }

@@ -1,14 +1,16 @@
 //! Stored messages: storing, replacing and clearing them.
 
-use super::super::keys::StoredKey;
+use super::super::keys::{MessageKey, StoredKey};
 use super::super::output::Output;
 use super::super::rules::report::Report;
 use super::super::state::State;
+use super::super::state::link::Link;
 use super::super::state::retained::Entry;
 use super::messages::try_settle;
+use super::subscribers::release;
 use crate::base::FrameStamp;
 use crate::base::limits::Limit;
-use crate::event::RetainedEnd;
+use crate::event::{RetainedEnd, RetainedSummary};
 
 /// Stores a message at `stamp`, replacing the one of its topic; an empty payload removes that.
 /// Returns whether one is stored now.
@@ -47,6 +49,52 @@ pub(crate) fn store(
 pub(crate) fn sweep_former(state: &mut State, report: &mut Report) {
     while let Some(key) = state.retained.next_former(state.now) {
         end_stored(state, report, key, RetainedEnd::Kept);
+    }
+}
+
+/// Puts a QoS 2 message in force that was not: it goes to its subscribers, and is stored where it
+/// is retained. `out` is the connection that is out of the table.
+pub(crate) fn put_in_force(
+    state: &mut State,
+    report: &mut Report,
+    out: &Link,
+    key: MessageKey,
+    stamp: FrameStamp,
+) {
+    let Some(pending) = release(state, report, out, key) else {
+        return;
+    };
+    if let Some(summary) = pending.stored {
+        store_published(state, report, key, summary, stamp);
+    }
+}
+
+/// Stores a client's message.
+pub(crate) fn store_published(
+    state: &mut State,
+    report: &mut Report,
+    key: MessageKey,
+    summary: RetainedSummary,
+    stamp: FrameStamp,
+) {
+    let Some(held) = state.messages.get(key) else {
+        return;
+    };
+    let topic = summary.message.topic.as_deref().unwrap_or_default();
+    let entry = Entry {
+        topic: state.topic(held.broker, topic).hash,
+        digest: held.digest,
+        summary,
+        message: Some(key),
+        will: None,
+        asked: None,
+        ended: None,
+    };
+    // A stored message is the same message: late copies of it belong to this publisher's.
+    if store(state, report, entry, stamp)
+        && let Some(held) = state.messages.get_mut(key)
+    {
+        held.stored = true;
     }
 }
 

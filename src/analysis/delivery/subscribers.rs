@@ -10,25 +10,90 @@ use super::super::keys::{MessageKey, SessionKey, Topic, Turn, takes};
 use super::super::rules::report::Report;
 use super::super::state::State;
 use super::super::state::link::Link;
-use super::super::state::messages::{Held, Progress, Route};
+use super::super::state::messages::{Held, Pending, Progress, Route, Routes};
 use super::super::state::sessions::{Force, Subscription};
 use crate::base::limits::Limit;
 use crate::event::{Handshake, MessageDelivery, Outcome, Undelivered};
 use crate::mqtt::QoS;
 use crate::mqtt::packet::Publish;
 
-/// Holds a client's message and works out who is to be sent it.
+/// Holds a client's message and works out who is to be sent it; one that is not in force, only who
+/// would be.
 pub(crate) fn hold_message(
     cx: &mut PacketContext<'_>,
     publish: &Publish<'_>,
     topic: Topic<'_>,
     digest: u64,
     turn: Turn,
+    pending: Option<Box<Pending>>,
 ) -> MessageKey {
     let PacketContext { state, link, .. } = cx;
-    let mut routes = routes(state, cx.report, topic, Some(link));
     let qos = publish.delivery.qos();
-    for route in routes.iter_mut().filter(|route| route.absent) {
+    let publisher = Publisher {
+        session: link.session,
+        bridge: link.bridge() == Some(true),
+    };
+    let routes = routes(state, cx.report, topic, Some(publisher), Some(link));
+    let routes = counted(state, routes, qos, pending.is_none());
+    let held = Held {
+        // Given when it is added.
+        key: MessageKey(0),
+        order: 0,
+        broker: link.broker,
+        digest,
+        turn,
+        over: None,
+        over_at: cx.event.stamp,
+        record: None,
+        topic: (!routes.all.is_empty()).then(|| state.shared(topic)),
+        version: link.version,
+        published: cx.event.stamp,
+        connection: link.id,
+        session: link.session,
+        client_id: link.client_id.clone(),
+        qos,
+        retain: publish.retain,
+        from_bridge: publisher.bridge,
+        pending,
+        least: least_size(publish, topic),
+        carried: state.carried(publish, link.version()),
+        left_out: routes.left_out,
+        unsettled: routes.unsettled,
+        routes: routes.all,
+        stored: false,
+        late: Vec::new(),
+    };
+    state.messages.add(held)
+}
+
+/// Puts a message in force for the subscribers of this moment; returns its topic and the stored
+/// message that it becomes. `out` is the connection that is out of the table.
+pub(crate) fn release(
+    state: &mut State,
+    report: &mut Report,
+    out: &Link,
+    key: MessageKey,
+) -> Option<Box<Pending>> {
+    let held = state.messages.get_mut(key)?;
+    let pending = held.pending.take()?;
+    let (broker, qos) = (held.broker, held.qos);
+    let publisher = Publisher {
+        session: held.session,
+        bridge: held.from_bridge,
+    };
+    held.topic = Some(Arc::clone(&pending.topic));
+    let topic = state.topic(broker, &pending.topic);
+    let routes = routes(state, report, topic, Some(publisher), Some(out));
+    let routes = counted(state, routes, qos, true);
+    state.messages.put_in_force(key, routes);
+    Some(pending)
+}
+
+/// Counts the routes of a message; of one in force, those to absent subscribers wait or are done.
+fn counted(state: &mut State, mut routes: Vec<Route>, qos: QoS, in_force: bool) -> Routes {
+    let left_out = routes.len().saturating_sub(Handshake::DELIVERIES_KEPT);
+    routes.truncate(Handshake::DELIVERIES_KEPT);
+    for route in routes.iter_mut().filter(|route| in_force && route.absent) {
         let due = route
             .delivery
             .granted
@@ -43,43 +108,27 @@ pub(crate) fn hold_message(
             route.delivery.outcome = Outcome::NotDelivered(Undelivered::AwayAtQoS0);
         }
     }
-    let left_out = routes.len().saturating_sub(Handshake::DELIVERIES_KEPT);
-    routes.truncate(Handshake::DELIVERIES_KEPT);
     let unsettled = routes.iter().filter(|one| one.progress != Progress::Done);
-    let held = Held {
-        // Given when it is added.
-        key: MessageKey(0),
-        broker: link.broker,
-        digest,
-        turn,
-        over: None,
-        over_at: cx.event.stamp,
-        record: None,
-        topic: (!routes.is_empty()).then(|| state.shared(topic)),
-        version: link.version,
-        published: cx.event.stamp,
-        connection: link.id,
-        session: link.session,
-        client_id: link.client_id.clone(),
-        qos: publish.delivery.qos(),
-        retain: publish.retain,
-        least: least_size(publish, topic),
-        carried: state.carried(publish, link.version()),
+    Routes {
         left_out: u32::try_from(left_out).unwrap_or(u32::MAX),
         unsettled: u32::try_from(unsettled.count()).unwrap_or(u32::MAX),
-        routes,
-        stored: false,
-        late: Vec::new(),
-    };
-    state.messages.add(held)
+        all: routes,
+    }
 }
 
 /// Returns the ways to the subscribers of a message to `topic`, were it published by the server
 /// itself; without those of which it is not known that they are to be sent it.
 pub(crate) fn would_take(state: &mut State, report: &mut Report, topic: Topic<'_>) -> Vec<Route> {
-    let mut routes = routes(state, report, topic, None);
+    let mut routes = routes(state, report, topic, None, None);
     routes.retain(|route| !route.tentative && route.group.is_none());
     routes
+}
+
+/// The client that published a message.
+#[derive(Clone, Copy, Debug)]
+struct Publisher {
+    session: Option<SessionKey>,
+    bridge: bool,
 }
 
 /// Returns one route for each subscriber, and for each member of each group that shares a
@@ -88,7 +137,8 @@ fn routes(
     state: &mut State,
     report: &mut Report,
     topic: Topic<'_>,
-    publisher: Option<&Link>,
+    publisher: Option<Publisher>,
+    out: Option<&Link>,
 ) -> Vec<Route> {
     // As many as may be found now.
     let most = state.matches.min(state.limits.matches);
@@ -110,14 +160,14 @@ fn routes(
         let Some(one) = state.sessions.subscription(*key) else {
             continue;
         };
-        let own = publisher.filter(|link| link.session == Some(one.session));
+        let own = publisher.filter(|client| client.session == Some(one.session));
         // A server may send a bridge nothing of its own back, so that no message goes in a circle.
-        let to_bridge = own.is_some_and(|link| link.bridge() == Some(true));
+        let to_bridge = own.is_some_and(|client| client.bridge);
         let tentative = one.force != Force::Granted || to_bridge;
         if own.is_some() && one.no_local() && !tentative {
             routes.push(Route {
                 progress: Progress::Done,
-                ..route(state, one, publisher, Undelivered::NoLocal)
+                ..route(state, one, out, Undelivered::NoLocal)
             });
             continue;
         }
@@ -147,7 +197,7 @@ fn routes(
                 group,
                 as_published: (as_published, as_published),
                 identifiers: one.identifier.into_iter().collect(),
-                ..route(state, one, publisher, Undelivered::Unknown)
+                ..route(state, one, out, Undelivered::Unknown)
             }),
         }
     }
@@ -168,12 +218,12 @@ fn least_size(publish: &Publish<'_>, topic: Topic<'_>) -> (usize, usize) {
 }
 
 /// Returns the route to the subscriber of a subscription, on which nothing has come yet.
-fn route(state: &State, one: &Subscription, publisher: Option<&Link>, why: Undelivered) -> Route {
+fn route(state: &State, one: &Subscription, out: Option<&Link>, why: Undelivered) -> Route {
     let session = state.sessions.get(one.session);
-    // The publisher's own link is out of the table while its packet is acted on.
+    // A link is out of the table while its packet is acted on.
     let link = session
         .and_then(|session| session.link)
-        .and_then(|id| match publisher {
+        .and_then(|id| match out {
             Some(link) if link.id == id => Some(link),
             _ => state.links.get(&id).map(Box::as_ref),
         })

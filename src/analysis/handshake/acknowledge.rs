@@ -4,6 +4,7 @@ use foldhash::HashMap;
 
 use super::super::caps;
 use super::super::context::PacketContext;
+use super::super::delivery::retained::put_in_force;
 use super::super::rules;
 use super::super::rules::claim::Claim;
 use super::super::state::link::{Link, Side};
@@ -78,6 +79,11 @@ pub(crate) fn on_acknowledgement(cx: &mut PacketContext<'_>, ack: &Acknowledgeme
         cx.check().find(Claim::DelayedAck {});
     }
     open.advance(cx.link.gaps(), event);
+    // PUBCOMP answers a PUBREL that the capture may miss.
+    if let (PacketType::PubRel | PacketType::PubComp, Some(key)) = (event.packet_type, open.message)
+    {
+        put_in_force(cx.state, cx.report, cx.link, key, event.stamp);
+    }
     // PUBREL is the initiator's own: it answers PUBREC and acknowledges no PUBLISH.
     if event.sender != initiator {
         open.acknowledgements += 1;

@@ -4,20 +4,19 @@ use super::super::caps;
 use super::super::context::PacketContext;
 use super::super::delivery::explain::explain;
 use super::super::delivery::messages::publisher_done;
-use super::super::delivery::retained::store;
+use super::super::delivery::retained::store_published;
 use super::super::delivery::subscribers::hold_message;
 use super::super::keys::{MessageKey, Topic, Turn, shared};
 use super::super::rules;
 use super::super::state::State;
-use super::super::state::messages::{Copy, Over};
+use super::super::state::messages::{Copy, Over, Pending};
 use super::super::state::open::{Open, step};
-use super::super::state::retained::Entry;
 use super::exchange::{begin, keep, replace, settle};
 use crate::event::{
     HandshakeKind, HandshakeState, Message, Payload, RetainedEnd, RetainedSummary, Stored, Subject,
 };
 use crate::mqtt::packet::Publish;
-use crate::mqtt::{Delivery, Sender};
+use crate::mqtt::{Delivery, QoS, Sender};
 
 /// Acts on a PUBLISH of either end.
 pub(crate) fn on_publish(cx: &mut PacketContext<'_>, publish: &Publish<'_>) {
@@ -129,7 +128,6 @@ fn follow_only(cx: &mut PacketContext<'_>, publish: &Publish<'_>, topic: Topic<'
             let key = publish_from_client(cx, publish, topic, digest, turn);
             let over = Over {
                 state: HandshakeState::Complete,
-                released: false,
                 stamp: cx.event.stamp,
             };
             publisher_done(cx.state, cx.report, key, over);
@@ -190,37 +188,34 @@ fn publish_from_client(
     digest: u64,
     turn: Turn,
 ) -> MessageKey {
-    let key = hold_message(cx, publish, topic, digest, turn);
-    if !publish.retain {
-        return key;
-    }
     let PacketContext { link, event, .. } = cx;
-    let entry = Entry {
-        topic: topic.hash,
-        digest,
-        summary: RetainedSummary {
-            broker: topic.broker.0,
-            server: link.server,
-            message: message(cx.state, publish, Some(topic)),
-            stored: Some(Stored {
-                stamp: event.stamp,
-                connection: link.id,
-                client_id: link.client_id.clone(),
-                will: false,
-            }),
-            end: RetainedEnd::Kept,
-            deliveries: Vec::new(),
-        },
-        message: Some(key),
-        will: None,
-        asked: None,
-        ended: None,
-    };
-    // A stored message is the same message: late copies of it belong to this publisher's.
-    if store(cx.state, cx.report, entry, event.stamp)
-        && let Some(held) = cx.state.messages.get_mut(key)
-    {
-        held.stored = true;
+    let summary = publish.retain.then(|| RetainedSummary {
+        broker: topic.broker.0,
+        server: link.server,
+        message: message(cx.state, publish, Some(topic)),
+        stored: Some(Stored {
+            stamp: event.stamp,
+            connection: link.id,
+            client_id: link.client_id.clone(),
+            will: false,
+        }),
+        end: RetainedEnd::Kept,
+        deliveries: Vec::new(),
+    });
+    // A server acts on a QoS 2 message when it is released (mosquitto), or at once (figure 4.3): the
+    // first copy that comes before PUBREL shows that.
+    let broker = cx.state.brokers.get(topic.broker);
+    let at_once = broker.is_some_and(|broker| broker.acts_at_publish);
+    if publish.delivery.qos() == QoS::ExactlyOnce && !at_once {
+        let pending = Box::new(Pending {
+            topic: cx.state.shared(topic),
+            stored: summary,
+        });
+        return hold_message(cx, publish, topic, digest, turn, Some(pending));
+    }
+    let key = hold_message(cx, publish, topic, digest, turn, None);
+    if let Some(summary) = summary {
+        store_published(cx.state, cx.report, key, summary, cx.event.stamp);
     }
     key
 }

@@ -21,6 +21,8 @@ pub(crate) struct Broker {
     pub(crate) surprises: bool,
     /// It has sent what no client in the capture published.
     pub(crate) outsiders: bool,
+    /// It acts on a QoS 2 message before PUBREL: it has been seen to forward one.
+    pub(crate) acts_at_publish: bool,
     /// It has acknowledged a message before it sent the first copy.
     pub(crate) acknowledges_first: bool,
 }

@@ -22,8 +22,8 @@ use super::sessions::Sessions;
 use crate::base::limits::Limits;
 use crate::base::{FrameStamp, Timestamp};
 use crate::event::{
-    Delivered, EndedBy, Handshake, HandshakeState, MessageDelivery, Outcome, Step, Undelivered,
-    between,
+    Delivered, EndedBy, Handshake, HandshakeState, MessageDelivery, Outcome, RetainedSummary, Step,
+    Undelivered, between,
 };
 use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, QoS};
 use crate::stream::ConnectionId;
@@ -91,6 +91,17 @@ impl Route {
     }
 }
 
+/// The routes of a message that comes into force.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    /// As many as are kept.
+    pub(crate) all: Vec<Route>,
+    /// Those beyond.
+    pub(crate) left_out: u32,
+    /// Those of them that are not done.
+    pub(crate) unsettled: u32,
+}
+
 /// The properties of a message that are compared with those of its copies.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Carried {
@@ -98,6 +109,15 @@ pub(crate) struct Carried {
     pub(crate) properties: Option<u64>,
     /// Message Expiry Interval, in seconds.
     pub(crate) expiry: Option<u32>,
+}
+
+/// A QoS 2 message that the server need not have acted on: it was not released.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    /// The topic.
+    pub(crate) topic: Arc<str>,
+    /// The stored message that it becomes, where it is retained.
+    pub(crate) stored: Option<RetainedSummary>,
 }
 
 /// An application message that a client published.
@@ -137,6 +157,12 @@ pub(crate) struct Held {
     pub(crate) least: (usize, usize),
     /// The properties that subscribers get too.
     pub(crate) carried: Carried,
+    /// Its publisher is a bridge.
+    pub(crate) from_bridge: bool,
+    /// It is not in force yet: nothing is owed to its subscribers.
+    pub(crate) pending: Option<Box<Pending>>,
+    /// Its place in the order in which messages came into force.
+    pub(crate) order: u64,
     /// The ways to its subscribers, further copies included.
     pub(crate) routes: Vec<Route>,
     /// Deliveries beyond [`Handshake::DELIVERIES_KEPT`].
@@ -162,13 +188,19 @@ impl Held {
 pub(crate) struct Over {
     /// The end of the publisher's handshake.
     pub(crate) state: HandshakeState,
-    /// The publisher released its QoS 2 message with PUBREL.
-    pub(crate) released: bool,
     /// The frame of the end.
     pub(crate) stamp: FrameStamp,
 }
 
 impl Over {
+    /// Returns whether a PUBREL may be among what was not captured.
+    pub(crate) fn may_be_released(self) -> bool {
+        let HandshakeState::Incomplete { ended_by, .. } = self.state else {
+            return false;
+        };
+        ended_by == EndedBy::Gap
+    }
+
     /// Returns the frame in which the server acknowledged the message; `None` at QoS 0 and where
     /// it did not.
     pub(crate) fn acknowledged(self, qos: QoS) -> Option<FrameStamp> {
@@ -197,6 +229,8 @@ pub(crate) struct Messages {
     /// Weight of all routes, see [`Route::weight`].
     deliveries: usize,
     next: u64,
+    /// Messages that came into force.
+    in_force: u64,
     /// Frames of settled messages that a client must not be sent (again), and why.
     settled: HashMap<(SessionKey, u64), (FrameStamp, Barred)>,
     settled_line: VecDeque<(SessionKey, u64)>,
@@ -241,23 +275,50 @@ pub(crate) struct Found {
 type Expected = (MessageKey, usize);
 
 impl Messages {
-    /// Adds a message, whose subscribers wait for it from now on.
+    /// Adds a message, whose subscribers wait for it from now on, or once it is in force.
     pub(crate) fn add(&mut self, mut held: Held) -> MessageKey {
         let key = MessageKey(self.next);
         self.next += 1;
         held.key = key;
-        self.deliveries += held.weight();
-        let digest = held.digest;
-        for (at, route) in held.routes.iter().enumerate() {
-            if route.progress == Progress::Waiting {
-                let place = (route.session, digest);
-                self.expected.entry(place).or_default().push_back((key, at));
-            }
+        if held.pending.is_none() {
+            self.expect(&mut held);
         }
-        self.by_digest.entry(digest).or_default().push_back(key);
+        self.deliveries += held.weight();
+        self.by_digest
+            .entry(held.digest)
+            .or_default()
+            .push_back(key);
         self.line.push_back(key);
         self.held.insert(key, held);
         key
+    }
+
+    /// Puts a message in force that was not: its subscribers wait for it on these routes.
+    pub(crate) fn put_in_force(&mut self, key: MessageKey, routes: Routes) {
+        let Some(mut held) = self.held.remove(&key) else {
+            return;
+        };
+        self.deliveries = self.deliveries.saturating_sub(held.weight());
+        held.pending = None;
+        held.routes = routes.all;
+        held.left_out = routes.left_out;
+        held.unsettled = routes.unsettled;
+        self.expect(&mut held);
+        self.deliveries += held.weight();
+        self.held.insert(key, held);
+    }
+
+    /// Lets the subscribers of a message wait for it.
+    fn expect(&mut self, held: &mut Held) {
+        self.in_force += 1;
+        held.order = self.in_force;
+        for (at, route) in held.routes.iter().enumerate() {
+            if route.progress == Progress::Waiting {
+                let place = (route.session, held.digest);
+                let line = self.expected.entry(place).or_default();
+                line.push_back((held.key, at));
+            }
+        }
     }
 
     /// Returns a message that is still held.
@@ -342,6 +403,7 @@ impl Messages {
         let line = self.by_digest.get(&digest)?;
         let reached = self.reached.get(&(session, digest));
         let first = line.partition_point(|key| reached.is_some_and(|reached| key <= reached));
+        let here = at == PublishedAt::ThisBroker;
         let mut candidates = line
             .iter()
             .skip(first)
@@ -349,14 +411,18 @@ impl Messages {
             .filter(|key| {
                 self.held.get(*key).is_some_and(|held| {
                     // A stored message is held for its late copies, not for this.
-                    let most = match held.stored || at == PublishedAt::AnotherBroker {
+                    let most = match held.stored || !here {
                         true => caps::LINGER,
                         false => caps::PATIENCE,
                     };
                     let age = between(&held.published, &stamp);
-                    (held.broker == copy.topic.broker) == (at == PublishedAt::ThisBroker)
-                        && held.routes.iter().all(|route| route.session != session)
-                        && age.is_none_or(|age| age < most)
+                    let may = match held.pending {
+                        // Where it is not in force, its server may act at once.
+                        Some(_) => here && held.over.is_none_or(Over::may_be_released),
+                        None => held.routes.iter().all(|route| route.session != session),
+                    };
+                    let there = held.broker == copy.topic.broker;
+                    there == here && may && age.is_none_or(|age| age < most)
                 })
             });
         let key = *candidates.next()?;
@@ -569,7 +635,12 @@ impl Messages {
                 if line.front().is_some_and(|(other, _)| *other == key) {
                     line.pop_front();
                 }
-                if line.front().is_some_and(|(other, _)| *other <= key) {
+                // They stand in the order in which they came into force.
+                let earlier = |(other, _): &Expected| {
+                    let other = self.held.get(other);
+                    other.is_none_or(|other| other.order <= held.order)
+                };
+                if line.front().is_some_and(earlier) {
                     line.retain(|(other, _)| *other != key);
                 }
                 if line.is_empty() {

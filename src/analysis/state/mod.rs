@@ -34,7 +34,7 @@ use foldhash::HashMap;
 use foldhash::fast::RandomState;
 
 use super::caps;
-use super::keys::{BrokerId, MessageKey, SessionKey, SubscriptionKey, Topic};
+use super::keys::{BrokerId, SessionKey, SubscriptionKey, Topic};
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
 use crate::event::Needs;
@@ -86,9 +86,10 @@ pub(crate) struct State {
     departed: HashMap<ConnectionId, Standing>,
     /// Those in the order of their ends.
     departures: VecDeque<ConnectionId>,
-    /// The latest message of each stream whose order is watched, and the frame of its copy: those
-    /// of one publisher to one topic for one subscriber, at the two QoS. By the hash of these.
-    pub(crate) ordered: HashMap<u64, (MessageKey, u64)>,
+    /// The latest message of each stream whose order is watched, by its place in order, and the
+    /// frame of its copy. A stream is of one publisher to one topic for one subscriber, at the two
+    /// QoS; the key is the hash of these.
+    pub(crate) ordered: HashMap<u64, (u64, u64)>,
     /// Subscriptions that may still be found, see [`Limits::matches_ahead`].
     pub(crate) matches: usize,
     /// Seeded: what it hashes comes from the network.

@@ -824,6 +824,115 @@ fn an_unreleased_qos_2_message_is_not_missed() {
 }
 
 #[test]
+fn a_qos_2_message_goes_to_those_who_subscribe_when_it_is_released() {
+    let mut run = Run::new(V3);
+    run.join(0, "early").take(0, "t", 2);
+    run.join(1, "p");
+    run.client(1, numbered(V3, "t", b"1", 2, 1));
+    run.server(1, pubrec(1));
+    run.client(0, unsubscribe(V3, 5, &["t"]));
+    run.server(0, unsuback(V3, 5, &[]));
+    run.join(2, "late").take(2, "t", 0);
+    run.client(1, pubrel(1));
+    run.server(2, publish(V3, "t", b"1", Sent::default()));
+    run.server(1, pubcomp(1));
+    run.wait(3000).leave(1).finish();
+    let one = run.one(HandshakeKind::Qos2, Sender::Client);
+    assert_eq!(outcomes(one), ["late q0 downgraded"]);
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn a_copy_is_of_the_qos_2_message_that_was_released() {
+    let mut run = Run::new(V3);
+    run.stay(0, "s", false).take(0, "t", 2).leave(0);
+    run.join(1, "p");
+    run.client(1, numbered(V3, "t", b"1", 2, 1));
+    run.server(1, pubrec(1));
+    run.end(1, Closed::Reset, Some(Sender::Client));
+    run.join(2, "p");
+    let sent = run.client(2, numbered(V3, "t", b"1", 2, 1));
+    run.server(2, pubrec(1));
+    run.client(2, pubrel(1));
+    run.server(2, pubcomp(1));
+    run.stay(3, "s", true);
+    run.server(3, numbered(V3, "t", b"1", 2, 1));
+    run.client(3, pubrec(1));
+    run.server(3, pubrel(1));
+    run.client(3, pubcomp(1));
+    run.leave(3).finish();
+    let copy = run.one(HandshakeKind::Qos2, Sender::Server);
+    let Some(Origin::Published {
+        frame, ambiguous, ..
+    }) = copy.origin
+    else {
+        panic!("{:?}", copy.origin)
+    };
+    assert_eq!((frame, ambiguous), (sent, false));
+    let first = run
+        .handshakes
+        .iter()
+        .find(|one| one.connection == ConnectionId(1) && one.kind == HandshakeKind::Qos2);
+    assert_eq!(outcomes(first.unwrap()), ["s not: NotReleased"]);
+}
+
+#[test]
+fn a_server_that_forwards_before_pubrel_acts_on_publish() {
+    let mut run = Run::new(V3);
+    run.join(0, "s").take(0, "t", 0);
+    run.join(1, "p");
+    for (id, payload) in [(1, b"1"), (2, b"2"), (3, b"3")] {
+        run.client(1, numbered(V3, "t", payload, 2, id));
+        run.server(1, pubrec(id));
+        if id < 3 {
+            run.server(0, publish(V3, "t", payload, Sent::default()));
+        }
+    }
+    run.wait(100);
+    run.leave(1).finish();
+    let sent = (run.handshakes.iter()).filter(|one| one.kind == HandshakeKind::Qos2);
+    let reported: Vec<_> = sent.map(outcomes).collect();
+    // The third is owed without PUBREL, too, where the server acts at once.
+    assert_eq!(
+        reported,
+        [
+            ["s q0 downgraded"],
+            ["s q0 downgraded"],
+            ["s not: CaptureEnded"]
+        ]
+    );
+}
+
+#[test]
+fn a_retained_qos_2_message_is_stored_when_it_is_released() {
+    for released in [false, true] {
+        let mut run = Run::new(V3);
+        let retain = |qos, id| Sent {
+            qos,
+            id,
+            retain: true,
+            ..Sent::default()
+        };
+        run.join(1, "p");
+        run.client(1, publish(V3, "t", b"old", retain(1, 1)));
+        run.server(1, puback(1));
+        run.client(1, publish(V3, "t", b"new", retain(2, 2)));
+        run.server(1, pubrec(2));
+        if released {
+            run.client(1, pubrel(2));
+            run.server(1, pubcomp(2));
+        }
+        run.wait(1000).join(2, "s");
+        run.client(2, subscribe(V3, 1, &[("t", 0)], &[]));
+        run.server(2, suback(V3, 1, &[0]));
+        run.server(2, publish(V3, "t", b"old", retain(0, 0)));
+        run.leave(2).finish();
+        let stale = run.rules().contains(&"stale-retained-message");
+        assert_eq!(stale, released, "{:?}", run.rules());
+    }
+}
+
+#[test]
 fn a_gap_towards_a_subscriber_explains_a_missing_copy() {
     let mut run = Run::new(V3);
     run.join(0, "s").take(0, "t", 1);

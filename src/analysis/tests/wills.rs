@@ -223,7 +223,7 @@ fn a_will_is_not_owed_to_its_own_client() {
 
 #[test]
 fn a_will_is_not_owed_to_a_subscriber_that_is_away() {
-    for (qos, why) in [(0, Undelivered::AwayAtQoS0), (1, Undelivered::Away)] {
+    for (qos, why) in [(0, "AwayAtQoS0"), (1, "Away")] {
         let mut run = Run::new(V3);
         run.stay(0, "s", false).take(0, "w", qos).leave(0);
         gone(&mut run, 1, ("w", b"gone", 1, false));
@@ -232,7 +232,7 @@ fn a_will_is_not_owed_to_a_subscriber_that_is_away() {
         assert_eq!(run.rules(), [""; 0]);
         assert_eq!(
             outcome(&run.wills[0].deliveries[0]),
-            format!("s not: {why:?}")
+            format!("s not: {why}")
         );
     }
 }
