@@ -10,7 +10,7 @@ use crate::analysis::Analyzer;
 use crate::base::limits::{Limit, Limits};
 use crate::base::{EndpointPattern, FrameStamp};
 use crate::capture::{self, CaptureError, Item, Merge, Reader, Sequence, Source};
-use crate::connection::{self, Context, Decoder};
+use crate::connection::{self, Context, Decoder, Twins};
 use crate::event::{Accounting, Event, LimitReached, SkippedFrames, Totals};
 use crate::stream::{Assembler, Counts};
 use crate::view::View;
@@ -153,6 +153,9 @@ struct Shown<'v> {
     view: Box<dyn View + 'v>,
     /// The analysis, where a view wants any of it.
     analyzer: Option<Analyzer>,
+    /// Connections that the capture holds twice.
+    twins: Twins,
+    seen_twice: u64,
     failed: Option<io::Error>,
 }
 
@@ -160,6 +163,17 @@ impl Shown<'_> {
     /// The packet is shown before what it made clear.
     #[inline]
     fn event(&mut self, event: &Event<'_>) {
+        self.show(event);
+        if let Event::Packet(packet) = event
+            && let Some(twice) = self.twins.observe(packet)
+        {
+            self.seen_twice += 1;
+            self.show(&Event::SeenTwice(&twice));
+        }
+    }
+
+    #[inline]
+    fn show(&mut self, event: &Event<'_>) {
         if self.failed.is_none() {
             self.failed = self.view.event(event).err();
         }
@@ -209,6 +223,8 @@ impl<'v> Pipeline<'v> {
                 analyzer: needs
                     .analysis()
                     .then(|| Analyzer::new(needs, &limits).with_brokers(&options.brokers)),
+                twins: Twins::default(),
+                seen_twice: 0,
                 failed: None,
             },
             last: FrameStamp::default(),
@@ -297,6 +313,7 @@ impl<'v> Pipeline<'v> {
         let mut totals = std::mem::take(&mut self.totals);
         totals.files = files;
         totals.packets = self.context.counters.packets;
+        totals.seen_twice = self.shown.seen_twice;
         totals.last_time = self.last.time;
         totals.skipped = skipped(self.dissector.tally());
         totals.accounting = self.accounting(totals.accounting.captured);

@@ -141,7 +141,7 @@ const ROOM_LAYERS: &[(&str, Layers)] = &[
     (
         "connection",
         &[
-            &["context", "classify", "pieces"],
+            &["context", "classify", "pieces", "twins"],
             &["alias", "partial", "score"],
             &["candidate", "peers"],
             &["held", "packets"],

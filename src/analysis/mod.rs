@@ -85,6 +85,9 @@ impl Analyzer {
                 self.pass(breach.stamp);
                 rules::transport::find_breach(&self.state, breach, &mut self.report);
             }
+            Event::SeenTwice(twice) => {
+                rules::transport::find_seen_twice(&self.state, twice, &mut self.report);
+            }
             _ => return,
         }
         self.report.outbox.drain(emit);

@@ -152,6 +152,16 @@ fn warn(totals: &Totals, tls_port: Option<u16>) {
         )),
         _ => {}
     }
+    if totals.seen_twice > 0 {
+        messages::error(format_args!(
+            "seen twice: {} the same packets as an earlier one, in step (docker-proxy, address \
+             translation or two capture points); all of it is counted twice",
+            match totals.seen_twice {
+                1 => "1 connection carries".to_owned(),
+                count => format!("{count} connections carry"),
+            },
+        ));
+    }
     if totals.cut_frames > 0 {
         messages::error(format_args!(
             "{} of {frames} were cut by the snapshot length: what they carried beyond it is \

@@ -19,7 +19,8 @@
 //! - `alias`, `partial`, `score` (the evidence in a packet);
 //! - `candidate` (a chain of packets from a place), `peers` (who is the Client, which version);
 //! - `held` (bytes and the candidates in them), `packets` (framing where places are known);
-//! - `recognition` (the state), `resync` (its decisions), `recognise` (first bytes), `decoder`.
+//! - `recognition` (the state), `resync` (its decisions), `recognise` (first bytes), `decoder`;
+//! - `twins` (connections that the capture holds twice), which only reads events.
 
 mod alias;
 mod candidate;
@@ -35,9 +36,11 @@ mod recognise;
 mod recognition;
 mod resync;
 mod score;
+mod twins;
 
 #[cfg(test)]
 mod tests;
 
 pub use context::{Context, Counters, DecodingOptions};
 pub use decoder::Decoder;
+pub(crate) use twins::Twins;

@@ -1,6 +1,6 @@
 //! The events of a run, as they are emitted: borrowed for the call that brings them.
 
-use super::connection::{Ended, Gap, NotMqtt, Opened, TransportBreach};
+use super::connection::{Ended, Gap, NotMqtt, Opened, SeenTwice, TransportBreach};
 use super::finding::Finding;
 use super::handshake::Handshake;
 use super::packet::PacketEvent;
@@ -23,6 +23,8 @@ pub enum Event<'a> {
     NotMqtt(&'a NotMqtt),
     /// The carrier of an MQTT connection breaks its rules.
     Breach(&'a TransportBreach),
+    /// A connection that the capture holds twice.
+    SeenTwice(&'a SeenTwice),
     /// An exchange of control packets is settled, its deliveries known.
     Handshake(&'a Handshake),
     /// A Will Message whose fate is known.

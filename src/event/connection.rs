@@ -76,6 +76,19 @@ pub struct Incomplete {
     pub stamp: FrameStamp,
 }
 
+/// Two connections carry the same packets in step: the capture holds one of them twice.
+#[derive(Clone, Copy, Debug)]
+pub struct SeenTwice {
+    /// The TCP connection that began later.
+    pub connection: ConnectionId,
+    /// The one that began before it.
+    pub other: ConnectionId,
+    /// The frame of the CONNECT of that one.
+    pub first: FrameStamp,
+    /// The frame by which it became certain.
+    pub stamp: FrameStamp,
+}
+
 /// Something else where MQTT was expected.
 #[derive(Clone, Debug)]
 pub struct NotMqtt {

@@ -32,7 +32,9 @@ pub mod will;
 
 pub use accounting::{Accounting, LimitReached};
 pub use borrowed::Event;
-pub use connection::{Ended, Gap, Incomplete, LooksLike, NotMqtt, Opened, TransportBreach};
+pub use connection::{
+    Ended, Gap, Incomplete, LooksLike, NotMqtt, Opened, SeenTwice, TransportBreach,
+};
 pub use delivery::{Delivered, MessageDelivery, Outcome, Undelivered};
 pub use finding::{Cause, Finding, Level, Repeats};
 pub use handshake::{

@@ -1,7 +1,7 @@
 //! Events that outlive the call that reports them.
 
 use super::borrowed::Event;
-use super::connection::{Ended, Gap, NotMqtt, Opened, TransportBreach};
+use super::connection::{Ended, Gap, NotMqtt, Opened, SeenTwice, TransportBreach};
 use super::finding::Finding;
 use super::handshake::Handshake;
 use super::packet::PacketEvent;
@@ -28,6 +28,8 @@ pub enum OwnedEvent {
     NotMqtt(NotMqtt),
     /// A broken rule of what carries MQTT.
     Breach(TransportBreach),
+    /// A connection that the capture holds twice.
+    SeenTwice(SeenTwice),
     /// A settled exchange of control packets with its deliveries.
     Handshake(Box<Handshake>),
     /// The fate of a Will Message.
@@ -49,6 +51,7 @@ impl From<&Event<'_>> for OwnedEvent {
             Event::Ended(ended) => Self::Ended(*ended),
             Event::NotMqtt(not_mqtt) => Self::NotMqtt(not_mqtt.clone()),
             Event::Breach(breach) => Self::Breach(*breach),
+            Event::SeenTwice(twice) => Self::SeenTwice(*twice),
             Event::Handshake(handshake) => Self::Handshake(Box::new(handshake.clone())),
             Event::Will(will) => Self::Will(Box::new(will.clone())),
             Event::Retained(retained) => Self::Retained(Box::new(retained.clone())),

@@ -12,6 +12,9 @@ pub struct Totals {
     pub frames: u64,
     /// Control packets emitted, malformed ones included.
     pub packets: u64,
+    /// Connections that carry the same packets as an earlier one, in step: the capture holds it
+    /// twice, and its packets are counted twice.
+    pub seen_twice: u64,
     /// The time of the first frame that has one.
     pub first_time: Option<Timestamp>,
     /// The time of the last frame that has one.

@@ -403,6 +403,8 @@ claims! {
     Missing { clause: &'static Clause, length: &'a str, who: &'static str, why: &'static str }
         clause, Network
         "{length} of {who} are missing: {why}."
+    SeenTwice { other: u32, first: Frame } &c::SEEN_TWICE, Network
+        "This connection carries the same packets as stream {other} (CONNECT in frame {first}), in step: the capture holds it twice (docker-proxy, address translation, two capture points), or {client} does the same at two servers."
     StartsMidway {} &c::STARTS_MIDWAY, Network
         "The capture begins in the middle of this connection: what was sent before is not known."
     LimitReached { name: &'static str, value: usize } &c::TABLE_FULL, Unknown

@@ -334,6 +334,8 @@ clauses! {
         "The capture does not hold everything that was sent."
     FRAME_CUT "frame-cut" Warning [] []
         "The capture's snapshot length cut a frame."
+    SEEN_TWICE "seen-twice" Note [] []
+        "The capture holds a connection twice, and all that is counted counts it twice."
     STARTS_MIDWAY "starts-midway" Note [] []
         "The capture begins in the middle of a connection."
     NOT_MQTT "not-mqtt" Note [] []

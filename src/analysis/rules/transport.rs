@@ -2,11 +2,12 @@
 
 use super::super::state::State;
 use super::super::state::link::Phase;
-use super::claim::Claim;
+use super::claim::{Claim, Frame};
 use super::clauses as c;
 use super::report::{Place, Report};
 use crate::event::{
-    Breach, CarrierError, Gap, GapCause, Level, LooksLike, NotMqtt, Protocol, TransportBreach,
+    Breach, CarrierError, Gap, GapCause, Level, LooksLike, NotMqtt, Protocol, SeenTwice,
+    TransportBreach,
 };
 use crate::mqtt::{ProtocolVersion, Sender};
 
@@ -90,6 +91,18 @@ const fn close_code(code: u16) -> &'static str {
         1013 => " (try again later)",
         _ => "",
     }
+}
+
+/// Reports a connection that the capture holds twice.
+pub(crate) fn find_seen_twice(state: &State, twice: &SeenTwice, report: &mut Report) {
+    let Some(link) = state.links.get(&twice.connection) else {
+        return;
+    };
+    let claim = Claim::SeenTwice {
+        other: twice.other.0,
+        first: Frame(twice.first.number),
+    };
+    report.find(Place::on(link, link.began()), claim);
 }
 
 /// Reports bytes that the capture does not hold.

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::event::{
-    Alert, Breach, CarrierError, Introduction, Level, LooksLike, NotMqtt, Protocol, TransportBreach,
+    Alert, Breach, CarrierError, Introduction, Level, LooksLike, NotMqtt, Protocol, SeenTwice,
+    TransportBreach,
 };
 use crate::mqtt::ProtocolVersion;
 
@@ -170,4 +171,29 @@ fn a_websocket_that_closes_with_a_fault_is_reported() {
         found.message
     );
     assert_eq!(found.by, Sender::Client.into());
+}
+
+#[test]
+fn a_connection_that_the_capture_holds_twice_is_said_at_its_copy() {
+    let mut run = Run::new(ProtocolVersion::V3_1_1);
+    run.open(0).open_to(1, 1884, true);
+    let hello = connect(run.version, &Hello::new("a"));
+    let first = run.client(0, &hello);
+    let second = run.client(1, &hello);
+    let stamp = |number| FrameStamp {
+        number,
+        ..FrameStamp::default()
+    };
+    run.observe(&Event::SeenTwice(&SeenTwice {
+        connection: ConnectionId(1),
+        other: ConnectionId(0),
+        first: stamp(first),
+        stamp: stamp(second),
+    }));
+    let finding = run.finding("seen-twice");
+    assert_eq!(
+        (finding.stamp.number, &finding.frames[..]),
+        (second, &[first][..])
+    );
+    assert_eq!(finding.by, crate::event::Cause::Network);
 }

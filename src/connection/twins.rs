@@ -1,0 +1,300 @@
+//! Connections that the capture holds twice: on both sides of a docker-proxy or of address
+//! translation, or at two capture points.
+//!
+//! The copies have other addresses or ports, so TCP does not show it; the control packets do. Two
+//! connections that begin with the same CONNECT, and whose packets then come in step, one by one,
+//! are one. A second client with the same identifier is out of step: the first has its CONNACK long
+//! before.
+
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+
+use crate::base::{Endpoint, FrameStamp, Span};
+use crate::event::{PacketEvent, SeenTwice, between};
+use crate::mqtt::{BySender, PacketType, Sender};
+use crate::stream::ConnectionId;
+
+/// CONNECT packets that are remembered for the same one on another connection.
+const REMEMBERED: usize = 64;
+/// Pairs that are compared at a time.
+const PAIRS: usize = 64;
+/// Packets that must be the same, of both ends.
+const COMPARED: usize = 4;
+/// Packets of one end by which one connection may be ahead of the other: those of one segment.
+const AHEAD: usize = 8;
+/// The two copies of a packet come within this time: the way through a proxy or a router, or the
+/// skew of two capture points.
+const APART: Span = Span::from_nanos(20_000_000);
+/// A pair that is not decided by then is forgotten.
+const UNDECIDED: Span = Span::from_nanos(10_000_000_000);
+
+/// A packet of one connection whose copy is awaited on the other.
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    digest: u64,
+    stamp: FrameStamp,
+}
+
+/// A CONNECT.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    connection: ConnectionId,
+    server: Endpoint,
+    packet: Awaited,
+}
+
+/// Two connections that began with the same CONNECT.
+#[derive(Debug)]
+struct Pair {
+    ids: [ConnectionId; 2],
+    first: Awaited,
+    /// Packets of the server that must be the same: one that lets a second client with the same
+    /// identifier in answers the first no longer.
+    answers: usize,
+    /// By sender: the packets by which one of the two is ahead, and which.
+    ahead: BySender<(Option<ConnectionId>, VecDeque<Awaited>)>,
+    /// By sender: packets that were the same.
+    same: BySender<usize>,
+}
+
+/// Recognises connections that the capture holds twice.
+#[derive(Debug, Default)]
+pub(crate) struct Twins {
+    hash: RandomState,
+    /// The latest CONNECT packets, in order.
+    connects: VecDeque<Begun>,
+    pairs: Vec<Pair>,
+}
+
+impl Twins {
+    /// Takes a control packet, and returns the two connections where it shows that they are one.
+    #[inline]
+    pub(crate) fn observe(&mut self, event: &PacketEvent<'_>) -> Option<SeenTwice> {
+        if event.packet_type == PacketType::Connect && event.sender == Sender::Client {
+            self.connect(event);
+            None
+        } else if self.pairs.is_empty() {
+            None
+        } else {
+            self.compare(event)
+        }
+    }
+
+    #[cold]
+    fn connect(&mut self, event: &PacketEvent<'_>) {
+        let begun = Begun {
+            connection: event.connection,
+            server: *event.destination,
+            packet: self.packet(event),
+        };
+        while let Some(oldest) = self.connects.front()
+            && (self.connects.len() >= REMEMBERED || !oldest.packet.is_near(&event.stamp, APART))
+        {
+            self.connects.pop_front();
+        }
+        let same = |other: &&Begun| {
+            other.packet.digest == begun.packet.digest && other.connection != begun.connection
+        };
+        if let Some(other) = self.connects.iter().find(same) {
+            if self.pairs.len() >= PAIRS {
+                self.pairs.remove(0);
+            }
+            self.pairs.push(Pair {
+                ids: [other.connection, begun.connection],
+                first: other.packet,
+                answers: 1 + usize::from(other.server == begun.server),
+                ahead: BySender::default(),
+                same: BySender::new(1, 0),
+            });
+        }
+        self.connects.push_back(begun);
+    }
+
+    #[cold]
+    fn compare(&mut self, event: &PacketEvent<'_>) -> Option<SeenTwice> {
+        let now = &event.stamp;
+        self.pairs.retain(|pair| pair.first.is_near(now, UNDECIDED));
+        let holds = |pair: &Pair| pair.ids.contains(&event.connection);
+        let at = self.pairs.iter().position(holds)?;
+        let packet = self.packet(event);
+        let pair = self.pairs.get_mut(at)?;
+        let in_step = pair.take(event, packet);
+        let (client, server) = (pair.same.client, pair.same.server);
+        let decided = client + server >= COMPARED && server >= pair.answers;
+        let twice = SeenTwice {
+            connection: pair.ids[1],
+            other: pair.ids[0],
+            first: pair.first.stamp,
+            stamp: *now,
+        };
+        if decided || !in_step {
+            self.pairs.remove(at);
+        }
+        (decided && in_step).then_some(twice)
+    }
+
+    fn packet(&self, event: &PacketEvent<'_>) -> Awaited {
+        Awaited {
+            digest: self.hash.hash_one(event.bytes),
+            stamp: event.stamp,
+        }
+    }
+}
+
+impl Awaited {
+    /// Returns whether a frame stands within `span` of it; true where times are not known.
+    fn is_near(&self, stamp: &FrameStamp, span: Span) -> bool {
+        let apart = between(&self.stamp, stamp);
+        apart.is_none_or(|apart| apart.nanos().unsigned_abs() <= span.nanos().unsigned_abs())
+    }
+}
+
+impl Pair {
+    /// Takes a packet of one of the two; returns whether they are still in step.
+    fn take(&mut self, event: &PacketEvent<'_>, packet: Awaited) -> bool {
+        let (leader, awaited) = &mut self.ahead[event.sender];
+        if awaited.is_empty() {
+            *leader = Some(event.connection);
+        }
+        if *leader == Some(event.connection) {
+            awaited.push_back(packet);
+            return awaited.len() <= AHEAD;
+        }
+        self.same[event.sender] += 1;
+        awaited.pop_front().is_some_and(|first| {
+            first.digest == packet.digest && first.is_near(&packet.stamp, APART)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::base::{Layers, Timestamp};
+    use crate::carrier::Transport;
+    use crate::mqtt::{Malformed, Rule};
+    use crate::stream::Direction;
+
+    const CONNECT: &[u8] = b"\x10connect";
+    const CONNACK: &[u8] = b"\x20connack";
+    const SUBSCRIBE: &[u8] = b"\x82subscribe";
+    const SUBACK: &[u8] = b"\x90suback";
+
+    /// Observes packets: connection, bytes, microseconds since the packet before. The server has
+    /// the number of `servers`. Returns the pairs found.
+    fn found(servers: [u8; 2], packets: &[(u32, &[u8], i64)]) -> Vec<(u32, u32)> {
+        let mut twins = Twins::default();
+        let mut micros = 0;
+        let mut found = Vec::new();
+        for (number, (connection, bytes, later)) in (1..).zip(packets) {
+            micros += later;
+            let end = |last| Endpoint {
+                address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)),
+                port: 1883,
+            };
+            let sender = match bytes[0] >> 4 {
+                2 | 9 => Sender::Server,
+                _ => Sender::Client,
+            };
+            let event = PacketEvent {
+                stamp: FrameStamp {
+                    number,
+                    time: Some(Timestamp::from_nanos(micros * 1000)),
+                    ..FrameStamp::default()
+                },
+                index: 0,
+                frames: &[number],
+                connection: ConnectionId(*connection),
+                source: &end(99),
+                destination: &end(servers[*connection as usize]),
+                direction: Direction::Forward,
+                sender,
+                transport: Transport::TCP,
+                version: None,
+                version_inferred: false,
+                after_gap: false,
+                packet_type: PacketType::of(bytes[0]),
+                bytes,
+                packet: Err(Malformed {
+                    rule: Rule::ALL[0],
+                    offset: 0,
+                }),
+                client_id: None,
+                topic_resolved: None,
+                layers: &Layers::default(),
+            };
+            let twice = twins.observe(&event);
+            found.extend(twice.map(|twice| (twice.other.0, twice.connection.0)));
+        }
+        found
+    }
+
+    #[test]
+    fn packets_in_step_are_one_connection() {
+        let step = |bytes| [(0, bytes, 1000), (1, bytes, 20)];
+        let all = [CONNECT, CONNACK, SUBSCRIBE, SUBACK].map(step).concat();
+        assert_eq!(found([1, 2], &all), [(0, 1)]);
+        assert_eq!(found([1, 1], &all), [(0, 1)]);
+        // A proxy's server side answers first.
+        let nested = [
+            (0, CONNECT, 0),
+            (1, CONNECT, 30),
+            (1, CONNACK, 100),
+            (0, CONNACK, 30),
+            (0, SUBSCRIBE, 5_000_000),
+            (1, SUBSCRIBE, 30),
+            (1, SUBACK, 30),
+            (0, SUBACK, 30),
+        ];
+        assert_eq!(found([1, 1], &nested), [(0, 1)]);
+    }
+
+    #[test]
+    fn a_client_that_takes_over_is_no_copy() {
+        let after = [
+            (0, CONNECT, 0),
+            (0, CONNACK, 100),
+            (0, SUBSCRIBE, 100),
+            (0, SUBACK, 100),
+            (1, CONNECT, 100),
+            (1, CONNACK, 100),
+            (1, SUBSCRIBE, 100),
+            (1, SUBACK, 100),
+        ];
+        assert_eq!(found([1, 1], &after), []);
+        // Both at once: the first has no answer but its CONNACK.
+        let both = [
+            (0, CONNECT, 0),
+            (1, CONNECT, 10),
+            (0, CONNACK, 10),
+            (1, CONNACK, 10),
+            (0, SUBSCRIBE, 10),
+            (1, SUBSCRIBE, 10),
+            (1, SUBACK, 10),
+        ];
+        assert_eq!(found([1, 1], &both), []);
+    }
+
+    #[test]
+    fn packets_that_differ_or_come_late_are_no_copies() {
+        let other: &[u8] = b"\x82subscribe other";
+        let differs = [
+            (0, CONNECT, 0),
+            (1, CONNECT, 10),
+            (0, CONNACK, 10),
+            (1, CONNACK, 10),
+            (0, SUBSCRIBE, 10),
+            (1, other, 10),
+            (0, SUBACK, 10),
+            (1, SUBACK, 10),
+        ];
+        assert_eq!(found([1, 2], &differs), []);
+        let late = |bytes| [(0, bytes, 1000), (1, bytes, 21_000)];
+        let late = [CONNECT, CONNACK, SUBSCRIBE, SUBACK].map(late).concat();
+        assert_eq!(found([1, 2], &late), []);
+    }
+}
