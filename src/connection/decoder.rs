@@ -137,6 +137,16 @@ impl Decoder {
             }
             own.packets.forget_aliases(scope.context, direction);
         }
+        if why == Closed::Refused && own.expectation(scope) != Expectation::None {
+            (scope.emit)(&Event::NotMqtt(&NotMqtt {
+                connection: *scope.connection,
+                direction: Direction::Backward,
+                stamp: *stamp,
+                looks_like: LooksLike::Refused,
+                introduction: Introduction::default(),
+                answers_mqtt: false,
+            }));
+        }
         own.packets.peers.forget_client_id(scope.context);
         *self = Self::default();
         self.own.phase = Phase::Other;

@@ -424,7 +424,7 @@ impl Packets {
                 side.asked = introduction.asks.then_some(carrier);
                 introduction
             }
-            LooksLike::Unknown => Introduction::default(),
+            LooksLike::Unknown | LooksLike::Refused => Introduction::default(),
         };
         let answers_mqtt = self.sides.of(direction.reverse()).proven;
         (scope.emit)(&Event::NotMqtt(&NotMqtt {

@@ -188,7 +188,7 @@ impl Recognition {
         // As many as state what another protocol is.
         let start = match classify::looks_like(held.bytes()) {
             LooksLike::Carrier(..) => held.bytes().get(..START_CAP).unwrap_or(held.bytes()),
-            LooksLike::Unknown => &[],
+            LooksLike::Unknown | LooksLike::Refused => &[],
         };
         let start = start.to_vec();
         let mut dropped = held.drop_unneeded(context);

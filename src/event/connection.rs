@@ -125,6 +125,8 @@ pub struct TransportBreach {
 pub enum LooksLike {
     /// A protocol that may carry MQTT, and why nothing is read in it, or nothing more.
     Carrier(Protocol, CarrierError),
+    /// No protocol at all: the SYN was answered by RST.
+    Refused,
     /// Nothing that is known.
     Unknown,
 }

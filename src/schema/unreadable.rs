@@ -46,7 +46,7 @@ impl Incomplete {
             received: incomplete.received,
             ended_by: match ended.why {
                 Closed::Finished => "connection_closed",
-                Closed::Reset => "connection_reset",
+                Closed::Reset | Closed::Refused => "connection_reset",
                 Closed::Replaced => "connection_replaced",
                 Closed::Evicted => "evicted",
                 Closed::CaptureEnd => "capture_end",
@@ -66,7 +66,7 @@ pub struct NotMqtt<'a> {
     /// Who sent the bytes that are not MQTT to whom.
     #[serde(flatten)]
     pub ends: Ends,
-    /// `tls`, `http`, `websocket` or `unknown`.
+    /// `tls`, `http`, `websocket`, `unknown`, or `refused`: the SYN was answered by RST.
     pub looks_like: &'static str,
     /// The status of the HTTP response that refused an upgrade to WebSocket.
     pub status: Option<u16>,
@@ -102,6 +102,7 @@ impl<'a> From<&'a event::NotMqtt> for NotMqtt<'a> {
                 "http"
             }
             LooksLike::Carrier(protocol, _) => protocol.name(),
+            LooksLike::Refused => "refused",
             LooksLike::Unknown => "unknown",
         };
         let (status, cipher_suite) = match not.looks_like {

@@ -276,7 +276,7 @@ impl<S: Default> Assembler<S> {
         }
         slot.each_flow(stamp, &mut self.shared, deliver, |flow, emitter| {
             flow.flush(GapCause::EndOfCapture, emitter);
-            if why == Closed::Reset {
+            if matches!(why, Closed::Reset | Closed::Refused) {
                 flow.reset(emitter);
             }
         });

@@ -113,6 +113,8 @@ pub enum Closed {
     Finished,
     /// RST from either end.
     Reset,
+    /// RST in answer to the SYN: the connection never came to be.
+    Refused,
     /// A SYN began a new connection between the same endpoints.
     Replaced,
     /// The table of connections was full and this one had been silent longest.

@@ -158,7 +158,12 @@ impl<S> Slot<S> {
             emitter.direction = direction;
             flow.flush(GapCause::EndOfCapture, emitter);
             flow.reset(emitter);
-            return Some(Closed::Reset);
+            let answers = flags.has(TcpFlags::ACK) && segment.acknowledgement == peer.start;
+            let only_syn = peer.has_syn() && !peer.has_begun() && !flow.is_based();
+            return Some(match answers && only_syn {
+                true => Closed::Refused,
+                false => Closed::Reset,
+            });
         }
         let first = segment.sequence.wrapping_add(u32::from(syn));
         if syn {

@@ -274,7 +274,7 @@ pub(super) const fn gap_cause(cause: GapCause) -> &'static str {
 pub(super) const fn closed(why: Closed) -> &'static str {
     match why {
         Closed::Finished => "the connection was closed",
-        Closed::Reset => "the connection was reset",
+        Closed::Reset | Closed::Refused => "the connection was reset",
         Closed::Replaced => "a new connection took its ports",
         Closed::Evicted => "the connection was given up for room",
         Closed::CaptureEnd => "the capture ended",
@@ -315,6 +315,7 @@ pub(super) fn not_mqtt(not: &NotMqtt) -> Cow<'static, str> {
             return Cow::Owned(format!("refuses WebSocket: HTTP status {status}"));
         }
         LooksLike::TLS => "is TLS: its MQTT, if any, needs the keys (--keylog)",
+        LooksLike::Refused => "refuses the connection: its SYN was answered by RST",
         LooksLike::HTTP => "is HTTP, not MQTT",
         LooksLike::Carrier(Protocol::Tls, _) => {
             "cannot be decrypted from here on with the keys that are known"

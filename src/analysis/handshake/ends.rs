@@ -109,7 +109,7 @@ fn cause(link: &Link, ended: &Ended) -> EndCause {
     }
     match ended.why {
         Closed::Finished => EndCause::Fin { by: ended.by },
-        Closed::Reset => EndCause::Reset { by: ended.by },
+        Closed::Reset | Closed::Refused => EndCause::Reset { by: ended.by },
         Closed::Evicted => EndCause::Evicted,
         Closed::Replaced if ended.by.is_none() => EndCause::Replaced,
         Closed::CaptureEnd if ended.by.is_none() => EndCause::CaptureEnd,
@@ -120,7 +120,7 @@ fn cause(link: &Link, ended: &Ended) -> EndCause {
 /// Returns why the handshakes of a connection are not waited for any longer.
 fn ended_by(link: &Link, ended: &Ended) -> EndedBy {
     match ended.why {
-        Closed::Reset => EndedBy::ConnectionReset,
+        Closed::Reset | Closed::Refused => EndedBy::ConnectionReset,
         Closed::Finished | Closed::Replaced => EndedBy::ConnectionClosed,
         Closed::Evicted => EndedBy::TableFull,
         // One FIN or a DISCONNECT was seen: the rest was merely not captured.

@@ -149,6 +149,8 @@ claims! {
         "The server refuses the connection of {client} with 0x{code:02x} ({reason})."
     ConnectUnanswered { seconds: f64, how: &'static str, end: Frame } &c::CONNECT_UNANSWERED, Server
         "CONNECT of {client} was never answered: {how} {seconds:.3} s later (frame {end}) without a CONNACK."
+    PortClosed { port: u16 } &c::CONNECTION_REFUSED, Server
+        "The connection to port {port} was refused: SYN is answered by RST; nothing listens there, or a firewall refuses it."
     UnsupportedAccepted {} &c::UNSUPPORTED_ACCEPTED, Server
         "The server accepts a protocol name and level that no specification has."
     EmptyIdAccepted {} &c::EMPTY_ID_ACCEPTED, Server

@@ -30,6 +30,9 @@ pub(crate) fn find_other_traffic(other: &NotMqtt, report: &mut Report) {
     let claim = match other.looks_like {
         Carrier(WebSocket, Unanswered) => Claim::Unasked { what: "WebSocket" },
         Carrier(Tls, Unanswered) => Claim::Unasked { what: "TLS" },
+        LooksLike::Refused => Claim::PortClosed {
+            port: other.connection.responder.port,
+        },
         Carrier(WebSocket, Refused(status)) => Claim::WebSocketRefused { status },
         Carrier(WebSocket, Broken) => Claim::WebSocketBroken {},
         other => Claim::NotMqtt {

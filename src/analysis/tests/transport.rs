@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::event::{
-    Alert, Breach, CarrierError, Introduction, Level, LooksLike, NotMqtt, Protocol, SeenTwice,
-    TransportBreach,
+    Alert, Breach, CarrierError, Cause, Introduction, Level, LooksLike, NotMqtt, Protocol,
+    SeenTwice, TransportBreach,
 };
 use crate::mqtt::ProtocolVersion;
 
@@ -103,6 +103,19 @@ fn mqtt_3_1_has_a_subprotocol_of_another_name() {
     );
     run.breach(Sender::Client, Breach::TextFrame);
     run.finding("websocket-text-frame");
+}
+
+#[test]
+fn a_port_without_a_listener_is_reported() {
+    let mut run = Run::new(V3);
+    run.not_mqtt(LooksLike::Refused);
+    let found = run.finding("connection-refused");
+    assert_eq!(found.by, Cause::Server);
+    assert!(
+        found.message.contains("to port 9001 was refused"),
+        "{}",
+        found.message
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Packets in segments of any size, malformed packets, caps, topic aliases.
 
 use super::*;
+use crate::event::LooksLike;
 
 fn opened() -> Run {
     let mut run = Run::to(1883);
@@ -195,6 +196,18 @@ fn after_a_gap_an_alias_is_not_trusted() {
     run.gap(UP, 50).segment(UP, &alias("", 1));
     assert_eq!(run.packets.len(), 3);
     assert_eq!(run.packets[2].resolved, None);
+}
+
+#[test]
+fn a_refused_connection_to_a_port_of_mqtt_is_reported() {
+    for (port, expected) in [(1883, &[LooksLike::Refused][..]), (8000, &[])] {
+        let mut run = Run::to(port);
+        run.on(StreamEvent::Closed {
+            why: Closed::Refused,
+            stamp: &FrameStamp::default(),
+        });
+        assert_eq!(run.looks_like, expected, "port {port}");
+    }
 }
 
 #[test]

@@ -155,10 +155,32 @@ fn a_refused_connection_is_closed_and_another_try_is_another_connection() {
     let closed = [
         Seen::End(Backward, End::Reset),
         Seen::End(Forward, End::Reset),
-        Seen::Closed(Closed::Reset),
+        Seen::Closed(Closed::Refused),
     ];
     assert_eq!(bench.events(), [closed.clone(), closed].concat());
     assert_eq!(bench.assembler.counts().connections, 2);
+}
+
+#[test]
+fn a_connection_that_came_to_be_is_not_refused() {
+    // The RST comes after SYN-ACK, or names another number, or is the client's own.
+    let endings: [&[Sent<'_>]; 3] = [
+        &[
+            server(SYN | ACK, 5000, 1001, ""),
+            server(RST | ACK, 5001, 1001, ""),
+        ],
+        &[server(RST | ACK, 0, 999, "")],
+        &[client(RST | ACK, 1001, 1, "")],
+    ];
+    for ending in endings {
+        let mut bench = Bench::new();
+        bench.push(client(SYN, 1000, 0, ""));
+        for segment in ending {
+            bench.push(*segment);
+        }
+        let last = bench.events().pop();
+        assert_eq!(last, Some(Seen::Closed(Closed::Reset)));
+    }
 }
 
 #[test]
