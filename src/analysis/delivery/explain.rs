@@ -117,7 +117,10 @@ fn keeps_retain(state: &State, link: &Link, copy: &Copy<'_>) -> bool {
         // The subscription was in force on this very connection when the message was published,
         // so its live copy is due; or RETAIN as published was asked for.
         let (_, some) = route.as_published;
-        let live = !route.tentative && route.delivery.connection == Some(link.id);
+        // A stored one that is due has RETAIN 1 too, and comes first.
+        let stored = state.retained.find(copy.topic.hash);
+        let due = link.stored_due.iter().any(|(due, _)| Some(*due) == stored);
+        let live = !due && !route.tentative && route.delivery.connection == Some(link.id);
         route.progress == Progress::Waiting && (some || live)
     })
 }
@@ -248,6 +251,10 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
             .is_some_and(|over| over.acknowledged(held.qos).is_some());
     let broker = held.broker;
     let mut delivered = copy.delivered(Some(held.published), held.qos);
+    if ambiguous {
+        // It would be that to some other message, perhaps.
+        delivered.latency = None;
+    }
     let route = held.routes.get_mut(at)?;
     let mut place = at;
     if route.progress == Progress::Waiting {

@@ -221,6 +221,10 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
     if let Some(why) = too_large(held, &stood) {
         return why;
     }
+    if route.delivery.ambiguous {
+        // An equal message may have come in its place.
+        return Undelivered::Unknown;
+    }
     if let Some(by) = overtaken(state, held, route) {
         return Undelivered::Overtaken { by };
     }

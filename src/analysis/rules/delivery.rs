@@ -29,6 +29,10 @@ pub(crate) fn judge_copy(check: &mut Check<'_>, key: MessageKey, at: usize, copy
     {
         report_refused(held, route, code, check.report);
     }
+    // The copy may be of another message.
+    if route.delivery.ambiguous {
+        return;
+    }
     judge_qos(check, held, route, copy);
     if route.delivery.filters.is_empty()
         && link.whole()

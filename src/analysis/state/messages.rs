@@ -224,8 +224,8 @@ pub(crate) struct Messages {
     parked: VecDeque<MessageKey>,
     /// Those that the end of their stored message settles.
     kept: VecDeque<MessageKey>,
-    /// The latest message that a client was sent unasked, by digest: the next one is later.
-    reached: HashMap<(SessionKey, u64), MessageKey>,
+    /// How far each client has come that is sent messages unasked, by digest: the next one is later.
+    reached: HashMap<(SessionKey, u64), Reached>,
     /// Weight of all routes, see [`Route::weight`].
     deliveries: usize,
     next: u64,
@@ -269,6 +269,15 @@ pub(crate) struct Found {
     pub(crate) at: usize,
     /// An equal message was on its way at the same time.
     pub(crate) ambiguous: bool,
+}
+
+/// How far a client has come that is sent equal messages unasked.
+#[derive(Clone, Copy, Debug)]
+struct Reached {
+    /// The latest message.
+    key: MessageKey,
+    /// The last of those that could not be told from another one.
+    group: Option<MessageKey>,
 }
 
 /// A delivery in the line of those that a subscriber waits for: its message and its route.
@@ -354,31 +363,43 @@ impl Messages {
         self.get(*key)?.routes.get(*at)
     }
 
-    /// Takes the expected delivery that a copy is: of the earliest message that still waits the
-    /// one that fits best, else a further copy for overlapping subscriptions.
+    /// Takes the expected delivery that a copy is: of those that wait the one that fits best, of
+    /// equals the earliest; else a further copy for overlapping subscriptions. Equals are
+    /// ambiguous until the last of them is taken, since any of them may have been lost.
     pub(crate) fn take_expected(&mut self, session: SessionKey, copy: &Copy<'_>) -> Option<Found> {
         let line = self.expected.get_mut(&(session, copy.digest))?;
         let held = &self.held;
-        let route = |&(key, at): &Expected| held.get(&key)?.routes.get(at);
+        let of = |&(key, at): &Expected| {
+            let held = held.get(&key)?;
+            Some((held, held.routes.get(at)?))
+        };
         let waits =
-            |one: &Expected| route(one).is_some_and(|route| route.progress == Progress::Waiting);
-        let further = |one: &Expected| route(one).is_some_and(|route| route.spare > 0);
+            |one: &Expected| of(one).is_some_and(|(_, one)| one.progress == Progress::Waiting);
+        let further = |one: &Expected| of(one).is_some_and(|(_, one)| one.spare > 0);
+        let fits = |one: &Expected| of(one).map(|(held, route)| fit(held, route, copy));
         let candidates = || line.iter().enumerate().take(caps::CANDIDATES);
-        let earliest = candidates()
-            .find(|(_, one)| waits(one))
-            .or_else(|| candidates().find(|(_, one)| further(one)))?;
-        let (first, &(key, _)) = earliest;
-        let fit = |one: &Expected| Some(fit(route(one)?, held.get(&key)?.qos, copy));
-        let (place, &(_, at)) = candidates()
-            .skip(first)
-            // The routes of one message stand side by side; of those that fit equally the first.
-            .take_while(|(_, (other, _))| *other == key)
+        let best = candidates()
             .filter(|(_, one)| waits(one))
-            .min_by_key(|(_, one)| Reverse(fit(one)))
-            .unwrap_or(earliest);
-        let mut later = candidates().skip(first);
-        let ambiguous = later.any(|(_, one)| one.0 != key && waits(one));
-        let stays = further(&(key, at));
+            .min_by_key(|(_, one)| Reverse(fits(one)));
+        let (place, one) = match best {
+            Some(best) => best,
+            None => candidates().find(|(_, one)| further(one))?,
+        };
+        let (key, at) = *one;
+        let is_equal = |other: &Expected| waits(other) && fits(other) == fits(one);
+        let mut equals = candidates().filter(|(_, other)| other.0 != key);
+        // Beyond those that are looked at there may be more.
+        let several = waits(one)
+            && (line.len() > caps::CANDIDATES || equals.any(|(_, other)| is_equal(other)));
+        let group: Vec<Expected> = match several {
+            true => candidates()
+                .map(|(_, other)| *other)
+                .filter(is_equal)
+                .collect(),
+            false => Vec::new(),
+        };
+        let ambiguous = several || of(one).is_some_and(|(_, route)| route.delivery.ambiguous);
+        let stays = further(one);
         // So many at the front that nothing waits for any more.
         let mut front = line.iter().take(place);
         let stale = front.position(|one| waits(one) || further(one));
@@ -387,6 +408,12 @@ impl Messages {
             line.remove(place);
         }
         line.drain(..stale);
+        for (key, at) in group {
+            let held = self.held.get_mut(&key);
+            if let Some(route) = held.and_then(|held| held.routes.get_mut(at)) {
+                route.delivery.ambiguous = true;
+            }
+        }
         Some(Found { key, at, ambiguous })
     }
 
@@ -402,7 +429,7 @@ impl Messages {
         let (digest, stamp) = (copy.digest, copy.stamp);
         let line = self.by_digest.get(&digest)?;
         let reached = self.reached.get(&(session, digest));
-        let first = line.partition_point(|key| reached.is_some_and(|reached| key <= reached));
+        let first = line.partition_point(|key| reached.is_some_and(|reached| *key <= reached.key));
         let here = at == PublishedAt::ThisBroker;
         let mut candidates = line
             .iter()
@@ -426,11 +453,15 @@ impl Messages {
                 })
             });
         let key = *candidates.next()?;
-        let ambiguous = candidates.next().is_some();
+        let last = candidates.last().copied();
+        // Equal ones are ambiguous until the last of them is taken.
+        let group = last.max(reached.and_then(|reached| reached.group));
+        let ambiguous = group >= Some(key);
         if self.reached.len() >= limits.ordered {
             self.reached.clear();
         }
-        self.reached.insert((session, digest), key);
+        let here = Reached { key, group };
+        self.reached.insert((session, digest), here);
         Some((key, ambiguous))
     }
 
@@ -693,15 +724,26 @@ fn waits_for_the_absent(held: &Held, sessions: &Sessions, now: FrameStamp) -> bo
     })
 }
 
-/// Returns how well a copy fits a route of its message: identifiers count most, QoS the rest.
-fn fit(route: &Route, published: QoS, copy: &Copy<'_>) -> u32 {
-    let mut carried = copy.identifiers.iter();
+/// Returns how well a copy fits a route of a message: the properties that are handed on count most,
+/// then identifiers, QoS, and RETAIN where it is as published.
+fn fit(held: &Held, route: &Route, copy: &Copy<'_>) -> u32 {
+    let carried = match (held.carried.properties, copy.carried.properties) {
+        (Some(published), Some(delivered)) => 2 * u32::from(published == delivered),
+        // Before 5.0 there are none.
+        _ => 1,
+    };
+    let mut identifiers = copy.identifiers.iter();
     let identified = match copy.identifiers.is_empty() {
         true => route.identifiers.is_empty(),
-        false => carried.any(|id| route.identifiers.contains(id)),
+        false => identifiers.any(|id| route.identifiers.contains(id)),
     };
-    let due = route.delivery.granted.map(|granted| granted.min(published));
-    2 * u32::from(identified) + u32::from(due == Some(copy.qos))
+    let due = route.delivery.granted.map(|granted| granted.min(held.qos));
+    let (as_published, _) = route.as_published;
+    let retained = !as_published || copy.retain == held.retain;
+    8 * carried
+        + 4 * u32::from(identified)
+        + 2 * u32::from(due == Some(copy.qos))
+        + u32::from(retained)
 }
 
 /// A copy of a message on its way to a subscriber.
