@@ -57,6 +57,9 @@ pub enum NoWill {
     StillOpen,
     /// A new connection of the session came before the Will Delay Interval passed (5.0).
     SessionResumed,
+    /// Another connection went on with the session, and servers differ in whether they publish the
+    /// will then.
+    TakenOver,
     /// The capture ends before the Will Delay Interval does (5.0).
     DelayRunning,
     /// It was due, and no subscription to its topic is visible.

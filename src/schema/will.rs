@@ -29,7 +29,7 @@ pub struct Will<'a> {
     pub published: bool,
     /// The frame in which it was first seen.
     pub frame: Option<u64>,
-    /// Why it was not seen: `disconnected`, `refused`, `still_open`, `session_resumed`,
+    /// Why it was not seen: `disconnected`, `refused`, `still_open`, `session_resumed`, `taken_over`,
     /// `delay_running`, `no_subscriber` or `not_seen`.
     pub why: Option<&'static str>,
     /// The fate of its copies for each subscriber.

@@ -192,6 +192,7 @@ pub(super) const fn no_will(why: NoWill) -> &'static str {
         NoWill::SessionResumed => {
             "not published: the client came back before the will delay was over"
         }
+        NoWill::TakenOver => "not seen: another connection went on with the session",
         NoWill::DelayRunning => "not published yet: the will delay goes on where the capture ends",
         NoWill::NoSubscriber => "due, but no subscription to its topic is visible",
         NoWill::NotSeen => "due, but not seen although a subscription to its topic is visible",

@@ -487,14 +487,16 @@ fn judge_barred(cx: &mut PacketContext<'_>, key: SessionKey, copy: &Copy<'_>, kn
     // Else it may be an equal message of a client that is not in the capture, or come by a
     // subscription that is not.
     let whole = known && broker.is_some_and(|broker| broker.blind == 0 && !broker.outsiders);
+    // Each further subscription may bring a copy, one of a moment ago too.
+    let single = || filters_of(state, Some(key), topic).len() == 1;
     let claim = match why {
         // No Local (5.0 §3.8.3.1): the client's own message came back.
         Barred::OwnMessage => Claim::NoLocal { frame, topic },
-        Barred::Received if copy.qos == QoS::ExactlyOnce && whole => {
+        Barred::Received if copy.qos == QoS::ExactlyOnce && whole && single() => {
             Claim::DeliveredTwice { frame, topic }
         }
-        Barred::OtherMember if whole => Claim::SharedTwice { frame, topic },
-        Barred::Unacknowledged if whole && copy.qos > QoS::AtMostOnce => {
+        Barred::OtherMember if whole && single() => Claim::SharedTwice { frame, topic },
+        Barred::Unacknowledged if whole && copy.qos > QoS::AtMostOnce && single() => {
             let first = frame;
             Claim::SentTwice { first, topic }
         }

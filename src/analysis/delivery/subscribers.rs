@@ -161,9 +161,12 @@ fn routes(
             continue;
         };
         let own = publisher.filter(|client| client.session == Some(one.session));
-        // A server may send a bridge nothing of its own back, so that no message goes in a circle.
-        let to_bridge = own.is_some_and(|client| client.bridge);
-        let tentative = one.force != Force::Granted || to_bridge;
+        // A server may send a bridge nothing of its own back, so that no message goes in a circle:
+        // a copy is joined where it comes, and none is expected.
+        if own.is_some_and(|client| client.bridge) {
+            continue;
+        }
+        let tentative = one.force != Force::Granted;
         if own.is_some() && one.no_local() && !tentative {
             routes.push(Route {
                 progress: Progress::Done,

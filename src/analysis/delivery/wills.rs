@@ -55,6 +55,7 @@ pub(crate) fn set_will(state: &mut State, report: &mut Report, link: &mut Link, 
         expected: Vec::new(),
         due: false,
         returned: false,
+        excused: None,
         received: Vec::new(),
     }));
 }
@@ -89,6 +90,8 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
         return state.wills.connection_ended(key, end.stamp);
     }
     state.wills.connection_ended(key, end.stamp);
+    let taken_over = link.taken_over.is_some();
+    let goes_on = goes_on_after_takeover(state, link, session);
     let topic = state.topic(link.broker, &topic);
     // The subscribers of this moment; a copy to one that comes during the delay is added when it
     // is seen.
@@ -97,6 +100,11 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
         return;
     };
     will.due = true;
+    will.excused = match taken_over {
+        true if delayed => Some(NoWill::SessionResumed),
+        true if goes_on => Some(NoWill::TakenOver),
+        _ => None,
+    };
     let missing = expected.into_iter();
     will.expected = missing
         // The client is gone, and of a session that another connection has it is not known when
@@ -126,6 +134,30 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
 fn resumed_by_takeover(state: &State, link: &Link, session: Option<SessionKey>) -> bool {
     let by = link.taken_over.and_then(|(by, _)| state.links.get(&by));
     session.is_some() && by.is_some_and(|by| by.session == session)
+}
+
+/// Returns whether the session of a connection that was taken over goes on, as far as is known.
+fn goes_on_after_takeover(state: &State, link: &Link, session: Option<SessionKey>) -> bool {
+    let by = link.taken_over.and_then(|(by, _)| state.links.get(&by));
+    // Servers close the earlier connection before they answer the CONNECT.
+    let asked = |by: &Link| by.session.is_none() && !by.clean && link.session_expiry > 0;
+    by.is_some_and(|by| by.session == session || asked(by))
+}
+
+/// Notes that the client of a connection came back: mosquitto publishes no delayed will then, also
+/// where the session of the will is over.
+pub(crate) fn client_came_back(state: &mut State, link: &Link, stamp: FrameStamp) {
+    for key in state.wills.latest() {
+        if let Some(will) = state.wills.get_mut(key)
+            && will.due
+            && will.summary.broker == link.broker.0
+            && will.summary.client_id == link.client_id
+            && between(&will.summary.end.stamp, &stamp)
+                .is_some_and(|gone| gone.nanos() < will.delay_nanos())
+        {
+            will.excused = Some(NoWill::SessionResumed);
+        }
+    }
 }
 
 /// Notes that a delayed will is not to be published any more.
@@ -237,6 +269,10 @@ pub(crate) fn close_will(state: &mut State, report: &mut Report, key: WillKey) {
     let Some(mut will) = state.wills.remove(key) else {
         return;
     };
+    if let (Some(why), WillFate::NotPublished(NoWill::NotSeen)) = (will.excused, will.summary.fate)
+    {
+        will.summary.fate = WillFate::NotPublished(why);
+    }
     let missed = missed(state, &will);
     let delay = will.delay_nanos();
     let summary = &mut will.summary;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::context::PacketContext;
-use super::super::delivery::wills::will_may_stop;
+use super::super::delivery::wills::{client_came_back, will_may_stop};
 use super::super::keys::SessionKey;
 use super::super::output::Output;
 use super::super::rules;
@@ -90,6 +90,7 @@ pub(crate) fn attach(cx: &mut PacketContext<'_>, present: Option<bool>) {
     if let Some(will) = will {
         will_may_stop(state, will, event.stamp);
     }
+    client_came_back(state, link, event.stamp);
     state.mark_blind(link);
 }
 

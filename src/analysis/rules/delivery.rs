@@ -194,7 +194,10 @@ pub(crate) fn judge_stored_copy(check: &mut Check<'_>, copy: &Copy<'_>) {
 /// changed at `changed`.
 pub(crate) fn judge_stale(check: &mut Check<'_>, copy: &Copy<'_>, changed: Option<FrameStamp>) {
     let broker = check.state.brokers.get(check.link.broker);
-    let blind = broker.is_none_or(|broker| broker.blind > 0);
+    // What its stored messages are is known where each comes from a client in the capture: not from
+    // outside, and not from another broker by a bridge.
+    let blind = check.state.brokers.several()
+        || broker.is_none_or(|broker| broker.blind > 0 || broker.outsiders);
     let Some(changed) = changed.filter(|_| !blind) else {
         return;
     };

@@ -10,7 +10,7 @@ use super::super::keys::{BrokerId, SessionKey, WillKey};
 use super::messages::{Route, add_delivery};
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
-use crate::event::{MessageDelivery, WillFate, WillSummary, between};
+use crate::event::{MessageDelivery, NoWill, WillFate, WillSummary, between};
 use crate::mqtt::ProtocolVersion;
 
 /// A will that may still be published.
@@ -32,6 +32,8 @@ pub(crate) struct Testament {
     pub(crate) due: bool,
     /// Its client came back before the delay was over.
     pub(crate) returned: bool,
+    /// Why servers do not publish it although it is due.
+    pub(crate) excused: Option<NoWill>,
     /// Sessions that were sent it, and how many further copies overlapping subscriptions may
     /// bring each.
     pub(crate) received: Vec<(SessionKey, usize)>,
@@ -146,6 +148,12 @@ impl Wills {
             will.goes_to(session, delivery.filters.len());
         }
         add_delivery(&mut will.summary.deliveries, delivery)
+    }
+
+    /// Returns the wills whose connections ended last, the latest first.
+    pub(crate) fn latest(&self) -> Vec<WillKey> {
+        let ended = self.ended.iter().rev().take(caps::CANDIDATES);
+        ended.map(|(key, _)| *key).collect()
     }
 
     /// Returns the deliveries of a will's copies.

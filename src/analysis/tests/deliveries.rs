@@ -712,6 +712,18 @@ fn a_message_is_not_sent_twice_under_two_identifiers() {
         run.finish();
         assert_eq!(run.found("delivered-twice"), second);
     }
+    // A second subscription brings a copy of its own, also where the server acts on its SUBSCRIBE
+    // before it forwards.
+    let mut run = Run::new(V5);
+    run.join(0, "s").take(0, "$share/g/t", 1);
+    run.join(1, "p");
+    run.client(1, numbered(V5, "t", b"x", 1, 1));
+    run.take(0, "+", 1);
+    run.server(0, numbered(V5, "t", b"x", 1, 1));
+    run.server(0, numbered(V5, "t", b"x", 1, 2));
+    run.finish();
+    assert!(!run.rules().contains(&"delivered-twice"));
+
     // Two messages that are equal are two.
     let mut run = Run::new(V3);
     run.join(0, "s").take(0, "t", 1);

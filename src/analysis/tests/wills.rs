@@ -291,10 +291,24 @@ fn each_overlapping_subscription_may_bring_a_will() {
 }
 
 #[test]
+fn a_client_that_is_back_in_time_misses_no_delayed_will_of_a_session_that_is_over() {
+    for (wait, missed) in [(2_000, false), (12_000, true)] {
+        let mut run = run_with_will(V5, expiry(0x18, 10), false);
+        run.end(1, Closed::Reset, Some(Sender::Client));
+        // A clean start: the earlier session is over.
+        run.wait(wait).join(2, "a").wait(90_000);
+        run.client(0, PINGREQ);
+        run.server(0, PINGRESP);
+        run.finish();
+        assert_eq!(run.rules().contains(&"will-not-published"), missed);
+    }
+}
+
+#[test]
 fn a_takeover_in_time_stops_a_delayed_will() {
     for (delay, fate) in [
         (10, WillFate::NotPublished(NoWill::SessionResumed)),
-        (0, WillFate::NotPublished(NoWill::NotSeen)),
+        (0, WillFate::NotPublished(NoWill::TakenOver)),
     ] {
         let mut run = run_with_will(V5, expiry(0x18, delay), false);
         run.wait(2000).stay(2, "a", true);
