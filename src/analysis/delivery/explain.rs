@@ -64,8 +64,16 @@ pub(crate) fn explain(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Explained 
     } else if is_of_server(copy.topic.name) {
         Origin::Server
     } else {
+        // Every publisher of the capture is known, and this is none of theirs.
+        let surely = cx.link.whole()
+            && !copy.dup
+            && cx.state.session_of(cx.link).is_some_and(|one| one.known);
         if !understood && let Some(broker) = cx.state.brokers.get_mut(cx.link.broker) {
             broker.outsiders = true;
+            if surely && broker.blind == 0 && !broker.gapped {
+                let (_, copies) = broker.outside.get_or_insert((copy.stamp, 0));
+                *copies += 1;
+            }
         }
         Origin::NotSeen
     };

@@ -260,6 +260,9 @@ pub(crate) fn finish(state: &mut State, report: &mut Report, emit: &mut impl FnM
         end_session(state, report, key, EndedBy::CaptureEnd);
         report.outbox.drain(emit);
     }
+    let brokers = &state.brokers;
+    report.settle_sole(|id| brokers.get(id).is_some_and(|broker| broker.outsiders));
+    rules::transport::judge_outside(state, report);
     report.finish(state.now);
     report.outbox.flush();
     report.outbox.drain(emit);

@@ -79,9 +79,11 @@ pub(crate) fn attach(cx: &mut PacketContext<'_>, present: Option<bool>) {
     for (sender, opens) in std::mem::take(&mut session.pending) {
         for (id, mut open) in opens {
             // Gaps are counted by connection: those of the earlier one were judged when it ended.
+            let answered_unseen = open.missing;
             open.move_to(link.gaps());
-            // The sender of a PUBLISH without an answer owes it anew ([MQTT-4.4.0-1]).
-            if open.is_publish() && open.from == sender.peer() {
+            // The sender of a PUBLISH without an answer owes it anew ([MQTT-4.4.0-1]), unless the
+            // answer was in a gap.
+            if open.is_publish() && open.from == sender.peer() && !answered_unseen {
                 link.owed[sender].push(id);
             }
             link.sides[sender].open.insert(id, open);
@@ -145,6 +147,9 @@ pub(crate) fn suspend(
     key: SessionKey,
     ended_by: EndedBy,
 ) {
+    if let Some(session) = state.sessions.get_mut(key) {
+        session.cut |= !link.whole();
+    }
     for sender in [Sender::Client, Sender::Server] {
         for (id, mut open) in std::mem::take(&mut link.sides[sender].open) {
             // SUBSCRIBE, UNSUBSCRIBE and PINGREQ are no part of the session state (§3.1.2.4; 5.0:

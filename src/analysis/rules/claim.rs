@@ -405,6 +405,8 @@ claims! {
     Missing { clause: &'static Clause, length: &'a str, who: &'static str, why: &'static str }
         clause, Network
         "{length} of {who} are missing: {why}."
+    Outside { copies: u64 } &c::ONE_SIDED, Network
+        "From here on the server sends {copies} copies of messages that no client in this capture published: it has other clients, and what they did is not known."
     SeenTwice { other: u32, first: Frame } &c::SEEN_TWICE, Network
         "This connection carries the same packets as stream {other} (CONNECT in frame {first}), in step: the capture holds it twice (docker-proxy, address translation, two capture points), or {client} does the same at two servers."
     StartsMidway {} &c::STARTS_MIDWAY, Network

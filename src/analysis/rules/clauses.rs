@@ -334,6 +334,8 @@ clauses! {
         "The capture does not hold everything that was sent."
     FRAME_CUT "frame-cut" Warning [] []
         "The capture's snapshot length cut a frame."
+    ONE_SIDED "one-sided-capture" Note [] []
+        "The capture holds only some of a Server's connections: rules that need the others are off."
     SEEN_TWICE "seen-twice" Note [] []
         "The capture holds a connection twice, and all that is counted counts it twice."
     STARTS_MIDWAY "starts-midway" Note [] []

@@ -132,7 +132,7 @@ pub(crate) fn check_session_present(
         if present && link.clean {
             check.find(Claim::SessionAfterClean {});
         } else if present && id.is_some_and(|id| state.sessions.is_gone(link.broker, id)) {
-            check.find(Claim::SessionHadEnded {});
+            check.find_unless_outsiders(Claim::SessionHadEnded {});
         } else if present && state.sessions.may_have_gone() {
             (check.report).limit_reached(Limit::SessionsEnded, check.event.stamp);
         }
@@ -144,9 +144,11 @@ pub(crate) fn check_session_present(
     match present {
         // [MQTT-3.2.2-1]; 5.0: [MQTT-3.2.2-2]: Clean Session gives Session Present 0.
         true if link.clean => check.find(Claim::SessionAfterClean {}),
-        true if expired && session.expiry > 0 => check.find(Claim::SessionHadExpired {}),
+        true if expired && session.expiry > 0 => {
+            check.find_unless_outsiders(Claim::SessionHadExpired {})
+        }
         false if !link.clean && lasting && session.was_connected() => {
-            check.find(Claim::SessionForgotten {});
+            check.find_unless_outsiders(Claim::SessionForgotten {});
         }
         _ => {}
     }

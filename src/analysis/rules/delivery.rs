@@ -206,7 +206,7 @@ pub(crate) fn judge_stale(check: &mut Check<'_>, copy: &Copy<'_>, changed: Optio
     let since = asked(check, copy).and_then(|asked| between(&changed, &asked));
     if since.is_some_and(|since| since >= caps::IN_TRANSIT) {
         let (topic, changed) = (copy.topic.name, Frame(changed.number));
-        check.find(Claim::StaleRetained { topic, changed });
+        check.find_unless_outsiders(Claim::StaleRetained { topic, changed });
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use foldhash::HashMap;
 
 use super::super::caps;
+use super::super::keys::BrokerId;
 use super::super::output::{Outbox, Output};
 use super::super::state::State;
 use super::super::state::link::Link;
@@ -163,6 +164,9 @@ pub(crate) struct Report {
     suspects: HashMap<ConnectionId, Vec<Suspect>>,
     /// Slow answers of connections that are open, by the end that answers.
     slow: HashMap<(ConnectionId, Sender), SlowAnswers>,
+    /// Findings that a client outside the capture could explain, by broker: at most
+    /// [`Limits::findings`](crate::base::limits::Limits::findings).
+    sole: Vec<(BrokerId, &'static Clause, Box<Finding>)>,
     /// A finding since the last question was about a packet that breaks the protocol.
     faulty: bool,
 }
@@ -189,6 +193,30 @@ impl Report {
         if self.counts_in(claim.clause().name) {
             let finding = finding(place, claim);
             self.outbox.emit(Output::Finding(finding));
+        }
+    }
+
+    /// Reports a finding at the end of the capture, unless its broker turns out to have clients that
+    /// the capture does not hold: what one of them did could explain it.
+    #[cold]
+    pub(crate) fn find_unless_outsiders(
+        &mut self,
+        broker: BrokerId,
+        place: Place,
+        claim: Claim<'_>,
+    ) {
+        if self.wanted && self.sole.len() < self.limits.findings {
+            self.sole
+                .push((broker, claim.clause(), finding(place, claim)));
+        }
+    }
+
+    /// Reports what waited for the end of the capture, but for the brokers that have `outsiders`.
+    pub(crate) fn settle_sole(&mut self, outsiders: impl Fn(BrokerId) -> bool) {
+        for (broker, clause, finding) in std::mem::take(&mut self.sole) {
+            if !outsiders(broker) && self.counts_in(clause.name) {
+                self.outbox.emit(Output::Finding(finding));
+            }
         }
     }
 
@@ -358,6 +386,11 @@ impl Report {
         *count <= self.limits.findings as u64
     }
 
+    /// Returns whether there was a finding of a rule.
+    pub(crate) fn has_found(&self, clause: &Clause) -> bool {
+        self.counts.contains_key(clause.name)
+    }
+
     /// Returns whether further findings of a rule are only counted.
     fn counts_only(&self, rule: &str) -> bool {
         let count = self.counts.get(rule).copied().unwrap_or_default();
@@ -444,6 +477,13 @@ impl Check<'_> {
     #[cold]
     pub(crate) fn find(&mut self, claim: Claim<'_>) {
         self.report.find(self.place(), claim);
+    }
+
+    /// Reports a finding about the packet that a client outside the capture could explain.
+    #[cold]
+    pub(crate) fn find_unless_outsiders(&mut self, claim: Claim<'_>) {
+        let (broker, place) = (self.link.broker, self.place());
+        self.report.find_unless_outsiders(broker, place, claim);
     }
 
     /// Reports that the receiver of the packet has to close the connection.

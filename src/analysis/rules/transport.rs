@@ -108,6 +108,21 @@ pub(crate) fn find_seen_twice(state: &State, twice: &SeenTwice, report: &mut Rep
     report.find(Place::on(link, link.began()), claim);
 }
 
+/// Reports brokers that have clients outside the capture.
+pub(crate) fn judge_outside(state: &State, report: &mut Report) {
+    /// One or two may have other causes: a message from before the capture, a limit.
+    const FEW: u64 = 2;
+    // A client whose CONNECT was not captured may have set the will that such a copy is.
+    if report.has_found(&c::STARTS_MIDWAY) {
+        return;
+    }
+    for broker in state.brokers.iter() {
+        if let Some((first, copies)) = broker.outside.filter(|(_, copies)| *copies > FEW) {
+            report.find(Place::nowhere(first), Claim::Outside { copies });
+        }
+    }
+}
+
 /// Reports bytes that the capture does not hold.
 pub(crate) fn find_gap(state: &State, gap: &Gap, report: &mut Report) {
     let Some(link) = state.links.get(&gap.connection) else {

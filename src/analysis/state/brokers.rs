@@ -6,7 +6,7 @@ use foldhash::HashMap;
 
 use super::super::keys::{BrokerId, SubscriptionKey};
 use crate::base::limits::Limits;
-use crate::base::{Endpoint, EndpointPattern};
+use crate::base::{Endpoint, EndpointPattern, FrameStamp};
 use crate::event::Transport;
 use crate::mqtt::topic::FilterTree;
 
@@ -21,6 +21,11 @@ pub(crate) struct Broker {
     pub(crate) surprises: bool,
     /// It has sent what no client in the capture published.
     pub(crate) outsiders: bool,
+    /// A connection of it has had a gap, or packets that could not be read.
+    pub(crate) gapped: bool,
+    /// The first frame and the number of copies that surely come from a client that was not
+    /// captured.
+    pub(crate) outside: Option<(FrameStamp, u64)>,
     /// It acts on a QoS 2 message before PUBREL: it has been seen to forward one.
     pub(crate) acts_at_publish: bool,
     /// It has acknowledged a message before it sent the first copy.
@@ -152,6 +157,11 @@ impl Brokers {
     /// Returns a broker, to be changed.
     pub(crate) fn get_mut(&mut self, id: BrokerId) -> Option<&mut Broker> {
         self.all.get_mut(id.0 as usize)
+    }
+
+    /// Returns every broker, in the order of first appearance.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Broker> {
+        self.all.iter()
     }
 
     /// Returns a broker; `None` for one beyond the limit.

@@ -159,7 +159,7 @@ impl State {
     /// seen was not sent.
     pub(crate) fn history_known(&self, link: &Link) -> bool {
         let session = self.session_of(link);
-        link.connect_stamp.is_some() && session.is_some_and(|session| session.known)
+        link.connect_stamp.is_some() && session.is_some_and(|session| session.known && !session.cut)
     }
 
     /// Returns how a subscriber's connection stands now, or stood when it ended; `None` where that
@@ -222,6 +222,11 @@ impl State {
     pub(crate) fn mark_blind(&mut self, link: &mut Link) {
         let session = self.session_of(link);
         let known = session.is_some_and(|session| session.known);
+        if !link.whole()
+            && let Some(broker) = self.brokers.get_mut(link.broker)
+        {
+            broker.gapped = true;
+        }
         self.set_blind(link, !known || !link.whole());
     }
 

@@ -22,6 +22,9 @@ pub(crate) struct ClientSession {
     pub(crate) link: Option<ConnectionId>,
     /// The session was seen from its start, so its subscriptions are all known.
     pub(crate) known: bool,
+    /// An earlier connection of it had gaps, or packets that could not be read: what was not seen
+    /// there may have been sent.
+    pub(crate) cut: bool,
     /// In seconds.
     pub(crate) expiry: u32,
     /// Since when it has no connection.
@@ -56,6 +59,7 @@ impl ClientSession {
             summary,
             link: None,
             known,
+            cut: false,
             expiry: 0,
             away_since: None,
             subscriptions: HashMap::default(),

@@ -645,6 +645,37 @@ fn slow_answers_and_the_40_ms_pattern_are_reported() {
 }
 
 #[test]
+fn what_an_earlier_connection_of_the_session_lost_in_a_gap_is_not_missed_later() {
+    // PUBLISH and PUBREC in a gap, then PUBREL.
+    for gap in [false, true] {
+        let mut run = Run::new(V3);
+        run.stay(0, "p", false);
+        if gap {
+            run.gap(0, Sender::Client);
+        }
+        run.wait(2000).leave(0);
+        run.stay(1, "p", true);
+        run.client(1, pubrel(5));
+        run.server(1, pubcomp(5));
+        run.wait(2000).leave(1).finish();
+        assert_eq!(run.rules().contains(&"ack-without-publish"), !gap);
+    }
+    // PUBACK in a gap: nothing is owed.
+    for gap in [false, true] {
+        let mut run = Run::new(V3);
+        run.stay(0, "p", false);
+        run.client(0, numbered(V3, "t", b"x", 1, 5));
+        if gap {
+            run.gap(0, Sender::Server);
+        }
+        run.wait(2000).end(0, Closed::Reset, Some(Sender::Client));
+        run.stay(1, "p", true);
+        run.wait(3000).leave(1).finish();
+        assert_eq!(run.rules().contains(&"not-resent-after-reconnecting"), !gap);
+    }
+}
+
+#[test]
 fn slow_answers_of_one_end_are_one_finding_with_their_number_and_the_slowest() {
     let mut run = Run::new(V3);
     run.join(0, "s");

@@ -432,3 +432,36 @@ fn each_end_has_its_cause() {
     );
     assert_eq!(cause(&run, 2), EndCause::CaptureEnd);
 }
+
+/// Client `s` leaves its clean session and finds one all the same, while `w` is sent so many
+/// messages of a publisher that is not in the capture.
+fn a_session_after_its_end(outside: usize) -> Run {
+    let mut run = Run::new(V3);
+    run.join(7, "w").take(7, "#", 0);
+    run.join(0, "s").leave(0);
+    run.open(1);
+    let hello = Hello {
+        clean: false,
+        ..Hello::new("s")
+    };
+    run.client(1, connect(V3, &hello));
+    run.server(1, connack(V3, true, 0, &[]));
+    run.leave(1);
+    for at in 0..outside {
+        run.server(7, publish(V3, "far", &[at as u8], Sent::default()));
+    }
+    run.wait(5000).leave(7).finish();
+    run
+}
+
+#[test]
+fn what_clients_outside_the_capture_may_have_done_is_no_finding() {
+    let run = a_session_after_its_end(0);
+    assert_eq!(run.rules(), ["session-from-nowhere"]);
+    // One copy may have another cause, and shows enough to be silent.
+    assert_eq!(a_session_after_its_end(1).rules(), [""; 0]);
+    let run = a_session_after_its_end(3);
+    assert_eq!(run.rules(), [""; 0]);
+    let note = run.finding("one-sided-capture");
+    assert!(note.message.contains("3 copies"), "{}", note.message);
+}
