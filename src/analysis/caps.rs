@@ -25,6 +25,8 @@ pub const STORED_DUE: usize = 64;
 pub const FORMER: usize = 4_096;
 /// Bytes of a name that are kept, see [`Limits::name_bytes`].
 pub const NAME: usize = Limits::DEFAULT.name_bytes;
+/// Subscriptions that are over and are remembered for a filter, and named for a message.
+pub const PAST: usize = 8;
 /// Candidates that are looked at for a copy without a visible subscription.
 pub const CANDIDATES: usize = 64;
 

@@ -113,6 +113,11 @@ pub enum Undelivered {
         /// The frame that shows that end.
         frame: u64,
     },
+    /// The server refused the subscription.
+    NotSubscribed {
+        /// The frame of the SUBACK.
+        frame: u64,
+    },
     /// The packet is larger than the subscriber accepts (5.0 §3.1.2.11.4).
     TooLarge {
         /// The subscriber's Maximum Packet Size.
@@ -159,6 +164,7 @@ impl Undelivered {
             | Self::Unsubscribed { frame }
             | Self::ConnectionEnded { frame }
             | Self::SessionEnded { frame }
+            | Self::NotSubscribed { frame }
             | Self::TooLarge { frame, .. } => Some(frame),
             Self::QueueDropped { returned, .. } => Some(returned),
             Self::NotForwarded { acknowledged } => Some(acknowledged),

@@ -228,6 +228,11 @@ pub(super) fn undelivered(why: Undelivered) -> Cow<'static, str> {
         Undelivered::SessionEnded { frame } => {
             return Cow::Owned(format!("its session ended in frame {frame}"));
         }
+        Undelivered::NotSubscribed { frame } => {
+            return Cow::Owned(format!(
+                "the broker refused the subscription in frame {frame}"
+            ));
+        }
         Undelivered::TooLarge { maximum, frame } => {
             return Cow::Owned(format!(
                 "it is larger than the Maximum Packet Size of {maximum} octets set in frame {frame}"

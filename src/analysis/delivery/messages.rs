@@ -176,6 +176,10 @@ pub(crate) fn close_message(
             (u64::MAX, connection.map_or(u32::MAX, |id| id.0))
         }
     });
+    // Of a message that came to someone after all nothing need be explained.
+    if deliveries.is_empty() && held.late.is_empty() {
+        deliveries.append(&mut held.former);
+    }
     deliveries.append(&mut held.late);
     record.deliveries = deliveries;
     record.deliveries_left_out = held.left_out.into();

@@ -34,7 +34,7 @@ pub(crate) fn hold_message(
         bridge: link.bridge() == Some(true),
     };
     let routes = routes(state, cx.report, topic, Some(publisher), Some(link));
-    let routes = counted(state, routes, qos, pending.is_none());
+    let routes = counted(state, routes, topic, qos, pending.is_none());
     let held = Held {
         // Given when it is added.
         key: MessageKey(0),
@@ -57,6 +57,7 @@ pub(crate) fn hold_message(
         pending,
         least: least_size(publish, topic),
         carried: state.carried(publish, link.version()),
+        former: routes.former,
         left_out: routes.left_out,
         unsettled: routes.unsettled,
         routes: routes.all,
@@ -84,13 +85,19 @@ pub(crate) fn release(
     held.topic = Some(Arc::clone(&pending.topic));
     let topic = state.topic(broker, &pending.topic);
     let routes = routes(state, report, topic, Some(publisher), Some(out));
-    let routes = counted(state, routes, qos, true);
+    let routes = counted(state, routes, topic, qos, true);
     state.messages.put_in_force(key, routes);
     Some(pending)
 }
 
 /// Counts the routes of a message; of one in force, those to absent subscribers wait or are done.
-fn counted(state: &mut State, mut routes: Vec<Route>, qos: QoS, in_force: bool) -> Routes {
+fn counted(
+    state: &mut State,
+    mut routes: Vec<Route>,
+    topic: Topic<'_>,
+    qos: QoS,
+    in_force: bool,
+) -> Routes {
     let left_out = routes.len().saturating_sub(Handshake::DELIVERIES_KEPT);
     routes.truncate(Handshake::DELIVERIES_KEPT);
     for route in routes.iter_mut().filter(|route| in_force && route.absent) {
@@ -109,7 +116,12 @@ fn counted(state: &mut State, mut routes: Vec<Route>, qos: QoS, in_force: bool) 
         }
     }
     let unsettled = routes.iter().filter(|one| one.progress != Progress::Done);
+    let former = match routes.iter().any(|route| !route.tentative) {
+        true => Vec::new(),
+        false => former(state, topic),
+    };
     Routes {
+        former,
         left_out: u32::try_from(left_out).unwrap_or(u32::MAX),
         unsettled: u32::try_from(unsettled.count()).unwrap_or(u32::MAX),
         all: routes,
@@ -205,6 +217,26 @@ fn routes(
         }
     }
     routes
+}
+
+/// Returns the subscriptions to a topic that are over, as deliveries that did not come about.
+fn former(state: &State, topic: Topic<'_>) -> Vec<MessageDelivery> {
+    if !state.wanted.handshakes {
+        return Vec::new();
+    }
+    let broker = state.brokers.get(topic.broker);
+    let past = broker.map(|broker| broker.past(topic.name));
+    let past = past.unwrap_or_default().into_iter();
+    past.map(|one| MessageDelivery {
+        connection: None,
+        client_id: one.client_id.clone(),
+        filters: vec![Arc::clone(&one.filter)],
+        granted: None,
+        subscription_ids: Vec::new(),
+        outcome: Outcome::NotDelivered(one.why),
+        ambiguous: false,
+    })
+    .collect()
 }
 
 /// Returns the bytes that a copy of a message has at least, with its topic name and without.

@@ -15,7 +15,7 @@ use super::exchange::{begin, give_up, keep, replace, settle};
 use super::sessions::unsubscribe;
 use crate::base::FrameStamp;
 use crate::base::limits::Limit;
-use crate::event::{EndedBy, FilterRequest, HandshakeKind, HandshakeState, Subject};
+use crate::event::{EndedBy, FilterRequest, HandshakeKind, HandshakeState, Subject, Undelivered};
 use crate::mqtt::packet::{FilterAcknowledgement, Subscribe, Unsubscribe};
 use crate::mqtt::topic::{Shared, filter_broken_before_five};
 use crate::mqtt::{PacketIdentifier, PacketType, QoS};
@@ -232,6 +232,8 @@ fn refuse(state: &mut State, key: SessionKey, request: &FilterRequest, stamp: Fr
         && request.code.is_some_and(|code| code >= 0x80)
     {
         remember(&mut session.refused, &request.filter, stamp);
+        let frame = stamp.number;
+        state.note_past(key, &request.filter, Undelivered::NotSubscribed { frame });
     }
     unsubscribe(state, key, &request.filter);
 }
@@ -300,6 +302,8 @@ fn give_filter_up(state: &mut State, key: SessionKey, filter: &Arc<str>, stamp: 
         && session.subscriptions.contains_key(filter)
     {
         remember(&mut session.given_up, filter, stamp);
+        let frame = stamp.number;
+        state.note_past(key, filter, Undelivered::Unsubscribed { frame });
     }
     unsubscribe(state, key, filter);
 }

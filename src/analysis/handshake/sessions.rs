@@ -14,7 +14,7 @@ use super::super::state::open::Open;
 use super::super::state::sessions::ClientSession;
 use super::exchange::{give_up, settle_incomplete};
 use crate::base::limits::Limit;
-use crate::event::{EndedBy, SessionSummary};
+use crate::event::{EndedBy, SessionSummary, Undelivered};
 use crate::mqtt::topic::matching_part;
 use crate::mqtt::{BySender, Sender};
 
@@ -202,13 +202,15 @@ pub(crate) fn end_session(
     key: SessionKey,
     ended_by: EndedBy,
 ) {
-    let mut subscriptions = unsubscribe_all(state, key);
-    settle_pending(state, report, key, ended_by);
     // One that is given up at a limit goes on for the server.
-    if !matches!(ended_by, EndedBy::TableFull | EndedBy::CaptureEnd) {
+    let over = !matches!(ended_by, EndedBy::TableFull | EndedBy::CaptureEnd);
+    if over {
         let frame = state.now.number;
         state.sessions.note_end(key, frame, &state.limits);
+        note_past(state, key, Undelivered::SessionEnded { frame });
     }
+    let mut subscriptions = unsubscribe_all(state, key);
+    settle_pending(state, report, key, ended_by);
     let Some(mut session) = state.sessions.remove(key, &state.limits) else {
         return;
     };
@@ -219,6 +221,16 @@ pub(crate) fn end_session(
         report
             .outbox
             .emit(Output::Session(Box::new(session.summary)));
+    }
+}
+
+/// Remembers the subscriptions of a session that is over.
+fn note_past(state: &mut State, key: SessionKey, why: Undelivered) {
+    let session = (state.sessions.get(key)).filter(|_| state.wanted.handshakes);
+    let filters = session.map(|session| session.subscriptions.keys().cloned().collect());
+    let filters: Vec<_> = filters.unwrap_or_default();
+    for filter in &filters {
+        state.note_past(key, filter, why);
     }
 }
 

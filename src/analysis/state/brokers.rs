@@ -1,20 +1,36 @@
 //! The table of brokers: which server endpoints are one server, and its topic filters.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use foldhash::HashMap;
 
+use super::super::caps;
 use super::super::keys::{BrokerId, SubscriptionKey};
 use crate::base::limits::Limits;
 use crate::base::{Endpoint, EndpointPattern, FrameStamp};
-use crate::event::Transport;
+use crate::event::{Transport, Undelivered};
 use crate::mqtt::topic::FilterTree;
+
+/// A subscription that is over or was refused: it shows why a message goes to no one.
+#[derive(Clone, Debug)]
+pub(crate) struct Past {
+    /// The subscriber.
+    pub(crate) client_id: Option<Arc<str>>,
+    /// As subscribed.
+    pub(crate) filter: Arc<str>,
+    /// Why it takes nothing.
+    pub(crate) why: Undelivered,
+}
 
 /// One broker.
 #[derive(Debug, Default)]
 pub(crate) struct Broker {
     /// The subscriptions by the filter that topic names are matched with.
     pub(crate) tree: FilterTree<Vec<SubscriptionKey>>,
+    /// Subscriptions that are over, the latest few of each filter.
+    past: FilterTree<Vec<Past>>,
     /// Connections whose client's subscriptions are not all known.
     pub(crate) blind: u32,
     /// It has sent what no subscription explains.
@@ -30,6 +46,38 @@ pub(crate) struct Broker {
     pub(crate) acts_at_publish: bool,
     /// It has acknowledged a message before it sent the first copy.
     pub(crate) acknowledges_first: bool,
+}
+
+impl Broker {
+    /// Remembers a subscription that is over; `matched` is the filter that topic names are matched
+    /// with.
+    pub(crate) fn note_past(&mut self, matched: &str, past: Past) {
+        // Beyond the limit of filters nothing is remembered.
+        if let Some(all) = self.past.get_or_default(matched) {
+            all.retain(|one| one.client_id != past.client_id);
+            if all.len() >= caps::PAST {
+                all.remove(0);
+            }
+            all.push(past);
+        }
+    }
+
+    /// Returns the latest few subscriptions to a topic that are over, of each client one.
+    pub(crate) fn past(&self, topic: &str) -> Vec<&Past> {
+        let mut found: Vec<&Past> = Vec::new();
+        if self.past.is_empty() {
+            return found;
+        }
+        let matching = self.past.matching(topic, caps::STEPS_OF_A_MATCH);
+        let all = matching.take(caps::PAST).flatten();
+        found.extend(all);
+        // The latest first.
+        found.sort_by_key(|one| (&one.client_id, Reverse(one.why.frame())));
+        found.dedup_by_key(|one| &one.client_id);
+        found.sort_by_key(|one| Reverse(one.why.frame()));
+        found.truncate(caps::PAST);
+        found
+    }
 }
 
 /// Every broker of the capture, up to [`Limits::servers`](crate::base::limits::Limits::servers).
@@ -143,6 +191,8 @@ impl Brokers {
         let id = BrokerId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
         self.all.push(Broker {
             tree: FilterTree::with_limit(limits.filter_levels),
+            // Each filter has that many.
+            past: FilterTree::with_limit(limits.filter_levels / caps::PAST),
             ..Broker::default()
         });
         self.ids.insert(server, id);

@@ -96,6 +96,8 @@ impl Route {
 pub(crate) struct Routes {
     /// As many as are kept.
     pub(crate) all: Vec<Route>,
+    /// Where there are none, subscriptions that are over.
+    pub(crate) former: Vec<MessageDelivery>,
     /// Those beyond.
     pub(crate) left_out: u32,
     /// Those of them that are not done.
@@ -165,6 +167,8 @@ pub(crate) struct Held {
     pub(crate) order: u64,
     /// The ways to its subscribers, further copies included.
     pub(crate) routes: Vec<Route>,
+    /// Where no subscription takes it, those that would have taken it earlier.
+    pub(crate) former: Vec<MessageDelivery>,
     /// Deliveries beyond [`Handshake::DELIVERIES_KEPT`].
     pub(crate) left_out: u32,
     /// Routes that are not done.
@@ -276,7 +280,7 @@ pub(crate) struct Found {
 struct Reached {
     /// The latest message.
     key: MessageKey,
-    /// The last of those that could not be told from another one.
+    /// The last of those that another one may have been taken for.
     group: Option<MessageKey>,
 }
 
@@ -310,6 +314,7 @@ impl Messages {
         self.deliveries = self.deliveries.saturating_sub(held.weight());
         held.pending = None;
         held.routes = routes.all;
+        held.former = routes.former;
         held.left_out = routes.left_out;
         held.unsettled = routes.unsettled;
         self.expect(&mut held);

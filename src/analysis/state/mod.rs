@@ -37,11 +37,12 @@ use super::caps;
 use super::keys::{BrokerId, SessionKey, SubscriptionKey, Topic};
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
-use crate::event::Needs;
+use crate::event::{Needs, Undelivered};
 use crate::mqtt::packet::Publish;
+use crate::mqtt::topic::matching_part;
 use crate::mqtt::{PropertyId, PropertyValue, ProtocolVersion, QoS};
 use crate::stream::ConnectionId;
-use brokers::Brokers;
+use brokers::{Brokers, Past};
 use link::{Link, Standing};
 use messages::{Carried, Messages};
 use retained::Retained;
@@ -182,6 +183,22 @@ impl State {
         let oldest = self.departures.pop_front();
         let forgotten = oldest.and_then(|oldest| self.departed.remove(&oldest));
         forgotten.is_some_and(|stood| stood.gaps > 0)
+    }
+
+    /// Remembers a subscription of a session that is over or was refused.
+    pub(crate) fn note_past(&mut self, key: SessionKey, filter: &Arc<str>, why: Undelivered) {
+        let session = self.sessions.get(key).filter(|_| self.wanted.handshakes);
+        let Some(session) = session else {
+            return;
+        };
+        let past = Past {
+            client_id: session.summary.client_id.clone(),
+            filter: Arc::clone(filter),
+            why,
+        };
+        if let Some(broker) = self.brokers.get_mut(session.broker()) {
+            broker.note_past(matching_part(filter), past);
+        }
     }
 
     /// Returns the name of the stream in which the messages of one publisher to one topic reach a

@@ -208,7 +208,7 @@ fn a_copy_is_of_the_message_that_it_fits() {
 }
 
 #[test]
-fn user_properties_tell_equal_messages_from_each_other() {
+fn user_properties_distinguish_equal_messages() {
     let mut run = Run::new(V5);
     run.join(0, "s").take(0, "t", 0);
     run.join(1, "p");

@@ -365,3 +365,43 @@ fn a_copy_is_not_of_a_message_at_qos_0_for_the_absent() {
     run.leave(1).finish();
     assert_eq!(reasons(&run), [Some(Undelivered::AwayAtQoS0), None]);
 }
+
+#[test]
+fn a_message_that_goes_to_no_one_names_the_subscriptions_that_are_over() {
+    for topic in ["line/alarm", "other"] {
+        let mut run = Run::new(V3);
+        run.join(0, "ended").take(0, "line/#", 1);
+        run.join(1, "left").take(1, "line/alarm", 1);
+        run.join(2, "refused");
+        let left = run.client(1, unsubscribe(V3, 5, &["line/alarm"]));
+        run.server(1, unsuback(V3, 5, &[]));
+        run.client(2, subscribe(V3, 1, &[("line/+", 1)], &[]));
+        let refused = run.server(2, suback(V3, 1, &[0x80]));
+        run.client(0, disconnect(V3, 0));
+        let ended = run.end(0, Closed::Finished, Some(Sender::Client));
+        run.join(9, "p");
+        post(&mut run, topic, b"1", 1);
+        run.leave(9).finish();
+        let mut expected = vec![
+            Some(Undelivered::SessionEnded { frame: ended }),
+            Some(Undelivered::NotSubscribed { frame: refused }),
+            Some(Undelivered::Unsubscribed { frame: left }),
+        ];
+        if topic == "other" {
+            expected.clear();
+        }
+        assert_eq!(reasons(&run), expected);
+    }
+}
+
+#[test]
+fn a_message_that_someone_takes_names_no_subscriptions_that_are_over() {
+    let mut run = Run::new(V3);
+    run.join(0, "ended").take(0, "t", 1).leave(0);
+    run.join(1, "s").take(1, "t", 1).join(9, "p");
+    run.client(9, numbered(V3, "t", b"1", 1, 1));
+    hand(&mut run, 1, b"1", 1);
+    run.server(9, puback(1));
+    run.leave(9).finish();
+    assert_eq!(reasons(&run), [None]);
+}
