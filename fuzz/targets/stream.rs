@@ -58,6 +58,7 @@ impl Observed {
                 assert!(!side.ended, "a direction ends once");
                 side.ended = true;
             }
+            StreamEvent::Stalled { .. } => {}
             StreamEvent::Closed { .. } => self.closed = true,
         }
         0

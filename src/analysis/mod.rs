@@ -32,7 +32,7 @@ mod tests;
 
 use crate::base::limits::{Limit, Limits, Reached};
 use crate::base::{EndpointPattern, FrameStamp};
-use crate::event::{Ended, Event, Gap, Needs, Opened, PacketEvent};
+use crate::event::{Ended, Event, Gap, Needs, Opened, PacketEvent, Stall, Stalled};
 use crate::mqtt::{ControlPacket, Sender};
 use context::PacketContext;
 use delivery::{messages, retained, wills};
@@ -80,6 +80,10 @@ impl Analyzer {
             Event::NotMqtt(other) => {
                 self.pass(other.stamp);
                 rules::transport::find_other_traffic(other, &mut self.report);
+            }
+            Event::Stalled(stalled) => {
+                self.pass(stalled.stamp);
+                self.stalled(stalled);
             }
             Event::Breach(breach) => {
                 self.pass(breach.stamp);
@@ -183,6 +187,19 @@ impl Analyzer {
         self.state.mark_blind(&mut link);
         self.state.links.insert(link.id, link);
         rules::transport::find_gap(&self.state, gap, &mut self.report);
+    }
+
+    fn stalled(&mut self, stalled: &Stalled) {
+        rules::transport::find_stall(&self.state, stalled, &mut self.report);
+        if let Some(link) = self.state.links.get_mut(&stalled.connection)
+            && stalled.lasting
+        {
+            link.stuck = Some(match stalled.stall {
+                // It is the other end that could not send any more.
+                Stall::ZeroWindow => stalled.sender.peer(),
+                Stall::NotAcknowledged { .. } => stalled.sender,
+            });
+        }
     }
 
     fn ended(&mut self, ended: &Ended) {

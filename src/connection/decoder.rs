@@ -4,7 +4,7 @@
 
 use crate::base::FrameStamp;
 use crate::carrier::{Breach, Carried, CarrierError, Followed, Recognition as Carrier};
-use crate::event::{Ended, Event, Introduction, LooksLike, NotMqtt, TransportBreach};
+use crate::event::{Ended, Event, Introduction, LooksLike, NotMqtt, Stalled, TransportBreach};
 use crate::mqtt::Sender;
 use crate::mqtt::framer::{Cut, cut};
 use crate::stream::{
@@ -75,6 +75,21 @@ impl Decoder {
                 cause,
                 stamp,
             } => self.own.gap(scope, direction, length, cause, stamp),
+            StreamEvent::Stalled {
+                direction,
+                stall,
+                since,
+                lasting,
+                stamp,
+            } if self.own.phase == Phase::Mqtt => (scope.emit)(&Event::Stalled(&Stalled {
+                connection: connection.id,
+                sender: self.own.packets.peers.sender(direction),
+                stall,
+                since: *since,
+                lasting,
+                stamp: *stamp,
+            })),
+            StreamEvent::Stalled { .. } => {}
             StreamEvent::Conflict { .. } => scope.context.counters.conflicts += 1,
             // A FIN and a RST both count; a RST after a FIN does not change who began.
             StreamEvent::End {

@@ -1,6 +1,6 @@
 //! The events of a run, as they are emitted: borrowed for the call that brings them.
 
-use super::connection::{Ended, Gap, NotMqtt, Opened, SeenTwice, TransportBreach};
+use super::connection::{Ended, Gap, NotMqtt, Opened, SeenTwice, Stalled, TransportBreach};
 use super::finding::Finding;
 use super::handshake::Handshake;
 use super::packet::PacketEvent;
@@ -21,6 +21,8 @@ pub enum Event<'a> {
     Ended(&'a Ended),
     /// A connection on an MQTT port, or asked for by the user, that is not MQTT after all.
     NotMqtt(&'a NotMqtt),
+    /// TCP kept an MQTT connection from going on.
+    Stalled(&'a Stalled),
     /// The carrier of an MQTT connection breaks its rules.
     Breach(&'a TransportBreach),
     /// A connection that the capture holds twice.

@@ -3,7 +3,7 @@
 use crate::base::{Endpoint, FrameStamp};
 use crate::carrier::{Breach, CarrierError, Introduction, Protocol, Proxied, Transport};
 use crate::mqtt::{PacketType, Sender};
-use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
+use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause, Stall};
 
 /// An MQTT connection begins to be followed.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +59,23 @@ pub struct Ended {
     /// A control packet that was announced and never completed: its type, the bytes that
     /// its fixed header announced and those that came.
     pub incomplete: [Option<Incomplete>; 2],
+}
+
+/// TCP kept an MQTT connection from going on.
+#[derive(Clone, Copy, Debug)]
+pub struct Stalled {
+    /// The TCP connection.
+    pub connection: ConnectionId,
+    /// The end that did not read, or whose bytes were never acknowledged.
+    pub sender: Sender,
+    /// What happened.
+    pub stall: Stall,
+    /// The frame with which it began.
+    pub since: FrameStamp,
+    /// It lasted to the end of the connection.
+    pub lasting: bool,
+    /// The frame with which it was over.
+    pub stamp: FrameStamp,
 }
 
 /// A control packet that never completed.

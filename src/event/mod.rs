@@ -33,7 +33,7 @@ pub mod will;
 pub use accounting::{Accounting, LimitReached};
 pub use borrowed::Event;
 pub use connection::{
-    Ended, Gap, Incomplete, LooksLike, NotMqtt, Opened, SeenTwice, TransportBreach,
+    Ended, Gap, Incomplete, LooksLike, NotMqtt, Opened, SeenTwice, Stalled, TransportBreach,
 };
 pub use delivery::{Delivered, MessageDelivery, Outcome, Undelivered};
 pub use finding::{Cause, Finding, Level, Repeats};
@@ -51,4 +51,4 @@ pub use totals::{SkippedFrames, Totals};
 pub use will::{NoWill, RetainedEnd, RetainedSummary, Stored, WillFate, WillSummary};
 
 pub use crate::carrier::{Alert, Breach, CarrierError, Introduction, Protocol, Proxied, Transport};
-pub use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause};
+pub use crate::stream::{Closed, Connection, ConnectionId, Direction, GapCause, Stall};

@@ -1,7 +1,7 @@
 //! Events that outlive the call that reports them.
 
 use super::borrowed::Event;
-use super::connection::{Ended, Gap, NotMqtt, Opened, SeenTwice, TransportBreach};
+use super::connection::{Ended, Gap, NotMqtt, Opened, SeenTwice, Stalled, TransportBreach};
 use super::finding::Finding;
 use super::handshake::Handshake;
 use super::packet::PacketEvent;
@@ -26,6 +26,8 @@ pub enum OwnedEvent {
     Ended(Ended),
     /// A connection that is not MQTT after all.
     NotMqtt(NotMqtt),
+    /// TCP kept an MQTT connection from going on.
+    Stalled(Stalled),
     /// A broken rule of what carries MQTT.
     Breach(TransportBreach),
     /// A connection that the capture holds twice.
@@ -50,6 +52,7 @@ impl From<&Event<'_>> for OwnedEvent {
             Event::Gap(gap) => Self::Gap(*gap),
             Event::Ended(ended) => Self::Ended(*ended),
             Event::NotMqtt(not_mqtt) => Self::NotMqtt(not_mqtt.clone()),
+            Event::Stalled(stalled) => Self::Stalled(*stalled),
             Event::Breach(breach) => Self::Breach(*breach),
             Event::SeenTwice(twice) => Self::SeenTwice(*twice),
             Event::Handshake(handshake) => Self::Handshake(Box::new(handshake.clone())),

@@ -12,6 +12,7 @@ use super::key::{Keys, Sender};
 use super::limits::{Counts, Shared};
 use super::slot::{Life, Slot};
 use super::slots::Slots;
+use super::trouble;
 use super::waiting::Span;
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
@@ -89,6 +90,8 @@ impl<S: Default> Assembler<S> {
             && peer_is_plain
             && segment.sequence == flow.next
             && segment.acknowledgement.wrapping_sub(acknowledged) as i32 <= 0
+            && segment.window != 0
+            && slot.trouble.is_none()
             && slot.life == Life::Open;
         if !ordinary {
             self.push_special(place, segment, sender, deliver);
@@ -280,6 +283,11 @@ impl<S: Default> Assembler<S> {
                 flow.reset(emitter);
             }
         });
+        if let Some(trouble) = slot.trouble.take() {
+            let (state, connection) = (&mut slot.state, &slot.connection);
+            let mut emit = |event: StreamEvent<'_>| deliver(&mut *state, connection, event);
+            trouble::finish(&trouble, connection, stamp, &mut emit);
+        }
         let event = StreamEvent::Closed { why, stamp };
         deliver(&mut slot.state, &slot.connection, event);
         slot.state = S::default();

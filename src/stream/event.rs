@@ -51,6 +51,19 @@ pub enum StreamEvent<'a> {
         /// Of the frame that made it certain.
         stamp: &'a FrameStamp,
     },
+    /// An end did not read, or bytes were sent in vain.
+    Stalled {
+        /// Of the end that did not read, or whose bytes were sent in vain.
+        direction: Direction,
+        /// What happened.
+        stall: Stall,
+        /// Of the frame with which it began.
+        since: &'a FrameStamp,
+        /// It lasted to the end of the connection.
+        lasting: bool,
+        /// Of the frame with which it was over.
+        stamp: &'a FrameStamp,
+    },
     /// A retransmission differed from the bytes first seen; the first copy stands.
     Conflict {
         /// The direction of the segment.
@@ -74,6 +87,18 @@ pub enum StreamEvent<'a> {
         why: Closed,
         /// Of the frame at which that became known.
         stamp: &'a FrameStamp,
+    },
+}
+
+/// A trouble of TCP that keeps a connection from going on.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Stall {
+    /// The end advertised a receive window of 0: its program does not read.
+    ZeroWindow,
+    /// The end sent the same bytes again so many times, and they were never acknowledged.
+    NotAcknowledged {
+        /// Retransmissions.
+        times: u32,
     },
 }
 

@@ -26,9 +26,10 @@ mod slot;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod waiting;
 
 pub use assembler::Assembler;
 pub use direction::{ByDirection, DIRECTIONS, Direction};
-pub use event::{Closed, Connection, ConnectionId, End, GapCause, StreamEvent};
+pub use event::{Closed, Connection, ConnectionId, End, GapCause, Stall, StreamEvent};
 pub use limits::Counts;

@@ -2,10 +2,11 @@
 
 use super::direction::{ByDirection, DIRECTIONS, Direction};
 use super::emitter::Emitter;
-use super::event::{Closed, Connection, ConnectionId, GapCause, StreamEvent};
+use super::event::{Closed, Connection, ConnectionId, GapCause, Stall, StreamEvent};
 use super::flow::Flow;
 use super::key::Sender;
 use super::limits::Shared;
+use super::trouble::{self, Trouble};
 use super::waiting::Span;
 use crate::base::{FrameStamp, Layers};
 use crate::wire::{Segment, TcpFlags};
@@ -39,6 +40,8 @@ pub(super) struct Slot<S> {
     /// The same for the queue of connections with waiting bytes.
     pub(super) queued_to_flush: bool,
     pub(super) flows: ByDirection<Flow>,
+    /// Signs of trouble, where there are any.
+    pub(super) trouble: Option<Box<Trouble>>,
     pub(super) connection: Connection,
     pub(super) state: S,
 }
@@ -66,6 +69,7 @@ impl<S> Slot<S> {
             },
             seen: [false; 2],
             flows: ByDirection::default(),
+            trouble: None,
             state: S::default(),
             life: Life::Open,
             initiator: if answer { sender.other() } else { sender },
@@ -166,6 +170,18 @@ impl<S> Slot<S> {
             });
         }
         let first = segment.sequence.wrapping_add(u32::from(syn));
+        if ack && !syn {
+            let next = flow.is_based().then_some(flow.next);
+            if let Some(since) = trouble::observe(&mut self.trouble, direction, segment, next) {
+                (emitter.emit)(StreamEvent::Stalled {
+                    direction,
+                    stall: Stall::ZeroWindow,
+                    since: &since,
+                    lasting: false,
+                    stamp: segment.stamp,
+                });
+            }
+        }
         if syn {
             flow.begin_by_syn(first);
         }

@@ -29,7 +29,7 @@ pub struct Segment<'a> {
     pub acknowledgement: u32,
     /// The control bits.
     pub flags: TcpFlags,
-    /// The receive window as in the header: not scaled.
+    /// The receive window as in the header: not scaled; 65,535 where the header is cut before it.
     pub window: u16,
     /// The payload bytes that were captured.
     pub payload: &'a [u8],

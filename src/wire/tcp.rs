@@ -26,7 +26,10 @@ pub(super) fn read<'a>(
     let (sequence, rest) = rest.split::<4>()?;
     let (acknowledgement, rest) = rest.split::<4>()?;
     let (&[words, flags], rest) = rest.split::<2>()?;
-    let window = rest.split::<2>().map_or([0; 2], |(window, _)| *window);
+    // A window that was cut off is not one of 0, which would be a sign of trouble.
+    let window = rest
+        .split::<2>()
+        .map_or([u8::MAX; 2], |(window, _)| *window);
     let header = usize::from(words >> 4) * 4;
     if header < MIN_HEADER || header > part.length() {
         return Err(Skipped::MalformedTcp);
@@ -91,7 +94,7 @@ mod tests {
             assert_eq!(part, Ok((Vec::new(), payload, 4096)));
         }
         let part = read_part(&bytes[..14], bytes.len() - 14);
-        assert_eq!(part, Ok((Vec::new(), payload, 0)));
+        assert_eq!(part, Ok((Vec::new(), payload, u16::MAX)));
         let part = read_part(&bytes[..13], bytes.len() - 13);
         assert_eq!(part, Err(Skipped::CutShort));
     }

@@ -99,6 +99,8 @@ pub(crate) fn give_up(
 ) {
     // A server that closes over a broken rule answers nothing else.
     open.excused |= link.fault.is_some() && open.from == Sender::Server;
+    // Its answer may not have come through.
+    open.excused |= link.stuck == Some(open.from);
     // A capture may hold one direction only.
     open.excused |= link.never_seen(open.from);
     let ended_by = match open.may_be_missing(link.gaps()) {

@@ -409,6 +409,11 @@ claims! {
         "From here on the server sends {copies} copies of messages that no client in this capture published: it has other clients, and what they did is not known."
     SeenTwice { other: u32, first: Frame } &c::SEEN_TWICE, Network
         "This connection carries the same packets as stream {other} (CONNECT in frame {first}), in step: the capture holds it twice (docker-proxy, address translation, two capture points), or {client} does the same at two servers."
+    SlowConsumer { seconds: f64, last: Frame } &c::SLOW_CONSUMER, Unknown
+        "{who} does not read: from here on it advertised a TCP receive window of 0 for {seconds:.1} s (to frame {last}), and the other end could not send."
+    NotAcknowledged { sender: &'static str, times: u32, seconds: f64, last: Frame }
+        &c::NOT_ACKNOWLEDGED, Unknown
+        "{who} acknowledges nothing more on TCP: from here on {sender} sent the same octets again {times} times in vain, until the connection was over {seconds:.1} s later (frame {last})."
     StartsMidway {} &c::STARTS_MIDWAY, Network
         "The capture begins in the middle of this connection: what was sent before is not known."
     LimitReached { name: &'static str, value: usize } &c::TABLE_FULL, Unknown

@@ -324,6 +324,10 @@ clauses! {
         "The Server closed or reset a connection without DISCONNECT."
     SERVER_DISCONNECTED "server-disconnected" Warning [] []
         "The Server ended the connection and said why."
+    SLOW_CONSUMER "slow-consumer" Warning [] []
+        "An end advertised a TCP receive window of 0: its program does not read."
+    NOT_ACKNOWLEDGED "tcp-not-acknowledged" Warning [] []
+        "Octets were sent again and again, and the receiver's TCP never acknowledged them."
     INCOMPLETE_PACKET "incomplete-packet" Warning [] []
         "A packet was announced and its connection ended before it was complete."
     CREDENTIALS "credentials-in-clear-text" Warning [] []

@@ -1,13 +1,14 @@
 //! Findings about what carries MQTT, and about connections that carry something else.
 
+use super::super::caps;
 use super::super::state::State;
 use super::super::state::link::Phase;
 use super::claim::{Claim, Frame};
 use super::clauses as c;
 use super::report::{Place, Report};
 use crate::event::{
-    Breach, CarrierError, Gap, GapCause, Level, LooksLike, NotMqtt, Protocol, SeenTwice,
-    TransportBreach,
+    Breach, CarrierError, Gap, GapCause, Level, LooksLike, NotMqtt, Protocol, SeenTwice, Stall,
+    Stalled, TransportBreach, between,
 };
 use crate::mqtt::{ProtocolVersion, Sender};
 
@@ -121,6 +122,37 @@ pub(crate) fn judge_outside(state: &State, report: &mut Report) {
             report.find(Place::nowhere(first), Claim::Outside { copies });
         }
     }
+}
+
+/// Reports that TCP kept a connection from going on.
+pub(crate) fn find_stall(state: &State, stalled: &Stalled, report: &mut Report) {
+    let Some(link) = state.links.get(&stalled.connection) else {
+        return;
+    };
+    let Some(span) = between(&stalled.since, &stalled.stamp) else {
+        return;
+    };
+    let seconds = span.seconds();
+    let last = Frame(stalled.stamp.number);
+    let (claim, by) = match stalled.stall {
+        // A full buffer for a moment is no trouble.
+        Stall::ZeroWindow if span < caps::SLOW => return,
+        Stall::ZeroWindow => (Claim::SlowConsumer { seconds, last }, stalled.sender),
+        Stall::NotAcknowledged { times } => {
+            let sender = match stalled.sender {
+                Sender::Client => "the client",
+                Sender::Server => "the server",
+            };
+            let claim = Claim::NotAcknowledged {
+                sender,
+                times,
+                seconds,
+                last,
+            };
+            (claim, stalled.sender.peer())
+        }
+    };
+    report.find(Place::on(link, stalled.since).by(by), claim);
 }
 
 /// Reports bytes that the capture does not hold.

@@ -161,6 +161,8 @@ pub(crate) struct Link {
     /// A silence of the client for which the server should have closed the connection, until it is
     /// seen whether it did.
     pub(crate) lapse: Option<Silence>,
+    /// The end whose packets TCP did not bring to the other any more.
+    pub(crate) stuck: Option<Sender>,
     /// Request Problem Information (5.0).
     pub(crate) wants_problem_information: bool,
     /// Request Response Information (5.0).
@@ -305,6 +307,7 @@ impl Link {
             late_packet_reported: false,
             silence_reported: false,
             lapse: None,
+            stuck: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::event::{
     Alert, Breach, CarrierError, Cause, Introduction, Level, LooksLike, NotMqtt, Protocol,
-    SeenTwice, TransportBreach,
+    SeenTwice, Stall, Stalled, TransportBreach,
 };
 use crate::mqtt::ProtocolVersion;
 
@@ -103,6 +103,51 @@ fn mqtt_3_1_has_a_subprotocol_of_another_name() {
     );
     run.breach(Sender::Client, Breach::TextFrame);
     run.finding("websocket-text-frame");
+}
+
+/// A connection of client `a` that TCP kept from going on for so many milliseconds, with a PUBLISH
+/// and a DISCONNECT of the client that are not answered.
+fn stalled(sender: Sender, stall: Stall, millis: i64, lasting: bool) -> Run {
+    let mut run = Run::new(V3);
+    run.join(0, "a");
+    run.client(0, numbered(V3, "t", b"x", 1, 1));
+    let since = run.stamp();
+    run.wait(millis);
+    let stamp = run.stamp();
+    run.observe(&Event::Stalled(&Stalled {
+        connection: ConnectionId(0),
+        sender,
+        stall,
+        since,
+        lasting,
+        stamp,
+    }));
+    run.wait(5000).end(0, Closed::Reset, Some(Sender::Client));
+    run.finish();
+    run
+}
+
+#[test]
+fn an_end_that_does_not_read_is_reported_and_the_other_is_not_blamed() {
+    let run = stalled(Sender::Client, Stall::ZeroWindow, 1500, true);
+    assert_eq!(run.rules(), ["slow-consumer"]);
+    let found = run.finding("slow-consumer");
+    assert_eq!((found.by, &*found.frames), (Cause::Client, &[6][..]));
+    // It was over in time, or soon: the PUBACK is the server's to send.
+    let run = stalled(Sender::Client, Stall::ZeroWindow, 1500, false);
+    assert_eq!(run.rules(), ["slow-consumer", "qos1-never-acked"]);
+    let run = stalled(Sender::Client, Stall::ZeroWindow, 900, false);
+    assert_eq!(run.rules(), ["qos1-never-acked"]);
+}
+
+#[test]
+fn octets_in_vain_are_reported_and_their_sender_is_not_blamed() {
+    let times = Stall::NotAcknowledged { times: 7 };
+    let run = stalled(Sender::Server, times, 1500, true);
+    assert_eq!(run.rules(), ["tcp-not-acknowledged"]);
+    assert_eq!(run.finding("tcp-not-acknowledged").by, Cause::Client);
+    let run = stalled(Sender::Client, times, 1500, true);
+    assert_eq!(run.rules(), ["tcp-not-acknowledged", "qos1-never-acked"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod cases;
 mod ends;
 mod loss;
 mod model;
+mod trouble;
 
 use std::net::Ipv4Addr;
 
@@ -25,6 +26,8 @@ enum Seen {
     Gap(Direction, u64, GapCause),
     Conflict(Direction, u64),
     End(Direction, End),
+    /// With the frames between which it lasted, and whether to the end.
+    Stalled(Direction, Stall, [u64; 2], bool),
     Closed(Closed),
 }
 
@@ -39,6 +42,7 @@ struct Sent<'a> {
     acknowledgement: u32,
     bytes: &'a [u8],
     cut: u32,
+    window: u16,
 }
 
 const CLIENT: u16 = 40000;
@@ -52,6 +56,7 @@ fn client(flags: u8, sequence: u32, acknowledgement: u32, bytes: &str) -> Sent<'
         acknowledgement,
         bytes: bytes.as_bytes(),
         cut: 0,
+        window: 1000,
     }
 }
 
@@ -125,7 +130,7 @@ impl Bench {
             sequence: sent.sequence,
             acknowledgement: sent.acknowledgement,
             flags: TcpFlags(sent.flags),
-            window: 1000,
+            window: sent.window,
             payload: sent.bytes,
             cut: sent.cut,
             layers: &layers,
@@ -180,6 +185,13 @@ fn observe(
         } => Seen::Gap(direction, length, cause),
         StreamEvent::Conflict { direction, stamp } => Seen::Conflict(direction, stamp.number),
         StreamEvent::End { direction, how, .. } => Seen::End(direction, how),
+        StreamEvent::Stalled {
+            direction,
+            stall,
+            since,
+            lasting,
+            stamp,
+        } => Seen::Stalled(direction, stall, [since.number, stamp.number], lasting),
         StreamEvent::Closed { why, .. } => Seen::Closed(why),
     };
     seen.push((connection.id, event));
