@@ -180,6 +180,9 @@ impl Packets {
             (Framed::Whole(()), Some(packet)) => {
                 self.emit_packet(scope, arrival, &packet, &partial.frames);
             }
+            (Framed::Whole(()), None) if partial.fate == Fate::Head => {
+                self.emit_head(scope, arrival, &partial);
+            }
             (Framed::Whole(()), None) if partial.fate == Fate::OverLimit => {
                 let discarded = partial.received();
                 let (direction, stamp) = (arrival.direction, arrival.stamp);
@@ -205,7 +208,22 @@ impl Packets {
             self.peers.learn_connect(arrival.direction, bytes);
         }
         let mut read = ControlPacket::read_after(header, bytes, self.peers.reading(), &mut ());
-        self.emit_read(scope, arrival, bytes, &mut read, frames);
+        self.emit_read(scope, arrival, bytes, &mut read, frames, 0);
+    }
+
+    /// Emits a PUBLISH that is complete but for the bytes that the snapshot length cut off.
+    #[cold]
+    pub(super) fn emit_head(
+        &mut self,
+        scope: &mut Scope<'_, impl Emit>,
+        arrival: &Arrival<'_>,
+        partial: &Partial,
+    ) {
+        let Some((bytes, missing)) = partial.head() else {
+            return;
+        };
+        let mut read = ControlPacket::read_cut(bytes, self.peers.reading(), &mut ());
+        self.emit_read(scope, arrival, bytes, &mut read, &partial.frames, missing);
     }
 
     #[inline(always)]
@@ -216,6 +234,7 @@ impl Packets {
         bytes: &'a [u8],
         read: &mut Result<ControlPacket<'a>, Malformed>,
         frames: &[u64],
+        missing: u64,
     ) {
         let Scope {
             context,
@@ -269,6 +288,7 @@ impl Packets {
             after_gap: self.sides.of(direction).after_gap,
             packet_type: PacketType::of(bytes.first().copied().unwrap_or(0)),
             bytes,
+            missing,
             packet: read.as_ref().map_err(|malformed| *malformed),
             client_id: self.peers.client_id(),
             topic_resolved,
@@ -334,7 +354,7 @@ impl Packets {
         malformed: Malformed,
         frames: &[u64],
     ) {
-        self.emit_read(scope, arrival, bytes, &mut Err(malformed), frames);
+        self.emit_read(scope, arrival, bytes, &mut Err(malformed), frames, 0);
         let side = self.sides.of_mut(arrival.direction);
         if side.mode == Mode::Doubtful {
             // Nothing of its segment is left.
@@ -355,7 +375,7 @@ impl Packets {
             self.peers.learn_connect(arrival.direction, bytes);
         }
         let mut read = ControlPacket::read(bytes, self.peers.reading(), &mut ());
-        self.emit_read(scope, arrival, bytes, &mut read, frames);
+        self.emit_read(scope, arrival, bytes, &mut read, frames, 0);
         let side = self.sides.of_mut(arrival.direction);
         if side.mode != Mode::NotMqtt {
             side.mode = Mode::GivenUp;
@@ -509,16 +529,29 @@ impl Side {
     /// Puts a gap of `length` bytes, 0 where that is unknown, into the unfinished packet. Returns
     /// whether the place of the next packet is still known, and the bytes of a cut packet that
     /// were given up.
-    pub(super) fn cut_partial(&mut self, context: &mut Context, length: u64) -> (bool, u64) {
+    ///
+    /// With a `version`, what came of a PUBLISH is kept; it stays where the gap completes it.
+    pub(super) fn cut_partial(
+        &mut self,
+        context: &mut Context,
+        length: u64,
+        version: Option<ProtocolVersion>,
+    ) -> (bool, u64) {
         let Some(mut partial) = self.partial.take() else {
             return (false, 0);
         };
-        let (within, given_up) = partial.cut(context, length);
-        if within && partial.framer.rest() != Some(0) {
+        let (within, given_up) = partial.cut(context, length, version);
+        if within && (partial.framer.rest() != Some(0) || partial.head().is_some()) {
             self.partial = Some(partial);
         } else {
             partial.release(context);
         }
         (within, given_up)
+    }
+
+    /// Takes out the PUBLISH that a gap completed.
+    pub(super) fn take_cut(&mut self) -> Option<Box<Partial>> {
+        self.partial
+            .take_if(|partial| partial.framer.rest() == Some(0) && partial.head().is_some())
     }
 }

@@ -4,7 +4,7 @@
 use crate::base::FrameStamp;
 use crate::event::Incomplete;
 use crate::mqtt::framer::{Framed, Framer, KEPT_BUFFER, RawPacket};
-use crate::mqtt::{PacketType, Sender};
+use crate::mqtt::{ControlPacket, PacketType, ProtocolVersion, Sender};
 
 use super::context::Context;
 
@@ -24,6 +24,8 @@ pub(super) struct Partial {
     pub(super) frames: Vec<u64>,
     /// Bytes that lie in a gap.
     missed: u64,
+    /// The first bytes of a PUBLISH that the snapshot length cut.
+    head: Vec<u8>,
     packet_type: PacketType,
     pub(super) fate: Fate,
     /// The frame that carried its first byte.
@@ -37,6 +39,9 @@ pub(super) enum Fate {
     Kept,
     /// A gap cut it: they are counted.
     Cut,
+    /// The snapshot length cut the payload of this PUBLISH: what came before is decoded, what comes
+    /// behind is counted.
+    Head,
     /// They reached the limit: they are counted.
     OverLimit,
 }
@@ -49,6 +54,7 @@ impl Partial {
             framer,
             frames,
             missed: 0,
+            head: Vec::new(),
             packet_type: PacketType::of(bytes.first().copied().unwrap_or(0)),
             fate: Fate::Kept,
             first: *stamp,
@@ -92,22 +98,18 @@ impl Partial {
         let count = bytes.len() - rest.len();
         let unread = match self.fate {
             Fate::Kept => None,
-            Fate::Cut => Some(&mut context.counters.discarded),
+            Fate::Cut | Fate::Head => Some(&mut context.counters.discarded),
             Fate::OverLimit => Some(&mut context.counters.over_cap),
         };
         if let Some(unread) = unread {
             *unread += count as u64;
+            if self.fate == Fate::Head {
+                self.list_frame(context, frame);
+            }
             return (growth, rest);
         }
         context.hold(count);
-        if self.frames.last() != Some(&frame) {
-            if self.frames.len() < context.options.limits.frames_listed {
-                self.frames.push(frame);
-                context.held_frames += 1;
-            } else {
-                context.counters.frames_unlisted += 1;
-            }
-        }
+        self.list_frame(context, frame);
         let held = self.framer.bytes().len();
         let reserve = if held <= SMALL_PACKET { RESERVE } else { 0 };
         let limit = context.options.limits.held as u64 + reserve;
@@ -122,11 +124,62 @@ impl Partial {
         (growth, rest)
     }
 
-    /// Takes a gap of `length` bytes, 0 where that is unknown. Returns whether it lies within the
-    /// packet, and the bytes that were held, which are of no use now.
-    pub(super) fn cut(&mut self, context: &mut Context, length: u64) -> (bool, u64) {
-        let held = self.framer.bytes().len() as u64;
-        if self.fate == Fate::Kept {
+    /// Lists a frame that carries a part of it.
+    fn list_frame(&mut self, context: &mut Context, frame: u64) {
+        if self.frames.last() == Some(&frame) {
+            return;
+        }
+        if self.frames.len() < context.options.limits.frames_listed {
+            self.frames.push(frame);
+            context.held_frames += 1;
+        } else {
+            context.counters.frames_unlisted += 1;
+        }
+    }
+
+    /// Returns the first bytes of a PUBLISH that the snapshot length cut, and how many of the whole
+    /// are missing behind them; `None` where there are none to show.
+    pub(super) fn head(&self) -> Option<(&[u8], u64)> {
+        let header = self.framer.header().filter(|_| self.fate == Fate::Head)?;
+        let missing = header.total_len().checked_sub(self.head.len())?;
+        Some((&self.head, missing as u64))
+    }
+
+    /// Keeps what came of a PUBLISH before a gap of `length` bytes where that is all but the end of
+    /// its payload, read by `version`. Returns whether it did.
+    fn keep_head(&mut self, length: u64, version: ProtocolVersion) -> bool {
+        let within = self.rest_holds(length);
+        let bytes = self.framer.bytes();
+        let reads = |bytes| ControlPacket::read_cut(bytes, version, &mut ()).is_ok();
+        if self.packet_type != PacketType::Publish || !within || !reads(bytes) {
+            return false;
+        }
+        self.head = bytes.to_vec();
+        self.framer.drop_bytes();
+        self.fate = Fate::Head;
+        true
+    }
+
+    /// Whether a gap of `length` bytes lies within the packet.
+    fn rest_holds(&self, length: u64) -> bool {
+        (self.framer.rest()).is_some_and(|rest| (1..=rest as u64).contains(&length))
+    }
+
+    /// Takes a gap of `length` bytes, 0 where that is unknown; what came of a PUBLISH is kept where
+    /// its `version` is given. Returns whether it lies within the packet, and the bytes that were
+    /// held and are of no use now.
+    pub(super) fn cut(
+        &mut self,
+        context: &mut Context,
+        length: u64,
+        version: Option<ProtocolVersion>,
+    ) -> (bool, u64) {
+        let mut held = 0;
+        let is_kept = self.fate == Fate::Kept
+            && version.is_some_and(|version| self.keep_head(length, version));
+        let goes_on = self.rest_holds(length);
+        if self.fate == Fate::Kept && !is_kept || self.fate == Fate::Head && !goes_on {
+            held = (self.framer.bytes().len() + self.head.len()) as u64;
             context.counters.discarded += held;
             self.drop_bytes(context, Fate::Cut);
         }
@@ -154,13 +207,14 @@ impl Partial {
     fn drop_bytes(&mut self, context: &mut Context, fate: Fate) {
         self.let_go(context);
         self.framer.drop_bytes();
+        self.head = Vec::new();
         self.frames = Vec::new();
         self.fate = fate;
     }
 
     /// Counts its bytes and frames, which go, as held no longer. Returns how many bytes those are.
     fn let_go(&self, context: &mut Context) -> usize {
-        let held = self.framer.bytes().len();
+        let held = self.framer.bytes().len() + self.head.len();
         context.let_go(held);
         context.held_frames -= self.frames.len() as u64;
         held

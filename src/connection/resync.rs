@@ -3,7 +3,7 @@
 //! Asked of a connection that may be MQTT, and of one that is behind a gap. Evidence counts from
 //! both directions: an answer that fits its question is evidence for either.
 
-use crate::base::FrameStamp;
+use crate::base::{FrameStamp, Layers};
 use crate::event::LooksLike;
 use crate::stream::{DIRECTIONS, Direction, GapCause};
 
@@ -11,7 +11,7 @@ use super::candidate::{AGREEMENT_CAP, Candidate, Expected};
 use super::classify::{self, Opening};
 use super::context::{Context, Emit, Scope};
 use super::held::Held;
-use super::packets::Mode;
+use super::packets::{Arrival, Mode};
 use super::recognition::{Expectation, Phase, Recognition};
 
 /// Segments of a connection joined midway that may fail to begin a packet, where nothing is
@@ -241,11 +241,15 @@ impl Recognition {
         }
         let mut discarded = self.drop_held(scope.context, direction);
         let side = self.packets.sides.of_mut(direction);
-        side.after_gap = true;
+        let was_after_gap = std::mem::replace(&mut side.after_gap, true);
         if matches!(side.mode, Mode::NotMqtt | Mode::GivenUp) {
             return;
         }
-        let (known, cut) = side.cut_partial(scope.context, length);
+        let peers = &self.packets.peers;
+        // What is shown must not depend on a version that is guessed.
+        let version = (cause == GapCause::SnapshotLength && is_mqtt && !peers.versions().both())
+            .then(|| peers.reading());
+        let (known, cut) = side.cut_partial(scope.context, length, version);
         discarded += cut;
         if !known {
             side.mode = Mode::Seeking;
@@ -257,6 +261,19 @@ impl Recognition {
             scope.context.counters.missing += length;
             self.packets
                 .emit_gap(scope, direction, length, cause, stamp, discarded);
+            if let Some(cut) = self.packets.sides.of_mut(direction).take_cut() {
+                let layers = Layers::default();
+                let arrival = Arrival {
+                    stamp,
+                    direction,
+                    layers: &layers,
+                };
+                // The gap is in it, not before it.
+                self.packets.sides.of_mut(direction).after_gap = was_after_gap;
+                self.packets.emit_head(scope, &arrival, &cut);
+                self.packets.sides.of_mut(direction).after_gap = true;
+                cut.release(scope.context);
+            }
             self.settle(scope);
         }
     }

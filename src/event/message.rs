@@ -24,6 +24,8 @@ pub struct Payload {
     pub length: u64,
     /// In place: every PUBLISH has one. Zeros behind a payload that is shorter.
     head: [u8; Self::KEPT],
+    /// Bytes of `head` that are the payload's.
+    kept: u8,
 }
 
 impl Payload {
@@ -32,21 +34,27 @@ impl Payload {
 
     /// Returns the length of a payload and a copy of its head.
     pub fn of(bytes: &[u8]) -> Self {
+        Self::of_cut(bytes, 0)
+    }
+
+    /// Returns the same of a payload whose last `missing` bytes were not captured.
+    pub fn of_cut(bytes: &[u8], missing: u64) -> Self {
         let mut head = [0; Self::KEPT];
         for (kept, byte) in head.iter_mut().zip(bytes) {
             *kept = *byte;
         }
         Self {
-            length: bytes.len() as u64,
+            length: bytes.len() as u64 + missing,
             head,
+            kept: bytes.len().min(Self::KEPT) as u8,
         }
     }
 
     /// Returns at most [`Payload::KEPT`] bytes from the start.
     pub fn head(&self) -> &[u8] {
-        let length = usize::try_from(self.length).ok();
-        let whole = length.and_then(|length| self.head.get(..length));
-        whole.unwrap_or(&self.head)
+        self.head
+            .get(..usize::from(self.kept))
+            .unwrap_or(&self.head)
     }
 
     /// The head as text, where it is well-formed UTF-8 up to a character cut at its end.
@@ -63,6 +71,6 @@ impl Payload {
 
     /// Returns whether the payload goes on behind the head.
     pub fn is_cut(&self) -> bool {
-        self.length > Self::KEPT as u64
+        self.length > u64::from(self.kept)
     }
 }

@@ -95,6 +95,8 @@ pub struct OwnedPacket {
     pub packet_type: PacketType,
     /// The whole packet, or of a malformed one as much as there is.
     pub bytes: Vec<u8>,
+    /// Bytes of a PUBLISH behind `bytes` that the snapshot length of the capture cut off.
+    pub missing: u64,
     /// The rule that makes it malformed, and where.
     pub malformed: Option<Malformed>,
     /// The client identifier of the connection, where it is known.
@@ -114,7 +116,10 @@ impl OwnedPacket {
             Some(malformed) => Err(malformed),
             None => {
                 let version = self.version.unwrap_or(ProtocolVersion::V3_1_1);
-                ControlPacket::read(&self.bytes, version, &mut ())
+                match self.missing {
+                    0 => ControlPacket::read(&self.bytes, version, &mut ()),
+                    _ => ControlPacket::read_cut(&self.bytes, version, &mut ()),
+                }
             }
         }
     }
@@ -138,6 +143,7 @@ impl OwnedPacket {
             after_gap: self.after_gap,
             packet_type: self.packet_type,
             bytes: &self.bytes,
+            missing: self.missing,
             packet: decoded.as_ref().map_err(|malformed| *malformed),
             client_id: self.client_id.as_deref(),
             topic_resolved: self.topic_resolved.as_deref(),
@@ -163,6 +169,7 @@ impl From<&PacketEvent<'_>> for OwnedPacket {
             after_gap: event.after_gap,
             packet_type: event.packet_type,
             bytes: event.bytes.to_vec(),
+            missing: event.missing,
             malformed: event.packet.err(),
             client_id: event.client_id.map(Into::into),
             topic_resolved: event.topic_resolved.map(Into::into),

@@ -3,6 +3,7 @@
 use crate::base::field::FieldVisitor;
 use crate::base::{Endpoint, FrameStamp, Layers};
 use crate::carrier::Transport;
+use crate::mqtt::packet::Publish;
 use crate::mqtt::{ControlPacket, Malformed, PacketType, ProtocolVersion, Sender};
 use crate::stream::{ConnectionId, Direction};
 
@@ -38,6 +39,9 @@ pub struct PacketEvent<'a> {
     pub packet_type: PacketType,
     /// The whole packet, or of a malformed one as much as there is.
     pub bytes: &'a [u8],
+    /// Bytes of a PUBLISH behind `bytes`, the last of its payload, that the snapshot length of the
+    /// capture cut off.
+    pub missing: u64,
     /// The decoded packet, or what is wrong with it.
     pub packet: Result<&'a ControlPacket<'a>, Malformed>,
     /// The client identifier of the connection, from its CONNECT on; one that the Server
@@ -54,6 +58,14 @@ impl<'a> PacketEvent<'a> {
     /// Reads the packet again and reports its fields; ends where decoding ended.
     pub fn describe(&self, fields: &mut impl FieldVisitor<'a>) -> Result<(), Malformed> {
         let version = self.version.unwrap_or(ProtocolVersion::V3_1_1);
-        ControlPacket::read(self.bytes, version, fields).map(|_| ())
+        match self.missing {
+            0 => ControlPacket::read(self.bytes, version, fields).map(|_| ()),
+            _ => ControlPacket::read_cut(self.bytes, version, fields).map(|_| ()),
+        }
+    }
+
+    /// Returns the bytes of the whole payload of this PUBLISH, also of those that are missing.
+    pub const fn payload_length(&self, publish: &Publish<'_>) -> u64 {
+        publish.payload.len() as u64 + self.missing
     }
 }

@@ -210,7 +210,7 @@ impl<'a> Packet<'a> {
                 self.packet_id = publish.delivery.packet_id().map(|id| id.number());
                 self.topic = Some(publish.topic);
                 self.topic_resolved = seen.topic_resolved;
-                self.payload = Some(Payload::whole(publish.payload));
+                self.payload = Some(Payload::cut(publish.payload, seen.missing));
             }
             ControlPacket::PubAck(ack)
             | ControlPacket::PubRec(ack)

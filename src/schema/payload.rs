@@ -17,7 +17,8 @@ pub struct Payload<'a> {
     /// The bytes, two hexadecimal digits each: all of them, or the first `kept`.
     pub hex: Hex<'a>,
     /// How many bytes from its beginning `hex` and `text` stand for, where that is less than
-    /// `length`: handshakes, wills and stored messages keep the first 48 bytes of a payload.
+    /// `length`: handshakes, wills and stored messages keep the first 48 bytes of a payload, and of
+    /// one that the snapshot length cut there is what was captured.
     pub kept: Option<u64>,
     /// The same bytes as text, where they are well-formed UTF-8 without control characters
     /// other than tab and line ends.
@@ -27,10 +28,17 @@ pub struct Payload<'a> {
 impl<'a> Payload<'a> {
     /// A payload of which all bytes are at hand.
     pub fn whole(bytes: &'a [u8]) -> Self {
+        Self::cut(bytes, 0)
+    }
+
+    /// A payload whose last `missing` bytes were not captured.
+    #[inline]
+    pub fn cut(bytes: &'a [u8], missing: u64) -> Self {
+        let length = bytes.len() as u64;
         Self {
-            length: bytes.len() as u64,
+            length: length + missing,
             hex: Hex(bytes),
-            kept: None,
+            kept: (missing > 0).then_some(length),
             text: readable(bytes),
         }
     }

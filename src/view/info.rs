@@ -358,6 +358,9 @@ const FLAGS: [Block; 16] = [
 fn publish_extras(out: &mut impl Sink, publish: &Publish<'_>, seen: &PacketEvent<'_>) {
     let (text, length) = &FLAGS[usize::from(publish.flags() & 15)];
     out.padded(text, *length);
+    if seen.missing > 0 {
+        cut_extras(out, publish, seen, *length > 0);
+    }
     // Most packets have no property, and this is the hot path.
     if publish.properties.is_empty() {
         return;
@@ -373,6 +376,16 @@ fn publish_extras(out: &mut impl Sink, publish: &Publish<'_>, seen: &PacketEvent
             out.text(seen.topic_resolved.unwrap_or_default());
         }
     }
+}
+
+/// Of a PUBLISH whose payload the snapshot length cut, how much of it was captured.
+#[cold]
+fn cut_extras(out: &mut impl Sink, publish: &Publish<'_>, seen: &PacketEvent<'_>, has_flags: bool) {
+    let before = if has_flags { ", " } else { "  " };
+    let (captured, length) = (publish.payload.len(), seen.payload_length(publish));
+    out.format(format_args!(
+        "{before}{captured} of {length} octets of the payload captured"
+    ));
 }
 
 fn subscription_extras<S: Sink>(list: &mut List<'_, S>, one: &Subscription<'_>) {

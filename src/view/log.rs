@@ -154,7 +154,7 @@ impl<W: Write> Log<W> {
                     retain: publish.retain,
                     packet_id: publish.delivery.packet_id().map_or(0, |id| id.number()),
                     topic: seen.topic_resolved.unwrap_or(publish.topic),
-                    length: publish.payload.len(),
+                    length: usize::try_from(seen.payload_length(publish)).unwrap_or(usize::MAX),
                 };
                 self.line(stamp, line)
             }

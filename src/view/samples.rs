@@ -130,6 +130,7 @@ impl Sample {
             version: Some(self.version),
             version_inferred: false,
             after_gap: false,
+            missing: 0,
             packet_type: PacketType::of(self.bytes.first().copied().unwrap_or(0)),
             bytes: &self.bytes,
             packet: match &packet {

@@ -32,7 +32,12 @@ pub(crate) fn on_publish(cx: &mut PacketContext<'_>, publish: &Publish<'_>) {
     let name = short.as_deref().or(text);
     let topic = name.map(|name| cx.state.topic(cx.link.broker, name));
     rules::request::check_publish(&mut cx.check(), publish, topic.is_some());
-    let digest = topic.map_or(0, |topic| cx.state.digest(topic, publish.payload));
+    let digest = topic.map_or(0, |topic| match event.missing {
+        0 => cx.state.digest(topic, publish.payload),
+        // How much of it was captured depends on the headers before it, so that not even its
+        // beginning can be compared: those of one length count as equal.
+        _ => (cx.state).digest(topic, &event.payload_length(publish).to_be_bytes()),
+    });
     let id = publish.delivery.packet_id();
     let opens = &mut cx.link.sides[event.sender].open;
     let mut owed_before = 0;
@@ -65,7 +70,7 @@ pub(crate) fn on_publish(cx: &mut PacketContext<'_>, publish: &Publish<'_>) {
         }
         return;
     }
-    let subject = Subject::Message(message(cx.state, publish, topic));
+    let subject = Subject::Message(message(cx.state, publish, topic, cx.event.missing));
     let mut open = begin(cx, kind, id, subject);
     open.digest = digest;
     open.owed_before = owed_before;
@@ -109,12 +114,17 @@ fn kind(publish: &Publish<'_>) -> HandshakeKind {
 }
 
 /// Returns the message of a PUBLISH as it is kept.
-fn message(state: &mut State, publish: &Publish<'_>, topic: Option<Topic<'_>>) -> Message {
+fn message(
+    state: &mut State,
+    publish: &Publish<'_>,
+    topic: Option<Topic<'_>>,
+    missing: u64,
+) -> Message {
     Message {
         topic: topic.map(|topic| state.shared(topic)),
         qos: publish.delivery.qos(),
         retain: publish.retain,
-        payload: Payload::of(publish.payload),
+        payload: Payload::of_cut(publish.payload, missing),
     }
 }
 
@@ -192,7 +202,7 @@ fn publish_from_client(
     let summary = publish.retain.then(|| RetainedSummary {
         broker: topic.broker.0,
         server: link.server,
-        message: message(cx.state, publish, Some(topic)),
+        message: message(cx.state, publish, Some(topic), event.missing),
         stored: Some(Stored {
             stamp: event.stamp,
             connection: link.id,

@@ -171,6 +171,7 @@ impl Run {
             version: Some(version),
             version_inferred: false,
             after_gap: false,
+            missing: 0,
             packet_type: PacketType::of(bytes[0]),
             bytes,
             packet: match &read {

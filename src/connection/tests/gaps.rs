@@ -2,6 +2,97 @@
 
 use super::*;
 
+/// A connection of the version with this level on which nothing was published yet.
+fn accepted(level: u8) -> Run {
+    let mut run = Run::to(1883);
+    run.segment(UP, &connect(level))
+        .segment(DOWN, &connack(level));
+    run.packets.clear();
+    run
+}
+
+#[test]
+fn a_publish_whose_payload_the_snapshot_length_cut_is_shown() {
+    for level in [3, 4, 5] {
+        for id in [0, 7] {
+            let message = publish(level, "a/b", id, &[b'x'; 100]);
+            let payload_at = message.len() - 100;
+            for there in payload_at..message.len() {
+                let mut run = accepted(level);
+                run.segment(UP, &message[..there])
+                    .cut(UP, message.len() - there);
+                run.segment(UP, &PINGREQ).close();
+                assert_eq!(run.types(), ["PUBLISH", "PINGREQ"], "{there}");
+                let seen = &run.packets[0];
+                assert_eq!((seen.frame, seen.rule, seen.after_gap), (3, None, false));
+                assert_eq!(seen.payload.as_deref(), Some(&message[payload_at..there]));
+                assert_eq!(seen.missing, (message.len() - there) as u64);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_publish_in_several_cut_segments_is_shown_where_it_ends() {
+    let message = publish(4, "a/b", 7, &[b'x'; 300]);
+    let mut run = accepted(4);
+    for part in message.chunks(100) {
+        run.segment(UP, &part[..60.min(part.len())]);
+        if part.len() > 60 {
+            run.cut(UP, part.len() - 60);
+        }
+    }
+    run.segment(UP, &PINGREQ).close();
+    assert_eq!(run.types(), ["PUBLISH", "PINGREQ"]);
+    let seen = &run.packets[0];
+    assert_eq!(
+        seen.payload.as_deref().map(<[u8]>::len),
+        Some(60 - (message.len() - 300))
+    );
+    assert_eq!(
+        (seen.missing, seen.frames.as_slice()),
+        (message.len() as u64 - 60, &[3, 4, 5, 6][..])
+    );
+}
+
+#[test]
+fn a_packet_that_is_cut_before_its_payload_is_not_shown() {
+    let message = publish(5, "a/b", 7, &[b'x'; 100]);
+    for there in 2..message.len() - 100 {
+        let mut run = accepted(5);
+        run.segment(UP, &message[..there])
+            .cut(UP, message.len() - there);
+        run.segment(UP, &PINGREQ).close();
+        assert_eq!(run.types(), ["PINGREQ"], "{there}");
+    }
+    // Neither is one of another type, one with a hole of another kind, or of unknown length.
+    let long = subscribe(4, 1, &"a".repeat(100));
+    let mut run = accepted(4);
+    run.segment(UP, &long[..50]).cut(UP, long.len() - 50);
+    let message = publish(4, "a/b", 7, &[b'x'; 100]);
+    run.segment(UP, &message[..50])
+        .gap(UP, message.len() as u64 - 50);
+    run.segment(UP, &message[..50]).cut(UP, 0);
+    run.segment(UP, &PINGREQ).close();
+    assert_eq!(run.types(), ["PINGREQ"]);
+}
+
+#[test]
+fn a_publish_that_is_cut_and_then_lost_is_not_shown() {
+    let message = publish(4, "a/b", 7, &[b'x'; 100]);
+    let mut run = accepted(4);
+    run.segment(UP, &message[..50]).cut(UP, 10).gap(UP, 5_000);
+    run.segment(UP, &PINGREQ).close();
+    assert_eq!(run.types(), ["PINGREQ"]);
+    let mut run = accepted(4);
+    run.segment(UP, &message[..50]).cut(UP, 10).close();
+    assert_eq!(run.packets, []);
+    assert_eq!(
+        run.others.last().map(String::as_str),
+        Some("ended PUBLISH 50/109")
+    );
+}
+
 fn opened() -> Run {
     let mut run = Run::to(1883);
     run.segment(UP, &connect(4)).segment(DOWN, &connack(4));

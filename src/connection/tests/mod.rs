@@ -33,6 +33,7 @@ pub(super) struct Seen {
     pub(super) rule: Option<Rule>,
     pub(super) payload: Option<Vec<u8>>,
     pub(super) transport: Transport,
+    pub(super) missing: u64,
 }
 
 /// A run over one connection.
@@ -103,6 +104,7 @@ impl Run {
                     _ => None,
                 },
                 transport: seen.transport,
+                missing: seen.missing,
             }),
             Event::Opened(opened) => {
                 let proxied = opened.proxied.map(|proxied| proxied.client);
@@ -151,6 +153,15 @@ impl Run {
     }
 
     pub(super) fn gap(&mut self, direction: Direction, length: u64) -> &mut Self {
+        self.gap_of(direction, length, GapCause::NotCaptured)
+    }
+
+    /// Bytes that the snapshot length cut off.
+    pub(super) fn cut(&mut self, direction: Direction, length: usize) -> &mut Self {
+        self.gap_of(direction, length as u64, GapCause::SnapshotLength)
+    }
+
+    fn gap_of(&mut self, direction: Direction, length: u64, cause: GapCause) -> &mut Self {
         let stamp = FrameStamp {
             number: self.frame,
             ..FrameStamp::default()
@@ -158,7 +169,7 @@ impl Run {
         self.on(StreamEvent::Gap {
             direction,
             length,
-            cause: GapCause::NotCaptured,
+            cause,
             stamp: &stamp,
         });
         self

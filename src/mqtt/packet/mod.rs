@@ -140,6 +140,32 @@ impl<'a> ControlPacket<'a> {
         }
     }
 
+    /// Reads a PUBLISH whose payload is cut: `bytes` are its first, and the rest was not captured.
+    ///
+    /// # Errors
+    /// As [`ControlPacket::read`]; also where it is no PUBLISH, or cut before its payload.
+    #[cold]
+    pub fn read_cut(
+        bytes: &'a [u8],
+        version: ProtocolVersion,
+        fields: &mut impl FieldVisitor<'a>,
+    ) -> Result<Self, Malformed> {
+        let Header::Whole(header) = framer::fixed_header(bytes) else {
+            return Err(Rule::FieldsFitThePacket.at(bytes.len()));
+        };
+        let reader = &mut Reader::new(bytes, header, version, fields);
+        read_header(reader);
+        if header.packet_type != PacketType::Publish {
+            return Err(Rule::FieldsFitThePacket.at(bytes.len()));
+        }
+        let read = Publish::read(reader);
+        let read = read.and_then(|read| reader.finish(header.total_len()).map(|()| read));
+        match read {
+            Ok(publish) => Ok(Self::Publish(publish)),
+            Err(malformed) => Err(reader.noted().unwrap_or(malformed)),
+        }
+    }
+
     /// Returns the packet's type.
     pub const fn packet_type(&self) -> PacketType {
         match self {

@@ -96,7 +96,7 @@ impl Topic {
         let side = match seen.sender {
             Sender::Client => {
                 row.published += 1;
-                row.octets += publish.payload.len() as u64;
+                row.octets += seen.payload_length(publish);
                 row.retained += u64::from(publish.retain);
                 *match publish.delivery.qos() {
                     QoS::AtMostOnce => &mut row.qos_0,
