@@ -236,6 +236,7 @@ fn rows(view: &mut dyn View) {
             version: Some(ProtocolVersion::V5_0),
             version_inferred: false,
             after_gap: false,
+            missing: 0,
             packet_type: PacketType::Publish,
             bytes: &bytes,
             packet: read.as_ref().map_err(|malformed| *malformed),

@@ -217,6 +217,7 @@ mod tests {
                 version: None,
                 version_inferred: false,
                 after_gap: false,
+                missing: 0,
                 packet_type: PacketType::of(bytes[0]),
                 bytes,
                 packet: Err(Malformed {
