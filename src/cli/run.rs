@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::messages::{self, TROUBLE};
 use super::plan::Plan;
-use crate::event::{Event, Level, LooksLike, Totals};
+use crate::event::{Event, GapCause, Level, LooksLike, Totals};
 use crate::inspect::{self, Outcome};
 use crate::view::{Tee, View, accounting};
 
@@ -206,7 +206,7 @@ impl View for Watch<'_> {
         match event {
             Event::Finding(finding) => self.worst = self.worst.max(Some(finding.level)),
             Event::Gap(gap) => {
-                self.gaps += 1;
+                self.gaps += u64::from(gap.cause != GapCause::PassedOver);
                 self.missing += gap.length;
                 self.discarded += gap.discarded;
             }

@@ -173,7 +173,7 @@ impl Recognition {
     ) {
         let discarded = self.take_passed_over(scope.context, direction);
         if discarded > 0 {
-            let cause = GapCause::NotCaptured;
+            let cause = GapCause::PassedOver;
             self.packets
                 .emit_gap(scope, direction, 0, cause, stamp, discarded);
         }

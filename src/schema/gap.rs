@@ -20,7 +20,8 @@ pub struct Gap {
     #[serde(skip_serializing_if = "is_zero")]
     pub length: u64,
     /// `not_captured`, `snapshot_length`, `waiting_cap`, `held_cap`, `unreadable` (by TLS or
-    /// WebSocket) or `end_of_capture`.
+    /// WebSocket), `end_of_capture`, or `passed_over`: nothing is missing there, but `discarded`
+    /// bytes behind an earlier gap or the capture's beginning belong to no packet for certain.
     pub cause: &'static str,
     /// How many captured bytes belong to a control packet that the gap cut.
     #[serde(skip_serializing_if = "is_zero")]

@@ -117,6 +117,9 @@ pub enum GapCause {
     EndOfCapture,
     /// They were captured, but a control packet reached the cap on bytes that are held.
     HeldCap,
+    /// None are missing here: the bytes between a gap, or the capture's beginning, and the first
+    /// packet that is certain were captured, and belong to packets whose beginnings were not.
+    PassedOver,
     /// They were captured, but what carried them (WebSocket, TLS) could not be read.
     Unreadable,
 }

@@ -3,7 +3,7 @@
 
 use super::words;
 use crate::base::Endpoint;
-use crate::event::{ConnectionId, Direction, Event};
+use crate::event::{ConnectionId, Direction, Event, GapCause};
 use crate::mqtt::Sender;
 
 /// Connections whose ends are remembered for the notes. A note about another one names its
@@ -34,7 +34,9 @@ impl Notes {
                 Some(note(opened.stamp.number, &text))
             }
             Event::Gap(gap) => {
+                let passed_over = gap.cause == GapCause::PassedOver;
                 let octets = match gap.length {
+                    0 if passed_over => words::octets(gap.discarded),
                     // The end of the gap was not captured, so its length is not known.
                     0 => "an unknown number of octets".to_owned(),
                     length => words::octets(length),
@@ -43,6 +45,7 @@ impl Notes {
                 let cause = words::gap_cause(gap.cause);
                 let more = match gap.discarded {
                     0 => String::new(),
+                    _ if passed_over => String::new(),
                     count => format!(
                         "; {} beside them belong to no packet that can be told for certain",
                         words::octets(count)

@@ -269,6 +269,7 @@ pub(super) const fn gap_cause(cause: GapCause) -> &'static str {
         GapCause::SnapshotLength => "are missing: the snapshot length cut them off",
         GapCause::WaitingCap => "are missing: too much already waits behind them",
         GapCause::HeldCap => "are not told: too much is held for packets that are not whole",
+        GapCause::PassedOver => "belong to packets whose beginnings are missing",
         GapCause::Unreadable => {
             "are not told: the WebSocket or TLS that carried them cannot be read"
         }

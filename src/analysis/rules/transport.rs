@@ -184,6 +184,8 @@ pub(crate) fn find_gap(state: &State, gap: &Gap, report: &mut Report) {
             }
             GapCause::SnapshotLength => "the snapshot length cut the frame",
             GapCause::WaitingCap => "too much waited behind them",
+            // Their gap, or the capture's beginning, has a finding of its own.
+            GapCause::PassedOver => return,
             GapCause::HeldCap => "a control packet is larger than what is held of one",
             GapCause::Unreadable => "the WebSocket or TLS that carried them could not be read",
             GapCause::EndOfCapture => "the connection or the capture ended before they came",

@@ -255,3 +255,21 @@ fn a_connection_that_the_capture_holds_twice_is_said_at_its_copy() {
     );
     assert_eq!(finding.by, crate::event::Cause::Network);
 }
+
+#[test]
+fn one_hole_is_one_finding_whatever_lies_behind_it() {
+    let mut run = Run::new(V3);
+    run.join(0, "a").gap(0, Sender::Server);
+    let stamp = run.stamp();
+    run.observe(&Event::Gap(&Gap {
+        connection: ConnectionId(0),
+        sender: Sender::Server,
+        direction: Direction::Backward,
+        length: 0,
+        cause: GapCause::PassedOver,
+        stamp,
+        discarded: 100,
+    }));
+    run.leave(0).finish();
+    assert_eq!(run.rules(), ["missing-octets"]);
+}
