@@ -12,8 +12,8 @@ use super::super::state::link::Standing;
 use super::super::state::messages::{Held, Over, Progress, Route, note_settled};
 use crate::base::limits::Limit;
 use crate::base::{FrameStamp, Span};
-use crate::event::{Handshake, HandshakeState, Outcome, Undelivered, between};
-use crate::mqtt::QoS;
+use crate::event::{EndedBy, Handshake, HandshakeState, Outcome, Undelivered, between};
+use crate::mqtt::{PacketType, QoS};
 
 /// Notes that a subscriber's handshake is over.
 pub(crate) fn delivery_settled(
@@ -213,6 +213,9 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
     if let Some(frame) = absent_member(state, held, route) {
         return Undelivered::OtherOfGroup { frame };
     }
+    if may_be_unread(held) {
+        return Undelivered::Unknown;
+    }
     let Some(before) = route.delivery.connection else {
         return why_waiting(state, held, route, held.published);
     };
@@ -257,6 +260,19 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
             Undelivered::ConnectionEnded { frame }
         }
     }
+}
+
+/// Returns whether the server need not have read a message: its publisher's connection ended before
+/// the acknowledgement came.
+fn may_be_unread(held: &Held) -> bool {
+    let ended = |over: Over| match over.state {
+        HandshakeState::Incomplete {
+            waiting_for: PacketType::PubAck | PacketType::PubRec,
+            ended_by,
+        } => ended_by != EndedBy::CaptureEnd,
+        _ => false,
+    };
+    held.qos > QoS::AtMostOnce && held.over.is_some_and(ended)
 }
 
 /// Returns the reason why a message that waited for a session without a connection, away at least

@@ -191,7 +191,8 @@ fn routes(
             let next = u32::try_from(groups.len()).unwrap_or(u32::MAX);
             *groups.entry(named).or_insert(next)
         });
-        let as_published = one.retain_as_published();
+        let kept = one.retain_as_published();
+        let as_published = (kept && !one.changed, kept || one.changed);
         match routes.last_mut() {
             Some(last)
                 if last.session == one.session
@@ -203,14 +204,14 @@ fn routes(
                 last.delivery.granted = last.delivery.granted.max(Some(one.granted));
                 last.tentative &= tentative;
                 last.spare += 1;
-                last.as_published.0 &= as_published;
-                last.as_published.1 |= as_published;
+                last.as_published.0 &= as_published.0;
+                last.as_published.1 |= as_published.1;
                 last.identifiers.extend(one.identifier);
             }
             _ => routes.push(Route {
                 tentative,
                 group,
-                as_published: (as_published, as_published),
+                as_published,
                 identifiers: one.identifier.into_iter().collect(),
                 ..route(state, one, out, Undelivered::Unknown)
             }),

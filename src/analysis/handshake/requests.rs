@@ -109,6 +109,7 @@ fn add_subscription(
     let broker = session.broker();
     // The same filter again replaces the subscription ([MQTT-3.8.4-3]).
     if let Some(one) = state.sessions.subscription_to(key, &request.filter) {
+        one.changed |= one.options != request.options;
         one.options = request.options;
         one.granted = granted;
         one.identifier = identifier;
@@ -147,6 +148,7 @@ fn add_subscription(
         identifier,
         force: Force::Asked,
         asked: cx.event.stamp,
+        changed: false,
     }));
     if let Some(session) = state.sessions.get_mut(key) {
         session.breaks_filters |= filter_broken_before_five(matched).is_some();

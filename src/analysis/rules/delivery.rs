@@ -185,7 +185,7 @@ pub(crate) fn judge_stored_copy(check: &mut Check<'_>, copy: &Copy<'_>) {
         .filter(|(filter, _)| takes(filter, topic))
         .filter_map(|(_, key)| sessions.subscription(*key))
         .peekable();
-    if taking.peek().is_some() && taking.all(|one| one.retain_handling() == 2) {
+    if taking.peek().is_some() && taking.all(|one| one.retain_handling() == 2 && !one.changed) {
         check.find(Claim::RetainedNotWanted { topic });
     }
 }

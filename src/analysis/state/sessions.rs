@@ -142,6 +142,8 @@ pub(crate) struct Subscription {
     pub(crate) force: Force,
     /// The frame of the latest SUBSCRIBE that asked for it.
     pub(crate) asked: FrameStamp,
+    /// A later SUBSCRIBE asked for other options: which of them a copy follows is not known.
+    pub(crate) changed: bool,
 }
 
 impl Subscription {

@@ -675,6 +675,27 @@ fn a_subscription_stands_where_a_change_of_it_is_refused() {
 }
 
 #[test]
+fn what_changed_options_of_a_subscription_ask_for_is_not_judged() {
+    let retain = Sent {
+        retain: true,
+        ..Sent::default()
+    };
+    // Retain As Published, then without; Retain Handling 0, then 2.
+    for (first, changed) in [(0x08, 0), (0, 0x20)] {
+        let mut run = Run::new(V5);
+        run.join(1, "p");
+        run.client(1, publish(V5, "t", b"1", retain));
+        run.wait(5_000).join(2, "s");
+        run.take(2, "t", first).take(2, "t", changed);
+        run.server(2, publish(V5, "t", b"1", retain));
+        run.client(1, publish(V5, "t", b"2", retain));
+        run.server(2, publish(V5, "t", b"2", retain));
+        run.leave(2).leave(1).finish();
+        assert_eq!(run.rules(), [""; 0]);
+    }
+}
+
+#[test]
 fn a_shared_message_goes_to_one_member() {
     for lost in [false, true] {
         let mut run = Run::new(V5);
