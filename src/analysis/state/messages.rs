@@ -109,6 +109,8 @@ pub(crate) struct Routes {
 pub(crate) struct Carried {
     /// Digest of the properties that a server hands on as they are; `None` before 5.0.
     pub(crate) properties: Option<u64>,
+    /// There are some of those.
+    pub(crate) any: bool,
     /// Message Expiry Interval, in seconds.
     pub(crate) expiry: Option<u32>,
 }
@@ -388,7 +390,8 @@ impl Messages {
             .min_by_key(|(_, one)| Reverse(fits(one)));
         let (place, one) = match best {
             Some(best) => best,
-            None => candidates().find(|(_, one)| further(one))?,
+            // Such a copy follows the first one of its message.
+            None => candidates().filter(|(_, one)| further(one)).last()?,
         };
         let (key, at) = *one;
         let is_equal = |other: &Expected| waits(other) && fits(other) == fits(one);
@@ -403,7 +406,11 @@ impl Messages {
                 .collect(),
             false => Vec::new(),
         };
-        let ambiguous = several || of(one).is_some_and(|(_, route)| route.delivery.ambiguous);
+        // It may be a further copy of another message.
+        let mut others = candidates().filter(|(_, other)| other.0 != key);
+        let extra = others.any(|(_, other)| further(other));
+        let ambiguous =
+            several || extra || of(one).is_some_and(|(_, route)| route.delivery.ambiguous);
         let stays = further(one);
         // So many at the front that nothing waits for any more.
         let mut front = line.iter().take(place);
@@ -733,9 +740,10 @@ fn waits_for_the_absent(held: &Held, sessions: &Sessions, now: FrameStamp) -> bo
 /// then identifiers, QoS, and RETAIN where it is as published.
 fn fit(held: &Held, route: &Route, copy: &Copy<'_>) -> u32 {
     let carried = match (held.carried.properties, copy.carried.properties) {
-        (Some(published), Some(delivered)) => 2 * u32::from(published == delivered),
+        (Some(published), Some(delivered)) => published == delivered,
         // Before 5.0 there are none.
-        _ => 1,
+        (None, Some(_)) => !copy.carried.any,
+        (_, None) => true,
     };
     let mut identifiers = copy.identifiers.iter();
     let identified = match copy.identifiers.is_empty() {
@@ -745,7 +753,7 @@ fn fit(held: &Held, route: &Route, copy: &Copy<'_>) -> u32 {
     let due = route.delivery.granted.map(|granted| granted.min(held.qos));
     let (as_published, _) = route.as_published;
     let retained = !as_published || copy.retain == held.retain;
-    8 * carried
+    8 * u32::from(carried)
         + 4 * u32::from(identified)
         + 2 * u32::from(due == Some(copy.qos))
         + u32::from(retained)

@@ -128,17 +128,20 @@ impl State {
         let mut expiry = None;
         // User properties keep their order; the order of the others means nothing.
         let mut others = 0_u64;
+        let mut any = false;
         for property in publish.properties.iter() {
             let value = property.value;
             match property.id {
                 PropertyId::MESSAGE_EXPIRY_INTERVAL => expiry = value.number(),
                 PropertyId::SUBSCRIPTION_IDENTIFIER | PropertyId::TOPIC_ALIAS => {}
                 PropertyId::USER_PROPERTY => {
+                    any = true;
                     if let PropertyValue::Pair(name, value) = value {
                         (name, value).hash(&mut hasher);
                     }
                 }
                 id => {
+                    any = true;
                     let one = (id, value.number(), value.text(), value.binary());
                     others = others.wrapping_add(self.hash_of(one));
                 }
@@ -147,6 +150,7 @@ impl State {
         others.hash(&mut hasher);
         Carried {
             properties: Some(hasher.finish()),
+            any,
             expiry,
         }
     }
