@@ -166,8 +166,15 @@ impl Analyzer {
             cx.link.fault = None;
         }
         cx.blame();
-        cx.link.sides[event.sender].last = Some(event.stamp);
-        let size = event.bytes.len() as u64;
+        let side = &mut cx.link.sides[event.sender];
+        if side
+            .last
+            .is_some_and(|last| last.number != event.stamp.number)
+        {
+            side.before = side.last;
+        }
+        side.last = Some(event.stamp);
+        let size = event.bytes.len() as u64 + event.missing;
         cx.link.sides[event.sender].last_packet = Some((event.packet_type, size));
         match event.packet {
             Ok(packet) => act(&mut cx, packet),

@@ -7,7 +7,7 @@ use super::super::context::PacketContext;
 use super::super::delivery::retained::put_in_force;
 use super::super::rules;
 use super::super::rules::claim::Claim;
-use super::super::state::link::{Link, Side};
+use super::super::state::link::Link;
 use super::super::state::open::Open;
 use super::exchange::{begin, keep, settle};
 use crate::base::Span;
@@ -75,7 +75,7 @@ pub(crate) fn on_acknowledgement(cx: &mut PacketContext<'_>, ack: &Acknowledgeme
     if !in_order {
         rules::exchange::find_out_of_order(&mut cx.check(), &open);
     }
-    if cx.report.wanted && is_delayed(&mut cx.link.sides[event.sender], event, &open) {
+    if cx.report.wanted && is_delayed(cx.link, event, &open) {
         cx.check().find(Claim::DelayedAck {});
     }
     open.advance(cx.link.gaps(), event);
@@ -183,12 +183,22 @@ fn acknowledge_unknown(cx: &mut PacketContext<'_>, ack: &Acknowledgement<'_>, in
 }
 
 /// Counts the answers of an end that come after 40 ms; returns whether this one makes it plain.
-fn is_delayed(side: &mut Side, event: &PacketEvent<'_>, open: &Open) -> bool {
+///
+/// Nagle's algorithm holds an answer back only while something sent before it is not acknowledged,
+/// and every segment of the peer acknowledges. So a packet of the same end must have gone out as
+/// long ago, in a frame of its own, and nothing must have come from the peer since.
+fn is_delayed(link: &mut Link, event: &PacketEvent<'_>, open: &Open) -> bool {
+    let in_time = |span: Span| DELAYED.0 <= span && span <= DELAYED.1;
+    let peers_last = link.sides[event.sender.peer()].last;
+    let side = &mut link.sides[event.sender];
+    let outstanding = side.before.filter(|before| {
+        peers_last.is_none_or(|last| last.number < before.number)
+            && between(before, &event.stamp).is_some_and(in_time)
+    });
     let Some(span) = between(&open.last(), &event.stamp) else {
         return false;
     };
-    let (least, most) = DELAYED;
-    if span < least || span > most {
+    if !in_time(span) || outstanding.is_none() {
         // Only an unbroken series shows the timer.
         side.delayed = 0;
         return false;

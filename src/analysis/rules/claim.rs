@@ -278,7 +278,7 @@ claims! {
         &c::SLOW_ACKNOWLEDGEMENT, Unknown
         "From here to frame {last}, {who} answered {count} times more than a second late (slowest: {packet} of frame {slowest}, after {seconds:.3} s): the receiver or the network is slow."
     DelayedAck {} &c::DELAYED_ACK, Unknown
-        "{packet} came about 40 ms after what it answers for the third time in succession: Nagle's algorithm waits for a delayed TCP acknowledgement, and TCP_NODELAY would help."
+        "{packet} came about 40 ms after what it answers and after the packet that its sender sent before, for the third time in succession: Nagle's algorithm waits for a delayed TCP acknowledgement, and TCP_NODELAY would help."
 
     // Limits that one end set for the other (5.0).
     ReceiveMaximum { in_flight: u32, most: u16 } &c::RECEIVE_MAXIMUM, Unknown

@@ -186,7 +186,7 @@ clauses! {
     SLOW_ACKNOWLEDGEMENT "slow-acknowledgement" Warning [] []
         "An acknowledgement took more than a second."
     DELAYED_ACK "delayed-ack-40-ms" Note [] []
-        "Answers that come after 40 ms again and again: Nagle's algorithm waits for TCP's delayed acknowledgement; the sender should set TCP_NODELAY."
+        "Answers that come 40 ms after another packet of their sender again and again, and nothing in between: Nagle's algorithm waits for TCP's delayed acknowledgement; the sender should set TCP_NODELAY."
 
     // Limits that one end set for the other (5.0).
     RECEIVE_MAXIMUM "receive-maximum-exceeded" Error

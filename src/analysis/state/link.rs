@@ -132,6 +132,8 @@ pub(crate) struct Side {
     pub(crate) late: HashMap<u16, u32>,
     /// Digests of messages that the peer refused, by identifier.
     pub(crate) refused: HashMap<u16, u64>,
+    /// The latest packet in a frame before that of `last`.
+    pub(crate) before: Option<FrameStamp>,
 }
 
 /// One connection. In this order: what each packet touches is near.

@@ -633,6 +633,8 @@ fn slow_answers_and_the_40_ms_pattern_are_reported() {
     run.join(0, "p");
     for id in 1..=3 {
         run.client(0, numbered(V3, "t", b"x", 1, id));
+        // A copy of the message before: what follows it waits for TCP's acknowledgement.
+        run.server(0, publish(V3, "other", b"x", Sent::default()));
         run.wait(41);
         run.server(0, puback(id));
     }
@@ -672,6 +674,45 @@ fn what_an_earlier_connection_of_the_session_lost_in_a_gap_is_not_missed_later()
         run.stay(1, "p", true);
         run.wait(3000).leave(1).finish();
         assert_eq!(run.rules().contains(&"not-resent-after-reconnecting"), !gap);
+    }
+}
+
+#[test]
+fn answers_after_40_ms_are_no_pattern_where_nothing_is_outstanding() {
+    // Nothing was sent before the answer; it was, and the peer's next packet acknowledges it; it
+    // went out long before, or just before.
+    for (before, between, millis) in [
+        (false, false, 0),
+        (true, true, 0),
+        (true, false, 100),
+        (true, false, 41),
+    ] {
+        let mut run = Run::new(V3);
+        run.join(0, "p");
+        for id in 1..=6 {
+            if millis == 100 {
+                run.server(0, publish(V3, "other", b"x", Sent::default()));
+                run.wait(millis);
+            }
+            run.client(0, numbered(V3, "t", b"x", 1, id));
+            if before && millis == 0 {
+                run.server(0, publish(V3, "other", b"x", Sent::default()));
+            }
+            if between {
+                run.client(0, PINGREQ);
+                run.client(0, publish(V3, "t", b"y", Sent::default()));
+            }
+            run.wait(41);
+            if millis == 41 {
+                run.server(0, publish(V3, "other", b"x", Sent::default()));
+            }
+            run.server(0, puback(id));
+        }
+        run.leave(0).finish();
+        assert!(
+            !run.rules().contains(&"delayed-ack-40-ms"),
+            "{before} {between} {millis}"
+        );
     }
 }
 
