@@ -301,7 +301,7 @@ clauses! {
         "A second connection with the same client identifier ends the first."
     TAKEOVER_LOOP "takeover-loop" Warning [] []
         "Two Clients with the same identifier push each other off, again and again."
-    TAKEOVER_UNANNOUNCED "takeover-without-disconnect" Warning [] ["MQTT-3.1.4-3"]
+    TAKEOVER_UNANNOUNCED "takeover-without-disconnect" Note [] ["MQTT-3.1.4-3"]
         "From MQTT 5.0 on, a Server tells the earlier Client with DISCONNECT 0x8e that its session was taken over."
     TAKEOVER_NOT_ENFORCED "takeover-not-enforced" Warning ["MQTT-3.1.4-2"] ["MQTT-3.1.4-3"]
         "A Server closes the earlier connection of a client identifier."
