@@ -197,6 +197,11 @@ impl Watch<'_> {
                 messages::counted(self.missing, "octet"),
                 self.discarded,
             ));
+        } else if self.discarded > 0 {
+            messages::error(format_args!(
+                "{} belong to control packets whose beginnings the capture does not hold",
+                messages::counted(self.discarded, "octet"),
+            ));
         }
     }
 }

@@ -26,7 +26,7 @@ const COMPARED: usize = 4;
 const AHEAD: usize = 8;
 /// The two copies of a packet come within this time: the way through a proxy or a router, or the
 /// skew of two capture points.
-const APART: Span = Span::from_nanos(20_000_000);
+const SKEW: Span = Span::from_nanos(20_000_000);
 /// A pair that is not decided by then is forgotten.
 const UNDECIDED: Span = Span::from_nanos(10_000_000_000);
 
@@ -90,7 +90,7 @@ impl Twins {
             packet: self.packet(event),
         };
         while let Some(oldest) = self.connects.front()
-            && (self.connects.len() >= REMEMBERED || !oldest.packet.is_near(&event.stamp, APART))
+            && (self.connects.len() >= REMEMBERED || !oldest.packet.is_near(&event.stamp, SKEW))
         {
             self.connects.pop_front();
         }
@@ -146,8 +146,9 @@ impl Twins {
 impl Awaited {
     /// Returns whether a frame stands within `span` of it; true where times are not known.
     fn is_near(&self, stamp: &FrameStamp, span: Span) -> bool {
-        let apart = between(&self.stamp, stamp);
-        apart.is_none_or(|apart| apart.nanos().unsigned_abs() <= span.nanos().unsigned_abs())
+        let distance = between(&self.stamp, stamp);
+        distance
+            .is_none_or(|distance| distance.nanos().unsigned_abs() <= span.nanos().unsigned_abs())
     }
 }
 
@@ -164,7 +165,7 @@ impl Pair {
         }
         self.same[event.sender] += 1;
         awaited.pop_front().is_some_and(|first| {
-            first.digest == packet.digest && first.is_near(&packet.stamp, APART)
+            first.digest == packet.digest && first.is_near(&packet.stamp, SKEW)
         })
     }
 }

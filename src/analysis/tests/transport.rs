@@ -232,7 +232,7 @@ fn a_websocket_that_closes_with_a_fault_is_reported() {
 }
 
 #[test]
-fn a_connection_that_the_capture_holds_twice_is_said_at_its_copy() {
+fn a_connection_that_the_capture_holds_twice_is_reported_at_its_copy() {
     let mut run = Run::new(ProtocolVersion::V3_1_1);
     run.open(0).open_to(1, 1884, true);
     let hello = connect(run.version, &Hello::new("a"));
