@@ -425,6 +425,10 @@ fn judge_order(cx: &mut PacketContext<'_>, key: MessageKey, at: usize, copy: &Co
     if copy.dup || route.delivery.ambiguous || route.group.is_some() {
         return;
     }
+    // Without a visible subscription the copy may be of an equal message before the capture.
+    if route.delivery.granted.is_none() {
+        return;
+    }
     // Order holds for one publisher, topic and QoS on the way to one subscriber (§4.6). A hash of
     // these is kept in place of the texts.
     let (topic, subscriber) = (copy.topic.hash, route.session);

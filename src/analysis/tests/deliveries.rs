@@ -872,6 +872,23 @@ fn stored_messages_come_where_they_are_wanted() {
 }
 
 #[test]
+fn order_is_not_judged_where_the_subscription_is_not_visible() {
+    let mut run = Run::new(V3);
+    run.open_to(0, 1883, false);
+    run.client(0, PINGREQ);
+    run.server(0, PINGRESP);
+    run.join(1, "p");
+    for payload in [b"1", b"2"] {
+        run.client(1, publish(V3, "t", payload, Sent::default()));
+    }
+    for payload in [b"2", b"1"] {
+        run.server(0, publish(V3, "t", payload, Sent::default()));
+    }
+    run.leave(1).finish();
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
 fn messages_of_one_publisher_come_in_order() {
     let mut run = Run::new(V3);
     run.join(0, "s").take(0, "t", 0);
