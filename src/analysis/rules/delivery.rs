@@ -103,7 +103,7 @@ fn find_unsubscribed<'a>(check: &mut Check<'a>, copy: &Copy<'_>) {
 /// Judges RETAIN of a live copy ([MQTT-3.3.1-12], [MQTT-3.3.1-13]).
 fn judge_retain(check: &mut Check<'_>, held: &Held, route: &Route, copy: &Copy<'_>) {
     let subscribed = !route.delivery.filters.is_empty() && !route.tentative;
-    if check.link.bridge() != Some(false) || !subscribed {
+    if check.link.bridge() != Some(false) || !subscribed || !alone(held, route) {
         return;
     }
     let frame = Frame(held.published.number);

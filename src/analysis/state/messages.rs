@@ -382,7 +382,15 @@ impl Messages {
         };
         let waits =
             |one: &Expected| of(one).is_some_and(|(_, one)| one.progress == Progress::Waiting);
-        let further = |one: &Expected| of(one).is_some_and(|(_, one)| one.spare > 0);
+        // The copies for overlapping subscriptions come together.
+        let recent = |route: &Route| match &route.delivery.outcome {
+            Outcome::Delivered(first) => {
+                let since = between(&first.stamp, &copy.stamp);
+                since.is_none_or(|since| since < caps::LINGER)
+            }
+            Outcome::NotDelivered(_) => true,
+        };
+        let further = |one: &Expected| of(one).is_some_and(|(_, one)| one.spare > 0 && recent(one));
         let fits = |one: &Expected| of(one).map(|(held, route)| fit(held, route, copy));
         let candidates = || line.iter().enumerate().take(caps::CANDIDATES);
         let best = candidates()

@@ -401,6 +401,43 @@ fn overlapping_subscriptions_may_bring_one_copy_or_several() {
 }
 
 #[test]
+fn a_further_copy_for_an_overlapping_subscription_comes_soon() {
+    for (wait, both) in [(100, true), (3_000, false)] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t/#", 0).take(0, "t/+", 0);
+        // Messages linger while this client's subscriptions are not known.
+        run.open_to(5, 1883, false);
+        run.client(5, PINGREQ);
+        run.join(1, "p");
+        run.client(1, numbered(V3, "t/1", b"x", 1, 1));
+        run.server(0, publish(V3, "t/1", b"x", Sent::default()));
+        run.wait(wait);
+        run.server(0, publish(V3, "t/1", b"x", Sent::default()));
+        run.server(1, puback(1));
+        run.finish();
+        let one = run.one(HandshakeKind::Qos1, Sender::Client);
+        assert_eq!(one.deliveries.len(), 1 + usize::from(both));
+    }
+}
+
+#[test]
+fn a_copy_by_an_own_or_a_shared_subscription_may_have_the_retain_of_either() {
+    let retain = Sent {
+        retain: true,
+        ..Sent::default()
+    };
+    let mut run = Run::new(V5);
+    run.join(0, "s");
+    run.take(0, "t", 0x08).take(0, "$share/g/t", 0);
+    run.join(1, "p");
+    run.client(1, publish(V5, "t", b"x", retain));
+    run.server(0, publish(V5, "t", b"x", Sent::default()));
+    run.server(0, publish(V5, "t", b"x", retain));
+    run.leave(0).leave(1).finish();
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
 fn one_member_of_a_group_gets_a_shared_message() {
     let mut run = Run::new(V5);
     run.join(0, "a").take(0, "$share/g/t", 1);
