@@ -64,10 +64,15 @@ pub(crate) fn explain(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Explained 
     } else if is_of_server(copy.topic.name) {
         Origin::Server
     } else {
-        // Every publisher of the capture is known, and this is none of theirs.
+        // Every publisher of the capture is known, and this is none of theirs; a server that sends
+        // what nobody subscribed to makes it up.
         let surely = cx.link.whole()
             && !copy.dup
-            && cx.state.session_of(cx.link).is_some_and(|one| one.known);
+            && cx.state.session_of(cx.link).is_some_and(|one| one.known)
+            && cx
+                .link
+                .session
+                .is_some_and(|key| is_subscribed(cx.state, key, copy.topic));
         if !understood && let Some(broker) = cx.state.brokers.get_mut(cx.link.broker) {
             broker.outsiders = true;
             if surely && broker.blind == 0 && !broker.gapped {
