@@ -399,7 +399,7 @@ impl Messages {
         let (place, one) = match best {
             Some(best) => best,
             // Such a copy follows the first one of its message.
-            None => candidates().filter(|(_, one)| further(one)).last()?,
+            None => candidates().filter(|(_, one)| further(one)).next_back()?,
         };
         let (key, at) = *one;
         let is_equal = |other: &Expected| waits(other) && fits(other) == fits(one);
@@ -473,7 +473,7 @@ impl Messages {
                 })
             });
         let key = *candidates.next()?;
-        let last = candidates.last().copied();
+        let last = candidates.next_back().copied();
         // Equal ones are ambiguous until the last of them is taken.
         let group = last.max(reached.and_then(|reached| reached.group));
         let ambiguous = group >= Some(key);
