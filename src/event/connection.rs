@@ -68,7 +68,7 @@ pub struct Stalled {
     pub connection: ConnectionId,
     /// The end that did not read, or whose bytes were never acknowledged.
     pub sender: Sender,
-    /// What happened.
+    /// The trouble.
     pub stall: Stall,
     /// The frame with which it began.
     pub since: FrameStamp,

@@ -55,7 +55,7 @@ pub enum StreamEvent<'a> {
     Stalled {
         /// Of the end that did not read, or whose bytes were sent in vain.
         direction: Direction,
-        /// What happened.
+        /// The trouble.
         stall: Stall,
         /// Of the frame with which it began.
         since: &'a FrameStamp,

@@ -81,7 +81,7 @@ pub(super) fn observe(
                 again.times = again.times.saturating_add(1);
                 again.last = *segment.stamp;
             }
-            // The first of those that wait tells how long they do.
+            // The first of those that wait shows how long they do.
             ahead if ahead < 0 => *again = fresh,
             _ => {}
         }

@@ -42,7 +42,7 @@ impl Run {
             stamp,
             looks_like,
             introduction: Introduction {
-                alert: alert,
+                alert,
                 ..Introduction::default()
             },
             answers_mqtt: alert.is_some(),

@@ -46,12 +46,12 @@ fn a_reset_has_no_window() {
     assert_eq!(bench.stalls(), []);
 }
 
-/// The server sends the same bytes again so often, a second or a moment apart.
-fn again(times: u64, apart: u64) -> Bench {
+/// The server sends the same bytes again so often, with a second or a moment between.
+fn again(times: u64, pause: u64) -> Bench {
     let mut bench = Bench::opened();
     bench.push(server(ACK, 5001, 1001, "abc"));
     for _ in 0..times {
-        bench.frames += apart;
+        bench.frames += pause;
         bench.push(server(ACK, 5001, 1001, "abc"));
     }
     bench
@@ -88,8 +88,8 @@ fn an_acknowledgement_ends_what_was_sent_again() {
 
 #[test]
 fn copies_and_few_tries_are_no_trouble() {
-    for (times, apart) in [(2, SECOND), (9, 1)] {
-        let mut bench = again(times, apart);
+    for (times, pause) in [(2, SECOND), (9, 1)] {
+        let mut bench = again(times, pause);
         bench.finish();
         assert_eq!(bench.stalls(), [], "{times}");
     }
