@@ -65,7 +65,7 @@ pub(crate) fn explain(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Explained 
         Origin::Server
     } else {
         // Every publisher of the capture is known, and this is none of theirs; a server that sends
-        // what nobody subscribed to makes it up.
+        // what no client subscribed to makes it up.
         let surely = cx.link.whole()
             && !copy.dup
             && cx.state.session_of(cx.link).is_some_and(|one| one.known)
