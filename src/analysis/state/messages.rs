@@ -399,7 +399,7 @@ impl Messages {
         let (place, one) = match best {
             Some(best) => best,
             // Such a copy follows the first one of its message.
-            None => candidates().filter(|(_, one)| further(one)).next_back()?,
+            None => candidates().rfind(|(_, one)| further(one))?,
         };
         let (key, at) = *one;
         let is_equal = |other: &Expected| waits(other) && fits(other) == fits(one);
