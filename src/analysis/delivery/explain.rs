@@ -7,9 +7,8 @@ use super::super::rules;
 use super::super::rules::claim::{Claim, Frame};
 use super::super::state::State;
 use super::super::state::link::Link;
-use super::super::state::messages::{
-    Barred, Copy, Found, Progress, PublishedAt, Route, add_delivery,
-};
+use super::super::state::message::{Copy, Progress, Route, add_delivery};
+use super::super::state::messages::{Barred, Found, PublishedAt};
 use super::super::state::retained::Entry;
 use super::messages::try_settle;
 use super::retained::put_in_force;

@@ -9,7 +9,7 @@ use super::super::rules::delivery::{judge_refused, judge_undelivered};
 use super::super::rules::report::Report;
 use super::super::state::State;
 use super::super::state::link::Standing;
-use super::super::state::messages::{Held, Over, Progress, Route, note_settled};
+use super::super::state::message::{Held, Over, Progress, Route, note_settled};
 use crate::base::limits::Limit;
 use crate::base::{FrameStamp, Span};
 use crate::event::{EndedBy, Handshake, HandshakeState, Outcome, Undelivered, between};

@@ -10,7 +10,7 @@ use super::super::keys::{MessageKey, SessionKey, Topic, Turn, takes};
 use super::super::rules::report::Report;
 use super::super::state::State;
 use super::super::state::link::Link;
-use super::super::state::messages::{Held, Pending, Progress, Route, Routes};
+use super::super::state::message::{Held, Pending, Progress, Route, Routes};
 use super::super::state::sessions::{Force, Subscription};
 use crate::base::limits::Limit;
 use crate::event::{Handshake, MessageDelivery, Outcome, Undelivered};

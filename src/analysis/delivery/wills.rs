@@ -9,7 +9,7 @@ use super::super::rules;
 use super::super::rules::report::Report;
 use super::super::state::State;
 use super::super::state::link::Link;
-use super::super::state::messages::Route;
+use super::super::state::message::Route;
 use super::super::state::retained::Entry;
 use super::super::state::wills::Testament;
 use super::retained::store;

@@ -9,7 +9,7 @@ use super::super::delivery::subscribers::hold_message;
 use super::super::keys::{MessageKey, Topic, Turn, shared};
 use super::super::rules;
 use super::super::state::State;
-use super::super::state::messages::{Copy, Over, Pending};
+use super::super::state::message::{Copy, Over, Pending};
 use super::super::state::open::{Open, step};
 use super::exchange::{begin, keep, replace, settle};
 use crate::event::{

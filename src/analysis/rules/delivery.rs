@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::caps;
 use super::super::keys::{MessageKey, takes};
-use super::super::state::messages::{Copy, Held, Over, Route};
+use super::super::state::message::{Copy, Held, Over, Route};
 use super::super::state::sessions::ClientSession;
 use super::claim::{Claim, Frame, Party};
 use super::clauses as c;

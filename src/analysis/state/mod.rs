@@ -11,13 +11,15 @@
 //! | `sessions` | the clients' sessions and their subscriptions |
 //! | `unread` | messages whose acknowledgement may not have been read |
 //! | `takeovers` | client identifiers that several connections took |
-//! | `messages` | application messages and the deliveries that are expected of each |
+//! | `message` | an application message, the deliveries that are expected of it, a copy |
+//! | `messages` | the table of messages |
 //! | `retained`, `wills` | stored messages; wills |
 //!
-//! Layers: `brokers, open <- link, sessions <- takeovers, unread, messages <- retained, wills <- State`.
+//! Layers: `brokers, open <- link, sessions, message <- takeovers, unread, messages <- retained, wills <- State`.
 
 pub(crate) mod brokers;
 pub(crate) mod link;
+pub(crate) mod message;
 pub(crate) mod messages;
 pub(crate) mod open;
 pub(crate) mod retained;
@@ -44,7 +46,8 @@ use crate::mqtt::{PropertyId, PropertyValue, ProtocolVersion, QoS};
 use crate::stream::ConnectionId;
 use brokers::{Brokers, Past};
 use link::{Link, Standing};
-use messages::{Carried, Messages};
+use message::Carried;
+use messages::Messages;
 use retained::Retained;
 use sessions::{ClientSession, Sessions};
 use takeovers::AllTakeovers;

@@ -7,7 +7,7 @@ use foldhash::HashMap;
 
 use super::super::caps;
 use super::super::keys::{BrokerId, SessionKey, WillKey};
-use super::messages::{Route, add_delivery};
+use super::message::{Route, add_delivery};
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
 use crate::event::{MessageDelivery, NoWill, WillFate, WillSummary, between};
