@@ -331,7 +331,7 @@ claims! {
     SharedTwice { frame: Frame, topic: &'a str } &c::SHARED_TWICE, Server
         "Another member of the shared subscription was sent the message of frame {frame} to {topic}, and {client} is sent it too."
     PayloadAltered { copy: Frame, topic: &'a str, subscriber: Party<'a> } &c::PAYLOAD_ALTERED, Server
-        "{subscriber} was not sent this message to {topic}, but in frame {copy} one with another payload that nobody in the capture published."
+        "{subscriber} was not sent this message to {topic}, but in frame {copy} one with another payload that no client in the capture published."
     RetainedNotSent { topic: &'a str } &c::RETAINED_NOT_SENT, Server
         "{client} subscribes to what takes {topic} and is never sent its stored message."
     RetainedNotWanted { topic: &'a str } &c::RETAINED_NOT_WANTED, Server
