@@ -7,6 +7,7 @@ use super::super::context::PacketContext;
 use super::super::delivery::wills::set_will;
 use super::super::keys::shared;
 use super::super::rules;
+use super::super::state::State;
 use super::super::state::link::{Goodbye, Link, Offer, Phase};
 use super::exchange::{begin, settle};
 use super::sessions::attach;
@@ -84,6 +85,23 @@ fn note_takeover(cx: &mut PacketContext<'_>) {
     }
 }
 
+/// Takes back what [`note_takeover`] marked: the CONNECT of `link` was not accepted.
+#[cold]
+pub(crate) fn forget_takeover(state: &mut State, link: &Link) {
+    let id = link.client_id.as_ref();
+    let key = id.and_then(|id| state.sessions.find(link.broker, id));
+    let session = key.and_then(|key| state.sessions.get_mut(key));
+    let other = session.and_then(|session| {
+        session.returning = false;
+        session.link
+    });
+    if let Some(other) = other.and_then(|other| state.links.get_mut(&other))
+        && other.taken_over.is_some_and(|(by, _)| by == link.id)
+    {
+        other.taken_over = None;
+    }
+}
+
 /// Acts on a CONNACK.
 #[inline(never)]
 pub(crate) fn on_connack(cx: &mut PacketContext<'_>, ack: &ConnAck<'_>) {
@@ -130,7 +148,7 @@ pub(crate) fn on_connack(cx: &mut PacketContext<'_>, ack: &ConnAck<'_>) {
     if ack.code != 0 {
         link.phase = Phase::Refused;
         link.refusal = Some(ack.code);
-        return;
+        return forget_takeover(cx.state, cx.link);
     }
     link.accepted = Some(event.stamp);
     accept(link, ack, &answer);

@@ -9,6 +9,7 @@ use super::super::rules;
 use super::super::rules::report::Report;
 use super::super::state::State;
 use super::super::state::link::{Link, Silence};
+use super::connect::forget_takeover;
 use super::exchange::give_up;
 use super::sessions::{end_session, settle_pending, suspend};
 use crate::base::limits::Limit;
@@ -21,6 +22,9 @@ pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, e
     link.closer = ended.by;
     link.both_seen = ended.both_seen;
     report.settle_suspects(&link);
+    if link.connecting.is_some() {
+        forget_takeover(state, &link);
+    }
     let cause = cause(&link, ended);
     let end = End {
         cause,

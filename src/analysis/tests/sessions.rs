@@ -386,6 +386,28 @@ fn two_connections_of_one_identifier_do_not_live_side_by_side() {
 }
 
 #[test]
+fn a_connect_that_was_refused_or_never_answered_takes_nothing_over() {
+    for answer in [Some(5), None] {
+        let mut run = Run::new(V3);
+        run.join(0, "twin").open(1);
+        run.client(1, connect(V3, &Hello::new("twin")));
+        if let Some(code) = answer {
+            run.server(1, connack(V3, false, code, &[]));
+        }
+        run.end(1, Closed::Finished, Some(Sender::Client));
+        run.wait(5000);
+        run.client(0, PINGREQ);
+        run.server(0, PINGRESP);
+        run.finish();
+        assert!(
+            !run.rules().contains(&"takeover-not-enforced"),
+            "{:?}",
+            run.rules()
+        );
+    }
+}
+
+#[test]
 fn a_close_by_the_server_is_reported_with_the_packet_before_it() {
     for (why, how) in [(Closed::Reset, "reset"), (Closed::Finished, "closed")] {
         let mut run = Run::new(V3);
