@@ -207,7 +207,9 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
     if let Outcome::NotDelivered(why @ Undelivered::AwayAtQoS0) = route.delivery.outcome {
         return why;
     }
-    if let Some(frame) = unsubscribed(state, held, route) {
+    // One that was overtaken, or that had time enough, was lost before.
+    let unsubscribed = unsubscribed(state, held, route);
+    if let Some(frame) = unsubscribed.filter(|_| overtaken(state, held, route).is_none()) {
         return Undelivered::Unsubscribed { frame };
     }
     if let Some(frame) = absent_member(state, held, route) {
@@ -217,7 +219,7 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
         return Undelivered::Unknown;
     }
     let Some(before) = route.delivery.connection else {
-        return why_waiting(state, held, route, held.published);
+        return why_waiting(state, held, route, held.in_force);
     };
     let Some(stood) = state.standing(before) else {
         return Undelivered::GivenUp;
@@ -242,6 +244,10 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
     // A client that leaves messages unacknowledged may be sent no more for now (5.0 §4.9), and
     // which member of a group is not sent it is the server's choice.
     let able = assured && stood.in_flight == 0 && route.group.is_none();
+    // The client may have unsubscribed where nothing of it was captured.
+    if able && stood.client_gaps > 0 {
+        return Undelivered::Gap;
+    }
     if let Some(acknowledged) = acknowledged.filter(|_| able) {
         let at_once = stood.open && publisher_is_gone(state, held);
         if long || at_once {
@@ -307,7 +313,7 @@ fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> U
     let Some(stood) = state.standing(latest) else {
         return Undelivered::GivenUp;
     };
-    if stood.gaps > 0 {
+    if stood.gaps > 0 || stood.client_gaps > 0 {
         return Undelivered::Gap;
     }
     if let Some(why) = too_large(held, &stood) {
@@ -337,14 +343,21 @@ fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> U
     }
 }
 
-/// Returns the frame of the UNSUBSCRIBE that gave up the last filter of a route since the message
-/// was published.
+/// Returns the frame of the UNSUBSCRIBE that gave up the last filter of a route before the server had
+/// time enough to send the message.
 fn unsubscribed(state: &State, held: &Held, route: &Route) -> Option<u64> {
     let session = state.sessions.get(route.session)?;
+    let acknowledged = held.over.and_then(|over| over.acknowledged(held.qos));
+    let from = acknowledged.unwrap_or(held.in_force);
+    let in_time = |stamp: &FrameStamp| {
+        let after = between(&from, stamp);
+        after.is_none_or(|after| after < caps::LAST_MOMENT)
+    };
     let left = |filter: &Arc<str>| {
         let mut given_up = session.given_up.iter();
-        let found = given_up
-            .rfind(|(other, stamp)| other == filter && stamp.number > held.published.number);
+        let found = given_up.rfind(|(other, stamp)| {
+            other == filter && stamp.number > held.in_force.number && in_time(stamp)
+        });
         found.map(|(_, stamp)| stamp.number)
     };
     let frames = route.delivery.filters.iter().map(left);

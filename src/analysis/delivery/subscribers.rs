@@ -48,6 +48,7 @@ pub(crate) fn hold_message(
         topic: (!routes.all.is_empty()).then(|| state.shared(topic)),
         version: link.version,
         published: cx.event.stamp,
+        in_force: cx.event.stamp,
         connection: link.id,
         session: link.session,
         client_id: link.client_id.clone(),
@@ -78,6 +79,7 @@ pub(crate) fn release(
     let held = state.messages.get_mut(key)?;
     let pending = held.pending.take()?;
     let (broker, qos) = (held.broker, held.qos);
+    held.in_force = state.now;
     let publisher = Publisher {
         session: held.session,
         bridge: held.from_bridge,
@@ -275,7 +277,7 @@ fn route(state: &State, one: &Subscription, out: Option<&Link>, why: Undelivered
         ambiguous: false,
     };
     Route {
-        gaps: link.map_or(0, |link| link.sides.server.gaps),
+        gaps: link.map_or(0, |link| link.unseen().server),
         absent,
         ..Route::new(one.session, delivery)
     }

@@ -58,8 +58,10 @@ pub(crate) struct Standing {
     pub(crate) stamp: FrameStamp,
     /// It goes on, as far as was captured.
     pub(crate) open: bool,
-    /// Gaps in what the server sent.
+    /// Gaps and unreadable packets in what the server sent.
     pub(crate) gaps: u32,
+    /// The same of the client: it may have given up a subscription there.
+    pub(crate) client_gaps: u32,
     /// Messages that the client has not acknowledged: the server may have more to send.
     pub(crate) in_flight: u32,
     /// The largest packet that the client accepts, in bytes (5.0).
@@ -316,10 +318,12 @@ impl Link {
     /// Returns how the connection stands at `stamp`, where it is open still or ends.
     pub(crate) fn standing(&self, stamp: FrameStamp, open: bool) -> Standing {
         let BySender { client, server } = &self.sides;
+        let unseen = self.unseen();
         Standing {
             stamp: self.goodbye.map_or(stamp, |goodbye| goodbye.stamp),
             open,
-            gaps: server.gaps,
+            gaps: unseen.server,
+            client_gaps: unseen.client,
             in_flight: server.in_flight,
             maximum_packet_size: client.maximum_packet_size,
             aliases: client.topic_alias_maximum > 0,
@@ -330,6 +334,12 @@ impl Link {
     /// Returns the gaps in what each end sent.
     pub(crate) fn gaps(&self) -> BySender<u32> {
         BySender::new(self.sides.client.gaps, self.sides.server.gaps)
+    }
+
+    /// Returns the gaps and the unreadable packets in what each end sent.
+    pub(crate) fn unseen(&self) -> BySender<u32> {
+        let BySender { client, server } = &self.sides;
+        BySender::new(client.gaps + client.garbled, server.gaps + server.garbled)
     }
 
     /// Nothing at all was captured of what an end sent: not even that it closed.

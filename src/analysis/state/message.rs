@@ -125,15 +125,17 @@ pub(crate) struct Held {
     pub(crate) over_at: FrameStamp,
     /// That handshake, where handshakes are wanted.
     pub(crate) record: Option<Box<Handshake>>,
-    /// Where somebody is to be sent it.
+    /// Where a subscriber is to be sent it.
     pub(crate) topic: Option<Arc<str>>,
     /// The publisher's protocol version.
     pub(crate) version: Option<ProtocolVersion>,
     /// The frame of the publisher's first PUBLISH.
     pub(crate) published: FrameStamp,
+    /// The frame in which it came into force: that of the PUBLISH, or for QoS 2 of the PUBREL.
+    pub(crate) in_force: FrameStamp,
     /// The publisher's connection.
     pub(crate) connection: ConnectionId,
-    /// The subscriber's session.
+    /// The publisher's session.
     pub(crate) session: Option<SessionKey>,
     /// The publisher's client identifier.
     pub(crate) client_id: Option<Arc<str>>,

@@ -128,6 +128,86 @@ fn a_server_that_has_done_with_the_publisher_has_done_with_its_messages() {
 }
 
 #[test]
+fn a_subscriber_may_have_unsubscribed_in_a_gap() {
+    for sender in [None, Some(Sender::Client)] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", 1).join(9, "p");
+        if let Some(sender) = sender {
+            run.gap(0, sender);
+        }
+        let (_, acknowledged) = post(&mut run, "t", b"1", 1);
+        run.wait(2000);
+        run.client(0, PINGREQ);
+        run.finish();
+        let why = match sender {
+            Some(_) => Undelivered::Gap,
+            None => Undelivered::NotForwarded { acknowledged },
+        };
+        assert_eq!(reasons(&run), [Some(why)]);
+        let found = run.rules().contains(&"message-not-delivered");
+        assert_eq!(found, sender.is_none());
+    }
+}
+
+#[test]
+fn a_message_that_was_lost_before_its_subscriber_unsubscribed_is_lost() {
+    for (millis, lost) in [(900, false), (1100, true)] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", 1).join(9, "p");
+        let (_, acknowledged) = post(&mut run, "t", b"1", 1);
+        run.wait(millis);
+        let frame = run.client(0, unsubscribe(V3, 5, &["t"]));
+        run.server(0, unsuback(V3, 5, &[]));
+        run.wait(2000);
+        run.client(0, PINGREQ);
+        run.finish();
+        let why = match lost {
+            true => Undelivered::NotForwarded { acknowledged },
+            false => Undelivered::Unsubscribed { frame },
+        };
+        assert_eq!(reasons(&run), [Some(why)]);
+    }
+}
+
+#[test]
+fn a_qos_2_message_waits_from_its_release_on() {
+    for released_first in [true, false] {
+        let mut run = Run::new(V3);
+        run.stay(0, "s", false).take(0, "t", 2).join(9, "p");
+        run.leave(0);
+        run.client(9, numbered(V3, "t", b"1", 2, 1));
+        run.server(9, pubrec(1));
+        let release = |run: &mut Run| {
+            run.client(9, pubrel(1));
+            run.server(9, pubcomp(1));
+        };
+        if released_first {
+            release(&mut run);
+        }
+        run.stay(1, "s", true);
+        let returned = run.frame - 1;
+        run.wait(2000);
+        let left = run.client(1, disconnect(V3, 0));
+        run.end(1, Closed::Finished, Some(Sender::Client));
+        if !released_first {
+            release(&mut run);
+        }
+        run.finish();
+        let why = match reasons(&run)[..] {
+            [Some(why)] => why,
+            ref other => panic!("{other:?}"),
+        };
+        match (released_first, why) {
+            (true, Undelivered::QueueDropped { returned: at, .. }) => {
+                assert!(at.abs_diff(returned) <= 1)
+            }
+            (false, Undelivered::Away { since }) => assert_eq!(since, left),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_connection_that_ends_at_once_is_the_reason_and_later_not() {
     for (millis, ended) in [(5, true), (1500, false)] {
         let mut run = Run::new(V3);
