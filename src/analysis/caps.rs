@@ -23,6 +23,8 @@ pub const SUSPECTS: usize = 64;
 pub const STORED_DUE: usize = 64;
 /// Messages that are stored no longer and kept for copies on their way.
 pub const FORMER: usize = 4_096;
+/// Values of a topic's stored message that are known again when they were replaced.
+pub const BEFORE: usize = 4;
 /// Bytes of a name that are kept, see [`Limits::name_bytes`].
 pub const NAME: usize = Limits::DEFAULT.name_bytes;
 /// Subscriptions that are over and are remembered for a filter, and named for a message.

@@ -178,7 +178,10 @@ impl Analyzer {
         cx.link.sides[event.sender].last_packet = Some((event.packet_type, size));
         match event.packet {
             Ok(packet) => act(&mut cx, packet),
-            Err(_) => cx.link.garbled(event),
+            Err(_) => {
+                cx.link.garbled(event);
+                cx.state.note_gap(cx.link.broker);
+            }
         }
         cx.blame();
         report.make_sure(&link, event);

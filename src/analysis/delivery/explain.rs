@@ -55,6 +55,13 @@ pub(crate) fn explain(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Explained 
     }
     let understood = judge_unexplained(cx, copy);
     let origin = if copy.retain {
+        // No client of the capture has stored it since.
+        if changed_before(cx, copy).is_some()
+            && !(cx.state.retained).had_before(copy.topic.hash, copy.digest)
+            && let Some(broker) = cx.state.brokers.get_mut(cx.link.broker)
+        {
+            broker.outsiders = true;
+        }
         Origin::Stored {
             connection: None,
             frame: None,
@@ -162,13 +169,12 @@ fn explain_stored(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explain
     let key = match equal {
         Some((key, _)) => key,
         None if copy.retain => {
-            // What the topic has now, where a copy of what it had before should not come any more.
-            let changed = match entry {
-                Some((_, entry)) => took_effect(cx.state, entry),
-                None => retained.cleared(topic),
-            };
             let former = retained.find_former(topic, copy.digest);
-            rules::delivery::judge_stale(&mut cx.check(), copy, changed);
+            if retained.had_before(topic, copy.digest)
+                && let Some(changed) = changed_before(cx, copy)
+            {
+                rules::delivery::judge_stale(&mut cx.check(), copy, changed);
+            }
             former.or_else(|| stored_elsewhere(cx.state, copy))?
         }
         None => return None,
@@ -199,6 +205,18 @@ fn explain_stored(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explain
         origin,
         delivery: at.map(|at| DeliveryRef::Stored(key, at)),
     })
+}
+
+/// Returns the frame in which the stored message of a topic was last changed, where a stored copy
+/// that is not of what the topic has now answers a SUBSCRIBE that surely came later.
+fn changed_before(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<FrameStamp> {
+    let retained = &cx.state.retained;
+    let current = retained.find(copy.topic.hash);
+    let changed = match current.and_then(|key| retained.get(key)) {
+        Some(entry) => took_effect(cx.state, entry),
+        None => retained.cleared(copy.topic.hash),
+    }?;
+    rules::delivery::is_late(&cx.check(), copy, changed).then_some(changed)
 }
 
 /// Returns an equal message that another broker of the capture stores.

@@ -26,6 +26,7 @@ pub(crate) fn store(
             true => RetainedEnd::Cleared(stamp),
             false => RetainedEnd::Replaced(stamp),
         };
+        state.retained.note_before(old, &state.limits);
         let on_its_way = |entry: &Entry| entry.may_be_on_its_way(stamp);
         if state.retained.get(old).is_some_and(on_its_way) {
             state.retained.keep_former(old, end, stamp);

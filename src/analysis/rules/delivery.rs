@@ -190,21 +190,23 @@ pub(crate) fn judge_stored_copy(check: &mut Check<'_>, copy: &Copy<'_>) {
     }
 }
 
-/// Judges a stored copy that is not the latest retained message of its topic, which was last
-/// changed at `changed`.
-pub(crate) fn judge_stale(check: &mut Check<'_>, copy: &Copy<'_>, changed: Option<FrameStamp>) {
+/// Returns whether a stored copy answers a SUBSCRIBE that surely came after the last change of its
+/// topic's stored message, in the frame of `changed`.
+pub(crate) fn is_late(check: &Check<'_>, copy: &Copy<'_>, changed: FrameStamp) -> bool {
+    // What crosses a change inside the server is neither old nor new.
+    let since = asked(check, copy).and_then(|asked| between(&changed, &asked));
+    // Of a payload that was cut only the length is known.
+    check.event.missing == 0 && since.is_some_and(|since| since >= caps::IN_TRANSIT)
+}
+
+/// Judges a late stored copy of what its topic had before its last change, in the frame of
+/// `changed`.
+pub(crate) fn judge_stale(check: &mut Check<'_>, copy: &Copy<'_>, changed: FrameStamp) {
     let broker = check.state.brokers.get(check.link.broker);
     // What its stored messages are is known where each comes from a client in the capture: not from
-    // outside, and not from another broker by a bridge.
-    let blind = check.state.brokers.several()
-        || broker.is_none_or(|broker| broker.blind > 0 || broker.outsiders);
-    let Some(changed) = changed.filter(|_| !blind) else {
-        return;
-    };
-    // Another publisher may be outside the capture's sight; and what crosses a change inside the
-    // server is neither old nor new.
-    let since = asked(check, copy).and_then(|asked| between(&changed, &asked));
-    if since.is_some_and(|since| since >= caps::IN_TRANSIT) {
+    // outside, not in a gap, and not from another broker by a bridge.
+    let all_seen = broker.is_some_and(|one| one.blind == 0 && !one.gapped && !one.outsiders);
+    if all_seen && !check.state.brokers.several() {
         let (topic, changed) = (copy.topic.name, Frame(changed.number));
         check.find_unless_outsiders(Claim::StaleRetained { topic, changed });
     }

@@ -11,7 +11,7 @@ use super::clauses::{self as c, Clause};
 use super::report::{Place, Report};
 use crate::base::{FrameStamp, Span};
 use crate::event::{End, EndCause, Ended, between};
-use crate::mqtt::{PacketType, Sender};
+use crate::mqtt::{PacketType, QoS, Sender};
 use crate::stream::Closed;
 
 /// Judges the end of a connection.
@@ -71,10 +71,10 @@ pub(crate) fn judge(state: &State, link: &Link, ended: &Ended, end: &End, report
 /// Reports stored messages that a subscription took and that never came.
 fn judge_stored_due(state: &State, link: &Link, report: &mut Report) {
     // Bridges are sent stored messages by rules of their own, and a gap may hold the copy.
-    // So may a client that was not captured have cleared it.
+    // So may a client that was not captured have cleared it, or one whose connection has a gap.
     let broker = state.brokers.get(link.broker);
-    let outsiders = broker.is_some_and(|broker| broker.outsiders);
-    if link.bridge() != Some(false) || !link.whole() || outsiders {
+    let all_seen = broker.is_some_and(|broker| !broker.gapped && !broker.outsiders);
+    if link.bridge() != Some(false) || !link.whole() || !all_seen {
         return;
     }
     for (key, asked) in &link.stored_due {
@@ -90,13 +90,20 @@ fn judge_stored_due(state: &State, link: &Link, report: &mut Report) {
                 && entry.ended.is_none()
                 && since.is_some_and(|since| since >= caps::IN_TRANSIT)
         });
+        // Until it is acknowledged, the server need not have acted on it.
+        let message = entry.message.and_then(|key| state.messages.get(key));
+        let acted = message.is_none_or(|held| {
+            let over = held.over.and_then(|over| over.acknowledged(held.qos));
+            held.qos == QoS::AtMostOnce || over.is_some()
+        });
         if there
+            && acted
             // The server had time to send it before the capture or the connection was over.
             && waited.is_some_and(|waited| waited >= caps::SLOW)
             && let Some(topic) = entry.summary.message.topic.as_deref()
         {
             let claim = Claim::RetainedNotSent { topic };
-            report.find(Place::on(link, *asked), claim);
+            report.find_unless_outsiders(link.broker, Place::on(link, *asked), claim);
         }
     }
 }

@@ -246,12 +246,17 @@ impl State {
     pub(crate) fn mark_blind(&mut self, link: &mut Link) {
         let session = self.session_of(link);
         let known = session.is_some_and(|session| session.known);
-        if !link.whole()
-            && let Some(broker) = self.brokers.get_mut(link.broker)
-        {
-            broker.gapped = true;
+        if !link.whole() {
+            self.note_gap(link.broker);
         }
         self.set_blind(link, !known || !link.whole());
+    }
+
+    /// Notes that not all that a connection of a broker brought is known.
+    pub(crate) fn note_gap(&mut self, broker: BrokerId) {
+        if let Some(broker) = self.brokers.get_mut(broker) {
+            broker.gapped = true;
+        }
     }
 
     /// Sets whether a connection counts among its broker's blind ones.

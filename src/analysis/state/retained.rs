@@ -53,6 +53,8 @@ pub(crate) struct Retained {
     by_topic: HashMap<u64, StoredKey>,
     /// Topics whose stored message was removed, and when.
     cleared: HashMap<u64, FrameStamp>,
+    /// The digests of the latest few messages that a topic had before, the latest first.
+    before: HashMap<u64, [Option<u64>; caps::BEFORE]>,
     /// In order of storing.
     all: BTreeMap<StoredKey, Entry>,
     /// Those of all that were replaced or removed, and when.
@@ -74,6 +76,27 @@ impl Retained {
             let entry = self.all.get(key);
             entry.is_some_and(|entry| entry.topic == topic && entry.digest == digest)
         })
+    }
+
+    /// Notes that the stored message of a topic is replaced or removed.
+    pub(crate) fn note_before(&mut self, key: StoredKey, limits: &Limits) {
+        let Some(entry) = self.all.get(&key) else {
+            return;
+        };
+        if self.before.len() >= limits.retained && !self.before.contains_key(&entry.topic) {
+            self.before.clear();
+        }
+        let before = self.before.entry(entry.topic).or_default();
+        if before.first() != Some(&Some(entry.digest)) {
+            before.rotate_right(1);
+            before[0] = Some(entry.digest);
+        }
+    }
+
+    /// Returns whether a topic is known to have had a stored message with this digest before.
+    pub(crate) fn had_before(&self, topic: u64, digest: u64) -> bool {
+        let before = self.before.get(&topic);
+        before.is_some_and(|before| before.contains(&Some(digest)))
     }
 
     /// Notes that a SUBSCRIBE took a stored message.

@@ -558,6 +558,63 @@ fn a_cleared_message_is_stored_no_more() {
 }
 
 #[test]
+fn what_a_client_outside_the_capture_stored_is_not_stale() {
+    let retain = |id| Sent {
+        qos: 1,
+        id,
+        retain: true,
+        ..Sent::default()
+    };
+    let stored = Sent {
+        retain: true,
+        ..Sent::default()
+    };
+    // What it is sent is of no client in the capture, or what its topic had before.
+    for (payload, stale) in [(b"3", false), (b"1", true)] {
+        let mut run = Run::new(V3);
+        run.join(1, "a");
+        for (id, payload) in [(1, b"1"), (2, b"2")] {
+            run.client(1, publish(V3, "t", payload, retain(id)));
+            run.server(1, puback(id));
+        }
+        run.wait(500).take(1, "t", 0);
+        run.server(1, publish(V3, "t", payload, stored));
+        run.leave(1).finish();
+        let rules = run.rules();
+        assert_eq!(rules.contains(&"stale-retained-message"), stale);
+        assert_eq!(rules.len(), usize::from(stale), "{rules:?}");
+        let copy = run.one(HandshakeKind::Qos0, Sender::Server);
+        let Some(Origin::Stored { frame, .. }) = copy.origin else {
+            panic!("{:?}", copy.origin);
+        };
+        assert_eq!(frame, None);
+    }
+}
+
+#[test]
+fn what_was_stored_in_a_gap_is_not_stale() {
+    for gap in [false, true] {
+        let mut run = Run::new(V3);
+        run.join(1, "p");
+        let retain = Sent {
+            retain: true,
+            ..Sent::default()
+        };
+        run.client(1, publish(V3, "t", b"1", retain));
+        run.client(1, publish(V3, "t", b"2", retain));
+        if gap {
+            run.gap(1, Sender::Client);
+        }
+        run.leave(1);
+        run.wait(500).join(2, "late").take(2, "t", 0);
+        run.server(2, publish(V3, "t", b"1", retain));
+        run.leave(2).finish();
+        let stale = run.rules().contains(&"stale-retained-message");
+        assert_eq!(stale, !gap);
+    }
+}
+
+#[test]
 fn a_live_copy_has_retain_0_and_a_stored_one_retain_1() {
     let mut run = Run::new(V3);
     run.join(0, "s").take(0, "t", 0);
@@ -889,6 +946,40 @@ fn a_new_subscription_is_answered_with_stored_messages() {
     run.server(2, suback(V3, 1, &[0]));
     run.wait(5000).leave(2).leave(1).finish();
     assert_eq!(run.found("retained-not-sent"), asked);
+}
+
+#[test]
+fn a_stored_message_may_have_been_cleared_unseen() {
+    for (gap, outsider, acknowledged) in [
+        (false, false, true),
+        (true, false, true),
+        (false, true, true),
+        (false, false, false),
+    ] {
+        let mut run = Run::new(V3);
+        run.join(1, "p");
+        let retain = Sent {
+            qos: 1,
+            id: 1,
+            retain: true,
+            ..Sent::default()
+        };
+        run.client(1, publish(V3, "t", b"1", retain));
+        if acknowledged {
+            run.server(1, puback(1));
+        }
+        if gap {
+            run.gap(1, Sender::Client);
+        }
+        run.leave(1).wait(500).join(2, "late").take(2, "t", 0);
+        run.wait(5000);
+        if outsider {
+            run.server(2, publish(V3, "t", b"2", Sent::default()));
+        }
+        run.leave(2).finish();
+        let found = run.rules().contains(&"retained-not-sent");
+        assert_eq!(found, !gap && !outsider && acknowledged);
+    }
 }
 
 #[test]
