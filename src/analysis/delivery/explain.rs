@@ -518,25 +518,28 @@ fn judge_barred(cx: &mut PacketContext<'_>, key: SessionKey, copy: &Copy<'_>, kn
     };
     let frame = Frame(stamp.number);
     let broker = state.brokers.get(copy.topic.broker);
-    // Else it may be an equal message of a client that is not in the capture, or come by a
-    // subscription that is not.
-    let whole = known && broker.is_some_and(|broker| broker.blind == 0 && !broker.outsiders);
+    // Else it may be an equal message of a client that is not in the capture or that a gap holds, or
+    // come by a subscription that is not. Of a payload that was cut only the length is known.
+    let all_seen = broker.is_some_and(|one| one.blind == 0 && !one.gapped && !one.outsiders);
+    if !known || !all_seen || cx.event.missing > 0 {
+        return false;
+    }
     // Each further subscription may bring a copy, one of a moment ago too.
     let single = || filters_of(state, Some(key), topic).len() == 1;
     let claim = match why {
         // No Local (5.0 §3.8.3.1): the client's own message came back.
         Barred::OwnMessage => Claim::NoLocal { frame, topic },
-        Barred::Received if copy.qos == QoS::ExactlyOnce && whole && single() => {
+        Barred::Received if copy.qos == QoS::ExactlyOnce && single() => {
             Claim::DeliveredTwice { frame, topic }
         }
-        Barred::OtherMember if whole && single() => Claim::SharedTwice { frame, topic },
-        Barred::Unacknowledged if whole && copy.qos > QoS::AtMostOnce && single() => {
+        Barred::OtherMember if single() => Claim::SharedTwice { frame, topic },
+        Barred::Unacknowledged if copy.qos > QoS::AtMostOnce && single() => {
             let first = frame;
             Claim::SentTwice { first, topic }
         }
         _ => return false,
     };
-    cx.check().find(claim);
+    cx.check().find_unless_outsiders(claim);
     true
 }
 

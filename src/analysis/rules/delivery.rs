@@ -118,9 +118,7 @@ fn judge_retain(check: &mut Check<'_>, held: &Held, route: &Route, copy: &Copy<'
 /// Judges the properties of a 5.0 copy and the time that the message waited.
 fn judge_carried(check: &mut Check<'_>, held: &Held, copy: &Copy<'_>) {
     let frame = Frame(held.published.number);
-    if let (Some(before), Some(after)) = (held.carried.properties, copy.carried.properties)
-        && before != after
-    {
+    if held.carried.differs(copy.carried) {
         check.find(Claim::PropertyAltered { frame });
     }
     let waited = between(&held.published, &copy.stamp);

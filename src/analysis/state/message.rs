@@ -99,6 +99,14 @@ pub(crate) struct Carried {
     pub(crate) expiry: Option<u32>,
 }
 
+impl Carried {
+    /// Returns whether the properties of a message and of a copy are known to differ.
+    pub(crate) fn differs(self, copy: Self) -> bool {
+        let both = self.properties.zip(copy.properties);
+        both.is_some_and(|(published, delivered)| published != delivered)
+    }
+}
+
 /// A QoS 2 message that the server need not have acted on: it was not released.
 #[derive(Debug)]
 pub(crate) struct Pending {

@@ -17,7 +17,7 @@ use foldhash::{HashMap, HashSet};
 
 use super::super::caps;
 use super::super::keys::{MessageKey, SessionKey};
-use super::message::{Copy, Held, Over, Progress, Route, Routes, fit};
+use super::message::{Carried, Copy, Held, Over, Progress, Route, Routes, fit};
 use super::sessions::Sessions;
 use crate::base::limits::Limits;
 use crate::base::{FrameStamp, Timestamp};
@@ -48,7 +48,7 @@ pub(crate) struct Messages {
     /// Messages that came into force.
     in_force: u64,
     /// Frames of settled messages that a client must not be sent (again), and why.
-    settled: HashMap<(SessionKey, u64), (FrameStamp, Barred)>,
+    settled: HashMap<(SessionKey, u64), Settled>,
     settled_line: VecDeque<(SessionKey, u64)>,
     /// The kinds of which [`Limits::settled`] made it forget one.
     forgot: HashSet<Barred>,
@@ -65,6 +65,17 @@ pub(crate) enum Barred {
     OtherMember,
     /// The client was sent it in the frame that goes with this, and has not acknowledged that.
     Unacknowledged,
+}
+
+/// A settled message that must not come to a client.
+#[derive(Clone, Copy, Debug)]
+struct Settled {
+    /// The frame of its PUBLISH.
+    published: FrameStamp,
+    /// Its properties.
+    carried: Carried,
+    /// Why it must not come.
+    why: Barred,
 }
 
 /// The broker of the message that a copy may be.
@@ -313,14 +324,19 @@ impl Messages {
                 _ => continue,
             };
             let place = (route.session, held.digest);
-            if (self.settled.insert(place, (held.published, why))).is_none() {
+            let settled = Settled {
+                published: held.published,
+                carried: held.carried,
+                why,
+            };
+            if self.settled.insert(place, settled).is_none() {
                 self.settled_line.push_back(place);
             }
             if self.settled_line.len() > limits.settled
                 && let Some(oldest) = self.settled_line.pop_front()
             {
                 let forgotten = self.settled.remove(&oldest);
-                self.forgot.extend(forgotten.map(|(_, why)| why));
+                self.forgot.extend(forgotten.map(|one| one.why));
             }
         }
     }
@@ -341,7 +357,8 @@ impl Messages {
         let latest = line.rev().take(caps::CANDIDATES);
         let mut held = latest
             .filter_map(|key| self.held.get(key))
-            .filter(|held| recent(&held.published));
+            // Another client's has other properties.
+            .filter(|held| recent(&held.published) && !held.carried.differs(copy.carried));
         held.find_map(|held| {
             let mut routes = held.routes.iter().filter(|route| route.session == session);
             routes.find_map(|route| match &route.delivery.outcome {
@@ -362,8 +379,9 @@ impl Messages {
             })
         })
         .or_else(|| {
-            let settled = self.settled.get(&(session, copy.digest)).copied();
-            settled.filter(|(stamp, _)| recent(stamp))
+            let settled = self.settled.get(&(session, copy.digest));
+            let may = |one: &&Settled| recent(&one.published) && !one.carried.differs(copy.carried);
+            settled.filter(may).map(|one| (one.published, one.why))
         })
     }
 

@@ -851,6 +851,76 @@ fn a_message_is_not_sent_twice_under_two_identifiers() {
     assert!(!run.rules().contains(&"delivered-twice"));
 }
 
+/// The cases of a second copy of a message: why it may be another message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Beside {
+    Nothing,
+    /// A gap on the connection of a client that has left.
+    Gap,
+    /// Another message that no client of the capture published.
+    Outsider,
+    /// The second copy carries other properties.
+    Properties,
+}
+
+#[test]
+fn an_equal_message_of_a_client_outside_the_capture_is_no_second_copy() {
+    use Beside::{Gap, Nothing, Outsider, Properties};
+    let own = string(0x03, "a");
+    for rule in [
+        "delivered-twice",
+        "shared-delivered-twice",
+        "no-local-ignored",
+    ] {
+        for beside in [Nothing, Gap, Outsider, Properties] {
+            let mut run = Run::new(V5);
+            run.join(2, "q");
+            if beside == Gap {
+                run.gap(2, Sender::Client);
+            }
+            run.leave(2);
+            let sent = |id, properties| Sent {
+                qos: 1,
+                id,
+                properties,
+                ..Sent::default()
+            };
+            let (filter, options) = match rule {
+                "delivered-twice" => ("t", 1),
+                "shared-delivered-twice" => ("$share/g/t", 1),
+                _ => ("t", 1 | 0x04),
+            };
+            run.join(0, "s").take(0, filter, options);
+            let publisher = if rule == "no-local-ignored" { 0 } else { 1 };
+            run.join(1, "p");
+            if rule == "shared-delivered-twice" {
+                run.join(3, "member").take(3, filter, options);
+            }
+            run.client(publisher, publish(V5, "t", b"x", sent(1, &own)));
+            run.server(publisher, puback(1));
+            match rule {
+                "delivered-twice" => {
+                    run.server(0, publish(V5, "t", b"x", sent(1, &own)));
+                }
+                "shared-delivered-twice" => {
+                    run.server(3, publish(V5, "t", b"x", sent(1, &own)));
+                    run.client(3, puback(1));
+                }
+                _ => {}
+            }
+            let other = string(0x03, "b");
+            let second = if beside == Properties { &other } else { &own };
+            run.server(0, publish(V5, "t", b"x", sent(2, second)));
+            if beside == Outsider {
+                run.server(0, publish(V5, "t", b"y", sent(3, &own)));
+            }
+            run.finish();
+            let found = run.rules().contains(&rule);
+            assert_eq!(found, beside == Nothing, "{rule} {beside:?}");
+        }
+    }
+}
+
 #[test]
 fn a_payload_is_not_altered_on_the_way() {
     let mut run = Run::new(V3);
