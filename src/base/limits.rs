@@ -257,7 +257,7 @@ limits! {
     UndecidedElsewhere undecided_elsewhere "undecided-elsewhere" 64 * KIB, Bytes Option,
         "the earliest are passed over" => "undecided";
     // Each takes some 500 bytes.
-    /// Connections in WebSocket or TLS at a time.
+    /// Connections in WebSocket, TLS or behind a PROXY header at a time.
     Carried carried "carried" 200_000, Count Option,
         "a further one is not followed"
         => "carried" "connections in WebSocket or TLS not followed because too many were";
@@ -310,7 +310,7 @@ limits! {
     /// Bytes of such heads, of all connections.
     Heads heads "heads" 16 * MIB, Bytes Option,
         "the connection is no WebSocket connection"
-        => "heads" "connections taken for others because too much of HTTP heads was held";
+        => "heads" "connections taken for others because too much of HTTP heads and PROXY headers was held";
     // Each takes some 50 KB.
     /// Compressed directions of WebSocket connections at a time.
     Inflaters inflaters "inflaters" 1_024, Count Option,

@@ -102,6 +102,9 @@ fn binary(bytes: &[u8]) -> Header {
     }
     let start = SIGNATURE.len() + 4;
     let end = start + usize::from(u16::from_be_bytes([high, low]));
+    if end > LONGEST {
+        return Header::Broken;
+    }
     let Some(addresses) = bytes.get(start..end) else {
         return Header::Partial;
     };

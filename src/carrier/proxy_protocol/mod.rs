@@ -21,7 +21,14 @@ use crate::stream::{ByDirection, Direction};
 use header::Header;
 
 /// The state that all connections of a run share.
-pub type Shared = carried::Shared<()>;
+pub type Shared = carried::Shared<Own>;
+
+/// What this protocol adds to that.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Own {
+    /// Connections that were taken for others because too much was held of all headers.
+    heads_refused: u64,
+}
 
 /// One connection that begins with the header.
 #[derive(Debug)]
@@ -44,7 +51,7 @@ pub enum At {
 }
 
 impl Carrier for ProxyProtocol {
-    type Own = ();
+    type Own = Own;
     type At = At;
 
     const FIELD: &'static FieldDef = &FieldDef {
@@ -56,7 +63,9 @@ impl Carrier for ProxyProtocol {
 
     const IS_ANSWERED: bool = false;
 
-    fn own(_: &Limits) -> Self::Own {}
+    fn own(_: &Limits) -> Own {
+        Own::default()
+    }
 
     fn resembles(bytes: &[u8]) -> bool {
         header::begins(bytes)
@@ -88,7 +97,7 @@ impl Carrier for ProxyProtocol {
         self.states.of_mut(direction)
     }
 
-    fn step<'a>(&mut self, call: &mut Call<'_, ()>, at: At, bytes: &'a [u8]) -> &'a [u8] {
+    fn step<'a>(&mut self, call: &mut Call<'_, Own>, at: At, bytes: &'a [u8]) -> &'a [u8] {
         match at {
             At::Header => self.header(call, bytes),
             At::Content => {
@@ -117,14 +126,14 @@ impl Carrier for ProxyProtocol {
         self.let_go(shared);
     }
 
-    fn limits((): &Self::Own) -> Vec<(Limit, u64)> {
-        Vec::new()
+    fn limits(own: &Own) -> Vec<(Limit, u64)> {
+        vec![(Limit::Heads, own.heads_refused)]
     }
 }
 
 impl ProxyProtocol {
     /// Takes bytes of the header; returns what follows it.
-    fn header<'a>(&mut self, call: &mut Call<'_, ()>, bytes: &'a [u8]) -> &'a [u8] {
+    fn header<'a>(&mut self, call: &mut Call<'_, Own>, bytes: &'a [u8]) -> &'a [u8] {
         let direction = call.direction;
         let known = self.held.len();
         // No more than the longest header: what follows it is passed on from where it lies.
@@ -132,8 +141,9 @@ impl ProxyProtocol {
         let mine = bytes.get(..room).unwrap_or(bytes);
         self.held.extend_from_slice(mine);
         call.shared.held += mine.len();
+        let over_cap = call.shared.held > call.shared.limits.heads;
         match header::read(&self.held) {
-            Header::Partial if self.held.len() < header::LONGEST => &[],
+            Header::Partial if self.held.len() < header::LONGEST && !over_cap => &[],
             Header::Whole(length, proxied) => {
                 self.let_go(call.shared);
                 *self.states.of_mut(direction) = State::default();
@@ -144,7 +154,8 @@ impl ProxyProtocol {
                     .get(length.saturating_sub(known)..)
                     .unwrap_or_default()
             }
-            Header::Partial | Header::Broken => {
+            unread @ (Header::Partial | Header::Broken) => {
+                call.shared.own.heads_refused += u64::from(unread == Header::Partial && over_cap);
                 let mut held = self.let_go(call.shared);
                 held.extend_from_slice(bytes.get(mine.len()..).unwrap_or_default());
                 *self.states.of_mut(direction) = State::GivenUp;

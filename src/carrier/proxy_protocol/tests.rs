@@ -105,8 +105,9 @@ fn what_only_begins_like_a_header_is_handed_back() {
     let endless = [b"PROXY ", [b'a'; LONGEST].as_slice()].concat();
     assert_eq!(read(&endless), Header::Broken);
     let large = version_2(0x21, 0x11, &[0; LONGEST]);
-    let out = run(&[&large[..16], &large[16..]]).unwrap();
-    assert_eq!((out.mistaken, out.content), (large, Vec::new()));
+    let out = run(&[&large[..15], &large[15..]]).unwrap();
+    assert_eq!((&out.mistaken, out.content.len()), (&large, 0));
+    assert_eq!(run(&[&large[..16], &large[16..]]), None);
 }
 
 #[test]
@@ -125,4 +126,26 @@ fn a_gap_in_the_content_keeps_its_length_and_one_in_the_header_does_not() {
         }
     });
     assert_eq!(content, b"x");
+}
+
+#[test]
+fn headers_that_go_on_are_held_up_to_a_limit_over_all_connections() {
+    let front = &version_2(0x21, 0x11, &[0; 3000])[..2000];
+    let mut shared = Shared::default();
+    shared.limits.heads = 3999;
+    let mut mistaken = 0;
+    let mut all: Vec<_> = (0..2)
+        .map(|_| ProxyProtocol::open(&shared, Direction::Forward, front).expect("a header"))
+        .collect();
+    for one in &mut all {
+        one.push(&mut shared, Direction::Forward, front, &mut |carried| {
+            mistaken += usize::from(matches!(carried, Carried::Mistaken { .. }));
+        });
+    }
+    assert_eq!((mistaken, shared.held), (1, 2000));
+    let refused = ProxyProtocol::limits(&shared.own);
+    assert_eq!(refused, [(Limit::Heads, 1)]);
+    // One that cannot end within the longest header is none from the start.
+    let long = version_2(0x21, 0x11, &[0; LONGEST]);
+    assert!(ProxyProtocol::open(&shared, Direction::Forward, &long[..40]).is_none());
 }
