@@ -13,7 +13,7 @@ use foldhash::fast::RandomState;
 
 use crate::base::{Endpoint, FrameStamp, Span};
 use crate::event::{PacketEvent, SeenTwice, between};
-use crate::mqtt::{BySender, PacketType, Sender};
+use crate::mqtt::{BySender, ControlPacket, PacketType, Sender};
 use crate::stream::ConnectionId;
 
 /// CONNECT packets that are remembered for the same one on another connection.
@@ -41,6 +41,7 @@ struct Awaited {
 #[derive(Clone, Copy, Debug)]
 struct Begun {
     connection: ConnectionId,
+    client: Endpoint,
     server: Endpoint,
     packet: Awaited,
 }
@@ -86,16 +87,25 @@ impl Twins {
     fn connect(&mut self, event: &PacketEvent<'_>) {
         let begun = Begun {
             connection: event.connection,
+            client: *event.source,
             server: *event.destination,
             packet: self.packet(event),
         };
+        // Without an identifier the CONNECT packets of many clients are the same.
+        if let Ok(ControlPacket::Connect(connect)) = event.packet
+            && connect.client_id.is_empty()
+        {
+            return;
+        }
         while let Some(oldest) = self.connects.front()
             && (self.connects.len() >= REMEMBERED || !oldest.packet.is_near(&event.stamp, SKEW))
         {
             self.connects.pop_front();
         }
         let same = |other: &&Begun| {
-            other.packet.digest == begun.packet.digest && other.connection != begun.connection
+            other.packet.digest == begun.packet.digest
+                && other.connection != begun.connection
+                && other.may_be(&begun)
         };
         if let Some(other) = self.connects.iter().find(same) {
             if self.pairs.len() >= PAIRS {
@@ -143,6 +153,20 @@ impl Twins {
     }
 }
 
+impl Begun {
+    /// Returns whether addresses and ports allow that both are one. Translation and proxies give
+    /// the client another address or leave it its port; a proxy on the client's own host gives it
+    /// another port, and is one connection's server and the other's client.
+    fn may_be(&self, other: &Self) -> bool {
+        let same_host = self.client.address == other.client.address;
+        let proxied = self.server.address == other.client.address
+            || other.server.address == self.client.address;
+        !same_host
+            || self.client.port == other.client.port
+            || (self.server != other.server && proxied)
+    }
+}
+
 impl Awaited {
     /// Returns whether a frame stands within `span` of it; true where times are not known.
     fn is_near(&self, stamp: &FrameStamp, span: Span) -> bool {
@@ -177,7 +201,7 @@ mod tests {
     use super::*;
     use crate::base::{Layers, Timestamp};
     use crate::carrier::Transport;
-    use crate::mqtt::{Malformed, Rule};
+    use crate::mqtt::ProtocolVersion;
     use crate::stream::Direction;
 
     const CONNECT: &[u8] = b"\x10connect";
@@ -188,15 +212,26 @@ mod tests {
     /// Observes packets: connection, bytes, microseconds since the packet before. The server has
     /// the number of `servers`. Returns the pairs found.
     fn found(servers: [u8; 2], packets: &[(u32, &[u8], i64)]) -> Vec<(u32, u32)> {
+        found_from([(99, 40_000); 2], servers, packets)
+    }
+
+    /// The same, with the last number of the client's address and its port on each connection.
+    fn found_from(
+        clients: [(u8, u16); 2],
+        servers: [u8; 2],
+        packets: &[(u32, &[u8], i64)],
+    ) -> Vec<(u32, u32)> {
         let mut twins = Twins::default();
         let mut micros = 0;
         let mut found = Vec::new();
         for (number, (connection, bytes, later)) in (1..).zip(packets) {
             micros += later;
-            let end = |last| Endpoint {
+            let end = |last, port| Endpoint {
                 address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)),
-                port: 1883,
+                port,
             };
+            let (client, port) = clients[*connection as usize];
+            let read = ControlPacket::read(bytes, ProtocolVersion::V3_1_1, &mut ());
             let sender = match bytes[0] >> 4 {
                 2 | 9 => Sender::Server,
                 _ => Sender::Client,
@@ -210,8 +245,8 @@ mod tests {
                 index: 0,
                 frames: &[number],
                 connection: ConnectionId(*connection),
-                source: &end(99),
-                destination: &end(servers[*connection as usize]),
+                source: &end(client, port),
+                destination: &end(servers[*connection as usize], 1883),
                 direction: Direction::Forward,
                 sender,
                 transport: Transport::TCP,
@@ -221,10 +256,7 @@ mod tests {
                 missing: 0,
                 packet_type: PacketType::of(bytes[0]),
                 bytes,
-                packet: Err(Malformed {
-                    rule: Rule::ALL[0],
-                    offset: 0,
-                }),
+                packet: read.as_ref().map_err(|malformed| *malformed),
                 client_id: None,
                 topic_resolved: None,
                 layers: &Layers::default(),
@@ -253,6 +285,29 @@ mod tests {
             (0, SUBACK, 30),
         ];
         assert_eq!(found([1, 1], &nested), [(0, 1)]);
+    }
+
+    #[test]
+    fn two_connections_of_one_host_are_no_copies_but_through_its_own_proxy() {
+        let step = |bytes| [(0, bytes, 1000), (1, bytes, 20)];
+        let all = [CONNECT, CONNACK, SUBSCRIBE, SUBACK].map(step).concat();
+        let two = [(99, 40_000), (99, 40_001)];
+        // Two servers, or one.
+        assert_eq!(found_from(two, [1, 2], &all), []);
+        assert_eq!(found_from(two, [1, 1], &all), []);
+        assert_eq!(found_from(two, [99, 2], &all), [(0, 1)]);
+        assert_eq!(
+            found_from([(99, 40_000), (98, 40_001)], [1, 2], &all),
+            [(0, 1)]
+        );
+    }
+
+    #[test]
+    fn clients_without_an_identifier_are_alike_and_no_copies() {
+        let connect: &[u8] = b"\x10\x0c\x00\x04MQTT\x04\x02\x00\x3c\x00\x00";
+        let step = |bytes| [(0, bytes, 1000), (1, bytes, 20)];
+        let all = [connect, CONNACK, SUBSCRIBE, SUBACK].map(step).concat();
+        assert_eq!(found_from([(99, 40_000), (98, 40_001)], [1, 2], &all), []);
     }
 
     #[test]
