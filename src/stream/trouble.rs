@@ -19,9 +19,18 @@ const LONG: TimeSpan = TimeSpan::from_nanos(1_000_000_000);
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Trouble {
     /// Since when an end advertises a receive window of 0.
-    closed: ByDirection<Option<FrameStamp>>,
+    closed: ByDirection<Option<Closed>>,
     /// The first bytes of an end that it sent again and that were not acknowledged since.
     again: ByDirection<Option<Again>>,
+}
+
+/// A receive window of 0.
+#[derive(Clone, Copy, Debug)]
+struct Closed {
+    since: FrameStamp,
+    /// It was advertised again: to each probe (RFC 9293 §3.8.6.1). A single one may be an older
+    /// segment that comes late.
+    confirmed: bool,
 }
 
 /// Bytes that were sent again.
@@ -58,13 +67,21 @@ pub(super) fn observe(
         *peers = None;
     }
     let closed = here.closed.of_mut(direction);
-    let opened = match segment.window {
-        0 => {
-            closed.get_or_insert(*segment.stamp);
+    let opened = match (segment.window, &mut *closed) {
+        (0, Some(closed)) => {
+            closed.confirmed = true;
             None
         }
-        _ => closed.take(),
+        (0, none) => {
+            *none = Some(Closed {
+                since: *segment.stamp,
+                confirmed: false,
+            });
+            None
+        }
+        _ => closed.take().filter(|closed| closed.confirmed),
     };
+    let opened = opened.map(|closed| closed.since);
     if repeats {
         let fresh = Again {
             sequence,
@@ -104,11 +121,13 @@ pub(super) fn finish(
 ) {
     for direction in DIRECTIONS {
         let lasting = true;
-        if let Some(since) = trouble.closed.of(direction) {
+        if let Some(closed) = trouble.closed.of(direction)
+            && closed.confirmed
+        {
             emit(StreamEvent::Stalled {
                 direction,
                 stall: Stall::ZeroWindow,
-                since,
+                since: &closed.since,
                 lasting,
                 stamp,
             });

@@ -413,7 +413,7 @@ claims! {
         "{who} does not read: from here on it advertised a TCP receive window of 0 for {seconds:.1} s (to frame {last}), and the other end could not send."
     NotAcknowledged { sender: &'static str, times: u32, seconds: f64, last: Frame }
         &c::NOT_ACKNOWLEDGED, Unknown
-        "{who} acknowledges nothing more on TCP: from here on {sender} sent the same octets again {times} times in vain, until the connection was over {seconds:.1} s later (frame {last})."
+        "{who} acknowledges nothing more on TCP: from here on {sender} sent the same octets again {times} times in vain, to the last that was captured of the connection {seconds:.1} s later (frame {last})."
     StartsMidway {} &c::STARTS_MIDWAY, Network
         "The capture begins in the middle of this connection: what was sent before is not known."
     LimitReached { name: &'static str, value: usize } &c::TABLE_FULL, Unknown

@@ -32,8 +32,19 @@ fn a_closed_window_lasts_until_it_opens_or_the_connection_is_over() {
     bench.push(reads(9, 3));
     assert_eq!(bench.stalls(), []);
     bench.push(reads(0, 3));
+    bench.push(reads(0, 3));
     bench.push(server(RST | ACK, 5004, 1001, ""));
-    assert_eq!(bench.stalls(), stall([9, 10], true));
+    assert_eq!(bench.stalls(), stall([9, 11], true));
+}
+
+#[test]
+fn one_window_of_0_may_be_an_older_segment_that_comes_late() {
+    let mut bench = Bench::opened();
+    bench.push(server(ACK, 5001, 1001, "abc"));
+    bench.push(reads(9, 3));
+    bench.push(reads(0, 0));
+    bench.push(server(RST | ACK, 5004, 1001, ""));
+    assert_eq!(bench.stalls(), []);
 }
 
 #[test]
