@@ -171,7 +171,9 @@ impl Layout {
     /// interface, 4 bytes | Ethernet's protocol, 2 | direction, 1: 0 to 4 | 0 or more bytes
     /// ```
     fn could_be_modified(&self, record: &[u8]) -> bool {
-        let Some([a, b, c, d, _, _, direction, _]) = record.get(16..24) else {
+        // Those libpcaps had no cooked captures, whose first bytes look like an interface's number.
+        let is_old = matches!(self.link_type.0, 1 | 6 | 9 | 12 | 101);
+        let Some([a, b, c, d, _, _, direction, _]) = record.get(16..24).filter(|_| is_old) else {
             return false;
         };
         let interface = self.order.u32([*a, *b, *c, *d]);
