@@ -152,7 +152,8 @@ impl Decoder {
             }
             own.packets.forget_aliases(scope.context, direction);
         }
-        if why == Closed::Refused && own.expectation(scope) != Expectation::None {
+        let is_expected = own.expectation(scope) != Expectation::None;
+        if why == Closed::Refused && (is_expected || on_known_port(scope.connection)) {
             (scope.emit)(&Event::NotMqtt(&NotMqtt {
                 connection: *scope.connection,
                 direction: Direction::Backward,
