@@ -23,7 +23,7 @@ use header::Header;
 /// The state that all connections of a run share.
 pub type Shared = carried::Shared<Own>;
 
-/// What this protocol adds to that.
+/// The part of that which is this protocol's own.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Own {
     /// Connections that were taken for others because too much was held of all headers.
