@@ -68,7 +68,7 @@ impl Route {
         }
     }
 
-    /// Returns its weight against [`Limits::deliveries`]: one, and one more for each eight filters
+    /// Returns its weight against `Limits::deliveries`: one, and one more for each eight filters
     /// and identifiers that it keeps.
     pub(crate) fn weight(&self) -> usize {
         1 + (self.delivery.filters.len() + self.identifiers.len()) / 8
@@ -176,7 +176,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Returns the weight of its routes against [`Limits::deliveries`]: that many subscriptions of
+    /// Returns the weight of its routes against `Limits::deliveries`: that many subscriptions of
     /// one client take it counts too.
     pub(super) fn weight(&self) -> usize {
         self.routes.iter().map(Route::weight).sum()
