@@ -25,6 +25,12 @@ pub const STORED_DUE: usize = 64;
 pub const FORMER: usize = 4_096;
 /// Values of a topic's stored message that are known again when they were replaced.
 pub const BEFORE: usize = 4;
+/// Bridges, and pairs of brokers between which messages seem to pass, that are remembered.
+pub const BRIDGES: usize = 16;
+/// Distinct messages that cross from one broker to another before the two count as joined.
+pub const CROSSED: usize = 3;
+/// Addresses of one broker that are compared with those of bridges.
+pub const ADDRESSES: usize = 8;
 /// Bytes of a name that are kept, see [`Limits::name_bytes`].
 pub const NAME: usize = Limits::DEFAULT.name_bytes;
 /// Subscriptions that are over and are remembered for a filter, and named for a message.

@@ -141,6 +141,10 @@ impl Analyzer {
         {
             // Findings about the CONNECT itself name the client too.
             link.client_id = Some(keys::shared(connect.client_id));
+            if connect.bridge {
+                let from = link.client_end.address;
+                state.brokers.note_bridge(link.broker, from);
+            }
         }
         if event.after_gap {
             state.mark_blind(&mut link);

@@ -219,15 +219,21 @@ fn changed_before(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<FrameSt
     rules::delivery::is_late(&cx.check(), copy, changed).then_some(changed)
 }
 
-/// Returns an equal message that another broker of the capture stores.
-fn stored_elsewhere(state: &State, copy: &Copy<'_>) -> Option<StoredKey> {
-    let mut others = state.brokers.others(copy.topic.broker);
-    others.find_map(|other| {
-        let key = state
-            .retained
-            .find(state.topic(other, copy.topic.name).hash)?;
+/// Returns an equal message that another broker of the capture stores, from which messages come to
+/// this one.
+fn stored_elsewhere(state: &mut State, copy: &Copy<'_>) -> Option<StoredKey> {
+    let here = copy.topic.broker;
+    let stored = |other| {
+        let topic = state.topic(other, copy.topic.name).hash;
+        let key = state.retained.find(topic)?;
         let entry = state.retained.get(key)?;
-        (entry.digest == copy.digest).then_some(key)
+        (entry.digest == copy.digest).then_some((other, key))
+    };
+    let equal: Vec<_> = state.brokers.others(here).filter_map(stored).collect();
+    let mut equal = equal.into_iter();
+    equal.find_map(|(other, key)| {
+        let joined = state.brokers.crosses(here, other, copy.digest);
+        joined.then_some(key)
     })
 }
 
@@ -337,8 +343,9 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
 
 /// Joins a copy to the will that it is.
 fn explain_will(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained> {
-    let session = cx.link.session;
-    let key = (cx.state.wills).find(copy.digest, session, copy.topic.broker)?;
+    let (session, here) = (cx.link.session, copy.topic.broker);
+    let joined = |other| cx.state.brokers.joined(here, other);
+    let key = (cx.state.wills).find(copy.digest, session, here, joined)?;
     let will = cx.state.wills.get(key)?;
     // A will without Will Retain is never stored, and a live copy has RETAIN 0.
     if copy.retain && !will.summary.will.retain {
@@ -371,7 +378,16 @@ fn explain_unexpected(
 ) -> Option<Explained> {
     let session = cx.link.session?;
     let messages = &mut cx.state.messages;
-    let (key, ambiguous) = messages.find_unexpected(session, copy, published, &cx.state.limits)?;
+    let (key, mut ambiguous) =
+        messages.find_unexpected(session, copy, published, &cx.state.limits)?;
+    let (here, there) = (copy.topic.broker, messages.get(key)?.broker);
+    // Two brokers that have nothing to do with each other may have equal messages.
+    if here != there && !cx.state.brokers.crosses(here, there, copy.digest) {
+        ambiguous = true;
+        if let Some(broker) = cx.state.brokers.get_mut(here) {
+            broker.outsiders = true;
+        }
+    }
     if messages.get(key)?.pending.is_some() {
         act_at_publish(cx, key, copy);
         if let Some(found) = cx.state.messages.take_expected(session, copy) {

@@ -42,6 +42,8 @@ pub(crate) struct Broker {
     /// The first frame and the number of copies that surely come from a client that was not
     /// captured.
     pub(crate) outside: Option<(FrameStamp, u64)>,
+    /// Addresses at which it is reached.
+    addresses: Vec<IpAddr>,
     /// It acts on a QoS 2 message before PUBREL: it has been seen to forward one.
     pub(crate) acts_at_publish: bool,
     /// It has acknowledged a message before it sent the first copy.
@@ -92,6 +94,11 @@ pub(crate) struct Brokers {
     own: Vec<IpAddr>,
     /// The address of that host by which its brokers are found.
     here: Option<IpAddr>,
+    /// Brokers to which a bridge connected, and the bridge's address; at most [`caps::BRIDGES`].
+    bridges: Vec<(BrokerId, IpAddr)>,
+    /// Digests of messages that seem to have passed between two brokers, by the two in order;
+    /// at most [`caps::BRIDGES`].
+    crossed: HashMap<(BrokerId, BrokerId), Vec<u64>>,
 }
 
 /// The server endpoints at one address.
@@ -125,6 +132,58 @@ impl Brokers {
         few.filter(move |other| *other != but)
     }
 
+    /// Notes that a bridge connects to a broker from an address.
+    pub(crate) fn note_bridge(&mut self, to: BrokerId, from: IpAddr) {
+        if !self.bridges.contains(&(to, from)) && self.bridges.len() < caps::BRIDGES {
+            self.bridges.push((to, from));
+        }
+    }
+
+    /// Returns whether messages pass between two brokers: a bridge connects one with the other, or
+    /// several messages have crossed.
+    pub(crate) fn joined(&self, one: BrokerId, other: BrokerId) -> bool {
+        let crossed = self.crossed.get(&(one.min(other), one.max(other)));
+        crossed.is_some_and(|digests| digests.len() >= caps::CROSSED)
+            || self.bridges.iter().any(|(to, from)| {
+                (*to == one && self.only_other_at(*from, one) == Some(other))
+                    || (*to == other && self.only_other_at(*from, other) == Some(one))
+            })
+    }
+
+    /// Notes that a message seems to have passed between two brokers; returns whether they are
+    /// [`joined`](Self::joined) as far as is known without it.
+    pub(crate) fn crosses(&mut self, one: BrokerId, other: BrokerId, digest: u64) -> bool {
+        let joined = self.joined(one, other);
+        let room = self.crossed.len() < caps::BRIDGES;
+        let pair = (one.min(other), one.max(other));
+        if !joined && (room || self.crossed.contains_key(&pair)) {
+            let digests = self.crossed.entry(pair).or_default();
+            if !digests.contains(&digest) {
+                digests.push(digest);
+            }
+        }
+        joined
+    }
+
+    /// Returns the broker at an address, where there is one besides `but`.
+    fn only_other_at(&self, address: IpAddr, but: BrokerId) -> Option<BrokerId> {
+        let host = self.host(address);
+        let mut there = self.others(but).filter(|id| {
+            let broker = self.get(*id);
+            broker.is_some_and(|one| one.addresses.iter().any(|at| self.host(*at) == host))
+        });
+        there.next().filter(|_| there.next().is_none())
+    }
+
+    /// Returns the address by which the host of an address is known.
+    fn host(&self, address: IpAddr) -> IpAddr {
+        let address = one_loopback(Endpoint { address, port: 0 }).address;
+        match address.is_loopback() || self.own.contains(&address) {
+            true => self.here.unwrap_or(address),
+            false => address,
+        }
+    }
+
     /// The broker behind the server's endpoint of a client and a server, to which `transport`
     /// carries MQTT.
     ///
@@ -141,16 +200,29 @@ impl Brokers {
         };
         let named = self.named.iter().position(of_user);
         if let Some((_, Some(id))) = named.and_then(|at| self.named.get(at)) {
-            return *id;
+            let id = *id;
+            self.note_address(id, server.address);
+            return id;
         }
         let place = self.place(client, server, limits);
         let id = self.of_host(place, transport, limits);
+        self.note_address(id, server.address);
         if let Some((_, known)) = named.and_then(|at| self.named.get_mut(at))
             && id != BrokerId::UNKNOWN
         {
             *known = Some(id);
         }
         id
+    }
+
+    /// Notes that a broker is reached at an address.
+    fn note_address(&mut self, id: BrokerId, address: IpAddr) {
+        if let Some(broker) = self.get_mut(id)
+            && !broker.addresses.contains(&address)
+            && broker.addresses.len() < caps::ADDRESSES
+        {
+            broker.addresses.push(address);
+        }
     }
 
     /// Returns a server's endpoint with the address by which its host is known.
@@ -312,6 +384,28 @@ mod tests {
             brokers.of(ends, Transport::TCP, &Limits::DEFAULT)
         };
         assert_ne!(of(other, lan), of("127.0.0.1:50000", local));
+    }
+
+    #[test]
+    fn a_bridge_joins_two_brokers_and_so_do_several_messages() {
+        let mut brokers = Brokers::default();
+        let mut of = |text| {
+            let ends = (endpoint("192.0.2.9:1"), endpoint(text));
+            brokers.of(ends, Transport::TCP, &Limits::DEFAULT)
+        };
+        let (one, other) = (of("192.0.2.1:1883"), of("192.0.2.2:1883"));
+        let third = of("192.0.2.3:1883");
+        brokers.note_bridge(one, endpoint("192.0.2.9:2").address);
+        assert!(!brokers.joined(one, other) && !brokers.joined(one, third));
+        brokers.note_bridge(one, endpoint("192.0.2.2:2").address);
+        assert!(brokers.joined(one, other) && brokers.joined(other, one));
+        assert!(!brokers.joined(one, third) && !brokers.joined(other, third));
+        // The same message again is none besides.
+        for digest in [1, 1, 2, 2, 3] {
+            assert!(!brokers.crosses(third, one, digest));
+        }
+        assert!(brokers.crosses(one, third, 4) && brokers.joined(third, one));
+        assert!(!brokers.joined(third, other));
     }
 
     #[test]

@@ -114,12 +114,13 @@ impl Wills {
     }
 
     /// Returns the will that a server's PUBLISH to `session` may be: one that fell due before one
-    /// whose connection seems to live on.
+    /// whose connection seems to live on; of this broker, or of one that is `joined` with it.
     pub(crate) fn find(
         &self,
         digest: u64,
         session: Option<SessionKey>,
         broker: BrokerId,
+        joined: impl Fn(BrokerId) -> bool,
     ) -> Option<WillKey> {
         let will = |key: &WillKey| self.all.get(key);
         let unsent = |will: &Testament| session.is_none_or(|one| will.may_go_to(one));
@@ -128,9 +129,12 @@ impl Wills {
         let here = |key: &&WillKey| will(key).is_some_and(|one| one.summary.broker == broker.0);
         let mut open = all.clone().filter(here);
         // The earliest of those; of another broker only one that is due.
+        let of = |key: &&WillKey| will(key).map(|one| BrokerId(one.summary.broker));
         let due = |key: &&WillKey| will(key).is_some_and(|will| will.due);
         let first = open.clone().find(due).or_else(|| open.next());
-        first.or_else(|| all.clone().find(due)).copied()
+        let mut elsewhere = all.filter(due).take(caps::CANDIDATES);
+        let joined = |key: &&WillKey| of(key).is_some_and(&joined);
+        first.or_else(|| elsewhere.find(joined)).copied()
     }
 
     /// Adds the delivery of a copy that was sent to `session`; returns `None` where there are as

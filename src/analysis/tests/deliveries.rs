@@ -118,13 +118,40 @@ fn a_message_may_come_from_another_broker() {
 }
 
 #[test]
+fn a_message_of_another_broker_is_certain_where_messages_pass_between_the_two() {
+    for bridge in [false, true] {
+        let mut run = at_two_brokers();
+        if bridge {
+            run.bridge(9);
+        }
+        for payload in [b"1", b"1", b"2", b"3", b"4"] {
+            run.client(1, publish(V3, "t", payload, Sent::default()));
+            run.server(0, publish(V3, "t", payload, Sent::default()));
+        }
+        run.leave(0).leave(1).finish();
+        let copies = run.handshakes.iter().filter_map(|one| match one.origin {
+            Some(Origin::Published { ambiguous, .. }) => Some(ambiguous),
+            _ => None,
+        });
+        let copies: Vec<_> = copies.collect();
+        // Three distinct messages that cross show it too.
+        assert_eq!(copies, [!bridge, !bridge, !bridge, !bridge, false]);
+        assert_eq!(run.rules(), [""; 0]);
+    }
+}
+
+#[test]
 fn a_stored_copy_may_come_from_another_broker() {
     let retain = Sent {
         retain: true,
         ..Sent::default()
     };
-    for (payload, found) in [(b"x", true), (b"y", false)] {
+    for (payload, bridge) in [(b"x", true), (b"y", true), (b"x", false)] {
+        let found = payload == b"x" && bridge;
         let mut run = at_two_brokers();
+        if bridge {
+            run.bridge(9);
+        }
         let stored = run.client(1, publish(V3, "u", b"x", retain));
         run.wait(5_000).take(0, "u", 0);
         run.server(0, publish(V3, "u", payload, retain));

@@ -114,9 +114,14 @@ impl Run {
 
     /// A connection to a broker's port, from its SYN or from the middle.
     fn open_to(&mut self, connection: u32, port: u16, from_syn: bool) -> &mut Self {
+        self.open_from(7, connection, port, from_syn)
+    }
+
+    /// The same from the host of an address that ends in `host`; that of the brokers ends in 1.
+    fn open_from(&mut self, host: u8, connection: u32, port: u16, from_syn: bool) -> &mut Self {
         let stamp = self.stamp();
         let client = Endpoint {
-            address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
+            address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, host)),
             port: 40_000 + u16::try_from(connection).unwrap(),
         };
         let server = Endpoint {
@@ -291,6 +296,18 @@ impl Run {
         self.open(connection);
         self.client(connection, connect(version, &hello));
         self.server(connection, connack(version, present, 0, &[]));
+        self
+    }
+
+    /// A bridge of the broker at port 1883 connects to the one at 1884.
+    fn bridge(&mut self, connection: u32) -> &mut Self {
+        self.open_from(1, connection, 1884, true);
+        let hello = Hello {
+            level: 0x84,
+            ..Hello::new("bridge")
+        };
+        self.client(connection, connect(V3, &hello));
+        self.server(connection, connack(V3, false, 0, &[]));
         self
     }
 

@@ -196,6 +196,31 @@ fn a_will_without_retain_is_not_stored() {
     assert_eq!(run.rules(), [""; 0]);
 }
 
+#[test]
+fn a_will_comes_from_another_broker_where_messages_pass_between_the_two() {
+    for bridge in [false, true] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "w", 0);
+        if bridge {
+            run.bridge(9);
+        }
+        run.open_to(1, 1884, true);
+        let hello = Hello {
+            will: Some(("w", b"gone", 0, false)),
+            ..Hello::new("a")
+        };
+        run.client(1, connect(V3, &hello));
+        run.server(1, connack(V3, false, 0, &[]));
+        run.end(1, Closed::Reset, Some(Sender::Client));
+        run.server(0, publish(V3, "w", b"gone", Sent::default()));
+        run.leave(0).finish();
+        let published = matches!(run.wills[0].fate, WillFate::Published(_));
+        assert_eq!(published, bridge);
+        assert_eq!(run.wills[0].deliveries.len(), usize::from(bridge));
+        assert_eq!(run.rules(), [""; 0]);
+    }
+}
+
 /// A client `a` with a will to `w`, which has ended.
 fn gone(run: &mut Run, connection: u32, will: (&'static str, &'static [u8], u8, bool)) {
     let version = run.version;
