@@ -1,6 +1,6 @@
 //! Values of arguments that are more than a word or a number.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -78,26 +78,48 @@ pub(super) fn decode_as(rule: &str) -> Result<RangeInclusive<u16>, String> {
 
 /// Parses `192.0.2.1:1883,127.0.0.1`: the endpoints of one broker.
 pub(super) fn broker(text: &str) -> Result<Vec<EndpointPattern>, String> {
-    let one = |text: &str| {
-        let text = text.trim();
-        let endpoint = text.parse::<SocketAddr>().map(|socket| EndpointPattern {
+    text.split(',').map(|one| endpoint(one.trim())).collect()
+}
+
+/// Parses an IP address, alone or with a port; one of IPv6 may stand in brackets.
+fn endpoint(text: &str) -> Result<EndpointPattern, String> {
+    if let Ok(socket) = text.parse::<SocketAddr>() {
+        return Ok(EndpointPattern {
             address: socket.ip(),
             port: Some(socket.port()),
         });
-        endpoint.or_else(|_| {
-            let address = text.trim_start_matches('[').trim_end_matches(']').parse();
-            let address = address.map_err(|_| {
-                format!(
-                    "`{text}` is no IP address, alone or with a port (192.0.2.1:1883, [::1]:1883)"
-                )
-            });
-            address.map(|address| EndpointPattern {
-                address,
-                port: None,
-            })
-        })
-    };
-    text.split(',').map(one).collect()
+    }
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    if bare.is_none()
+        && let Some((address, port)) = as_if_with_port(text)
+    {
+        return Err(format!(
+            "`{text}` is an address of IPv6 without a port: write [{address}]:{port} for the port, \
+             [{text}] for the address"
+        ));
+    }
+    let address = bare.map_or_else(
+        || text.parse().ok(),
+        |bare| bare.parse().ok().map(IpAddr::V6),
+    );
+    let address = address.ok_or_else(|| {
+        format!("`{text}` is no IP address, alone or with a port (192.0.2.1:1883, [::1]:1883)")
+    })?;
+    Ok(EndpointPattern {
+        address,
+        port: None,
+    })
+}
+
+/// Takes an address of IPv6 that ends as if with a port apart: `::1:1883` is an address, and
+/// seldom the one that is meant.
+fn as_if_with_port(text: &str) -> Option<(Ipv6Addr, &str)> {
+    let (address, port) = text.rsplit_once(':')?;
+    let digits = port.len() >= 4 && port.bytes().all(|byte| byte.is_ascii_digit());
+    let address = address.parse().ok().filter(|_| digits)?;
+    Some((address, port))
 }
 
 /// A packet type by the specification's name, by Wireshark's words, or by its number.
@@ -166,7 +188,20 @@ mod tests {
             panic!("two addresses");
         };
         assert_eq!((lan.port, local.port), (Some(1883), None));
-        assert!(broker("localhost:1883").is_err());
+        for (text, port) in [
+            ("[::1]:1883", Some(1883)),
+            ("[::1]", None),
+            ("[::1:1883]", None),
+        ] {
+            assert_eq!(broker(text).unwrap()[0].port, port);
+        }
+        for wrong in ["[::1", "::1]", "[192.0.2.1]", "localhost:1883"] {
+            assert!(broker(wrong).is_err(), "{wrong}");
+        }
+        let advice = broker("::1:1883").unwrap_err();
+        assert!(advice.contains("write [::1]:1883 for the port"), "{advice}");
+        // Whole as it is: what stands before the last colon is no address.
+        assert!(broker("2001:db8:0:0:0:0:1:1883").is_ok());
         assert!(broker("").is_err());
         for wrong in [
             "udp",
