@@ -113,7 +113,7 @@ fn endpoint(text: &str) -> Result<EndpointPattern, String> {
     })
 }
 
-/// Takes an address of IPv6 that ends as if with a port apart: `::1:1883` is an address, and
+/// Takes an address of IPv6 that ends as if with a port: `::1:1883` is an address, and
 /// seldom the one that is meant.
 fn as_if_with_port(text: &str) -> Option<(Ipv6Addr, &str)> {
     let (address, port) = text.rsplit_once(':')?;
