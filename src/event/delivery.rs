@@ -84,15 +84,26 @@ pub enum Undelivered {
     /// Shared subscription: another member of the group was given the message.
     #[strum(serialize = "other_member")]
     OtherOfGroup {
-        /// The frame of the other member's copy, or from which that member is away.
+        /// The frame of the other member's copy.
         frame: u64,
+    },
+    /// Shared subscription: another member of the group is away, and the message may wait for it.
+    #[strum(serialize = "other_member")]
+    OtherIsAway {
+        /// The frame in which the other member's connection ended.
+        since: u64,
     },
     /// No Local: the subscriber published it itself (5.0 §3.8.3.1).
     NoLocal,
     /// QoS 2 and no PUBREL seen: the message was never released to subscribers.
     NotReleased,
     /// The server refused the PUBLISH with this reason code.
-    Refused(u8),
+    Refused {
+        /// The reason code.
+        code: u8,
+        /// The frame that refused it.
+        frame: u64,
+    },
     /// The message's expiry interval passed while the subscriber was away.
     Expired,
     /// QoS 0 and the subscriber's session had no connection: the server need not keep it.
@@ -159,8 +170,9 @@ impl Undelivered {
     /// Returns the frame that shows it, where it rests on one.
     pub const fn frame(self) -> Option<u64> {
         match self {
-            Self::Away { since } => Some(since),
+            Self::Away { since } | Self::OtherIsAway { since } => Some(since),
             Self::OtherOfGroup { frame }
+            | Self::Refused { frame, .. }
             | Self::Unsubscribed { frame }
             | Self::ConnectionEnded { frame }
             | Self::SessionEnded { frame }
@@ -171,7 +183,6 @@ impl Undelivered {
             Self::Overtaken { by } => Some(by),
             Self::NoLocal
             | Self::NotReleased
-            | Self::Refused(_)
             | Self::Expired
             | Self::AwayAtQoS0
             | Self::Gap

@@ -214,8 +214,15 @@ pub(super) fn undelivered(why: Undelivered) -> Cow<'static, str> {
         }
         Undelivered::NoLocal => "No Local: it published the message itself",
         Undelivered::NotReleased => "no PUBREL: the broker may not release it yet",
-        Undelivered::Refused(code) => {
-            return Cow::Owned(format!("the broker refused it (0x{code:02x})"));
+        Undelivered::OtherIsAway { since } => {
+            return Cow::Owned(format!(
+                "it may wait for another member of the shared subscription, away since frame {since}"
+            ));
+        }
+        Undelivered::Refused { code, frame } => {
+            return Cow::Owned(format!(
+                "the broker refused it (0x{code:02x}, frame {frame})"
+            ));
         }
         Undelivered::Expired => "it expired while the subscriber was away",
         Undelivered::AwayAtQoS0 => "the session is away, and at QoS 0 nothing need be kept",

@@ -194,8 +194,11 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
     match held.over {
         Some(Over {
             state: HandshakeState::Refused { code, .. },
-            ..
-        }) => return Undelivered::Refused(code),
+            stamp,
+        }) => {
+            let frame = stamp.number;
+            return Undelivered::Refused { code, frame };
+        }
         Some(over) if held.pending.is_some() && over.may_be_released() => return Undelivered::Gap,
         _ if held.pending.is_some() => return Undelivered::NotReleased,
         _ => {}
@@ -212,8 +215,8 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
     if let Some(frame) = unsubscribed.filter(|_| overtaken(state, held, route).is_none()) {
         return Undelivered::Unsubscribed { frame };
     }
-    if let Some(frame) = absent_member(state, held, route) {
-        return Undelivered::OtherOfGroup { frame };
+    if let Some(since) = absent_member(state, held, route) {
+        return Undelivered::OtherIsAway { since };
     }
     if may_be_unread(held) {
         return Undelivered::Unknown;

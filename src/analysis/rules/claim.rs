@@ -370,8 +370,8 @@ claims! {
         "A second CONNECT of {client} (frame {second}) takes over from the connection of frame {first}, which the server closes."
     TakeoverUnannounced { second: Frame } &c::TAKEOVER_UNANNOUNCED, Server
         "The server ends this connection of {client} for the CONNECT of frame {second} without DISCONNECT 0x8e (Session taken over)."
-    TakeoverLoop { times: u64, seconds: f64, last: Frame, hosts: &'a str } &c::TAKEOVER_LOOP, Client
-        "{client} was taken over {times} times within {seconds:.1} s, from here to frame {last}, {hosts}: two clients seem to use one identifier, and each reconnects when the other pushes it off."
+    TakeoverLoop { times: u64, seconds: f64, last: Frame, hosts: &'a str, why: &'a str } &c::TAKEOVER_LOOP, Client
+        "{client} was taken over {times} times within {seconds:.1} s, from here to frame {last}, {hosts}: {why}."
     TakeoverNotEnforced { first: Frame } &c::TAKEOVER_NOT_ENFORCED, Server
         "Two connections of {client} live side by side: the server did not close that of frame {first}."
     WillPublished { set: Frame, topic: &'a str, receivers: &'a str, cause: &'a str }

@@ -300,7 +300,7 @@ clauses! {
     TAKEOVER "takeover" Note [] []
         "A second connection with the same client identifier ends the first."
     TAKEOVER_LOOP "takeover-loop" Warning [] []
-        "Two Clients with the same identifier push each other off, again and again."
+        "A client identifier is taken over again and again, as by two Clients that push each other off."
     TAKEOVER_UNANNOUNCED "takeover-without-disconnect" Note [] ["MQTT-3.1.4-3"]
         "From MQTT 5.0 on, a Server tells the earlier Client with DISCONNECT 0x8e that its session was taken over."
     TAKEOVER_NOT_ENFORCED "takeover-not-enforced" Warning ["MQTT-3.1.4-2"] ["MQTT-3.1.4-3"]

@@ -281,6 +281,17 @@ pub(crate) fn find_takeover_loop(client_id: &Arc<str>, series: &Takeovers, repor
         seconds: between(&first, &last).map_or(0.0, Span::seconds),
         last: Frame(last.number),
         hosts: &hosts,
+        why: match series.hosts() {
+            [_, _, ..] => {
+                "two clients seem to use one identifier, and each reconnects when the other pushes \
+                 it off"
+            }
+            // No claim which: both look the same from here.
+            _ => {
+                "two clients there use one identifier and push each other off, or one reconnects \
+                 before the server has seen its connection end"
+            }
+        },
     };
     let place = Place {
         connection: Some(series.connection),

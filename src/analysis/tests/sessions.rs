@@ -363,6 +363,28 @@ fn two_clients_that_push_each_other_off_are_one_loop() {
         found.message
     );
     assert!(found.message.contains("192.0.2.7"), "{}", found.message);
+    assert!(
+        found.message.contains("or one reconnects"),
+        "{}",
+        found.message
+    );
+}
+
+#[test]
+fn two_clients_of_two_hosts_that_push_each_other_off_are_surely_two() {
+    let mut run = Run::new(V3);
+    for at in 0..8 {
+        run.wait(1000).open_from(7 + at as u8 % 2, at, 1883, true);
+        run.client(at, connect(V3, &Hello::new("twin")));
+        run.server(at, connack(V3, false, 0, &[]));
+        if at > 0 {
+            run.end(at - 1, Closed::Finished, Some(Sender::Server));
+        }
+    }
+    run.finish();
+    let message = &run.finding("takeover-loop").message;
+    assert!(message.contains("two clients seem to use one"), "{message}");
+    assert!(!message.contains("or one reconnects"), "{message}");
 }
 
 #[test]

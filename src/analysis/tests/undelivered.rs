@@ -398,12 +398,12 @@ fn a_message_for_an_absent_member_of_a_group_is_not_missed_by_the_others() {
         let mut expected = [Some(Undelivered::Unknown); 2];
         if !present {
             expected = [
-                Some(Undelivered::OtherOfGroup { frame: since }),
+                Some(Undelivered::OtherIsAway { since }),
                 Some(Undelivered::Away { since }),
             ];
         }
         let mut reasons = reasons(&run);
-        reasons.sort_by_key(|why| !matches!(why, Some(Undelivered::OtherOfGroup { .. })));
+        reasons.sort_by_key(|why| !matches!(why, Some(Undelivered::OtherIsAway { .. })));
         assert_eq!(reasons, expected);
         assert_eq!(run.rules(), [""; 0]);
     }
