@@ -6,6 +6,7 @@ use super::super::keys::{DeliveryRef, MessageKey, SessionKey, StoredKey};
 use super::super::rules;
 use super::super::rules::claim::{Claim, Frame};
 use super::super::state::State;
+use super::super::state::brokers::Broker;
 use super::super::state::link::Link;
 use super::super::state::message::{Copy, Progress, Route, add_delivery};
 use super::super::state::messages::{Barred, Found, PublishedAt};
@@ -536,7 +537,7 @@ fn judge_barred(cx: &mut PacketContext<'_>, key: SessionKey, copy: &Copy<'_>, kn
     let broker = state.brokers.get(copy.topic.broker);
     // Else it may be an equal message of a client that is not in the capture or that a gap holds, or
     // come by a subscription that is not. Of a payload that was cut only the length is known.
-    let all_seen = broker.is_some_and(|one| one.blind == 0 && !one.gapped && !one.outsiders);
+    let all_seen = broker.is_some_and(Broker::is_all_seen);
     if !known || !all_seen || cx.event.missing > 0 {
         return false;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::caps;
 use super::super::keys::{MessageKey, takes};
+use super::super::state::brokers::Broker;
 use super::super::state::message::{Copy, Held, Over, Route};
 use super::super::state::sessions::ClientSession;
 use super::claim::{Claim, Frame, Party};
@@ -203,7 +204,7 @@ pub(crate) fn judge_stale(check: &mut Check<'_>, copy: &Copy<'_>, changed: Frame
     let broker = check.state.brokers.get(check.link.broker);
     // What its stored messages are is known where each comes from a client in the capture: not from
     // outside, not in a gap, and not from another broker by a bridge.
-    let all_seen = broker.is_some_and(|one| one.blind == 0 && !one.gapped && !one.outsiders);
+    let all_seen = broker.is_some_and(Broker::is_all_seen);
     if all_seen && !check.state.brokers.several() {
         let (topic, changed) = (copy.topic.name, Frame(changed.number));
         check.find_unless_outsiders(Claim::StaleRetained { topic, changed });

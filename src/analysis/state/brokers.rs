@@ -51,6 +51,12 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
+    /// Returns whether every subscription and every message of it is known, as far as is seen:
+    /// none of a client outside the capture, none in a gap.
+    pub(crate) fn is_all_seen(&self) -> bool {
+        self.blind == 0 && !self.gapped && !self.outsiders
+    }
+
     /// Remembers a subscription that is over; `matched` is the filter that topic names are matched
     /// with.
     pub(crate) fn note_past(&mut self, matched: &str, past: Past) {
