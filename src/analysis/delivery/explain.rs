@@ -423,18 +423,26 @@ fn explain_from_other_broker(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Opt
     explain_unexpected(cx, copy, PublishedAt::AnotherBroker)
 }
 
-/// Notes that a QoS 2 message was forwarded before its PUBREL: it is in force, and those of its
-/// broker are so from their PUBLISH on, unless the capture may miss the PUBREL.
+/// Puts a QoS 2 message in force that was forwarded before its PUBREL, as brokers do that act at
+/// PUBLISH. Until the broker is known to be one, the copy may be of an equal message from outside the
+/// capture, so that nothing is concluded from it.
 fn act_at_publish(cx: &mut PacketContext<'_>, key: MessageKey, copy: &Copy<'_>) {
     let state = &mut *cx.state;
     let held = state.messages.get(key);
     let publisher = held.and_then(|held| state.links.get(&held.connection));
+    let sole = state.messages.is_sole(copy.digest);
+    let mut known = true;
+    // Else the PUBREL may be in a gap.
     if publisher.is_some_and(|link| link.certain(Sender::Client))
         && let Some(broker) = state.brokers.get_mut(cx.link.broker)
     {
-        broker.acts_at_publish = true;
+        known = broker.forwards_early(copy.digest, sole);
     }
     put_in_force(state, cx.report, cx.link, key, copy.stamp);
+    let held = state.messages.get_mut(key).filter(|_| !known);
+    for route in held.into_iter().flat_map(|held| &mut held.routes) {
+        route.delivery.ambiguous = true;
+    }
 }
 
 /// Settles the routes to the other members of a group: one was given the message, so they are not

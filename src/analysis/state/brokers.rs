@@ -44,8 +44,10 @@ pub(crate) struct Broker {
     pub(crate) outside: Option<(FrameStamp, u64)>,
     /// Addresses at which it is reached.
     addresses: Vec<IpAddr>,
-    /// It acts on a QoS 2 message before PUBREL: it has been seen to forward one.
+    /// It acts on a QoS 2 message before PUBREL: it has been seen to forward two.
     pub(crate) acts_at_publish: bool,
+    /// Digest of the first message that it seems to have forwarded before PUBREL.
+    early: Option<u64>,
     /// It has acknowledged a message before it sent the first copy.
     pub(crate) acknowledges_first: bool,
 }
@@ -55,6 +57,17 @@ impl Broker {
     /// none of a client outside the capture, none in a gap.
     pub(crate) fn is_all_seen(&self) -> bool {
         self.blind == 0 && !self.gapped && !self.outsiders
+    }
+
+    /// Notes a copy of a QoS 2 message that came before its PUBREL; `sole` where no equal message is on
+    /// its way. Returns whether it is known to act at PUBLISH: a client outside the capture may
+    /// publish one equal message just then, and hardly two.
+    pub(crate) fn forwards_early(&mut self, digest: u64, sole: bool) -> bool {
+        if sole && !self.outsiders && !self.acts_at_publish {
+            self.acts_at_publish = self.early.is_some_and(|first| first != digest);
+            self.early.get_or_insert(digest);
+        }
+        self.acts_at_publish
     }
 
     /// Remembers a subscription that is over; `matched` is the filter that topic names are matched

@@ -185,6 +185,13 @@ impl Messages {
         Some(at)
     }
 
+    /// Returns whether at most one message of a digest is held.
+    pub(crate) fn is_sole(&self, digest: u64) -> bool {
+        self.by_digest
+            .get(&digest)
+            .is_none_or(|line| line.len() == 1)
+    }
+
     /// Returns the first route on which a subscriber waits for an equal message.
     pub(crate) fn first_expected(&self, session: SessionKey, digest: u64) -> Option<&Route> {
         let (key, at) = self.expected.get(&(session, digest))?.front()?;
