@@ -271,6 +271,9 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
     let Found { key, at, ambiguous } = found;
     let here = cx.link.id;
     let held = cx.state.messages.get_mut(key)?;
+    // A copy with other properties may be of an equal message from outside the capture.
+    let altered = !ambiguous && held.carried.differs(copy.carried);
+    let ambiguous = ambiguous || altered;
     let origin = Origin::Published {
         connection: held.connection,
         client_id: held.client_id.clone(),
@@ -293,6 +296,8 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
         delivered.latency = None;
     }
     let route = held.routes.get_mut(at)?;
+    // One with another payload seemed to have come in its place.
+    let outsiders = route.instead.is_some();
     let mut place = at;
     if route.progress == Progress::Waiting {
         let delivery = &mut route.delivery;
@@ -326,12 +331,16 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
         held.unsettled += u32::from(further.progress == Progress::Open);
         place = cx.state.messages.add_route(key, further)?;
     }
-    if late && let Some(broker) = cx.state.brokers.get_mut(broker) {
-        broker.acknowledges_first = true;
+    if let Some(broker) = cx.state.brokers.get_mut(broker) {
+        broker.acknowledges_first |= late;
+        broker.outsiders |= outsiders;
     }
     // A bridge has a QoS and properties of its own.
     let held = cx.state.messages.get(key);
     if held.is_some_and(|held| held.broker == copy.topic.broker) {
+        if altered {
+            rules::delivery::judge_altered(&mut cx.check(), key, place);
+        }
         rules::delivery::judge_copy(&mut cx.check(), key, place, copy);
         judge_order(cx, key, place, copy);
     }

@@ -47,6 +47,22 @@ pub(crate) fn judge_copy(check: &mut Check<'_>, key: MessageKey, at: usize, copy
     judge_identifiers(check, held, route, copy);
 }
 
+/// Judges a copy whose properties are not those of the only message that it may be, as the route `at`
+/// of it: unless an equal message comes from outside the capture, they were altered.
+pub(crate) fn judge_altered(check: &mut Check<'_>, key: MessageKey, at: usize) {
+    let state = check.state;
+    let broker = state.brokers.get(check.link.broker);
+    let held = state.messages.get(key);
+    let route = held.and_then(|held| held.routes.get(at));
+    if let Some(held) = held
+        && route.is_some_and(|route| !route.tentative)
+        && broker.is_some_and(Broker::is_all_seen)
+    {
+        let frame = Frame(held.published.number);
+        check.find_unless_outsiders(Claim::PropertyAltered { frame });
+    }
+}
+
 /// Returns the client's session where all its subscriptions are known and few enough to search.
 fn known_session<'a>(check: &Check<'a>) -> Option<&'a ClientSession> {
     let session = check.state.session_of(check.link)?;
@@ -74,7 +90,7 @@ fn judge_qos(check: &mut Check<'_>, held: &Held, route: &Route, copy: &Copy<'_>)
     } else {
         return;
     };
-    check.find(Claim::WrongQos {
+    check.find_unless_outsiders(Claim::WrongQos {
         clause,
         frame: Frame(held.published.number),
         published: held.qos as u8,
@@ -112,16 +128,13 @@ fn judge_retain(check: &mut Check<'_>, held: &Held, route: &Route, copy: &Copy<'
     if copy.retain && !some {
         check.find(Claim::LiveWithRetain { frame });
     } else if every && some && copy.retain != held.retain {
-        check.find(Claim::RetainAsPublished { frame });
+        check.find_unless_outsiders(Claim::RetainAsPublished { frame });
     }
 }
 
 /// Judges the properties of a 5.0 copy and the time that the message waited.
 fn judge_carried(check: &mut Check<'_>, held: &Held, copy: &Copy<'_>) {
     let frame = Frame(held.published.number);
-    if held.carried.differs(copy.carried) {
-        check.find(Claim::PropertyAltered { frame });
-    }
     let waited = between(&held.published, &copy.stamp);
     let (Some(expiry), Some(waited)) = (held.carried.expiry, waited) else {
         return;
@@ -130,7 +143,7 @@ fn judge_carried(check: &mut Check<'_>, held: &Held, copy: &Copy<'_>) {
     // Seconds are rounded either way.
     let most_left = i64::from(expiry) - waited + 1;
     if waited > i64::from(expiry) + 1 {
-        check.find(Claim::DeliveredExpired {
+        check.find_unless_outsiders(Claim::DeliveredExpired {
             frame,
             expiry,
             waited,
@@ -138,7 +151,7 @@ fn judge_carried(check: &mut Check<'_>, held: &Held, copy: &Copy<'_>) {
     } else if copy.carried.properties.is_some()
         && (copy.carried.expiry).is_none_or(|left| i64::from(left) > most_left)
     {
-        check.find(Claim::ExpiryNotCounted {
+        check.find_unless_outsiders(Claim::ExpiryNotCounted {
             frame,
             waited,
             expiry,
@@ -298,15 +311,25 @@ pub(crate) fn judge_undelivered(held: &Held, route: &Route, why: Undelivered, re
             | Undelivered::Overtaken { .. }
             | Undelivered::CaptureEnded
     );
-    let claim = match why {
-        _ if let Some(copy) = route.instead.filter(|_| there) => Claim::PayloadAltered {
+    let place = Place {
+        connection: Some(held.connection),
+        client_id: held.client_id.clone(),
+        version: held.version,
+        ..Place::nowhere(held.published)
+    };
+    let sure = assured && !route.delivery.ambiguous;
+    if let Some(copy) = route.instead.filter(|_| there && sure) {
+        let claim = Claim::PayloadAltered {
             copy: Frame(copy),
             topic,
             subscriber,
-        },
+        };
+        return report.find_unless_outsiders(held.broker, place, claim);
+    }
+    let claim = match why {
         Undelivered::Expired => Claim::MessageExpired { topic, subscriber },
         // An equal message may have come in its place.
-        _ if route.delivery.ambiguous || !assured => return,
+        _ if !sure => return,
         Undelivered::NotForwarded { acknowledged } => Claim::MessageLost {
             topic,
             subscriber,
@@ -324,12 +347,6 @@ pub(crate) fn judge_undelivered(held: &Held, route: &Route, why: Undelivered, re
             waited,
         },
         _ => return,
-    };
-    let place = Place {
-        connection: Some(held.connection),
-        client_id: held.client_id.clone(),
-        version: held.version,
-        ..Place::nowhere(held.published)
     };
     report.find(place, claim);
 }

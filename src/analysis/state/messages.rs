@@ -378,6 +378,7 @@ impl Messages {
                 Outcome::Delivered(delivered)
                     if route.progress == Progress::Open
                         && route.spare == 0
+                        && delivered.qos == copy.qos
                         && !route.delivery.ambiguous =>
                 {
                     Some((delivered.stamp, Barred::Unacknowledged))
@@ -392,8 +393,8 @@ impl Messages {
         })
     }
 
-    /// Returns the only route on which a client waits for a message of a moment ago that is like a
-    /// copy in all but its payload.
+    /// Returns the only route on which a client waits for a message of a moment ago, which must come,
+    /// that is like a copy in all but its payload.
     pub(crate) fn find_unlike(
         &mut self,
         session: SessionKey,
@@ -405,7 +406,7 @@ impl Messages {
             let age = between(&held.published, &copy.stamp)?;
             let same_topic =
                 held.broker == copy.topic.broker && held.topic.as_deref() == Some(copy.topic.name);
-            if !same_topic || age >= caps::SLOW {
+            if !same_topic || age >= caps::SLOW || copy.qos == QoS::AtMostOnce {
                 return None;
             }
             let at = held.routes.iter().position(|route| {

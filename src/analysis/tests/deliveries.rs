@@ -980,6 +980,108 @@ fn a_payload_is_not_altered_on_the_way() {
 }
 
 #[test]
+fn only_where_a_message_must_come_was_its_payload_altered() {
+    // The QoS of the PUBLISH and that of the subscription; later a client outside the capture.
+    for (published, granted, outsider, found) in [
+        (1, 1, false, true),
+        (2, 1, false, true),
+        (0, 1, false, false),
+        (1, 0, false, false),
+        (1, 1, true, false),
+    ] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", granted).take(0, "u", 0);
+        run.join(1, "p");
+        let version = run.version;
+        let sent = |payload, qos, id| match qos {
+            0 => publish(version, "t", payload, Sent::default()),
+            _ => numbered(version, "t", payload, qos, id),
+        };
+        run.client(1, sent(b"21.5", published, 1));
+        match published {
+            0 => {}
+            1 => drop(run.server(1, puback(1))),
+            _ => {
+                run.server(1, pubrec(1));
+                run.client(1, pubrel(1));
+                run.server(1, pubcomp(1));
+            }
+        }
+        let qos = published.min(granted);
+        run.server(0, sent(b"99.9", qos, 1));
+        if qos > 0 {
+            run.client(0, puback(1));
+        }
+        if outsider {
+            run.server(0, publish(V3, "u", b"1", Sent::default()));
+        }
+        run.wait(100).leave(0).leave(1).finish();
+        let reported = run.rules().contains(&"payload-altered");
+        assert_eq!(reported, found, "{published} {granted} {outsider}");
+    }
+}
+
+#[test]
+fn an_equal_payload_from_outside_the_capture_alters_nothing() {
+    // The message itself comes behind it, or not at all: then it was altered, as far as is seen.
+    let (own, other) = (string(0x03, "a"), string(0x03, "b"));
+    for qos in [1, 2] {
+        for comes in [false, true] {
+            let mut run = Run::new(V5);
+            run.join(0, "s").take(0, "t", 2);
+            run.join(1, "p");
+            let sent = |qos, id, properties| Sent {
+                qos,
+                id,
+                properties,
+                ..Sent::default()
+            };
+            run.client(1, publish(V5, "t", b"x", sent(1, 1, &own)));
+            run.server(1, puback(1));
+            let copy = run.server(0, publish(V5, "t", b"x", sent(qos, 1, &other)));
+            if comes {
+                run.server(0, publish(V5, "t", b"x", sent(1, 2, &own)));
+            }
+            run.finish();
+            let rules: &[&str] = if comes { &[] } else { &["property-altered"] };
+            assert_eq!(run.rules(), rules, "{qos}");
+            if !comes {
+                assert_eq!(run.found("property-altered"), copy);
+            }
+            let one = run.one(HandshakeKind::Qos1, Sender::Client);
+            assert!(one.deliveries[0].ambiguous, "{:?}", one.deliveries);
+        }
+    }
+}
+
+#[test]
+fn an_equal_payload_from_outside_the_capture_has_a_qos_of_its_own() {
+    for comes in [false, true] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", 2);
+        run.join(1, "p");
+        run.client(1, numbered(V3, "t", b"x", 2, 1));
+        run.server(1, pubrec(1));
+        run.client(1, pubrel(1));
+        run.server(1, pubcomp(1));
+        let copy = run.server(0, numbered(V3, "t", b"x", 1, 1));
+        if comes {
+            run.server(0, numbered(V3, "t", b"x", 2, 2));
+        }
+        run.finish();
+        let rules: &[&str] = if comes {
+            &[]
+        } else {
+            &["delivered-below-granted-qos"]
+        };
+        assert_eq!(run.rules(), rules);
+        if !comes {
+            assert_eq!(run.found(rules[0]), copy);
+        }
+    }
+}
+
+#[test]
 fn only_the_servers_own_topics_have_the_server_as_origin() {
     let mut run = Run::new(V3);
     run.join(0, "s").take(0, "$app/#", 0);
