@@ -197,7 +197,7 @@ impl Analyzer {
         let Some(mut link) = self.state.links.remove(&gap.connection) else {
             return;
         };
-        link.sides[gap.sender].gaps += 1;
+        link.sides[gap.sender].note_gap(gap.stamp.number);
         self.state.mark_blind(&mut link);
         self.state.links.insert(link.id, link);
         rules::transport::find_gap(&self.state, gap, &mut self.report);

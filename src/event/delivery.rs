@@ -94,9 +94,15 @@ pub enum Undelivered {
         since: u64,
     },
     /// No Local: the subscriber published it itself (5.0 §3.8.3.1).
-    NoLocal,
+    NoLocal {
+        /// The frame of the SUBSCRIBE that asks for it.
+        asked: u64,
+    },
     /// QoS 2 and no PUBREL seen: the message was never released to subscribers.
-    NotReleased,
+    NotReleased {
+        /// The frame in which the publisher's handshake ended.
+        until: u64,
+    },
     /// The server refused the PUBLISH with this reason code.
     Refused {
         /// The reason code.
@@ -105,10 +111,18 @@ pub enum Undelivered {
         frame: u64,
     },
     /// The message's expiry interval passed while the subscriber was away.
-    Expired,
+    Expired {
+        /// The frame of the PUBLISH.
+        published: u64,
+        /// Its Message Expiry Interval, in seconds.
+        interval: u32,
+    },
     /// QoS 0 and the subscriber's session had no connection: the server need not keep it.
     #[strum(serialize = "session_away")]
-    AwayAtQoS0,
+    AwayAtQoS0 {
+        /// The frame in which its connection ended.
+        since: u64,
+    },
     /// The subscriber gave the subscription up.
     Unsubscribed {
         /// The frame of its UNSUBSCRIBE.
@@ -155,40 +169,50 @@ pub enum Undelivered {
         /// The frame of the later message's copy.
         by: u64,
     },
-    /// Bytes to the subscriber are missing from the capture: it may be among them.
-    Gap,
+    /// Bytes are missing from the capture, or a packet could not be read: it may be among them.
+    Gap {
+        /// The frame that shows the gap.
+        frame: u64,
+    },
     /// The capture ended before it could be expected.
     #[strum(serialize = "capture_end")]
-    CaptureEnded,
+    CaptureEnded {
+        /// Its last frame.
+        last: u64,
+    },
     /// The analysis gave the message up because a limit was reached.
-    GivenUp,
+    GivenUp {
+        /// The frame at which the message was given up.
+        at: u64,
+    },
     /// Nothing in the capture shows why.
     Unknown,
 }
 
 impl Undelivered {
-    /// Returns the frame that shows it, where it rests on one.
+    /// Returns the frame that shows it; `None` where none does.
     pub const fn frame(self) -> Option<u64> {
         match self {
-            Self::Away { since } | Self::OtherIsAway { since } => Some(since),
+            Self::Away { since } | Self::OtherIsAway { since } | Self::AwayAtQoS0 { since } => {
+                Some(since)
+            }
             Self::OtherOfGroup { frame }
             | Self::Refused { frame, .. }
             | Self::Unsubscribed { frame }
             | Self::ConnectionEnded { frame }
             | Self::SessionEnded { frame }
             | Self::NotSubscribed { frame }
+            | Self::Gap { frame }
             | Self::TooLarge { frame, .. } => Some(frame),
             Self::QueueDropped { returned, .. } => Some(returned),
             Self::NotForwarded { acknowledged } => Some(acknowledged),
             Self::Overtaken { by } => Some(by),
-            Self::NoLocal
-            | Self::NotReleased
-            | Self::Expired
-            | Self::AwayAtQoS0
-            | Self::Gap
-            | Self::CaptureEnded
-            | Self::GivenUp
-            | Self::Unknown => None,
+            Self::NoLocal { asked } => Some(asked),
+            Self::NotReleased { until } => Some(until),
+            Self::Expired { published, .. } => Some(published),
+            Self::CaptureEnded { last } => Some(last),
+            Self::GivenUp { at } => Some(at),
+            Self::Unknown => None,
         }
     }
 }

@@ -250,7 +250,7 @@ pub struct NotDelivered<'a> {
     /// away), `broker_did_not_forward`, `gap`, `capture_end`, `given_up` (a limit was reached) or
     /// `unknown`.
     pub why: &'static str,
-    /// The frames that show it, where it rests on some.
+    /// The frames that show it; absent where it is `unknown`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<u64>,
     /// An equal message was on its way at the same time: this one may have been delivered in its

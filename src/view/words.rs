@@ -212,8 +212,16 @@ pub(super) fn undelivered(why: Undelivered) -> Cow<'static, str> {
                 "another member of the shared subscription has it (frame {frame})"
             ));
         }
-        Undelivered::NoLocal => "No Local: it published the message itself",
-        Undelivered::NotReleased => "no PUBREL: the broker may not release it yet",
+        Undelivered::NoLocal { asked } => {
+            return Cow::Owned(format!(
+                "it published the message itself, and asked for No Local in frame {asked}"
+            ));
+        }
+        Undelivered::NotReleased { until } => {
+            return Cow::Owned(format!(
+                "no PUBREL up to frame {until}: the broker may not release it yet"
+            ));
+        }
         Undelivered::OtherIsAway { since } => {
             return Cow::Owned(format!(
                 "it may wait for another member of the shared subscription, away since frame {since}"
@@ -224,8 +232,20 @@ pub(super) fn undelivered(why: Undelivered) -> Cow<'static, str> {
                 "the broker refused it (0x{code:02x}, frame {frame})"
             ));
         }
-        Undelivered::Expired => "it expired while the subscriber was away",
-        Undelivered::AwayAtQoS0 => "the session is away, and at QoS 0 nothing need be kept",
+        Undelivered::Expired {
+            published,
+            interval,
+        } => {
+            return Cow::Owned(format!(
+                "it expired while the subscriber was away: its Message Expiry Interval is \
+                 {interval} s (frame {published})"
+            ));
+        }
+        Undelivered::AwayAtQoS0 { since } => {
+            return Cow::Owned(format!(
+                "the session is away since frame {since}, and at QoS 0 nothing need be kept"
+            ));
+        }
         Undelivered::Unsubscribed { frame } => {
             return Cow::Owned(format!("it unsubscribed in frame {frame}"));
         }
@@ -262,9 +282,19 @@ pub(super) fn undelivered(why: Undelivered) -> Cow<'static, str> {
                 "the broker did not forward it: a later one came in frame {by}"
             ));
         }
-        Undelivered::Gap => "octets to it are missing from the capture: it may be among them",
-        Undelivered::CaptureEnded => "the capture ends first",
-        Undelivered::GivenUp => "not known: the analysis reached a limit (`help limits`)",
+        Undelivered::Gap { frame } => {
+            return Cow::Owned(format!(
+                "octets are missing from the capture (frame {frame}): it may be among them"
+            ));
+        }
+        Undelivered::CaptureEnded { last } => {
+            return Cow::Owned(format!("the capture ends first, with frame {last}"));
+        }
+        Undelivered::GivenUp { at } => {
+            return Cow::Owned(format!(
+                "not known: the analysis reached a limit by frame {at} (`help limits`)"
+            ));
+        }
         Undelivered::Unknown => "nothing in the capture says why",
     })
 }

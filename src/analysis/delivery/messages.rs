@@ -199,15 +199,24 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
             let frame = stamp.number;
             return Undelivered::Refused { code, frame };
         }
-        Some(over) if held.pending.is_some() && over.may_be_released() => return Undelivered::Gap,
-        _ if held.pending.is_some() => return Undelivered::NotReleased,
+        Some(over) if held.pending.is_some() && over.may_be_released() => {
+            let frame = over.stamp.number;
+            return Undelivered::Gap { frame };
+        }
+        over if held.pending.is_some() => {
+            let until = over.map_or(state.now, |over| over.stamp).number;
+            return Undelivered::NotReleased { until };
+        }
         _ => {}
     }
+    let given_up = Undelivered::GivenUp {
+        at: state.now.number,
+    };
     if closing == Closing::GivenUp {
-        return Undelivered::GivenUp;
+        return given_up;
     }
     // QoS 0 for an absent subscriber was judged when the message was published.
-    if let Outcome::NotDelivered(why @ Undelivered::AwayAtQoS0) = route.delivery.outcome {
+    if let Outcome::NotDelivered(why @ Undelivered::AwayAtQoS0 { .. }) = route.delivery.outcome {
         return why;
     }
     // One that was overtaken, or that had time enough, was lost before.
@@ -225,10 +234,10 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
         return why_waiting(state, held, route, held.in_force);
     };
     let Some(stood) = state.standing(before) else {
-        return Undelivered::GivenUp;
+        return given_up;
     };
     if stood.gaps != route.gaps {
-        return Undelivered::Gap;
+        return Undelivered::Gap { frame: stood.gap };
     }
     if let Some(why) = too_large(held, &stood) {
         return why;
@@ -249,7 +258,8 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
     let able = assured && stood.in_flight == 0 && route.group.is_none();
     // The client may have unsubscribed where nothing of it was captured.
     if able && stood.client_gaps > 0 {
-        return Undelivered::Gap;
+        let frame = stood.client_gap;
+        return Undelivered::Gap { frame };
     }
     if let Some(acknowledged) = acknowledged.filter(|_| able) {
         let at_once = stood.open && publisher_is_gone(state, held);
@@ -263,7 +273,9 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
     }
     match (long, stood.open) {
         (true, _) => Undelivered::Unknown,
-        (false, true) => Undelivered::CaptureEnded,
+        (false, true) => Undelivered::CaptureEnded {
+            last: stood.stamp.number,
+        },
         (false, false) => {
             let frame = stood.stamp.number;
             Undelivered::ConnectionEnded { frame }
@@ -293,18 +305,25 @@ fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> U
     let until = returned.map_or(state.now, |(_, stamp)| stamp);
     let waited = between(&held.published, &until);
     let longer =
-        |expiry: u32| waited.is_some_and(|waited| waited > Span::from_seconds(expiry as usize));
-    if held.carried.expiry.is_some_and(longer) {
-        return Undelivered::Expired;
+        |expiry: &u32| waited.is_some_and(|waited| waited > Span::from_seconds(*expiry as usize));
+    if let Some(interval) = held.carried.expiry.filter(longer) {
+        let published = held.published.number;
+        return Undelivered::Expired {
+            published,
+            interval,
+        };
     }
+    let given_up = Undelivered::GivenUp {
+        at: state.now.number,
+    };
     let Some(session) = session else {
         let ended = state.sessions.ended(route.session);
-        return ended.map_or(Undelivered::GivenUp, |frame| Undelivered::SessionEnded {
-            frame,
-        });
+        return ended.map_or(given_up, |frame| Undelivered::SessionEnded { frame });
     };
-    if (session.gapped).is_some_and(|gapped| gapped.number > left.number) {
-        return Undelivered::Gap;
+    if let Some((ended, frame)) = session.gapped
+        && ended.number > left.number
+    {
+        return Undelivered::Gap { frame };
     }
     let Some((latest, returned)) = returned else {
         let frame = session.away_since.unwrap_or(left).number;
@@ -314,10 +333,11 @@ fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> U
         };
     };
     let Some(stood) = state.standing(latest) else {
-        return Undelivered::GivenUp;
+        return given_up;
     };
     if stood.gaps > 0 || stood.client_gaps > 0 {
-        return Undelivered::Gap;
+        let frame = stood.gap.max(stood.client_gap);
+        return Undelivered::Gap { frame };
     }
     if let Some(why) = too_large(held, &stood) {
         return why;
@@ -339,7 +359,9 @@ fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> U
         };
     }
     match stood.open {
-        true => Undelivered::CaptureEnded,
+        true => Undelivered::CaptureEnded {
+            last: stood.stamp.number,
+        },
         false => Undelivered::Away {
             since: stood.stamp.number,
         },

@@ -107,14 +107,16 @@ fn counted(
             .delivery
             .granted
             .map_or(qos, |granted| granted.min(qos));
+        let Some(session) = state.sessions.get_mut(route.session) else {
+            continue;
+        };
         if due > QoS::AtMostOnce {
-            if let Some(session) = state.sessions.get_mut(route.session) {
-                session.waits();
-            }
+            session.waits();
         } else if route.progress == Progress::Waiting && !route.tentative {
             // Servers keep nothing for the absent at QoS 0: no copy that comes later is of it.
             route.progress = Progress::Done;
-            route.delivery.outcome = Outcome::NotDelivered(Undelivered::AwayAtQoS0);
+            let since = session.away_since.unwrap_or(state.now).number;
+            route.delivery.outcome = Outcome::NotDelivered(Undelivered::AwayAtQoS0 { since });
         }
     }
     let unsettled = routes.iter().filter(|one| one.progress != Progress::Done);
@@ -184,7 +186,14 @@ fn routes(
         if own.is_some() && one.no_local() && !tentative {
             routes.push(Route {
                 progress: Progress::Done,
-                ..route(state, one, out, Undelivered::NoLocal)
+                ..route(
+                    state,
+                    one,
+                    out,
+                    Undelivered::NoLocal {
+                        asked: one.asked.number,
+                    },
+                )
             });
             continue;
         }

@@ -233,22 +233,23 @@ fn missed(state: &State, will: &Testament) -> Vec<MessageDelivery> {
 fn why_missed(state: &State, will: &Testament, route: &Route) -> Undelivered {
     let Some(connection) = route.delivery.connection else {
         let due = route.delivery.granted.min(Some(will.summary.will.qos));
+        let session = state.sessions.get(route.session);
+        let Some(since) = session.and_then(|session| session.away_since) else {
+            return Undelivered::Unknown;
+        };
+        let since = since.number;
         return match due {
-            Some(QoS::AtMostOnce) => Undelivered::AwayAtQoS0,
-            _ => {
-                let session = state.sessions.get(route.session);
-                let since = session.and_then(|session| session.away_since);
-                since.map_or(Undelivered::Unknown, |since| Undelivered::Away {
-                    since: since.number,
-                })
-            }
+            Some(QoS::AtMostOnce) => Undelivered::AwayAtQoS0 { since },
+            _ => Undelivered::Away { since },
         };
     };
     let Some(stood) = state.standing(connection) else {
-        return Undelivered::GivenUp;
+        let at = state.now.number;
+        return Undelivered::GivenUp { at };
     };
     if stood.gaps != route.gaps {
-        Undelivered::Gap
+        let frame = stood.gap;
+        Undelivered::Gap { frame }
     } else if stood.open {
         Undelivered::Unknown
     } else {

@@ -207,7 +207,7 @@ fn session_may_end(
     session.link = None;
     session.away_since = Some(link.goodbye.map_or(ended.stamp, |goodbye| goodbye.stamp));
     if link.sides.server.gaps > 0 {
-        session.gapped = Some(ended.stamp);
+        session.gapped = Some((ended.stamp, link.sides.server.gap));
     }
     // DISCONNECT may have changed it since the session began.
     session.expiry = link.session_expiry;

@@ -85,7 +85,7 @@ pub(crate) fn keep(cx: &mut PacketContext<'_>, open: Open) {
     }
     cx.report.limit_reached(Limit::Handshakes, open.last());
     // Its acknowledgement is not a stray one: what was sent counts as unknown.
-    side.gaps += 1;
+    side.note_gap(cx.event.stamp.number);
     settle_incomplete(cx.state, cx.report, open, EndedBy::TableFull);
 }
 

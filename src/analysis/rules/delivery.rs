@@ -309,7 +309,7 @@ pub(crate) fn judge_undelivered(held: &Held, route: &Route, why: Undelivered, re
             | Undelivered::ConnectionEnded { .. }
             | Undelivered::NotForwarded { .. }
             | Undelivered::Overtaken { .. }
-            | Undelivered::CaptureEnded
+            | Undelivered::CaptureEnded { .. }
     );
     let place = Place {
         connection: Some(held.connection),
@@ -327,7 +327,7 @@ pub(crate) fn judge_undelivered(held: &Held, route: &Route, why: Undelivered, re
         return report.find_unless_outsiders(held.broker, place, claim);
     }
     let claim = match why {
-        Undelivered::Expired => Claim::MessageExpired { topic, subscriber },
+        Undelivered::Expired { .. } => Claim::MessageExpired { topic, subscriber },
         // An equal message may have come in its place.
         _ if !sure => return,
         Undelivered::NotForwarded { acknowledged } => Claim::MessageLost {

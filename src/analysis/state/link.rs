@@ -60,8 +60,12 @@ pub(crate) struct Standing {
     pub(crate) open: bool,
     /// Gaps and unreadable packets in what the server sent.
     pub(crate) gaps: u32,
+    /// The frame that shows the latest of those.
+    pub(crate) gap: u64,
     /// The same of the client: it may have given up a subscription there.
     pub(crate) client_gaps: u32,
+    /// The frame that shows the latest of those.
+    pub(crate) client_gap: u64,
     /// Messages that the client has not acknowledged: the server may have more to send.
     pub(crate) in_flight: u32,
     /// The largest packet that the client accepts, in bytes (5.0).
@@ -107,6 +111,8 @@ pub(crate) struct Side {
     pub(crate) gaps: u32,
     /// Malformed packets: what their sender meant is not known.
     pub(crate) garbled: u32,
+    /// The frame that shows the latest of those and of the holes.
+    pub(crate) gap: u64,
     /// The largest packet that this end accepts, in bytes (5.0).
     pub(crate) maximum_packet_size: Option<u32>,
     /// Receive Maximum: messages above QoS 0 that the other end may have in flight (5.0).
@@ -136,6 +142,14 @@ pub(crate) struct Side {
     pub(crate) refused: HashMap<u16, u64>,
     /// The latest packet in a frame before that of `last`.
     pub(crate) before: Option<FrameStamp>,
+}
+
+impl Side {
+    /// Notes a hole in what this end sent, which a frame shows.
+    pub(crate) fn note_gap(&mut self, frame: u64) {
+        self.gaps += 1;
+        self.gap = frame;
+    }
 }
 
 /// One connection. In this order: what each packet touches is near.
@@ -268,8 +282,8 @@ impl Link {
         let phase = if connection.handshake_seen {
             Phase::Fresh
         } else {
-            sides.client.gaps = 1;
-            sides.server.gaps = 1;
+            sides.client.note_gap(stamp.number);
+            sides.server.note_gap(stamp.number);
             Phase::Unknown
         };
         Self {
@@ -323,7 +337,9 @@ impl Link {
             stamp: self.goodbye.map_or(stamp, |goodbye| goodbye.stamp),
             open,
             gaps: unseen.server,
+            gap: server.gap,
             client_gaps: unseen.client,
+            client_gap: client.gap,
             in_flight: server.in_flight,
             maximum_packet_size: client.maximum_packet_size,
             aliases: client.topic_alias_maximum > 0,
@@ -361,7 +377,9 @@ impl Link {
 
     /// A packet could not be read: what it meant is not known.
     pub(crate) fn garbled(&mut self, event: &PacketEvent<'_>) {
-        self.sides[event.sender].garbled += 1;
+        let side = &mut self.sides[event.sender];
+        side.garbled += 1;
+        side.gap = event.stamp.number;
         if event.packet_type == PacketType::Connect && self.phase == Phase::Fresh {
             self.phase = Phase::Unknown;
         }
@@ -389,7 +407,7 @@ impl Link {
         }
         let side = &mut self.sides[event.sender];
         if event.after_gap && side.gaps == 0 {
-            side.gaps = 1;
+            side.note_gap(event.stamp.number);
         }
         side.packets += 1;
         side.bytes = side.bytes.saturating_add(event.bytes.len() as u64);

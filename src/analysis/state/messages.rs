@@ -317,7 +317,7 @@ impl Messages {
     pub(crate) fn remember(&mut self, held: &Held, limits: &Limits) {
         for route in &held.routes {
             let why = match &route.delivery.outcome {
-                Outcome::NotDelivered(Undelivered::NoLocal) => Barred::OwnMessage,
+                Outcome::NotDelivered(Undelivered::NoLocal { .. }) => Barred::OwnMessage,
                 Outcome::Delivered(delivered)
                     if delivered.qos == QoS::ExactlyOnce && !route.delivery.ambiguous =>
                 {

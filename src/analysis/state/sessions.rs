@@ -44,8 +44,9 @@ pub(crate) struct ClientSession {
     pub(crate) refused: VecDeque<(Arc<str>, FrameStamp)>,
     /// The latest connection, and the frame from which the session had it.
     pub(crate) latest: Option<(ConnectionId, FrameStamp)>,
-    /// The end of the latest connection with gaps in what the server sent.
-    pub(crate) gapped: Option<FrameStamp>,
+    /// The end of the latest connection with gaps in what the server sent, and the frame that shows
+    /// the latest gap.
+    pub(crate) gapped: Option<(FrameStamp, u64)>,
     /// Messages above QoS 0 that were published while it was away last, and the connection before.
     pub(crate) waited: (u32, Option<ConnectionId>),
     /// A CONNECT asks for it, and is not answered yet.

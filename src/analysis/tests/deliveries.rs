@@ -484,12 +484,13 @@ fn one_member_of_a_group_gets_a_shared_message() {
 fn no_local_keeps_a_clients_own_messages_from_it() {
     let mut run = Run::new(V5);
     run.join(0, "a").take(0, "t", 0x04);
+    let asked = run.frame - 1;
     run.client(0, publish(V5, "t", b"x", Sent::default()));
     run.client(0, PINGREQ);
     run.server(0, PINGRESP);
     assert_eq!(
         undelivered(&run.one(HandshakeKind::Qos0, Sender::Client).deliveries[0]),
-        Some(Undelivered::NoLocal)
+        Some(Undelivered::NoLocal { asked })
     );
     let frame = run.server(0, publish(V5, "t", b"x", Sent::default()));
     run.leave(0).finish();

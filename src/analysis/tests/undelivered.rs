@@ -21,9 +21,16 @@ fn hand(run: &mut Run, connection: u32, payload: &[u8], id: u16) -> u64 {
 fn reasons(run: &Run) -> Vec<Option<Undelivered>> {
     let sent = (run.handshakes.iter()).filter(|one| one.connection == ConnectionId(9));
     let sent = sent.filter(|one| one.message().is_some());
-    sent.flat_map(|one| &one.deliveries)
+    let all: Vec<_> = sent
+        .flat_map(|one| &one.deliveries)
         .map(undelivered)
-        .collect()
+        .collect();
+    for why in all.iter().flatten() {
+        let frames = 1..=run.frame;
+        let shown = why.frame().is_some_and(|frame| frames.contains(&frame));
+        assert!(shown || *why == Undelivered::Unknown, "{why:?}");
+    }
+    all
 }
 
 #[test]
@@ -50,7 +57,11 @@ fn a_later_message_of_another_publisher_or_qos_overtakes_nothing() {
     run.client(9, publish(V3, "t", b"3", Sent::default()));
     run.server(0, publish(V3, "t", b"3", Sent::default()));
     run.finish();
-    assert_eq!(reasons(&run), [Some(Undelivered::CaptureEnded), None]);
+    let last = run.frame;
+    assert_eq!(
+        reasons(&run),
+        [Some(Undelivered::CaptureEnded { last }), None]
+    );
     assert_eq!(run.rules(), [""; 0]);
 }
 
@@ -65,7 +76,7 @@ fn an_acknowledged_message_is_due_within_a_second() {
         run.finish();
         let why = match lost {
             true => Undelivered::NotForwarded { acknowledged },
-            false => Undelivered::CaptureEnded,
+            false => Undelivered::CaptureEnded { last: run.frame },
         };
         assert_eq!(reasons(&run), [Some(why)]);
         let found = run.rules().contains(&"message-not-delivered");
@@ -118,7 +129,7 @@ fn a_server_that_has_done_with_the_publisher_has_done_with_its_messages() {
         run.leave(9).finish();
         let why = match acknowledges_first {
             false => Undelivered::NotForwarded { acknowledged },
-            true => Undelivered::CaptureEnded,
+            true => Undelivered::CaptureEnded { last: run.frame },
         };
         assert_eq!(reasons(&run), [None, Some(why)]);
         assert!(lost > sent);
@@ -135,12 +146,13 @@ fn a_subscriber_may_have_unsubscribed_in_a_gap() {
         if let Some(sender) = sender {
             run.gap(0, sender);
         }
+        let frame = run.frame;
         let (_, acknowledged) = post(&mut run, "t", b"1", 1);
         run.wait(2000);
         run.client(0, PINGREQ);
         run.finish();
         let why = match sender {
-            Some(_) => Undelivered::Gap,
+            Some(_) => Undelivered::Gap { frame },
             None => Undelivered::NotForwarded { acknowledged },
         };
         assert_eq!(reasons(&run), [Some(why)]);
@@ -293,7 +305,7 @@ fn a_session_that_came_back_without_the_message_lost_it() {
             run.client(1, PINGREQ);
             run.finish();
             let why = match millis {
-                50 => Undelivered::CaptureEnded,
+                50 => Undelivered::CaptureEnded { last: run.frame },
                 _ => Undelivered::QueueDropped {
                     returned,
                     waited: 2,
@@ -356,11 +368,10 @@ fn a_gap_after_the_return_may_hide_the_copy() {
         .leave(0)
         .join(9, "p");
     post(&mut run, "t", b"1", 1);
-    run.stay(1, "s", true)
-        .gap(1, Sender::Server)
-        .leave(1)
-        .finish();
-    assert_eq!(reasons(&run), [Some(Undelivered::Gap)]);
+    run.stay(1, "s", true).gap(1, Sender::Server);
+    let frame = run.frame;
+    run.leave(1).finish();
+    assert_eq!(reasons(&run), [Some(Undelivered::Gap { frame })]);
     assert_eq!(run.rules(), ["missing-octets"]);
 }
 
@@ -426,24 +437,27 @@ fn a_limit_gives_no_reason() {
     let [first, second] = reasons(&run)[..] else {
         panic!()
     };
-    assert_eq!(first, Some(Undelivered::GivenUp));
+    assert!(matches!(first, Some(Undelivered::GivenUp { .. })));
     assert!(matches!(second, Some(Undelivered::Away { .. })));
 }
 
 #[test]
 fn a_copy_is_not_of_a_message_at_qos_0_for_the_absent() {
     let mut run = Run::new(V3);
-    run.stay(0, "s", false)
-        .take(0, "t", 0)
-        .leave(0)
-        .join(9, "p");
+    run.stay(0, "s", false).take(0, "t", 0);
+    let since = run.client(0, disconnect(V3, 0));
+    run.end(0, Closed::Finished, Some(Sender::Client));
+    run.join(9, "p");
     run.client(9, publish(V3, "t", b"on", Sent::default()));
     run.stay(1, "s", true);
     run.client(9, publish(V3, "t", b"on", Sent::default()));
     run.server(1, publish(V3, "t", b"on", Sent::default()));
     run.wait(3000);
     run.leave(1).finish();
-    assert_eq!(reasons(&run), [Some(Undelivered::AwayAtQoS0), None]);
+    assert_eq!(
+        reasons(&run),
+        [Some(Undelivered::AwayAtQoS0 { since }), None]
+    );
 }
 
 #[test]
@@ -484,4 +498,52 @@ fn a_message_that_someone_takes_names_no_subscriptions_that_are_over() {
     run.server(9, puback(1));
     run.leave(9).finish();
     assert_eq!(reasons(&run), [None]);
+}
+
+#[test]
+fn a_message_that_was_not_released_waits_until_its_connection_ends() {
+    for gap in [false, true] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", 2).join(9, "p");
+        run.client(9, numbered(V3, "t", b"1", 2, 1));
+        run.server(9, pubrec(1));
+        if gap {
+            run.gap(9, Sender::Client);
+        }
+        let until = run.end(9, Closed::Reset, Some(Sender::Client));
+        run.wait(2000).leave(0).finish();
+        let why = match gap {
+            false => Undelivered::NotReleased { until },
+            true => Undelivered::Gap { frame: until },
+        };
+        assert_eq!(reasons(&run), [Some(why)]);
+    }
+}
+
+#[test]
+fn a_message_expires_where_its_interval_is_over() {
+    for (interval, expired) in [(1, true), (3, false)] {
+        let mut run = Run::new(V5);
+        run.stay(0, "s", false).take(0, "t", 1);
+        let since = run.client(0, disconnect(V5, 0));
+        run.end(0, Closed::Finished, Some(Sender::Client));
+        run.join(9, "p");
+        let sent = Sent {
+            qos: 1,
+            id: 1,
+            properties: &expiry(0x02, interval),
+            ..Sent::default()
+        };
+        let published = run.client(9, publish(V5, "t", b"1", sent));
+        run.server(9, puback(1));
+        run.wait(2000).leave(9).finish();
+        let why = match expired {
+            true => Undelivered::Expired {
+                published,
+                interval,
+            },
+            false => Undelivered::Away { since },
+        };
+        assert_eq!(reasons(&run), [Some(why)]);
+    }
 }

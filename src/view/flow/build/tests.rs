@@ -260,7 +260,7 @@ fn many_subscribers_have_verdicts_though_few_are_drawn() {
 #[test]
 fn a_delivery_shows_its_subscription_its_trouble_and_why_nothing_came() {
     let mut away = leg("off", 5, None);
-    away.outcome = Outcome::NotDelivered(Undelivered::AwayAtQoS0);
+    away.outcome = Outcome::NotDelivered(Undelivered::AwayAtQoS0 { since: 4 });
     let mut stuck = leg(
         "slow",
         5,
@@ -277,7 +277,7 @@ fn a_delivery_shows_its_subscription_its_trouble_and_why_nothing_came() {
         verdicts[1],
         (
             Tone::Neutral,
-            "off (by [t/#]): not delivered in this capture: the session is away, and at QoS 0 \
+            "off (by [t/#]): not delivered in this capture: the session is away since frame 4, and at QoS 0 \
              nothing need be kept"
         )
     );
