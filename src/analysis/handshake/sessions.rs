@@ -188,7 +188,15 @@ fn forget_resumed(cx: &mut PacketContext<'_>, key: SessionKey) {
         }
     }
     link.owed = BySender::default();
-    unsubscribe_all(state, key);
+    // A client may subscribe before it has read its CONNACK (5.0 §3.1.4): that is of the new session.
+    let begun = link.connect_stamp.map_or(0, |connect| connect.number);
+    let frame = state.now.number;
+    for (filter, asked) in subscriptions(state, key) {
+        if asked < begun {
+            state.note_past(key, &filter, Undelivered::SessionEnded { frame });
+            unsubscribe(state, key, &filter);
+        }
+    }
     if let Some(session) = state.sessions.get_mut(key) {
         session.known = true;
         state.mark_blind(link);
@@ -277,12 +285,20 @@ pub(crate) fn unsubscribe(state: &mut State, session: SessionKey, filter: &str) 
 
 /// Ends all subscriptions of a session; returns their filters.
 fn unsubscribe_all(state: &mut State, key: SessionKey) -> Vec<Arc<str>> {
-    let session = state.sessions.get(key);
-    let filters = session.map(|session| session.subscriptions.keys().cloned().collect());
-    // Copied, since each removal changes the session.
-    let filters: Vec<_> = filters.unwrap_or_default();
-    for filter in &filters {
-        unsubscribe(state, key, filter);
-    }
-    filters
+    let filters = subscriptions(state, key).into_iter();
+    let ended = |(filter, _): (Arc<str>, u64)| {
+        unsubscribe(state, key, &filter);
+        filter
+    };
+    filters.map(ended).collect()
+}
+
+/// Returns the filters of a session's subscriptions, each with the frame of the latest SUBSCRIBE
+/// that asked for it. Copied, since each removal changes the session.
+fn subscriptions(state: &State, key: SessionKey) -> Vec<(Arc<str>, u64)> {
+    let session = state.sessions.get(key).into_iter();
+    let keys = session.flat_map(|session| session.subscriptions.values());
+    let all = keys.filter_map(|key| state.sessions.subscription(*key));
+    all.map(|one| (Arc::clone(&one.filter), one.asked.number))
+        .collect()
 }

@@ -54,6 +54,34 @@ fn a_server_remembers_the_session_that_it_was_asked_to_keep() {
 }
 
 #[test]
+fn what_a_client_asks_for_before_its_connack_is_of_the_new_session() {
+    for (before, over) in [("t", "other"), ("other", "third")] {
+        let mut run = Run::new(V3);
+        run.stay(0, "s", false).take(0, "other", 1).leave(0);
+        run.open(1);
+        let hello = Hello {
+            clean: false,
+            ..Hello::new("s")
+        };
+        run.client(1, connect(V3, &hello));
+        run.client(1, subscribe(V3, 7, &[(before, 1)], &[]));
+        run.server(1, connack(V3, false, 0, &[]));
+        run.server(1, suback(V3, 7, &[1]));
+        run.join(2, "p");
+        run.client(2, numbered(V3, before, b"x", 1, 1));
+        run.server(2, puback(1));
+        run.server(1, numbered(V3, before, b"x", 1, 1));
+        run.client(1, puback(1));
+        // Not asked for again: the session that had it is over.
+        let frame = run.server(1, numbered(V3, over, b"y", 1, 2));
+        run.client(1, puback(2));
+        run.leave(1).leave(2).finish();
+        assert_eq!(run.found("delivery-without-subscription"), frame);
+        assert_eq!(run.rules(), ["delivery-without-subscription"], "{before}");
+    }
+}
+
+#[test]
 fn an_expired_session_is_not_present() {
     let mut run = Run::new(V5);
     run.stay(0, "s", false).leave(0).wait(3_700_000);
