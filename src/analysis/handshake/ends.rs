@@ -12,6 +12,7 @@ use super::super::state::link::{Link, Silence};
 use super::connect::forget_takeover;
 use super::exchange::give_up;
 use super::sessions::{end_session, settle_pending, suspend};
+use crate::base::FrameStamp;
 use crate::base::limits::Limit;
 use crate::event::{End, EndCause, Ended, EndedBy, Event, RetainedEnd, SessionSummary};
 use crate::mqtt::Sender;
@@ -94,9 +95,13 @@ fn cause(link: &Link, ended: &Ended) -> EndCause {
             code: goodbye.code,
         });
     }
+    // A cause stands before its effect.
+    let before = |stamp: FrameStamp| stamp.number <= ended.first.number;
     // Where the client closed first, the server cannot have dismissed it.
     if ended.by != Some(Sender::Client) {
-        if let Some(takeover) = takeover {
+        if let Some(takeover) =
+            takeover.filter(|_| link.taken_over.is_some_and(|(_, by)| before(by)))
+        {
             return takeover;
         }
         let closed = ended.by.is_some() || ended.why == Closed::Reset;
@@ -106,7 +111,8 @@ fn cause(link: &Link, ended: &Ended) -> EndCause {
         }
         // The last explanation that is left for a server that closes ([MQTT-4.8.0-1]; 5.0:
         // [MQTT-4.13.1-1]).
-        if let Some(fault) = link.fault.filter(|_| ended.by.is_some()) {
+        if let Some(fault) = (link.fault).filter(|fault| ended.by.is_some() && before(fault.stamp))
+        {
             let frame = fault.stamp.number;
             return EndCause::ProtocolError { frame };
         }

@@ -393,6 +393,9 @@ claims! {
     }
         &c::CLOSED_BY_SERVER, Server
         "The server {how} the connection of {client} {seconds:.6} s after its {packet} of {octets} octets (frame {last}){remark}."
+    ClosedBeforePacket { how: &'static str, packet: &'static str, octets: u64, last: Frame }
+        &c::CLOSED_BY_SERVER, Server
+        "The server {how} the connection of {client} before {packet} of {octets} octets (frame {last}) came, which it did not read."
     ServerDisconnected { code: u8, reason: &'static str } &c::SERVER_DISCONNECTED, Server
         "The server disconnects {client} with 0x{code:02x} ({reason})."
     CutInRemainingLength { packet: &'static str } &c::INCOMPLETE_PACKET, Unknown

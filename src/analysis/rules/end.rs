@@ -192,6 +192,16 @@ fn judge_dismissal(link: &Link, ended: &Ended, end: &End, report: &mut Report) {
     let (Some(last), Some((packet_type, octets))) = (side.last, side.last_packet) else {
         return;
     };
+    let (packet, frame) = (packet_type.name(), Frame(last.number));
+    if last.number > end.stamp.number {
+        let claim = Claim::ClosedBeforePacket {
+            how,
+            packet,
+            octets,
+            last: frame,
+        };
+        return report.find(Place::on(link, end.stamp), claim);
+    }
     let Some(waited) = between(&last, &end.stamp) else {
         return;
     };
@@ -206,9 +216,9 @@ fn judge_dismissal(link: &Link, ended: &Ended, end: &End, report: &mut Report) {
     let claim = Claim::ClosedByServer {
         how,
         seconds: waited.seconds(),
-        packet: packet_type.name(),
+        packet,
         octets,
-        last: Frame(last.number),
+        last: frame,
         remark,
     };
     report.find(Place::on(link, end.stamp), claim);

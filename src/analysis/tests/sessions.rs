@@ -472,6 +472,25 @@ fn a_close_by_the_server_is_reported_with_the_packet_before_it() {
         assert!(found.message.starts_with(&words), "{}", found.message);
         assert!(found.message.contains("too large"), "{}", found.message);
     }
+    // What came after the first FIN is not what the server answered with it, a fault neither.
+    for bytes in [
+        publish(V3, "t", b"x", Sent::default()),
+        subscribe(V3, 0, &[("t", 0)], &[]),
+    ] {
+        let mut run = Run::new(V3);
+        run.join(0, "a");
+        let fin = run.fin();
+        let late = run.client(0, bytes);
+        run.end(0, Closed::Reset, Some(Sender::Server));
+        run.finish();
+        let found = run.finding("closed-by-server");
+        assert_eq!((found.stamp.number, &*found.frames), (fin, &[late][..]));
+        assert!(
+            found.message.contains("it did not read"),
+            "{}",
+            found.message
+        );
+    }
     // The client did it, or the end has a cause of its own: no such finding.
     let mut run = Run::new(V3);
     run.join(0, "a").join(1, "b").join(2, "c");
