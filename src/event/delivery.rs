@@ -157,6 +157,15 @@ pub enum Undelivered {
         /// Messages that waited for the session.
         waited: u32,
     },
+    /// As many messages to the connected subscriber were unacknowledged as it is sent at a time, and
+    /// later the server went on without this one: it may have dropped it from a full queue.
+    #[strum(serialize = "queue_dropped")]
+    WindowFull {
+        /// The frame of the PUBLISH that was the last of those.
+        since: u64,
+        /// Messages that waited for the subscriber when this one was published.
+        waited: u32,
+    },
     /// The server acknowledged the message, and the subscriber was connected and able.
     #[strum(serialize = "broker_did_not_forward")]
     NotForwarded {
@@ -193,9 +202,10 @@ impl Undelivered {
     /// Returns the frame that shows it; `None` where none does.
     pub const fn frame(self) -> Option<u64> {
         match self {
-            Self::Away { since } | Self::OtherIsAway { since } | Self::AwayAtQoS0 { since } => {
-                Some(since)
-            }
+            Self::Away { since }
+            | Self::OtherIsAway { since }
+            | Self::AwayAtQoS0 { since }
+            | Self::WindowFull { since, .. } => Some(since),
             Self::OtherOfGroup { frame }
             | Self::Refused { frame, .. }
             | Self::Unsubscribed { frame }

@@ -271,6 +271,12 @@ pub(super) fn undelivered(why: Undelivered) -> Cow<'static, str> {
                  and the broker may have dropped it from a full queue"
             ));
         }
+        Undelivered::WindowFull { since, waited } => {
+            return Cow::Owned(format!(
+                "since frame {since} as many messages to it were unacknowledged as it is sent at a \
+                 time; {waited} waited, and the broker may have dropped it from a full queue"
+            ));
+        }
         Undelivered::NotForwarded { acknowledged } => {
             return Cow::Owned(format!(
                 "still connected; the broker acknowledged it in frame {acknowledged} and did not \

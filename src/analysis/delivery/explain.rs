@@ -290,12 +290,15 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
             .over
             .is_some_and(|over| over.acknowledged(held.qos).is_some());
     let broker = held.broker;
+    let waited = between(&held.in_force, &copy.stamp);
     let mut delivered = copy.delivered(Some(held.published), held.qos);
     if ambiguous {
         // It would be that to some other message, perhaps.
         delivered.latency = None;
     }
     let route = held.routes.get_mut(at)?;
+    let ahead = route.ahead;
+    let held_back = live && !ambiguous && waited.is_some_and(|waited| waited >= caps::IN_TRANSIT);
     // One with another payload seemed to have come in its place.
     let outsiders = route.instead.is_some();
     let mut place = at;
@@ -330,6 +333,17 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
         };
         held.unsettled += u32::from(further.progress == Progress::Open);
         place = cx.state.messages.add_route(key, further)?;
+    }
+    if held_back && ahead.waited > 0 {
+        cx.link.sides.server.holds_back(ahead.in_flight);
+    }
+    if ahead.number > 0
+        && let Some(session) = cx
+            .link
+            .session
+            .and_then(|key| cx.state.sessions.get_mut(key))
+    {
+        session.was_sent(ahead.number);
     }
     if let Some(broker) = cx.state.brokers.get_mut(broker) {
         broker.acknowledges_first |= late;

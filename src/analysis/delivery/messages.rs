@@ -236,18 +236,16 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
     let Some(stood) = state.standing(before) else {
         return given_up;
     };
-    if stood.gaps != route.gaps {
-        return Undelivered::Gap { frame: stood.gap };
-    }
-    if let Some(why) = too_large(held, &stood) {
+    if let Some(why) = kept_away(held, &stood, route.gaps) {
         return why;
     }
     if route.delivery.ambiguous {
         // An equal message may have come in its place.
         return Undelivered::Unknown;
     }
+    let dropped = held_back(route, &stood);
     if let Some(by) = overtaken(state, held, route) {
-        return Undelivered::Overtaken { by };
+        return dropped.unwrap_or(Undelivered::Overtaken { by });
     }
     let assured = held.qos.min(route.delivery.granted.unwrap_or(held.qos)) > QoS::AtMostOnce;
     let acknowledged = held.over.and_then(|over| over.acknowledged(held.qos));
@@ -265,7 +263,7 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
         let at_once = stood.open && publisher_is_gone(state, held);
         if long || at_once {
             let acknowledged = acknowledged.number;
-            return Undelivered::NotForwarded { acknowledged };
+            return dropped.unwrap_or(Undelivered::NotForwarded { acknowledged });
         }
     }
     if !stood.open && assured && state.sessions.get(route.session).is_some() {
@@ -335,12 +333,12 @@ fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> U
     let Some(stood) = state.standing(latest) else {
         return given_up;
     };
-    if stood.gaps > 0 || stood.client_gaps > 0 {
-        let frame = stood.gap.max(stood.client_gap);
-        return Undelivered::Gap { frame };
-    }
-    if let Some(why) = too_large(held, &stood) {
+    if let Some(why) = kept_away(held, &stood, 0) {
         return why;
+    }
+    if stood.client_gaps > 0 {
+        let frame = stood.client_gap;
+        return Undelivered::Gap { frame };
     }
     let here = between(&returned, &stood.stamp);
     // Others that waited came, and it did not: the queue was served.
@@ -408,14 +406,30 @@ fn absent_member(state: &State, held: &Held, route: &Route) -> Option<u64> {
     session.away_since.map(|since| since.number)
 }
 
-/// Returns that a message is larger than the client of a connection accepts, where it surely is.
-fn too_large(held: &Held, stood: &Standing) -> Option<Undelivered> {
+/// Returns what kept a message from the client of a connection whose server had `gaps` when the message
+/// came to it: a later gap, in which it may be, or the largest packet that the client accepts.
+fn kept_away(held: &Held, stood: &Standing, gaps: u32) -> Option<Undelivered> {
+    if stood.gaps != gaps {
+        return Some(Undelivered::Gap { frame: stood.gap });
+    }
     let maximum = stood.maximum_packet_size?;
     let (named, aliased) = held.least;
     let least = if stood.aliases { aliased } else { named };
     (least > maximum as usize).then_some(Undelivered::TooLarge {
         maximum,
         frame: stood.began,
+    })
+}
+
+/// Returns that a message may have been dropped from a full queue, where as many as the server has in
+/// flight were before it on the way to the subscriber.
+fn held_back(route: &Route, stood: &Standing) -> Option<Undelivered> {
+    let ahead = route.ahead;
+    let before = ahead.in_flight.saturating_add(ahead.waited.checked_sub(1)?);
+    let full = ahead.in_flight > 0 && stood.window.is_some_and(|most| before >= most);
+    full.then_some(Undelivered::WindowFull {
+        since: ahead.since,
+        waited: ahead.waited,
     })
 }
 

@@ -10,7 +10,7 @@ use super::super::keys::{MessageKey, SessionKey, Topic, Turn, takes};
 use super::super::rules::report::Report;
 use super::super::state::State;
 use super::super::state::link::Link;
-use super::super::state::message::{Held, Pending, Progress, Route, Routes};
+use super::super::state::message::{Ahead, Held, Pending, Progress, Route, Routes};
 use super::super::state::sessions::{Force, Subscription};
 use crate::base::limits::Limit;
 use crate::event::{Handshake, MessageDelivery, Outcome, Undelivered};
@@ -102,17 +102,24 @@ fn counted(
 ) -> Routes {
     let left_out = routes.len().saturating_sub(Handshake::DELIVERIES_KEPT);
     routes.truncate(Handshake::DELIVERIES_KEPT);
-    for route in routes.iter_mut().filter(|route| in_force && route.absent) {
+    for route in routes.iter_mut().filter(|_| in_force) {
         let due = route
             .delivery
             .granted
             .map_or(qos, |granted| granted.min(qos));
+        // At QoS 0 nothing waits for the connected.
+        if due == QoS::AtMostOnce && !route.absent {
+            continue;
+        }
         let Some(session) = state.sessions.get_mut(route.session) else {
             continue;
         };
-        if due > QoS::AtMostOnce {
+        let expected = route.progress == Progress::Waiting && !route.tentative;
+        if due > QoS::AtMostOnce && route.absent {
             session.waits();
-        } else if route.progress == Progress::Waiting && !route.tentative {
+        } else if due > QoS::AtMostOnce && expected && route.group.is_none() {
+            (route.ahead.number, route.ahead.waited) = session.is_due();
+        } else if route.absent && expected {
             // Servers keep nothing for the absent at QoS 0: no copy that comes later is of it.
             route.progress = Progress::Done;
             let since = session.away_since.unwrap_or(state.now).number;
@@ -285,7 +292,13 @@ fn route(state: &State, one: &Subscription, out: Option<&Link>, why: Undelivered
         outcome: Outcome::NotDelivered(why),
         ambiguous: false,
     };
+    let ahead = link.map(|link| Ahead {
+        in_flight: link.sides.server.in_flight,
+        since: link.sides.server.filled,
+        ..Ahead::default()
+    });
     Route {
+        ahead: ahead.unwrap_or_default(),
         gaps: link.map_or(0, |link| link.unseen().server),
         absent,
         ..Route::new(one.session, delivery)

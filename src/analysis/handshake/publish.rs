@@ -96,7 +96,7 @@ pub(crate) fn on_publish(cx: &mut PacketContext<'_>, publish: &Publish<'_>) {
     side.published += 1;
     open.order = side.published;
     open.counted = true;
-    side.in_flight += 1;
+    side.fills(event.stamp.number);
     // A PUBLISH above the quota is a protocol error: what the server does next is judged by it.
     if rules::request::check_quota(&mut cx.check()) {
         cx.link.blame(event);
@@ -180,7 +180,7 @@ fn join_repeat(
     }
     if !open.counted {
         open.counted = true;
-        side.in_flight += 1;
+        side.fills(cx.event.stamp.number);
     }
     if let Some(id) = publish.delivery.packet_id() {
         side.open.insert(id.number(), open);

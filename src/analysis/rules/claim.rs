@@ -354,6 +354,8 @@ claims! {
         "The message to {topic} was never sent to {subscriber}, which has a subscription that takes it: a later one of the same publisher and QoS came in frame {by}."
     MessageDropped { topic: &'a str, subscriber: Party<'a>, returned: Frame, waited: u32 } &c::MESSAGE_LOST, Server
         "The message to {topic} was never sent to {subscriber}, which came back in frame {returned}: {waited} waited for it, and the server may have dropped this one from a full queue."
+    MessageHeldBack { topic: &'a str, subscriber: Party<'a>, since: Frame, waited: u32 } &c::MESSAGE_LOST, Server
+        "The message to {topic} was never sent to {subscriber}, of which as many messages were unacknowledged since frame {since} as it is sent at a time: {waited} waited for it, and the server may have dropped this one from a full queue."
     OutOfOrder { frame: Frame } &c::OUT_OF_ORDER, Server
         "{client} gets the message of frame {frame} after a later one of the same publisher, topic and QoS."
     DeliveredTwice { frame: Frame, topic: &'a str } &c::DELIVERED_TWICE, Server

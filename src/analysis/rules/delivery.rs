@@ -340,6 +340,12 @@ pub(crate) fn judge_undelivered(held: &Held, route: &Route, why: Undelivered, re
             subscriber,
             by: Frame(by),
         },
+        Undelivered::WindowFull { since, waited } => Claim::MessageHeldBack {
+            topic,
+            subscriber,
+            since: Frame(since),
+            waited,
+        },
         Undelivered::QueueDropped { returned, waited } => Claim::MessageDropped {
             topic,
             subscriber,

@@ -68,6 +68,8 @@ pub(crate) struct Standing {
     pub(crate) client_gap: u64,
     /// Messages that the client has not acknowledged: the server may have more to send.
     pub(crate) in_flight: u32,
+    /// The messages above QoS 0 that the server has in flight at most, where that is known.
+    pub(crate) window: Option<u32>,
     /// The largest packet that the client accepts, in bytes (5.0).
     pub(crate) maximum_packet_size: Option<u32>,
     /// The client accepts topic aliases (5.0): a copy may lack its topic name.
@@ -123,6 +125,10 @@ pub(crate) struct Side {
     pub(crate) delayed: u32,
     /// PUBLISH packets above QoS 0 that are not acknowledged: the send quota in use.
     pub(crate) in_flight: u32,
+    /// The frame of the latest PUBLISH of those.
+    pub(crate) filled: u64,
+    /// The fewest in flight at which this end held a message back.
+    pub(crate) held_at: Option<u32>,
     /// Handshakes that this end began and that are not over, by packet identifier.
     pub(crate) open: Opens,
     /// Counts the PUBLISH packets of this end, and the PUBREC packets that answered them.
@@ -145,6 +151,22 @@ pub(crate) struct Side {
 }
 
 impl Side {
+    /// Counts a PUBLISH above QoS 0 that this end sends.
+    pub(crate) fn fills(&mut self, frame: u64) {
+        // More may be in flight than at that time.
+        if self.held_at.is_some_and(|held| held <= self.in_flight) {
+            self.held_at = None;
+        }
+        self.in_flight += 1;
+        self.filled = frame;
+    }
+
+    /// Notes that a message waited behind so many in flight.
+    pub(crate) fn holds_back(&mut self, in_flight: u32) {
+        let least = self.held_at.map_or(in_flight, |held| held.min(in_flight));
+        self.held_at = Some(least).filter(|least| *least > 0);
+    }
+
     /// Notes a hole in what this end sent, which a frame shows.
     pub(crate) fn note_gap(&mut self, frame: u64) {
         self.gaps += 1;
@@ -341,6 +363,14 @@ impl Link {
             client_gaps: unseen.client,
             client_gap: client.gap,
             in_flight: server.in_flight,
+            window: match client.receive_maximum {
+                Some(maximum) => Some(
+                    server
+                        .held_at
+                        .map_or(maximum.into(), |held| held.min(maximum.into())),
+                ),
+                None => server.held_at,
+            },
             maximum_packet_size: client.maximum_packet_size,
             aliases: client.topic_alias_maximum > 0,
             began: self.began().number,

@@ -23,6 +23,20 @@ pub(crate) enum Progress {
     Done,
 }
 
+/// The messages above QoS 0 before another one on the way to a connected subscriber, when that comes
+/// into force.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ahead {
+    /// Those that the subscriber has not acknowledged.
+    pub(crate) in_flight: u32,
+    /// The frame of the latest PUBLISH of those.
+    pub(crate) since: u64,
+    /// Those that it has not been sent, this one included; 0 where they are not counted.
+    pub(crate) waited: u32,
+    /// Its number among the messages of the session that are counted so.
+    pub(crate) number: u32,
+}
+
 /// A delivery with what the analysis needs to know of it.
 #[derive(Debug)]
 pub(crate) struct Route {
@@ -48,6 +62,8 @@ pub(crate) struct Route {
     pub(crate) identifiers: Vec<u32>,
     /// The frame of a copy that is like this one and has another payload.
     pub(crate) instead: Option<u64>,
+    /// The messages before it.
+    pub(crate) ahead: Ahead,
 }
 
 impl Route {
@@ -65,6 +81,7 @@ impl Route {
             as_published: (false, false),
             identifiers: Vec::new(),
             instead: None,
+            ahead: Ahead::default(),
         }
     }
 

@@ -49,6 +49,10 @@ pub(crate) struct ClientSession {
     pub(crate) gapped: Option<(FrameStamp, u64)>,
     /// Messages above QoS 0 that were published while it was away last, and the connection before.
     pub(crate) waited: (u32, Option<ConnectionId>),
+    /// Messages above QoS 0 that were published while it had a connection.
+    due: u32,
+    /// The number of the latest of those that it was sent.
+    served: u32,
     /// A CONNECT asks for it, and is not answered yet.
     pub(crate) returning: bool,
 }
@@ -72,6 +76,8 @@ impl ClientSession {
             latest: None,
             gapped: None,
             waited: (0, None),
+            due: 0,
+            served: 0,
             returning: false,
         }
     }
@@ -93,6 +99,18 @@ impl ClientSession {
         let (waited, after) = self.waited;
         let before = if after == latest { waited } else { 0 };
         self.waited = (before.saturating_add(1), latest);
+    }
+
+    /// Counts a message above QoS 0 that is published while it has a connection; returns its number,
+    /// and how many wait with it.
+    pub(crate) fn is_due(&mut self) -> (u32, u32) {
+        self.due = self.due.saturating_add(1);
+        (self.due, self.due - self.served)
+    }
+
+    /// Notes that it was sent the message of a number: it waits for none before that.
+    pub(crate) fn was_sent(&mut self, number: u32) {
+        self.served = self.served.max(number);
     }
 
     /// Returns whether it had a connection that was accepted.

@@ -547,3 +547,52 @@ fn a_message_expires_where_its_interval_is_over() {
         assert_eq!(reasons(&run), [Some(why)]);
     }
 }
+
+#[test]
+fn a_message_behind_a_full_window_may_have_been_dropped() {
+    // The Receive Maximum, where one is set; else what the server was seen to hold back at.
+    for (maximum, window, full) in [
+        (Some(2), 2, true),
+        (Some(3), 2, false),
+        (None, 2, true),
+        (None, 0, false),
+    ] {
+        let mut run = Run::new(V5);
+        let hello = Hello {
+            properties: maximum.map_or_else(Vec::new, |maximum| short(0x21, maximum)),
+            ..Hello::new("s")
+        };
+        run.open(0);
+        run.client(0, connect(V5, &hello));
+        run.server(0, connack(V5, false, 0, &[]));
+        run.take(0, "t", 1).join(9, "p");
+        let version = run.version;
+        let mut since = 0;
+        for id in [1, 2] {
+            post(&mut run, "t", &[id], id.into());
+            since = run.server(0, numbered(version, "t", &[id], 1, id.into()));
+        }
+        // The third waits until there is room, but where nothing holds it back.
+        post(&mut run, "t", &[3], 3);
+        if maximum.is_none() {
+            run.wait(if window > 0 { 200 } else { 20 });
+            run.client(0, puback(1));
+            since = run.server(0, numbered(version, "t", &[3], 1, 3));
+        }
+        post(&mut run, "t", &[4], 4);
+        post(&mut run, "t", &[5], 5);
+        run.client(0, puback(2));
+        let by = run.server(0, numbered(version, "t", &[5], 1, 4));
+        run.wait(100).leave(0).leave(9).finish();
+        let lost = if maximum.is_none() { 3 } else { 2 };
+        let why = reasons(&run)[lost].unwrap();
+        match (full, why) {
+            (true, Undelivered::WindowFull { since: at, waited }) => {
+                assert_eq!((at, waited), (since, 1), "{maximum:?}");
+            }
+            (false, Undelivered::Overtaken { by: at }) => assert_eq!(at, by),
+            other => panic!("{maximum:?} {window}: {other:?}"),
+        }
+        assert!(run.rules().contains(&"message-not-delivered"));
+    }
+}

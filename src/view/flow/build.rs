@@ -622,7 +622,8 @@ fn delivery_verdict(delivery: &MessageDelivery) -> Verdict {
                 | Undelivered::ConnectionEnded { .. }
                 | Undelivered::NotForwarded { .. }
                 | Undelivered::Overtaken { .. }
-                | Undelivered::QueueDropped { .. } => Tone::Bad,
+                | Undelivered::QueueDropped { .. }
+                | Undelivered::WindowFull { .. } => Tone::Bad,
                 _ => Tone::Neutral,
             };
             let why = words::undelivered(*why);
