@@ -11,7 +11,7 @@ use crate::base::limits::{Limit, Limits};
 use crate::base::{EndpointPattern, FrameStamp};
 use crate::capture::{self, CaptureError, Item, Merge, Reader, Sequence, Source};
 use crate::connection::{self, Context, Decoder, Twins};
-use crate::event::{Accounting, Event, LimitReached, SkippedFrames, Totals};
+use crate::event::{Accounting, Disorder, Event, LimitReached, SkippedFrames, Totals};
 use crate::stream::{Assembler, Counts};
 use crate::view::View;
 use crate::wire::{self, Dissected, Dissector};
@@ -146,6 +146,8 @@ pub(crate) struct Pipeline<'v> {
     totals: Totals,
     wants_frames: bool,
     most_frames: u64,
+    /// Frames out of order, as far as their times show.
+    disorder: Disorder,
 }
 
 /// The end of the pipeline: the view, and the first error that it met.
@@ -230,6 +232,7 @@ impl<'v> Pipeline<'v> {
             last: FrameStamp::default(),
             totals: Totals::default(),
             most_frames: options.frames.unwrap_or(u64::MAX),
+            disorder: Disorder::default(),
         }
     }
 
@@ -248,7 +251,10 @@ impl<'v> Pipeline<'v> {
     // Always inlined, down to the segment, which is then never moved.
     #[inline(always)]
     pub(crate) fn frame(&mut self, frame: &capture::Frame<'_>) -> ControlFlow<()> {
-        self.last = frame.stamp;
+        let before = std::mem::replace(&mut self.last, frame.stamp);
+        if frame.stamp.time < before.time {
+            self.note_back(&before);
+        }
         self.totals.frames += 1;
         if self.totals.first_time.is_none() {
             self.totals.first_time = frame.stamp.time;
@@ -269,11 +275,33 @@ impl<'v> Pipeline<'v> {
             assembler.push(&segment, &mut |decoder: &mut Decoder, connection, event| {
                 decoder.on(context, connection, event, &mut |event| shown.event(event));
             });
+        } else {
+            let Self {
+                assembler,
+                context,
+                shown,
+                ..
+            } = self;
+            assembler.pass(
+                &frame.stamp,
+                &mut |decoder: &mut Decoder, connection, event| {
+                    decoder.on(context, connection, event, &mut |event| shown.event(event));
+                },
+            );
         }
         if self.shown.failed.is_some() || self.totals.frames >= self.most_frames {
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
+    }
+
+    /// The last frame has an earlier time than the one before it.
+    #[cold]
+    fn note_back(&mut self, before: &FrameStamp) {
+        if self.last.time.is_some() && self.last.file == before.file {
+            self.disorder.back += 1;
+            (self.disorder.first_back).get_or_insert([self.last, *before]);
+        }
     }
 
     /// The input may wait for its writer: what is held back only for speed is shown.
@@ -309,6 +337,15 @@ impl<'v> Pipeline<'v> {
         assembler.finish(last, &mut |decoder: &mut Decoder, connection, event| {
             decoder.on(context, connection, event, &mut |event| shown.event(event));
         });
+        let counts = assembler.counts();
+        let disorder = Disorder {
+            late: counts.out_of_order,
+            first_late: counts.first_out_of_order,
+            ..self.disorder
+        };
+        if disorder.late + disorder.back > 0 {
+            shown.show(&Event::Disorder(&disorder));
+        }
         shown.analyse(None);
         let mut totals = std::mem::take(&mut self.totals);
         totals.files = files;

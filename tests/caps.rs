@@ -180,6 +180,10 @@ const REACHED: &[(&str, &str)] = &[
         "streams_of_messages_that_are_forgotten_are_counted",
     ),
     (
+        "out-of-order",
+        "after_the_window_the_gap_stands_where_it_would_have_stood",
+    ),
+    (
         "reordered",
         "a_handshake_outlasted_by_too_many_is_reported_behind_them",
     ),

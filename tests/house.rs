@@ -183,7 +183,7 @@ const ROOM_LAYERS: &[(&str, Layers)] = &[
             &["event", "limits"],
             &["emitter", "key"],
             &["flow"],
-            &["holes", "trouble"],
+            &["holes", "trouble", "window"],
             &["slot"],
             &["slots"],
             &["assembler"],

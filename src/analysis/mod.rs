@@ -92,6 +92,9 @@ impl Analyzer {
             Event::SeenTwice(twice) => {
                 rules::transport::find_seen_twice(&self.state, twice, &mut self.report);
             }
+            Event::Disorder(disorder) => {
+                rules::transport::find_disorder(disorder, &mut self.report);
+            }
             _ => return,
         }
         self.report.outbox.drain(emit);

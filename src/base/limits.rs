@@ -242,6 +242,13 @@ limits! {
     WaitingAll waiting_all "waiting-all" 64 * MIB, Bytes Option,
         "the oldest holes are given up: gaps" => "waiting";
 
+    // Beyond it, or after 0.2 s, the octets are taken for lost: nothing is given up that could be
+    // counted.
+    /// Frames for which a segment, and all behind it, waits for the octets that it acknowledges, for
+    /// 0.2 s of the capture's clock at most: they may stand later in the capture. 0 never waits.
+    OutOfOrder out_of_order "out-of-order" 256, Count Option,
+        "the octets are a gap";
+
     // connection
 
     /// Bytes of unfinished control packets and undecided connections.

@@ -1,6 +1,8 @@
 //! The events of a run, as they are emitted: borrowed for the call that brings them.
 
-use super::connection::{Ended, Gap, NotMqtt, Opened, SeenTwice, Stalled, TransportBreach};
+use super::connection::{
+    Disorder, Ended, Gap, NotMqtt, Opened, SeenTwice, Stalled, TransportBreach,
+};
 use super::finding::Finding;
 use super::handshake::Handshake;
 use super::packet::PacketEvent;
@@ -27,6 +29,8 @@ pub enum Event<'a> {
     Breach(&'a TransportBreach),
     /// A connection that the capture holds twice.
     SeenTwice(&'a SeenTwice),
+    /// The capture is over, and frames of it stand out of order.
+    Disorder(&'a Disorder),
     /// An exchange of control packets is settled, its deliveries known.
     Handshake(&'a Handshake),
     /// A Will Message whose fate is known.

@@ -106,6 +106,20 @@ pub struct SeenTwice {
     pub stamp: FrameStamp,
 }
 
+/// Frames that do not stand in the capture in the order in which they were sent: the capture is
+/// over, and this is how many there were.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disorder {
+    /// Segments behind others of their connection that were sent later.
+    pub late: u64,
+    /// The frames of the first of these and of that before which it was sent.
+    pub first_late: Option<[FrameStamp; 2]>,
+    /// Frames with an earlier time than the frame before them, of the same file.
+    pub back: u64,
+    /// The first of these and the frame before it.
+    pub first_back: Option<[FrameStamp; 2]>,
+}
+
 /// Something else where MQTT was expected.
 #[derive(Clone, Debug)]
 pub struct NotMqtt {

@@ -33,7 +33,8 @@ pub mod will;
 pub use accounting::{Accounting, LimitReached};
 pub use borrowed::Event;
 pub use connection::{
-    Ended, Gap, Incomplete, LooksLike, NotMqtt, Opened, SeenTwice, Stalled, TransportBreach,
+    Disorder, Ended, Gap, Incomplete, LooksLike, NotMqtt, Opened, SeenTwice, Stalled,
+    TransportBreach,
 };
 pub use delivery::{Delivered, MessageDelivery, Outcome, Undelivered};
 pub use finding::{Cause, Finding, Level, Repeats};

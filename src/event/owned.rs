@@ -1,7 +1,9 @@
 //! Events that outlive the call that reports them.
 
 use super::borrowed::Event;
-use super::connection::{Ended, Gap, NotMqtt, Opened, SeenTwice, Stalled, TransportBreach};
+use super::connection::{
+    Disorder, Ended, Gap, NotMqtt, Opened, SeenTwice, Stalled, TransportBreach,
+};
 use super::finding::Finding;
 use super::handshake::Handshake;
 use super::packet::PacketEvent;
@@ -32,6 +34,8 @@ pub enum OwnedEvent {
     Breach(TransportBreach),
     /// A connection that the capture holds twice.
     SeenTwice(SeenTwice),
+    /// Frames that stand out of order.
+    Disorder(Disorder),
     /// A settled exchange of control packets with its deliveries.
     Handshake(Box<Handshake>),
     /// The fate of a Will Message.
@@ -55,6 +59,7 @@ impl From<&Event<'_>> for OwnedEvent {
             Event::Stalled(stalled) => Self::Stalled(*stalled),
             Event::Breach(breach) => Self::Breach(*breach),
             Event::SeenTwice(twice) => Self::SeenTwice(*twice),
+            Event::Disorder(disorder) => Self::Disorder(*disorder),
             Event::Handshake(handshake) => Self::Handshake(Box::new(handshake.clone())),
             Event::Will(will) => Self::Will(Box::new(will.clone())),
             Event::Retained(retained) => Self::Retained(Box::new(retained.clone())),

@@ -14,6 +14,7 @@ use super::slot::{Life, Slot};
 use super::slots::Slots;
 use super::trouble;
 use super::waiting::Span;
+use super::window::{Held, Window, begins, precedes};
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
 use crate::wire::{Segment, TcpFlags};
@@ -38,6 +39,8 @@ pub struct Assembler<S> {
     /// Where the search for a connection to evict goes on.
     hand: u32,
     next_id: u32,
+    /// Segments that wait for others which stand behind them in the capture.
+    window: Window,
     shared: Shared,
 }
 
@@ -70,8 +73,15 @@ impl<S: Default> Assembler<S> {
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
     ) {
         let (found, sender) = self.keys.find(&segment.source, &segment.destination);
+        if !self.window.is_empty() {
+            self.push_behind(segment, deliver);
+            return;
+        }
         let Some(place) = found else {
-            self.push_first(segment, sender, deliver);
+            match self.may_follow_syn(segment) {
+                true => self.window.push(segment),
+                false => self.push_first(segment, sender, deliver),
+            }
             return;
         };
         let Some(slot) = self.slots.get_mut(place) else {
@@ -94,6 +104,10 @@ impl<S: Default> Assembler<S> {
             && slot.trouble.is_none()
             && slot.life == Life::Open;
         if !ordinary {
+            if self.shared.limits.out_of_order > 0 && slot.is_early(segment, sender) {
+                self.window.push(segment);
+                return;
+            }
             self.push_special(place, segment, sender, deliver);
             return;
         }
@@ -114,6 +128,18 @@ impl<S: Default> Assembler<S> {
         deliver(&mut slot.state, &slot.connection, event);
     }
 
+    /// A frame without a segment was read: what waits may have waited long enough.
+    #[inline]
+    pub fn pass(
+        &mut self,
+        stamp: &FrameStamp,
+        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
+    ) {
+        if !self.window.is_empty() {
+            self.close_window(stamp, deliver);
+        }
+    }
+
     /// The capture is over: what waits is emitted, with the holes before it, and every open
     /// connection is closed, in the order of their numbers. `last` is the last frame.
     pub fn finish(
@@ -121,6 +147,10 @@ impl<S: Default> Assembler<S> {
         last: &FrameStamp,
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
     ) {
+        while let Some(first) = self.window.remove(0) {
+            self.push_held(&first, deliver);
+            self.settle_window(deliver);
+        }
         let mut open: Vec<(ConnectionId, u32)> = (0..)
             .zip(self.slots.iter())
             .filter(|(_, slot)| slot.life == Life::Open)
@@ -135,6 +165,115 @@ impl<S: Default> Assembler<S> {
             next_id: self.next_id,
             ..Self::default()
         };
+    }
+
+    /// A segment comes while others wait.
+    #[cold]
+    fn push_behind(
+        &mut self,
+        segment: &Segment<'_>,
+        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
+    ) {
+        // The first may have waited long enough before this one came.
+        self.close_window(segment.stamp, deliver);
+        let awaited = match self.window.get(0) {
+            Some(first) => self.precedes(segment, &first.segment()),
+            None => return self.push(segment, deliver),
+        };
+        self.window.push(segment);
+        if awaited {
+            self.settle_window(deliver);
+        }
+    }
+
+    /// Takes segments from the window for which nothing has to be waited for, those first that were
+    /// sent before the first.
+    fn settle_window(&mut self, deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>)) {
+        while let Some(first) = self.window.get(0) {
+            let first = first.segment();
+            let mut ready = 0;
+            if self.is_early(&first) {
+                let is_ready = |at: &usize| {
+                    let later = self.window.get(*at).map(Held::segment);
+                    later.is_some_and(|later| {
+                        self.precedes(&later, &first) && !self.is_early(&later)
+                    })
+                };
+                let Some(at) = (1..self.window.len()).find(is_ready) else {
+                    return;
+                };
+                ready = at;
+            }
+            let before = *first.stamp;
+            let Some(held) = self.window.remove(ready) else {
+                return;
+            };
+            if ready > 0 {
+                let counts = &mut self.shared.counts;
+                counts.out_of_order += 1;
+                let first = [*held.segment().stamp, before];
+                counts.first_out_of_order.get_or_insert(first);
+            }
+            self.push_held(&held, deliver);
+        }
+    }
+
+    /// Takes the segments of the window that have waited long enough.
+    fn close_window(
+        &mut self,
+        stamp: &FrameStamp,
+        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
+    ) {
+        let limits = self.shared.limits;
+        while (self.window).is_over(stamp, limits.out_of_order, limits.waiting)
+            && let Some(first) = self.window.remove(0)
+        {
+            self.push_held(&first, deliver);
+            self.settle_window(deliver);
+        }
+    }
+
+    /// Takes a segment that has waited.
+    fn push_held(
+        &mut self,
+        held: &Held,
+        deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
+    ) {
+        let segment = &held.segment();
+        let (found, sender) = self.keys.find(&segment.source, &segment.destination);
+        let Some(place) = found else {
+            self.push_first(segment, sender, deliver);
+            return;
+        };
+        if let Some(slot) = self.slots.get_mut(place) {
+            slot.touched = true;
+        }
+        self.push_special(place, segment, sender, deliver);
+    }
+
+    /// Whether a segment waits for others of its connection.
+    fn is_early(&self, segment: &Segment<'_>) -> bool {
+        let (place, sender) = self.keys.find(&segment.source, &segment.destination);
+        match place.and_then(|place| self.slots.get(place)) {
+            Some(slot) => slot.is_early(segment, sender),
+            None => self.may_follow_syn(segment),
+        }
+    }
+
+    /// Whether the SYN of a connection of which this is the first segment may stand later: in a
+    /// capture out of order.
+    fn may_follow_syn(&self, segment: &Segment<'_>) -> bool {
+        let begins = segment.flags.has(TcpFlags::SYN) || segment.flags.has(TcpFlags::RST);
+        self.shared.counts.out_of_order > 0 && !begins
+    }
+
+    /// Whether a segment was sent before the first of the window.
+    fn precedes(&self, later: &Segment<'_>, first: &Segment<'_>) -> bool {
+        let (place, sender) = self.keys.find(&first.source, &first.destination);
+        match place.and_then(|place| self.slots.get(place)) {
+            Some(slot) => precedes(later, first, slot.next(sender)),
+            None => begins(later, first),
+        }
     }
 
     #[cold]

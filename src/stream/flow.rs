@@ -158,10 +158,7 @@ impl Flow {
             return;
         }
         let unseen = distance(self.next, ack);
-        // After a SYN that was not answered, an acknowledgement past it is a challenge ACK
-        // of an older connection (RFC 5961 §4).
-        let challenge = self.has_syn() && !answered && !self.has_begun();
-        if unseen <= 0 || !within_reach(unseen) || challenge {
+        if unseen <= 0 || !within_reach(unseen) || self.is_challenged(answered) {
             return;
         }
         if unseen.unsigned_abs() > self.unseen() {
@@ -169,6 +166,18 @@ impl Flow {
             self.marks.set(Marks::UNSEEN);
         }
         self.give_up_acknowledged(emitter);
+    }
+
+    /// Whether an acknowledgement past a SYN that was not answered is a challenge ACK of an older
+    /// connection (RFC 5961 §4). `answered`: as in [`acknowledge`](Self::acknowledge).
+    pub(super) fn is_challenged(&self, answered: bool) -> bool {
+        self.has_syn() && !answered && !self.has_begun()
+    }
+
+    /// Whether bytes before `sequence` have not come that are still to come.
+    pub(super) fn lacks(&self, sequence: u32) -> bool {
+        let ahead = distance(self.next, sequence);
+        self.is_based() && !self.has_ended() && ahead > 0 && within_reach(ahead)
     }
 
     /// Bytes past `next` that the peer acknowledged.

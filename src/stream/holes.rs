@@ -2,10 +2,9 @@
 //!
 //! An end acknowledges what it received, so once the peer has acknowledged bytes and later
 //! ones are here, those that are not were never captured: a segment lost before the capture
-//! point and sent again is not acknowledged before its second copy is seen. This is decided at
-//! once, with no grace in frames or time, and before the bytes of the acknowledging segment are
-//! emitted: so a PUBACK never overtakes the PUBLISH that waited behind the hole. A capture that merges its two directions late does no harm:
-//! a direction that merely lags has no hole.
+//! point and sent again is not acknowledged before its second copy is seen. The acknowledging segment
+//! has waited for them before it comes here (see `window`), and the hole is given up before its own
+//! bytes are emitted: so a PUBACK never overtakes the PUBLISH that waited behind the hole.
 
 use super::emitter::Emitter;
 use super::event::{End, GapCause};

@@ -1,6 +1,7 @@
 //! The sums of what became of everything that was pushed, and what connections share.
 
 use super::sample::Samples;
+use crate::base::FrameStamp;
 use crate::base::limits::Limits;
 
 /// Sums of everything that was pushed, over all connections.
@@ -33,6 +34,11 @@ pub struct Counts {
     pub waiting_cap: u64,
     /// Connections evicted because the table was full.
     pub evicted: u64,
+    /// Segments that stand behind others of their connection that were sent later: most often
+    /// behind the acknowledgement of their bytes.
+    pub out_of_order: u64,
+    /// The frames of the first such segment and of that before which it was sent.
+    pub first_out_of_order: Option<[FrameStamp; 2]>,
 }
 
 /// The state that all connections share.

@@ -87,6 +87,13 @@ impl<S> Slot<S> {
         self.flows.of(direction)
     }
 
+    /// Where the direction of an end goes on, and the other.
+    pub(super) fn next(&self, sender: Sender) -> (u32, u32) {
+        let direction = self.direction(sender);
+        let (flow, peer) = (self.flow(direction), self.flow(direction.reverse()));
+        (flow.next, peer.next)
+    }
+
     pub(super) fn has_waiting(&self) -> bool {
         DIRECTIONS.iter().any(|&way| self.flow(way).has_waiting())
     }
@@ -123,6 +130,25 @@ impl<S> Slot<S> {
         }
         // An answer to something else: another connection, unless this one has only begun.
         flow.begins_at(first) != Some(true) && (lingering || peer.has_begun() || !peer.has_syn())
+    }
+
+    /// Returns whether a segment acknowledges bytes that have not come, or resets the connection
+    /// behind some: they may stand later in the capture. One wait is enough: until something of that
+    /// direction comes, the capture does not hold it.
+    pub(super) fn is_early(&self, segment: &Segment<'_>, sender: Sender) -> bool {
+        let direction = self.direction(sender);
+        let (flow, peer) = (self.flow(direction), self.flow(direction.reverse()));
+        let flags = segment.flags;
+        if self.life != Life::Open || flags.has(TcpFlags::SYN) {
+            return false;
+        }
+        let answered = flow.is_based() || !segment.payload.is_empty();
+        (flags.has(TcpFlags::RST) && flow.unseen() == 0 && flow.lacks(segment.sequence))
+            || (flags.has(TcpFlags::ACK)
+                && self.seen[direction.reverse() as usize]
+                && peer.unseen() == 0
+                && peer.lacks(segment.acknowledgement)
+                && !peer.is_challenged(answered))
     }
 
     /// Takes a segment of this connection; returns why it closes if it does.

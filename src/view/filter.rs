@@ -251,7 +251,9 @@ impl<V: View> View for Filtered<V> {
             }
             Event::NotMqtt(_) => self.selection.client.is_none(),
             // The analysis makes findings of them.
-            Event::Breach(_) | Event::SeenTwice(_) | Event::Stalled(_) => false,
+            Event::Breach(_) | Event::SeenTwice(_) | Event::Disorder(_) | Event::Stalled(_) => {
+                false
+            }
             Event::Handshake(handshake) => self.takes_handshake(handshake),
             Event::Will(story) => {
                 let client = story.client_id.as_deref();

@@ -419,6 +419,10 @@ claims! {
     NotAcknowledged { sender: &'static str, times: u32, seconds: f64, last: Frame }
         &c::NOT_ACKNOWLEDGED, Unknown
         "{who} acknowledges nothing more on TCP: from here on {sender} sent the same octets again {times} times in vain, to the last that was captured of the connection {seconds:.1} s later (frame {last})."
+    FramesLate { count: u64, late: Frame, early: Frame } &c::FRAMES_OUT_OF_ORDER, Network
+        "{count} frames stand in the capture behind others of their connection that were sent later; frame {late}, the first, was sent before frame {early}. Each connection was put in order; between connections the order, and what rests on it, may be another."
+    FramesBack { count: u64, late: Frame, early: Frame } &c::FRAMES_OUT_OF_ORDER, Network
+        "{count} frames have an earlier time than the frame before them, first frame {late} (after frame {early}): the capture is not in the order of time."
     StartsMidway {} &c::STARTS_MIDWAY, Network
         "The capture begins in the middle of this connection: what was sent before is not known."
     LimitReached { name: &'static str, value: usize } &c::TABLE_FULL, Unknown

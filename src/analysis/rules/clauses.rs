@@ -342,6 +342,8 @@ clauses! {
         "The capture holds only some of a Server's connections: rules that need the others are off."
     SEEN_TWICE "seen-twice" Note [] []
         "The capture holds a connection twice, and all that is counted counts it twice."
+    FRAMES_OUT_OF_ORDER "frames-out-of-order" Note [] []
+        "Frames do not stand in the capture in the order in which they were sent."
     STARTS_MIDWAY "starts-midway" Note [] []
         "The capture begins in the middle of a connection."
     NOT_MQTT "not-mqtt" Note [] []

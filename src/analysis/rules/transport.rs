@@ -6,9 +6,10 @@ use super::super::state::link::Phase;
 use super::claim::{Claim, Frame};
 use super::clauses as c;
 use super::report::{Place, Report};
+use crate::base::FrameStamp;
 use crate::event::{
-    Breach, CarrierError, Gap, GapCause, Level, LooksLike, NotMqtt, Protocol, SeenTwice, Stall,
-    Stalled, TransportBreach, between,
+    Breach, CarrierError, Disorder, Gap, GapCause, Level, LooksLike, NotMqtt, Protocol, SeenTwice,
+    Stall, Stalled, TransportBreach, between,
 };
 use crate::mqtt::{ProtocolVersion, Sender};
 
@@ -107,6 +108,23 @@ pub(crate) fn find_seen_twice(state: &State, twice: &SeenTwice, report: &mut Rep
         first: Frame(twice.first.number),
     };
     report.find(Place::on(link, link.began()), claim);
+}
+
+/// Reports that frames stand out of order: by what TCP shows, else by their times.
+pub(crate) fn find_disorder(disorder: &Disorder, report: &mut Report) {
+    let claim = |[late, early]: [FrameStamp; 2], count| {
+        let (late, early) = (Frame(late.number), Frame(early.number));
+        (count, late, early)
+    };
+    if let Some(first) = disorder.first_late {
+        let (count, late, early) = claim(first, disorder.late);
+        let claim = Claim::FramesLate { count, late, early };
+        report.find(Place::nowhere(first[0]), claim);
+    } else if let Some(first) = disorder.first_back {
+        let (count, late, early) = claim(first, disorder.back);
+        let claim = Claim::FramesBack { count, late, early };
+        report.find(Place::nowhere(first[0]), claim);
+    }
 }
 
 /// Reports brokers that have clients outside the capture.

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::event::{
-    Alert, Breach, CarrierError, Cause, Introduction, Level, LooksLike, NotMqtt, Protocol,
-    SeenTwice, Stall, Stalled, TransportBreach,
+    Alert, Breach, CarrierError, Cause, Disorder, Introduction, Level, LooksLike, NotMqtt,
+    Protocol, SeenTwice, Stall, Stalled, TransportBreach,
 };
 use crate::mqtt::ProtocolVersion;
 
@@ -254,6 +254,36 @@ fn a_connection_that_the_capture_holds_twice_is_reported_at_its_copy() {
         (second, &[first][..])
     );
     assert_eq!(finding.by, crate::event::Cause::Network);
+}
+
+#[test]
+fn frames_out_of_order_are_one_note_by_what_tcp_shows_or_else_by_their_times() {
+    let stamps = |frames: [u64; 2]| {
+        Some(frames.map(|number| FrameStamp {
+            number,
+            ..FrameStamp::default()
+        }))
+    };
+    let back = Disorder {
+        back: 2,
+        first_back: stamps([4, 3]),
+        ..Disorder::default()
+    };
+    let both = Disorder {
+        late: 7,
+        first_late: stamps([9, 8]),
+        ..back
+    };
+    for (disorder, frame, begins) in [(both, 9, "7 frames"), (back, 4, "2 frames")] {
+        let mut run = Run::new(V3);
+        run.observe(&Event::Disorder(&disorder));
+        run.finish();
+        assert_eq!(run.findings.len(), 1);
+        let note = run.finding("frames-out-of-order");
+        assert_eq!(note.stamp.number, frame);
+        assert_eq!(note.frames, [frame - 1]);
+        assert!(note.message.starts_with(begins), "{}", note.message);
+    }
 }
 
 #[test]

@@ -45,6 +45,7 @@ fn a_hole_before_fin_is_a_gap_once_it_is_acknowledged() {
     let mut bench = Bench::opened();
     bench.push(client(ACK | FIN, 1004, 5001, ""));
     bench.push(server(ACK, 5001, 1005, ""));
+    bench.wait();
     assert_eq!(
         bench.events(),
         [

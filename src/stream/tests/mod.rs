@@ -4,6 +4,7 @@ mod cases;
 mod ends;
 mod loss;
 mod model;
+mod order;
 mod trouble;
 
 use std::net::Ipv4Addr;
@@ -146,6 +147,21 @@ impl Bench {
         let (seen, connections) = (&mut self.seen, &mut self.connections);
         self.assembler
             .finish(&stamp(self.frames), &mut |state, connection, event| {
+                observe(seen, connections, state, connection, event);
+            });
+    }
+
+    /// Lets a frame pass by which whatever waits for others has waited long enough.
+    fn wait(&mut self) {
+        self.pass(1000);
+    }
+
+    /// Lets so many frames pass without a segment.
+    fn pass(&mut self, frames: u64) {
+        self.frames += frames;
+        let (seen, connections) = (&mut self.seen, &mut self.connections);
+        self.assembler
+            .pass(&stamp(self.frames), &mut |state, connection, event| {
                 observe(seen, connections, state, connection, event);
             });
     }

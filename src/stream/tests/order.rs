@@ -1,0 +1,174 @@
+//! Segments that stand in the capture before others that were sent earlier.
+
+use super::*;
+use crate::base::limits::Limits;
+
+#[test]
+fn acknowledged_bytes_that_stand_a_few_frames_later_come_first_and_are_no_gap() {
+    let mut bench = Bench::opened();
+    bench.push(server(ACK, 5001, 1007, "ack"));
+    bench.push(client(ACK, 1007, 5004, "next"));
+    bench.push(client(ACK, 1004, 5001, "def"));
+    bench.push(client(ACK, 1001, 5001, "abc"));
+    assert_eq!(
+        bench.events(),
+        [
+            bytes(Forward, "abc", 7),
+            bytes(Forward, "def", 6),
+            bytes(Backward, "ack", 4),
+            bytes(Forward, "next", 5),
+        ]
+    );
+    let counts = bench.assembler.counts();
+    assert_eq!((counts.gaps, counts.out_of_order), (0, 2));
+    let first = counts.first_out_of_order.unwrap();
+    assert_eq!(first.map(|stamp| stamp.number), [6, 4]);
+}
+
+#[test]
+fn other_connections_keep_their_place_behind_the_segment_that_waits() {
+    let mut bench = Bench::opened();
+    let ends = (50_000, SERVER);
+    bench.push(Sent {
+        ends,
+        ..client(SYN, 0, 0, "")
+    });
+    bench.push(server(ACK, 5001, 1004, "ack"));
+    bench.push(Sent {
+        ends,
+        ..client(ACK, 1, 0, "other")
+    });
+    bench.push(client(ACK, 1001, 5001, "abc"));
+    assert_eq!(
+        bench.events(),
+        [
+            bytes(Forward, "abc", 7),
+            bytes(Backward, "ack", 5),
+            bytes(Forward, "other", 6),
+        ]
+    );
+}
+
+#[test]
+fn after_the_window_the_gap_stands_where_it_would_have_stood() {
+    let missed = |frames| {
+        let mut bench = Bench::with(Limits {
+            out_of_order: 10,
+            ..Limits::default()
+        });
+        bench.open();
+        bench.push(client(ACK, 1004, 5001, "def"));
+        bench.push(server(ACK, 5001, 1007, "ack"));
+        bench.pass(frames);
+        bench.push(client(ACK, 1001, 5001, "abc"));
+        bench.events()
+    };
+    assert_eq!(
+        missed(8),
+        [
+            bytes(Forward, "abc", 14),
+            bytes(Forward, "def", 4),
+            bytes(Backward, "ack", 5),
+        ]
+    );
+    let gap = [
+        Seen::Gap(Forward, 3, GapCause::NotCaptured),
+        bytes(Forward, "def", 4),
+        bytes(Backward, "ack", 5),
+    ];
+    assert_eq!(missed(9), gap);
+    // The clock of the tests goes on by a microsecond a frame.
+    let mut bench = Bench::with(Limits {
+        out_of_order: usize::MAX,
+        ..Limits::default()
+    });
+    bench.open();
+    bench.push(client(ACK, 1004, 5001, "def"));
+    bench.push(server(ACK, 5001, 1007, "ack"));
+    bench.pass(200_000);
+    assert_eq!(bench.events(), []);
+    bench.pass(1);
+    assert_eq!(bench.events(), gap);
+}
+
+#[test]
+fn a_direction_that_is_not_captured_is_waited_for_once_at_most() {
+    // Nothing of the client: nothing is waited for.
+    let mut bench = Bench::new();
+    bench.push(server(SYN | ACK, 5000, 1001, ""));
+    bench.push(server(ACK, 5001, 1011, "abc"));
+    assert_eq!(bench.events(), [bytes(Backward, "abc", 2)]);
+    // The client up to its SYN.
+    let mut bench = Bench::opened();
+    bench.push(server(ACK, 5001, 1011, "abc"));
+    assert_eq!(bench.events(), []);
+    bench.wait();
+    assert_eq!(bench.events(), [bytes(Backward, "abc", 4)]);
+    bench.push(server(ACK, 5004, 1021, "def"));
+    assert_eq!(bench.events(), [bytes(Backward, "def", 1005)]);
+}
+
+#[test]
+fn a_reset_waits_for_the_bytes_before_it() {
+    let mut bench = Bench::opened();
+    bench.push(client(RST, 1004, 0, ""));
+    bench.push(client(ACK, 1001, 5001, "abc"));
+    assert_eq!(
+        bench.events(),
+        [
+            bytes(Forward, "abc", 5),
+            Seen::End(Forward, End::Reset),
+            Seen::End(Backward, End::Reset),
+            Seen::Closed(Closed::Reset),
+        ]
+    );
+}
+
+#[test]
+fn in_a_capture_out_of_order_a_connection_waits_for_its_syn() {
+    let begun = |disorder: bool| {
+        let mut bench = Bench::opened();
+        if disorder {
+            bench.push(server(ACK, 5001, 1004, ""));
+        }
+        bench.push(client(ACK, 1001, 5001, "abc"));
+        let begun = bench.events();
+        assert_eq!(begun.len(), 1);
+        let ends = (50_000, SERVER);
+        bench.push(Sent {
+            ends,
+            ..client(ACK, 1, 1, "connect")
+        });
+        bench.push(Sent {
+            ends: (SERVER, 50_000),
+            ..server(SYN | ACK, 0, 1, "")
+        });
+        bench.push(Sent {
+            ends,
+            ..client(SYN, 0, 0, "")
+        });
+        bench.finish();
+        let seen = &bench.connections;
+        assert_eq!(seen.len(), 2);
+        seen[1].handshake_seen
+    };
+    assert!(begun(true));
+    assert!(!begun(false));
+}
+
+#[test]
+fn what_waits_at_the_end_of_the_capture_is_taken_as_it_stands() {
+    let mut bench = Bench::opened();
+    bench.push(server(ACK, 5001, 1004, "ack"));
+    bench.push(client(ACK, 1004, 5004, "def"));
+    bench.finish();
+    assert_eq!(
+        bench.events(),
+        [
+            bytes(Backward, "ack", 4),
+            Seen::Gap(Forward, 3, GapCause::NotCaptured),
+            bytes(Forward, "def", 5),
+            Seen::Closed(Closed::CaptureEnd),
+        ]
+    );
+}
