@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use crate::analysis::Analyzer;
 use crate::base::limits::{Limit, Limits};
-use crate::base::{EndpointPattern, FrameStamp};
+use crate::base::{EndpointPattern, FrameStamp, Span};
 use crate::capture::{self, CaptureError, Item, Merge, Reader, Sequence, Source};
 use crate::connection::{self, Context, Decoder, Twins};
 use crate::event::{Accounting, Disorder, Event, LimitReached, SkippedFrames, Totals};
@@ -23,6 +23,8 @@ pub struct Options {
     pub frames: Option<u64>,
     /// Several captures are read side by side and ordered by time, not one after the other.
     pub merge: bool,
+    /// Inputs whose clocks were wrong, and what is added to their times.
+    pub clocks: Vec<(OsString, Span)>,
     /// How connections are recognised and decoded.
     pub decoding: connection::DecodingOptions,
     /// How much is kept of the captures.
@@ -83,7 +85,13 @@ pub(crate) fn open<'a>(
     let (mut readers, mut unreadable) = (Vec::new(), Vec::new());
     for input in inputs {
         match capture::open(input, idle) {
-            Ok(reader) => readers.push(reader),
+            Ok(mut reader) => {
+                let mut clocks = options.clocks.iter();
+                if let Some((_, shift)) = clocks.find(|(name, _)| name == input) {
+                    reader.shift_times(*shift);
+                }
+                readers.push(reader);
+            }
             Err(error) => unreadable.push(error),
         }
     }

@@ -100,7 +100,7 @@ impl Source for Merge<'_> {
 mod tests {
     use super::super::{CommentOf, Format, LinkType, Writer};
     use super::*;
-    use crate::base::{Precision, Timestamp};
+    use crate::base::{Precision, Span, Timestamp};
 
     fn capture(format: Format, times: &[i64], remark: Option<&str>) -> Vec<u8> {
         let mut out = Vec::new();
@@ -152,6 +152,21 @@ mod tests {
             ]
         );
         assert!(errors.is_empty());
+    }
+
+    #[test]
+    fn a_clock_that_is_set_changes_the_order() {
+        let a = capture(Format::Pcap, &[1, 5, 9], None);
+        let b = capture(Format::PcapNg, &[3, 5, 7], None);
+        let mut early = Reader::new(&b[..], "b");
+        early.shift_times(Span::from_nanos(-3));
+        let mut merge = Merge::new([Reader::new(&a[..], "a"), early]);
+        let mut times = Vec::new();
+        while let Some(Item::Frame(frame)) = merge.next_item().unwrap() {
+            times.push((frame.stamp.file, frame.stamp.time.unwrap().nanos()));
+        }
+        assert_eq!(times, [(1, 0), (0, 1), (1, 2), (1, 4), (0, 5), (0, 9)]);
+        assert_eq!(merge.summary().first_time, Some(Timestamp::from_nanos(0)));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::pcapng::block;
 use super::piece::Piece;
 use super::source::{Source, Summary};
 use super::{pcap, pcap::Layout};
-use crate::base::FrameStamp;
+use crate::base::{FrameStamp, Span};
 
 /// One capture, pulled item by item.
 ///
@@ -34,6 +34,8 @@ pub struct Reader<'a> {
     /// The number of the last frame, counting those of captures before this one.
     number: u64,
     file: u16,
+    /// What the times of its clock lack.
+    shift: Span,
     name: String,
 }
 
@@ -60,6 +62,7 @@ impl<'a> Reader<'a> {
             summary: Summary::default(),
             number: 0,
             file: 0,
+            shift: Span::ZERO,
             name,
         }
     }
@@ -71,6 +74,12 @@ impl<'a> Reader<'a> {
             file: u16::try_from(file).unwrap_or(u16::MAX),
             ..reader
         })
+    }
+
+    /// Sets the clock of the capture: `shift` is added to its times. To be called before the first
+    /// item is asked for.
+    pub fn shift_times(&mut self, shift: Span) {
+        self.shift = shift;
     }
 
     /// Has the frames numbered after `frames` earlier ones. To be called before the first item
@@ -93,11 +102,12 @@ impl<'a> Reader<'a> {
                 Ok(Piece::Nothing) => {}
                 Ok(Piece::AnotherFile) => self.state = State::Start,
                 Ok(Piece::End) => self.state = State::Done,
-                Ok(piece) => {
-                    if let Piece::Frame { time, .. } = piece {
+                Ok(mut piece) => {
+                    if let Piece::Frame { time, .. } = &mut piece {
+                        *time = time.map(|time| time.plus(self.shift));
                         self.number += 1;
                         self.summary.frames += 1;
-                        self.summary.first_time = self.summary.first_time.or(time);
+                        self.summary.first_time = self.summary.first_time.or(*time);
                         self.summary.last_time = time.or(self.summary.last_time);
                     }
                     return Ok(Some(piece));
@@ -244,7 +254,7 @@ impl Source for Reader<'_> {
             rest = after;
             frame.bytes = bytes;
             frame.stamp.number += 1;
-            frame.stamp.time = Some(head.time);
+            frame.stamp.time = Some(head.time.plus(self.shift));
             frame.stamp.length = head.length.max(head.captured);
             flow = visit(&frame);
             if flow.is_break() {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::{Progress, ReadArgs, ViewArgs, When};
 use super::views;
+use crate::base::Span;
 use crate::base::limits::{Limit, Limits};
 use crate::carrier::tls::KeyLog;
 use crate::view::{Style, View};
@@ -122,6 +123,7 @@ impl Plan {
         if let Some(output) = &output {
             check_output(output, &inputs)?;
         }
+        let clocks = clocks(read.clocks, &inputs)?;
         let secrets = read.keylog.as_deref().map(secrets).transpose()?;
         let limits = limits(&read.limits);
         let terminal = around.terminal.filter(|_| output.is_none());
@@ -131,6 +133,7 @@ impl Plan {
             reading: inspect::Options {
                 frames: read.count,
                 merge: read.merge,
+                clocks,
                 decoding: connection::DecodingOptions {
                     decode_as: read.decode_as.into_iter().flatten().collect(),
                     secrets: secrets.unwrap_or_default(),
@@ -167,6 +170,28 @@ fn limits(changed: &[(Limit, usize)]) -> Limits {
         }
     }
     limits
+}
+
+/// Returns the inputs whose clocks the user corrects.
+fn clocks(
+    given: Vec<(String, Span)>,
+    inputs: &[OsString],
+) -> Result<Vec<(OsString, Span)>, String> {
+    let mut clocks: Vec<(OsString, Span)> = Vec::new();
+    for (name, shift) in given {
+        let same = |input: &&OsString| **input == *name || is_read_from(Path::new(&name), input);
+        let input = inputs.iter().find(same);
+        let input = input.ok_or_else(|| {
+            format!(
+                "--clock {name}: this is none of the captures to read; name one as it stands there"
+            )
+        })?;
+        if clocks.iter().any(|(other, _)| other == input) {
+            return Err(format!("--clock {name}: its clock is corrected twice"));
+        }
+        clocks.push((input.clone(), shift));
+    }
+    Ok(clocks)
 }
 
 /// Octets of a key log that are read: of more than a million connections.
@@ -292,6 +317,25 @@ mod tests {
         );
         assert_eq!(show(&["-t", "ud", "x"]).style.time, TimeFormat::UtcDate);
         assert!(show(&["-x", "x"]).style.hex);
+    }
+
+    #[test]
+    fn a_clock_is_corrected_of_a_capture_that_is_read_and_once() {
+        let show = |args: &[&str]| plan(args, &Surroundings::default());
+        let plan = show(&["a", "b", "--clock", "b=-0.5"]).unwrap();
+        let shift = Span::from_nanos(-500_000_000);
+        assert_eq!(plan.reading.clocks, [(OsString::from("b"), shift)]);
+        let unknown = show(&["a", "--clock", "b=1"]).err().unwrap();
+        assert!(
+            unknown.starts_with("--clock b: this is none of"),
+            "{unknown}"
+        );
+        let twice = show(&["a", "--clock", "a=1", "--clock", "a=2"])
+            .err()
+            .unwrap();
+        assert!(twice.contains("twice"), "{twice}");
+        let wrong = show(&["a", "--clock", "a"]).err().unwrap();
+        assert!(wrong.contains("FILE=SECONDS"), "{wrong}");
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::base::EndpointPattern;
 use crate::base::limits::{Change, Limit, Unit};
+use crate::base::{EndpointPattern, Span};
 use crate::mqtt::{PacketType, topic};
 use crate::view::stats::Section;
 
@@ -48,6 +48,29 @@ pub(super) fn limit(text: &str) -> Result<(Limit, usize), String> {
         .filter(|&most| most > 0 && (row.unit == Unit::Bytes || most <= LARGEST_COUNT))
         .map(|most| (limit, most))
         .ok_or_else(|| format!("`{value}` is too little or too much"))
+}
+
+/// Parses `tap2.pcap=+0.050`: a capture and the seconds that are added to its times, exactly.
+pub(super) fn clock(text: &str) -> Result<(String, Span), String> {
+    let wanted = "expected FILE=SECONDS, such as tap2.pcap=+0.050 or tap2.pcap=-1.5";
+    let (name, seconds) = text.rsplit_once('=').ok_or(wanted)?;
+    let (sign, digits) = match seconds.strip_prefix('-') {
+        Some(digits) => (-1, digits),
+        None => (1, seconds.strip_prefix('+').unwrap_or(seconds)),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if name.is_empty() || digits.is_empty() || !is_number(whole) || !is_number(fraction) {
+        return Err(wanted.to_owned());
+    }
+    if whole.len() > 9 || fraction.len() > 9 {
+        return Err(format!(
+            "`{seconds}` has more than nine digits before or after the decimal point"
+        ));
+    }
+    let number = |text: &str| text.parse::<i64>().unwrap_or(0);
+    let nanos = number(whole) * 1_000_000_000 + number(&format!("{fraction:0<9}"));
+    Ok((name.to_owned(), Span::from_nanos(sign * nanos)))
 }
 
 /// `tcp.port==1884,mqtt`; a range of ports as `1884-1890`.
@@ -215,6 +238,26 @@ mod tests {
             let message = decode_as(wrong).unwrap_err();
             assert!(message.contains("tcp.port==N,mqtt"), "{wrong}: {message}");
         }
+    }
+
+    #[test]
+    fn a_clock_is_corrected_by_seconds_with_a_sign() {
+        let clock = |text| clock(text).map(|(name, shift)| (name, shift.nanos()));
+        let of = |name: &str, nanos| Ok((name.to_owned(), nanos));
+        assert_eq!(clock("a.pcap=+0.050"), of("a.pcap", 50_000_000));
+        assert_eq!(clock("a=b.pcap=-1.5"), of("a=b.pcap", -1_500_000_000));
+        assert_eq!(clock("-=3600"), of("-", 3_600_000_000_000));
+        assert_eq!(clock("a=.000000001"), of("a", 1));
+        for wrong in [
+            "a.pcap", "a=", "a=+", "=1", "a=x", "a=1s", "a=1.2.3", "a=--1", "a=+-1",
+        ] {
+            assert!(
+                clock(wrong).unwrap_err().contains("FILE=SECONDS"),
+                "{wrong}"
+            );
+        }
+        assert!(clock("a=1234567890").unwrap_err().contains("nine digits"));
+        assert!(clock("a=0.1234567890").unwrap_err().contains("nine digits"));
     }
 
     #[test]

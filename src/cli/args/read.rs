@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use clap::Args as Group;
 
-use crate::base::EndpointPattern;
 use crate::base::limits::Limit;
+use crate::base::{EndpointPattern, Span};
 use crate::cli::values;
 
 /// The captures to read, and how they are decoded.
@@ -25,6 +25,13 @@ pub struct ReadArgs {
     /// Several captures as one, their frames in the order of time.
     #[arg(long)]
     pub merge: bool,
+
+    /// Correct the clock of a capture: tap2.pcap=+0.050 adds 50 ms to its times.
+    ///
+    /// In seconds, with a sign; for two capture points whose clocks differ. The frames of --merge
+    /// are ordered by the corrected times. May be given once for each capture.
+    #[arg(long = "clock", value_name = "FILE=SECONDS", value_parser = values::clock)]
+    pub clocks: Vec<(String, Span)>,
 
     /// Stop after so many frames.
     #[arg(short = 'c', value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
