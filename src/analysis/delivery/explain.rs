@@ -20,7 +20,7 @@ use crate::base::limits::Limit;
 use crate::event::{
     Handshake, HandshakeState, MessageDelivery, Origin, Outcome, Undelivered, WillFate, between,
 };
-use crate::mqtt::{QoS, Sender};
+use crate::mqtt::{PacketType, QoS, Sender};
 
 /// The origin of a server's PUBLISH, and the delivery that it is.
 pub(crate) struct Explained {
@@ -298,7 +298,22 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
     }
     let route = held.routes.get_mut(at)?;
     let ahead = route.ahead;
-    let held_back = live && !ambiguous && waited.is_some_and(|waited| waited >= caps::IN_TRANSIT);
+    // It waited until the client acknowledged another one.
+    let client = &cx.link.sides.client;
+    let made_room = client
+        .last
+        .filter(|_| {
+            (client.last_packet).is_some_and(|(kind, _)| {
+                matches!(
+                    kind,
+                    PacketType::PubAck | PacketType::PubRec | PacketType::PubComp
+                )
+            })
+        })
+        .and_then(|last| between(&last, &copy.stamp))
+        .is_some_and(|span| span < caps::ANSWER);
+    let held_back =
+        live && !ambiguous && made_room && waited.is_some_and(|waited| waited >= caps::IN_TRANSIT);
     // One with another payload seemed to have come in its place.
     let outsiders = route.instead.is_some();
     let mut place = at;

@@ -153,10 +153,6 @@ pub(crate) struct Side {
 impl Side {
     /// Counts a PUBLISH above QoS 0 that this end sends.
     pub(crate) fn fills(&mut self, frame: u64) {
-        // More may be in flight than at that time.
-        if self.held_at.is_some_and(|held| held <= self.in_flight) {
-            self.held_at = None;
-        }
         self.in_flight += 1;
         self.filled = frame;
     }
