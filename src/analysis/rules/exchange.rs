@@ -272,7 +272,10 @@ fn judge_silence(
         EndedBy::CaptureEnd => caps::LAST_MOMENT,
         _ => caps::ANSWER,
     };
-    if between(&last.stamp, &state.now).is_some_and(|waited| waited < patience) {
+    // A session may go on for long without the connection, of which the first FIN is the end.
+    let stood = state.standing(last.connection).filter(|stood| !stood.open);
+    let until = stood.map_or(state.now, |stood| stood.stamp);
+    if between(&last.stamp, &until).is_some_and(|waited| waited < patience) {
         return;
     }
     let clause = match record.kind {

@@ -869,3 +869,23 @@ fn of_many_pings_without_an_answer_the_first_is_given_up() {
         }]
     );
 }
+
+#[test]
+fn what_comes_after_the_first_fin_of_a_lasting_session_need_not_be_answered() {
+    for (waited, stuck) in [(0, false), (2000, true)] {
+        let mut run = Run::new(V3);
+        run.stay(0, "p", false);
+        run.client(0, numbered(V3, "t", b"x", 2, 7));
+        if stuck {
+            run.server(0, pubrec(7));
+        }
+        run.wait(waited).fin();
+        if !stuck {
+            run.server(0, pubrec(7));
+        }
+        run.end(0, Closed::Reset, Some(Sender::Client));
+        run.join(1, "other").wait(5000).leave(1).finish();
+        let found = run.rules().contains(&"qos2-stuck");
+        assert_eq!(found, stuck);
+    }
+}
