@@ -233,8 +233,16 @@ fn missed(state: &State, will: &Testament) -> Vec<MessageDelivery> {
 fn why_missed(state: &State, will: &Testament, route: &Route) -> Undelivered {
     let Some(connection) = route.delivery.connection else {
         let due = route.delivery.granted.min(Some(will.summary.will.qos));
-        let session = state.sessions.get(route.session);
-        let Some(since) = session.and_then(|session| session.away_since) else {
+        let Some(session) = state.sessions.get(route.session) else {
+            return match state.sessions.ended(route.session) {
+                Some(frame) => Undelivered::SessionEnded { frame },
+                None => {
+                    let at = state.now.number;
+                    Undelivered::GivenUp { at }
+                }
+            };
+        };
+        let Some(since) = session.away_since else {
             return Undelivered::Unknown;
         };
         let since = since.number;

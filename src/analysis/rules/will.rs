@@ -4,7 +4,7 @@ use super::super::state::wills::Testament;
 use super::claim::{Claim, Frame, Party};
 use super::report::{Place, Report};
 use crate::base::FrameStamp;
-use crate::event::{EndCause, NoWill, Outcome, Undelivered, WillFate};
+use crate::event::{EndCause, MessageDelivery, NoWill, Outcome, Undelivered, WillFate};
 use crate::mqtt::Sender;
 
 /// Checks whether a will whose copy is sent must not be published any more.
@@ -51,7 +51,10 @@ pub(crate) fn judge(will: &Testament, report: &mut Report) {
         // Only `Unknown` is a copy that was due and that nothing in the capture explains.
         WillFate::NotPublished(NoWill::NotSeen) => {
             let missed = Outcome::NotDelivered(Undelivered::Unknown);
-            if summary.deliveries.iter().any(|one| one.outcome == missed) {
+            // What waits for an absent subscriber may be lost with its session.
+            let there = |one: &&MessageDelivery| one.connection.is_some();
+            let mut there = summary.deliveries.iter().filter(there);
+            if there.any(|one| one.outcome == missed) {
                 let cause = &cause;
                 let claim = Claim::WillNotPublished { cause, topic };
                 report.find(place(will, summary.set), claim);

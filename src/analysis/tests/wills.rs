@@ -347,3 +347,17 @@ fn a_takeover_in_time_stops_a_delayed_will() {
         assert_eq!(run.wills[0].fate, fate, "{delay}");
     }
 }
+
+#[test]
+fn a_will_that_waits_for_an_absent_subscriber_is_lost_with_its_session() {
+    let mut run = Run::new(V3);
+    run.stay(0, "s", false).take(0, "w", 1);
+    run.end(0, Closed::Reset, Some(Sender::Client));
+    gone(&mut run, 1, ("w", b"gone", 1, false));
+    run.end(1, Closed::Reset, Some(Sender::Client));
+    // A clean session discards what waited.
+    run.wait(20).join(2, "s").take(2, "other", 1);
+    run.wait(90_000).leave(2).finish();
+    assert_eq!(run.rules(), [""; 0]);
+    assert_eq!(outcome(&run.wills[0].deliveries[0]), "s not: SessionEnded");
+}
