@@ -108,8 +108,8 @@ fn answers_subscribe(state: &State, link: &Link, copy: &Copy<'_>) -> bool {
     }
     let entry = state.retained.find(copy.topic.hash).and_then(|key| {
         let mut due = link.stored_due.iter();
-        let (_, asked) = due.find(|(due, _)| *due == key)?;
-        Some((state.retained.get(key)?, *asked))
+        let due = due.find(|due| due.key == key && !due.sent)?;
+        Some((state.retained.get(key)?, due.asked))
     });
     let Some((entry, asked)) = entry.filter(|(entry, _)| entry.digest == copy.digest) else {
         return false;
@@ -139,9 +139,14 @@ fn keeps_retain(state: &State, link: &Link, copy: &Copy<'_>) -> bool {
         let (_, some) = route.as_published;
         // A stored one that is due has RETAIN 1 too, and comes first.
         let stored = state.retained.find(copy.topic.hash);
-        let due = link.stored_due.iter().any(|(due, _)| Some(*due) == stored);
-        let live = !due && !route.tentative && route.delivery.connection == Some(link.id);
-        route.progress == Progress::Waiting && (some || live)
+        let due = link.stored_due.iter().any(|due| {
+            let since = between(&due.asked, &copy.stamp);
+            Some(due.key) == stored && since.is_some_and(|since| since < caps::STORED_COPY)
+        });
+        // Which member of a group is sent the live copy is the server's choice.
+        let surely = !route.tentative && route.group.is_none();
+        let live = !due && surely && route.delivery.connection == Some(link.id);
+        route.progress == Progress::Waiting && (live || some && !due)
     })
 }
 
@@ -164,7 +169,9 @@ fn explain_stored(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explain
     let current = retained.find(topic);
     // Whatever the payload: the server did send a stored message of this topic.
     let of_topic = |key| retained.get(key).is_none_or(|entry| entry.topic == topic);
-    cx.link.stored_due.retain(|(due, _)| !of_topic(*due));
+    let due = cx.link.stored_due.iter_mut();
+    due.filter(|due| of_topic(due.key))
+        .for_each(|due| due.sent = true);
     let entry = current.and_then(|key| Some((key, retained.get(key)?)));
     let equal = entry.filter(|(_, entry)| entry.digest == copy.digest);
     let key = match equal {

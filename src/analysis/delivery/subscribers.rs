@@ -211,6 +211,7 @@ fn routes(
         });
         let kept = one.retain_as_published();
         let as_published = (kept && !one.changed, kept || one.changed);
+        let identifier = one.identifier.filter(|_| !one.changed);
         match routes.last_mut() {
             Some(last)
                 if last.session == one.session
@@ -224,13 +225,13 @@ fn routes(
                 last.spare += 1;
                 last.as_published.0 &= as_published.0;
                 last.as_published.1 |= as_published.1;
-                last.identifiers.extend(one.identifier);
+                last.identifiers.extend(identifier);
             }
             _ => routes.push(Route {
                 tentative,
                 group,
                 as_published,
-                identifiers: one.identifier.into_iter().collect(),
+                identifiers: identifier.into_iter().collect(),
                 ..route(state, one, out, Undelivered::Unknown)
             }),
         }

@@ -9,6 +9,7 @@ use super::super::keys::{SessionKey, shared};
 use super::super::rules;
 use super::super::rules::claim::Claim;
 use super::super::state::State;
+use super::super::state::link::StoredDue;
 use super::super::state::open::Open;
 use super::super::state::sessions::{Force, Subscription};
 use super::exchange::{begin, give_up, keep, replace, settle};
@@ -80,8 +81,15 @@ fn stored_falls_due(cx: &mut PacketContext<'_>, session: SessionKey, request: &F
     for key in state.retained.taken_by(filter) {
         state.retained.ask(key, cx.event.stamp);
         // `#` on a broker with very many stored messages: those beyond the limit are not checked.
+        if link.stored_due.len() >= caps::STORED_DUE {
+            link.stored_due.retain(|due| !due.sent);
+        }
         if link.stored_due.len() < caps::STORED_DUE {
-            link.stored_due.push((key, cx.event.stamp));
+            link.stored_due.push(StoredDue {
+                key,
+                asked: cx.event.stamp,
+                sent: false,
+            });
         }
     }
 }
@@ -109,7 +117,7 @@ fn add_subscription(
     let broker = session.broker();
     // The same filter again replaces the subscription ([MQTT-3.8.4-3]).
     if let Some(one) = state.sessions.subscription_to(key, &request.filter) {
-        one.changed |= one.options != request.options;
+        one.changed |= one.options != request.options || one.identifier != identifier;
         one.options = request.options;
         one.granted = granted;
         one.identifier = identifier;

@@ -77,15 +77,15 @@ fn judge_stored_due(state: &State, link: &Link, report: &mut Report) {
     if link.bridge() != Some(false) || !link.whole() || !all_seen {
         return;
     }
-    for (key, asked) in &link.stored_due {
-        let waited = between(asked, &state.now);
-        let Some(entry) = state.retained.get(*key) else {
+    for due in link.stored_due.iter().filter(|due| !due.sent) {
+        let waited = between(&due.asked, &state.now);
+        let Some(entry) = state.retained.get(due.key) else {
             continue;
         };
         // A will is stored when the server notices, and what was stored a moment before may not
         // have been there yet.
         let there = entry.summary.stored.as_ref().is_some_and(|stored| {
-            let since = between(&stored.stamp, asked);
+            let since = between(&stored.stamp, &due.asked);
             !stored.will
                 && entry.ended.is_none()
                 && since.is_some_and(|since| since >= caps::IN_TRANSIT)
@@ -103,7 +103,7 @@ fn judge_stored_due(state: &State, link: &Link, report: &mut Report) {
             && let Some(topic) = entry.summary.message.topic.as_deref()
         {
             let claim = Claim::RetainedNotSent { topic };
-            report.find_unless_outsiders(link.broker, Place::on(link, *asked), claim);
+            report.find_unless_outsiders(link.broker, Place::on(link, due.asked), claim);
         }
     }
 }

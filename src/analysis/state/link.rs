@@ -252,8 +252,18 @@ pub(crate) struct Link {
     pub(crate) will: Option<WillKey>,
     /// The resumed session still owes these redeliveries, by sender.
     pub(crate) owed: BySender<Vec<u16>>,
-    /// Stored messages that a new subscription takes, with the frame of its SUBSCRIBE.
-    pub(crate) stored_due: Vec<(StoredKey, FrameStamp)>,
+    /// Stored messages that a new subscription takes.
+    pub(crate) stored_due: Vec<StoredDue>,
+}
+
+/// A stored message that a SUBSCRIBE asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoredDue {
+    pub(crate) key: StoredKey,
+    /// The frame of the SUBSCRIBE.
+    pub(crate) asked: FrameStamp,
+    /// A copy came. Further filters of the SUBSCRIBE may bring further ones.
+    pub(crate) sent: bool,
 }
 
 /// The parts of MQTT 5.0 that a CONNACK offers.

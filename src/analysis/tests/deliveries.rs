@@ -1551,3 +1551,40 @@ fn messages_behind_one_that_was_given_up_at_the_cap_are_reported_in_time() {
     let reported = reported.filter(|record| record.kind == HandshakeKind::Qos0);
     assert_eq!(reported.count(), MESSAGES);
 }
+
+#[test]
+fn each_filter_of_a_subscribe_may_bring_a_stored_copy_beside_a_shared_subscription() {
+    let retained = Sent {
+        retain: true,
+        ..Sent::default()
+    };
+    // Retain As Published (0x08) of the shared subscription does not concern stored copies.
+    for (options, identifier) in [(0, 0), (0x08, 9)] {
+        let mut run = Run::new(V5);
+        run.join(0, "s").take(0, "$share/g/a/+", options);
+        run.stay(2, "away", false)
+            .take(2, "$share/g/a/+", 1)
+            .leave(2);
+        run.join(1, "p");
+        run.client(1, publish(V5, "a/b", b"x", retained));
+        run.wait(200);
+        let own = [("a/b", 0), ("a/#", 0)];
+        let named = [0x0b, identifier];
+        let properties = if identifier == 0 { &[][..] } else { &named };
+        run.client(0, subscribe(V5, 7, &own, properties));
+        run.server(0, suback(V5, 7, &[0, 0]));
+        for _ in own {
+            let copy = Sent {
+                properties,
+                ..retained
+            };
+            run.server(0, publish(V5, "a/b", b"x", copy));
+        }
+        run.leave(0).wait(5000).leave(1).finish();
+        let one = run.one(HandshakeKind::Qos0, Sender::Client);
+        let stored = outcomes(one);
+        let stored = stored.iter().filter(|one| one.contains("stored"));
+        assert_eq!(stored.count(), 2, "{:?}", outcomes(one));
+        assert_eq!(run.rules(), [""; 0]);
+    }
+}

@@ -91,6 +91,18 @@ fn a_copy_carries_the_subscriptions_identifier() {
 }
 
 #[test]
+fn a_copy_may_cross_the_subscribe_that_gives_its_subscription_an_identifier() {
+    let mut run = Run::new(V5);
+    run.join(0, "s").take(0, "t", 0).join(1, "p");
+    run.client(0, subscribe(V5, 1, &[("t", 0)], &[0x0b, 7]));
+    run.client(1, publish(V5, "t", b"x", Sent::default()));
+    run.server(0, publish(V5, "t", b"x", Sent::default()));
+    run.server(0, suback(V5, 1, &[0]));
+    run.leave(0).leave(1).finish();
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
 fn a_client_publishes_without_subscription_identifiers() {
     let mut run = Run::new(V5);
     run.join(1, "p");
