@@ -15,6 +15,7 @@ mod differential;
 mod fields;
 mod golden;
 mod house;
+mod judge;
 mod made;
 mod safety;
 mod schema;
