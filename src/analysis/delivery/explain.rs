@@ -277,10 +277,11 @@ fn explain_expected(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Expla
 fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<Explained> {
     let Found { key, at, ambiguous } = found;
     let here = cx.link.id;
+    let another = (cx.state).may_be_another(copy.topic.broker, copy.digest);
     let held = cx.state.messages.get_mut(key)?;
     // A copy with other properties may be of an equal message from outside the capture.
     let altered = !ambiguous && held.carried.differs(copy.carried);
-    let ambiguous = ambiguous || altered;
+    let ambiguous = ambiguous || altered || another;
     let origin = Origin::Published {
         connection: held.connection,
         client_id: held.client_id.clone(),

@@ -239,7 +239,7 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
     if let Some(why) = kept_away(held, &stood, route.gaps) {
         return why;
     }
-    if route.delivery.ambiguous {
+    if route.delivery.ambiguous || state.may_be_another(held.broker, held.digest) {
         // An equal message may have come in its place.
         return Undelivered::Unknown;
     }

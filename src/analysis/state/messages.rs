@@ -18,6 +18,7 @@ use foldhash::{HashMap, HashSet};
 use super::super::caps;
 use super::super::keys::{MessageKey, SessionKey};
 use super::message::{Carried, Copy, Held, Over, Progress, Route, Routes, fit};
+use super::repeats::Repeats;
 use super::sessions::Sessions;
 use crate::base::limits::Limits;
 use crate::base::{FrameStamp, Timestamp};
@@ -32,6 +33,7 @@ pub(crate) struct Messages {
     /// The deliveries that each subscriber waits for, by digest, in order of publication.
     expected: HashMap<(SessionKey, u64), VecDeque<Expected>>,
     by_digest: HashMap<u64, VecDeque<MessageKey>>,
+    repeats: Repeats,
     /// In order of publication.
     line: VecDeque<MessageKey>,
     /// When the first in line is to be looked at again, unless it is settled before.
@@ -120,6 +122,7 @@ impl Messages {
             self.expect(&mut held);
         }
         self.deliveries += held.weight();
+        self.repeats.note(held.digest);
         self.by_digest
             .entry(held.digest)
             .or_default()
@@ -190,6 +193,11 @@ impl Messages {
         self.by_digest
             .get(&digest)
             .is_none_or(|line| line.len() == 1)
+    }
+
+    /// Returns whether several messages of a digest were published.
+    pub(crate) fn is_repeated(&self, digest: u64) -> bool {
+        self.repeats.is_repeated(digest)
     }
 
     /// Returns the first route on which a subscriber waits for an equal message.

@@ -12,16 +12,18 @@
 //! | `unread` | messages whose acknowledgement may not have been read |
 //! | `takeovers` | client identifiers that several connections took |
 //! | `message` | an application message, the deliveries that are expected of it, a copy |
+//! | `repeats` | which messages came more than once |
 //! | `messages` | the table of messages |
 //! | `retained`, `wills` | stored messages; wills |
 //!
-//! Layers: `brokers, open <- link, sessions, message <- takeovers, unread, messages <- retained, wills <- State`.
+//! Layers: `brokers, open, repeats <- link, sessions, message <- takeovers, unread, messages <- retained, wills <- State`.
 
 pub(crate) mod brokers;
 pub(crate) mod link;
 pub(crate) mod message;
 pub(crate) mod messages;
 pub(crate) mod open;
+pub(crate) mod repeats;
 pub(crate) mod retained;
 pub(crate) mod sessions;
 pub(crate) mod takeovers;
@@ -44,7 +46,7 @@ use crate::mqtt::packet::Publish;
 use crate::mqtt::topic::matching_part;
 use crate::mqtt::{PropertyId, PropertyValue, ProtocolVersion, QoS};
 use crate::stream::ConnectionId;
-use brokers::{Brokers, Past};
+use brokers::{Broker, Brokers, Past};
 use link::{Link, Standing};
 use message::Carried;
 use messages::Messages;
@@ -257,6 +259,13 @@ impl State {
         if let Some(broker) = self.brokers.get_mut(broker) {
             broker.gapped = true;
         }
+    }
+
+    /// Returns whether a copy of a message may be of an equal one that was not seen: equal ones have
+    /// come before, and not all that its broker received is known.
+    pub(crate) fn may_be_another(&self, broker: BrokerId, digest: u64) -> bool {
+        let all_seen = (self.brokers.get(broker)).is_some_and(Broker::is_all_seen);
+        !all_seen && self.messages.is_repeated(digest)
     }
 
     /// Sets whether a connection counts among its broker's blind ones.

@@ -186,6 +186,34 @@ fn equal_messages_under_way_together_are_ambiguous() {
 }
 
 #[test]
+fn a_repeated_message_is_ambiguous_where_an_equal_one_may_not_have_been_seen() {
+    for (unseen, second, copies) in [
+        (true, "on", ["s q1", "s q1 ambiguous"]),
+        (true, "off", ["s q1", "s q1"]),
+        (false, "on", ["s q1", "s q1"]),
+    ] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", 1).join(1, "p").join(2, "q");
+        for (id, payload) in [(1, "on"), (2, second)] {
+            run.client(1, numbered(V3, "t", payload.as_bytes(), 1, id));
+            run.server(1, puback(id));
+            if id == 1 && unseen {
+                run.gap(2, Sender::Client);
+            }
+            run.server(0, numbered(V3, "t", payload.as_bytes(), 1, id));
+            run.client(0, puback(id));
+        }
+        run.leave(0).leave(1).leave(2).finish();
+        let sent = run
+            .handshakes
+            .iter()
+            .filter(|one| !one.deliveries.is_empty());
+        let found: Vec<_> = sent.flat_map(outcomes).collect();
+        assert_eq!(found, copies, "{unseen} {second}");
+    }
+}
+
+#[test]
 fn equal_messages_are_ambiguous_until_all_are_drained() {
     let mut run = Run::new(V3);
     run.join(0, "s").take(0, "t", 0);
