@@ -34,7 +34,7 @@ pub struct Reader<'a> {
     /// The number of the last frame, counting those of captures before this one.
     number: u64,
     file: u16,
-    /// What the times of its clock lack.
+    /// How much the times of its clock are short of the right ones.
     shift: Span,
     name: String,
 }

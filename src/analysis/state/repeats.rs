@@ -4,7 +4,7 @@ use foldhash::HashSet;
 
 /// Digests that are compared with those that follow.
 const LATEST: usize = 4_096;
-/// Repeated digests that are told apart; beyond it every message counts as repeated.
+/// Repeated digests that are distinguished; beyond it every message counts as repeated.
 const REPEATED: usize = 16_384;
 
 /// The digests of published messages that came again.
