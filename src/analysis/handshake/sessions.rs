@@ -149,6 +149,8 @@ pub(crate) fn suspend(
 ) {
     if let Some(session) = state.sessions.get_mut(key) {
         session.cut |= !link.whole();
+        // What its client asked for in a gap is in force on later connections too.
+        session.known &= link.sides.client.gaps == 0;
     }
     for sender in [Sender::Client, Sender::Server] {
         for (id, mut open) in std::mem::take(&mut link.sides[sender].open) {

@@ -22,7 +22,7 @@ pub(crate) fn judge(state: &State, link: &Link, ended: &Ended, end: &End, report
     // No FIN and no RST was seen.
     let unseen = ended.why == Closed::CaptureEnd && ended.by.is_none();
     match end.cause {
-        EndCause::Takeover { frame, .. } => judge_takeover(link, ended, frame, report),
+        EndCause::Takeover { frame, .. } => judge_takeover(state, link, ended, frame, report),
         EndCause::Reset { by } if by != Some(Sender::Server) => {
             let place = Place {
                 // Attributed only where the sender of the RST is known.
@@ -248,7 +248,7 @@ fn judge_left_open(
 }
 
 /// Reports that another connection took the client identifier, with the CONNECT of `frame`.
-fn judge_takeover(link: &Link, ended: &Ended, frame: u64, report: &mut Report) {
+fn judge_takeover(state: &State, link: &Link, ended: &Ended, frame: u64, report: &mut Report) {
     let Some((_, stamp)) = link.taken_over else {
         return;
     };
@@ -268,7 +268,13 @@ fn judge_takeover(link: &Link, ended: &Ended, frame: u64, report: &mut Report) {
     }
     // The older connection showed no end at all, long after the newer CONNECT ([MQTT-3.1.4-2];
     // 5.0: [MQTT-3.1.4-3]).
-    let lives_on = ended.why == Closed::CaptureEnd && ended.by.is_none() && link.goodbye.is_none();
+    let open = ended.why == Closed::CaptureEnd && ended.by.is_none() && link.goodbye.is_none();
+    // Where the capture lacks frames of the broker, it may lack the end: only use shows that it
+    // lives.
+    let used = |last: FrameStamp| between(&stamp, &last).is_some_and(|since| since > caps::SLOW);
+    let sides = [link.sides.client.last, link.sides.server.last].into_iter();
+    let gapped = (state.brokers.get(link.broker)).is_none_or(|broker| broker.gapped);
+    let lives_on = open && (!gapped || sides.flatten().any(used));
     let waited = between(&stamp, &ended.stamp);
     if lives_on && link.whole() && waited.is_some_and(|waited| waited > caps::SLOW) {
         let claim = Claim::TakeoverNotEnforced { first };

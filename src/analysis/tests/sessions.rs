@@ -426,13 +426,43 @@ fn takeovers_now_and_then_are_no_loop() {
 
 #[test]
 fn two_connections_of_one_identifier_do_not_live_side_by_side() {
-    let mut run = Run::new(V3);
-    run.join(0, "twin").join(1, "twin");
-    run.wait(5000);
-    run.client(1, PINGREQ);
-    run.server(1, PINGRESP);
-    run.finish();
-    assert_eq!(run.finding("takeover-not-enforced").level, Level::Warning);
+    // In a capture with gaps the FIN of the older one may be missing.
+    for (gap, used, reported) in [(false, 1, true), (true, 1, false), (true, 0, true)] {
+        let mut run = Run::new(V3);
+        run.join(0, "twin").join(1, "twin").join(2, "other");
+        if gap {
+            run.gap(2, Sender::Client);
+        }
+        run.wait(5000);
+        run.client(used, PINGREQ);
+        run.server(used, PINGRESP);
+        run.wait(5000);
+        run.client(1, PINGREQ);
+        run.server(1, PINGRESP);
+        run.finish();
+        let found = run.rules().contains(&"takeover-not-enforced");
+        assert_eq!(found, reported, "{gap} {used}");
+    }
+}
+
+#[test]
+fn what_a_client_asked_for_in_a_gap_lasts_as_long_as_its_session() {
+    for (gap, rules) in [(true, &[][..]), (false, &["delivery-without-subscription"])] {
+        let mut run = Run::new(V3);
+        run.stay(0, "s", false);
+        if gap {
+            run.gap(0, Sender::Client);
+        }
+        run.leave(0).stay(1, "s", true);
+        run.server(1, publish(V3, "t", b"x", Sent::default()));
+        run.leave(1).finish();
+        let found = run.rules();
+        let found: Vec<_> = found
+            .iter()
+            .filter(|rule| **rule != "missing-octets")
+            .collect();
+        assert_eq!(found, rules.iter().collect::<Vec<_>>(), "{gap}");
+    }
 }
 
 #[test]
