@@ -214,6 +214,23 @@ fn a_repeated_message_is_ambiguous_where_an_equal_one_may_not_have_been_seen() {
 }
 
 #[test]
+fn messages_of_which_a_part_was_captured_are_joined_by_their_length_and_ambiguous() {
+    for (missing, copy) in [(2, "s q1 ambiguous"), (0, "s q1")] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", 1).join(1, "p");
+        run.missing = missing;
+        run.client(1, numbered(V3, "t", b"x", 1, 1));
+        run.server(0, numbered(V3, "t", b"x", 1, 1));
+        run.missing = 0;
+        run.client(0, puback(1));
+        run.server(1, puback(1));
+        run.leave(0).leave(1).finish();
+        let sent = run.one(HandshakeKind::Qos1, Sender::Client);
+        assert_eq!(outcomes(sent), [copy], "{missing}");
+    }
+}
+
+#[test]
 fn equal_messages_are_ambiguous_until_all_are_drained() {
     let mut run = Run::new(V3);
     run.join(0, "s").take(0, "t", 0);

@@ -40,6 +40,8 @@ struct Run {
     transport: Transport,
     /// The capture shows both directions.
     both_seen: bool,
+    /// Octets that the snapshot length cut off each payload.
+    missing: u64,
     /// The frame of the first FIN of the connection that ends next.
     first: Option<FrameStamp>,
     handshakes: Vec<Handshake>,
@@ -63,6 +65,7 @@ impl Run {
             ends: [7, 1].map(|last| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))),
             transport: Transport::TCP,
             both_seen: true,
+            missing: 0,
             first: None,
             handshakes: Vec::new(),
             wills: Vec::new(),
@@ -176,7 +179,7 @@ impl Run {
             version: Some(version),
             version_inferred: false,
             after_gap: false,
-            missing: 0,
+            missing: self.missing,
             packet_type: PacketType::of(bytes[0]),
             bytes,
             packet: match &read {
