@@ -140,17 +140,19 @@ fn judge_carried(check: &mut Check<'_>, held: &Held, copy: &Copy<'_>) {
         return;
     };
     let waited = waited.nanos() / 1_000_000_000;
-    // Seconds are rounded either way.
+    // Seconds are rounded either way, and a property of 0 may be left out.
     let most_left = i64::from(expiry) - waited + 1;
+    let counted = match copy.carried.expiry {
+        Some(left) => i64::from(left) <= most_left,
+        None => most_left <= 2,
+    };
     if waited > i64::from(expiry) + 1 {
         check.find_unless_outsiders(Claim::DeliveredExpired {
             frame,
             expiry,
             waited,
         });
-    } else if copy.carried.properties.is_some()
-        && (copy.carried.expiry).is_none_or(|left| i64::from(left) > most_left)
-    {
+    } else if copy.carried.properties.is_some() && !counted {
         check.find_unless_outsiders(Claim::ExpiryNotCounted {
             frame,
             waited,

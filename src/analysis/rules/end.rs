@@ -96,8 +96,15 @@ fn judge_stored_due(state: &State, link: &Link, report: &mut Report) {
             let over = held.over.and_then(|over| over.acknowledged(held.qos));
             held.qos == QoS::AtMostOnce || over.is_some()
         });
+        let expired = message.is_some_and(|held| {
+            let since = between(&held.published, &due.asked);
+            let left = (held.carried.expiry).zip(since);
+            // Seconds are rounded either way.
+            left.is_some_and(|(expiry, since)| since.seconds() + 1.0 >= f64::from(expiry))
+        });
         if there
             && acted
+            && !expired
             // The server had time to send it before the capture or the connection was over.
             && waited.is_some_and(|waited| waited >= caps::SLOW)
             && let Some(topic) = entry.summary.message.topic.as_deref()

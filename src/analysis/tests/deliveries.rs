@@ -1198,6 +1198,25 @@ fn a_new_subscription_is_answered_with_stored_messages() {
 }
 
 #[test]
+fn a_stored_message_that_has_expired_is_not_owed() {
+    for (interval, owed) in [(2, false), (60, true)] {
+        let mut run = Run::new(V5);
+        run.join(1, "p");
+        let interval = expiry(0x02, interval);
+        let retain = Sent {
+            retain: true,
+            properties: &interval,
+            ..Sent::default()
+        };
+        run.client(1, publish(V5, "t", b"1", retain));
+        run.wait(1_500).join(2, "late").take(2, "t", 0);
+        run.wait(5000).leave(2).leave(1).finish();
+        let found = run.rules().contains(&"retained-not-sent");
+        assert_eq!(found, owed);
+    }
+}
+
+#[test]
 fn a_stored_message_may_have_been_cleared_unseen() {
     for (gap, outsider, acknowledged) in [
         (false, false, true),

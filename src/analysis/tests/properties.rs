@@ -69,6 +69,24 @@ fn the_expiry_counts_down_while_a_message_waits() {
 }
 
 #[test]
+fn an_interval_that_is_as_good_as_over_may_be_left_out() {
+    for (interval, reported) in [(1, false), (3, true)] {
+        let mut run = Run::new(V5);
+        run.join(0, "s").take(0, "t", 0).join(1, "p");
+        let interval = expiry(0x02, interval);
+        let sent = Sent {
+            properties: &interval,
+            ..Sent::default()
+        };
+        run.client(1, publish(V5, "t", b"x", sent));
+        run.server(0, publish(V5, "t", b"x", Sent::default()));
+        run.leave(0).leave(1).finish();
+        let found = run.rules().contains(&"message-expiry-not-counted-down");
+        assert_eq!(found, reported);
+    }
+}
+
+#[test]
 fn a_copy_carries_the_subscriptions_identifier() {
     let mut run = Run::new(V5);
     run.join(0, "s");
