@@ -481,14 +481,16 @@ fn act_at_publish(cx: &mut PacketContext<'_>, key: MessageKey, copy: &Copy<'_>) 
     let sole = state.messages.is_sole(copy.digest);
     let mut known = true;
     // Else the PUBREL may be in a gap.
-    if publisher.is_some_and(|link| link.certain(Sender::Client))
-        && let Some(broker) = state.brokers.get_mut(cx.link.broker)
-    {
+    let unreleased = publisher.is_some_and(|link| link.certain(Sender::Client));
+    if unreleased && let Some(broker) = state.brokers.get_mut(cx.link.broker) {
         known = broker.forwards_early(copy.digest, sole);
     }
     put_in_force(state, cx.report, cx.link, key, copy.stamp);
-    let held = state.messages.get_mut(key).filter(|_| !known);
-    for route in held.into_iter().flat_map(|held| &mut held.routes) {
+    let Some(held) = state.messages.get_mut(key) else {
+        return;
+    };
+    held.unordered = !unreleased;
+    for route in held.routes.iter_mut().filter(|_| !known) {
         route.delivery.ambiguous = true;
     }
 }
@@ -517,7 +519,7 @@ fn judge_order(cx: &mut PacketContext<'_>, key: MessageKey, at: usize, copy: &Co
         return;
     };
     // Which of two equal messages this is is not known; a redelivery has its own order.
-    if copy.dup || route.delivery.ambiguous || route.group.is_some() {
+    if copy.dup || route.delivery.ambiguous || route.group.is_some() || held.unordered {
         return;
     }
     // Without a visible subscription the copy may be of an equal message before the capture.

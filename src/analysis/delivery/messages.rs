@@ -436,7 +436,7 @@ fn held_back(route: &Route, stood: &Standing) -> Option<Undelivered> {
 /// Returns the frame in which a later message of the stream reached the subscriber.
 fn overtaken(state: &State, held: &Held, route: &Route) -> Option<u64> {
     let (latest, frame) = latest_of_stream(state, held, route)?;
-    (latest > held.order).then_some(frame)
+    (latest > held.order && !held.unordered).then_some(frame)
 }
 
 /// Returns the place in order of the latest message of the stream that reached the subscriber, and

@@ -178,6 +178,8 @@ pub(crate) struct Held {
     pub(crate) pending: Option<Box<Pending>>,
     /// Its place in the order in which messages came into force.
     pub(crate) order: u64,
+    /// That place is not known: its PUBREL was not seen.
+    pub(crate) unordered: bool,
     /// The ways to its subscribers, further copies included.
     pub(crate) routes: Vec<Route>,
     /// Where no subscription takes it, those that would have taken it earlier.

@@ -1285,6 +1285,35 @@ fn order_is_not_judged_where_the_subscription_is_not_visible() {
 }
 
 #[test]
+fn a_message_whose_release_lies_in_a_gap_has_no_known_place_in_order() {
+    for gap in [true, false] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", 0).join(1, "p");
+        for (id, payload) in [(1, b"1"), (2, b"2")] {
+            run.client(1, numbered(V3, "t", payload, 2, id));
+            run.server(1, pubrec(id));
+        }
+        // The PUBREL of the first is not there, or came after that of the second.
+        if gap {
+            run.gap(1, Sender::Client);
+        }
+        run.client(1, pubrel(2));
+        if !gap {
+            run.client(1, pubrel(1));
+        }
+        for payload in [b"1", b"2"] {
+            run.server(0, publish(V3, "t", payload, Sent::default()));
+        }
+        for id in [1, 2] {
+            run.server(1, pubcomp(id));
+        }
+        run.leave(0).leave(1).finish();
+        let found = run.rules().contains(&"delivered-out-of-order");
+        assert_eq!(found, !gap, "{:?}", run.rules());
+    }
+}
+
+#[test]
 fn messages_of_one_publisher_come_in_order() {
     let mut run = Run::new(V3);
     run.join(0, "s").take(0, "t", 0);
