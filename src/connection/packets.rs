@@ -243,13 +243,13 @@ impl Packets {
         } = scope;
         let direction = arrival.direction;
         self.peers.learn_packet(direction, bytes, read);
-        let side = self.sides.of_mut(direction);
-        if !side.proven {
-            if read.is_err() {
+        if !self.sides.of(direction).proven {
+            if read.is_err() && !self.answers_connect(direction, bytes) {
                 return self.reject(scope, arrival, bytes);
             }
-            side.proven = true;
+            self.sides.of_mut(direction).proven = true;
         }
+        let side = self.sides.of_mut(direction);
         match read {
             Ok(_) => side.broken = 0,
             Err(malformed) => side.count_malformed(context, malformed.rule),
@@ -414,6 +414,14 @@ impl Packets {
         classify::opening(bytes) != Opening::Other
             || agree(sender, self.peers.certain_sender(direction))
                 && begins_packet(bytes).unwrap_or(true)
+    }
+
+    /// Whether `bytes` are the CONNACK of a connection whose other direction is MQTT, if a malformed
+    /// one.
+    #[cold]
+    fn answers_connect(&self, direction: Direction, bytes: &[u8]) -> bool {
+        let first = bytes.first().map(|first| PacketType::of(*first));
+        first == Some(PacketType::ConnAck) && self.sides.of(direction.reverse()).proven
     }
 
     /// Gives up a direction of an MQTT connection, which is something else.

@@ -122,7 +122,8 @@ impl Peers {
         bytes: &'a [u8],
         read: &mut Result<ControlPacket<'a>, Malformed>,
     ) {
-        if self.version_from == VersionFrom::Connect {
+        // A CONNECT with a level that is none leaves the version open.
+        if self.version_from == VersionFrom::Connect && self.version.is_some() {
             return;
         }
         let fits = score::versions(bytes);
