@@ -4,6 +4,7 @@ use super::rules::report::{Check, Report};
 use super::state::State;
 use super::state::link::Link;
 use crate::event::PacketEvent;
+use crate::mqtt::Sender;
 
 /// A control packet with all that acting on it may read and change.
 pub(crate) struct PacketContext<'a> {
@@ -30,8 +31,8 @@ impl PacketContext<'_> {
 
     /// Notes on the connection that a rule found the packet to break the protocol.
     pub(crate) fn blame(&mut self) {
-        if self.report.take_fault() {
-            self.link.blame(self.event);
+        if self.report.take_fault() && self.event.sender == Sender::Client {
+            self.link.blame(self.event.stamp);
         }
     }
 }

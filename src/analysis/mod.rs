@@ -32,7 +32,9 @@ mod tests;
 
 use crate::base::limits::{Limit, Limits, Reached};
 use crate::base::{EndpointPattern, FrameStamp};
-use crate::event::{Ended, Event, Gap, Needs, Opened, PacketEvent, Stall, Stalled};
+use crate::event::{
+    Breach, Ended, Event, Gap, Needs, Opened, PacketEvent, Stall, Stalled, TransportBreach,
+};
 use crate::mqtt::{ControlPacket, Sender};
 use context::PacketContext;
 use delivery::{messages, retained, wills};
@@ -87,7 +89,7 @@ impl Analyzer {
             }
             Event::Breach(breach) => {
                 self.pass(breach.stamp);
-                rules::transport::find_breach(&self.state, breach, &mut self.report);
+                self.breach(breach);
             }
             Event::SeenTwice(twice) => {
                 rules::transport::find_seen_twice(&self.state, twice, &mut self.report);
@@ -216,6 +218,21 @@ impl Analyzer {
                 Stall::ZeroWindow => stalled.sender.peer(),
                 Stall::NotAcknowledged { .. } => stalled.sender,
             });
+        }
+    }
+
+    fn breach(&mut self, breach: &TransportBreach) {
+        rules::transport::find_breach(&self.state, breach, &mut self.report);
+        // The server has to close the connection ([MQTT-6.0.0-1]; RFC 6455 section 5.1).
+        let closes = matches!(breach.breach, Breach::TextFrame | Breach::Masking);
+        if let Some(link) = self.state.links.get_mut(&breach.connection) {
+            if closes && breach.sender == Sender::Client {
+                link.blame(breach.stamp);
+            }
+            if let Breach::Closed(_) = breach.breach {
+                link.close_frame
+                    .get_or_insert((breach.sender, breach.stamp));
+            }
         }
     }
 

@@ -58,7 +58,7 @@ pub enum CarrierError {
     Unanswered,
 }
 
-/// A rule of MQTT's transport that one end breaks. Each becomes a finding.
+/// A rule of MQTT's transport that one end breaks, or its end.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Breach {
@@ -70,7 +70,7 @@ pub enum Breach {
     NotSelected,
     /// A frame of the Client's is not masked, or one of the Server's is (RFC 6455 §5.1).
     Masking,
-    /// An end closes the carrier with a code that names a fault (RFC 6455 §7.4).
+    /// An end closes the carrier with this code (RFC 6455 §7.4), 1005 where it has none.
     Closed(u16),
 }
 

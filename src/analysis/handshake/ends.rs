@@ -20,6 +20,13 @@ use crate::stream::Closed;
 
 /// Acts on the end of a connection.
 pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, ended: &Ended) {
+    // A Close frame of WebSocket ends the connection, whichever end closes TCP then.
+    let closed = link.close_frame.map(|(by, first)| Ended {
+        by: Some(by),
+        first,
+        ..*ended
+    });
+    let ended = closed.as_ref().unwrap_or(ended);
     link.closer = ended.by;
     link.both_seen = ended.both_seen;
     report.settle_suspects(&link);

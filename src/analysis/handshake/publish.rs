@@ -98,8 +98,8 @@ pub(crate) fn on_publish(cx: &mut PacketContext<'_>, publish: &Publish<'_>) {
     open.counted = true;
     side.fills(event.stamp.number);
     // A PUBLISH above the quota is a protocol error: what the server does next is judged by it.
-    if rules::request::check_quota(&mut cx.check()) {
-        cx.link.blame(event);
+    if rules::request::check_quota(&mut cx.check()) && event.sender == Sender::Client {
+        cx.link.blame(event.stamp);
     }
     keep(cx, open);
 }

@@ -114,7 +114,7 @@ clauses! {
     WEBSOCKET_BROKEN "websocket-broken" Error [] []
         "What comes on a WebSocket connection is frames."
     WEBSOCKET_CLOSED "websocket-closed" Warning [] []
-        "One end closed the WebSocket connection with a code that names a fault."
+        "One end closed the WebSocket connection with a code that names a fault; one of private use (3000 to 4999) is a note."
     WEBSOCKET_REFUSED "websocket-refused" Warning [] []
         "The Server refused the WebSocket connection."
 

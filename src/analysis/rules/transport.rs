@@ -59,6 +59,7 @@ pub(crate) fn find_breach(state: &State, event: &TransportBreach, report: &mut R
     let Some(link) = state.links.get(&event.connection) else {
         return;
     };
+    let mut place = Place::on(link, event.stamp).by(event.sender);
     // MQTT 3.1 has another name for the subprotocol.
     let old = link.version() == ProtocolVersion::V3_1;
     let claim = match event.breach {
@@ -70,16 +71,25 @@ pub(crate) fn find_breach(state: &State, event: &TransportBreach, report: &mut R
             Sender::Client => Claim::WebSocketUnmasked {},
             Sender::Server => Claim::WebSocketMasked {},
         },
-        Breach::Closed(code) => Claim::WebSocketClosed {
-            code,
-            meaning: close_code(code),
-            instead: match link.phase {
-                Phase::Connecting if event.sender == Sender::Server => " instead of a CONNACK",
-                _ => "",
-            },
-        },
+        // The end of a connection, or the answer to a Close frame.
+        Breach::Closed(1000 | 1001 | 1005) => return,
+        Breach::Closed(_) if link.close_frame.is_some() => return,
+        Breach::Closed(code) => {
+            // RFC 6455 section 7.4.2: applications give these a meaning of their own.
+            if (3000..5000).contains(&code) {
+                place = place.at(Level::Note);
+            }
+            Claim::WebSocketClosed {
+                code,
+                meaning: close_code(code),
+                instead: match link.phase {
+                    Phase::Connecting if event.sender == Sender::Server => " instead of a CONNACK",
+                    _ => "",
+                },
+            }
+        }
     };
-    report.find(Place::on(link, event.stamp).by(event.sender), claim);
+    report.find(place, claim);
 }
 
 /// Returns the meaning of a code with which WebSocket is closed (RFC 6455 §7.4.1), in brackets.
@@ -94,6 +104,8 @@ const fn close_code(code: u16) -> &'static str {
         1011 => " (internal error)",
         1012 => " (restart)",
         1013 => " (try again later)",
+        3000..=3999 => " (of a library or an application)",
+        4000..=4999 => " (of private use)",
         _ => "",
     }
 }

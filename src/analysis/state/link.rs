@@ -211,6 +211,8 @@ pub(crate) struct Link {
     pub(crate) blind: bool,
     /// Who closed it first.
     pub(crate) closer: Option<Sender>,
+    /// The first Close frame of the WebSocket that carries it, and who sent it.
+    pub(crate) close_frame: Option<(Sender, FrameStamp)>,
     /// Segments of both ends were captured, as its end shows.
     pub(crate) both_seen: bool,
     /// The frame of the CONNACK that accepted it.
@@ -345,6 +347,7 @@ impl Link {
             both_seen: false,
             accepted: None,
             fault: None,
+            close_frame: None,
             taken_over: None,
             will: None,
             offer: Offer::of(Properties::default()),
@@ -484,13 +487,11 @@ impl Link {
     }
 
     /// Notes the client's latest packet that breaks the protocol.
-    pub(crate) fn blame(&mut self, event: &PacketEvent<'_>) {
-        if event.sender == Sender::Client {
-            self.fault = Some(Fault {
-                stamp: event.stamp,
-                answers: self.sides.server.packets,
-            });
-        }
+    pub(crate) fn blame(&mut self, stamp: FrameStamp) {
+        self.fault = Some(Fault {
+            stamp,
+            answers: self.sides.server.packets,
+        });
     }
 
     /// Notes that a redelivery which a resumed session owed has come.

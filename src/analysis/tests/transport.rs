@@ -219,16 +219,48 @@ fn a_websocket_that_closes_with_a_fault_is_reported() {
         message.contains("1002 (protocol error) instead of a CONNACK"),
         "{message}"
     );
-    let mut run = Run::new(V3);
-    run.join(0, "page")
-        .breach(Sender::Client, Breach::Closed(4001));
-    let found = run.finding("websocket-closed");
-    assert!(
-        found.message.ends_with("with code 4001."),
-        "{}",
-        found.message
-    );
-    assert_eq!(found.by, Sender::Client.into());
+    // The answer repeats the code.
+    run.breach(Sender::Client, Breach::Closed(1002));
+    assert_eq!(run.finding("websocket-closed").by, Sender::Server.into());
+}
+
+#[test]
+fn a_websocket_that_closes_with_a_private_code_is_a_note_and_without_a_fault_nothing() {
+    for (code, level) in [
+        (3000, Some(Level::Note)),
+        (4999, Some(Level::Note)),
+        (2999, Some(Level::Warning)),
+        (5000, Some(Level::Warning)),
+        (1000, None),
+        (1001, None),
+        (1005, None),
+    ] {
+        let mut run = Run::new(V3);
+        run.join(0, "page")
+            .breach(Sender::Client, Breach::Closed(code))
+            .breach(Sender::Server, Breach::Closed(code));
+        let found: Vec<_> = run
+            .findings
+            .iter()
+            .filter(|one| one.rule == "websocket-closed")
+            .map(|one| (one.level, one.by))
+            .collect();
+        let wanted = level.map(|level| (level, Sender::Client.into()));
+        assert_eq!(found, Vec::from_iter(wanted), "{code}");
+    }
+}
+
+#[test]
+fn the_first_close_frame_ends_a_websocket_whichever_end_closes_tcp() {
+    for (first, by_server) in [(Sender::Client, 0), (Sender::Server, 1)] {
+        let mut run = Run::new(V3);
+        run.join(0, "page").breach(first, Breach::Closed(1000));
+        run.breach(first.peer(), Breach::Closed(1000));
+        run.end(0, Closed::Finished, Some(Sender::Server));
+        let closed = run.findings.iter();
+        let closed = closed.filter(|one| one.rule == "closed-by-server");
+        assert_eq!(closed.count(), by_server);
+    }
 }
 
 #[test]

@@ -410,6 +410,10 @@ impl Side {
         let payload = Payload { header, passed: 0 };
         self.go_on(payload);
         if header.length == 0 {
+            if header.opcode == Opcode::Close {
+                // RFC 6455 section 7.1.5: a Close without a code counts as 1005.
+                (call.sink)(Carried::Breach(Breach::Closed(1005)));
+            }
             self.end_message(call, payload);
         }
     }
@@ -449,7 +453,7 @@ impl Side {
                 let [first, second, ..] = payload.header.mask.unwrap_or_default();
                 u16::from_be_bytes(*code) ^ u16::from_be_bytes([first, second])
             });
-            if let Some(code) = code.filter(|code| !matches!(code, 1000 | 1001 | 1005)) {
+            if let Some(code) = code {
                 (call.sink)(Carried::Breach(Breach::Closed(code)));
             }
         }
