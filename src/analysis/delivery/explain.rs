@@ -400,7 +400,7 @@ fn explain_will(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained
     if copy.retain && !will.summary.will.retain {
         return None;
     }
-    rules::will::check_copy(will, copy.stamp, cx.report);
+    rules::will::check_copy(cx.state, will, copy.stamp, cx.report);
     let origin = Origin::Will {
         connection: will.summary.connection,
         client_id: will.summary.client_id.clone(),

@@ -54,6 +54,7 @@ pub(crate) fn set_will(state: &mut State, report: &mut Report, link: &mut Link, 
         summary,
         expected: Vec::new(),
         due: false,
+        held_back: 0,
         returned: false,
         excused: None,
         received: Vec::new(),
@@ -100,6 +101,8 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
         return;
     };
     will.due = true;
+    // No longer than the session lasts (5.0 §3.1.3.2.2).
+    will.held_back = will.summary.will.delay.min(link.session_expiry);
     will.excused = match taken_over {
         true if delayed => Some(NoWill::SessionResumed),
         true if goes_on => Some(NoWill::TakenOver),
@@ -258,12 +261,19 @@ fn why_missed(state: &State, will: &Testament, route: &Route) -> Undelivered {
     if stood.gaps != route.gaps {
         let frame = stood.gap;
         Undelivered::Gap { frame }
-    } else if stood.open {
+    // With messages in flight it may not have been its turn yet.
+    } else if stood.open || outlived(will, stood.stamp) && stood.in_flight == 0 {
         Undelivered::Unknown
     } else {
         let frame = stood.stamp.number;
         Undelivered::ConnectionEnded { frame }
     }
+}
+
+/// Returns whether a will was due long enough before `end` for its server to have published it.
+fn outlived(will: &Testament, end: FrameStamp) -> bool {
+    let due = between(&will.summary.end.stamp, &end);
+    due.is_some_and(|due| due.nanos() > will.delay_nanos() + caps::LAST_MOMENT.nanos())
 }
 
 /// Closes the wills that nothing more can become of.

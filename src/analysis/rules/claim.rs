@@ -383,7 +383,9 @@ claims! {
         "The will of {client} was due, because {cause}, and a subscriber to {topic} never got it."
     WillAfterDisconnect { set: Frame, topic: &'a str } &c::WILL_AFTER_DISCONNECT, Server
         "The will of {client} (frame {set}) is published to {topic}, although DISCONNECT deleted it."
-    WillInSpiteOfReturn { set: Frame, topic: &'a str } &c::WILL_IN_SPITE_OF_RETURN, Server
+    WillBeforeDelay { set: Frame, topic: &'a str, seconds: f64, due: u32 } &c::WILL_BEFORE_DELAY, Server
+        "The will of {client} (frame {set}) is published to {topic} {seconds:.1} s after its connection ended; it is due after {due} s."
+    WillAfterReturn { set: Frame, topic: &'a str } &c::WILL_AFTER_RETURN, Server
         "The will of {client} (frame {set}) is published to {topic}, although the client came back before its delay was over."
     NoCleanEnd {} &c::NO_CLEAN_END, Client
         "{client} never ended this connection: no DISCONNECT, no FIN and no RST came from it."

@@ -314,7 +314,9 @@ clauses! {
         ["MQTT-3.1.2-10", "MQTT-3.14.4-3"]
         ["MQTT-3.1.2-10", "MQTT-3.14.4-3"]
         "DISCONNECT deletes the will."
-    WILL_IN_SPITE_OF_RETURN "will-in-spite-of-return" Error [] ["MQTT-3.1.3-9"]
+    WILL_BEFORE_DELAY "will-before-its-delay" Warning [] ["MQTT-3.1.2-8"]
+        "A Server publishes a will after its Will Delay Interval, or when the session ends."
+    WILL_AFTER_RETURN "will-after-return" Warning [] ["MQTT-3.1.3-9"]
         "A Client that comes back within the Will Delay Interval stops its will."
     NO_CLEAN_END "no-clean-end" Note [] []
         "A connection was left without DISCONNECT, FIN or RST."

@@ -1,14 +1,16 @@
 //! Rules of wills: when they are published, and when they must not be.
 
+use super::super::caps;
+use super::super::state::State;
 use super::super::state::wills::Testament;
 use super::claim::{Claim, Frame, Party};
 use super::report::{Place, Report};
-use crate::base::FrameStamp;
-use crate::event::{EndCause, MessageDelivery, NoWill, Outcome, Undelivered, WillFate};
+use crate::base::{FrameStamp, Span};
+use crate::event::{EndCause, MessageDelivery, NoWill, Outcome, Undelivered, WillFate, between};
 use crate::mqtt::Sender;
 
-/// Checks whether a will whose copy is sent must not be published any more.
-pub(crate) fn check_copy(will: &Testament, stamp: FrameStamp, report: &mut Report) {
+/// Checks whether a will whose copy is sent must not be published, or not yet.
+pub(crate) fn check_copy(state: &State, will: &Testament, stamp: FrameStamp, report: &mut Report) {
     let summary = &will.summary;
     let set = Frame(summary.set.number);
     let topic = &*summary.will.topic;
@@ -17,11 +19,33 @@ pub(crate) fn check_copy(will: &Testament, stamp: FrameStamp, report: &mut Repor
     let claim = if summary.fate == WillFate::NotPublished(NoWill::Disconnected) {
         Claim::WillAfterDisconnect { set, topic }
     } else if will.returned {
-        Claim::WillInSpiteOfReturn { set, topic }
+        Claim::WillAfterReturn { set, topic }
+    } else if let Some(gone) = too_early(state, will, stamp) {
+        let (seconds, due) = (gone.seconds(), will.held_back);
+        Claim::WillBeforeDelay {
+            set,
+            topic,
+            seconds,
+            due,
+        }
     } else {
         return;
     };
     report.find(place(will, stamp), claim);
+}
+
+/// Returns the time from the end of its connection to `stamp` where a will is held back for longer
+/// ([MQTT-3.1.2-8] of 5.0).
+fn too_early(state: &State, will: &Testament, stamp: FrameStamp) -> Option<Span> {
+    // A session that ends publishes the will at once.
+    let lasts = will
+        .session
+        .is_some_and(|key| state.sessions.get(key).is_some());
+    let gone = between(&will.summary.end.stamp, &stamp).filter(|_| will.due && lasts)?;
+    // Servers count in whole seconds, from the moment at which they notice the end.
+    let early =
+        gone.nanos() + caps::KEEP_ALIVE_LATE.nanos() < i64::from(will.held_back) * 1_000_000_000;
+    early.then_some(gone)
 }
 
 /// Judges a will whose end is known.

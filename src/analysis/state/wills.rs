@@ -30,6 +30,8 @@ pub(crate) struct Testament {
     pub(crate) expected: Vec<Route>,
     /// Its connection has ended, in a way that publishes it.
     pub(crate) due: bool,
+    /// The seconds from the end of its connection for which the server holds it back.
+    pub(crate) held_back: u32,
     /// Its client came back before the delay was over.
     pub(crate) returned: bool,
     /// Why servers do not publish it although it is due.

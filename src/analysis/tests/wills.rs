@@ -94,7 +94,7 @@ fn a_client_that_returns_in_time_stops_its_delayed_will() {
     run.wait(2000).stay(2, "a", true);
     let frame = run.server(0, will_five());
     run.leave(2).leave(0).finish();
-    assert_eq!(run.found("will-in-spite-of-return"), frame);
+    assert_eq!(run.found("will-after-return"), frame);
 
     let mut run = run_with_will(V5, expiry(0x18, 10), false);
     run.end(1, Closed::Reset, Some(Sender::Client));
@@ -104,6 +104,27 @@ fn a_client_that_returns_in_time_stops_its_delayed_will() {
         run.wills[0].fate,
         WillFate::NotPublished(NoWill::SessionResumed)
     );
+}
+
+#[test]
+fn a_will_that_is_published_before_its_delay_is_over_is_reported() {
+    // The session lasts for 60 s; a delay of 100 s is over with it.
+    for (delay, gone, early) in [
+        (10, 5_000, true),
+        (10, 9_000, false),
+        (100, 50_000, true),
+        (100, 60_000, false),
+    ] {
+        let mut run = run_with_will(V5, expiry(0x18, delay), false);
+        run.end(1, Closed::Reset, Some(Sender::Client));
+        let frame = run.wait(gone).server(0, will_five());
+        run.leave(0).finish();
+        let found = run.rules().contains(&"will-before-its-delay");
+        assert_eq!(found, early, "{delay} {gone}");
+        if early {
+            assert_eq!(run.found("will-before-its-delay"), frame);
+        }
+    }
 }
 
 #[test]
@@ -274,11 +295,14 @@ fn a_subscriber_that_is_there_at_the_captures_end_misses_a_will() {
     run.finish();
     run.finding("will-not-published");
 
-    // One that has left may have done so before the server noticed.
-    let mut run = run_with_will(V3, Vec::new(), false);
-    run.end(1, Closed::Reset, Some(Sender::Client));
-    run.wait(5000).leave(0).finish();
-    assert_eq!(run.rules(), [""; 0]);
+    // One that leaves soon may do so before the server notices.
+    for (stays, misses) in [(500, false), (1500, true)] {
+        let mut run = run_with_will(V3, Vec::new(), false);
+        run.end(1, Closed::Reset, Some(Sender::Client));
+        run.wait(stays).leave(0).wait(90_000).join(2, "x").finish();
+        let found = run.rules().contains(&"will-not-published");
+        assert_eq!(found, misses, "{stays}");
+    }
 }
 
 #[test]
