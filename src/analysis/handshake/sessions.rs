@@ -135,6 +135,8 @@ fn leave_old_link(state: &mut State, report: &mut Report, link: &Link, key: Sess
         // The older connection may go on for a while: its end must not end the session.
         other.session = None;
         other.former = Some(key);
+        // Both may go on in turn: the first time counts.
+        other.superseded.get_or_insert(state.now);
         state.links.insert(old, other);
     }
 }

@@ -19,10 +19,11 @@ pub(crate) fn judge(state: &State, link: &Link, ended: &Ended, end: &End, report
     judge_stored_due(state, link, report);
     judge_incomplete(link, ended, report);
     judge_unanswered(link, ended, report);
+    judge_coexistence(state, link, ended, report);
     // No FIN and no RST was seen.
     let unseen = ended.why == Closed::CaptureEnd && ended.by.is_none();
     match end.cause {
-        EndCause::Takeover { frame, .. } => judge_takeover(state, link, ended, frame, report),
+        EndCause::Takeover { frame, .. } => judge_takeover(link, ended, frame, report),
         EndCause::Reset { by } if by != Some(Sender::Server) => {
             let place = Place {
                 // Attributed only where the sender of the RST is known.
@@ -255,7 +256,7 @@ fn judge_left_open(
 }
 
 /// Reports that another connection took the client identifier, with the CONNECT of `frame`.
-fn judge_takeover(state: &State, link: &Link, ended: &Ended, frame: u64, report: &mut Report) {
+fn judge_takeover(link: &Link, ended: &Ended, frame: u64, report: &mut Report) {
     let Some((_, stamp)) = link.taken_over else {
         return;
     };
@@ -273,19 +274,35 @@ fn judge_takeover(state: &State, link: &Link, ended: &Ended, frame: u64, report:
         let place = Place::on(link, ended.first);
         report.find(place, Claim::TakeoverUnannounced { second });
     }
-    // The older connection showed no end at all, long after the newer CONNECT ([MQTT-3.1.4-2];
-    // 5.0: [MQTT-3.1.4-3]).
-    let open = ended.why == Closed::CaptureEnd && ended.by.is_none() && link.goodbye.is_none();
-    // Where the capture lacks frames of the broker, it may lack the end: only use shows that it
-    // lives.
-    let used = |last: FrameStamp| between(&stamp, &last).is_some_and(|since| since > caps::SLOW);
-    let sides = [link.sides.client.last, link.sides.server.last].into_iter();
+}
+
+/// Reports an older connection that its server did not end long after the newer CONNECT
+/// ([MQTT-3.1.4-2]; 5.0: [MQTT-3.1.4-3]).
+fn judge_coexistence(state: &State, link: &Link, ended: &Ended, report: &mut Report) {
+    let (Some((_, stamp)), Some(accepted)) = (link.taken_over, link.superseded) else {
+        return;
+    };
+    // Without an end of its own it is not known how long it lived.
+    let lost = matches!(ended.why, Closed::Evicted | Closed::Replaced);
+    if lost || !link.whole() {
+        return;
+    }
+    let end = match link.goodbye {
+        Some(goodbye) if goodbye.by == Sender::Server => return,
+        Some(goodbye) => goodbye.stamp,
+        None if ended.by == Some(Sender::Server) => return,
+        None => ended.first,
+    };
+    let long = |end: FrameStamp| between(&accepted, &end).is_some_and(|since| since > caps::SLOW);
+    let mut last = link.sides.iter().filter_map(|side| side.last);
+    // Use shows that it lived, as does a server that answers its FIN.
+    let used = last.any(long) || ended.why == Closed::Finished;
+    // Where the capture lacks frames of the broker, it may lack the end of one that was not used.
     let gapped = (state.brokers.get(link.broker)).is_none_or(|broker| broker.gapped);
-    let lives_on = open && (!gapped || sides.flatten().any(used));
-    let waited = between(&stamp, &ended.stamp);
-    if lives_on && link.whole() && waited.is_some_and(|waited| waited > caps::SLOW) {
-        let claim = Claim::TakeoverNotEnforced { first };
-        report.find(Place::on(link, stamp), claim);
+    let open = ended.why == Closed::CaptureEnd && ended.by.is_none() && !gapped;
+    if long(end) && (used || open) {
+        let first = Frame(link.began().number);
+        report.find(Place::on(link, stamp), Claim::TakeoverNotEnforced { first });
     }
 }
 

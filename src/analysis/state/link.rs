@@ -237,6 +237,8 @@ pub(crate) struct Link {
     pub(crate) opened: FrameStamp,
     /// The session that another connection took over.
     pub(crate) former: Option<SessionKey>,
+    /// The frame with which the server accepted the connection that took its client identifier.
+    pub(crate) superseded: Option<FrameStamp>,
     /// Digest of the will's topic and payload.
     pub(crate) will_digest: u64,
     /// Authentication Method of the CONNECT (5.0).
@@ -327,6 +329,7 @@ impl Link {
             version: None,
             session: None,
             former: None,
+            superseded: None,
             will_digest: 0,
             blind: false,
             client_id: None,
