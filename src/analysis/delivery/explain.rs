@@ -191,8 +191,11 @@ fn explain_stored(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explain
     let stored = entry.summary.stored.clone();
     let outcome = Outcome::Delivered(copy.delivered(None, entry.summary.message.qos));
     let delivery = delivery_of(cx, copy, outcome);
-    let at = add_delivery(cx.state.retained.deliveries(key)?, delivery);
-    rules::delivery::judge_stored_copy(&mut cx.check(), copy);
+    let deliveries = cx.state.retained.deliveries(key)?;
+    let here = Some(cx.link.id);
+    let again = deliveries.iter().any(|one| one.connection == here);
+    let at = add_delivery(deliveries, delivery);
+    rules::delivery::judge_stored_copy(&mut cx.check(), copy, again);
     // It was published by now, even if no live copy is in the capture.
     let will = cx.state.retained.get(key).and_then(|entry| entry.will);
     if let Some(will) = will.and_then(|will| cx.state.wills.get_mut(will)) {

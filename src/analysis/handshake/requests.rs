@@ -122,6 +122,7 @@ fn add_subscription(
         one.granted = granted;
         one.identifier = identifier;
         one.asked = cx.event.stamp;
+        one.renewed = one.force != Force::Leaving;
         // Its UNSUBACK has not come, and this SUBSCRIBE was sent after the UNSUBSCRIBE.
         if one.force == Force::Leaving {
             one.force = Force::Asked;
@@ -156,6 +157,7 @@ fn add_subscription(
         identifier,
         force: Force::Asked,
         asked: cx.event.stamp,
+        renewed: false,
         changed: false,
     }));
     if let Some(session) = state.sessions.get_mut(key) {

@@ -335,7 +335,7 @@ claims! {
     RetainedNotSent { topic: &'a str } &c::RETAINED_NOT_SENT, Server
         "{client} subscribes to what takes {topic} and is never sent its stored message."
     RetainedNotWanted { topic: &'a str } &c::RETAINED_NOT_WANTED, Server
-        "{client} asked for no stored messages (Retain Handling 2) and is sent that of {topic}."
+        "{client} asked for no stored messages (Retain Handling 2, or 1 for a subscription that was there) and is sent that of {topic}."
     StaleRetained { topic: &'a str, changed: Frame } &c::STALE_RETAINED, Server
         "The stored message of {topic} was last changed in frame {changed}, and this is not what that left."
     IdentifierMissing { frame: Frame } &c::IDENTIFIER_MISSING, Server

@@ -178,8 +178,8 @@ fn judge_identifiers(check: &mut Check<'_>, held: &Held, route: &Route, copy: &C
     }
 }
 
-/// Judges a stored copy that was sent.
-pub(crate) fn judge_stored_copy(check: &mut Check<'_>, copy: &Copy<'_>) {
+/// Judges a stored copy that was sent, `again` to a connection that was sent it before.
+pub(crate) fn judge_stored_copy(check: &mut Check<'_>, copy: &Copy<'_>, again: bool) {
     if !check.report.wanted {
         return;
     }
@@ -193,13 +193,22 @@ pub(crate) fn judge_stored_copy(check: &mut Check<'_>, copy: &Copy<'_>) {
         return;
     };
     let sessions = &check.state.sessions;
-    let mut taking = session
+    let taking = session
         .subscriptions
         .iter()
-        .filter(|(filter, _)| takes(filter, topic))
+        .filter(|(filter, _)| takes(filter, topic));
+    let taking: Vec<_> = taking
         .filter_map(|(_, key)| sessions.subscription(*key))
-        .peekable();
-    if taking.peek().is_some() && taking.all(|one| one.retain_handling() == 2 && !one.changed) {
+        .collect();
+    let wanted = match &*taking {
+        [] => true,
+        // The first copy answered the first SUBSCRIBE.
+        [one] if one.retain_handling() == 1 && !one.changed => !(one.renewed && again),
+        all => all
+            .iter()
+            .any(|one| one.retain_handling() != 2 || one.changed),
+    };
+    if !wanted {
         check.find(Claim::RetainedNotWanted { topic });
     }
 }

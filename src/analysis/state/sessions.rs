@@ -161,6 +161,8 @@ pub(crate) struct Subscription {
     pub(crate) force: Force,
     /// The frame of the latest SUBSCRIBE that asked for it.
     pub(crate) asked: FrameStamp,
+    /// The latest SUBSCRIBE found it in place.
+    pub(crate) renewed: bool,
     /// A later SUBSCRIBE asked for other options or another identifier: which of them a copy follows
     /// is not known.
     pub(crate) changed: bool,
