@@ -170,6 +170,7 @@ fn join_repeat(
     rules::exchange::check_repeat(&mut cx.check(), publish, &open);
     open.publishes += 1;
     open.suspended = None;
+    open.excused = false;
     open.advance(cx.link.gaps(), cx.event);
     let side = &mut cx.link.sides[cx.event.sender];
     // A handshake that an earlier connection of the session began has no order and no place in the

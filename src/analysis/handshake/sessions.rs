@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::caps;
 use super::super::context::PacketContext;
 use super::super::delivery::wills::{client_came_back, will_may_stop};
 use super::super::keys::SessionKey;
@@ -14,7 +15,7 @@ use super::super::state::open::Open;
 use super::super::state::sessions::ClientSession;
 use super::exchange::{give_up, settle_incomplete};
 use crate::base::limits::Limit;
-use crate::event::{EndedBy, SessionSummary, Undelivered};
+use crate::event::{EndedBy, SessionSummary, Undelivered, between};
 use crate::mqtt::topic::matching_part;
 use crate::mqtt::{BySender, Sender};
 
@@ -163,6 +164,9 @@ pub(crate) fn suspend(
                 continue;
             }
             open.missing = open.may_be_missing(link.gaps());
+            // There was no time for an answer.
+            let waited = between(&open.last(), &state.now);
+            open.excused |= waited.is_some_and(|waited| waited < caps::ANSWER);
             match state.sessions.get_mut(key) {
                 Some(session) if session.pending[sender].len() < state.limits.handshakes_kept => {
                     open.suspended = Some(ended_by);
