@@ -37,7 +37,9 @@ pub(crate) fn check_connack(check: &mut Check<'_>, ack: &ConnAck<'_>) {
         return check.find(Claim::SecondConnAck {});
     }
     let code = ack.code;
-    if code != 0 {
+    // 5.0 refuses with 0x80 and above, servers that do not know it with 1 to 5; what lies between is
+    // no code, which the codec reports.
+    if code != 0 && !(link.five() && (6..0x80).contains(&code)) {
         let reason = reason::name(PacketType::ConnAck, link.version(), code);
         check.find(Claim::ConnectionRefused { code, reason });
     }
@@ -50,9 +52,8 @@ pub(crate) fn check_connack(check: &mut Check<'_>, ack: &ConnAck<'_>) {
         if link.five() {
             check_accepted_in_five(check, connect, ack);
         }
-    } else if !link.five()
-        && code == 2
-        // [MQTT-3.1.3-5]: such an identifier must be accepted by every server of 3.1.1.
+    } else if code == if link.five() { 0x85 } else { 2 }
+        // [MQTT-3.1.3-5]: such an identifier must be accepted by every server.
         && (1..=23).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
     {
