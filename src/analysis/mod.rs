@@ -271,8 +271,8 @@ fn act(cx: &mut PacketContext<'_>, packet: &ControlPacket<'_>) {
         sessions::attach(cx, None);
     }
     match (packet, cx.event.sender) {
-        (P::Connect(connect), _) => connect::on_connect(cx, connect),
-        (P::ConnAck(ack), _) => connect::on_connack(cx, ack),
+        (P::Connect(connect), Sender::Client) => connect::on_connect(cx, connect),
+        (P::ConnAck(ack), Sender::Server) => connect::on_connack(cx, ack),
         (P::Publish(publish), _) => publish::on_publish(cx, publish),
         (P::PubAck(ack) | P::PubRec(ack) | P::PubRel(ack) | P::PubComp(ack), _) => {
             acknowledge::on_acknowledgement(cx, ack);
