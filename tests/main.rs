@@ -12,6 +12,7 @@ mod cli;
 mod codec_oracles;
 mod damage;
 mod differential;
+mod faults;
 mod fields;
 mod golden;
 mod house;
