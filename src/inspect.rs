@@ -349,6 +349,7 @@ impl<'v> Pipeline<'v> {
         let disorder = Disorder {
             late: counts.out_of_order,
             first_late: counts.first_out_of_order,
+            skew: counts.skew,
             ..self.disorder
         };
         if disorder.late + disorder.back > 0 {

@@ -229,7 +229,7 @@ const ROOM_LAYERS: &[(&str, Layers)] = &[
             &["state", "output"],
             &["rules"],
             &["context"],
-            &["delivery"],
+            &["delivery", "early"],
             &["handshake"],
         ],
     ),

@@ -14,6 +14,7 @@
 //!     context       a control packet with the state and the report
 //!       delivery/   from each message to its subscribers; stored messages; wills
 //!         handshake/  what each packet type does, how connections and sessions end
+//!         early         copies that stand in the capture before their PUBLISH
 //!           Analyzer    the packet's way through these
 //! ```
 //!
@@ -22,6 +23,7 @@
 pub mod caps;
 mod context;
 mod delivery;
+mod early;
 mod handshake;
 mod keys;
 mod output;
@@ -33,11 +35,13 @@ mod tests;
 use crate::base::limits::{Limit, Limits, Reached};
 use crate::base::{EndpointPattern, FrameStamp};
 use crate::event::{
-    Breach, Ended, Event, Gap, Needs, Opened, PacketEvent, Stall, Stalled, TransportBreach,
+    Breach, Disorder, Ended, Event, Gap, Needs, Opened, PacketEvent, Stall, Stalled,
+    TransportBreach,
 };
 use crate::mqtt::{ControlPacket, Sender};
 use context::PacketContext;
 use delivery::{messages, retained, wills};
+use early::EarlyCopies;
 use handshake::{acknowledge, connect, ends, publish, requests, sessions};
 use keys::BrokerId;
 use output::Outbox;
@@ -52,6 +56,8 @@ use state::link::{Link, Phase, Silence};
 pub struct Analyzer {
     state: State,
     report: Report,
+    early: EarlyCopies,
+    disorder: Disorder,
 }
 
 impl Analyzer {
@@ -63,6 +69,8 @@ impl Analyzer {
         Self {
             state: State::new(wanted, *limits),
             report: Report::new(wanted.findings, outbox, *limits),
+            early: EarlyCopies::default(),
+            disorder: Disorder::default(),
         }
     }
 
@@ -74,6 +82,33 @@ impl Analyzer {
 
     /// Observes an event and emits what it makes clear.
     pub fn observe(&mut self, event: &Event<'_>, emit: &mut impl FnMut(&Event<'_>)) {
+        if self.early.is_waiting() {
+            if self.early.push(&self.state, event) {
+                self.take_early(false, emit);
+            }
+        } else if self.state.wanted.deliveries && self.early.begins(&self.state, event) {
+            self.early.hold(&self.state, event);
+        } else {
+            self.take(event, emit);
+            if let Some((digest, session)) = self.early.take_gone_before() {
+                self.state.messages.note_gone_before(digest, session);
+            }
+        }
+    }
+
+    /// Takes what waits for a PUBLISH that stands behind its copy. `over`: the capture is.
+    #[cold]
+    fn take_early(&mut self, over: bool, emit: &mut impl FnMut(&Event<'_>)) {
+        while self.early.is_waiting()
+            && let Some(event) = self.early.next(&self.state, over)
+        {
+            self.state.clocks_differ = self.early.found().is_some();
+            event.with_event(|event| self.take(event, emit));
+        }
+    }
+
+    /// Takes an event in its turn.
+    fn take(&mut self, event: &Event<'_>, emit: &mut impl FnMut(&Event<'_>)) {
         match event {
             Event::Opened(opened) => self.opened(opened),
             Event::Packet(packet) => self.packet(packet),
@@ -94,9 +129,7 @@ impl Analyzer {
             Event::SeenTwice(twice) => {
                 rules::transport::find_seen_twice(&self.state, twice, &mut self.report);
             }
-            Event::Disorder(disorder) => {
-                rules::transport::find_disorder(disorder, &mut self.report);
-            }
+            Event::Disorder(disorder) => self.disorder = **disorder,
             _ => return,
         }
         self.report.outbox.drain(emit);
@@ -104,6 +137,8 @@ impl Analyzer {
 
     /// Emits everything that still waits: the capture is over.
     pub fn finish(&mut self, emit: &mut impl FnMut(&Event<'_>)) {
+        self.take_early(true, emit);
+        rules::transport::find_disorder(&self.disorder, self.early.found(), &mut self.report);
         ends::finish(&mut self.state, &mut self.report, emit);
     }
 

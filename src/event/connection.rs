@@ -118,6 +118,9 @@ pub struct Disorder {
     pub back: u64,
     /// The first of these and the frame before it.
     pub first_back: Option<[FrameStamp; 2]>,
+    /// Of the segments of another file than that before which they were sent, the one furthest from
+    /// it, and that.
+    pub skew: Option<[FrameStamp; 2]>,
 }
 
 /// Something else where MQTT was expected.

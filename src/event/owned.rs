@@ -69,6 +69,31 @@ impl From<&Event<'_>> for OwnedEvent {
     }
 }
 
+impl OwnedEvent {
+    /// Calls `visit` with the event as it was reported.
+    pub fn with_event<T>(&self, visit: impl FnOnce(&Event<'_>) -> T) -> T {
+        let event = match self {
+            Self::Packet(packet) => {
+                return packet.with_event(|packet| visit(&Event::Packet(packet)));
+            }
+            Self::Opened(opened) => Event::Opened(opened),
+            Self::Gap(gap) => Event::Gap(gap),
+            Self::Ended(ended) => Event::Ended(ended),
+            Self::NotMqtt(not_mqtt) => Event::NotMqtt(not_mqtt),
+            Self::Stalled(stalled) => Event::Stalled(stalled),
+            Self::Breach(breach) => Event::Breach(breach),
+            Self::SeenTwice(twice) => Event::SeenTwice(twice),
+            Self::Disorder(disorder) => Event::Disorder(disorder),
+            Self::Handshake(handshake) => Event::Handshake(handshake),
+            Self::Will(will) => Event::Will(will),
+            Self::Retained(retained) => Event::Retained(retained),
+            Self::Session(session) => Event::Session(session),
+            Self::Finding(finding) => Event::Finding(finding),
+        };
+        visit(&event)
+    }
+}
+
 /// A [`PacketEvent`] that owns its bytes; the fields are those of the event.
 #[derive(Clone, Debug)]
 pub struct OwnedPacket {

@@ -210,9 +210,7 @@ impl<S: Default> Assembler<S> {
             };
             if ready > 0 {
                 let counts = &mut self.shared.counts;
-                counts.out_of_order += 1;
-                let first = [*held.segment().stamp, before];
-                counts.first_out_of_order.get_or_insert(first);
+                counts.note_out_of_order(held.segment().stamp, &before);
             }
             self.push_held(&held, deliver);
         }

@@ -39,6 +39,22 @@ pub struct Counts {
     pub out_of_order: u64,
     /// The frames of the first such segment and of that before which it was sent.
     pub first_out_of_order: Option<[FrameStamp; 2]>,
+    /// Of those of another file than that before which they were sent, the one furthest from it,
+    /// and that.
+    pub skew: Option<[FrameStamp; 2]>,
+}
+
+impl Counts {
+    /// Counts a segment in the frame `late` that was sent before that of the frame `early`.
+    pub(super) fn note_out_of_order(&mut self, late: &FrameStamp, early: &FrameStamp) {
+        self.out_of_order += 1;
+        let pair = [*late, *early];
+        self.first_out_of_order.get_or_insert(pair);
+        let by = |[late, early]: [FrameStamp; 2]| Some(late.time?.since(early.time?));
+        if late.file != early.file && self.skew.is_none_or(|widest| by(pair) > by(widest)) {
+            self.skew = Some(pair);
+        }
+    }
 }
 
 /// The state that all connections share.

@@ -145,7 +145,6 @@ impl<S> Slot<S> {
         let answered = flow.is_based() || !segment.payload.is_empty();
         (flags.has(TcpFlags::RST) && flow.unseen() == 0 && flow.lacks(segment.sequence))
             || (flags.has(TcpFlags::ACK)
-                && self.seen[direction.reverse() as usize]
                 && peer.unseen() == 0
                 && peer.lacks(segment.acknowledgement)
                 && !peer.is_challenged(answered))

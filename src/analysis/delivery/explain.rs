@@ -305,8 +305,8 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
     let broker = held.broker;
     let waited = between(&held.in_force, &copy.stamp);
     let mut delivered = copy.delivered(Some(held.published), held.qos);
-    if ambiguous {
-        // It would be that to some other message, perhaps.
+    // It would be that to some other message, perhaps, or between two clocks.
+    if ambiguous || cx.state.clocks_differ {
         delivered.latency = None;
     }
     let route = held.routes.get_mut(at)?;

@@ -346,6 +346,8 @@ clauses! {
         "The capture holds a connection twice, and all that is counted counts it twice."
     FRAMES_OUT_OF_ORDER "frames-out-of-order" Note [] []
         "Frames do not stand in the capture in the order in which they were sent."
+    CLOCK_SKEW "clock-skew" Note [] []
+        "The clocks of two capture points differ."
     STARTS_MIDWAY "starts-midway" Note [] []
         "The capture begins in the middle of a connection."
     NOT_MQTT "not-mqtt" Note [] []

@@ -6,7 +6,7 @@ use super::super::state::link::Phase;
 use super::claim::{Claim, Frame};
 use super::clauses as c;
 use super::report::{Place, Report};
-use crate::base::FrameStamp;
+use crate::base::{FrameStamp, Span};
 use crate::event::{
     Breach, CarrierError, Disorder, Gap, GapCause, Level, LooksLike, NotMqtt, Protocol, SeenTwice,
     Stall, Stalled, TransportBreach, between,
@@ -122,20 +122,51 @@ pub(crate) fn find_seen_twice(state: &State, twice: &SeenTwice, report: &mut Rep
     report.find(Place::on(link, link.began()), claim);
 }
 
-/// Reports that frames stand out of order: by what TCP shows, else by their times.
-pub(crate) fn find_disorder(disorder: &Disorder, report: &mut Report) {
-    let claim = |[late, early]: [FrameStamp; 2], count| {
-        let (late, early) = (Frame(late.number), Frame(early.number));
-        (count, late, early)
-    };
-    if let Some(first) = disorder.first_late {
-        let (count, late, early) = claim(first, disorder.late);
-        let claim = Claim::FramesLate { count, late, early };
-        report.find(Place::nowhere(first[0]), claim);
-    } else if let Some(first) = disorder.first_back {
-        let (count, late, early) = claim(first, disorder.back);
-        let claim = Claim::FramesBack { count, late, early };
-        report.find(Place::nowhere(first[0]), claim);
+/// Reports that frames stand out of order: by the clocks of two captures, by what TCP shows, by
+/// `copies` that stand before their PUBLISH (how many, and the two that are furthest from each
+/// other), or by their times.
+pub(crate) fn find_disorder(
+    disorder: &Disorder,
+    copies: Option<(u64, [FrameStamp; 2])>,
+    report: &mut Report,
+) {
+    let skew = disorder.skew.map(|[late, early]| [early, late]);
+    let pairs = skew.into_iter().chain(copies.map(|(_, pair)| pair));
+    let by = |[early, late]: &[FrameStamp; 2]| between(early, late);
+    // Within a file whose frames TCP shows to be out of order, copies are so too.
+    let clocks = |[early, late]: &[FrameStamp; 2]| early.file != late.file || disorder.late == 0;
+    if let Some(pair) = pairs.filter(clocks).max_by_key(by)
+        && let Some(skew) = by(&pair).filter(|skew| *skew > Span::ZERO)
+    {
+        let [early, late] = pair;
+        let captures = pair.map(|stamp| u32::from(stamp.file) + 1);
+        let what = match captures {
+            [one, other] if one == other => "two capture points of this capture".to_owned(),
+            [one, other] => format!("captures {one} and {other} (--clock sets one right)"),
+        };
+        let claim = Claim::ClockSkew {
+            what: &what,
+            seconds: skew.seconds(),
+            early: Frame(early.number),
+            late: Frame(late.number),
+        };
+        report.find(Place::nowhere(early), claim);
+    }
+    let one_file = |[late, early]: &[FrameStamp; 2]| late.file == early.file;
+    if let Some([late, early]) = disorder.first_late.filter(one_file) {
+        let claim = Claim::FramesLate {
+            count: disorder.late,
+            late: Frame(late.number),
+            early: Frame(early.number),
+        };
+        report.find(Place::nowhere(late), claim);
+    } else if let Some([late, early]) = disorder.first_back {
+        let claim = Claim::FramesBack {
+            count: disorder.back,
+            late: Frame(late.number),
+            early: Frame(early.number),
+        };
+        report.find(Place::nowhere(late), claim);
     }
 }
 
@@ -143,12 +174,18 @@ pub(crate) fn find_disorder(disorder: &Disorder, report: &mut Report) {
 pub(crate) fn judge_outside(state: &State, report: &mut Report) {
     /// One or two may have other causes: a message from before the capture, a limit.
     const FEW: u64 = 2;
+    /// The first few that stood before their PUBLISH were taken for such.
+    const FEW_OUT_OF_ORDER: u64 = 64;
     // A client whose CONNECT was not captured may have set the will that such a copy is.
     if report.has_found(&c::STARTS_MIDWAY) {
         return;
     }
+    let few = match report.has_found(&c::CLOCK_SKEW) || report.has_found(&c::FRAMES_OUT_OF_ORDER) {
+        true => FEW_OUT_OF_ORDER,
+        false => FEW,
+    };
     for broker in state.brokers.iter() {
-        if let Some((first, copies)) = broker.outside.filter(|(_, copies)| *copies > FEW) {
+        if let Some((first, copies)) = broker.outside.filter(|(_, copies)| *copies > few) {
             report.find(Place::nowhere(first), Claim::Outside { copies });
         }
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::super::keys::{BrokerId, MessageKey, SessionKey, Topic, Turn};
-use crate::base::FrameStamp;
+use crate::base::{FrameStamp, Span};
 use crate::event::{
     Delivered, EndedBy, Handshake, HandshakeState, MessageDelivery, Outcome, RetainedSummary, Step,
     between,
@@ -280,7 +280,10 @@ impl Copy<'_> {
     pub(crate) fn delivered(&self, published: Option<FrameStamp>, qos: QoS) -> Delivered {
         Delivered {
             stamp: self.stamp,
-            latency: published.and_then(|published| between(&published, &self.stamp)),
+            // Not where the clock went back, or the clocks of two captures differ.
+            latency: published
+                .and_then(|published| between(&published, &self.stamp))
+                .filter(|latency| *latency >= Span::ZERO),
             qos: self.qos,
             downgraded: self.qos < qos,
             retain: self.retain,

@@ -200,6 +200,35 @@ impl Messages {
         self.repeats.is_repeated(digest)
     }
 
+    /// Returns whether a message of a digest is held.
+    pub(crate) fn holds(&self, digest: u64) -> bool {
+        self.by_digest.contains_key(&digest)
+    }
+
+    /// Returns whether a message of a digest that a connection published is not in force yet.
+    pub(crate) fn is_pending(&self, digest: u64, connection: ConnectionId) -> bool {
+        let line = self.by_digest.get(&digest).into_iter().flatten();
+        let mut held = line.take(caps::CANDIDATES).filter_map(|key| self.get(*key));
+        held.any(|held| held.pending.is_some() && held.connection == connection)
+    }
+
+    /// Notes that the copy of the latest message of a digest for a subscriber may have gone before
+    /// it: nothing is concluded where none comes.
+    pub(crate) fn note_gone_before(&mut self, digest: u64, session: SessionKey) {
+        let key = self.by_digest.get(&digest).and_then(|line| line.back());
+        let Some(held) = key.and_then(|key| self.held.get_mut(key)) else {
+            return;
+        };
+        let mut routes = held.routes.iter_mut();
+        if let Some(route) = routes.find(|route| route.session == session)
+            && route.progress == Progress::Waiting
+        {
+            route.progress = Progress::Done;
+            route.delivery.ambiguous = true;
+            held.unsettled = held.unsettled.saturating_sub(1);
+        }
+    }
+
     /// Returns the first route on which a subscriber waits for an equal message.
     pub(crate) fn first_expected(&self, session: SessionKey, digest: u64) -> Option<&Route> {
         let (key, at) = self.expected.get(&(session, digest))?.front()?;

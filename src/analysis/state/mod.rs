@@ -68,6 +68,8 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     /// The latest frame: the clock of the capture.
     pub(crate) now: FrameStamp,
+    /// Two captures, or two parts of one, have clocks that differ.
+    pub(crate) clocks_differ: bool,
     /// Brokers, and their topic filters.
     pub(crate) brokers: Brokers,
     /// Open connections. One is taken out while a packet of it is acted on.

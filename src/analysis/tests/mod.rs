@@ -2,6 +2,7 @@
 
 mod conformance;
 mod deliveries;
+mod early;
 mod handshakes;
 mod hostile;
 mod order;
@@ -38,6 +39,8 @@ struct Run {
     /// Of a packet's source and destination.
     ends: [IpAddr; 2],
     transport: Transport,
+    /// The file of the frames.
+    file: u16,
     /// The capture shows both directions.
     both_seen: bool,
     /// Octets that the snapshot length cut off each payload.
@@ -64,6 +67,7 @@ impl Run {
             nanos: 1_000_000_000_000,
             ends: [7, 1].map(|last| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))),
             transport: Transport::TCP,
+            file: 0,
             both_seen: true,
             missing: 0,
             first: None,
@@ -83,8 +87,14 @@ impl Run {
             time: Some(Timestamp::from_nanos(self.nanos)),
             precision: Precision::Micro,
             length: 100,
-            file: 0,
+            file: self.file,
         }
+    }
+
+    /// Goes on with frames of another file.
+    fn in_file(&mut self, file: u16) -> &mut Self {
+        self.file = file;
+        self
     }
 
     fn observe(&mut self, event: &Event<'_>) {
@@ -168,7 +178,7 @@ impl Run {
             },
             destination: &Endpoint {
                 address: self.ends[1],
-                port: 2,
+                port: 1883,
             },
             direction: match sender {
                 Sender::Client => Direction::Forward,
