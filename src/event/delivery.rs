@@ -28,6 +28,23 @@ pub struct MessageDelivery {
     /// An equal message was on its way at the same time: which of them this copy is is not
     /// known, and the earliest was taken.
     pub ambiguous: bool,
+    /// How long before the message the subscription was over or refused; `None` for one that was in
+    /// force, or asked for.
+    pub over: Option<Span>,
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum SessionOver {
+    /// With its connection: it was a clean one, or had a Session Expiry Interval of 0.
+    WithConnection,
+    /// Its Session Expiry Interval passed without a connection.
+    Expired,
+    /// Its client began a new one.
+    Replaced,
+    /// The server had it no longer when its client came back.
+    Lost,
 }
 
 /// How a leg ended.
@@ -137,11 +154,19 @@ pub enum Undelivered {
     SessionEnded {
         /// The frame that shows that end.
         frame: u64,
+        /// How it ended.
+        how: SessionOver,
     },
     /// The server refused the subscription.
     NotSubscribed {
         /// The frame of the SUBACK.
         frame: u64,
+    },
+    /// The subscription was asked for, and not granted yet.
+    #[strum(serialize = "not_subscribed")]
+    NotYetSubscribed {
+        /// The frame of the SUBSCRIBE.
+        asked: u64,
     },
     /// The packet is larger than the subscriber accepts (5.0 §3.1.2.11.4).
     TooLarge {
@@ -210,14 +235,14 @@ impl Undelivered {
             | Self::Refused { frame, .. }
             | Self::Unsubscribed { frame }
             | Self::ConnectionEnded { frame }
-            | Self::SessionEnded { frame }
+            | Self::SessionEnded { frame, .. }
             | Self::NotSubscribed { frame }
             | Self::Gap { frame }
             | Self::TooLarge { frame, .. } => Some(frame),
             Self::QueueDropped { returned, .. } => Some(returned),
             Self::NotForwarded { acknowledged } => Some(acknowledged),
             Self::Overtaken { by } => Some(by),
-            Self::NoLocal { asked } => Some(asked),
+            Self::NoLocal { asked } | Self::NotYetSubscribed { asked } => Some(asked),
             Self::NotReleased { until } => Some(until),
             Self::Expired { published, .. } => Some(published),
             Self::CaptureEnded { last } => Some(last),

@@ -246,7 +246,7 @@ pub struct NotDelivered<'a> {
     pub subscriber: Subscriber<'a>,
     /// Why, as far as the capture shows it: `session_away`, `other_member` (shared subscription),
     /// `no_local`, `not_released` (QoS 2 without PUBREL), `refused`, `expired`, `unsubscribed`,
-    /// `not_subscribed` (refused), `connection_ended`, `session_ended`, `too_large`, `queue_dropped` (possibly: the session was
+    /// `not_subscribed` (refused, or not granted yet), `connection_ended`, `session_ended`, `too_large`, `queue_dropped` (possibly: the session was
     /// away, or as much was unacknowledged as it is sent at a time), `broker_did_not_forward`, `gap`, `capture_end`, `given_up` (a limit was reached) or
     /// `unknown`.
     pub why: &'static str,

@@ -10,7 +10,7 @@ use crate::base::text::safe;
 use crate::base::{Endpoint, FrameStamp, Precision, Span, Timestamp};
 use crate::event::{
     CarrierError, Closed, ConnectionId, EndCause, EndedBy, GapCause, HandshakeKind, Introduction,
-    LooksLike, NoWill, NotMqtt, Protocol, Undelivered,
+    LooksLike, NoWill, NotMqtt, Protocol, SessionOver, Undelivered,
 };
 use crate::mqtt::{PacketType, ProtocolVersion, Sender, reason};
 
@@ -252,8 +252,24 @@ pub(super) fn undelivered(why: Undelivered) -> Cow<'static, str> {
         Undelivered::ConnectionEnded { frame } => {
             return Cow::Owned(format!("its connection ended first, in frame {frame}"));
         }
-        Undelivered::SessionEnded { frame } => {
-            return Cow::Owned(format!("its session ended in frame {frame}"));
+        Undelivered::SessionEnded { frame, how } => {
+            return Cow::Owned(match how {
+                SessionOver::WithConnection => {
+                    format!("its clean session ended in frame {frame}")
+                }
+                SessionOver::Expired => {
+                    format!("its session expired: it was away since frame {frame}")
+                }
+                SessionOver::Replaced => format!("it began a new session in frame {frame}"),
+                SessionOver::Lost => {
+                    format!("the broker did not have its session any more in frame {frame}")
+                }
+            });
+        }
+        Undelivered::NotYetSubscribed { asked } => {
+            return Cow::Owned(format!(
+                "it subscribed in frame {asked}, and the broker had not granted that yet"
+            ));
         }
         Undelivered::NotSubscribed { frame } => {
             return Cow::Owned(format!(

@@ -160,6 +160,7 @@ fn delivery_of(cx: &PacketContext<'_>, copy: &Copy<'_>, outcome: Outcome) -> Mes
         subscription_ids: copy.identifiers.clone(),
         outcome,
         ambiguous: false,
+        over: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::caps;
-use super::super::keys::{DeliveryRef, MessageKey};
+use super::super::keys::{BrokerId, DeliveryRef, MessageKey};
 use super::super::output::Output;
 use super::super::rules::delivery::{judge_refused, judge_undelivered};
 use super::super::rules::report::Report;
@@ -12,7 +12,9 @@ use super::super::state::link::Standing;
 use super::super::state::message::{Held, Over, Progress, Route, note_settled};
 use crate::base::limits::Limit;
 use crate::base::{FrameStamp, Span};
-use crate::event::{EndedBy, Handshake, HandshakeState, Outcome, Undelivered, between};
+use crate::event::{
+    EndedBy, Handshake, HandshakeState, MessageDelivery, Outcome, SessionOver, Undelivered, between,
+};
 use crate::mqtt::{PacketType, QoS};
 
 /// Notes that a subscriber's handshake is over.
@@ -155,8 +157,10 @@ pub(crate) fn close_message(
         }
     }
     let mut deliveries = Vec::new();
+    let mut tentative = Vec::new();
     for route in std::mem::take(&mut held.routes) {
         if route.progress == Progress::Waiting && route.tentative {
+            tentative.push(route);
             continue;
         }
         if held.record.is_some() {
@@ -179,11 +183,35 @@ pub(crate) fn close_message(
     // Of a message that came to someone after all nothing need be explained.
     if deliveries.is_empty() && held.late.is_empty() {
         deliveries.append(&mut held.former);
+        if let Some(topic) = &held.topic {
+            let unsure = |route| unsure(state, topic, held.broker, route);
+            deliveries.extend(tentative.into_iter().filter_map(unsure));
+        }
     }
     deliveries.append(&mut held.late);
     record.deliveries = deliveries;
     record.deliveries_left_out = held.left_out.into();
     report.outbox.put_handshake(held.turn, record);
+}
+
+/// Returns the delivery that did not come about by a subscription that was being asked for or given up
+/// when the message was published.
+fn unsure(state: &State, topic: &str, broker: BrokerId, route: Route) -> Option<MessageDelivery> {
+    let filter = route.delivery.filters.first()?;
+    let past = state.brokers.get(broker)?.past(topic).into_iter();
+    let mut own = past.filter(|one| one.client_id == route.delivery.client_id);
+    let past = own.find(|one| one.filter == *filter).map(|one| one.why);
+    let over = past.filter(|why| !matches!(why, Undelivered::SessionEnded { .. }));
+    let asked = || {
+        let asked = route.asked?;
+        Some(Undelivered::NotYetSubscribed { asked })
+    };
+    let why = over.or_else(asked)?;
+    Some(MessageDelivery {
+        outcome: Outcome::NotDelivered(why),
+        granted: None,
+        ..route.delivery
+    })
 }
 
 /// Returns the reason why a subscriber was not seen to receive a message.
@@ -316,7 +344,10 @@ fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> U
     };
     let Some(session) = session else {
         let ended = state.sessions.ended(route.session);
-        return ended.map_or(given_up, |frame| Undelivered::SessionEnded { frame });
+        return ended.map_or(given_up, |(frame, how)| Undelivered::SessionEnded {
+            frame,
+            how,
+        });
     };
     if let Some((ended, frame)) = session.gapped
         && ended.number > left.number
@@ -326,7 +357,10 @@ fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> U
     let Some((latest, returned)) = returned else {
         let frame = session.away_since.unwrap_or(left).number;
         return match session.expired(state.now) {
-            true => Undelivered::SessionEnded { frame },
+            true => Undelivered::SessionEnded {
+                frame,
+                how: SessionOver::Expired,
+            },
             false => Undelivered::Away { since: frame },
         };
     };

@@ -13,7 +13,7 @@ use super::super::state::link::Link;
 use super::super::state::message::{Ahead, Held, Pending, Progress, Route, Routes};
 use super::super::state::sessions::{Force, Subscription};
 use crate::base::limits::Limit;
-use crate::event::{Handshake, MessageDelivery, Outcome, Undelivered};
+use crate::event::{Handshake, MessageDelivery, Outcome, Undelivered, between};
 use crate::mqtt::QoS;
 use crate::mqtt::packet::Publish;
 
@@ -230,6 +230,7 @@ fn routes(
             }
             _ => routes.push(Route {
                 tentative,
+                asked: (one.force == Force::Asked).then_some(one.asked.number),
                 group,
                 as_published,
                 identifiers: identifier.into_iter().collect(),
@@ -256,6 +257,7 @@ fn former(state: &State, topic: Topic<'_>) -> Vec<MessageDelivery> {
         subscription_ids: Vec::new(),
         outcome: Outcome::NotDelivered(one.why),
         ambiguous: false,
+        over: between(&one.since, &state.now),
     })
     .collect()
 }
@@ -293,6 +295,7 @@ fn route(state: &State, one: &Subscription, out: Option<&Link>, why: Undelivered
         subscription_ids: Vec::new(),
         outcome: Outcome::NotDelivered(why),
         ambiguous: false,
+        over: None,
     };
     let ahead = link.map(|link| Ahead {
         in_flight: link.sides.server.in_flight,

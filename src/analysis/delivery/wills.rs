@@ -238,7 +238,7 @@ fn why_missed(state: &State, will: &Testament, route: &Route) -> Undelivered {
         let due = route.delivery.granted.min(Some(will.summary.will.qos));
         let Some(session) = state.sessions.get(route.session) else {
             return match state.sessions.ended(route.session) {
-                Some(frame) => Undelivered::SessionEnded { frame },
+                Some((frame, how)) => Undelivered::SessionEnded { frame, how },
                 None => {
                     let at = state.now.number;
                     Undelivered::GivenUp { at }

@@ -14,7 +14,9 @@ use super::exchange::give_up;
 use super::sessions::{end_session, settle_pending, suspend};
 use crate::base::FrameStamp;
 use crate::base::limits::Limit;
-use crate::event::{End, EndCause, Ended, EndedBy, Event, RetainedEnd, SessionSummary};
+use crate::event::{
+    End, EndCause, Ended, EndedBy, Event, RetainedEnd, SessionOver, SessionSummary,
+};
 use crate::mqtt::Sender;
 use crate::stream::Closed;
 
@@ -225,7 +227,8 @@ fn session_may_end(
     // DISCONNECT may have changed it since the session began.
     session.expiry = link.session_expiry;
     if link.session_expiry == 0 && ended.why != Closed::CaptureEnd {
-        end_session(state, report, key, EndedBy::ConnectionClosed);
+        let how = Some(SessionOver::WithConnection);
+        end_session(state, report, key, EndedBy::ConnectionClosed, how);
     } else {
         state.sessions.went_away(key, &state.limits);
     }
@@ -274,7 +277,7 @@ pub(crate) fn finish(state: &mut State, report: &mut Report, emit: &mut impl FnM
         report.outbox.drain(emit);
     }
     for key in sessions {
-        end_session(state, report, key, EndedBy::CaptureEnd);
+        end_session(state, report, key, EndedBy::CaptureEnd, None);
         report.outbox.drain(emit);
     }
     let brokers = &state.brokers;

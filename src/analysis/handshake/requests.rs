@@ -245,7 +245,12 @@ fn refuse(state: &mut State, key: SessionKey, request: &FilterRequest, stamp: Fr
     {
         remember(&mut session.refused, &request.filter, stamp);
         let frame = stamp.number;
-        state.note_past(key, &request.filter, Undelivered::NotSubscribed { frame });
+        state.note_past(
+            key,
+            &request.filter,
+            Undelivered::NotSubscribed { frame },
+            stamp,
+        );
     }
     unsubscribe(state, key, &request.filter);
 }
@@ -315,7 +320,7 @@ fn give_filter_up(state: &mut State, key: SessionKey, filter: &Arc<str>, stamp: 
     {
         remember(&mut session.given_up, filter, stamp);
         let frame = stamp.number;
-        state.note_past(key, filter, Undelivered::Unsubscribed { frame });
+        state.note_past(key, filter, Undelivered::Unsubscribed { frame }, stamp);
     }
     unsubscribe(state, key, filter);
 }

@@ -15,7 +15,7 @@ use super::super::state::open::Open;
 use super::super::state::sessions::ClientSession;
 use super::exchange::{give_up, settle_incomplete};
 use crate::base::limits::Limit;
-use crate::event::{EndedBy, SessionSummary, Undelivered, between};
+use crate::event::{EndedBy, SessionOver, SessionSummary, Undelivered, between};
 use crate::mqtt::topic::matching_part;
 use crate::mqtt::{BySender, Sender};
 
@@ -55,7 +55,14 @@ pub(crate) fn attach(cx: &mut PacketContext<'_>, present: Option<bool>) {
         _ => {
             state.unread.forget_servers(link);
             if let Some(key) = known {
-                end_session(state, report, key, EndedBy::ConnectionClosed);
+                let expired = (state.sessions.get(key)).is_some_and(|one| one.expired(state.now));
+                let how = match () {
+                    () if expired => SessionOver::Expired,
+                    () if over => SessionOver::WithConnection,
+                    () if link.clean => SessionOver::Replaced,
+                    () => SessionOver::Lost,
+                };
+                end_session(state, report, key, EndedBy::ConnectionClosed, Some(how));
             }
             begin_session(state, report, link, present)
         }
@@ -112,7 +119,7 @@ fn begin_session(
             if let Some(session) = state.sessions.get_mut(oldest) {
                 session.known = false;
             }
-            end_session(state, report, oldest, EndedBy::TableFull);
+            end_session(state, report, oldest, EndedBy::TableFull, None);
         }
     }
     // Only of a session that was seen to begin is it known that it had no subscriptions.
@@ -201,7 +208,9 @@ fn forget_resumed(cx: &mut PacketContext<'_>, key: SessionKey) {
     let frame = state.now.number;
     for (filter, asked) in subscriptions(state, key) {
         if asked < begun {
-            state.note_past(key, &filter, Undelivered::SessionEnded { frame });
+            let how = SessionOver::Lost;
+            let why = Undelivered::SessionEnded { frame, how };
+            state.note_past(key, &filter, why, state.now);
             unsubscribe(state, key, &filter);
         }
     }
@@ -211,19 +220,19 @@ fn forget_resumed(cx: &mut PacketContext<'_>, key: SessionKey) {
     }
 }
 
-/// Ends a session: its handshakes, its subscriptions, its summary.
+/// Ends a session: its handshakes, its subscriptions, its summary. `how` is `None` for one that goes on
+/// for the server: it is given up at a limit or at the end of the capture.
 pub(crate) fn end_session(
     state: &mut State,
     report: &mut Report,
     key: SessionKey,
     ended_by: EndedBy,
+    how: Option<SessionOver>,
 ) {
-    // One that is given up at a limit goes on for the server.
-    let over = !matches!(ended_by, EndedBy::TableFull | EndedBy::CaptureEnd);
-    if over {
+    if let Some(how) = how {
         let frame = state.now.number;
-        state.sessions.note_end(key, frame, &state.limits);
-        note_past(state, key, Undelivered::SessionEnded { frame });
+        state.sessions.note_end(key, (frame, how), &state.limits);
+        note_past(state, key, Undelivered::SessionEnded { frame, how });
     }
     let mut subscriptions = unsubscribe_all(state, key);
     settle_pending(state, report, key, ended_by);
@@ -246,7 +255,7 @@ fn note_past(state: &mut State, key: SessionKey, why: Undelivered) {
     let filters = session.map(|session| session.subscriptions.keys().cloned().collect());
     let filters: Vec<_> = filters.unwrap_or_default();
     for filter in &filters {
-        state.note_past(key, filter, why);
+        state.note_past(key, filter, why, state.now);
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Past {
     pub(crate) filter: Arc<str>,
     /// Why it takes nothing.
     pub(crate) why: Undelivered,
+    /// Since when.
+    pub(crate) since: FrameStamp,
 }
 
 /// One broker.

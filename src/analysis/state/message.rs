@@ -50,6 +50,8 @@ pub(crate) struct Route {
     pub(crate) gaps: u32,
     /// The subscription was only asked for, or being given up: its silence means nothing.
     pub(crate) tentative: bool,
+    /// The frame of the SUBSCRIBE, where it was not answered.
+    pub(crate) asked: Option<u64>,
     /// The session had no connection when it was published, and none was being made.
     pub(crate) absent: bool,
     /// Members of one shared subscription have one number.
@@ -75,6 +77,7 @@ impl Route {
             progress: Progress::Waiting,
             gaps: 0,
             tentative: false,
+            asked: None,
             absent: false,
             group: None,
             spare: 0,

@@ -197,7 +197,13 @@ impl State {
     }
 
     /// Remembers a subscription of a session that is over or was refused.
-    pub(crate) fn note_past(&mut self, key: SessionKey, filter: &Arc<str>, why: Undelivered) {
+    pub(crate) fn note_past(
+        &mut self,
+        key: SessionKey,
+        filter: &Arc<str>,
+        why: Undelivered,
+        since: FrameStamp,
+    ) {
         let session = self.sessions.get(key).filter(|_| self.wanted.handshakes);
         let Some(session) = session else {
             return;
@@ -206,6 +212,7 @@ impl State {
             client_id: session.summary.client_id.clone(),
             filter: Arc::clone(filter),
             why,
+            since,
         };
         if let Some(broker) = self.brokers.get_mut(session.broker()) {
             broker.note_past(matching_part(filter), past);

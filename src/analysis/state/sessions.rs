@@ -9,7 +9,7 @@ use super::super::keys::{BrokerId, SessionKey, SubscriptionKey, WillKey};
 use super::open::Opens;
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
-use crate::event::SessionSummary;
+use crate::event::{SessionOver, SessionSummary};
 use crate::mqtt::{BySender, QoS};
 use crate::stream::ConnectionId;
 
@@ -192,8 +192,8 @@ pub(crate) struct Sessions {
     all: HashMap<SessionKey, ClientSession>,
     by_id: HashMap<(BrokerId, Arc<str>), SessionKey>,
     subscriptions: HashMap<SubscriptionKey, Subscription>,
-    /// The frames in which sessions have ended, as far as they are remembered.
-    ended: HashMap<SessionKey, u64>,
+    /// The frames in which sessions have ended and how, as far as they are remembered.
+    ended: HashMap<SessionKey, (u64, SessionOver)>,
     /// Client identifiers whose sessions, seen from their starts, have ended.
     gone: HashSet<(BrokerId, Arc<str>)>,
     /// Some of those were forgotten: there were more than [`Limits::sessions_ended`].
@@ -247,17 +247,22 @@ impl Sessions {
         self.gone.contains(&(broker, Arc::clone(id)))
     }
 
-    /// Returns the frame in which a session ended, where that is remembered.
-    pub(crate) fn ended(&self, key: SessionKey) -> Option<u64> {
+    /// Returns the frame in which a session ended and how, where that is remembered.
+    pub(crate) fn ended(&self, key: SessionKey) -> Option<(u64, SessionOver)> {
         self.ended.get(&key).copied()
     }
 
-    /// Remembers the frame in which a session ended.
-    pub(crate) fn note_end(&mut self, key: SessionKey, frame: u64, limits: &Limits) {
+    /// Remembers the frame in which a session ended, and how.
+    pub(crate) fn note_end(
+        &mut self,
+        key: SessionKey,
+        (frame, how): (u64, SessionOver),
+        limits: &Limits,
+    ) {
         if self.ended.len() >= limits.sessions_ended {
             self.ended.clear();
         }
-        self.ended.insert(key, frame);
+        self.ended.insert(key, (frame, how));
     }
 
     /// Removes a session; its subscriptions are removed before.

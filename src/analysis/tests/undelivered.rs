@@ -1,6 +1,7 @@
 //! Why a subscriber did not receive a message: each reason, and what just misses it.
 
 use super::*;
+use crate::event::SessionOver;
 
 /// A QoS 1 message of connection 9 that the server acknowledges; returns the two frames.
 fn post(run: &mut Run, topic: &str, payload: &[u8], id: u16) -> (u64, u64) {
@@ -336,7 +337,7 @@ fn a_clean_session_of_3_1_does_not_outlive_a_takeover() {
         run.server(0, connack(V3, false, 0, &[]));
         run.take(0, "t", 1).open(1);
         run.client(1, connect_31(&hello(false)));
-        run.server(1, connack(V3, false, 0, &[]));
+        let joined = run.server(1, connack(V3, false, 0, &[]));
         run.end(0, Closed::Finished, Some(Sender::Server));
         run.join(9, "p");
         post(&mut run, "t", b"1", 1);
@@ -344,11 +345,14 @@ fn a_clean_session_of_3_1_does_not_outlive_a_takeover() {
         run.client(1, PINGREQ);
         run.finish();
         // The first session's subscription takes it only where that session goes on.
-        let ended = matches!(
-            reasons(&run)[..],
-            [] | [Some(Undelivered::SessionEnded { .. })]
-        );
-        assert_eq!(ended, clean, "{:?}", reasons(&run));
+        let why = match clean {
+            true => Undelivered::SessionEnded {
+                frame: joined,
+                how: SessionOver::WithConnection,
+            },
+            false => Undelivered::CaptureEnded { last: run.frame },
+        };
+        assert_eq!(reasons(&run), [Some(why)]);
     }
 }
 
@@ -386,7 +390,11 @@ fn a_session_that_the_server_lost_takes_its_messages_along() {
     run.stay(1, "s", false);
     let frame = run.frame;
     run.wait(5000).leave(1).finish();
-    assert_eq!(reasons(&run), [Some(Undelivered::SessionEnded { frame })]);
+    let how = SessionOver::Lost;
+    assert_eq!(
+        reasons(&run),
+        [Some(Undelivered::SessionEnded { frame, how })]
+    );
 }
 
 #[test]
@@ -477,7 +485,10 @@ fn a_message_that_goes_to_no_one_names_the_subscriptions_that_are_over() {
         post(&mut run, topic, b"1", 1);
         run.leave(9).finish();
         let mut expected = vec![
-            Some(Undelivered::SessionEnded { frame: ended }),
+            Some(Undelivered::SessionEnded {
+                frame: ended,
+                how: SessionOver::WithConnection,
+            }),
             Some(Undelivered::NotSubscribed { frame: refused }),
             Some(Undelivered::Unsubscribed { frame: left }),
         ];
@@ -594,5 +605,78 @@ fn a_message_behind_a_full_window_may_have_been_dropped() {
             other => panic!("{maximum:?} {window}: {other:?}"),
         }
         assert!(run.rules().contains(&"message-not-delivered"));
+    }
+}
+
+#[test]
+fn how_a_session_ended_is_shown() {
+    use SessionOver::{Expired, Lost, Replaced, WithConnection};
+    for how in [WithConnection, Expired, Replaced, Lost] {
+        let mut run = Run::new(V5);
+        let hello = |clean, seconds| Hello {
+            clean,
+            properties: expiry(0x11, seconds),
+            ..Hello::new("s")
+        };
+        let seconds = match how {
+            WithConnection => 0,
+            Expired => 1,
+            _ => 3600,
+        };
+        run.open(0);
+        run.client(0, connect(V5, &hello(true, seconds)));
+        run.server(0, connack(V5, false, 0, &[]));
+        run.take(0, "t", 1);
+        run.client(0, disconnect(V5, 0));
+        let mut frame = run.end(0, Closed::Finished, Some(Sender::Client));
+        run.wait(2000);
+        if how != WithConnection {
+            run.open(1);
+            run.client(1, connect(V5, &hello(how == Replaced, 3600)));
+            frame = run.server(1, connack(V5, false, 0, &[]));
+        }
+        run.join(9, "p").wait(8);
+        post(&mut run, "t", b"1", 1);
+        run.leave(9).finish();
+        let why = Undelivered::SessionEnded { frame, how };
+        assert_eq!(reasons(&run), [Some(why)]);
+        let one = run.one(HandshakeKind::Qos1, Sender::Client);
+        let over = one.deliveries[0].over.unwrap().nanos() / 1_000_000;
+        assert!((8..2100).contains(&over), "{over}");
+    }
+}
+
+#[test]
+fn a_subscription_that_was_being_asked_for_or_given_up_is_no_missing_one() {
+    for beside in ["asked", "refused", "given up", "never"] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").join(9, "p");
+        let mut shown = 0;
+        if beside == "given up" {
+            run.take(0, "t", 1);
+            shown = run.client(0, unsubscribe(V3, 5, &["t"]));
+        } else if beside != "never" {
+            shown = run.client(0, subscribe(V3, 5, &[("t", 1)], &[]));
+        }
+        post(&mut run, "t", b"1", 1);
+        let why = match beside {
+            "asked" => {
+                run.server(0, suback(V3, 5, &[1]));
+                Some(Undelivered::NotYetSubscribed { asked: shown })
+            }
+            "refused" => {
+                let frame = run.server(0, suback(V3, 5, &[0x80]));
+                Some(Undelivered::NotSubscribed { frame })
+            }
+            "given up" => {
+                run.server(0, unsuback(V3, 5, &[]));
+                Some(Undelivered::Unsubscribed { frame: shown })
+            }
+            _ => None,
+        };
+        run.wait(2000).leave(0).leave(9).finish();
+        let expected: Vec<_> = why.map(Some).into_iter().collect();
+        assert_eq!(reasons(&run), expected, "{beside}");
+        assert!(!run.rules().contains(&"message-not-delivered"));
     }
 }

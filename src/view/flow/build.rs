@@ -1,11 +1,11 @@
 //! Events of the analysis as ladders: whose lanes, which rows, which verdicts.
 
 use super::ladder::{Ladder, Lane, Role, Row, Shape, Tone, Verdict};
-use crate::base::{Endpoint, FrameStamp};
+use crate::base::{Endpoint, FrameStamp, Span};
 use crate::event::{
     ConnAckSummary, ConnectSummary, Delivered, FilterRequest, Handshake, HandshakeKind,
-    HandshakeState, MessageDelivery, NoWill, Origin, Outcome, RetainedEnd, RetainedSummary, Step,
-    Subject, Undelivered, WillFate, WillMessage, WillSummary, between,
+    HandshakeState, MessageDelivery, NoWill, Origin, Outcome, RetainedEnd, RetainedSummary,
+    SessionOver, Step, Subject, Undelivered, WillFate, WillMessage, WillSummary, between,
 };
 use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, Sender};
 use crate::view::words;
@@ -604,6 +604,11 @@ fn stored_verdict(retained: &RetainedSummary) -> String {
 
 /// Returns what became of a message for one subscriber, and by which subscription.
 fn delivery_verdict(delivery: &MessageDelivery) -> Verdict {
+    if let (Some(before), Outcome::NotDelivered(why)) = (delivery.over, &delivery.outcome) {
+        let tone = Tone::Neutral;
+        let text = former_verdict(delivery, *why, before);
+        return Verdict { tone, text };
+    }
     let by = match bracketed(delivery.filters.iter().map(|one| &**one)) {
         filters if filters.is_empty() => "no visible subscription".to_owned(),
         filters => format!("by {filters}"),
@@ -636,6 +641,30 @@ fn delivery_verdict(delivery: &MessageDelivery) -> Verdict {
     };
     let text = format!("{} ({by}): {outcome}", subscriber(delivery));
     Verdict { tone, text }
+}
+
+/// Returns the words for a subscription that was over before the message: `dash had [line/alarm] until
+/// frame 42 (its clean session ended 8 ms before)`.
+fn former_verdict(delivery: &MessageDelivery, why: Undelivered, before: Span) -> String {
+    let who = subscriber(delivery);
+    let filters = bracketed(delivery.filters.iter().map(|one| &**one));
+    let before = words::span(before);
+    let frame = why.frame().unwrap_or_default();
+    let end = match why {
+        Undelivered::SessionEnded { how, .. } => match how {
+            SessionOver::WithConnection => "its clean session ended",
+            SessionOver::Expired => "its session had expired by then,",
+            SessionOver::Replaced => "it began a new session",
+            SessionOver::Lost => "the broker had lost its session by then,",
+        },
+        Undelivered::NotSubscribed { .. } => {
+            return format!(
+                "{who} asked for {filters} and was refused in frame {frame}, {before} before"
+            );
+        }
+        _ => "it unsubscribed",
+    };
+    format!("{who} had {filters} until frame {frame} ({end} {before} before)")
 }
 
 fn delivered_verdict(delivery: &MessageDelivery, delivered: &Delivered) -> (Tone, String) {

@@ -4,8 +4,8 @@ use super::*;
 use crate::base::{Endpoint, FrameStamp, Precision, Span, Timestamp};
 use crate::event::{
     ConnectSummary, ConnectionId, Delivered, End, EndCause, EndedBy, FilterRequest, HandshakeKind,
-    HandshakeState, Message, MessageDelivery, NoWill, Outcome, Payload, Step, Stored, Undelivered,
-    WillMessage,
+    HandshakeState, Message, MessageDelivery, NoWill, Outcome, Payload, SessionOver, Step, Stored,
+    Undelivered, WillMessage,
 };
 use crate::mqtt::{PacketIdentifier, ProtocolVersion, QoS};
 
@@ -94,6 +94,7 @@ fn leg(client_id: &str, frame: u64, state: Option<HandshakeState>) -> MessageDel
             steps: vec![step(PacketType::Publish, Sender::Server, frame)],
         }),
         ambiguous: false,
+        over: None,
     }
 }
 
@@ -255,6 +256,41 @@ fn many_subscribers_have_verdicts_though_few_are_drawn() {
         verdicts.last().unwrap().1,
         "8 further subscribers are not told here"
     );
+}
+
+#[test]
+fn a_subscription_that_is_over_shows_until_when_it_was_one() {
+    let mut gone = leg("dash", 0, None);
+    gone.connection = None;
+    gone.over = Some(Span::from_nanos(8_000_000));
+    for (why, text) in [
+        (
+            Undelivered::SessionEnded {
+                frame: 42,
+                how: SessionOver::WithConnection,
+            },
+            "dash had [t/#] until frame 42 (its clean session ended 8.000 ms before)",
+        ),
+        (
+            Undelivered::SessionEnded {
+                frame: 42,
+                how: SessionOver::Lost,
+            },
+            "dash had [t/#] until frame 42 (the broker had lost its session by then, 8.000 ms before)",
+        ),
+        (
+            Undelivered::Unsubscribed { frame: 42 },
+            "dash had [t/#] until frame 42 (it unsubscribed 8.000 ms before)",
+        ),
+        (
+            Undelivered::NotSubscribed { frame: 42 },
+            "dash asked for [t/#] and was refused in frame 42, 8.000 ms before",
+        ),
+    ] {
+        gone.outcome = Outcome::NotDelivered(why);
+        let verdict = delivery_verdict(&gone);
+        assert_eq!((verdict.tone, &*verdict.text), (Tone::Neutral, text));
+    }
 }
 
 #[test]
