@@ -415,6 +415,7 @@ fn reached(
     let all = [
         (Limit::Fragments, fragments.evicted),
         (Limit::Connections, counts.evicted),
+        (Limit::Troubled, counts.not_watched),
         (Limit::Waiting, counts.waiting_cap),
         (Limit::Held, counters.packets_over_cap),
         (Limit::Undecided, counters.holds_given_up),

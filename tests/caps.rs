@@ -59,6 +59,10 @@ const REACHED: &[(&str, &str)] = &[
         "analysed-connections",
         "connections_at_a_time_are_limited_and_the_limit_can_be_changed",
     ),
+    (
+        "troubled",
+        "connections_with_trouble_beyond_their_limit_are_not_watched_and_counted",
+    ),
     ("closed-connections", "lingering_connections_have_a_cap"),
     ("waiting", "waiting_bytes_of_a_direction_have_a_cap"),
     (
@@ -171,6 +175,7 @@ const REACHED: &[(&str, &str)] = &[
         "connections-with-gaps",
         "connections_with_gaps_that_are_forgotten_are_counted",
     ),
+    ("unread", "what_may_be_sent_again_is_forgotten_and_counted"),
     (
         "settled",
         "copies_are_counted_where_settled_messages_were_forgotten",
@@ -651,6 +656,17 @@ fn connections_with_gaps_that_are_forgotten_are_counted() {
         reached.contains(&("connections-with-gaps", 1)),
         "{reached:?}"
     );
+}
+
+#[test]
+fn what_may_be_sent_again_is_forgotten_and_counted() {
+    let mut made = Made::new();
+    for number in 0..=10 {
+        let talk = made.joined(number, &format!("c{number}"));
+        made.reset(talk);
+    }
+    let reached = made.reached("--check --limit unread=10");
+    assert_eq!(reached, [("unread", 1)]);
 }
 
 /// A subscriber to everything at QoS 2, and a publisher.

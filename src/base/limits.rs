@@ -242,6 +242,12 @@ limits! {
     WaitingAll waiting_all "waiting-all" 64 * MIB, Bytes Option,
         "the oldest holes are given up: gaps" => "waiting";
 
+    // Each takes some 300 bytes.
+    /// Connections at a time with TCP trouble that is watched: a receive window of 0, bytes sent again.
+    Troubled troubled "troubled" 65_536, Count Option,
+        "a further one is not watched"
+        => "troubled" "segments of connections whose TCP trouble was not watched because too many had any";
+
     // Beyond it, or after 0.2 s, the octets are taken for lost: nothing is given up that could be
     // counted.
     /// Frames for which a segment, and all behind it, waits for the octets that it acknowledges, for
@@ -386,6 +392,10 @@ limits! {
     ConnectionsWithGaps connections_with_gaps "connections-with-gaps" 65_536, Count Option,
         "the oldest is forgotten" => "connections-with-gaps"
         "connections of which the analysis forgot that they had gaps";
+    /// Clients and messages that may be sent again, since their acknowledgements may not have been read.
+    Unread unread "unread" 131_072, Count Option,
+        "all are forgotten: a repetition is no finding any more"
+        => "unread" "times that the analysis forgot what may be sent again";
     /// Settled messages that must not come to a client again.
     Settled settled "settled" 16_384, Count Option,
         "the oldest is forgotten; a copy that it may have barred is counted"

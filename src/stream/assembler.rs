@@ -421,6 +421,7 @@ impl<S: Default> Assembler<S> {
             }
         });
         if let Some(trouble) = slot.trouble.take() {
+            self.shared.troubled -= 1;
             let (state, connection) = (&mut slot.state, &slot.connection);
             let mut emit = |event: StreamEvent<'_>| deliver(&mut *state, connection, event);
             trouble::finish(&trouble, connection, stamp, &mut emit);

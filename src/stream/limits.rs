@@ -32,6 +32,8 @@ pub struct Counts {
     pub ignored_segments: u64,
     /// Holes given up because a cap on waiting bytes was reached.
     pub waiting_cap: u64,
+    /// Segments with signs of trouble of connections that are not watched: too many are.
+    pub not_watched: u64,
     /// Connections evicted because the table was full.
     pub evicted: u64,
     /// Segments that stand behind others of their connection that were sent later: most often
@@ -65,4 +67,6 @@ pub(super) struct Shared {
     pub(super) samples: Samples,
     /// Bytes waiting behind holes, as charged against the caps.
     pub(super) waiting: usize,
+    /// Connections whose trouble is watched.
+    pub(super) troubled: usize,
 }

@@ -197,7 +197,9 @@ impl<S> Slot<S> {
         let first = segment.sequence.wrapping_add(u32::from(syn));
         if ack && !syn {
             let next = flow.is_based().then_some(flow.next);
-            if let Some(since) = trouble::observe(&mut self.trouble, direction, segment, next) {
+            if let Some(since) =
+                trouble::observe(&mut self.trouble, direction, segment, next, emitter.shared)
+            {
                 (emitter.emit)(StreamEvent::Stalled {
                     direction,
                     stall: Stall::ZeroWindow,

@@ -6,6 +6,7 @@
 use super::direction::{ByDirection, DIRECTIONS, Direction};
 use super::event::{Connection, Stall, StreamEvent};
 use super::flow::distance;
+use super::limits::Shared;
 use super::waiting::Span;
 use crate::base::{FrameStamp, Span as TimeSpan};
 use crate::wire::Segment;
@@ -49,6 +50,7 @@ pub(super) fn observe(
     direction: Direction,
     segment: &Segment<'_>,
     next: Option<u32>,
+    shared: &mut Shared,
 ) -> Option<FrameStamp> {
     let span = Span::new(segment.payload, segment.cut);
     let sequence = segment.sequence;
@@ -60,6 +62,13 @@ pub(super) fn observe(
     });
     if trouble.is_none() && segment.window != 0 && !repeats {
         return None;
+    }
+    if trouble.is_none() {
+        if shared.troubled >= shared.limits.troubled {
+            shared.counts.not_watched += 1;
+            return None;
+        }
+        shared.troubled += 1;
     }
     let here = trouble.get_or_insert_default();
     let peers = here.again.of_mut(direction.reverse());
@@ -108,6 +117,7 @@ pub(super) fn observe(
         .all(|&way| here.closed.of(way).is_none() && here.again.of(way).is_none());
     if over {
         *trouble = None;
+        shared.troubled -= 1;
     }
     opened
 }

@@ -47,6 +47,9 @@ pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, e
     };
     if report.wanted {
         state.unread.note_end(&link, &state.limits);
+        if state.unread.was_full() {
+            report.limit_reached(Limit::Unread, ended.stamp);
+        }
         rules::end::judge(state, &link, ended, &end, report);
         if let EndCause::Takeover { .. } = cause {
             note_takeover(state, report, &link);

@@ -143,6 +143,9 @@ pub(crate) fn settle_incomplete(
     {
         let (broker, message) = (BrokerId(open.record.broker), (id.number(), open.digest));
         (state.unread).note_unacknowledged(broker, client_id, message, &state.limits);
+        if state.unread.was_full() {
+            report.limit_reached(Limit::Unread, state.now);
+        }
     }
     let end = HandshakeState::Incomplete {
         waiting_for: open.waiting,

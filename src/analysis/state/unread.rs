@@ -22,13 +22,15 @@ struct OfClient {
 }
 
 impl OfClient {
-    fn add(&mut self, sender: Sender, id: u16, digest: u64) {
-        let messages = &mut self.messages[sender];
-        if messages.len() >= caps::REMEMBERED {
-            messages.clear();
-            self.any[sender] = true;
-        }
-        messages.insert(id, digest);
+    /// Forgets what `sender` may send again; returns how many messages that are.
+    fn forget(&mut self, sender: Sender) -> usize {
+        self.any[sender] = false;
+        std::mem::take(&mut self.messages[sender]).len()
+    }
+
+    fn is_empty(&self) -> bool {
+        let BySender { client, server } = &self.messages;
+        client.is_empty() && server.is_empty() && !self.any.client && !self.any.server
     }
 }
 
@@ -36,18 +38,33 @@ impl OfClient {
 #[derive(Debug, Default)]
 pub(crate) struct Unread {
     clients: HashMap<(BrokerId, Arc<str>), OfClient>,
+    /// Clients and messages.
+    count: usize,
     /// Some clients were forgotten.
     forgot: bool,
+    /// That was just now.
+    full: bool,
 }
 
 impl Unread {
+    /// Returns what may be sent again of a client, with room for one more.
     fn of(&mut self, broker: BrokerId, client_id: &Arc<str>, limits: &Limits) -> &mut OfClient {
-        let key = (broker, Arc::clone(client_id));
-        if self.clients.len() >= limits.sessions && !self.clients.contains_key(&key) {
+        if self.count >= limits.unread {
             self.clients.clear();
-            self.forgot = true;
+            self.count = 0;
+            (self.forgot, self.full) = (true, true);
         }
-        self.clients.entry(key).or_default()
+        let key = (broker, Arc::clone(client_id));
+        let count = &mut self.count;
+        self.clients.entry(key).or_insert_with(|| {
+            *count += 1;
+            OfClient::default()
+        })
+    }
+
+    /// Returns whether [`Limits::unread`] made it forget all since the last call.
+    pub(crate) fn was_full(&mut self) -> bool {
+        std::mem::take(&mut self.full)
     }
 
     /// Notes that a message of a client was never acknowledged. Clients send it again also where
@@ -59,8 +76,15 @@ impl Unread {
         (id, digest): (u16, u64),
         limits: &Limits,
     ) {
-        self.of(broker, client_id, limits)
-            .add(Sender::Client, id, digest);
+        let client = self.of(broker, client_id, limits);
+        let messages = &mut client.messages.client;
+        let mut more = 0;
+        if messages.len() >= caps::REMEMBERED {
+            client.any.client = true;
+        } else if messages.insert(id, digest).is_none() {
+            more = 1;
+        }
+        self.count += more;
     }
 
     /// Notes that an end's first attempt at a message may be among what the capture lacks.
@@ -75,6 +99,11 @@ impl Unread {
     /// have read what came last.
     pub(crate) fn note_end(&mut self, link: &Link, limits: &Limits) {
         let goodbye = link.goodbye.filter(|goodbye| goodbye.by == Sender::Client);
+        // What an end has to send again it sends soon after the CONNACK ([MQTT-4.4.0-1]).
+        let accepted = link.accepted.zip(goodbye);
+        let had_time = accepted
+            .and_then(|(accepted, goodbye)| between(&accepted, &goodbye.stamp))
+            .is_some_and(|span| span >= caps::LAST_MOMENT);
         for sender in [Sender::Client, Sender::Server] {
             // An acknowledgement may have crossed the DISCONNECT.
             let last = link.sides[sender.peer()].last;
@@ -86,6 +115,8 @@ impl Unread {
             });
             if !read || !link.certain(sender) {
                 self.note_unknown(link, sender, limits);
+            } else if had_time {
+                self.forget(link, sender);
             }
         }
     }
@@ -114,11 +145,23 @@ impl Unread {
 
     /// Forgets what a server may send again: the session is a new one.
     pub(crate) fn forget_servers(&mut self, link: &Link) {
-        if let Some(client_id) = &link.client_id
-            && let Some(client) = (self.clients).get_mut(&(link.broker, Arc::clone(client_id)))
-        {
-            client.messages.server.clear();
-            client.any.server = false;
+        self.forget(link, Sender::Server);
+    }
+
+    /// Forgets what an end may send again.
+    fn forget(&mut self, link: &Link, sender: Sender) {
+        let Some(client_id) = link.client_id.as_ref().filter(|_| self.count > 0) else {
+            return;
+        };
+        let key = (link.broker, Arc::clone(client_id));
+        let Some(client) = self.clients.get_mut(&key) else {
+            return;
+        };
+        let mut gone = client.forget(sender);
+        if client.is_empty() {
+            self.clients.remove(&key);
+            gone += 1;
         }
+        self.count -= gone;
     }
 }

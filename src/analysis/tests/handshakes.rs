@@ -600,6 +600,20 @@ fn what_may_not_have_been_read_is_sent_again_with_dup() {
 }
 
 #[test]
+fn what_may_be_sent_again_is_sent_soon_on_the_next_connection() {
+    for sender in [Sender::Client, Sender::Server] {
+        for (millis, expected) in [(500, false), (1500, true)] {
+            let run = dup_after(sender, |run| {
+                run.end(0, Closed::Reset, Some(Sender::Client));
+                run.stay(2, "s", true).wait(millis).leave(2);
+            });
+            let found = run.rules().contains(&"dup-on-first-delivery");
+            assert_eq!(found, expected, "{sender:?} {millis}");
+        }
+    }
+}
+
+#[test]
 fn a_client_may_send_again_what_a_lost_session_had() {
     for (digest, expected) in [(b"x", false), (b"y", true)] {
         let mut run = Run::new(V3);

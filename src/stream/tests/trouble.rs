@@ -126,3 +126,25 @@ fn acknowledgements_that_were_not_captured_prove_nothing() {
     bench.finish();
     assert_eq!(bench.stalls(), []);
 }
+
+#[test]
+fn connections_with_trouble_beyond_their_limit_are_not_watched_and_counted() {
+    for (troubled, watched) in [(1, true), (0, false)] {
+        let mut bench = Bench::with(Limits {
+            troubled,
+            ..Limits::default()
+        });
+        bench.open();
+        bench.push(server(ACK, 5001, 1001, "abc"));
+        // Each that is over makes room.
+        for _ in 0..2 {
+            bench.push(reads(0, 3));
+            bench.push(reads(0, 3));
+            bench.push(reads(9, 3));
+        }
+        let stalls = if watched { 2 } else { 0 };
+        assert_eq!(bench.stalls().len(), stalls);
+        let counted = if watched { 0 } else { 4 };
+        assert_eq!(bench.assembler.counts().not_watched, counted);
+    }
+}
