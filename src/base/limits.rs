@@ -377,7 +377,8 @@ limits! {
         => "matches" "messages of which the analysis does not know all subscribers";
     // A message that reaches its subscribers earns as much as it costs; only where thousands of
     // filters take messages that no client receives is the search cut short.
-    /// Subscriptions found for topics, beyond 64 for each control packet.
+    /// Subscriptions found for topics, and levels of filters compared with one beyond 64, each beyond
+    /// 64 for each control packet.
     MatchesAhead matches_ahead "matches-ahead" 2_097_152, Count Option,
         "the search is cut short" => "matches";
     /// Servers that are distinguished.

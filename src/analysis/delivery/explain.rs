@@ -73,13 +73,11 @@ pub(crate) fn explain(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Explained 
     } else {
         // Every publisher of the capture is known, and this is none of theirs; a server that sends
         // what no client subscribed to makes it up.
-        let surely = cx.link.whole()
+        let session = cx.state.session_of(cx.link);
+        let surely = !understood
+            && cx.link.whole()
             && !copy.dup
-            && cx.state.session_of(cx.link).is_some_and(|one| one.known)
-            && cx
-                .link
-                .session
-                .is_some_and(|key| is_subscribed(cx.state, key, copy.topic));
+            && session.is_some_and(|one| one.known && is_subscribed(one, copy.topic.name));
         if !understood && let Some(broker) = cx.state.brokers.get_mut(cx.link.broker) {
             broker.outsiders = true;
             if surely && broker.blind == 0 && !broker.gapped {
@@ -414,7 +412,7 @@ fn explain_will(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained
     // RETAIN as published sets the flag on live copies too, and a will is live.
     delivered.stored = false;
     let delivery = delivery_of(cx, copy, Outcome::Delivered(delivered));
-    let at = (cx.state.wills).add_delivery(key, session, delivery, copy.stamp);
+    let at = (cx.state.wills).add_delivery(key, session, delivery, copy.stamp, &cx.state.limits);
     will_was_published(cx.state, cx.report, key, copy.stamp);
     Some(Explained {
         origin,
@@ -561,6 +559,7 @@ fn judge_unexplained(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> bool {
     };
     let few = session.subscriptions.len() <= caps::LOOKED_THROUGH;
     let known = session.known;
+    let subscribed = is_subscribed(session, copy.topic.name);
     if !copy.retain && !copy.dup && judge_barred(cx, key, copy, known) {
         return true;
     }
@@ -569,7 +568,7 @@ fn judge_unexplained(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> bool {
     if !known || !few || cx.link.bridge() != Some(false) {
         return false;
     }
-    if is_subscribed(cx.state, key, copy.topic) {
+    if subscribed {
         return !copy.retain && note_unlike(cx, key, copy);
     }
     // Servers can subscribe on their clients' behalf: from here on messages wait a moment for

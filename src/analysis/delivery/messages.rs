@@ -198,8 +198,10 @@ pub(crate) fn close_message(
 /// when the message was published.
 fn unsure(state: &State, topic: &str, broker: BrokerId, route: Route) -> Option<MessageDelivery> {
     let filter = route.delivery.filters.first()?;
-    let past = state.brokers.get(broker)?.past(topic).into_iter();
-    let mut own = past.filter(|one| one.client_id == route.delivery.client_id);
+    let (past, _) = state.brokers.get(broker)?.past(topic, state.steps());
+    let mut own = past
+        .into_iter()
+        .filter(|one| one.client_id == route.delivery.client_id);
     let past = own.find(|one| one.filter == *filter).map(|one| one.why);
     let over = past.filter(|why| !matches!(why, Undelivered::SessionEnded { .. }));
     let asked = || {

@@ -11,7 +11,7 @@ use super::super::rules::report::Report;
 use super::super::state::State;
 use super::super::state::link::Link;
 use super::super::state::message::{Ahead, Held, Pending, Progress, Route, Routes};
-use super::super::state::sessions::{Force, Subscription};
+use super::super::state::sessions::{ClientSession, Force, Subscription};
 use crate::base::limits::Limit;
 use crate::event::{Handshake, MessageDelivery, Outcome, Undelivered, between};
 use crate::mqtt::QoS;
@@ -164,10 +164,7 @@ fn routes(
     publisher: Option<Publisher>,
     out: Option<&Link>,
 ) -> Vec<Route> {
-    // As many as may be found now.
-    let most = state.matches.min(state.limits.matches);
-    let (mut found, all) = state.subscriptions_to(topic, most);
-    state.matches -= found.len();
+    let (mut found, all) = state.subscriptions_to(topic);
     if !all {
         report.limit_reached(Limit::Matches, state.now);
     }
@@ -242,14 +239,15 @@ fn routes(
 }
 
 /// Returns the subscriptions to a topic that are over, as deliveries that did not come about.
-fn former(state: &State, topic: Topic<'_>) -> Vec<MessageDelivery> {
+fn former(state: &mut State, topic: Topic<'_>) -> Vec<MessageDelivery> {
     if !state.wanted.handshakes {
         return Vec::new();
     }
+    let most = state.steps();
     let broker = state.brokers.get(topic.broker);
-    let past = broker.map(|broker| broker.past(topic.name));
-    let past = past.unwrap_or_default().into_iter();
-    past.map(|one| MessageDelivery {
+    let past = broker.map(|broker| broker.past(topic.name, most));
+    let (past, steps) = past.unwrap_or_default();
+    let former = past.into_iter().map(|one| MessageDelivery {
         connection: None,
         client_id: one.client_id.clone(),
         filters: vec![Arc::clone(&one.filter)],
@@ -258,8 +256,10 @@ fn former(state: &State, topic: Topic<'_>) -> Vec<MessageDelivery> {
         outcome: Outcome::NotDelivered(one.why),
         ambiguous: false,
         over: between(&one.since, &state.now),
-    })
-    .collect()
+    });
+    let former = former.collect();
+    state.pay(0, steps);
+    former
 }
 
 /// Returns the bytes that a copy of a message has at least, with its topic name and without.
@@ -310,19 +310,10 @@ fn route(state: &State, one: &Subscription, out: Option<&Link>, why: Undelivered
     }
 }
 
-/// Returns whether a subscription of a session, which has few, takes a topic.
-pub(crate) fn is_subscribed(state: &State, session: SessionKey, topic: Topic<'_>) -> bool {
-    let (found, all) = state.subscriptions_to(topic, caps::LOOKED_THROUGH);
-    match state.sessions.get(session) {
-        Some(session) if session.breaks_filters || !all => {
-            let mut filters = session.subscriptions.keys();
-            filters.any(|filter| takes(filter, topic.name))
-        }
-        _ => found.iter().any(|key| {
-            let one = state.sessions.subscription(*key);
-            one.is_some_and(|one| one.session == session)
-        }),
-    }
+/// Returns whether a subscription of a session takes a topic, of the first few.
+pub(crate) fn is_subscribed(session: &ClientSession, topic: &str) -> bool {
+    let mut few = session.subscriptions.keys().take(caps::LOOKED_THROUGH);
+    few.any(|filter| takes(filter, topic))
 }
 
 /// Returns the filters of a session that take a topic now, in the order of their subscriptions.

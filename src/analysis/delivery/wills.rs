@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use foldhash::HashMap;
+
 use super::super::caps;
 use super::super::keys::{SessionKey, WillKey};
 use super::super::output::Output;
@@ -57,7 +59,8 @@ pub(crate) fn set_will(state: &mut State, report: &mut Report, link: &mut Link, 
         held_back: 0,
         returned: false,
         excused: None,
-        received: Vec::new(),
+        turn: None,
+        received: HashMap::default(),
     }));
 }
 
@@ -97,10 +100,10 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
     // The subscribers of this moment; a copy to one that comes during the delay is added when it
     // is seen.
     let expected = would_take(state, report, topic);
+    state.wills.falls_due(key);
     let Some(will) = state.wills.get_mut(key) else {
         return;
     };
-    will.due = true;
     // No longer than the session lasts (5.0 §3.1.3.2.2).
     will.held_back = will.summary.will.delay.min(link.session_expiry);
     will.excused = match taken_over {
@@ -114,7 +117,7 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
         // the server moved it there.
         .filter(|route| Some(route.session) != session)
         // Servers may publish before the end of the connection is seen here.
-        .filter(|route| !will.received.iter().any(|(one, _)| *one == route.session))
+        .filter(|route| !will.received.contains_key(&route.session))
         .collect();
     if let WillFate::NotPublished(why) = &mut will.summary.fate {
         *why = match will.expected.is_empty() {
@@ -223,8 +226,7 @@ pub(crate) fn note_missed(state: &mut State) {
 
 /// Returns the deliveries to subscribers that were not seen to be sent a will that is due.
 fn missed(state: &State, will: &Testament) -> Vec<MessageDelivery> {
-    let expected = will.expected.iter();
-    expected
+    will.missing()
         .map(|route| MessageDelivery {
             outcome: Outcome::NotDelivered(why_missed(state, will, route)),
             ..route.delivery.clone()

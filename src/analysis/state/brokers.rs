@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 
 use super::super::caps;
 use super::super::keys::{BrokerId, SubscriptionKey};
@@ -85,21 +85,22 @@ impl Broker {
         }
     }
 
-    /// Returns the latest few subscriptions to a topic that are over, of each client one.
-    pub(crate) fn past(&self, topic: &str) -> Vec<&Past> {
+    /// Returns the latest few subscriptions to a topic that are over, of each client one; and how many
+    /// levels of filters were compared, at most `steps`.
+    pub(crate) fn past(&self, topic: &str, steps: usize) -> (Vec<&Past>, usize) {
         let mut found: Vec<&Past> = Vec::new();
         if self.past.is_empty() {
-            return found;
+            return (found, 0);
         }
-        let matching = self.past.matching(topic, caps::STEPS_OF_A_MATCH);
-        let all = matching.take(caps::PAST).flatten();
-        found.extend(all);
+        let mut matching = self.past.matching(topic, steps);
+        found.extend(matching.by_ref().take(caps::PAST).flatten());
+        let taken = steps - matching.budget_left();
         // The latest first.
         found.sort_by_key(|one| (&one.client_id, Reverse(one.why.frame())));
         found.dedup_by_key(|one| &one.client_id);
         found.sort_by_key(|one| Reverse(one.why.frame()));
         found.truncate(caps::PAST);
-        found
+        (found, taken)
     }
 }
 
@@ -112,7 +113,7 @@ pub(crate) struct Brokers {
     /// Endpoints that the user named as one broker, and which it is, once it was seen.
     named: Vec<(Vec<EndpointPattern>, Option<BrokerId>)>,
     /// The addresses of the host on whose loopback was captured: those that it reaches itself at.
-    own: Vec<IpAddr>,
+    own: HashSet<IpAddr>,
     /// The address of that host by which its brokers are found.
     here: Option<IpAddr>,
     /// Brokers to which a bridge connected, and the bridge's address; at most [`caps::BRIDGES`].
@@ -251,7 +252,7 @@ impl Brokers {
         let server = one_loopback(server);
         let to_itself = one_loopback(client).address == server.address;
         if to_itself && !self.own.contains(&server.address) && self.own.len() < limits.servers {
-            self.own.push(server.address);
+            self.own.insert(server.address);
         }
         if !server.address.is_loopback() && !self.own.contains(&server.address) {
             return server;

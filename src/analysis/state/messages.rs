@@ -11,7 +11,8 @@
 //! ```
 
 use std::cmp::Reverse;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound::{Excluded, Unbounded};
 
 use foldhash::{HashMap, HashSet};
 
@@ -31,8 +32,8 @@ use crate::stream::ConnectionId;
 pub(crate) struct Messages {
     held: HashMap<MessageKey, Held>,
     /// The deliveries that each subscriber waits for, by digest, in order of publication.
-    expected: HashMap<(SessionKey, u64), VecDeque<Expected>>,
-    by_digest: HashMap<u64, VecDeque<MessageKey>>,
+    expected: HashMap<(SessionKey, u64), BTreeMap<Place, MessageKey>>,
+    by_digest: HashMap<u64, BTreeSet<MessageKey>>,
     repeats: Repeats,
     /// In order of publication.
     line: VecDeque<MessageKey>,
@@ -109,8 +110,9 @@ struct Reached {
     group: Option<MessageKey>,
 }
 
-/// A delivery in the line of those that a subscriber waits for: its message and its route.
-type Expected = (MessageKey, usize);
+/// The place of a delivery in the line of those that a subscriber waits for: that of its message in the
+/// order in which they came into force, and its route.
+type Place = (u64, usize);
 
 impl Messages {
     /// Adds a message, whose subscribers wait for it from now on, or once it is in force.
@@ -123,10 +125,7 @@ impl Messages {
         }
         self.deliveries += held.weight();
         self.repeats.note(held.digest);
-        self.by_digest
-            .entry(held.digest)
-            .or_default()
-            .push_back(key);
+        self.by_digest.entry(held.digest).or_default().insert(key);
         self.line.push_back(key);
         self.held.insert(key, held);
         key
@@ -156,7 +155,7 @@ impl Messages {
             if route.progress == Progress::Waiting {
                 let place = (route.session, held.digest);
                 let line = self.expected.entry(place).or_default();
-                line.push_back((held.key, at));
+                line.insert((held.order, at), held.key);
             }
         }
     }
@@ -215,7 +214,7 @@ impl Messages {
     /// Notes that the copy of the latest message of a digest for a subscriber may have gone before
     /// it: nothing is concluded where none comes.
     pub(crate) fn note_gone_before(&mut self, digest: u64, session: SessionKey) {
-        let key = self.by_digest.get(&digest).and_then(|line| line.back());
+        let key = self.by_digest.get(&digest).and_then(|line| line.last());
         let Some(held) = key.and_then(|key| self.held.get_mut(key)) else {
             return;
         };
@@ -231,7 +230,7 @@ impl Messages {
 
     /// Returns the first route on which a subscriber waits for an equal message.
     pub(crate) fn first_expected(&self, session: SessionKey, digest: u64) -> Option<&Route> {
-        let (key, at) = self.expected.get(&(session, digest))?.front()?;
+        let ((_, at), key) = self.expected.get(&(session, digest))?.first_key_value()?;
         self.get(*key)?.routes.get(*at)
     }
 
@@ -241,12 +240,14 @@ impl Messages {
     pub(crate) fn take_expected(&mut self, session: SessionKey, copy: &Copy<'_>) -> Option<Found> {
         let line = self.expected.get_mut(&(session, copy.digest))?;
         let held = &self.held;
-        let of = |&(key, at): &Expected| {
-            let held = held.get(&key)?;
-            Some((held, held.routes.get(at)?))
+        let of = |one: &(&Place, &MessageKey)| {
+            let ((_, at), key) = *one;
+            let held = held.get(key)?;
+            Some((held, held.routes.get(*at)?))
         };
+        type One<'a> = (&'a Place, &'a MessageKey);
         let waits =
-            |one: &Expected| of(one).is_some_and(|(_, one)| one.progress == Progress::Waiting);
+            |one: &One<'_>| of(one).is_some_and(|(_, one)| one.progress == Progress::Waiting);
         // The copies for overlapping subscriptions come together.
         let recent = |route: &Route| match &route.delivery.outcome {
             Outcome::Delivered(first) => {
@@ -255,50 +256,52 @@ impl Messages {
             }
             Outcome::NotDelivered(_) => true,
         };
-        let further = |one: &Expected| of(one).is_some_and(|(_, one)| one.spare > 0 && recent(one));
-        let fits = |one: &Expected| of(one).map(|(held, route)| fit(held, route, copy));
-        let candidates = || line.iter().enumerate().take(caps::CANDIDATES);
+        let further = |one: &One<'_>| of(one).is_some_and(|(_, one)| one.spare > 0 && recent(one));
+        let fits = |one: &One<'_>| of(one).map(|(held, route)| fit(held, route, copy));
+        let candidates = || line.iter().take(caps::CANDIDATES);
         let best = candidates()
-            .filter(|(_, one)| waits(one))
-            .min_by_key(|(_, one)| Reverse(fits(one)));
-        let (place, one) = match best {
+            .filter(waits)
+            .min_by_key(|one| Reverse(fits(one)));
+        let one = match best {
             Some(best) => best,
             // Such a copy follows the first one of its message.
-            None => candidates().rfind(|(_, one)| further(one))?,
+            None => candidates().filter(further).last()?,
         };
-        let (key, at) = *one;
-        let is_equal = |other: &Expected| waits(other) && fits(other) == fits(one);
-        let mut equals = candidates().filter(|(_, other)| other.0 != key);
+        let (place, key) = (*one.0, *one.1);
+        let is_equal = |other: &One<'_>| waits(other) && fits(other) == fits(&one);
+        let mut equals = candidates().filter(|(_, other)| **other != key);
         // Beyond those that are looked at there may be more.
-        let several = waits(one)
-            && (line.len() > caps::CANDIDATES || equals.any(|(_, other)| is_equal(other)));
-        let group: Vec<Expected> = match several {
+        let several =
+            waits(&one) && (line.len() > caps::CANDIDATES || equals.any(|other| is_equal(&other)));
+        let group: Vec<(Place, MessageKey)> = match several {
             true => candidates()
-                .map(|(_, other)| *other)
                 .filter(is_equal)
+                .map(|(place, key)| (*place, *key))
                 .collect(),
             false => Vec::new(),
         };
         // It may be a further copy of another message.
-        let mut others = candidates().filter(|(_, other)| other.0 != key);
-        let extra = others.any(|(_, other)| further(other));
+        let mut others = candidates().filter(|(_, other)| **other != key);
+        let extra = others.any(|other| further(&other));
         let ambiguous =
-            several || extra || of(one).is_some_and(|(_, route)| route.delivery.ambiguous);
-        let stays = further(one);
+            several || extra || of(&one).is_some_and(|(_, route)| route.delivery.ambiguous);
         // So many at the front that nothing waits for any more.
-        let mut front = line.iter().take(place);
-        let stale = front.position(|one| waits(one) || further(one));
-        let stale = stale.unwrap_or(place);
-        if !stays {
-            line.remove(place);
+        let front = line.iter().take_while(|(other, _)| **other < place);
+        let stale = front.take_while(|one| !waits(one) && !further(one));
+        let mut over: Vec<Place> = stale.map(|(place, _)| *place).collect();
+        if !further(&one) {
+            over.push(place);
         }
-        line.drain(..stale);
-        for (key, at) in group {
+        for place in over {
+            line.remove(&place);
+        }
+        for ((_, at), key) in group {
             let held = self.held.get_mut(&key);
             if let Some(route) = held.and_then(|held| held.routes.get_mut(at)) {
                 route.delivery.ambiguous = true;
             }
         }
+        let (_, at) = place;
         Some(Found { key, at, ambiguous })
     }
 
@@ -314,11 +317,10 @@ impl Messages {
         let (digest, stamp) = (copy.digest, copy.stamp);
         let line = self.by_digest.get(&digest)?;
         let reached = self.reached.get(&(session, digest));
-        let first = line.partition_point(|key| reached.is_some_and(|reached| *key <= reached.key));
+        let first = reached.map_or(Unbounded, |reached| Excluded(reached.key));
         let here = at == PublishedAt::ThisBroker;
         let mut candidates = line
-            .iter()
-            .skip(first)
+            .range((first, Unbounded))
             .take(caps::CANDIDATES)
             .filter(|key| {
                 self.held.get(*key).is_some_and(|held| {
@@ -338,7 +340,7 @@ impl Messages {
                 })
             });
         let key = *candidates.next()?;
-        let last = candidates.next_back().copied();
+        let last = candidates.last().copied();
         // Equal ones are ambiguous until the last of them is taken.
         let group = last.max(reached.and_then(|reached| reached.group));
         let ambiguous = group >= Some(key);
@@ -553,32 +555,17 @@ impl Messages {
         let held = self.held.remove(&key)?;
         self.look_again(key);
         self.deliveries = self.deliveries.saturating_sub(held.weight());
-        for route in &held.routes {
+        for (at, route) in held.routes.iter().enumerate() {
             let place = (route.session, held.digest);
             if let Some(line) = self.expected.get_mut(&place) {
-                if line.front().is_some_and(|(other, _)| *other == key) {
-                    line.pop_front();
-                }
-                // They stand in the order in which they came into force.
-                let earlier = |(other, _): &Expected| {
-                    let other = self.held.get(other);
-                    other.is_none_or(|other| other.order <= held.order)
-                };
-                if line.front().is_some_and(earlier) {
-                    line.retain(|(other, _)| *other != key);
-                }
+                line.remove(&(held.order, at));
                 if line.is_empty() {
                     self.expected.remove(&place);
                 }
             }
         }
         if let Some(line) = self.by_digest.get_mut(&held.digest) {
-            // The oldest goes first, nearly always.
-            if line.front() == Some(&key) {
-                line.pop_front();
-            } else {
-                line.retain(|other| *other != key);
-            }
+            line.remove(&key);
             if line.is_empty() {
                 self.by_digest.remove(&held.digest);
             }

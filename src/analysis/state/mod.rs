@@ -231,25 +231,39 @@ impl State {
         self.hash_of((subscriber, publisher, topic, published, delivered))
     }
 
-    /// Returns at most `most` subscriptions that take a topic, and whether those are all.
-    pub(crate) fn subscriptions_to(
-        &self,
-        topic: Topic<'_>,
-        most: usize,
-    ) -> (Vec<SubscriptionKey>, bool) {
+    /// Returns the subscriptions that take a topic, as many as may be found now, and whether those are
+    /// all.
+    pub(crate) fn subscriptions_to(&mut self, topic: Topic<'_>) -> (Vec<SubscriptionKey>, bool) {
         let mut found = Vec::new();
         let Some(broker) = self.brokers.get(topic.broker) else {
             return (found, true);
         };
-        let mut matching = broker.tree.matching(topic.name, caps::STEPS_OF_A_MATCH);
+        let most = self.matches.min(self.limits.matches);
+        let steps = self.steps();
+        let mut matching = broker.tree.matching(topic.name, steps);
         for keys in &mut matching {
             found.extend_from_slice(keys);
             if found.len() > most {
-                found.truncate(most);
-                return (found, false);
+                break;
             }
         }
-        (found, matching.is_complete())
+        let all = found.len() <= most && matching.is_complete();
+        let taken = steps - matching.budget_left();
+        found.truncate(most);
+        self.pay(found.len(), taken);
+        (found, all)
+    }
+
+    /// Returns how many levels of filters may be compared with a topic now.
+    pub(crate) fn steps(&self) -> usize {
+        caps::STEPS_OF_A_MATCH.min(caps::MATCHES_A_PACKET + self.matches)
+    }
+
+    /// Takes subscriptions that were found, or levels of filters that were compared beyond those of an
+    /// ordinary topic, from what may be found.
+    pub(crate) fn pay(&mut self, found: usize, steps: usize) {
+        let beyond = steps.saturating_sub(caps::MATCHES_A_PACKET);
+        self.matches = self.matches.saturating_sub(found.max(beyond));
     }
 
     /// Counts a connection among those of its broker whose subscriptions are not all known, or no

@@ -1,7 +1,7 @@
 //! The table of wills: from the CONNECT that sets one to its publication, or to the reason for
 //! none.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use foldhash::HashMap;
 
@@ -36,9 +36,11 @@ pub(crate) struct Testament {
     pub(crate) returned: bool,
     /// Why servers do not publish it although it is due.
     pub(crate) excused: Option<NoWill>,
+    /// Its place in the order in which wills fell due.
+    pub(crate) turn: Option<u64>,
     /// Sessions that were sent it, and how many further copies overlapping subscriptions may
     /// bring each.
-    pub(crate) received: Vec<(SessionKey, usize)>,
+    pub(crate) received: HashMap<SessionKey, usize>,
 }
 
 impl Testament {
@@ -47,21 +49,24 @@ impl Testament {
         i64::from(self.summary.will.delay) * 1_000_000_000
     }
 
+    /// Returns the ways to those subscribers that it is expected for and that were not sent it.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = &Route> {
+        let expected = self.expected.iter();
+        expected.filter(|route| !self.received.contains_key(&route.session))
+    }
+
     /// Returns whether a copy that is sent to `session` may be this will.
     fn may_go_to(&self, session: SessionKey) -> bool {
-        let mut received = self.received.iter();
-        let there = received.find(|(other, _)| *other == session);
-        there.is_none_or(|(_, further)| *further > 0)
+        let there = self.received.get(&session);
+        there.is_none_or(|further| *further > 0)
     }
 
     /// Notes that a copy was sent to `session`, which it has `filters` filters for.
     fn goes_to(&mut self, session: SessionKey, filters: usize) {
-        let mut received = self.received.iter_mut();
-        match received.find(|(other, _)| *other == session) {
-            Some((_, further)) => *further = further.saturating_sub(1),
-            None => self.received.push((session, filters.saturating_sub(1))),
-        }
-        self.expected.retain(|route| route.session != session);
+        let further = self.received.entry(session);
+        further
+            .and_modify(|further| *further = further.saturating_sub(1))
+            .or_insert_with(|| filters.saturating_sub(1));
     }
 
     /// Notes that it was published, at the latest with the frame of `stamp`.
@@ -72,12 +77,26 @@ impl Testament {
     }
 }
 
+/// Wills that are equal.
+#[derive(Debug, Default)]
+struct Equals {
+    /// Those that are not due.
+    open: BTreeSet<WillKey>,
+    /// Those that are due, in that order.
+    due: BTreeMap<u64, WillKey>,
+}
+
 /// The wills.
 #[derive(Debug, Default)]
 pub(crate) struct Wills {
     /// In order of their CONNECTs.
     all: BTreeMap<WillKey, Testament>,
-    by_digest: HashMap<u64, VecDeque<WillKey>>,
+    by_digest: HashMap<u64, Equals>,
+    /// The place in order of the latest will that a session was sent, by digest: the next of equal
+    /// ones is later, as long as these are remembered.
+    reached: HashMap<(SessionKey, u64), u64>,
+    /// Wills that fell due.
+    fallen_due: u64,
     /// In the order in which their connections ended.
     ended: VecDeque<(WillKey, FrameStamp)>,
     next: u64,
@@ -88,8 +107,8 @@ impl Wills {
     pub(crate) fn add(&mut self, will: Testament) -> WillKey {
         let key = WillKey(self.next);
         self.next += 1;
-        let line = self.by_digest.entry(will.digest).or_default();
-        line.push_back(key);
+        let equals = self.by_digest.entry(will.digest).or_default();
+        equals.open.insert(key);
         self.all.insert(key, will);
         key
     }
@@ -124,19 +143,39 @@ impl Wills {
         broker: BrokerId,
         joined: impl Fn(BrokerId) -> bool,
     ) -> Option<WillKey> {
-        let will = |key: &WillKey| self.all.get(key);
-        let unsent = |will: &Testament| session.is_none_or(|one| will.may_go_to(one));
-        let line = self.by_digest.get(&digest)?.iter();
-        let all = line.filter(|key| will(key).is_some_and(unsent));
-        let here = |key: &&WillKey| will(key).is_some_and(|one| one.summary.broker == broker.0);
-        let mut open = all.clone().filter(here);
-        // The earliest of those; of another broker only one that is due.
+        let equals = self.by_digest.get(&digest)?;
+        let will = |key: &&WillKey| self.all.get(*key);
+        let unsent = |key: &&WillKey| {
+            let will = will(key);
+            will.is_some_and(|will| session.is_none_or(|one| will.may_go_to(one)))
+        };
         let of = |key: &&WillKey| will(key).map(|one| BrokerId(one.summary.broker));
-        let due = |key: &&WillKey| will(key).is_some_and(|will| will.due);
-        let first = open.clone().find(due).or_else(|| open.next());
-        let mut elsewhere = all.filter(due).take(caps::CANDIDATES);
+        let here = |key: &&WillKey| of(key) == Some(broker);
         let joined = |key: &&WillKey| of(key).is_some_and(&joined);
-        first.or_else(|| elsewhere.find(joined)).copied()
+        let reached = session.and_then(|session| self.reached.get(&(session, digest)));
+        let due = equals.due.range(reached.copied().unwrap_or(0)..);
+        let mut due = due
+            .map(|(_, key)| key)
+            .take(caps::CANDIDATES)
+            .filter(unsent);
+        let mut open = equals.open.iter().take(caps::CANDIDATES).filter(unsent);
+        // The earliest of those; of another broker only one that is due.
+        let first = due.clone().find(here).or_else(|| open.find(here));
+        first.or_else(|| due.find(joined)).copied()
+    }
+
+    /// Notes that a will fell due.
+    pub(crate) fn falls_due(&mut self, key: WillKey) {
+        let Some(will) = self.all.get_mut(&key) else {
+            return;
+        };
+        self.fallen_due += 1;
+        will.due = true;
+        will.turn = Some(self.fallen_due);
+        if let Some(equals) = self.by_digest.get_mut(&will.digest) {
+            equals.open.remove(&key);
+            equals.due.insert(self.fallen_due, key);
+        }
     }
 
     /// Adds the delivery of a copy that was sent to `session`; returns `None` where there are as
@@ -147,11 +186,17 @@ impl Wills {
         session: Option<SessionKey>,
         delivery: MessageDelivery,
         stamp: FrameStamp,
+        limits: &Limits,
     ) -> Option<usize> {
         let will = self.all.get_mut(&key)?;
         will.published(stamp);
         if let Some(session) = session {
             will.goes_to(session, delivery.filters.len());
+            if self.reached.len() >= limits.ordered {
+                self.reached.clear();
+            }
+            let reached = will.turn.map(|turn| ((session, will.digest), turn));
+            self.reached.extend(reached);
         }
         add_delivery(&mut will.summary.deliveries, delivery)
     }
@@ -191,9 +236,12 @@ impl Wills {
     /// Removes a will.
     pub(crate) fn remove(&mut self, key: WillKey) -> Option<Testament> {
         let will = self.all.remove(&key)?;
-        if let Some(line) = self.by_digest.get_mut(&will.digest) {
-            line.retain(|other| *other != key);
-            if line.is_empty() {
+        if let Some(equals) = self.by_digest.get_mut(&will.digest) {
+            match will.turn {
+                Some(turn) => drop(equals.due.remove(&turn)),
+                None => drop(equals.open.remove(&key)),
+            }
+            if equals.due.is_empty() && equals.open.is_empty() {
                 self.by_digest.remove(&will.digest);
             }
         }

@@ -188,6 +188,11 @@ impl<T> Matching<'_, '_, T> {
     pub fn is_complete(&self) -> bool {
         self.pending.is_empty()
     }
+
+    /// Returns how many more levels may be visited.
+    pub const fn budget_left(&self) -> usize {
+        self.budget
+    }
 }
 
 impl<'t, T> Iterator for Matching<'t, '_, T> {
@@ -288,6 +293,8 @@ mod tests {
             let all = found(&tree, &name).len();
             let mut matching = tree.matching(&name, budget);
             let some = matching.by_ref().map(Vec::len).sum::<usize>();
+            prop_assert!(matching.budget_left() <= budget);
+            prop_assert!(matching.is_complete() || matching.budget_left() == 0);
             prop_assert!(some == all || (some < all && !matching.is_complete()));
         }
 
