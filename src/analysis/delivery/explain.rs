@@ -395,14 +395,18 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
 /// Joins a copy to the will that it is.
 fn explain_will(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained> {
     let (session, here) = (cx.link.session, copy.topic.broker);
-    let joined = |other| cx.state.brokers.joined(here, other);
-    let key = (cx.state.wills).find(copy.digest, session, here, joined)?;
+    let State { brokers, wills, .. } = &mut *cx.state;
+    let joined = |other| brokers.joined(here, other);
+    let key = wills.find(copy.digest, session, here, joined)?;
     let will = cx.state.wills.get(key)?;
     // A will without Will Retain is never stored, and a live copy has RETAIN 0.
     if copy.retain && !will.summary.will.retain {
         return None;
     }
-    rules::will::check_copy(cx.state, will, copy.stamp, cx.report);
+    let mixed = will.mixed;
+    if !mixed {
+        rules::will::check_copy(cx.state, will, copy.stamp, cx.report);
+    }
     let origin = Origin::Will {
         connection: will.summary.connection,
         client_id: will.summary.client_id.clone(),
@@ -411,7 +415,8 @@ fn explain_will(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained
     let mut delivered = copy.delivered(None, will.summary.will.qos);
     // RETAIN as published sets the flag on live copies too, and a will is live.
     delivered.stored = false;
-    let delivery = delivery_of(cx, copy, Outcome::Delivered(delivered));
+    let mut delivery = delivery_of(cx, copy, Outcome::Delivered(delivered));
+    delivery.ambiguous = mixed;
     let at = (cx.state.wills).add_delivery(key, session, delivery, copy.stamp, &cx.state.limits);
     will_was_published(cx.state, cx.report, key, copy.stamp);
     Some(Explained {

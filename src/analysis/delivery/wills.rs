@@ -59,6 +59,7 @@ pub(crate) fn set_will(state: &mut State, report: &mut Report, link: &mut Link, 
         held_back: 0,
         returned: false,
         excused: None,
+        mixed: false,
         turn: None,
         received: HashMap::default(),
     }));

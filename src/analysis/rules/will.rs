@@ -50,7 +50,8 @@ fn too_early(state: &State, will: &Testament, stamp: FrameStamp) -> Option<Span>
 
 /// Judges a will whose end is known.
 pub(crate) fn judge(will: &Testament, report: &mut Report) {
-    if !report.wanted {
+    // Which of equal wills was published is not known.
+    if !report.wanted || will.mixed {
         return;
     }
     let summary = &will.summary;

@@ -36,6 +36,8 @@ pub(crate) struct Testament {
     pub(crate) returned: bool,
     /// Why servers do not publish it although it is due.
     pub(crate) excused: Option<NoWill>,
+    /// An equal one was due when a copy came: any of them may have been published.
+    pub(crate) mixed: bool,
     /// Its place in the order in which wills fell due.
     pub(crate) turn: Option<u64>,
     /// Sessions that were sent it, and how many further copies overlapping subscriptions may
@@ -135,9 +137,10 @@ impl Wills {
     }
 
     /// Returns the will that a server's PUBLISH to `session` may be: one that fell due before one
-    /// whose connection seems to live on; of this broker, or of one that is `joined` with it.
+    /// whose connection seems to live on, and of these one that servers publish; of this broker, or
+    /// of one that is `joined` with it. Several that it may be are mixed up from then on.
     pub(crate) fn find(
-        &self,
+        &mut self,
         digest: u64,
         session: Option<SessionKey>,
         broker: BrokerId,
@@ -159,9 +162,18 @@ impl Wills {
             .take(caps::CANDIDATES)
             .filter(unsent);
         let mut open = equals.open.iter().take(caps::CANDIDATES).filter(unsent);
+        let owed = |key: &&WillKey| will(key).is_some_and(|will| will.excused.is_none());
+        let several: Vec<_> = due.clone().filter(here).filter(owed).copied().collect();
         // The earliest of those; of another broker only one that is due.
-        let first = due.clone().find(here).or_else(|| open.find(here));
-        first.or_else(|| due.find(joined)).copied()
+        let first = several.first().or_else(|| due.clone().find(here));
+        let first = first.or_else(|| open.find(here));
+        let found = first.or_else(|| due.find(joined)).copied();
+        for key in several.iter().filter(|_| several.len() > 1) {
+            if let Some(will) = self.all.get_mut(key) {
+                will.mixed = true;
+            }
+        }
+        found
     }
 
     /// Notes that a will fell due.

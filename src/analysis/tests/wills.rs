@@ -342,6 +342,26 @@ fn each_overlapping_subscription_may_bring_a_will() {
 }
 
 #[test]
+fn which_of_equal_wills_a_copy_is_remains_open() {
+    for (second, reported) in [(&b"gone"[..], false), (b"lost", true)] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "w/d", 0);
+        for (connection, payload) in [(1, &b"gone"[..]), (2, second)] {
+            gone(&mut run, connection, ("w/d", payload, 0, false));
+            run.end(connection, Closed::Reset, Some(Sender::Client));
+        }
+        run.server(0, publish(V3, "w/d", b"gone", Sent::default()));
+        run.wait(90_000);
+        run.client(0, PINGREQ);
+        run.server(0, PINGRESP);
+        run.leave(0).finish();
+        assert_eq!(run.rules().contains(&"will-not-published"), reported);
+        let mut copies = run.wills.iter().flat_map(|will| &will.deliveries);
+        assert_eq!(copies.any(|copy| copy.ambiguous), !reported);
+    }
+}
+
+#[test]
 fn a_client_that_is_back_in_time_misses_no_delayed_will_of_a_session_that_is_over() {
     for (wait, missed) in [(2_000, false), (12_000, true)] {
         let mut run = run_with_will(V5, expiry(0x18, 10), false);
