@@ -73,8 +73,12 @@ pub(crate) fn check_abandoned(check: &mut Check<'_>, open: &Open) -> bool {
         && record.initiator == Sender::Client
         && matches!(open.waiting, PacketType::PubRec | PacketType::PubRel);
     let last = open.last();
-    // After a longer time it is the answer that is late.
-    let waited = between(&last, &check.event.stamp).filter(|waited| *waited < caps::SLOW);
+    // After a longer time it is the server's answer that is late.
+    let patience = match open.waiting {
+        PacketType::PubRec => caps::ANSWER,
+        _ => caps::SLOW,
+    };
+    let waited = between(&last, &check.event.stamp).filter(|waited| *waited < patience);
     let Some(waited) = waited.filter(|_| unreleased && link.session_expiry == 0) else {
         return false;
     };
