@@ -412,6 +412,7 @@ impl Packets {
         };
         let sender = sender_of(PacketType::of(*first));
         classify::opening(bytes) != Opening::Other
+            || self.answers_connect(direction, bytes)
             || agree(sender, self.peers.certain_sender(direction))
                 && begins_packet(bytes).unwrap_or(true)
     }
@@ -420,8 +421,12 @@ impl Packets {
     /// one.
     #[cold]
     fn answers_connect(&self, direction: Direction, bytes: &[u8]) -> bool {
+        /// Longer than any CONNACK is; what announces more is another protocol.
+        const MOST: u32 = 1 << 16;
         let first = bytes.first().map(|first| PacketType::of(*first));
-        first == Some(PacketType::ConnAck) && self.sides.of(direction.reverse()).proven
+        first == Some(PacketType::ConnAck)
+            && self.sides.of(direction.reverse()).proven
+            && matches!(fixed_header(bytes), Header::Whole(header) if header.remaining_length < MOST)
     }
 
     /// Gives up a direction of an MQTT connection, which is something else.
