@@ -138,7 +138,7 @@ claims! {
     PacketAfterDisconnect { disconnect: Frame } &c::PACKET_AFTER_DISCONNECT, Unknown
         "{packet} follows the DISCONNECT of frame {disconnect}, after which its sender must be silent."
     LeftOpen { clause: &'static Clause, last: Frame } clause, Unknown
-        "After the packet of frame {last} nobody closes the connection."
+        "After the packet of frame {last} {who} does not close the connection."
     PacketAfterRefusal {} &c::PACKET_AFTER_REFUSAL, Client
         "{client} sends {packet} although its connection was refused."
     ViolationTolerated { fault: Frame } &c::VIOLATION_TOLERATED, Server

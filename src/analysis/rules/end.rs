@@ -41,14 +41,15 @@ pub(crate) fn judge(state: &State, link: &Link, ended: &Ended, end: &End, report
         }
         | EndCause::Reset { .. }
         | EndCause::ProtocolError { .. } => judge_dismissal(link, ended, end, report),
-        EndCause::Refused { .. } if unseen => {
-            let last = link.sides.iter().filter_map(|side| side.last);
-            let refused = last.max_by_key(|last| last.number);
+        // After a refusal the server closes (3.2.2.3; 5.0: §3.2.2.2).
+        EndCause::Refused { .. } if unseen || ended.by == Some(Sender::Client) => {
+            let refused = (link.sides.server.last, Sender::Server);
             judge_left_open(link, refused, &c::LEFT_OPEN_AFTER_REFUSAL, ended, report);
         }
-        EndCause::Disconnect { .. } if unseen => {
+        // The sender of DISCONNECT closes (3.14.4).
+        EndCause::Disconnect { by, .. } if unseen => {
             let goodbye = link.goodbye.map(|goodbye| goodbye.stamp);
-            judge_left_open(link, goodbye, &c::LEFT_OPEN, ended, report);
+            judge_left_open(link, (goodbye, by), &c::LEFT_OPEN, ended, report);
         }
         _ => {}
     }
@@ -232,10 +233,11 @@ fn judge_dismissal(link: &Link, ended: &Ended, end: &End, report: &mut Report) {
     report.find(Place::on(link, end.stamp), claim);
 }
 
-/// Reports a connection that stays open after its last packet at `since`.
+/// Reports a connection that stays open after its last packet at `since`, although `by` had to close
+/// it.
 fn judge_left_open(
     link: &Link,
-    since: Option<FrameStamp>,
+    (since, by): (Option<FrameStamp>, Sender),
     clause: &'static Clause,
     ended: &Ended,
     report: &mut Report,
@@ -245,11 +247,13 @@ fn judge_left_open(
     let Some(since) = since.filter(|_| link.whole()) else {
         return;
     };
-    if between(&since, &ended.stamp).is_some_and(|open| open >= MOMENT) {
+    // In the end the other one closed it: then it surely had not been closed before.
+    let patience = match ended.by {
+        None => MOMENT,
+        Some(_) => caps::SLOW,
+    };
+    if between(&since, &ended.first).is_some_and(|open| open >= patience) {
         let last = Frame(since.number);
-        // The sender of DISCONNECT closes (3.14.4); after a refusal the server does (3.2.2.3; 5.0:
-        // §3.2.2.2).
-        let by = link.goodbye.map_or(Sender::Server, |goodbye| goodbye.by);
         let place = Place::on(link, since).by(by);
         report.find(place, Claim::LeftOpen { clause, last });
     }
@@ -297,10 +301,14 @@ fn judge_coexistence(state: &State, link: &Link, ended: &Ended, report: &mut Rep
     let mut last = link.sides.iter().filter_map(|side| side.last);
     // Use shows that it lived, as does a server that answers its FIN.
     let used = last.any(long) || ended.why == Closed::Finished;
+    let served = link.sides.server.last.is_some_and(|last| {
+        let since = between(&accepted, &last);
+        since.is_some_and(|since| since > caps::IN_TRANSIT)
+    });
     // Where the capture lacks frames of the broker, it may lack the end of one that was not used.
     let gapped = (state.brokers.get(link.broker)).is_none_or(|broker| broker.gapped);
     let open = ended.why == Closed::CaptureEnd && ended.by.is_none() && !gapped;
-    if long(end) && (used || open) {
+    if served || long(end) && (used || open) {
         let first = Frame(link.began().number);
         report.find(Place::on(link, stamp), Claim::TakeoverNotEnforced { first });
     }

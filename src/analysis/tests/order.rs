@@ -114,7 +114,7 @@ fn a_refused_connection_is_over() {
     run.wait(10_000).join(1, "b").finish();
     assert_eq!(run.found("connection-refused"), refused);
     assert_eq!(run.found("packet-after-refusal"), late);
-    assert_eq!(run.found("left-open-after-refusal"), late);
+    assert_eq!(run.found("left-open-after-refusal"), refused);
 }
 
 #[test]
