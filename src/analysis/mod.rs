@@ -237,10 +237,16 @@ impl Analyzer {
         let Some(mut link) = self.state.links.remove(&gap.connection) else {
             return;
         };
+        let side = &link.sides[gap.sender];
+        let silent = side.packets == 0 && side.garbled == 0 && side.gaps == 0;
         link.sides[gap.sender].note_gap(gap.stamp.number);
         self.state.mark_blind(&mut link);
+        match silent && gap.is_not_captured() {
+            // Whether the capture holds anything of that end is known at the end.
+            true => link.silent[gap.sender] = Some(*gap),
+            false => rules::transport::find_gap(&link, gap, &mut self.report),
+        }
         self.state.links.insert(link.id, link);
-        rules::transport::find_gap(&self.state, gap, &mut self.report);
     }
 
     fn stalled(&mut self, stalled: &Stalled) {

@@ -41,6 +41,13 @@ pub struct Gap {
     pub discarded: u64,
 }
 
+impl Gap {
+    /// Returns whether the bytes were sent, and are not in the capture.
+    pub const fn is_not_captured(&self) -> bool {
+        matches!(self.cause, GapCause::NotCaptured | GapCause::EndOfCapture)
+    }
+}
+
 /// How an MQTT connection ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {

@@ -139,6 +139,18 @@ impl Flow {
         }
     }
 
+    /// No segment of this end has come: its first is no ordinary one.
+    pub(super) fn hide(&mut self) {
+        self.marks.set(Marks::PEER_BASED);
+    }
+
+    /// The first segment of this end comes.
+    pub(super) fn show(&mut self) {
+        if self.is_based() {
+            self.marks.clear(Marks::PEER_BASED);
+        }
+    }
+
     fn begin(&mut self, first: u32) {
         self.start = first;
         self.next = first;

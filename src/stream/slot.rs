@@ -163,7 +163,10 @@ impl<S> Slot<S> {
         let (syn, ack) = (flags.has(TcpFlags::SYN), flags.has(TcpFlags::ACK));
         self.connection.handshake_seen |= syn;
         // The first segment of an end is never an ordinary one.
-        self.seen[direction as usize] = true;
+        if !self.seen[direction as usize] {
+            self.seen[direction as usize] = true;
+            self.flows.of_mut(direction).show();
+        }
         self.connection.both_seen = self.seen == [true; 2];
         let connection = &self.connection;
         let state = &mut self.state;
@@ -214,6 +217,7 @@ impl<S> Slot<S> {
         }
         if ack && syn && !peer.is_based() {
             peer.begin_by_syn(segment.acknowledgement);
+            peer.hide();
         } else if ack {
             let answered = flow.is_based() || !span.is_empty();
             peer.acknowledge(segment.acknowledgement, answered, emitter);

@@ -18,7 +18,8 @@ use super::wills::will_was_published;
 use crate::base::FrameStamp;
 use crate::base::limits::Limit;
 use crate::event::{
-    Handshake, HandshakeState, MessageDelivery, Origin, Outcome, Undelivered, WillFate, between,
+    Handshake, HandshakeState, MessageDelivery, NoWill, Origin, Outcome, Undelivered, WillFate,
+    between,
 };
 use crate::mqtt::{PacketType, QoS, Sender};
 
@@ -401,6 +402,12 @@ fn explain_will(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained
     let will = cx.state.wills.get(key)?;
     // A will without Will Retain is never stored, and a live copy has RETAIN 0.
     if copy.retain && !will.summary.will.retain {
+        return None;
+    }
+    // An equal one may have been stored before, by another connection of its client.
+    let deleted =
+        will.returned || will.summary.fate == WillFate::NotPublished(NoWill::Disconnected);
+    if deleted && copy.retain && !keeps_retain(cx.state, cx.link, copy) {
         return None;
     }
     let mixed = will.mixed;

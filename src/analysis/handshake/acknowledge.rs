@@ -178,6 +178,10 @@ fn acknowledge_unknown(cx: &mut PacketContext<'_>, ack: &Acknowledgement<'_>, in
         let answers = 1 + u32::from(cx.event.packet_type == PacketType::PubRec);
         remember(&mut cx.link.sides[initiator].late, id, answers);
     }
+    // Its handshakes went to the connection that took over.
+    if cx.link.taken_over.is_some() {
+        return;
+    }
     cx.check()
         .suspect(initiator, Claim::AckWithoutPublish { id });
 }

@@ -31,6 +31,20 @@ pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, e
     let ended = closed.as_ref().unwrap_or(ended);
     link.closer = ended.by;
     link.both_seen = ended.both_seen;
+    for sender in [Sender::Client, Sender::Server] {
+        let Some(gap) = link.silent[sender].take() else {
+            continue;
+        };
+        if link.never_seen(sender) {
+            let (count, first) = &mut state.one_direction[sender];
+            if *count == 0 {
+                *first = link.opened;
+            }
+            *count += 1;
+        } else {
+            rules::transport::find_gap(&link, &gap, report);
+        }
+    }
     report.settle_suspects(&link);
     if link.connecting.is_some() {
         forget_takeover(state, &link);
@@ -286,6 +300,7 @@ pub(crate) fn finish(state: &mut State, report: &mut Report, emit: &mut impl FnM
     let brokers = &state.brokers;
     report.settle_sole(|id| brokers.get(id).is_some_and(|broker| broker.outsiders));
     rules::transport::judge_outside(state, report);
+    rules::transport::judge_one_direction(state, report);
     report.finish(state.now);
     report.outbox.flush();
     report.outbox.drain(emit);

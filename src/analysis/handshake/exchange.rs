@@ -114,7 +114,9 @@ pub(crate) fn give_up(
 #[cold]
 pub(crate) fn replace(cx: &mut PacketContext<'_>, open: Open) {
     let link = &mut cx.link;
-    let lost = open.may_be_missing(link.gaps()) || link.sides[cx.event.sender].gaps > 0;
+    // Of one that has sent nothing, what it sends may not be captured at all.
+    let silent = link.sides[open.from].packets == 0;
+    let lost = silent || open.may_be_missing(link.gaps()) || link.sides[cx.event.sender].gaps > 0;
     if open.counted {
         let side = &mut link.sides[open.record.initiator];
         side.in_flight = side.in_flight.saturating_sub(1);

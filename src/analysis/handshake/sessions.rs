@@ -72,6 +72,7 @@ pub(crate) fn attach(cx: &mut PacketContext<'_>, present: Option<bool>) {
         return;
     };
     session.link = Some(link.id);
+    session.resumed |= session.latest.is_some();
     session.latest = Some((link.id, event.stamp));
     session.returning = false;
     session.away_since = None;
@@ -158,9 +159,10 @@ pub(crate) fn suspend(
     ended_by: EndedBy,
 ) {
     if let Some(session) = state.sessions.get_mut(key) {
-        session.cut |= !link.whole();
+        let unseen = link.never_seen(Sender::Client);
+        session.cut |= !link.whole() || unseen || link.never_seen(Sender::Server);
         // What its client asked for in a gap is in force on later connections too.
-        session.known &= link.sides.client.gaps == 0;
+        session.known &= link.sides.client.gaps == 0 && !unseen;
     }
     for sender in [Sender::Client, Sender::Server] {
         for (id, mut open) in std::mem::take(&mut link.sides[sender].open) {
@@ -170,7 +172,7 @@ pub(crate) fn suspend(
                 give_up(state, report, link, open, ended_by);
                 continue;
             }
-            open.missing = open.may_be_missing(link.gaps());
+            open.missing = open.may_be_missing(link.gaps()) || link.never_seen(open.from);
             // There was no time for an answer.
             let waited = between(&open.last(), &state.now);
             open.excused |= waited.is_some_and(|waited| waited < caps::ANSWER);

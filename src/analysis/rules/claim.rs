@@ -414,6 +414,8 @@ claims! {
         "{length} of {who} are missing: {why}."
     Outside { copies: u64 } &c::ONE_SIDED, Network
         "From here on the server sends {copies} copies of messages that no client in this capture published: it has other clients, and what they did is not known."
+    OneDirection { count: u64, other: &'static str, missing: &'static str } &c::ONE_SIDED, Network
+        "Of {count} connections the capture holds only what the {other} sent: what the {missing} sent is not known, and nothing is concluded from its absence."
     SeenTwice { other: u32, first: Frame } &c::SEEN_TWICE, Network
         "This connection carries the same packets as stream {other} (CONNECT in frame {first}), in step: the capture holds it twice (docker-proxy, address translation, two capture points), or {client} does the same at two servers."
     SlowConsumer { seconds: f64, last: Frame } &c::SLOW_CONSUMER, Unknown

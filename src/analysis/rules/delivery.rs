@@ -114,6 +114,12 @@ fn find_unsubscribed<'a>(check: &mut Check<'a>, copy: &Copy<'_>) {
         (None, Some(filter)) => Claim::RefusedSubscriptionServed { topic, filter },
         (None, None) => Claim::NoSubscription { topic },
     };
+    // It may have subscribed on a connection that was not captured.
+    let broker = check.state.brokers.get(check.link.broker);
+    let outsiders = broker.is_none_or(|broker| broker.outsiders);
+    if outsiders && session.is_some_and(|session| session.resumed) {
+        return;
+    }
     check.suspect(Sender::Client, claim);
 }
 

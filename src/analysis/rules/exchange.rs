@@ -82,7 +82,9 @@ pub(crate) fn check_abandoned(check: &mut Check<'_>, open: &Open) -> bool {
     let Some(waited) = waited.filter(|_| unreleased && link.session_expiry == 0) else {
         return false;
     };
-    if !check.report.wanted || open.may_be_missing(link.gaps()) || !link.whole() {
+    // What the server sends may not be captured at all.
+    let known = link.whole() && link.sides.server.packets > 0;
+    if !check.report.wanted || open.may_be_missing(link.gaps()) || !known {
         return false;
     }
     let claim = Claim::Abandoned {

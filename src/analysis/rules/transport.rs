@@ -2,7 +2,7 @@
 
 use super::super::caps;
 use super::super::state::State;
-use super::super::state::link::Phase;
+use super::super::state::link::{Link, Phase};
 use super::claim::{Claim, Frame};
 use super::clauses as c;
 use super::report::{Place, Report};
@@ -170,6 +170,24 @@ pub(crate) fn find_disorder(
     }
 }
 
+/// Reports connections of which the capture holds only what one end sent.
+pub(crate) fn judge_one_direction(state: &State, report: &mut Report) {
+    for (missing, sender, other) in [
+        ("clients", Sender::Client, "servers"),
+        ("servers", Sender::Server, "clients"),
+    ] {
+        let (count, first) = state.one_direction[sender];
+        if count > 0 {
+            let claim = Claim::OneDirection {
+                count,
+                other,
+                missing,
+            };
+            report.find(Place::nowhere(first), claim);
+        }
+    }
+}
+
 /// Reports brokers that have clients outside the capture.
 pub(crate) fn judge_outside(state: &State, report: &mut Report) {
     /// One or two may have other causes: a message from before the capture, a limit.
@@ -223,10 +241,7 @@ pub(crate) fn find_stall(state: &State, stalled: &Stalled, report: &mut Report) 
 }
 
 /// Reports bytes that the capture does not hold.
-pub(crate) fn find_gap(state: &State, gap: &Gap, report: &mut Report) {
-    let Some(link) = state.links.get(&gap.connection) else {
-        return;
-    };
+pub(crate) fn find_gap(link: &Link, gap: &Gap, report: &mut Report) {
     // Frames cut by the snapshot length are the capture's own fault, and can be avoided.
     let clause = match gap.cause {
         GapCause::SnapshotLength => &c::FRAME_CUT,

@@ -12,7 +12,7 @@ use super::super::caps::KEEP_ALIVE_LATE;
 use super::super::keys::{BrokerId, SessionKey, StoredKey, WillKey};
 use super::open::{Open, Opens};
 use crate::base::{Endpoint, FrameStamp, Span};
-use crate::event::{ConnectSummary, ConnectionSummary, End, PacketEvent, between};
+use crate::event::{ConnectSummary, ConnectionSummary, End, Gap, PacketEvent, between};
 use crate::mqtt::{BySender, PacketType, Properties, ProtocolVersion, Sender};
 use crate::stream::{Connection, ConnectionId};
 
@@ -215,6 +215,8 @@ pub(crate) struct Link {
     pub(crate) close_frame: Option<(Sender, FrameStamp)>,
     /// Segments of both ends were captured, as its end shows.
     pub(crate) both_seen: bool,
+    /// The first gap of an end of which no packet was captured: perhaps none at all was.
+    pub(crate) silent: BySender<Option<Gap>>,
     /// The frame of the CONNACK that accepted it.
     pub(crate) accepted: Option<FrameStamp>,
     /// In seconds; of 3.x: 0 or `u32::MAX`.
@@ -348,6 +350,7 @@ impl Link {
             refusal: None,
             closer: None,
             both_seen: false,
+            silent: BySender::default(),
             accepted: None,
             fault: None,
             close_frame: None,

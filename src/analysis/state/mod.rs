@@ -44,7 +44,7 @@ use crate::base::limits::Limits;
 use crate::event::{Needs, Undelivered};
 use crate::mqtt::packet::Publish;
 use crate::mqtt::topic::matching_part;
-use crate::mqtt::{PropertyId, PropertyValue, ProtocolVersion, QoS};
+use crate::mqtt::{BySender, PropertyId, PropertyValue, ProtocolVersion, QoS};
 use crate::stream::ConnectionId;
 use brokers::{Broker, Brokers, Past};
 use link::{Link, Standing};
@@ -68,6 +68,9 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     /// The latest frame: the clock of the capture.
     pub(crate) now: FrameStamp,
+    /// By end: connections of which only what the other end sent was captured, and the frame that
+    /// shows the first.
+    pub(crate) one_direction: BySender<(u64, FrameStamp)>,
     /// Two captures, or two parts of one, have clocks that differ.
     pub(crate) clocks_differ: bool,
     /// Brokers, and their topic filters.

@@ -25,6 +25,8 @@ pub(crate) struct ClientSession {
     /// An earlier connection of it had gaps, or packets that could not be read: what was not seen
     /// there may have been sent.
     pub(crate) cut: bool,
+    /// A connection resumed it: between two of them there may be one that was not captured.
+    pub(crate) resumed: bool,
     /// In seconds.
     pub(crate) expiry: u32,
     /// Since when it has no connection.
@@ -65,6 +67,7 @@ impl ClientSession {
             link: None,
             known,
             cut: false,
+            resumed: false,
             expiry: 0,
             away_since: None,
             subscriptions: HashMap::default(),

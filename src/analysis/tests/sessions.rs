@@ -589,3 +589,89 @@ fn what_clients_outside_the_capture_may_have_done_is_no_finding() {
     let note = run.finding("one-sided-capture");
     assert!(note.message.contains("3 copies"), "{}", note.message);
 }
+
+#[test]
+fn connections_of_which_one_direction_was_captured_are_one_note() {
+    for both_seen in [false, true] {
+        let mut run = Run::new(V3);
+        run.both_seen = both_seen;
+        for connection in [0, 1] {
+            let hello = Hello {
+                clean: false,
+                ..Hello::new(["a", "b"][connection as usize])
+            };
+            run.open(connection);
+            run.client(connection, connect(V3, &hello));
+            run.client(connection, numbered(V3, "t", b"x", 1, 1));
+            run.client(connection, numbered(V3, "t", b"y", 2, 2));
+            // The same identifier again: nothing shows that the first was not acknowledged.
+            run.client(connection, numbered(V3, "t", b"z", 1, 1));
+            run.client(connection, disconnect(V3, 0));
+            run.gap(connection, Sender::Server);
+            run.end(connection, Closed::Finished, Some(Sender::Client));
+        }
+        run.finish();
+        if both_seen {
+            assert!(run.rules().contains(&"missing-octets"));
+            continue;
+        }
+        assert_eq!(run.rules(), [""; 0]);
+        let note = run.finding("one-sided-capture");
+        assert!(
+            note.message
+                .starts_with("Of 2 connections the capture holds only what the clients sent"),
+            "{}",
+            note.message
+        );
+        assert_eq!(note.stamp.number, 1);
+    }
+}
+
+#[test]
+fn a_session_may_have_subscribed_on_a_connection_that_was_not_captured() {
+    for (resumed, outsider) in [(true, true), (true, false), (false, false)] {
+        let mut run = Run::new(V3);
+        run.join(2, "pub").stay(0, "a", false);
+        if resumed {
+            run.end(0, Closed::Finished, Some(Sender::Client));
+            run.stay(1, "a", true);
+        }
+        let here = u32::from(resumed);
+        if outsider {
+            run.join(3, "other").take(3, "#", 0);
+            run.server(3, publish(V3, "from/outside", b"x", Sent::default()));
+        }
+        let message = publish(V3, "t", b"x", Sent::default());
+        run.client(2, &message);
+        run.server(here, &message);
+        run.client(here, PINGREQ);
+        run.server(here, PINGRESP);
+        run.leave(here).leave(2).finish();
+        let found = run.rules().contains(&"delivery-without-subscription");
+        assert_eq!(found, !outsider, "{resumed}");
+    }
+}
+
+#[test]
+fn an_acknowledgement_that_crosses_a_takeover_is_no_stray() {
+    for takeover in [true, false] {
+        let mut run = Run::new(V3);
+        run.stay(0, "a", false).take(0, "#", 1);
+        run.join(2, "pub");
+        run.client(2, numbered(V3, "t", b"x", 1, 1));
+        run.server(2, puback(1));
+        run.server(0, numbered(V3, "t", b"x", 1, 4));
+        if takeover {
+            run.stay(1, "a", true);
+        } else {
+            run.client(0, puback(4));
+        }
+        run.client(0, puback(4));
+        run.client(0, PINGREQ);
+        run.server(2, PINGRESP);
+        run.end(0, Closed::Finished, Some(Sender::Server));
+        run.leave(2).finish();
+        let found = run.rules().contains(&"ack-without-publish");
+        assert_eq!(found, !takeover);
+    }
+}

@@ -68,6 +68,31 @@ fn disconnect_deletes_the_will() {
 }
 
 #[test]
+fn a_stored_copy_that_equals_a_deleted_will_may_be_of_an_earlier_one() {
+    let mut run = Run::new(V3);
+    run.join(0, "a");
+    let hello = Hello {
+        will: Some(("w", b"gone", 1, true)),
+        ..Hello::new("b")
+    };
+    run.open(1);
+    run.client(1, connect(V3, &hello));
+    run.server(1, connack(V3, false, 0, &[]));
+    run.leave(1).take(0, "#", 1);
+    let retain = Sent {
+        retain: true,
+        ..Sent::default()
+    };
+    run.server(0, publish(V3, "w", b"gone", retain));
+    run.leave(0).finish();
+    assert!(
+        run.findings
+            .iter()
+            .all(|one| one.rule != "will-after-disconnect")
+    );
+}
+
+#[test]
 fn a_will_after_disconnect_is_an_error() {
     let mut run = run_with_will(V3, Vec::new(), false);
     run.leave(1);

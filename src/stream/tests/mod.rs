@@ -90,6 +90,8 @@ struct Bench {
     assembler: Assembler<u32>,
     seen: Vec<(ConnectionId, Seen)>,
     connections: Vec<Connection>,
+    /// The connection as it was with the latest event.
+    last: Option<Connection>,
     frames: u64,
 }
 
@@ -103,6 +105,7 @@ impl Bench {
             assembler: Assembler::new(limits),
             seen: Vec::new(),
             connections: Vec::new(),
+            last: None,
             frames: 0,
         }
     }
@@ -137,16 +140,20 @@ impl Bench {
             layers: &layers,
         };
         let (seen, connections) = (&mut self.seen, &mut self.connections);
+        let last = &mut self.last;
         self.assembler
             .push(&segment, &mut |state, connection, event| {
+                *last = Some(*connection);
                 observe(seen, connections, state, connection, event);
             });
     }
 
     fn finish(&mut self) {
         let (seen, connections) = (&mut self.seen, &mut self.connections);
+        let last = &mut self.last;
         self.assembler
             .finish(&stamp(self.frames), &mut |state, connection, event| {
+                *last = Some(*connection);
                 observe(seen, connections, state, connection, event);
             });
     }
@@ -160,8 +167,10 @@ impl Bench {
     fn pass(&mut self, frames: u64) {
         self.frames += frames;
         let (seen, connections) = (&mut self.seen, &mut self.connections);
+        let last = &mut self.last;
         self.assembler
             .pass(&stamp(self.frames), &mut |state, connection, event| {
+                *last = Some(*connection);
                 observe(seen, connections, state, connection, event);
             });
     }

@@ -176,3 +176,22 @@ fn what_waits_at_the_end_of_the_capture_is_taken_as_it_stands() {
         ]
     );
 }
+
+#[test]
+fn both_ends_are_seen_without_a_syn_too() {
+    for begins in [
+        server(SYN | ACK, 5000, 1001, ""),
+        server(ACK, 5000, 1001, "x"),
+    ] {
+        let mut bench = Bench::new();
+        bench.push(begins);
+        bench.push(client(ACK, 1001, 5001, "abc"));
+        bench.push(server(ACK, 5001, 1004, "def"));
+        bench.push(client(ACK, 1004, 5004, "ghi"));
+        assert!(bench.last.unwrap().both_seen);
+        let mut bench = Bench::new();
+        bench.push(begins);
+        bench.push(server(ACK, 5001, 1001, "def"));
+        assert!(!bench.last.unwrap().both_seen);
+    }
+}
