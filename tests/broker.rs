@@ -93,9 +93,9 @@ fn packets(log: &[String]) -> Vec<String> {
     let mut names: HashMap<String, String> = HashMap::new();
     for line in log {
         if let Some((_, rest)) = line.split_once("New client connected from ")
-            && let Some((_, rest)) = rest.split_once(" as ")
+            && let Some((from, rest)) = rest.split_once(" as ")
             && let Some((name, _)) = rest.split_once(" (")
-            && name.starts_with("auto-")
+            && (name.starts_with("auto-") || name == from)
         {
             let number = names.len();
             names
@@ -103,15 +103,31 @@ fn packets(log: &[String]) -> Vec<String> {
                 .or_insert(format!("client-{number}"));
         }
     }
-    let about_a_packet =
-        |line: &&String| line.starts_with("Received ") || line.starts_with("Sending ");
+    // mosquitto has no line for its DISCONNECT, and no name for a client that it refuses.
+    let refused = |line: &str| line.starts_with("Sending CONNACK") && !line.ends_with(", 0)");
+    let about_a_packet = |line: &&String| {
+        let begins = line.starts_with("Received ") || line.starts_with("Sending ");
+        begins && !line.starts_with("Sending DISCONNECT") && !refused(line)
+    };
     let named = |line: &String| {
         let words = line
             .split(' ')
             .map(|word| names.get(word).map_or(word, String::as_str));
         words.collect::<Vec<_>>().join(" ")
     };
-    log.iter().filter(about_a_packet).map(named).collect()
+    // Packets that end the connection: the broker and mosquitto write different ones of them.
+    let fatal = |at: usize| {
+        let next = log.get(at + 1);
+        next.is_some_and(|next| {
+            next.starts_with("Sending DISCONNECT") || next.contains(" disconnected due to ")
+        })
+    };
+    let taken = log.iter().enumerate().filter(|(at, _)| !fatal(*at));
+    taken
+        .map(|(_, line)| line)
+        .filter(about_a_packet)
+        .map(named)
+        .collect()
 }
 
 #[test]
@@ -125,7 +141,7 @@ fn what_the_broker_handled_is_what_reading_its_capture_shows() {
                 let shown = tool::run([OsString::from("--log"), made.path.clone().into()]);
                 let mut expected = packets(&made.log);
                 let mut found = packets(&lines(&shown.out));
-                assert!(expected.len() > 4, "{}: {:#?}", scenario.name, made.log);
+                assert!(!expected.is_empty(), "{}: {:#?}", scenario.name, made.log);
                 // An eager client answers before the broker reads it, so the log may have them in
                 // another order than the wire: each line once is what has to hold.
                 expected.sort_unstable();

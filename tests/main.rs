@@ -18,6 +18,7 @@ mod golden;
 mod house;
 mod judge;
 mod made;
+mod mosquitto_log;
 mod safety;
 mod schema;
 mod segments;

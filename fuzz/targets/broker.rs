@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use libfuzzer_sys::fuzz_target;
 use mqtt_inspect::base::limits::BrokerLimits;
 use mqtt_inspect::base::{Endpoint, Timestamp};
-use mqtt_inspect::broker::{Action, BrokerOptions, ConnectionKey, Core, Ending};
+use mqtt_inspect::broker::{Action, BrokerOptions, ConnectionKey, Core};
 use mqtt_inspect::mqtt::{ControlPacket, ProtocolVersion};
 use mqtt_inspect_fuzz::Input;
 
@@ -60,12 +60,7 @@ fn play(mut input: Input<'_>, little: bool, portion: usize, most: usize) -> Vec<
         });
         match kind >> 2 & 7 {
             0 => {
-                let how = if kind & 0x80 == 0 {
-                    Ending::Fin
-                } else {
-                    Ending::Reset
-                };
-                core.closed(now, ConnectionKey(key), how);
+                core.closed(now, ConnectionKey(key));
                 closed.insert(key);
             }
             1 => {

@@ -9,6 +9,6 @@ pub mod net;
 mod packet_ids;
 mod seed;
 
-pub use self::core::{Action, BrokerOptions, ConnectionKey, Core, Ending, acknowledgement};
+pub use self::core::{Action, BrokerOptions, ConnectionKey, Core, acknowledgement};
 pub use packet_ids::PacketIdentifiers;
 pub use seed::Seed;

@@ -64,6 +64,11 @@ const LADDER_WIDTH: usize = 100;
 
 /// Opens the view that is asked for, which writes to `out`.
 pub fn open(args: &ViewArgs, style: Style, limits: &Limits, out: Box<dyn Write>) -> Box<dyn View> {
+    let selection = Selection {
+        topic: args.topic.clone(),
+        client: args.client.clone(),
+        types: args.types.clone(),
+    };
     let view: Box<dyn View> = match (ViewKind::of(args), json_form(args)) {
         // JSON has every field already: that of the detail tree is that of the table.
         (ViewKind::Table | ViewKind::Detail | ViewKind::Log, Some(form)) => {
@@ -71,7 +76,8 @@ pub fn open(args: &ViewArgs, style: Style, limits: &Limits, out: Box<dyn Write>)
         }
         (ViewKind::Table, None) => Box::new(Table::new(out, style)),
         (ViewKind::Detail, None) => Box::new(Detail::new(out, style)),
-        (ViewKind::Log, None) => Box::new(Log::new(out)),
+        (ViewKind::Log, None) if selection.is_everything() => Box::new(Log::new(out)),
+        (ViewKind::Log, None) => Box::new(Log::new(out).selective()),
         (ViewKind::Check, Some(form)) => {
             Box::new(Json::findings(out, form, style).with_limits(limits))
         }
@@ -106,11 +112,6 @@ pub fn open(args: &ViewArgs, style: Style, limits: &Limits, out: Box<dyn Write>)
             };
             Box::new(Flow::new(out, args.flow.clone(), diagram))
         }
-    };
-    let selection = Selection {
-        topic: args.topic.clone(),
-        client: args.client.clone(),
-        types: args.types.clone(),
     };
     if selection.is_everything() {
         return view;

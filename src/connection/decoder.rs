@@ -93,9 +93,14 @@ impl Decoder {
             StreamEvent::Conflict { .. } => scope.context.counters.conflicts += 1,
             // A FIN and a RST both count; a RST after a FIN does not change who began.
             StreamEvent::End {
-                direction, stamp, ..
+                direction,
+                how,
+                stamp,
             } => {
-                (self.first_end).get_or_insert_with(|| Box::new((direction, *stamp)));
+                if self.first_end.is_none() {
+                    self.first_end = Some(Box::new((direction, *stamp)));
+                    self.own.report_first_end(scope, direction, how, stamp);
+                }
             }
             StreamEvent::Closed { why, stamp } => self.close(scope, why, stamp),
         }

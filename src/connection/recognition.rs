@@ -6,9 +6,9 @@
 
 use crate::base::{FrameStamp, Layers};
 use crate::carrier::Protocol;
-use crate::event::{Event, Opened};
+use crate::event::{Event, FirstEnd, Opened};
 use crate::mqtt::Sender;
-use crate::stream::{ByDirection, Connection, DIRECTIONS, Direction, GapCause};
+use crate::stream::{ByDirection, Connection, DIRECTIONS, Direction, End, GapCause};
 
 use super::context::{Context, Emit, Scope};
 use super::held::Held;
@@ -193,6 +193,30 @@ impl Recognition {
         } else {
             0
         }
+    }
+
+    /// Reports that an end of the connection sends nothing more.
+    #[cold]
+    pub(super) fn report_first_end(
+        &self,
+        scope: &mut Scope<'_, impl Emit>,
+        direction: Direction,
+        how: End,
+        stamp: &FrameStamp,
+    ) {
+        if self.phase != Phase::Mqtt {
+            return;
+        }
+        let client = (DIRECTIONS.into_iter())
+            .find(|direction| self.packets.peers.sender(*direction) == Sender::Client);
+        let partial = client.and_then(|side| self.packets.sides.of(side).partial.as_ref());
+        (scope.emit)(&Event::FirstEnd(&FirstEnd {
+            connection: scope.connection.id,
+            by: self.packets.peers.sender(direction),
+            reset: how == End::Reset,
+            stamp: *stamp,
+            incomplete: partial.map(|partial| partial.incomplete(Sender::Client)),
+        }));
     }
 
     /// Reports at the end of a connection that one end asked for a carrier in vain.

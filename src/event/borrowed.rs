@@ -1,7 +1,7 @@
 //! The events of a run, as they are emitted: borrowed for the call that brings them.
 
 use super::connection::{
-    Disorder, Ended, Gap, NotMqtt, Opened, SeenTwice, Stalled, TransportBreach,
+    Disorder, Ended, FirstEnd, Gap, NotMqtt, Opened, SeenTwice, Stalled, TransportBreach,
 };
 use super::finding::Finding;
 use super::handshake::Handshake;
@@ -19,6 +19,8 @@ pub enum Event<'a> {
     Packet(&'a PacketEvent<'a>),
     /// Bytes of an MQTT connection that will never come.
     Gap(&'a Gap),
+    /// One end of an MQTT connection closed it or reset it, and the other one did not before.
+    FirstEnd(&'a FirstEnd),
     /// An MQTT connection has ended, or is not followed any longer.
     Ended(&'a Ended),
     /// A connection on an MQTT port, or asked for by the user, that is not MQTT after all.

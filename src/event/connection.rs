@@ -48,6 +48,21 @@ impl Gap {
     }
 }
 
+/// One end of an MQTT connection sends nothing more: its FIN or RST came first.
+#[derive(Clone, Copy, Debug)]
+pub struct FirstEnd {
+    /// The TCP connection.
+    pub connection: ConnectionId,
+    /// The end that sent the FIN or RST.
+    pub by: Sender,
+    /// It is a RST.
+    pub reset: bool,
+    /// The frame of the FIN or RST.
+    pub stamp: FrameStamp,
+    /// A control packet of the client that was announced and is not complete.
+    pub incomplete: Option<Incomplete>,
+}
+
 /// How an MQTT connection ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended {

@@ -42,6 +42,8 @@ pub enum Line<'a> {
         keep_alive: u16,
         /// The user name, where the CONNECT has one.
         user_name: Option<&'a str>,
+        /// It is another mosquitto's bridge.
+        bridge: bool,
     },
     /// The CONNECT has no will.
     NoWill,
@@ -70,7 +72,7 @@ pub enum Line<'a> {
     },
     /// PUBLISH.
     Publish {
-        /// Received from a publisher, or sent to a subscriber.
+        /// Received from a publisher and taken or not, or sent to a subscriber.
         way: Way,
         /// The client identifier.
         client: &'a str,
@@ -99,6 +101,24 @@ pub enum Line<'a> {
         packet_id: u16,
         /// 0x00 before 5.0, whose packets have none.
         reason_code: u8,
+    },
+    /// A PUBREC of a message that the Server did not send, or that is complete.
+    UnknownPubRec {
+        /// The client identifier.
+        client: &'a str,
+        /// The packet identifier.
+        packet_id: u16,
+    },
+    /// AUTH (5.0).
+    Auth {
+        /// Received or sent.
+        way: Way,
+        /// The client identifier.
+        client: &'a str,
+        /// The reason code.
+        reason_code: u8,
+        /// The authentication method.
+        method: &'a str,
     },
     /// A packet listed by its name alone: SUBSCRIBE, SUBACK, PINGREQ, DISCONNECT ...
     Plain {
@@ -143,13 +163,16 @@ pub enum Line<'a> {
     },
     /// The connection ended after DISCONNECT.
     Disconnected(&'a str),
-    /// The Client closed without DISCONNECT.
+    /// The Client closed or reset the connection without DISCONNECT.
     Closed(&'a str),
-    /// The connection was reset or failed.
-    SocketError(&'a str),
-    /// Keep alive ran out.
-    TimedOut(&'a str),
-    /// The Server ended the connection.
+    /// The Server ended the connection for one of mosquitto's reasons.
+    Ended {
+        /// The client identifier.
+        client: &'a str,
+        /// The reason.
+        cause: Cause,
+    },
+    /// The Server ended the connection for another reason.
     Dismissed {
         /// The client identifier.
         client: &'a str,
@@ -162,6 +185,30 @@ pub enum Line<'a> {
     Note(&'a str),
 }
 
+/// Why mosquitto ends a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// A packet that cannot be read.
+    Malformed,
+    /// A packet that is forbidden.
+    Protocol,
+    /// A packet larger than the Server takes.
+    Oversize,
+    /// A will larger than the Server takes.
+    OversizePayload,
+    /// The CONNECT was not authorised.
+    NotAuthorised,
+    /// The CONNECT asks for what the Server does not offer.
+    Unsupported,
+    /// Keep alive ran out.
+    TimedOut,
+    /// An administrator ended it.
+    Administrative,
+    /// Any other error, in mosquitto's words.
+    Bad(&'static str),
+}
+
 /// Which way a packet went, seen from the Server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Way {
@@ -169,6 +216,10 @@ pub enum Way {
     Received,
     /// To the Client.
     Sending,
+    /// From the Client, and refused: it may not publish there.
+    Denied,
+    /// From the Client, and refused: it is too large.
+    TooLarge,
 }
 
 impl fmt::Display for Line<'_> {
@@ -191,11 +242,13 @@ impl fmt::Display for Line<'_> {
                 clean,
                 keep_alive,
                 user_name,
+                bridge,
             } => {
                 let (Endpoint { address, port }, clean) = (peer, u8::from(clean));
+                let kind = if bridge { "bridge" } else { "client" };
                 write!(
                     f,
-                    "New client connected from {address}:{port} as {}",
+                    "New {kind} connected from {address}:{port} as {}",
                     safe(client)
                 )?;
                 write!(f, " (p{level}, c{clean}, k{keep_alive}")?;
@@ -267,8 +320,24 @@ impl fmt::Display for Line<'_> {
                     (Way::Received, "PUBACK" | "PUBCOMP") => {
                         write!(f, " (Mid: {packet_id}, RC:{reason_code})")
                     }
-                    (Way::Received, _) => write!(f, " (Mid: {packet_id})"),
+                    (_, _) => write!(f, " (Mid: {packet_id})"),
                 }
+            }
+            Self::UnknownPubRec { client, packet_id } => {
+                let client = safe(client);
+                write!(
+                    f,
+                    "Warning: Received PUBREC from {client} for an unknown packet identifier {packet_id}."
+                )
+            }
+            Self::Auth {
+                way,
+                client,
+                reason_code,
+                method,
+            } => {
+                way.start(f, "AUTH", client)?;
+                write!(f, " (rc{reason_code}, {})", safe(method))
             }
             Self::Plain { way, name, client } => way.start(f, name, client),
             Self::Subscription { filter, qos } => write!(f, "\t{} (QoS {qos})", safe(filter)),
@@ -290,13 +359,7 @@ impl fmt::Display for Line<'_> {
             }
             Self::Disconnected(client) => write!(f, "Client {} disconnected.", safe(client)),
             Self::Closed(client) => write!(f, "Client {} closed its connection.", safe(client)),
-            Self::SocketError(client) => {
-                write!(f, "Socket error on client {}, disconnecting.", safe(client))
-            }
-            Self::TimedOut(client) => {
-                let client = safe(client);
-                write!(f, "Client {client} has exceeded timeout, disconnecting.")
-            }
+            Self::Ended { client, cause } => cause.write(f, &safe(client)),
             Self::Dismissed { client, why } => {
                 write!(f, "Client {} disconnected: {}.", safe(client), safe(why))
             }
@@ -318,7 +381,31 @@ impl Way {
         match self {
             Self::Received => write!(f, "Received {packet} from {}", safe(client)),
             Self::Sending => write!(f, "Sending {packet} to {}", safe(client)),
+            Self::Denied => write!(f, "Denied {packet} from {}", safe(client)),
+            Self::TooLarge => write!(f, "Dropped too large {packet} from {}", safe(client)),
         }
+    }
+}
+
+impl Cause {
+    /// Writes the line of an end.
+    fn write(self, f: &mut fmt::Formatter<'_>, client: &str) -> fmt::Result {
+        let words = match self {
+            Self::Malformed => "disconnected due to malformed packet.",
+            Self::Protocol => "disconnected due to protocol error.",
+            Self::Oversize => "disconnected due to oversize packet.",
+            Self::OversizePayload => "disconnected due to oversize payload.",
+            Self::NotAuthorised => {
+                return write!(f, "Client {client} disconnected, not authorised.");
+            }
+            Self::Unsupported => "disconnected due to QoS too high or retain not supported.",
+            Self::TimedOut => "has exceeded timeout, disconnecting.",
+            Self::Administrative => "been disconnected by administrative action.",
+            Self::Bad(error) => {
+                return write!(f, "Bad socket read/write on client {client}: {error}");
+            }
+        };
+        write!(f, "Client {client} {words}")
     }
 }
 
@@ -363,6 +450,7 @@ mod tests {
             clean: true,
             keep_alive: 60,
             user_name: Some("a"),
+            bridge: false,
         };
         assert_eq!(
             connected.to_string(),

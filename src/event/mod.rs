@@ -33,7 +33,7 @@ pub mod will;
 pub use accounting::{Accounting, LimitReached};
 pub use borrowed::Event;
 pub use connection::{
-    Disorder, Ended, Gap, Incomplete, LooksLike, NotMqtt, Opened, SeenTwice, Stalled,
+    Disorder, Ended, FirstEnd, Gap, Incomplete, LooksLike, NotMqtt, Opened, SeenTwice, Stalled,
     TransportBreach,
 };
 pub use delivery::{Delivered, MessageDelivery, Outcome, SessionOver, Undelivered};

@@ -2,7 +2,7 @@
 
 use super::borrowed::Event;
 use super::connection::{
-    Disorder, Ended, Gap, NotMqtt, Opened, SeenTwice, Stalled, TransportBreach,
+    Disorder, Ended, FirstEnd, Gap, NotMqtt, Opened, SeenTwice, Stalled, TransportBreach,
 };
 use super::finding::Finding;
 use super::handshake::Handshake;
@@ -24,6 +24,8 @@ pub enum OwnedEvent {
     Packet(Box<OwnedPacket>),
     /// Bytes of an MQTT connection that were never captured.
     Gap(Gap),
+    /// One end of an MQTT connection closed it or reset it, and the other one did not before.
+    FirstEnd(FirstEnd),
     /// The end of an MQTT connection.
     Ended(Ended),
     /// A connection that is not MQTT after all.
@@ -54,6 +56,7 @@ impl From<&Event<'_>> for OwnedEvent {
             Event::Opened(opened) => Self::Opened(*opened),
             Event::Packet(packet) => Self::Packet(Box::new(packet.into())),
             Event::Gap(gap) => Self::Gap(*gap),
+            Event::FirstEnd(end) => Self::FirstEnd(*end),
             Event::Ended(ended) => Self::Ended(*ended),
             Event::NotMqtt(not_mqtt) => Self::NotMqtt(not_mqtt.clone()),
             Event::Stalled(stalled) => Self::Stalled(*stalled),
@@ -78,6 +81,7 @@ impl OwnedEvent {
             }
             Self::Opened(opened) => Event::Opened(opened),
             Self::Gap(gap) => Event::Gap(gap),
+            Self::FirstEnd(end) => Event::FirstEnd(end),
             Self::Ended(ended) => Event::Ended(ended),
             Self::NotMqtt(not_mqtt) => Event::NotMqtt(not_mqtt),
             Self::Stalled(stalled) => Event::Stalled(stalled),

@@ -244,6 +244,11 @@ impl<V: View> View for Filtered<V> {
             Event::Opened(_) => true,
             Event::Packet(seen) => self.takes(seen),
             Event::Gap(gap) => self.takes_connection(gap.connection),
+            // A line of its own, of no topic and no packet type.
+            Event::FirstEnd(ending) => {
+                let Selection { topic, types, .. } = &self.selection;
+                topic.is_none() && types.is_empty() && self.takes_connection(ending.connection)
+            }
             Event::Ended(ended) => {
                 let takes = self.takes_connection(ended.connection);
                 self.forget(ended.connection);
@@ -278,7 +283,7 @@ impl<V: View> View for Filtered<V> {
         if takes {
             self.view.event(event)
         } else {
-            Ok(())
+            self.view.left_out(event)
         }
     }
 

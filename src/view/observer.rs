@@ -23,6 +23,14 @@ pub trait View {
     /// # Errors
     /// The writer's error, which ends the run; a closed pipe is one.
     fn event(&mut self, event: &Event<'_>) -> io::Result<()>;
+    /// Receives an event that the user's selection leaves out: nothing of it is shown, but a view
+    /// that follows connections learns from it.
+    ///
+    /// # Errors
+    /// As for [`View::event`].
+    fn left_out(&mut self, _event: &Event<'_>) -> io::Result<()> {
+        Ok(())
+    }
     /// Writes what is held back only for speed: the input has nothing more just now (a pipe, a
     /// live capture).
     ///
@@ -55,6 +63,9 @@ macro_rules! view_by_pointer {
             fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
                 (**self).event(event)
             }
+            fn left_out(&mut self, event: &Event<'_>) -> io::Result<()> {
+                (**self).left_out(event)
+            }
             fn idle(&mut self) -> io::Result<()> {
                 (**self).idle()
             }
@@ -84,6 +95,10 @@ impl<A: View, B: View> View for Tee<A, B> {
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         self.0.event(event)?;
         self.1.event(event)
+    }
+    fn left_out(&mut self, event: &Event<'_>) -> io::Result<()> {
+        self.0.left_out(event)?;
+        self.1.left_out(event)
     }
     fn idle(&mut self) -> io::Result<()> {
         self.0.idle()?;

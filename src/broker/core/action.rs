@@ -23,12 +23,3 @@ pub enum Action {
     /// A line for the log.
     Log(String),
 }
-
-/// How a network connection ended, seen from the Server.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Ending {
-    /// The Client closed its direction.
-    Fin,
-    /// The connection was reset or failed.
-    Reset,
-}

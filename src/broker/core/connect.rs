@@ -142,6 +142,7 @@ impl Core {
             clean,
             keep_alive: connect.keep_alive,
             user_name: connect.user_name,
+            bridge: connect.bridge,
         });
         self.log(match &connect.will {
             None => Line::NoWill,

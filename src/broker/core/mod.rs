@@ -41,7 +41,7 @@ mod subscribe;
 mod tests;
 mod tick;
 
-pub use action::{Action, ConnectionKey, Ending};
+pub use action::{Action, ConnectionKey};
 pub use encode::acknowledgement;
 pub use options::BrokerOptions;
 pub use server::Core;

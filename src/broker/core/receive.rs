@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::action::{ConnectionKey, Ending};
+use super::action::ConnectionKey;
 use super::encode;
 use super::leave::Departure;
 use super::link::{Client, Link};
@@ -108,16 +108,13 @@ impl Core {
     }
 
     /// A network connection ended without the Server's doing.
-    pub fn closed(&mut self, now: Timestamp, connection: ConnectionKey, how: Ending) {
+    pub fn closed(&mut self, now: Timestamp, connection: ConnectionKey) {
         self.now = now;
         let Some(link) = self.links.get(&connection) else {
             return;
         };
         let client = Arc::clone(&link.name);
-        self.log(match how {
-            Ending::Fin => Line::Closed(&client),
-            Ending::Reset => Line::SocketError(&client),
-        });
+        self.log(Line::Closed(&client));
         self.leave(connection, Departure::WithoutDisconnect);
     }
 

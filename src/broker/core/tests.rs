@@ -189,7 +189,7 @@ impl Bench {
     }
 
     fn vanish(&mut self, key: Key) {
-        self.core.closed(self.now, key, Ending::Reset);
+        self.core.closed(self.now, key);
         self.collect();
     }
 

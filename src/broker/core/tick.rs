@@ -9,7 +9,7 @@ use super::link::{Link, Stage};
 use super::server::Core;
 use super::session::SessionKey;
 use crate::base::Timestamp;
-use crate::event::log::Line;
+use crate::event::log::{Cause, Line};
 
 impl Core {
     /// Does what is due at `now`; returns when it wants to be called again at the latest.
@@ -87,7 +87,10 @@ impl Core {
             return;
         };
         let client = &Arc::clone(&link.name);
-        self.log(Line::TimedOut(client));
+        self.log(Line::Ended {
+            client,
+            cause: Cause::TimedOut,
+        });
         self.send_disconnect(connection, encode::KEEP_ALIVE_TIMEOUT);
         self.actions.push_back(Action::Close { connection });
         self.leave(connection, Departure::WithoutDisconnect);

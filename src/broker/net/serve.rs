@@ -7,7 +7,7 @@ use super::server::Net;
 use super::socket::Flushed;
 use super::witness::{Seen, Witness};
 use crate::base::Span;
-use crate::broker::core::{Action, ConnectionKey, Ending};
+use crate::broker::core::{Action, ConnectionKey};
 use crate::mqtt::Sender;
 
 /// A Client that does not read this many bytes is not read from either: what it asks for
@@ -21,6 +21,15 @@ const LONG: Duration = Duration::from_millis(20);
 const LINGER: Span = Span::from_nanos(2_000_000_000);
 /// Bytes that a Client may still send on a connection that the Server closed.
 const LATE_BYTES: usize = 1 << 20;
+
+/// How a network connection ended, seen from the Server.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Ending {
+    /// The Client closed its direction.
+    Fin,
+    /// The connection was reset or failed.
+    Reset,
+}
 
 impl<W: Witness> Net<W> {
     /// [`Net::serve`], whether or not the system has reported something to read.
@@ -143,7 +152,7 @@ impl<W: Witness> Net<W> {
             self.see(key, Seen::Finished(Sender::Server))?;
         }
         self.drop_socket(key)?;
-        self.core.closed(self.clock.now(), key, how);
+        self.core.closed(self.clock.now(), key);
         Ok(())
     }
 

@@ -123,6 +123,8 @@ impl Run {
             Event::Breach(seen) => {
                 others.push(format!("{:?} {:?}", seen.sender, seen.breach));
             }
+            // Ended repeats it.
+            Event::FirstEnd(_) => {}
             Event::Ended(ended) => {
                 let incomplete = ended.incomplete.iter().flatten();
                 let incomplete: Vec<_> = incomplete

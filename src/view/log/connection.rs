@@ -1,0 +1,260 @@
+//! A connection as the lines of the log need it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::base::{Endpoint, FrameStamp, Timestamp};
+use crate::event::{FirstEnd, Opened, OwnedPacket, PacketEvent};
+use crate::mqtt::packet::{Connect, Subscribe};
+use crate::mqtt::topic::{filter_broken, matches};
+use crate::mqtt::{ControlPacket, PacketIdentifier, PacketType, ProtocolVersion, QoS};
+
+/// mosquitto's word for a client whose CONNECT it has not accepted.
+pub(super) const UNKNOWN: &str = "<unknown>";
+
+/// Packets of a client that wait for an answer to the one before them; more are written at once.
+pub(super) const MOST_WAITING: usize = 64;
+
+/// How long a packet waits for the answer to the one before it, in nanoseconds.
+const LONGEST_WAIT: i64 = 1_000_000_000;
+
+/// The state of a connection that its lines need.
+#[derive(Debug)]
+pub(super) struct Followed {
+    pub(super) client: Endpoint,
+    pub(super) server: Endpoint,
+    /// The client identifier once it is accepted; where it is not known, mosquitto's word for it
+    /// or the client's address and port.
+    pub(super) name: String,
+    pub(super) phase: Phase,
+    /// The frame of "New connection", until that line is written.
+    pub(super) unannounced: Option<FrameStamp>,
+    /// Packets of the client that are not answered, or come behind one that is not.
+    pub(super) waiting: VecDeque<Held>,
+    /// In seconds; the server's where it gave one.
+    pub(super) keep_alive: u16,
+    pub(super) will_topic: Option<Box<str>>,
+    /// When the client's last packet came.
+    pub(super) last: Option<Timestamp>,
+    /// The session ends with the connection (5.0): DISCONNECT cannot change that.
+    pub(super) ends_session: bool,
+    /// The greatest topic alias that the server takes (5.0).
+    pub(super) alias_maximum: u16,
+    /// Messages above QoS 0 on their way to the client; `None` where not all of them are known.
+    pub(super) sent: Option<BTreeMap<u16, QoS>>,
+    /// The client acknowledged one of them as if it had another QoS.
+    pub(super) wrong_answer: bool,
+    /// The client closed; packets that it sent before are not answered yet.
+    pub(super) closing: Option<(FirstEnd, bool)>,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Phase {
+    /// No CONNECT was accepted yet.
+    New,
+    /// A CONNECT was accepted, or the connection began before the capture.
+    Active,
+    /// The line of its end is written, or never will be.
+    Over,
+}
+
+/// A packet of the client that waits.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) packet: OwnedPacket,
+    /// The user's selection takes it.
+    pub(super) shown: bool,
+    /// Its line is written: it only waits for its answer.
+    pub(super) written: bool,
+    /// mosquitto ends the connection for it.
+    pub(super) fatal: bool,
+}
+
+impl Followed {
+    pub(super) fn new(opened: &Opened) -> Self {
+        let Endpoint { address, port } = opened.client;
+        let begins = opened.connection.handshake_seen;
+        Self {
+            client: opened.client,
+            server: opened.server,
+            name: match begins {
+                true => UNKNOWN.to_owned(),
+                false => format!("{address}:{port}"),
+            },
+            phase: match begins {
+                true => Phase::New,
+                false => Phase::Active,
+            },
+            unannounced: Some(opened.stamp),
+            waiting: VecDeque::new(),
+            keep_alive: 0,
+            will_topic: None,
+            last: None,
+            ends_session: false,
+            alias_maximum: 0,
+            sent: None,
+            wrong_answer: false,
+            closing: None,
+        }
+    }
+
+    /// The client by its address and port: no identifier of it is in the capture.
+    pub(super) fn nameless(&self) -> String {
+        let Endpoint { address, port } = self.client;
+        format!("{address}:{port}")
+    }
+
+    /// Notes a CONNECT that the server may accept.
+    pub(super) fn asks(&mut self, connect: &Connect<'_>) {
+        self.keep_alive = connect.keep_alive;
+        let expiry = connect.properties.session_expiry_interval();
+        self.ends_session = expiry.unwrap_or(0) == 0;
+        let will = connect.will.as_ref();
+        self.will_topic = will.map(|will| will.topic.into());
+    }
+
+    /// Notes an acknowledgement of a message; returns whether none such is on its way.
+    pub(super) fn acknowledges(&mut self, packet_type: PacketType, id: PacketIdentifier) -> bool {
+        let Some(sent) = &mut self.sent else {
+            return false;
+        };
+        let due = match packet_type {
+            PacketType::PubAck => QoS::AtLeastOnce,
+            _ => QoS::ExactlyOnce,
+        };
+        let found = sent.get(&id.number()).copied();
+        self.wrong_answer |= found.is_some_and(|qos| qos != due);
+        if packet_type != PacketType::PubRec {
+            sent.remove(&id.number());
+        }
+        found.is_none()
+    }
+
+    /// Whether the client was silent for longer than mosquitto allows, which counts whole seconds.
+    pub(super) fn is_silent(&self, now: Option<Timestamp>) -> bool {
+        let longest = i64::from(self.keep_alive) * 3 / 2;
+        match (now, self.last) {
+            (Some(now), Some(last)) if self.keep_alive > 0 => {
+                now.since(last).nanos() > longest * 1_000_000_000
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the first packet that waits does so for too long, or too many do.
+    pub(super) fn waits_too_long(&self, now: Option<Timestamp>) -> bool {
+        let first = self.waiting.front().and_then(|held| held.packet.stamp.time);
+        let late = match (now, first) {
+            (Some(now), Some(first)) => now.since(first).nanos() > LONGEST_WAIT,
+            _ => false,
+        };
+        late || self.waiting.len() >= MOST_WAITING
+    }
+}
+
+impl Held {
+    pub(super) fn new(seen: &PacketEvent<'_>, shown: bool) -> Self {
+        let mut packet = OwnedPacket::from(seen);
+        if let Ok(ControlPacket::Publish(publish)) = seen.packet {
+            // Of the payload only its length is shown.
+            packet
+                .bytes
+                .truncate(packet.bytes.len() - publish.payload.len());
+            packet.missing += publish.payload.len() as u64;
+        }
+        Self {
+            packet,
+            shown,
+            written: false,
+            fatal: false,
+        }
+    }
+
+    /// Whether its line waits for the answer, which decides its text.
+    pub(super) fn waits_unwritten(&self) -> bool {
+        match self.packet.packet_type {
+            PacketType::Connect | PacketType::Subscribe | PacketType::Unsubscribe => true,
+            PacketType::Publish if self.qos() > 0 => true,
+            _ => self.fatal || self.packet.malformed.is_some(),
+        }
+    }
+
+    /// Whether the server answers it.
+    pub(super) fn is_answered(&self) -> bool {
+        match self.packet.packet_type {
+            PacketType::Publish => self.qos() > 0,
+            PacketType::Connect
+            | PacketType::PubRec
+            | PacketType::PubRel
+            | PacketType::Subscribe
+            | PacketType::Unsubscribe
+            | PacketType::PingReq
+            | PacketType::Auth => true,
+            _ => false,
+        }
+    }
+
+    /// The QoS bits of a PUBLISH.
+    fn qos(&self) -> u8 {
+        self.packet.bytes.first().map_or(0, |first| first >> 1 & 3)
+    }
+
+    /// Whether a packet of the server is the answer to this one.
+    pub(super) fn is_answered_by(&self, answer: &ControlPacket<'_>) -> bool {
+        let Ok(asked) = self.packet.decode() else {
+            // Answered all the same.
+            return matches!(
+                (self.packet.packet_type, answer),
+                (PacketType::PingReq, ControlPacket::PingResp)
+                    | (PacketType::Subscribe, ControlPacket::SubAck(_))
+            );
+        };
+        match (&asked, answer) {
+            (ControlPacket::PingReq, ControlPacket::PingResp) => true,
+            (ControlPacket::Connect(_), ControlPacket::ConnAck(_))
+            | (ControlPacket::Auth(_), ControlPacket::Auth(_)) => true,
+            (ControlPacket::Publish(publish), answer) => match answer {
+                ControlPacket::PubAck(ack) => publish.delivery.packet_id() == Some(ack.packet_id),
+                ControlPacket::PubRec(ack) => publish.delivery.packet_id() == Some(ack.packet_id),
+                _ => false,
+            },
+            (ControlPacket::PubRel(asked), ControlPacket::PubComp(ack))
+            | (ControlPacket::PubRec(asked), ControlPacket::PubRel(ack)) => {
+                asked.packet_id == ack.packet_id
+            }
+            (ControlPacket::Subscribe(asked), ControlPacket::SubAck(ack)) => {
+                asked.packet_id == ack.packet_id
+            }
+            (ControlPacket::Unsubscribe(asked), ControlPacket::UnsubAck(ack)) => {
+                asked.packet_id == ack.packet_id
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a message of the server may be an effect of this packet: a copy of it, or one for
+    /// its subscription where that is the same connection.
+    pub(super) fn may_cause(&self, topic: &str, same: bool) -> bool {
+        if self.written {
+            return false;
+        }
+        match self.packet.decode() {
+            Ok(ControlPacket::Publish(publish)) => {
+                let resolved = self.packet.topic_resolved.as_deref();
+                resolved.unwrap_or(publish.topic) == topic
+            }
+            Ok(ControlPacket::Subscribe(subscribe)) => same && takes(&subscribe, topic),
+            _ => false,
+        }
+    }
+
+    pub(super) fn version(&self) -> ProtocolVersion {
+        self.packet.version.unwrap_or(ProtocolVersion::V3_1_1)
+    }
+}
+
+/// Whether one of the subscriptions takes messages of `topic`.
+fn takes(subscribe: &Subscribe<'_>, topic: &str) -> bool {
+    let mut filters = subscribe.subscriptions.iter().map(|one| one.filter);
+    filters.any(|filter| filter_broken(filter).is_none() && matches(filter, topic))
+}
