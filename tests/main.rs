@@ -22,6 +22,7 @@ mod mosquitto_log;
 mod safety;
 mod schema;
 mod segments;
+mod stats;
 mod svg;
 mod talk;
 mod tool;

@@ -65,6 +65,8 @@ pub struct Delivered {
     /// From the publisher's first PUBLISH to the subscriber's; `None` for a stored copy (it
     /// is not live traffic) and where a frame has no time.
     pub latency: Option<Span>,
+    /// How that time is shared; `None` where it is not known.
+    pub shares: Option<Shares>,
     /// The QoS.
     pub qos: QoS,
     /// `qos` is lower than the publisher's.
@@ -83,6 +85,17 @@ pub struct Delivered {
     pub state: Option<HandshakeState>,
     /// The leg's control packets, PUBLISH first; none where no view wants them.
     pub steps: Vec<Step>,
+}
+
+/// The time of a message from coming into force (at QoS 2 by PUBREL, where the server acts on that)
+/// to its copy.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Shares {
+    /// The part in which nothing kept the server from sending the copy.
+    pub broker: Span,
+    /// The part in which the copy waited for its client: it was away, or had as many messages
+    /// unacknowledged as it is ever sent.
+    pub waiting: Span,
 }
 
 /// Why a subscriber with a matching subscription was not seen to receive a message, with the frame

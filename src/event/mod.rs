@@ -36,7 +36,7 @@ pub use connection::{
     Disorder, Ended, FirstEnd, Gap, Incomplete, LooksLike, NotMqtt, Opened, SeenTwice, Stalled,
     TransportBreach,
 };
-pub use delivery::{Delivered, MessageDelivery, Outcome, SessionOver, Undelivered};
+pub use delivery::{Delivered, MessageDelivery, Outcome, SessionOver, Shares, Undelivered};
 pub use finding::{Cause, Finding, Level, Repeats};
 pub use handshake::{
     ConnAckSummary, ConnectSummary, FilterRequest, Handshake, HandshakeKind, Origin, Subject,

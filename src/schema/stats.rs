@@ -94,9 +94,10 @@ pub struct TopicRow<'a> {
     pub qos_1: u64,
     /// How many clients sent at QoS 2.
     pub qos_2: u64,
-    /// Connections that published, counted up to 1,000.
+    /// Clients that published, counted up to 1,000; one without an identifier counts once a
+    /// connection.
     pub publishers: u64,
-    /// Connections that received, counted up to 1,000.
+    /// Clients that received, counted up to 1,000.
     pub subscribers: u64,
     /// Seconds from the first message to the last: of clients, or of servers where no client's
     /// was seen.
@@ -174,11 +175,18 @@ pub struct LatencyRow<'a> {
     /// The row counts all topics beyond the limit together.
     #[serde(skip_serializing_if = "is_false")]
     pub beyond_cap: bool,
-    /// How many deliveries.
+    /// How many deliveries whose message is certain.
     pub deliveries: u64,
     /// From the publisher's PUBLISH to the subscriber's.
     #[serde(flatten)]
     pub quantiles: Option<Quantiles>,
+    /// The part of it in which nothing kept the server from sending the copy, from the moment when
+    /// the message came into force: at QoS 2 with the publisher's PUBREL, where the server acts on
+    /// that.
+    pub broker: Option<Quantiles>,
+    /// The part in which the copy waited for the subscriber: it had no connection, or as many
+    /// messages unacknowledged as it is ever sent (Receive Maximum, the server's own limit).
+    pub waiting: Option<Quantiles>,
 }
 
 /// Connections that ended for one cause.

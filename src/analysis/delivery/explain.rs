@@ -15,11 +15,11 @@ use super::messages::try_settle;
 use super::retained::put_in_force;
 use super::subscribers::{filters_of, is_subscribed};
 use super::wills::will_was_published;
-use crate::base::FrameStamp;
 use crate::base::limits::Limit;
+use crate::base::{FrameStamp, Span};
 use crate::event::{
-    Handshake, HandshakeState, MessageDelivery, NoWill, Origin, Outcome, Undelivered, WillFate,
-    between,
+    Handshake, HandshakeState, MessageDelivery, NoWill, Origin, Outcome, Shares, Undelivered,
+    WillFate, between,
 };
 use crate::mqtt::{PacketType, QoS, Sender};
 
@@ -276,6 +276,31 @@ fn explain_expected(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Expla
     deliver(cx, found, copy)
 }
 
+/// Returns how the time of a copy since its message came into force is shared between the broker
+/// and the wait for its client; `None` where that is not known.
+fn shares(link: &Link, in_force: FrameStamp, route: &Route, copy: &Copy<'_>) -> Option<Shares> {
+    let all = between(&in_force, &copy.stamp)?.nanos().max(0);
+    let here = route.delivery.connection == Some(link.id);
+    // The client was away until then.
+    let away = match here {
+        true => 0,
+        false => between(&in_force, &link.accepted?)?.nanos().max(0),
+    };
+    let before = match here {
+        true => route.full?,
+        false => Span::ZERO,
+    };
+    let full = match copy.qos {
+        QoS::AtMostOnce => 0,
+        _ => link.sides.server.window.waited(before).nanos(),
+    };
+    let waiting = away.saturating_add(full).min(all);
+    Some(Shares {
+        broker: Span::from_nanos(all - waiting),
+        waiting: Span::from_nanos(waiting),
+    })
+}
+
 /// Joins a copy to the delivery that it is.
 fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<Explained> {
     let Found { key, at, ambiguous } = found;
@@ -305,11 +330,13 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
     let broker = held.broker;
     let waited = between(&held.in_force, &copy.stamp);
     let mut delivered = copy.delivered(Some(held.published), held.qos);
+    let route = held.routes.get_mut(at)?;
     // It would be that to some other message, perhaps, or between two clocks.
     if ambiguous || cx.state.clocks_differ {
         delivered.latency = None;
+    } else {
+        delivered.shares = shares(cx.link, held.in_force, route, copy);
     }
-    let route = held.routes.get_mut(at)?;
     let ahead = route.ahead;
     // It waited until the client acknowledged another one.
     let client = &cx.link.sides.client;

@@ -298,13 +298,14 @@ fn route(state: &State, one: &Subscription, out: Option<&Link>, why: Undelivered
         over: None,
     };
     let ahead = link.map(|link| Ahead {
-        in_flight: link.sides.server.in_flight,
+        in_flight: link.sides.server.window.in_flight(),
         since: link.sides.server.filled,
         ..Ahead::default()
     });
     Route {
         ahead: ahead.unwrap_or_default(),
         gaps: link.map_or(0, |link| link.unseen().server),
+        full: link.map(|link| link.sides.server.window.full_until(state.now)),
         absent,
         ..Route::new(one.session, delivery)
     }

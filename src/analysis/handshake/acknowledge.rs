@@ -10,7 +10,7 @@ use super::super::rules::claim::Claim;
 use super::super::state::link::Link;
 use super::super::state::open::Open;
 use super::exchange::{begin, keep, settle};
-use crate::base::Span;
+use crate::base::{FrameStamp, Span};
 use crate::event::{HandshakeKind, HandshakeState, PacketEvent, Subject, between};
 use crate::mqtt::packet::Acknowledgement;
 use crate::mqtt::{PacketType, Sender};
@@ -92,7 +92,7 @@ pub(crate) fn on_acknowledgement(cx: &mut PacketContext<'_>, ack: &Acknowledgeme
         cx.link.sides[initiator].open.insert(id, open);
         return;
     }
-    free_identifier(cx.link, &open, id);
+    free_identifier(cx.link, &open, id, event.stamp);
     let mut end = HandshakeState::Complete;
     if refused {
         // A refused message must not be sent anew: a DUP with the same content would show it.
@@ -114,10 +114,10 @@ fn pass(latest: &mut u64, number: u64) -> bool {
 }
 
 /// Frees the identifier of a handshake that is over, and its part of the sender's quota.
-fn free_identifier(link: &mut Link, open: &Open, id: u16) {
+fn free_identifier(link: &mut Link, open: &Open, id: u16, stamp: FrameStamp) {
     let side = &mut link.sides[open.record.initiator];
     if open.counted {
-        side.in_flight = side.in_flight.saturating_sub(1);
+        side.window.settle(stamp);
     }
     let owed = open.owed();
     if owed > 0 {

@@ -119,7 +119,7 @@ pub(crate) fn replace(cx: &mut PacketContext<'_>, open: Open) {
     let lost = silent || open.may_be_missing(link.gaps()) || link.sides[cx.event.sender].gaps > 0;
     if open.counted {
         let side = &mut link.sides[open.record.initiator];
-        side.in_flight = side.in_flight.saturating_sub(1);
+        side.window.settle(cx.event.stamp);
     }
     if !lost && link.whole() {
         rules::exchange::find_identifier_in_use(&mut cx.check(), &open);

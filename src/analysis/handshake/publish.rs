@@ -96,7 +96,7 @@ pub(crate) fn on_publish(cx: &mut PacketContext<'_>, publish: &Publish<'_>) {
     side.published += 1;
     open.order = side.published;
     open.counted = true;
-    side.fills(event.stamp.number);
+    side.fills(event.stamp);
     // A PUBLISH above the quota is a protocol error: what the server does next is judged by it.
     if rules::request::check_quota(&mut cx.check()) && event.sender == Sender::Client {
         cx.link.blame(event.stamp);
@@ -181,7 +181,7 @@ fn join_repeat(
     }
     if !open.counted {
         open.counted = true;
-        side.fills(cx.event.stamp.number);
+        side.fills(cx.event.stamp);
     }
     if let Some(id) = publish.delivery.packet_id() {
         side.open.insert(id.number(), open);

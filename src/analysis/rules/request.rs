@@ -143,7 +143,7 @@ pub(crate) fn check_quota(check: &mut Check<'_>) -> bool {
     let Some(most) = link.sides[receiver].receive_maximum else {
         return false;
     };
-    let in_flight = link.sides[sender].in_flight;
+    let in_flight = link.sides[sender].window.in_flight();
     // An acknowledgement in a gap would free what seems to be in flight.
     if in_flight <= u32::from(most) || !link.certain(receiver) {
         return false;

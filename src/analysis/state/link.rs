@@ -11,6 +11,7 @@ use foldhash::HashMap;
 use super::super::caps::KEEP_ALIVE_LATE;
 use super::super::keys::{BrokerId, SessionKey, StoredKey, WillKey};
 use super::open::{Open, Opens};
+use super::window::Window;
 use crate::base::{Endpoint, FrameStamp, Span};
 use crate::event::{ConnectSummary, ConnectionSummary, End, Gap, PacketEvent, between};
 use crate::mqtt::{BySender, PacketType, Properties, ProtocolVersion, Sender};
@@ -124,7 +125,7 @@ pub(crate) struct Side {
     /// Answers in succession that took about 40 ms.
     pub(crate) delayed: u32,
     /// PUBLISH packets above QoS 0 that are not acknowledged: the send quota in use.
-    pub(crate) in_flight: u32,
+    pub(crate) window: Window,
     /// The frame of the latest PUBLISH of those.
     pub(crate) filled: u64,
     /// The fewest in flight at which this end held a message back.
@@ -152,9 +153,9 @@ pub(crate) struct Side {
 
 impl Side {
     /// Counts a PUBLISH above QoS 0 that this end sends.
-    pub(crate) fn fills(&mut self, frame: u64) {
-        self.in_flight += 1;
-        self.filled = frame;
+    pub(crate) fn fills(&mut self, stamp: FrameStamp) {
+        self.window.send(stamp);
+        self.filled = stamp.number;
     }
 
     /// Notes that a message waited behind so many in flight.
@@ -377,7 +378,7 @@ impl Link {
             gap: server.gap,
             client_gaps: unseen.client,
             client_gap: client.gap,
-            in_flight: server.in_flight,
+            in_flight: server.window.in_flight(),
             window: match client.receive_maximum {
                 Some(maximum) => Some(
                     server

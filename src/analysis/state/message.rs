@@ -48,6 +48,9 @@ pub(crate) struct Route {
     pub(crate) progress: Progress,
     /// Holes in what the server sent on the subscriber's connection, when it was published.
     pub(crate) gaps: u32,
+    /// For how long the connection had no room for more messages, when it was published; `None`
+    /// where there was none, or the message came unexpected.
+    pub(crate) full: Option<Span>,
     /// The subscription was only asked for, or being given up: its silence means nothing.
     pub(crate) tentative: bool,
     /// The frame of the SUBSCRIBE, where it was not answered.
@@ -76,6 +79,7 @@ impl Route {
             session,
             progress: Progress::Waiting,
             gaps: 0,
+            full: None,
             tentative: false,
             asked: None,
             absent: false,
@@ -287,6 +291,7 @@ impl Copy<'_> {
             latency: published
                 .and_then(|published| between(&published, &self.stamp))
                 .filter(|latency| *latency >= Span::ZERO),
+            shares: None,
             qos: self.qos,
             downgraded: self.qos < qos,
             retain: self.retain,

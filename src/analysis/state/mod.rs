@@ -29,6 +29,7 @@ pub(crate) mod sessions;
 pub(crate) mod takeovers;
 pub(crate) mod unread;
 pub(crate) mod wills;
+pub(crate) mod window;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher};

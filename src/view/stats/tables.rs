@@ -7,6 +7,7 @@ use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table, TableStyle,
 };
 
+use crate::base::Span;
 use crate::base::text::safe;
 use crate::schema::stats::{
     ClientRow, EndRow, HandshakeRow, LatencyRow, Quantiles, Report, TopicRow, TypeRow,
@@ -62,6 +63,10 @@ pub(super) fn write(
     }
     if let Some(rows) = &stats.latency {
         latency(rows).write(width, out)?;
+        let waiting = waiting(rows);
+        if !waiting.rows.is_empty() {
+            waiting.write(width, out)?;
+        }
     }
     if let Some(rows) = &stats.connections {
         connections(rows).write(width, out)?;
@@ -153,24 +158,54 @@ fn handshakes(rows: &[HandshakeRow]) -> Layout {
 /// How long handshakes took, by kind; without rows where no frame has a time.
 fn round_trips(rows: &[HandshakeRow]) -> Layout {
     let timed = rows.iter().filter(|row| row.quantiles.is_some());
-    let rows = timed.map(|row| [cells(row.kind, &[]), quantiles(row.quantiles)].concat());
+    let rows = timed.map(|row| [cells(row.kind, &[]), quantiles(row.quantiles).to_vec()].concat());
     let title = "Round trips (complete handshakes, first packet to last)";
     Layout::new(title, "Handshake|Min|Median|95 %|99 %|Max", rows)
 }
 
 /// From publisher to subscriber, the topics with the most deliveries first.
 fn latency(rows: &[LatencyRow<'_>]) -> Layout {
+    let heads = "Topic|Deliveries|Min|Median|95 %|99 %|Max";
+    by_topic(rows, "From publisher to subscriber", heads, |row| {
+        let mut cells = vec![row.deliveries.to_string()];
+        cells.extend(quantiles(row.quantiles));
+        cells
+    })
+}
+
+/// The shares of the broker and of slow subscribers in that, for topics whose copies waited.
+fn waiting(rows: &[LatencyRow<'_>]) -> Layout {
+    let waited = |row: &&LatencyRow<'_>| {
+        let waiting = row.waiting.map(|waiting| waiting.max.span());
+        waiting.is_some_and(|longest| longest > Span::ZERO)
+    };
+    let rows: Vec<_> = rows.iter().filter(waited).copied().collect();
+    let heads = "Topic|Broker\nmedian|Broker\n95 %|Waiting\nmedian|Waiting\n95 %|Waiting\nmax";
+    let title = "Of that: the broker's own time, and waiting for the subscriber";
+    by_topic(&rows, title, heads, |row| {
+        let [_, broker, broker_p95, ..] = quantiles(row.broker);
+        let [_, median, p95, _, max] = quantiles(row.waiting);
+        vec![broker, broker_p95, median, p95, max]
+    })
+}
+
+/// Returns a table with a row for each topic, those with the most deliveries first.
+fn by_topic(
+    rows: &[LatencyRow<'_>],
+    title: &'static str,
+    heads: &'static str,
+    cells: impl Fn(&LatencyRow<'_>) -> Vec<String>,
+) -> Layout {
     let mut rows: Vec<_> = rows.iter().collect();
     rows.sort_by_key(|row| (row.beyond_cap, Reverse(row.deliveries), row.topic));
     let (rows, more) = shown(rows, |row| row.beyond_cap);
     let rows = rows.into_iter().map(|row| {
-        let topic = row.topic.map_or(BEYOND.into(), safe);
-        [cells(&topic, &[row.deliveries]), quantiles(row.quantiles)].concat()
+        let topic = row.topic.map_or(BEYOND.into(), safe).into_owned();
+        std::iter::once(topic).chain(cells(row)).collect()
     });
-    let heads = "Topic|Deliveries|Min|Median|95 %|99 %|Max";
     Layout {
         more,
-        ..Layout::new("From publisher to subscriber", heads, rows)
+        ..Layout::new(title, heads, rows)
     }
 }
 
@@ -206,8 +241,8 @@ fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
 
-/// The cells of five columns.
-fn quantiles(quantiles: Option<Quantiles>) -> Vec<String> {
+/// The cells of five columns: minimum, median, 95th and 99th percentile, maximum.
+fn quantiles(quantiles: Option<Quantiles>) -> [String; 5] {
     match quantiles {
         Some(Quantiles {
             min,
@@ -215,10 +250,8 @@ fn quantiles(quantiles: Option<Quantiles>) -> Vec<String> {
             p95,
             p99,
             max,
-        }) => [min, median, p95, p99, max]
-            .map(|seconds| span(seconds.span()))
-            .to_vec(),
-        None => vec![or_dash(None); 5],
+        }) => [min, median, p95, p99, max].map(|seconds| span(seconds.span())),
+        None => std::array::from_fn(|_| or_dash(None)),
     }
 }
 

@@ -9,10 +9,11 @@ use foldhash::fast::RandomState;
 use super::section::Section;
 use super::spans::Spans;
 use super::topics::Topics;
+use crate::base::Span;
 use crate::base::limits::{Limit, Limits};
 use crate::event::{
     ConnectionSummary, Handshake, HandshakeKind, HandshakeState, LimitReached, Outcome,
-    PacketEvent, SessionSummary,
+    PacketEvent, SessionSummary, Shares,
 };
 use crate::mqtt::{ControlPacket, PacketType, Sender};
 use crate::schema::Stats;
@@ -29,9 +30,9 @@ pub struct Tally {
     topics: Topics,
     /// With the times from the first packet to the last.
     handshakes: BTreeMap<HandshakeKind, (HandshakeRow, Spans)>,
-    latencies: Map<Arc<str>, Spans>,
+    latencies: Map<Arc<str>, Latencies>,
     /// Deliveries on topics beyond the limit.
-    other_latencies: Spans,
+    other_latencies: Latencies,
     clients: Vec<ClientRow>,
     /// The rows of client identifiers, by broker.
     client_rows: Map<(u32, Arc<str>), usize>,
@@ -39,6 +40,26 @@ pub struct Tally {
     other_clients: u64,
     ends: Vec<EndRow>,
     limits: Limits,
+}
+
+/// The times from publisher to subscriber on one topic.
+#[derive(Debug, Default)]
+struct Latencies {
+    all: Spans,
+    /// The part that is the server's own.
+    broker: Spans,
+    /// The part spent waiting for the subscriber.
+    waiting: Spans,
+}
+
+impl Latencies {
+    fn add(&mut self, latency: Span, shares: Option<Shares>) {
+        self.all.add(latency);
+        if let Some(shares) = shares {
+            self.broker.add(shares.broker);
+            self.waiting.add(shares.waiting);
+        }
+    }
 }
 
 impl Tally {
@@ -90,13 +111,13 @@ impl Tally {
             if let (Some(topic), Outcome::Delivered(delivered)) = (topic, &leg.outcome)
                 && let Some(latency) = delivered.latency
             {
-                self.latencies_of(topic).add(latency);
+                self.latencies_of(topic).add(latency, delivered.shares);
             }
         }
     }
 
     /// Returns the latencies of a topic, or those of all topics beyond the limit.
-    fn latencies_of(&mut self, topic: &Arc<str>) -> &mut Spans {
+    fn latencies_of(&mut self, topic: &Arc<str>) -> &mut Latencies {
         if self.latencies.len() >= self.limits.stats_latencies
             && !self.latencies.contains_key(topic)
         {
@@ -174,7 +195,7 @@ impl Tally {
     pub fn limits_reached(&self) -> Vec<LimitReached> {
         let all = [
             (Limit::StatsTopics, self.topics.others()),
-            (Limit::StatsLatencies, self.other_latencies.count()),
+            (Limit::StatsLatencies, self.other_latencies.all.count()),
             (Limit::StatsClients, self.other_clients),
         ];
         let reached = all.into_iter().filter(|(_, times)| *times > 0);
@@ -229,17 +250,20 @@ impl Tally {
     fn latency_rows(&self) -> Vec<LatencyRow<'_>> {
         let mut topics: Vec<_> = self.latencies.iter().collect();
         topics.sort_unstable_by_key(|(name, _)| *name);
-        let row = |topic: Option<_>, spans: &Spans| LatencyRow {
+        let quantiles = |spans: &Spans| spans.quantiles().map(Quantiles::from);
+        let row = |topic: Option<_>, times: &Latencies| LatencyRow {
             topic,
             beyond_cap: topic.is_none(),
-            deliveries: spans.count(),
-            quantiles: spans.quantiles().map(Quantiles::from),
+            deliveries: times.all.count(),
+            quantiles: quantiles(&times.all),
+            broker: quantiles(&times.broker),
+            waiting: quantiles(&times.waiting),
         };
         let others = &self.other_latencies;
         let rows = topics
             .into_iter()
-            .map(|(name, spans)| row(Some(&**name), spans));
-        let others = (others.count() > 0).then(|| row(None, others));
+            .map(|(name, times)| row(Some(&**name), times));
+        let others = (others.all.count() > 0).then(|| row(None, others));
         rows.chain(others).collect()
     }
 }

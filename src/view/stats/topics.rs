@@ -1,12 +1,13 @@
 //! The PUBLISH packets of each topic.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 
 use crate::base::Timestamp;
 use crate::base::limits::Limits;
-use crate::event::PacketEvent;
+use crate::event::{ConnectionId, PacketEvent};
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{QoS, Sender};
 use crate::schema::stats::TopicRow;
@@ -37,7 +38,11 @@ impl Topics {
 
     /// Counts a PUBLISH on the topic `name`.
     pub fn add(&mut self, name: &str, seen: &PacketEvent<'_>, publish: &Publish<'_>) {
-        self.entry(name).add(seen, publish);
+        let client = match seen.client_id {
+            Some(id) if !id.is_empty() => Client::Named(self.known.hasher().hash_one(id)),
+            _ => Client::Unnamed(seen.connection),
+        };
+        self.entry(name).add(client, seen, publish);
     }
 
     /// Returns where messages on the topic `name` are counted: by themselves up to the limits.
@@ -81,17 +86,25 @@ struct Topic {
     servers: Side,
 }
 
-/// When the PUBLISH packets of one side came, and on which connections.
+/// When the PUBLISH packets of one side came, and of which clients.
 #[derive(Debug, Default)]
 struct Side {
     /// The first and the last.
     times: Option<(Timestamp, Timestamp)>,
     /// At most [`MOST_PEERS`].
-    connections: HashSet<u32, RandomState>,
+    clients: HashSet<Client, RandomState>,
+}
+
+/// A client: all connections with its identifier, or one without.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Client {
+    /// The digest of its identifier.
+    Named(u64),
+    Unnamed(ConnectionId),
 }
 
 impl Topic {
-    fn add(&mut self, seen: &PacketEvent<'_>, publish: &Publish<'_>) {
+    fn add(&mut self, client: Client, seen: &PacketEvent<'_>, publish: &Publish<'_>) {
         let row = &mut self.row;
         let side = match seen.sender {
             Sender::Client => {
@@ -110,8 +123,8 @@ impl Topic {
                 &mut self.servers
             }
         };
-        if side.connections.len() < MOST_PEERS {
-            side.connections.insert(seen.connection.0);
+        if side.clients.len() < MOST_PEERS {
+            side.clients.insert(client);
         }
         if let Some(now) = seen.stamp.time {
             side.times.get_or_insert((now, now)).1 = now;
@@ -128,8 +141,8 @@ impl Topic {
         TopicRow {
             topic,
             beyond_cap: topic.is_none(),
-            publishers: self.clients.connections.len() as u64,
-            subscribers: self.servers.connections.len() as u64,
+            publishers: self.clients.clients.len() as u64,
+            subscribers: self.servers.clients.len() as u64,
             span: times.map(|(first, last)| Seconds::exact(last.since(first))),
             ..self.row
         }

@@ -83,6 +83,7 @@ fn leg(client_id: &str, frame: u64, state: Option<HandshakeState>) -> MessageDel
         outcome: Outcome::Delivered(Delivered {
             stamp: stamp(frame),
             latency: Some(Span::from_nanos(3_000_000)),
+            shares: None,
             qos: QoS::AtLeastOnce,
             downgraded: false,
             retain: false,
