@@ -128,7 +128,9 @@ impl EarlyCopies {
 
     /// Observes a client's PUBLISH: a copy of it may have gone before it.
     fn published(&mut self, state: &State, packet: &PacketEvent<'_>) {
-        let Some(digest) = digest(state, packet) else {
+        // The copy of one that comes again and again may be of one before.
+        let Some(digest) = digest(state, packet).filter(|one| self.may_be_early(state, *one))
+        else {
             return;
         };
         let same = |copy: &&Unexplained| copy.digest == digest && copy.is_at(state, packet);
@@ -143,6 +145,12 @@ impl EarlyCopies {
             self.note_pair(digest, [copy.stamp, packet.stamp]);
             self.gone_before = Some((digest, copy.session));
         }
+    }
+
+    /// Returns whether a message may stand behind its copy: one that does not come again and again,
+    /// or where others surely do.
+    fn may_be_early(&self, state: &State, digest: u64) -> bool {
+        self.several_files || self.seen.len() >= PAIRS || !state.messages.is_repeated(digest)
     }
 
     /// Returns digest and subscriber of a copy that had gone before the latest PUBLISH.
@@ -250,7 +258,8 @@ impl EarlyCopies {
         let OwnedEvent::Packet(packet) = &one.event else {
             return false;
         };
-        let possible = !self.seen.is_empty() || packet.stamp.file != first.stamp.file;
+        let possible = packet.stamp.file != first.stamp.file
+            || !self.seen.is_empty() && self.may_be_early(state, first.digest);
         let late = between(&first.stamp, &packet.stamp);
         right
             && possible
@@ -298,10 +307,8 @@ fn unexplained(state: &State, packet: &PacketEvent<'_>, strict: bool) -> Option<
     if waits || (!strict && state.messages.holds(digest)) {
         return None;
     }
-    let topic = state.topic(link.broker, publish.topic).hash;
-    let stored = state.retained.find(topic);
-    let stored = stored.and_then(|key| state.retained.get(key));
-    if publish.retain && stored.is_some_and(|entry| entry.digest == digest) {
+    // A stored one may be from before the capture.
+    if publish.retain {
         return None;
     }
     Some(Unexplained {
