@@ -60,6 +60,7 @@ pub(crate) fn set_will(state: &mut State, report: &mut Report, link: &mut Link, 
         returned: false,
         excused: None,
         mixed: false,
+        unseen: None,
         turn: None,
         received: HashMap::default(),
     }));
@@ -97,6 +98,7 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
     state.wills.connection_ended(key, end.stamp);
     let taken_over = link.taken_over.is_some();
     let goes_on = goes_on_after_takeover(state, link, session);
+    let unseen = unseen_cause(state, link, &end);
     let topic = state.topic(link.broker, &topic);
     // The subscribers of this moment; a copy to one that comes during the delay is added when it
     // is seen.
@@ -107,6 +109,7 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
     };
     // No longer than the session lasts (5.0 §3.1.3.2.2).
     will.held_back = will.summary.will.delay.min(link.session_expiry);
+    will.unseen = unseen;
     will.excused = match taken_over {
         true if delayed => Some(NoWill::SessionResumed),
         true if goes_on => Some(NoWill::TakenOver),
@@ -135,6 +138,20 @@ pub(crate) fn will_falls_due(state: &mut State, report: &mut Report, link: &Link
         let entry = stored_entry(key, will);
         store(state, report, entry, end.stamp);
     }
+}
+
+/// Returns the frame that shows a gap in which what deletes or delays a will may lie: a DISCONNECT, or
+/// where the server closed without a visible cause the CONNECT that took its client over.
+fn unseen_cause(state: &State, link: &Link, end: &End) -> Option<u64> {
+    let client = &link.sides.client;
+    if client.gaps > 0 {
+        return Some(client.gap);
+    }
+    let (EndCause::Fin { by } | EndCause::Reset { by }) = end.cause else {
+        return None;
+    };
+    let broker = state.brokers.get(link.broker)?;
+    (broker.gapped && by != Some(Sender::Client)).then_some(end.stamp.number)
 }
 
 /// Returns whether the connection that took the client identifier goes on with the session.
@@ -263,6 +280,8 @@ fn why_missed(state: &State, will: &Testament, route: &Route) -> Undelivered {
     };
     if stood.gaps != route.gaps {
         let frame = stood.gap;
+        Undelivered::Gap { frame }
+    } else if let Some(frame) = will.unseen {
         Undelivered::Gap { frame }
     // With messages in flight it may not have been its turn yet.
     } else if stood.open || outlived(will, stood.stamp) && stood.in_flight == 0 {

@@ -36,6 +36,8 @@ pub(crate) struct Testament {
     pub(crate) returned: bool,
     /// Why servers do not publish it although it is due.
     pub(crate) excused: Option<NoWill>,
+    /// The frame that shows a gap in which the true cause of its connection's end may lie.
+    pub(crate) unseen: Option<u64>,
     /// An equal one was due when a copy came: any of them may have been published.
     pub(crate) mixed: bool,
     /// Its place in the order in which wills fell due.

@@ -367,6 +367,31 @@ fn each_overlapping_subscription_may_bring_a_will() {
 }
 
 #[test]
+fn a_disconnect_or_a_takeover_may_lie_in_a_gap() {
+    // A gap of its client; one of another client, where the server closes.
+    for (gap, by, missed) in [
+        (None, Sender::Server, true),
+        (Some(1), Sender::Client, false),
+        (Some(2), Sender::Server, false),
+        (Some(2), Sender::Client, true),
+    ] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "w/d", 0).join(2, "other");
+        gone(&mut run, 1, ("w/d", b"gone", 0, false));
+        if let Some(gap) = gap {
+            run.gap(gap, Sender::Client);
+        }
+        run.end(1, Closed::Finished, Some(by));
+        run.wait(90_000);
+        run.client(0, PINGREQ);
+        run.server(0, PINGRESP);
+        run.leave(0).finish();
+        let found = run.rules().contains(&"will-not-published");
+        assert_eq!(found, missed, "{gap:?} {by:?}");
+    }
+}
+
+#[test]
 fn which_of_equal_wills_a_copy_is_remains_open() {
     for (second, reported) in [(&b"gone"[..], false), (b"lost", true)] {
         let mut run = Run::new(V3);
