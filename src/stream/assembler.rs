@@ -147,7 +147,7 @@ impl<S: Default> Assembler<S> {
         last: &FrameStamp,
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
     ) {
-        while let Some(first) = self.window.remove(0) {
+        while let Some(first) = self.window.take_first() {
             self.push_held(&first, deliver);
             self.settle_window(deliver);
         }
@@ -224,7 +224,7 @@ impl<S: Default> Assembler<S> {
     ) {
         let limits = self.shared.limits;
         while (self.window).is_over(stamp, limits.out_of_order, limits.waiting)
-            && let Some(first) = self.window.remove(0)
+            && let Some(first) = self.window.take_first()
         {
             self.push_held(&first, deliver);
             self.settle_window(deliver);

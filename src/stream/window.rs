@@ -104,6 +104,37 @@ impl Window {
         Some(held)
     }
 
+    /// Takes the first, which has waited in vain, with what its end acknowledged since: the bytes
+    /// that did not come are one gap, even where they are acknowledged one by one. Bytes that wait
+    /// themselves are none of them.
+    pub(super) fn take_first(&mut self) -> Option<Held> {
+        let mut first = self.remove(0)?;
+        if !first.flags.has(TcpFlags::ACK) {
+            return Some(first);
+        }
+        let mut acknowledged = first.acknowledgement;
+        let mut held = None;
+        for later in &self.held {
+            let segment = later.segment();
+            let ahead = distance(first.acknowledgement, later.sequence);
+            if goes_along(&segment, &first.segment()) {
+                let further = distance(acknowledged, later.acknowledgement) > 0;
+                if further && later.flags.has(TcpFlags::ACK) {
+                    acknowledged = later.acknowledgement;
+                }
+            } else if goes_against(&segment, &first.segment())
+                && !segment.payload.is_empty()
+                && ahead >= 0
+            {
+                held = Some(held.map_or(ahead, |before: i32| before.min(ahead)));
+            }
+        }
+        let most = distance(first.acknowledgement, acknowledged);
+        let most = held.map_or(most, |ahead| most.min(ahead));
+        first.acknowledgement = first.acknowledgement.wrapping_add(most.unsigned_abs());
+        Some(first)
+    }
+
     /// Returns whether the first has waited long enough when a frame is read, for `frames` at most,
     /// or too many `bytes` wait.
     pub(super) fn is_over(&self, stamp: &FrameStamp, frames: usize, bytes: usize) -> bool {

@@ -136,6 +136,47 @@ proptest! {
     }
 
     #[test]
+    fn frames_swapped_within_five_places_give_the_same_bytes_and_no_gap(
+        turns in vec((any::<bool>(), 1..40usize), 1..60),
+        jumps in vec(0..6usize, 130),
+        start in any::<u32>(),
+    ) {
+        let bytes = stream(4000);
+        let (mut up, mut down) = (0, 0);
+        let mut sent = Vec::new();
+        for (from_client, length) in turns {
+            let at = |place: usize| start.wrapping_add(place as u32);
+            let (place, other) = match from_client {
+                true => (&mut up, down),
+                false => (&mut down, up),
+            };
+            let part = &bytes[*place..*place + length];
+            let segment = |bytes, sequence, acknowledgement, from_client| Sent {
+                bytes,
+                ..match from_client {
+                    true => client(ACK | PSH, sequence, acknowledgement, ""),
+                    false => server(ACK | PSH, sequence, acknowledgement, ""),
+                }
+            };
+            sent.push(segment(part, at(*place), at(other), from_client));
+            *place += length;
+            // The other end acknowledges at once.
+            sent.push(segment(&[], at(other), at(*place), !from_client));
+        }
+        let mut order: Vec<usize> = (0..sent.len()).collect();
+        order.sort_by_key(|at| at + jumps[*at]);
+        let mut bench = Bench::new();
+        bench.push(client(SYN, start.wrapping_sub(1), 0, ""));
+        bench.push(server(SYN | ACK, start.wrapping_sub(1), start, ""));
+        order.iter().for_each(|at| bench.push(sent[*at]));
+        bench.finish();
+        let strange = bench.seen.iter().filter(|(_, seen)| !matches!(seen, Seen::Bytes(..)));
+        prop_assert_eq!(strange.count(), 1, "{:?}", bench.seen);
+        prop_assert_eq!(emitted_bytes(&bench.seen, Forward).0, &bytes[..up]);
+        prop_assert_eq!(emitted_bytes(&bench.seen, Backward).0, &bytes[..down]);
+    }
+
+    #[test]
     fn bytes_and_gaps_together_fill_the_stream_whatever_is_lost(
         order in damaged(300),
         kept in vec(prop::bool::weighted(0.7), 1..100),

@@ -195,3 +195,55 @@ fn both_ends_are_seen_without_a_syn_too() {
         assert!(!bench.last.unwrap().both_seen);
     }
 }
+
+#[test]
+fn a_hole_that_is_acknowledged_piece_by_piece_is_one_gap() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK, 1011, 5001, "def"));
+    for read in [1003, 1007, 1011, 1014] {
+        bench.push(server(ACK, 5001, read, ""));
+    }
+    bench.wait();
+    assert_eq!(
+        bench.events(),
+        [
+            Seen::Gap(Forward, 10, GapCause::NotCaptured),
+            bytes(Forward, "def", 4),
+        ]
+    );
+    // What came meanwhile is none of it.
+    bench.push(client(ACK, 1024, 5001, "jkl"));
+    bench.push(server(ACK, 5001, 1018, ""));
+    bench.push(client(ACK, 1018, 5001, "ghi"));
+    bench.push(server(ACK, 5001, 1027, ""));
+    bench.wait();
+    assert_eq!(
+        bench.events(),
+        [
+            Seen::Gap(Forward, 4, GapCause::NotCaptured),
+            bytes(Forward, "ghi", bench.frames - 1001),
+            Seen::Gap(Forward, 3, GapCause::NotCaptured),
+            bytes(Forward, "jkl", bench.frames - 1003),
+        ]
+    );
+}
+
+#[test]
+fn a_hole_before_the_end_and_one_across_a_retransmission_are_one_gap_each() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK, 1004, 5001, "def"));
+    bench.push(client(ACK, 1004, 5001, "def"));
+    bench.push(client(ACK | FIN, 1010, 5001, ""));
+    bench.push(server(ACK, 5001, 1011, ""));
+    bench.wait();
+    assert_eq!(
+        bench.events(),
+        [
+            Seen::Gap(Forward, 3, GapCause::NotCaptured),
+            bytes(Forward, "def", 4),
+            Seen::Gap(Forward, 3, GapCause::NotCaptured),
+            Seen::End(Forward, End::Fin),
+        ]
+    );
+    assert_eq!(bench.assembler.counts().repeated_bytes, 3);
+}
