@@ -402,7 +402,9 @@ impl<'t> Shown<'t> {
         };
         let kept: BTreeSet<u64> = self.numbers.iter().copied().collect();
         let mut copies = self.truth.copies(message);
-        let verdict = if will["published"] == true {
+        let verdict = if will["ambiguous"] == true {
+            Verdict::Unknown
+        } else if will["published"] == true {
             let found = self
                 .truth
                 .messages(self.frame(&will["frame"]), Sender::Server, None);

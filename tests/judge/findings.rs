@@ -1,6 +1,6 @@
 //! Findings of level error and warning: each must rest on something that the driver did.
 
-use mqtt_inspect::mqtt::ProtocolVersion;
+use mqtt_inspect::mqtt::{ProtocolVersion, Sender};
 use serde_json::Value;
 
 use super::compare::{Shown, Table, Verdict, array, short};
@@ -48,6 +48,19 @@ fn confirmed(shown: &Shown<'_>, finding: &Value) -> bool {
                 .filter(|link| link.client == client && link.end == End::TakenOver)
                 .count()
                 >= 3
+        }
+        // mosquitto does that after a restart, with what it had not sent before.
+        "dup-on-first-delivery" => {
+            let truth = shown.truth;
+            let client = port.map_or("", |port| truth.client(port));
+            let messages = truth.messages(frame, Sender::Server, None);
+            by == "server"
+                && messages.into_iter().any(|message| {
+                    let mut copies = truth.copies(message);
+                    copies
+                        .find(|copy| truth.client(copy.port) == client)
+                        .is_some_and(|first| first.frame == frame && first.dup)
+                })
         }
         "session-forgotten" => known.losses > 0,
         _ => false,
