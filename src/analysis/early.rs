@@ -302,8 +302,8 @@ fn unexplained(state: &State, packet: &PacketEvent<'_>, strict: bool) -> Option<
     let link = state.links.get(&packet.connection)?;
     let session = link.session.filter(|_| !publish.dup)?;
     let digest = digest(state, packet)?;
-    let expected = state.messages.first_expected(session, digest);
-    let waits = expected.is_some_and(|route| route.progress == Progress::Waiting);
+    let mut expected = state.messages.expected(Some(session), digest);
+    let waits = expected.any(|(_, route)| route.progress == Progress::Waiting);
     if waits || (!strict && state.messages.holds(digest)) {
         return None;
     }

@@ -251,6 +251,8 @@ pub enum Origin {
         client_id: Option<Arc<str>>,
         /// The frame of the CONNECT.
         frame: u64,
+        /// An equal will or message was on its way at the same time.
+        ambiguous: bool,
     },
     /// The server's own (`$SYS/...`).
     Server,

@@ -30,6 +30,8 @@ pub struct WillSummary {
     pub end: End,
     /// Whether and when it was published.
     pub fate: WillFate,
+    /// Equal wills or messages were on their way at the same time: the copies may be those.
+    pub ambiguous: bool,
     /// Each subscriber's leg; empty unless published.
     pub deliveries: Vec<MessageDelivery>,
 }

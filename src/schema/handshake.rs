@@ -158,6 +158,7 @@ impl<'a> From<&'a event::Origin> for Origin<'a> {
                 connection,
                 client_id,
                 frame,
+                ..
             } => ("will", Some(connection), client_id.as_deref(), Some(*frame)),
             event::Origin::Server => ("server", None, None, None),
             event::Origin::NotSeen => ("not_seen", None, None, None),
@@ -170,6 +171,9 @@ impl<'a> From<&'a event::Origin> for Origin<'a> {
             ambiguous: matches!(
                 origin,
                 event::Origin::Published {
+                    ambiguous: true,
+                    ..
+                } | event::Origin::Will {
                     ambiguous: true,
                     ..
                 }

@@ -7,6 +7,7 @@ use serde_with_macros::skip_serializing_none;
 use super::connect::WillMessage;
 use super::delivery::Deliveries;
 use super::session::End;
+use super::value::is_false;
 use crate::base::Timestamp;
 use crate::event::{WillFate, WillSummary};
 
@@ -32,6 +33,10 @@ pub struct Will<'a> {
     /// Why it was not seen: `disconnected`, `refused`, `still_open`, `session_resumed`, `taken_over`,
     /// `delay_running`, `no_subscriber` or `not_seen`.
     pub why: Option<&'static str>,
+    /// Equal wills or messages were on their way at the same time: whether it was published is open,
+    /// and nothing is concluded.
+    #[serde(skip_serializing_if = "is_false")]
+    pub ambiguous: bool,
     /// The fate of its copies for each subscriber.
     #[serde(flatten)]
     pub deliveries: Deliveries<'a>,
@@ -53,6 +58,7 @@ impl<'a> Will<'a> {
             published: frame.is_some(),
             frame,
             why,
+            ambiguous: will.ambiguous,
             deliveries: Deliveries::new(&will.deliveries, start),
         }
     }

@@ -11,6 +11,7 @@ use super::super::state::link::Link;
 use super::super::state::message::{Copy, Progress, Route, add_delivery};
 use super::super::state::messages::{Barred, Found, PublishedAt};
 use super::super::state::retained::Entry;
+use super::super::state::wills::{Likelihood, Likely};
 use super::messages::try_settle;
 use super::retained::put_in_force;
 use super::subscribers::{filters_of, is_subscribed};
@@ -45,8 +46,9 @@ pub(crate) fn explain(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Explained 
     // which it is not known that this client takes it.
     let explained = stored
         .or_else(|| explain_expected(cx, copy))
-        .or_else(|| explain_will(cx, copy))
+        .or_else(|| explain_will(cx, copy, true))
         .or_else(|| explain_unexpected(cx, copy, PublishedAt::ThisBroker))
+        .or_else(|| explain_will(cx, copy, false))
         .or_else(|| explain_from_other_broker(cx, copy))
         .or_else(|| match copy.retain && !stored_first {
             true => explain_stored(cx, copy),
@@ -116,12 +118,11 @@ fn answers_subscribe(state: &State, link: &Link, copy: &Copy<'_>) -> bool {
     let stored = entry.summary.stored.as_ref().filter(|one| !one.will);
     let before = stored.and_then(|stored| between(&stored.stamp, &asked));
     let since = between(&asked, &copy.stamp);
-    let expected = |session| state.messages.first_expected(session, copy.digest);
-    let expected = link.session.and_then(expected);
+    let mut expected = state.messages.expected(link.session, copy.digest);
     let broker = state.brokers.get(copy.topic.broker);
     before.is_some_and(|before| before >= caps::IN_TRANSIT)
         && since.is_some_and(|since| since < caps::STORED_COPY)
-        && expected.is_none_or(|route| route.progress != Progress::Waiting)
+        && expected.all(|(_, route)| route.progress != Progress::Waiting)
         && broker.is_some_and(|broker| broker.blind == 0 && !broker.outsiders)
         && state.session_of(link).is_some_and(|session| session.known)
 }
@@ -131,8 +132,8 @@ fn keeps_retain(state: &State, link: &Link, copy: &Copy<'_>) -> bool {
     if link.bridge() == Some(true) {
         return true;
     }
-    let expected = |session| state.messages.first_expected(session, copy.digest);
-    link.session.and_then(expected).is_some_and(|route| {
+    let mut expected = state.messages.expected(link.session, copy.digest);
+    expected.any(|(held, route)| {
         // The subscription was in force on this very connection when the message was published,
         // so its live copy is due; or RETAIN as published was asked for.
         let (_, some) = route.as_published;
@@ -145,7 +146,10 @@ fn keeps_retain(state: &State, link: &Link, copy: &Copy<'_>) -> bool {
         // Which member of a group is sent the live copy is the server's choice.
         let surely = !route.tentative && route.group.is_none();
         let live = !due && surely && route.delivery.connection == Some(link.id);
-        route.progress == Progress::Waiting && (live || some && !due)
+        let waiting = route.progress == Progress::Waiting;
+        // A further copy may be the one for a filter with RETAIN as published.
+        let kept = some && held.retain && !due && (waiting || route.spare > 0);
+        kept || live && waiting
     })
 }
 
@@ -206,6 +210,7 @@ fn explain_stored(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explain
             connection: stored.connection,
             client_id: stored.client_id,
             frame: stored.stamp.number,
+            ambiguous: false,
         },
         stored => Origin::Stored {
             connection: stored.as_ref().map(|stored| stored.connection),
@@ -272,7 +277,24 @@ fn took_effect(state: &State, entry: &Entry) -> Option<FrameStamp> {
 
 /// Joins a copy to a message that its subscriber waits for.
 fn explain_expected(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained> {
-    let found = cx.state.messages.take_expected(cx.link.session?, copy)?;
+    let session = cx.link.session?;
+    let mut found = cx.state.messages.take_expected(session, copy)?;
+    found.ambiguous |= cx.state.messages.has_rival(session, found.key, copy);
+    let held = cx.state.messages.get(found.key);
+    let route = held.and_then(|held| held.routes.get(found.at));
+    let granted = route.and_then(|route| route.delivery.granted);
+    let fits = held.is_some_and(|held| copy.qos <= held.qos && granted >= Some(copy.qos));
+    // An equal will is due to the same subscriber; or one of a connection that seems to live on
+    // explains the QoS better.
+    let likely = likely_will(cx, copy).filter(|one| match one.likelihood {
+        Likelihood::Awaited => true,
+        Likelihood::Open => !fits,
+        _ => false,
+    });
+    if let Some(Likely { key, rivals, .. }) = likely {
+        found.ambiguous = true;
+        cx.state.wills.doubt(rivals.into_iter().chain([key]));
+    }
     deliver(cx, found, copy)
 }
 
@@ -420,12 +442,24 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
     })
 }
 
-/// Joins a copy to the will that it is.
-fn explain_will(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained> {
-    let (session, here) = (cx.link.session, copy.topic.broker);
-    let State { brokers, wills, .. } = &mut *cx.state;
-    let joined = |other| brokers.joined(here, other);
-    let key = wills.find(copy.digest, session, here, joined)?;
+/// Returns the will that a copy may be.
+fn likely_will(cx: &PacketContext<'_>, copy: &Copy<'_>) -> Option<Likely> {
+    let joined = |other| cx.state.brokers.joined(copy.topic.broker, other);
+    cx.state.wills.find(copy, cx.link.session, joined)
+}
+
+/// Joins a copy to the will that it is, where the subscriber waits for that or where nothing else
+/// explains the copy.
+fn explain_will(cx: &mut PacketContext<'_>, copy: &Copy<'_>, awaited: bool) -> Option<Explained> {
+    let Likely {
+        key,
+        likelihood,
+        rivals,
+    } = likely_will(cx, copy)?;
+    if awaited != (likelihood == Likelihood::Awaited) {
+        return None;
+    }
+    let session = cx.link.session;
     let will = cx.state.wills.get(key)?;
     // A will without Will Retain is never stored, and a live copy has RETAIN 0.
     if copy.retain && !will.summary.will.retain {
@@ -437,22 +471,32 @@ fn explain_will(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained
     if deleted && copy.retain && !keeps_retain(cx.state, cx.link, copy) {
         return None;
     }
-    let mixed = will.mixed;
-    if !mixed {
+    // A message that must not come here explains the copy too.
+    let another = !awaited && cx.state.messages.may_be_another(session, copy);
+    let ambiguous = another || !rivals.is_empty() || will.doubtful;
+    if ambiguous && likelihood == Likelihood::Over {
+        return None;
+    }
+    if !ambiguous {
         rules::will::check_copy(cx.state, will, copy.stamp, cx.report);
     }
     let origin = Origin::Will {
         connection: will.summary.connection,
         client_id: will.summary.client_id.clone(),
         frame: will.summary.set.number,
+        ambiguous,
     };
     let mut delivered = copy.delivered(None, will.summary.will.qos);
     // RETAIN as published sets the flag on live copies too, and a will is live.
     delivered.stored = false;
     let mut delivery = delivery_of(cx, copy, Outcome::Delivered(delivered));
-    delivery.ambiguous = mixed;
+    delivery.ambiguous = ambiguous;
     let at = (cx.state.wills).add_delivery(key, session, delivery, copy.stamp, &cx.state.limits);
-    will_was_published(cx.state, cx.report, key, copy.stamp);
+    if ambiguous {
+        cx.state.wills.doubt(rivals.into_iter().chain([key]));
+    } else {
+        will_was_published(cx.state, cx.report, key, copy.stamp);
+    }
     Some(Explained {
         origin,
         delivery: at.map(|at| DeliveryRef::Will(key, at)),
@@ -471,6 +515,12 @@ fn explain_unexpected(
     let (key, mut ambiguous) =
         messages.find_unexpected(session, copy, published, &cx.state.limits)?;
     let (here, there) = (copy.topic.broker, messages.get(key)?.broker);
+    // The server may have seen the end of a connection with an equal will.
+    let likely = likely_will(cx, copy).filter(|one| one.likelihood != Likelihood::Over);
+    if let Some(Likely { key, rivals, .. }) = likely {
+        ambiguous = true;
+        cx.state.wills.doubt(rivals.into_iter().chain([key]));
+    }
     // Two brokers that have nothing to do with each other may have equal messages.
     if here != there && !cx.state.brokers.crosses(here, there, copy.digest) {
         ambiguous = true;
@@ -478,7 +528,7 @@ fn explain_unexpected(
             broker.outsiders = true;
         }
     }
-    if messages.get(key)?.pending.is_some() {
+    if cx.state.messages.get(key)?.pending.is_some() {
         act_at_publish(cx, key, copy);
         if let Some(found) = cx.state.messages.take_expected(session, copy) {
             return deliver(cx, found, copy);

@@ -46,6 +46,7 @@ pub(crate) fn set_will(state: &mut State, report: &mut Report, link: &mut Link, 
             stamp: set,
         },
         fate: WillFate::NotPublished(NoWill::StillOpen),
+        ambiguous: false,
         deliveries: Vec::new(),
     };
     link.will = Some(state.wills.add(Testament {
@@ -59,9 +60,10 @@ pub(crate) fn set_will(state: &mut State, report: &mut Report, link: &mut Link, 
         held_back: 0,
         returned: false,
         excused: None,
-        mixed: false,
         unseen: None,
         turn: None,
+        doubtful: false,
+        certain: false,
         received: HashMap::default(),
     }));
 }
@@ -317,6 +319,7 @@ pub(crate) fn close_will(state: &mut State, report: &mut Report, key: WillKey) {
     let missed = missed(state, &will);
     let delay = will.delay_nanos();
     let summary = &mut will.summary;
+    summary.ambiguous = will.doubtful && !will.certain;
     if let WillFate::NotPublished(why) = &mut summary.fate
         && will.due
         && *why == NoWill::NotSeen
@@ -336,6 +339,10 @@ pub(crate) fn close_will(state: &mut State, report: &mut Report, key: WillKey) {
         let sent = |one: &MessageDelivery| matches!(one.outcome, Outcome::Delivered(_));
         summary.deliveries.retain(sent);
     }
+    let missed = summary.deliveries.iter_mut();
+    missed
+        .filter(|one| matches!(one.outcome, Outcome::NotDelivered(_)))
+        .for_each(|one| one.ambiguous = will.doubtful);
     // Its copies for late subscribers, as far as they were sent by now.
     let stored = state.retained.find(will.topic);
     let stored = stored.and_then(|stored| state.retained.get(stored));

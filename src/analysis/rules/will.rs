@@ -50,11 +50,10 @@ fn too_early(state: &State, will: &Testament, stamp: FrameStamp) -> Option<Span>
 
 /// Judges a will whose end is known.
 pub(crate) fn judge(will: &Testament, report: &mut Report) {
-    // Which of equal wills was published is not known.
-    if !report.wanted || will.mixed {
+    let summary = &will.summary;
+    if !report.wanted || summary.ambiguous {
         return;
     }
-    let summary = &will.summary;
     let topic = &*summary.will.topic;
     let cause = end_words(&summary.end.cause);
     match summary.fate {
@@ -77,7 +76,7 @@ pub(crate) fn judge(will: &Testament, report: &mut Report) {
         WillFate::NotPublished(NoWill::NotSeen) => {
             let missed = Outcome::NotDelivered(Undelivered::Unknown);
             // What waits for an absent subscriber may be lost with its session.
-            let there = |one: &&MessageDelivery| one.connection.is_some();
+            let there = |one: &&MessageDelivery| one.connection.is_some() && !one.ambiguous;
             let mut there = summary.deliveries.iter().filter(there);
             if there.any(|one| one.outcome == missed) {
                 let cause = &cause;

@@ -202,6 +202,13 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// Returns whether the client gets the message by this one way: with a shared subscription beside
+    /// its own, which of the copies came by which is not known.
+    pub(crate) fn is_only_way(&self, route: &Route) -> bool {
+        let ways = self.routes.iter();
+        ways.filter(|other| other.session == route.session).count() == 1
+    }
+
     /// Returns the weight of its routes against `Limits::deliveries`: that many subscriptions of
     /// one client take it counts too.
     pub(super) fn weight(&self) -> usize {

@@ -22,7 +22,7 @@ use super::message::{Carried, Copy, Held, Over, Progress, Route, Routes, fit};
 use super::repeats::Repeats;
 use super::sessions::Sessions;
 use crate::base::limits::Limits;
-use crate::base::{FrameStamp, Timestamp};
+use crate::base::{FrameStamp, Span, Timestamp};
 use crate::event::{HandshakeState, Outcome, Undelivered, between};
 use crate::mqtt::QoS;
 use crate::stream::ConnectionId;
@@ -66,6 +66,10 @@ pub(crate) enum Barred {
     Received,
     /// Another member of the client's shared subscription received it.
     OtherMember,
+    /// Another member did, unless the copy came for that client's own subscription.
+    PerhapsOtherMember,
+    /// The client received it, or an equal one.
+    Ambiguous,
     /// The client was sent it in the frame that goes with this, and has not acknowledged that.
     Unacknowledged,
 }
@@ -228,10 +232,19 @@ impl Messages {
         }
     }
 
-    /// Returns the first route on which a subscriber waits for an equal message.
-    pub(crate) fn first_expected(&self, session: SessionKey, digest: u64) -> Option<&Route> {
-        let ((_, at), key) = self.expected.get(&(session, digest))?.first_key_value()?;
-        self.get(*key)?.routes.get(*at)
+    /// Returns the equal messages that a subscriber waits for, or may get a further copy of, each with
+    /// its route.
+    pub(crate) fn expected(
+        &self,
+        session: Option<SessionKey>,
+        digest: u64,
+    ) -> impl Iterator<Item = (&Held, &Route)> {
+        let line = session.and_then(|session| self.expected.get(&(session, digest)));
+        let line = line.into_iter().flatten().take(caps::CANDIDATES);
+        line.filter_map(|((_, at), key)| {
+            let held = self.get(*key)?;
+            Some((held, held.routes.get(*at)?))
+        })
     }
 
     /// Takes the expected delivery that a copy is: of those that wait the one that fits best, of
@@ -343,7 +356,12 @@ impl Messages {
         let last = candidates.last().copied();
         // Equal ones are ambiguous until the last of them is taken.
         let group = last.max(reached.and_then(|reached| reached.group));
-        let ambiguous = group >= Some(key);
+        let doubted = self.settled.get(&(session, digest));
+        let doubted = doubted.is_some_and(|one| {
+            let age = between(&one.published, &stamp);
+            one.why == Barred::Ambiguous && age.is_none_or(|age| age < caps::LINGER)
+        });
+        let ambiguous = group >= Some(key) || doubted;
         if self.reached.len() >= limits.ordered {
             self.reached.clear();
         }
@@ -362,11 +380,15 @@ impl Messages {
                 {
                     Barred::Received
                 }
-                Outcome::NotDelivered(Undelivered::OtherOfGroup { .. })
-                    if given(held, route).is_some_and(acknowledged) =>
-                {
-                    Barred::OtherMember
+                Outcome::NotDelivered(Undelivered::OtherOfGroup { .. }) => {
+                    match given(held, route) {
+                        Some(given) if !held.is_only_way(given) => Barred::PerhapsOtherMember,
+                        Some(given) if acknowledged(given) => Barred::OtherMember,
+                        Some(_) => continue,
+                        None => Barred::PerhapsOtherMember,
+                    }
                 }
+                Outcome::Delivered(_) if route.delivery.ambiguous => Barred::Ambiguous,
                 _ => continue,
             };
             let place = (route.session, held.digest);
@@ -412,6 +434,7 @@ impl Messages {
                     let given = given(held, route)?;
                     // A message that a lost member did not acknowledge may go to another.
                     let sure = acknowledged(given) || given.delivery.connection.is_some_and(&lives);
+                    let sure = sure && held.is_only_way(given);
                     sure.then_some((held.published, Barred::OtherMember))
                 }
                 Outcome::Delivered(delivered)
@@ -430,6 +453,81 @@ impl Messages {
             let may = |one: &&Settled| recent(&one.published) && !one.carried.differs(copy.carried);
             settled.filter(may).map(|one| (one.published, one.why))
         })
+    }
+
+    /// Returns whether a copy that was taken for the message `key` may be of an equal one: of one that
+    /// was on its way when the client subscribed, of its own, or of one that another member of its
+    /// group seems to have received.
+    pub(crate) fn has_rival(&self, session: SessionKey, key: MessageKey, copy: &Copy<'_>) -> bool {
+        let since = |stamp: &FrameStamp, most: Span| {
+            let age = between(stamp, &copy.stamp);
+            age.is_none_or(|age| age < most)
+        };
+        let own = |held: &Held| {
+            let mut routes = held.routes.iter();
+            routes
+                .find(|route| route.session == session)
+                .is_some_and(|route| {
+                    let delivered = matches!(route.delivery.outcome, Outcome::Delivered(_));
+                    delivered && route.spare > 0
+                })
+        };
+        let further = self.get(key).is_some_and(own);
+        let settled = self.settled.get(&(session, copy.digest));
+        if settled.is_some_and(|one| match one.why {
+            Barred::OwnMessage => further && since(&one.published, caps::LINGER),
+            Barred::PerhapsOtherMember => since(&one.published, caps::PATIENCE),
+            _ => false,
+        }) {
+            return true;
+        }
+        let line = self.by_digest.get(&copy.digest).into_iter().flatten();
+        let mut others = line
+            .rev()
+            .take(caps::CANDIDATES)
+            .filter(|other| **other != key);
+        others.any(|other| {
+            let Some(held) = self
+                .get(*other)
+                .filter(|held| held.pending.is_none() && held.broker == copy.topic.broker)
+            else {
+                return false;
+            };
+            let mut ways = held
+                .routes
+                .iter()
+                .filter(|route| route.session == session)
+                .peekable();
+            if ways.peek().is_none() {
+                // It may be forwarded by a subscription that came after its PUBLISH.
+                let late = held.over.is_none() || since(&held.over_at, caps::IN_TRANSIT);
+                return late && since(&held.published, caps::LINGER);
+            }
+            ways.any(|route| match route.delivery.outcome {
+                Outcome::NotDelivered(Undelivered::NoLocal { .. }) => {
+                    further && since(&held.published, caps::LINGER)
+                }
+                Outcome::NotDelivered(Undelivered::OtherOfGroup { .. }) => {
+                    given(held, route).is_none_or(|given| !held.is_only_way(given))
+                }
+                _ => false,
+            })
+        })
+    }
+
+    /// Returns whether a copy to a client may be of a message of a moment ago that is not to come
+    /// there, such as its own with No Local.
+    pub(crate) fn may_be_another(&self, session: Option<SessionKey>, copy: &Copy<'_>) -> bool {
+        let recent = |stamp: &FrameStamp| {
+            let age = between(stamp, &copy.stamp);
+            age.is_none_or(|age| age < caps::LINGER)
+        };
+        let line = self.by_digest.get(&copy.digest).into_iter().flatten();
+        let mut latest = line.rev().take(caps::CANDIDATES);
+        latest.any(|key| self.get(*key).is_some_and(|held| recent(&held.published)))
+            || session
+                .and_then(|session| self.settled.get(&(session, copy.digest)))
+                .is_some_and(|settled| recent(&settled.published))
     }
 
     /// Returns the only route on which a client waits for a message of a moment ago, which must come,

@@ -7,7 +7,7 @@ use foldhash::HashMap;
 
 use super::super::caps;
 use super::super::keys::{BrokerId, SessionKey, WillKey};
-use super::message::{Route, add_delivery};
+use super::message::{Copy, Route, add_delivery};
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
 use crate::event::{MessageDelivery, NoWill, WillFate, WillSummary, between};
@@ -38,10 +38,12 @@ pub(crate) struct Testament {
     pub(crate) excused: Option<NoWill>,
     /// The frame that shows a gap in which the true cause of its connection's end may lie.
     pub(crate) unseen: Option<u64>,
-    /// An equal one was due when a copy came: any of them may have been published.
-    pub(crate) mixed: bool,
     /// Its place in the order in which wills fell due.
     pub(crate) turn: Option<u64>,
+    /// A copy may have been this will or an equal message.
+    pub(crate) doubtful: bool,
+    /// A copy surely was this will.
+    pub(crate) certain: bool,
     /// Sessions that were sent it, and how many further copies overlapping subscriptions may
     /// bring each.
     pub(crate) received: HashMap<SessionKey, usize>,
@@ -59,10 +61,35 @@ impl Testament {
         expected.filter(|route| !self.received.contains_key(&route.session))
     }
 
-    /// Returns whether a copy that is sent to `session` may be this will.
-    fn may_go_to(&self, session: SessionKey) -> bool {
-        let there = self.received.get(&session);
-        there.is_none_or(|further| *further > 0)
+    /// Returns how likely a copy that is sent to `session` in the frame of `stamp` is this will; `None`
+    /// where it cannot be.
+    fn likelihood(&self, session: Option<SessionKey>, stamp: &FrameStamp) -> Option<Likelihood> {
+        let gone = between(&self.summary.end.stamp, stamp);
+        let soon = gone.is_none_or(|gone| gone.nanos() < self.delay_nanos() + caps::LINGER.nanos());
+        if let Some(further) = session.and_then(|session| self.received.get(&session)) {
+            // The copies for overlapping subscriptions come together.
+            return (*further > 0 && (soon || !self.due)).then_some(Likelihood::Awaited);
+        }
+        if !self.due {
+            let open = self.summary.fate == WillFate::NotPublished(NoWill::StillOpen);
+            return Some(
+                match open || matches!(self.summary.fate, WillFate::Published(_)) {
+                    true => Likelihood::Open,
+                    false => Likelihood::Over,
+                },
+            );
+        }
+        let mut expected = self.expected.iter();
+        let awaited = match expected.find(|route| Some(route.session) == session) {
+            Some(route) => soon || route.delivery.connection.is_none(),
+            // Its subscription may have come during the delay, or not be in the capture.
+            None => soon && (session.is_none() || self.delay_nanos() > 0),
+        };
+        // One that servers need not publish is less likely than those that they must.
+        Some(match awaited && self.excused.is_none() {
+            true => Likelihood::Awaited,
+            false => Likelihood::Late,
+        })
     }
 
     /// Notes that a copy was sent to `session`, which it has `filters` filters for.
@@ -88,6 +115,29 @@ struct Equals {
     open: BTreeSet<WillKey>,
     /// Those that are due, in that order.
     due: BTreeMap<u64, WillKey>,
+}
+
+/// How likely a copy is a will, the likeliest first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Likelihood {
+    /// The subscriber waits for it.
+    Awaited,
+    /// The connection that set it seems to live on: the server may have seen its end before.
+    Open,
+    /// It fell due long ago, or for others.
+    Late,
+    /// It must not be published any more.
+    Over,
+}
+
+/// The will that a copy may be.
+#[derive(Debug)]
+pub(crate) struct Likely {
+    /// The likeliest, and of equally likely ones the first.
+    pub(crate) key: WillKey,
+    pub(crate) likelihood: Likelihood,
+    /// Others that it may be.
+    pub(crate) rivals: Vec<WillKey>,
 }
 
 /// The wills.
@@ -138,44 +188,50 @@ impl Wills {
         (self.all.len() >= limits.wills).then_some(*oldest)
     }
 
-    /// Returns the will that a server's PUBLISH to `session` may be: one that fell due before one
-    /// whose connection seems to live on, and of these one that servers publish; of this broker, or
-    /// of one that is `joined` with it. Several that it may be are mixed up from then on.
+    /// Returns the will that a copy to `session` may be: of this broker, or one that is due of a
+    /// broker that is `joined` with it.
     pub(crate) fn find(
-        &mut self,
-        digest: u64,
+        &self,
+        copy: &Copy<'_>,
         session: Option<SessionKey>,
-        broker: BrokerId,
         joined: impl Fn(BrokerId) -> bool,
-    ) -> Option<WillKey> {
-        let equals = self.by_digest.get(&digest)?;
-        let will = |key: &&WillKey| self.all.get(*key);
-        let unsent = |key: &&WillKey| {
-            let will = will(key);
-            will.is_some_and(|will| session.is_none_or(|one| will.may_go_to(one)))
-        };
-        let of = |key: &&WillKey| will(key).map(|one| BrokerId(one.summary.broker));
-        let here = |key: &&WillKey| of(key) == Some(broker);
-        let joined = |key: &&WillKey| of(key).is_some_and(&joined);
-        let reached = session.and_then(|session| self.reached.get(&(session, digest)));
+    ) -> Option<Likely> {
+        let equals = self.by_digest.get(&copy.digest)?;
+        let reached = session.and_then(|session| self.reached.get(&(session, copy.digest)));
         let due = equals.due.range(reached.copied().unwrap_or(0)..);
-        let mut due = due
-            .map(|(_, key)| key)
-            .take(caps::CANDIDATES)
-            .filter(unsent);
-        let mut open = equals.open.iter().take(caps::CANDIDATES).filter(unsent);
-        let owed = |key: &&WillKey| will(key).is_some_and(|will| will.excused.is_none());
-        let several: Vec<_> = due.clone().filter(here).filter(owed).copied().collect();
-        // The earliest of those; of another broker only one that is due.
-        let first = several.first().or_else(|| due.clone().find(here));
-        let first = first.or_else(|| open.find(here));
-        let found = first.or_else(|| due.find(joined)).copied();
-        for key in several.iter().filter(|_| several.len() > 1) {
-            if let Some(will) = self.all.get_mut(key) {
-                will.mixed = true;
+        let due = due.map(|(_, key)| key).take(caps::CANDIDATES);
+        let open = equals.open.iter().take(caps::CANDIDATES);
+        let known = |key: &WillKey| {
+            let will = self.all.get(key)?;
+            let likelihood = will.likelihood(session, &copy.stamp)?;
+            Some((*key, likelihood, BrokerId(will.summary.broker)))
+        };
+        let all = due.chain(open).filter_map(known);
+        let (mut here, elsewhere): (Vec<_>, Vec<_>) =
+            all.partition(|(_, _, broker)| *broker == copy.topic.broker);
+        if here.is_empty() {
+            let due = [Likelihood::Awaited, Likelihood::Late];
+            let mut elsewhere = elsewhere.into_iter();
+            here.extend(elsewhere.find(|(_, one, broker)| due.contains(one) && joined(*broker)));
+        }
+        let (key, likelihood, _) = *here.iter().min_by_key(|(_, likelihood, _)| *likelihood)?;
+        let equal = |other: Likelihood| other == likelihood || likelihood != Likelihood::Awaited;
+        let rivals = here.into_iter();
+        let rivals = rivals.filter(|(other, one, _)| *other != key && equal(*one));
+        Some(Likely {
+            key,
+            likelihood,
+            rivals: rivals.map(|(key, ..)| key).collect(),
+        })
+    }
+
+    /// Notes that a copy may have been any of these wills.
+    pub(crate) fn doubt(&mut self, keys: impl IntoIterator<Item = WillKey>) {
+        for key in keys {
+            if let Some(will) = self.all.get_mut(&key) {
+                will.doubtful = true;
             }
         }
-        found
     }
 
     /// Notes that a will fell due.
@@ -204,6 +260,7 @@ impl Wills {
     ) -> Option<usize> {
         let will = self.all.get_mut(&key)?;
         will.published(stamp);
+        will.certain |= !delivery.ambiguous;
         if let Some(session) = session {
             will.goes_to(session, delivery.filters.len());
             if self.reached.len() >= limits.ordered {

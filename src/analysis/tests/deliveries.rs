@@ -1681,3 +1681,39 @@ fn each_filter_of_a_subscribe_may_bring_a_stored_copy_beside_a_shared_subscripti
         assert_eq!(run.rules(), [""; 0]);
     }
 }
+
+#[test]
+fn a_further_copy_may_keep_retain_for_the_filter_that_asks_for_it() {
+    let mut run = Run::new(V5);
+    run.join(0, "s").take(0, "t", 0).take(0, "#", 0x28);
+    run.join(1, "p");
+    let retained = Sent {
+        retain: true,
+        ..Sent::default()
+    };
+    run.client(1, publish(V5, "t", b"x", retained));
+    run.server(0, publish(V5, "t", b"x", Sent::default()));
+    run.server(0, publish(V5, "t", b"x", retained));
+    run.leave(0).leave(1).finish();
+    let one = run.one(HandshakeKind::Qos0, Sender::Client);
+    assert_eq!(outcomes(one), ["s q0", "s q0"]);
+    assert_eq!(run.rules(), [""; 0]);
+}
+
+#[test]
+fn a_copy_may_be_of_an_equal_message_that_a_subscribe_crossed() {
+    for equal in [false, true] {
+        let payload: &[u8] = if equal { b"x" } else { b"y" };
+        let mut run = Run::new(V3);
+        run.join(0, "s").join(1, "p").join(2, "q");
+        run.client(1, numbered(V3, "t", payload, 1, 1));
+        run.take(0, "t", 0);
+        run.client(2, publish(V3, "t", b"x", Sent::default()));
+        run.server(0, publish(V3, "t", b"x", Sent::default()));
+        run.server(1, puback(1));
+        run.wait(5000).leave(0).leave(1).leave(2).finish();
+        let one = run.one(HandshakeKind::Qos0, Sender::Client);
+        let copy = if equal { "s q0 ambiguous" } else { "s q0" };
+        assert_eq!(outcomes(one), [copy]);
+    }
+}

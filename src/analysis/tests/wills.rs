@@ -269,11 +269,21 @@ fn a_will_comes_from_another_broker_where_messages_pass_between_the_two() {
 
 /// A client `a` with a will to `w`, which has ended.
 fn gone(run: &mut Run, connection: u32, will: (&'static str, &'static [u8], u8, bool)) {
+    gone_of(run, connection, "a", will);
+}
+
+/// The same of a client of this name.
+fn gone_of(
+    run: &mut Run,
+    connection: u32,
+    id: &str,
+    will: (&'static str, &'static [u8], u8, bool),
+) {
     let version = run.version;
     run.open(connection);
     let hello = Hello {
         will: Some(will),
-        ..Hello::new("a")
+        ..Hello::new(id)
     };
     run.client(connection, connect(version, &hello));
     run.server(connection, connack(version, false, 0, &[]));
@@ -454,4 +464,63 @@ fn a_will_that_waits_for_an_absent_subscriber_is_lost_with_its_session() {
     run.wait(90_000).leave(2).finish();
     assert_eq!(run.rules(), [""; 0]);
     assert_eq!(outcome(&run.wills[0].deliveries[0]), "s not: SessionEnded");
+}
+
+#[test]
+fn of_equal_wills_it_is_open_which_one_was_published() {
+    let mut run = Run::new(V3);
+    run.join(0, "w").take(0, "w", 0);
+    gone_of(&mut run, 1, "a", ("w", b"gone", 0, false));
+    gone_of(&mut run, 2, "b", ("w", b"gone", 0, false));
+    run.end(1, Closed::Reset, Some(Sender::Client));
+    run.end(2, Closed::Reset, Some(Sender::Client));
+    let copy = publish(V3, "w", b"gone", Sent::default());
+    run.server(0, copy);
+    run.wait(90_000).leave(0).finish();
+    assert_eq!(run.rules(), [""; 0]);
+    assert!(run.wills.iter().all(|will| will.ambiguous));
+    assert_eq!(outcome(&run.wills[0].deliveries[0]), "w q0 ambiguous");
+}
+
+#[test]
+fn the_will_that_a_subscriber_waits_for_is_likelier_than_one_of_a_living_connection() {
+    let mut run = Run::new(V3);
+    run.join(0, "w").take(0, "w", 0);
+    gone_of(&mut run, 1, "a", ("w", b"gone", 0, false));
+    gone_of(&mut run, 2, "b", ("w", b"gone", 0, false));
+    run.end(2, Closed::Reset, Some(Sender::Client));
+    run.server(0, publish(V3, "w", b"gone", Sent::default()));
+    run.wait(5000).leave(1).leave(0).finish();
+    let published = |will: &WillSummary| matches!(will.fate, WillFate::Published(_));
+    let fates: Vec<_> = run
+        .wills
+        .iter()
+        .map(|will| (published(will), will.ambiguous))
+        .collect();
+    assert_eq!(
+        fates.iter().filter(|fate| **fate == (true, false)).count(),
+        1
+    );
+    assert_eq!(
+        fates.iter().filter(|fate| **fate == (false, false)).count(),
+        1
+    );
+}
+
+#[test]
+fn an_own_message_with_no_local_may_be_what_looks_like_a_will_that_was_deleted() {
+    let mut run = Run::new(V5);
+    run.join(0, "s").take(0, "w", 0x04);
+    run.open(1);
+    let hello = Hello {
+        will: Some(("w", b"x", 0, false)),
+        ..Hello::new("a")
+    };
+    run.client(1, connect(V5, &hello));
+    run.server(1, connack(V5, false, 0, &[]));
+    run.leave(1);
+    run.client(0, publish(V5, "w", b"x", Sent::default()));
+    run.server(0, publish(V5, "w", b"x", Sent::default()));
+    run.leave(0).finish();
+    assert!(!run.rules().contains(&"will-after-disconnect"));
 }

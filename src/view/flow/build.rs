@@ -119,8 +119,13 @@ pub(super) fn will(will: &WillSummary) -> Ladder {
             (tone, words::no_will(why).to_owned())
         }
     };
+    let (tone, doubt) = match (will.ambiguous, will.fate) {
+        (false, _) => (tone, ""),
+        (true, WillFate::Published(_)) => (Tone::Neutral, ", or an equal message was"),
+        (true, _) => (Tone::Neutral, "; a copy of an equal message may be it"),
+    };
     let set = will.set.number;
-    builder.verdict(tone, format!("set in frame {set}; {ended}; {fate}"));
+    builder.verdict(tone, format!("set in frame {set}; {ended}; {fate}{doubt}"));
     builder.delivery_verdicts(&will.deliveries, 0);
     builder.ladder
 }

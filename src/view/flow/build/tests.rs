@@ -413,6 +413,7 @@ fn a_will(cause: EndCause, fate: WillFate, deliveries: Vec<MessageDelivery>) -> 
             stamp: stamp(8),
         },
         fate,
+        ambiguous: false,
         deliveries,
     }
 }
