@@ -9,7 +9,7 @@ use super::report::Check;
 use crate::base::limits::Limit;
 use crate::event::ConnectSummary;
 use crate::mqtt::packet::{Auth, ConnAck, Disconnect};
-use crate::mqtt::{PacketType, ProtocolVersion, Sender, reason};
+use crate::mqtt::{PacketType, ProtocolVersion, Rule, Sender, reason};
 
 /// Checks a CONNECT, which is the only one of its connection ([MQTT-3.1.0-2]).
 pub(crate) fn check_connect(check: &mut Check<'_>) {
@@ -190,10 +190,22 @@ pub(crate) fn raises_expiry(link: &Link, expiry: u32) -> bool {
     expiry > 0 && connect.is_some_and(|connect| connect.session_expiry.unwrap_or(0) == 0)
 }
 
+/// Returns whether only the other end sends DISCONNECT with this code (5.0 table 3-10).
+fn is_of_other_end(sender: Sender, code: u8) -> bool {
+    match sender {
+        Sender::Client => matches!(code, 0x87 | 0x89 | 0x8b | 0x8d | 0x8e | 0x8f | 0x9a..=0xa2),
+        Sender::Server => code == 0x04,
+    }
+}
+
 /// Checks a DISCONNECT of 5.0.
 pub(crate) fn check_disconnect(check: &mut Check<'_>, disconnect: &Disconnect<'_>) {
     if !check.report.wanted {
         return;
+    }
+    let code = disconnect.reason_code;
+    if check.link.five() && is_of_other_end(check.event.sender, code) {
+        (check.report).find_broken_rule(check.link, check.event, Rule::DisconnectCodeIsDefined);
     }
     if check.event.sender == Sender::Client {
         // 5.0 §3.14.2.2.2, which numbers no statement.
@@ -207,7 +219,7 @@ pub(crate) fn check_disconnect(check: &mut Check<'_>, disconnect: &Disconnect<'_
     if disconnect.properties.session_expiry_interval().is_some() {
         check.find(Claim::ExpiryFromServer {});
     }
-    let (link, code) = (check.link, disconnect.reason_code);
+    let link = check.link;
     // A takeover has its own finding.
     if link.five() && code >= 0x80 && code != 0x8e {
         let reason = reason::name(PacketType::Disconnect, link.version(), code);
