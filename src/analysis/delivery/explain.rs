@@ -5,6 +5,7 @@ use super::super::context::PacketContext;
 use super::super::keys::{DeliveryRef, MessageKey, SessionKey, StoredKey};
 use super::super::rules;
 use super::super::rules::claim::{Claim, Frame};
+use super::super::rules::report::Check;
 use super::super::state::State;
 use super::super::state::brokers::Broker;
 use super::super::state::link::Link;
@@ -479,6 +480,13 @@ fn explain_will(cx: &mut PacketContext<'_>, copy: &Copy<'_>, awaited: bool) -> O
     }
     if !ambiguous {
         rules::will::check_copy(cx.state, will, copy.stamp, cx.report);
+        let mut check = Check {
+            state: &*cx.state,
+            link: &*cx.link,
+            event: cx.event,
+            report: &mut *cx.report,
+        };
+        rules::will::check_qos(&mut check, will, copy);
     }
     let origin = Origin::Will {
         connection: will.summary.connection,

@@ -383,6 +383,8 @@ claims! {
         "The will of {client} was due, because {cause}, and a subscriber to {topic} never got it."
     WillAfterDisconnect { set: Frame, topic: &'a str } &c::WILL_AFTER_DISCONNECT, Server
         "The will of {client} (frame {set}) is published to {topic}, although DISCONNECT deleted it."
+    WillQos { clause: &'static Clause, set: Frame, qos: u8, granted: u8, sent: u8 } clause, Server
+        "The will of frame {set} has QoS {qos} and {client} was granted QoS {granted}; it is sent at QoS {sent}."
     WillBeforeDelay { set: Frame, topic: &'a str, seconds: f64, due: u32 } &c::WILL_BEFORE_DELAY, Server
         "The will of {client} (frame {set}) is published to {topic} {seconds:.1} s after its connection ended; it is due after {due} s."
     WillAfterReturn { set: Frame, topic: &'a str } &c::WILL_AFTER_RETURN, Server

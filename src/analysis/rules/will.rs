@@ -1,10 +1,14 @@
 //! Rules of wills: when they are published, and when they must not be.
 
+use std::cmp::Ordering;
+
 use super::super::caps;
 use super::super::state::State;
+use super::super::state::message::Copy;
 use super::super::state::wills::Testament;
 use super::claim::{Claim, Frame, Party};
-use super::report::{Place, Report};
+use super::clauses as c;
+use super::report::{Check, Place, Report};
 use crate::base::{FrameStamp, Span};
 use crate::event::{EndCause, MessageDelivery, NoWill, Outcome, Undelivered, WillFate, between};
 use crate::mqtt::Sender;
@@ -32,6 +36,34 @@ pub(crate) fn check_copy(state: &State, will: &Testament, stamp: FrameStamp, rep
         return;
     };
     report.find(place(will, stamp), claim);
+}
+
+/// Checks the QoS of a will's copy: the lower of the will's and the granted one is due.
+pub(crate) fn check_qos(check: &mut Check<'_>, will: &Testament, copy: &Copy<'_>) {
+    let link = check.link;
+    let expected = will.expected.iter();
+    let mut routes = expected.filter(|route| Some(route.session) == link.session);
+    let here = will.summary.broker == link.broker.0 && link.bridge() == Some(false);
+    // Several filters may be answered one by one, each at its own QoS.
+    let route = routes
+        .next()
+        .filter(|route| here && route.delivery.filters.len() == 1);
+    let Some(granted) = route.and_then(|route| route.delivery.granted) else {
+        return;
+    };
+    let due = will.summary.will.qos.min(granted);
+    let clause = match copy.qos.cmp(&due) {
+        Ordering::Equal => return,
+        Ordering::Greater => &c::DELIVERED_ABOVE,
+        Ordering::Less => &c::DELIVERED_BELOW,
+    };
+    check.find(Claim::WillQos {
+        clause,
+        set: Frame(will.summary.set.number),
+        qos: will.summary.will.qos as u8,
+        granted: granted as u8,
+        sent: copy.qos as u8,
+    });
 }
 
 /// Returns the time from the end of its connection to `stamp` where a will is held back for longer
