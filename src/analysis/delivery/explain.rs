@@ -398,6 +398,7 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
     } else {
         // Another copy of the same message, for another of its subscriptions.
         route.spare = route.spare.saturating_sub(1);
+        route.beside = true;
         let delivery = MessageDelivery {
             subscription_ids: copy.identifiers.clone(),
             outcome: Outcome::Delivered(delivered),
@@ -406,6 +407,7 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
         };
         let further = Route {
             progress: copy.progress(),
+            beside: true,
             as_published: route.as_published,
             ..Route::new(route.session, delivery)
         };

@@ -430,7 +430,7 @@ fn absent_member(state: &State, held: &Held, route: &Route) -> Option<u64> {
         id.is_some_and(|id| state.standing(id).is_some_and(|stood| stood.open))
     };
     let group = route.group.filter(|_| connected(route))?;
-    let mut others = held.routes.iter();
+    let mut others = held.routes.iter().take(caps::LOOKED_THROUGH);
     let absent = others.find(|other| {
         other.group == Some(group)
             && other.progress == Progress::Waiting

@@ -235,6 +235,15 @@ fn routes(
             }),
         }
     }
+    // They are in the order of their sessions.
+    for at in 1..routes.len() {
+        if let Some([one, other]) = routes.get_mut(at - 1..=at)
+            && one.session == other.session
+        {
+            one.beside = true;
+            other.beside = true;
+        }
+    }
     routes
 }
 

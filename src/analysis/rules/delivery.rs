@@ -77,7 +77,7 @@ fn judge_qos(check: &mut Check<'_>, held: &Held, route: &Route, copy: &Copy<'_>)
     };
     let due = held.qos.min(granted);
     // Several filters may be answered one by one, each at its own QoS.
-    if copy.qos == due || !held.is_only_way(route) {
+    if copy.qos == due || route.beside {
         return;
     }
     let (due_qos, qos) = (due as u8, copy.qos as u8);
@@ -126,7 +126,7 @@ fn find_unsubscribed<'a>(check: &mut Check<'a>, copy: &Copy<'_>) {
 /// Judges RETAIN of a live copy ([MQTT-3.3.1-12], [MQTT-3.3.1-13]).
 fn judge_retain(check: &mut Check<'_>, held: &Held, route: &Route, copy: &Copy<'_>) {
     let subscribed = !route.delivery.filters.is_empty() && !route.tentative;
-    if check.link.bridge() != Some(false) || !subscribed || !held.is_only_way(route) {
+    if check.link.bridge() != Some(false) || !subscribed || route.beside {
         return;
     }
     let frame = Frame(held.published.number);
@@ -178,7 +178,7 @@ fn judge_identifiers(check: &mut Check<'_>, held: &Held, route: &Route, copy: &C
         // Which of several subscriptions the copy is for is not known; each has an identifier.
         filters => filters > 1 && carried.is_empty() && !set.is_empty() && set.len() == filters,
     };
-    if missing && held.is_only_way(route) {
+    if missing && !route.beside {
         let frame = Frame(held.published.number);
         check.find(Claim::IdentifierMissing { frame });
     }

@@ -59,6 +59,9 @@ pub(crate) struct Route {
     pub(crate) absent: bool,
     /// Members of one shared subscription have one number.
     pub(crate) group: Option<u32>,
+    /// The client has another way to the message: a shared subscription beside its own, or a further
+    /// copy. Which of the copies came by which is not known.
+    pub(crate) beside: bool,
     /// Further copies that overlapping subscriptions may bring.
     pub(crate) spare: u32,
     /// Every filter that takes the message asks for Retain As Published; some does.
@@ -81,6 +84,7 @@ impl Route {
             gaps: 0,
             full: None,
             tentative: false,
+            beside: false,
             asked: None,
             absent: false,
             group: None,
@@ -202,13 +206,6 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Returns whether the client gets the message by this one way: with a shared subscription beside
-    /// its own, which of the copies came by which is not known.
-    pub(crate) fn is_only_way(&self, route: &Route) -> bool {
-        let ways = self.routes.iter();
-        ways.filter(|other| other.session == route.session).count() == 1
-    }
-
     /// Returns the weight of its routes against `Limits::deliveries`: that many subscriptions of
     /// one client take it counts too.
     pub(super) fn weight(&self) -> usize {

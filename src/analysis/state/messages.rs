@@ -382,7 +382,7 @@ impl Messages {
                 }
                 Outcome::NotDelivered(Undelivered::OtherOfGroup { .. }) => {
                     match given(held, route) {
-                        Some(given) if !held.is_only_way(given) => Barred::PerhapsOtherMember,
+                        Some(given) if given.beside => Barred::PerhapsOtherMember,
                         Some(given) if acknowledged(given) => Barred::OtherMember,
                         Some(_) => continue,
                         None => Barred::PerhapsOtherMember,
@@ -434,7 +434,7 @@ impl Messages {
                     let given = given(held, route)?;
                     // A message that a lost member did not acknowledge may go to another.
                     let sure = acknowledged(given) || given.delivery.connection.is_some_and(&lives);
-                    let sure = sure && held.is_only_way(given);
+                    let sure = sure && !given.beside;
                     sure.then_some((held.published, Barred::OtherMember))
                 }
                 Outcome::Delivered(delivered)
@@ -508,7 +508,7 @@ impl Messages {
                     further && since(&held.published, caps::LINGER)
                 }
                 Outcome::NotDelivered(Undelivered::OtherOfGroup { .. }) => {
-                    given(held, route).is_none_or(|given| !held.is_only_way(given))
+                    given(held, route).is_none_or(|given| given.beside)
                 }
                 _ => false,
             })
