@@ -327,6 +327,10 @@ fn may_be_unread(held: &Held) -> bool {
 /// Returns the reason why a message that waited for a session without a connection, away at least
 /// since `left`, was not seen to be delivered.
 fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> Undelivered {
+    if route.delivery.ambiguous {
+        // It may have come in the place of an equal message.
+        return Undelivered::Unknown;
+    }
     let session = state.sessions.get(route.session);
     let returned = session.and_then(|session| session.latest);
     let returned = returned.filter(|(_, stamp)| stamp.number > left.number);

@@ -32,7 +32,7 @@ use crate::stream::ConnectionId;
 pub(crate) struct Messages {
     held: HashMap<MessageKey, Held>,
     /// The deliveries that each subscriber waits for, by digest, in order of publication.
-    expected: HashMap<(SessionKey, u64), BTreeMap<Place, MessageKey>>,
+    expected: HashMap<(SessionKey, u64), Line>,
     by_digest: HashMap<u64, BTreeSet<MessageKey>>,
     repeats: Repeats,
     /// In order of publication.
@@ -118,6 +118,15 @@ struct Reached {
 /// order in which they came into force, and its route.
 type Place = (u64, usize);
 
+/// The equal messages that a subscriber waits for.
+#[derive(Debug, Default)]
+struct Line {
+    waiting: BTreeMap<Place, MessageKey>,
+    /// Those up to this place in order are ambiguous: a copy came while there were more of them than
+    /// are looked at.
+    unclear: u64,
+}
+
 impl Messages {
     /// Adds a message, whose subscribers wait for it from now on, or once it is in force.
     pub(crate) fn add(&mut self, mut held: Held) -> MessageKey {
@@ -159,7 +168,7 @@ impl Messages {
             if route.progress == Progress::Waiting {
                 let place = (route.session, held.digest);
                 let line = self.expected.entry(place).or_default();
-                line.insert((held.order, at), held.key);
+                line.waiting.insert((held.order, at), held.key);
             }
         }
     }
@@ -240,8 +249,8 @@ impl Messages {
         digest: u64,
     ) -> impl Iterator<Item = (&Held, &Route)> {
         let line = session.and_then(|session| self.expected.get(&(session, digest)));
-        let line = line.into_iter().flatten().take(caps::CANDIDATES);
-        line.filter_map(|((_, at), key)| {
+        let line = line.into_iter().flat_map(|line| &line.waiting);
+        line.take(caps::CANDIDATES).filter_map(|((_, at), key)| {
             let held = self.get(*key)?;
             Some((held, held.routes.get(*at)?))
         })
@@ -251,7 +260,10 @@ impl Messages {
     /// equals the earliest; else a further copy for overlapping subscriptions. Equals are
     /// ambiguous until the last of them is taken, since any of them may have been lost.
     pub(crate) fn take_expected(&mut self, session: SessionKey, copy: &Copy<'_>) -> Option<Found> {
-        let line = self.expected.get_mut(&(session, copy.digest))?;
+        let Line {
+            waiting: line,
+            unclear,
+        } = self.expected.get_mut(&(session, copy.digest))?;
         let held = &self.held;
         let of = |one: &(&Place, &MessageKey)| {
             let ((_, at), key) = *one;
@@ -293,11 +305,19 @@ impl Messages {
                 .collect(),
             false => Vec::new(),
         };
+        if several
+            && line.len() > caps::CANDIDATES
+            && let Some(((last, _), _)) = line.last_key_value()
+        {
+            *unclear = *last;
+        }
         // It may be a further copy of another message.
         let mut others = candidates().filter(|(_, other)| **other != key);
         let extra = others.any(|other| further(&other));
-        let ambiguous =
-            several || extra || of(&one).is_some_and(|(_, route)| route.delivery.ambiguous);
+        let ambiguous = several
+            || extra
+            || place.0 <= *unclear
+            || of(&one).is_some_and(|(_, route)| route.delivery.ambiguous);
         // So many at the front that nothing waits for any more.
         let front = line.iter().take_while(|(other, _)| **other < place);
         let stale = front.take_while(|one| !waits(one) && !further(one));
@@ -650,14 +670,16 @@ impl Messages {
 
     /// Removes a message; nothing waits for it any more.
     pub(crate) fn remove(&mut self, key: MessageKey) -> Option<Held> {
-        let held = self.held.remove(&key)?;
+        let mut held = self.held.remove(&key)?;
         self.look_again(key);
         self.deliveries = self.deliveries.saturating_sub(held.weight());
-        for (at, route) in held.routes.iter().enumerate() {
+        for (at, route) in held.routes.iter_mut().enumerate() {
             let place = (route.session, held.digest);
             if let Some(line) = self.expected.get_mut(&place) {
-                line.remove(&(held.order, at));
-                if line.is_empty() {
+                let waits = line.waiting.remove(&(held.order, at)).is_some();
+                route.delivery.ambiguous |=
+                    waits && route.progress == Progress::Waiting && held.order <= line.unclear;
+                if line.waiting.is_empty() {
                     self.expected.remove(&place);
                 }
             }

@@ -3,6 +3,7 @@
 mod conformance;
 mod deliveries;
 mod early;
+mod equal;
 mod handshakes;
 mod hostile;
 mod order;
