@@ -104,7 +104,8 @@ impl<S: Default> Assembler<S> {
             && slot.trouble.is_none()
             && slot.life == Life::Open;
         if !ordinary {
-            if self.shared.limits.out_of_order > 0 && slot.is_early(segment, sender) {
+            let disorder = self.shared.counts.out_of_order > 0;
+            if self.shared.limits.out_of_order > 0 && slot.is_early(segment, sender, disorder) {
                 self.window.push(segment);
                 return;
             }
@@ -253,7 +254,7 @@ impl<S: Default> Assembler<S> {
     fn is_early(&self, segment: &Segment<'_>) -> bool {
         let (place, sender) = self.keys.find(&segment.source, &segment.destination);
         match place.and_then(|place| self.slots.get(place)) {
-            Some(slot) => slot.is_early(segment, sender),
+            Some(slot) => slot.is_early(segment, sender, self.shared.counts.out_of_order > 0),
             None => self.may_follow_syn(segment),
         }
     }
@@ -269,7 +270,7 @@ impl<S: Default> Assembler<S> {
     fn precedes(&self, later: &Segment<'_>, first: &Segment<'_>) -> bool {
         let (place, sender) = self.keys.find(&first.source, &first.destination);
         match place.and_then(|place| self.slots.get(place)) {
-            Some(slot) => precedes(later, first, slot.next(sender)),
+            Some(slot) => begins(later, first) || precedes(later, first, slot.next(sender)),
             None => begins(later, first),
         }
     }

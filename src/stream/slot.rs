@@ -134,8 +134,9 @@ impl<S> Slot<S> {
 
     /// Returns whether a segment acknowledges bytes that have not come, or resets the connection
     /// behind some: they may stand later in the capture. One wait is enough: until something of that
-    /// direction comes, the capture does not hold it.
-    pub(super) fn is_early(&self, segment: &Segment<'_>, sender: Sender) -> bool {
+    /// direction comes, the capture does not hold it. In a capture in `disorder` the answer to its SYN
+    /// may stand later too.
+    pub(super) fn is_early(&self, segment: &Segment<'_>, sender: Sender, disorder: bool) -> bool {
         let direction = self.direction(sender);
         let (flow, peer) = (self.flow(direction), self.flow(direction.reverse()));
         let flags = segment.flags;
@@ -148,6 +149,7 @@ impl<S> Slot<S> {
                 && peer.unseen() == 0
                 && peer.lacks(segment.acknowledgement)
                 && !peer.is_challenged(answered))
+            || (disorder && flags.has(TcpFlags::ACK) && flow.has_syn() && !peer.is_based())
     }
 
     /// Takes a segment of this connection; returns why it closes if it does.

@@ -23,6 +23,10 @@ use crate::wire::{Segment, TcpFlags};
 /// that are set by the same time server, and little enough for a live view.
 const TIME: TimeSpan = TimeSpan::from_nanos(200_000_000);
 
+/// The frames that are waited for however long they take: records of a quiet capture may stand some
+/// places late too.
+const FRAMES: u64 = 5;
+
 /// A segment that waits.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -146,7 +150,8 @@ impl Window {
             _ => TimeSpan::ZERO,
         };
         let passed = stamp.number.saturating_sub(first.stamp.number);
-        passed >= frames as u64 || waited > TIME || self.bytes > bytes
+        let long = waited > TIME && passed > FRAMES;
+        passed >= frames as u64 || long || self.bytes > bytes
     }
 }
 

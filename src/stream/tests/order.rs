@@ -33,20 +33,51 @@ fn other_connections_keep_their_place_behind_the_segment_that_waits() {
         ends,
         ..client(SYN, 0, 0, "")
     });
+    bench.push(Sent {
+        ends: (SERVER, 50_000),
+        ..server(SYN | ACK, 0, 1, "")
+    });
     bench.push(server(ACK, 5001, 1004, "ack"));
     bench.push(Sent {
         ends,
-        ..client(ACK, 1, 0, "other")
+        ..client(ACK, 1, 1, "other")
     });
     bench.push(client(ACK, 1001, 5001, "abc"));
     assert_eq!(
         bench.events(),
         [
-            bytes(Forward, "abc", 7),
-            bytes(Backward, "ack", 5),
-            bytes(Forward, "other", 6),
+            bytes(Forward, "abc", 8),
+            bytes(Backward, "ack", 6),
+            bytes(Forward, "other", 7),
         ]
     );
+}
+
+#[test]
+fn in_a_capture_out_of_order_the_answer_to_a_syn_may_stand_behind_what_acknowledges_it() {
+    for disorder in [true, false] {
+        let mut bench = Bench::opened();
+        if disorder {
+            bench.push(server(ACK, 5001, 1004, "ack"));
+        }
+        bench.push(client(ACK, 1001, 5001, "abc"));
+        bench.events();
+        let (there, back) = ((50_000, SERVER), (SERVER, 50_000));
+        for sent in [
+            client(SYN, 0, 0, ""),
+            client(ACK, 1, 4, "def"),
+            server(SYN | ACK, 0, 1, ""),
+            server(ACK, 1, 1, "ghi"),
+        ] {
+            let ends = if sent.ends.0 == SERVER { back } else { there };
+            bench.push(Sent { ends, ..sent });
+        }
+        bench.finish();
+        // What it acknowledges comes first.
+        let events = bench.events();
+        let first = matches!(&events[0], Seen::Bytes(Backward, bytes, _) if bytes == "ghi");
+        assert_eq!(first, disorder, "{events:?}");
+    }
 }
 
 #[test]
