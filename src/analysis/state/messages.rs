@@ -10,7 +10,6 @@
 //!             -> kept                 it is the stored message of its topic: closed with that
 //! ```
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -270,9 +269,7 @@ impl Messages {
             let held = held.get(key)?;
             Some((held, held.routes.get(*at)?))
         };
-        type One<'a> = (&'a Place, &'a MessageKey);
-        let waits =
-            |one: &One<'_>| of(one).is_some_and(|(_, one)| one.progress == Progress::Waiting);
+        let waits = |route: &Route| route.progress == Progress::Waiting;
         // The copies for overlapping subscriptions come together.
         let recent = |route: &Route| match &route.delivery.outcome {
             Outcome::Delivered(first) => {
@@ -281,29 +278,49 @@ impl Messages {
             }
             Outcome::NotDelivered(_) => true,
         };
-        let further = |one: &One<'_>| of(one).is_some_and(|(_, one)| one.spare > 0 && recent(one));
-        let fits = |one: &One<'_>| of(one).map(|(held, route)| fit(held, route, copy));
-        let candidates = || line.iter().take(caps::CANDIDATES);
-        let best = candidates()
-            .filter(waits)
-            .min_by_key(|one| Reverse(fits(one)));
-        let one = match best {
-            Some(best) => best,
+        let further = |route: &Route| route.spare > 0 && recent(route);
+        // Of those that wait the first that fits best, and whether another message fits as well.
+        let mut best: Option<(Place, MessageKey, u32)> = None;
+        let mut equal = false;
+        // The last that further copies may be of, and the last of another message than that.
+        let (mut last, mut other): (Option<(Place, MessageKey)>, Option<MessageKey>) = (None, None);
+        for (place, key) in line.iter().take(caps::CANDIDATES) {
+            let Some((held, route)) = of(&(place, key)) else {
+                continue;
+            };
+            if waits(route) {
+                let fit = fit(held, route, copy);
+                match best {
+                    Some((_, first, most)) if fit == most => equal |= first != *key,
+                    Some((_, _, most)) if fit < most => {}
+                    _ => (best, equal) = (Some((*place, *key, fit)), false),
+                }
+            }
+            if further(route) {
+                other = last
+                    .map(|(_, key)| key)
+                    .filter(|last| last != key)
+                    .or(other);
+                last = Some((*place, *key));
+            }
+        }
+        let (place, key) = match best {
+            Some((place, key, _)) => (place, key),
             // Such a copy follows the first one of its message.
-            None => candidates().filter(further).last()?,
+            None => last?,
         };
-        let (place, key) = (*one.0, *one.1);
-        let is_equal = |other: &One<'_>| waits(other) && fits(other) == fits(&one);
-        let mut equals = candidates().filter(|(_, other)| **other != key);
         // Beyond those that are looked at there may be more.
-        let several =
-            waits(&one) && (line.len() > caps::CANDIDATES || equals.any(|other| is_equal(&other)));
-        let group: Vec<(Place, MessageKey)> = match several {
-            true => candidates()
-                .filter(is_equal)
+        let several = best.is_some() && (equal || line.len() > caps::CANDIDATES);
+        let group: Vec<(Place, MessageKey)> = match best {
+            Some((_, _, most)) if several => (line.iter().take(caps::CANDIDATES))
+                .filter(|one| {
+                    let found = of(one);
+                    found
+                        .is_some_and(|(held, route)| waits(route) && fit(held, route, copy) == most)
+                })
                 .map(|(place, key)| (*place, *key))
                 .collect(),
-            false => Vec::new(),
+            _ => Vec::new(),
         };
         if several
             && line.len() > caps::CANDIDATES
@@ -312,17 +329,16 @@ impl Messages {
             *unclear = *last;
         }
         // It may be a further copy of another message.
-        let mut others = candidates().filter(|(_, other)| **other != key);
-        let extra = others.any(|other| further(&other));
-        let ambiguous = several
-            || extra
-            || place.0 <= *unclear
-            || of(&one).is_some_and(|(_, route)| route.delivery.ambiguous);
+        let extra = other.is_some() || last.is_some_and(|(_, last)| last != key);
+        let (_, route) = of(&(&place, &key))?;
+        let ambiguous = several || extra || place.0 <= *unclear || route.delivery.ambiguous;
+        let stays = further(route);
         // So many at the front that nothing waits for any more.
         let front = line.iter().take_while(|(other, _)| **other < place);
-        let stale = front.take_while(|one| !waits(one) && !further(one));
+        let stale = front
+            .take_while(|one| of(one).is_none_or(|(_, route)| !waits(route) && !further(route)));
         let mut over: Vec<Place> = stale.map(|(place, _)| *place).collect();
-        if !further(&one) {
+        if !stays {
             over.push(place);
         }
         for place in over {
