@@ -1,6 +1,7 @@
 //! Ladder diagrams: what became of each message, drawn.
 
 mod build;
+mod label;
 pub mod ladder;
 mod line;
 pub mod mermaid;
@@ -8,6 +9,7 @@ pub mod mermaid;
 mod sample;
 pub mod svg;
 pub mod text;
+mod verdict;
 
 use std::io::{self, Write};
 
