@@ -111,17 +111,16 @@ impl Client {
             ended: false,
         };
         wire.send(packet);
-        let until = Instant::now() + Duration::from_secs(5);
+        let until = Instant::now() + Duration::from_secs(2);
         let connack = loop {
             wire.read();
             if let Some(bytes) = wire.next_packet() {
                 break bytes;
             }
-            assert!(
-                Instant::now() < until && !wire.ended,
-                "{}: CONNECT is not answered",
-                self.name
-            );
+            // amqtt does not answer each.
+            if wire.ended || Instant::now() >= until {
+                return known.end(port, End::ByBroker);
+            }
             thread::sleep(Duration::from_micros(200));
         };
         let Ok(ControlPacket::ConnAck(ack)) = ControlPacket::read(&connack, self.version, &mut ())

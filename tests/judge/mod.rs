@@ -30,8 +30,14 @@ use self::oracle::Truth;
 /// Steps of a run.
 const STEPS: usize = 300;
 
-/// The forms of a capture that are judged: its damage, and whether all messages are made equal.
-const JUDGED: &[(Damage, bool)] = &[(Damage::Whole, false)];
+/// The forms of a capture that are judged: its damage, and whether all messages are made equal. The
+/// others have false claims yet.
+const JUDGED: &[(Damage, bool)] = &[(Damage::Whole, false), (Damage::Doubled, false)];
+
+/// Kinds of claims that are judged of brokers whose faults are not listed: aedes sends queued
+/// messages with RETAIN 1 and at the published QoS, redelivers without DUP, answers two filters with
+/// one code; amqtt publishes wills of connections that it never accepted.
+const JUDGED_OF_ODD_BROKERS: &[&str] = &["link", "origin", "redelivery"];
 
 /// Plays one seed and compares every form of its capture.
 fn judge(kind: Kind, seed: u64, table: &mut Table) {
@@ -86,9 +92,27 @@ fn judge_all(kind: Kind, seeds: u64) {
     for seed in 1..=seeds {
         judge(kind, seed, &mut table);
     }
+    if kind != Kind::Mosquitto {
+        let judged = |claim: &str| {
+            JUDGED_OF_ODD_BROKERS
+                .iter()
+                .any(|kind| claim.contains(kind))
+        };
+        table.rows.retain(|kind, _| judged(kind));
+        let colon = |kind: &str| format!(": {kind}: ");
+        let listed: Vec<_> = JUDGED_OF_ODD_BROKERS
+            .iter()
+            .map(|kind| colon(kind))
+            .collect();
+        table
+            .wrong
+            .retain(|claim| listed.iter().any(|kind| claim.contains(kind)));
+    }
     print(&table.to_string());
     let cut = |one: &String| one.chars().take(900).collect::<String>();
     let shown: Vec<String> = table.wrong.iter().take(2000).map(cut).collect();
+    let links = table.rows.get("link").map_or(0, |row| row.right);
+    assert!(links > 100 * seeds, "{links} links are too few to judge");
     assert!(
         table.wrong.is_empty(),
         "{} false claims:\n{}",
@@ -109,8 +133,12 @@ fn no_claim_about_mosquitto_is_false() {
 }
 
 #[test]
-#[ignore = "what these brokers do wrong is not listed yet"]
-fn no_claim_about_aedes_or_amqtt_is_false() {
+fn no_link_of_aedes_is_false() {
     judge_all(Kind::Aedes, 1);
+}
+
+#[test]
+#[ignore = "amqtt is installed for the long form only"]
+fn no_link_of_amqtt_is_false() {
     judge_all(Kind::Amqtt, 1);
 }
