@@ -18,6 +18,8 @@ pub(super) struct Buffer<'a> {
     /// Where `bytes` begins, in bytes from the first of the (uncompressed) capture.
     base: u64,
     ended: bool,
+    /// Why the source could not be read further when bytes were looked at ahead.
+    failed: Option<Fault>,
 }
 
 impl<'a> Buffer<'a> {
@@ -30,6 +32,7 @@ impl<'a> Buffer<'a> {
             end: 0,
             base: 0,
             ended: false,
+            failed: None,
         }
     }
 
@@ -43,8 +46,21 @@ impl<'a> Buffer<'a> {
         self.fill(count)
     }
 
+    /// Whether `count` bytes are there, as [`has`](Self::has). Where the source cannot be read, the
+    /// error waits for the first call that needs what is lacking: what stands before can be read.
+    pub(super) fn peeks(&mut self, count: usize) -> bool {
+        self.failed.is_none()
+            && self.has(count).unwrap_or_else(|fault| {
+                self.failed = Some(fault);
+                false
+            })
+    }
+
     #[cold]
     fn fill(&mut self, count: usize) -> Result<bool, Fault> {
+        if let Some(fault) = self.failed.take() {
+            return Err(fault);
+        }
         if self.ended {
             return Ok(false);
         }

@@ -137,32 +137,29 @@ impl Layout {
     ///
     /// No more is read than the first record unless its first bytes look like an unusual head's
     /// last, so that the first frame of a pipe need not wait for the second.
-    ///
-    /// # Errors
-    /// The file cannot be read.
     #[cold]
-    pub(super) fn settled(self, buffer: &mut Buffer<'_>) -> Result<Self, Fault> {
+    pub(super) fn settled(self, buffer: &mut Buffer<'_>) -> Self {
         let unusual = unusual_head(self.head);
-        if self.unit == 1 || !buffer.has(unusual)? {
-            return Ok(self);
+        if self.unit == 1 || !buffer.peeks(unusual) {
+            return self;
         }
         let Some(first) = buffer.bytes().first_chunk::<16>().copied() else {
-            return Ok(self);
+            return self;
         };
         let captured = self.stated(&first).captured as usize;
         let is_possible =
             self.is_plausible(&first, &first) && self.could_be_modified(buffer.bytes());
         // All that the second record's head may need.
-        if !is_possible || buffer.has(self.head + captured + 16)? && self.leads(buffer, &first) {
-            return Ok(self);
+        if !is_possible || buffer.peeks(self.head + captured + 16) && self.leads(buffer, &first) {
+            return self;
         }
         let other = Self {
             head: unusual,
             ..self
         };
-        let is_next = buffer.has(unusual + captured + 16)? && other.leads(buffer, &first);
+        let is_next = buffer.peeks(unusual + captured + 16) && other.leads(buffer, &first);
         let is_last = buffer.bytes().len() == unusual + captured;
-        Ok(if is_next || is_last { other } else { self })
+        if is_next || is_last { other } else { self }
     }
 
     /// Whether the bytes behind the 16 that all heads have may be the rest of a modified head:

@@ -192,7 +192,7 @@ impl<'a> Reader<'a> {
             let layout = header.and_then(pcap::layout).ok_or(Fault::HeaderCut(0))??;
             self.buffer.consume(pcap::HEADER);
             self.summary.precision = self.summary.precision.max(layout.precision);
-            self.state = State::Pcap(layout.settled(&mut self.buffer)?);
+            self.state = State::Pcap(layout.settled(&mut self.buffer));
             return Ok(());
         }
         if u32::from_le_bytes(magic) == block::SECTION {

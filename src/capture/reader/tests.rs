@@ -474,17 +474,20 @@ fn captures_in_sequence_are_numbered_on_and_a_broken_one_does_not_stop_the_next(
     assert_eq!(sequence.taken(), (one.len() - 1 + other.len()) as u64);
 }
 
+/// A source that fails behind these bytes.
+struct Failing<'a>(&'a [u8]);
+
+impl Read for Failing<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.0.is_empty() {
+            return Err(io::Error::other("the disk is gone"));
+        }
+        self.0.read(into)
+    }
+}
+
 #[test]
 fn the_error_of_the_source_comes_through_every_compression() {
-    struct Failing<'a>(&'a [u8]);
-    impl Read for Failing<'_> {
-        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-            if self.0.is_empty() {
-                return Err(io::Error::other("the disk is gone"));
-            }
-            self.0.read(into)
-        }
-    }
     let file = pcap(&[&[9; 4000], &[8; 4000]]);
     for file in [file.clone(), gzip(&file), zstd(&file), lz4(&file)] {
         let (_, error) = seen(Failing(&file[..file.len() - 9]));
@@ -606,6 +609,20 @@ fn the_head_of_a_record_is_as_long_as_the_second_record_shows() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_source_that_fails_behind_the_first_record_loses_no_frame() {
+    // The head of the second record is looked at where the first frame begins like a modified head.
+    let alike = [&[2, 0, 0, 0, 8, 0, 4, 0][..], &[0x55; 60]].concat();
+    let file = with_heads(0xa1b2_c3d4, &[], &[&alike, &alike]);
+    let first = 24 + 16 + alike.len();
+    for (there, frames) in [(first, 1), (first + 10, 1), (first - 1, 0)] {
+        let source = Failing(&file[..there]);
+        let (lines, error) = seen(source);
+        assert_eq!(lines.len(), frames, "{there}");
+        assert!(error.unwrap().to_string().contains("the disk is gone"));
     }
 }
 
