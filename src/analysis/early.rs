@@ -142,7 +142,10 @@ impl EarlyCopies {
         if let Some(copy) = first.filter(|_| !passed_on)
             && between(&copy.stamp, &packet.stamp).is_some_and(|late| late <= TIME)
         {
-            self.note_pair(digest, [copy.stamp, packet.stamp]);
+            // Else the copy may be of the equal message before.
+            if !state.messages.has_come(digest) {
+                self.note_pair(digest, [copy.stamp, packet.stamp]);
+            }
             self.gone_before = Some((digest, copy.session));
         }
     }

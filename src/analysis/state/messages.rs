@@ -206,6 +206,11 @@ impl Messages {
             .is_none_or(|line| line.len() == 1)
     }
 
+    /// Returns whether a message of a digest was published before.
+    pub(crate) fn has_come(&self, digest: u64) -> bool {
+        self.repeats.has_come(digest)
+    }
+
     /// Returns whether several messages of a digest were published.
     pub(crate) fn is_repeated(&self, digest: u64) -> bool {
         self.repeats.is_repeated(digest)

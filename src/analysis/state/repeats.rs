@@ -30,6 +30,12 @@ impl Repeats {
         }
     }
 
+    /// Returns whether a message of this digest was published, as far as the latest are remembered.
+    pub(crate) fn has_come(&self, digest: u64) -> bool {
+        let place = digest as usize % LATEST;
+        self.latest.get(place) == Some(&digest) || self.is_repeated(digest)
+    }
+
     /// Returns whether an equal message has come before, or may have.
     pub(crate) fn is_repeated(&self, digest: u64) -> bool {
         self.repeated.len() >= REPEATED || self.repeated.contains(&digest)
