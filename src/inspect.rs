@@ -10,7 +10,7 @@ use crate::analysis::Analyzer;
 use crate::base::limits::{Limit, Limits};
 use crate::base::{EndpointPattern, FrameStamp, Span};
 use crate::capture::{self, CaptureError, Item, Merge, Reader, Sequence, Source};
-use crate::connection::{self, Context, Decoder, Twins};
+use crate::connection::{self, Context, Copies, Decoder};
 use crate::event::{Accounting, Disorder, Event, LimitReached, SkippedFrames, Totals};
 use crate::stream::{Assembler, Counts};
 use crate::view::View;
@@ -161,11 +161,12 @@ pub(crate) struct Pipeline<'v> {
 /// The end of the pipeline: the view, and the first error that it met.
 struct Shown<'v> {
     view: Box<dyn View + 'v>,
+    /// The view shows no connection twice.
+    counts_once: bool,
     /// The analysis, where a view wants any of it.
     analyzer: Option<Analyzer>,
     /// Connections that the capture holds twice.
-    twins: Twins,
-    seen_twice: u64,
+    copies: Copies,
     failed: Option<io::Error>,
 }
 
@@ -173,36 +174,51 @@ impl Shown<'_> {
     /// The packet is shown before what it made clear.
     #[inline]
     fn event(&mut self, event: &Event<'_>) {
-        self.show(event);
-        if let Event::Packet(packet) = event
-            && let Some(twice) = self.twins.observe(packet)
-        {
-            self.seen_twice += 1;
-            self.show(&Event::SeenTwice(&twice));
-        }
-    }
-
-    #[inline]
-    fn show(&mut self, event: &Event<'_>) {
-        if self.failed.is_none() {
+        if !self.counts_once && self.failed.is_none() {
             self.failed = self.view.event(event).err();
         }
-        if self.analyzer.is_some() {
-            self.analyse(Some(event));
+        self.count(Some(event));
+    }
+
+    /// Takes an event for what counts a connection once that the capture holds twice; `None` at the
+    /// end of the capture.
+    #[inline]
+    fn count(&mut self, event: Option<&Event<'_>>) {
+        let Self {
+            view,
+            counts_once,
+            analyzer,
+            copies,
+            failed,
+        } = self;
+        let mut pass = |event: &Event<'_>| {
+            let mut show = |event: &Event<'_>| {
+                if failed.is_none() {
+                    *failed = view.event(event).err();
+                }
+            };
+            if *counts_once {
+                show(event);
+            }
+            if let Some(analyzer) = analyzer {
+                analyzer.observe(event, &mut show);
+            }
+        };
+        match event {
+            Some(event) => copies.observe(event, &mut pass),
+            None => copies.finish(&mut pass),
         }
     }
 
-    /// Shows what the analysis concludes from an event, or at the end of the capture.
-    fn analyse(&mut self, event: Option<&Event<'_>>) {
-        let mut show = |event: &Event<'_>| {
-            if self.failed.is_none() {
-                self.failed = self.view.event(event).err();
-            }
-        };
-        match (&mut self.analyzer, event) {
-            (Some(analyzer), Some(event)) => analyzer.observe(event, &mut show),
-            (Some(analyzer), None) => analyzer.finish(&mut show),
-            (None, _) => {}
+    /// Shows what the analysis concludes at the end of the capture.
+    fn finish(&mut self) {
+        self.count(None);
+        if let Some(analyzer) = &mut self.analyzer {
+            analyzer.finish(&mut |event| {
+                if self.failed.is_none() {
+                    self.failed = self.view.event(event).err();
+                }
+            });
         }
     }
 }
@@ -229,12 +245,12 @@ impl<'v> Pipeline<'v> {
             context: Context::new(decoding),
             wants_frames: needs.frames,
             shown: Shown {
+                counts_once: view.counts_once(),
                 view,
                 analyzer: needs
                     .analysis()
                     .then(|| Analyzer::new(needs, &limits).with_brokers(&options.brokers)),
-                twins: Twins::default(),
-                seen_twice: 0,
+                copies: Copies::default(),
                 failed: None,
             },
             last: FrameStamp::default(),
@@ -353,13 +369,13 @@ impl<'v> Pipeline<'v> {
             ..self.disorder
         };
         if disorder.late + disorder.back > 0 {
-            shown.show(&Event::Disorder(&disorder));
+            shown.event(&Event::Disorder(&disorder));
         }
-        shown.analyse(None);
+        shown.finish();
         let mut totals = std::mem::take(&mut self.totals);
         totals.files = files;
         totals.packets = self.context.counters.packets;
-        totals.seen_twice = self.shown.seen_twice;
+        totals.seen_twice = self.shown.copies.count();
         totals.last_time = self.last.time;
         totals.skipped = skipped(self.dissector.tally());
         totals.accounting = self.accounting(totals.accounting.captured);

@@ -143,7 +143,7 @@ const ROOM_LAYERS: &[(&str, Layers)] = &[
         &[
             &["context", "classify", "pieces", "twins"],
             &["alias", "partial", "score"],
-            &["candidate", "peers"],
+            &["candidate", "copies", "peers"],
             &["held", "packets"],
             &["recognition"],
             &["resync"],

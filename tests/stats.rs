@@ -134,3 +134,61 @@ fn publishers_and_subscribers_are_clients_however_often_they_connect() {
     assert_eq!(row("pub")["connections"], 2);
     assert_eq!(row("pub")["packets_sent"], 6);
 }
+
+/// The statistics of a client's connection, and of the same through a proxy, of which the capture
+/// holds both sides; the proxy's client side subscribes to `other`.
+fn proxied(twice: bool, other: &str) -> Value {
+    let mut made = Made::new();
+    let mut outer = Talk::new(0);
+    let mut inner = Talk {
+        client: outer.server,
+        server: mqtt_inspect::base::Endpoint {
+            address: [172, 17, 0, 2].into(),
+            port: 1883,
+        },
+        ..Talk::new(1)
+    };
+    made.open(&mut outer);
+    if twice {
+        made.open(&mut inner);
+    }
+    let subscribe = |topic: &str| {
+        let filter = [&[0, 1, 0][..], &text(topic), &[1]].concat();
+        (Client, packet(0x82, &filter))
+    };
+    let begin = [
+        (Client, connect("c", b"")),
+        (Server, vec![0x20, 3, 0, 0, 0]),
+    ];
+    let end = [
+        (Server, vec![0x90, 4, 0, 1, 0, 1]),
+        (Client, publish(1)),
+        (Server, puback(1).to_vec()),
+        (Server, publish(1)),
+        (Client, puback(1).to_vec()),
+        (Client, vec![0xe0, 0]),
+    ];
+    let of = |topic| [&begin[..], &[subscribe(topic)], &end[..]].concat();
+    for ((sender, bytes), (_, copy)) in of("t").iter().zip(of(other)) {
+        made.send(&mut outer, *sender, bytes);
+        if twice {
+            made.send(&mut inner, *sender, &copy);
+        }
+    }
+    stats(made, "types,topics,clients,handshakes")
+}
+
+#[test]
+fn a_connection_that_the_capture_holds_twice_is_counted_once() {
+    let once = proxied(false, "t");
+    let shown = |stats: &Value| {
+        let rows = ["types", "clients"].map(|name| stats[name].clone());
+        let is_filled = |rows: &Value| rows.as_array().is_some_and(|rows| !rows.is_empty());
+        assert!(rows.iter().all(is_filled));
+        let kinds = stats["handshakes"].as_array().expect("rows").iter();
+        let complete: Vec<_> = kinds.map(|row| row["complete"].clone()).collect();
+        (rows, complete)
+    };
+    assert_eq!(shown(&once), shown(&proxied(true, "t")));
+    assert_ne!(shown(&once), shown(&proxied(true, "u")));
+}

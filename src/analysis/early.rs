@@ -219,9 +219,9 @@ impl EarlyCopies {
             };
         };
         // What its connection brought before comes before it.
-        let connection = self.line.get(at).and_then(|one| connection_of(&one.event));
+        let connection = self.line.get(at).and_then(|one| one.event.connection());
         let mut line = self.line.iter();
-        let earlier = line.position(|one| connection_of(&one.event) == connection);
+        let earlier = line.position(|one| one.event.connection() == connection);
         let earlier = earlier.unwrap_or(at);
         if let Some(Waiting {
             event: OwnedEvent::Packet(packet),
@@ -344,19 +344,6 @@ fn size(event: &OwnedEvent) -> usize {
         OwnedEvent::Packet(packet) => packet.bytes.len(),
         _ => 0,
     }
-}
-
-/// Returns the connection of an event that belongs to one.
-fn connection_of(event: &OwnedEvent) -> Option<ConnectionId> {
-    Some(match event {
-        OwnedEvent::Opened(opened) => opened.connection.id,
-        OwnedEvent::Packet(packet) => packet.connection,
-        OwnedEvent::Gap(gap) => gap.connection,
-        OwnedEvent::Ended(ended) => ended.connection,
-        OwnedEvent::Stalled(stalled) => stalled.connection,
-        OwnedEvent::Breach(breach) => breach.connection,
-        _ => return None,
-    })
 }
 
 /// Returns the frame of an event that comes from the capture.

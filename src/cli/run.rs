@@ -155,7 +155,7 @@ fn warn(totals: &Totals, tls_port: Option<u16>) {
     if totals.seen_twice > 0 {
         messages::error(format_args!(
             "seen twice: {} the same packets as an earlier one, in step (docker-proxy, address \
-             translation or two capture points, or one client at two servers); all of it is counted twice",
+             translation or two capture points); statistics and findings are of the first",
             match totals.seen_twice {
                 1 => "1 connection carries".to_owned(),
                 count => format!("{count} connections carry"),

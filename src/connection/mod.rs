@@ -20,12 +20,14 @@
 //! - `candidate` (a chain of packets from a place), `peers` (who is the Client, which version);
 //! - `held` (bytes and the candidates in them), `packets` (framing where places are known);
 //! - `recognition` (the state), `resync` (its decisions), `recognise` (first bytes), `decoder`;
-//! - `twins` (connections that the capture holds twice), which only reads events.
+//! - `twins` (connections that the capture holds twice) and `copies` (events without those), which
+//!   only read events.
 
 mod alias;
 mod candidate;
 mod classify;
 mod context;
+mod copies;
 mod decoder;
 mod held;
 mod packets;
@@ -42,5 +44,5 @@ mod twins;
 mod tests;
 
 pub use context::{Context, Counters, DecodingOptions};
+pub(crate) use copies::Copies;
 pub use decoder::Decoder;
-pub(crate) use twins::Twins;

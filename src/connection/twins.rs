@@ -51,6 +51,8 @@ struct Begun {
 struct Pair {
     ids: [ConnectionId; 2],
     first: Awaited,
+    /// The CONNECT of the second.
+    began: FrameStamp,
     /// Packets of the server that must be the same: one that lets a second client with the same
     /// identifier in answers the first no longer.
     answers: usize,
@@ -81,6 +83,16 @@ impl Twins {
         } else {
             self.compare(event)
         }
+    }
+
+    /// Returns whether a connection may turn out to be a copy of an earlier one.
+    pub(crate) fn is_suspect(&self, connection: ConnectionId) -> bool {
+        self.pairs.iter().any(|pair| pair.ids[1] == connection)
+    }
+
+    /// Compares a connection no further.
+    pub(crate) fn forget(&mut self, connection: ConnectionId) {
+        self.pairs.retain(|pair| pair.ids[1] != connection);
     }
 
     #[cold]
@@ -114,6 +126,7 @@ impl Twins {
             self.pairs.push(Pair {
                 ids: [other.connection, begun.connection],
                 first: other.packet,
+                began: event.stamp,
                 answers: 1 + usize::from(other.server == begun.server),
                 ahead: BySender::default(),
                 same: BySender::new(1, 0),
@@ -137,6 +150,7 @@ impl Twins {
             connection: pair.ids[1],
             other: pair.ids[0],
             first: pair.first.stamp,
+            began: pair.began,
             stamp: *now,
         };
         if decided || !in_step {

@@ -8,6 +8,7 @@ use super::handshake::Handshake;
 use super::packet::PacketEvent;
 use super::session::SessionSummary;
 use super::will::{RetainedSummary, WillSummary};
+use crate::stream::ConnectionId;
 
 /// Everything that a run reports, in the order in which it becomes known.
 #[derive(Clone, Copy, Debug)]
@@ -43,4 +44,19 @@ pub enum Event<'a> {
     Session(&'a SessionSummary),
     /// Something wrong, odd or worth knowing.
     Finding(&'a Finding),
+}
+
+impl Event<'_> {
+    /// Returns the connection of an event of the capture that belongs to one.
+    pub const fn connection(&self) -> Option<ConnectionId> {
+        Some(match self {
+            Self::Opened(opened) => opened.connection.id,
+            Self::Packet(packet) => packet.connection,
+            Self::Gap(gap) => gap.connection,
+            Self::Ended(ended) => ended.connection,
+            Self::Stalled(stalled) => stalled.connection,
+            Self::Breach(breach) => breach.connection,
+            _ => return None,
+        })
+    }
 }

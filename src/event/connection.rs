@@ -124,6 +124,8 @@ pub struct SeenTwice {
     pub other: ConnectionId,
     /// The frame of the CONNECT of that one.
     pub first: FrameStamp,
+    /// The frame of its own CONNECT.
+    pub began: FrameStamp,
     /// The frame by which it became certain.
     pub stamp: FrameStamp,
 }

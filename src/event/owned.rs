@@ -73,6 +73,14 @@ impl From<&Event<'_>> for OwnedEvent {
 }
 
 impl OwnedEvent {
+    /// Returns the connection of an event of the capture that belongs to one.
+    pub fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Self::Packet(packet) => Some(packet.connection),
+            _ => self.with_event(|event| event.connection()),
+        }
+    }
+
     /// Calls `visit` with the event as it was reported.
     pub fn with_event<T>(&self, visit: impl FnOnce(&Event<'_>) -> T) -> T {
         let event = match self {

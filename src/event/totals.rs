@@ -13,7 +13,7 @@ pub struct Totals {
     /// Control packets emitted, malformed ones included.
     pub packets: u64,
     /// Connections that carry the same packets as an earlier one, in step: the capture holds it
-    /// twice, and its packets are counted twice.
+    /// twice, and statistics and findings are of the first.
     pub seen_twice: u64,
     /// The time of the first frame that has one.
     pub first_time: Option<Timestamp>,

@@ -239,6 +239,10 @@ impl<V: View> View for Filtered<V> {
         self.view.needs()
     }
 
+    fn counts_once(&self) -> bool {
+        self.view.counts_once()
+    }
+
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         let takes = match event {
             Event::Opened(_) => true,

@@ -15,6 +15,10 @@ pub trait View {
     fn needs(&self) -> Needs {
         Needs::default()
     }
+    /// Returns whether a connection that the capture holds twice is shown once.
+    fn counts_once(&self) -> bool {
+        false
+    }
     /// Receives the stamp of a frame, whatever it carries: of the first frame of the run that
     /// has a time, and of every frame where [`Needs::frames`] asks for it.
     fn frame(&mut self, _stamp: &FrameStamp) {}
@@ -60,6 +64,9 @@ macro_rules! view_by_pointer {
             fn needs(&self) -> Needs {
                 (**self).needs()
             }
+            fn counts_once(&self) -> bool {
+                (**self).counts_once()
+            }
             fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
                 (**self).event(event)
             }
@@ -91,6 +98,9 @@ impl<A: View, B: View> View for Tee<A, B> {
     }
     fn needs(&self) -> Needs {
         self.0.needs().and(self.1.needs())
+    }
+    fn counts_once(&self) -> bool {
+        self.0.counts_once() || self.1.counts_once()
     }
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         self.0.event(event)?;

@@ -343,7 +343,7 @@ clauses! {
     ONE_SIDED "one-sided-capture" Note [] []
         "The capture holds only some of a Server's connections: rules that need the others are off."
     SEEN_TWICE "seen-twice" Note [] []
-        "The capture holds a connection twice, and all that is counted counts it twice."
+        "The capture holds a connection twice; what is counted and concluded is of the first."
     FRAMES_OUT_OF_ORDER "frames-out-of-order" Note [] []
         "Frames do not stand in the capture in the order in which they were sent."
     CLOCK_SKEW "clock-skew" Note [] []

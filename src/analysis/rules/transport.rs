@@ -112,14 +112,18 @@ const fn close_code(code: u16) -> &'static str {
 
 /// Reports a connection that the capture holds twice.
 pub(crate) fn find_seen_twice(state: &State, twice: &SeenTwice, report: &mut Report) {
-    let Some(link) = state.links.get(&twice.connection) else {
-        return;
-    };
     let claim = Claim::SeenTwice {
         other: twice.other.0,
         first: Frame(twice.first.number),
     };
-    report.find(Place::on(link, link.began()), claim);
+    let other = state.links.get(&twice.other);
+    let place = Place {
+        connection: Some(twice.connection),
+        client_id: other.and_then(|other| other.client_id.clone()),
+        version: other.and_then(|other| other.version),
+        ..Place::nowhere(twice.began)
+    };
+    report.find(place, claim);
 }
 
 /// Reports that frames stand out of order: by the clocks of two captures, by what TCP shows, by

@@ -278,6 +278,7 @@ fn a_connection_that_the_capture_holds_twice_is_reported_at_its_copy() {
         connection: ConnectionId(1),
         other: ConnectionId(0),
         first: stamp(first),
+        began: stamp(second),
         stamp: stamp(second),
     }));
     let finding = run.finding("seen-twice");

@@ -68,6 +68,10 @@ impl<W: Write> View for Stats<W> {
         }
     }
 
+    fn counts_once(&self) -> bool {
+        true
+    }
+
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Packet(seen) => self.tally.packet(seen, self.topics),
