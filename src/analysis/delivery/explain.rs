@@ -579,20 +579,34 @@ fn act_at_publish(cx: &mut PacketContext<'_>, key: MessageKey, copy: &Copy<'_>) 
     let state = &mut *cx.state;
     let held = state.messages.get(key);
     let publisher = held.and_then(|held| state.links.get(&held.connection));
-    let sole = state.messages.is_sole(copy.digest);
-    let mut known = true;
     // Else the PUBREL may be in a gap.
     let unreleased = publisher.is_some_and(|link| link.certain(Sender::Client));
-    if unreleased && let Some(broker) = state.brokers.get_mut(cx.link.broker) {
-        known = broker.forwards_early(copy.digest, sole);
-    }
+    let broker = state.brokers.get(cx.link.broker);
+    let known = !unreleased || broker.is_some_and(|broker| broker.acts_at_publish);
+    let sole = state.messages.is_sole(copy.digest);
     put_in_force(state, cx.report, cx.link, key, copy.stamp);
     let Some(held) = state.messages.get_mut(key) else {
         return;
     };
     held.unordered = !unreleased;
+    held.forwarded = Some(copy.stamp).filter(|_| unreleased && sole);
     for route in held.routes.iter_mut().filter(|_| !known) {
         route.delivery.ambiguous = true;
+    }
+}
+
+/// Learns from the PUBREL of a message whether its broker forwarded it earlier: by the clock of the
+/// capture, since frames may stand out of order.
+pub(crate) fn note_release(state: &mut State, key: MessageKey, stamp: FrameStamp) {
+    let Some(held) = state.messages.get_mut(key) else {
+        return;
+    };
+    let forwarded = held.forwarded.take();
+    let before = forwarded.and_then(|copy| between(&copy, &stamp));
+    if before.is_some_and(|before| before > Span::ZERO)
+        && let Some(broker) = state.brokers.get_mut(held.broker)
+    {
+        broker.forwards_early(held.digest);
     }
 }
 

@@ -39,6 +39,7 @@ pub(crate) fn hold_message(
         // Given when it is added.
         key: MessageKey(0),
         order: 0,
+        forwarded: None,
         unordered: false,
         broker: link.broker,
         digest,

@@ -4,6 +4,7 @@ use foldhash::HashMap;
 
 use super::super::caps;
 use super::super::context::PacketContext;
+use super::super::delivery::explain::note_release;
 use super::super::delivery::retained::put_in_force;
 use super::super::rules;
 use super::super::rules::claim::Claim;
@@ -82,6 +83,7 @@ pub(crate) fn on_acknowledgement(cx: &mut PacketContext<'_>, ack: &Acknowledgeme
     // PUBCOMP answers a PUBREL that the capture may miss.
     if let (PacketType::PubRel | PacketType::PubComp, Some(key)) = (event.packet_type, open.message)
     {
+        note_release(cx.state, key, event.stamp);
         put_in_force(cx.state, cx.report, cx.link, key, event.stamp);
     }
     // PUBREL is the initiator's own: it answers PUBREC and acknowledges no PUBLISH.

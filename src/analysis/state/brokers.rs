@@ -61,15 +61,14 @@ impl Broker {
         self.blind == 0 && !self.gapped && !self.outsiders
     }
 
-    /// Notes a copy of a QoS 2 message that came before its PUBREL; `sole` where no equal message is on
-    /// its way. Returns whether it is known to act at PUBLISH: a client outside the capture may
-    /// publish one equal message just then, and hardly two.
-    pub(crate) fn forwards_early(&mut self, digest: u64, sole: bool) -> bool {
-        if sole && !self.outsiders && !self.acts_at_publish {
+    /// Notes a QoS 2 message of which a copy came before its PUBREL, with no equal one on its way. It
+    /// takes two: a client outside the capture may publish one equal message just then, and hardly
+    /// two.
+    pub(crate) fn forwards_early(&mut self, digest: u64) {
+        if !self.outsiders && !self.acts_at_publish {
             self.acts_at_publish = self.early.is_some_and(|first| first != digest);
             self.early.get_or_insert(digest);
         }
-        self.acts_at_publish
     }
 
     /// Remembers a subscription that is over; `matched` is the filter that topic names are matched

@@ -189,6 +189,8 @@ pub(crate) struct Held {
     pub(crate) pending: Option<Box<Pending>>,
     /// Its place in the order in which messages came into force.
     pub(crate) order: u64,
+    /// The first copy, where it stands before its PUBREL and can be of no other message.
+    pub(crate) forwarded: Option<FrameStamp>,
     /// That place is not known: its PUBREL was not seen.
     pub(crate) unordered: bool,
     /// The ways to its subscribers, further copies included.
