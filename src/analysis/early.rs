@@ -4,7 +4,7 @@
 //! TCP does not show it, since publisher and subscriber have a connection each. So a copy that
 //! nothing explains waits, and with it all that comes behind it; if its PUBLISH comes within the
 //! window, that is taken first. This is done only where the two can stand in the wrong order: in
-//! different files, or in a capture that has shown such a pair.
+//! different files, or in a capture that has shown several such pairs.
 //!
 //! ```text
 //! in the capture:   copy  SUBACK  PUBLISH          the line: copy, SUBACK
@@ -113,7 +113,7 @@ impl EarlyCopies {
             }
             return false;
         }
-        let waits = self.several_files || !self.seen.is_empty();
+        let waits = self.several_files || self.seen.len() >= PAIRS;
         let Some(copy) = unexplained(state, packet, waits) else {
             return false;
         };
