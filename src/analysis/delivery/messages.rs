@@ -181,7 +181,13 @@ pub(crate) fn close_message(
         }
     });
     // Of a message that came to someone after all nothing need be explained.
-    if deliveries.is_empty() && held.late.is_empty() {
+    let unseen = |route: &Route| {
+        let stood = (route.delivery.connection).and_then(|id| state.standing(id));
+        stood.is_some_and(|stood| !stood.server_seen || stood.gaps != route.gaps)
+    };
+    // Nor of one that a subscriber may have been sent unseen.
+    let may_have_come = tentative.iter().any(unseen);
+    if deliveries.is_empty() && held.late.is_empty() && !may_have_come {
         deliveries.append(&mut held.former);
         if let Some(topic) = &held.topic {
             let unsure = |route| unsure(state, topic, held.broker, route);
@@ -233,10 +239,7 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
             let frame = over.stamp.number;
             return Undelivered::Gap { frame };
         }
-        over if held.pending.is_some() => {
-            let until = over.map_or(state.now, |over| over.stamp).number;
-            return Undelivered::NotReleased { until };
-        }
+        Some(over) if held.pending.is_some() => return why_not_released(held, over),
         _ => {}
     }
     let given_up = Undelivered::GivenUp {
@@ -245,9 +248,16 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
     if closing == Closing::GivenUp {
         return given_up;
     }
+    if held.pending.is_some() {
+        let last = state.now.number;
+        return Undelivered::CaptureEnded { last };
+    }
     // QoS 0 for an absent subscriber was judged when the message was published.
-    if let Outcome::NotDelivered(why @ Undelivered::AwayAtQoS0 { .. }) = route.delivery.outcome {
-        return why;
+    if let Outcome::NotDelivered(Undelivered::AwayAtQoS0 { since }) = route.delivery.outcome {
+        return match may_be_back(state, held, since) {
+            true => Undelivered::Unknown,
+            false => Undelivered::AwayAtQoS0 { since },
+        };
     }
     // One that was overtaken, or that had time enough, was lost before.
     let unsubscribed = unsubscribed(state, held, route);
@@ -311,6 +321,26 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
     }
 }
 
+/// Returns the reason why a QoS 2 message without PUBREL was delivered to no subscriber.
+fn why_not_released(held: &Held, over: Over) -> Undelivered {
+    let frame = over.stamp.number;
+    match over.state {
+        HandshakeState::Incomplete {
+            ended_by: EndedBy::CaptureEnd,
+            ..
+        } => Undelivered::CaptureEnded { last: frame },
+        // A client that is not known may go on with its session on another connection.
+        _ if held.client_id.is_none() => Undelivered::Unknown,
+        _ => Undelivered::NotReleased { until: frame },
+    }
+}
+
+/// Returns whether a subscriber that left in the frame `since` may have come back unseen.
+fn may_be_back(state: &State, held: &Held, since: u64) -> bool {
+    let broker = state.brokers.get(held.broker);
+    broker.is_none_or(|broker| broker.may_be_back(since))
+}
+
 /// Returns whether the server need not have read a message: its publisher's connection ended before
 /// the acknowledgement came.
 fn may_be_unread(held: &Held) -> bool {
@@ -362,6 +392,9 @@ fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> U
     }
     let Some((latest, returned)) = returned else {
         let frame = session.away_since.unwrap_or(left).number;
+        if may_be_back(state, held, frame) {
+            return Undelivered::Unknown;
+        }
         return match session.expired(state.now) {
             true => Undelivered::SessionEnded {
                 frame,
@@ -451,6 +484,10 @@ fn absent_member(state: &State, held: &Held, route: &Route) -> Option<u64> {
 fn kept_away(held: &Held, stood: &Standing, gaps: u32) -> Option<Undelivered> {
     if stood.gaps != gaps {
         return Some(Undelivered::Gap { frame: stood.gap });
+    }
+    if !stood.server_seen {
+        let frame = stood.began;
+        return Some(Undelivered::Gap { frame });
     }
     let maximum = stood.maximum_packet_size?;
     let (named, aliased) = held.least;

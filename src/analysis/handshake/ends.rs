@@ -86,6 +86,11 @@ pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, e
     // A connection that has ended brings no more copies for subscriptions that the capture does
     // not show.
     state.set_blind(&mut link, false);
+    if link.nameless
+        && let Some(broker) = state.brokers.get_mut(link.broker)
+    {
+        broker.nameless_ends(ended.stamp.number);
+    }
     release(state, report, &mut link, ended, ended_by);
     report.settle_slow(link.id);
     note_connection(state, report, &link, end);

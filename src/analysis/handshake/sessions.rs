@@ -30,6 +30,12 @@ pub(crate) fn attach(cx: &mut PacketContext<'_>, present: Option<bool>) {
         }
         return;
     }
+    if cx.link.client_id.is_none()
+        && let Some(broker) = cx.state.brokers.get_mut(cx.link.broker)
+    {
+        cx.link.nameless = true;
+        broker.nameless_begins();
+    }
     let id = cx.link.client_id.as_ref();
     let known = id.and_then(|id| cx.state.sessions.find(cx.link.broker, id));
     rules::connect::check_session_present(&mut cx.check(), present, known);

@@ -35,6 +35,10 @@ pub(crate) struct Broker {
     past: FilterTree<Vec<Past>>,
     /// Connections whose client's subscriptions are not all known.
     pub(crate) blind: u32,
+    /// Connections whose client is not known.
+    nameless: u32,
+    /// The frame in which the latest such one ended.
+    nameless_end: u64,
     /// It has sent what no subscription explains.
     pub(crate) surprises: bool,
     /// It has sent what no client in the capture published.
@@ -59,6 +63,23 @@ impl Broker {
     /// none of a client outside the capture, none in a gap.
     pub(crate) fn is_all_seen(&self) -> bool {
         self.blind == 0 && !self.gapped && !self.outsiders
+    }
+
+    /// Counts a connection whose client is not known.
+    pub(crate) fn nameless_begins(&mut self) {
+        self.nameless = self.nameless.saturating_add(1);
+    }
+
+    /// Notes the end of such a connection in a frame.
+    pub(crate) fn nameless_ends(&mut self, frame: u64) {
+        self.nameless = self.nameless.saturating_sub(1);
+        self.nameless_end = frame;
+    }
+
+    /// Returns whether a client that left in the frame `since` may have come back unseen: on a
+    /// connection whose CONNECT was not captured.
+    pub(crate) fn may_be_back(&self, since: u64) -> bool {
+        self.nameless > 0 || self.nameless_end > since
     }
 
     /// Notes a QoS 2 message of which a copy came before its PUBREL, with no equal one on its way. It

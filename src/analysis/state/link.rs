@@ -59,6 +59,8 @@ pub(crate) struct Standing {
     pub(crate) stamp: FrameStamp,
     /// It goes on, as far as was captured.
     pub(crate) open: bool,
+    /// Something that the server sent was captured.
+    pub(crate) server_seen: bool,
     /// Gaps and unreadable packets in what the server sent.
     pub(crate) gaps: u32,
     /// The frame that shows the latest of those.
@@ -208,6 +210,8 @@ pub(crate) struct Link {
     pub(crate) clean: bool,
     /// The parts of MQTT 5.0 that the server offers.
     pub(crate) offer: Offer,
+    /// It counts among its broker's connections whose client is not known.
+    pub(crate) nameless: bool,
     /// It counts among its broker's blind connections.
     pub(crate) blind: bool,
     /// Who closed it first.
@@ -335,6 +339,7 @@ impl Link {
             superseded: None,
             will_digest: 0,
             blind: false,
+            nameless: false,
             client_id: None,
             connect: None,
             connect_stamp: None,
@@ -374,6 +379,7 @@ impl Link {
         Standing {
             stamp: self.goodbye.map_or(stamp, |goodbye| goodbye.stamp),
             open,
+            server_seen: !self.never_seen(Sender::Server),
             gaps: unseen.server,
             gap: server.gap,
             client_gaps: unseen.client,
