@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::super::caps;
-use super::super::keys::{BrokerId, DeliveryRef, MessageKey};
+use super::super::keys::{DeliveryRef, MessageKey};
 use super::super::output::Output;
 use super::super::rules::delivery::{judge_refused, judge_undelivered};
 use super::super::rules::report::Report;
 use super::super::state::State;
+use super::super::state::brokers::Past;
 use super::super::state::link::Standing;
 use super::super::state::message::{Held, Over, Progress, Route, note_settled};
 use crate::base::limits::Limit;
@@ -183,15 +184,24 @@ pub(crate) fn close_message(
     // Of a message that came to someone after all nothing need be explained.
     let unseen = |route: &Route| {
         let stood = (route.delivery.connection).and_then(|id| state.standing(id));
-        stood.is_some_and(|stood| !stood.server_seen || stood.gaps != route.gaps)
+        match stood {
+            Some(stood) => !stood.server_seen || stood.gaps != route.gaps,
+            // It left without having seen an answer, as far as was captured.
+            None => route.asked.is_some(),
+        }
     };
     // Nor of one that a subscriber may have been sent unseen.
     let may_have_come = tentative.iter().any(unseen);
     if deliveries.is_empty() && held.late.is_empty() && !may_have_come {
         deliveries.append(&mut held.former);
-        if let Some(topic) = &held.topic {
-            let unsure = |route| unsure(state, topic, held.broker, route);
+        if let Some(topic) = held.topic.as_deref().filter(|_| !tentative.is_empty()) {
+            let steps = state.steps();
+            let broker = state.brokers.get(held.broker);
+            let past = broker.map(|broker| broker.past(topic, steps));
+            let (past, taken) = past.unwrap_or_default();
+            let unsure = |route| unsure(&past, route);
             deliveries.extend(tentative.into_iter().filter_map(unsure));
+            state.pay(0, taken);
         }
     }
     deliveries.append(&mut held.late);
@@ -201,12 +211,11 @@ pub(crate) fn close_message(
 }
 
 /// Returns the delivery that did not come about by a subscription that was being asked for or given up
-/// when the message was published.
-fn unsure(state: &State, topic: &str, broker: BrokerId, route: Route) -> Option<MessageDelivery> {
+/// when the message was published; `past` are those to its topic that are over.
+fn unsure(past: &[&Past], route: Route) -> Option<MessageDelivery> {
     let filter = route.delivery.filters.first()?;
-    let (past, _) = state.brokers.get(broker)?.past(topic, state.steps());
     let mut own = past
-        .into_iter()
+        .iter()
         .filter(|one| one.client_id == route.delivery.client_id);
     let past = own.find(|one| one.filter == *filter).map(|one| one.why);
     let over = past.filter(|why| !matches!(why, Undelivered::SessionEnded { .. }));
