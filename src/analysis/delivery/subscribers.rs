@@ -125,7 +125,12 @@ fn counted(
             // Servers keep nothing for the absent at QoS 0: no copy that comes later is of it.
             route.progress = Progress::Done;
             let since = session.away_since.unwrap_or(state.now).number;
-            route.delivery.outcome = Outcome::NotDelivered(Undelivered::AwayAtQoS0 { since });
+            let broker = state.brokers.get(topic.broker);
+            let why = match broker.is_none_or(|broker| broker.may_be_back(since)) {
+                true => Undelivered::Unknown,
+                false => Undelivered::AwayAtQoS0 { since },
+            };
+            route.delivery.outcome = Outcome::NotDelivered(why);
         }
     }
     let unsettled = routes.iter().filter(|one| one.progress != Progress::Done);

@@ -272,6 +272,11 @@ fn judge_silence(
     let (Some(first), Some(last)) = (record.steps.first(), record.steps.last()) else {
         return;
     };
+    // A client that is not known may go on with its session on another connection.
+    let message = matches!(record.kind, HandshakeKind::Qos1 | HandshakeKind::Qos2);
+    if message && record.client_id.is_none() && ended_by != EndedBy::CaptureEnd {
+        return;
+    }
     // What was sent in the last moment may have been answered after it: the capture ends, or the
     // other end's close crossed it on the wire.
     let patience = match ended_by {

@@ -680,3 +680,50 @@ fn a_subscription_that_was_being_asked_for_or_given_up_is_no_missing_one() {
         assert!(!run.rules().contains(&"message-not-delivered"));
     }
 }
+
+#[test]
+fn an_absent_subscriber_may_be_back_on_a_connection_whose_connect_was_not_captured() {
+    for nameless in [true, false] {
+        for (qos, away) in [(0, "AwayAtQoS0"), (1, "Away")] {
+            let mut run = Run::new(V3);
+            run.stay(0, "s", false)
+                .take(0, "t", 1)
+                .leave(0)
+                .join(1, "p");
+            if nameless {
+                run.open_to(2, 1883, false);
+                run.client(2, PINGREQ);
+                run.server(2, PINGRESP);
+            }
+            run.client(1, numbered(V3, "t", b"x", qos, 1));
+            if qos > 0 {
+                run.server(1, puback(1));
+            }
+            run.wait(5_000).leave(1).finish();
+            let sent = run.handshakes.iter().find(|one| !one.deliveries.is_empty());
+            let why = outcomes(sent.unwrap()).join(" ");
+            let expected = if nameless { "Unknown" } else { away };
+            assert!(why.contains(expected), "{nameless} {qos}: {why}");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_is_not_known_may_release_its_message_on_another_connection() {
+    for known in [false, true] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", 1);
+        match known {
+            true => run.join(1, "p"),
+            false => run.open_to(1, 1883, false),
+        };
+        run.client(1, numbered(V3, "t", b"x", 2, 1));
+        run.server(1, pubrec(1));
+        run.wait(2_000).end(1, Closed::Reset, Some(Sender::Client));
+        run.wait(5_000).leave(0).finish();
+        let sent = run.handshakes.iter().find(|one| !one.deliveries.is_empty());
+        let why = outcomes(sent.unwrap()).join(" ");
+        assert_eq!(why.contains("NotReleased"), known, "{why}");
+        assert_eq!(run.rules().contains(&"qos2-stuck"), known);
+    }
+}
