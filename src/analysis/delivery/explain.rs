@@ -195,7 +195,10 @@ fn explain_stored(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explain
     let entry = cx.state.retained.get(key)?;
     let stored = entry.summary.stored.clone();
     let outcome = Outcome::Delivered(copy.delivered(None, entry.summary.message.qos));
-    let delivery = delivery_of(cx, copy, outcome);
+    // An equal one may have been stored unseen.
+    let another = (cx.state).may_be_another(copy.topic.broker, copy.digest);
+    let mut delivery = delivery_of(cx, copy, outcome);
+    delivery.ambiguous = another;
     let deliveries = cx.state.retained.deliveries(key)?;
     let here = Some(cx.link.id);
     let again = deliveries.iter().any(|one| one.connection == here);
@@ -211,12 +214,15 @@ fn explain_stored(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explain
             connection: stored.connection,
             client_id: stored.client_id,
             frame: stored.stamp.number,
-            ambiguous: false,
+            ambiguous: another,
         },
-        stored => Origin::Stored {
-            connection: stored.as_ref().map(|stored| stored.connection),
-            frame: stored.as_ref().map(|stored| stored.stamp.number),
-        },
+        stored => {
+            let stored = stored.filter(|_| !another);
+            Origin::Stored {
+                connection: stored.as_ref().map(|stored| stored.connection),
+                frame: stored.as_ref().map(|stored| stored.stamp.number),
+            }
+        }
     };
     Some(Explained {
         origin,

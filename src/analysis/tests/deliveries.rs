@@ -1719,3 +1719,27 @@ fn a_copy_may_be_of_an_equal_message_that_a_subscribe_crossed() {
         assert_eq!(outcomes(one), [copy]);
     }
 }
+
+#[test]
+fn which_of_equal_stored_messages_a_copy_is_is_open_where_one_may_not_have_been_seen() {
+    for gap in [true, false] {
+        let mut run = Run::new(V3);
+        run.join(1, "p").join(3, "q");
+        let retain = Sent {
+            retain: true,
+            ..Sent::default()
+        };
+        run.client(1, publish(V3, "t", b"on", retain));
+        run.client(1, publish(V3, "t", b"off", retain));
+        let stored = run.client(1, publish(V3, "t", b"on", retain));
+        if gap {
+            run.gap(3, Sender::Client);
+        }
+        run.wait(500).join(2, "late").take(2, "t", 0);
+        run.server(2, publish(V3, "t", b"on", retain));
+        run.leave(1).leave(2).leave(3).finish();
+        let copy = run.one(HandshakeKind::Qos0, Sender::Server);
+        let frame = (!gap).then_some(stored);
+        assert!(matches!(&copy.origin, Some(Origin::Stored { frame: one, .. }) if *one == frame));
+    }
+}

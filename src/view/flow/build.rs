@@ -360,7 +360,8 @@ impl Builder {
                 frame: Some(frame), ..
             }) => format!("the stored (retained) message of frame {frame}"),
             Some(Origin::Stored { frame: None, .. }) => {
-                "a stored (retained) message from before the capture".to_owned()
+                "a stored (retained) message; the capture does not show which PUBLISH stored it"
+                    .to_owned()
             }
             Some(Origin::Server) => "published by the broker itself".to_owned(),
             Some(Origin::NotSeen) => "no PUBLISH to the broker explains this message: its \
