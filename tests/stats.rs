@@ -5,7 +5,7 @@ use std::io::Write;
 use mqtt_inspect::mqtt::Sender::{Client, Server};
 use serde_json::Value;
 
-use crate::talk::{Made, Talk, packet, text};
+use crate::talk::{ACK, FIN, Made, Talk, packet, text};
 use crate::tool::run;
 
 const MILLISECOND: i64 = 1_000_000;
@@ -191,4 +191,35 @@ fn a_connection_that_the_capture_holds_twice_is_counted_once() {
     };
     assert_eq!(shown(&once), shown(&proxied(true, "t")));
     assert_ne!(shown(&once), shown(&proxied(true, "u")));
+}
+
+/// The rules of the findings where a second host connects as the same client 9 ms after the first,
+/// whose connection the server then ends.
+fn takes_over(second: u32) -> Vec<String> {
+    let mut made = Made::new();
+    let (mut first, mut second) = (Talk::new(0), Talk::new(second));
+    comes(&mut made, &mut first, "c", b"");
+    made.wait(9 * MILLISECOND);
+    made.open(&mut second);
+    made.send(&mut second, Client, &connect("c", b""));
+    made.segment(&mut first, Server, FIN | ACK, &[]);
+    made.segment(&mut first, Client, FIN | ACK, &[]);
+    made.send(&mut second, Server, &[0x20, 3, 0, 0, 0]);
+    made.send(&mut second, Client, &publish(1));
+    made.send(&mut second, Server, &puback(1));
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(&made.into_bytes()).expect("written");
+    let arguments = ["--check", "--json"].map(std::ffi::OsStr::new);
+    let ran = run(arguments.into_iter().chain([file.path().as_os_str()]));
+    let json: Value = serde_json::from_str(&ran.out).expect("JSON");
+    let findings = json["findings"].as_array().expect("findings").iter();
+    let rules = findings.map(|one| one["rule"].as_str().expect("a rule").to_owned());
+    rules.collect()
+}
+
+#[test]
+fn a_takeover_from_another_host_is_seen_before_its_effect() {
+    let rules = takes_over(50_001);
+    assert_eq!(rules, takes_over(1));
+    assert!(rules.contains(&"takeover".to_owned()), "{rules:?}");
 }

@@ -7,6 +7,7 @@ use mqtt_inspect::record::frames::{Header, LinkLayer, push_frame};
 use mqtt_inspect::wire::TcpFlags;
 
 pub(crate) const SYN: u8 = TcpFlags::SYN;
+pub(crate) const FIN: u8 = TcpFlags::FIN;
 pub(crate) const RST: u8 = TcpFlags::RST;
 pub(crate) const ACK: u8 = TcpFlags::ACK;
 pub(crate) const PSH_ACK: u8 = TcpFlags::PSH | TcpFlags::ACK;

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use super::twins::Twins;
 use crate::event::{Event, Opened, OwnedEvent};
+use crate::mqtt::Sender;
 use crate::stream::ConnectionId;
 
 /// Events of a connection that wait: more than its first few packets are no copy's.
@@ -63,6 +64,7 @@ impl Copies {
         if self.opened.is_none() && self.suspects.is_empty() && self.dropped.is_empty() {
             return pass(event);
         }
+        self.part(event);
         self.sort(event, pass);
     }
 
@@ -73,6 +75,21 @@ impl Copies {
         }
         for suspect in self.suspects.drain(..) {
             suspect.pass(pass);
+        }
+    }
+
+    /// Compares two connections no further where an event shows that they are two.
+    fn part(&mut self, event: &Event<'_>) {
+        let (connection, by, stamp) = match event {
+            Event::FirstEnd(end) => (end.connection, Some(end.by), end.stamp),
+            Event::Ended(ended) => (ended.connection, ended.by, ended.stamp),
+            _ => return,
+        };
+        self.twins.expire(&stamp);
+        // A server closes the older of two clients with one identifier. The end by its client may
+        // stand before the last packets of the copy.
+        if by != Some(Sender::Client) {
+            self.twins.forget_copies_of(connection);
         }
     }
 

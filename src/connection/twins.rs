@@ -95,6 +95,16 @@ impl Twins {
         self.pairs.retain(|pair| pair.ids[1] != connection);
     }
 
+    /// Looks for copies of a connection no further.
+    pub(crate) fn forget_copies_of(&mut self, connection: ConnectionId) {
+        self.pairs.retain(|pair| pair.ids[0] != connection);
+    }
+
+    /// Forgets pairs of which a packet has waited for its copy too long.
+    pub(crate) fn expire(&mut self, now: &FrameStamp) {
+        self.pairs.retain(|pair| pair.is_in_time(now));
+    }
+
     #[cold]
     fn connect(&mut self, event: &PacketEvent<'_>) {
         let begun = Begun {
@@ -138,7 +148,7 @@ impl Twins {
     #[cold]
     fn compare(&mut self, event: &PacketEvent<'_>) -> Option<SeenTwice> {
         let now = &event.stamp;
-        self.pairs.retain(|pair| pair.first.is_near(now, UNDECIDED));
+        self.expire(now);
         let holds = |pair: &Pair| pair.ids.contains(&event.connection);
         let at = self.pairs.iter().position(holds)?;
         let packet = self.packet(event);
@@ -191,6 +201,14 @@ impl Awaited {
 }
 
 impl Pair {
+    /// Returns whether the pair may still turn out to be one connection.
+    fn is_in_time(&self, now: &FrameStamp) -> bool {
+        let in_time = |(_, awaited): &(_, VecDeque<Awaited>)| {
+            (awaited.front()).is_none_or(|first| first.is_near(now, SKEW))
+        };
+        self.first.is_near(now, UNDECIDED) && self.ahead.iter().all(in_time)
+    }
+
     /// Takes a packet of one of the two; returns whether they are still in step.
     fn take(&mut self, event: &PacketEvent<'_>, packet: Awaited) -> bool {
         let (leader, awaited) = &mut self.ahead[event.sender];
@@ -235,6 +253,15 @@ mod tests {
         servers: [u8; 2],
         packets: &[(u32, &[u8], i64)],
     ) -> Vec<(u32, u32)> {
+        observed(clients, servers, packets).1
+    }
+
+    /// The same, with what the packets leave behind.
+    fn observed(
+        clients: [(u8, u16); 2],
+        servers: [u8; 2],
+        packets: &[(u32, &[u8], i64)],
+    ) -> (Twins, Vec<(u32, u32)>) {
         let mut twins = Twins::default();
         let mut micros = 0;
         let mut found = Vec::new();
@@ -278,7 +305,7 @@ mod tests {
             let twice = twins.observe(&event);
             found.extend(twice.map(|twice| (twice.other.0, twice.connection.0)));
         }
-        found
+        (twins, found)
     }
 
     #[test]
@@ -348,6 +375,28 @@ mod tests {
             (1, SUBACK, 10),
         ];
         assert_eq!(found([1, 1], &both), []);
+    }
+
+    #[test]
+    fn a_pair_is_no_suspect_any_more_once_a_packet_waits_too_long_or_the_first_is_closed() {
+        let begun = [(0, CONNECT, 0), (1, CONNECT, 100), (0, CONNACK, 100)];
+        let (mut twins, _) = observed([(99, 40_000); 2], [1, 1], &begun);
+        let second = ConnectionId(1);
+        assert!(twins.is_suspect(second));
+        let later = |micros: i64| FrameStamp {
+            number: 4,
+            time: Some(Timestamp::from_nanos(micros * 1000)),
+            ..FrameStamp::default()
+        };
+        twins.expire(&later(20_200));
+        assert!(twins.is_suspect(second));
+        twins.forget_copies_of(second);
+        assert!(twins.is_suspect(second));
+        let (mut late, _) = observed([(99, 40_000); 2], [1, 1], &begun);
+        late.expire(&later(20_201));
+        assert!(!late.is_suspect(second));
+        twins.forget_copies_of(ConnectionId(0));
+        assert!(!twins.is_suspect(second));
     }
 
     #[test]

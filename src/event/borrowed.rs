@@ -53,6 +53,7 @@ impl Event<'_> {
             Self::Opened(opened) => opened.connection.id,
             Self::Packet(packet) => packet.connection,
             Self::Gap(gap) => gap.connection,
+            Self::FirstEnd(end) => end.connection,
             Self::Ended(ended) => ended.connection,
             Self::Stalled(stalled) => stalled.connection,
             Self::Breach(breach) => breach.connection,
