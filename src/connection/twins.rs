@@ -4,7 +4,8 @@
 //! The copies have other addresses or ports, so TCP does not show it; the control packets do. Two
 //! connections that begin with the same CONNECT, and whose packets then come in step, one by one,
 //! are one. A second client with the same identifier is out of step: the first has its CONNACK long
-//! before.
+//! before. So are the clients of two servers, but by accident: where neither the server nor a host or
+//! a port is the same, the packets must come as through a proxy, the server's from behind it first.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -56,6 +57,8 @@ struct Pair {
     /// Packets of the server that must be the same: one that lets a second client with the same
     /// identifier in answers the first no longer.
     answers: usize,
+    /// The first must be ahead with the client's packets, and the second with the server's.
+    nested: bool,
     /// By sender: the packets by which one of the two is ahead, and which.
     ahead: BySender<(Option<ConnectionId>, VecDeque<Awaited>)>,
     /// By sender: packets that were the same.
@@ -138,6 +141,7 @@ impl Twins {
                 first: other.packet,
                 began: event.stamp,
                 answers: 1 + usize::from(other.server == begun.server),
+                nested: !other.shares_an_end(&begun),
                 ahead: BySender::default(),
                 same: BySender::new(1, 0),
             });
@@ -183,11 +187,22 @@ impl Begun {
     /// another port, and is one connection's server and the other's client.
     fn may_be(&self, other: &Self) -> bool {
         let same_host = self.client.address == other.client.address;
-        let proxied = self.server.address == other.client.address
-            || other.server.address == self.client.address;
         !same_host
             || self.client.port == other.client.port
-            || (self.server != other.server && proxied)
+            || (self.server != other.server && self.is_proxied(other))
+    }
+
+    /// Returns whether the two have one server, or a host or port in common as translation and
+    /// proxies leave them.
+    fn shares_an_end(&self, other: &Self) -> bool {
+        self.server == other.server
+            || self.client.port == other.client.port
+            || self.is_proxied(other)
+    }
+
+    /// Returns whether the server of one is the host of the other's client.
+    fn is_proxied(&self, other: &Self) -> bool {
+        self.server.address == other.client.address || other.server.address == self.client.address
     }
 }
 
@@ -214,6 +229,10 @@ impl Pair {
         let (leader, awaited) = &mut self.ahead[event.sender];
         if awaited.is_empty() {
             *leader = Some(event.connection);
+            let is_first = event.connection == self.ids[0];
+            if self.nested && is_first != (event.sender == Sender::Client) {
+                return false;
+            }
         }
         if *leader == Some(event.connection) {
             awaited.push_back(packet);
@@ -337,10 +356,23 @@ mod tests {
         assert_eq!(found_from(two, [1, 2], &all), []);
         assert_eq!(found_from(two, [1, 1], &all), []);
         assert_eq!(found_from(two, [99, 2], &all), [(0, 1)]);
-        assert_eq!(
-            found_from([(99, 40_000), (98, 40_001)], [1, 2], &all),
-            [(0, 1)]
-        );
+    }
+
+    #[test]
+    fn two_clients_of_two_servers_are_no_copies_unless_one_passes_on_what_the_other_does() {
+        let two = [(99, 40_000), (98, 40_001)];
+        let step = |bytes| [(0, bytes, 1000), (1, bytes, 20)];
+        let all = [CONNECT, CONNACK, SUBSCRIBE, SUBACK].map(step).concat();
+        assert_eq!(found_from(two, [1, 2], &all), []);
+        let back = |bytes| [(1, bytes, 1000), (0, bytes, 20)];
+        let [connect, subscribe] = [CONNECT, SUBSCRIBE].map(step);
+        let [connack, suback] = [CONNACK, SUBACK].map(back);
+        let nested = [connect, connack, subscribe, suback].concat();
+        assert_eq!(found_from(two, [1, 2], &nested), [(0, 1)]);
+        // One server, or the client's port is kept: either order.
+        assert_eq!(found_from(two, [1, 1], &all), [(0, 1)]);
+        let port = [(99, 40_000), (98, 40_000)];
+        assert_eq!(found_from(port, [1, 2], &all), [(0, 1)]);
     }
 
     #[test]

@@ -419,7 +419,7 @@ claims! {
     OneDirection { count: u64, other: &'static str, missing: &'static str } &c::ONE_SIDED, Network
         "Of {count} connections the capture holds only what the {other} sent: what the {missing} sent is not known, and nothing is concluded from its absence."
     SeenTwice { other: u32, first: Frame } &c::SEEN_TWICE, Network
-        "This connection carries the same packets as stream {other} (CONNECT in frame {first}), in step: the capture holds it twice (docker-proxy, address translation, two capture points), or {client} does the same at two servers."
+        "This connection begins with the same packets as stream {other} (CONNECT in frame {first}), in step: the capture holds it twice (docker-proxy, address translation, two capture points)."
     SlowConsumer { seconds: f64, last: Frame } &c::SLOW_CONSUMER, Unknown
         "{who} does not read: from here on it advertised a TCP receive window of 0 for {seconds:.1} s (to frame {last}), and the other end could not send."
     NotAcknowledged { sender: &'static str, times: u32, seconds: f64, last: Frame }
