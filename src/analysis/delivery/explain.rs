@@ -67,6 +67,7 @@ pub(crate) fn explain(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Explained 
         {
             broker.outsiders = true;
         }
+        cx.state.messages.note_unseen(copy.digest);
         Origin::Stored {
             connection: None,
             frame: None,
@@ -89,6 +90,7 @@ pub(crate) fn explain(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Explained 
                 *copies += 1;
             }
         }
+        cx.state.messages.note_unseen(copy.digest);
         Origin::NotSeen
     };
     Explained {

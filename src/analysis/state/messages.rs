@@ -211,7 +211,12 @@ impl Messages {
         self.repeats.has_come(digest)
     }
 
-    /// Returns whether several messages of a digest were published.
+    /// Notes a copy of a message that was not seen.
+    pub(crate) fn note_unseen(&mut self, digest: u64) {
+        self.repeats.note_unseen(digest);
+    }
+
+    /// Returns whether several messages of a digest were published, or may have been.
     pub(crate) fn is_repeated(&self, digest: u64) -> bool {
         self.repeats.is_repeated(digest)
     }

@@ -214,6 +214,28 @@ fn a_repeated_message_is_ambiguous_where_an_equal_one_may_not_have_been_seen() {
 }
 
 #[test]
+fn a_message_that_equals_a_copy_of_one_that_was_not_seen_is_ambiguous() {
+    for (payload, copies) in [("on", ["s q1 ambiguous"]), ("off", ["s q1"])] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", 1).join(1, "p");
+        run.server(0, numbered(V3, "t", b"on", 1, 1));
+        run.client(0, puback(1));
+        run.wait(5_000);
+        run.client(1, numbered(V3, "t", payload.as_bytes(), 1, 1));
+        run.server(1, puback(1));
+        run.server(0, numbered(V3, "t", payload.as_bytes(), 1, 2));
+        run.client(0, puback(2));
+        run.leave(0).leave(1).finish();
+        let sent = run
+            .handshakes
+            .iter()
+            .filter(|one| one.initiator == Sender::Client && !one.deliveries.is_empty());
+        let found: Vec<_> = sent.flat_map(outcomes).collect();
+        assert_eq!(found, copies, "{payload}");
+    }
+}
+
+#[test]
 fn messages_of_which_a_part_was_captured_are_joined_by_their_length_and_ambiguous() {
     for (missing, copy) in [(2, "s q1 ambiguous"), (0, "s q1")] {
         let mut run = Run::new(V3);
