@@ -4,14 +4,17 @@
 //! TCP does not show it, since publisher and subscriber have a connection each. So a copy that
 //! nothing explains waits, and with it all that comes behind it; if its PUBLISH comes within the
 //! window, that is taken first. This is done only where the two can stand in the wrong order: in
-//! different files, or in a capture that has shown several such pairs.
+//! different files that are read side by side, or in a capture that has shown several such pairs.
+//! The copy may be of an equal message from outside the capture all the same: what is joined so is
+//! ambiguous until several messages of one file stood behind copies of another, and a second copy
+//! behind the PUBLISH contradicts the pair.
 //!
 //! ```text
 //! in the capture:   copy  SUBACK  PUBLISH          the line: copy, SUBACK
 //! taken:            PUBLISH  copy  SUBACK
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::caps;
 use super::keys::{BrokerId, SessionKey};
@@ -31,31 +34,47 @@ const EVENTS: usize = 4_096;
 const BYTES: usize = 32 << 20;
 /// Copies without a PUBLISH that are remembered.
 const REMEMBERED: usize = 64;
-/// Different messages whose copies stand before them in one file: fewer may be accidents.
+/// Different messages whose copies stand before them: fewer may be accidents.
 const PAIRS: usize = 3;
 
 /// Copies that stand before their PUBLISH, and the events behind them that wait.
 #[derive(Debug, Default)]
 pub(super) struct EarlyCopies {
     /// The first is a copy that nothing explains.
-    line: VecDeque<Waiting>,
-    /// Of the control packets in `line`.
-    bytes: usize,
-    /// The file of the first packet.
-    file: Option<u16>,
-    /// One of another file was seen.
+    line: Line,
+    /// The latest file of a packet.
+    file: u16,
+    /// A packet of an earlier file came behind it: files are read side by side.
     several_files: bool,
     /// The latest copies that nothing explained.
     unexplained: VecDeque<Unexplained>,
     /// Digests of the first few messages that stood behind their copies.
     seen: Vec<u64>,
-    /// How many stood so.
-    pairs: u64,
     /// Of those, the copy and the PUBLISH that are furthest from each other.
     widest: Option<[FrameStamp; 2]>,
+    /// The latest of those: message, subscriber and PUBLISH.
+    latest: VecDeque<(u64, SessionKey, FrameStamp)>,
     /// The message and the subscriber of a copy that went before the latest PUBLISH, and was taken
     /// for one of another.
     gone_before: Option<(u64, SessionKey)>,
+    /// The message of the latest PUBLISH that was taken before copies which may be of another.
+    doubted: Option<u64>,
+}
+
+/// The events that wait, by their order in the capture.
+#[derive(Debug, Default)]
+struct Line {
+    events: BTreeMap<u64, Waiting>,
+    /// The number of the next.
+    next: u64,
+    /// Of the control packets.
+    bytes: usize,
+    /// The events of each connection.
+    by_connection: BTreeSet<(ConnectionId, u64)>,
+    /// A client's PUBLISH, by digest.
+    published: BTreeSet<(u64, u64)>,
+    /// A client's PUBREL, by connection.
+    released: BTreeSet<(ConnectionId, u64)>,
 }
 
 /// An event that waits.
@@ -68,6 +87,8 @@ struct Waiting {
 /// The part that an event may have in a wait.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
+    /// A server's PUBLISH of this digest, sent for the first time and not for being stored.
+    Copy(u64),
     /// A client's PUBLISH of this digest: the copy may be of it.
     Publish(u64),
     /// A client's PUBREL, with which a QoS 2 message takes effect.
@@ -91,7 +112,7 @@ impl EarlyCopies {
     /// Returns whether something waits.
     #[inline]
     pub(super) fn is_waiting(&self) -> bool {
-        !self.line.is_empty()
+        !self.line.events.is_empty()
     }
 
     /// Observes an event while nothing waits; returns whether it has to wait.
@@ -100,9 +121,25 @@ impl EarlyCopies {
         let Event::Packet(packet) = event else {
             return false;
         };
-        let file = *self.file.get_or_insert(packet.stamp.file);
-        self.several_files |= file != packet.stamp.file;
+        self.note_file(packet.stamp.file);
         packet.packet_type == PacketType::Publish && self.observe(state, packet)
+    }
+
+    /// Notes the file of a packet.
+    #[inline]
+    fn note_file(&mut self, file: u16) {
+        self.several_files |= file < self.file;
+        self.file = self.file.max(file);
+    }
+
+    /// Returns whether copies wait for their PUBLISH.
+    fn waits(&self) -> bool {
+        self.several_files || self.is_sure()
+    }
+
+    /// Returns whether so many copies stand before their PUBLISH that it is no accident.
+    fn is_sure(&self) -> bool {
+        self.seen.len() >= PAIRS
     }
 
     /// Observes a PUBLISH; returns whether it has to wait.
@@ -113,17 +150,27 @@ impl EarlyCopies {
             }
             return false;
         }
-        let waits = self.several_files || self.seen.len() >= PAIRS;
-        let Some(copy) = unexplained(state, packet, waits) else {
+        let waits = self.waits();
+        let copy = copy_digest(state, packet);
+        let copy = copy.and_then(|one| copy_of(state, packet.connection, packet.stamp, one));
+        let Some(copy) = copy else {
             return false;
         };
+        // What does not wait contradicts at once.
         if !waits {
-            if self.unexplained.len() >= REMEMBERED {
-                self.unexplained.pop_front();
-            }
-            self.unexplained.push_back(copy);
+            self.contradict(&copy);
         }
-        waits
+        if copy.is_explained(state, waits) {
+            return false;
+        }
+        if waits {
+            return self.may_be_early(state, copy.digest);
+        }
+        if self.unexplained.len() >= REMEMBERED {
+            self.unexplained.pop_front();
+        }
+        self.unexplained.push_back(copy);
+        false
     }
 
     /// Observes a client's PUBLISH: a copy of it may have gone before it.
@@ -142,10 +189,7 @@ impl EarlyCopies {
         if let Some(copy) = first.filter(|_| !passed_on)
             && between(&copy.stamp, &packet.stamp).is_some_and(|late| late <= TIME)
         {
-            // Else the copy may be of the equal message before.
-            if !state.messages.has_come(digest) {
-                self.note_pair(digest, [copy.stamp, packet.stamp]);
-            }
+            self.note_pair(state, &copy, packet.stamp);
             self.gone_before = Some((digest, copy.session));
         }
     }
@@ -153,7 +197,7 @@ impl EarlyCopies {
     /// Returns whether a message may stand behind its copy: one that does not come again and again,
     /// or where others surely do.
     fn may_be_early(&self, state: &State, digest: u64) -> bool {
-        self.several_files || self.seen.len() >= PAIRS || !state.messages.is_repeated(digest)
+        self.is_sure() || !state.messages.is_repeated(digest)
     }
 
     /// Returns digest and subscriber of a copy that had gone before the latest PUBLISH.
@@ -162,30 +206,60 @@ impl EarlyCopies {
         self.gone_before.take()
     }
 
+    /// Returns the digest of the latest PUBLISH whose copies may be of another.
+    pub(super) fn take_doubted(&mut self) -> Option<u64> {
+        self.doubted.take()
+    }
+
     /// Notes a copy that stands before its PUBLISH.
-    fn note_pair(&mut self, digest: u64, pair: [FrameStamp; 2]) {
-        if self.seen.len() < PAIRS && !self.seen.contains(&digest) {
-            self.seen.push(digest);
+    fn note_pair(&mut self, state: &State, copy: &Unexplained, publish: FrameStamp) {
+        // It may be of the equal message before.
+        if state.messages.has_come(copy.digest) {
+            return;
         }
-        self.pairs += 1;
+        if !self.is_sure() && !self.seen.contains(&copy.digest) {
+            self.seen.push(copy.digest);
+        }
+        if self.latest.len() >= REMEMBERED {
+            self.latest.pop_front();
+        }
+        self.latest.push_back((copy.digest, copy.session, publish));
         let late = |[copy, publish]: [FrameStamp; 2]| between(&copy, &publish);
+        let pair = [copy.stamp, publish];
         if self.widest.is_none_or(|widest| late(pair) > late(widest)) {
             self.widest = Some(pair);
         }
     }
 
-    /// Returns how many copies stand before their PUBLISH, and of the two furthest from each other
-    /// the frames, where that is no accident.
-    pub(super) fn found(&self) -> Option<(u64, [FrameStamp; 2])> {
-        let [copy, publish] = self.widest?;
-        let certain = copy.file != publish.file || self.seen.len() >= PAIRS;
-        certain.then_some((self.pairs, [copy, publish]))
+    /// Notes a copy without a PUBLISH of its own: behind the PUBLISH that an equal one for its
+    /// subscriber stands before, it is the copy of that. So the other one was of a message from
+    /// outside the capture, and others may be so too.
+    fn contradict(&mut self, copy: &Unexplained) {
+        let second = |(digest, session, publish): &(u64, SessionKey, FrameStamp)| {
+            let since = between(publish, &copy.stamp);
+            (*digest, *session) == (copy.digest, copy.session)
+                && since.is_some_and(|since| (Span::ZERO..=TIME).contains(&since))
+        };
+        if self.latest.iter().any(second) {
+            self.seen.clear();
+            self.latest.clear();
+            self.widest = None;
+        }
+    }
+
+    /// Returns of the copy and its PUBLISH that are furthest from each other the frames, where
+    /// that copies stand before their PUBLISH is no accident.
+    pub(super) fn found(&self) -> Option<[FrameStamp; 2]> {
+        self.widest.filter(|_| self.is_sure())
     }
 
     /// Has an event wait behind the others; returns whether some of them may be taken now.
     pub(super) fn push(&mut self, state: &State, event: &Event<'_>) -> bool {
+        if let Event::Packet(packet) = event {
+            self.note_file(packet.stamp.file);
+        }
         self.hold(state, event);
-        let last = self.line.back();
+        let last = self.line.events.values().next_back();
         let first = last.and_then(|last| Some((self.first(state)?, last)));
         first.is_none_or(|(first, last)| self.is_wanted(state, &first, last)) || self.is_over()
     }
@@ -193,61 +267,82 @@ impl EarlyCopies {
     /// Has an event wait.
     pub(super) fn hold(&mut self, state: &State, event: &Event<'_>) {
         let kind = match event {
-            Event::Packet(packet) if packet.sender == Sender::Client => match packet.packet_type {
-                PacketType::Publish => digest(state, packet).map_or(Kind::Other, Kind::Publish),
-                PacketType::PubRel => Kind::Release,
-                _ => Kind::Other,
+            Event::Packet(packet) => match (packet.packet_type, packet.sender) {
+                (PacketType::Publish, Sender::Client) => digest(state, packet).map(Kind::Publish),
+                (PacketType::Publish, Sender::Server) => copy_digest(state, packet).map(Kind::Copy),
+                (PacketType::PubRel, Sender::Client) => Some(Kind::Release),
+                _ => None,
             },
-            _ => Kind::Other,
+            _ => None,
         };
-        let event = OwnedEvent::from(event);
-        self.bytes += size(&event);
-        self.line.push_back(Waiting { event, kind });
+        self.line.push(Waiting {
+            event: OwnedEvent::from(event),
+            kind: kind.unwrap_or(Kind::Other),
+        });
     }
 
     /// Returns the next event to take: the first if nothing has to be waited for any more, or one
     /// that was sent before it. `over`: the capture is.
     pub(super) fn next(&mut self, state: &State, over: bool) -> Option<OwnedEvent> {
+        let front = *self.line.events.keys().next()?;
         let Some(first) = self.first(state) else {
-            return self.take(0);
+            return self.line.take(front);
         };
-        let wanted = |one: &Waiting| self.is_wanted(state, &first, one);
-        let Some(at) = self.line.iter().position(wanted) else {
-            return match over || self.is_over() {
-                true => self.take(0),
-                false => None,
-            };
+        let Some(at) = self.wanted(state, &first) else {
+            if !over && !self.is_over() {
+                return None;
+            }
+            self.contradict(&first);
+            return self.line.take(front);
         };
         // What its connection brought before comes before it.
-        let connection = self.line.get(at).and_then(|one| one.event.connection());
-        let mut line = self.line.iter();
-        let earlier = line.position(|one| one.event.connection() == connection);
-        let earlier = earlier.unwrap_or(at);
+        let connection = self.line.events.get(&at)?.event.connection()?;
+        let mut of_connection = self.line.by_connection.range((connection, 0)..);
+        let earliest = of_connection.next()?.1;
         if let Some(Waiting {
             event: OwnedEvent::Packet(packet),
             kind: Kind::Publish(digest),
-        }) = self.line.get(at)
-            && earlier == at
+        }) = self.line.events.get(&earliest)
         {
-            self.note_pair(*digest, [first.stamp, packet.stamp]);
+            let (digest, stamp) = (*digest, packet.stamp);
+            if earliest == at {
+                self.note_pair(state, &first, stamp);
+            }
+            let certain = self.is_sure() && stamp.file != first.stamp.file;
+            self.doubted = (!certain).then_some(digest);
         }
-        self.take(earlier)
-    }
-
-    fn take(&mut self, at: usize) -> Option<OwnedEvent> {
-        let Waiting { event, .. } = self.line.remove(at)?;
-        self.bytes -= size(&event);
-        Some(event)
+        self.line.take(earliest)
     }
 
     /// Returns the copy for whose PUBLISH the line waits; `None` where the first event does not wait.
     fn first(&self, state: &State) -> Option<Unexplained> {
-        let OwnedEvent::Packet(packet) = &self.line.front()?.event else {
+        let Waiting {
+            event: OwnedEvent::Packet(packet),
+            kind: Kind::Copy(digest),
+        } = self.line.events.values().next()?
+        else {
             return None;
         };
-        let copy = packet.sender == Sender::Server && packet.packet_type == PacketType::Publish;
-        let explain = |packet: &PacketEvent<'_>| unexplained(state, packet, true);
-        copy.then(|| packet.with_event(explain)).flatten()
+        let waits = self.waits() && self.may_be_early(state, *digest);
+        let copy = waits.then(|| copy_of(state, packet.connection, packet.stamp, *digest))??;
+        (!copy.is_explained(state, true)).then_some(copy)
+    }
+
+    /// Returns the first event of the line that the first copy waits for.
+    fn wanted(&self, state: &State, first: &Unexplained) -> Option<u64> {
+        let published = self.line.published.range((first.digest, 0)..);
+        let published = published.take_while(|(digest, _)| *digest == first.digest);
+        let pending = state.messages.pending(first.digest);
+        let released = pending.filter_map(|connection| {
+            let (of, at) = self.line.released.range((connection, 0)..).next()?;
+            (*of == connection).then_some(*at)
+        });
+        let wanted = |at: &u64| {
+            let one = self.line.events.get(at);
+            one.is_some_and(|one| self.is_wanted(state, first, one))
+        };
+        let published = published.take(caps::CANDIDATES).map(|(_, at)| *at);
+        published.chain(released).filter(wanted).min()
     }
 
     /// Returns whether an event is what the first copy waits for: its PUBLISH, or the PUBREL with
@@ -256,20 +351,22 @@ impl EarlyCopies {
         let right = match one.kind {
             Kind::Publish(digest) => digest == first.digest,
             Kind::Release => true,
-            Kind::Other => false,
+            _ => false,
         };
         let OwnedEvent::Packet(packet) = &one.event else {
             return false;
         };
-        let possible = packet.stamp.file != first.stamp.file
-            || !self.seen.is_empty() && self.may_be_early(state, first.digest);
+        let possible = packet.stamp.file != first.stamp.file || self.is_sure();
         let late = between(&first.stamp, &packet.stamp);
         right
             && possible
             && late.is_none_or(|late| late <= TIME)
             && packet.connection != first.connection
             && match one.kind {
-                Kind::Release => state.messages.is_pending(first.digest, packet.connection),
+                Kind::Release => {
+                    let mut pending = state.messages.pending(first.digest);
+                    pending.any(|connection| connection == packet.connection)
+                }
                 _ => packet.with_event(|packet| first.is_at(state, packet)),
             }
     }
@@ -277,15 +374,55 @@ impl EarlyCopies {
     /// Returns whether the first copy has waited long enough, or too much waits behind it.
     fn is_over(&self) -> bool {
         let stamp = |one: &Waiting| stamp_of(&one.event);
-        let (first, last) = (self.line.front(), self.line.back());
+        let mut events = self.line.events.values();
+        let (first, last) = (events.next(), events.next_back());
         let waited = first.and_then(stamp).zip(last.and_then(stamp));
         let waited = waited.and_then(|(first, last)| between(&first, &last));
         let long = waited.is_some_and(|waited| waited > TIME);
-        long || self.line.len() > EVENTS || self.bytes > BYTES
+        long || self.line.events.len() > EVENTS || self.line.bytes > BYTES
+    }
+}
+
+impl Line {
+    fn push(&mut self, one: Waiting) {
+        let at = self.next;
+        self.next += 1;
+        self.bytes += size(&one.event);
+        if let Some(connection) = one.event.connection() {
+            self.by_connection.insert((connection, at));
+            if one.kind == Kind::Release {
+                self.released.insert((connection, at));
+            }
+        }
+        if let Kind::Publish(digest) = one.kind {
+            self.published.insert((digest, at));
+        }
+        self.events.insert(at, one);
+    }
+
+    fn take(&mut self, at: u64) -> Option<OwnedEvent> {
+        let Waiting { event, kind } = self.events.remove(&at)?;
+        self.bytes -= size(&event);
+        if let Some(connection) = event.connection() {
+            self.by_connection.remove(&(connection, at));
+            self.released.remove(&(connection, at));
+        }
+        if let Kind::Publish(digest) = kind {
+            self.published.remove(&(digest, at));
+        }
+        Some(event)
     }
 }
 
 impl Unexplained {
+    /// Returns whether a message explains the copy so far. `strict`: none from before does that its
+    /// subscriber does not wait for.
+    fn is_explained(&self, state: &State, strict: bool) -> bool {
+        let mut expected = state.messages.expected(Some(self.session), self.digest);
+        let waits = expected.any(|(_, route)| route.progress == Progress::Waiting);
+        waits || (!strict && state.messages.holds(self.digest))
+    }
+
     /// Returns whether a client's packet goes to the broker of the copy.
     fn is_at(&self, state: &State, packet: &PacketEvent<'_>) -> bool {
         match state.links.get(&packet.connection) {
@@ -296,32 +433,33 @@ impl Unexplained {
     }
 }
 
-/// Returns a server's PUBLISH that nothing explains so far. `strict`: an equal message from before
-/// does not either.
-fn unexplained(state: &State, packet: &PacketEvent<'_>, strict: bool) -> Option<Unexplained> {
-    let Ok(ControlPacket::Publish(publish)) = packet.packet else {
-        return None;
-    };
-    let link = state.links.get(&packet.connection)?;
-    let session = link.session.filter(|_| !publish.dup)?;
-    let digest = digest(state, packet)?;
-    let mut expected = state.messages.expected(Some(session), digest);
-    let waits = expected.any(|(_, route)| route.progress == Progress::Waiting);
-    if waits || (!strict && state.messages.holds(digest)) {
-        return None;
-    }
-    // A stored one may be from before the capture.
-    if publish.retain {
-        return None;
-    }
+/// Returns a copy, where its subscriber is known.
+fn copy_of(
+    state: &State,
+    connection: ConnectionId,
+    stamp: FrameStamp,
+    digest: u64,
+) -> Option<Unexplained> {
+    let link = state.links.get(&connection)?;
     Some(Unexplained {
         broker: link.broker,
         server: link.server,
         digest,
-        connection: packet.connection,
-        session,
-        stamp: packet.stamp,
+        connection,
+        session: link.session?,
+        stamp,
     })
+}
+
+/// Returns the digest of a server's PUBLISH that was sent for the first time, and not for being
+/// stored: a stored message may be from before the capture.
+fn copy_digest(state: &State, packet: &PacketEvent<'_>) -> Option<u64> {
+    match packet.packet {
+        Ok(ControlPacket::Publish(publish)) if !publish.dup && !publish.retain => {
+            digest(state, packet)
+        }
+        _ => None,
+    }
 }
 
 /// Returns the digest of the message of a PUBLISH, where it was captured whole.
@@ -352,6 +490,7 @@ fn stamp_of(event: &OwnedEvent) -> Option<FrameStamp> {
         OwnedEvent::Opened(opened) => opened.stamp,
         OwnedEvent::Packet(packet) => packet.stamp,
         OwnedEvent::Gap(gap) => gap.stamp,
+        OwnedEvent::FirstEnd(end) => end.stamp,
         OwnedEvent::Ended(ended) => ended.stamp,
         OwnedEvent::Stalled(stalled) => stalled.stamp,
         OwnedEvent::Breach(breach) => breach.stamp,

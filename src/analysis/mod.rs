@@ -104,6 +104,9 @@ impl Analyzer {
         {
             self.state.clocks_differ = self.early.found().is_some();
             event.with_event(|event| self.take(event, emit));
+            if let Some(digest) = self.early.take_doubted() {
+                self.state.messages.note_doubted(digest);
+            }
         }
     }
 

@@ -55,6 +55,7 @@ impl Event<'_> {
             Self::Gap(gap) => gap.connection,
             Self::FirstEnd(end) => end.connection,
             Self::Ended(ended) => ended.connection,
+            Self::NotMqtt(other) => other.connection.id,
             Self::Stalled(stalled) => stalled.connection,
             Self::Breach(breach) => breach.connection,
             _ => return None,

@@ -342,7 +342,7 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
     let held = cx.state.messages.get_mut(key)?;
     // A copy with other properties may be of an equal message from outside the capture.
     let altered = !ambiguous && held.carried.differs(copy.carried);
-    let ambiguous = ambiguous || altered || another;
+    let ambiguous = ambiguous || altered || another || held.doubted;
     let origin = Origin::Published {
         connection: held.connection,
         client_id: held.client_id.clone(),

@@ -41,6 +41,7 @@ pub(crate) fn hold_message(
         order: 0,
         forwarded: None,
         unordered: false,
+        doubted: false,
         broker: link.broker,
         digest,
         turn,

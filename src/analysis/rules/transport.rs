@@ -127,15 +127,15 @@ pub(crate) fn find_seen_twice(state: &State, twice: &SeenTwice, report: &mut Rep
 }
 
 /// Reports that frames stand out of order: by the clocks of two captures, by what TCP shows, by
-/// `copies` that stand before their PUBLISH (how many, and the two that are furthest from each
-/// other), or by their times.
+/// `copies` that stand before their PUBLISH (the two that are furthest from each other), or by
+/// their times.
 pub(crate) fn find_disorder(
     disorder: &Disorder,
-    copies: Option<(u64, [FrameStamp; 2])>,
+    copies: Option<[FrameStamp; 2]>,
     report: &mut Report,
 ) {
     let skew = disorder.skew.map(|[late, early]| [early, late]);
-    let pairs = skew.into_iter().chain(copies.map(|(_, pair)| pair));
+    let pairs = skew.into_iter().chain(copies);
     let by = |[early, late]: &[FrameStamp; 2]| between(early, late);
     // Within a file whose frames TCP shows to be out of order, copies are so too.
     let clocks = |[early, late]: &[FrameStamp; 2]| early.file != late.file || disorder.late == 0;

@@ -193,6 +193,8 @@ pub(crate) struct Held {
     pub(crate) forwarded: Option<FrameStamp>,
     /// That place is not known: its PUBREL was not seen.
     pub(crate) unordered: bool,
+    /// Its PUBLISH stands behind a copy that may be of another one.
+    pub(crate) doubted: bool,
     /// The ways to its subscribers, further copies included.
     pub(crate) routes: Vec<Route>,
     /// Where no subscription takes it, those that would have taken it earlier.

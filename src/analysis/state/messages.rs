@@ -226,15 +226,24 @@ impl Messages {
         self.by_digest.contains_key(&digest)
     }
 
-    /// Returns whether a message of a digest that a connection published is not in force yet.
-    pub(crate) fn is_pending(&self, digest: u64, connection: ConnectionId) -> bool {
+    /// Returns the connections that published messages of a digest which are not in force yet.
+    pub(crate) fn pending(&self, digest: u64) -> impl Iterator<Item = ConnectionId> {
         let line = self.by_digest.get(&digest).into_iter().flatten();
-        let mut held = line.take(caps::CANDIDATES).filter_map(|key| self.get(*key));
-        held.any(|held| held.pending.is_some() && held.connection == connection)
+        let held = line.take(caps::CANDIDATES).filter_map(|key| self.get(*key));
+        let pending = held.filter(|held| held.pending.is_some());
+        pending.map(|held| held.connection)
+    }
+
+    /// Notes that the copies of the latest message of a digest may be of another one.
+    pub(crate) fn note_doubted(&mut self, digest: u64) {
+        let key = self.by_digest.get(&digest).and_then(|line| line.last());
+        if let Some(held) = key.and_then(|key| self.held.get_mut(key)) {
+            held.doubted = true;
+        }
     }
 
     /// Notes that the copy of the latest message of a digest for a subscriber may have gone before
-    /// it: nothing is concluded where none comes.
+    /// it: nothing is concluded where none comes, and one that does is of it all the same.
     pub(crate) fn note_gone_before(&mut self, digest: u64, session: SessionKey) {
         let key = self.by_digest.get(&digest).and_then(|line| line.last());
         let Some(held) = key.and_then(|key| self.held.get_mut(key)) else {
@@ -245,6 +254,7 @@ impl Messages {
             && route.progress == Progress::Waiting
         {
             route.progress = Progress::Done;
+            route.spare += 1;
             route.delivery.ambiguous = true;
             held.unsettled = held.unsettled.saturating_sub(1);
         }
