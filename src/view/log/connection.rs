@@ -14,6 +14,10 @@ pub(super) const UNKNOWN: &str = "<unknown>";
 /// Packets of a client that wait for an answer to the one before them; more are written at once.
 pub(super) const MOST_WAITING: usize = 64;
 
+/// Bytes of a SUBSCRIBE whose topic filters are matched against the messages that the server sends;
+/// each message would search through those of a longer one.
+const LONGEST_SEARCHED: usize = 16 << 10;
+
 /// How long a packet waits for the answer to the one before it, in nanoseconds.
 const LONGEST_WAIT: i64 = 1_000_000_000;
 
@@ -62,6 +66,10 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) packet: OwnedPacket,
+    /// Of a PUBLISH that can be read, a hash of its server and its topic.
+    pub(super) topic: Option<u64>,
+    /// Of a packet that can be read and has one.
+    packet_id: Option<PacketIdentifier>,
     /// The user's selection takes it.
     pub(super) shown: bool,
     /// Its line is written: it only waits for its answer.
@@ -153,21 +161,36 @@ impl Followed {
 }
 
 impl Held {
-    pub(super) fn new(seen: &PacketEvent<'_>, shown: bool) -> Self {
+    /// A packet whose topic, if it has one, is hashed by `hash`.
+    pub(super) fn new(seen: &PacketEvent<'_>, shown: bool, hash: impl FnOnce(&str) -> u64) -> Self {
         let mut packet = OwnedPacket::from(seen);
+        // No line has these.
+        packet.frames = Vec::new();
+        packet.client_id = None;
+        let mut topic = None;
         if let Ok(ControlPacket::Publish(publish)) = seen.packet {
             // Of the payload only its length is shown.
             packet
                 .bytes
                 .truncate(packet.bytes.len() - publish.payload.len());
+            packet.bytes.shrink_to_fit();
             packet.missing += publish.payload.len() as u64;
+            topic = Some(hash(seen.topic_resolved.unwrap_or(publish.topic)));
         }
         Self {
             packet,
+            topic,
+            packet_id: seen.packet.ok().and_then(packet_id),
             shown,
             written: false,
             fatal: false,
         }
+    }
+
+    /// The memory that it takes, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        let topic = self.packet.topic_resolved.as_ref();
+        size_of::<Self>() + self.packet.bytes.len() + topic.map_or(0, |topic| topic.len())
     }
 
     /// Whether its line waits for the answer, which decides its text.
@@ -201,55 +224,55 @@ impl Held {
 
     /// Whether a packet of the server is the answer to this one.
     pub(super) fn is_answered_by(&self, answer: &ControlPacket<'_>) -> bool {
-        let Ok(asked) = self.packet.decode() else {
-            // Answered all the same.
-            return matches!(
-                (self.packet.packet_type, answer),
-                (PacketType::PingReq, ControlPacket::PingResp)
-                    | (PacketType::Subscribe, ControlPacket::SubAck(_))
-            );
-        };
-        match (&asked, answer) {
-            (ControlPacket::PingReq, ControlPacket::PingResp) => true,
-            (ControlPacket::Connect(_), ControlPacket::ConnAck(_))
-            | (ControlPacket::Auth(_), ControlPacket::Auth(_)) => true,
-            (ControlPacket::Publish(publish), answer) => match answer {
-                ControlPacket::PubAck(ack) => publish.delivery.packet_id() == Some(ack.packet_id),
-                ControlPacket::PubRec(ack) => publish.delivery.packet_id() == Some(ack.packet_id),
-                _ => false,
-            },
-            (ControlPacket::PubRel(asked), ControlPacket::PubComp(ack))
-            | (ControlPacket::PubRec(asked), ControlPacket::PubRel(ack)) => {
-                asked.packet_id == ack.packet_id
-            }
-            (ControlPacket::Subscribe(asked), ControlPacket::SubAck(ack)) => {
-                asked.packet_id == ack.packet_id
-            }
-            (ControlPacket::Unsubscribe(asked), ControlPacket::UnsubAck(ack)) => {
-                asked.packet_id == ack.packet_id
-            }
+        // mosquitto answers some malformed ones all the same.
+        let malformed = self.packet.malformed.is_some();
+        let same = || self.packet_id.is_some() && self.packet_id == packet_id(answer);
+        match (self.packet.packet_type, answer) {
+            (PacketType::PingReq, ControlPacket::PingResp) => true,
+            (PacketType::Connect, ControlPacket::ConnAck(_))
+            | (PacketType::Auth, ControlPacket::Auth(_)) => !malformed,
+            (PacketType::Subscribe, ControlPacket::SubAck(_)) => malformed || same(),
+            (PacketType::Publish, ControlPacket::PubAck(_) | ControlPacket::PubRec(_))
+            | (PacketType::PubRel, ControlPacket::PubComp(_))
+            | (PacketType::PubRec, ControlPacket::PubRel(_))
+            | (PacketType::Unsubscribe, ControlPacket::UnsubAck(_)) => same(),
             _ => false,
         }
     }
 
     /// Whether a message of the server may be an effect of this packet: a copy of it, or one for
-    /// its subscription where that is the same connection.
-    pub(super) fn may_cause(&self, topic: &str, same: bool) -> bool {
+    /// its subscription where that is of the `same` connection. `hash` is that of server and topic.
+    pub(super) fn may_cause(&self, hash: u64, topic: &str, same: bool) -> bool {
         if self.written {
             return false;
         }
-        match self.packet.decode() {
-            Ok(ControlPacket::Publish(publish)) => {
-                let resolved = self.packet.topic_resolved.as_deref();
-                resolved.unwrap_or(publish.topic) == topic
+        match self.packet.packet_type {
+            PacketType::Publish => self.topic == Some(hash),
+            PacketType::Subscribe if same && self.packet.bytes.len() <= LONGEST_SEARCHED => {
+                matches!(self.packet.decode(), Ok(ControlPacket::Subscribe(one)) if takes(&one, topic))
             }
-            Ok(ControlPacket::Subscribe(subscribe)) => same && takes(&subscribe, topic),
             _ => false,
         }
     }
 
     pub(super) fn version(&self) -> ProtocolVersion {
         self.packet.version.unwrap_or(ProtocolVersion::V3_1_1)
+    }
+}
+
+/// The packet identifier of a packet that asks for an answer, or is one.
+fn packet_id(packet: &ControlPacket<'_>) -> Option<PacketIdentifier> {
+    match packet {
+        ControlPacket::Publish(publish) => publish.delivery.packet_id(),
+        ControlPacket::PubAck(ack)
+        | ControlPacket::PubRec(ack)
+        | ControlPacket::PubRel(ack)
+        | ControlPacket::PubComp(ack) => Some(ack.packet_id),
+        ControlPacket::Subscribe(asked) => Some(asked.packet_id),
+        ControlPacket::SubAck(ack) => Some(ack.packet_id),
+        ControlPacket::Unsubscribe(asked) => Some(asked.packet_id),
+        ControlPacket::UnsubAck(ack) => Some(ack.packet_id),
+        _ => None,
     }
 }
 

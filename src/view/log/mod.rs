@@ -12,8 +12,9 @@
 mod connection;
 mod verdict;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fmt::Display;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 
 use self::connection::{Followed, Held, Phase, UNKNOWN};
@@ -37,7 +38,7 @@ const PACKET_TOO_LARGE: u8 = 0x95;
 /// CONNACK's reason code with which mosquitto still knows the client identifier.
 const BAD_AUTHENTICATION_METHOD: u8 = 0x8c;
 
-/// Bytes of all packets that wait; what comes when there are as many waits no more.
+/// Memory of all packets that wait, in bytes; what comes when there are as many waits no more.
 const MOST_BYTES: usize = 16 << 20;
 
 /// Entries of each small list that the log keeps; what lies beyond has no line of its own.
@@ -52,9 +53,11 @@ pub struct Log<W: Write> {
     connections: HashMap<ConnectionId, Followed>,
     /// Which connection of a Server has a client identifier.
     names: HashMap<(Endpoint, String), ConnectionId>,
-    /// Connections with packets that wait.
-    waiting: BTreeSet<ConnectionId>,
-    /// Bytes of those packets.
+    /// The accepted connections on which a PUBLISH waits that is not written, by the hash of its
+    /// server and topic.
+    publishing: BTreeSet<(u64, ConnectionId)>,
+    hasher: RandomState,
+    /// Memory of the packets that wait, in bytes.
     bytes: usize,
     /// CONNECTs whose client identifier another connection has.
     takeovers: Vec<Takeover>,
@@ -94,7 +97,8 @@ impl<W: Write> Log<W> {
             selective: false,
             connections: HashMap::new(),
             names: HashMap::new(),
-            waiting: BTreeSet::new(),
+            publishing: BTreeSet::new(),
+            hasher: RandomState::new(),
             bytes: 0,
             takeovers: Vec::new(),
             offers: HashMap::new(),
@@ -203,15 +207,14 @@ impl<W: Write> Log<W> {
         if let Ok(ControlPacket::Connect(connect)) = seen.packet {
             self.asks(id, connect.client_id, shown);
         }
-        let mut held = Held::new(seen, shown);
-        if let Some(followed) = self.connections.get_mut(&id) {
+        if let Some(followed) = self.connections.get(&id) {
+            let hash = |topic: &str| self.hasher.hash_one((followed.server, topic));
+            let mut held = Held::new(seen, shown, hash);
             let offer = self.offers.get(&followed.server);
             // Behind a CONNECT it depends on how that is answered.
             held.fatal = (followed.phase != Phase::New || followed.waiting.is_empty())
                 && verdict::of_packet(&held, followed, offer).is_some();
-            self.bytes += held.packet.bytes.len();
-            followed.waiting.push_back(held);
-            self.waiting.insert(id);
+            self.hold(id, held, VecDeque::push_back);
         }
         if self.bytes > MOST_BYTES {
             self.release(id, usize::MAX)?;
@@ -260,15 +263,28 @@ impl<W: Write> Log<W> {
         };
         self.write(id, &held, None)?;
         held.written = true;
-        if let Some(followed) = self.connections.get_mut(&id)
+        if let Some(followed) = self.connections.get(&id)
             && followed.phase != Phase::Over
             && held.is_answered()
         {
-            self.bytes += held.packet.bytes.len();
-            followed.waiting.push_front(held);
-            self.waiting.insert(id);
+            self.hold(id, held, VecDeque::push_front);
         }
         Ok(())
+    }
+
+    /// Has a packet wait, at the end where `push` puts it.
+    fn hold(&mut self, id: ConnectionId, held: Held, push: fn(&mut VecDeque<Held>, Held)) {
+        let Some(followed) = self.connections.get_mut(&id) else {
+            return;
+        };
+        self.bytes += held.weight();
+        // Before CONNACK nothing that the client sends has an effect.
+        if let Some(topic) = held.topic.filter(|_| !held.written)
+            && followed.phase != Phase::New
+        {
+            self.publishing.insert((topic, id));
+        }
+        push(&mut followed.waiting, held);
     }
 
     /// Writes the first packets that wait, answered or not.
@@ -285,13 +301,15 @@ impl<W: Write> Log<W> {
     /// Takes out the first packet that waits.
     fn pop(&mut self, id: ConnectionId) -> Option<Held> {
         let followed = self.connections.get_mut(&id)?;
-        let held = followed.waiting.pop_front();
-        let bytes = held.as_ref().map_or(0, |held| held.packet.bytes.len());
-        self.bytes = self.bytes.saturating_sub(bytes);
-        if followed.waiting.is_empty() {
-            self.waiting.remove(&id);
+        let held = followed.waiting.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(held.weight());
+        if let Some(topic) = held.topic.filter(|_| !held.written) {
+            let same = |other: &Held| other.topic == Some(topic) && !other.written;
+            if !followed.waiting.iter().any(same) {
+                self.publishing.remove(&(topic, id));
+            }
         }
-        held
+        Some(held)
     }
 
     /// Takes a packet of the server: an answer, or a message.
@@ -362,12 +380,19 @@ impl<W: Write> Log<W> {
         for (before, shown) in wills {
             self.take_over(before, shown)?;
         }
-        let connections = &self.connections;
-        let causes = self.waiting.iter().filter_map(|waiting| {
-            let followed = (connections.get(waiting)).filter(|one| one.server == server)?;
+        let hash = self.hasher.hash_one((server, topic));
+        let all = (hash, ConnectionId(0))..=(hash, ConnectionId(u32::MAX));
+        let mut publishing: BTreeSet<_> = self.publishing.range(all).map(|(_, id)| *id).collect();
+        // Its own SUBSCRIBE may be the cause, too.
+        publishing.insert(id);
+        let causes = publishing.into_iter().filter_map(|waiting| {
+            let followed = self.connections.get(&waiting)?;
+            if followed.phase == Phase::New {
+                return None;
+            }
             let mut held = followed.waiting.iter();
-            let place = held.position(|held| held.may_cause(topic, *waiting == id))?;
-            Some((*waiting, place))
+            let place = held.position(|held| held.may_cause(hash, topic, waiting == id))?;
+            Some((waiting, place))
         });
         let causes: Vec<_> = causes.collect();
         for (waiting, place) in causes {
@@ -558,6 +583,7 @@ impl<W: Write> Log<W> {
         let Some(followed) = self.connections.get_mut(&id) else {
             return Ok(());
         };
+        let is_new = followed.phase == Phase::New;
         followed.phase = Phase::Active;
         followed.sent = (!ack.session_present).then(BTreeMap::new);
         if let Some(connect) = connect {
@@ -578,7 +604,9 @@ impl<W: Write> Log<W> {
         if version == Some(ProtocolVersion::V5_0) && self.offers.len() < MOST {
             self.offers.insert(server, Offer::of(ack));
         }
-        self.judge_waiting(id);
+        if is_new {
+            self.judge_waiting(id);
+        }
         let taking = (self.takeovers.iter()).position(|takeover| takeover.by == id);
         if let Some(takeover) = taking.map(|at| self.takeovers.swap_remove(at)) {
             self.take_over(takeover.before, takeover.shown)?;
@@ -607,7 +635,7 @@ impl<W: Write> Log<W> {
         self.line_if(shown, connack(client, ack))
     }
 
-    /// Judges the packets that came before the CONNACK.
+    /// Judges the packets that came before the CONNACK, which may have an effect from now on.
     fn judge_waiting(&mut self, id: ConnectionId) {
         let Some(followed) = self.connections.get_mut(&id) else {
             return;
@@ -616,6 +644,9 @@ impl<W: Write> Log<W> {
         let mut waiting = std::mem::take(&mut followed.waiting);
         for held in &mut waiting {
             held.fatal = verdict::of_packet(held, followed, offer).is_some();
+            if let Some(topic) = held.topic {
+                self.publishing.insert((topic, id));
+            }
         }
         followed.waiting = waiting;
     }
@@ -782,13 +813,13 @@ impl<W: Write> Log<W> {
     fn over(&mut self, id: ConnectionId) {
         if let Some(followed) = self.connections.get_mut(&id) {
             followed.phase = Phase::Over;
-            let bytes = followed
-                .waiting
-                .drain(..)
-                .map(|held| held.packet.bytes.len());
-            self.bytes = self.bytes.saturating_sub(bytes.sum());
+            for held in followed.waiting.drain(..) {
+                self.bytes = self.bytes.saturating_sub(held.weight());
+                if let Some(topic) = held.topic {
+                    self.publishing.remove(&(topic, id));
+                }
+            }
         }
-        self.waiting.remove(&id);
     }
 
     /// One end closes the connection or resets it.

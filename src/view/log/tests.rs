@@ -396,3 +396,81 @@ fn a_hostile_client_identifier_cannot_forge_a_line() {
         "{lines:?}"
     );
 }
+
+/// Returns a log of samples with what it holds behind the last one.
+fn held(samples: impl IntoIterator<Item = Sample>) -> Log<Vec<u8>> {
+    let mut log = Log::new(Vec::new());
+    for (at, one) in samples.into_iter().enumerate() {
+        let one = sample(one.connection, one);
+        if !log.connections.contains_key(&ConnectionId(one.connection)) {
+            log.event(&Event::Opened(&one.opened())).unwrap();
+        }
+        one.emit(at, &mut log).unwrap();
+    }
+    log
+}
+
+#[test]
+fn packets_that_wait_are_bounded_by_the_memory_that_they_take() {
+    let waiting = |log: &Log<Vec<u8>>| -> usize {
+        let all = log.connections.values();
+        all.map(|one| one.waiting.len()).sum()
+    };
+    let unanswered = |id| {
+        let pings = (0..62).map(move |_| Sample::client(id, &[0xc0, 0]));
+        [Sample::connect(id, "c", None)].into_iter().chain(pings)
+    };
+    let few = held((0..10).flat_map(unanswered));
+    assert_eq!(waiting(&few), 630);
+    let most = MOST_BYTES / size_of::<Held>();
+    let many = held((0..most as u32 / 50).flat_map(unanswered));
+    assert!(waiting(&many) <= most && waiting(&many) > most / 2);
+}
+
+#[test]
+fn a_message_that_is_sent_before_its_connack_has_no_effect_yet() {
+    let publish = |id, name: &str| {
+        Packet(Sample {
+            connection: id,
+            ..Sample::publish(name, b"")
+        })
+    };
+    let mut steps = comes(0, "a", None);
+    steps.extend([
+        Opens(1),
+        Packet(Sample::connect(1, "b", None)),
+        publish(1, "t"),
+        Packet(Sample::server(0, &[0x30, 3, 0, 1, b't'])),
+        Packet(Sample::server(1, &[0x20, 2, 0, 0])),
+    ]);
+    let lines = log(&steps);
+    let place = |part: &str| lines.iter().position(|line| line.contains(part)).unwrap();
+    let places = ["PUBLISH to a", "as b", "PUBLISH from b"].map(place);
+    assert!(places.is_sorted(), "{lines:?}");
+}
+
+#[test]
+fn what_is_written_is_no_longer_looked_for() {
+    let publish = |id| Sample {
+        connection: id,
+        ..Sample::client(id, &[0x32, 5, 0, 1, b't', 0, 1])
+    };
+    let mut samples: Vec<_> = (0..2)
+        .flat_map(|id| {
+            let connack = Sample::server(id, &[0x20, 2, 0, 0]);
+            [Sample::connect(id, &format!("c{id}"), None), connack]
+        })
+        .collect();
+    samples.push(publish(0));
+    assert_eq!(held(samples.clone()).publishing.len(), 1);
+    for packet in [
+        // Its copy, its acknowledgement.
+        Sample::server(1, &[0x30, 3, 0, 1, b't']),
+        Sample::server(0, &[0x40, 2, 0, 1]),
+    ] {
+        let samples = samples.iter().cloned().chain([packet]);
+        assert_eq!(held(samples).publishing.len(), 0);
+    }
+    samples.push(Sample::server(1, &[0x30, 3, 0, 1, b'u']));
+    assert_eq!(held(samples).publishing.len(), 1);
+}
