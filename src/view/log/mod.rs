@@ -588,12 +588,14 @@ impl<W: Write> Log<W> {
         followed.sent = (!ack.session_present).then(BTreeMap::new);
         if let Some(connect) = connect {
             followed.asks(connect);
-            followed.name = match ack.properties.assigned_client_identifier() {
+            let name = match ack.properties.assigned_client_identifier() {
                 Some(assigned) => assigned.to_owned(),
                 None if !connect.client_id.is_empty() => connect.client_id.to_owned(),
                 // mosquitto's name of it is not in the capture.
                 None => followed.nameless(),
             };
+            let former = std::mem::replace(&mut followed.name, name);
+            forget_name(&mut self.names, (followed.server, former), id);
         }
         followed.alias_maximum = ack.properties.topic_alias_maximum().unwrap_or(0);
         if let Some(seconds) = ack.properties.server_keep_alive() {
@@ -898,12 +900,19 @@ impl<W: Write> Log<W> {
         };
         self.takeovers
             .retain(|one| one.before != id && one.by != id);
-        let name = (followed.server, followed.name);
-        // A newer connection may have the name by now.
-        if self.names.get(&name) == Some(&id) {
-            self.names.remove(&name);
-        }
+        forget_name(&mut self.names, (followed.server, followed.name), id);
         Ok(())
+    }
+}
+
+/// Forgets that a connection has a client identifier; a newer one may have it by now.
+fn forget_name(
+    names: &mut HashMap<(Endpoint, String), ConnectionId>,
+    name: (Endpoint, String),
+    id: ConnectionId,
+) {
+    if names.get(&name) == Some(&id) {
+        names.remove(&name);
     }
 }
 

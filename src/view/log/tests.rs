@@ -474,3 +474,13 @@ fn what_is_written_is_no_longer_looked_for() {
     samples.push(Sample::server(1, &[0x30, 3, 0, 1, b'u']));
     assert_eq!(held(samples).publishing.len(), 1);
 }
+
+#[test]
+fn a_connection_has_the_last_of_its_client_identifiers() {
+    let log = held(["a", "b"].into_iter().flat_map(|name| {
+        let connack = Sample::server(0, &[0x20, 2, 0, 0]);
+        [Sample::connect(0, name, None), connack]
+    }));
+    let names: Vec<_> = log.names.keys().map(|(_, name)| &**name).collect();
+    assert_eq!(names, ["b"]);
+}
