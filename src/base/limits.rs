@@ -248,10 +248,11 @@ limits! {
         "a further one is not watched"
         => "troubled" "segments of connections whose TCP trouble was not watched because too many had any";
 
-    // Beyond it, or after 0.2 s, the octets are taken for lost: nothing is given up that could be
+    // Beyond it, or after the time, the octets are taken for lost: nothing is given up that could be
     // counted.
     /// Frames for which a segment, and all behind it, waits for the octets that it acknowledges, for
-    /// 0.2 s of the capture's clock at most: they may stand later in the capture. 0 never waits.
+    /// 0.2 s of the capture's clock at most (in a capture that has shown frames out of order, 5 frames
+    /// at least): they may stand later in the capture. 0 never waits.
     OutOfOrder out_of_order "out-of-order" 256, Count Option,
         "the octets are a gap";
 

@@ -224,8 +224,12 @@ impl<S: Default> Assembler<S> {
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
     ) {
         let limits = self.shared.limits;
-        while (self.window).is_over(stamp, limits.out_of_order, limits.waiting)
-            && let Some(first) = self.window.take_first()
+        while (self.window).is_over(
+            stamp,
+            self.shared.counts.out_of_order > 0,
+            limits.out_of_order,
+            limits.waiting,
+        ) && let Some(first) = self.window.take_first()
         {
             self.push_held(&first, deliver);
             self.settle_window(deliver);

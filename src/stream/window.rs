@@ -23,8 +23,8 @@ use crate::wire::{Segment, TcpFlags};
 /// that are set by the same time server, and little enough for a live view.
 const TIME: TimeSpan = TimeSpan::from_nanos(200_000_000);
 
-/// The frames that are waited for however long they take: records of a quiet capture may stand some
-/// places late too.
+/// The frames that are waited for however long they take, in a capture that has shown frames out of
+/// order: in a quiet one they may stand some places late too.
 const FRAMES: u64 = 5;
 
 /// A segment that waits.
@@ -139,9 +139,15 @@ impl Window {
         Some(first)
     }
 
-    /// Returns whether the first has waited long enough when a frame is read, for `frames` at most,
-    /// or too many `bytes` wait.
-    pub(super) fn is_over(&self, stamp: &FrameStamp, frames: usize, bytes: usize) -> bool {
+    /// Returns whether the first has waited long enough when a frame is read, for `most` frames, or
+    /// too many `bytes` wait. `disorder`: the capture has shown frames out of order.
+    pub(super) fn is_over(
+        &self,
+        stamp: &FrameStamp,
+        disorder: bool,
+        most: usize,
+        bytes: usize,
+    ) -> bool {
         let Some(first) = self.held.front() else {
             return false;
         };
@@ -150,8 +156,9 @@ impl Window {
             _ => TimeSpan::ZERO,
         };
         let passed = stamp.number.saturating_sub(first.stamp.number);
-        let long = waited > TIME && passed > FRAMES;
-        passed >= frames as u64 || long || self.bytes > bytes
+        // Else a live view would hold back rows for what was lost.
+        let long = waited > TIME && (passed > FRAMES || !disorder);
+        passed >= most as u64 || long || self.bytes > bytes
     }
 }
 

@@ -166,10 +166,24 @@ impl Bench {
     /// Lets so many frames pass without a segment.
     fn pass(&mut self, frames: u64) {
         self.frames += frames;
+        self.pass_at(stamp(self.frames));
+    }
+
+    /// Lets a frame pass after a second.
+    fn rest(&mut self) {
+        self.frames += 1;
+        let FrameStamp { time, .. } = stamp(self.frames + 1_000_000);
+        self.pass_at(FrameStamp {
+            time,
+            ..stamp(self.frames)
+        });
+    }
+
+    fn pass_at(&mut self, stamp: FrameStamp) {
         let (seen, connections) = (&mut self.seen, &mut self.connections);
         let last = &mut self.last;
         self.assembler
-            .pass(&stamp(self.frames), &mut |state, connection, event| {
+            .pass(&stamp, &mut |state, connection, event| {
                 *last = Some(*connection);
                 observe(seen, connections, state, connection, event);
             });

@@ -123,6 +123,30 @@ fn after_the_window_the_gap_stands_where_it_would_have_stood() {
 }
 
 #[test]
+fn what_was_lost_holds_back_a_quiet_capture_only_where_frames_stood_out_of_order() {
+    for disorder in [false, true] {
+        let mut bench = Bench::opened();
+        let mut at = 1001;
+        if disorder {
+            bench.push(server(ACK, 5001, 1004, ""));
+            bench.push(client(ACK, 1001, 5001, "abc"));
+            at = 1004;
+        }
+        bench.events();
+        bench.push(server(ACK, 5001, at + 3, "ack"));
+        bench.rest();
+        let acknowledged = bytes(Backward, "ack", bench.frames - 1);
+        if disorder {
+            assert_eq!(bench.events(), []);
+            for _ in 0..5 {
+                bench.rest();
+            }
+        }
+        assert_eq!(bench.events().last(), Some(&acknowledged));
+    }
+}
+
+#[test]
 fn a_direction_that_is_not_captured_is_waited_for_once_at_most() {
     let begins = [client(SYN, 1000, 0, ""), server(SYN | ACK, 5000, 1001, "")];
     for begins in [&begins[..], &begins[1..]] {
