@@ -425,12 +425,12 @@ claims! {
     NotAcknowledged { sender: &'static str, times: u32, seconds: f64, last: Frame }
         &c::NOT_ACKNOWLEDGED, Unknown
         "{who} acknowledges nothing more on TCP: from here on {sender} sent the same octets again {times} times in vain, to the last that was captured of the connection {seconds:.1} s later (frame {last})."
-    FramesLate { count: u64, late: Frame, early: Frame } &c::FRAMES_OUT_OF_ORDER, Network
-        "{count} frames stand in the capture behind others of their connection that were sent later; frame {late}, the first, was sent before frame {early}. Each connection was put in order; between connections the order, and what rests on it, may be another."
+    FramesLate { frames: &'a str, late: Frame, early: Frame } &c::FRAMES_OUT_OF_ORDER, Network
+        "{frames} in the capture behind others of the same connection that were sent later; frame {late}, the first, was sent before frame {early}. Each connection was put in order; between connections the order, and what rests on it, may be another."
     ClockSkew { what: &'a str, seconds: f64, early: Frame, late: Frame } &c::CLOCK_SKEW, Network
         "The clocks of {what} differ by {seconds:.6} s or more: frame {early} stands before frame {late}, without which it would not have been sent. Times from one to the other, latencies among them, are not known."
-    FramesBack { count: u64, late: Frame, early: Frame } &c::FRAMES_OUT_OF_ORDER, Network
-        "{count} frames have an earlier time than the frame before them, first frame {late} (after frame {early}): the capture is not in the order of time."
+    FramesBack { frames: &'a str, late: Frame, early: Frame } &c::FRAMES_OUT_OF_ORDER, Network
+        "{frames} an earlier time than the frame before, first frame {late} (after frame {early}): the capture is not in the order of time."
     StartsMidway {} &c::STARTS_MIDWAY, Network
         "The capture begins in the middle of this connection: what was sent before is not known."
     LimitReached { name: &'static str, value: usize } &c::TABLE_FULL, Unknown

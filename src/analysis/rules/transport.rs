@@ -146,7 +146,11 @@ pub(crate) fn find_disorder(
         let captures = pair.map(|stamp| u32::from(stamp.file) + 1);
         let what = match captures {
             [one, other] if one == other => "two capture points of this capture".to_owned(),
-            [one, other] => format!("captures {one} and {other} (--clock sets one right)"),
+            // What follows stands first: its times are too small.
+            [one, other] => format!(
+                "captures {one} and {other} (--clock for capture {one} with +{:.6} or more sets it right)",
+                skew.seconds()
+            ),
         };
         let claim = Claim::ClockSkew {
             what: &what,
@@ -158,15 +162,23 @@ pub(crate) fn find_disorder(
     }
     let one_file = |[late, early]: &[FrameStamp; 2]| late.file == early.file;
     if let Some([late, early]) = disorder.first_late.filter(one_file) {
+        let frames = match disorder.late {
+            1 => "1 frame stands".to_owned(),
+            count => format!("{count} frames stand"),
+        };
         let claim = Claim::FramesLate {
-            count: disorder.late,
+            frames: &frames,
             late: Frame(late.number),
             early: Frame(early.number),
         };
         report.find(Place::nowhere(late), claim);
     } else if let Some([late, early]) = disorder.first_back {
+        let frames = match disorder.back {
+            1 => "1 frame has".to_owned(),
+            count => format!("{count} frames have"),
+        };
         let claim = Claim::FramesBack {
-            count: disorder.back,
+            frames: &frames,
             late: Frame(late.number),
             early: Frame(early.number),
         };

@@ -61,7 +61,7 @@ fn a_copy_of_another_file_that_stands_before_its_publish_is_of_it_and_the_clocks
     assert_eq!((note.stamp.number, &note.frames[..]), (copy, &[sent][..]));
     assert!(
         note.message
-            .starts_with("The clocks of captures 2 and 1 (--clock sets one right) differ by 0.04"),
+            .starts_with("The clocks of captures 2 and 1 (--clock for capture 2 with +0.04"),
         "{}",
         note.message
     );
