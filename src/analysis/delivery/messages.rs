@@ -399,11 +399,11 @@ fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> U
     {
         return Undelivered::Gap { frame };
     }
+    if may_be_back(state, held, left.number) {
+        return Undelivered::Unknown;
+    }
     let Some((latest, returned)) = returned else {
         let frame = session.away_since.unwrap_or(left).number;
-        if may_be_back(state, held, frame) {
-            return Undelivered::Unknown;
-        }
         return match session.expired(state.now) {
             true => Undelivered::SessionEnded {
                 frame,

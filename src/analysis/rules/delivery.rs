@@ -169,7 +169,8 @@ fn judge_carried(check: &mut Check<'_>, held: &Held, copy: &Copy<'_>) {
 
 /// Judges the Subscription Identifiers of a 5.0 copy ([MQTT-3.3.4-3]).
 fn judge_identifiers(check: &mut Check<'_>, held: &Held, route: &Route, copy: &Copy<'_>) {
-    if !check.link.five() || route.tentative {
+    // A SUBSCRIBE in a gap may have set another one.
+    if !check.link.five() || route.tentative || !check.state.history_known(check.link) {
         return;
     }
     let (set, carried) = (&route.identifiers, &copy.identifiers);
