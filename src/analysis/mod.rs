@@ -116,6 +116,12 @@ impl Analyzer {
             Event::Opened(opened) => self.opened(opened),
             Event::Packet(packet) => self.packet(packet),
             Event::Gap(gap) => self.gap(gap),
+            Event::FirstEnd(end) => {
+                if let Some(link) = self.state.links.get_mut(&end.connection) {
+                    link.closing = true;
+                }
+                return;
+            }
             Event::Ended(ended) => self.ended(ended),
             Event::NotMqtt(other) => {
                 self.pass(other.stamp);
@@ -213,6 +219,7 @@ impl Analyzer {
             cx.link.fault = None;
         }
         cx.blame();
+        cx.link.after_close |= cx.link.closing && event.sender == Sender::Client;
         let side = &mut cx.link.sides[event.sender];
         if side
             .last
@@ -276,6 +283,7 @@ impl Analyzer {
             if let Breach::Closed(_) = breach.breach {
                 link.close_frame
                     .get_or_insert((breach.sender, breach.stamp));
+                link.closing = true;
             }
         }
     }

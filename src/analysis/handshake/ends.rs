@@ -126,13 +126,11 @@ fn cause(link: &Link, ended: &Ended) -> EndCause {
             code: goodbye.code,
         });
     }
-    // A cause stands before its effect.
-    let before = |stamp: FrameStamp| stamp.number <= ended.first.number;
     // Where the client closed first, the server cannot have dismissed it.
     if ended.by != Some(Sender::Client) {
-        if let Some(takeover) =
-            takeover.filter(|_| link.taken_over.is_some_and(|(_, by)| before(by)))
-        {
+        // A cause comes before its effect.
+        let before = |(_, by): (_, FrameStamp)| by.number <= ended.first.number;
+        if let Some(takeover) = takeover.filter(|_| link.taken_over.is_some_and(before)) {
             return takeover;
         }
         let closed = ended.by.is_some() || ended.why == Closed::Reset;
@@ -142,8 +140,7 @@ fn cause(link: &Link, ended: &Ended) -> EndCause {
         }
         // The last explanation that is left for a server that closes ([MQTT-4.8.0-1]; 5.0:
         // [MQTT-4.13.1-1]).
-        if let Some(fault) = (link.fault).filter(|fault| ended.by.is_some() && before(fault.stamp))
-        {
+        if let Some(fault) = link.fault.filter(|fault| ended.by.is_some() && !fault.late) {
             let frame = fault.stamp.number;
             return EndCause::ProtocolError { frame };
         }

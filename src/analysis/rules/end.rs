@@ -202,7 +202,8 @@ fn judge_dismissal(link: &Link, ended: &Ended, end: &End, report: &mut Report) {
         return;
     };
     let (packet, frame) = (packet_type.name(), Frame(last.number));
-    if last.number > end.stamp.number {
+    // In the order of the stream: frames may have changed places.
+    if link.after_close {
         let claim = Claim::ClosedBeforePacket {
             how,
             packet,
@@ -214,6 +215,7 @@ fn judge_dismissal(link: &Link, ended: &Ended, end: &End, report: &mut Report) {
     let Some(waited) = between(&last, &end.stamp) else {
         return;
     };
+    let waited = waited.max(Span::default());
     let remark = match end.cause {
         EndCause::ProtocolError { frame } if frame == last.number => ", which breaks the protocol",
         // The receiver's limits and permissions are not in the capture.

@@ -50,6 +50,8 @@ pub(crate) struct Fault {
     pub(crate) stamp: FrameStamp,
     /// Packets that the server had sent by then.
     pub(crate) answers: u64,
+    /// One end had closed the connection by then.
+    pub(crate) late: bool,
 }
 
 /// A connection as a message finds it that was to be sent on it.
@@ -200,6 +202,12 @@ pub(crate) struct Link {
     /// A silence of the client for which the server should have closed the connection, until it is
     /// seen whether it did.
     pub(crate) lapse: Option<Silence>,
+    /// The client did not read for a time: what was sent to it may have waited.
+    pub(crate) slow_reader: bool,
+    /// One end has sent its FIN or RST, or a Close frame of the WebSocket that carries it.
+    pub(crate) closing: bool,
+    /// The client sent a packet after that.
+    pub(crate) after_close: bool,
     /// The end whose packets TCP did not bring to the other any more.
     pub(crate) stuck: Option<Sender>,
     /// Request Problem Information (5.0).
@@ -368,6 +376,9 @@ impl Link {
             late_packet_reported: false,
             silence_reported: false,
             lapse: None,
+            slow_reader: false,
+            closing: false,
+            after_close: false,
             stuck: None,
         }
     }
@@ -504,6 +515,7 @@ impl Link {
         self.fault = Some(Fault {
             stamp,
             answers: self.sides.server.packets,
+            late: self.closing,
         });
     }
 

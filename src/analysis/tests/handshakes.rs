@@ -911,7 +911,7 @@ fn what_comes_after_the_first_fin_of_a_lasting_session_need_not_be_answered() {
         if stuck {
             run.server(0, pubrec(7));
         }
-        run.wait(waited).fin();
+        run.wait(waited).fin(0, Sender::Client);
         if !stuck {
             run.server(0, pubrec(7));
         }

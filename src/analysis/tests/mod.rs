@@ -20,8 +20,8 @@ use super::Analyzer;
 use crate::base::limits::Limits;
 use crate::base::{Endpoint, FrameStamp, Layers, Precision, Timestamp};
 use crate::event::{
-    Ended, Event, Finding, Gap, Handshake, HandshakeKind, Incomplete, MessageDelivery, Needs,
-    Opened, Outcome, PacketEvent, RetainedSummary, SessionSummary, Transport, Undelivered,
+    Ended, Event, Finding, FirstEnd, Gap, Handshake, HandshakeKind, Incomplete, MessageDelivery,
+    Needs, Opened, Outcome, PacketEvent, RetainedSummary, SessionSummary, Transport, Undelivered,
     WillSummary,
 };
 use crate::mqtt::testing::record;
@@ -229,10 +229,22 @@ impl Run {
         self
     }
 
-    /// The first FIN of the connection that ends next; returns its frame.
-    fn fin(&mut self) -> u64 {
+    /// The first FIN of a connection; returns its frame.
+    fn fin(&mut self, connection: u32, by: Sender) -> u64 {
         let stamp = self.stamp();
+        self.fin_at(connection, by, stamp)
+    }
+
+    /// The same in a frame that may stand before others that were sent earlier.
+    fn fin_at(&mut self, connection: u32, by: Sender, stamp: FrameStamp) -> u64 {
         self.first = Some(stamp);
+        self.observe(&Event::FirstEnd(&FirstEnd {
+            connection: ConnectionId(connection),
+            by,
+            reset: false,
+            stamp,
+            incomplete: None,
+        }));
         stamp.number
     }
 

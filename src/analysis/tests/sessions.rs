@@ -214,7 +214,7 @@ fn a_silence_ends_with_the_servers_fin() {
     run.client(0, PINGREQ);
     run.server(0, PINGRESP);
     run.wait(1600);
-    let fin = run.fin();
+    let fin = run.fin(0, Sender::Server);
     run.wait(3000)
         .end(0, Closed::Finished, Some(Sender::Server));
     run.finish();
@@ -509,7 +509,7 @@ fn a_close_by_the_server_is_reported_with_the_packet_before_it() {
     ] {
         let mut run = Run::new(V3);
         run.join(0, "a");
-        let fin = run.fin();
+        let fin = run.fin(0, Sender::Server);
         let late = run.client(0, bytes);
         run.end(0, Closed::Reset, Some(Sender::Server));
         run.finish();
@@ -521,6 +521,26 @@ fn a_close_by_the_server_is_reported_with_the_packet_before_it() {
             found.message
         );
     }
+    // What was sent before it, in a frame that stands behind it in the capture, is.
+    let mut run = Run::new(V3);
+    run.join(0, "a");
+    let fin = run.stamp();
+    let last = run.client(0, subscribe(V3, 0, &[("t", 0)], &[]));
+    run.fin_at(0, Sender::Server, fin);
+    run.end(0, Closed::Reset, Some(Sender::Server));
+    run.finish();
+    let found = run.finding("closed-by-server");
+    assert_eq!(
+        (found.stamp.number, &*found.frames),
+        (fin.number, &[last][..])
+    );
+    let words = "0.000000 s after its SUBSCRIBE";
+    assert!(found.message.contains(words), "{}", found.message);
+    assert!(
+        found.message.contains("breaks the protocol"),
+        "{}",
+        found.message
+    );
     // The client did it, or the end has a cause of its own: no such finding.
     let mut run = Run::new(V3);
     run.join(0, "a").join(1, "b").join(2, "c");
