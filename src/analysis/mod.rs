@@ -36,9 +36,9 @@ use crate::base::limits::{Limit, Limits, Reached};
 use crate::base::{EndpointPattern, FrameStamp};
 use crate::event::{
     Breach, Disorder, Ended, Event, Gap, Needs, Opened, PacketEvent, Stall, Stalled,
-    TransportBreach,
+    TransportBreach, between,
 };
-use crate::mqtt::{ControlPacket, Sender};
+use crate::mqtt::{ControlPacket, PacketType, Sender};
 use context::PacketContext;
 use delivery::{messages, retained, wills};
 use early::EarlyCopies;
@@ -219,6 +219,14 @@ impl Analyzer {
             cx.link.fault = None;
         }
         cx.blame();
+        // A PUBLISH may have waited to be sent since before.
+        if let Some(accepted) = cx.link.superseded
+            && let (Sender::Server, Some(asked)) = (event.sender, cx.link.sides.client.last)
+            && event.packet_type != PacketType::Publish
+        {
+            let since = between(&accepted, &asked);
+            cx.link.outlived |= since.is_some_and(|since| since > caps::IN_TRANSIT);
+        }
         cx.link.after_close |= cx.link.closing && event.sender == Sender::Client;
         let side = &mut cx.link.sides[event.sender];
         if side
@@ -261,9 +269,11 @@ impl Analyzer {
 
     fn stalled(&mut self, stalled: &Stalled) {
         rules::transport::find_stall(&self.state, stalled, &mut self.report);
-        if let Some(link) = self.state.links.get_mut(&stalled.connection)
-            && stalled.lasting
-        {
+        let Some(link) = self.state.links.get_mut(&stalled.connection) else {
+            return;
+        };
+        link.slow_reader |= stalled.stall == Stall::ZeroWindow && stalled.sender == Sender::Client;
+        if stalled.lasting {
             link.stuck = Some(match stalled.stall {
                 // It is the other end that could not send any more.
                 Stall::ZeroWindow => stalled.sender.peer(),

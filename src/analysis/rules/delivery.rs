@@ -101,6 +101,10 @@ fn judge_qos(check: &mut Check<'_>, held: &Held, route: &Route, copy: &Copy<'_>)
 
 /// Reports a copy that no visible subscription of the client takes.
 fn find_unsubscribed<'a>(check: &mut Check<'a>, copy: &Copy<'_>) {
+    // Taken over: it may have waited to be sent since its session was here.
+    if check.link.superseded.is_some() {
+        return;
+    }
     let topic = copy.topic.name;
     let session = check.state.session_of(check.link);
     let taking = |filters: &'a VecDeque<(Arc<str>, FrameStamp)>| {

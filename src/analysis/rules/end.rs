@@ -290,7 +290,8 @@ fn judge_coexistence(state: &State, link: &Link, ended: &Ended, report: &mut Rep
     };
     // Without an end of its own it is not known how long it lived.
     let lost = matches!(ended.why, Closed::Evicted | Closed::Replaced);
-    if lost || !link.whole() {
+    // To a client that did not read, what was sent before the takeover came long after.
+    if lost || !link.whole() || link.slow_reader {
         return;
     }
     let end = match link.goodbye {
@@ -303,14 +304,10 @@ fn judge_coexistence(state: &State, link: &Link, ended: &Ended, report: &mut Rep
     let mut last = link.sides.iter().filter_map(|side| side.last);
     // Use shows that it lived, as does a server that answers its FIN.
     let used = last.any(long) || ended.why == Closed::Finished;
-    let served = link.sides.server.last.is_some_and(|last| {
-        let since = between(&accepted, &last);
-        since.is_some_and(|since| since > caps::IN_TRANSIT)
-    });
     // Where the capture lacks frames of the broker, it may lack the end of one that was not used.
     let gapped = (state.brokers.get(link.broker)).is_none_or(|broker| broker.gapped);
     let open = ended.why == Closed::CaptureEnd && ended.by.is_none() && !gapped;
-    if served || long(end) && (used || open) {
+    if link.outlived || long(end) && (used || open) {
         let first = Frame(link.began().number);
         report.find(Place::on(link, stamp), Claim::TakeoverNotEnforced { first });
     }

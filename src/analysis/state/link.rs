@@ -202,6 +202,8 @@ pub(crate) struct Link {
     /// A silence of the client for which the server should have closed the connection, until it is
     /// seen whether it did.
     pub(crate) lapse: Option<Silence>,
+    /// After another connection took its place, the server answered what its client sent.
+    pub(crate) outlived: bool,
     /// The client did not read for a time: what was sent to it may have waited.
     pub(crate) slow_reader: bool,
     /// One end has sent its FIN or RST, or a Close frame of the WebSocket that carries it.
@@ -376,6 +378,7 @@ impl Link {
             late_packet_reported: false,
             silence_reported: false,
             lapse: None,
+            outlived: false,
             slow_reader: false,
             closing: false,
             after_close: false,

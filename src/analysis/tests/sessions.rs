@@ -1,7 +1,7 @@
 //! Sessions, client identifiers, keep alive, takeovers, ends.
 
 use super::*;
-use crate::event::{Cause, EndCause, Level};
+use crate::event::{Cause, EndCause, Level, Stall, Stalled};
 
 fn cause(run: &Run, connection: u32) -> EndCause {
     run.sessions
@@ -443,6 +443,50 @@ fn two_connections_of_one_identifier_do_not_live_side_by_side() {
         let found = run.rules().contains(&"takeover-not-enforced");
         assert_eq!(found, reported, "{gap} {used}");
     }
+}
+
+#[test]
+fn what_waited_to_be_sent_since_before_a_takeover_is_no_sign_of_life() {
+    // How long after the takeover the copy comes and the client resets, and whether it did not read.
+    for (millis, slow, reported) in [
+        (500, false, false),
+        (3000, true, false),
+        (3000, false, true),
+    ] {
+        let mut run = Run::new(V3);
+        run.join(0, "twin").take(0, "t", 0);
+        let since = run.stamp();
+        run.join(1, "twin").wait(millis);
+        if slow {
+            let stamp = run.stamp();
+            run.observe(&Event::Stalled(&Stalled {
+                connection: ConnectionId(0),
+                sender: Sender::Client,
+                stall: Stall::ZeroWindow,
+                since,
+                lasting: false,
+                stamp,
+            }));
+        }
+        run.server(0, publish(V3, "t", b"x", Sent::default()));
+        run.end(0, Closed::Reset, Some(Sender::Client));
+        run.finish();
+        let rules = run.rules();
+        let found = rules.contains(&"takeover-not-enforced");
+        assert_eq!(found, reported, "{millis} {slow} {rules:?}");
+        assert!(
+            !rules.contains(&"delivery-without-subscription"),
+            "{rules:?}"
+        );
+    }
+    // An answer within that time is one.
+    let mut run = Run::new(V3);
+    run.join(0, "twin").join(1, "twin").wait(500);
+    run.client(0, PINGREQ);
+    run.server(0, PINGRESP);
+    run.end(0, Closed::Reset, Some(Sender::Client));
+    run.finish();
+    run.finding("takeover-not-enforced");
 }
 
 #[test]
