@@ -5,7 +5,8 @@
 //! connections that begin with the same CONNECT, and whose packets then come in step, one by one,
 //! are one. A second client with the same identifier is out of step: the first has its CONNACK long
 //! before. So are the clients of two servers, but by accident: where neither the server nor a host or
-//! a port is the same, the packets must come as through a proxy, the server's from behind it first.
+//! a port is the same, the packets must come as through a proxy, the server's from behind it first, or
+//! nearly at once.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -28,6 +29,8 @@ const AHEAD: usize = 8;
 /// The two copies of a packet come within this time: the way through a proxy or a router, or the
 /// skew of two capture points.
 const SKEW: Span = Span::from_nanos(20_000_000);
+/// The same where nothing else shows that the two are one: no two servers answer so alike.
+const AT_ONCE: Span = Span::from_nanos(100_000);
 /// A pair that is not decided by then is forgotten.
 const UNDECIDED: Span = Span::from_nanos(10_000_000_000);
 
@@ -57,8 +60,11 @@ struct Pair {
     /// Packets of the server that must be the same: one that lets a second client with the same
     /// identifier in answers the first no longer.
     answers: usize,
-    /// The first must be ahead with the client's packets, and the second with the server's.
+    /// The first must be ahead with the client's packets, and the second with the server's, or all
+    /// must come at once.
     nested: bool,
+    /// The two copies of a packet must come within this time.
+    within: Span,
     /// By sender: the packets by which one of the two is ahead, and which.
     ahead: BySender<(Option<ConnectionId>, VecDeque<Awaited>)>,
     /// By sender: packets that were the same.
@@ -142,6 +148,7 @@ impl Twins {
                 began: event.stamp,
                 answers: 1 + usize::from(other.server == begun.server),
                 nested: !other.shares_an_end(&begun),
+                within: SKEW,
                 ahead: BySender::default(),
                 same: BySender::new(1, 0),
             });
@@ -231,7 +238,7 @@ impl Pair {
             *leader = Some(event.connection);
             let is_first = event.connection == self.ids[0];
             if self.nested && is_first != (event.sender == Sender::Client) {
-                return false;
+                self.within = AT_ONCE;
             }
         }
         if *leader == Some(event.connection) {
@@ -240,7 +247,7 @@ impl Pair {
         }
         self.same[event.sender] += 1;
         awaited.pop_front().is_some_and(|first| {
-            first.digest == packet.digest && first.is_near(&packet.stamp, SKEW)
+            first.digest == packet.digest && first.is_near(&packet.stamp, self.within)
         })
     }
 }
@@ -361,10 +368,13 @@ mod tests {
     #[test]
     fn two_clients_of_two_servers_are_no_copies_unless_one_passes_on_what_the_other_does() {
         let two = [(99, 40_000), (98, 40_001)];
-        let step = |bytes| [(0, bytes, 1000), (1, bytes, 20)];
+        let step = |bytes| [(0, bytes, 1000), (1, bytes, 200)];
         let all = [CONNECT, CONNACK, SUBSCRIBE, SUBACK].map(step).concat();
         assert_eq!(found_from(two, [1, 2], &all), []);
-        let back = |bytes| [(1, bytes, 1000), (0, bytes, 20)];
+        let at_once = |bytes| [(0, bytes, 1000), (1, bytes, 20)];
+        let at_once = [CONNECT, CONNACK, SUBSCRIBE, SUBACK].map(at_once).concat();
+        assert_eq!(found_from(two, [1, 2], &at_once), [(0, 1)]);
+        let back = |bytes| [(1, bytes, 1000), (0, bytes, 200)];
         let [connect, subscribe] = [CONNECT, SUBSCRIBE].map(step);
         let [connack, suback] = [CONNACK, SUBACK].map(back);
         let nested = [connect, connack, subscribe, suback].concat();
