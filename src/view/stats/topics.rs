@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 
 use crate::base::Timestamp;
 use crate::base::limits::Limits;
-use crate::event::{ConnectionId, PacketEvent};
+use crate::event::PacketEvent;
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{QoS, Sender};
 use crate::schema::stats::TopicRow;
@@ -39,8 +39,8 @@ impl Topics {
     /// Counts a PUBLISH on the topic `name`.
     pub fn add(&mut self, name: &str, seen: &PacketEvent<'_>, publish: &Publish<'_>) {
         let client = match seen.client_id {
-            Some(id) if !id.is_empty() => Client::Named(self.known.hasher().hash_one(id)),
-            _ => Client::Unnamed(seen.connection),
+            Some(id) if !id.is_empty() => self.known.hasher().hash_one(id),
+            _ => self.known.hasher().hash_one(seen.connection),
         };
         self.entry(name).add(client, seen, publish);
     }
@@ -95,13 +95,8 @@ struct Side {
     clients: HashSet<Client, RandomState>,
 }
 
-/// A client: all connections with its identifier, or one without.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-enum Client {
-    /// The digest of its identifier.
-    Named(u64),
-    Unnamed(ConnectionId),
-}
+/// A client: the digest of its identifier, or that of the connection of one without.
+type Client = u64;
 
 impl Topic {
     fn add(&mut self, client: Client, seen: &PacketEvent<'_>, publish: &Publish<'_>) {
