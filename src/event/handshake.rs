@@ -232,7 +232,7 @@ pub enum Origin {
         client_id: Option<Arc<str>>,
         /// The frame in which the PUBLISH ends.
         frame: u64,
-        /// An equal message was on its way at the same time, and the earliest was taken.
+        /// An equal message was on its way too, or may not have been seen, and the earliest was taken.
         ambiguous: bool,
     },
     /// The stored message of its topic, sent because of a new subscription; the frame that

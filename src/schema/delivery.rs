@@ -206,7 +206,7 @@ pub struct Delivery<'a> {
     pub state: State,
     /// The copy's control packets, PUBLISH first.
     pub steps: Vec<Step>,
-    /// An equal message was on its way at the same time: this copy may be the other's, and
+    /// An equal message was on its way too, or may not have been seen: this copy may be the other's, and
     /// nothing is concluded from it.
     #[serde(skip_serializing_if = "is_false")]
     pub ambiguous: bool,
@@ -253,7 +253,7 @@ pub struct NotDelivered<'a> {
     /// The frames that show it; absent where it is `unknown`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<u64>,
-    /// An equal message was on its way at the same time: this one may have been delivered in its
+    /// An equal message was on its way too, or may not have been seen: this one may have been delivered in its
     /// place, and nothing is concluded.
     #[serde(skip_serializing_if = "is_false")]
     pub ambiguous: bool,

@@ -132,7 +132,7 @@ pub struct Origin<'a> {
     pub client_id: Option<&'a str>,
     /// The frame of the PUBLISH, or of the CONNECT that set the will.
     pub frame: Option<u64>,
-    /// An equal message was on its way at the same time: it may be that one.
+    /// An equal message was on its way too, or may not have been seen: it may be that one.
     #[serde(skip_serializing_if = "is_false")]
     pub ambiguous: bool,
 }

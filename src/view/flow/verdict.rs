@@ -95,7 +95,7 @@ pub(super) fn delivery_verdict(delivery: &MessageDelivery) -> Verdict {
         Outcome::Delivered(delivered) => {
             let (tone, mut text) = delivered_verdict(delivery, delivered);
             if delivery.ambiguous {
-                text += "; an equal message was on its way: which copy this is cannot be told";
+                text += "; this may be the copy of an equal message";
             }
             (tone, text)
         }
@@ -112,7 +112,7 @@ pub(super) fn delivery_verdict(delivery: &MessageDelivery) -> Verdict {
             let why = words::undelivered(*why);
             let mut text = format!("not delivered in this capture: {why}");
             if delivery.ambiguous {
-                text += "; an equal message was on its way: it may have come in its place";
+                text += "; an equal message may have come in its place";
             }
             (tone, text)
         }
