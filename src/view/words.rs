@@ -200,125 +200,103 @@ pub(super) const fn no_will(why: NoWill) -> &'static str {
 }
 
 /// Returns why a subscriber was not seen to receive a message.
-pub(super) fn undelivered(why: Undelivered) -> Cow<'static, str> {
-    Cow::Borrowed(match why {
+pub(super) fn undelivered(why: Undelivered) -> String {
+    match why {
         Undelivered::Away { since } => {
-            return Cow::Owned(format!(
+            format!(
                 "the session is away since frame {since}; the broker may keep the message for it"
-            ));
+            )
         }
         Undelivered::OtherOfGroup { frame } => {
-            return Cow::Owned(format!(
-                "another member of the shared subscription has it (frame {frame})"
-            ));
+            format!("another member of the shared subscription has it (frame {frame})")
         }
         Undelivered::NoLocal { asked } => {
-            return Cow::Owned(format!(
-                "it published the message itself, and asked for No Local in frame {asked}"
-            ));
+            format!("it published the message itself, and asked for No Local in frame {asked}")
         }
         Undelivered::NotReleased { until } => {
-            return Cow::Owned(format!(
-                "no PUBREL up to frame {until}: the broker may not release it yet"
-            ));
+            format!("no PUBREL up to frame {until}: the broker may not release it yet")
         }
         Undelivered::OtherIsAway { since } => {
-            return Cow::Owned(format!(
+            format!(
                 "it may wait for another member of the shared subscription, away since frame {since}"
-            ));
+            )
         }
         Undelivered::Refused { code, frame } => {
-            return Cow::Owned(format!(
-                "the broker refused it (0x{code:02x}, frame {frame})"
-            ));
+            format!("the broker refused it (0x{code:02x}, frame {frame})")
         }
         Undelivered::Expired {
             published,
             interval,
         } => {
-            return Cow::Owned(format!(
+            format!(
                 "it expired while the subscriber was away: its Message Expiry Interval is \
                  {interval} s (frame {published})"
-            ));
+            )
         }
         Undelivered::AwayAtQoS0 { since } => {
-            return Cow::Owned(format!(
-                "the session is away since frame {since}, and at QoS 0 nothing need be kept"
-            ));
+            format!("the session is away since frame {since}, and at QoS 0 nothing need be kept")
         }
         Undelivered::Unsubscribed { frame } => {
-            return Cow::Owned(format!("it unsubscribed in frame {frame}"));
+            format!("it unsubscribed in frame {frame}")
         }
         Undelivered::ConnectionEnded { frame } => {
-            return Cow::Owned(format!("its connection ended first, in frame {frame}"));
+            format!("its connection ended first, in frame {frame}")
         }
-        Undelivered::SessionEnded { frame, how } => {
-            return Cow::Owned(match how {
-                SessionOver::WithConnection => {
-                    format!("its clean session ended in frame {frame}")
-                }
-                SessionOver::Expired => {
-                    format!("its session expired: it was away since frame {frame}")
-                }
-                SessionOver::Replaced => format!("it began a new session in frame {frame}"),
-                SessionOver::Lost => {
-                    format!("the broker did not have its session any more in frame {frame}")
-                }
-            });
-        }
+        Undelivered::SessionEnded { frame, how } => match how {
+            SessionOver::WithConnection => {
+                format!("its clean session ended in frame {frame}")
+            }
+            SessionOver::Expired => {
+                format!("its session expired: it was away since frame {frame}")
+            }
+            SessionOver::Replaced => format!("it began a new session in frame {frame}"),
+            SessionOver::Lost => {
+                format!("the broker did not have its session any more in frame {frame}")
+            }
+        },
         Undelivered::NotYetSubscribed { asked } => {
-            return Cow::Owned(format!(
-                "it subscribed in frame {asked}, and the broker had not granted that yet"
-            ));
+            format!("it subscribed in frame {asked}, and the broker had not granted that yet")
         }
         Undelivered::NotSubscribed { frame } => {
-            return Cow::Owned(format!(
-                "the broker refused the subscription in frame {frame}"
-            ));
+            format!("the broker refused the subscription in frame {frame}")
         }
         Undelivered::TooLarge { maximum, frame } => {
-            return Cow::Owned(format!(
+            format!(
                 "it is larger than the Maximum Packet Size of {maximum} octets set in frame {frame}"
-            ));
+            )
         }
         Undelivered::QueueDropped { returned, waited } => {
-            return Cow::Owned(format!(
+            format!(
                 "the session came back in frame {returned} and was not sent it; {waited} waited, \
                  and the broker may have dropped it from a full queue"
-            ));
+            )
         }
         Undelivered::WindowFull { since, waited } => {
-            return Cow::Owned(format!(
+            format!(
                 "since frame {since} as many messages to it were unacknowledged as it is sent at a \
                  time; {waited} waited, and the broker may have dropped it from a full queue"
-            ));
+            )
         }
         Undelivered::NotForwarded { acknowledged } => {
-            return Cow::Owned(format!(
+            format!(
                 "still connected; the broker acknowledged it in frame {acknowledged} and did not \
                  forward it"
-            ));
+            )
         }
         Undelivered::Overtaken { by } => {
-            return Cow::Owned(format!(
-                "the broker did not forward it: a later one came in frame {by}"
-            ));
+            format!("the broker did not forward it: a later one came in frame {by}")
         }
         Undelivered::Gap { frame } => {
-            return Cow::Owned(format!(
-                "octets are missing from the capture (frame {frame}): it may be among them"
-            ));
+            format!("octets are missing from the capture (frame {frame}): it may be among them")
         }
         Undelivered::CaptureEnded { last } => {
-            return Cow::Owned(format!("the capture ends first, with frame {last}"));
+            format!("the capture ends first, with frame {last}")
         }
         Undelivered::GivenUp { at } => {
-            return Cow::Owned(format!(
-                "not known: the analysis reached a limit by frame {at} (`help limits`)"
-            ));
+            format!("not known: the analysis reached a limit by frame {at} (`help limits`)")
         }
-        Undelivered::Unknown => "nothing in the capture says why",
-    })
+        Undelivered::Unknown => "nothing in the capture says why".to_owned(),
+    }
 }
 
 /// Returns why bytes of a stream are missing, to stand behind their number.
