@@ -39,7 +39,7 @@ pub const PAST: usize = 8;
 pub const CANDIDATES: usize = 64;
 
 /// A packet that comes within this time before a DISCONNECT may have crossed it.
-pub const CROSSING: Span = Span::from_nanos(1_000_000);
+pub const CROSSING: Span = Span::from_nanos(100_000_000);
 /// The end of a connection may cross an answer that takes less than this time.
 pub const ANSWER: Span = Span::from_nanos(50_000_000);
 /// Servers look at their clocks every now and then: a keep alive is enforced within this time.

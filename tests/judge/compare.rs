@@ -382,6 +382,7 @@ impl<'t> Shown<'t> {
             "expired" => Verdict::of(asked.expires),
             "too_large" => Verdict::of(known.small.contains(client)),
             "unsubscribed" => Verdict::of(of_them(&known.unsubscribed)),
+            "not_subscribed" => Verdict::of(of_them(&known.subscribed)),
             "session_away" | "connection_ended" | "session_ended" => {
                 let mut links = known.links.values();
                 let ends = |link: &super::known::Link| link.end != End::Open;

@@ -47,6 +47,7 @@ pub(crate) fn explain(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Explained 
     // which it is not known that this client takes it.
     let explained = stored
         .or_else(|| explain_expected(cx, copy))
+        .or_else(|| explain_missed(cx, copy))
         .or_else(|| explain_will(cx, copy, true))
         .or_else(|| explain_unexpected(cx, copy, PublishedAt::ThisBroker))
         .or_else(|| explain_will(cx, copy, false))
@@ -288,7 +289,8 @@ fn took_effect(state: &State, entry: &Entry) -> Option<FrameStamp> {
 fn explain_expected(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained> {
     let session = cx.link.session?;
     let mut found = cx.state.messages.take_expected(session, copy)?;
-    found.ambiguous |= cx.state.messages.has_rival(session, found.key, copy);
+    found.ambiguous |=
+        cx.state.messages.has_rival(session, found.key, copy) || missed(cx, copy).is_some();
     let held = cx.state.messages.get(found.key);
     let route = held.and_then(|held| held.routes.get(found.at));
     let granted = route.and_then(|route| route.delivery.granted);
@@ -305,6 +307,25 @@ fn explain_expected(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Expla
         cx.state.wills.doubt(rivals.into_iter().chain([key]));
     }
     deliver(cx, found, copy)
+}
+
+/// Joins a copy at QoS 0 to a message that its subscriber seemed to miss, being away.
+fn explain_missed(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained> {
+    let session = cx.link.session?;
+    let (key, at) = missed(cx, copy)?;
+    let here = cx.link.id;
+    cx.state.messages.await_missed(session, (key, at));
+    let held = cx.state.messages.get_mut(key)?;
+    held.routes.get_mut(at)?.delivery.connection = Some(here);
+    let ambiguous = missed(cx, copy).is_some();
+    deliver(cx, Found { key, at, ambiguous }, copy)
+}
+
+/// Returns the message that the subscriber of a copy seemed to miss and that this is of, and the
+/// number of its route.
+fn missed(cx: &PacketContext<'_>, copy: &Copy<'_>) -> Option<(MessageKey, usize)> {
+    let (session, accepted) = cx.link.session.zip(cx.link.accepted)?;
+    cx.state.messages.find_missed(session, accepted, copy)
 }
 
 /// Returns how the time of a copy since its message came into force is shared between the broker

@@ -89,10 +89,10 @@ pub(crate) fn try_settle(state: &mut State, report: &mut Report, key: MessageKey
     if held.over.is_none() || held.unsettled > 0 || held.stored {
         return;
     }
-    // A copy may come that no visible subscription announces, or a further one for an overlapping
-    // subscription.
+    // A copy may come that no visible subscription announces, a further one for an overlapping
+    // subscription, or one for a client that comes back just now.
     let broker = state.brokers.get(held.broker);
-    let more = held.routes.iter().any(|route| route.spare > 0)
+    let more = held.routes.iter().any(|route| route.spare > 0 || route.is_missed())
         // It may come by another broker.
         || state.brokers.several()
         || broker.is_some_and(|broker| broker.blind > 0 || broker.surprises);
@@ -261,17 +261,14 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
         let last = state.now.number;
         return Undelivered::CaptureEnded { last };
     }
-    // QoS 0 for an absent subscriber was judged when the message was published.
-    if let Outcome::NotDelivered(Undelivered::AwayAtQoS0 { since }) = route.delivery.outcome {
-        return match may_be_back(state, held, since) {
-            true => Undelivered::Unknown,
-            false => Undelivered::AwayAtQoS0 { since },
-        };
-    }
-    // One that was overtaken, or that had time enough, was lost before.
-    let unsubscribed = unsubscribed(state, held, route);
-    if let Some(frame) = unsubscribed.filter(|_| overtaken(state, held, route).is_none()) {
+    // One that was overtaken before, or that had time enough, was lost before.
+    if let Some(frame) = unsubscribed(state, held, route)
+        && overtaken(state, held, route).is_none_or(|by| by > frame)
+    {
         return Undelivered::Unsubscribed { frame };
+    }
+    if state.sessions.may_have_left(held.in_force.number) {
+        return given_up;
     }
     if let Some(since) = absent_member(state, held, route) {
         return Undelivered::OtherIsAway { since };
@@ -451,19 +448,14 @@ fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> U
 /// Returns the frame of the UNSUBSCRIBE that gave up the last filter of a route before the server had
 /// time enough to send the message.
 fn unsubscribed(state: &State, held: &Held, route: &Route) -> Option<u64> {
-    let session = state.sessions.get(route.session)?;
     let acknowledged = held.over.and_then(|over| over.acknowledged(held.qos));
     let from = acknowledged.unwrap_or(held.in_force);
-    let in_time = |stamp: &FrameStamp| {
-        let after = between(&from, stamp);
-        after.is_none_or(|after| after < caps::LAST_MOMENT)
-    };
     let left = |filter: &Arc<str>| {
-        let mut given_up = session.given_up.iter();
-        let found = given_up.rfind(|(other, stamp)| {
-            other == filter && stamp.number > held.in_force.number && in_time(stamp)
-        });
-        found.map(|(_, stamp)| stamp.number)
+        let published = held.in_force.number;
+        let left = (state.sessions).left_after(route.session, filter, published)?;
+        let after = between(&from, &left);
+        let in_time = after.is_none_or(|after| after < caps::LAST_MOMENT);
+        in_time.then_some(left.number)
     };
     let frames = route.delivery.filters.iter().map(left);
     frames.collect::<Option<Vec<_>>>()?.into_iter().max()

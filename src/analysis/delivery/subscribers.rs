@@ -125,7 +125,12 @@ fn counted(
         } else if route.absent && expected {
             // Servers keep nothing for the absent at QoS 0: no copy that comes later is of it.
             route.progress = Progress::Done;
-            let since = session.away_since.unwrap_or(state.now).number;
+            // Its TCP connection may go on behind the DISCONNECT.
+            let goodbye = || state.links.get(&session.link?)?.goodbye;
+            let since = (session.away_since)
+                .or_else(|| Some(goodbye()?.stamp))
+                .unwrap_or(state.now)
+                .number;
             let broker = state.brokers.get(topic.broker);
             let why = match broker.is_none_or(|broker| broker.may_be_back(since)) {
                 true => Undelivered::Unknown,

@@ -73,6 +73,9 @@ fn note_takeover(cx: &mut PacketContext<'_>) {
     let (state, link) = (&mut *cx.state, &*cx.link);
     let id = link.client_id.as_ref();
     let key = id.and_then(|id| state.sessions.find(link.broker, id));
+    if let Some(key) = key.filter(|_| !link.clean) {
+        state.messages.comes_back(key, cx.event.stamp);
+    }
     let session = key.and_then(|key| state.sessions.get_mut(key));
     let other = session.and_then(|session| {
         session.returning |= !link.clean;

@@ -60,7 +60,8 @@ pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, e
         },
     };
     if report.wanted {
-        state.unread.note_end(&link, &state.limits);
+        let reset = ended.why == Closed::Reset;
+        state.unread.note_end(&link, reset, &state.limits);
         if state.unread.was_full() {
             report.limit_reached(Limit::Unread, ended.stamp);
         }

@@ -319,6 +319,7 @@ fn give_filter_up(state: &mut State, key: SessionKey, filter: &Arc<str>, stamp: 
         && session.subscriptions.contains_key(filter)
     {
         remember(&mut session.given_up, filter, stamp);
+        (state.sessions).note_left(key, filter, stamp, &state.limits);
         let frame = stamp.number;
         state.note_past(key, filter, Undelivered::Unsubscribed { frame }, stamp);
     }

@@ -144,7 +144,7 @@ fn leave_old_link(state: &mut State, report: &mut Report, link: &Link, key: Sess
     };
     if let Some(mut other) = state.links.remove(&old) {
         if report.wanted {
-            (state.unread).note_end(&other, &state.limits);
+            (state.unread).note_end(&other, false, &state.limits);
         }
         suspend(state, report, &mut other, key, EndedBy::ConnectionClosed);
         // The older connection may go on for a while: its end must not end the session.

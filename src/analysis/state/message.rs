@@ -7,7 +7,7 @@ use super::super::keys::{BrokerId, MessageKey, SessionKey, Topic, Turn};
 use crate::base::{FrameStamp, Span};
 use crate::event::{
     Delivered, EndedBy, Handshake, HandshakeState, MessageDelivery, Outcome, RetainedSummary, Step,
-    between,
+    Undelivered, between,
 };
 use crate::mqtt::{PacketIdentifier, PacketType, ProtocolVersion, QoS};
 use crate::stream::ConnectionId;
@@ -94,6 +94,16 @@ impl Route {
             instead: None,
             ahead: Ahead::default(),
         }
+    }
+
+    /// Returns whether it is at QoS 0 and its client was away, or may have been: servers do not keep
+    /// such a message.
+    pub(crate) fn is_missed(&self) -> bool {
+        let done = self.absent && self.progress == Progress::Done;
+        done && matches!(
+            self.delivery.outcome,
+            Outcome::NotDelivered(Undelivered::AwayAtQoS0 { .. } | Undelivered::Unknown)
+        )
     }
 
     /// Returns its weight against `Limits::deliveries`: one, and one more for each eight filters

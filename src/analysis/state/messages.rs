@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::RangeInclusive;
 
 use foldhash::{HashMap, HashSet};
 
@@ -32,6 +33,8 @@ pub(crate) struct Messages {
     held: HashMap<MessageKey, Held>,
     /// The deliveries that each subscriber waits for, by digest, in order of publication.
     expected: HashMap<(SessionKey, u64), Line>,
+    /// Routes at QoS 0 to sessions that were away, by session: message and number.
+    missed: BTreeSet<(SessionKey, MessageKey, usize)>,
     by_digest: HashMap<u64, BTreeSet<MessageKey>>,
     repeats: Repeats,
     /// In order of publication.
@@ -168,7 +171,68 @@ impl Messages {
                 let place = (route.session, held.digest);
                 let line = self.expected.entry(place).or_default();
                 line.waiting.insert((held.order, at), held.key);
+            } else if route.is_missed() {
+                self.missed.insert((route.session, held.key, at));
             }
+        }
+    }
+
+    /// Notes that a client comes back with a CONNECT: its server may have read that before messages
+    /// of a moment ago, where no copy shows that it had read those.
+    pub(crate) fn comes_back(&mut self, session: SessionKey, connect: FrameStamp) {
+        let missed = self.missed.range(of_session(session)).rev();
+        for (_, key, at) in missed.take(caps::CANDIDATES) {
+            let Some(held) = self.held.get_mut(key) else {
+                continue;
+            };
+            if between(&held.in_force, &connect).is_none_or(|age| age >= caps::IN_TRANSIT) {
+                return;
+            }
+            let delivered = |route: &Route| matches!(route.delivery.outcome, Outcome::Delivered(_));
+            if !held.routes.iter().any(delivered)
+                && let Some(route) = held.routes.get_mut(*at)
+            {
+                route.delivery.outcome = Outcome::NotDelivered(Undelivered::Unknown);
+            }
+        }
+    }
+
+    /// Returns the latest message that a client seemed to miss and that a copy is of: the server had
+    /// read its PUBLISH before the end of the connection, or after the next CONNECT. `accepted` is
+    /// the CONNACK of the copy's connection.
+    pub(crate) fn find_missed(
+        &self,
+        session: SessionKey,
+        accepted: FrameStamp,
+        copy: &Copy<'_>,
+    ) -> Option<(MessageKey, usize)> {
+        if copy.qos > QoS::AtMostOnce {
+            return None;
+        }
+        let latest = self.missed.range(of_session(session)).rev();
+        let mut latest = latest
+            .take(caps::CANDIDATES)
+            .map(|(_, key, at)| (*key, *at));
+        latest.find(|(key, at)| {
+            let held = self.held.get(key).filter(|held| held.digest == copy.digest);
+            held.is_some_and(|held| {
+                let route = held.routes.get(*at);
+                let back = route.is_some_and(|route| {
+                    route.delivery.outcome == Outcome::NotDelivered(Undelivered::Unknown)
+                });
+                back || accepted.number < held.in_force.number
+            })
+        })
+    }
+
+    /// Lets a subscriber wait for a message that it seemed to miss.
+    pub(crate) fn await_missed(&mut self, session: SessionKey, (key, at): (MessageKey, usize)) {
+        self.missed.remove(&(session, key, at));
+        if let Some(held) = self.held.get_mut(&key)
+            && let Some(route) = held.routes.get_mut(at)
+        {
+            route.progress = Progress::Waiting;
+            held.unsettled += 1;
         }
     }
 
@@ -711,6 +775,9 @@ impl Messages {
         self.deliveries = self.deliveries.saturating_sub(held.weight());
         for (at, route) in held.routes.iter_mut().enumerate() {
             let place = (route.session, held.digest);
+            if route.absent {
+                self.missed.remove(&(route.session, key, at));
+            }
             if let Some(line) = self.expected.get_mut(&place) {
                 let waits = line.waiting.remove(&(held.order, at)).is_some();
                 route.delivery.ambiguous |=
@@ -728,6 +795,11 @@ impl Messages {
         }
         Some(held)
     }
+}
+
+/// Returns the places in [`Messages::missed`] of a session.
+const fn of_session(session: SessionKey) -> RangeInclusive<(SessionKey, MessageKey, usize)> {
+    (session, MessageKey(0), 0)..=(session, MessageKey(u64::MAX), usize::MAX)
 }
 
 /// Returns the route of the member that was given a message in place of this one, where it is known

@@ -1,6 +1,6 @@
 //! The table of sessions: what is kept of a client beyond its connections, and its subscriptions.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
@@ -197,6 +197,11 @@ pub(crate) struct Sessions {
     subscriptions: HashMap<SubscriptionKey, Subscription>,
     /// The frames in which sessions have ended and how, as far as they are remembered.
     ended: HashMap<SessionKey, (u64, SessionOver)>,
+    /// UNSUBSCRIBE packets that were acknowledged, by session, filter and frame. They outlive their
+    /// sessions, as the messages do that wait.
+    left: BTreeMap<(SessionKey, Arc<str>, u64), FrameStamp>,
+    /// The frame up to which those were forgotten: there were more than [`Limits::sessions_ended`].
+    forgot_left: u64,
     /// Client identifiers whose sessions, seen from their starts, have ended.
     gone: HashSet<(BrokerId, Arc<str>)>,
     /// Some of those were forgotten: there were more than [`Limits::sessions_ended`].
@@ -266,6 +271,39 @@ impl Sessions {
             self.ended.clear();
         }
         self.ended.insert(key, (frame, how));
+    }
+
+    /// Remembers that a session gave a filter up with the UNSUBSCRIBE of `stamp`.
+    pub(crate) fn note_left(
+        &mut self,
+        key: SessionKey,
+        filter: &Arc<str>,
+        stamp: FrameStamp,
+        limits: &Limits,
+    ) {
+        if self.left.len() >= limits.sessions_ended {
+            self.left.clear();
+            self.forgot_left = stamp.number;
+        }
+        let place = (key, Arc::clone(filter), stamp.number);
+        self.left.insert(place, stamp);
+    }
+
+    /// Returns the first UNSUBSCRIBE with which a session gave a filter up after a frame.
+    pub(crate) fn left_after(
+        &self,
+        key: SessionKey,
+        filter: &Arc<str>,
+        frame: u64,
+    ) -> Option<FrameStamp> {
+        let place = |frame| (key, Arc::clone(filter), frame);
+        let mut left = self.left.range(place(frame + 1)..=place(u64::MAX));
+        left.next().map(|(_, stamp)| *stamp)
+    }
+
+    /// Returns whether an UNSUBSCRIBE after a frame may have been forgotten.
+    pub(crate) const fn may_have_left(&self, frame: u64) -> bool {
+        self.forgot_left > frame
     }
 
     /// Removes a session; its subscriptions are removed before.

@@ -94,25 +94,32 @@ impl Unread {
         }
     }
 
-    /// Notes whether anything may be sent again after the end of `link`. A DISCONNECT of the client
-    /// ends it in order; otherwise either end may have sent what never reached the wire, or not
-    /// have read what came last.
-    pub(crate) fn note_end(&mut self, link: &Link, limits: &Limits) {
+    /// Notes whether anything may be sent again after the end of `link`, which was `reset` or not. A
+    /// DISCONNECT of the client ends it in order; otherwise either end may have sent what never
+    /// reached the wire, or not have read what came last.
+    pub(crate) fn note_end(&mut self, link: &Link, reset: bool, limits: &Limits) {
         let goodbye = link.goodbye.filter(|goodbye| goodbye.by == Sender::Client);
+        let server = link.sides.server.last;
+        // A server that writes to a client which has closed is answered with RST, and what it has
+        // not read by then is lost, the DISCONNECT included.
+        let orderly = goodbye.is_some_and(|goodbye| {
+            !reset && server.is_none_or(|last| last.number <= goodbye.stamp.number)
+        });
         // What an end has to send again it sends soon after the CONNACK ([MQTT-4.4.0-1]).
         let accepted = link.accepted.zip(goodbye);
         let had_time = accepted
             .and_then(|(accepted, goodbye)| between(&accepted, &goodbye.stamp))
             .is_some_and(|span| span >= caps::LAST_MOMENT);
+        // An acknowledgement may have crossed the DISCONNECT.
+        let crossed = goodbye.is_none_or(|goodbye| {
+            let last = server.and_then(|last| between(&last, &goodbye.stamp));
+            last.is_some_and(|span| span < caps::CROSSING)
+        });
         for sender in [Sender::Client, Sender::Server] {
-            // An acknowledgement may have crossed the DISCONNECT.
-            let last = link.sides[sender.peer()].last;
-            let read = goodbye.is_some_and(|goodbye| {
-                sender == Sender::Server
-                    || last
-                        .and_then(|last| between(&last, &goodbye.stamp))
-                        .is_none_or(|span| span >= caps::CROSSING)
-            });
+            let read = match sender {
+                Sender::Client => !crossed,
+                Sender::Server => orderly,
+            };
             if !read || !link.certain(sender) {
                 self.note_unknown(link, sender, limits);
             } else if had_time {

@@ -608,6 +608,13 @@ fn what_may_not_have_been_read_is_sent_again_with_dup() {
         });
         assert!(found(&run), "{sender:?}");
     }
+    // The server wrote to a client that had closed: what it had not read was lost.
+    let run = dup_after(Sender::Server, |run| {
+        run.client(0, disconnect(V3, 0));
+        run.server(0, PINGRESP);
+        run.end(0, Closed::Finished, Some(Sender::Client));
+    });
+    assert!(!found(&run));
     // An acknowledgement that crossed the DISCONNECT.
     let run = dup_after(Sender::Client, |run| {
         run.client(0, numbered(V3, "t", b"x", 1, 7));

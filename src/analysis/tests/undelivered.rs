@@ -289,6 +289,27 @@ fn a_subscription_that_is_given_up_takes_nothing_more() {
 }
 
 #[test]
+fn a_message_that_came_by_a_later_subscription_overtook_none_from_before() {
+    for again in [false, true] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", 1).join(9, "p");
+        post(&mut run, "t", b"1", 1);
+        let frame = run.client(0, unsubscribe(V3, 5, &["t"]));
+        run.server(0, unsuback(V3, 5, &[]));
+        if again {
+            run.take(0, "#", 1);
+            post(&mut run, "t", b"2", 2);
+            run.server(0, numbered(V3, "t", b"2", 1, 7));
+            run.client(0, puback(7));
+        }
+        run.wait(2000).leave(0).finish();
+        let why = reasons(&run)[0];
+        assert_eq!(why, Some(Undelivered::Unsubscribed { frame }));
+        assert!(!run.rules().contains(&"message-not-delivered"));
+    }
+}
+
+#[test]
 fn a_session_that_came_back_without_the_message_lost_it() {
     for millis in [None, Some(50), Some(1500)] {
         let mut run = Run::new(V3);
@@ -457,7 +478,7 @@ fn a_copy_is_not_of_a_message_at_qos_0_for_the_absent() {
     run.end(0, Closed::Finished, Some(Sender::Client));
     run.join(9, "p");
     run.client(9, publish(V3, "t", b"on", Sent::default()));
-    run.stay(1, "s", true);
+    run.wait(150).stay(1, "s", true);
     run.client(9, publish(V3, "t", b"on", Sent::default()));
     run.server(1, publish(V3, "t", b"on", Sent::default()));
     run.wait(3000);
@@ -466,6 +487,75 @@ fn a_copy_is_not_of_a_message_at_qos_0_for_the_absent() {
         reasons(&run),
         [Some(Undelivered::AwayAtQoS0 { since }), None]
     );
+}
+
+#[test]
+fn a_client_that_comes_back_may_be_sent_what_the_server_read_after_its_connect() {
+    // The time from PUBLISH to CONNECT; whether a copy for another shows before that the server had
+    // read the message; whether one comes to the client.
+    for (millis, before, comes) in [
+        (5, false, true),
+        (5, false, false),
+        (5, true, false),
+        (150, false, false),
+    ] {
+        let mut run = Run::new(V3);
+        run.stay(0, "s", false).take(0, "t", 0);
+        let since = run.client(0, disconnect(V3, 0));
+        run.end(0, Closed::Finished, Some(Sender::Client));
+        run.join(2, "other").take(2, "t", 0).join(9, "p");
+        let post = || publish(V3, "t", b"1", Sent::default());
+        run.client(9, post());
+        if before {
+            run.server(2, post());
+        }
+        run.wait(millis);
+        run.stay(1, "s", true);
+        if !before {
+            run.server(2, post());
+        }
+        if comes {
+            run.server(1, post());
+        }
+        run.wait(3000).leave(1).finish();
+        let sent = run.one(HandshakeKind::Qos0, Sender::Client);
+        let mut deliveries = sent.deliveries.iter();
+        let own = deliveries.find(|one| one.client_id.as_deref() == Some("s"));
+        let own = own.expect("the client's");
+        assert!(!own.ambiguous);
+        match &own.outcome {
+            Outcome::Delivered(delivered) => assert!(comes && !delivered.queued),
+            Outcome::NotDelivered(Undelivered::Unknown) => {
+                assert!(!comes && !before && millis < 100)
+            }
+            other => assert_eq!(
+                *other,
+                Outcome::NotDelivered(Undelivered::AwayAtQoS0 { since })
+            ),
+        }
+        let missed = matches!(
+            own.outcome,
+            Outcome::NotDelivered(Undelivered::AwayAtQoS0 { .. })
+        );
+        assert_eq!(missed, before || millis > 100);
+    }
+}
+
+#[test]
+fn a_client_that_leaves_may_be_sent_what_the_server_read_before_its_disconnect() {
+    for comes in [true, false] {
+        let mut run = Run::new(V3);
+        run.stay(0, "s", false).take(0, "t", 0).join(9, "p");
+        let since = run.client(0, disconnect(V3, 0));
+        run.client(9, publish(V3, "t", b"1", Sent::default()));
+        if comes {
+            run.server(0, publish(V3, "t", b"1", Sent::default()));
+        }
+        run.end(0, Closed::Finished, Some(Sender::Client));
+        run.wait(3000).leave(9).finish();
+        let why = (!comes).then_some(Undelivered::AwayAtQoS0 { since });
+        assert_eq!(reasons(&run), [why]);
+    }
 }
 
 #[test]
