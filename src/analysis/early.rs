@@ -16,11 +16,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use foldhash::HashMap;
+
 use super::caps;
 use super::keys::{BrokerId, SessionKey};
 use super::state::State;
-use super::state::message::Progress;
-use crate::base::{Endpoint, FrameStamp, Span};
+use super::state::message::{Progress, Unexplained};
+use crate::base::{FrameStamp, Span};
 use crate::event::{Event, OwnedEvent, PacketEvent, between};
 use crate::mqtt::{ControlPacket, PacketType, Sender};
 use crate::stream::ConnectionId;
@@ -46,8 +48,10 @@ pub(super) struct EarlyCopies {
     file: u16,
     /// A packet of an earlier file came behind it: files are read side by side.
     several_files: bool,
-    /// The latest copies that nothing explained.
-    unexplained: VecDeque<Unexplained>,
+    /// The latest copies that nothing explained, by digest.
+    unexplained: HashMap<u64, Vec<Unexplained>>,
+    /// Their digests, the oldest first; some are gone.
+    unexplained_line: VecDeque<u64>,
     /// Digests of the first few messages that stood behind their copies.
     seen: Vec<u64>,
     /// Of those, the copy and the PUBLISH that are furthest from each other.
@@ -97,17 +101,6 @@ enum Kind {
     Other,
 }
 
-/// A copy that nothing explains.
-#[derive(Clone, Copy, Debug)]
-struct Unexplained {
-    broker: BrokerId,
-    server: Endpoint,
-    digest: u64,
-    connection: ConnectionId,
-    session: SessionKey,
-    stamp: FrameStamp,
-}
-
 impl EarlyCopies {
     /// Returns whether something waits.
     #[inline]
@@ -151,26 +144,35 @@ impl EarlyCopies {
             return false;
         }
         let waits = self.waits();
+        // Where none waits, the analysis reports those that nothing explains.
+        if !waits && self.latest.is_empty() {
+            return false;
+        }
         let copy = copy_digest(state, packet);
         let copy = copy.and_then(|one| copy_of(state, packet.connection, packet.stamp, one));
         let Some(copy) = copy else {
             return false;
         };
-        // What does not wait contradicts at once.
         if !waits {
+            // What does not wait contradicts at once.
             self.contradict(&copy);
-        }
-        if copy.is_explained(state, waits) {
             return false;
         }
-        if waits {
-            return self.may_be_early(state, copy.digest);
+        !is_explained(state, &copy) && self.may_be_early(state, copy.digest)
+    }
+
+    /// Remembers a copy that nothing explained and that did not wait.
+    pub(super) fn note_unexplained(&mut self, copy: Unexplained) {
+        if self.waits() {
+            return;
         }
-        if self.unexplained.len() >= REMEMBERED {
-            self.unexplained.pop_front();
+        if self.unexplained_line.len() >= REMEMBERED
+            && let Some(oldest) = self.unexplained_line.pop_front()
+        {
+            self.unexplained.remove(&oldest);
         }
-        self.unexplained.push_back(copy);
-        false
+        self.unexplained_line.push_back(copy.digest);
+        self.unexplained.entry(copy.digest).or_default().push(copy);
     }
 
     /// Observes a client's PUBLISH: a copy of it may have gone before it.
@@ -180,13 +182,14 @@ impl EarlyCopies {
         else {
             return;
         };
-        let same = |copy: &&Unexplained| copy.digest == digest && copy.is_at(state, packet);
+        let Some(mut copies) = self.unexplained.remove(&digest) else {
+            return;
+        };
+        copies.retain(|copy| is_at(state, copy, packet));
         // A client that passes on what it is sent publishes behind the copy, and rightly.
-        let mut copies = self.unexplained.iter().filter(same);
-        let passed_on = copies.any(|copy| copy.connection == packet.connection);
-        let first = self.unexplained.iter().find(same).copied();
-        self.unexplained.retain(|copy| copy.digest != digest);
-        if let Some(copy) = first.filter(|_| !passed_on)
+        let passed_on = |copy: &Unexplained| copy.connection == packet.connection;
+        if let Some(copy) = copies.first().copied()
+            && !copies.iter().any(passed_on)
             && between(&copy.stamp, &packet.stamp).is_some_and(|late| late <= TIME)
         {
             self.note_pair(state, &copy, packet.stamp);
@@ -325,7 +328,7 @@ impl EarlyCopies {
         };
         let waits = self.waits() && self.may_be_early(state, *digest);
         let copy = waits.then(|| copy_of(state, packet.connection, packet.stamp, *digest))??;
-        (!copy.is_explained(state, true)).then_some(copy)
+        (!is_explained(state, &copy)).then_some(copy)
     }
 
     /// Returns the first event of the line that the first copy waits for.
@@ -367,7 +370,7 @@ impl EarlyCopies {
                     let mut pending = state.messages.pending(first.digest);
                     pending.any(|connection| connection == packet.connection)
                 }
-                _ => packet.with_event(|packet| first.is_at(state, packet)),
+                _ => packet.with_event(|packet| is_at(state, first, packet)),
             }
     }
 
@@ -414,22 +417,18 @@ impl Line {
     }
 }
 
-impl Unexplained {
-    /// Returns whether a message explains the copy so far. `strict`: none from before does that its
-    /// subscriber does not wait for.
-    fn is_explained(&self, state: &State, strict: bool) -> bool {
-        let mut expected = state.messages.expected(Some(self.session), self.digest);
-        let waits = expected.any(|(_, route)| route.progress == Progress::Waiting);
-        waits || (!strict && state.messages.holds(self.digest))
-    }
+/// Returns whether the subscriber of a copy waits for a message that it may be of.
+fn is_explained(state: &State, copy: &Unexplained) -> bool {
+    let mut expected = state.messages.expected(Some(copy.session), copy.digest);
+    expected.any(|(_, route)| route.progress == Progress::Waiting)
+}
 
-    /// Returns whether a client's packet goes to the broker of the copy.
-    fn is_at(&self, state: &State, packet: &PacketEvent<'_>) -> bool {
-        match state.links.get(&packet.connection) {
-            Some(link) => link.broker == self.broker,
-            // Its connection began within the window.
-            None => *packet.destination == self.server,
-        }
+/// Returns whether a client's packet goes to the broker of a copy.
+fn is_at(state: &State, copy: &Unexplained, packet: &PacketEvent<'_>) -> bool {
+    match state.links.get(&packet.connection) {
+        Some(link) => link.broker == copy.broker,
+        // Its connection began within the window.
+        None => *packet.destination == copy.server,
     }
 }
 
@@ -441,14 +440,7 @@ fn copy_of(
     digest: u64,
 ) -> Option<Unexplained> {
     let link = state.links.get(&connection)?;
-    Some(Unexplained {
-        broker: link.broker,
-        server: link.server,
-        digest,
-        connection,
-        session: link.session?,
-        stamp,
-    })
+    Unexplained::on(link, stamp, digest)
 }
 
 /// Returns the digest of a server's PUBLISH that was sent for the first time, and not for being

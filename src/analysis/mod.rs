@@ -93,6 +93,9 @@ impl Analyzer {
             if let Some((digest, session)) = self.early.take_gone_before() {
                 self.state.messages.note_gone_before(digest, session);
             }
+            if let Some(copy) = self.state.unexplained.take() {
+                self.early.note_unexplained(copy);
+            }
         }
     }
 

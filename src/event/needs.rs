@@ -21,8 +21,9 @@ pub struct Needs {
     pub stories: bool,
     /// [`Event::Finding`](super::Event::Finding).
     pub findings: bool,
-    /// [`Delivered::steps`](super::Delivered::steps), where there are deliveries.
-    pub steps: bool,
+    /// Of deliveries [`Delivered::steps`](super::Delivered::steps), and those that did not come about
+    /// since a subscription was over.
+    pub details: bool,
 }
 
 impl Needs {
@@ -35,7 +36,7 @@ impl Needs {
         deliveries: true,
         stories: true,
         findings: true,
-        steps: true,
+        details: true,
     };
 
     /// Returns whether the analysis must run: decoding alone gives none of these.
@@ -54,7 +55,7 @@ impl Needs {
             deliveries: self.deliveries || other.deliveries,
             stories: self.stories || other.stories,
             findings: self.findings || other.findings,
-            steps: self.steps || other.steps,
+            details: self.details || other.details,
         }
     }
 }

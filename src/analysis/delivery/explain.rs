@@ -9,7 +9,7 @@ use super::super::rules::report::Check;
 use super::super::state::State;
 use super::super::state::brokers::Broker;
 use super::super::state::link::Link;
-use super::super::state::message::{Copy, Progress, Route, add_delivery};
+use super::super::state::message::{Copy, Progress, Route, Unexplained, add_delivery};
 use super::super::state::messages::{Barred, Found, PublishedAt};
 use super::super::state::retained::Entry;
 use super::super::state::wills::{Likelihood, Likely};
@@ -90,6 +90,9 @@ pub(crate) fn explain(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Explained 
                 let (_, copies) = broker.outside.get_or_insert((copy.stamp, 0));
                 *copies += 1;
             }
+        }
+        if !copy.dup && cx.event.missing == 0 && !cx.state.messages.holds(copy.digest) {
+            cx.state.unexplained = Unexplained::on(cx.link, copy.stamp, copy.digest);
         }
         cx.state.messages.note_unseen(copy.digest);
         Origin::NotSeen

@@ -261,7 +261,7 @@ fn routes(
 
 /// Returns the subscriptions to a topic that are over, as deliveries that did not come about.
 fn former(state: &mut State, topic: Topic<'_>) -> Vec<MessageDelivery> {
-    if !state.wanted.handshakes {
+    if !state.wanted.details {
         return Vec::new();
     }
     let most = state.steps();

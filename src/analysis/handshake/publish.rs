@@ -253,6 +253,6 @@ fn copy<'a>(
             false => Vec::new(),
         },
         carried: cx.state.carried(publish, cx.link.version()),
-        step: cx.state.wanted.steps.then(|| step(cx.event)),
+        step: cx.state.wanted.details.then(|| step(cx.event)),
     }
 }

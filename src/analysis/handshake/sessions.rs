@@ -259,7 +259,7 @@ pub(crate) fn end_session(
 
 /// Remembers the subscriptions of a session that is over.
 fn note_past(state: &mut State, key: SessionKey, why: Undelivered) {
-    let session = (state.sessions.get(key)).filter(|_| state.wanted.handshakes);
+    let session = (state.sessions.get(key)).filter(|_| state.wanted.details);
     let filters = session.map(|session| session.subscriptions.keys().cloned().collect());
     let filters: Vec<_> = filters.unwrap_or_default();
     for filter in &filters {

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::super::keys::{BrokerId, MessageKey, SessionKey, Topic, Turn};
-use crate::base::{FrameStamp, Span};
+use super::link::Link;
+use crate::base::{Endpoint, FrameStamp, Span};
 use crate::event::{
     Delivered, EndedBy, Handshake, HandshakeState, MessageDelivery, Outcome, RetainedSummary, Step,
     Undelivered, between,
@@ -274,6 +275,32 @@ pub(super) fn fit(held: &Held, route: &Route, copy: &Copy<'_>) -> u32 {
         + 4 * u32::from(identified)
         + 2 * u32::from(due == Some(copy.qos))
         + u32::from(retained)
+}
+
+/// A copy that nothing explains.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unexplained {
+    pub(crate) broker: BrokerId,
+    pub(crate) server: Endpoint,
+    /// Digest of topic and payload.
+    pub(crate) digest: u64,
+    pub(crate) connection: ConnectionId,
+    pub(crate) session: SessionKey,
+    pub(crate) stamp: FrameStamp,
+}
+
+impl Unexplained {
+    /// Returns a copy on a connection, where its subscriber is known.
+    pub(crate) fn on(link: &Link, stamp: FrameStamp, digest: u64) -> Option<Self> {
+        Some(Self {
+            broker: link.broker,
+            server: link.server,
+            digest,
+            connection: link.id,
+            session: link.session?,
+            stamp,
+        })
+    }
 }
 
 /// A copy of a message on its way to a subscriber.

