@@ -9,17 +9,20 @@ use crate::base::Timestamp;
 use crate::base::limits::Limits;
 use crate::event::PacketEvent;
 use crate::mqtt::packet::Publish;
-use crate::mqtt::{QoS, Sender};
+use crate::mqtt::{BySender, QoS, Sender};
 use crate::schema::stats::TopicRow;
 use crate::schema::value::Seconds;
 
 /// Publishers and subscribers of one topic that are distinguished.
-pub const MOST_PEERS: usize = 1_000;
+pub const MOST_PEERS: u64 = 1_000;
 
 /// Every topic up to the limits.
 #[derive(Debug, Default)]
 pub struct Topics {
     known: HashMap<Box<str>, Topic, RandomState>,
+    /// The clients that were counted, of all topics: digests of topic number, end and
+    /// client.
+    clients: HashSet<u64, RandomState>,
     /// Bytes of their names.
     bytes: usize,
     /// Messages on topics beyond the limits.
@@ -38,11 +41,17 @@ impl Topics {
 
     /// Counts a PUBLISH on the topic `name`.
     pub fn add(&mut self, name: &str, seen: &PacketEvent<'_>, publish: &Publish<'_>) {
+        let topic = self.entry(name);
+        topic.add(seen, publish);
+        let at = (topic.number, seen.sender == Sender::Client);
+        let hasher = self.clients.hasher();
         let client = match seen.client_id {
-            Some(id) if !id.is_empty() => self.known.hasher().hash_one(id),
-            _ => self.known.hasher().hash_one(seen.connection),
+            Some(id) if !id.is_empty() => hasher.hash_one((at, id)),
+            _ => hasher.hash_one((at, seen.connection)),
         };
-        self.entry(name).add(client, seen, publish);
+        if !self.clients.contains(&client) && self.entry(name).count_client(seen.sender) {
+            self.clients.insert(client);
+        }
     }
 
     /// Returns where messages on the topic `name` are counted: by themselves up to the limits.
@@ -55,7 +64,11 @@ impl Topics {
                 return &mut self.others;
             }
             self.bytes = bytes;
-            self.known.insert(name.into(), Topic::default());
+            let topic = Topic {
+                number: self.known.len() + 1,
+                ..Topic::default()
+            };
+            self.known.insert(name.into(), topic);
         }
         self.known.get_mut(name).unwrap_or(&mut self.others)
     }
@@ -80,28 +93,20 @@ impl Topics {
 /// The PUBLISH packets of one topic.
 #[derive(Debug, Default)]
 struct Topic {
-    /// The counters; topic, peers and span are filled in at the end.
+    /// By which it is named among the clients; 0 is that of all beyond the limits.
+    number: usize,
+    /// The counters; topic and span are filled in at the end.
     row: TopicRow<'static>,
-    clients: Side,
-    servers: Side,
+    times: BySender<Option<Times>>,
 }
 
-/// When the PUBLISH packets of one side came, and of which clients.
-#[derive(Debug, Default)]
-struct Side {
-    /// The first and the last.
-    times: Option<(Timestamp, Timestamp)>,
-    /// At most [`MOST_PEERS`].
-    clients: HashSet<Client, RandomState>,
-}
-
-/// A client: the digest of its identifier, or that of the connection of one without.
-type Client = u64;
+/// When the first and the last PUBLISH of one end came.
+type Times = (Timestamp, Timestamp);
 
 impl Topic {
-    fn add(&mut self, client: Client, seen: &PacketEvent<'_>, publish: &Publish<'_>) {
+    fn add(&mut self, seen: &PacketEvent<'_>, publish: &Publish<'_>) {
         let row = &mut self.row;
-        let side = match seen.sender {
+        match seen.sender {
             Sender::Client => {
                 row.published += 1;
                 row.octets += seen.payload_length(publish);
@@ -111,33 +116,35 @@ impl Topic {
                     QoS::AtLeastOnce => &mut row.qos_1,
                     QoS::ExactlyOnce => &mut row.qos_2,
                 } += 1;
-                &mut self.clients
             }
-            Sender::Server => {
-                row.delivered += 1;
-                &mut self.servers
-            }
-        };
-        if side.clients.len() < MOST_PEERS {
-            side.clients.insert(client);
+            Sender::Server => row.delivered += 1,
         }
         if let Some(now) = seen.stamp.time {
-            side.times.get_or_insert((now, now)).1 = now;
+            self.times[seen.sender].get_or_insert((now, now)).1 = now;
         }
+    }
+
+    /// Counts a client that sent or was sent a PUBLISH; returns whether there was room.
+    const fn count_client(&mut self, sender: Sender) -> bool {
+        let count = match sender {
+            Sender::Client => &mut self.row.publishers,
+            Sender::Server => &mut self.row.subscribers,
+        };
+        let room = *count < MOST_PEERS;
+        *count += room as u64;
+        room
     }
 
     /// Returns the row of this topic, or of all beyond the limits where it has no name.
     fn row<'a>(&self, topic: Option<&'a str>) -> TopicRow<'a> {
         // The time of clients, or of servers where no client's PUBLISH was seen.
         let times = match self.row.published {
-            0 => self.servers.times,
-            _ => self.clients.times,
+            0 => self.times.server,
+            _ => self.times.client,
         };
         TopicRow {
             topic,
             beyond_cap: topic.is_none(),
-            publishers: self.clients.clients.len() as u64,
-            subscribers: self.servers.clients.len() as u64,
             span: times.map(|(first, last)| Seconds::exact(last.since(first))),
             ..self.row
         }
@@ -151,20 +158,20 @@ mod tests {
     #[test]
     fn the_rate_is_that_of_published_messages() {
         let at = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
-        let side = |last| Side {
-            times: Some((at(0), at(last))),
-            ..Side::default()
-        };
+        let span = |last| Some((at(0), at(last)));
         let row = TopicRow {
             published: 3,
             delivered: 9,
             ..TopicRow::default()
         };
-        let (clients, servers) = (side(4), side(1));
+        let times = BySender {
+            client: span(4),
+            server: span(1),
+        };
         let mut topic = Topic {
             row,
-            clients,
-            servers,
+            times,
+            ..Topic::default()
         };
         assert_eq!(topic.row(None).rate(), Some(0.5));
         topic.row.published = 0;
