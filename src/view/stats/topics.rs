@@ -19,14 +19,15 @@ pub const MOST_PEERS: u64 = 1_000;
 /// Every topic up to the limits.
 #[derive(Debug, Default)]
 pub struct Topics {
-    known: HashMap<Box<str>, Topic, RandomState>,
-    /// The clients that were counted, of all topics: digests of topic number, end and
-    /// client.
-    clients: HashSet<u64, RandomState>,
-    /// Bytes of their names.
+    /// The place in `topics` of each name.
+    known: HashMap<Box<str>, usize, RandomState>,
+    /// Bytes of the names.
     bytes: usize,
+    topics: Vec<Topic>,
     /// Messages on topics beyond the limits.
     others: Topic,
+    /// The clients that were counted: digests of the place of the topic, end and client.
+    clients: HashSet<u64, RandomState>,
     limits: Limits,
 }
 
@@ -41,36 +42,35 @@ impl Topics {
 
     /// Counts a PUBLISH on the topic `name`.
     pub fn add(&mut self, name: &str, seen: &PacketEvent<'_>, publish: &Publish<'_>) {
-        let topic = self.entry(name);
-        topic.add(seen, publish);
-        let at = (topic.number, seen.sender == Sender::Client);
+        let at = self.place(name);
         let hasher = self.clients.hasher();
+        let sender = seen.sender == Sender::Client;
         let client = match seen.client_id {
-            Some(id) if !id.is_empty() => hasher.hash_one((at, id)),
-            _ => hasher.hash_one((at, seen.connection)),
+            Some(id) if !id.is_empty() => hasher.hash_one((at, sender, id)),
+            _ => hasher.hash_one((at, sender, seen.connection)),
         };
-        if !self.clients.contains(&client) && self.entry(name).count_client(seen.sender) {
+        let topic = at.and_then(|at| self.topics.get_mut(at));
+        let topic = topic.unwrap_or(&mut self.others);
+        topic.add(seen, publish);
+        if !self.clients.contains(&client) && topic.count_client(seen.sender) {
             self.clients.insert(client);
         }
     }
 
-    /// Returns where messages on the topic `name` are counted: by themselves up to the limits.
-    fn entry(&mut self, name: &str) -> &mut Topic {
-        // Two look-ups for a known topic: one would have to own the name to begin with.
-        if !self.known.contains_key(name) {
-            let bytes = self.bytes + name.len();
-            if self.known.len() >= self.limits.stats_topics || bytes > self.limits.stats_topic_bytes
-            {
-                return &mut self.others;
-            }
-            self.bytes = bytes;
-            let topic = Topic {
-                number: self.known.len() + 1,
-                ..Topic::default()
-            };
-            self.known.insert(name.into(), topic);
+    /// Returns the place of the topic `name`; `None` beyond the limits.
+    fn place(&mut self, name: &str) -> Option<usize> {
+        if let Some(at) = self.known.get(name) {
+            return Some(*at);
         }
-        self.known.get_mut(name).unwrap_or(&mut self.others)
+        let bytes = self.bytes + name.len();
+        if self.known.len() >= self.limits.stats_topics || bytes > self.limits.stats_topic_bytes {
+            return None;
+        }
+        self.bytes = bytes;
+        let at = self.topics.len();
+        self.topics.push(Topic::default());
+        self.known.insert(name.into(), at);
+        Some(at)
     }
 
     /// Returns the number of messages on topics beyond the limits.
@@ -80,11 +80,11 @@ impl Topics {
 
     /// Returns a row for each topic by name, and one for those beyond the limits.
     pub fn rows(&self) -> Vec<TopicRow<'_>> {
-        let mut topics: Vec<_> = self.known.iter().collect();
-        topics.sort_unstable_by_key(|(name, _)| *name);
-        let rows = topics
+        let mut names: Vec<_> = self.known.iter().collect();
+        names.sort_unstable_by_key(|(name, _)| *name);
+        let rows = names
             .into_iter()
-            .map(|(name, topic)| topic.row(Some(name)));
+            .filter_map(|(name, at)| Some(self.topics.get(*at)?.row(Some(name))));
         let others = (self.others() > 0).then(|| self.others.row(None));
         rows.chain(others).collect()
     }
@@ -93,8 +93,6 @@ impl Topics {
 /// The PUBLISH packets of one topic.
 #[derive(Debug, Default)]
 struct Topic {
-    /// By which it is named among the clients; 0 is that of all beyond the limits.
-    number: usize,
     /// The counters; topic and span are filled in at the end.
     row: TopicRow<'static>,
     times: BySender<Option<Times>>,
@@ -168,11 +166,7 @@ mod tests {
             client: span(4),
             server: span(1),
         };
-        let mut topic = Topic {
-            row,
-            times,
-            ..Topic::default()
-        };
+        let mut topic = Topic { row, times };
         assert_eq!(topic.row(None).rate(), Some(0.5));
         topic.row.published = 0;
         assert_eq!(topic.row(None).rate(), Some(8.0));
@@ -187,11 +181,16 @@ mod tests {
             stats_topic_bytes: 40,
             ..Limits::default()
         };
+        let count = |topics: &mut Topics, name: &str| {
+            let at = topics.place(name);
+            let topic = at.map(|at| &mut topics.topics[at]);
+            topic.unwrap_or(&mut topics.others).row.published += 1;
+        };
         let mut topics = Topics::new(&limits);
         for at in 0..=20 {
-            topics.entry(&at.to_string()).row.published += 1;
+            count(&mut topics, &at.to_string());
         }
-        topics.entry("0").row.published += 1;
+        count(&mut topics, "0");
         let rows = topics.rows();
         let (first, last) = (rows[0], rows[rows.len() - 1]);
         assert_eq!((rows.len(), topics.others()), (21, 1));
@@ -202,8 +201,9 @@ mod tests {
             ..Topics::new(&limits)
         };
         for name in ["one", "two", "one"] {
-            topics.entry(name).row.published += 1;
+            count(&mut topics, name);
         }
-        assert_eq!((topics.known["one"].row.published, topics.others()), (2, 1));
+        let rows = topics.rows();
+        assert_eq!((rows[0].published, topics.others()), (2, 1));
     }
 }
