@@ -1,7 +1,11 @@
 use super::super::samples::{BEGIN, Sample, written};
+use super::connection::Held;
+use super::waiting::MOST_BYTES;
 use super::*;
+use crate::base::FrameStamp;
 use crate::base::Timestamp;
-use crate::event::Incomplete;
+use crate::event::{FirstEnd, Incomplete};
+use crate::mqtt::PacketType;
 use crate::view::{Filtered, Selection};
 
 /// A step of a capture, each a millisecond after the one before it.
