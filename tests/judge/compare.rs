@@ -138,6 +138,11 @@ impl<'t> Shown<'t> {
         }
     }
 
+    /// The number in the whole capture of the last frame.
+    fn last(&self) -> u64 {
+        self.numbers.last().copied().unwrap_or(0)
+    }
+
     /// The number in the whole capture of a frame that the program names.
     pub(crate) fn frame(&self, shown: &Value) -> u64 {
         let shown = shown.as_u64().unwrap_or(0);
@@ -376,7 +381,7 @@ impl<'t> Shown<'t> {
             "unknown" | "queue_dropped" | "capture_end" | "given_up" => Verdict::Unknown,
             // Another filter of the client may have brought a copy.
             "no_local" => Verdict::of(asked.client == client && of_them(&known.no_local)),
-            _ if truth.surely_got(client, message, filters) => Verdict::Wrong,
+            _ if truth.surely_got(client, message, filters, self.last()) => Verdict::Wrong,
             "other_member" => Verdict::of(truth.copies(message).next().is_some()),
             "not_released" => Verdict::of(asked.qos == 2 && !known.released.contains(&message)),
             "expired" => Verdict::of(asked.expires),

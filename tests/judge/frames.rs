@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use mqtt_inspect::base::{Precision, Timestamp};
+use mqtt_inspect::base::{Precision, Span, Timestamp};
 use mqtt_inspect::capture::{Format, Frame, Item, LinkType, Reader, Source, Writer};
 
 use super::driver::Dice;
 use super::known::{DIGITS, MARK};
+
+/// Frames that a capture swaps came this near to each other.
+const NEAR: Span = Span::from_nanos(20_000_000);
 
 /// The damage of a capture before it is read.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -123,7 +126,10 @@ impl Frames {
             Damage::Reordered => {
                 for at in (0..frames.len()).rev() {
                     if dice.percent(5) {
-                        let later = (at + 1 + dice.below(5)).min(frames.len() - 1);
+                        let mut later = (at + 1 + dice.below(5)).min(frames.len() - 1);
+                        while frames[later].time.since(frames[at].time) > NEAR {
+                            later -= 1;
+                        }
                         frames[at..=later].rotate_left(1);
                     }
                 }

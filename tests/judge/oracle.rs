@@ -161,10 +161,16 @@ impl Truth {
         link.map_or("", |link| &link.client)
     }
 
-    /// Whether the broker sent a live copy of a message to a client for one of `filters`, as far as
-    /// the copy shows it: a client that also has a filter of the other kind, shared or not, may have
+    /// Whether the broker sent a live copy of a message to a client for one of `filters`, up to the
+    /// frame `last`, as far as the copy shows it: a client that also has a filter of the other kind, shared or not, may have
     /// got it for that.
-    pub(crate) fn surely_got(&self, client: &str, message: MessageId, filters: &[&str]) -> bool {
+    pub(crate) fn surely_got(
+        &self,
+        client: &str,
+        message: MessageId,
+        filters: &[&str],
+        last: u64,
+    ) -> bool {
         let about = &self.known.messages[&message];
         let is_shared = |filter: &str| filter.starts_with("$share/");
         let shared = filters.iter().any(|filter| is_shared(filter));
@@ -178,6 +184,7 @@ impl Truth {
         !another
             && self
                 .copies(message)
+                .filter(|copy| copy.frame <= last)
                 .any(|copy| self.client(copy.port) == client && !may_be_stored(copy))
     }
 

@@ -261,6 +261,13 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
         let last = state.now.number;
         return Undelivered::CaptureEnded { last };
     }
+    // It may lie in a gap, whatever the subscriber did afterwards.
+    let stood = (route.delivery.connection).map(|before| state.standing(before));
+    if let Some(Some(stood)) = &stood
+        && stood.gaps != route.gaps
+    {
+        return Undelivered::Gap { frame: stood.gap };
+    }
     // One that was overtaken before, or that had time enough, was lost before.
     if let Some(frame) = unsubscribed(state, held, route)
         && overtaken(state, held, route).is_none_or(|by| by > frame)
@@ -276,10 +283,10 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
     if may_be_unread(held) {
         return Undelivered::Unknown;
     }
-    let Some(before) = route.delivery.connection else {
+    let Some(stood) = stood else {
         return why_waiting(state, held, route, held.in_force);
     };
-    let Some(stood) = state.standing(before) else {
+    let Some(stood) = stood else {
         return given_up;
     };
     if let Some(why) = kept_away(held, &stood, route.gaps) {

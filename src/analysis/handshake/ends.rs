@@ -66,7 +66,10 @@ pub(crate) fn on_ended(state: &mut State, report: &mut Report, mut link: Link, e
             report.limit_reached(Limit::Unread, ended.stamp);
         }
         rules::end::judge(state, &link, ended, &end, report);
-        if let EndCause::Takeover { .. } = cause {
+        // An end that was not captured may have another cause.
+        if let EndCause::Takeover { .. } = cause
+            && ended.by.is_some()
+        {
             note_takeover(state, report, &link);
         }
     }

@@ -290,11 +290,11 @@ impl State {
         }
     }
 
-    /// Returns whether a copy of a message may be of an equal one that was not seen: equal ones have
-    /// come before, and not all that its broker received is known.
+    /// Returns whether a copy of a message or a will may be of an equal one that was not seen: equal
+    /// ones have come before, and not all that its broker received is known.
     pub(crate) fn may_be_another(&self, broker: BrokerId, digest: u64) -> bool {
         let all_seen = (self.brokers.get(broker)).is_some_and(Broker::is_all_seen);
-        !all_seen && self.messages.is_repeated(digest)
+        !all_seen && (self.messages.is_repeated(digest) || self.wills.are_common(digest))
     }
 
     /// Sets whether a connection counts among its broker's blind ones.

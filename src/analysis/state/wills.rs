@@ -2,6 +2,7 @@
 //! none.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use foldhash::HashMap;
 
@@ -12,6 +13,9 @@ use crate::base::FrameStamp;
 use crate::base::limits::Limits;
 use crate::event::{MessageDelivery, NoWill, WillFate, WillSummary, between};
 use crate::mqtt::ProtocolVersion;
+
+/// Digests of wills that are distinguished; beyond it every will counts as common.
+const SET_BY: usize = 16_384;
 
 /// A will that may still be published.
 #[derive(Debug)]
@@ -151,6 +155,8 @@ pub(crate) struct Wills {
     reached: HashMap<(SessionKey, u64), u64>,
     /// Wills that fell due.
     fallen_due: u64,
+    /// The client that set a will, by digest; `None` where several set equal ones.
+    set_by: HashMap<u64, Option<Arc<str>>>,
     /// In the order in which their connections ended.
     ended: VecDeque<(WillKey, FrameStamp)>,
     next: u64,
@@ -163,8 +169,23 @@ impl Wills {
         self.next += 1;
         let equals = self.by_digest.entry(will.digest).or_default();
         equals.open.insert(key);
+        if self.set_by.len() < SET_BY {
+            let client_id = &will.summary.client_id;
+            let by = self.set_by.entry(will.digest);
+            let by = by.or_insert_with(|| client_id.clone());
+            if by != client_id {
+                *by = None;
+            }
+        }
         self.all.insert(key, will);
         key
+    }
+
+    /// Returns whether several clients set wills of a digest, or may have: one that was not seen may
+    /// have set another.
+    pub(crate) fn are_common(&self, digest: u64) -> bool {
+        let by = self.set_by.get(&digest);
+        by.map_or(self.set_by.len() >= SET_BY, Option::is_none)
     }
 
     /// Returns a will that may still be published.

@@ -416,6 +416,26 @@ fn two_clients_of_two_hosts_that_push_each_other_off_are_surely_two() {
 }
 
 #[test]
+fn connections_whose_ends_were_not_captured_are_no_loop() {
+    for seen in [true, false] {
+        let mut run = Run::new(V3);
+        for at in 0..4 {
+            run.wait(1000).join(at, "twin");
+            if at > 0 && seen {
+                run.end(at - 1, Closed::Finished, Some(Sender::Server));
+            }
+        }
+        for at in 0..3 {
+            if !seen {
+                run.end(at, Closed::CaptureEnd, None);
+            }
+        }
+        run.finish();
+        assert_eq!(run.rules().contains(&"takeover-loop"), seen);
+    }
+}
+
+#[test]
 fn takeovers_now_and_then_are_no_loop() {
     assert_eq!(takeovers(&[1000, 1000]).rules(), [""; 0]);
     assert_eq!(takeovers(&[31_000; 5]).rules(), [""; 0]);

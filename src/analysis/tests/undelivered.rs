@@ -310,6 +310,28 @@ fn a_message_that_came_by_a_later_subscription_overtook_none_from_before() {
 }
 
 #[test]
+fn a_gap_before_its_subscriber_unsubscribed_may_hold_the_message() {
+    for gap in [true, false] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", 1).join(9, "p");
+        post(&mut run, "t", b"1", 1);
+        if gap {
+            run.gap(0, Sender::Server);
+        }
+        let frame = run.client(0, unsubscribe(V3, 5, &["t"]));
+        run.server(0, unsuback(V3, 5, &[]));
+        run.wait(2000).leave(0).finish();
+        match reasons(&run)[0] {
+            Some(Undelivered::Gap { .. }) => assert!(gap),
+            why => assert_eq!(
+                (why, gap),
+                (Some(Undelivered::Unsubscribed { frame }), false)
+            ),
+        }
+    }
+}
+
+#[test]
 fn a_session_that_came_back_without_the_message_lost_it() {
     for millis in [None, Some(50), Some(1500)] {
         let mut run = Run::new(V3);

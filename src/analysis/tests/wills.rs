@@ -422,6 +422,32 @@ fn which_of_equal_wills_a_copy_is_remains_open() {
 }
 
 #[test]
+fn a_stored_copy_may_be_of_an_equal_will_of_a_client_that_was_not_seen() {
+    // Another client set an equal will; not all of the broker's connections were captured.
+    for (equal, blind) in [(true, true), (true, false), (false, true)] {
+        let mut run = Run::new(V3);
+        run.join(9, "s");
+        gone(&mut run, 1, ("w/d", b"gone", 0, true));
+        run.end(1, Closed::Reset, Some(Sender::Client));
+        let payload: &[u8] = if equal { b"gone" } else { b"lost" };
+        gone_of(&mut run, 2, "b", ("w/d", payload, 0, true));
+        if blind {
+            run.open_to(3, 1883, false).client(3, PINGREQ);
+        }
+        run.wait(500).take(9, "#", 0);
+        let retain = Sent {
+            retain: true,
+            ..Sent::default()
+        };
+        run.server(9, publish(V3, "w/d", b"gone", retain));
+        run.leave(9).finish();
+        let mut copies = run.retained.iter().flat_map(|one| &one.deliveries);
+        let copy = copies.next().expect("a stored copy");
+        assert_eq!(copy.ambiguous, equal && blind, "{equal} {blind}");
+    }
+}
+
+#[test]
 fn a_client_that_is_back_in_time_misses_no_delayed_will_of_a_session_that_is_over() {
     for (wait, missed) in [(2_000, false), (12_000, true)] {
         let mut run = run_with_will(V5, expiry(0x18, 10), false);
