@@ -119,20 +119,28 @@ impl PacketSocket {
 }
 
 /// The control message that SO_TIMESTAMPNS adds; the epoch where there is none.
+///
+/// Its data follow its header, so both are read through the one pointer into the control buffer: a
+/// reference to the header would give access to the header alone.
 fn timestamp(message: &libc::msghdr) -> Timestamp {
     // SAFETY: `message` was filled in by recvmsg, so its control messages are well formed;
     // CMSG_FIRSTHDR gives null or the first of them.
     let first = unsafe { libc::CMSG_FIRSTHDR(message) };
-    // SAFETY: `first` is null or points at a cmsghdr within the control buffer, which is
-    // aligned for it.
-    let Some(header) = (unsafe { first.as_ref() }) else {
-        return Timestamp::default();
-    };
-    if header.cmsg_level != libc::SOL_SOCKET || header.cmsg_type != libc::SCM_TIMESTAMPNS {
+    if first.is_null() {
         return Timestamp::default();
     }
-    // SAFETY: a message of this type holds one timespec, perhaps not aligned.
-    let time: libc::timespec = unsafe { ptr::read_unaligned(libc::CMSG_DATA(header).cast()) };
+    // SAFETY: `first` points at a cmsghdr within the control buffer, which is aligned for it.
+    let header = unsafe { first.read() };
+    // SAFETY: the macro only computes a length.
+    let least = unsafe { libc::CMSG_LEN(size_of::<libc::timespec>() as libc::c_uint) };
+    if (header.cmsg_level, header.cmsg_type) != (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS)
+        || (header.cmsg_len as usize) < least as usize
+    {
+        return Timestamp::default();
+    }
+    // SAFETY: `first` may be used for the whole control buffer, in which a timespec, perhaps not
+    // aligned, follows this header, as its length shows.
+    let time: libc::timespec = unsafe { ptr::read_unaligned(libc::CMSG_DATA(first).cast()) };
     let (seconds, nanos) = (wide(time.tv_sec), wide(time.tv_nsec));
     Timestamp::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
 }
@@ -154,5 +162,45 @@ fn check(result: c_int) -> io::Result<()> {
     match result {
         0.. => Ok(()),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The time that is read where the kernel gave one control message of this type and length.
+    fn read(kind: c_int, data: usize) -> Timestamp {
+        let mut control = [0_u64; CONTROL / 8];
+        let place: *mut u8 = control.as_mut_ptr().cast();
+        // SAFETY: all bytes zero is a valid msghdr.
+        let mut message: libc::msghdr = unsafe { zeroed() };
+        message.msg_control = place.cast();
+        message.msg_controllen = CONTROL as _;
+        let time = libc::timespec {
+            tv_sec: 5,
+            tv_nsec: 7,
+        };
+        // SAFETY: the control buffer is aligned for a cmsghdr and has room for it and a timespec.
+        unsafe {
+            let header = libc::CMSG_FIRSTHDR(&raw const message);
+            (*header).cmsg_len = libc::CMSG_LEN(data as libc::c_uint) as _;
+            (*header).cmsg_level = libc::SOL_SOCKET;
+            (*header).cmsg_type = kind;
+            ptr::write_unaligned(libc::CMSG_DATA(header).cast(), time);
+        }
+        timestamp(&message)
+    }
+
+    #[test]
+    fn a_time_is_read_from_a_whole_control_message_of_its_type_only() {
+        let whole = size_of::<libc::timespec>();
+        let time = Timestamp::from_nanos(5_000_000_007);
+        assert_eq!(read(libc::SCM_TIMESTAMPNS, whole), time);
+        assert_eq!(read(libc::SCM_TIMESTAMPNS, whole - 1), Timestamp::default());
+        assert_eq!(read(libc::SCM_RIGHTS, whole), Timestamp::default());
+        // SAFETY: all bytes zero is a valid msghdr.
+        let none: libc::msghdr = unsafe { zeroed() };
+        assert_eq!(timestamp(&none), Timestamp::default());
     }
 }
