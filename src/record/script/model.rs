@@ -1,5 +1,6 @@
 //! A script, checked.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -237,7 +238,7 @@ impl Action {
                 "retain_handling is none of 0, 1, 2"
             }
             Self::Publish(publish) => {
-                publish.payload()?;
+                publish.check_payload()?;
                 match publish.packet_id {
                     Some(0) => "packet_id 0 is none; send it as octets",
                     _ => return Ok(()),
@@ -323,21 +324,34 @@ pub(super) struct Publish {
 }
 
 impl Publish {
-    /// The payload that it asks for.
+    /// Checks the payload that it asks for, without making it: a script of a few bytes a step can
+    /// ask for gigabytes.
     ///
     /// # Errors
     /// It asks for more than one, or for too much.
-    pub(super) fn payload(&self) -> Result<Vec<u8>, String> {
+    fn check_payload(&self) -> Result<(), String> {
         match (&self.payload, &self.payload_hex, self.payload_octets) {
-            (None, None, None) => Ok(Vec::new()),
-            (Some(text), None, None) => Ok(text.clone().into_bytes()),
-            (None, Some(bytes), None) => Ok(bytes.to_vec()),
-            (None, None, Some(bytes)) if bytes <= PAYLOAD => {
-                Ok((b'a'..=b'z').cycle().take(bytes).collect())
+            (None, None, Some(bytes)) if bytes > PAYLOAD => {
+                Err(format!("payload_octets is above {PAYLOAD}"))
             }
-            (None, None, Some(_)) => Err(format!("payload_octets is above {PAYLOAD}")),
+            (None, None, _) | (Some(_), None, None) | (None, Some(_), None) => Ok(()),
             _ => Err("more than one payload".to_owned()),
         }
+    }
+
+    /// The payload that it asks for: made when the step is taken, and gone after it.
+    pub(super) fn payload(&self) -> Cow<'_, [u8]> {
+        const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
+        if let Some(text) = &self.payload {
+            return text.as_bytes().into();
+        }
+        if let Some(bytes) = &self.payload_hex {
+            return bytes.as_slice().into();
+        }
+        let length = self.payload_octets.unwrap_or(0);
+        let mut bytes = LETTERS.repeat(length.div_ceil(LETTERS.len()));
+        bytes.truncate(length);
+        bytes.into()
     }
 }
 

@@ -24,7 +24,7 @@ impl Script {
     /// # Errors
     /// The first thing that is wrong, with its line.
     pub fn parse(text: &str) -> Result<Self, ScriptError> {
-        let lines = Lines { text };
+        let lines = Lines::of(text);
         let raw: RawScript = toml::from_str(text).map_err(|error| ScriptError {
             line: lines.at(error.span()),
             message: error.message().to_owned(),
@@ -80,17 +80,27 @@ impl Script {
     }
 }
 
-/// Lines of the script, for errors.
+/// Lines of the script, for errors and steps.
 struct Lines<'a> {
     text: &'a str,
+    /// Where each line but the first begins: found once, as each step asks for its own line.
+    begins: Vec<usize>,
 }
 
-impl Lines<'_> {
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        let ends = text.match_indices('\n');
+        Self {
+            text,
+            begins: ends.map(|(end, _)| end + 1).collect(),
+        }
+    }
+
     /// The line where `span` begins; of a table, the first line below its header.
     fn at(&self, span: Option<Range<usize>>) -> usize {
         let start = span.map_or(0, |span| span.start);
-        let (before, after) = self.text.split_at_checked(start).unwrap_or((self.text, ""));
-        let line = 1 + before.matches('\n').count();
+        let line = 1 + self.begins.partition_point(|&begin| begin <= start);
+        let after = self.text.get(start..).unwrap_or_default();
         if !after.starts_with("[[") {
             return line;
         }
@@ -178,6 +188,49 @@ mod tests {
             assert_eq!(error.line, line, "{rest}: {error}");
             assert!(error.message.contains(words), "{rest}: {error}");
         }
+    }
+
+    #[test]
+    fn a_place_has_the_line_that_counting_line_ends_gives() {
+        let text = "\n# one\n[[steps]]\n\n # two\nsleep = \"1s\"\n";
+        let lines = Lines::of(text);
+        for start in 0..=text.len() {
+            let counted = 1 + text[..start].matches('\n').count();
+            let below = if text[start..].starts_with("[[") {
+                3
+            } else {
+                0
+            };
+            assert_eq!(lines.at(Some(start..start)), counted + below, "{start}");
+        }
+        assert_eq!(lines.at(None), 1);
+    }
+
+    #[test]
+    fn a_payload_is_made_when_its_step_is_taken_and_not_before() {
+        let step = |keys: &str| {
+            let step =
+                format!("[[steps]]\npublish = {{ client = \"a\", topic = \"t\", {keys} }}\n");
+            Script::parse(&format!("[[clients]]\nname = \"a\"\n{step}"))
+        };
+        let payload = |keys: &str| match &step(keys).unwrap().steps[0].action {
+            Action::Publish(publish) => publish.payload().into_owned(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(payload("payload = \"text\""), b"text");
+        assert_eq!(payload("payload_hex = \"00 ff\""), [0, 0xff]);
+        assert_eq!(payload("payload_octets = 0"), b"");
+        assert_eq!(payload("qos = 1"), b"");
+        let letters = payload("payload_octets = 28");
+        assert_eq!(letters, b"abcdefghijklmnopqrstuvwxyzab");
+        // The largest that is allowed, a thousand times: 64 GiB, were they made here.
+        let most = "payload_octets = 67108864";
+        let one = format!("[[steps]]\npublish = {{ client = \"a\", {most} }}\n");
+        let script = format!("[[clients]]\nname = \"a\"\n{}", one.repeat(1_000));
+        assert_eq!(Script::parse(&script).unwrap().steps.len(), 1_000);
+        assert!(step("payload_octets = 67108865").is_err());
+        assert!(step("payload = \"a\", payload_octets = 1").is_err());
+        assert!(step("payload = \"a\", payload_hex = \"00\"").is_err());
     }
 
     #[test]

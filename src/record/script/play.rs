@@ -295,7 +295,7 @@ impl<'n, W: Witness> Player<'n, W> {
 
     /// Sends PUBLISH as often as the step asks for.
     fn publish(&mut self, at: usize, publish: &Publish) -> Result<(), PlayError> {
-        let payload = self.or_fail(publish.payload())?;
+        let payload = publish.payload();
         let acknowledged = *publish.qos != QoS::AtMostOnce;
         for _ in 0..publish.count.unwrap_or(1) {
             let delivery = self.delivery(at, publish)?;
