@@ -192,7 +192,7 @@ const ROOM_LAYERS: &[(&str, Layers)] = &[
     (
         "record",
         &[
-            &["frames", "script"],
+            &["descriptors", "frames", "script"],
             &["error", "options", "scenario"],
             &["command", "file"],
             &["kernel", "tee"],

@@ -14,6 +14,7 @@ mod damage;
 mod differential;
 mod faults;
 mod fields;
+mod files;
 mod golden;
 mod house;
 mod judge;

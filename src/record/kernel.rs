@@ -10,7 +10,7 @@ use super::file::CaptureFile;
 use super::frames::LinkLayer;
 use crate::base::Timestamp;
 use crate::broker::ConnectionKey;
-use crate::broker::net::{Seen, Witness};
+use crate::broker::net::{Clock, Seen, Witness};
 use crate::capture::live::PacketSocket;
 
 /// Takes frames in a thread of its own until it is asked to stop.
@@ -67,7 +67,8 @@ impl Witness for Option<KernelCapture> {
 }
 
 /// Writes frames until `stop`, with the flushes between them that a pause allows; returns how
-/// many frames the kernel dropped.
+/// many frames the kernel dropped. The end comes with the first pause after `stop`, or with the
+/// first frame that is later: on a busy interface there may be no pause.
 fn take(
     socket: &mut PacketSocket,
     file: &mut CaptureFile,
@@ -78,10 +79,17 @@ fn take(
 ) -> io::Result<u64> {
     let mut frame = Vec::new();
     let mut lost = 0;
+    let mut end = None;
     loop {
         // Asked before the socket is, so nothing that came before the end is missed.
-        let last = stop.load(Ordering::Relaxed);
+        if end.is_none() && stop.load(Ordering::Relaxed) {
+            end = Some(Clock::start().now());
+        }
         match socket.receive()? {
+            Some((time, _)) if end.is_some_and(|end| time > end) => {
+                file.flush()?;
+                return Ok(lost + socket.dropped());
+            }
             Some((time, bytes)) => {
                 if has_port(bytes, port) && link.convert(bytes, &mut frame) {
                     file.frame(time, &frame)?;
@@ -91,7 +99,7 @@ fn take(
             None => {
                 file.flush()?;
                 lost += socket.dropped();
-                if last {
+                if end.is_some() {
                     return Ok(lost);
                 }
             }
@@ -124,17 +132,4 @@ pub(super) fn open() -> Result<PacketSocket, KernelError> {
         io::ErrorKind::Unsupported => KernelError::NotHere,
         _ => KernelError::System(error),
     })
-}
-
-/// Lets the process open as many descriptors as the system allows it to; it may be too few
-/// for the connections that come, and then accepting one fails with the reason.
-pub(super) fn raise_descriptor_limit() {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::process::{Resource, getrlimit, setrlimit};
-        let mut limit = getrlimit(Resource::Nofile);
-        limit.current = limit.maximum;
-        // Should it fail, the limit stays what it was.
-        let _ = setrlimit(Resource::Nofile, limit);
-    }
 }

@@ -6,6 +6,7 @@
 //! the kernel's own frames of the loopback interface are taken ([`kernel`]).
 
 mod command;
+mod descriptors;
 mod error;
 pub mod file;
 pub mod frames;
@@ -26,6 +27,7 @@ pub use self::error::{KernelError, RecordError};
 pub use self::options::{CaptureFrom, RecordOptions, Source};
 
 use self::command::Command;
+use self::descriptors::DescriptorLimit;
 use self::file::CaptureFile;
 use self::kernel::KernelCapture;
 use self::script::{PlayError, Player, Script};
@@ -69,7 +71,7 @@ pub fn run(options: &RecordOptions, log: &mut dyn Write) -> Result<Recorded, Rec
     if let Source::Script(script) = &options.source {
         script.apply(&mut broker);
     }
-    kernel::raise_descriptor_limit();
+    let descriptors = DescriptorLimit::raise();
     let (path, frames, outcome) = match options.capture {
         CaptureFrom::Tee => {
             let file = CaptureFile::create(options)?;
@@ -80,7 +82,7 @@ pub fn run(options: &RecordOptions, log: &mut dyn Write) -> Result<Recorded, Rec
                 // possible, it stays: harmless.
                 let _ = std::fs::remove_file(&path);
             })?;
-            let mut run = Running::new(net, options, &stop, log, path);
+            let mut run = Running::new(net, options, &stop, log, path, &descriptors);
             let outcome = run.all();
             let frames = run.net.witness().file().frames();
             (run.path, frames, outcome)
@@ -92,7 +94,7 @@ pub fn run(options: &RecordOptions, log: &mut dyn Write) -> Result<Recorded, Rec
             let path = file.path().to_owned();
             let capture = KernelCapture::start(socket, file, options.link, net.port());
             *net.witness_mut() = Some(capture);
-            let mut run = Running::new(net, options, &stop, log, path);
+            let mut run = Running::new(net, options, &stop, log, path, &descriptors);
             let outcome = run.all();
             let finished = run.net.witness_mut().take().map(KernelCapture::finish);
             let finished = finished
@@ -127,6 +129,7 @@ struct Running<'a, W> {
     stop: &'a AtomicBool,
     log: &'a mut dyn Write,
     path: PathBuf,
+    descriptors: &'a DescriptorLimit,
     ends: Option<Instant>,
 }
 
@@ -137,6 +140,7 @@ impl<'a, W: Witness> Running<'a, W> {
         stop: &'a AtomicBool,
         log: &'a mut dyn Write,
         path: PathBuf,
+        descriptors: &'a DescriptorLimit,
     ) -> Self {
         Self {
             net,
@@ -144,6 +148,7 @@ impl<'a, W: Witness> Running<'a, W> {
             stop,
             log,
             path,
+            descriptors,
             ends: options.duration.map(|time| Instant::now() + time),
         }
     }
@@ -220,7 +225,9 @@ impl<'a, W: Witness> Running<'a, W> {
     fn run_command(&mut self, line: &[OsString]) -> Result<Option<i32>, RecordError> {
         let address = self.net.addresses().first().map(std::net::SocketAddr::ip);
         let host = address.map_or_else(|| "localhost".to_owned(), |ip| ip.to_string());
-        let mut command = Command::start(line, &host, self.net.port())?;
+        let port = self.net.port();
+        let start = || Command::start(line, &host, port);
+        let mut command = self.descriptors.as_before(start)?;
         let status = self.serve(Some(&mut command))?;
         Ok(status.or_else(|| command.stop()))
     }
