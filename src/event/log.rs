@@ -4,11 +4,15 @@
 //! Client identifiers, topics and user names come from the traffic: each is made safe for a
 //! terminal here, so no line can end early or move the cursor.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::base::Endpoint;
 use crate::base::text::safe;
 use crate::mqtt::ProtocolVersion;
+
+/// Bytes of a name that is shown whole; of a longer one so many are shown.
+const SHOWN: usize = 256;
 
 /// One entry of the log. An entry with a list (a will's topic) may take two lines.
 #[derive(Clone, Copy, Debug)]
@@ -249,11 +253,11 @@ impl fmt::Display for Line<'_> {
                 write!(
                     f,
                     "New {kind} connected from {address}:{port} as {}",
-                    safe(client)
+                    short(client)
                 )?;
                 write!(f, " (p{level}, c{clean}, k{keep_alive}")?;
                 match user_name {
-                    Some(name) => write!(f, ", u'{}').", safe(name)),
+                    Some(name) => write!(f, ", u'{}').", short(name)),
                     None => f.write_str(")."),
                 }
             }
@@ -264,14 +268,14 @@ impl fmt::Display for Line<'_> {
                 qos,
                 topic,
             } => {
-                let (retain, topic) = (u8::from(retain), safe(topic));
+                let (retain, topic) = (u8::from(retain), short(topic));
                 write!(
                     f,
                     "Will message specified ({length} bytes) (r{retain}, q{qos}).\n\t{topic}"
                 )
             }
             Self::AlreadyConnected(client) => {
-                let client = safe(client);
+                let client = short(client);
                 write!(
                     f,
                     "Client {client} already connected, closing old connection."
@@ -282,7 +286,7 @@ impl fmt::Display for Line<'_> {
                 session_present,
                 code,
             } => {
-                let (client, present) = (safe(client), u8::from(session_present));
+                let (client, present) = (short(client), u8::from(session_present));
                 write!(f, "Sending CONNACK to {client} ({present}, {code})")
             }
             Self::Publish {
@@ -295,7 +299,7 @@ impl fmt::Display for Line<'_> {
                 topic,
                 length,
             } => {
-                let (dup, retain, topic) = (u8::from(dup), u8::from(retain), safe(topic));
+                let (dup, retain, topic) = (u8::from(dup), u8::from(retain), short(topic));
                 way.start(f, "PUBLISH", client)?;
                 write!(
                     f,
@@ -324,7 +328,7 @@ impl fmt::Display for Line<'_> {
                 }
             }
             Self::UnknownPubRec { client, packet_id } => {
-                let client = safe(client);
+                let client = short(client);
                 write!(
                     f,
                     "Warning: Received PUBREC from {client} for an unknown packet identifier {packet_id}."
@@ -337,34 +341,34 @@ impl fmt::Display for Line<'_> {
                 method,
             } => {
                 way.start(f, "AUTH", client)?;
-                write!(f, " (rc{reason_code}, {})", safe(method))
+                write!(f, " (rc{reason_code}, {})", short(method))
             }
             Self::Plain { way, name, client } => way.start(f, name, client),
-            Self::Subscription { filter, qos } => write!(f, "\t{} (QoS {qos})", safe(filter)),
+            Self::Subscription { filter, qos } => write!(f, "\t{} (QoS {qos})", short(filter)),
             Self::Subscribed {
                 client,
                 qos,
                 filter,
-            } => write!(f, "{} {qos} {}", safe(client), safe(filter)),
-            Self::Filter(filter) => write!(f, "\t{}", safe(filter)),
+            } => write!(f, "{} {qos} {}", short(client), short(filter)),
+            Self::Filter(filter) => write!(f, "\t{}", short(filter)),
             Self::Unsubscribed { client, filter } => {
-                write!(f, "{} {}", safe(client), safe(filter))
+                write!(f, "{} {}", short(client), short(filter))
             }
             Self::SendingDisconnect {
                 client,
                 reason_code,
             } => {
-                let client = safe(client);
+                let client = short(client);
                 write!(f, "Sending DISCONNECT to {client} (rc{reason_code})")
             }
-            Self::Disconnected(client) => write!(f, "Client {} disconnected.", safe(client)),
-            Self::Closed(client) => write!(f, "Client {} closed its connection.", safe(client)),
-            Self::Ended { client, cause } => cause.write(f, &safe(client)),
+            Self::Disconnected(client) => write!(f, "Client {} disconnected.", short(client)),
+            Self::Closed(client) => write!(f, "Client {} closed its connection.", short(client)),
+            Self::Ended { client, cause } => cause.write(f, &short(client)),
             Self::Dismissed { client, why } => {
-                write!(f, "Client {} disconnected: {}.", safe(client), safe(why))
+                write!(f, "Client {} disconnected: {}.", short(client), safe(why))
             }
             Self::Dropping(client) => {
-                let client = safe(client);
+                let client = short(client);
                 write!(
                     f,
                     "Outgoing messages are being dropped for client {client}."
@@ -379,10 +383,10 @@ impl Way {
     /// Writes the words with which a packet's line begins.
     fn start(self, f: &mut fmt::Formatter<'_>, packet: &str, client: &str) -> fmt::Result {
         match self {
-            Self::Received => write!(f, "Received {packet} from {}", safe(client)),
-            Self::Sending => write!(f, "Sending {packet} to {}", safe(client)),
-            Self::Denied => write!(f, "Denied {packet} from {}", safe(client)),
-            Self::TooLarge => write!(f, "Dropped too large {packet} from {}", safe(client)),
+            Self::Received => write!(f, "Received {packet} from {}", short(client)),
+            Self::Sending => write!(f, "Sending {packet} to {}", short(client)),
+            Self::Denied => write!(f, "Denied {packet} from {}", short(client)),
+            Self::TooLarge => write!(f, "Dropped too large {packet} from {}", short(client)),
         }
     }
 }
@@ -418,6 +422,18 @@ impl Line<'_> {
             ProtocolVersion::V5_0 => 5,
         }
     }
+}
+
+/// Returns a client identifier, user name, topic name or topic filter as a line shows it: escaped,
+/// and where it is long its beginning with the number of its bytes. It may have 65,535 of them, and
+/// a PINGREQ of two bytes is logged with it twice.
+pub fn short(text: &str) -> Cow<'_, str> {
+    if text.len() <= SHOWN {
+        return safe(text);
+    }
+    let end = (0..=SHOWN).rev().find(|&at| text.is_char_boundary(at));
+    let beginning = text.get(..end.unwrap_or(0)).unwrap_or_default();
+    Cow::Owned(format!("{}... ({} bytes)", safe(beginning), text.len()))
 }
 
 #[cfg(test)]
@@ -474,5 +490,21 @@ mod tests {
     fn a_hostile_client_identifier_cannot_forge_a_line() {
         let line = Line::Disconnected("a\nClient b disconnected.\u{1b}[2J");
         assert!(!line.to_string().contains(['\n', '\u{1b}']));
+    }
+
+    #[test]
+    fn a_long_name_is_shown_by_its_beginning_and_its_size_and_one_of_256_bytes_whole() {
+        let name = "n".repeat(SHOWN);
+        assert_eq!(
+            Line::Disconnected(&name).to_string(),
+            format!("Client {name} disconnected.")
+        );
+        let longer = "n".repeat(65_000);
+        assert_eq!(
+            Line::Disconnected(&longer).to_string(),
+            format!("Client {name}... (65000 bytes) disconnected.")
+        );
+        // A character is not cut in two.
+        assert!(short(&"한".repeat(100)).ends_with("한... (300 bytes)"));
     }
 }

@@ -8,7 +8,7 @@ use super::link::{ALIAS_BYTES, Client, Link};
 use super::message::Message;
 use super::server::Core;
 use super::session::{Awaiting, Exchange, Outgoing, SessionKey};
-use crate::event::log::{Line, Way};
+use crate::event::log::{Line, Way, short};
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{
     ControlPacket, Delivery, PacketIdentifier, PacketType, PropertiesBuf, PropertyId,
@@ -59,7 +59,7 @@ impl Core {
         if !self.retained.set(message, most, bytes) {
             let note = format!(
                 "Retained message for '{}' not kept: the store is full.",
-                message.topic
+                short(&message.topic)
             );
             self.log(Line::Note(&note));
         }

@@ -5,7 +5,7 @@ use super::filters::{Granted, Target};
 use super::link::Client;
 use super::server::{Core, V5};
 use super::session::{LEVEL, Outgoing, SUBSCRIPTION, SessionKey};
-use crate::event::log::{Line, Way};
+use crate::event::log::{Line, Way, short};
 use crate::mqtt::packet::{FilterAcknowledgement, Subscribe, Unsubscribe};
 use crate::mqtt::{ControlPacket, PacketType, Properties};
 
@@ -105,6 +105,7 @@ impl Core {
                     false => "as many as one Client may have",
                 };
                 let name = &client.name;
+                let name = short(name);
                 let note = format!("Subscriptions of {name} are refused: it has {why}.");
                 self.log(Line::Note(&note));
             }
@@ -137,7 +138,8 @@ impl Core {
     fn send_retained(&mut self, key: SessionKey, filter: &str, granted: Granted) {
         if !self.may_search() {
             let note = format!(
-                "Retained messages for '{filter}' are left out: too many are asked for at once."
+                "Retained messages for '{}' are left out: too many are asked for at once.",
+                short(filter)
             );
             return self.log(Line::Note(&note));
         }
