@@ -58,9 +58,9 @@ pub(super) struct EarlyCopies {
     widest: Option<[FrameStamp; 2]>,
     /// The latest of those: message, subscriber and PUBLISH.
     latest: VecDeque<(u64, SessionKey, FrameStamp)>,
-    /// The message and the subscriber of a copy that went before the latest PUBLISH, and was taken
+    /// The message and the subscriber of each copy that went before the latest PUBLISH, and was taken
     /// for one of another.
-    gone_before: Option<(u64, SessionKey)>,
+    gone_before: Vec<(u64, SessionKey)>,
     /// The message of the latest PUBLISH that was taken before copies which may be of another.
     doubted: Option<u64>,
 }
@@ -177,24 +177,28 @@ impl EarlyCopies {
 
     /// Observes a client's PUBLISH: a copy of it may have gone before it.
     fn published(&mut self, state: &State, packet: &PacketEvent<'_>) {
-        // The copy of one that comes again and again may be of one before.
-        let Some(digest) = digest(state, packet).filter(|one| self.may_be_early(state, *one))
-        else {
+        let Some(digest) = digest(state, packet) else {
             return;
         };
         let Some(mut copies) = self.unexplained.remove(&digest) else {
             return;
         };
-        copies.retain(|copy| is_at(state, copy, packet));
+        copies.retain(|copy| {
+            let late = between(&copy.stamp, &packet.stamp);
+            is_at(state, copy, packet) && late.is_some_and(|late| late <= TIME)
+        });
         // A client that passes on what it is sent publishes behind the copy, and rightly.
-        let passed_on = |copy: &Unexplained| copy.connection == packet.connection;
-        if let Some(copy) = copies.first().copied()
-            && !copies.iter().any(passed_on)
-            && between(&copy.stamp, &packet.stamp).is_some_and(|late| late <= TIME)
-        {
-            self.note_pair(state, &copy, packet.stamp);
-            self.gone_before = Some((digest, copy.session));
+        if (copies.iter()).any(|copy| copy.connection == packet.connection) {
+            return;
         }
+        // The copy of one that comes again and again may be of one before.
+        if let Some(first) = copies.first()
+            && self.may_be_early(state, digest)
+        {
+            self.note_pair(state, first, packet.stamp);
+        }
+        let sessions = copies.iter().map(|copy| (digest, copy.session));
+        self.gone_before.extend(sessions);
     }
 
     /// Returns whether a message may stand behind its copy: one that does not come again and again,
@@ -203,10 +207,10 @@ impl EarlyCopies {
         self.is_sure() || !state.messages.is_repeated(digest)
     }
 
-    /// Returns digest and subscriber of a copy that had gone before the latest PUBLISH.
+    /// Returns digest and subscriber of each copy that had gone before the latest PUBLISH.
     #[inline]
-    pub(super) fn take_gone_before(&mut self) -> Option<(u64, SessionKey)> {
-        self.gone_before.take()
+    pub(super) fn take_gone_before(&mut self) -> Vec<(u64, SessionKey)> {
+        std::mem::take(&mut self.gone_before)
     }
 
     /// Returns the digest of the latest PUBLISH whose copies may be of another.

@@ -90,7 +90,7 @@ impl Analyzer {
             self.early.hold(&self.state, event);
         } else {
             self.take(event, emit);
-            if let Some((digest, session)) = self.early.take_gone_before() {
+            for (digest, session) in self.early.take_gone_before() {
                 self.state.messages.note_gone_before(digest, session);
             }
             if let Some(copy) = self.state.unexplained.take() {
@@ -121,7 +121,7 @@ impl Analyzer {
             Event::Gap(gap) => self.gap(gap),
             Event::FirstEnd(end) => {
                 if let Some(link) = self.state.links.get_mut(&end.connection) {
-                    link.closing = true;
+                    link.closing.get_or_insert((end.by, end.stamp));
                 }
                 return;
             }
@@ -230,7 +230,7 @@ impl Analyzer {
             let since = between(&accepted, &asked);
             cx.link.outlived |= since.is_some_and(|since| since > caps::IN_TRANSIT);
         }
-        cx.link.after_close |= cx.link.closing && event.sender == Sender::Client;
+        cx.link.after_close |= cx.link.closing.is_some() && event.sender == Sender::Client;
         let side = &mut cx.link.sides[event.sender];
         if side
             .last
@@ -296,7 +296,8 @@ impl Analyzer {
             if let Breach::Closed(_) = breach.breach {
                 link.close_frame
                     .get_or_insert((breach.sender, breach.stamp));
-                link.closing = true;
+                let closing = (breach.sender, breach.stamp);
+                link.closing.get_or_insert(closing);
             }
         }
     }

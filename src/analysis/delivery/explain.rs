@@ -2,7 +2,7 @@
 
 use super::super::caps;
 use super::super::context::PacketContext;
-use super::super::keys::{DeliveryRef, MessageKey, SessionKey, StoredKey};
+use super::super::keys::{DeliveryRef, MessageKey, SessionKey, StoredKey, takes};
 use super::super::rules;
 use super::super::rules::claim::{Claim, Frame};
 use super::super::rules::report::Check;
@@ -12,7 +12,7 @@ use super::super::state::link::Link;
 use super::super::state::message::{Copy, Progress, Route, Unexplained, add_delivery};
 use super::super::state::messages::{Barred, Found, PublishedAt};
 use super::super::state::retained::Entry;
-use super::super::state::wills::{Likelihood, Likely};
+use super::super::state::wills::{Likelihood, Likely, Testament};
 use super::messages::try_settle;
 use super::retained::put_in_force;
 use super::subscribers::{filters_of, is_subscribed};
@@ -312,6 +312,22 @@ fn explain_expected(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Expla
     deliver(cx, found, copy)
 }
 
+/// Returns whether a copy may answer a SUBSCRIBE of a moment ago with an equal message that was
+/// stored unseen.
+fn may_be_stored_unseen(cx: &PacketContext<'_>, copy: &Copy<'_>) -> bool {
+    let broker = cx.state.brokers.get(copy.topic.broker);
+    if broker.is_some_and(Broker::is_all_seen) {
+        return false;
+    }
+    let session = cx.state.session_of(cx.link);
+    let filters = session.into_iter().flat_map(|one| &one.subscriptions);
+    filters.take(caps::LOOKED_THROUGH).any(|(filter, key)| {
+        let one = cx.state.sessions.subscription(*key);
+        let since = one.and_then(|one| between(&one.asked, &copy.stamp));
+        since.is_some_and(|since| since < caps::STORED_COPY) && takes(filter, copy.topic.name)
+    })
+}
+
 /// Joins a copy at QoS 0 to a message that its subscriber seemed to miss, being away.
 fn explain_missed(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explained> {
     let session = cx.link.session?;
@@ -362,7 +378,9 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
     let here = cx.link.id;
     // Of a payload that was cut only the length is compared.
     let cut = cx.event.missing > 0;
-    let another = cut || (cx.state).may_be_another(copy.topic.broker, copy.digest);
+    let another = cut
+        || (cx.state).may_be_another(copy.topic.broker, copy.digest)
+        || (copy.retain && may_be_stored_unseen(cx, copy));
     let held = cx.state.messages.get_mut(key)?;
     // A copy with other properties may be of an equal message from outside the capture.
     let altered = !ambiguous && held.carried.differs(copy.carried);
@@ -483,6 +501,18 @@ fn likely_will(cx: &PacketContext<'_>, copy: &Copy<'_>) -> Option<Likely> {
     cx.state.wills.find(copy, cx.link.session, joined)
 }
 
+/// Returns whether the server has cause to end the connection of a will that still stands: its client
+/// connected anew, was silent for too long or closes.
+fn is_about_to_end(state: &State, will: &Testament, now: FrameStamp) -> bool {
+    let link = state.links.get(&will.summary.connection);
+    link.is_none_or(|link| {
+        link.closing.is_some()
+            || link.fault.is_some()
+            || link.taken_over.is_some()
+            || link.excessive_silence(now).is_some()
+    })
+}
+
 /// Joins a copy to the will that it is, where the subscriber waits for that or where nothing else
 /// explains the copy.
 fn explain_will(cx: &mut PacketContext<'_>, copy: &Copy<'_>, awaited: bool) -> Option<Explained> {
@@ -508,7 +538,9 @@ fn explain_will(cx: &mut PacketContext<'_>, copy: &Copy<'_>, awaited: bool) -> O
     }
     // A message that must not come here explains the copy too.
     let another = !awaited && cx.state.messages.may_be_another(session, copy);
-    let ambiguous = another || !rivals.is_empty() || will.doubtful;
+    let another = another || (cx.state).may_be_another(copy.topic.broker, copy.digest);
+    let lives = likelihood == Likelihood::Open && !is_about_to_end(cx.state, will, copy.stamp);
+    let ambiguous = another || lives || !rivals.is_empty() || will.doubtful;
     if ambiguous && likelihood == Likelihood::Over {
         return None;
     }

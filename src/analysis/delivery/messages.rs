@@ -268,14 +268,18 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
     {
         return Undelivered::Gap { frame: stood.gap };
     }
+    let absent = stood.is_none();
+    if absent && may_be_back(state, held, held.in_force.number) {
+        return Undelivered::Unknown;
+    }
+    if state.sessions.may_have_left(held.in_force.number) {
+        return given_up;
+    }
     // One that was overtaken before, or that had time enough, was lost before.
     if let Some(frame) = unsubscribed(state, held, route)
         && overtaken(state, held, route).is_none_or(|by| by > frame)
     {
         return Undelivered::Unsubscribed { frame };
-    }
-    if state.sessions.may_have_left(held.in_force.number) {
-        return given_up;
     }
     if let Some(since) = absent_member(state, held, route) {
         return Undelivered::OtherIsAway { since };
@@ -374,6 +378,9 @@ fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> U
         // It may have come in the place of an equal message.
         return Undelivered::Unknown;
     }
+    if may_be_back(state, held, left.number) {
+        return Undelivered::Unknown;
+    }
     let session = state.sessions.get(route.session);
     let returned = session.and_then(|session| session.latest);
     let returned = returned.filter(|(_, stamp)| stamp.number > left.number);
@@ -402,9 +409,6 @@ fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> U
         && ended.number > left.number
     {
         return Undelivered::Gap { frame };
-    }
-    if may_be_back(state, held, left.number) {
-        return Undelivered::Unknown;
     }
     let Some((latest, returned)) = returned else {
         let frame = session.away_since.unwrap_or(left).number;

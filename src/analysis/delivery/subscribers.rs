@@ -125,12 +125,10 @@ fn counted(
         } else if route.absent && expected {
             // Servers keep nothing for the absent at QoS 0: no copy that comes later is of it.
             route.progress = Progress::Done;
-            // Its TCP connection may go on behind the DISCONNECT.
-            let goodbye = || state.links.get(&session.link?)?.goodbye;
-            let since = (session.away_since)
-                .or_else(|| Some(goodbye()?.stamp))
-                .unwrap_or(state.now)
-                .number;
+            // Its TCP connection may go on behind that.
+            let left = || state.links.get(&session.link?)?.left(state.now);
+            let since = session.away_since.or_else(left).unwrap_or(state.now);
+            let since = since.number;
             let broker = state.brokers.get(topic.broker);
             let why = match broker.is_none_or(|broker| broker.may_be_back(since)) {
                 true => Undelivered::Unknown,
@@ -306,7 +304,7 @@ fn route(state: &State, one: &Subscription, out: Option<&Link>, why: Undelivered
             Some(link) if link.id == id => Some(link),
             _ => state.links.get(&id).map(Box::as_ref),
         })
-        .filter(|link| link.alive());
+        .filter(|link| link.alive() && link.left(state.now).is_none());
     let absent = link.is_none() && session.is_some_and(|session| !session.returning);
     let delivery = MessageDelivery {
         connection: link.map(|link| link.id),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use foldhash::HashMap;
 
 use super::super::caps;
-use super::super::keys::{SessionKey, WillKey};
+use super::super::keys::{BrokerId, SessionKey, WillKey};
 use super::super::output::Output;
 use super::super::rules;
 use super::super::rules::report::Report;
@@ -257,6 +257,11 @@ fn missed(state: &State, will: &Testament) -> Vec<MessageDelivery> {
 /// Returns the reason why a subscriber was not seen to be sent a will.
 fn why_missed(state: &State, will: &Testament, route: &Route) -> Undelivered {
     let Some(connection) = route.delivery.connection else {
+        let broker = state.brokers.get(BrokerId(will.summary.broker));
+        let since = will.summary.end.stamp.number;
+        if broker.is_none_or(|broker| broker.may_be_back(since)) {
+            return Undelivered::Unknown;
+        }
         let due = route.delivery.granted.min(Some(will.summary.will.qos));
         let Some(session) = state.sessions.get(route.session) else {
             return match state.sessions.ended(route.session) {

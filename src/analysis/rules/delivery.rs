@@ -63,11 +63,11 @@ pub(crate) fn judge_altered(check: &mut Check<'_>, key: MessageKey, at: usize) {
     }
 }
 
-/// Returns the client's session where all its subscriptions are known and few enough to search.
+/// Returns the client's session where all its subscriptions were seen and few enough to search.
 fn known_session<'a>(check: &Check<'a>) -> Option<&'a ClientSession> {
     let session = check.state.session_of(check.link)?;
     let few = session.subscriptions.len() <= caps::LOOKED_THROUGH;
-    (session.known && few).then_some(session)
+    (session.known && !session.cut && few).then_some(session)
 }
 
 /// Judges the QoS of a copy: the lower of the published and the granted one is due.
@@ -84,7 +84,10 @@ fn judge_qos(check: &mut Check<'_>, held: &Held, route: &Route, copy: &Copy<'_>)
     let (clause, verdict) = if copy.qos > due {
         let verdict = format!("it is delivered at QoS {due_qos} at most; here it is QoS {qos}");
         (&c::DELIVERED_ABOVE, verdict)
-    } else if route.delivery.filters.len() == 1 && !route.tentative {
+    } else if route.delivery.filters.len() == 1
+        && !route.tentative
+        && known_session(check).is_some()
+    {
         let verdict = format!("QoS {due_qos} is due; it is delivered at QoS {qos}");
         (&c::DELIVERED_BELOW, verdict)
     } else {
@@ -215,9 +218,11 @@ pub(crate) fn judge_stored_copy(check: &mut Check<'_>, copy: &Copy<'_>, again: b
         [] => true,
         // The first copy answered the first SUBSCRIBE.
         [one] if one.retain_handling() == 1 && !one.changed => !(one.renewed && again),
-        all => all
-            .iter()
-            .any(|one| one.retain_handling() != 2 || one.changed),
+        all => all.iter().any(|one| {
+            // A live copy may have RETAIN 1 too, its PUBLISH being unseen or behind it.
+            let live = one.retain_as_published() && asked(check, copy).is_none();
+            one.retain_handling() != 2 || one.changed || live
+        }),
     };
     if !wanted {
         check.find(Claim::RetainedNotWanted { topic });

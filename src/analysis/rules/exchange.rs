@@ -1,6 +1,7 @@
 //! Rules of handshakes: redeliveries, acknowledgements, the end of each exchange.
 
 use super::super::caps;
+use super::super::keys::BrokerId;
 use super::super::state::State;
 use super::super::state::link::Link;
 use super::super::state::open::Open;
@@ -272,9 +273,12 @@ fn judge_silence(
     let (Some(first), Some(last)) = (record.steps.first(), record.steps.last()) else {
         return;
     };
-    // A client that is not known may go on with its session on another connection.
+    // A client may go on with its session on a connection that does not show whose it is.
     let message = matches!(record.kind, HandshakeKind::Qos1 | HandshakeKind::Qos2);
-    if message && record.client_id.is_none() && ended_by != EndedBy::CaptureEnd {
+    let broker = state.brokers.get(BrokerId(record.broker));
+    let elsewhere = record.client_id.is_none()
+        || broker.is_none_or(|broker| broker.may_be_back(last.stamp.number));
+    if message && elsewhere && ended_by != EndedBy::CaptureEnd {
         return;
     }
     // What was sent in the last moment may have been answered after it: the capture ends, or the

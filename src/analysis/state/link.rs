@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 
-use super::super::caps::KEEP_ALIVE_LATE;
+use super::super::caps::{IN_TRANSIT, KEEP_ALIVE_LATE};
 use super::super::keys::{BrokerId, SessionKey, StoredKey, WillKey};
 use super::open::{Open, Opens};
 use super::window::Window;
@@ -206,8 +206,9 @@ pub(crate) struct Link {
     pub(crate) outlived: bool,
     /// The client did not read for a time: what was sent to it may have waited.
     pub(crate) slow_reader: bool,
-    /// One end has sent its FIN or RST, or a Close frame of the WebSocket that carries it.
-    pub(crate) closing: bool,
+    /// The end that first sent its FIN or RST, or a Close frame of the WebSocket that carries it, and
+    /// that frame.
+    pub(crate) closing: Option<(Sender, FrameStamp)>,
     /// The client sent a packet after that.
     pub(crate) after_close: bool,
     /// The end whose packets TCP did not bring to the other any more.
@@ -380,7 +381,7 @@ impl Link {
             lapse: None,
             outlived: false,
             slow_reader: false,
-            closing: false,
+            closing: None,
             after_close: false,
             stuck: None,
         }
@@ -456,6 +457,17 @@ impl Link {
         self.goodbye.is_none() && self.refusal.is_none()
     }
 
+    /// Returns the frame in which the client left: that of the DISCONNECT, or of its FIN where the
+    /// server has had time to see that.
+    pub(crate) fn left(&self, now: FrameStamp) -> Option<FrameStamp> {
+        let fin = self.closing.filter(|(by, stamp)| {
+            let since = between(stamp, &now);
+            *by == Sender::Client && since.is_some_and(|since| since >= IN_TRANSIT)
+        });
+        let goodbye = self.goodbye.map(|goodbye| goodbye.stamp);
+        goodbye.or_else(|| Some(fin?.1))
+    }
+
     /// Returns the protocol version, 3.1.1 where it is not known.
     pub(crate) fn version(&self) -> ProtocolVersion {
         self.version.unwrap_or(ProtocolVersion::V3_1_1)
@@ -518,7 +530,7 @@ impl Link {
         self.fault = Some(Fault {
             stamp,
             answers: self.sides.server.packets,
-            late: self.closing,
+            late: self.closing.is_some(),
         });
     }
 

@@ -481,7 +481,12 @@ impl Messages {
             let age = between(&one.published, &stamp);
             one.why == Barred::Ambiguous && age.is_none_or(|age| age < caps::LINGER)
         });
-        let ambiguous = group >= Some(key) || doubted;
+        // Of one that comes again and again the next may stand behind its copy.
+        let late = self.held.get(&key).is_some_and(|held| {
+            let age = between(&held.in_force, &stamp);
+            age.is_none_or(|age| age >= caps::IN_TRANSIT) && self.is_repeated(digest)
+        });
+        let ambiguous = group >= Some(key) || doubted || late;
         if self.reached.len() >= limits.ordered {
             self.reached.clear();
         }
