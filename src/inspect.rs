@@ -435,6 +435,7 @@ fn reached(
         (Limit::Waiting, counts.waiting_cap),
         (Limit::Held, counters.packets_over_cap),
         (Limit::Undecided, counters.holds_given_up),
+        (Limit::Search, counters.searches_cut),
         (Limit::TopicAliases, counters.aliases_refused),
         (Limit::ClientIds, counters.client_ids_refused),
         (Limit::FramesListed, counters.frames_unlisted),

@@ -79,6 +79,14 @@ const REACHED: &[(&str, &str)] = &[
         "what_is_held_for_want_of_evidence_is_bounded",
     ),
     (
+        "candidates",
+        "candidates_have_a_limit_and_the_one_with_least_evidence_goes",
+    ),
+    (
+        "search",
+        "looking_within_a_segment_takes_no_more_effort_than_its_bytes_bring",
+    ),
+    (
         "carried",
         "websockets_beyond_their_cap_are_not_followed_and_counted",
     ),

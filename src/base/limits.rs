@@ -270,6 +270,16 @@ limits! {
     /// Bytes of a direction that is not known to be MQTT, on any other port.
     UndecidedElsewhere undecided_elsewhere "undecided-elsewhere" 64 * KIB, Bytes Option,
         "the earliest are passed over" => "undecided";
+    // Nothing is counted: amid ordinary traffic most are none, and the one with least evidence goes.
+    /// Places in a direction that may begin a packet and are followed at a time, in a capture that
+    /// begins amid its connections or behind a gap.
+    Candidates candidates "candidates" 8, Count Option,
+        "the one with least evidence is given up";
+    // A byte takes some nanoseconds.
+    /// Effort of looking for packets amid a segment, in bytes that are read for each byte that came.
+    Search search "search" 32, Times Option,
+        "the rest of the segment is not looked at" => "search"
+        "segments amid which no further packet was sought because that took too much";
     // Each takes some 500 bytes.
     /// Connections in WebSocket, TLS or behind a PROXY header at a time.
     Carried carried "carried" 200_000, Count Option,

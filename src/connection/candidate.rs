@@ -82,6 +82,12 @@ impl Candidate {
         }
     }
 
+    /// Returns the bytes of memory that it takes beside its own size.
+    pub(super) fn heap(&self) -> usize {
+        let notes = self.asks.capacity() + self.answers.capacity();
+        self.remembered.capacity() * size_of::<u64>() + notes * size_of::<Note>()
+    }
+
     /// Whether the chain holds a packet, and nothing that is known by now speaks against it.
     pub(super) fn fits(&self, expected: Expected) -> bool {
         self.packets > 0

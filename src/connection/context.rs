@@ -75,6 +75,8 @@ pub struct Counters {
     pub frames_unlisted: u64,
     /// Times that bytes held for want of evidence reached a limit and were passed over.
     pub holds_given_up: u64,
+    /// Segments amid which no further packet was sought, because that took too much.
+    pub searches_cut: u64,
 }
 
 /// The state that all connections of a run share.
@@ -85,7 +87,9 @@ pub struct Context {
     /// Counts over all connections.
     pub counters: Counters,
     /// Bytes held now: unfinished packets and undecided connections.
-    pub(super) held: u64,
+    held: u64,
+    /// Bytes that undecided connections take besides: room to grow, segments, candidates.
+    overhead: u64,
     /// Frame numbers held now in the lists of unfinished packets.
     pub(super) held_frames: u64,
     /// The cost of all topic aliases, in bytes.
@@ -144,9 +148,9 @@ impl Context {
         self.carriers.learn(text);
     }
 
-    /// Returns the bytes held at this moment.
+    /// Returns the bytes that everything held takes at this moment.
     pub const fn held(&self) -> u64 {
-        self.held
+        self.held + self.overhead + 8 * self.held_frames
     }
 
     /// Returns the place of the next packet that ends in `frame`.
@@ -193,6 +197,11 @@ impl Context {
     /// Counts bytes that are held from now on.
     pub(super) fn hold(&mut self, bytes: usize) {
         self.held += bytes as u64;
+    }
+
+    /// Charges `now` instead of `before` for what holding bytes takes besides.
+    pub(super) fn charge(&mut self, before: usize, now: usize) {
+        self.overhead = (self.overhead + now as u64).saturating_sub(before as u64);
     }
 
     /// Counts bytes that are held no longer.

@@ -114,9 +114,7 @@ impl Partial {
         let reserve = if held <= SMALL_PACKET { RESERVE } else { 0 };
         let limit = context.options.limits.held as u64 + reserve;
         // A fixed header is always kept: without it the packet's end would be lost too.
-        if self.framer.header().is_some()
-            && context.held.saturating_add(8 * context.held_frames) > limit
-        {
+        if self.framer.header().is_some() && context.held() > limit {
             context.counters.over_cap += held as u64;
             context.counters.packets_over_cap += 1;
             self.drop_bytes(context, Fate::OverLimit);

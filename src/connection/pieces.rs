@@ -54,6 +54,17 @@ impl Pieces {
         self.all.push_back(piece);
     }
 
+    /// Returns the bytes of memory that they take.
+    pub(super) fn takes(&self) -> usize {
+        let layers = match self.all.back() {
+            Some(Piece {
+                layers: Some(_), ..
+            }) => self.all.len() * size_of::<Layers>(),
+            _ => 0,
+        };
+        self.all.capacity() * size_of::<Piece>() + layers
+    }
+
     /// Forgets the segments that end at `place` or before.
     pub(super) fn drop_before(&mut self, place: u64) {
         while self

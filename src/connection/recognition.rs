@@ -186,6 +186,7 @@ impl Recognition {
             let end = held.end();
             let dropped = held.drop_before(context, end) as u64;
             held.candidates.clear();
+            held.charge(context);
             self.pass_over(context, direction, dropped);
         }
         if self.phase == Phase::Mqtt {
@@ -254,9 +255,10 @@ impl Recognition {
             let waits = self.mode(direction) == Mode::Seeking || self.phase == Phase::Undecided;
             waits && !undecided.held.of(direction).is_empty()
         };
+        let full = scope.context.held() > scope.context.options.limits.held as u64;
         let is_long = |direction: Direction| {
             let held = undecided.held.of(direction).len();
-            self.mode(direction) != Mode::Seeking && held > BEHIND_CAP
+            self.mode(direction) != Mode::Seeking && (held > BEHIND_CAP || full && held > 0)
         };
         if !DIRECTIONS.into_iter().any(blocks)
             || self.phase == Phase::Mqtt && DIRECTIONS.into_iter().any(is_long)

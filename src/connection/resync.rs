@@ -52,7 +52,7 @@ impl Recognition {
     }
 
     /// Follows the candidates of `direction` into its last segment and looks for new ones.
-    pub(super) fn search(&mut self, scope: &Scope<'_, impl Emit>, direction: Direction) {
+    pub(super) fn search(&mut self, scope: &mut Scope<'_, impl Emit>, direction: Direction) {
         let expected = self.expected(scope, direction);
         let anywhere = self.phase == Phase::Mqtt || self.expectation(scope) != Expectation::None;
         let side = self.packets.sides.of(direction);
@@ -66,7 +66,7 @@ impl Recognition {
         match side.mode {
             Mode::Seeking => {
                 held.advance(expected);
-                held.seek(expected, anywhere);
+                held.seek(scope.context, expected, anywhere);
             }
             // The place of the next packet is known; the chain is followed for its notes.
             _ if only => {
@@ -81,6 +81,7 @@ impl Recognition {
             }
             _ => held.advance(expected),
         }
+        held.charge(scope.context);
     }
 
     /// Decides what can be decided, and emits what need no longer be held.
@@ -149,6 +150,7 @@ impl Recognition {
         let mut candidates = std::mem::take(&mut held.candidates).into_iter();
         let chosen = candidates.find(|candidate| candidate.start == start);
         let dropped = held.drop_before(scope.context, start) as u64;
+        held.charge(scope.context);
         let here = held.first_piece().map(|piece| piece.stamp);
         let stamp = undecided.first.or(here).unwrap_or_default();
         let here = here.unwrap_or(stamp);
@@ -199,8 +201,10 @@ impl Recognition {
             context.counters.holds_given_up += 1;
             while full(held, context) {
                 dropped += held.drop_earliest(context);
+                held.charge(context);
             }
         }
+        held.charge(context);
         let empty = held.is_empty();
         self.pass_over(context, direction, dropped as u64);
         if !empty || !undecided {

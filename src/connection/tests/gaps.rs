@@ -247,7 +247,8 @@ fn what_is_held_for_want_of_evidence_is_bounded() {
     run.segment(UP, b"\x30\xff\xff\xff\x7f\x00\x08presence");
     for _ in 0..3000 {
         run.segment(UP, &[0x5a; 1000]);
-        assert!(run.context.held() <= (1 << 20) + 2000);
+        // A buffer that grows takes up to twice what it holds.
+        assert!(run.context.held() <= (2 << 20) + (200 << 10));
     }
     assert_eq!(run.context.counters.holds_given_up, 1);
     run.segment(UP, &subscribe(4, 9, "a/b")).close();

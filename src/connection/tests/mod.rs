@@ -198,7 +198,7 @@ impl Run {
                 + c.wrapped,
             "{c:?}"
         );
-        assert_eq!((self.context.held, self.context.held_frames), (0, 0));
+        assert_eq!(self.context.held(), 0);
         assert_eq!(self.context.carriers.in_use(), (0, 0));
         self
     }
