@@ -111,7 +111,8 @@ impl Peers {
         }
         if !self.client_certain {
             let packet_type = PacketType::of(bytes.first().copied().unwrap_or(0));
-            self.learn_sender(direction, sender_of(packet_type));
+            let shown = sender_of(packet_type).or_else(|| shown_sender(read.as_ref().ok()?));
+            self.learn_sender(direction, shown);
         }
     }
 
@@ -226,4 +227,13 @@ impl Peers {
             context.client_ids -= client_id.len() as u64;
         }
     }
+}
+/// Returns the end that a packet's members show as its sender, where its type shows none: a client
+/// never sends a Subscription Identifier with a message ([MQTT-3.3.4-6]).
+fn shown_sender(packet: &ControlPacket<'_>) -> Option<Sender> {
+    let ControlPacket::Publish(publish) = packet else {
+        return None;
+    };
+    let mut identifiers = publish.properties.subscription_identifiers();
+    identifiers.next().map(|_| Sender::Server)
 }

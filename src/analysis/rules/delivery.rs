@@ -67,7 +67,10 @@ pub(crate) fn judge_altered(check: &mut Check<'_>, key: MessageKey, at: usize) {
 fn known_session<'a>(check: &Check<'a>) -> Option<&'a ClientSession> {
     let session = check.state.session_of(check.link)?;
     let few = session.subscriptions.len() <= caps::LOOKED_THROUGH;
-    (session.known && !session.cut && few).then_some(session)
+    // It may have subscribed on a connection that does not show whose it is.
+    let broker = check.state.brokers.get(check.link.broker);
+    let elsewhere = session.resumed && broker.is_none_or(|broker| broker.may_be_back(0));
+    (session.known && !session.cut && !elsewhere && few).then_some(session)
 }
 
 /// Judges the QoS of a copy: the lower of the published and the granted one is due.

@@ -125,6 +125,26 @@ fn roles_amid_a_connection_come_from_the_packets() {
 }
 
 #[test]
+fn only_servers_send_subscription_identifiers() {
+    for (properties, first) in [(&[2, 0x0b, 16][..], 1), (&[2, 0x01, 1], 2)] {
+        let message = |properties: &[u8]| {
+            let topic = &[0, 8, b'p', b'r', b'e', b's', b'e', b'n', b'c', b'e'];
+            let body = [topic, properties, b"Hello MQTT from somewhere"].concat();
+            [&[0x30, body.len() as u8][..], &body].concat()
+        };
+        let mut run = Run::amid(1337);
+        for _ in 0..3 {
+            run.segment(UP, &message(properties));
+            run.segment(DOWN, &message(&[0]));
+        }
+        run.close();
+        let mut servers = run.packets.iter();
+        let server = servers.find(|seen| seen.sender == Sender::Server);
+        assert_eq!(server.map(|seen| seen.frame), Some(first));
+    }
+}
+
+#[test]
 fn what_only_a_client_sends_is_not_believed_from_the_port_of_a_server() {
     let mut run = Run::amid(1883);
     run.segment(DOWN, &subscribe(4, 7, "a/b")).close();
