@@ -20,6 +20,7 @@ const LINE: usize = 16;
 /// The bytes that a dump does not show: passwords, unless secrets were asked for.
 #[derive(Debug, Default)]
 pub struct Hidden {
+    /// One behind the other, as the decoder reports them.
     ranges: Vec<Range<usize>>,
     /// The name of a secret user property was the last field: its value comes next.
     expected: bool,
@@ -45,9 +46,12 @@ impl Hidden {
         hidden
     }
 
-    /// Returns whether the byte at that offset is hidden.
+    /// Returns whether the byte at that offset is hidden. A packet may have a million secrets.
     fn hides(&self, at: usize) -> bool {
-        self.ranges.iter().any(|range| range.contains(&at))
+        let next = self.ranges.partition_point(|range| range.end <= at);
+        self.ranges
+            .get(next)
+            .is_some_and(|range| range.contains(&at))
     }
 }
 
