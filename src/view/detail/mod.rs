@@ -85,7 +85,9 @@ impl<W: Write> Detail<W> {
             ],
         );
         // The error that stops the reading is among the remarks.
-        let _ = seen.describe(&mut Tree::new(out, self.style.secrets));
+        let mut tree = Tree::new(&mut self.out, self.style.secrets);
+        let _ = seen.describe(&mut tree);
+        tree.finish()?;
         self.remarks(seen);
         if self.style.hex {
             self.out.text().push(b'\n');

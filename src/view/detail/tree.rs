@@ -1,7 +1,9 @@
 //! The tree of fields: a line for each, four blanks deeper under each branch, in Wireshark's
 //! words.
 
-use super::super::out::{push_all, push_blanks, push_hex, push_number, put};
+use std::io::{self, Write};
+
+use super::super::out::{Out, push_all, push_blanks, push_hex, push_number, put};
 use crate::base::field::{Bit, Field, FieldVisitor, Value};
 use crate::base::text;
 use crate::schema::readable;
@@ -15,48 +17,65 @@ const SHOWN_BYTES: usize = 36;
 /// Bytes of a payload's text that are shown; the rest is counted.
 const SHOWN_TEXT: usize = 4096;
 
-/// A visitor that writes each field as a line.
+/// A visitor that writes each field as a line. A packet of megabytes has many times as many bytes of
+/// lines: they are handed on one by one.
 #[derive(Debug)]
-pub(super) struct Tree<'o> {
-    out: &'o mut Vec<u8>,
+pub(super) struct Tree<'o, W: Write> {
+    out: &'o mut Out<W>,
+    /// Whether the lines could be handed on.
+    written: io::Result<()>,
     /// Open branches, the packet's own line included.
     depth: usize,
     /// Secrets are shown.
     secrets: bool,
 }
 
-impl<'o> Tree<'o> {
+impl<'o, W: Write> Tree<'o, W> {
     /// Makes the visitor for the fields under the packet's own line; with `secrets` passwords
     /// are shown.
-    pub(super) fn new(out: &'o mut Vec<u8>, secrets: bool) -> Self {
+    pub(super) fn new(out: &'o mut Out<W>, secrets: bool) -> Self {
         Self {
             out,
+            written: Ok(()),
             depth: 1,
             secrets,
         }
     }
 
+    /// Returns whether all lines could be handed on.
+    ///
+    /// # Errors
+    /// The output cannot be written to.
+    pub(super) fn finish(self) -> io::Result<()> {
+        self.written
+    }
+
     /// Appends the field's line: `Label: value`, for bit fields with the bits before it.
     fn line(&mut self, field: &Field<'_>) {
-        push_blanks(self.out, 4 * self.depth);
-        if let Value::Bits { byte, mask, .. } = field.value {
-            self.out.extend_from_slice(&bits(byte, mask));
-            self.out.extend_from_slice(b" = ");
+        if self.written.is_err() {
+            return;
         }
-        self.out.extend_from_slice(field.def.label.as_bytes());
+        let out = self.out.text();
+        push_blanks(out, 4 * self.depth);
+        if let Value::Bits { byte, mask, .. } = field.value {
+            out.extend_from_slice(&bits(byte, mask));
+            out.extend_from_slice(b" = ");
+        }
+        out.extend_from_slice(field.def.label.as_bytes());
         if field.value != Value::Heading {
-            self.out.extend_from_slice(b": ");
+            out.extend_from_slice(b": ");
         }
         self.value(&field.value);
-        self.out.push(b'\n');
+        self.out.text().push(b'\n');
         if let Value::Bytes(bytes) = field.value {
             self.decoded(bytes);
         }
+        self.written = self.out.row_done();
     }
 
     /// Appends the value without a line end.
     fn value(&mut self, value: &Value<'_>) {
-        let out = &mut *self.out;
+        let out = self.out.text();
         match *value {
             // Values of the layers below, which have lines of their own.
             Value::Heading | Value::Hex(_) | Value::Ether(_) | Value::Address(_) => {}
@@ -100,20 +119,18 @@ impl<'o> Tree<'o> {
             return;
         };
         let (shown, rest) = text.split_at(text.floor_char_boundary(SHOWN_TEXT));
-        push_blanks(self.out, 4 * self.depth);
-        self.out.extend_from_slice(b"[Text: ");
-        text::push_safe(self.out, shown);
+        let out = self.out.text();
+        push_blanks(out, 4 * self.depth);
+        out.extend_from_slice(b"[Text: ");
+        text::push_safe(out, shown);
         if !rest.is_empty() {
-            put(
-                self.out,
-                format_args!("{ELLIPSIS} ({} octets)", bytes.len()),
-            );
+            put(out, format_args!("{ELLIPSIS} ({} octets)", bytes.len()));
         }
-        self.out.extend_from_slice(b"]\n");
+        out.extend_from_slice(b"]\n");
     }
 }
 
-impl<'a> FieldVisitor<'a> for Tree<'_> {
+impl<'a, W: Write> FieldVisitor<'a> for Tree<'_, W> {
     fn field(&mut self, field: Field<'a>) {
         self.line(&field);
     }
