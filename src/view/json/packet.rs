@@ -211,7 +211,9 @@ impl<W: Write> Open<'_, W> {
         if !std::mem::take(&mut self.first) {
             self.out.text().push(b',');
         }
-        value.serialize(Serializer(self.out))
+        value.serialize(Serializer(self.out))?;
+        // A packet of megabytes is an array of millions.
+        Ok(self.out.row_done()?)
     }
 
     fn close(self, bracket: u8) -> Result<(), Error> {
