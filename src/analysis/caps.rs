@@ -8,13 +8,12 @@ use crate::base::limits::Limits;
 pub const RETAINED_SEARCHED: usize = 256;
 /// Identifiers of a connection that are remembered for a late acknowledgement or a refusal.
 pub const REMEMBERED: usize = 1_024;
-/// Subscriptions of one client that are looked through one by one.
+/// Members of a group that are looked through one by one.
 pub const LOOKED_THROUGH: usize = 1_024;
 /// Levels of the filter tree that are compared with one topic.
 pub const STEPS_OF_A_MATCH: usize = 16_384;
-/// Subscriptions that each packet may find for its topic, beyond
-/// [`Limits::matches_ahead`].
-pub const MATCHES_A_PACKET: usize = 64;
+/// Levels of filters that are compared with a topic at no charge, see [`Limits::matches_ahead`].
+pub const STEPS_FREE: usize = 64;
 /// PINGREQs of a connection that wait for their PINGRESP.
 pub const PINGS: usize = 16;
 /// Findings of a connection that wait for certainty.

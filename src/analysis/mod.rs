@@ -182,11 +182,10 @@ impl Analyzer {
     fn packet(&mut self, event: &PacketEvent<'_>) {
         self.pass(event.stamp);
         let (state, report) = (&mut self.state, &mut self.report);
-        let earned = state.matches + caps::MATCHES_A_PACKET;
-        state.matches = earned.min(state.limits.matches_ahead);
         let Some(mut link) = state.links.remove(&event.connection) else {
             return;
         };
+        state.earn(link.broker, event.bytes.len());
         link.count(event);
         if let Ok(ControlPacket::Connect(connect)) = event.packet
             && link.connect.is_none()
@@ -250,6 +249,9 @@ impl Analyzer {
         }
         cx.blame();
         report.make_sure(&link, event);
+        if state.was_cut_short() {
+            report.limit_reached(Limit::Matches, event.stamp);
+        }
         state.links.insert(link.id, link);
     }
 

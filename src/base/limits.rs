@@ -387,10 +387,10 @@ limits! {
         "the rest is left out"
         => "matches" "messages of which the analysis does not know all subscribers";
     // A message that reaches its subscribers earns as much as it costs; only where thousands of
-    // filters take messages that no client receives is the search cut short.
-    /// Subscriptions found for topics, and levels of filters compared with one beyond 64, each beyond
-    /// 64 for each control packet.
-    MatchesAhead matches_ahead "matches-ahead" 2_097_152, Count Option,
+    // filters take messages that no client receives is the search cut short. Each takes some 0.5 µs.
+    /// Subscriptions found for topics, and levels of filters compared with one beyond 64, that the
+    /// control packets of their broker have not paid for: a byte pays for one.
+    MatchesAhead matches_ahead "matches-ahead" 524_288, Count Option,
         "the search is cut short" => "matches";
     /// Servers that are distinguished.
     Servers servers "servers" 65_536, Count Option,

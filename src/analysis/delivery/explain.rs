@@ -15,7 +15,7 @@ use super::super::state::retained::Entry;
 use super::super::state::wills::{Likelihood, Likely, Testament};
 use super::messages::try_settle;
 use super::retained::put_in_force;
-use super::subscribers::{filters_of, is_subscribed};
+use super::subscribers::filters_of;
 use super::wills::will_was_published;
 use crate::base::limits::Limit;
 use crate::base::{FrameStamp, Span};
@@ -80,10 +80,13 @@ pub(crate) fn explain(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Explained 
         // Every publisher of the capture is known, and this is none of theirs; a server that sends
         // what no client subscribed to makes it up.
         let session = cx.state.session_of(cx.link);
+        let known = session.is_some_and(|one| one.known);
+        let subscribed = |key| cx.state.is_subscribed(key, copy.topic) == Some(true);
         let surely = !understood
             && cx.link.whole()
             && !copy.dup
-            && session.is_some_and(|one| one.known && is_subscribed(one, copy.topic.name));
+            && known
+            && cx.link.session.is_some_and(subscribed);
         if !understood && let Some(broker) = cx.state.brokers.get_mut(cx.link.broker) {
             broker.outsiders = true;
             if surely && broker.blind == 0 && !broker.gapped {
@@ -165,7 +168,7 @@ fn delivery_of(cx: &PacketContext<'_>, copy: &Copy<'_>, outcome: Outcome) -> Mes
     MessageDelivery {
         connection: Some(cx.link.id),
         client_id: cx.link.client_id.clone(),
-        filters: filters_of(cx.state, cx.link.session, copy.topic.name),
+        filters: filters_of(cx.state, cx.link.session, copy.topic),
         granted: None,
         subscription_ids: copy.identifiers.clone(),
         outcome,
@@ -207,7 +210,8 @@ fn explain_stored(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> Option<Explain
     delivery.ambiguous = another;
     let deliveries = cx.state.retained.deliveries(key)?;
     let here = Some(cx.link.id);
-    let again = deliveries.iter().any(|one| one.connection == here);
+    let mut latest = deliveries.iter().rev().take(caps::CANDIDATES);
+    let again = latest.any(|one| one.connection == here);
     let at = add_delivery(deliveries, delivery);
     rules::delivery::judge_stored_copy(&mut cx.check(), copy, again);
     // It was published by now, even if no live copy is in the capture.
@@ -734,17 +738,16 @@ fn judge_unexplained(cx: &mut PacketContext<'_>, copy: &Copy<'_>) -> bool {
     let Some(session) = cx.state.sessions.get(key) else {
         return false;
     };
-    let few = session.subscriptions.len() <= caps::LOOKED_THROUGH;
     let known = session.known;
-    let subscribed = is_subscribed(session, copy.topic.name);
+    let subscribed = cx.state.is_subscribed(key, copy.topic);
     if !copy.retain && !copy.dup && judge_barred(cx, key, copy, known) {
         return true;
     }
     // A subscription from before the capture would explain the copy, and bridges subscribe in ways
-    // of their own. Very many subscriptions are not searched.
-    if !known || !few || cx.link.bridge() != Some(false) {
+    // of their own.
+    let Some(subscribed) = subscribed.filter(|_| known && cx.link.bridge() == Some(false)) else {
         return false;
-    }
+    };
     if subscribed {
         return !copy.retain && note_unlike(cx, key, copy);
     }
@@ -780,7 +783,7 @@ fn judge_barred(cx: &mut PacketContext<'_>, key: SessionKey, copy: &Copy<'_>, kn
         return false;
     }
     // Each further subscription may bring a copy, one of a moment ago too.
-    let single = || filters_of(state, Some(key), topic).len() == 1;
+    let single = || filters_of(state, Some(key), copy.topic).len() == 1;
     let claim = match why {
         // No Local (5.0 §3.8.3.1): the client's own message came back.
         Barred::OwnMessage => Claim::NoLocal { frame, topic },

@@ -195,13 +195,13 @@ pub(crate) fn close_message(
     if deliveries.is_empty() && held.late.is_empty() && !may_have_come {
         deliveries.append(&mut held.former);
         if let Some(topic) = held.topic.as_deref().filter(|_| !tentative.is_empty()) {
-            let steps = state.steps();
+            let steps = state.steps(held.broker);
             let broker = state.brokers.get(held.broker);
             let past = broker.map(|broker| broker.past(topic, steps));
             let (past, taken) = past.unwrap_or_default();
             let unsure = |route| unsure(&past, route);
             deliveries.extend(tentative.into_iter().filter_map(unsure));
-            state.pay(0, taken);
+            state.pay(held.broker, 0, taken);
         }
     }
     deliveries.append(&mut held.late);

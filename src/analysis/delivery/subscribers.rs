@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use foldhash::HashMap;
 
-use super::super::caps;
 use super::super::context::PacketContext;
-use super::super::keys::{MessageKey, SessionKey, Topic, Turn, takes};
+use super::super::keys::{MessageKey, SessionKey, Topic, Turn};
 use super::super::rules::report::Report;
 use super::super::state::State;
 use super::super::state::link::Link;
 use super::super::state::message::{Ahead, Held, Pending, Progress, Route, Routes};
-use super::super::state::sessions::{ClientSession, Force, Subscription};
+use super::super::state::sessions::{Force, Subscription};
 use crate::base::limits::Limit;
 use crate::event::{Handshake, MessageDelivery, Outcome, Undelivered, between};
 use crate::mqtt::QoS;
@@ -262,7 +261,7 @@ fn former(state: &mut State, topic: Topic<'_>) -> Vec<MessageDelivery> {
     if !state.wanted.details {
         return Vec::new();
     }
-    let most = state.steps();
+    let most = state.steps(topic.broker);
     let broker = state.brokers.get(topic.broker);
     let past = broker.map(|broker| broker.past(topic.name, most));
     let (past, steps) = past.unwrap_or_default();
@@ -277,7 +276,7 @@ fn former(state: &mut State, topic: Topic<'_>) -> Vec<MessageDelivery> {
         over: between(&one.since, &state.now),
     });
     let former = former.collect();
-    state.pay(0, steps);
+    state.pay(topic.broker, 0, steps);
     former
 }
 
@@ -330,25 +329,13 @@ fn route(state: &State, one: &Subscription, out: Option<&Link>, why: Undelivered
     }
 }
 
-/// Returns whether a subscription of a session takes a topic, of the first few.
-pub(crate) fn is_subscribed(session: &ClientSession, topic: &str) -> bool {
-    let mut few = session.subscriptions.keys().take(caps::LOOKED_THROUGH);
-    few.any(|filter| takes(filter, topic))
-}
-
 /// Returns the filters of a session that take a topic now, in the order of their subscriptions.
-pub(crate) fn filters_of(state: &State, session: Option<SessionKey>, topic: &str) -> Vec<Arc<str>> {
-    let Some(session) = session.and_then(|key| state.sessions.get(key)) else {
-        return Vec::new();
-    };
-    let mut taking: Vec<_> = session
-        .subscriptions
-        .iter()
-        .take(caps::LOOKED_THROUGH)
-        .filter(|(filter, _)| takes(filter, topic))
-        .collect();
-    // The table has no order of its own; two runs report the same.
-    taking.sort_unstable_by_key(|(_, key)| **key);
-    let filters = taking.into_iter();
-    filters.map(|(filter, _)| Arc::clone(filter)).collect()
+pub(crate) fn filters_of(
+    state: &State,
+    session: Option<SessionKey>,
+    topic: Topic<'_>,
+) -> Vec<Arc<str>> {
+    let taking = session.and_then(|key| state.taking(key, topic));
+    let taking = taking.unwrap_or_default().into_iter();
+    taking.map(|(_, one)| Arc::clone(&one.filter)).collect()
 }

@@ -78,7 +78,7 @@ fn stored_falls_due(cx: &mut PacketContext<'_>, session: SessionKey, request: &F
         return;
     }
     let filter = state.topic(link.broker, &request.filter);
-    for key in state.retained.taken_by(filter) {
+    for key in state.stored_for(filter) {
         state.retained.ask(key, cx.event.stamp);
         // `#` on a broker with very many stored messages: those beyond the limit are not checked.
         if link.stored_due.len() >= caps::STORED_DUE {
@@ -148,7 +148,7 @@ fn add_subscription(
     };
     // The tree finds subscriptions by the filter that topics match; a shared one is found by the
     // part behind its group.
-    keys.push(state.sessions.add_subscription(Subscription {
+    keys.insert(state.sessions.add_subscription(Subscription {
         session: key,
         filter: Arc::clone(&request.filter),
         group: share.map(|share| shared(share.group)),

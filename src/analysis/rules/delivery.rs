@@ -4,16 +4,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::super::caps;
-use super::super::keys::{MessageKey, takes};
+use super::super::keys::{MessageKey, SessionKey, Topic};
 use super::super::state::brokers::Broker;
 use super::super::state::message::{Copy, Held, Over, Route};
-use super::super::state::sessions::ClientSession;
 use super::claim::{Claim, Frame, Party};
 use super::clauses as c;
 use super::report::{Check, Place, Report};
 use crate::base::FrameStamp;
 use crate::event::{HandshakeState, Outcome, Undelivered, between};
-use crate::mqtt::topic::{matches, matching_part};
+use crate::mqtt::topic::matching_part;
 use crate::mqtt::{QoS, Sender};
 
 /// Judges a copy that was joined to a message, as the route `at` of it.
@@ -63,14 +62,14 @@ pub(crate) fn judge_altered(check: &mut Check<'_>, key: MessageKey, at: usize) {
     }
 }
 
-/// Returns the client's session where all its subscriptions were seen and few enough to search.
-fn known_session<'a>(check: &Check<'a>) -> Option<&'a ClientSession> {
+/// Returns the client's session where all its subscriptions were seen.
+fn known_session(check: &Check<'_>) -> Option<SessionKey> {
     let session = check.state.session_of(check.link)?;
-    let few = session.subscriptions.len() <= caps::LOOKED_THROUGH;
     // It may have subscribed on a connection that does not show whose it is.
     let broker = check.state.brokers.get(check.link.broker);
     let elsewhere = session.resumed && broker.is_none_or(|broker| broker.may_be_back(0));
-    (session.known && !session.cut && !elsewhere && few).then_some(session)
+    let known = session.known && !session.cut && !elsewhere;
+    check.link.session.filter(|_| known)
 }
 
 /// Judges the QoS of a copy: the lower of the published and the granted one is due.
@@ -112,13 +111,23 @@ fn find_unsubscribed<'a>(check: &mut Check<'a>, copy: &Copy<'_>) {
         return;
     }
     let topic = copy.topic.name;
-    let session = check.state.session_of(check.link);
+    let (state, session) = (check.state, check.state.session_of(check.link));
+    // `None` where it is not known which of them take the topic.
     let taking = |filters: &'a VecDeque<(Arc<str>, FrameStamp)>| {
-        let mut filters = filters.iter().map(|(filter, _)| filter);
-        filters.find(|filter| takes(filter, topic))
+        for (filter, _) in filters {
+            if state.filter_takes(filter, copy.topic)? {
+                return Some(Some(filter));
+            }
+        }
+        Some(None)
     };
-    let given_up = session.and_then(|session| taking(&session.given_up));
-    let refused = session.and_then(|session| taking(&session.refused));
+    let former = match session {
+        Some(session) => taking(&session.given_up).zip(taking(&session.refused)),
+        None => Some((None, None)),
+    };
+    let Some((given_up, refused)) = former else {
+        return;
+    };
     let claim = match (given_up, refused) {
         (Some(filter), _) => Claim::AfterUnsubscribe { topic, filter },
         (None, Some(filter)) => Claim::RefusedSubscriptionServed { topic, filter },
@@ -209,19 +218,14 @@ pub(crate) fn judge_stored_copy(check: &mut Check<'_>, copy: &Copy<'_>, again: b
     let Some(session) = known_session(check).filter(|_| five) else {
         return;
     };
-    let sessions = &check.state.sessions;
-    let taking = session
-        .subscriptions
-        .iter()
-        .filter(|(filter, _)| takes(filter, topic));
-    let taking: Vec<_> = taking
-        .filter_map(|(_, key)| sessions.subscription(*key))
-        .collect();
+    let Some(taking) = check.state.taking(session, copy.topic) else {
+        return;
+    };
     let wanted = match &*taking {
         [] => true,
         // The first copy answered the first SUBSCRIBE.
-        [one] if one.retain_handling() == 1 && !one.changed => !(one.renewed && again),
-        all => all.iter().any(|one| {
+        [(_, one)] if one.retain_handling() == 1 && !one.changed => !(one.renewed && again),
+        all => all.iter().any(|(_, one)| {
             // A live copy may have RETAIN 1 too, its PUBLISH being unseen or behind it.
             let live = one.retain_as_published() && asked(check, copy).is_none();
             one.retain_handling() != 2 || one.changed || live
@@ -257,13 +261,10 @@ pub(crate) fn judge_stale(check: &mut Check<'_>, copy: &Copy<'_>, changed: Frame
 /// Returns the first SUBSCRIBE that a stored copy may answer: a server looks the message up when it
 /// acts on that.
 fn asked(check: &Check<'_>, copy: &Copy<'_>) -> Option<FrameStamp> {
-    let session = known_session(check)?;
-    let topic = copy.topic.name;
-    let taking = session.subscriptions.iter();
-    let taking = taking.filter(|(filter, _)| takes(filter, topic));
+    let taking = check.state.taking(known_session(check)?, copy.topic)?;
     taking
-        .filter_map(|(_, key)| check.state.sessions.subscription(*key))
-        .map(|one| one.asked)
+        .into_iter()
+        .map(|(_, one)| one.asked)
         .filter(|asked| {
             let waited = between(asked, &copy.stamp);
             waited.is_some_and(|waited| waited < caps::STORED_COPY)
@@ -271,25 +272,31 @@ fn asked(check: &Check<'_>, copy: &Copy<'_>) -> Option<FrameStamp> {
         .min_by_key(|asked| asked.number)
 }
 
-/// Reports a copy that no subscription takes; returns whether it came unasked altogether, and
-/// not by a wildcard that takes no topic with `$`.
+/// Reports a copy that no subscription takes; returns whether it may have come unasked altogether,
+/// and not by a wildcard that takes no topic with `$`.
 #[cold]
 pub(crate) fn find_uninvited(check: &mut Check<'_>, copy: &Copy<'_>) -> bool {
     let topic = copy.topic.name;
-    let session = check.state.session_of(check.link);
-    let by_wildcard = topic.starts_with('$')
-        && session.is_some_and(|session| {
-            session.subscriptions.keys().any(|filter| {
-                let filter = matching_part(filter);
-                filter.starts_with(['+', '#']) && matches(filter, topic.trim_start_matches('$'))
-            })
-        });
-    if by_wildcard {
-        check.suspect(Sender::Client, Claim::DollarTopic { topic });
-    } else {
-        find_unsubscribed(check, copy);
+    let by_wildcard = match topic.starts_with('$') {
+        true => takes_without_dollar(check, copy),
+        false => Some(false),
+    };
+    match by_wildcard {
+        Some(true) => check.suspect(Sender::Client, Claim::DollarTopic { topic }),
+        Some(false) => find_unsubscribed(check, copy),
+        None => {}
     }
-    !by_wildcard
+    by_wildcard != Some(true)
+}
+
+/// Returns whether the client has a subscription that begins with a wildcard and would take the topic
+/// of a copy were there no `$`; `None` where that is not known.
+fn takes_without_dollar(check: &Check<'_>, copy: &Copy<'_>) -> Option<bool> {
+    let name = copy.topic.name.trim_start_matches('$');
+    let topic = Topic { name, ..copy.topic };
+    let taking = check.state.taking(check.link.session?, topic)?;
+    let mut filters = taking.iter().map(|(_, one)| matching_part(&one.filter));
+    Some(filters.any(|filter| filter.starts_with(['+', '#'])))
 }
 
 /// Judges the copies of a message that its server refuses now.

@@ -1,6 +1,8 @@
 //! The table of brokers: which server endpoints are one server, and its topic filters.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -30,7 +32,10 @@ pub(crate) struct Past {
 #[derive(Debug, Default)]
 pub(crate) struct Broker {
     /// The subscriptions by the filter that topic names are matched with.
-    pub(crate) tree: FilterTree<Vec<SubscriptionKey>>,
+    pub(crate) tree: FilterTree<BTreeSet<SubscriptionKey>>,
+    /// Subscriptions that may be found and levels of filters that may be compared: as many as its
+    /// packets had bytes, those that were paid taken off.
+    pub(crate) earned: Cell<usize>,
     /// Subscriptions that are over, the latest few of each filter.
     past: FilterTree<Vec<Past>>,
     /// Connections whose client's subscriptions are not all known.

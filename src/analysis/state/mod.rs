@@ -31,6 +31,7 @@ pub(crate) mod unread;
 pub(crate) mod wills;
 pub(crate) mod window;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ use foldhash::HashMap;
 use foldhash::fast::RandomState;
 
 use super::caps;
-use super::keys::{BrokerId, SessionKey, SubscriptionKey, Topic};
+use super::keys::{BrokerId, SessionKey, StoredKey, SubscriptionKey, Topic, takes};
 use crate::base::FrameStamp;
 use crate::base::limits::Limits;
 use crate::event::{Needs, Undelivered};
@@ -52,7 +53,7 @@ use link::{Link, Standing};
 use message::{Carried, Unexplained};
 use messages::Messages;
 use retained::Retained;
-use sessions::{ClientSession, Sessions};
+use sessions::{ClientSession, Sessions, Subscription};
 use takeovers::AllTakeovers;
 use unread::Unread;
 use wills::Wills;
@@ -104,8 +105,11 @@ pub(crate) struct State {
     /// frame of its copy. A stream is of one publisher to one topic for one subscriber, at the two
     /// QoS; the key is the hash of these.
     pub(crate) ordered: HashMap<u64, (u64, u64)>,
-    /// Subscriptions that may still be found, see [`Limits::matches_ahead`].
-    pub(crate) matches: usize,
+    /// Subscriptions that may still be found beyond those that traffic has earned, see
+    /// [`Limits::matches_ahead`].
+    ahead: Cell<usize>,
+    /// A search for subscriptions was cut short.
+    cut_short: Cell<bool>,
     /// Seeded: what it hashes comes from the network.
     hash: RandomState,
 }
@@ -116,7 +120,7 @@ impl State {
         Self {
             wanted,
             limits,
-            matches: limits.matches_ahead,
+            ahead: Cell::new(limits.matches_ahead),
             ..Self::default()
         }
     }
@@ -239,16 +243,17 @@ impl State {
 
     /// Returns the subscriptions that take a topic, as many as may be found now, and whether those are
     /// all.
-    pub(crate) fn subscriptions_to(&mut self, topic: Topic<'_>) -> (Vec<SubscriptionKey>, bool) {
+    pub(crate) fn subscriptions_to(&self, topic: Topic<'_>) -> (Vec<SubscriptionKey>, bool) {
         let mut found = Vec::new();
         let Some(broker) = self.brokers.get(topic.broker) else {
             return (found, true);
         };
-        let most = self.matches.min(self.limits.matches);
-        let steps = self.steps();
+        let most = self.budget(topic.broker).min(self.limits.matches);
+        let steps = self.steps(topic.broker);
         let mut matching = broker.tree.matching(topic.name, steps);
         for keys in &mut matching {
-            found.extend_from_slice(keys);
+            let room = most + 1 - found.len();
+            found.extend(keys.iter().take(room));
             if found.len() > most {
                 break;
             }
@@ -256,20 +261,114 @@ impl State {
         let all = found.len() <= most && matching.is_complete();
         let taken = steps - matching.budget_left();
         found.truncate(most);
-        self.pay(found.len(), taken);
+        self.pay(topic.broker, found.len(), taken);
         (found, all)
     }
 
-    /// Returns how many levels of filters may be compared with a topic now.
-    pub(crate) fn steps(&self) -> usize {
-        caps::STEPS_OF_A_MATCH.min(caps::MATCHES_A_PACKET + self.matches)
+    /// Returns the subscriptions of a session that take a topic, in the order in which they began;
+    /// `None` where that is not known.
+    pub(crate) fn taking(
+        &self,
+        key: SessionKey,
+        topic: Topic<'_>,
+    ) -> Option<Vec<(SubscriptionKey, &Subscription)>> {
+        let session = self.sessions.get(key)?;
+        if session.subscriptions.is_empty() {
+            return Some(Vec::new());
+        }
+        let (found, all) = self.subscriptions_to(topic);
+        if !all {
+            self.cut_short.set(true);
+        }
+        // What takes a topic that is no filter, only its server knows.
+        if !all || session.breaks_filters {
+            return None;
+        }
+        let found = found.into_iter();
+        let found = found.filter_map(|key| Some((key, self.sessions.subscription(key)?)));
+        let mut own: Vec<_> = found.filter(|(_, one)| one.session == key).collect();
+        own.sort_unstable_by_key(|(key, _)| *key);
+        Some(own)
+    }
+
+    /// Returns whether a session has a subscription that takes a topic; `None` where that is not
+    /// known.
+    pub(crate) fn is_subscribed(&self, key: SessionKey, topic: Topic<'_>) -> Option<bool> {
+        self.taking(key, topic).map(|taking| !taking.is_empty())
+    }
+
+    /// Returns whether a filter takes a topic; `None` where no more filters may be compared now.
+    pub(crate) fn filter_takes(&self, filter: &str, topic: Topic<'_>) -> Option<bool> {
+        /// Bytes that are compared in the time that a level of the tree takes.
+        const BYTES: usize = 16;
+        let cost = 1 + filter.len().min(topic.name.len()) / BYTES;
+        if self.budget(topic.broker) < cost {
+            self.cut_short.set(true);
+            return None;
+        }
+        self.pay(topic.broker, cost, 0);
+        Some(takes(filter, topic.name))
+    }
+
+    /// Returns the stored messages that a new subscription takes; by wildcards, where all are few
+    /// enough to be looked through.
+    pub(crate) fn stored_for(&self, filter: Topic<'_>) -> Vec<StoredKey> {
+        if !filter.name.contains(['+', '#']) {
+            return self.retained.find(filter.hash).into_iter().collect();
+        }
+        let all = self.retained.len();
+        if all > caps::RETAINED_SEARCHED {
+            return Vec::new();
+        }
+        let most = self.budget(filter.broker);
+        if all > self.steps(filter.broker) {
+            self.cut_short.set(true);
+            return Vec::new();
+        }
+        let mut taken = self.retained.taken_by(filter);
+        if taken.len() > most {
+            self.cut_short.set(true);
+            taken.truncate(most);
+        }
+        self.pay(filter.broker, taken.len(), all);
+        taken
+    }
+
+    /// Returns whether a search was cut short since this was called last.
+    pub(crate) fn was_cut_short(&self) -> bool {
+        self.cut_short.take()
+    }
+
+    /// Adds the bytes of a packet to what may be searched of its broker.
+    pub(crate) fn earn(&self, broker: BrokerId, bytes: usize) {
+        if let Some(broker) = self.brokers.get(broker) {
+            let earned = broker.earned.get().saturating_add(bytes);
+            broker.earned.set(earned.min(self.limits.matches_ahead));
+        }
+    }
+
+    /// Returns how many subscriptions of a broker may be found now.
+    fn budget(&self, broker: BrokerId) -> usize {
+        let broker = self.brokers.get(broker);
+        let earned = broker.map_or(0, |broker| broker.earned.get());
+        earned.saturating_add(self.ahead.get())
+    }
+
+    /// Returns how many levels of a broker's filters may be compared with a topic now.
+    pub(crate) fn steps(&self, broker: BrokerId) -> usize {
+        caps::STEPS_OF_A_MATCH.min(caps::STEPS_FREE.saturating_add(self.budget(broker)))
     }
 
     /// Takes subscriptions that were found, or levels of filters that were compared beyond those of an
-    /// ordinary topic, from what may be found.
-    pub(crate) fn pay(&mut self, found: usize, steps: usize) {
-        let beyond = steps.saturating_sub(caps::MATCHES_A_PACKET);
-        self.matches = self.matches.saturating_sub(found.max(beyond));
+    /// ordinary topic, from what may be searched of a broker.
+    pub(crate) fn pay(&self, broker: BrokerId, found: usize, steps: usize) {
+        let cost = found.max(steps.saturating_sub(caps::STEPS_FREE));
+        let earned = self.brokers.get(broker).map(|broker| &broker.earned);
+        let paid = earned.map_or(0, |earned| earned.get().min(cost));
+        if let Some(earned) = earned {
+            earned.set(earned.get() - paid);
+        }
+        self.ahead.set(self.ahead.get().saturating_sub(cost - paid));
     }
 
     /// Counts a connection among those of its broker whose subscriptions are not all known, or no
@@ -350,6 +449,108 @@ mod tests {
                 assert!(Arc::ptr_eq(&shared, &state.shared(topic)));
             }
         }
+    }
+
+    /// Returns a state in which two brokers have `subscriptions` to `filter` each, of one session each.
+    fn subscribed(filter: &str, subscriptions: usize, limits: Limits) -> (State, [SessionKey; 2]) {
+        let mut state = State::new(Needs::ALL, limits);
+        let keys = [HERE, THERE].map(|id| {
+            let end = |last| crate::base::Endpoint {
+                address: std::net::Ipv4Addr::new(192, 0, 2, last).into(),
+                port: 1883,
+            };
+            let (client, server) = (end(9), end(id.0 as u8));
+            let transport = crate::event::Transport::TCP;
+            let found = state.brokers.of((client, server), transport, &limits);
+            assert_eq!(found, id);
+            let summary = crate::event::SessionSummary::new(id.0, server, None);
+            let session = state.sessions.add(ClientSession::new(summary, true));
+            for at in 0..subscriptions {
+                let key = state.sessions.add_subscription(Subscription {
+                    session,
+                    filter: format!("$share/{at}/{filter}").into(),
+                    group: Some(at.to_string().into()),
+                    options: 0,
+                    granted: QoS::AtMostOnce,
+                    identifier: None,
+                    force: sessions::Force::Granted,
+                    asked: FrameStamp::default(),
+                    renewed: false,
+                    changed: false,
+                });
+                let tree = &mut state.brokers.get_mut(id).unwrap().tree;
+                tree.get_or_default(filter).unwrap().insert(key);
+            }
+            session
+        });
+        (state, keys)
+    }
+
+    #[test]
+    fn subscriptions_are_found_as_far_as_the_packets_of_their_broker_paid_for_them() {
+        let limits = Limits {
+            matches_ahead: 30,
+            ..Limits::DEFAULT
+        };
+        let (state, _) = subscribed("t", 20, limits);
+        let find = |broker| {
+            let (found, all) = state.subscriptions_to(state.topic(broker, "t"));
+            (found.len(), all)
+        };
+        assert_eq!(find(HERE), (20, true));
+        assert_eq!(find(HERE), (10, false));
+        state.earn(HERE, 19);
+        assert_eq!(find(HERE), (19, false));
+        state.earn(HERE, 20);
+        // What one earned is no other's.
+        assert_eq!(find(THERE), (0, false));
+        assert_eq!(find(HERE), (20, true));
+        // No more is put by than there was in the beginning.
+        state.earn(THERE, 1_000);
+        assert_eq!(find(THERE), (20, true));
+        assert_eq!(find(THERE), (10, false));
+    }
+
+    #[test]
+    fn the_levels_of_an_ordinary_topic_cost_nothing_and_further_ones_are_paid() {
+        let limits = Limits {
+            matches_ahead: 100,
+            ..Limits::DEFAULT
+        };
+        let filter = "+/".repeat(100) + "x";
+        let (state, [session, _]) = subscribed(&filter, 1, limits);
+        let short = state.topic(HERE, "a/b/c");
+        for _ in 0..1_000 {
+            assert_eq!(state.is_subscribed(session, short), Some(false));
+        }
+        // 101 levels, of which 37 are paid.
+        let name = "a/".repeat(100) + "y";
+        let long = state.topic(HERE, &name);
+        for known in [true, true, false] {
+            assert_eq!(state.is_subscribed(session, long).is_some(), known);
+        }
+        assert!(state.was_cut_short());
+        assert!(!state.was_cut_short());
+        assert_eq!(state.is_subscribed(session, short), Some(false));
+        state.earn(HERE, 38);
+        assert_eq!(state.is_subscribed(session, long), Some(false));
+    }
+
+    #[test]
+    fn filters_are_compared_one_by_one_as_far_as_packets_paid_for_it() {
+        let limits = Limits {
+            matches_ahead: 10,
+            ..Limits::DEFAULT
+        };
+        let (state, _) = subscribed("t", 0, limits);
+        let name = "a/".repeat(32);
+        let topic = state.topic(HERE, &name);
+        assert_eq!(state.filter_takes("a/#", topic), Some(true));
+        assert_eq!(state.filter_takes("b/#", topic), Some(false));
+        assert_eq!(state.filter_takes(&name, topic), Some(true));
+        assert_eq!(state.filter_takes(&name, topic), None);
+        assert_eq!(state.filter_takes("a/#", topic), Some(true));
+        assert!(state.was_cut_short());
     }
 
     #[test]

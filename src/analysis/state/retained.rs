@@ -133,14 +133,13 @@ impl Retained {
         self.cleared.get(&topic).copied()
     }
 
-    /// Returns the stored messages that a filter takes, as far as they are few.
+    /// Returns how many are kept, those included that are stored no longer.
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Returns the stored messages that a filter with wildcards takes: all are looked through.
     pub(crate) fn taken_by(&self, filter: Topic<'_>) -> Vec<StoredKey> {
-        if !filter.name.contains(['+', '#']) {
-            return self.find(filter.hash).into_iter().collect();
-        }
-        if self.all.len() > caps::RETAINED_SEARCHED {
-            return Vec::new();
-        }
         let taken = self.all.iter().filter(|(_, entry)| {
             if entry.ended.is_some() {
                 return false;

@@ -208,6 +208,8 @@ pub(crate) struct Sessions {
     forgot_gone: bool,
     /// In the order in which they lost their connections; some are back, or gone.
     away: VecDeque<SessionKey>,
+    /// The length of that line at which those are taken out.
+    away_most: usize,
     next: u64,
     next_subscription: u64,
 }
@@ -383,10 +385,12 @@ impl Sessions {
     /// Remembers that a session lost its connection.
     pub(crate) fn went_away(&mut self, key: SessionKey, limits: &Limits) {
         self.away.push_back(key);
-        if self.away.len() > 2 * limits.sessions {
+        // As many are added before the next time as are looked at now.
+        if self.away.len() > self.away_most.max(2 * limits.sessions) {
             let all = &self.all;
             self.away
                 .retain(|key| all.get(key).is_some_and(|session| session.link.is_none()));
+            self.away_most = 2 * self.away.len();
         }
     }
 
@@ -395,5 +399,42 @@ impl Sessions {
         let all = &self.all;
         let mut line = std::iter::from_fn(|| self.away.pop_front());
         line.find(|key| all.get(key).is_some_and(|session| session.link.is_none()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Endpoint;
+
+    #[test]
+    fn the_line_of_absent_sessions_grows_twofold_before_it_is_looked_through_again() {
+        let limits = Limits {
+            sessions: 4,
+            ..Limits::DEFAULT
+        };
+        let address = std::net::Ipv4Addr::LOCALHOST.into();
+        let server = Endpoint { address, port: 1 };
+        let mut sessions = Sessions::default();
+        let mut times = 0;
+        for _ in 0..1_000 {
+            let summary = SessionSummary::new(0, server, None);
+            let key = sessions.add(ClientSession::new(summary, true));
+            let before = sessions.away_most;
+            sessions.went_away(key, &limits);
+            times += usize::from(sessions.away_most != before);
+        }
+        assert_eq!(sessions.away.len(), 1_000);
+        assert_eq!(times, 7);
+        // Those that are back leave it at the next time.
+        let keys = sessions.keys();
+        for key in &keys {
+            sessions.get_mut(*key).unwrap().link = Some(ConnectionId(0));
+        }
+        for _ in 0..1_000 {
+            sessions.went_away(keys[0], &limits);
+        }
+        assert!(sessions.away.len() < 1_000);
+        assert_eq!(sessions.longest_away(), None);
     }
 }
