@@ -2,15 +2,27 @@
 
 use std::io::{self, Write};
 
+use std::hash::BuildHasher;
+
+use foldhash::HashMap;
+use foldhash::fast::RandomState;
+
 use super::ladder::{Ladder, Shape};
 use crate::base::text::is_unsafe;
 use crate::view::words;
 
+/// Participants that are known again. Beyond them one is declared anew, which a diagram may do.
+const KNOWN: usize = 65_536;
+
 /// Writes ladders behind each other as one `sequenceDiagram`.
 #[derive(Debug, Default)]
 pub struct Mermaid {
-    /// The participants declared so far, by role and name; their identifiers are `p0`, `p1`…
-    declared: Vec<(&'static str, String)>,
+    /// The numbers of the latest participants by the hash of role and name, which is seeded. Their
+    /// identifiers are `p0`, `p1`…
+    declared: HashMap<u64, usize>,
+    /// Participants declared so far.
+    count: usize,
+    hash: RandomState,
 }
 
 impl Mermaid {
@@ -19,20 +31,12 @@ impl Mermaid {
     /// # Errors
     /// The writer's error.
     pub fn draw(&mut self, ladder: &Ladder, out: &mut impl Write) -> io::Result<()> {
-        if self.declared.is_empty() {
+        if self.count == 0 {
             writeln!(out, "sequenceDiagram")?;
         }
         let mut lanes = Vec::with_capacity(ladder.lanes.len());
         for lane in &ladder.lanes {
-            let (role, name) = (lane.role.name(), &lane.name);
-            let known = |one: &(&str, String)| one.0 == role && one.1 == *name;
-            let at = self.declared.iter().position(known);
-            if at.is_none() {
-                let (number, name) = (self.declared.len(), escaped(name));
-                writeln!(out, "    participant p{number} as {role} {name}")?;
-                self.declared.push((role, lane.name.clone()));
-            }
-            lanes.push(at.unwrap_or(self.declared.len() - 1));
+            lanes.push(self.participant(lane.role.name(), &lane.name, out)?);
         }
         let over = match lanes.as_slice() {
             [] => return Ok(()),
@@ -70,6 +74,22 @@ impl Mermaid {
             writeln!(out, "    Note over {over}: {}", escaped(&verdict.text))?;
         }
         Ok(())
+    }
+
+    /// Returns the number of a participant, which is declared unless it is known.
+    fn participant(&mut self, role: &str, name: &str, out: &mut impl Write) -> io::Result<usize> {
+        let hash = self.hash.hash_one((role, name));
+        if let Some(number) = self.declared.get(&hash) {
+            return Ok(*number);
+        }
+        if self.declared.len() >= KNOWN {
+            self.declared.clear();
+        }
+        let number = self.count;
+        writeln!(out, "    participant p{number} as {role} {}", escaped(name))?;
+        self.declared.insert(hash, number);
+        self.count += 1;
+        Ok(number)
     }
 }
 
@@ -115,6 +135,23 @@ mod tests {
             text.contains("p2--xp1: PUBCOMP (id=1) never came"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_participant_is_known_again_among_very_many_and_beyond_them_declared_anew() {
+        let mut mermaid = Mermaid::default();
+        let mut out = Vec::new();
+        let mut number = |name: usize| {
+            let name = name.to_string();
+            let number = mermaid.participant("client", &name, &mut out).unwrap();
+            (number, mermaid.declared.len())
+        };
+        for name in 0..KNOWN {
+            assert_eq!(number(name), (name, name + 1));
+        }
+        assert_eq!(number(0), (0, KNOWN));
+        assert_eq!(number(KNOWN), (KNOWN, 1));
+        assert_eq!(number(0), (KNOWN + 1, 2));
     }
 
     #[test]
