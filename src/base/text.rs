@@ -10,21 +10,25 @@ use super::scan::any;
 
 /// Returns whether `c` must not reach a terminal as it is: C0, DEL and C1 controls, line and
 /// paragraph separators, bidirectional controls, zero-width and other invisible format
-/// characters, tags, and non-characters.
+/// characters, fillers, variation selectors, tags, and non-characters.
 #[inline]
 pub fn is_unsafe(c: char) -> bool {
     // Nearly every character is printable ASCII; one comparison settles it.
     !matches!(c, ' '..='~') && is_unsafe_elsewhere(c)
 }
 
+/// Unicode's categories Cc, Cf, Zl and Zp and its property Default_Ignorable_Code_Point, without the
+/// number signs of Arabic and other scripts (Prepended_Concatenation_Mark): those are seen.
 fn is_unsafe_elsewhere(c: char) -> bool {
     matches!(c,
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
-        | '\u{ad}' | '\u{61c}' | '\u{180e}'
+        | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{fdd0}'..='\u{fdef}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
-        | '\u{e0000}'..='\u{e007f}')
+        | '\u{3164}' | '\u{fdd0}'..='\u{fdef}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
         || (c as u32) & 0xfffe == 0xfffe
 }
 
@@ -112,7 +116,32 @@ mod tests {
     }
 
     #[test]
+    fn no_character_that_is_not_seen_stays() {
+        for c in [
+            '\u{34f}',
+            '\u{1160}',
+            '\u{17b4}',
+            '\u{180b}',
+            '\u{200d}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{ffa0}',
+            '\u{fff8}',
+            '\u{13437}',
+            '\u{e0041}',
+            '\u{e01ef}',
+        ] {
+            let text = format!("a{c}b");
+            assert_eq!(safe(&text), format!("a\\u{{{:x}}}b", c as u32));
+        }
+    }
+
+    #[test]
     fn ordinary_text_of_any_script_stays_as_it_is() {
+        // Arabic, with its number sign; Hindi; an emoji.
+        for text in ["\u{600}١٢", "नमस्ते", "🌡 21°"] {
+            assert_eq!(safe(text), text);
+        }
         assert_eq!(safe("한동/서버 ä \\"), "한동/서버 ä \\");
         assert_eq!(width("한동"), 4);
     }

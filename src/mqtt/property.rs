@@ -480,26 +480,87 @@ pub(super) fn prefixed_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
 
 /// Returns whether a User Property of this name is likely to hold a secret: clients pass
 /// passwords and tokens in such properties where their broker asks for more than CONNECT has
-/// room for. Case and everything but letters and digits is ignored: `X-API-Key` is `apikey`.
+/// room for.
+///
+/// A name is split into words where case changes and at all but letters and digits: `X-API-Key` and
+/// `xApiKey` are `x`, `api` and `key`. One word is enough; `design` has none.
 pub fn names_a_secret(name: &str) -> bool {
-    const WORDS: [&str; 11] = [
-        "password",
-        "passwd",
-        "passphrase",
-        "secret",
-        "token",
-        "credential",
-        "authorization",
-        "apikey",
-        "accesskey",
-        "privatekey",
-        "sasl",
-    ];
+    // `PassWord`, `api-key` and `pass` as the last word: `user-pass`, not `pass-count`.
     let letters: String = (name.chars())
         .filter(char::is_ascii_alphanumeric)
         .map(|c| c.to_ascii_lowercase())
         .collect();
-    WORDS.iter().any(|word| letters.contains(word)) || matches!(&*letters, "pwd" | "pass" | "jwt")
+    let mut word = String::new();
+    let mut before = ' ';
+    let mut all = name.chars().peekable();
+    while let Some(c) = all.next() {
+        let after_lower = before.is_ascii_lowercase() || before.is_ascii_digit();
+        // The last upper case before a lower one: `APIKey` is `api` and `key`.
+        let last_upper =
+            before.is_ascii_uppercase() && all.peek().is_some_and(char::is_ascii_lowercase);
+        let begins = c.is_ascii_uppercase() && (after_lower || last_upper);
+        if begins || !c.is_ascii_alphanumeric() {
+            if is_secret(&word) {
+                return true;
+            }
+            word.clear();
+        }
+        if c.is_ascii_alphanumeric() {
+            word.push(c.to_ascii_lowercase());
+        }
+        before = c;
+    }
+    is_secret(&word) || word == "pass" || is_secret(&letters)
+}
+
+/// Returns whether a word in lower case speaks of a secret; in the plural too, or with a number
+/// behind it.
+fn is_secret(word: &str) -> bool {
+    const WORDS: [&str; 23] = [
+        "auth",
+        "authdata",
+        "authentication",
+        "bearer",
+        "cookie",
+        "cred",
+        "csrf",
+        "hmac",
+        "jwt",
+        "key",
+        "oauth",
+        "otp",
+        "passcode",
+        "passkey",
+        "pin",
+        "psk",
+        "pwd",
+        "sas",
+        "sasl",
+        "session",
+        "sessionid",
+        "sid",
+        "sig",
+    ];
+    // Others are written before these without anything between: `userpassword`, `idtoken`.
+    const ENDINGS: [&str; 13] = [
+        "accesskey",
+        "apikey",
+        "authkey",
+        "authorization",
+        "credential",
+        "passphrase",
+        "passwd",
+        "password",
+        "privatekey",
+        "secret",
+        "secretkey",
+        "signature",
+        "token",
+    ];
+    let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    [word, word.strip_suffix('s').unwrap_or(word)]
+        .into_iter()
+        .any(|word| WORDS.contains(&word) || ENDINGS.iter().any(|ending| word.ends_with(ending)))
 }
 
 #[cfg(test)]
@@ -510,15 +571,52 @@ mod tests {
     fn names_of_secrets_are_known_however_they_are_written() {
         for name in [
             "password",
+            "Passwords",
+            "PassWord",
+            "userpassword",
+            "user-pass",
             "X-API-Key",
+            "xApiKey",
+            "APIKey",
+            "apikey2",
             "accessToken",
+            "access_token",
             "Authorization",
+            "x.auth",
+            "BearerValue",
+            "set-cookie",
+            "sessionid",
+            "sessionID",
+            "sig",
+            "pin",
             "pwd",
             "SASL.data",
+            "키_token",
         ] {
             assert!(names_a_secret(name), "{name}");
         }
-        for name in ["", "region", "pass-count", "path", "키"] {
+    }
+
+    #[test]
+    fn a_word_within_a_word_is_no_secret() {
+        for name in [
+            "",
+            "region",
+            "design",
+            "author",
+            "spinning",
+            "signal",
+            "keyboard",
+            "passenger-count",
+            "pass-count",
+            "secretary",
+            "tokenizer",
+            "monkey",
+            "compass",
+            "machine",
+            "path",
+            "키",
+        ] {
             assert!(!names_a_secret(name), "{name}");
         }
     }
