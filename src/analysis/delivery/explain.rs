@@ -2,7 +2,7 @@
 
 use super::super::caps;
 use super::super::context::PacketContext;
-use super::super::keys::{DeliveryRef, MessageKey, SessionKey, StoredKey, takes};
+use super::super::keys::{DeliveryRef, MessageKey, SessionKey, StoredKey};
 use super::super::rules;
 use super::super::rules::claim::{Claim, Frame};
 use super::super::rules::report::Check;
@@ -323,12 +323,15 @@ fn may_be_stored_unseen(cx: &PacketContext<'_>, copy: &Copy<'_>) -> bool {
     if broker.is_some_and(Broker::is_all_seen) {
         return false;
     }
-    let session = cx.state.session_of(cx.link);
-    let filters = session.into_iter().flat_map(|one| &one.subscriptions);
-    filters.take(caps::LOOKED_THROUGH).any(|(filter, key)| {
-        let one = cx.state.sessions.subscription(*key);
-        let since = one.and_then(|one| between(&one.asked, &copy.stamp));
-        since.is_some_and(|since| since < caps::STORED_COPY) && takes(filter, copy.topic.name)
+    let Some(session) = cx.link.session else {
+        return false;
+    };
+    let taking = cx.state.taking(session, copy.topic);
+    taking.is_none_or(|taking| {
+        taking.iter().any(|(_, one)| {
+            let since = between(&one.asked, &copy.stamp);
+            since.is_some_and(|since| since < caps::STORED_COPY)
+        })
     })
 }
 

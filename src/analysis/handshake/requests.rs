@@ -148,7 +148,7 @@ fn add_subscription(
     };
     // The tree finds subscriptions by the filter that topics match; a shared one is found by the
     // part behind its group.
-    keys.insert(state.sessions.add_subscription(Subscription {
+    let subscription = state.sessions.add_subscription(Subscription {
         session: key,
         filter: Arc::clone(&request.filter),
         group: share.map(|share| shared(share.group)),
@@ -159,7 +159,8 @@ fn add_subscription(
         asked: cx.event.stamp,
         renewed: false,
         changed: false,
-    }));
+    });
+    keys.insert((key, subscription));
     if let Some(session) = state.sessions.get_mut(key) {
         session.breaks_filters |= filter_broken_before_five(matched).is_some();
     }

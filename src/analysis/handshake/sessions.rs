@@ -300,7 +300,7 @@ pub(crate) fn unsubscribe(state: &mut State, session: SessionKey, filter: &str) 
     if let Some(broker) = state.brokers.get_mut(broker)
         && let Some(keys) = broker.tree.get_mut(matched)
     {
-        keys.remove(&key);
+        keys.remove(&(session, key));
         // Empty entries would count as levels of filters.
         if keys.is_empty() {
             broker.tree.remove(matched);

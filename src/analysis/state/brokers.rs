@@ -9,7 +9,7 @@ use std::sync::Arc;
 use foldhash::{HashMap, HashSet};
 
 use super::super::caps;
-use super::super::keys::{BrokerId, SubscriptionKey};
+use super::super::keys::{BrokerId, SessionKey, SubscriptionKey};
 use crate::base::limits::Limits;
 use crate::base::{Endpoint, EndpointPattern, FrameStamp};
 use crate::event::{Transport, Undelivered};
@@ -31,8 +31,9 @@ pub(crate) struct Past {
 /// One broker.
 #[derive(Debug, Default)]
 pub(crate) struct Broker {
-    /// The subscriptions by the filter that topic names are matched with.
-    pub(crate) tree: FilterTree<BTreeSet<SubscriptionKey>>,
+    /// The subscriptions by the filter that topic names are matched with, those of a session side by
+    /// side.
+    pub(crate) tree: FilterTree<BTreeSet<(SessionKey, SubscriptionKey)>>,
     /// Subscriptions that may be found and levels of filters that may be compared: as many as its
     /// packets had bytes, those that were paid taken off.
     pub(crate) earned: Cell<usize>,

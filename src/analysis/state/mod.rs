@@ -253,7 +253,7 @@ impl State {
         let mut matching = broker.tree.matching(topic.name, steps);
         for keys in &mut matching {
             let room = most + 1 - found.len();
-            found.extend(keys.iter().take(room));
+            found.extend(keys.iter().map(|(_, key)| *key).take(room));
             if found.len() > most {
                 break;
             }
@@ -273,20 +273,27 @@ impl State {
         topic: Topic<'_>,
     ) -> Option<Vec<(SubscriptionKey, &Subscription)>> {
         let session = self.sessions.get(key)?;
-        if session.subscriptions.is_empty() {
-            return Some(Vec::new());
-        }
-        let (found, all) = self.subscriptions_to(topic);
-        if !all {
-            self.cut_short.set(true);
-        }
         // What takes a topic that is no filter, only its server knows.
-        if !all || session.breaks_filters {
+        if session.breaks_filters {
             return None;
         }
-        let found = found.into_iter();
-        let found = found.filter_map(|key| Some((key, self.sessions.subscription(key)?)));
-        let mut own: Vec<_> = found.filter(|(_, one)| one.session == key).collect();
+        let mut own = Vec::new();
+        let broker = self.brokers.get(topic.broker);
+        let Some(broker) = broker.filter(|_| !session.subscriptions.is_empty()) else {
+            return Some(own);
+        };
+        let steps = self.steps(topic.broker);
+        let mut matching = broker.tree.matching(topic.name, steps);
+        let of_session = (key, SubscriptionKey(0))..=(key, SubscriptionKey(u64::MAX));
+        for keys in &mut matching {
+            let keys = keys.range(of_session.clone()).map(|(_, key)| *key);
+            own.extend(keys.filter_map(|key| Some((key, self.sessions.subscription(key)?))));
+        }
+        self.pay(topic.broker, 0, steps - matching.budget_left());
+        if !matching.is_complete() {
+            self.cut_short.set(true);
+            return None;
+        }
         own.sort_unstable_by_key(|(key, _)| *key);
         Some(own)
     }
@@ -479,7 +486,7 @@ mod tests {
                     changed: false,
                 });
                 let tree = &mut state.brokers.get_mut(id).unwrap().tree;
-                tree.get_or_default(filter).unwrap().insert(key);
+                tree.get_or_default(filter).unwrap().insert((session, key));
             }
             session
         });
