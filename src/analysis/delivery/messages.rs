@@ -525,7 +525,15 @@ fn held_back(route: &Route, stood: &Standing) -> Option<Undelivered> {
 /// Returns the frame in which a later message of the stream reached the subscriber.
 fn overtaken(state: &State, held: &Held, route: &Route) -> Option<u64> {
     let (latest, frame) = latest_of_stream(state, held, route)?;
-    (latest > held.order && !held.unordered).then_some(frame)
+    // At QoS 0 nothing waits for a subscriber that comes back on another connection, and the end of
+    // the one before may not have been captured.
+    let due = held.qos.min(route.delivery.granted?);
+    let session = state.sessions.get(route.session);
+    let moved = session.and_then(|session| session.latest);
+    let moved = moved
+        .is_some_and(|(id, stamp)| Some(id) != route.delivery.connection && stamp.number < frame);
+    let lost = due == QoS::AtMostOnce && moved;
+    (latest > held.order && !held.unordered && !lost).then_some(frame)
 }
 
 /// Returns the place in order of the latest message of the stream that reached the subscriber, and
