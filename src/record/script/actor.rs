@@ -12,6 +12,10 @@ use crate::mqtt::{ControlPacket, Delivery, Framer, PacketIdentifier, PacketType,
 
 /// Packets that a client remembers for a `wait`; older ones are forgotten.
 const REMEMBERED: usize = 100_000;
+/// Bytes of their topics.
+const REMEMBERED_BYTES: usize = 64 << 20;
+/// Bytes of packets that a client keeps to send them again; two of the largest that a step sends fit.
+const OPEN_BYTES: usize = 160 << 20;
 
 /// A client of a script at play: its connection, its session, and how it answers.
 #[derive(Debug, Default)]
@@ -24,9 +28,9 @@ pub(super) struct Actor {
     /// `None` while it is not connected.
     pub(super) link: Option<Link>,
     /// Packets that came and no `wait` has asked for yet.
-    pub(super) received: VecDeque<Received>,
+    pub(super) received: ReceivedPackets,
     /// Own exchanges that are open: what to send again should the session be continued.
-    pub(super) open: BTreeMap<PacketIdentifier, Vec<u8>>,
+    pub(super) open: OpenExchanges,
     /// DISCONNECT once no exchange is open.
     pub(super) leave: bool,
     /// Types of answers that are held back until a `release`.
@@ -61,15 +65,85 @@ pub(super) struct Link {
 
 /// A packet that came.
 #[derive(Debug)]
-pub(super) struct Received {
-    pub(super) packet_type: PacketType,
+struct Received {
+    packet_type: PacketType,
     /// The topic name of a PUBLISH, an alias resolved.
-    pub(super) topic: Option<String>,
+    topic: Option<String>,
 }
 
 impl Received {
     fn is(&self, packet_type: PacketType, topic: Option<&str>) -> bool {
         self.packet_type == packet_type && (topic.is_none() || self.topic.as_deref() == topic)
+    }
+
+    fn bytes(&self) -> usize {
+        self.topic.as_ref().map_or(0, String::len)
+    }
+}
+
+/// Packets that came, oldest first, as far as the limits go.
+#[derive(Debug, Default)]
+pub(super) struct ReceivedPackets {
+    packets: VecDeque<Received>,
+    /// Bytes of their topics.
+    bytes: usize,
+}
+
+impl ReceivedPackets {
+    /// Remembers a packet, and forgets the oldest beyond the limits.
+    fn push(&mut self, packet: Received) {
+        self.bytes += packet.bytes();
+        self.packets.push_back(packet);
+        while self.packets.len() > REMEMBERED || self.bytes > REMEMBERED_BYTES {
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        let oldest = self.packets.pop_front();
+        self.bytes -= oldest.map_or(0, |packet| packet.bytes());
+    }
+
+    /// The place of the first of that type, and with that topic where one is given.
+    pub(super) fn find(&self, packet_type: PacketType, topic: Option<&str>) -> Option<usize> {
+        let mut packets = self.packets.iter();
+        packets.position(|packet| packet.is(packet_type, topic))
+    }
+
+    /// Forgets the packet at a place, and those before it.
+    pub(super) fn forget_up_to(&mut self, place: usize) {
+        (0..=place).for_each(|_| self.forget());
+    }
+}
+
+/// Packets that open exchanges sent last, by packet identifier.
+#[derive(Debug, Default)]
+pub(super) struct OpenExchanges {
+    packets: BTreeMap<PacketIdentifier, Vec<u8>>,
+    /// Bytes of all these packets.
+    bytes: usize,
+}
+
+impl OpenExchanges {
+    /// Whether a packet of that length can be kept beside the others.
+    pub(super) fn has_room(&self, length: usize) -> bool {
+        self.bytes.saturating_add(length) <= OPEN_BYTES
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// Keeps the packet that an exchange sent last.
+    pub(super) fn keep(&mut self, id: PacketIdentifier, packet: Vec<u8>) {
+        self.end(id);
+        self.bytes += packet.len();
+        self.packets.insert(id, packet);
+    }
+
+    fn end(&mut self, id: PacketIdentifier) {
+        let ended = self.packets.remove(&id);
+        self.bytes -= ended.map_or(0, |packet| packet.len());
     }
 }
 
@@ -85,14 +159,8 @@ impl Actor {
 
     /// The next packet identifier that no open exchange uses.
     pub(super) fn take_packet_id(&mut self) -> Option<PacketIdentifier> {
-        self.packet_ids.take(|id| self.open.contains_key(&id))
-    }
-
-    /// The place among the packets that came of the first of that type, and with that topic where
-    /// one is given.
-    pub(super) fn find(&self, packet_type: PacketType, topic: Option<&str>) -> Option<usize> {
-        let mut received = self.received.iter();
-        received.position(|packet| packet.is(packet_type, topic))
+        self.packet_ids
+            .take(|id| self.open.packets.contains_key(&id))
     }
 
     /// The CONNECT that the options ask for.
@@ -134,10 +202,7 @@ impl Actor {
             let Ok(packet) = ControlPacket::read(raw.bytes, version, &mut ()) else {
                 continue;
             };
-            if self.received.len() >= REMEMBERED {
-                self.received.pop_front();
-            }
-            self.received.push_back(Received {
+            self.received.push(Received {
                 packet_type: packet.packet_type(),
                 topic: topic_of(&packet, &mut link.aliases),
             });
@@ -177,13 +242,13 @@ fn topic_of(packet: &ControlPacket<'_>, aliases: &mut HashMap<u16, String>) -> O
 fn answer_one(
     packet: &ControlPacket<'_>,
     version: ProtocolVersion,
-    open: &mut BTreeMap<PacketIdentifier, Vec<u8>>,
+    open: &mut OpenExchanges,
     replies: &mut Vec<Vec<u8>>,
 ) {
     let (packet_type, packet_id) = match packet {
         ControlPacket::ConnAck(ack) if ack.code == 0 && ack.session_present => {
             // What the Server did not acknowledge is sent again ([MQTT-4.4.0-1]).
-            for bytes in open.values_mut() {
+            for bytes in open.packets.values_mut() {
                 let first = bytes.first_mut();
                 if let Some(first) = first
                     && PacketType::of(*first) == PacketType::Publish
@@ -194,7 +259,10 @@ fn answer_one(
             }
             return;
         }
-        ControlPacket::ConnAck(_) => return open.clear(),
+        ControlPacket::ConnAck(_) => {
+            *open = OpenExchanges::default();
+            return;
+        }
         ControlPacket::Publish(publish) => match publish.delivery {
             Delivery::AtMostOnce => return,
             Delivery::AtLeastOnce(id) => (PacketType::PubAck, id),
@@ -202,17 +270,15 @@ fn answer_one(
         },
         ControlPacket::PubRec(ack) if ack.reason_code < 0x80 => (PacketType::PubRel, ack.packet_id),
         ControlPacket::PubAck(ack) | ControlPacket::PubRec(ack) | ControlPacket::PubComp(ack) => {
-            open.remove(&ack.packet_id);
+            open.end(ack.packet_id);
             return;
         }
         ControlPacket::PubRel(ack) => (PacketType::PubComp, ack.packet_id),
         _ => return,
     };
     let reply = written(version, &acknowledgement(packet_type, packet_id, 0));
-    if packet_type == PacketType::PubRel
-        && let Some(again) = open.get_mut(&packet_id)
-    {
-        again.clone_from(&reply);
+    if packet_type == PacketType::PubRel && open.packets.contains_key(&packet_id) {
+        open.keep(packet_id, reply.clone());
     }
     replies.push(reply);
 }
@@ -224,5 +290,52 @@ pub(super) fn written(version: ProtocolVersion, packet: &ControlPacket<'_>) -> V
     match packet.write(version, &mut out) {
         Ok(()) => out,
         Err(_) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u16) -> PacketIdentifier {
+        PacketIdentifier::new(number).unwrap()
+    }
+
+    #[test]
+    fn packets_are_kept_for_a_second_sending_up_to_their_limit() {
+        let mut open = OpenExchanges::default();
+        open.keep(id(1), vec![0; OPEN_BYTES - 10]);
+        assert!(open.has_room(10) && !open.has_room(11));
+        open.keep(id(1), vec![0; 4]);
+        assert!(open.has_room(OPEN_BYTES - 4) && !open.has_room(OPEN_BYTES - 3));
+        open.end(id(1));
+        open.end(id(2));
+        assert!(open.is_empty() && open.has_room(OPEN_BYTES));
+    }
+
+    #[test]
+    fn the_oldest_packets_are_forgotten_beyond_their_number_or_the_bytes_of_their_topics() {
+        let publish = |topic: String| Received {
+            packet_type: PacketType::Publish,
+            topic: Some(topic),
+        };
+        let mut received = ReceivedPackets::default();
+        let topic = |number: usize| format!("{number:065535}");
+        let fit = REMEMBERED_BYTES / 65_535;
+        for number in 0..=fit {
+            received.push(publish(topic(number)));
+        }
+        let find = |received: &ReceivedPackets, number| {
+            received.find(PacketType::Publish, Some(&topic(number)))
+        };
+        assert_eq!(find(&received, 0), None);
+        assert_eq!(find(&received, 1), Some(0));
+        received.forget_up_to(1);
+        assert_eq!(find(&received, 3), Some(0));
+        for _ in 0..=REMEMBERED {
+            received.push(publish(String::new()));
+        }
+        assert_eq!(received.packets.len(), REMEMBERED);
+        assert_eq!(received.bytes, 0);
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::actor::{Actor, Link, written};
+use super::actor::{Actor, Link, ReceivedPackets, written};
 use super::model::{
     Action, ConnectOptions, How, Publish, Script, Step, Subscribe, Unsubscribe, Wait, span,
 };
@@ -218,7 +218,7 @@ impl<'n, W: Witness> Player<'n, W> {
         let now = self.net.clock().now();
         let actor = self.actor(at)?;
         actor.options = options;
-        actor.received.clear();
+        actor.received = ReceivedPackets::default();
         actor.held.clear();
         actor.leave = false;
         actor.link = Some(Link {
@@ -242,7 +242,7 @@ impl<'n, W: Witness> Player<'n, W> {
         self.write(at, &bytes)?;
         self.settle()?;
         let actor = self.actor(at)?;
-        let answered = actor.find(PacketType::ConnAck, None).is_some();
+        let answered = actor.received.find(PacketType::ConnAck, None).is_some();
         if answered || actor.link.is_none() {
             return Ok(());
         }
@@ -310,11 +310,22 @@ impl<'n, W: Witness> Player<'n, W> {
             let actor = self.actor(at)?;
             let bytes = written(actor.options.version(), &packet);
             if let Some(id) = delivery.packet_id() {
-                actor.open.insert(id, bytes.clone());
+                if !actor.open.has_room(bytes.len()) {
+                    self.settle()?;
+                }
+                let actor = self.actor(at)?;
+                if !actor.open.has_room(bytes.len()) {
+                    return self.failed("too much is not acknowledged");
+                }
+                actor.open.keep(id, bytes.clone());
             }
-            actor.leave = publish.leave && acknowledged;
             self.write(at, &bytes)?;
+            // There may be billions of them.
+            if !(self.go_on)(self.net) {
+                return Err(PlayError::Stopped);
+            }
         }
+        self.actor(at)?.leave = publish.leave && acknowledged;
         self.settle()?;
         if publish.leave && !acknowledged && self.actor(at)?.link.is_some() {
             self.disconnect(at, 0, Properties::default())?;
@@ -373,7 +384,7 @@ impl<'n, W: Witness> Player<'n, W> {
             let actor = player.actors.get(at);
             actor.is_some_and(|actor| match wait.packet {
                 None => actor.link.is_none(),
-                Some(packet_type) => actor.find(*packet_type, topic).is_some(),
+                Some(packet_type) => actor.received.find(*packet_type, topic).is_some(),
             })
         };
         if !self.pass(deadline, over)? {
@@ -384,8 +395,9 @@ impl<'n, W: Witness> Player<'n, W> {
         }
         if let Some(packet_type) = wait.packet {
             let actor = self.actor(at)?;
-            let found = actor.find(*packet_type, topic);
-            actor.received.drain(..found.map_or(0, |found| found + 1));
+            if let Some(found) = actor.received.find(*packet_type, topic) {
+                actor.received.forget_up_to(found);
+            }
         }
         Ok(())
     }
