@@ -1,10 +1,11 @@
 //! The command line: arguments, typed; the plan, decided; the run.
 //!
-//! `values`, `messages`, `help` <- `args` <- `views` (the list of views) <- `plan` <- `run` <-
+//! `closed` <- `values`, `messages`, `help` <- `args` <- `views` (the list of views) <- `plan` <- `run` <-
 //! `record` <- `mod`. To add a view: its folder in `view`, its option in `args/view.rs`, its line
 //! in `views`.
 
 pub mod args;
+mod closed;
 pub mod help;
 pub mod messages;
 pub mod plan;
@@ -14,7 +15,7 @@ mod values;
 pub mod views;
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -35,8 +36,7 @@ pub fn main() -> ExitCode {
                 messages::usage(&error.to_string());
                 return TROUBLE.into();
             }
-            let _ = error.print();
-            return ExitCode::SUCCESS;
+            return show_help(&error).unwrap_or_else(messages::failure);
         }
     };
     carry_out(args).unwrap_or_else(messages::failure)
@@ -48,7 +48,7 @@ pub fn main() -> ExitCode {
 /// One line for the user.
 fn carry_out(args: Args) -> Result<ExitCode, String> {
     if let Some(made) = make(&args.make)? {
-        return print(&made);
+        return messages::print(&made);
     }
     match args.command {
         Some(Command::Record(record)) => record::run(*record),
@@ -57,7 +57,7 @@ fn carry_out(args: Args) -> Result<ExitCode, String> {
                 Some(topic) => topic.text(Args::command()),
                 None => Args::command().render_help().to_string(),
             };
-            print(text.as_bytes())
+            messages::print(text.as_bytes())
         }
         None => run::run(&Plan::new(
             args.read,
@@ -91,10 +91,17 @@ fn make(args: &MakeArgs) -> Result<Option<Vec<u8>>, String> {
     Ok(Some(made))
 }
 
-/// Writes an answer to standard output; a closed pipe is success.
-fn print(answer: &[u8]) -> Result<ExitCode, String> {
-    match io::stdout().write_all(answer) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.to_string()),
+/// Shows help or version on standard output, with the colours of `clap` on a terminal.
+///
+/// # Errors
+/// The answer is lost: one line for the user.
+fn show_help(error: &clap::Error) -> Result<ExitCode, String> {
+    // An error if standard output is closed.
+    messages::print(b"")?;
+    match error.print() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output: cannot be written: {error}"))
+        }
         _ => Ok(ExitCode::SUCCESS),
     }
 }
