@@ -28,6 +28,7 @@ mod looks;
 mod merge;
 mod open;
 mod order;
+mod output;
 mod pcap;
 mod pcapng;
 mod piece;
@@ -45,7 +46,9 @@ pub use limits::{
 };
 pub use looks::LooksLike;
 pub use merge::Merge;
-pub use open::open;
+pub use open::{can_be_opened, open};
+pub(crate) use output::create_private_folder;
+pub use output::{OutputError, OutputFault, OutputFile, OutputOptions, is_same};
 pub use reader::Reader;
 pub use sequence::Sequence;
 pub use source::{Source, Summary};

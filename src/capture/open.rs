@@ -65,6 +65,20 @@ pub fn open<'a>(
     Ok(Reader::new(Pipe { source, waiting }, shown))
 }
 
+/// Whether a capture of this name can be opened, as far as that shows without taking anything from a
+/// pipe.
+pub fn can_be_opened(name: impl AsRef<OsStr>) -> bool {
+    let name = name.as_ref();
+    if name == "-" {
+        return !io::stdin().is_terminal();
+    }
+    match std::fs::metadata(name) {
+        Ok(about) if about.is_file() => File::open(name).is_ok(),
+        Ok(about) => !about.is_dir(),
+        Err(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::source::Source;

@@ -212,6 +212,11 @@ impl<W> Writer<W> {
         &self.to
     }
 
+    /// The writer below.
+    pub fn inner_mut(&mut self) -> &mut W {
+        &mut self.to
+    }
+
     /// The writer below, for good.
     pub fn into_inner(self) -> W {
         self.to

@@ -1,14 +1,15 @@
 //! The plan: what a run does, decided once from the arguments and the surroundings.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::args::{Progress, ReadArgs, ViewArgs, When};
 use super::views;
 use crate::base::Span;
 use crate::base::limits::{Limit, Limits};
+use crate::capture::{OutputOptions, is_same};
 use crate::carrier::tls::KeyLog;
 use crate::view::{Style, View};
 use crate::{connection, inspect};
@@ -20,7 +21,7 @@ pub struct Plan {
     pub inputs: Vec<OsString>,
     pub reading: inspect::Options,
     /// `None` is standard output.
-    pub output: Option<PathBuf>,
+    pub output: Option<OutputOptions>,
     /// The view and the reports beside it, as they were asked for.
     pub view: ViewArgs,
     /// How text looks.
@@ -120,8 +121,14 @@ impl Plan {
             return Err("standard input (-) can be read only once".to_owned());
         }
         let output = read.output.filter(|path| path.as_os_str() != "-");
+        let output = output.map(|path| OutputOptions {
+            path,
+            force: read.force,
+            private: false,
+            inputs: protected(&inputs, read.keylog.as_deref()),
+        });
         if let Some(output) = &output {
-            check_output(output, &inputs)?;
+            output.check().map_err(|error| error.to_string())?;
         }
         let clocks = clocks(read.clocks, &inputs)?;
         let secrets = read.keylog.as_deref().map(secrets).transpose()?;
@@ -179,7 +186,7 @@ fn clocks(
 ) -> Result<Vec<(OsString, Span)>, String> {
     let mut clocks: Vec<(OsString, Span)> = Vec::new();
     for (name, shift) in given {
-        let same = |input: &&OsString| **input == *name || is_read_from(Path::new(&name), input);
+        let same = |input: &&OsString| **input == *name || is_same(Path::new(&name), input);
         let input = inputs.iter().find(same);
         let input = input.ok_or_else(|| {
             format!(
@@ -213,46 +220,11 @@ fn secrets(path: &Path) -> Result<Vec<u8>, String> {
     Ok(text)
 }
 
-/// Refuses an output that is a directory or one of the inputs, by whatever name.
-fn check_output(output: &Path, inputs: &[OsString]) -> Result<(), String> {
-    let shown = output.display();
-    if output.is_dir() {
-        return Err(format!("{shown}: this is a directory; name a file for -o"));
-    }
-    if inputs.iter().any(|input| is_read_from(output, input)) {
-        return Err(format!(
-            "{shown}: this is an input file, and -o would write over it; name another"
-        ));
-    }
-    Ok(())
-}
-
-/// Returns whether `input`, which may be standard input as `< output` makes it, is read from the
-/// file `output`. A file that does not exist is like no other.
-#[cfg(unix)]
-fn is_read_from(output: &Path, input: &OsStr) -> bool {
-    use std::os::{fd::AsFd, unix::fs::MetadataExt};
-    let input = if input == "-" {
-        let descriptor = io::stdin().as_fd().try_clone_to_owned();
-        descriptor.and_then(|input| fs::File::from(input).metadata())
-    } else {
-        fs::metadata(input)
-    };
-    // Hard links have different paths and one inode. Devices such as /dev/null may be read and
-    // written.
-    let place = |file: fs::Metadata| file.is_file().then(|| (file.dev(), file.ino()));
-    match (fs::metadata(output), input) {
-        (Ok(output), Ok(input)) => place(output).is_some_and(|at| place(input) == Some(at)),
-        _ => false,
-    }
-}
-
-#[cfg(not(unix))]
-fn is_read_from(output: &Path, input: &OsStr) -> bool {
-    match (fs::canonicalize(output), fs::canonicalize(input)) {
-        (Ok(output), Ok(input)) => output == input,
-        _ => false,
-    }
+/// Returns the files that are read, which no output may be. `other` is always a file, whatever its
+/// name; among the inputs `-` is standard input.
+pub(super) fn protected(inputs: &[OsString], other: Option<&Path>) -> Vec<OsString> {
+    let other = other.map(|path| Path::new(".").join(path).into_os_string());
+    inputs.iter().cloned().chain(other).collect()
 }
 
 #[cfg(test)]
@@ -373,7 +345,7 @@ mod tests {
         };
         assert!(!style(&["x"], &no_color).colour);
         assert!(style(&["--color=always", "x"], &no_color).colour);
-        let to_file = style(&["-o", "/nowhere/y", "x"], &terminal);
+        let to_file = style(&["-o", "/dev/null", "x"], &terminal);
         assert_eq!((to_file.colour, to_file.width), (false, Some(70)));
         assert_eq!(style(&["--width", "132", "x"], &terminal).width, Some(132));
         assert_eq!(style(&["x"], &Surroundings::default()).width, None);
@@ -436,25 +408,6 @@ mod tests {
         assert_eq!(file.read.captures, ["./record"]);
         let second = Args::try_parse_from(["mqtt-inspect", "a.pcap", "record"]).unwrap();
         assert_eq!(second.read.captures, ["a.pcap", "record"]);
-    }
-
-    #[test]
-    fn the_output_is_no_input_by_whatever_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a.pcap");
-        fs::write(&file, "x").unwrap();
-        let refused =
-            |output: &Path| check_output(output, &[file.clone().into_os_string()]).is_err();
-        assert!(refused(&file));
-        assert!(refused(&folder.path().join(".").join("a.pcap")));
-        assert!(refused(folder.path()));
-        assert!(!refused(&folder.path().join("b.txt")));
-        #[cfg(unix)]
-        {
-            let link = folder.path().join("link");
-            fs::hard_link(&file, &link).unwrap();
-            assert!(refused(&link));
-        }
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! `record`: from its arguments to the recording, and to the view of it.
 
-use std::io::{self, Write};
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use super::args::{ReadArgs, RecordArgs};
+use super::args::{ReadArgs, RecordArgs, ViewArgs};
 use super::messages::{self, TROUBLE};
-use super::plan::{Plan, Surroundings};
-use crate::record::scenario::{self, SCENARIOS};
+use super::plan::{Plan, Surroundings, protected};
+use crate::record::scenario::{self, SCENARIOS, Scenario};
 use crate::record::script::Script;
-use crate::record::{self, Source};
+use crate::record::signals::Ending;
+use crate::record::{self, Recorded, Source};
 
 /// Records, then shows the recording. The exit status is the command's where one was run
 /// and failed, else that of the view.
@@ -17,34 +20,62 @@ use crate::record::{self, Source};
 /// One line for the user.
 pub fn run(args: RecordArgs) -> Result<ExitCode, String> {
     if args.list_scenarios {
-        list();
-        return Ok(ExitCode::SUCCESS);
+        return messages::print(list().as_bytes());
     }
     let view = args.view.clone();
-    let recorded =
-        record::run(&options(args)?, &mut io::stderr()).map_err(|error| error.to_string())?;
+    let options = options(args)?;
+    let ending = Ending::by_signals(&options.stop);
+    let recorded = record::run(&options, &mut io::stderr()).map_err(|error| error.to_string())?;
+    // From now on a signal ends the process, as it does where captures are read.
+    drop(ending);
+    let failed = recorded.status.filter(|&status| status != 0);
+    // A capture that no name was given for goes where it is of no use, or its name is not shown.
+    let goes = recorded.temporary && (failed.is_some() || view.quiet);
     if !view.quiet {
-        messages::error(format_args!(
-            "{} frames are in {}",
-            recorded.frames,
-            recorded.path.display()
-        ));
+        let frames = messages::counted(recorded.frames, "frame");
+        let path = recorded.path.display();
+        messages::error(match (goes, recorded.frames) {
+            (true, _) => format!("{frames} recorded; -o FILE keeps them where the command fails"),
+            (false, 1) => format!("{frames} is in {path}"),
+            (false, _) => format!("{frames} are in {path}"),
+        });
     }
+    let shown = if recorded.path.is_file() {
+        show(&recorded, view).unwrap_or_else(messages::failure)
+    } else {
+        // What went through a pipe or into a device cannot be read again.
+        ExitCode::SUCCESS
+    };
+    if goes {
+        recorded.remove_temporary();
+    }
+    Ok(match failed {
+        Some(status) => u8::try_from(status).unwrap_or(TROUBLE).into(),
+        None => shown,
+    })
+}
+
+/// Shows the recording.
+///
+/// # Errors
+/// One line for the user.
+fn show(recorded: &Recorded, view: ViewArgs) -> Result<ExitCode, String> {
     let read = ReadArgs {
-        captures: vec![recorded.path.into_os_string()],
+        captures: vec![recorded.path.clone().into_os_string()],
         ..ReadArgs::default()
     };
-    let plan = Plan::new(read, view, &Surroundings::of_process());
-    let shown = plan.and_then(|plan| super::run::run(&plan));
-    let shown = shown.unwrap_or_else(messages::failure);
-    Ok(match recorded.status {
-        Some(status) if status != 0 => u8::try_from(status).unwrap_or(TROUBLE).into(),
-        _ => shown,
-    })
+    let plan = Plan::new(read, view, &Surroundings::of_process())?;
+    super::run::run(&plan)
 }
 
 /// Returns the arguments as the recorder takes them.
 fn options(args: RecordArgs) -> Result<record::RecordOptions, String> {
+    if args.output.as_deref() == Some(Path::new("-")) {
+        return Err(
+            "-o -: standard output is for the view; name a file or a named pipe".to_owned(),
+        );
+    }
+    let inputs = protected(&[], args.script.as_deref());
     let source = match (args.scenario, args.script) {
         (Some(name), _) => {
             let scenario = scenario::find(&name).ok_or_else(|| {
@@ -68,6 +99,7 @@ fn options(args: RecordArgs) -> Result<record::RecordOptions, String> {
         output: args.output,
         format: args.file_format,
         force: args.force,
+        inputs,
         port: args.port,
         bind: args.bind,
         link: args.link_type,
@@ -77,19 +109,21 @@ fn options(args: RecordArgs) -> Result<record::RecordOptions, String> {
         source,
         seed: args.seed,
         log: !args.view.quiet,
+        stop: Arc::default(),
     })
 }
 
 /// Lists the scenarios, a line each.
-fn list() {
+fn list() -> String {
     let lengths = SCENARIOS.iter().map(|scenario| scenario.name.len());
     let longest = lengths.max().unwrap_or(0);
-    let mut out = io::stdout().lock();
-    for scenario in SCENARIOS {
-        let script = scenario.script();
-        let about = script.map(|script| script.about).unwrap_or_default();
-        if writeln!(out, "{:longest$}  {about}", scenario.name).is_err() {
-            break;
-        }
-    }
+    let line = |scenario: &Scenario| {
+        let about = scenario.script().map(|script| script.about);
+        format!(
+            "{:longest$}  {}\n",
+            scenario.name,
+            about.unwrap_or_default()
+        )
+    };
+    SCENARIOS.iter().map(line).collect()
 }

@@ -1,9 +1,8 @@
 //! A plan carried out: the view opened, the captures read, the exit status found.
 
-use std::cell::Cell;
-use std::fs::{self, File, Metadata};
+use std::cell::{Cell, RefCell};
+use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -11,6 +10,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::messages::{self, TROUBLE};
 use super::plan::Plan;
+use crate::base::FrameStamp;
+use crate::capture::{self, OutputFile};
 use crate::event::{Event, GapCause, Level, LooksLike, Totals};
 use crate::inspect::{self, Outcome};
 use crate::view::{Tee, View, accounting};
@@ -27,15 +28,28 @@ const LONG: u64 = 64 << 20;
 /// The output cannot be written: one line for the user.
 pub fn run(plan: &Plan) -> Result<ExitCode, String> {
     let unwritten = |error: io::Error| {
-        let output = plan.output.as_deref().map(Path::to_string_lossy);
+        let output = plan.output.as_ref();
+        let output = output.map(|output| output.path.to_string_lossy());
         let output = output.unwrap_or("standard output".into());
         format!("{output}: cannot be written: {error}")
     };
-    let writer: Box<dyn Write> = match &plan.output {
-        None => standard_output(),
-        Some(path) => Box::new(File::create(path).map_err(unwritten)?),
+    let (wrote, read) = (Rc::default(), Rc::default());
+    let file = match &plan.output {
+        // Nothing is made for captures of which none can be read.
+        Some(output) if plan.inputs.iter().any(capture::can_be_opened) => {
+            let opened = output.open(None).map_err(|error| error.to_string())?;
+            Some(Rc::new(RefCell::new(opened)))
+        }
+        _ => None,
     };
-    let wrote = Rc::new(Cell::new(false));
+    let writer: Box<dyn Write> = match (&plan.output, &file) {
+        (None, _) => messages::standard_output().map_err(unwritten)?,
+        (Some(_), None) => Box::new(io::sink()),
+        (Some(_), Some(file)) => Box::new(Answer {
+            file: Rc::clone(file),
+            read: Rc::clone(&read),
+        }),
+    };
     let writer = Box::new(Noted {
         writer,
         wrote: Rc::clone(&wrote),
@@ -47,6 +61,7 @@ pub fn run(plan: &Plan) -> Result<ExitCode, String> {
         gaps: 0,
         missing: 0,
         discarded: 0,
+        read: &read,
         bar: &bar,
     };
     let mut view = Tee(&mut watch, plan.open(writer));
@@ -54,6 +69,12 @@ pub fn run(plan: &Plan) -> Result<ExitCode, String> {
         bar.set_position(bytes);
     });
     bar.finish_and_clear();
+    if let Some(file) = &file
+        && outcome.unwritten.is_none()
+        && outcome.unreadable.is_empty()
+    {
+        file.borrow_mut().settle().map_err(unwritten)?;
+    }
     match outcome.unwritten {
         None => {
             if !wrote.get() && outcome.totals.packets > 0 && !plan.view.quiet {
@@ -70,14 +91,27 @@ pub fn run(plan: &Plan) -> Result<ExitCode, String> {
     }
 }
 
-/// Standard output, without the buffer that the standard library keeps before it: the views
-/// have their own, and a search for the last line end in each of its blocks was 1.5 % of a run.
-fn standard_output() -> Box<dyn Write> {
-    #[cfg(unix)]
-    if let Ok(own) = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned() {
-        return Box::new(File::from(own));
+/// A file that the answer goes to. It takes its place once a frame was read and something of it is
+/// written: what is no capture replaces nothing.
+struct Answer {
+    file: Rc<RefCell<OutputFile>>,
+    /// A frame was read.
+    read: Rc<Cell<bool>>,
+}
+
+impl Write for Answer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut file = self.file.borrow_mut();
+        let written = file.write(bytes)?;
+        if self.read.get() {
+            file.settle()?;
+        }
+        Ok(written)
     }
-    Box::new(io::stdout())
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.borrow_mut().flush()
+    }
 }
 
 /// A writer that notes whether anything was written: an answer may be empty, silence would
@@ -183,6 +217,8 @@ struct Watch<'b> {
     missing: u64,
     /// Bytes that were captured, and belong to no packet for certain.
     discarded: u64,
+    /// A frame was read.
+    read: &'b Cell<bool>,
     bar: &'b ProgressBar,
 }
 
@@ -207,6 +243,10 @@ impl Watch<'_> {
 }
 
 impl View for Watch<'_> {
+    fn frame(&mut self, _: &FrameStamp) {
+        self.read.set(true);
+    }
+
     fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Finding(finding) => self.worst = self.worst.max(Some(finding.level)),

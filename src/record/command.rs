@@ -1,9 +1,7 @@
-//! The command that a recording runs, and the signals that end it.
+//! The command that a recording runs.
 
 use std::ffi::{OsStr, OsString};
 use std::process::{Child, ExitStatus};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::error::RecordError;
@@ -90,38 +88,6 @@ fn code(status: ExitStatus) -> i32 {
 #[cfg(not(unix))]
 fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or(1)
-}
-
-/// Handlers for SIGINT and SIGTERM for as long as this lives.
-#[derive(Debug, Default)]
-pub(super) struct Signals {
-    #[cfg(unix)]
-    registered: Vec<signal_hook::SigId>,
-}
-
-impl Drop for Signals {
-    fn drop(&mut self) {
-        #[cfg(unix)]
-        for id in self.registered.drain(..) {
-            signal_hook::low_level::unregister(id);
-        }
-    }
-}
-
-/// Sets `stop` when the user or the system asks for the end. Where a handler cannot be
-/// installed the signal ends the process as it always did; the capture is whole then too.
-#[cfg(unix)]
-pub(super) fn on_signals(stop: &Arc<AtomicBool>) -> Signals {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let register = |signal| signal_hook::flag::register(signal, Arc::clone(stop)).ok();
-    Signals {
-        registered: [SIGINT, SIGTERM].into_iter().filter_map(register).collect(),
-    }
-}
-
-#[cfg(not(unix))]
-pub(super) fn on_signals(_: &Arc<AtomicBool>) -> Signals {
-    Signals::default()
 }
 
 #[cfg(test)]

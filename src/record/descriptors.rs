@@ -20,7 +20,7 @@ impl DescriptorLimit {
             let before = getrlimit(Resource::Nofile);
             set(Rlimit {
                 current: before.maximum,
-                ..before.clone()
+                ..before
             });
             Self { before }
         }
@@ -35,7 +35,7 @@ impl DescriptorLimit {
         {
             let raised = getrlimit(Resource::Nofile);
             // What is open above the limit stays open.
-            set(self.before.clone());
+            set(self.before);
             let started = start();
             set(raised);
             started

@@ -1,10 +1,12 @@
 //! Errors of recordings.
 
+use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::script::PlayError;
 use crate::broker::net::ListenError;
+use crate::capture::OutputError;
 
 /// The reason why a recording could not begin, or did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -13,12 +15,9 @@ pub enum RecordError {
     /// The broker cannot listen.
     #[error(transparent)]
     Listen(ListenError),
-    /// The file is there, and was not to be overwritten.
-    #[error("{path} exists already; give --force to overwrite it")]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
+    /// The file cannot be opened.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The file cannot be made.
     #[error("cannot write {path}: {error}")]
     Create {
@@ -28,10 +27,12 @@ pub enum RecordError {
         error: io::Error,
     },
     /// Writing failed; what was written before can be read.
-    #[error("cannot go on writing {path}: {error} (what was written before can be read)")]
+    #[error("cannot go on writing {path}: {error}{}", Kept(.kept.as_deref()))]
     Write {
         /// The file.
         path: PathBuf,
+        /// The file, where it was kept.
+        kept: Option<PathBuf>,
         /// The reason.
         error: io::Error,
     },
@@ -44,16 +45,28 @@ pub enum RecordError {
         error: io::Error,
     },
     /// A step of the script could not be taken; what was recorded before can be read.
-    #[error("the script stopped: {error} (what was recorded is in {path})")]
+    #[error("the script stopped: {error}{}", Kept(.kept.as_deref()))]
     Script {
-        /// The capture file.
-        path: PathBuf,
+        /// The capture file, where it was kept.
+        kept: Option<PathBuf>,
         /// The step and the reason.
         error: PlayError,
     },
     /// The kernel's frames cannot be had.
     #[error(transparent)]
     Kernel(KernelError),
+}
+
+/// Where to find what was recorded before an error.
+struct Kept<'a>(Option<&'a Path>);
+
+impl fmt::Display for Kept<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(path) => write!(f, " (what was recorded is in {})", path.display()),
+            None => f.write_str(" (-o FILE keeps what was recorded before)"),
+        }
+    }
 }
 
 /// Why the kernel's frames cannot be had.

@@ -1,19 +1,18 @@
 //! The capture file: frames go in whole, and it can be read at every moment.
 
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::RecordError;
 use super::options::{CaptureFrom, RecordOptions};
 use crate::base::{Precision, Timestamp};
-use crate::capture::{Format, LinkType, Writer};
+use crate::capture::{Format, LinkType, OutputFile, OutputOptions, Writer, create_private_folder};
 
 /// Bytes that wait in memory at the most before they are written.
 const BUFFER: usize = 1 << 18;
 
-/// How often another name for a temporary file is tried.
+/// How often another name for a temporary folder is tried.
 const ATTEMPTS: u32 = 1_000;
 
 /// A capture file in the making.
@@ -24,6 +23,9 @@ pub struct CaptureFile {
     frames: u64,
     /// Frames after which nothing more is kept.
     most: Option<u64>,
+    /// The folder of a capture for which no name was given. After the writer, so that it is removed
+    /// when its file is closed.
+    temporary: Option<TemporaryFolder>,
 }
 
 impl CaptureFile {
@@ -32,10 +34,19 @@ impl CaptureFile {
     /// # Errors
     /// It exists and may not be overwritten, or the system refuses.
     pub fn create(options: &RecordOptions) -> Result<Self, RecordError> {
-        let (path, file) = match &options.output {
-            Some(path) => (path.clone(), open(path, options.force)?),
-            None => open_temporary(options.format)?,
+        let (output, temporary) = match &options.output {
+            Some(path) => (output(options, path), None),
+            None => {
+                let folder = TemporaryFolder::create()?;
+                let path = folder.path.join(match options.format {
+                    Some(Format::Pcap) => "record.pcap",
+                    _ => "record.pcapng",
+                });
+                (output(options, &path), Some(folder))
+            }
         };
+        let file = output.open(Some(&options.stop))?;
+        let path = output.path;
         let format = options.format.unwrap_or_else(|| format_of(&path));
         let link = LinkType(options.link.number());
         let frames_are = match options.capture {
@@ -60,6 +71,7 @@ impl CaptureFile {
             writer,
             frames: 0,
             most: options.frames,
+            temporary,
         })
     }
 
@@ -92,49 +104,82 @@ impl CaptureFile {
         self.most.is_some_and(|most| self.frames >= most)
     }
 
-    /// Brings what is kept to where it outlasts the process.
+    /// Brings what is kept to where it outlasts the process. With the first frame the file takes the
+    /// place of the one that it replaces.
     ///
     /// # Errors
     /// The error of the file.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
-    }
-}
-
-/// Makes the file, or truncates it where `force` allows that.
-fn open(path: &Path, force: bool) -> Result<File, RecordError> {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    if force {
-        options.create(true).truncate(true);
-    } else {
-        options.create_new(true);
-    }
-    options.open(path).map_err(|error| {
-        let path = path.to_owned();
-        match error.kind() {
-            io::ErrorKind::AlreadyExists => RecordError::Exists { path },
-            _ => RecordError::Create { path, error },
+        self.writer.flush()?;
+        if self.frames > 0 {
+            self.writer.inner_mut().file.settle()?;
         }
-    })
+        Ok(())
+    }
+
+    /// Ends the file. A failed recording of no frame leaves what was there before, and a temporary
+    /// capture goes with the recording that failed.
+    ///
+    /// # Errors
+    /// The error of the file.
+    pub(super) fn finish(mut self, succeeded: bool) -> io::Result<()> {
+        self.flush()?;
+        if succeeded {
+            self.writer.inner_mut().file.settle()?;
+            if let Some(folder) = &mut self.temporary {
+                folder.kept = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether no name was given for it.
+    pub(super) fn is_temporary(&self) -> bool {
+        self.temporary.is_some()
+    }
 }
 
-/// Makes a file in the folder for temporary ones, under a name that is not taken.
-fn open_temporary(format: Option<Format>) -> Result<(PathBuf, File), RecordError> {
-    let ending = match format {
-        Some(Format::Pcap) => "pcap",
-        _ => "pcapng",
-    };
-    let folder = std::env::temp_dir();
-    let mut attempt = 0;
-    loop {
-        let name = format!("mqtt-inspect-{}-{attempt}.{ending}", std::process::id());
-        let path = folder.join(name);
-        attempt += 1;
-        match open(&path, false) {
-            Ok(file) => return Ok((path, file)),
-            Err(RecordError::Exists { .. }) if attempt < ATTEMPTS => {}
-            Err(error) => return Err(error),
+/// The output at `path`, which only its owner may read: it holds what all clients sent.
+fn output(options: &RecordOptions, path: &Path) -> OutputOptions {
+    OutputOptions {
+        path: path.to_owned(),
+        force: options.force,
+        private: true,
+        inputs: options.inputs.clone(),
+    }
+}
+
+/// A folder of its own for one capture, removed with it unless it is kept.
+#[derive(Debug)]
+struct TemporaryFolder {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl TemporaryFolder {
+    /// Makes a folder among the temporary files, under a name that is not taken.
+    fn create() -> Result<Self, RecordError> {
+        let among = std::env::temp_dir();
+        let mut attempt = 0;
+        loop {
+            let name = format!("mqtt-inspect-{}-{attempt}", std::process::id());
+            let path = among.join(name);
+            attempt += 1;
+            match create_private_folder(&path) {
+                Ok(()) => return Ok(Self { path, kept: false }),
+                Err(error)
+                    if error.kind() == io::ErrorKind::AlreadyExists && attempt < ATTEMPTS => {}
+                Err(error) => return Err(RecordError::Create { path, error }),
+            }
+        }
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        if !self.kept {
+            // Should it not be possible, it stays: harmless.
+            let _ = std::fs::remove_dir_all(&self.path);
         }
     }
 }
@@ -153,7 +198,7 @@ fn format_of(path: &Path) -> Format {
 /// to the last record that is whole.
 #[derive(Debug)]
 struct Whole {
-    file: File,
+    file: OutputFile,
     buffer: Vec<u8>,
     /// Where the records in `buffer` end.
     ends: Vec<usize>,
@@ -162,7 +207,7 @@ struct Whole {
 }
 
 impl Whole {
-    fn new(file: File) -> Self {
+    fn new(file: OutputFile) -> Self {
         Self {
             file,
             buffer: Vec::with_capacity(BUFFER),
@@ -197,7 +242,7 @@ impl Whole {
         self.buffer.clear();
         self.ends.clear();
         // A device cannot be cut; then what it holds stays as it is.
-        let _ = self.file.set_len(self.length);
+        let _ = self.file.cut(self.length);
         error
     }
 }
@@ -242,14 +287,70 @@ mod tests {
         let path = folder.path().join("lab.pcapng");
         std::fs::write(&path, "precious").unwrap();
         let refused = CaptureFile::create(&to(&path)).unwrap_err();
-        assert!(matches!(refused, RecordError::Exists { .. }), "{refused}");
+        assert!(refused.to_string().contains("--force"), "{refused}");
         assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn a_file_is_replaced_with_the_first_frame_or_at_the_end_of_a_success() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lab.pcapng");
         let forced = RecordOptions {
             force: true,
             ..to(&path)
         };
-        CaptureFile::create(&forced).unwrap();
-        assert_ne!(std::fs::read(&path).unwrap(), b"precious");
+        let precious = || std::fs::read(&path).unwrap() == b"precious";
+        let entries = || std::fs::read_dir(folder.path()).unwrap().count();
+        for (frames, succeeded, replaced) in [(0, false, false), (0, true, true), (1, false, true)]
+        {
+            std::fs::write(&path, "precious").unwrap();
+            let mut file = CaptureFile::create(&forced).unwrap();
+            file.flush().unwrap();
+            assert!(precious());
+            for _ in 0..frames {
+                file.frame(Timestamp::default(), &[0; 60]).unwrap();
+                file.flush().unwrap();
+                assert!(!precious());
+            }
+            file.finish(succeeded).unwrap();
+            assert_eq!(precious(), !replaced, "{frames} {succeeded}");
+            assert_eq!(entries(), 1);
+        }
+    }
+
+    #[test]
+    fn a_new_file_without_a_frame_goes_with_the_recording_that_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lab.pcapng");
+        CaptureFile::create(&to(&path))
+            .unwrap()
+            .finish(false)
+            .unwrap();
+        assert!(!path.exists());
+        let file = CaptureFile::create(&to(&path)).unwrap();
+        // Another program put its own file there.
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "precious").unwrap();
+        drop(file);
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_temporary_capture_is_private_and_kept_by_a_success_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        for succeeded in [true, false] {
+            let file = CaptureFile::create(&RecordOptions::default()).unwrap();
+            let path = file.path().to_owned();
+            let folder = path.parent().unwrap();
+            assert_eq!((mode(&path), mode(folder)), (0o600, 0o700));
+            file.finish(succeeded).unwrap();
+            assert_eq!(folder.exists(), succeeded);
+            if succeeded {
+                std::fs::remove_dir_all(folder).unwrap();
+            }
+        }
     }
 
     #[test]
@@ -285,5 +386,6 @@ mod tests {
         };
         let error = CaptureFile::create(&forced).unwrap_err();
         assert!(error.to_string().contains("/dev/full"), "{error}");
+        assert!(Path::new("/dev/full").exists());
     }
 }

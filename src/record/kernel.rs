@@ -20,18 +20,16 @@ pub(super) struct KernelCapture {
     stop: Arc<AtomicBool>,
     /// The file has all the frames that were asked for, or the thread failed.
     full: Arc<AtomicBool>,
-    /// Gives frames kept and frames that the kernel dropped.
-    thread: JoinHandle<io::Result<(u64, u64)>>,
+    /// Gives the file, and frames that the kernel dropped.
+    thread: JoinHandle<(CaptureFile, io::Result<u64>)>,
 }
 
 impl KernelCapture {
-    /// Takes what is still there and ends: frames kept, frames that the kernel dropped.
-    pub(super) fn finish(self) -> io::Result<(u64, u64)> {
+    /// Takes what is still there and ends: the file, and frames that the kernel dropped. `None` where
+    /// the thread failed, and the file with it.
+    pub(super) fn finish(self) -> Option<(CaptureFile, io::Result<u64>)> {
         self.stop.store(true, Ordering::Relaxed);
-        match self.thread.join() {
-            Ok(outcome) => outcome,
-            Err(_) => Err(io::Error::other("the capturing thread failed")),
-        }
+        self.thread.join().ok()
     }
 
     /// Starts to write the frames of `socket` that have TCP port `port` to `file`, with `link`
@@ -48,21 +46,20 @@ impl KernelCapture {
             let outcome = take(&mut socket, &mut file, link, port, &stopped, &filled);
             // After an error too the broker must not serve on unrecorded.
             filled.store(true, Ordering::Relaxed);
-            outcome.map(|lost| (file.frames(), lost))
+            (file, outcome)
         });
         Self { stop, full, thread }
     }
 }
 
-/// The broker need not be observed: the kernel sees what passes. `None` before the capture has begun.
-impl Witness for Option<KernelCapture> {
+/// The broker need not be observed: the kernel sees what passes.
+impl Witness for KernelCapture {
     fn see(&mut self, _: Timestamp, _: ConnectionKey, _: Seen<'_>) -> io::Result<()> {
         Ok(())
     }
 
     fn full(&self) -> bool {
-        self.as_ref()
-            .is_some_and(|capture| capture.full.load(Ordering::Relaxed))
+        self.full.load(Ordering::Relaxed)
     }
 }
 

@@ -14,12 +14,12 @@ pub mod kernel;
 mod options;
 pub mod scenario;
 pub mod script;
+pub mod signals;
 pub mod tee;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -41,10 +41,25 @@ use crate::event::log::Line;
 pub struct Recorded {
     /// The capture file.
     pub path: PathBuf,
+    /// Whether it is a temporary file, in a folder of its own: no name was given for it.
+    pub temporary: bool,
     /// Frames in the file.
     pub frames: u64,
     /// The exit status of the command that was run.
     pub status: Option<i32>,
+}
+
+impl Recorded {
+    /// Removes the file and its folder, if it is a temporary one.
+    pub fn remove_temporary(&self) {
+        if self.temporary {
+            // Should it not be possible, it stays: harmless.
+            let _ = std::fs::remove_file(&self.path);
+            if let Some(folder) = self.path.parent() {
+                let _ = std::fs::remove_dir(folder);
+            }
+        }
+    }
 }
 
 /// How often the end is looked for while nothing happens.
@@ -54,14 +69,14 @@ const LOOK_AT_COMMAND: Duration = Duration::from_millis(10);
 /// How long Clients may take to close at the end.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// Records until the end that `options` name, Ctrl-C or SIGTERM. The broker's log goes to
-/// `log`, a line at a time as it happens.
+/// Records until the end that `options` name. The broker's log goes to `log`, a line at a time as it
+/// happens.
+///
+/// Nothing is made before the broker listens; where the recording fails, a temporary capture is removed.
 ///
 /// # Errors
 /// See [`RecordError`].
 pub fn run(options: &RecordOptions, log: &mut dyn Write) -> Result<Recorded, RecordError> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let _handlers = command::on_signals(&stop);
     let mut broker = BrokerOptions {
         seed: options.seed.unwrap_or_else(seed_of_now),
         log: options.log,
@@ -71,64 +86,83 @@ pub fn run(options: &RecordOptions, log: &mut dyn Write) -> Result<Recorded, Rec
     if let Source::Script(script) = &options.source {
         script.apply(&mut broker);
     }
+    let seed = broker.seed;
     let descriptors = DescriptorLimit::raise();
-    let (path, frames, outcome) = match options.capture {
+    match options.capture {
         CaptureFrom::Tee => {
+            let mut net = listen(options, broker)?;
             let file = CaptureFile::create(options)?;
-            let path = file.path().to_owned();
-            let tee = Tee::new(file, options.link, broker.seed);
-            let net = listen(options, broker, tee).inspect_err(|_| {
-                // A capture that never began is not left behind as an empty file; should it not be
-                // possible, it stays: harmless.
-                let _ = std::fs::remove_file(&path);
-            })?;
-            let mut run = Running::new(net, options, &stop, log, path, &descriptors);
+            let place = Place::of(&file);
+            *net.witness_mut() = Some(Tee::new(file, options.link, seed));
+            let mut run = Running::new(net, options, log, place, &descriptors);
             let outcome = run.all();
-            let frames = run.net.witness().file().frames();
-            (run.path, frames, outcome)
+            let tee = run.net.witness_mut().take();
+            run.end(tee.map(Tee::into_file), outcome)
         }
         CaptureFrom::Kernel => {
-            let mut net = listen(options, broker, None)?;
+            let mut net = listen(options, broker)?;
             let socket = kernel::open().map_err(RecordError::Kernel)?;
             let file = CaptureFile::create(options)?;
-            let path = file.path().to_owned();
+            let place = Place::of(&file);
             let capture = KernelCapture::start(socket, file, options.link, net.port());
             *net.witness_mut() = Some(capture);
-            let mut run = Running::new(net, options, &stop, log, path, &descriptors);
+            let mut run = Running::new(net, options, log, place, &descriptors);
             let outcome = run.all();
-            let finished = run.net.witness_mut().take().map(KernelCapture::finish);
-            let finished = finished
-                .transpose()
-                .map_err(|error| run.write_failed(error))?;
-            let (frames, lost) = finished.unwrap_or((0, 0));
-            if lost > 0 {
-                run.note(&format!("The kernel dropped {lost} frames."));
+            let capture = run.net.witness_mut().take();
+            let (file, taken) = match capture.and_then(KernelCapture::finish) {
+                Some((file, taken)) => (Some(file), taken),
+                None => (None, Ok(0)),
+            };
+            match taken {
+                Ok(lost) => {
+                    if lost > 0 {
+                        run.note(&format!("The kernel dropped {lost} frames."));
+                    }
+                    run.end(file, outcome)
+                }
+                Err(error) => {
+                    let failed = run.write_failed(error);
+                    run.end(file, outcome.and(Err(failed)))
+                }
             }
-            (run.path, frames, outcome)
         }
-    };
-    Ok(Recorded {
-        path,
-        frames,
-        status: outcome?,
-    })
+    }
 }
 
 fn listen<W: Witness>(
     options: &RecordOptions,
     broker: BrokerOptions,
-    witness: W,
-) -> Result<Net<W>, RecordError> {
-    Net::listen(broker, &options.bind, witness).map_err(RecordError::Listen)
+) -> Result<Net<Option<W>>, RecordError> {
+    Net::listen(broker, &options.bind, None).map_err(RecordError::Listen)
+}
+
+/// Where the capture is.
+#[derive(Clone, Debug)]
+struct Place {
+    path: PathBuf,
+    temporary: bool,
+}
+
+impl Place {
+    fn of(file: &CaptureFile) -> Self {
+        Self {
+            path: file.path().to_owned(),
+            temporary: file.is_temporary(),
+        }
+    }
+
+    /// The path, unless the file goes when the recording fails.
+    fn kept(&self) -> Option<PathBuf> {
+        (!self.temporary).then(|| self.path.clone())
+    }
 }
 
 /// A recording under way.
 struct Running<'a, W> {
     net: Net<W>,
     options: &'a RecordOptions,
-    stop: &'a AtomicBool,
     log: &'a mut dyn Write,
-    path: PathBuf,
+    place: Place,
     descriptors: &'a DescriptorLimit,
     ends: Option<Instant>,
 }
@@ -137,17 +171,15 @@ impl<'a, W: Witness> Running<'a, W> {
     fn new(
         net: Net<W>,
         options: &'a RecordOptions,
-        stop: &'a AtomicBool,
         log: &'a mut dyn Write,
-        path: PathBuf,
+        place: Place,
         descriptors: &'a DescriptorLimit,
     ) -> Self {
         Self {
             net,
             options,
-            stop,
             log,
-            path,
+            place,
             descriptors,
             ends: options.duration.map(|time| Instant::now() + time),
         }
@@ -171,9 +203,31 @@ impl<'a, W: Witness> Running<'a, W> {
         Ok(status)
     }
 
+    /// Ends the file. `None`: it was lost with the thread that wrote it.
+    fn end(
+        &self,
+        file: Option<CaptureFile>,
+        outcome: Result<Option<i32>, RecordError>,
+    ) -> Result<Recorded, RecordError> {
+        let lost = || io::Error::other("the capturing thread failed");
+        let file = file.ok_or_else(|| self.write_failed(lost()))?;
+        let frames = file.frames();
+        let ended = file.finish(outcome.is_ok());
+        let status = outcome?;
+        ended.map_err(|error| self.write_failed(error))?;
+        let Place { path, temporary } = self.place.clone();
+        Ok(Recorded {
+            path,
+            temporary,
+            frames,
+            status,
+        })
+    }
+
     fn write_failed(&self, error: io::Error) -> RecordError {
         RecordError::Write {
-            path: self.path.clone(),
+            path: self.place.path.clone(),
+            kept: self.place.kept(),
             error,
         }
     }
@@ -188,7 +242,7 @@ impl<'a, W: Witness> Running<'a, W> {
             }
         }
         if self.options.log {
-            let (port, path) = (self.net.port(), self.path.display().to_string());
+            let (port, path) = (self.net.port(), self.place.path.display().to_string());
             self.note(&format!("Broker on port {port}, capture in {path}"));
         }
     }
@@ -204,7 +258,7 @@ impl<'a, W: Witness> Running<'a, W> {
                 settled.map_err(|error| self.write_failed(error))?;
                 return Ok(Some(status));
             }
-            if over(&self.net, self.stop, self.ends) {
+            if over(&self.net, &self.options.stop, self.ends) {
                 return Ok(None);
             }
             let look = if command.is_some() {
@@ -233,11 +287,11 @@ impl<'a, W: Witness> Running<'a, W> {
     }
 
     fn play(&mut self, script: &Script) -> Result<(), RecordError> {
-        let (stop, ends, options) = (self.stop, self.ends, self.options);
+        let (ends, options) = (self.ends, self.options);
         let log = &mut *self.log;
         let mut go_on = |net: &mut Net<W>| {
             write_lines(log, options.log, net.take_lines());
-            !over(net, stop, ends)
+            !over(net, &options.stop, ends)
         };
         let mut player = Player::new(script, &mut self.net, &mut go_on);
         let played = player.play();
@@ -247,7 +301,7 @@ impl<'a, W: Witness> Running<'a, W> {
             Ok(()) | Err(PlayError::Stopped) => Ok(()),
             Err(PlayError::Record(error)) => Err(self.write_failed(error)),
             Err(error) => Err(RecordError::Script {
-                path: self.path.clone(),
+                kept: self.place.kept(),
                 error,
             }),
         }

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::frames::LinkLayer;
@@ -16,8 +18,10 @@ pub struct RecordOptions {
     pub output: Option<PathBuf>,
     /// `None`: by the name of the file.
     pub format: Option<Format>,
-    /// Overwrite an existing file.
+    /// Replace an existing file.
     pub force: bool,
+    /// Files that the recording is made from, which the output must not be.
+    pub inputs: Vec<OsString>,
     /// 0: a free one.
     pub port: u16,
     /// None: both loopback addresses.
@@ -37,6 +41,8 @@ pub struct RecordOptions {
     pub seed: Option<u64>,
     /// Whether the broker's log is wanted.
     pub log: bool,
+    /// Set from outside when the recording is to end, as by a handler of signals.
+    pub stop: Arc<AtomicBool>,
 }
 
 impl Default for RecordOptions {
@@ -45,6 +51,7 @@ impl Default for RecordOptions {
             output: None,
             format: None,
             force: false,
+            inputs: Vec::new(),
             port: 1883,
             bind: Vec::new(),
             link: LinkLayer::default(),
@@ -54,6 +61,7 @@ impl Default for RecordOptions {
             source: Source::default(),
             seed: None,
             log: true,
+            stop: Arc::default(),
         }
     }
 }

@@ -92,9 +92,9 @@ impl Tee {
         }
     }
 
-    /// Where the frames went.
-    pub fn file(&self) -> &CaptureFile {
-        &self.file
+    /// The file that the frames went to.
+    pub fn into_file(self) -> CaptureFile {
+        self.file
     }
 
     /// Writes one segment to the file, with the numbers of its end, which move on by it. Frames

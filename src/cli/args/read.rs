@@ -38,8 +38,15 @@ pub struct ReadArgs {
     pub count: Option<u64>,
 
     /// Write there, not to standard output; never over an input file.
+    ///
+    /// A file that is there already is replaced with --force only, once there is something to write; a
+    /// named pipe or a device is written to.
     #[arg(short = 'o', long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub output: Option<PathBuf>,
+
+    /// Replace the file of -o where there is one already.
+    #[arg(long)]
+    pub force: bool,
 
     /// Decode a port as MQTT: tcp.port==1884,mqtt.
     ///

@@ -18,6 +18,10 @@ use crate::record::frames::LinkLayer;
 pub struct RecordArgs {
     /// The capture to write: pcap where the name ends in .pcap, pcapng otherwise. Without it a
     /// temporary file, which is named at the end.
+    ///
+    /// Only its owner may read it. It may be a named pipe, which nothing can be shown of at the end.
+    /// The temporary file is removed where the recording or its command fails, and with -q, which
+    /// names no file.
     #[arg(short = 'o', long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub output: Option<PathBuf>,
 
@@ -67,7 +71,7 @@ pub struct RecordArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
-    /// Write over an existing file.
+    /// Replace the file of -o where there is one already.
     #[arg(long)]
     pub force: bool,
 
