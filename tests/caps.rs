@@ -142,6 +142,10 @@ const REACHED: &[(&str, &str)] = &[
         "handshakes_of_an_absent_client_beyond_their_limit_are_given_up_and_counted",
     ),
     (
+        "filters",
+        "of_a_request_so_many_filters_are_kept_and_the_others_are_counted",
+    ),
+    (
         "messages",
         "messages_beyond_their_limit_are_given_up_and_counted",
     ),

@@ -46,7 +46,8 @@ enum Slot {
 /// The events that wait to be emitted.
 ///
 /// Handshakes are emitted in the order of their first frames, as long as the wait for an early
-/// one does not hold back more than [`Limits::reordered`] later ones.
+/// one does not hold back more than [`Limits::reordered`] later ones, or more than
+/// [`Limits::deliveries`] deliveries and filters of those.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     /// Handshakes are emitted at all.
@@ -57,6 +58,8 @@ pub(crate) struct Outbox {
     /// The turn of the first slot.
     first: u64,
     slots: VecDeque<Slot>,
+    /// Deliveries and filters of the handshakes in slots.
+    parts: usize,
     ready: Vec<Output>,
 }
 
@@ -91,9 +94,14 @@ impl Outbox {
         if !self.handshakes {
             return self.skip(turn);
         }
+        let parts = parts(&handshake);
         match self.slot(turn) {
             Some(slot) => {
                 *slot = Slot::Ready(handshake);
+                self.parts += parts;
+                while self.parts > self.limits.deliveries && !self.slots.is_empty() {
+                    self.give_front();
+                }
                 self.advance();
             }
             None => self.ready.push(Output::Handshake(handshake)),
@@ -142,8 +150,14 @@ impl Outbox {
         if let Some(slot) = self.slots.pop_front() {
             self.first = self.first.saturating_add(1);
             if let Slot::Ready(handshake) = slot {
+                self.parts = self.parts.saturating_sub(parts(&handshake));
                 self.ready.push(Output::Handshake(handshake));
             }
         }
     }
+}
+
+/// Returns what a handshake has thousands of, where it has any.
+fn parts(handshake: &Handshake) -> usize {
+    handshake.deliveries.len() + handshake.filters().len()
 }

@@ -355,6 +355,12 @@ limits! {
     HandshakesKept handshakes_kept "handshakes-kept" 1_024, Count Option,
         "the newest is given up" => "handshakes-kept"
         "handshakes of sessions without a connection that the analysis gave up";
+    // Each takes some 100 bytes; the shortest has four on the wire.
+    /// Filters of SUBSCRIBE and UNSUBSCRIBE packets that wait for their answers. Of one packet 4,096
+    /// are kept at most.
+    Filters filters "filters" 262_144, Count Option,
+        "the others are counted; a subscription to them is not kept"
+        => "filters" "requests of which the analysis did not keep all filters";
     /// Application messages whose deliveries are not all known.
     Messages messages "messages" 32_768, Count Option,
         "the oldest is given up" => "messages"

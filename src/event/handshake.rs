@@ -42,6 +42,9 @@ pub struct Handshake {
     pub state: HandshakeState,
     /// The request or the message of its first packet.
     pub subject: Subject,
+    /// Filters beyond [`Handshake::FILTERS_KEPT`], or beyond the room for them, that are not in
+    /// `subject`.
+    pub filters_left_out: u64,
     /// On a publisher's PUBLISH: what became of it for each subscriber.
     pub deliveries: Vec<MessageDelivery>,
     /// Legs beyond [`Handshake::DELIVERIES_KEPT`] that are not in `deliveries`.
@@ -55,6 +58,8 @@ impl Handshake {
     pub const STEPS_KEPT: usize = 64;
     /// A message may go to very many subscribers.
     pub const DELIVERIES_KEPT: usize = 4096;
+    /// A SUBSCRIBE may have millions of filters.
+    pub const FILTERS_KEPT: usize = 4096;
 
     /// From the first step to the last; `None` where a frame has no time or the handshake is
     /// incomplete.

@@ -47,6 +47,9 @@ pub struct Handshake<'a> {
     pub subscriptions: Option<Vec<Subscription<'a>>>,
     /// The topic filters of an UNSUBSCRIBE.
     pub filters: Option<Vec<&'a str>>,
+    /// How many more filters a SUBSCRIBE or UNSUBSCRIBE had than the 4,096 listed at most.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub filters_left_out: u64,
     /// The UNSUBACK's codes for them (5.0).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reason_codes: Vec<u8>,
@@ -90,6 +93,7 @@ impl<'a> Handshake<'a> {
             steps_left_out: handshake.steps_left_out,
             deliveries: Deliveries::new(&handshake.deliveries, start),
             deliveries_left_out: handshake.deliveries_left_out,
+            filters_left_out: handshake.filters_left_out,
             origin: handshake.origin.as_ref().map(Origin::from),
             ..Self::default()
         };

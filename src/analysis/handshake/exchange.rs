@@ -47,10 +47,12 @@ pub(crate) fn begin(
             ended_by: EndedBy::CaptureEnd,
         },
         subject,
+        filters_left_out: 0,
         deliveries: Vec::new(),
         deliveries_left_out: 0,
         origin: None,
     });
+    cx.state.open_filters += record.filters().len();
     Open {
         record,
         turn: cx.report.outbox.reserve(),
@@ -160,6 +162,7 @@ pub(crate) fn settle_incomplete(
 pub(crate) fn settle(state: &mut State, report: &mut Report, open: Open, end: HandshakeState) {
     state.open_handshakes = state.open_handshakes.saturating_sub(1);
     let mut record = open.record;
+    state.open_filters = state.open_filters.saturating_sub(record.filters().len());
     record.state = end;
     if report.wanted && !open.excused {
         rules::exchange::judge(state, &record, report);

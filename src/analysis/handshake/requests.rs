@@ -16,7 +16,9 @@ use super::exchange::{begin, give_up, keep, replace, settle};
 use super::sessions::unsubscribe;
 use crate::base::FrameStamp;
 use crate::base::limits::Limit;
-use crate::event::{EndedBy, FilterRequest, HandshakeKind, HandshakeState, Subject, Undelivered};
+use crate::event::{
+    EndedBy, FilterRequest, Handshake, HandshakeKind, HandshakeState, Subject, Undelivered,
+};
 use crate::mqtt::packet::{FilterAcknowledgement, Subscribe, Unsubscribe};
 use crate::mqtt::topic::{Shared, filter_broken_before_five};
 use crate::mqtt::{PacketIdentifier, PacketType, QoS};
@@ -25,8 +27,10 @@ use crate::mqtt::{PacketIdentifier, PacketType, QoS};
 pub(crate) fn on_subscribe(cx: &mut PacketContext<'_>, subscribe: &Subscribe<'_>) {
     rules::request::check_subscribe(&mut cx.check(), subscribe);
     free_identifier(cx, subscribe.packet_id);
-    let requests = subscribe.subscriptions.iter();
-    let requests: Vec<_> = requests.map(|one| asked(one.filter, one.options)).collect();
+    let mut all = subscribe.subscriptions.iter();
+    let most = room(cx);
+    let kept = all.by_ref().take(most);
+    let requests: Vec<_> = kept.map(|one| asked(one.filter, one.options)).collect();
     if cx.state.wanted.deliveries
         && let Some(session) = cx.link.session
     {
@@ -39,9 +43,42 @@ pub(crate) fn on_subscribe(cx: &mut PacketContext<'_>, subscribe: &Subscribe<'_>
             add_subscription(cx, session, one, identifier);
         }
     }
+    let left_out = leave_out(cx, all.map(|one| one.filter));
+    if left_out > 0
+        && let Some(session) = cx
+            .link
+            .session
+            .and_then(|key| cx.state.sessions.get_mut(key))
+    {
+        // As where there is no room for the subscription itself.
+        session.known = false;
+    }
     let (id, subject) = (subscribe.packet_id, Subject::Subscribe(requests));
-    let open = begin(cx, HandshakeKind::Subscribe, Some(id), subject);
+    let mut open = begin(cx, HandshakeKind::Subscribe, Some(id), subject);
+    open.record.filters_left_out = left_out;
     keep(cx, open);
+}
+
+/// Returns how many filters of a request are kept.
+fn room(cx: &PacketContext<'_>) -> usize {
+    let room = (cx.state.limits.filters).saturating_sub(cx.state.open_filters);
+    room.min(Handshake::FILTERS_KEPT)
+}
+
+/// Counts the filters of a request that are not kept. What becomes of the subscriptions to them is
+/// not known from here on: an answer is not compared with them.
+fn leave_out<'a>(cx: &mut PacketContext<'_>, filters: impl Iterator<Item = &'a str>) -> u64 {
+    let mut count = 0;
+    for filter in filters {
+        count += 1;
+        if let Some(session) = cx.link.session {
+            set_force(cx.state, session, &shared(filter), Force::Leaving);
+        }
+    }
+    if count > 0 {
+        cx.report.limit_reached(Limit::Filters, cx.event.stamp);
+    }
+    count
 }
 
 /// Returns a filter without its answer.
@@ -173,7 +210,7 @@ pub(crate) fn on_suback(cx: &mut PacketContext<'_>, ack: &FilterAcknowledgement<
         return;
     };
     let requests = open.record.filters();
-    rules::request::check_suback(&mut cx.check(), requests, ack.codes);
+    rules::request::check_suback(&mut cx.check(), &open.record, ack.codes);
     if let Some(session) = cx.link.session {
         for one in requests {
             grant(cx.state, session, one, cx.event.stamp);
@@ -271,8 +308,9 @@ fn remember(filters: &mut VecDeque<(Arc<str>, FrameStamp)>, filter: &Arc<str>, s
 #[inline(never)]
 pub(crate) fn on_unsubscribe(cx: &mut PacketContext<'_>, unsubscribe: &Unsubscribe<'_>) {
     free_identifier(cx, unsubscribe.packet_id);
-    let requests = unsubscribe.filters.iter();
-    let requests: Vec<_> = requests.map(|filter| asked(filter, 0)).collect();
+    let mut all = unsubscribe.filters.iter();
+    let most = room(cx);
+    let requests: Vec<_> = all.by_ref().take(most).map(|one| asked(one, 0)).collect();
     // A server may send copies until it has acted on the request, so the subscription stays until
     // the UNSUBACK.
     if let Some(session) = cx.link.session {
@@ -280,8 +318,10 @@ pub(crate) fn on_unsubscribe(cx: &mut PacketContext<'_>, unsubscribe: &Unsubscri
             set_force(cx.state, session, &one.filter, Force::Leaving);
         }
     }
+    let left_out = leave_out(cx, all);
     let (id, subject) = (unsubscribe.packet_id, Subject::Unsubscribe(requests));
-    let open = begin(cx, HandshakeKind::Unsubscribe, Some(id), subject);
+    let mut open = begin(cx, HandshakeKind::Unsubscribe, Some(id), subject);
+    open.record.filters_left_out = left_out;
     keep(cx, open);
 }
 
@@ -300,7 +340,7 @@ pub(crate) fn on_unsuback(cx: &mut PacketContext<'_>, ack: &FilterAcknowledgemen
     let requests = open.record.filters();
     // UNSUBACK of 3.x has no codes.
     if cx.link.five() {
-        rules::request::check_code_count(&mut cx.check(), requests.len(), ack.codes.len());
+        rules::request::check_code_count(&mut cx.check(), &open.record, ack.codes.len());
     }
     if let Some(session) = cx.link.session {
         for one in requests {

@@ -358,7 +358,10 @@ fn subject_words(record: &Handshake) -> String {
         Subject::Subscribe(asked) | Subject::Unsubscribe(asked) => match asked.as_slice() {
             [] => format!("no filter{id}"),
             [one] => format!("the filter {}{id}", one.filter),
-            [one, rest @ ..] => format!("the filter {} and {} more{id}", one.filter, rest.len()),
+            [one, rest @ ..] => {
+                let more = rest.len() as u64 + record.filters_left_out;
+                format!("the filter {} and {more} more{id}", one.filter)
+            }
         },
         Subject::Connect(_) => "its connection".to_owned(),
         Subject::Nothing if record.kind == HandshakeKind::Ping => "keep alive".to_owned(),

@@ -3,7 +3,7 @@
 use super::super::state::link::Phase;
 use super::claim::Claim;
 use super::report::Check;
-use crate::event::FilterRequest;
+use crate::event::Handshake;
 use crate::mqtt::packet::{Publish, Subscribe};
 use crate::mqtt::topic::Shared;
 use crate::mqtt::{PacketType, Sender, reason};
@@ -86,15 +86,15 @@ pub(crate) fn check_subscribe(check: &mut Check<'_>, subscribe: &Subscribe<'_>) 
 }
 
 /// Checks the codes of a SUBACK against what was asked.
-pub(crate) fn check_suback(check: &mut Check<'_>, asked: &[FilterRequest], codes: &[u8]) {
+pub(crate) fn check_suback(check: &mut Check<'_>, record: &Handshake, codes: &[u8]) {
     // A count that is wrong leaves filters without a code: only those with one are compared.
-    check_code_count(check, asked.len(), codes.len());
+    check_code_count(check, record, codes.len());
     if !check.report.wanted {
         return;
     }
     // A SUBACK that refuses all is the end of its handshake, which has a finding.
     let some_granted = codes.iter().any(|code| *code < 0x80);
-    for one in asked {
+    for one in record.filters() {
         let filter = &*one.filter;
         let asked = one.options & 3;
         match one.code {
@@ -121,7 +121,9 @@ pub(crate) fn check_suback(check: &mut Check<'_>, asked: &[FilterRequest], codes
 }
 
 /// Checks that an answer has one code for each filter ([MQTT-3.8.4-6]).
-pub(crate) fn check_code_count(check: &mut Check<'_>, filters: usize, codes: usize) {
+pub(crate) fn check_code_count(check: &mut Check<'_>, record: &Handshake, codes: usize) {
+    let left_out = usize::try_from(record.filters_left_out).unwrap_or(usize::MAX);
+    let filters = record.filters().len().saturating_add(left_out);
     if filters != codes {
         check.find(Claim::SubAckCodes { codes, filters });
     }

@@ -97,6 +97,8 @@ pub(crate) struct State {
     names: HashMap<u64, Arc<str>>,
     /// Handshakes that go on, of all connections and suspended ones.
     pub(crate) open_handshakes: usize,
+    /// The filters that those keep.
+    pub(crate) open_filters: usize,
     /// How connections that have ended stood then, as far as that is remembered.
     departed: HashMap<ConnectionId, Standing>,
     /// Those in the order of their ends.

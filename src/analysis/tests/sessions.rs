@@ -1,6 +1,7 @@
 //! Sessions, client identifiers, keep alive, takeovers, ends.
 
 use super::*;
+use crate::base::limits::Limit;
 use crate::event::{Cause, EndCause, Level, Stall, Stalled};
 
 fn cause(run: &Run, connection: u32) -> EndCause {
@@ -758,4 +759,79 @@ fn an_acknowledgement_that_crosses_a_takeover_is_no_stray() {
         let found = run.rules().contains(&"ack-without-publish");
         assert_eq!(found, !takeover);
     }
+}
+
+/// A run in which so many filters are kept of the requests that wait for their answers.
+fn with_filters(filters: usize) -> Run {
+    let limits = Limits {
+        filters,
+        ..Limits::DEFAULT
+    };
+    Run::with(V3, &limits)
+}
+
+/// A SUBSCRIBE of five filters, whose first is granted.
+fn ask_for_five(run: &mut Run) {
+    let asked = ["a", "b", "c", "d", "e"].map(|filter| (filter, 1));
+    run.client(0, subscribe(V3, 7, &asked, &[]));
+    run.server(0, suback(V3, 7, &[1; 5]));
+}
+
+#[test]
+fn of_a_request_so_many_filters_are_kept_and_the_others_are_counted() {
+    let mut run = with_filters(3);
+    run.join(0, "sub");
+    ask_for_five(&mut run);
+    run.server(0, publish(V3, "e", b"x", Sent::default()));
+    // The first has its answer: there is room again.
+    let asked = ["a", "b", "c"];
+    run.client(0, unsubscribe(V3, 8, &asked));
+    run.server(0, unsuback(V3, 8, &[]));
+    run.leave(0).finish();
+    let one = run.one(HandshakeKind::Subscribe, Sender::Client);
+    assert_eq!((one.filters().len(), one.filters_left_out), (3, 2));
+    let one = run.one(HandshakeKind::Unsubscribe, Sender::Client);
+    assert_eq!((one.filters().len(), one.filters_left_out), (3, 0));
+    // The number of codes is right, and a subscription that is not kept explains any copy.
+    assert_eq!(run.rules(), Vec::<&str>::new());
+    assert_eq!(run.analyzer.reached().times(Limit::Filters), 1);
+}
+
+#[test]
+fn a_request_that_just_fits_is_kept_whole() {
+    let mut run = with_filters(5);
+    run.join(0, "sub");
+    ask_for_five(&mut run);
+    run.server(0, publish(V3, "e", b"x", Sent::default()));
+    run.server(0, publish(V3, "f", b"x", Sent::default()));
+    run.server(0, PINGRESP);
+    run.leave(0).finish();
+    let one = run.one(HandshakeKind::Subscribe, Sender::Client);
+    assert_eq!((one.filters().len(), one.filters_left_out), (5, 0));
+    assert!(
+        run.rules().contains(&"delivery-without-subscription"),
+        "{:?}",
+        run.rules()
+    );
+}
+
+#[test]
+fn nothing_is_missed_by_a_filter_that_an_unsubscribe_too_long_to_be_kept_names() {
+    let mut run = with_filters(3);
+    run.join(0, "sub").join(1, "pub");
+    for filter in ["a", "b", "c", "d"] {
+        run.take(0, filter, 1);
+    }
+    run.client(0, unsubscribe(V3, 8, &["a", "b", "c", "d"]));
+    run.server(0, unsuback(V3, 8, &[]));
+    for (id, topic) in [(1, "c"), (2, "d")] {
+        run.client(1, numbered(V3, topic, b"x", 1, id));
+        run.server(1, puback(id));
+    }
+    run.wait(5_000).leave(0).leave(1).finish();
+    assert!(
+        !run.rules().contains(&"message-not-delivered"),
+        "{:?}",
+        run.rules()
+    );
 }

@@ -69,6 +69,7 @@ fn story(
         subject,
         deliveries: Vec::new(),
         deliveries_left_out: 0,
+        filters_left_out: 0,
         origin: None,
     }
 }
