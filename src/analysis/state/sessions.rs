@@ -192,7 +192,8 @@ impl Subscription {
 /// Every session and its subscriptions.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
-    all: HashMap<SessionKey, ClientSession>,
+    // Boxed: a table that grows has its entries twice for a moment.
+    all: HashMap<SessionKey, Box<ClientSession>>,
     by_id: HashMap<(BrokerId, Arc<str>), SessionKey>,
     subscriptions: HashMap<SubscriptionKey, Subscription>,
     /// The frames in which sessions have ended and how, as far as they are remembered.
@@ -225,7 +226,7 @@ impl Sessions {
             self.gone.remove(&named);
             self.by_id.insert(named, key);
         }
-        self.all.insert(key, session);
+        self.all.insert(key, Box::new(session));
         key
     }
 
@@ -239,12 +240,12 @@ impl Sessions {
 
     /// Returns a session that has not ended.
     pub(crate) fn get(&self, key: SessionKey) -> Option<&ClientSession> {
-        self.all.get(&key)
+        self.all.get(&key).map(Box::as_ref)
     }
 
     /// Returns a session that has not ended, to be changed.
     pub(crate) fn get_mut(&mut self, key: SessionKey) -> Option<&mut ClientSession> {
-        self.all.get_mut(&key)
+        self.all.get_mut(&key).map(Box::as_mut)
     }
 
     /// Returns whether the end of a session may have been forgotten.
@@ -323,7 +324,7 @@ impl Sessions {
                 self.gone.insert(named);
             }
         }
-        Some(session)
+        Some(*session)
     }
 
     /// Returns how many sessions there are.
