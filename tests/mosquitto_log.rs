@@ -308,7 +308,7 @@ fn others(broker: &Mosquitto) {
 
 /// The lines of a log that a capture can show, without the seconds, and each client without an
 /// identifier by its address.
-fn lines(log: &str) -> Vec<String> {
+pub(crate) fn lines(log: &str) -> Vec<String> {
     let line = |line: &str| {
         line.split_once(": ")
             .map_or(line, |(_, rest)| rest)

@@ -304,8 +304,8 @@ impl EarlyCopies {
         };
         // What its connection brought before comes before it.
         let connection = self.line.events.get(&at)?.event.connection()?;
-        let mut of_connection = self.line.by_connection.range((connection, 0)..);
-        let earliest = of_connection.next()?.1;
+        let earliest = self.line.earliest(connection)?;
+        let earliest = self.before_connect(state, earliest).unwrap_or(earliest);
         if let Some(Waiting {
             event: OwnedEvent::Packet(packet),
             kind: Kind::Publish(digest),
@@ -319,6 +319,20 @@ impl EarlyCopies {
             self.doubted = (!certain).then_some(digest);
         }
         self.line.take(earliest)
+    }
+
+    /// Returns the first event of the connection that the client of a CONNECT has left, where one comes
+    /// before that.
+    fn before_connect(&self, state: &State, at: u64) -> Option<u64> {
+        let OwnedEvent::Packet(packet) = &self.line.events.get(&at)?.event else {
+            return None;
+        };
+        let client_id = packet.client_id.as_deref();
+        let client_id = client_id.filter(|_| packet.packet_type == PacketType::Connect)?;
+        let broker = state.links.get(&packet.connection)?.broker;
+        let session = state.sessions.find(broker, &client_id.into())?;
+        let left = state.sessions.get(session)?.link?;
+        self.line.earliest(left).filter(|first| *first < at)
     }
 
     /// Returns the copy for whose PUBLISH the line waits; `None` where the first event does not wait.
@@ -405,6 +419,12 @@ impl Line {
             self.published.insert((digest, at));
         }
         self.events.insert(at, one);
+    }
+
+    /// Returns the first event of a connection.
+    fn earliest(&self, connection: ConnectionId) -> Option<u64> {
+        let (of, at) = self.by_connection.range((connection, 0)..).next()?;
+        (*of == connection).then_some(*at)
     }
 
     fn take(&mut self, at: u64) -> Option<OwnedEvent> {

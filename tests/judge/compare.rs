@@ -1,8 +1,9 @@
 //! Claims of the program, compared with the truth.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fmt::{self, Display};
-use std::path::Path;
+use std::path::PathBuf;
 
 use mqtt_inspect::mqtt::{PacketType, Sender};
 use serde_json::Value;
@@ -38,7 +39,7 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    const fn of(right: bool) -> Self {
+    pub(crate) const fn of(right: bool) -> Self {
         if right { Self::Right } else { Self::Wrong }
     }
 }
@@ -111,11 +112,14 @@ pub(crate) fn array<'v>(value: &'v Value, key: &str) -> impl Iterator<Item = &'v
 }
 
 impl<'t> Shown<'t> {
-    /// Lets the program read `file`.
-    pub(crate) fn new(truth: &'t Truth, file: &Path, numbers: Vec<u64>, whole: bool) -> Self {
+    /// Lets the program read `files`, merged where there are several.
+    pub(crate) fn new(truth: &'t Truth, files: &[PathBuf], numbers: Vec<u64>, whole: bool) -> Self {
         let json = |options: &[&str]| -> Value {
-            let mut arguments: Vec<_> = options.iter().map(AsRef::as_ref).collect();
-            arguments.push(file.as_os_str());
+            let mut arguments: Vec<&OsStr> = options.iter().map(AsRef::as_ref).collect();
+            if files.len() > 1 {
+                arguments.push("--merge".as_ref());
+            }
+            arguments.extend(files.iter().map(|file| file.as_os_str()));
             let ran = run(arguments);
             assert!(matches!(ran.status, Some(0 | 1)), "{}", ran.err);
             serde_json::from_str(&ran.out).expect("JSON")

@@ -30,10 +30,12 @@ pub(crate) enum Damage {
     Uplink,
     /// Only what the broker sent.
     Downlink,
+    /// Two captures, of what the clients and of what the broker sent, that are merged again.
+    Merged,
 }
 
 impl Damage {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Whole,
         Self::Cut,
         Self::Lost,
@@ -42,6 +44,7 @@ impl Damage {
         Self::Short,
         Self::Uplink,
         Self::Downlink,
+        Self::Merged,
     ];
 }
 
@@ -109,6 +112,8 @@ impl Frames {
         let frames = &mut self.frames;
         match damage {
             Damage::Whole => {}
+            // Of frames at one time those of the first capture come first.
+            Damage::Merged => frames.sort_by_key(|frame| (frame.time, from(port, &frame.bytes))),
             Damage::Cut => {
                 let fifth = frames.len() / 5;
                 frames.drain(..fifth);
@@ -143,6 +148,18 @@ impl Frames {
             Damage::Short => frames.iter_mut().for_each(|frame| frame.bytes.truncate(96)),
             Damage::Uplink => frames.retain(|frame| !from(port, &frame.bytes)),
             Damage::Downlink => frames.retain(|frame| from(port, &frame.bytes)),
+        }
+    }
+
+    /// Takes those out that the broker sent.
+    pub(crate) fn split(&mut self, port: u16) -> Self {
+        let (sent, received) = std::mem::take(&mut self.frames)
+            .into_iter()
+            .partition(|frame| from(port, &frame.bytes));
+        self.frames = received;
+        Self {
+            frames: sent,
+            ..*self
         }
     }
 

@@ -8,7 +8,7 @@
 //! ([`compare`], [`findings`]). Unknown is allowed, false is not.
 //!
 //! `MQTT_INSPECT_JUDGE=20` plays so many seeds of each broker, `MQTT_INSPECT_JUDGE_KEEP=FOLDER` keeps
-//! the captures, and `MQTT_INSPECT_JUDGE_ALL=1` also judges the forms that [`JUDGED`] leaves out.
+//! the captures, and `MQTT_INSPECT_JUDGE_FORM=Cut` judges that form alone ([`Damage`]).
 
 mod broker;
 mod client;
@@ -18,6 +18,7 @@ mod findings;
 mod frames;
 mod known;
 mod oracle;
+mod views;
 
 use std::path::Path;
 
@@ -29,17 +30,6 @@ use self::oracle::Truth;
 
 /// Steps of a run.
 const STEPS: usize = 300;
-
-/// The forms of a capture that are judged: its damage, and whether all messages are made equal. The
-/// others have false claims yet.
-const JUDGED: &[(Damage, bool)] = &[
-    (Damage::Whole, false),
-    (Damage::Doubled, false),
-    (Damage::Uplink, false),
-    (Damage::Uplink, true),
-    (Damage::Downlink, false),
-    (Damage::Downlink, true),
-];
 
 /// Kinds of claims that are judged of brokers whose faults are not listed: aedes sends queued
 /// messages with RETAIN 1 and at the published QoS, redelivers without DUP, answers two filters with
@@ -74,13 +64,16 @@ fn judge(kind: Kind, seed: u64, table: &mut Table) {
         ));
     }
     let frames = Frames::read(&capture);
-    let all = std::env::var("MQTT_INSPECT_JUDGE_ALL").unwrap_or_default();
+    table.add(
+        views::compare(&truth, &capture, folder),
+        &format!("{kind:?} {seed}"),
+    );
+    let form = std::env::var("MQTT_INSPECT_JUDGE_FORM").unwrap_or_default();
     for damage in Damage::ALL {
+        if !format!("{damage:?}").contains(&form) {
+            continue;
+        }
         for equal in [false, true] {
-            let asked = !all.is_empty() && format!("{damage:?}").contains(all.trim_matches('1'));
-            if !asked && !JUDGED.contains(&(damage, equal)) {
-                continue;
-            }
             let mut frames = frames.clone();
             if equal {
                 frames.hide();
@@ -88,9 +81,17 @@ fn judge(kind: Kind, seed: u64, table: &mut Table) {
             frames.damage(damage, port, &mut Dice::new(seed));
             let equal = if equal { " equal" } else { "" };
             let name = format!("{kind:?} {seed} {damage:?}{equal}");
-            let file = folder.join(format!("{}.pcap", name.replace(' ', "-")));
-            frames.write(&file);
-            let shown = Shown::new(&truth, &file, frames.numbers(), damage == Damage::Whole);
+            let file = |part| folder.join(format!("{}{part}.pcap", name.replace(' ', "-")));
+            let numbers = frames.numbers();
+            let mut files = vec![file("")];
+            if damage == Damage::Merged {
+                let sent = frames.split(port);
+                sent.write(&file("-sent"));
+                files.push(file("-sent"));
+            }
+            frames.write(&files[0]);
+            let whole = matches!(damage, Damage::Whole | Damage::Merged);
+            let shown = Shown::new(&truth, &files, numbers, whole);
             table.add(shown.compare(), &name);
         }
     }

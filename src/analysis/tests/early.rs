@@ -171,6 +171,27 @@ fn a_publisher_that_connects_behind_the_copy_is_followed_from_its_connect() {
 }
 
 #[test]
+fn what_a_client_did_on_its_earlier_connection_comes_before_it_connects_again() {
+    let mut run = two_files();
+    let message = publish(V3, "t", b"x", Sent::default());
+    run.server(1, &message);
+    // These wait behind the copy, and so does the CONNECT before its PUBLISH.
+    run.in_file(0).client(0, numbered(V3, "u", b"y", 1, 7));
+    let acknowledged = run.server(0, puback(7));
+    run.end(0, Closed::Reset, Some(Sender::Client));
+    run.join(2, "pub");
+    let sent = run.client(2, &message);
+    run.wait(2_000).leave(2).leave(1).finish();
+    assert_eq!(origins(&run), [Some(sent)]);
+    let one = run.one(HandshakeKind::Qos1, Sender::Client);
+    assert_eq!(
+        one.steps.last().map(|step| step.stamp.number),
+        Some(acknowledged)
+    );
+    assert_eq!(one.state, HandshakeState::Complete);
+}
+
+#[test]
 fn in_one_file_several_messages_show_it() {
     let found = |messages: &[&[u8]]| {
         let mut run = Run::new(V3);
