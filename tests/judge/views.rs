@@ -1,4 +1,4 @@
-//! What `--log` and `--stats` claim of a whole capture.
+//! The views `--log` and `--stats` of a whole capture, compared.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,13 +14,12 @@ use crate::tool::run;
 /// those that the driver had.
 pub(crate) fn compare(truth: &Truth, capture: &Path, folder: &Path) -> Table {
     let mut table = Table::default();
-    // What mosquitto did not say may be what it had no time to read.
     let log = std::fs::read_to_string(folder.join("broker.log")).unwrap_or_default();
     if log.contains("mosquitto version") {
-        let said: BTreeSet<_> = lines(&log).into_iter().collect();
+        let theirs: BTreeSet<_> = lines(&log).into_iter().collect();
         let shown = run(["--log".as_ref(), capture.as_os_str()]);
         for line in lines(&shown.out) {
-            let right = said.contains(&line);
+            let right = theirs.contains(&line);
             table.count("line of the log", Verdict::of(right), || line);
         }
     }

@@ -1,7 +1,7 @@
 //! Copies that stand in the capture before their PUBLISH.
 
 use super::*;
-use crate::event::Origin;
+use crate::event::{HandshakeState, Origin};
 
 /// A publisher on connection 0, and on connection 1 a subscriber to everything, of another file.
 fn two_files() -> Run {
