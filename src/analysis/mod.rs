@@ -282,7 +282,9 @@ impl Analyzer {
             link.stuck = Some(match stalled.stall {
                 // It is the other end that could not send any more.
                 Stall::ZeroWindow => stalled.sender.peer(),
-                Stall::NotAcknowledged { .. } => stalled.sender,
+                Stall::NotAcknowledged { .. } | Stall::FalseFin | Stall::FalseReset => {
+                    stalled.sender
+                }
             });
         }
     }

@@ -88,7 +88,7 @@ pub struct Ended {
 pub struct Stalled {
     /// The TCP connection.
     pub connection: ConnectionId,
-    /// The end that did not read, or whose bytes were never acknowledged.
+    /// The end that did not read, or whose bytes were never acknowledged, or that did not end.
     pub sender: Sender,
     /// The trouble.
     pub stall: Stall,

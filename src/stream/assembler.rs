@@ -109,7 +109,7 @@ impl<S: Default> Assembler<S> {
                 self.window.push(segment);
                 return;
             }
-            self.push_special(place, segment, sender, deliver);
+            self.push_special(place, segment, sender, false, deliver);
             return;
         }
         if segment.payload.is_empty() {
@@ -206,10 +206,12 @@ impl<S: Default> Assembler<S> {
                 ready = at;
             }
             let before = *first.stamp;
+            let first_resets = first.flags.has(TcpFlags::RST);
             let Some(held) = self.window.remove(ready) else {
                 return;
             };
-            if ready > 0 {
+            // A RST that stands before bytes may be forged.
+            if ready > 0 && !first_resets {
                 let counts = &mut self.shared.counts;
                 counts.note_out_of_order(held.segment().stamp, &before);
             }
@@ -251,7 +253,7 @@ impl<S: Default> Assembler<S> {
         if let Some(slot) = self.slots.get_mut(place) {
             slot.touched = true;
         }
-        self.push_special(place, segment, sender, deliver);
+        self.push_special(place, segment, sender, held.gone_on, deliver);
     }
 
     /// Whether a segment waits for others of its connection.
@@ -296,16 +298,17 @@ impl<S: Default> Assembler<S> {
         };
         self.keys
             .insert(&segment.source, &segment.destination, place);
-        self.push_special(place, segment, sender, deliver);
+        self.push_special(place, segment, sender, false, deliver);
     }
 
-    /// Anything but the next bytes of a connection in good order.
+    /// Anything but the next bytes of a connection in good order. `gone_on`: as in [`Slot::take`].
     #[inline(never)]
     fn push_special(
         &mut self,
         place: u32,
         segment: &Segment<'_>,
         sender: Sender,
+        gone_on: bool,
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
     ) {
         let Some(slot) = self.slots.get(place) else {
@@ -324,7 +327,7 @@ impl<S: Default> Assembler<S> {
         let Some(slot) = self.slots.get_mut(place) else {
             return;
         };
-        let closed = slot.take(segment, sender, &mut self.shared, deliver);
+        let closed = slot.take(segment, sender, gone_on, &mut self.shared, deliver);
         let queue = slot.has_waiting() && !slot.queued_to_flush;
         if queue {
             slot.queued_to_flush = true;

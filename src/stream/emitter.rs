@@ -1,7 +1,7 @@
 //! Emits the events of a direction and counts them.
 
 use super::direction::Direction;
-use super::event::{ConnectionId, End, GapCause, StreamEvent};
+use super::event::{ConnectionId, End, GapCause, Stall, StreamEvent};
 use super::limits::Shared;
 use super::waiting::Piece;
 use crate::base::{FrameStamp, Layers};
@@ -59,6 +59,17 @@ impl Emitter<'_> {
             direction: self.direction,
             how,
             stamp: &waited.unwrap_or(self.stamp),
+        });
+    }
+
+    /// Emits that a FIN or RST in the frame `since` is not believed.
+    pub(super) fn not_ended(&mut self, stall: Stall, since: &FrameStamp) {
+        (self.emit)(StreamEvent::Stalled {
+            direction: self.direction,
+            stall,
+            since,
+            lasting: false,
+            stamp: &self.stamp,
         });
     }
 

@@ -51,9 +51,9 @@ pub enum StreamEvent<'a> {
         /// Of the frame that made it certain.
         stamp: &'a FrameStamp,
     },
-    /// An end did not read, or bytes were sent in vain.
+    /// An end did not read, or bytes were sent in vain, or a FIN or RST was not believed.
     Stalled {
-        /// Of the end that did not read, or whose bytes were sent in vain.
+        /// Of the end that did not read, or whose bytes were sent in vain, or in whose name it came.
         direction: Direction,
         /// The trouble.
         stall: Stall,
@@ -90,7 +90,7 @@ pub enum StreamEvent<'a> {
     },
 }
 
-/// A trouble of TCP that keeps a connection from going on.
+/// A trouble of TCP that keeps a connection from going on, or would have, had it been real.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Stall {
     /// The end advertised a receive window of 0: its program does not read.
@@ -100,6 +100,11 @@ pub enum Stall {
         /// Retransmissions.
         times: u32,
     },
+    /// A FIN in the name of the end stood where it sent other bytes: it was forged.
+    FalseFin,
+    /// A RST in the name of the end did not stand where one was expected, and the end went on: it was
+    /// forged, or is of another connection.
+    FalseReset,
 }
 
 /// Why bytes are missing for good.

@@ -123,10 +123,26 @@ impl Flow {
 
     /// Whether a reset with this sequence number can be this direction's.
     pub(super) fn allows_reset(&self, sequence: u32) -> bool {
-        // Before the first byte, an older connection between the same ends is reset by the
-        // numbers of that one (the answer to its challenge ACK, RFC 5961 §4).
+        self.reaches(sequence) && !self.is_older(sequence)
+    }
+
+    /// Returns whether a reset with this sequence number is of an older connection: before the first
+    /// byte, one between the same ends is reset by the numbers of that one (the answer to its
+    /// challenge ACK, RFC 5961 §4).
+    pub(super) fn is_older(&self, sequence: u32) -> bool {
         let only_syn = self.has_syn() && !self.has_begun();
-        self.reaches(sequence) && !(only_syn && distance(self.start, sequence) < -1)
+        only_syn && distance(self.start, sequence) < -1
+    }
+
+    /// Returns whether a reset with this sequence number is one that the peer believes (RFC 5961 §3.2):
+    /// it stands where the direction goes on, as far as the capture shows that.
+    pub(super) fn expects_reset(&self, sequence: u32) -> bool {
+        let ahead = distance(self.next, sequence);
+        let known = [self.unseen(), self.unsent(), self.waiting_end()];
+        !self.is_based()
+            || self.has_ended()
+            || ahead == 0
+            || ahead > 0 && known.contains(&ahead.unsigned_abs())
     }
 
     /// The direction's first byte has this number, known from a SYN.
@@ -317,7 +333,8 @@ impl Flow {
         span: Span<'s>,
         emitter: &mut Emitter<'_>,
     ) -> Span<'s> {
-        if !self.marks.has(Marks::FIN) {
+        // One that waits may be forged: bytes beyond it are what shows that.
+        if !self.has_ended() {
             return span;
         }
         let room = distance(sequence, self.fin).max(0).unsigned_abs();

@@ -7,7 +7,7 @@
 //! bytes are emitted: so a PUBACK never overtakes the PUBLISH that waited behind the hole.
 
 use super::emitter::Emitter;
-use super::event::{End, GapCause};
+use super::event::{End, GapCause, Stall};
 use super::flow::{Flow, Marks, distance};
 use super::waiting::{Piece, Span, Waiting};
 
@@ -102,8 +102,24 @@ impl Flow {
         }
         if self.marks.has(Marks::FIN) && !self.has_ended() && self.next == self.fin {
             self.end_by_fin(emitter);
+        } else if self.marks.has(Marks::FIN) && !self.has_ended() && self.is_past_fin() {
+            self.drop_fin(emitter);
         }
         self.release(emitter);
+    }
+
+    /// Whether bytes were emitted that follow a FIN which waited.
+    fn is_past_fin(&self) -> bool {
+        distance(self.fin, self.next) > 0
+    }
+
+    /// Bytes go on where FIN stands, which waited for its turn: it is not believed.
+    fn drop_fin(&mut self, emitter: &mut Emitter<'_>) {
+        self.marks.clear(Marks::FIN);
+        emitter.shared.counts.ignored_segments += 1;
+        let waiting = self.waiting.as_mut();
+        let since = waiting.and_then(|waiting| waiting.fin.take());
+        emitter.not_ended(Stall::FalseFin, &since.unwrap_or(emitter.stamp));
     }
 
     fn end_by_fin(&mut self, emitter: &mut Emitter<'_>) {
@@ -144,6 +160,11 @@ impl Flow {
         if let Some(waiting) = &mut self.waiting {
             waiting.advance(count);
         }
+    }
+
+    /// Bytes from `next` to behind the last that waits; 0 where none does.
+    pub(super) fn waiting_end(&self) -> u32 {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.end())
     }
 
     fn cost(&self) -> usize {

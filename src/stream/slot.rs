@@ -39,6 +39,8 @@ pub(super) struct Slot<S> {
     pub(super) queued_to_free: bool,
     /// The same for the queue of connections with waiting bytes.
     pub(super) queued_to_flush: bool,
+    /// The end in whose name a RST came that stood where none was expected.
+    pub(super) doubtful: Option<Sender>,
     pub(super) flows: ByDirection<Flow>,
     /// Signs of trouble, where there are any.
     pub(super) trouble: Option<Box<Trouble>>,
@@ -76,6 +78,7 @@ impl<S> Slot<S> {
             touched: true,
             queued_to_free: false,
             queued_to_flush: false,
+            doubtful: None,
         }
     }
 
@@ -113,8 +116,10 @@ impl<S> Slot<S> {
         let lingering = self.life != Life::Open;
         if !segment.flags.has(TcpFlags::SYN) {
             // Bytes far from where the closed connection ended are another connection's, whose
-            // SYN was not captured.
-            return lingering && !segment.payload.is_empty() && !flow.reaches(segment.sequence);
+            // SYN was not captured. Where a doubtful RST closed it, it goes on with the next bytes.
+            let goes_on = self.doubtful == Some(sender) && segment.sequence == flow.next;
+            let elsewhere = !flow.reaches(segment.sequence);
+            return lingering && !segment.payload.is_empty() && (elsewhere || goes_on);
         }
         let first = segment.sequence.wrapping_add(1);
         if !segment.flags.has(TcpFlags::ACK) {
@@ -132,8 +137,15 @@ impl<S> Slot<S> {
         flow.begins_at(first) != Some(true) && (lingering || peer.has_begun() || !peer.has_syn())
     }
 
+    /// Returns whether a RST of this connection is one that the peer does not believe (RFC 5961 §3.2).
+    pub(super) fn doubts(&self, segment: &Segment<'_>, sender: Sender) -> bool {
+        let flow = self.flow(self.direction(sender));
+        let is_open = self.life == Life::Open && segment.flags.has(TcpFlags::RST);
+        is_open && !flow.expects_reset(segment.sequence) && !flow.is_older(segment.sequence)
+    }
+
     /// Returns whether a segment acknowledges bytes that have not come, or resets the connection
-    /// behind some: they may stand later in the capture. One wait is enough: until something of that
+    /// where none was expected: they may stand later in the capture, or show that it goes on. One wait is enough: until something of that
     /// direction comes, the capture does not hold it. In a capture in `disorder` the answer to its SYN
     /// may stand later too.
     pub(super) fn is_early(&self, segment: &Segment<'_>, sender: Sender, disorder: bool) -> bool {
@@ -144,7 +156,8 @@ impl<S> Slot<S> {
             return false;
         }
         let answered = flow.is_based() || !segment.payload.is_empty();
-        (flags.has(TcpFlags::RST) && flow.unseen() == 0 && flow.lacks(segment.sequence))
+        (self.doubts(segment, sender) && self.doubtful.is_none())
+            || (flags.has(TcpFlags::RST) && flow.unseen() == 0 && flow.lacks(segment.sequence))
             || (flags.has(TcpFlags::ACK)
                 && peer.unseen() == 0
                 && peer.lacks(segment.acknowledgement)
@@ -152,16 +165,24 @@ impl<S> Slot<S> {
             || (disorder && flags.has(TcpFlags::ACK) && flow.has_syn() && !peer.is_based())
     }
 
-    /// Takes a segment of this connection; returns why it closes if it does.
+    /// Takes a segment of this connection; returns why it closes if it does. `gone_on`: later segments
+    /// of its end are known, which after a RST there are not.
     pub(super) fn take(
         &mut self,
         segment: &Segment<'_>,
         sender: Sender,
+        gone_on: bool,
         shared: &mut Shared,
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
     ) -> Option<Closed> {
         let direction = self.direction(sender);
         let flags = segment.flags;
+        let doubts = self.doubts(segment, sender);
+        let gone_on = doubts && (gone_on || self.doubtful.is_some());
+        let first_doubt = doubts && self.doubtful.is_none();
+        if doubts {
+            self.doubtful = Some(sender);
+        }
         let (syn, ack) = (flags.has(TcpFlags::SYN), flags.has(TcpFlags::ACK));
         self.connection.handshake_seen |= syn;
         // The first segment of an end is never an ordinary one.
@@ -184,12 +205,15 @@ impl<S> Slot<S> {
         let span = Span::new(segment.payload, segment.cut);
         if flags.has(TcpFlags::RST) {
             emitter.shared.counts.unplaced_bytes += segment.payload.len() as u64;
-            if !flow.allows_reset(segment.sequence) {
-                emitter.shared.counts.ignored_segments += 1;
-                return None;
-            }
             // The end of its sender's direction comes first: it names who reset the connection.
             emitter.direction = direction;
+            if gone_on || !flow.allows_reset(segment.sequence) {
+                emitter.shared.counts.ignored_segments += 1;
+                if gone_on && first_doubt {
+                    emitter.not_ended(Stall::FalseReset, segment.stamp);
+                }
+                return None;
+            }
             flow.flush(GapCause::EndOfCapture, emitter);
             flow.reset(emitter);
             let answers = flags.has(TcpFlags::ACK) && segment.acknowledgement == peer.start;

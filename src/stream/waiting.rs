@@ -151,6 +151,14 @@ impl Waiting {
         Some(position.saturating_sub(self.turn) as u32)
     }
 
+    /// Bytes from the turn to behind the last piece.
+    pub(super) fn end(&self) -> u32 {
+        let last = self.pieces.last_key_value();
+        last.map_or(0, |(position, piece)| {
+            (position + u64::from(piece.span().len())).saturating_sub(self.turn) as u32
+        })
+    }
+
     /// `count` bytes were emitted or given up. They must not reach into the first piece.
     pub(super) fn advance(&mut self, count: u32) {
         self.turn += u64::from(count);

@@ -40,6 +40,8 @@ pub(super) struct Held {
     payload: Box<[u8]>,
     cut: u32,
     layers: Option<Box<Layers>>,
+    /// Its end has sent more, which stands later in the capture.
+    pub(super) gone_on: bool,
 }
 
 impl Held {
@@ -56,6 +58,7 @@ impl Held {
             payload: segment.payload.into(),
             cut: segment.cut,
             layers: (!empty).then(|| Box::new(*segment.layers)),
+            gone_on: false,
         }
     }
 
@@ -98,6 +101,13 @@ impl Window {
     }
 
     pub(super) fn push(&mut self, segment: &Segment<'_>) {
+        if segment.flags.has(TcpFlags::ACK) && !segment.flags.has(TcpFlags::RST) {
+            for held in &mut self.held {
+                held.gone_on |= held.flags.has(TcpFlags::RST)
+                    && held.source == segment.source
+                    && held.destination == segment.destination;
+            }
+        }
         self.bytes += segment.payload.len();
         self.held.push_back(Held::new(segment));
     }

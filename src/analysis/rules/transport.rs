@@ -235,15 +235,23 @@ pub(crate) fn find_stall(state: &State, stalled: &Stalled, report: &mut Report) 
     };
     let seconds = span.seconds();
     let last = Frame(stalled.stamp.number);
+    let sender = match stalled.sender {
+        Sender::Client => "the client",
+        Sender::Server => "the server",
+    };
     let (claim, by) = match stalled.stall {
         // A full buffer for a moment is no trouble.
         Stall::ZeroWindow if span < caps::SLOW => return,
         Stall::ZeroWindow => (Claim::SlowConsumer { seconds, last }, stalled.sender),
-        Stall::NotAcknowledged { times } => {
-            let sender = match stalled.sender {
-                Sender::Client => "the client",
-                Sender::Server => "the server",
+        Stall::FalseFin | Stall::FalseReset => {
+            let what = match stalled.stall {
+                Stall::FalseFin => "A FIN",
+                _ => "A RST",
             };
+            let claim = Claim::NotEnded { what, sender };
+            return report.find(Place::on(link, stalled.since), claim);
+        }
+        Stall::NotAcknowledged { times } => {
             let claim = Claim::NotAcknowledged {
                 sender,
                 times,

@@ -151,6 +151,17 @@ fn octets_in_vain_are_reported_and_their_sender_is_not_blamed() {
 }
 
 #[test]
+fn an_end_that_is_not_believed_is_reported() {
+    for (stall, what) in [(Stall::FalseReset, "A RST"), (Stall::FalseFin, "A FIN")] {
+        let run = stalled(Sender::Client, stall, 1, false);
+        let found = run.finding("tcp-end-not-believed");
+        let expected = format!("{what} in the name of the client stands where none was expected");
+        assert!(found.message.starts_with(&expected), "{}", found.message);
+        assert_eq!((found.by, &*found.frames), (Cause::Network, &[][..]));
+    }
+}
+
+#[test]
 fn a_port_without_a_listener_is_reported() {
     let mut run = Run::new(V3);
     run.not_mqtt(LooksLike::Refused);

@@ -120,8 +120,83 @@ fn a_reset_from_nowhere_is_not_believed() {
     let mut bench = Bench::opened();
     bench.push(client(RST, 1 << 31, 0, ""));
     bench.push(client(ACK, 1001, 5001, "abc"));
-    assert_eq!(bench.events(), [bytes(Forward, "abc", 5)]);
+    bench.wait();
+    assert_eq!(
+        bench.events(),
+        [
+            bytes(Forward, "abc", 5),
+            Seen::Stalled(Forward, Stall::FalseReset, [4, 4], false)
+        ]
+    );
     assert_eq!(bench.assembler.counts().ignored_segments, 1);
+}
+
+#[test]
+fn a_reset_off_its_place_ends_a_connection_only_where_its_end_sends_no_more() {
+    for (sequence, goes_on) in [(1002, true), (1500, false)] {
+        let mut bench = Bench::opened();
+        bench.push(client(ACK, 1001, 5001, "abc"));
+        bench.push(client(RST, sequence, 0, ""));
+        bench.push(server(ACK, 5001, 1004, "x"));
+        if goes_on {
+            bench.push(client(ACK, 1004, 5002, "def"));
+            // Another one is passed over at once.
+            bench.push(client(RST, sequence, 0, ""));
+        }
+        bench.events();
+        bench.wait();
+        let seen = bench.events();
+        let expected = match goes_on {
+            true => vec![
+                Seen::Stalled(Forward, Stall::FalseReset, [5, 5], false),
+                bytes(Backward, "x", 6),
+                bytes(Forward, "def", 7),
+            ],
+            false => vec![
+                Seen::End(Forward, End::Reset),
+                Seen::End(Backward, End::Reset),
+                Seen::Closed(Closed::Reset),
+            ],
+        };
+        assert_eq!(seen, expected, "{sequence}");
+    }
+}
+
+#[test]
+fn a_connection_that_goes_on_long_after_a_reset_off_its_place_is_another_one() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK, 1001, 5001, "abc"));
+    bench.push(client(RST, 1002, 0, ""));
+    bench.rest();
+    bench.push(client(ACK, 1004, 5001, "def"));
+    let last = bench.seen.pop();
+    assert_eq!(last, Some((ConnectionId(1), bytes(Forward, "def", 7))));
+    // At its place it is believed, and what follows is of no connection.
+    let mut bench = Bench::opened();
+    bench.push(client(ACK, 1001, 5001, "abc"));
+    bench.push(client(RST, 1004, 0, ""));
+    bench.push(client(ACK, 1004, 5001, "def"));
+    bench.finish();
+    assert_eq!(bench.assembler.counts().after_end_bytes, 3);
+    assert_eq!(bench.assembler.counts().connections, 1);
+}
+
+#[test]
+fn a_fin_ahead_of_the_bytes_is_dropped_where_they_go_on_beyond_it() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK | FIN, 1005, 5001, ""));
+    bench.push(client(ACK, 1001, 5001, "abc"));
+    bench.push(client(ACK, 1004, 5001, "def"));
+    bench.push(client(ACK | FIN, 1007, 5001, ""));
+    assert_eq!(
+        bench.events(),
+        [
+            bytes(Forward, "abc", 5),
+            bytes(Forward, "def", 6),
+            Seen::Stalled(Forward, Stall::FalseFin, [4, 6], false),
+            Seen::End(Forward, End::Fin),
+        ]
+    );
 }
 
 #[test]
