@@ -433,6 +433,7 @@ fn reached(
         (Limit::Connections, counts.evicted),
         (Limit::Troubled, counts.not_watched),
         (Limit::Waiting, counts.waiting_cap),
+        (Limit::Overlaps, counts.overlaps_cut),
         (Limit::Held, counters.packets_over_cap),
         (Limit::Undecided, counters.holds_given_up),
         (Limit::Search, counters.searches_cut),

@@ -60,6 +60,10 @@ const REACHED: &[(&str, &str)] = &[
         "connections_at_a_time_are_limited_and_the_limit_can_be_changed",
     ),
     (
+        "overlaps",
+        "a_cut_span_over_many_pieces_takes_a_limited_number_of_steps",
+    ),
+    (
         "troubled",
         "connections_with_trouble_beyond_their_limit_are_not_watched_and_counted",
     ),

@@ -242,6 +242,13 @@ limits! {
     WaitingAll waiting_all "waiting-all" 64 * MIB, Bytes Option,
         "the oldest holes are given up: gaps" => "waiting";
 
+    // One that the receiver's network card put together lies over 45 others.
+    /// Segments that wait and over which one lies that the snapshot length cut, for the bytes that it
+    /// lacks.
+    Overlaps overlaps "overlaps" 64, Count Option,
+        "the rest of those is a gap"
+        => "overlaps" "segments cut by the snapshot length that lie over too many others";
+
     // Each takes some 300 bytes.
     /// Connections at a time with TCP trouble that is watched: a receive window of 0, bytes sent again.
     Troubled troubled "troubled" 65_536, Count Option,
@@ -323,10 +330,12 @@ limits! {
     Records records "records" 64 * MIB, Bytes Option,
         "the direction is given up"
         => "records" "TLS directions given up because too much of records was held";
-    // Some seconds of the slowest cipher.
-    /// Bytes of TLS records decrypted in vain to find how many records a gap swallowed.
-    DecryptedInVain decrypted_in_vain "decrypted-in-vain" 1_024 * MIB, Bytes Option,
-        "what follows a gap is not decrypted: a gap";
+    // Half a second of the slowest cipher.
+    /// Bytes of TLS records decrypted in vain to find how many records a gap swallowed, beside 16 for
+    /// each byte of records. A try counts 512 bytes more.
+    DecryptedInVain decrypted_in_vain "decrypted-in-vain" 64 * MIB, Bytes Option,
+        "what follows a gap is not decrypted: a gap"
+        => "decrypted-in-vain" "TLS directions given up behind a gap because finding the next record took too much";
     // More than the 8 KiB that common servers take.
     /// Bytes of an HTTP head that asks for WebSocket, or grants it.
     HeadBytes head_bytes "head-bytes" 16 * KIB, Bytes Option,

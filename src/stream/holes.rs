@@ -49,11 +49,16 @@ impl Flow {
     pub(super) fn hold(&mut self, ahead: u32, span: Span<'_>, emitter: &mut Emitter<'_>) {
         let waiting = self.waiting(emitter);
         let before = waiting.cost();
-        let added = waiting.add(ahead, span, &emitter.stamp, emitter.layers);
+        let most = emitter.shared.limits.overlaps;
+        let added = waiting.add(ahead, span, most, &emitter.stamp, emitter.layers);
         emitter.shared.waiting += waiting.cost() - before;
         emitter.shared.counts.repeated_bytes += added.repeated;
         if added.conflict {
             emitter.conflict();
+        }
+        if added.left_off {
+            emitter.shared.counts.overlaps_cut += 1;
+            self.note_sent(self.next.wrapping_add(ahead + span.len()));
         }
         self.drain(emitter);
         self.give_up_acknowledged(emitter);

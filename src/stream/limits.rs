@@ -32,6 +32,8 @@ pub struct Counts {
     pub ignored_segments: u64,
     /// Holes given up because a cap on waiting bytes was reached.
     pub waiting_cap: u64,
+    /// Segments cut by the snapshot length that lie over too many others.
+    pub overlaps_cut: u64,
     /// Segments with signs of trouble of connections that are not watched: too many are.
     pub not_watched: u64,
     /// Connections evicted because the table was full.

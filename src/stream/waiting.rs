@@ -3,7 +3,8 @@
 //!
 //! Pieces never overlap: what is already held stands, a later copy only fills the holes
 //! between. Every operation costs at most a step for each byte of the segment that brings
-//! it, so the whole is linear in the input whatever the input is.
+//! it, and a limited number for those that the snapshot length cut from it, so the whole is linear
+//! in the input whatever the input is.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -101,6 +102,8 @@ pub(super) struct Added {
     pub(super) repeated: u64,
     /// Some of those differed from the copy that is held.
     pub(super) conflict: bool,
+    /// Bytes that the snapshot length cut were left off: the span lies over too many pieces.
+    pub(super) left_off: bool,
 }
 
 /// Pieces of one direction by position.
@@ -175,11 +178,13 @@ impl Waiting {
         Some(piece)
     }
 
-    /// Adds what of `span` is not held, which begins `ahead` bytes after the turn.
+    /// Adds what of `span` is not held, which begins `ahead` bytes after the turn. Its captured bytes
+    /// are all added; those that were cut as far as behind `most` pieces.
     pub(super) fn add(
         &mut self,
         ahead: u32,
         span: Span<'_>,
+        most: usize,
         stamp: &FrameStamp,
         layers: &Layers,
     ) -> Added {
@@ -190,7 +195,13 @@ impl Waiting {
         if let Some((start, piece)) = self.pieces.range(..=from).next_back() {
             at += u64::from(compare(from, span, *start, piece, &mut added));
         }
+        let mut steps = span.bytes.len() + most;
         while at < end {
+            if steps == 0 {
+                added.left_off = true;
+                break;
+            }
+            steps -= 1;
             let next = self.pieces.range(at..end).next();
             let until = next.map_or(end, |(start, _)| *start);
             let known = next.map_or(0, |(start, piece)| {
@@ -250,7 +261,7 @@ mod tests {
 
     fn add(waiting: &mut Waiting, ahead: u32, bytes: &[u8], frame: u64) -> Added {
         let span = Span::new(bytes, 0);
-        waiting.add(ahead, span, &stamp(frame), &Layers::default())
+        waiting.add(ahead, span, 2, &stamp(frame), &Layers::default())
     }
 
     fn drain(waiting: &mut Waiting) -> Vec<(u64, Vec<u8>)> {
@@ -297,12 +308,34 @@ mod tests {
     #[test]
     fn what_the_snapshot_length_cut_is_held_behind_the_bytes() {
         let mut waiting = Waiting::default();
-        waiting.add(3, Span::new(b"ab", 5), &stamp(1), &Layers::default());
+        let span = Span::new(b"ab", 5);
+        waiting.add(3, span, 2, &stamp(1), &Layers::default());
         assert_eq!(waiting.hole(), Some(3));
         waiting.advance(3);
         let piece = waiting.next().unwrap();
         assert_eq!((&*piece.bytes, piece.cut), (&b"ab"[..], 5));
         assert!(waiting.is_empty());
+    }
+
+    #[test]
+    fn a_cut_span_over_many_pieces_takes_a_limited_number_of_steps() {
+        for most in [3, 2] {
+            let mut waiting = Waiting::default();
+            for at in 0..3 {
+                add(&mut waiting, 2 + 2 * at, b"x", 1);
+            }
+            // Captured bytes over the first piece, and what was cut over the others.
+            let span = Span::new(b"ax", 5);
+            let added = waiting.add(1, span, most - 1, &stamp(2), &Layers::default());
+            assert_eq!(added.left_off, most == 2);
+            let held: u32 = waiting
+                .pieces
+                .values()
+                .map(|piece| piece.span().len())
+                .sum();
+            assert_eq!(held, 4 + most as u32);
+            assert_eq!(waiting.hole(), Some(1));
+        }
     }
 
     #[test]

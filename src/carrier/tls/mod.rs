@@ -35,6 +35,12 @@ const SWALLOWED_CAP: u64 = 4_096;
 /// Records at the start of a direction that may be of other keys: data that was sent early.
 const FOREIGN_CAP: u8 = 64;
 
+/// The effort of a try to decrypt a record, beside that for its bytes.
+const EFFORT_OF_A_TRY: u64 = 512;
+
+/// The effort that each byte of records adds to what may be tried.
+const EFFORT_A_BYTE: u64 = 16;
+
 /// Bytes that a gap of unknown length is taken to have swallowed.
 const UNKNOWN: u64 = 8 << 10;
 
@@ -55,8 +61,12 @@ pub type Shared = carried::Shared<Own>;
 pub struct Own {
     /// The secrets that are known.
     pub keylog: KeyLog,
-    /// Bytes decrypted in vain behind gaps.
+    /// The effort of decrypting in vain behind gaps, in bytes.
     tries: u64,
+    /// Bytes of encrypted records.
+    sealed: u64,
+    /// Directions given up because of [`Limit::DecryptedInVain`].
+    tried_too_much: u64,
     /// Directions given up because of [`Limit::Records`].
     pub over_cap: u64,
     plain: Vec<u8>,
@@ -239,6 +249,7 @@ impl Carrier for Tls {
         vec![
             (Limit::Secrets, own.keylog.refused()),
             (Limit::Records, own.over_cap),
+            (Limit::DecryptedInVain, own.tried_too_much),
         ]
     }
 }
@@ -341,10 +352,10 @@ impl Tls {
     fn sealed(&mut self, call: &mut Call<'_, Own>, record: &[u8]) {
         let shared = &mut *call.shared;
         let mut plain = std::mem::take(&mut shared.own.plain);
+        shared.own.sealed += record.len() as u64;
         let opened = self.decrypt(shared, call.direction, record, &mut plain);
         let is_1_3 = self.is_1_3();
         let side = self.sides.of_mut(call.direction);
-        let most = shared.limits.decrypted_in_vain as u64;
         match opened {
             Some(APPLICATION_DATA) if !plain.is_empty() => (call.sink)(Carried::Bytes(&plain)),
             Some(HANDSHAKE) if is_1_3 => {
@@ -357,10 +368,11 @@ impl Tls {
                 side.foreign += 1;
                 shared.lost.discarded += record.len() as u64;
             }
-            None if side.after_gap && shared.own.tries < most => {
+            None if side.after_gap && tries_left(shared, record) > 0 => {
                 side.state = call.break_off(record.len(), true);
             }
             None => {
+                shared.own.tried_too_much += u64::from(side.after_gap);
                 shared.lost.given_up += record.len() as u64;
                 side.break_off(call);
             }
@@ -377,9 +389,7 @@ impl Tls {
         plain: &mut Vec<u8>,
     ) -> Option<u8> {
         let side = self.sides.of(direction);
-        let most = shared.limits.decrypted_in_vain as u64;
-        let room = most.saturating_sub(shared.own.tries) / record.len().max(1) as u64;
-        let swallowed = side.swallowed.min(room);
+        let swallowed = side.swallowed.min(tries_left(shared, record));
         let tries = &mut shared.own.tries;
         let mut try_all = |cipher: &Cipher, from: u64| {
             // Without authentication any number would do.
@@ -391,7 +401,7 @@ impl Tls {
             let mut numbers = from..=from.saturating_add(more);
             numbers.find_map(|number| {
                 if number > from {
-                    *tries += record.len() as u64;
+                    *tries += record.len() as u64 + EFFORT_OF_A_TRY;
                 }
                 Some((number, cipher.open(number, record, plain)?))
             })
@@ -526,6 +536,14 @@ impl Side {
         shared.held -= self.held.len();
         std::mem::take(&mut self.held)
     }
+}
+
+/// Returns how often `record` may be decrypted in vain: a try costs effort, and the bytes of records
+/// bring it, so that the whole is linear in the input.
+fn tries_left(shared: &Shared, record: &[u8]) -> u64 {
+    let brought = EFFORT_A_BYTE * shared.own.sealed;
+    let most = brought.saturating_add(shared.limits.decrypted_in_vain as u64);
+    most.saturating_sub(shared.own.tries) / (record.len() as u64 + EFFORT_OF_A_TRY)
 }
 
 /// The state in which `left` bytes are missing of a record that a gap cut.
