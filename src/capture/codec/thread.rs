@@ -5,7 +5,7 @@
 //! long as the longer of the two, of which decompression is 75 % with gzip and zstd. Memory is
 //! [`CHUNKS`] buffers more.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::mem;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
@@ -39,6 +39,8 @@ pub(super) struct Threaded {
     /// The chunk that came last, and how many of its bytes were read.
     chunk: Chunk,
     read: usize,
+    /// The last chunk came.
+    over: bool,
     packing: Packing,
 }
 
@@ -77,6 +79,7 @@ impl Threaded {
             spare,
             chunk: Chunk::default(),
             read: 0,
+            over: false,
             packing,
         })
     }
@@ -96,9 +99,15 @@ impl Threaded {
             }
             // Without room for it the buffer is simply dropped.
             let _ = self.spare.try_send(mem::take(&mut self.chunk.bytes));
-            let Ok(chunk) = self.chunks.recv() else {
+            if self.over {
                 return Ok(0);
+            }
+            let Ok(chunk) = self.chunks.recv() else {
+                self.over = true;
+                let words = "the thread that decompresses it ended early";
+                return Err(Fault::Io(io::Error::other(words)));
             };
+            self.over = chunk.end.is_some();
             (self.chunk, self.read) = (chunk, 0);
         }
     }
@@ -130,5 +139,27 @@ fn next_chunk(chain: &mut Chain<'_>, mut bytes: Vec<u8>) -> Chunk {
         filled,
         taken: chain.taken(),
         end,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A source that panics where it is read.
+    struct Broken;
+
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            panic!("as a test wants it")
+        }
+    }
+
+    #[test]
+    fn a_thread_that_dies_is_an_error_and_not_the_end() {
+        let mut threaded = Threaded::start(Broken, Packing::Gzip).unwrap();
+        let error = threaded.read(&mut [0; 10]).unwrap_err();
+        assert!(matches!(error, Fault::Io(_)), "{error:?}");
+        assert_eq!(threaded.read(&mut [0; 10]).ok(), Some(0));
     }
 }
