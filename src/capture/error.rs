@@ -84,6 +84,9 @@ pub enum Fault {
         /// The largest size that is believed, in bytes.
         limit: u32,
     },
+    /// Zeros stand where a pcap record begins.
+    #[error("zeros stand where a packet should: what follows was never written")]
+    Zeros,
     /// A pcapng block states a total length that is impossible or absurd.
     #[error("corrupt block: type {kind:#x} with the impossible length {length}")]
     CorruptBlock {
@@ -242,6 +245,7 @@ impl Fault {
             Self::RecordCut | Self::BlockCut => {
                 "what stands before was read; end a capture with Ctrl-C, or write it with tcpdump -U"
             }
+            Self::Zeros => "what stands before was read; the disk was full, or the system crashed",
             Self::CorruptRecord { .. }
             | Self::CorruptBlock { .. }
             | Self::ContradictoryBlock { .. }

@@ -219,8 +219,15 @@ impl Layout {
             let (captured, limit) = (head.captured, self.limit);
             return Err(Fault::CorruptRecord { captured, limit });
         }
-        if head.captured == 0 && begins_file(buffer) {
-            return Ok(Piece::AnotherFile);
+        if head.captured == 0 {
+            if begins_file(buffer) {
+                return Ok(Piece::AnotherFile);
+            }
+            // A file that was not written to its end has zeros there. No frame is as empty as that.
+            let zeros = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0);
+            if buffer.bytes().get(..self.head).is_some_and(zeros) {
+                return Err(Fault::Zeros);
+            }
         }
         let whole = self.head + head.captured as usize;
         if !buffer.has(whole)? {

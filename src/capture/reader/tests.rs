@@ -364,6 +364,28 @@ fn a_record_that_claims_too_much_is_corrupt_and_takes_no_memory() {
 }
 
 #[test]
+fn zeros_in_place_of_a_record_are_an_error_behind_the_last_frame() {
+    for zeros in [16, 17, 5000] {
+        let mut file = pcap(&[b"one", b"", b"two"]);
+        let end = file.len();
+        file.resize(end + zeros, 0);
+        let (lines, error) = seen(&file[..]);
+        assert_eq!(lines.len(), 3);
+        let error = error.unwrap();
+        assert!(matches!(error.fault(), Fault::Zeros), "{error}");
+        assert_eq!(
+            (error.offset(), error.after_frame()),
+            (Some(end as u64), Some(3))
+        );
+    }
+    // An empty frame at the beginning of time was some bytes long.
+    let mut file = pcap(&[]);
+    file.extend([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0]);
+    let (lines, error) = seen(&file[..]);
+    assert!(lines.len() == 1 && error.is_none());
+}
+
+#[test]
 fn frames_up_to_the_cap_are_read_where_the_header_allows_them() {
     let mut file = pcap(&[]);
     file[16..20].copy_from_slice(&u32::MAX.to_le_bytes());
