@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Read};
+use std::path::PathBuf;
 
 use super::codec::Origin;
 use super::error::{CaptureError, Fault};
@@ -18,6 +19,24 @@ impl<R: Read> Read for Pipe<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         (self.waiting)();
         self.source.read(into)
+    }
+}
+
+/// A file that is opened when it is first read.
+enum Later {
+    Named(PathBuf),
+    Open(File),
+}
+
+impl Read for Later {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if let Self::Named(name) = self {
+            *self = Self::Open(File::open(name)?);
+        }
+        match self {
+            Self::Open(file) => file.read(into),
+            Self::Named(_) => Ok(0),
+        }
     }
 }
 
@@ -58,7 +77,9 @@ pub fn open<'a>(
     let file = File::open(name).map_err(wrong)?;
     let about = file.metadata().map_err(wrong)?;
     if about.is_file() {
-        // A file never waits for a writer, so nothing is lost when another thread reads it.
+        // A file never waits for a writer, so nothing is lost when another thread reads it. Of many
+        // only those that are read are open at a time.
+        let file = Later::Named(name.into());
         return Ok(Reader::of(Origin::Anywhere(Box::new(file)), shown));
     }
     let source = file;
@@ -111,6 +132,26 @@ mod tests {
         assert!(error.name().ends_with("a.pcap"));
         assert!(matches!(error.fault(), Fault::NotACapture(_)));
         assert!(reader.next_item().unwrap().is_none());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_is_open_only_while_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.pcap");
+        std::fs::write(&file, "hello").unwrap();
+        let file = file.canonicalize().unwrap();
+        let is_open = || {
+            let open = std::fs::read_dir("/proc/self/fd").unwrap();
+            let mut links = open.filter_map(|link| std::fs::read_link(link.unwrap().path()).ok());
+            links.any(|link| link == file)
+        };
+        let mut reader = open(&file, &|| {}).unwrap();
+        assert!(!is_open());
+        assert!(reader.next_item().is_err());
+        assert!(is_open());
+        drop(reader);
+        assert!(!is_open());
     }
 
     #[cfg(unix)]
