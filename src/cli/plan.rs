@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 
 use super::args::{Progress, ReadArgs, ViewArgs, When};
+use super::messages;
 use super::views;
 use crate::base::Span;
 use crate::base::limits::{Limit, Limits};
@@ -204,13 +205,31 @@ fn clocks(
 /// Octets of a key log that are read: of more than a million connections.
 const KEYLOG_CAP: u64 = 256 << 20;
 
+/// Cuts a key log behind its last line within the first `most` octets. Returns whether it was longer.
+fn cut_key_log(text: &mut Vec<u8>, most: u64) -> bool {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    if text.len() <= most {
+        return false;
+    }
+    text.truncate(most);
+    let lines = text.iter().rposition(|byte| *byte == b'\n');
+    text.truncate(lines.map_or(0, |end| end + 1));
+    true
+}
+
 /// Reads the file of secrets at `path`, which must hold one.
 fn secrets(path: &Path) -> Result<Vec<u8>, String> {
     let shown = path.display();
     let mut text = Vec::new();
     fs::File::open(path)
-        .and_then(|file| file.take(KEYLOG_CAP).read_to_end(&mut text))
+        .and_then(|file| file.take(KEYLOG_CAP + 1).read_to_end(&mut text))
         .map_err(|error| format!("--keylog {shown}: {error}"))?;
+    if cut_key_log(&mut text, KEYLOG_CAP) {
+        messages::error(format_args!(
+            "--keylog {shown}: only the secrets in its first {} MiB are read",
+            KEYLOG_CAP >> 20
+        ));
+    }
     if KeyLog::default().learn(&text) == 0 {
         return Err(format!(
             "--keylog {shown}: no TLS secret stands there; a line is, for example, \
@@ -246,6 +265,19 @@ mod tests {
 
     fn show(args: &[&str]) -> Plan {
         plan(args, &Surroundings::default()).unwrap()
+    }
+
+    #[test]
+    fn a_key_log_is_cut_between_two_lines() {
+        for (most, left) in [
+            (8, "a b c\n"),
+            (12, "a b c\nd e f\n"),
+            (13, "a b c\nd e f\n"),
+        ] {
+            let mut text = b"a b c\nd e f\n".to_vec();
+            assert_eq!(cut_key_log(&mut text, most), most < 12);
+            assert_eq!(text, left.as_bytes());
+        }
     }
 
     #[test]
