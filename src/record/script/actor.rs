@@ -214,6 +214,15 @@ impl Actor {
         replies
     }
 
+    /// Has so many more answers of that type dropped: one entry a type, however many steps ask for it.
+    pub(super) fn drop_more(&mut self, packet_type: PacketType, count: u32) {
+        let mut dropped = self.drop.iter_mut();
+        match dropped.find(|(dropped, _)| *dropped == packet_type) {
+            Some((_, left)) => *left = left.saturating_add(count),
+            None => self.drop.push((packet_type, count)),
+        }
+    }
+
     /// Whether an answer of that type is to be dropped now.
     pub(super) fn drops(&mut self, packet_type: PacketType) -> bool {
         let mut dropped = self.drop.iter_mut();
@@ -311,6 +320,22 @@ mod tests {
         open.end(id(1));
         open.end(id(2));
         assert!(open.is_empty() && open.has_room(OPEN_BYTES));
+    }
+
+    #[test]
+    fn answers_to_drop_are_counted_by_type() {
+        let mut actor = Actor::default();
+        for count in [1, u32::MAX, 1] {
+            actor.drop_more(PacketType::PubAck, count);
+            actor.drop_more(PacketType::PubRec, 1);
+        }
+        assert_eq!(actor.drop.len(), 2);
+        let mut dropped = || actor.drops(PacketType::PubRec);
+        assert_eq!(
+            [dropped(), dropped(), dropped(), dropped()],
+            [true, true, true, false]
+        );
+        assert!(actor.drops(PacketType::PubAck));
     }
 
     #[test]

@@ -161,8 +161,10 @@ impl<'n, W: Witness> Player<'n, W> {
             Action::Release(_) => self.release(at)?,
             Action::Drop(packets) => {
                 let count = packets.count.unwrap_or(1);
-                let dropped = packets.types().map(|packet_type| (packet_type, count));
-                self.actor(at)?.drop.extend(dropped);
+                let actor = self.actor(at)?;
+                packets
+                    .types()
+                    .for_each(|packet_type| actor.drop_more(packet_type, count));
             }
             Action::Delay(delay) => self.actor(at)?.delay = *delay.by,
             Action::Sleep(time) => {
