@@ -74,6 +74,8 @@ fn a_command_line_that_fails_leaves_every_file_as_it_was() {
         "$B record -q --port 0 --force -o s.toml --script s.toml",
         "$B record -q --port 0 --force -o ./sub/../s.toml --script s.toml",
         "$B record -q --port 0 --force -o s.toml --script /dev/stdin <s.toml",
+        "$B in.pcap >>in.pcap",
+        "$B - <in.pcap >>soft",
         // Files that are there.
         "$B in.pcap -o imp",
         "$B in.pcap -o dangling",
@@ -93,6 +95,8 @@ fn a_command_line_that_fails_leaves_every_file_as_it_was() {
         "$B in.pcap --keylog imp -o new",
         "$B record -q --port 0 --script nowhere -o new",
         // Recordings that do not begin.
+        "$B record -q --port 0 --scenario basic --check -o pipe",
+        "$B record -q --port 0 --scenario basic --json -o pipe",
         "$B record -q --port 0 --force -o imp -- ./no-such-command",
         "$B record -q --port 0 -o new -- ./no-such-command",
         "$B record -q --port 0 -- ./no-such-command",
@@ -123,6 +127,34 @@ fn force_replaces_a_file_and_only_with_what_was_read() {
          && stat -c %a imp && $B in.pcap -o new && ls -a | grep -c mqtt-inspect",
     );
     assert_eq!(text(&ran), "600\n0\n", "{ran:?}");
+}
+
+#[test]
+fn an_error_names_the_file_with_what_was_recorded_where_there_is_one() {
+    let folder = folder();
+    let ping = "[[steps]]\nping = { client = 'a' }\n";
+    let step = |steps: &str| format!("[[clients]]\nname = 'a'\n{steps}{ping}");
+    let connect =
+        "[[steps]]\nconnect = { client = 'a' }\n[[steps]]\ndisconnect = { client = 'a' }\n";
+    for (steps, output, named) in [
+        (connect, "-o new", true),
+        (connect, "", false),
+        ("", "-o none", false),
+        ("", "--force -o imp", false),
+    ] {
+        std::fs::write(folder.path().join("s.toml"), step(steps)).expect("a script");
+        let ran = shell(
+            folder.path(),
+            &format!("$B record -q --port 0 --script s.toml {output}"),
+        );
+        let messages = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(2), "{messages}");
+        assert!(messages.contains("not connected"), "{messages}");
+        assert_eq!(messages.contains("is in new"), named, "{messages}");
+        assert_eq!(messages.contains("(what was"), named, "{messages}");
+    }
+    let left = shell(folder.path(), "test -s new && ! test -e none && cat imp");
+    assert_eq!(text(&left), "important\n", "{left:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::args::{ReadArgs, RecordArgs, ViewArgs};
 use super::messages::{self, TROUBLE};
 use super::plan::{Plan, Surroundings, protected};
+use super::views::{self, ViewKind};
 use crate::record::scenario::{self, SCENARIOS, Scenario};
 use crate::record::script::Script;
 use crate::record::signals::Ending;
@@ -24,6 +25,7 @@ pub fn run(args: RecordArgs) -> Result<ExitCode, String> {
     }
     let view = args.view.clone();
     let options = options(args)?;
+    refuse_view_of_pipe(options.output.as_deref(), &view)?;
     let ending = Ending::by_signals(&options.stop);
     let recorded = record::run(&options, &mut io::stderr()).map_err(|error| error.to_string())?;
     // From now on a signal ends the process, as it does where captures are read.
@@ -31,16 +33,18 @@ pub fn run(args: RecordArgs) -> Result<ExitCode, String> {
     let failed = recorded.status.filter(|&status| status != 0);
     // A capture that no name was given for goes where it is of no use, or its name is not shown.
     let goes = recorded.temporary && (failed.is_some() || view.quiet);
+    let is_file = recorded.path.is_file();
     if !view.quiet {
         let frames = messages::counted(recorded.frames, "frame");
         let path = recorded.path.display();
-        messages::error(match (goes, recorded.frames) {
-            (true, _) => format!("{frames} recorded; -o FILE keeps them where the command fails"),
-            (false, 1) => format!("{frames} is in {path}"),
-            (false, _) => format!("{frames} are in {path}"),
+        messages::error(match (goes, is_file, recorded.frames) {
+            (true, ..) => format!("{frames} recorded; -o FILE keeps them where the command fails"),
+            (_, false, _) => format!("{frames} went through {path}: nothing can be shown of them"),
+            (_, _, 1) => format!("{frames} is in {path}"),
+            _ => format!("{frames} are in {path}"),
         });
     }
-    let shown = if recorded.path.is_file() {
+    let shown = if is_file {
         show(&recorded, view).unwrap_or_else(messages::failure)
     } else {
         // What went through a pipe or into a device cannot be read again.
@@ -53,6 +57,22 @@ pub fn run(args: RecordArgs) -> Result<ExitCode, String> {
         Some(status) => u8::try_from(status).unwrap_or(TROUBLE).into(),
         None => shown,
     })
+}
+
+/// Refuses a view that was asked for where the capture goes through a named pipe or into a device: its
+/// answer would be lost.
+///
+/// # Errors
+/// One line for the user.
+fn refuse_view_of_pipe(output: Option<&Path>, view: &ViewArgs) -> Result<(), String> {
+    let asked = ViewKind::of(view) != ViewKind::Table || views::json_form(view).is_some();
+    match output {
+        Some(path) if asked && path.exists() && !path.is_file() && !path.is_dir() => Err(format!(
+            "{}: this is no file, and nothing can be shown of it at the end; leave out the view",
+            path.display()
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Shows the recording.

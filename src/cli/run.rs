@@ -1,8 +1,10 @@
 //! A plan carried out: the view opened, the captures read, the exit status found.
 
 use std::cell::{Cell, RefCell};
+use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 
@@ -43,7 +45,10 @@ pub fn run(plan: &Plan) -> Result<ExitCode, String> {
         _ => None,
     };
     let writer: Box<dyn Write> = match (&plan.output, &file) {
-        (None, _) => messages::standard_output().map_err(unwritten)?,
+        (None, _) => {
+            refuse_to_append(&plan.inputs)?;
+            messages::standard_output().map_err(unwritten)?
+        }
         (Some(_), None) => Box::new(io::sink()),
         (Some(_), Some(file)) => Box::new(Answer {
             file: Rc::clone(file),
@@ -88,6 +93,23 @@ pub fn run(plan: &Plan) -> Result<ExitCode, String> {
         // The reader of the answer has had enough, as `head` does.
         Some(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         Some(error) => Err(unwritten(error)),
+    }
+}
+
+/// Refuses standard output that goes into one of the inputs, as `>> input` makes it: it would grow
+/// while it is read.
+///
+/// # Errors
+/// One line for the user.
+fn refuse_to_append(inputs: &[OsString]) -> Result<(), String> {
+    let output = Path::new("/dev/stdout");
+    let input = || inputs.iter().find(|input| capture::is_same(output, input));
+    match output.is_file().then(input).flatten() {
+        Some(input) => Err(format!(
+            "{}: this is an input file, and standard output would be written into it",
+            input.to_string_lossy()
+        )),
+        None => Ok(()),
     }
 }
 

@@ -57,6 +57,16 @@ pub enum RecordError {
     Kernel(KernelError),
 }
 
+impl RecordError {
+    /// Adds that what was recorded before the error is in `path`.
+    pub(super) fn with_kept(mut self, path: PathBuf) -> Self {
+        if let Self::Write { kept, .. } | Self::Script { kept, .. } = &mut self {
+            *kept = Some(path);
+        }
+        self
+    }
+}
+
 /// Where to find what was recorded before an error.
 struct Kept<'a>(Option<&'a Path>);
 
@@ -64,7 +74,7 @@ impl fmt::Display for Kept<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(path) => write!(f, " (what was recorded is in {})", path.display()),
-            None => f.write_str(" (-o FILE keeps what was recorded before)"),
+            None => Ok(()),
         }
     }
 }

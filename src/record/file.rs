@@ -118,11 +118,12 @@ impl CaptureFile {
     }
 
     /// Ends the file. A failed recording of no frame leaves what was there before, and a temporary
-    /// capture goes with the recording that failed.
+    /// capture goes with the recording that failed. Returns whether there is a file with what was
+    /// recorded.
     ///
     /// # Errors
     /// The error of the file.
-    pub(super) fn finish(mut self, succeeded: bool) -> io::Result<()> {
+    pub(super) fn finish(mut self, succeeded: bool) -> io::Result<bool> {
         self.flush()?;
         if succeeded {
             self.writer.inner_mut().file.settle()?;
@@ -130,7 +131,8 @@ impl CaptureFile {
                 folder.kept = true;
             }
         }
-        Ok(())
+        let has_frames = self.frames > 0 && self.temporary.is_none();
+        Ok(self.path.is_file() && (succeeded || has_frames))
     }
 
     /// Whether no name was given for it.

@@ -150,11 +150,6 @@ impl Place {
             temporary: file.is_temporary(),
         }
     }
-
-    /// The path, unless the file goes when the recording fails.
-    fn kept(&self) -> Option<PathBuf> {
-        (!self.temporary).then(|| self.path.clone())
-    }
 }
 
 /// A recording under way.
@@ -212,22 +207,25 @@ impl<'a, W: Witness> Running<'a, W> {
         let lost = || io::Error::other("the capturing thread failed");
         let file = file.ok_or_else(|| self.write_failed(lost()))?;
         let frames = file.frames();
-        let ended = file.finish(outcome.is_ok());
-        let status = outcome?;
-        ended.map_err(|error| self.write_failed(error))?;
+        let kept = file.finish(outcome.is_ok());
         let Place { path, temporary } = self.place.clone();
-        Ok(Recorded {
-            path,
-            temporary,
-            frames,
-            status,
-        })
+        match (outcome, kept) {
+            (Ok(status), Ok(_)) => Ok(Recorded {
+                path,
+                temporary,
+                frames,
+                status,
+            }),
+            (Err(error), Ok(true)) => Err(error.with_kept(path)),
+            (Err(error), _) => Err(error),
+            (Ok(_), Err(error)) => Err(self.write_failed(error)),
+        }
     }
 
     fn write_failed(&self, error: io::Error) -> RecordError {
         RecordError::Write {
             path: self.place.path.clone(),
-            kept: self.place.kept(),
+            kept: None,
             error,
         }
     }
@@ -300,10 +298,7 @@ impl<'a, W: Witness> Running<'a, W> {
         match played.and(finished) {
             Ok(()) | Err(PlayError::Stopped) => Ok(()),
             Err(PlayError::Record(error)) => Err(self.write_failed(error)),
-            Err(error) => Err(RecordError::Script {
-                kept: self.place.kept(),
-                error,
-            }),
+            Err(error) => Err(RecordError::Script { kept: None, error }),
         }
     }
 
