@@ -644,6 +644,26 @@ fn who_is_silent_for_one_and_a_half_keep_alives_is_closed() {
 }
 
 #[test]
+fn a_client_whose_packets_were_not_handed_over_yet_is_not_silent() {
+    let mut bench = Bench::new();
+    let keys = ["a", "b"].map(|id| {
+        bench.client_with(V5_0, id, |connect| connect.keep_alive = 10);
+        ConnectionKey(bench.versions.len() as u64 - 1)
+    });
+    bench.sent();
+    bench.now = bench.now.plus(Span::from_nanos(15_000_000_000));
+    bench.core.tick_unless(bench.now, |key| key == keys[0]);
+    bench.collect();
+    assert_eq!(bench.sent_to(keys[0]), [""; 0]);
+    assert_eq!(bench.sent_to(keys[1]), ["DISCONNECT 141", "close"]);
+    // From then on it may be silent for as long again.
+    assert_eq!(
+        bench.core.deadline(),
+        Some(bench.now.plus(Span::from_nanos(15_000_000_000)))
+    );
+}
+
+#[test]
 fn a_connection_that_brings_no_connect_is_closed_in_time() {
     let mut bench = Bench::new();
     let key = bench.open(V3_1_1);

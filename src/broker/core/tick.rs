@@ -12,14 +12,24 @@ use crate::base::Timestamp;
 use crate::event::log::{Cause, Line};
 
 impl Core {
-    /// Does what is due at `now`; returns when it wants to be called again at the latest.
-    pub fn tick(&mut self, now: Timestamp) -> Option<Timestamp> {
+    /// Does what is due at `now`.
+    pub fn tick(&mut self, now: Timestamp) {
+        self.tick_unless(now, |_| false);
+    }
+
+    /// As [`Core::tick`], but a connection with input that was not handed over yet is not judged:
+    /// its Client is not silent.
+    pub fn tick_unless(&mut self, now: Timestamp, has_input: impl Fn(ConnectionKey) -> bool) {
         self.now = now;
         if self.wake.is_none_or(|wake| now < wake) {
-            return self.wake;
+            return;
         }
         for (connection, opened) in self.late_connections() {
-            if opened {
+            if has_input(connection) {
+                if let Some(link) = self.links.get_mut(&connection) {
+                    link.last_received = now;
+                }
+            } else if opened {
                 self.dismiss(connection, encode::PROTOCOL_ERROR, "no CONNECT in time");
             } else {
                 self.time_out(connection);
@@ -37,6 +47,10 @@ impl Core {
         }
         self.retained.expire(now);
         self.wake = self.next_deadline();
+    }
+
+    /// When [`Core::tick`] wants to be called at the latest.
+    pub const fn deadline(&self) -> Option<Timestamp> {
         self.wake
     }
 
@@ -45,7 +59,7 @@ impl Core {
         let mut late: Vec<_> = self
             .links
             .iter()
-            .filter(|(_, link)| self.deadline(link).is_some_and(|at| at <= self.now))
+            .filter(|(_, link)| self.deadline_of(link).is_some_and(|at| at <= self.now))
             .map(|(&connection, link)| (connection, matches!(link.stage, Stage::Opened(_))))
             .collect();
         late.sort_unstable();
@@ -62,7 +76,7 @@ impl Core {
             .collect()
     }
 
-    fn deadline(&self, link: &Link) -> Option<Timestamp> {
+    fn deadline_of(&self, link: &Link) -> Option<Timestamp> {
         match link.stage {
             Stage::Opened(since) => Some(since.plus(self.options.connect_timeout)),
             Stage::Connected(_) => Some(link.last_received.plus(link.patience?)),
@@ -71,7 +85,10 @@ impl Core {
 
     /// The earliest of all deadlines, for [`Core::tick`]'s caller.
     fn next_deadline(&self) -> Option<Timestamp> {
-        let links = self.links.values().filter_map(|link| self.deadline(link));
+        let links = self
+            .links
+            .values()
+            .filter_map(|link| self.deadline_of(link));
         let sessions = self
             .sessions
             .values()

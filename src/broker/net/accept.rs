@@ -12,7 +12,7 @@ use crate::broker::core::ConnectionKey;
 use crate::mqtt::Sender;
 
 /// Accepted in a row before the connections have their turn.
-const ACCEPTED: usize = 256;
+const ACCEPTED: usize = 64;
 
 impl<W: Witness> Net<W> {
     /// Accepts every connection that waits.
@@ -80,15 +80,17 @@ impl<W: Witness> Net<W> {
         }
         // Small packets go out at once; a failure costs speed only.
         let _ = stream.set_nodelay(true);
-        let interest = Interest::READABLE | Interest::WRITABLE;
+        // Room to write is asked for only once there was none: its event would give a socket its
+        // place in the order before it has something to read.
         let token = Token(key.0 as usize);
-        if let Err(error) = self.poll.registry().register(&mut stream, token, interest) {
+        let registry = self.poll.registry();
+        if let Err(error) = registry.register(&mut stream, token, Interest::READABLE) {
             self.note(&format!("Connection from {peer} closed: {error}."));
             return self.see(key, Seen::Reset(Sender::Server));
         }
         self.sockets.insert(key, Socket::new(stream, client));
         self.core.connected(self.clock.now(), key, client);
-        self.ready.insert(key);
+        self.line_up(key);
         self.perform_all()
     }
 

@@ -3,8 +3,10 @@
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-use super::server::Net;
-use super::socket::Flushed;
+use mio::{Interest, Token};
+
+use super::server::{Net, READ};
+use super::socket::{Ending, Flushed, Socket};
 use super::witness::{Seen, Witness};
 use crate::base::Span;
 use crate::broker::core::{Action, ConnectionKey};
@@ -15,21 +17,12 @@ use crate::mqtt::Sender;
 const PAUSE: usize = 8 << 20;
 /// Packets handled before the clock is looked at.
 const AT_ONCE: usize = 4;
-/// Handling what was read takes long beyond this: the rest waits for its next turn.
-const LONG: Duration = Duration::from_millis(20);
+/// While so much is read and not handled, no more is read.
+const UNHANDLED: usize = 64 << 20;
 /// How long a closed connection may take until the Client closes too.
 const LINGER: Span = Span::from_nanos(2_000_000_000);
 /// Bytes that a Client may still send on a connection that the Server closed.
 const LATE_BYTES: usize = 1 << 20;
-
-/// How a network connection ended, seen from the Server.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Ending {
-    /// The Client closed its direction.
-    Fin,
-    /// The connection was reset or failed.
-    Reset,
-}
 
 impl<W: Witness> Net<W> {
     /// [`Net::serve`], whether or not the system has reported something to read.
@@ -44,53 +37,84 @@ impl<W: Witness> Net<W> {
         self.serve(key)
     }
 
-    /// Writes to and reads from one connection what is possible now. What the core wants
-    /// done then is not done yet: see [`Net::perform`].
+    /// Writes to and reads from one connection what is possible now, and has the core handle it,
+    /// all of it where the Client is in step. What the core wants done then is not done yet: see
+    /// [`Net::perform`].
     ///
     /// # Errors
     /// The witness failed.
     pub fn serve(&mut self, key: ConnectionKey) -> io::Result<()> {
-        self.flush(key)?;
-        let Some(socket) = self.sockets.get_mut(&key) else {
-            return Ok(());
-        };
-        if socket.unsent() > PAUSE {
-            return Ok(());
-        }
-        if !socket.rest.is_empty() {
-            let rest = std::mem::take(&mut socket.rest);
-            self.hand_over(key, &rest);
-            return Ok(());
-        }
-        if !socket.readable {
-            return Ok(());
-        }
-        match socket.stream.read(&mut self.buffer) {
-            Ok(0) => self.lost(key, Ending::Fin),
-            Ok(count) => self.received(key, count),
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock => {
-                    socket.readable = false;
-                    Ok(())
-                }
-                io::ErrorKind::Interrupted => {
-                    self.ready.insert(key);
-                    Ok(())
-                }
-                _ => self.lost(key, Ending::Reset),
-            },
-        }
+        self.serve_for(key, Duration::ZERO, &mut |_| Ok(()))
     }
 
-    /// Passes `count` bytes of the buffer to the witness and then to the core. On a connection
-    /// that the Server closed they are counted only; too many of them reset it.
+    /// As [`Net::serve`], for about as long as `slice`: then the connection lines up again.
+    /// `then` runs after each step that may have given the core something to do.
+    pub(super) fn serve_for(
+        &mut self,
+        key: ConnectionKey,
+        slice: Duration,
+        then: &mut impl FnMut(&mut Self) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let began = Instant::now();
+        self.flush(key)?;
+        self.take_in(key)?;
+        while let Some(socket) = self.sockets.get_mut(&key) {
+            if socket.unsent() > PAUSE {
+                return Ok(());
+            }
+            if socket.rest.is_empty() {
+                if let Some(ending) = socket.ending {
+                    return self.lost(key, ending);
+                }
+                if socket.readable {
+                    self.line_up(key);
+                }
+                return Ok(());
+            }
+            self.hand_over(key);
+            then(self)?;
+            let goes_on = self.sockets.get(&key).is_some_and(Socket::has_input);
+            if began.elapsed() > slice && goes_on {
+                self.line_up(key);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what a connection brought, unless there is something of it that is not handled yet.
+    ///
+    /// # Errors
+    /// The witness failed.
+    pub(super) fn take_in(&mut self, key: ConnectionKey) -> io::Result<()> {
+        while let Some(socket) = self.sockets.get_mut(&key) {
+            let full = socket.unsent() > PAUSE || self.unhandled > UNHANDLED;
+            // All that is there, so that what comes later has its place behind that of others.
+            let enough = socket.handled > 0 || socket.rest.len() >= READ;
+            if !socket.readable || enough || socket.ending.is_some() || full {
+                return Ok(());
+            }
+            match socket.stream.read(&mut self.buffer) {
+                Ok(0) => socket.ending = Some(Ending::Fin),
+                Ok(count) => self.received(key, count)?,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => socket.readable = false,
+                    io::ErrorKind::Interrupted => {}
+                    _ => socket.ending = Some(Ending::Reset),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes `count` bytes of the buffer to the witness, and keeps them for the core. On a
+    /// connection that the Server closed they are counted only; too many of them reset it.
     fn received(&mut self, key: ConnectionKey, count: usize) -> io::Result<()> {
         let Some(socket) = self.sockets.get_mut(&key) else {
             return Ok(());
         };
         let bytes = self.buffer.get(..count).unwrap_or_default();
         socket.bytes_read += count as u64;
-        self.ready.insert(key);
         if !socket.in_step {
             let seen = Seen::Bytes(Sender::Client, bytes);
             self.witness.see(self.clock.now(), key, seen)?;
@@ -103,34 +127,35 @@ impl<W: Witness> Net<W> {
             }
             return Ok(());
         }
-        let bytes = std::mem::take(&mut self.buffer);
-        self.hand_over(key, bytes.get(..count).unwrap_or_default());
-        self.buffer = bytes;
+        socket.rest.extend_from_slice(bytes);
+        self.unhandled += count;
         Ok(())
     }
 
-    /// Gives the core what a Client sent, as much as it handles in a while: what one Client
-    /// asks for keeps no other waiting.
-    fn hand_over(&mut self, key: ConnectionKey, bytes: &[u8]) {
-        let began = Instant::now();
-        let mut rest = bytes;
-        while let Some(socket) = self.sockets.get_mut(&key) {
-            if rest.is_empty() || socket.closing {
-                return;
-            }
-            let most = match socket.in_step {
-                true => usize::MAX,
-                false => AT_ONCE,
-            };
-            if began.elapsed() > LONG && !socket.in_step {
-                socket.rest = rest.to_vec();
-                self.ready.insert(key);
-                return;
-            }
-            let now = self.clock.now();
-            let used = self.core.received_some(now, key, rest, most);
-            rest = rest.get(used..).unwrap_or_default();
+    /// Gives the core some of what a Client sent: all of it where the Client is in step.
+    fn hand_over(&mut self, key: ConnectionKey) {
+        let Some(socket) = self.sockets.get_mut(&key) else {
+            return;
+        };
+        let mut rest = std::mem::take(&mut socket.rest);
+        let most = match socket.in_step {
+            true => usize::MAX,
+            false => AT_ONCE,
+        };
+        let closing = socket.closing;
+        let now = self.clock.now();
+        let unhandled = rest.get(socket.handled..).unwrap_or_default();
+        let used = match closing {
+            true => unhandled.len(),
+            false => self.core.received_some(now, key, unhandled, most),
+        };
+        self.unhandled = self.unhandled.saturating_sub(used);
+        socket.handled += used;
+        if socket.handled >= rest.len() {
+            socket.handled = 0;
+            rest = Vec::new();
         }
+        socket.rest = rest;
     }
 
     /// Drops a connection that its Client closed, so the Server does too, or whose socket failed.
@@ -203,26 +228,35 @@ impl<W: Witness> Net<W> {
         };
         let before = socket.unsent();
         let flushed = socket.flush(key, self.clock, &mut self.witness)?;
-        let (after, was_paused) = (socket.unsent(), before > PAUSE);
-        if was_paused && after <= PAUSE && socket.readable {
-            self.ready.insert(key);
+        let after = socket.unsent();
+        let waits = flushed == Flushed::Waits;
+        if waits != socket.waits {
+            let interest = match waits {
+                true => Interest::READABLE | Interest::WRITABLE,
+                false => Interest::READABLE,
+            };
+            let token = Token(key.0 as usize);
+            let registry = self.poll.registry();
+            registry.reregister(&mut socket.stream, token, interest)?;
+            socket.waits = waits;
+        }
+        let goes_on = before > PAUSE && after <= PAUSE && socket.has_input();
+        let ends = flushed == Flushed::All && socket.closing && !socket.finished;
+        if ends {
+            socket.finished = true;
+            let seen = Seen::Finished(Sender::Server);
+            self.witness.see(self.clock.now(), key, seen)?;
+            // An error means that the Client is gone already; the next read finds out.
+            let _ = socket.stream.shutdown(std::net::Shutdown::Write);
+            socket.readable = true;
         }
         self.core.unsent(self.clock.now(), key, after);
+        if goes_on || ends || flushed == Flushed::Yields {
+            self.line_up(key);
+        }
         match flushed {
-            Flushed::Waits => Ok(()),
             Flushed::Failed => self.lost(key, Ending::Reset),
-            Flushed::All => {
-                if socket.closing && !socket.finished {
-                    socket.finished = true;
-                    let seen = Seen::Finished(Sender::Server);
-                    self.witness.see(self.clock.now(), key, seen)?;
-                    // An error means that the Client is gone already; the next read finds out.
-                    let _ = socket.stream.shutdown(std::net::Shutdown::Write);
-                    socket.readable = true;
-                    self.ready.insert(key);
-                }
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The sockets and what all that happens to them shares, from opening to closing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,7 +15,7 @@ use crate::broker::core::{BrokerOptions, ConnectionKey, Core};
 use crate::event::log::Line;
 
 /// Read at once from one connection before the others have their turn.
-const READ: usize = 1 << 16;
+pub(super) const READ: usize = 1 << 16;
 /// Tokens of listeners count down from here; connections count up from 0.
 pub(super) const LISTENER: usize = usize::MAX - 8;
 
@@ -31,8 +31,10 @@ pub struct Net<W> {
     pub(super) core: Core,
     pub(super) witness: W,
     pub(super) sockets: BTreeMap<ConnectionKey, Socket>,
-    /// Connections with something to do, so that none is read twice before another is once.
-    pub(super) ready: BTreeSet<ConnectionKey>,
+    /// Connections with something to do, in the order in which that came: see [`Net::line_up`].
+    queue: VecDeque<ConnectionKey>,
+    /// Bytes that were read and not handled yet, of all connections.
+    pub(super) unhandled: usize,
     pub(super) next_key: u64,
     pub(super) limit: usize,
     pub(super) log: bool,
@@ -92,7 +94,8 @@ impl<W: Witness> Net<W> {
             core: Core::new(BrokerOptions { port, ..options }),
             witness,
             sockets: BTreeMap::new(),
-            ready: BTreeSet::new(),
+            queue: VecDeque::new(),
+            unhandled: 0,
             next_key: 0,
             log,
             lines,
@@ -176,13 +179,40 @@ impl<W: Witness> Net<W> {
         self.witness.see(self.clock.now(), key, seen)
     }
 
+    /// Puts a connection at the end of the queue, unless it has its place there.
+    pub(super) fn line_up(&mut self, key: ConnectionKey) {
+        if let Some(socket) = self.sockets.get_mut(&key)
+            && !std::mem::replace(&mut socket.queued, true)
+        {
+            self.queue.push_back(key);
+        }
+    }
+
+    /// Takes the connection whose turn it is; one that is gone has none.
+    pub(super) fn next_in_line(&mut self) -> Option<ConnectionKey> {
+        loop {
+            let key = self.queue.pop_front()?;
+            if let Some(socket) = self.sockets.get_mut(&key) {
+                socket.queued = false;
+                return Some(key);
+            }
+        }
+    }
+
+    /// The connections in the queue, the next one first.
+    pub(super) const fn line(&self) -> &VecDeque<ConnectionKey> {
+        &self.queue
+    }
+
     /// Closes a socket and forgets its connection.
     pub(super) fn drop_socket(&mut self, key: ConnectionKey) -> io::Result<()> {
         if let Some(mut socket) = self.sockets.remove(&key) {
+            self.unhandled = self
+                .unhandled
+                .saturating_sub(socket.rest.len() - socket.handled);
             // The descriptor is closed with the socket; a failure leaves nothing to do.
             let _ = self.poll.registry().deregister(&mut socket.stream);
         }
-        self.ready.remove(&key);
         self.see(key, Seen::Gone)
     }
 }
