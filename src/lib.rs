@@ -37,7 +37,7 @@
 //! | room | holds |
 //! |---|---|
 //! | [`base`] | time, endpoints, field definitions, escaping, the table of limits |
-//! | [`capture`] | sources of frames: files, pipes, several merged; the kernel's packet socket; codecs; the pcapng writer |
+//! | [`capture`] | sources of frames: files, pipes, several merged; the kernel's packet socket; codecs; the pcapng writer; files that are written |
 //! | [`wire`] | a frame's link, tunnel, IP and transport headers taken off: a TCP segment or a UDP datagram |
 //! | [`stream`] | TCP reassembly: each direction's bytes in order, and its gaps |
 //! | [`carrier`] | protocols that may carry MQTT inside a stream: TLS, WebSocket |
