@@ -11,8 +11,11 @@ use crate::base::Endpoint;
 use crate::base::text::safe;
 use crate::mqtt::ProtocolVersion;
 
-/// Bytes of a name that is shown whole; of a longer one so many are shown.
+/// Bytes of a long name that are shown.
 const SHOWN: usize = 256;
+
+/// Bytes of a name that is shown whole: also of one that was shortened.
+const WHOLE: usize = SHOWN + 32;
 
 /// One entry of the log. An entry with a list (a will's topic) may take two lines.
 #[derive(Clone, Copy, Debug)]
@@ -428,12 +431,21 @@ impl Line<'_> {
 /// and where it is long its beginning with the number of its bytes. It may have 65,535 of them, and
 /// a PINGREQ of two bytes is logged with it twice.
 pub fn short(text: &str) -> Cow<'_, str> {
-    if text.len() <= SHOWN {
-        return safe(text);
+    match kept(text) {
+        Cow::Borrowed(text) => safe(text),
+        Cow::Owned(text) => Cow::Owned(safe(&text).into_owned()),
+    }
+}
+
+/// Returns as much of a name as [`short`] shows, not escaped yet: a line shows the same of this as of
+/// the name.
+pub fn kept(text: &str) -> Cow<'_, str> {
+    if text.len() <= WHOLE {
+        return Cow::Borrowed(text);
     }
     let end = (0..=SHOWN).rev().find(|&at| text.is_char_boundary(at));
     let beginning = text.get(..end.unwrap_or(0)).unwrap_or_default();
-    Cow::Owned(format!("{}... ({} bytes)", safe(beginning), text.len()))
+    Cow::Owned(format!("{beginning}... ({} bytes)", text.len()))
 }
 
 #[cfg(test)]
@@ -504,6 +516,10 @@ mod tests {
             Line::Disconnected(&longer).to_string(),
             format!("Client {name}... (65000 bytes) disconnected.")
         );
+        // What is kept of it is shown as it is.
+        assert_eq!(short(&kept(&longer)), short(&longer));
+        let controls = "\u{1b}".repeat(65_000);
+        assert_eq!(short(&kept(&controls)), short(&controls));
         // A character is not cut in two.
         assert!(short(&"한".repeat(100)).ends_with("한... (300 bytes)"));
     }

@@ -70,7 +70,12 @@ impl Sample {
             text(b"gone");
             body[7] |= 0x04;
         }
-        let mut bytes = vec![0x10, body.len() as u8];
+        let length = body.len();
+        assert!(length < 0x4000);
+        let mut bytes = match length {
+            0..0x80 => vec![0x10, length as u8],
+            _ => vec![0x10, (length & 0x7f) as u8 | 0x80, (length >> 7) as u8],
+        };
         bytes.append(&mut body);
         Self::client(connection, &bytes)
     }

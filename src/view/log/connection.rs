@@ -18,6 +18,11 @@ pub(super) const MOST_WAITING: usize = 64;
 /// each message would search through those of a longer one.
 const LONGEST_SEARCHED: usize = 16 << 10;
 
+/// Bytes of SUBSCRIBE packets of a connection that are searched at first; each byte of a message
+/// brings [`SEARCHED_A_BYTE`] more.
+const MOST_SEARCHED: usize = 1 << 20;
+const SEARCHED_A_BYTE: usize = 64;
+
 /// How long a packet waits for the answer to the one before it, in nanoseconds.
 const LONGEST_WAIT: i64 = 1_000_000_000;
 
@@ -27,8 +32,10 @@ pub(super) struct Followed {
     pub(super) client: Endpoint,
     pub(super) server: Endpoint,
     /// The client identifier once it is accepted; where it is not known, mosquitto's word for it
-    /// or the client's address and port.
+    /// or the client's address and port. As much as a line shows.
     pub(super) name: String,
+    /// The client identifier, once it is accepted, by the hash of the server and that.
+    pub(super) identifier: Option<u64>,
     pub(super) phase: Phase,
     /// The frame of "New connection", until that line is written.
     pub(super) unannounced: Option<FrameStamp>,
@@ -36,7 +43,10 @@ pub(super) struct Followed {
     pub(super) waiting: VecDeque<Held>,
     /// In seconds; the server's where it gave one.
     pub(super) keep_alive: u16,
-    pub(super) will_topic: Option<Box<str>>,
+    /// The will, by the hash of the server and its topic.
+    pub(super) will: Option<u64>,
+    /// Bytes of SUBSCRIBE packets that may still be searched for the topics of messages.
+    pub(super) search: usize,
     /// When the client's last packet came.
     pub(super) last: Option<Timestamp>,
     /// The session ends with the connection (5.0): DISCONNECT cannot change that.
@@ -96,7 +106,9 @@ impl Followed {
             unannounced: Some(opened.stamp),
             waiting: VecDeque::new(),
             keep_alive: 0,
-            will_topic: None,
+            identifier: None,
+            will: None,
+            search: MOST_SEARCHED,
             last: None,
             ends_session: false,
             alias_maximum: 0,
@@ -113,12 +125,12 @@ impl Followed {
     }
 
     /// Notes a CONNECT that the server may accept.
-    pub(super) fn asks(&mut self, connect: &Connect<'_>) {
+    pub(super) fn asks(&mut self, connect: &Connect<'_>, hash: impl FnOnce(&str) -> u64) {
         self.keep_alive = connect.keep_alive;
         let expiry = connect.properties.session_expiry_interval();
         self.ends_session = expiry.unwrap_or(0) == 0;
         let will = connect.will.as_ref();
-        self.will_topic = will.map(|will| will.topic.into());
+        self.will = will.map(|will| hash(will.topic));
     }
 
     /// Notes an acknowledgement of a message; returns whether none such is on its way.
@@ -147,6 +159,17 @@ impl Followed {
             }
             _ => false,
         }
+    }
+
+    /// Returns the place of the first packet that waits and that a message of the server may be an
+    /// effect of, where there is one. `hash` is that of server and topic; of a message to this
+    /// very connection, `size` is its bytes.
+    pub(super) fn cause(&mut self, hash: u64, topic: &str, size: Option<usize>) -> Option<usize> {
+        let earned = size.unwrap_or(0).saturating_mul(SEARCHED_A_BYTE);
+        self.search = self.search.saturating_add(earned).min(MOST_SEARCHED);
+        let search = &mut self.search;
+        let mut waiting = self.waiting.iter();
+        waiting.position(|held| held.may_cause(hash, topic, size.is_some(), search))
     }
 
     /// Whether the first packet that waits does so for too long, or too many do.
@@ -241,14 +264,19 @@ impl Held {
     }
 
     /// Whether a message of the server may be an effect of this packet: a copy of it, or one for
-    /// its subscription where that is of the `same` connection. `hash` is that of server and topic.
-    pub(super) fn may_cause(&self, hash: u64, topic: &str, same: bool) -> bool {
+    /// its subscription where that is of the `same` connection. `hash` is that of server and topic;
+    /// what is searched is taken from `search`.
+    fn may_cause(&self, hash: u64, topic: &str, same: bool, search: &mut usize) -> bool {
         if self.written {
             return false;
         }
         match self.packet.packet_type {
             PacketType::Publish => self.topic == Some(hash),
             PacketType::Subscribe if same && self.packet.bytes.len() <= LONGEST_SEARCHED => {
+                let Some(left) = search.checked_sub(self.packet.bytes.len()) else {
+                    return false;
+                };
+                *search = left;
                 matches!(self.packet.decode(), Ok(ControlPacket::Subscribe(one)) if takes(&one, topic))
             }
             _ => false,

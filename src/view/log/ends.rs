@@ -263,7 +263,7 @@ impl<W: Write> Log<W> {
         };
         self.takeovers
             .retain(|one| one.before != id && one.by != id);
-        forget_name(&mut self.names, (followed.server, followed.name), id);
+        forget_name(&mut self.names, followed.identifier, id);
         Ok(())
     }
 }

@@ -1,12 +1,13 @@
 //! The lines of packets.
 
 use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 use std::io::{self, Write};
 
 use super::connection::{Held, Phase};
 use super::state::{Log, MOST, forget_name};
 use super::verdict::{self, Offer};
-use crate::event::log::{Line, Way};
+use crate::event::log::{Line, Way, kept};
 use crate::event::{ConnectionId, PacketEvent};
 use crate::mqtt::packet::{Acknowledgement, ConnAck, Will};
 use crate::mqtt::topic::matches;
@@ -189,21 +190,26 @@ impl<W: Write> Log<W> {
         followed.phase = Phase::Active;
         followed.sent = (!ack.session_present).then(BTreeMap::new);
         if let Some(connect) = connect {
-            followed.asks(connect);
+            let (server, hasher) = (followed.server, &self.hasher);
+            let hash = |text: &str| hasher.hash_one((server, text));
+            followed.asks(connect, hash);
+            let nameless = followed.nameless();
             let name = match ack.properties.assigned_client_identifier() {
-                Some(assigned) => assigned.to_owned(),
-                None if !connect.client_id.is_empty() => connect.client_id.to_owned(),
+                Some(assigned) => assigned,
+                None if !connect.client_id.is_empty() => connect.client_id,
                 // mosquitto's name of it is not in the capture.
-                None => followed.nameless(),
+                None => &nameless,
             };
-            let former = std::mem::replace(&mut followed.name, name);
-            forget_name(&mut self.names, (followed.server, former), id);
+            followed.name = kept(name).into_owned();
+            let former = followed.identifier.replace(hash(name));
+            forget_name(&mut self.names, former, id);
         }
         followed.alias_maximum = ack.properties.topic_alias_maximum().unwrap_or(0);
         if let Some(seconds) = ack.properties.server_keep_alive() {
             followed.keep_alive = seconds;
         }
         let (peer, server, name) = (followed.client, followed.server, followed.name.clone());
+        let identifier = followed.identifier;
         let version = packet.and_then(|packet| packet.version);
         if version == Some(ProtocolVersion::V5_0) && self.offers.len() < MOST {
             self.offers.insert(server, Offer::of(ack));
@@ -216,7 +222,7 @@ impl<W: Write> Log<W> {
             self.take_over(takeover.before, takeover.shown)?;
         }
         let before = match connect {
-            Some(_) => self.names.insert((server, name.clone()), id),
+            Some(_) => identifier.and_then(|identifier| self.names.insert(identifier, id)),
             None => None,
         };
         if let Some(before) = before.filter(|before| *before != id) {

@@ -21,8 +21,8 @@ pub struct Log<W: Write> {
     /// Only some packets are shown.
     pub(super) selective: bool,
     pub(super) connections: HashMap<ConnectionId, Followed>,
-    /// Which connection of a Server has a client identifier.
-    pub(super) names: HashMap<(Endpoint, String), ConnectionId>,
+    /// Which connection has a client identifier, by the hash of its server and that.
+    pub(super) names: HashMap<u64, ConnectionId>,
     /// The accepted connections on which a PUBLISH waits that is not written, by the hash of its
     /// server and topic.
     pub(super) publishing: BTreeSet<(u64, ConnectionId)>,
@@ -47,6 +47,8 @@ pub(super) struct Takeover {
     pub(super) before: ConnectionId,
     pub(super) by: ConnectionId,
     pub(super) shown: bool,
+    /// The will of the former connection, by the hash of its server and topic.
+    pub(super) will: Option<u64>,
 }
 
 /// A connection that the Server closed for no reason that shows. mosquitto has no line for it where
@@ -133,11 +135,13 @@ impl<W: Write> Log<W> {
 
 /// Forgets that a connection has a client identifier; a newer one may have it by now.
 pub(super) fn forget_name(
-    names: &mut HashMap<(Endpoint, String), ConnectionId>,
-    name: (Endpoint, String),
+    names: &mut HashMap<u64, ConnectionId>,
+    identifier: Option<u64>,
     id: ConnectionId,
 ) {
-    if names.get(&name) == Some(&id) {
-        names.remove(&name);
+    if let Some(identifier) = identifier
+        && names.get(&identifier) == Some(&id)
+    {
+        names.remove(&identifier);
     }
 }

@@ -1,5 +1,6 @@
 use super::super::samples::{BEGIN, Sample, written};
 use super::connection::Held;
+use super::connection::Phase;
 use super::waiting::MOST_BYTES;
 use super::*;
 use crate::base::FrameStamp;
@@ -485,6 +486,66 @@ fn a_connection_has_the_last_of_its_client_identifiers() {
         let connack = Sample::server(0, &[0x20, 2, 0, 0]);
         [Sample::connect(0, name, None), connack]
     }));
-    let names: Vec<_> = log.names.keys().map(|(_, name)| &**name).collect();
-    assert_eq!(names, ["b"]);
+    assert_eq!(log.names.len(), 1);
+    let followed = &log.connections[&ConnectionId(0)];
+    assert_eq!(followed.name, "b");
+    assert!(log.names.contains_key(&followed.identifier.unwrap()));
+}
+
+#[test]
+fn of_a_long_client_identifier_as_much_is_kept_as_is_shown() {
+    let hello = |id, name: &str| {
+        let connack = Sample::server(id, &[0x20, 2, 0, 0]);
+        [Sample::connect(id, name, None), connack]
+    };
+    let name = "n".repeat(10_000);
+    let other = "n".repeat(9_999) + "m";
+    let log = held([hello(0, &name), hello(1, &other), hello(2, &name)].concat());
+    // The third took over from the first, and is not confused with the second.
+    let phase = |id| log.connections[&ConnectionId(id)].phase;
+    assert_eq!(
+        [0, 1, 2].map(phase),
+        [Phase::Over, Phase::Active, Phase::Active]
+    );
+    for followed in log.connections.values() {
+        assert!(followed.name.len() < 288, "{}", followed.name.len());
+    }
+}
+
+#[test]
+fn a_subscribe_is_searched_as_far_as_messages_bring_bytes_for_it() {
+    let longest = "x".repeat(4_000);
+    let mut body = vec![0, 1];
+    for filter in [&*longest, "t"] {
+        body.extend(
+            [
+                &(filter.len() as u16).to_be_bytes(),
+                filter.as_bytes(),
+                &[0],
+            ]
+            .concat(),
+        );
+    }
+    let subscribe = [
+        &[0x82, body.len() as u8 | 0x80, (body.len() >> 7) as u8][..],
+        &body,
+    ]
+    .concat();
+    let connack = Sample::server(0, &[0x20, 2, 0, 0]);
+    let begin = [
+        Sample::connect(0, "c", None),
+        connack,
+        Sample::client(0, &subscribe),
+    ];
+    let message = |topic| Sample::server(0, &[0x30, 3, 0, 1, topic]);
+    let is_written = |messages| {
+        let others = (0..messages).map(|_| message(b'u'));
+        let all = begin.iter().cloned().chain(others);
+        let log = held(all.chain([message(b't')]));
+        let mut waiting = log.connections[&ConnectionId(0)].waiting.iter();
+        waiting.all(|held| held.written)
+    };
+    // Each costs 4,012 bytes and brings 320.
+    assert!(is_written(282));
+    assert!(!is_written(283));
 }

@@ -56,16 +56,18 @@ impl<W: Write> Log<W> {
         let Some(followed) = self.connections.get(&id) else {
             return;
         };
-        let name = (followed.server, client_id.to_owned());
-        let before = self.names.get(&name).filter(|before| **before != id);
+        let identifier = self.hasher.hash_one((followed.server, client_id));
+        let before = self.names.get(&identifier).filter(|before| **before != id);
         if let Some(before) = before
             && self.takeovers.len() < MOST
             && followed.phase == Phase::New
         {
+            let will = self.connections.get(before).and_then(|before| before.will);
             self.takeovers.push(Takeover {
                 before: *before,
                 by: id,
                 shown,
+                will,
             });
         }
     }
@@ -162,7 +164,7 @@ impl<W: Write> Log<W> {
         match packet {
             ControlPacket::Publish(publish) => {
                 let topic = seen.topic_resolved.unwrap_or(publish.topic);
-                self.may_be_caused(id, server, topic)?;
+                self.may_be_caused(id, server, topic, seen.bytes.len())?;
                 if let Some(packet_id) = publish.delivery.packet_id()
                     && let Some(followed) = self.connections.get_mut(&id)
                     && let Some(sent) = &mut followed.sent
@@ -205,32 +207,27 @@ impl<W: Write> Log<W> {
         id: ConnectionId,
         server: Endpoint,
         topic: &str,
+        size: usize,
     ) -> io::Result<()> {
-        let connections = &self.connections;
-        let wills = self.takeovers.iter().filter(|takeover| {
-            let before = connections.get(&takeover.before);
-            before.is_some_and(|before| {
-                before.server == server && before.will_topic.as_deref() == Some(topic)
-            })
-        });
+        let hash = self.hasher.hash_one((server, topic));
+        let takeovers = self.takeovers.iter();
+        let wills = takeovers.filter(|takeover| takeover.will == Some(hash));
         let wills: Vec<_> = wills
             .map(|takeover| (takeover.before, takeover.shown))
             .collect();
         for (before, shown) in wills {
             self.take_over(before, shown)?;
         }
-        let hash = self.hasher.hash_one((server, topic));
         let all = (hash, ConnectionId(0))..=(hash, ConnectionId(u32::MAX));
         let mut publishing: BTreeSet<_> = self.publishing.range(all).map(|(_, id)| *id).collect();
         // Its own SUBSCRIBE may be the cause, too.
         publishing.insert(id);
         let causes = publishing.into_iter().filter_map(|waiting| {
-            let followed = self.connections.get(&waiting)?;
+            let followed = self.connections.get_mut(&waiting)?;
             if followed.phase == Phase::New {
                 return None;
             }
-            let mut held = followed.waiting.iter();
-            let place = held.position(|held| held.may_cause(hash, topic, waiting == id))?;
+            let place = followed.cause(hash, topic, (waiting == id).then_some(size))?;
             Some((waiting, place))
         });
         let causes: Vec<_> = causes.collect();
