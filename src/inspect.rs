@@ -118,6 +118,7 @@ fn drive(
 ) {
     let mut due = FRAMES_A_STEP;
     loop {
+        pipeline.borrow_mut().context.took(source.taken());
         // The source may wait here, and have the pipeline show what it holds back: so it is
         // borrowed only afterwards.
         match source.next_item() {

@@ -31,11 +31,14 @@ fn play(front: &[u8], bytes: &[u8], portion: usize) -> Option<Found> {
             &mut shared,
             Direction::Forward,
             part,
-            &mut |carried| match carried {
-                Carried::Bytes(bytes) => found.content.extend_from_slice(bytes),
-                Carried::Mistaken { bytes, .. } => found.mistaken.extend_from_slice(bytes),
-                Carried::Proxied(proxied) => found.proxied = Some(proxied),
-                _ => {}
+            &mut |carried| {
+                match carried {
+                    Carried::Bytes(bytes) => found.content.extend_from_slice(bytes),
+                    Carried::Mistaken { bytes, .. } => found.mistaken.extend_from_slice(bytes),
+                    Carried::Proxied(proxied) => found.proxied = Some(proxied),
+                    _ => {}
+                }
+                0
             },
         );
     }

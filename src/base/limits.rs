@@ -335,7 +335,7 @@ limits! {
     /// each byte of records. A try counts 512 bytes more.
     DecryptedInVain decrypted_in_vain "decrypted-in-vain" 64 * MIB, Bytes Option,
         "what follows a gap is not decrypted: a gap"
-        => "decrypted-in-vain" "TLS directions given up behind a gap because finding the next record took too much";
+        => "decrypted-in-vain" "TLS records behind a gap not decrypted because finding their numbers took too much";
     // More than the 8 KiB that common servers take.
     /// Bytes of an HTTP head that asks for WebSocket, or grants it.
     HeadBytes head_bytes "head-bytes" 16 * KIB, Bytes Option,
@@ -349,7 +349,8 @@ limits! {
     Inflaters inflaters "inflaters" 1_024, Count Option,
         "a further one is not read"
         => "inflaters" "compressed WebSocket directions not read because too many were";
-    /// Expansion of compressed WebSocket messages, beyond the first GiB.
+    /// Expansion of compressed WebSocket messages beyond the first 64 MiB, as a multiple of their size,
+    /// or of the captures' files where those are smaller. A control packet counts 256 bytes more.
     Inflated inflated "inflated" 100, Times Option,
         "the direction is given up" => "inflated"
         "compressed WebSocket directions given up because they expand too far";

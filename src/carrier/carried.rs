@@ -32,6 +32,9 @@ pub enum Carried<'a> {
     },
 }
 
+/// Takes what comes out of a carrier; returns the control packets that came of it.
+pub type Sink<'a> = dyn FnMut(Carried<'_>) -> u64 + 'a;
+
 /// The ends of a connection as the proxy that passes it on names them.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Proxied {
@@ -202,7 +205,7 @@ pub struct Call<'a, S> {
     /// Where the bytes travel.
     pub direction: Direction,
     /// Takes what comes out.
-    pub sink: &'a mut dyn FnMut(Carried<'_>),
+    pub sink: &'a mut Sink<'a>,
 }
 
 impl<S> Call<'_, S> {
@@ -310,7 +313,7 @@ pub trait Carrier: Debug + Sized + 'static {
         shared: &mut Shared<Self::Own>,
         direction: Direction,
         bytes: &[u8],
-        sink: &mut dyn FnMut(Carried<'_>),
+        sink: &mut Sink<'_>,
     ) {
         let call = &mut Call {
             shared,
@@ -374,6 +377,10 @@ pub trait Carrier: Debug + Sized + 'static {
 
     /// Learns secrets in the format of SSLKEYLOGFILE, where the protocol has a use for them.
     fn learn(_own: &mut Self::Own, _secrets: &[u8]) {}
+
+    /// So many bytes were taken from the captures' files so far, compressed ones where they are
+    /// compressed.
+    fn took(_own: &mut Self::Own, _bytes: u64) {}
 
     /// Limits other than [`Carrier::CONNECTIONS`], and how often each was reached.
     fn limits(own: &Self::Own) -> Vec<(Limit, u64)>;

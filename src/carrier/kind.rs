@@ -7,7 +7,7 @@ use slab::Slab;
 use crate::base::limits::{Limit, Limits};
 use crate::stream::Direction;
 
-use super::carried::{Carried, Carrier, Lost, Shared};
+use super::carried::{Carrier, Lost, Shared, Sink};
 
 /// A connection of one kind: the number of its slot.
 pub type Slot = usize;
@@ -31,13 +31,7 @@ pub trait Kind: Debug {
     fn announces_mqtt(&self, slot: Slot) -> bool;
 
     /// [`Carrier::push`].
-    fn push(
-        &mut self,
-        slot: Slot,
-        direction: Direction,
-        bytes: &[u8],
-        sink: &mut dyn FnMut(Carried<'_>),
-    );
+    fn push(&mut self, slot: Slot, direction: Direction, bytes: &[u8], sink: &mut Sink<'_>);
 
     /// [`Carrier::gap`].
     fn gap(&mut self, slot: Slot, direction: Direction, length: u64) -> Option<u64>;
@@ -53,6 +47,9 @@ pub trait Kind: Debug {
 
     /// [`Carrier::learn`].
     fn learn(&mut self, secrets: &[u8]);
+
+    /// [`Carrier::took`].
+    fn took(&mut self, bytes: u64);
 
     /// [`Carrier::limits`] and that on connections.
     fn limits(&self) -> Vec<(Limit, u64)>;
@@ -109,13 +106,7 @@ impl<C: Carrier> Kind for Connections<C> {
         self.open.get(slot).is_some_and(C::announces_mqtt)
     }
 
-    fn push(
-        &mut self,
-        slot: Slot,
-        direction: Direction,
-        bytes: &[u8],
-        sink: &mut dyn FnMut(Carried<'_>),
-    ) {
+    fn push(&mut self, slot: Slot, direction: Direction, bytes: &[u8], sink: &mut Sink<'_>) {
         if let Some(carrier) = self.open.get_mut(slot) {
             carrier.push(&mut self.shared, direction, bytes, sink);
         }
@@ -142,6 +133,10 @@ impl<C: Carrier> Kind for Connections<C> {
 
     fn learn(&mut self, secrets: &[u8]) {
         C::learn(&mut self.shared.own, secrets);
+    }
+
+    fn took(&mut self, bytes: u64) {
+        C::took(&mut self.shared.own, bytes);
     }
 
     fn limits(&self) -> Vec<(Limit, u64)> {

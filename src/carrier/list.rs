@@ -280,6 +280,14 @@ impl Carriers {
         }
     }
 
+    /// Notes how many bytes were taken from the captures' files so far, compressed ones where they are
+    /// compressed.
+    pub fn took(&mut self, bytes: u64) {
+        for kind in self.kinds.iter_mut().flatten() {
+            kind.took(bytes);
+        }
+    }
+
     /// Returns the limits, and how often each was reached.
     pub fn limits(&self) -> Vec<(Limit, u64)> {
         let mut limits = vec![(Limit::Carried, self.refused)];

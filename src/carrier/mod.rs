@@ -20,7 +20,8 @@ pub mod tls;
 pub mod websocket;
 
 pub use carried::{
-    Alert, Breach, Call, Carried, Carrier, CarrierError, Introduction, Lost, Proxied, Shared, State,
+    Alert, Breach, Call, Carried, Carrier, CarrierError, Introduction, Lost, Proxied, Shared, Sink,
+    State,
 };
 pub use kind::{Kind, Slot};
 pub use list::{Carriers, FIELDS, Followed, Protocol, Recognition, Transport};

@@ -143,6 +143,12 @@ impl Context {
         &self.carriers
     }
 
+    /// Notes how many bytes were taken from the captures' files so far, compressed ones where they are
+    /// compressed: what is compressed in them expands as a whole.
+    pub fn took(&mut self, bytes: u64) {
+        self.carriers.took(bytes);
+    }
+
     /// Learns secrets of encrypted connections in the format of SSLKEYLOGFILE.
     pub fn learn_secrets(&mut self, text: &[u8]) {
         self.carriers.learn(text);

@@ -344,7 +344,9 @@ impl Inner {
                     direction,
                 };
                 carrier.push(slot, direction, bytes, &mut |carried| {
+                    let before = scope.context.counters.packets;
                     self.receive(scope, &arrival, carried);
+                    scope.context.counters.packets - before
                 });
             }
             StreamEvent::Gap {

@@ -17,11 +17,8 @@ fn run(parts: &[&[u8]]) -> Option<Out> {
     let mut out = Out::default();
     let mut one = ProxyProtocol::open(&shared, Direction::Forward, parts.first()?)?;
     for part in parts {
-        one.push(
-            &mut shared,
-            Direction::Forward,
-            part,
-            &mut |carried| match carried {
+        one.push(&mut shared, Direction::Forward, part, &mut |carried| {
+            match carried {
                 Carried::Proxied(Proxied { client, server }) => out.named.push(format!(
                     "{} {} {} {}",
                     client.address, client.port, server.address, server.port
@@ -29,8 +26,9 @@ fn run(parts: &[&[u8]]) -> Option<Out> {
                 Carried::Bytes(bytes) => out.content.extend(bytes),
                 Carried::Mistaken { bytes, .. } => out.mistaken.extend(bytes),
                 other => panic!("{other:?}"),
-            },
-        );
+            }
+            0
+        });
     }
     one.close(&mut shared);
     assert_eq!(shared.held, 0);
@@ -116,7 +114,7 @@ fn a_gap_in_the_content_keeps_its_length_and_one_in_the_header_does_not() {
     let header = b"PROXY UNKNOWN\r\n";
     let mut one = ProxyProtocol::open(&shared, Direction::Forward, header).unwrap();
     assert_eq!(one.gap(&mut shared, Direction::Backward, 7), Some(7));
-    one.push(&mut shared, Direction::Forward, &header[..9], &mut |_| {});
+    one.push(&mut shared, Direction::Forward, &header[..9], &mut |_| 0);
     assert_eq!(one.gap(&mut shared, Direction::Forward, 7), Some(0));
     assert_eq!((shared.lost.discarded, shared.held), (9, 0));
     let mut content: Vec<u8> = Vec::new();
@@ -124,6 +122,7 @@ fn a_gap_in_the_content_keeps_its_length_and_one_in_the_header_does_not() {
         if let Carried::Bytes(bytes) = carried {
             content.extend(bytes);
         }
+        0
     });
     assert_eq!(content, b"x");
 }
@@ -140,6 +139,7 @@ fn headers_that_go_on_are_held_up_to_a_limit_over_all_connections() {
     for one in &mut all {
         one.push(&mut shared, Direction::Forward, front, &mut |carried| {
             mistaken += usize::from(matches!(carried, Carried::Mistaken { .. }));
+            0
         });
     }
     assert_eq!((mistaken, shared.held), (1, 2000));

@@ -65,7 +65,7 @@ pub struct Own {
     tries: u64,
     /// Bytes of encrypted records.
     sealed: u64,
-    /// Directions given up because of [`Limit::DecryptedInVain`].
+    /// Records not decrypted because of [`Limit::DecryptedInVain`].
     tried_too_much: u64,
     /// Directions given up because of [`Limit::Records`].
     pub over_cap: u64,
@@ -276,10 +276,12 @@ impl Tls {
                 side.state = State::default();
                 self.push(shared, *direction, &held, sink);
             }
-            None => sink(Carried::Mistaken {
-                direction: *direction,
-                bytes: &held,
-            }),
+            None => {
+                sink(Carried::Mistaken {
+                    direction: *direction,
+                    bytes: &held,
+                });
+            }
         }
     }
 
@@ -357,7 +359,9 @@ impl Tls {
         let is_1_3 = self.is_1_3();
         let side = self.sides.of_mut(call.direction);
         match opened {
-            Some(APPLICATION_DATA) if !plain.is_empty() => (call.sink)(Carried::Bytes(&plain)),
+            Some(APPLICATION_DATA) if !plain.is_empty() => {
+                (call.sink)(Carried::Bytes(&plain));
+            }
             Some(HANDSHAKE) if is_1_3 => {
                 for message in side.messages.push(&plain) {
                     self.follow(&shared.own.keylog, call.direction, message);
@@ -475,7 +479,8 @@ impl Tls {
                 side.let_go(call.shared);
                 side.state = State::GivenUp;
             }
-            return (call.sink)(Carried::Failed(CarrierError::Unsupported(hello.suite)));
+            (call.sink)(Carried::Failed(CarrierError::Unsupported(hello.suite)));
+            return;
         };
         self.agreed = Some(Agreed { suite, hello });
         if !hello.is_1_3 {

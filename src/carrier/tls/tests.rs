@@ -142,17 +142,15 @@ impl Run {
             return self;
         };
         let (out, others) = (self.bytes.of_mut(direction), &mut self.others);
-        tls.push(
-            &mut self.shared,
-            direction,
-            bytes,
-            &mut |carried| match carried {
+        tls.push(&mut self.shared, direction, bytes, &mut |carried| {
+            match carried {
                 Carried::Bytes(bytes) => out.extend_from_slice(bytes),
                 Carried::Mistaken { bytes, .. } => others.push(format!("other {}", bytes.len())),
                 Carried::Failed(error) => others.push(format!("{error:?}")),
                 other => others.push(format!("{other:?}")),
-            },
-        );
+            }
+            0
+        });
         self
     }
 

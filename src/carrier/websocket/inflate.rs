@@ -4,9 +4,15 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::base::limits::Limits;
 
-/// Bytes that all compressed messages of a run may expand to whatever their own size, beyond which
+/// The cost that all compressed messages of a run may expand to whatever their own size, beyond which
 /// [`Limit::Inflated`](crate::base::limits::Limit::Inflated) holds.
-const FREE: u64 = 1 << 30;
+const FREE: u64 = 64 << 20;
+
+/// The cost of a control packet, in bytes, beside that of its own: what a row of JSON takes.
+const PACKET: u64 = 256;
+
+/// Bytes that may be read of a file before the next [`Inflation::took`].
+const UNNOTED: u64 = 1 << 20;
 
 /// The bytes that a sender leaves out at the end of each message (RFC 7692 §7.2.1).
 pub(super) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
@@ -21,7 +27,10 @@ pub(super) struct Inflation {
     /// Inflaters in use.
     in_use: usize,
     deflated: u64,
+    /// The cost of what came of those, in bytes.
     inflated: u64,
+    /// Bytes taken from the captures' files, where that is known.
+    taken: Option<u64>,
     /// Directions given up for want of an inflater.
     pub(super) refused: u64,
     /// Directions given up because they expand too far.
@@ -34,6 +43,20 @@ impl Inflation {
             limits: *limits,
             ..Self::default()
         }
+    }
+
+    /// Notes how many bytes were taken from the captures' files so far.
+    pub(super) fn took(&mut self, bytes: u64) {
+        self.taken = Some(bytes);
+    }
+
+    /// Whether it expands too far. Where the files are compressed themselves, it is they that
+    /// count: what expands twice is bounded as a whole.
+    fn is_too_far(&self) -> bool {
+        let taken = self.taken.map_or(u64::MAX, |bytes| bytes + UNNOTED);
+        let source = self.deflated.min(taken);
+        let most = source.saturating_mul(self.limits.inflated as u64);
+        self.inflated.saturating_sub(FREE) > most
     }
 
     /// The same, as if the free bytes had been used up.
@@ -74,12 +97,13 @@ impl Inflater {
         all.in_use -= 1;
     }
 
-    /// Inflates a part of a message and hands what comes of it to `each`.
+    /// Inflates a part of a message and hands what comes of it to `each`, which returns the control
+    /// packets in it.
     pub(super) fn push(
         &mut self,
         all: &mut Inflation,
         bytes: &[u8],
-        each: &mut impl FnMut(&[u8]),
+        each: &mut impl FnMut(&[u8]) -> u64,
     ) -> Result<(), Unreadable> {
         let mut part = [0; PART];
         let mut rest = bytes;
@@ -95,10 +119,9 @@ impl Inflater {
             all.deflated += taken;
             all.inflated += made;
             if !out.is_empty() {
-                each(out);
+                all.inflated += PACKET * each(out);
             }
-            let most = all.deflated.saturating_mul(all.limits.inflated as u64);
-            if all.inflated.saturating_sub(FREE) > most {
+            if all.is_too_far() {
                 all.too_far += 1;
                 return Err(Unreadable::Cap);
             }
@@ -112,5 +135,25 @@ impl Inflater {
                 return Ok(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_and_files_that_are_compressed_count_in_the_expansion() {
+        let mut all = Inflation::new(&Limits::default());
+        all.deflated = 10 << 20;
+        all.inflated = FREE + 100 * all.deflated;
+        assert!(!all.is_too_far());
+        // A file of a few bytes held all that.
+        all.took(1000);
+        assert!(all.is_too_far());
+        all.took(10 << 20);
+        assert!(!all.is_too_far());
+        all.inflated += PACKET;
+        assert!(all.is_too_far());
     }
 }

@@ -248,6 +248,10 @@ impl Carrier for WebSocket {
         }
     }
 
+    fn took(own: &mut Own, bytes: u64) {
+        own.inflation.took(bytes);
+    }
+
     fn client(&self) -> Direction {
         self.client
     }

@@ -102,11 +102,8 @@ impl Run {
             return self;
         };
         let (out, others) = (self.bytes.of_mut(direction), &mut self.others);
-        websocket.push(
-            &mut self.shared,
-            direction,
-            bytes,
-            &mut |carried| match carried {
+        websocket.push(&mut self.shared, direction, bytes, &mut |carried| {
+            match carried {
                 Carried::Bytes(bytes) => {
                     assert!(!bytes.is_empty());
                     out.extend_from_slice(bytes);
@@ -116,8 +113,9 @@ impl Run {
                 }
                 Carried::Failed(error) => others.push(format!("{error:?}")),
                 other => others.push(format!("{other:?}")),
-            },
-        );
+            }
+            0
+        });
         self
     }
 
@@ -278,15 +276,13 @@ fn a_connection_is_joined_where_a_segment_is_frames() {
     let (mut joined, begin) = WebSocket::join(UP, &two).unwrap();
     assert_eq!((&begin[..], joined.client()), (&b"0123"[..], UP));
     let mut out = Vec::new();
-    joined.push(
-        &mut Shared::default(),
-        UP,
-        &two,
-        &mut |carried| match carried {
+    joined.push(&mut Shared::default(), UP, &two, &mut |carried| {
+        match carried {
             Carried::Bytes(bytes) => out.extend_from_slice(bytes),
             other => panic!("{other:?}"),
-        },
-    );
+        }
+        0
+    });
     assert_eq!(out, b"0123");
     let (joined, ..) = WebSocket::join(UP, &frame(DOWN, 0x82, b"0123")).unwrap();
     assert_eq!(joined.client(), DOWN);
