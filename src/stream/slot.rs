@@ -241,7 +241,9 @@ impl<S> Slot<S> {
         if syn {
             flow.begin_by_syn(first);
         }
-        if ack && syn && !peer.is_based() {
+        // What is acknowledged behind its own SYN, before anything else, is the SYN of the other end.
+        let shows_syn = syn || (flow.has_syn() && !flow.has_begun() && flow.start == first);
+        if ack && shows_syn && !peer.is_based() {
             peer.begin_by_syn(segment.acknowledgement);
             peer.hide();
         } else if ack {

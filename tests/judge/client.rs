@@ -88,8 +88,16 @@ impl Client {
             known.end(old.port, End::TakenOver);
             self.old.push(old);
         }
-        let stream = dial(to);
-        let port = stream.local_addr().expect("an address").port();
+        // A port names one connection of a run.
+        let mut others = Vec::new();
+        let (stream, port) = loop {
+            let stream = dial(to);
+            let port = stream.local_addr().expect("an address").port();
+            if !known.links.contains_key(&port) {
+                break (stream, port);
+            }
+            others.push(stream);
+        };
         let link = Link {
             client: self.name.clone(),
             version: self.version,

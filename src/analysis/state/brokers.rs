@@ -58,8 +58,11 @@ pub(crate) struct Broker {
     addresses: Vec<IpAddr>,
     /// It acts on a QoS 2 message before PUBREL: it has been seen to forward two.
     pub(crate) acts_at_publish: bool,
-    /// Digest of the first message that it seems to have forwarded before PUBREL.
+    /// The latest message that it forwarded before PUBREL.
     early: Option<u64>,
+    /// QoS 2 messages that it forwarded before PUBREL, and those after it.
+    forwarded_early: u32,
+    forwarded_late: u32,
     /// It has acknowledged a message before it sent the first copy.
     pub(crate) acknowledges_first: bool,
 }
@@ -90,12 +93,18 @@ impl Broker {
 
     /// Notes a QoS 2 message of which a copy came before its PUBREL, with no equal one on its way. It
     /// takes two: a client outside the capture may publish one equal message just then, and hardly
-    /// two.
+    /// two. And more than came after their PUBREL: frames may stand out of order.
     pub(crate) fn forwards_early(&mut self, digest: u64) {
-        if !self.outsiders && !self.acts_at_publish {
-            self.acts_at_publish = self.early.is_some_and(|first| first != digest);
-            self.early.get_or_insert(digest);
+        if !self.outsiders && self.early.replace(digest) != Some(digest) {
+            self.forwarded_early = self.forwarded_early.saturating_add(1);
+            self.acts_at_publish |=
+                self.forwarded_early > 1 && self.forwarded_early > self.forwarded_late;
         }
+    }
+
+    /// Notes a QoS 2 message of which the first copy came after its PUBREL.
+    pub(crate) const fn forwards_late(&mut self) {
+        self.forwarded_late = self.forwarded_late.saturating_add(1);
     }
 
     /// Remembers a subscription that is over; `matched` is the filter that topic names are matched

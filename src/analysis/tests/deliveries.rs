@@ -1487,6 +1487,39 @@ fn a_server_that_forwards_before_pubrel_acts_on_publish() {
 }
 
 #[test]
+fn frames_out_of_order_do_not_make_a_server_act_on_publish_that_forwards_after_pubrel() {
+    for late in [0, 3] {
+        let mut run = Run::new(V3);
+        run.join(0, "s").take(0, "t", 0).join(1, "p");
+        for id in 1..=late + 3 {
+            let payload = [b'0' + id as u8];
+            let copy = publish(V3, "t", &payload, Sent::default());
+            run.client(1, numbered(V3, "t", &payload, 2, id));
+            run.server(1, pubrec(id));
+            // The last is never released; of two before it the PUBREL stands behind the copy.
+            if id <= late {
+                run.client(1, pubrel(id));
+                run.server(0, &copy);
+                run.server(1, pubcomp(id));
+            } else if id < late + 3 {
+                run.server(0, &copy);
+                run.client(1, pubrel(id));
+                run.server(1, pubcomp(id));
+            }
+        }
+        run.wait(100).leave(1).finish();
+        let sent = (run.handshakes.iter()).filter(|one| one.kind == HandshakeKind::Qos2);
+        let last = sent.flat_map(outcomes).last();
+        let expected = if late > 0 {
+            "s not: NotReleased"
+        } else {
+            "s not: CaptureEnded"
+        };
+        assert_eq!(last.as_deref(), Some(expected));
+    }
+}
+
+#[test]
 fn one_equal_message_from_outside_does_not_make_a_server_act_on_publish() {
     // Two with one payload, or one that another client of the capture sends too, show no more.
     for (first, second, beside) in [("1", "2", true), ("1", "1", false), ("1", "", false)] {

@@ -167,6 +167,25 @@ fn a_challenge_ack_of_an_older_connection_is_no_evidence() {
 }
 
 #[test]
+fn an_answer_to_a_syn_that_was_not_captured_shows_by_what_acknowledges_it() {
+    for seen in [true, false] {
+        let mut bench = Bench::new();
+        bench.push(client(SYN, 1000, 0, ""));
+        if seen {
+            bench.push(client(ACK, 1001, 5001, ""));
+        }
+        bench.push(client(ACK, 1001, 5001, "abc"));
+        // The first three bytes of the server were not captured either.
+        bench.push(client(ACK, 1004, 5004, ""));
+        bench.push(server(ACK, 5004, 1004, "def"));
+        bench.finish();
+        let events = bench.events();
+        let gap = Seen::Gap(Backward, 3, GapCause::NotCaptured);
+        assert!(events.contains(&gap), "{events:?}");
+    }
+}
+
+#[test]
 fn what_the_snapshot_length_cut_is_a_gap_in_its_place() {
     let mut bench = Bench::opened();
     bench.push(Sent {
