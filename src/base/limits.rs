@@ -226,7 +226,7 @@ limits! {
     // The analysis keeps some five kilobytes of each, with its session and what it asked for.
     /// TCP connections at a time, in a view that needs the analysis. Changing connections changes
     /// this too.
-    AnalysedConnections analysed_connections "analysed-connections" 100_000, Count Option,
+    AnalysedConnections analysed_connections "analysed-connections" 80_000, Count Option,
         "one that was long silent is evicted" => "connections";
     // Some seconds of a thousand connections a second.
     /// Closed connections that are remembered, so that what still comes of them opens no new one.
