@@ -17,8 +17,8 @@ type Codec = (Packing, &'static [u8], Begin);
 const CODECS: [Codec; 4] = [
     (Packing::Gzip, &gzip::MAGIC, gzip::begin),
     (Packing::Zstd, &zstd::MAGIC, zstd::begin),
-    (Packing::Lz4, &lz4::MAGIC, |_| lz4::begin(false)),
-    (Packing::Lz4, &lz4::LEGACY_MAGIC, |_| lz4::begin(true)),
+    (Packing::Lz4, &lz4::MAGIC, lz4::begin),
+    (Packing::Lz4, &lz4::LEGACY_MAGIC, lz4::begin_legacy),
 ];
 
 fn codec(start: &[u8]) -> Option<&'static Codec> {

@@ -94,6 +94,7 @@ impl<'a> Input<'a> {
     }
 
     /// Whether someone asked for more than there was.
+    #[cfg(test)]
     pub(super) fn starved(&self) -> bool {
         self.starved
     }
