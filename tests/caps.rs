@@ -314,10 +314,6 @@ const REACHED_BY_CLIENTS: &[(&str, &str)] = &[
         "retained-bytes",
         "retained_messages_are_capped_by_number_and_bytes",
     ),
-    (
-        "retained-searched",
-        "retained_messages_are_searched_so_often_in_a_second",
-    ),
 ];
 
 /// Every function of the sources and tests, by name.

@@ -537,9 +537,6 @@ limits! {
     /// Bytes of retained messages.
     RetainedBytes retained_bytes "retained-bytes" 256 * MIB, Bytes Fixed,
         "the newest is not kept, with a line in the log";
-    /// Retained messages searched for subscriptions in a second.
-    RetainedSearched retained_searched "retained-searched" 5_000_000, Count Fixed,
-        "a subscription gets none of them, with a line in the log";
 }
 
 /// How often each limit was reached, as a layer counts it.

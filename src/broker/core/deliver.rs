@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::action::ConnectionKey;
 use super::encode;
+use super::filters::Search;
 use super::link::{ALIAS_BYTES, Client, Link};
 use super::message::Message;
-use super::server::Core;
+use super::server::{Core, V5};
 use super::session::{Awaiting, Exchange, Outgoing, SessionKey};
+use super::work::{Answer, DELIVERY, Progress, Route, Work};
 use crate::event::log::{Line, Way, short};
 use crate::mqtt::packet::Publish;
 use crate::mqtt::{
@@ -16,31 +18,84 @@ use crate::mqtt::{
 };
 
 impl Core {
-    /// Keeps a retained message and hands the message to every subscription that selects its
-    /// topic. Returns whether there was one: PUBACK reports it (reason code 0x10).
-    pub(super) fn route(&mut self, publisher: Option<SessionKey>, message: Arc<Message>) -> bool {
+    /// Keeps a retained message and begins to hand the message to every subscription that selects
+    /// its topic; `answer` follows once that is done.
+    pub(super) fn route(
+        &mut self,
+        publisher: SessionKey,
+        message: Arc<Message>,
+        answer: Option<(Client, Answer)>,
+    ) {
         if message.retain {
             self.retain(&message);
         }
-        let mut matches = std::mem::take(&mut self.matches);
-        let sessions = &self.sessions;
-        let online = |key| sessions.get(&key).is_some_and(|s| s.connection.is_some());
-        self.filters
-            .matches(&message.topic, publisher, online, &mut matches);
-        let any = !matches.is_empty();
-        for found in matches.drain(..) {
+        let route = Route {
+            message,
+            publisher,
+            search: Search::default(),
+            any: false,
+            answer,
+        };
+        self.begin(publisher, Work::Route(route));
+    }
+
+    /// Goes on with a message: finds its subscriptions, then offers it to each.
+    pub(super) fn route_on(&mut self, route: &mut Route) -> Progress {
+        let message = &route.message;
+        while !route.search.is_complete() {
+            if self.steps == 0 {
+                return Progress::Later;
+            }
+            let sessions = &self.sessions;
+            let online = |key| sessions.get(&key).is_some_and(|s| s.connection.is_some());
+            let (search, steps) = (&mut route.search, &mut self.steps);
+            self.filters
+                .search(&message.topic, route.publisher, online, search, steps);
+        }
+        route.any |= !route.search.is_empty();
+        while !route.search.is_empty() {
+            if self.steps == 0 {
+                return Progress::Later;
+            }
+            let Some(found) = route.search.next() else {
+                break;
+            };
+            self.spend(DELIVERY + message.payload.len() / 1_024);
+            let session = found.session;
             let outgoing = Outgoing {
                 qos: found.qos.min(message.qos),
                 // [MQTT-3.3.1-12], [MQTT-3.3.1-13].
                 retain: message.retain
                     && (found.retain_as_published || self.is_bridge(found.session)),
-                identifiers: found.identifiers,
-                message: Arc::clone(&message),
+                message: Arc::clone(message),
+                identifiers: found.identifiers(),
             };
-            self.offer(found.session, outgoing);
+            self.offer(session, outgoing);
         }
-        self.matches = matches;
-        any
+        if let Some((client, answer)) = &route.answer {
+            self.answer(client, *answer, route.any);
+        }
+        Progress::Done
+    }
+
+    /// Acknowledges a message that was handed on; PUBACK reports whether there was a subscriber
+    /// (reason code 0x10).
+    fn answer(&mut self, client: &Client, answer: Answer, any: bool) {
+        if !self.links.contains_key(&client.connection) {
+            return;
+        }
+        match answer {
+            Answer::Acknowledged(packet_id) => {
+                let code = match any {
+                    false if client.version == V5 => encode::NO_MATCHING_SUBSCRIBERS,
+                    _ => encode::SUCCESS,
+                };
+                self.acknowledge(client, PacketType::PubAck, packet_id, code);
+            }
+            Answer::Complete(packet_id) => {
+                self.acknowledge(client, PacketType::PubComp, packet_id, encode::SUCCESS);
+            }
+        }
     }
 
     fn is_bridge(&self, key: SessionKey) -> bool {

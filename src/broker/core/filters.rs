@@ -4,11 +4,11 @@
 //! depth whatever a client sends.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::session::SessionKey;
 use crate::mqtt::QoS;
-use crate::mqtt::topic::{self, FilterTree};
+use crate::mqtt::topic::{self, FilterTree, PausedMatching};
 
 /// Levels that a topic or filter may have; mosquitto's limit as well.
 pub(super) const LEVELS: usize = 200;
@@ -32,8 +32,21 @@ pub(super) struct Match {
     pub(super) session: SessionKey,
     pub(super) qos: QoS,
     pub(super) retain_as_published: bool,
-    pub(super) identifiers: Vec<u32>,
+    /// Each with the order of its subscription.
+    identifiers: Vec<(u64, u32)>,
     order: u64,
+}
+
+/// The search for the subscriptions that a topic matches: it may stop after any number of steps.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    /// Where it has come to; `None` before the first step.
+    paused: Option<PausedMatching>,
+    complete: bool,
+    /// By the order of subscription.
+    found: BTreeMap<u64, Match>,
+    /// Where in `found` a session stands for its own subscriptions.
+    orders: HashMap<SessionKey, u64>,
 }
 
 /// One session's subscription to one filter.
@@ -48,6 +61,7 @@ struct Entry {
 /// The members of one shared subscription (5.0 §4.8.2) and the place of the next turn.
 #[derive(Debug, Default)]
 struct Group {
+    /// By session.
     members: Vec<Entry>,
     /// A cell, since matching a topic moves the turn and changes nothing else.
     turn: Cell<usize>,
@@ -56,6 +70,7 @@ struct Group {
 /// The subscriptions to one topic filter.
 #[derive(Debug, Default)]
 struct Subscribers {
+    /// By session.
     entries: Vec<Entry>,
     groups: BTreeMap<Box<str>, Group>,
 }
@@ -102,6 +117,12 @@ pub(super) fn is_topic_name(name: &str) -> bool {
 }
 
 impl Filters {
+    /// Whether there is no subscription.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.tree.is_empty()
+    }
+
     /// Enters a subscription, or replaces its options in its place ([MQTT-3.8.4-3]). Returns
     /// whether it is new.
     pub(super) fn subscribe(
@@ -117,17 +138,24 @@ impl Filters {
             Some(group) => &mut there.groups.entry(group.into()).or_default().members,
             None => &mut there.entries,
         };
-        if let Some(entry) = entries.iter_mut().find(|entry| entry.session == session) {
-            entry.granted = granted;
-            return false;
+        match entries.binary_search_by_key(&session, |entry| entry.session) {
+            Ok(at) => {
+                if let Some(entry) = entries.get_mut(at) {
+                    entry.granted = granted;
+                }
+                false
+            }
+            Err(at) => {
+                self.entered += 1;
+                let entry = Entry {
+                    session,
+                    granted,
+                    order: self.entered,
+                };
+                entries.insert(at, entry);
+                true
+            }
         }
-        self.entered += 1;
-        entries.push(Entry {
-            session,
-            granted,
-            order: self.entered,
-        });
-        true
     }
 
     /// Removes a subscription, and the filter's place in the tree with the last of them.
@@ -136,10 +164,10 @@ impl Filters {
             return;
         };
         match target.group {
-            None => there.entries.retain(|entry| entry.session != session),
+            None => remove(&mut there.entries, session),
             Some(name) => {
                 if let Some(group) = there.groups.get_mut(name) {
-                    group.members.retain(|entry| entry.session != session);
+                    remove(&mut group.members, session);
                     if group.members.is_empty() {
                         there.groups.remove(name);
                     }
@@ -151,46 +179,83 @@ impl Filters {
         }
     }
 
-    /// The sessions that get an application message for `topic`, in the order in which they
-    /// subscribed: each once for all its own subscriptions, with the highest QoS among them
-    /// ([MQTT-3.3.4-2]), and once more for each shared subscription whose turn it is.
+    /// Goes on with the search for the sessions that get an application message for `topic`: each
+    /// once for all its own subscriptions, with the highest QoS among them ([MQTT-3.3.4-2]), and
+    /// once more for each shared subscription whose turn it is. Stops where `steps` are used up.
     ///
     /// `online` is whether a session has a connection: a group's turn goes to one that has.
-    pub(super) fn matches(
+    pub(super) fn search(
         &self,
         topic: &str,
-        publisher: Option<SessionKey>,
+        publisher: SessionKey,
         online: impl Fn(SessionKey) -> bool,
-        out: &mut Vec<Match>,
+        search: &mut Search,
+        steps: &mut usize,
     ) {
-        out.clear();
-        let mut own: Vec<Entry> = Vec::new();
-        for there in self.tree.matching(topic, usize::MAX) {
-            own.extend(
-                there
-                    .entries
-                    .iter()
-                    .copied()
-                    .filter(|entry| !(entry.granted.no_local && publisher == Some(entry.session))),
-            );
-            out.extend(
-                there
-                    .groups
-                    .values()
-                    .filter_map(|group| group.next(&online)),
-            );
-        }
-        // By session, to join a session's own subscriptions; by order again at the end.
-        own.sort_unstable_by_key(|entry| (entry.session, entry.order));
-        let mut last: Option<Match> = None;
-        for entry in own {
-            match &mut last {
-                Some(found) if found.session == entry.session => found.join(&entry),
-                _ => out.extend(last.replace(Match::of(&entry))),
+        let mut walk = match &search.paused {
+            None => self.tree.matching(topic, *steps),
+            Some(paused) => self.tree.resume(topic, paused, *steps),
+        };
+        let mut members = 0;
+        while let Some(there) = walk.next() {
+            for entry in &there.entries {
+                if !(entry.granted.no_local && publisher == entry.session) {
+                    search.add(entry);
+                }
+            }
+            for group in there.groups.values() {
+                if let Some(found) = group.next(&online) {
+                    search.found.insert(found.order, found);
+                }
+                members += group.members.len();
+            }
+            members += there.entries.len();
+            if members >= walk.budget_left() {
+                break;
             }
         }
-        out.extend(last);
-        out.sort_by_key(|found| found.order);
+        *steps = walk.budget_left().saturating_sub(members);
+        search.complete = walk.is_complete();
+        search.paused = Some(walk.pause());
+    }
+}
+
+/// Removes a session from a list by session.
+fn remove(entries: &mut Vec<Entry>, session: SessionKey) {
+    if let Ok(at) = entries.binary_search_by_key(&session, |entry| entry.session) {
+        entries.remove(at);
+    }
+}
+
+impl Search {
+    /// Whether every filter was looked at.
+    pub(super) const fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Whether nothing was found that was not taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// Takes what was found, in the order in which they subscribed.
+    pub(super) fn next(&mut self) -> Option<Match> {
+        self.found.pop_first().map(|(_, found)| found)
+    }
+
+    /// Adds a session's own subscription to its others.
+    fn add(&mut self, entry: &Entry) {
+        let before = self.orders.get(&entry.session).copied();
+        let mut found = match before.and_then(|order| self.found.remove(&order)) {
+            Some(mut found) => {
+                found.join(entry);
+                found
+            }
+            None => Match::of(entry),
+        };
+        found.order = found.order.min(entry.order);
+        self.orders.insert(entry.session, found.order);
+        self.found.insert(found.order, found);
     }
 }
 
@@ -215,7 +280,7 @@ impl Match {
             session: entry.session,
             qos: entry.granted.qos,
             retain_as_published: entry.granted.retain_as_published,
-            identifiers: entry.granted.identifier.into_iter().collect(),
+            identifiers: identifier(entry).into_iter().collect(),
             order: entry.order,
         }
     }
@@ -225,8 +290,19 @@ impl Match {
     fn join(&mut self, entry: &Entry) {
         self.qos = self.qos.max(entry.granted.qos);
         self.retain_as_published |= entry.granted.retain_as_published;
-        self.identifiers.extend(entry.granted.identifier);
+        self.identifiers.extend(identifier(entry));
     }
+
+    /// The Subscription Identifiers, in the order of subscription.
+    pub(super) fn identifiers(mut self) -> Vec<u32> {
+        self.identifiers.sort_unstable();
+        self.identifiers.into_iter().map(|(_, id)| id).collect()
+    }
+}
+
+/// The Subscription Identifier with the order of its subscription.
+fn identifier(entry: &Entry) -> Option<(u64, u32)> {
+    Some((entry.order, entry.granted.identifier?))
 }
 
 #[cfg(test)]
@@ -244,10 +320,18 @@ mod tests {
         }
     }
 
+    /// All matches, found in steps of three.
+    fn matches(filters: &Filters, topic: &str, online: impl Fn(SessionKey) -> bool) -> Vec<Match> {
+        let mut search = Search::default();
+        while !search.is_complete() {
+            filters.search(topic, SessionKey(999), &online, &mut search, &mut 3);
+        }
+        std::iter::from_fn(|| search.next()).collect()
+    }
+
     fn found(filters: &Filters, topic: &str) -> Vec<u64> {
-        let mut out = Vec::new();
-        filters.matches(topic, None, |_| true, &mut out);
-        out.iter().map(|found| found.session.0).collect()
+        let found = matches(filters, topic, |_| true);
+        found.iter().map(|found| found.session.0).collect()
     }
 
     #[test]
@@ -282,11 +366,10 @@ mod tests {
             };
             filters.subscribe(Target::parse(filter).unwrap(), SessionKey(1), granted);
         }
-        let mut out = Vec::new();
-        filters.matches("a/b", None, |_| true, &mut out);
+        let mut out = matches(&filters, "a/b", |_| true);
         assert_eq!(out.len(), 1);
         assert_eq!(out[0].qos, QoS::ExactlyOnce);
-        assert_eq!(out[0].identifiers, [1, 2, 3]);
+        assert_eq!(out.remove(0).identifiers(), [1, 2, 3]);
     }
 
     #[test]
@@ -298,8 +381,7 @@ mod tests {
         }
         let mut turns = Vec::new();
         for _ in 0..4 {
-            let mut out = Vec::new();
-            filters.matches("jobs/1", None, |key| key != SessionKey(2), &mut out);
+            let out = matches(&filters, "jobs/1", |key| key != SessionKey(2));
             turns.extend(out.iter().map(|found| found.session.0));
         }
         assert_eq!(turns, [1, 3, 1, 3]);

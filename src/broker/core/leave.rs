@@ -80,6 +80,7 @@ impl Core {
         let Some(key) = link.session() else {
             return;
         };
+        self.wake(key);
         let Some(session) = self.sessions.get_mut(&key) else {
             return;
         };
@@ -124,7 +125,7 @@ impl Core {
         if let Some(Will { mut message, .. }) = session.will.take() {
             self.weigh(key);
             message.publish(self.now);
-            self.route(Some(key), Arc::new(message));
+            self.route(key, Arc::new(message), None);
         }
     }
 

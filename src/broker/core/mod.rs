@@ -17,10 +17,16 @@
 //! | `message`, `encode` | a message as it is held; control packets as they are sent |
 //! | `session`, `link` | what is kept of a Client, and of its connection |
 //! | `filters`, `retained` | who subscribed to what; retained messages |
+//! | `work` | the rest of a packet: what is not done yet |
 //! | `server` | [`Core`]: all of these, with its books |
 //! | `leave`, `deliver` | how connections and sessions end; from a message to its subscribers |
 //! | `connect`, `publish`, `subscribe`, `tick` | each packet type, and the time |
+//! | `turns` | work that was left unfinished, in turn |
 //! | `receive` | from bytes to packets |
+//!
+//! One packet can ask for very much: a message for ten thousand subscribers, all retained messages
+//! ten thousand times. So work is counted in steps, what has none left goes on in its next turn
+//! ([`Core::work`]), and until it is done the packets behind it wait.
 
 mod action;
 mod connect;
@@ -40,6 +46,8 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 mod tick;
+mod turns;
+mod work;
 
 pub use action::{Action, ConnectionKey};
 pub use encode::acknowledgement;

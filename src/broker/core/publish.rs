@@ -8,6 +8,7 @@ use super::link::{Client, Link};
 use super::message::Message;
 use super::server::{Core, V5};
 use super::session::{Awaiting, SessionKey};
+use super::work::Answer;
 use crate::event::log::{Line, Way};
 use crate::mqtt::packet::{Acknowledgement, Publish};
 use crate::mqtt::{Delivery, PacketIdentifier, PacketType};
@@ -42,16 +43,11 @@ impl Core {
             self.now,
         ));
         match publish.delivery {
-            Delivery::AtMostOnce => {
-                self.route(Some(client.session), message);
-            }
+            Delivery::AtMostOnce => self.route(client.session, message, None),
             Delivery::AtLeastOnce(packet_id) => {
                 // mosquitto's order: the subscribers first, then the publisher.
-                let code = match self.route(Some(client.session), message) {
-                    false if client.version == V5 => encode::NO_MATCHING_SUBSCRIBERS,
-                    _ => encode::SUCCESS,
-                };
-                self.acknowledge(client, PacketType::PubAck, packet_id, code);
+                let answer = (client.clone(), Answer::Acknowledged(packet_id));
+                self.route(client.session, message, Some(answer));
             }
             Delivery::ExactlyOnce(packet_id) => self.receive(client, packet_id, message),
         }
@@ -122,12 +118,11 @@ impl Core {
             Some(message)
         });
         let code = match message {
-            Some(message) => {
-                if !message.expired(self.now) {
-                    self.route(Some(client.session), message);
-                }
-                encode::SUCCESS
+            Some(message) if !message.expired(self.now) => {
+                let answer = (client.clone(), Answer::Complete(packet_id));
+                return self.route(client.session, message, Some(answer));
             }
+            Some(_) => encode::SUCCESS,
             None => encode::PACKET_IDENTIFIER_NOT_FOUND,
         };
         self.acknowledge(client, PacketType::PubComp, packet_id, code);

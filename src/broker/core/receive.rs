@@ -7,6 +7,7 @@ use super::encode;
 use super::leave::Departure;
 use super::link::{Client, Link};
 use super::server::Core;
+use super::work::{AHEAD, AT_ONCE, PACKET};
 use crate::base::{Endpoint, Timestamp};
 use crate::event::log::{Line, Way};
 use crate::mqtt::framer::FixedHeader;
@@ -32,17 +33,21 @@ impl Core {
         self.received_some(now, connection, bytes, usize::MAX);
     }
 
-    /// As [`Core::received`], but no more than `most` packets are handled: so that others
-    /// can have their turn. Returns how many of the bytes were taken; the others are to be
-    /// given again.
+    /// As [`Core::received`], but for so many steps, so that others can have their turn. What is
+    /// left of the last packet goes on in its next turn ([`Core::work`]). Returns how many of the
+    /// bytes were taken, none while the session has work left; the others are to be given again.
     pub fn received_some(
         &mut self,
         now: Timestamp,
         connection: ConnectionKey,
         bytes: &[u8],
-        most: usize,
+        steps: usize,
     ) -> usize {
         self.now = now;
+        self.steps = steps;
+        if self.is_busy(connection) {
+            return 0;
+        }
         let Some(link) = self.links.get_mut(&connection) else {
             return bytes.len();
         };
@@ -50,9 +55,10 @@ impl Core {
         let mut framer = std::mem::take(&mut link.framer);
         self.partial_bytes = self.partial_bytes.saturating_sub(framer.pending().len());
         let mut rest = bytes;
-        let mut handled = 0;
+        let mut handled = false;
         while let Some(link) = self.links.get(&connection) {
-            if handled == most && !rest.is_empty() {
+            let enough = self.steps == 0 || self.is_busy(connection);
+            if handled && enough && !rest.is_empty() {
                 return bytes.len() - rest.len();
             }
             // Something else than MQTT need not be waited for until it fills a packet.
@@ -64,7 +70,8 @@ impl Core {
             let refused = match framer.next(&mut rest) {
                 Some(Ok(packet)) => match self.too_large(packet.header) {
                     None => {
-                        handled += 1;
+                        handled = true;
+                        self.spend(PACKET + packet.bytes.len() / 1_024);
                         self.packet(connection, packet.bytes);
                         continue;
                     }
@@ -98,10 +105,16 @@ impl Core {
         };
         let before = std::mem::replace(&mut link.unsent, bytes);
         self.unsent_bytes = self.unsent_bytes.saturating_sub(before) + bytes;
+        let session = link.session();
+        if bytes < AHEAD
+            && let Some(key) = session
+        {
+            self.wake(key);
+        }
         // What waited for the Client to read goes on.
         if before >= most
             && bytes < most
-            && let Some(key) = link.session()
+            && let Some(key) = session
         {
             self.pump(key);
         }
@@ -110,6 +123,7 @@ impl Core {
     /// A network connection ended without the Server's doing.
     pub fn closed(&mut self, now: Timestamp, connection: ConnectionKey) {
         self.now = now;
+        self.steps = AT_ONCE;
         let Some(link) = self.links.get(&connection) else {
             return;
         };

@@ -1,6 +1,7 @@
 //! Retained messages (5.0 §3.3.1.3), bounded in number and bytes.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::message::Message;
@@ -10,7 +11,9 @@ use crate::mqtt::topic;
 /// The last retained message of each topic.
 #[derive(Debug, Default)]
 pub(super) struct Retained {
-    by_topic: BTreeMap<Box<str>, Arc<Message>>,
+    /// Each with its number among all that were entered.
+    by_topic: BTreeMap<Box<str>, (u64, Arc<Message>)>,
+    entered: u64,
     bytes: usize,
 }
 
@@ -26,39 +29,70 @@ impl Retained {
             return false;
         }
         self.bytes += message.bytes();
-        self.by_topic
-            .insert(message.topic.clone(), Arc::clone(message));
+        self.entered += 1;
+        let entry = (self.entered, Arc::clone(message));
+        self.by_topic.insert(message.topic.clone(), entry);
         true
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.by_topic.len()
+    /// How many were entered so far.
+    pub(super) const fn entered(&self) -> u64 {
+        self.entered
     }
 
     fn remove(&mut self, topic: &str) {
-        if let Some(old) = self.by_topic.remove(topic) {
+        if let Some((_, old)) = self.by_topic.remove(topic) {
             self.bytes = self.bytes.saturating_sub(old.bytes());
         }
     }
 
-    /// Those that `filter` selects and that have not expired, by topic.
-    pub(super) fn select(&mut self, filter: &str, now: Timestamp) -> Vec<Arc<Message>> {
-        // A filter without wildcards names one topic.
-        if !filter.contains(['+', '#']) {
-            let found = self.by_topic.get(filter).cloned();
-            return found.filter(|m| !m.expired(now)).into_iter().collect();
+    /// The next one by topic behind `after` that `filter` selects, that has not expired, and that
+    /// was among the first `before` entered. Each comparison is a step; `after` is the last topic
+    /// that was compared. `None` where there is no other, or no step is left.
+    pub(super) fn next(
+        &self,
+        filter: &str,
+        after: &mut Option<Box<str>>,
+        before: u64,
+        now: Timestamp,
+        steps: &mut usize,
+    ) -> Option<Arc<Message>> {
+        // All that a filter selects begin with what it has before its first wildcard, and a filter
+        // without wildcards names one topic. `a/#` selects `a` too.
+        let wildcard = filter.find(['+', '#']);
+        let prefix = filter.get(..wildcard.unwrap_or(filter.len()));
+        let prefix = prefix.unwrap_or_default();
+        let prefix = match wildcard {
+            Some(_) => prefix.strip_suffix('/').unwrap_or(prefix),
+            None => prefix,
+        };
+        let from = match after.as_deref() {
+            Some(after) => Bound::Excluded(after),
+            None => Bound::Included(prefix),
+        };
+        for (topic, (entered, message)) in self.by_topic.range::<str, _>((from, Bound::Unbounded)) {
+            let other = match wildcard {
+                Some(_) => !topic.starts_with(prefix),
+                None => **topic != *filter,
+            };
+            if other || *steps == 0 {
+                return None;
+            }
+            *steps -= 1;
+            let selected = *entered <= before && topic::matches(filter, topic);
+            if *steps == 0 || selected {
+                *after = Some(topic.clone());
+            }
+            if selected && !message.expired(now) {
+                return Some(Arc::clone(message));
+            }
         }
-        self.by_topic
-            .values()
-            .filter(|message| topic::matches(filter, &message.topic) && !message.expired(now))
-            .cloned()
-            .collect()
+        None
     }
 
     /// Drops what has expired.
     pub(super) fn expire(&mut self, now: Timestamp) {
-        self.by_topic.retain(|_, message| {
+        self.by_topic.retain(|_, (_, message)| {
             let expired = message.expired(now);
             if expired {
                 self.bytes = self.bytes.saturating_sub(message.bytes());

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::action::{Action, ConnectionKey};
-use super::filters::{Filters, Match};
+use super::filters::Filters;
 use super::link::{Client, Link};
 use super::options::BrokerOptions;
 use super::retained::Retained;
 use super::session::{Session, SessionKey};
+use super::work::Works;
 use crate::base::Timestamp;
 use crate::broker::seed::Seed;
 use crate::event::log::{Line, Way};
@@ -40,14 +41,15 @@ pub struct Core {
     pub(super) partial_bytes: usize,
     /// Bytes that sessions and topic aliases take.
     pub(super) kept_bytes: usize,
-    /// Start of the current second, and the retained messages that subscriptions were compared
-    /// with in it.
-    pub(super) searched: (Timestamp, usize),
     pub(super) actions: VecDeque<Action>,
     /// No deadline lies before this instant.
     pub(super) wake: Option<Timestamp>,
-    /// Subscriptions that a topic matched; kept between messages for its allocation.
-    pub(super) matches: Vec<Match>,
+    /// Steps that are left of the call at hand.
+    pub(super) steps: usize,
+    /// Work that was left unfinished, by session.
+    pub(super) works: HashMap<SessionKey, Works>,
+    /// Sessions with work that can go on, the next one first.
+    pub(super) ring: VecDeque<SessionKey>,
 }
 
 impl Core {
@@ -67,10 +69,11 @@ impl Core {
             unsent_bytes: 0,
             partial_bytes: 0,
             kept_bytes: 0,
-            searched: (Timestamp::from_nanos(0), 0),
             actions: VecDeque::new(),
             wake: None,
-            matches: Vec::new(),
+            steps: 0,
+            works: HashMap::new(),
+            ring: VecDeque::new(),
         }
     }
 
@@ -96,6 +99,11 @@ impl Core {
     /// Whether so many bytes more may be kept of sessions and aliases.
     pub(super) const fn has_room(&self, bytes: usize) -> bool {
         self.kept_bytes.saturating_add(bytes) <= self.options.limits.all_kept_bytes
+    }
+
+    /// Uses up so many steps.
+    pub(super) const fn spend(&mut self, steps: usize) {
+        self.steps = self.steps.saturating_sub(steps);
     }
 
     /// Logs a control packet by its name alone.

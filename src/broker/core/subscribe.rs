@@ -1,80 +1,130 @@
 //! SUBSCRIBE and UNSUBSCRIBE (5.0 §3.8 to §3.11).
 
+use std::collections::VecDeque;
+
 use super::encode;
 use super::filters::{Granted, Target};
 use super::link::Client;
 use super::server::{Core, V5};
-use super::session::{LEVEL, Outgoing, SUBSCRIPTION, SessionKey};
+use super::session::{LEVEL, Outgoing, SUBSCRIPTION};
+use super::work::{AHEAD, DELIVERY, FILTER, Progress, Subscribing, Wanted, Work};
 use crate::event::log::{Line, Way, short};
-use crate::mqtt::packet::{FilterAcknowledgement, Subscribe, Unsubscribe};
+use crate::mqtt::packet::{
+    FilterAcknowledgement, Subscribe, Subscription, Subscriptions, Unsubscribe,
+};
 use crate::mqtt::{ControlPacket, PacketType, Properties};
 
 impl Core {
     /// Handles a SUBSCRIBE: one SUBACK answers all its filters ([MQTT-3.8.4-5]), and retained
     /// messages follow it.
     pub(super) fn subscribe(&mut self, client: &Client, subscribe: &Subscribe<'_>) {
-        let connection = client.connection;
         self.log_packet(Way::Received, PacketType::Subscribe, client);
-        let identifier = subscribe.properties.subscription_identifiers().next();
-        let mut codes = Vec::new();
-        // Filters that are to get the retained messages they select, once SUBACK is sent.
-        let mut wanted = Vec::new();
-        for mut subscription in subscribe.subscriptions.iter() {
+        let subscribing = Subscribing {
+            client: client.clone(),
+            packet_id: subscribe.packet_id,
+            identifier: subscribe.properties.subscription_identifiers().next(),
+            subscriptions: subscribe.subscriptions.as_bytes().into(),
+            done: 0,
+            codes: Vec::new(),
+            answered: false,
+            wanted: VecDeque::new(),
+            after: None,
+            before: 0,
+        };
+        self.begin(client.session, Work::Subscribe(subscribing));
+    }
+
+    /// Goes on with a SUBSCRIBE.
+    pub(super) fn subscribe_on(&mut self, subscribing: &mut Subscribing) -> Progress {
+        let client = subscribing.client.clone();
+        let connection = client.connection;
+        while !subscribing.answered {
+            if !self.links.contains_key(&connection) {
+                return Progress::Done;
+            }
+            if self.steps == 0 {
+                return Progress::Later;
+            }
+            let bytes = subscribing.subscriptions.get(subscribing.done..);
+            let next = Subscriptions::new(bytes.unwrap_or_default()).iter().next();
+            let Some(mut subscription) = next else {
+                subscribing.answered = true;
+                subscribing.before = self.retained.entered();
+                self.log_packet(Way::Sending, PacketType::SubAck, &client);
+                let answer = FilterAcknowledgement {
+                    packet_id: subscribing.packet_id,
+                    properties: Properties::default(),
+                    codes: &subscribing.codes,
+                };
+                self.send(connection, &ControlPacket::SubAck(answer));
+                break;
+            };
+            // Length, filter, options.
+            subscribing.done += 2 + subscription.filter.len() + 1;
+            self.spend(FILTER + subscription.filter.len() / 16);
             if client.version != V5 {
                 // 3.x has no option but the QoS.
                 subscription.options &= 0x03;
             }
-            let (filter, qos) = (subscription.filter, subscription.options & 0x03);
-            self.log(Line::Subscription { filter, qos });
-            let Some(target) = Target::parse(filter) else {
-                if client.version == V5 {
-                    codes.push(encode::TOPIC_FILTER_INVALID);
-                    continue;
+            match self.subscribe_to(&client, subscription, subscribing.identifier) {
+                Ok((code, wanted)) => {
+                    subscribing.codes.push(code);
+                    subscribing.wanted.extend(wanted);
                 }
-                // 3.x has no word for it that a Client could act on; mosquitto closes too.
-                let code = encode::TOPIC_FILTER_INVALID;
-                return self.dismiss(connection, code, "topic filter invalid");
-            };
-            // [MQTT-3.8.3-4].
-            if target.group.is_some() && subscription.no_local() {
-                let why = "no local on a shared subscription";
-                return self.dismiss(connection, encode::PROTOCOL_ERROR, why);
-            }
-            let granted = Granted {
-                qos: subscription.qos(),
-                no_local: subscription.no_local(),
-                retain_as_published: subscription.retain_as_published(),
-                identifier,
-            };
-            let new = match self.enter_subscription(client, target, filter, granted) {
-                Ok(new) => new,
-                Err(code) => {
-                    codes.push(code);
-                    continue;
+                Err((code, why)) => {
+                    self.dismiss(connection, code, why);
+                    return Progress::Done;
                 }
-            };
-            self.log(Line::Subscribed {
-                client: &client.name,
-                qos,
-                filter,
-            });
-            codes.push(granted.qos as u8);
-            // Retain Handling (5.0 §3.8.3.1).
-            let handling = subscription.retain_handling();
-            if target.group.is_none() && (handling == 0 || (handling == 1 && new)) {
-                wanted.push((target.filter, granted));
             }
         }
-        self.log_packet(Way::Sending, PacketType::SubAck, client);
-        let answer = FilterAcknowledgement {
-            packet_id: subscribe.packet_id,
-            properties: Properties::default(),
-            codes: &codes,
+        self.send_retained(subscribing)
+    }
+
+    /// Handles one subscription: returns its reason code, and the filter that is to get the retained
+    /// messages it selects.
+    ///
+    /// # Errors
+    /// The reason code and the words with which the connection ends.
+    fn subscribe_to(
+        &mut self,
+        client: &Client,
+        subscription: Subscription<'_>,
+        identifier: Option<u32>,
+    ) -> Result<(u8, Option<Wanted>), (u8, &'static str)> {
+        let (filter, qos) = (subscription.filter, subscription.options & 0x03);
+        self.log(Line::Subscription { filter, qos });
+        let Some(target) = Target::parse(filter) else {
+            if client.version == V5 {
+                return Ok((encode::TOPIC_FILTER_INVALID, None));
+            }
+            // 3.x has no word for it that a Client could act on; mosquitto closes too.
+            return Err((encode::TOPIC_FILTER_INVALID, "topic filter invalid"));
         };
-        self.send(connection, &ControlPacket::SubAck(answer));
-        for (filter, granted) in wanted {
-            self.send_retained(client.session, filter, granted);
+        // [MQTT-3.8.3-4].
+        if target.group.is_some() && subscription.no_local() {
+            let why = "no local on a shared subscription";
+            return Err((encode::PROTOCOL_ERROR, why));
         }
+        let granted = Granted {
+            qos: subscription.qos(),
+            no_local: subscription.no_local(),
+            retain_as_published: subscription.retain_as_published(),
+            identifier,
+        };
+        let new = match self.enter_subscription(client, target, filter, granted) {
+            Ok(new) => new,
+            Err(code) => return Ok((code, None)),
+        };
+        self.log(Line::Subscribed {
+            client: &client.name,
+            qos,
+            filter,
+        });
+        // Retain Handling (5.0 §3.8.3.1).
+        let handling = subscription.retain_handling();
+        let wanted = target.group.is_none() && (handling == 0 || (handling == 1 && new));
+        let wanted = wanted.then(|| (target.filter.into(), granted));
+        Ok((granted.qos as u8, wanted))
     }
 
     /// Enters one subscription; returns whether it is new.
@@ -124,34 +174,44 @@ impl Core {
         Ok(new)
     }
 
-    /// Whether one more subscription may be compared with the retained messages in this second:
-    /// each comparison walks all of them, and a SUBSCRIBE may bring thousands of filters.
-    fn may_search(&mut self) -> bool {
-        let (since, searched) = &mut self.searched;
-        if self.now.since(*since).nanos() >= 1_000_000_000 {
-            (*since, *searched) = (self.now, 0);
-        }
-        *searched += 1 + self.retained.len();
-        *searched <= self.options.limits.retained_searched
-    }
-
-    fn send_retained(&mut self, key: SessionKey, filter: &str, granted: Granted) {
-        if !self.may_search() {
-            let note = format!(
-                "Retained messages for '{}' are left out: too many are asked for at once.",
-                short(filter)
-            );
-            return self.log(Line::Note(&note));
-        }
-        for message in self.retained.select(filter, self.now) {
-            let outgoing = Outgoing {
-                qos: granted.qos.min(message.qos),
-                retain: true,
-                identifiers: granted.identifier.into_iter().collect(),
-                message,
+    /// Goes on with the retained messages that a SUBSCRIBE asked for, as fast as its Client reads:
+    /// there may be very many, and filters that select them again.
+    fn send_retained(&mut self, subscribing: &mut Subscribing) -> Progress {
+        let key = subscribing.client.session;
+        while let Some((filter, granted)) = subscribing.wanted.front() {
+            let Some(session) = self.sessions.get(&key) else {
+                return Progress::Done;
             };
-            self.offer(key, outgoing);
+            if self.steps == 0 {
+                return Progress::Later;
+            }
+            let link = session.connection.and_then(|key| self.links.get(&key));
+            if link.is_some_and(|link| link.unsent >= AHEAD) {
+                return Progress::Unread;
+            }
+            // A filter costs something also where nothing is compared with it.
+            self.spend(1);
+            let (after, before) = (&mut subscribing.after, subscribing.before);
+            let (now, steps) = (self.now, &mut self.steps);
+            match self.retained.next(filter, after, before, now, steps) {
+                Some(message) => {
+                    let outgoing = Outgoing {
+                        qos: granted.qos.min(message.qos),
+                        retain: true,
+                        identifiers: granted.identifier.into_iter().collect(),
+                        message,
+                    };
+                    self.spend(DELIVERY + outgoing.message.payload.len() / 1_024);
+                    self.offer(key, outgoing);
+                }
+                None if self.steps == 0 => {}
+                None => {
+                    subscribing.wanted.pop_front();
+                    subscribing.after = None;
+                }
+            }
         }
+        Progress::Done
     }
 
     /// Handles an UNSUBSCRIBE; messages that wait for the Client already stay in its queue.

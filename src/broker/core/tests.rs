@@ -602,9 +602,7 @@ fn a_session_ends_when_its_expiry_has_passed() {
     assert_eq!(bench.core.sessions.len(), 1);
     bench.pass(1);
     assert_eq!(bench.core.sessions.len(), 0);
-    let mut found = Vec::new();
-    bench.core.filters.matches("t", None, |_| true, &mut found);
-    assert!(found.is_empty());
+    assert!(bench.core.filters.is_empty());
 }
 
 #[test]
@@ -1136,29 +1134,255 @@ fn only_a_packet_with_a_message_may_be_very_large() {
     assert_eq!(bench.sent_to(key), [""; 0]);
 }
 
-#[test]
-fn retained_messages_are_searched_so_often_in_a_second() {
-    let mut bench = narrow(BrokerLimits {
-        retained_searched: 5,
-        ..BrokerLimits::default()
-    });
-    let key = bench.joined(V5_0, "c");
-    bench.retain(key, "r", "kept");
-    for _ in 0..2 {
-        bench.subscribe(key, "#", 0);
+/// Hands packets over in steps, each session with work left in turn. Returns what was sent in each
+/// turn.
+fn in_steps(bench: &mut Bench, key: Key, bytes: &[u8], steps: usize) -> Vec<Vec<(u64, String)>> {
+    let mut turns = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() || bench.core.has_work() {
+        let used = bench.core.received_some(bench.now, key, rest, steps);
+        rest = &rest[used..];
+        bench.collect();
+        turns.push(bench.sent());
+        bench.core.work(bench.now, steps);
+        bench.collect();
+        turns.push(bench.sent());
     }
-    let kept = "PUBLISH q0 m0 d0 r1 r kept";
-    assert_eq!(bench.sent_to(key), [kept, kept]);
-    bench.subscribe(key, "#", 0);
-    assert_eq!(bench.sent_to(key), [""; 0]);
-    let last = bench.log.last().map(String::as_str);
+    turns
+}
+
+fn ping(bench: &mut Bench, key: Key) {
+    bench.core.received_some(bench.now, key, b"\xc0\0", 64);
+    bench.collect();
+    assert_eq!(bench.sent_to(key), ["PINGRESP"]);
+}
+
+#[test]
+fn retained_messages_are_sent_in_steps_and_others_have_their_turn_between() {
+    let mut bench = Bench::new();
+    let (key, other) = (bench.joined(V5_0, "c"), bench.joined(V5_0, "o"));
+    for number in 100..300 {
+        bench.retain(other, &format!("r/{number}"), "kept");
+    }
+    // Three times all messages, and then a packet that waits for its turn.
+    let subscribe = b"\x82\x11\0\x01\0\0\x01#\0\0\x03r/#\0\0\x01#\0".as_slice();
+    let bytes = [subscribe, b"\xc0\0"].concat();
+    let mut rest = bytes.as_slice();
+    let mut sent = Vec::new();
+    let mut turns = 0;
+    while !rest.is_empty() || bench.core.has_work() {
+        let used = bench.core.received_some(bench.now, key, rest, 64);
+        rest = &rest[used..];
+        bench.core.work(bench.now, 64);
+        bench.collect();
+        let now = bench.sent_to(key);
+        assert!(now.len() <= 2 * 64 / 8 + 2, "{now:?}");
+        sent.extend(now);
+        turns += 1;
+        ping(&mut bench, other);
+    }
+    assert!(turns >= 600 * 8 / 64, "{turns}");
+    assert_eq!(sent.len(), 602);
+    assert_eq!(sent[0], "SUBACK [0, 0, 0]");
+    for all in sent[1..601].chunks(200) {
+        assert_eq!(all[0], "PUBLISH q0 m0 d0 r1 r/100 kept");
+        assert_eq!(all[199], "PUBLISH q0 m0 d0 r1 r/299 kept");
+    }
+    assert_eq!(sent[601], "PINGRESP");
+}
+
+#[test]
+fn a_retained_message_that_came_after_suback_is_not_sent_twice() {
+    let mut bench = Bench::new();
+    let (key, other) = (bench.joined(V5_0, "c"), bench.joined(V5_0, "o"));
+    for number in 100..150 {
+        bench.retain(other, &format!("r/{number}"), "old");
+    }
+    let subscribe = b"\x82\x07\0\x01\0\0\x01#\0";
+    assert_eq!(bench.core.received_some(bench.now, key, subscribe, 64), 9);
+    assert!(bench.core.has_work());
+    for topic in ["r/149", "s"] {
+        bench.retain(other, topic, "new");
+    }
+    while bench.core.has_work() {
+        bench.core.work(bench.now, 64);
+        bench.collect();
+    }
+    let sent = bench.sent_to(key);
+    assert_eq!(sent.len(), 1 + 49 + 2);
+    for topic in ["r/149", "s"] {
+        let of_it = sent.iter().filter(|words| words.contains(topic));
+        let live = format!("PUBLISH q0 m0 d0 r0 {topic} new");
+        assert_eq!(of_it.collect::<Vec<_>>(), [&live]);
+    }
+}
+
+#[test]
+fn retained_messages_wait_for_a_client_that_does_not_read_and_none_is_lost() {
+    let mut bench = Bench::new();
+    let (key, other) = (bench.joined(V3_1_1, "c"), bench.joined(V3_1_1, "o"));
+    for number in 0..8 {
+        bench.retain(other, &format!("r/{number}"), &"x".repeat(300_000));
+    }
+    bench
+        .core
+        .received(bench.now, key, b"\x82\x06\0\x01\0\x01#\0");
+    let sent = |bench: &mut Bench| {
+        let mut bytes = 0;
+        while let Some(action) = bench.core.next_action() {
+            if let Action::Send { bytes: packet, .. } = action {
+                bytes += packet.len();
+            }
+        }
+        bytes
+    };
+    // Four messages are more than a mebibyte.
+    assert_eq!(sent(&mut bench), 5 + 4 * 300_009);
+    assert!(!bench.core.has_work());
+    bench.core.unsent(bench.now, key, 1 << 20);
+    assert!(!bench.core.has_work());
+    bench.core.unsent(bench.now, key, (1 << 20) - 1);
+    assert!(bench.core.has_work());
+    bench.core.unsent(bench.now, key, 0);
+    assert_eq!(bench.core.work(bench.now, usize::MAX), None);
+    assert_eq!(sent(&mut bench), 4 * 300_009);
+    assert!(bench.core.is_busy(key));
+    bench.core.unsent(bench.now, key, 0);
+    assert_eq!(bench.core.work(bench.now, usize::MAX), Some(key));
+    assert!(!bench.core.is_busy(key));
+    assert_eq!(bench.core.partial_bytes, 0);
+}
+
+#[test]
+fn a_message_finds_its_subscriptions_in_steps_and_nothing_overtakes_it() {
+    let mut bench = Bench::new();
+    let (sub, publisher) = (bench.joined(V5_0, "s"), bench.joined(V5_0, "p"));
+    let other = bench.joined(V5_0, "o");
+    // 2^8 filters that one name matches all.
+    for number in 0..256_u32 {
+        let level = |at: u32| if number >> at & 1 == 1 { "+" } else { "a" };
+        let filter = (0..8).map(level).collect::<Vec<_>>().join("/");
+        bench.subscribe(sub, &filter, 0);
+    }
+    let mut bytes = Vec::new();
+    for (topic, payload) in [("a/a/a/a/a/a/a/a", "first"), ("a/a/a/a/a/a/a/a", "second")] {
+        let publish = Publish {
+            dup: false,
+            retain: false,
+            delivery: delivery(1, 1),
+            topic,
+            properties: Properties::default(),
+            payload: payload.as_bytes(),
+        };
+        ControlPacket::Publish(publish)
+            .write(V5_0, &mut bytes)
+            .unwrap();
+    }
+    let mut rest = bytes.as_slice();
+    let mut turns = 0;
+    let mut sent = Vec::new();
+    while !rest.is_empty() || bench.core.has_work() {
+        let used = bench.core.received_some(bench.now, publisher, rest, 64);
+        rest = &rest[used..];
+        bench.core.work(bench.now, 64);
+        bench.collect();
+        ping(&mut bench, other);
+        sent.extend(bench.sent());
+        turns += 1;
+    }
+    // 510 levels and 256 entries for each.
+    assert!(turns > 2 * 510 / 128, "{turns}");
+    let expected = [
+        (
+            sub.0,
+            "PUBLISH q0 m0 d0 r0 a/a/a/a/a/a/a/a first".to_owned(),
+        ),
+        (publisher.0, "PUBACK m1 0".to_owned()),
+        (
+            sub.0,
+            "PUBLISH q0 m0 d0 r0 a/a/a/a/a/a/a/a second".to_owned(),
+        ),
+        (publisher.0, "PUBACK m1 0".to_owned()),
+    ];
+    assert_eq!(sent, expected);
+}
+
+#[test]
+fn many_subscribers_get_a_message_in_steps_and_all_of_them_once() {
+    let mut bench = Bench::new();
+    let publisher = bench.joined(V3_1_1, "p");
+    let subscribers: Vec<_> = (0..50)
+        .map(|n| bench.joined(V3_1_1, &format!("s{n}")))
+        .collect();
+    for &key in &subscribers {
+        bench.subscribe(key, "t", 0);
+    }
+    let turns = in_steps(&mut bench, publisher, b"\x30\x04\0\x01tx", 64);
+    assert!(turns.iter().all(|sent| sent.len() <= 64 / 8 + 1));
+    let order: Vec<_> = turns.into_iter().flatten().map(|(key, _)| key).collect();
     assert_eq!(
-        last,
-        Some("Retained messages for '#' are left out: too many are asked for at once.")
+        order,
+        subscribers.iter().map(|key| key.0).collect::<Vec<_>>()
     );
-    bench.pass(1_000);
-    bench.subscribe(key, "#", 0);
-    assert_eq!(bench.sent_to(key), [kept]);
+}
+
+#[test]
+fn a_subscribe_of_many_filters_is_entered_in_steps() {
+    let mut bench = Bench::new();
+    let key = bench.joined(V3_1_1, "c");
+    let mut subscriptions = SubscriptionsBuf::new();
+    for number in 0..1_000 {
+        subscriptions.push(&number.to_string(), 0).unwrap();
+    }
+    let mut bytes = Vec::new();
+    ControlPacket::Subscribe(Subscribe {
+        packet_id: id(1),
+        properties: Properties::default(),
+        subscriptions: subscriptions.as_subscriptions(),
+    })
+    .write(V3_1_1, &mut bytes)
+    .unwrap();
+    let turns = in_steps(&mut bench, key, &bytes, 64);
+    assert!(turns.len() >= 1_000 * 8 / 64);
+    let sent: Vec<_> = turns.into_iter().flatten().collect();
+    assert_eq!(sent.len(), 1);
+    assert!(sent[0].1.starts_with("SUBACK [0, 0,"));
+    assert_eq!(bench.core.partial_bytes, 0);
+}
+
+#[test]
+fn work_that_is_left_when_its_client_goes_is_finished_and_forgotten() {
+    let mut bench = Bench::new();
+    let (key, other) = (bench.joined(V3_1_1, "c"), bench.joined(V3_1_1, "o"));
+    let subscribers: Vec<_> = (0..50)
+        .map(|n| bench.joined(V3_1_1, &format!("s{n}")))
+        .collect();
+    for &key in &subscribers {
+        bench.subscribe(key, "t", 0);
+    }
+    for number in 0..50 {
+        bench.retain(other, &format!("r/{number}"), "x");
+    }
+    bench
+        .core
+        .received_some(bench.now, key, b"\x31\x04\0\x01tx", 16);
+    bench
+        .core
+        .received_some(bench.now, other, b"\x82\x06\0\x01\0\x01#\0", 64);
+    assert!(bench.core.is_busy(key) && bench.core.is_busy(other));
+    bench.vanish(key);
+    bench.vanish(other);
+    while bench.core.has_work() {
+        bench.core.work(bench.now, 16);
+        bench.collect();
+    }
+    let got = bench.sent();
+    let got = got
+        .iter()
+        .filter(|(_, words)| words == "PUBLISH q0 m0 d0 r0 t x");
+    assert_eq!(got.count(), 50);
+    assert!(bench.core.works.is_empty());
+    assert_eq!(bench.core.partial_bytes, 0);
 }
 
 #[test]
@@ -1190,9 +1414,10 @@ fn packets_may_come_in_any_portions() {
         let mut rest = &bytes[at..];
         let mut turns = 0;
         while !rest.is_empty() {
-            let used = bench.core.received_some(bench.now, key, rest, most);
+            let used = bench.core.received_some(bench.now, key, rest, most * 16);
             rest = &rest[used..];
             turns += 1;
+            bench.core.work(bench.now, usize::MAX);
         }
         bench.collect();
         assert_eq!(bench.sent(), expected, "{most} at a time after {at}");

@@ -8,6 +8,7 @@ use super::leave::Departure;
 use super::link::{Link, Stage};
 use super::server::Core;
 use super::session::SessionKey;
+use super::work::AT_ONCE;
 use crate::base::Timestamp;
 use crate::event::log::{Cause, Line};
 
@@ -21,11 +22,12 @@ impl Core {
     /// its Client is not silent.
     pub fn tick_unless(&mut self, now: Timestamp, has_input: impl Fn(ConnectionKey) -> bool) {
         self.now = now;
+        self.steps = AT_ONCE;
         if self.wake.is_none_or(|wake| now < wake) {
             return;
         }
         for (connection, opened) in self.late_connections() {
-            if has_input(connection) {
+            if has_input(connection) || self.is_busy(connection) {
                 if let Some(link) = self.links.get_mut(&connection) {
                     link.last_received = now;
                 }

@@ -15,8 +15,10 @@ use crate::mqtt::Sender;
 /// A Client that does not read this many bytes is not read from either: what it asks for
 /// would only add to them.
 const PAUSE: usize = 8 << 20;
-/// Packets handled before the clock is looked at.
-const AT_ONCE: usize = 4;
+/// Steps of the core before the clock is looked at: some four small packets.
+const STEPS: usize = 64;
+/// Steps of work that was left unfinished, before others have their turn.
+const WORK_STEPS: usize = 256;
 /// While so much is read and not handled, no more is read.
 const UNHANDLED: usize = 64 << 20;
 /// How long a closed connection may take until the Client closes too.
@@ -59,7 +61,8 @@ impl<W: Witness> Net<W> {
         self.flush(key)?;
         self.take_in(key)?;
         while let Some(socket) = self.sockets.get_mut(&key) {
-            if socket.unsent() > PAUSE {
+            // It lines up again once the Client reads, or the work is done.
+            if socket.unsent() > PAUSE || self.core.is_busy(key) {
                 return Ok(());
             }
             if socket.rest.is_empty() {
@@ -140,7 +143,7 @@ impl<W: Witness> Net<W> {
         let mut rest = std::mem::take(&mut socket.rest);
         let most = match socket.in_step {
             true => usize::MAX,
-            false => AT_ONCE,
+            false => STEPS,
         };
         let closing = socket.closing;
         let now = self.clock.now();
@@ -181,20 +184,39 @@ impl<W: Witness> Net<W> {
         Ok(())
     }
 
-    /// Does everything that the core wants done.
+    /// Does everything that the core wants done now; work that was left unfinished has its turns.
     ///
     /// # Errors
     /// The witness failed.
     pub fn perform_all(&mut self) -> io::Result<()> {
-        while self.perform()?.is_some() {}
+        while self.perform_next()?.is_some() {}
         Ok(())
     }
 
-    /// Does the next thing that the core wants done to a connection, and returns which one.
+    /// Does the next thing that the core wants done to a connection, and returns which one. Work
+    /// that was left unfinished is done for it.
     ///
     /// # Errors
     /// The witness failed.
     pub fn perform(&mut self) -> io::Result<Option<ConnectionKey>> {
+        loop {
+            let performed = self.perform_next()?;
+            if performed.is_some() || !self.core.has_work() {
+                return Ok(performed);
+            }
+            self.work();
+        }
+    }
+
+    /// Goes on with the unfinished work whose turn it is.
+    pub(super) fn work(&mut self) {
+        if let Some(key) = self.core.work(self.clock.now(), WORK_STEPS) {
+            self.line_up(key);
+        }
+    }
+
+    /// Does the next thing that the core wants done to a connection, and returns which one.
+    fn perform_next(&mut self) -> io::Result<Option<ConnectionKey>> {
         while let Some(action) = self.core.next_action() {
             let key = match action {
                 Action::Log(line) => {

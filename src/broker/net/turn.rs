@@ -51,7 +51,7 @@ impl<W: Witness> Net<W> {
     ) -> io::Result<()> {
         let now = self.clock.now();
         let due = self.deadline(now)?;
-        let timeout = if self.core.has_actions() {
+        let timeout = if self.core.has_actions() || self.core.has_work() {
             Duration::ZERO
         } else {
             due.map_or(timeout, |at| {
@@ -68,13 +68,23 @@ impl<W: Witness> Net<W> {
         // waits for it no longer than `TURN`.
         let (began, waiting) = (Instant::now(), self.line().len());
         let slice = (TURN / u32::try_from(waiting).unwrap_or(u32::MAX).max(1)).max(SLICE);
-        for _ in 0..waiting {
-            let Some(key) = self.next_in_line() else {
-                break;
+        for number in 0.. {
+            let next = if number < waiting {
+                self.next_in_line()
+            } else {
+                None
             };
-            self.serve_for(key, slice, &mut then)?;
-            then(self)?;
-            if began.elapsed() > TURN {
+            if let Some(key) = next {
+                self.serve_for(key, slice, &mut then)?;
+                then(self)?;
+            }
+            // Unfinished work has a turn with each connection, and the time that is left.
+            let has_work = self.core.has_work();
+            if has_work {
+                self.work();
+                then(self)?;
+            }
+            if (next.is_none() && !has_work) || began.elapsed() > TURN {
                 break;
             }
         }

@@ -58,6 +58,16 @@ impl Subscription<'_> {
 }
 
 impl<'a> Subscriptions<'a> {
+    /// Returns the subscriptions that stand in `bytes`: see [`Subscriptions::as_bytes`].
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// Returns their bytes: of each the length of its filter in two, the filter, and the options.
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// Returns the subscriptions in wire order; it ends at anything that is none.
     pub fn iter(&self) -> impl Iterator<Item = Subscription<'a>> + use<'a> {
         let mut bytes = self.bytes;

@@ -10,6 +10,6 @@ pub use filter::{
     SHARE_PREFIX, Shared, filter_broken, filter_broken_before_five, is_filter, is_name, matches,
     matching_part, overlap,
 };
-pub use tree::{FilterTree, Matching};
+pub use tree::{FilterTree, Matching, PausedMatching};
 
 pub(in crate::mqtt) use filter::is_wildcard;

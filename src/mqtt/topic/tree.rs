@@ -24,11 +24,15 @@ pub struct FilterTree<T> {
     levels: Slab<Level<T>>,
     root: usize,
     most_levels: usize,
+    /// Levels entered so far.
+    entered: u64,
 }
 
 /// A level of a filter, found by the levels before it.
 #[derive(Debug)]
 struct Level<T> {
+    /// Which of all levels ever entered it is: its place may be another's later.
+    number: u64,
     /// The value of the filter that ends here.
     value: Option<T>,
     /// The level `+` below: kept beside the names since every topic name asks for it.
@@ -40,8 +44,9 @@ struct Level<T> {
 }
 
 impl<T> Level<T> {
-    fn new() -> Self {
+    fn new(number: u64) -> Self {
         Self {
+            number,
             value: None,
             single: None,
             multi: None,
@@ -86,11 +91,12 @@ impl<T> FilterTree<T> {
     /// A tree that never holds more than `most_levels` levels, over all filters.
     pub fn with_limit(most_levels: usize) -> Self {
         let mut levels = Slab::new();
-        let root = levels.insert(Level::new());
+        let root = levels.insert(Level::new(0));
         Self {
             levels,
             root,
             most_levels,
+            entered: 0,
         }
     }
 
@@ -123,7 +129,8 @@ impl<T> FilterTree<T> {
             at = match self.levels.get(at)?.below(part) {
                 Some(below) => below,
                 None => {
-                    let below = self.levels.insert(Level::new());
+                    self.entered += 1;
+                    let below = self.levels.insert(Level::new(self.entered));
                     self.levels.get_mut(at)?.link(part, Some(below));
                     below
                 }
@@ -170,6 +177,37 @@ impl<T> FilterTree<T> {
     }
 }
 
+impl<T> FilterTree<T> {
+    /// Goes on with a walk for the topic name `name` that was paused. A filter that was removed in
+    /// the meantime is not found any more, one that was added may be.
+    pub fn resume<'t, 'n>(
+        &'t self,
+        name: &'n str,
+        paused: &PausedMatching,
+        budget: usize,
+    ) -> Matching<'t, 'n, T> {
+        let same = |at: usize, number| self.levels.get(at).is_some_and(|l| l.number == number);
+        let below = |left: usize| name.get(name.len().saturating_sub(left)..);
+        let pending = paused.pending.iter();
+        Matching {
+            tree: self,
+            reserved: name.starts_with('$'),
+            pending: pending
+                .filter(|&&(at, number, _)| same(at, number))
+                .map(|&(at, _, left)| (at, left.and_then(below)))
+                .collect(),
+            budget,
+        }
+    }
+}
+
+/// Where a walk of [`Matching`] has come to: it holds nothing of the tree, which may change.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PausedMatching {
+    /// Levels still to be visited: place, number, and bytes of the topic name below it.
+    pending: Vec<(usize, u64, Option<usize>)>,
+}
+
 /// The values of the filters that match a topic name, see [`FilterTree::matching`].
 #[derive(Debug)]
 pub struct Matching<'t, 'n, T> {
@@ -187,6 +225,17 @@ impl<T> Matching<'_, '_, T> {
     /// the iterator has ended.
     pub fn is_complete(&self) -> bool {
         self.pending.is_empty()
+    }
+
+    /// Leaves the walk where it is, for [`FilterTree::resume`].
+    pub fn pause(self) -> PausedMatching {
+        let number = |at: usize| self.tree.levels.get(at).map_or(u64::MAX, |l| l.number);
+        let pending = self.pending.iter();
+        PausedMatching {
+            pending: pending
+                .map(|&(at, rest)| (at, number(at), rest.map(str::len)))
+                .collect(),
+        }
     }
 
     /// Returns how many more levels may be visited.
@@ -303,6 +352,48 @@ mod tests {
             prop_assert!(matching.budget_left() <= budget);
             prop_assert!(matching.is_complete() || matching.budget_left() == 0);
             prop_assert!(some == all || (some < all && !matching.is_complete()));
+        }
+
+        #[test]
+        fn a_walk_in_steps_finds_what_a_whole_one_does_but_for_filters_that_are_gone(
+            filters in prop::collection::vec(FILTERS, 1..12),
+            removed in prop::collection::vec(any::<bool>(), 12),
+            name in NAMES,
+            budget in 1..6_usize,
+        ) {
+            let mut tree = FilterTree::<Vec<usize>>::default();
+            for (at, filter) in filters.iter().enumerate() {
+                tree.get_or_default(filter).unwrap().push(at);
+            }
+            let mut in_steps = Vec::new();
+            let mut walk = tree.matching(&name, budget);
+            loop {
+                in_steps.extend(walk.by_ref().flatten().copied());
+                if walk.is_complete() {
+                    break;
+                }
+                let paused = walk.pause();
+                walk = tree.resume(&name, &paused, budget);
+            }
+            in_steps.sort_unstable();
+            prop_assert_eq!(&in_steps, &found(&tree, &name));
+
+            let mut walk = tree.matching(&name, budget);
+            let mut some: Vec<usize> = walk.by_ref().flatten().copied().collect();
+            let paused = walk.pause();
+            let gone = |at: &usize| removed[*at];
+            for at in (0..filters.len()).filter(gone) {
+                tree.remove(&filters[at]);
+            }
+            // Their places are taken by others.
+            for number in 0..filters.len() {
+                tree.get_or_default(&format!("other/{number}")).unwrap().push(usize::MAX);
+            }
+            let rest = tree.resume(&name, &paused, usize::MAX);
+            some.extend(rest.flatten().copied());
+            some.sort_unstable();
+            prop_assert!(some.iter().all(|at| in_steps.contains(at)));
+            prop_assert!(found(&tree, &name).iter().all(|at| some.contains(at)));
         }
 
         #[test]
