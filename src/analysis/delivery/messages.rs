@@ -272,6 +272,9 @@ fn why_undelivered(state: &State, held: &Held, at: usize, closing: Closing) -> U
     if absent && may_be_back(state, held, held.in_force.number) {
         return Undelivered::Unknown;
     }
+    if absent && let Some(frame) = gap_after(state, route, held.in_force) {
+        return Undelivered::Gap { frame };
+    }
     if state.sessions.may_have_left(held.in_force.number) {
         return given_up;
     }
@@ -381,6 +384,9 @@ fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> U
     if may_be_back(state, held, left.number) {
         return Undelivered::Unknown;
     }
+    if let Some(frame) = gap_after(state, route, left) {
+        return Undelivered::Gap { frame };
+    }
     let session = state.sessions.get(route.session);
     let returned = session.and_then(|session| session.latest);
     let returned = returned.filter(|(_, stamp)| stamp.number > left.number);
@@ -400,16 +406,11 @@ fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> U
     };
     let Some(session) = session else {
         let ended = state.sessions.ended(route.session);
-        return ended.map_or(given_up, |(frame, how)| Undelivered::SessionEnded {
-            frame,
-            how,
+        return ended.map_or(given_up, |end| Undelivered::SessionEnded {
+            frame: end.frame,
+            how: end.how,
         });
     };
-    if let Some((ended, frame)) = session.gapped
-        && ended.number > left.number
-    {
-        return Undelivered::Gap { frame };
-    }
     let Some((latest, returned)) = returned else {
         let frame = session.away_since.unwrap_or(left).number;
         return match session.expired(state.now) {
@@ -454,6 +455,16 @@ fn why_waiting(state: &State, held: &Held, route: &Route, left: FrameStamp) -> U
             since: stood.stamp.number,
         },
     }
+}
+
+/// Returns the frame that shows a gap in what the server sent on a connection with which a subscriber
+/// came back after the frame of `left`.
+fn gap_after(state: &State, route: &Route, left: FrameStamp) -> Option<u64> {
+    let (latest, gapped) = state.sessions.connections(route.session);
+    let gapped = gapped.filter(|(ended, _)| ended.number > left.number);
+    let latest = latest.filter(|(_, from)| from.number > left.number);
+    let stood = || state.standing(latest?.0).filter(|stood| stood.gaps > 0);
+    (gapped.map(|(_, frame)| frame)).or_else(|| Some(stood()?.gap))
 }
 
 /// Returns the frame of the UNSUBSCRIBE that gave up the last filter of a route before the server had

@@ -265,7 +265,10 @@ fn why_missed(state: &State, will: &Testament, route: &Route) -> Undelivered {
         let due = route.delivery.granted.min(Some(will.summary.will.qos));
         let Some(session) = state.sessions.get(route.session) else {
             return match state.sessions.ended(route.session) {
-                Some((frame, how)) => Undelivered::SessionEnded { frame, how },
+                Some(end) => Undelivered::SessionEnded {
+                    frame: end.frame,
+                    how: end.how,
+                },
                 None => {
                     let at = state.now.number;
                     Undelivered::GivenUp { at }

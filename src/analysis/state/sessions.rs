@@ -45,10 +45,10 @@ pub(crate) struct ClientSession {
     /// Filters that the server refused, with the frames of the SUBACK; the latest few.
     pub(crate) refused: VecDeque<(Arc<str>, FrameStamp)>,
     /// The latest connection, and the frame from which the session had it.
-    pub(crate) latest: Option<(ConnectionId, FrameStamp)>,
+    pub(crate) latest: Latest,
     /// The end of the latest connection with gaps in what the server sent, and the frame that shows
     /// the latest gap.
-    pub(crate) gapped: Option<(FrameStamp, u64)>,
+    pub(crate) gapped: Gapped,
     /// Messages above QoS 0 that were published while it was away last, and the connection before.
     pub(crate) waited: (u32, Option<ConnectionId>),
     /// Messages above QoS 0 that were published while it had a connection.
@@ -57,6 +57,22 @@ pub(crate) struct ClientSession {
     served: u32,
     /// A CONNECT asks for it, and is not answered yet.
     pub(crate) returning: bool,
+}
+
+/// A connection of a session, and the frame from which the session had it.
+pub(crate) type Latest = Option<(ConnectionId, FrameStamp)>;
+
+/// The end of a connection with gaps, and the frame that shows the gap.
+pub(crate) type Gapped = Option<(FrameStamp, u64)>;
+
+/// The end of a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SessionEnd {
+    pub(crate) frame: u64,
+    pub(crate) how: SessionOver,
+    /// As in [`ClientSession`].
+    latest: Latest,
+    gapped: Gapped,
 }
 
 impl ClientSession {
@@ -196,8 +212,8 @@ pub(crate) struct Sessions {
     all: HashMap<SessionKey, Box<ClientSession>>,
     by_id: HashMap<(BrokerId, Arc<str>), SessionKey>,
     subscriptions: HashMap<SubscriptionKey, Subscription>,
-    /// The frames in which sessions have ended and how, as far as they are remembered.
-    ended: HashMap<SessionKey, (u64, SessionOver)>,
+    /// The ends of sessions, as far as they are remembered.
+    ended: HashMap<SessionKey, SessionEnd>,
     /// UNSUBSCRIBE packets that were acknowledged, by session, filter and frame. They outlive their
     /// sessions, as the messages do that wait.
     left: BTreeMap<(SessionKey, Arc<str>, u64), FrameStamp>,
@@ -258,9 +274,19 @@ impl Sessions {
         self.gone.contains(&(broker, Arc::clone(id)))
     }
 
-    /// Returns the frame in which a session ended and how, where that is remembered.
-    pub(crate) fn ended(&self, key: SessionKey) -> Option<(u64, SessionOver)> {
+    /// Returns the end of a session, where that is remembered.
+    pub(crate) fn ended(&self, key: SessionKey) -> Option<SessionEnd> {
         self.ended.get(&key).copied()
+    }
+
+    /// Returns the latest connection of a session that goes on or is remembered, and the latest of
+    /// those that had gaps: as in [`ClientSession::latest`] and [`ClientSession::gapped`].
+    pub(crate) fn connections(&self, key: SessionKey) -> (Latest, Gapped) {
+        match (self.get(key), self.ended.get(&key)) {
+            (Some(session), _) => (session.latest, session.gapped),
+            (None, Some(end)) => (end.latest, end.gapped),
+            (None, None) => (None, None),
+        }
     }
 
     /// Remembers the frame in which a session ended, and how.
@@ -273,7 +299,14 @@ impl Sessions {
         if self.ended.len() >= limits.sessions_ended {
             self.ended.clear();
         }
-        self.ended.insert(key, (frame, how));
+        let (latest, gapped) = self.connections(key);
+        let end = SessionEnd {
+            frame,
+            how,
+            latest,
+            gapped,
+        };
+        self.ended.insert(key, end);
     }
 
     /// Remembers that a session gave a filter up with the UNSUBSCRIBE of `stamp`.

@@ -512,6 +512,30 @@ fn a_copy_is_not_of_a_message_at_qos_0_for_the_absent() {
 }
 
 #[test]
+fn a_gap_on_a_later_connection_of_a_session_that_is_over_may_hold_the_message() {
+    for gap in [true, false] {
+        let mut run = Run::new(V3);
+        run.stay(0, "s", false).take(0, "t", 1).leave(0);
+        run.join(9, "p");
+        post(&mut run, "t", b"1", 1);
+        run.wait(1000).stay(1, "s", true);
+        if gap {
+            run.gap(1, Sender::Server);
+        }
+        run.wait(1500).leave(1).wait(500);
+        // A clean start ends the session.
+        run.join(2, "s").wait(2000).leave(2).leave(9).finish();
+        let why = reasons(&run)[0];
+        let held = matches!(why, Some(Undelivered::Gap { .. }));
+        assert_eq!(held, gap, "{why:?}");
+        assert!(
+            gap || matches!(why, Some(Undelivered::SessionEnded { .. })),
+            "{why:?}"
+        );
+    }
+}
+
+#[test]
 fn a_client_that_comes_back_may_be_sent_what_the_server_read_after_its_connect() {
     // The time from PUBLISH to CONNECT; whether a copy for another shows before that the server had
     // read the message; whether one comes to the client.
