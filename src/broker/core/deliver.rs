@@ -17,6 +17,9 @@ use crate::mqtt::{
     PropertyValue, ProtocolVersion, QoS,
 };
 
+/// Bytes of a message that fits into the socket of a Client that reads.
+const SMALL: usize = 64 << 10;
+
 impl Core {
     /// Keeps a retained message and begins to hand the message to every subscription that selects
     /// its topic; `answer` follows once that is done.
@@ -124,11 +127,15 @@ impl Core {
     pub(super) fn offer(&mut self, key: SessionKey, outgoing: Outgoing) {
         if outgoing.qos == QoS::AtMostOnce {
             let limits = self.options.limits;
-            let crowded = self.unsent_bytes >= limits.all_unsent_bytes;
+            let bytes = outgoing.message.bytes();
+            let all = self.unsent_bytes.saturating_add(bytes);
             let Some((connection, link)) = self.link_of(key) else {
                 return;
             };
-            if link.unsent >= limits.unsent_bytes || (crowded && link.unsent > 0) {
+            // A Client that reads gets what is small also where all the others do not.
+            let reads = link.unsent == 0 && bytes <= SMALL;
+            let crowded = all > limits.all_unsent_bytes && !reads;
+            if link.unsent >= limits.unsent_bytes || crowded {
                 self.note_dropping(key);
             } else if let Some(client) = link.client(connection) {
                 self.send_publish(&client, &outgoing, Delivery::AtMostOnce, false);

@@ -52,6 +52,11 @@ impl Message {
         self.expires = self.lifetime.map(|seconds| now.plus(seconds_span(seconds)));
     }
 
+    /// When its Message Expiry Interval has passed.
+    pub(super) const fn expires(&self) -> Option<Timestamp> {
+        self.expires
+    }
+
     /// Whether its Message Expiry Interval has passed ([MQTT-3.3.2-5]).
     pub(super) fn expired(&self, now: Timestamp) -> bool {
         self.expires.is_some_and(|at| at <= now)

@@ -1,6 +1,6 @@
 //! Retained messages (5.0 §3.3.1.3), bounded in number and bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ pub(super) struct Retained {
     /// Each with its number among all that were entered.
     by_topic: BTreeMap<Box<str>, (u64, Arc<Message>)>,
     entered: u64,
+    /// Topics of those that expire, by the time.
+    expiring: BTreeSet<(Timestamp, Box<str>)>,
     bytes: usize,
 }
 
@@ -29,6 +31,9 @@ impl Retained {
             return false;
         }
         self.bytes += message.bytes();
+        if let Some(at) = message.expires() {
+            self.expiring.insert((at, message.topic.clone()));
+        }
         self.entered += 1;
         let entry = (self.entered, Arc::clone(message));
         self.by_topic.insert(message.topic.clone(), entry);
@@ -43,6 +48,9 @@ impl Retained {
     fn remove(&mut self, topic: &str) {
         if let Some((_, old)) = self.by_topic.remove(topic) {
             self.bytes = self.bytes.saturating_sub(old.bytes());
+            if let Some(at) = old.expires() {
+                self.expiring.remove(&(at, old.topic.clone()));
+            }
         }
     }
 
@@ -92,12 +100,12 @@ impl Retained {
 
     /// Drops what has expired.
     pub(super) fn expire(&mut self, now: Timestamp) {
-        self.by_topic.retain(|_, (_, message)| {
-            let expired = message.expired(now);
-            if expired {
-                self.bytes = self.bytes.saturating_sub(message.bytes());
+        while let Some((at, topic)) = self.expiring.pop_first() {
+            if at > now {
+                self.expiring.insert((at, topic));
+                return;
             }
-            !expired
-        });
+            self.remove(&topic);
+        }
     }
 }

@@ -7,8 +7,9 @@ use super::filters::{Granted, Target};
 use super::link::Client;
 use super::server::{Core, V5};
 use super::session::{LEVEL, Outgoing, SUBSCRIPTION};
-use super::work::{AHEAD, DELIVERY, FILTER, Progress, Subscribing, Wanted, Work};
+use super::work::{AHEAD, DELIVERY, FILTER, Progress, Subscribing, Unsubscribing, Wanted, Work};
 use crate::event::log::{Line, Way, short};
+use crate::mqtt::packet::TopicFilters;
 use crate::mqtt::packet::{
     FilterAcknowledgement, Subscribe, Subscription, Subscriptions, Unsubscribe,
 };
@@ -216,35 +217,67 @@ impl Core {
 
     /// Handles an UNSUBSCRIBE; messages that wait for the Client already stay in its queue.
     pub(super) fn unsubscribe(&mut self, client: &Client, unsubscribe: &Unsubscribe<'_>) {
-        let key = client.session;
         self.log_packet(Way::Received, PacketType::Unsubscribe, client);
-        let mut codes = Vec::new();
-        for filter in unsubscribe.filters.iter() {
-            self.log(Line::Filter(filter));
-            let mut code = encode::NO_SUBSCRIPTION_EXISTED;
-            if let Some(session) = self.sessions.get_mut(&key)
-                && session.subscriptions.remove(filter)
-            {
-                code = encode::SUCCESS;
-                let left = session.subscription_bytes.saturating_sub(filter.len());
-                session.subscription_bytes = left;
-                session.subscription_levels -= filter.split('/').count();
-                if let Some(target) = Target::parse(filter) {
-                    self.filters.unsubscribe(target, key);
-                }
+        let unsubscribing = Unsubscribing {
+            client: client.clone(),
+            packet_id: unsubscribe.packet_id,
+            filters: unsubscribe.filters.as_bytes().into(),
+            done: 0,
+            codes: Vec::new(),
+        };
+        self.begin(client.session, Work::Unsubscribe(unsubscribing));
+    }
+
+    /// Goes on with an UNSUBSCRIBE.
+    pub(super) fn unsubscribe_on(&mut self, unsubscribing: &mut Unsubscribing) -> Progress {
+        let client = unsubscribing.client.clone();
+        loop {
+            if !self.links.contains_key(&client.connection) {
+                return Progress::Done;
             }
-            let client = &client.name;
-            self.log(Line::Unsubscribed { client, filter });
-            codes.push(code);
+            if self.steps == 0 {
+                return Progress::Later;
+            }
+            let bytes = unsubscribing.filters.get(unsubscribing.done..);
+            let next = TopicFilters::new(bytes.unwrap_or_default()).iter().next();
+            let Some(filter) = next else {
+                break;
+            };
+            unsubscribing.done += 2 + filter.len();
+            self.spend(FILTER + filter.len() / 16);
+            let code = self.remove_subscription(&client, filter);
+            unsubscribing.codes.push(code);
         }
-        self.weigh(key);
-        self.log_packet(Way::Sending, PacketType::UnsubAck, client);
+        self.weigh(client.session);
+        self.log_packet(Way::Sending, PacketType::UnsubAck, &client);
         // 3.x has no codes for the filters (3.1.1 §3.11): the packet is written without.
         let answer = FilterAcknowledgement {
-            packet_id: unsubscribe.packet_id,
+            packet_id: unsubscribing.packet_id,
             properties: Properties::default(),
-            codes: &codes,
+            codes: &unsubscribing.codes,
         };
         self.send(client.connection, &ControlPacket::UnsubAck(answer));
+        Progress::Done
+    }
+
+    /// Removes one subscription; returns the code for UNSUBACK.
+    fn remove_subscription(&mut self, client: &Client, filter: &str) -> u8 {
+        let key = client.session;
+        self.log(Line::Filter(filter));
+        let mut code = encode::NO_SUBSCRIPTION_EXISTED;
+        if let Some(session) = self.sessions.get_mut(&key)
+            && session.subscriptions.remove(filter)
+        {
+            code = encode::SUCCESS;
+            let left = session.subscription_bytes.saturating_sub(filter.len());
+            session.subscription_bytes = left;
+            session.subscription_levels -= filter.split('/').count();
+            if let Some(target) = Target::parse(filter) {
+                self.filters.unsubscribe(target, key);
+            }
+        }
+        let client = &client.name;
+        self.log(Line::Unsubscribed { client, filter });
+        code
     }
 }

@@ -1348,6 +1348,87 @@ fn a_subscribe_of_many_filters_is_entered_in_steps() {
     assert_eq!(sent.len(), 1);
     assert!(sent[0].1.starts_with("SUBACK [0, 0,"));
     assert_eq!(bench.core.partial_bytes, 0);
+
+    let mut filters = TopicFiltersBuf::new();
+    for number in 0..1_001 {
+        filters.push(&number.to_string()).unwrap();
+    }
+    bytes.clear();
+    ControlPacket::Unsubscribe(Unsubscribe {
+        packet_id: id(2),
+        properties: Properties::default(),
+        filters: filters.as_filters(),
+    })
+    .write(V3_1_1, &mut bytes)
+    .unwrap();
+    let turns = in_steps(&mut bench, key, &bytes, 64);
+    assert!(turns.len() >= 1_000 * 8 / 64);
+    assert_eq!(turns.into_iter().flatten().count(), 1);
+    assert!(bench.core.filters.is_empty());
+    assert_eq!(bench.core.partial_bytes, 0);
+}
+
+#[test]
+fn retained_messages_expire_each_at_its_time() {
+    let mut bench = Bench::new();
+    let key = bench.joined(V5_0, "c");
+    // The time is looked at for a Client with a keep alive.
+    bench.client_with(V5_0, "k", |connect| connect.keep_alive = 1);
+    let mut retain = |topic, seconds| {
+        let expiry = with(&[(
+            PropertyId::MESSAGE_EXPIRY_INTERVAL,
+            PropertyValue::FourByte(seconds),
+        )]);
+        bench.publish_with(key, topic, "x", Delivery::AtMostOnce, |publish| {
+            publish.retain = true;
+            publish.properties = expiry.as_properties();
+        });
+    };
+    retain("a", 1);
+    retain("b", 1);
+    retain("b", 100);
+    retain("c", 2);
+    bench.retain(key, "d", "x");
+    bench.pass(1_500);
+    bench.sent();
+    bench.subscribe(key, "#", 0);
+    let sent = bench.sent_to(key);
+    assert_eq!(sent.len(), 3, "{sent:?}");
+}
+
+#[test]
+fn qos_0_of_many_bytes_is_dropped_where_it_would_go_beyond_what_all_clients_may_not_read() {
+    let mut bench = narrow(BrokerLimits {
+        all_unsent_bytes: 300_000,
+        ..BrokerLimits::default()
+    });
+    let publisher = bench.joined(V5_0, "p");
+    let subscribers = ["a", "b", "c"].map(|name| bench.joined(V5_0, name));
+    for key in subscribers {
+        bench.subscribe(key, "#", 0);
+    }
+    let publish = |bench: &mut Bench, payload: &str| {
+        let mut bytes = Vec::new();
+        ControlPacket::Publish(Publish {
+            dup: false,
+            retain: false,
+            delivery: Delivery::AtMostOnce,
+            topic: "t",
+            properties: Properties::default(),
+            payload: payload.as_bytes(),
+        })
+        .write(V5_0, &mut bytes)
+        .unwrap();
+        bench.core.received(bench.now, publisher, &bytes);
+        let mut sent = 0;
+        while let Some(action) = bench.core.next_action() {
+            sent += usize::from(matches!(action, Action::Send { .. }));
+        }
+        sent
+    };
+    // Two have room, the third does not; what is small goes to it all the same, since it reads.
+    assert_eq!(publish(&mut bench, &"x".repeat(140_000)), 2);
+    assert_eq!(publish(&mut bench, &"x".repeat(60_000)), 1);
 }
 
 #[test]

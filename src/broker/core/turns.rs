@@ -64,6 +64,7 @@ impl Core {
             let progress = match &mut work {
                 Work::Route(route) => self.route_on(route),
                 Work::Subscribe(subscribing) => self.subscribe_on(subscribing),
+                Work::Unsubscribe(unsubscribing) => self.unsubscribe_on(unsubscribing),
             };
             if progress == Progress::Done {
                 self.partial_bytes = self.partial_bytes.saturating_sub(bytes);

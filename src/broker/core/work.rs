@@ -32,6 +32,8 @@ pub(super) enum Work {
     Route(Route),
     /// A SUBSCRIBE.
     Subscribe(Subscribing),
+    /// An UNSUBSCRIBE.
+    Unsubscribe(Unsubscribing),
 }
 
 /// A message on its way to its subscribers.
@@ -76,6 +78,18 @@ pub(super) struct Subscribing {
     pub(super) before: u64,
 }
 
+/// An UNSUBSCRIBE: its filters are removed, then UNSUBACK is sent.
+#[derive(Debug)]
+pub(super) struct Unsubscribing {
+    pub(super) client: Client,
+    pub(super) packet_id: PacketIdentifier,
+    /// The filters, and how many of their bytes are done.
+    pub(super) filters: Box<[u8]>,
+    pub(super) done: usize,
+    /// The reason codes so far.
+    pub(super) codes: Vec<u8>,
+}
+
 /// A filter that is to get the retained messages it selects.
 pub(super) type Wanted = (Box<str>, Granted);
 
@@ -106,6 +120,7 @@ impl Work {
             Self::Route(route) => route.message.bytes(),
             // A filter of one byte takes four in the packet, and some fifty if its retained
             // messages are wanted.
+            Self::Unsubscribe(unsubscribing) => unsubscribing.filters.len() * 2,
             Self::Subscribe(subscribing) => subscribing.subscriptions.len() * 16,
         }
     }

@@ -25,6 +25,16 @@ pub struct TopicFilters<'a> {
 }
 
 impl<'a> TopicFilters<'a> {
+    /// Returns the filters that stand in `bytes`: see [`TopicFilters::as_bytes`].
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// Returns their bytes: of each its length in two, and the filter.
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// Returns the filters in wire order; it ends at anything that is none.
     pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let mut bytes = self.bytes;
