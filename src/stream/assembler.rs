@@ -109,7 +109,7 @@ impl<S: Default> Assembler<S> {
                 self.window.push(segment);
                 return;
             }
-            self.push_special(place, segment, sender, false, deliver);
+            self.push_special(place, segment, sender, None, deliver);
             return;
         }
         if segment.payload.is_empty() {
@@ -253,7 +253,7 @@ impl<S: Default> Assembler<S> {
         if let Some(slot) = self.slots.get_mut(place) {
             slot.touched = true;
         }
-        self.push_special(place, segment, sender, held.gone_on, deliver);
+        self.push_special(place, segment, sender, Some(held), deliver);
     }
 
     /// Whether a segment waits for others of its connection.
@@ -298,23 +298,23 @@ impl<S: Default> Assembler<S> {
         };
         self.keys
             .insert(&segment.source, &segment.destination, place);
-        self.push_special(place, segment, sender, false, deliver);
+        self.push_special(place, segment, sender, None, deliver);
     }
 
-    /// Anything but the next bytes of a connection in good order. `gone_on`: as in [`Slot::take`].
+    /// Anything but the next bytes of a connection in good order. `waited`: as in [`Slot::take`].
     #[inline(never)]
     fn push_special(
         &mut self,
         place: u32,
         segment: &Segment<'_>,
         sender: Sender,
-        gone_on: bool,
+        waited: Option<&Held>,
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
     ) {
         let Some(slot) = self.slots.get(place) else {
             return;
         };
-        if slot.begins_anew(segment, sender) {
+        if slot.begins_anew(segment, sender, waited) {
             if slot.life == Life::Open {
                 self.close(place, Closed::Replaced, segment.stamp, deliver);
             }
@@ -327,7 +327,7 @@ impl<S: Default> Assembler<S> {
         let Some(slot) = self.slots.get_mut(place) else {
             return;
         };
-        let closed = slot.take(segment, sender, gone_on, &mut self.shared, deliver);
+        let closed = slot.take(segment, sender, waited, &mut self.shared, deliver);
         let queue = slot.has_waiting() && !slot.queued_to_flush;
         if queue {
             slot.queued_to_flush = true;

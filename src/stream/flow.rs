@@ -286,16 +286,20 @@ impl Flow {
 
     /// The end sends nothing from `fin` on.
     pub(super) fn finish(&mut self, fin: u32, emitter: &mut Emitter<'_>) {
-        if self.marks.has(Marks::FIN | Marks::ENDED) {
+        if self.has_ended() || self.marks.has(Marks::FIN) && fin == self.fin {
             return;
         }
         if !self.is_based() {
             self.begin(fin);
         }
         let ahead = distance(self.next, fin);
-        if ahead < 0 || !within_reach(ahead) {
+        let is_behind = self.marks.has(Marks::FIN) && distance(self.fin, fin) > 0;
+        if ahead < 0 || !within_reach(ahead) || is_behind {
             emitter.shared.counts.ignored_segments += 1;
             return;
+        }
+        if self.marks.has(Marks::FIN) {
+            self.drop_fin(emitter);
         }
         self.fin = fin;
         self.marks.set(Marks::FIN);

@@ -118,8 +118,8 @@ impl Flow {
         distance(self.fin, self.next) > 0
     }
 
-    /// Bytes go on where FIN stands, which waited for its turn: it is not believed.
-    fn drop_fin(&mut self, emitter: &mut Emitter<'_>) {
+    /// Bytes go on where FIN stands, which waited for its turn, or end before: it is not believed.
+    pub(super) fn drop_fin(&mut self, emitter: &mut Emitter<'_>) {
         self.marks.clear(Marks::FIN);
         emitter.shared.counts.ignored_segments += 1;
         let waiting = self.waiting.as_mut();

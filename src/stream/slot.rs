@@ -8,6 +8,7 @@ use super::key::Sender;
 use super::limits::Shared;
 use super::trouble::{self, Trouble};
 use super::waiting::Span;
+use super::window::Held;
 use crate::base::{FrameStamp, Layers};
 use crate::wire::{Segment, TcpFlags};
 
@@ -106,7 +107,14 @@ impl<S> Slot<S> {
     /// A SYN does whose number is not the old connection's, or that follows the old one's end
     /// (a client that was refused tries again with the same number); the same SYN again is a
     /// retransmission. A SYN-ACK does where it answers a SYN of another number.
-    pub(super) fn begins_anew(&self, segment: &Segment<'_>, sender: Sender) -> bool {
+    ///
+    /// `waited`: others stood before it for which it had to wait.
+    pub(super) fn begins_anew(
+        &self,
+        segment: &Segment<'_>,
+        sender: Sender,
+        waited: Option<&Held>,
+    ) -> bool {
         if segment.flags.has(TcpFlags::RST) {
             return false;
         }
@@ -116,8 +124,12 @@ impl<S> Slot<S> {
         let lingering = self.life != Life::Open;
         if !segment.flags.has(TcpFlags::SYN) {
             // Bytes far from where the closed connection ended are another connection's, whose
-            // SYN was not captured. Where a doubtful RST closed it, it goes on with the next bytes.
-            let goes_on = self.doubtful == Some(sender) && segment.sequence == flow.next;
+            // SYN was not captured. Where a doubtful RST closed it, it goes on with the next bytes;
+            // those of the other end may have been on their way when the RST came.
+            let end = self
+                .doubtful
+                .filter(|end| *end == sender || waited.is_none());
+            let goes_on = end.is_some() && segment.sequence == flow.next;
             let elsewhere = !flow.reaches(segment.sequence);
             return lingering && !segment.payload.is_empty() && (elsewhere || goes_on);
         }
@@ -165,20 +177,21 @@ impl<S> Slot<S> {
             || (disorder && flags.has(TcpFlags::ACK) && flow.has_syn() && !peer.is_based())
     }
 
-    /// Takes a segment of this connection; returns why it closes if it does. `gone_on`: later segments
-    /// of its end are known, which after a RST there are not.
+    /// Takes a segment of this connection; returns why it closes if it does. `waited`: as in
+    /// [`begins_anew`](Self::begins_anew).
     pub(super) fn take(
         &mut self,
         segment: &Segment<'_>,
         sender: Sender,
-        gone_on: bool,
+        waited: Option<&Held>,
         shared: &mut Shared,
         deliver: &mut impl FnMut(&mut S, &Connection, StreamEvent<'_>),
     ) -> Option<Closed> {
         let direction = self.direction(sender);
         let flags = segment.flags;
         let doubts = self.doubts(segment, sender);
-        let gone_on = doubts && (gone_on || self.doubtful.is_some());
+        let sends_more = waited.is_some_and(|held| held.gone_on);
+        let gone_on = doubts && (sends_more || self.doubtful.is_some());
         let first_doubt = doubts && self.doubtful.is_none();
         if doubts {
             self.doubtful = Some(sender);

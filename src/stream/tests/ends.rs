@@ -171,6 +171,14 @@ fn a_connection_that_goes_on_long_after_a_reset_off_its_place_is_another_one() {
     bench.push(client(ACK, 1004, 5001, "def"));
     let last = bench.seen.pop();
     assert_eq!(last, Some((ConnectionId(1), bytes(Forward, "def", 7))));
+    // So it does with the next bytes of the other end.
+    let mut bench = Bench::opened();
+    bench.push(client(ACK, 1001, 5001, "abc"));
+    bench.push(server(RST, 5100, 0, ""));
+    bench.rest();
+    bench.push(client(ACK, 1004, 5001, "def"));
+    let last = bench.seen.pop();
+    assert_eq!(last, Some((ConnectionId(1), bytes(Forward, "def", 7))));
     // At its place it is believed, and what follows is of no connection.
     let mut bench = Bench::opened();
     bench.push(client(ACK, 1001, 5001, "abc"));
@@ -179,6 +187,25 @@ fn a_connection_that_goes_on_long_after_a_reset_off_its_place_is_another_one() {
     bench.finish();
     assert_eq!(bench.assembler.counts().after_end_bytes, 3);
     assert_eq!(bench.assembler.counts().connections, 1);
+}
+
+#[test]
+fn a_fin_ahead_of_the_bytes_is_dropped_where_another_ends_them_before() {
+    let mut bench = Bench::opened();
+    bench.push(client(ACK | FIN, 2000, 5001, ""));
+    bench.push(client(ACK, 1001, 5001, "abc"));
+    // One behind it is none.
+    bench.push(client(ACK | FIN, 2001, 5001, ""));
+    bench.push(client(ACK | FIN, 1004, 5001, ""));
+    assert_eq!(
+        bench.events(),
+        [
+            bytes(Forward, "abc", 5),
+            Seen::Stalled(Forward, Stall::FalseFin, [4, 7], false),
+            Seen::End(Forward, End::Fin),
+        ]
+    );
+    assert_eq!(bench.assembler.counts().ignored_segments, 2);
 }
 
 #[test]
