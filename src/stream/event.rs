@@ -102,8 +102,8 @@ pub enum Stall {
     },
     /// A FIN in the name of the end stood where it sent other bytes: it was forged.
     FalseFin,
-    /// A RST in the name of the end did not stand where one was expected, and the end went on: it was
-    /// forged, or is of another connection.
+    /// A RST in the name of the end did not stand where one was expected, far off or with more of the
+    /// end behind it: it was forged, or is of another connection.
     FalseReset,
 }
 

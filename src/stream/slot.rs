@@ -222,7 +222,7 @@ impl<S> Slot<S> {
             emitter.direction = direction;
             if gone_on || !flow.allows_reset(segment.sequence) {
                 emitter.shared.counts.ignored_segments += 1;
-                if gone_on && first_doubt {
+                if first_doubt {
                     emitter.not_ended(Stall::FalseReset, segment.stamp);
                 }
                 return None;

@@ -426,7 +426,7 @@ claims! {
         &c::NOT_ACKNOWLEDGED, Unknown
         "{who} acknowledges nothing more on TCP: from here on {sender} sent the same octets again {times} times in vain, to the last that was captured of the connection {seconds:.1} s later (frame {last})."
     NotEnded { what: &'static str, sender: &'static str } &c::NOT_ENDED, Network
-        "{what} in the name of {sender} stands where none was expected (RFC 5961), and {sender} went on: it was forged, or is of another connection, and is passed over."
+        "{what} in the name of {sender} stands where none was expected (RFC 5961) and is passed over: it was forged, or is of another connection."
     FramesLate { frames: &'a str, late: Frame, early: Frame } &c::FRAMES_OUT_OF_ORDER, Network
         "{frames} in the capture behind others of the same connection that were sent later; frame {late}, the first, was sent before frame {early}. Each connection was put in order; between connections the order, and what rests on it, may be another."
     ClockSkew { what: &'a str, seconds: f64, early: Frame, late: Frame } &c::CLOCK_SKEW, Network

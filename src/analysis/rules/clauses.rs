@@ -331,7 +331,7 @@ clauses! {
     NOT_ACKNOWLEDGED "tcp-not-acknowledged" Warning [] []
         "Octets were sent again and again, and the receiver's TCP never acknowledged them."
     NOT_ENDED "tcp-end-not-believed" Warning [] []
-        "A FIN or RST stood where none was expected, and the connection went on: it was forged, or is of another connection."
+        "A FIN or RST stood where none was expected and was passed over: it was forged, or is of another connection."
     INCOMPLETE_PACKET "incomplete-packet" Warning [] []
         "A packet was announced and its connection ended before it was complete."
     CREDENTIALS "credentials-in-clear-text" Warning [] []

@@ -129,6 +129,17 @@ fn a_reset_from_nowhere_is_not_believed() {
         ]
     );
     assert_eq!(bench.assembler.counts().ignored_segments, 1);
+    // Nor is it where nothing more comes.
+    let mut bench = Bench::opened();
+    bench.push(client(RST, 1 << 31, 0, ""));
+    bench.finish();
+    assert_eq!(
+        bench.events(),
+        [
+            Seen::Stalled(Forward, Stall::FalseReset, [4, 4], false),
+            Seen::Closed(Closed::CaptureEnd)
+        ]
+    );
 }
 
 #[test]
