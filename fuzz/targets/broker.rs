@@ -36,8 +36,8 @@ fn options(little: bool) -> BrokerOptions {
     options
 }
 
-/// Plays `input` to a core; bytes arrive in portions of at most `portion`, and no more than
-/// `most` packets are handled at once.
+/// Plays `input` to a core; bytes arrive in portions of at most `portion`, and what is
+/// done at once takes `most` steps.
 fn play(mut input: Input<'_>, little: bool, portion: usize, most: usize) -> Vec<Action> {
     let mut core = Core::new(options(little));
     let mut now = Timestamp::from_nanos(1_000_000_000);
@@ -74,12 +74,19 @@ fn play(mut input: Input<'_>, little: bool, portion: usize, most: usize) -> Vec<
                 for mut part in input.take(length).chunks(portion) {
                     while !part.is_empty() {
                         let used = core.received_some(now, ConnectionKey(key), part, most);
-                        assert!(used > 0 || core.has_work(), "bytes are taken");
-                        core.work(now, most);
                         part = &part[used..];
+                        if used == 0 && !core.has_work() {
+                            // The work before it waits until the client reads.
+                            assert!(core.is_busy(ConnectionKey(key)), "bytes are taken");
+                            break;
+                        }
+                        core.work(now, most);
                     }
                 }
             }
+        }
+        while core.has_work() {
+            core.work(now, most);
         }
         while let Some(action) = core.next_action() {
             match &action {

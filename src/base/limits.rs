@@ -495,7 +495,7 @@ limits! {
     /// Bytes of a control packet other than PUBLISH.
     BarePacketBytes bare_packet_bytes "bare-packet-bytes" MIB, Bytes Fixed,
         "the connection is closed: packet too large";
-    /// Bytes of packets that are not whole yet, of all clients.
+    /// Bytes of packets that are not whole yet, or not handled to the end, of all clients.
     AllPartialBytes all_partial_bytes "all-partial-bytes" 512 * MIB, Bytes Fixed,
         "the connection that went too far is closed";
     /// Sessions, connected or not.

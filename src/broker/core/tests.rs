@@ -1432,6 +1432,39 @@ fn qos_0_of_many_bytes_is_dropped_where_it_would_go_beyond_what_all_clients_may_
 }
 
 #[test]
+fn packets_that_are_not_handled_to_the_end_are_capped_over_all_clients() {
+    // Each charges its 70,000 bytes sixteen times while it is handled.
+    for (room, second_is_closed) in [(2_300_000, false), (2_200_000, true)] {
+        let mut bench = narrow(BrokerLimits {
+            all_partial_bytes: room,
+            ..BrokerLimits::default()
+        });
+        let (first, second) = (bench.joined(V3_1_1, "a"), bench.joined(V3_1_1, "b"));
+        let mut subscriptions = SubscriptionsBuf::new();
+        for _ in 0..17_500 {
+            subscriptions.push("t", 0).unwrap();
+        }
+        let mut bytes = Vec::new();
+        ControlPacket::Subscribe(Subscribe {
+            packet_id: id(1),
+            properties: Properties::default(),
+            subscriptions: subscriptions.as_subscriptions(),
+        })
+        .write(V3_1_1, &mut bytes)
+        .unwrap();
+        for key in [first, second] {
+            bench.core.received_some(bench.now, key, &bytes, 64);
+        }
+        assert!(bench.core.is_busy(first));
+        bench.collect();
+        assert_eq!(bench.sent_to(second) == ["close"], second_is_closed);
+        // What is small is let through.
+        let third = bench.joined(V3_1_1, "c");
+        bench.subscribe(third, "t", 0);
+    }
+}
+
+#[test]
 fn work_that_is_left_when_its_client_goes_is_finished_and_forgotten() {
     let mut bench = Bench::new();
     let (key, other) = (bench.joined(V3_1_1, "c"), bench.joined(V3_1_1, "o"));

@@ -1,9 +1,10 @@
 //! The turns of work that was left unfinished: one session after the other, some steps each.
 
 use super::action::ConnectionKey;
+use super::encode;
 use super::server::Core;
 use super::session::SessionKey;
-use super::work::{Progress, Work, Works};
+use super::work::{Progress, SMALL, Work, Works};
 use crate::base::Timestamp;
 
 impl Core {
@@ -36,6 +37,16 @@ impl Core {
     /// session has other work before it.
     pub(super) fn begin(&mut self, key: SessionKey, work: Work) {
         let bytes = work.bytes();
+        let full = self.partial_bytes + bytes > self.options.limits.all_partial_bytes;
+        let session = self.sessions.get(&key);
+        // What is small is let through: its Client is not the one that took all the room.
+        if full
+            && bytes > SMALL
+            && let Some(connection) = session.and_then(|session| session.connection)
+        {
+            let why = "too much memory in use";
+            return self.dismiss(connection, encode::QUOTA_EXCEEDED, why);
+        }
         self.partial_bytes += bytes;
         let idle = !self.works.contains_key(&key);
         self.works

@@ -25,6 +25,9 @@ pub(super) const AT_ONCE: usize = 1_024;
 /// Unsent bytes with which a Client gets no more retained messages until it reads.
 pub(super) const AHEAD: usize = 1 << 20;
 
+/// Bytes of work that is begun however much room others take.
+pub(super) const SMALL: usize = 64 << 10;
+
 /// A piece of work that may be left unfinished.
 #[derive(Debug)]
 pub(super) enum Work {
