@@ -10,7 +10,7 @@ use super::connect::{ConnAck, Connect, Subscription, Subscriptions};
 use super::partial::PartialPacket;
 use super::payload::Payload;
 use super::property::{Properties, Property};
-use super::value::{Instant, Seconds, is_false, sender_name};
+use super::value::{Instant, Seconds, is_false, is_zero, sender_name};
 use crate::base::Timestamp;
 use crate::event::{PacketEvent, Transport};
 use crate::mqtt::packet::TopicFilters;
@@ -102,9 +102,12 @@ pub struct Packet<'a> {
     /// The properties in wire order (5.0).
     #[schemars(with = "Option<Vec<Property<'_>>>")]
     pub properties: Option<Properties<'a>>,
-    /// The rules that a readable packet breaks all the same.
+    /// The rules that a readable packet breaks all the same, 1,024 at most.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<Broken>,
+    /// How many more it breaks.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub errors_left_out: u64,
     /// Why the packet cannot be read to its end; what was read before stands beside it.
     pub malformed: Option<Broken>,
     /// The payload of a PUBLISH.
@@ -131,7 +134,7 @@ impl<'a> Packet<'a> {
                 packet.members(read, seen, context.secrets);
                 let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
                 if !surely_clean(read, seen.bytes, version) {
-                    packet.errors = errors(read, seen.bytes, version);
+                    (packet.errors, packet.errors_left_out) = errors(read, seen.bytes, version);
                 }
             }
             Err(malformed) => {
@@ -186,6 +189,7 @@ impl<'a> Packet<'a> {
             reason_codes: None,
             properties: None,
             errors: Vec::new(),
+            errors_left_out: 0,
             malformed: None,
             payload: None,
             info,
@@ -333,12 +337,22 @@ impl Broken {
 /// Lists the rules that a packet breaks although it can be read. Advice is left out: it breaks
 /// nothing.
 #[cold]
-fn errors(packet: &ControlPacket<'_>, bytes: &[u8], version: ProtocolVersion) -> Vec<Broken> {
-    let mut errors = Vec::new();
+fn errors(
+    packet: &ControlPacket<'_>,
+    bytes: &[u8],
+    version: ProtocolVersion,
+) -> (Vec<Broken>, u64) {
+    /// A packet of megabytes may break millions of rules.
+    const MOST: usize = 1_024;
+    let (mut errors, mut left_out) = (Vec::new(), 0);
     violations(packet, bytes, version, &mut |violation| {
-        if violation.rule.breach() != Breach::Advice {
-            errors.push(Broken::new(violation.rule, violation.offset, version));
+        if violation.rule.breach() == Breach::Advice {
+            return;
+        }
+        match errors.len() {
+            0..MOST => errors.push(Broken::new(violation.rule, violation.offset, version)),
+            _ => left_out += 1,
         }
     });
-    errors
+    (errors, left_out)
 }

@@ -88,7 +88,7 @@ impl<W: Write> Detail<W> {
         let mut tree = Tree::new(&mut self.out, self.style.secrets);
         let _ = seen.describe(&mut tree);
         tree.finish()?;
-        self.remarks(seen);
+        self.remarks(seen)?;
         if self.style.hex {
             self.out.text().push(b'\n');
             let hidden = Hidden::of(seen, self.style.secrets);
@@ -132,7 +132,7 @@ impl<W: Write> Detail<W> {
     }
 
     /// Appends what no byte of the packet holds: in brackets, as in Wireshark.
-    fn remarks(&mut self, seen: &PacketEvent<'_>) {
+    fn remarks(&mut self, seen: &PacketEvent<'_>) -> io::Result<()> {
         let out = self.out.text();
         let version = seen.version.unwrap_or(ProtocolVersion::V3_1_1);
         if let Some(topic) = seen.topic_resolved {
@@ -147,7 +147,15 @@ impl<W: Write> Detail<W> {
             out.extend_from_slice(b"    [What came before this packet was not captured]\n");
         }
         let (paint, reset) = colour::around(colour::ALARM, self.style.colour);
-        let mut alarm = |remark: String| put(out, format_args!("    {paint}{remark}{reset}\n"));
+        let out = &mut self.out;
+        // A packet of megabytes may break millions of rules.
+        let mut written = Ok(());
+        let mut alarm = |remark: String| {
+            if written.is_ok() {
+                put(out.text(), format_args!("    {paint}{remark}{reset}\n"));
+                written = out.row_done();
+            }
+        };
         match &seen.packet {
             Err(malformed) => alarm(info::malformation(malformed, version)),
             Ok(packet) if !surely_clean(packet, seen.bytes, version) => {
@@ -157,6 +165,7 @@ impl<W: Write> Detail<W> {
             }
             Ok(_) => {}
         }
+        written
     }
 
     fn note(&mut self, event: &Event<'_>) -> io::Result<()> {

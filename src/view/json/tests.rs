@@ -419,3 +419,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn of_very_many_errors_of_a_packet_the_first_are_listed_and_the_others_counted() {
+    let listed = |codes: usize| {
+        let length = 3 + codes;
+        let head = [
+            0x90,
+            (length & 0x7f) as u8 | 0x80,
+            (length >> 7) as u8,
+            0,
+            1,
+            0,
+        ];
+        let bytes = [&head[..], &vec![5; codes]].concat();
+        let value = document(&[Sample::server(0, &bytes).v5()]);
+        let packet = &value["packets"][0];
+        let errors = packet["errors"].as_array().unwrap().len();
+        (errors, packet["errors_left_out"].clone())
+    };
+    assert_eq!(listed(1_024), (1_024, Value::Null));
+    assert_eq!(listed(1_026), (1_024, json!(2)));
+}
