@@ -27,20 +27,15 @@ fn play(front: &[u8], bytes: &[u8], portion: usize) -> Option<Found> {
             found.mistaken.extend_from_slice(part);
             continue;
         }
-        one.push(
-            &mut shared,
-            Direction::Forward,
-            part,
-            &mut |carried| {
-                match carried {
-                    Carried::Bytes(bytes) => found.content.extend_from_slice(bytes),
-                    Carried::Mistaken { bytes, .. } => found.mistaken.extend_from_slice(bytes),
-                    Carried::Proxied(proxied) => found.proxied = Some(proxied),
-                    _ => {}
-                }
-                0
-            },
-        );
+        one.push(&mut shared, Direction::Forward, part, &mut |carried| {
+            match carried {
+                Carried::Bytes(bytes) => found.content.extend_from_slice(bytes),
+                Carried::Mistaken { bytes, .. } => found.mistaken.extend_from_slice(bytes),
+                Carried::Proxied(proxied) => found.proxied = Some(proxied),
+                _ => {}
+            }
+            0
+        });
     }
     one.close(&mut shared);
     assert_eq!(shared.held, 0);

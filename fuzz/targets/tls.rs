@@ -46,10 +46,13 @@ fn play(steps: &[Step<'_>], portion: usize) -> [Vec<u8>; 2] {
             Step::Bytes(direction, bytes) => {
                 for part in bytes.chunks(portion) {
                     let out = &mut found[direction as usize];
-                    tls.push(&mut shared, direction, part, &mut |event| match event {
-                        Carried::Bytes(bytes) => out.extend_from_slice(bytes),
-                        Carried::Failed(CarrierError::Broken) => out.push(b'!'),
-                        _ => {}
+                    tls.push(&mut shared, direction, part, &mut |event| {
+                        match event {
+                            Carried::Bytes(bytes) => out.extend_from_slice(bytes),
+                            Carried::Failed(CarrierError::Broken) => out.push(b'!'),
+                            _ => {}
+                        }
+                        0
                     });
                 }
             }

@@ -38,13 +38,16 @@ fn play(steps: &[Step<'_>], portion: usize) -> Found {
                 for part in bytes.chunks(portion) {
                     let at = direction as usize;
                     let (out, broken) = (&mut found.bytes[at], &mut found.broken[at]);
-                    websocket.push(&mut shared, direction, part, &mut |event| match event {
-                        Carried::Bytes(bytes) => {
-                            assert!(!bytes.is_empty() && !*broken);
-                            out.extend_from_slice(bytes);
+                    websocket.push(&mut shared, direction, part, &mut |event| {
+                        match event {
+                            Carried::Bytes(bytes) => {
+                                assert!(!bytes.is_empty() && !*broken);
+                                out.extend_from_slice(bytes);
+                            }
+                            Carried::Failed(CarrierError::Broken) => *broken = true,
+                            _ => {}
                         }
-                        Carried::Failed(CarrierError::Broken) => *broken = true,
-                        _ => {}
+                        0
                     });
                 }
             }
