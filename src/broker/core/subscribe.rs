@@ -190,8 +190,6 @@ impl Core {
             if link.is_some_and(|link| link.unsent >= AHEAD) {
                 return Progress::Unread;
             }
-            // A filter costs something also where nothing is compared with it.
-            self.spend(1);
             let (after, before) = (&mut subscribing.after, subscribing.before);
             let (now, steps) = (self.now, &mut self.steps);
             match self.retained.next(filter, after, before, now, steps) {
@@ -207,6 +205,8 @@ impl Core {
                 }
                 None if self.steps == 0 => {}
                 None => {
+                    // A filter costs something also where nothing is compared with it.
+                    self.spend(1);
                     subscribing.wanted.pop_front();
                     subscribing.after = None;
                 }
