@@ -31,9 +31,10 @@ use self::oracle::Truth;
 /// Steps of a run.
 const STEPS: usize = 300;
 
-/// Kinds of claims that are judged of brokers whose faults are not listed: aedes sends queued
-/// messages with RETAIN 1 and at the published QoS, redelivers without DUP, answers two filters with
-/// one code; amqtt publishes wills of connections that it never accepted.
+/// Kinds of claims that are judged of brokers whose faults are not listed, where messages are equal
+/// in one direction only: aedes sends queued messages with RETAIN 1 and at the published QoS,
+/// redelivers without DUP, answers two filters with one code; amqtt publishes wills of connections
+/// that it never accepted.
 const JUDGED_OF_ODD_BROKERS: &[&str] = &["link", "origin", "redelivery"];
 
 /// Real brokers never take the same time twice, and a test run must not fail for a coincidence that
@@ -74,6 +75,10 @@ fn judge(kind: Kind, seed: u64, table: &mut Table) {
             continue;
         }
         for equal in [false, true] {
+            let one_way = matches!(damage, Damage::Uplink | Damage::Downlink);
+            if equal && !one_way && kind != Kind::Mosquitto {
+                continue;
+            }
             let mut frames = frames.clone();
             if equal {
                 frames.hide();
