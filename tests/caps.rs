@@ -188,6 +188,10 @@ const REACHED: &[(&str, &str)] = &[
         "sessions_that_come_back_are_counted_where_ended_ones_were_forgotten",
     ),
     (
+        "filters-given-up",
+        "filters_that_were_given_up_and_are_forgotten_are_counted",
+    ),
+    (
         "connections-with-gaps",
         "connections_with_gaps_that_are_forgotten_are_counted",
     ),
@@ -655,6 +659,21 @@ fn sessions_that_come_back_are_counted_where_ended_ones_were_forgotten() {
     session(&mut made, 0, 0, 1);
     let reached = made.reached("--check --limit sessions-ended=10");
     assert_eq!(reached, [("sessions-ended", 1)]);
+}
+
+#[test]
+fn filters_that_were_given_up_and_are_forgotten_are_counted() {
+    let mut made = Made::new();
+    let mut talk = made.opened(0);
+    made.greet(&mut talk, "a", None);
+    for id in 1..=11 {
+        made.send(&mut talk, Client, &subscribe(id, "t"));
+        made.send(&mut talk, Server, &[0x90, 3, 0, id as u8, 1]);
+        made.send(&mut talk, Client, &[0xa2, 5, 0, id as u8, 0, 1, b't']);
+        made.send(&mut talk, Server, &[0xb0, 2, 0, id as u8]);
+    }
+    let reached = made.reached("--check --limit filters-given-up=10");
+    assert_eq!(reached, [("filters-given-up", 1)]);
 }
 
 #[test]

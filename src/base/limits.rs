@@ -416,6 +416,10 @@ limits! {
     SessionsEnded sessions_ended "sessions-ended" 65_536, Count Option,
         "all are forgotten; a session that comes back is counted"
         => "sessions-ended" "sessions that came back and may have ended before";
+    /// Filters that clients gave up, for messages that were on their way to them.
+    FiltersGivenUp filters_given_up "filters-given-up" 65_536, Count Option,
+        "all are forgotten, and messages from before have no reason"
+        => "filters-given-up" "times that filters which clients gave up were forgotten";
     /// Ended connections, with their gaps, for messages that were on their way to them.
     ConnectionsWithGaps connections_with_gaps "connections-with-gaps" 65_536, Count Option,
         "the oldest is forgotten" => "connections-with-gaps"

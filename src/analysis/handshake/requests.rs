@@ -8,6 +8,7 @@ use super::super::context::PacketContext;
 use super::super::keys::{SessionKey, shared};
 use super::super::rules;
 use super::super::rules::claim::Claim;
+use super::super::rules::report::Report;
 use super::super::state::State;
 use super::super::state::link::StoredDue;
 use super::super::state::open::Open;
@@ -347,7 +348,7 @@ pub(crate) fn on_unsuback(cx: &mut PacketContext<'_>, ack: &FilterAcknowledgemen
             match one.code {
                 // Refused: the subscription stays.
                 Some(0x80..) => set_force(cx.state, session, &one.filter, Force::Granted),
-                _ => give_filter_up(cx.state, session, &one.filter, open.first()),
+                _ => give_filter_up(cx.state, cx.report, session, &one.filter, open.first()),
             }
         }
     }
@@ -355,12 +356,20 @@ pub(crate) fn on_unsuback(cx: &mut PacketContext<'_>, ack: &FilterAcknowledgemen
 }
 
 /// Ends a subscription that its client gave up, and remembers its filter.
-fn give_filter_up(state: &mut State, key: SessionKey, filter: &Arc<str>, stamp: FrameStamp) {
+fn give_filter_up(
+    state: &mut State,
+    report: &mut Report,
+    key: SessionKey,
+    filter: &Arc<str>,
+    stamp: FrameStamp,
+) {
     if let Some(session) = state.sessions.get_mut(key)
         && session.subscriptions.contains_key(filter)
     {
         remember(&mut session.given_up, filter, stamp);
-        (state.sessions).note_left(key, filter, stamp, &state.limits);
+        if (state.sessions).note_left(key, filter, stamp, &state.limits) {
+            report.limit_reached(Limit::FiltersGivenUp, stamp);
+        }
         let frame = stamp.number;
         state.note_past(key, filter, Undelivered::Unsubscribed { frame }, stamp);
     }

@@ -217,7 +217,7 @@ pub(crate) struct Sessions {
     /// UNSUBSCRIBE packets that were acknowledged, by session, filter and frame. They outlive their
     /// sessions, as the messages do that wait.
     left: BTreeMap<(SessionKey, Arc<str>, u64), FrameStamp>,
-    /// The frame up to which those were forgotten: there were more than [`Limits::sessions_ended`].
+    /// The frame up to which those were forgotten: there were more than [`Limits::filters_given_up`].
     forgot_left: u64,
     /// Client identifiers whose sessions, seen from their starts, have ended.
     gone: HashSet<(BrokerId, Arc<str>)>,
@@ -309,20 +309,23 @@ impl Sessions {
         self.ended.insert(key, end);
     }
 
-    /// Remembers that a session gave a filter up with the UNSUBSCRIBE of `stamp`.
+    /// Remembers that a session gave a filter up with the UNSUBSCRIBE of `stamp`; returns whether
+    /// others were forgotten for it.
     pub(crate) fn note_left(
         &mut self,
         key: SessionKey,
         filter: &Arc<str>,
         stamp: FrameStamp,
         limits: &Limits,
-    ) {
-        if self.left.len() >= limits.sessions_ended {
+    ) -> bool {
+        let full = self.left.len() >= limits.filters_given_up;
+        if full {
             self.left.clear();
             self.forgot_left = stamp.number;
         }
         let place = (key, Arc::clone(filter), stamp.number);
         self.left.insert(place, stamp);
+        full
     }
 
     /// Returns the first UNSUBSCRIBE with which a session gave a filter up after a frame.

@@ -493,6 +493,29 @@ fn a_limit_gives_no_reason() {
 }
 
 #[test]
+fn where_filters_that_were_given_up_are_forgotten_messages_from_before_have_no_reason() {
+    for most in [2, 1] {
+        let limits = Limits {
+            filters_given_up: most,
+            ..Limits::DEFAULT
+        };
+        let mut run = Run::with(V3, &limits);
+        run.join(0, "s").take(0, "t", 1).take(0, "u", 1);
+        run.join(9, "p");
+        post(&mut run, "t", b"1", 1);
+        let frame = run.client(0, unsubscribe(V3, 5, &["t"]));
+        run.server(0, unsuback(V3, 5, &[]));
+        run.client(0, unsubscribe(V3, 6, &["u"]));
+        run.server(0, unsuback(V3, 6, &[]));
+        run.wait(2000).leave(9).finish();
+        let forgot = matches!(reasons(&run)[0], Some(Undelivered::GivenUp { .. }));
+        assert_eq!(forgot, most == 1);
+        let left = reasons(&run)[0] == Some(Undelivered::Unsubscribed { frame });
+        assert_eq!(left, most == 2);
+    }
+}
+
+#[test]
 fn a_copy_is_not_of_a_message_at_qos_0_for_the_absent() {
     let mut run = Run::new(V3);
     run.stay(0, "s", false).take(0, "t", 0);
