@@ -283,7 +283,8 @@ limits! {
     Candidates candidates "candidates" 8, Count Option,
         "the one with least evidence is given up";
     // A byte takes some nanoseconds.
-    /// Effort of looking for packets amid a segment, in bytes that are read for each byte that came.
+    /// Effort of looking for packets amid a segment, in bytes that are read for each byte that came;
+    /// 4 KiB more for each segment, and at most 256 KiB at once.
     Search search "search" 32, Times Option,
         "the rest of the segment is not looked at" => "search"
         "segments amid which no further packet was sought because that took too much";

@@ -3,7 +3,7 @@
 #[cfg(target_os = "linux")]
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The limit of open descriptors, raised for as long as this lives.
+/// The limit of open descriptors, raised from the beginning of a recording on.
 #[derive(Debug)]
 pub(super) struct DescriptorLimit {
     /// The limit that the process started with.

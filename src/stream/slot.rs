@@ -157,9 +157,9 @@ impl<S> Slot<S> {
     }
 
     /// Returns whether a segment acknowledges bytes that have not come, or resets the connection
-    /// where none was expected: they may stand later in the capture, or show that it goes on. One wait is enough: until something of that
-    /// direction comes, the capture does not hold it. In a capture in `disorder` the answer to its SYN
-    /// may stand later too.
+    /// where none was expected: they may stand later in the capture, or show that it goes on. One wait
+    /// is enough: until something of that direction comes, the capture does not hold it. In a capture
+    /// in `disorder` the answer to its SYN may stand later too.
     pub(super) fn is_early(&self, segment: &Segment<'_>, sender: Sender, disorder: bool) -> bool {
         let direction = self.direction(sender);
         let (flow, peer) = (self.flow(direction), self.flow(direction.reverse()));

@@ -127,8 +127,8 @@ impl Socket {
         self.packets.len()
     }
 
-    /// Writes packets until the socket takes no more, or others should have their turn. Each portion goes to the witness first, so
-    /// that no Client ever has bytes that the capture lacks.
+    /// Writes packets until the socket takes no more, or others should have their turn. Each portion
+    /// goes to the witness first, so that no Client ever has bytes that the capture lacks.
     ///
     /// # Errors
     /// The witness failed.

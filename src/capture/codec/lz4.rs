@@ -180,7 +180,7 @@ impl Frame {
         let room = self.most.min(EXPANSION * self.packed.len());
         self.out.resize(before + room, 0);
         let Some((window, block)) = self.out.split_at_mut_checked(before) else {
-            return Ok(());
+            return Err(damaged("a block is too large"));
         };
         let made = match window {
             [] => decompress_into(&self.packed, block),
