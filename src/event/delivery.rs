@@ -33,6 +33,13 @@ pub struct MessageDelivery {
     pub over: Option<Span>,
 }
 
+impl MessageDelivery {
+    /// Returns whether the subscriber was sent the message.
+    pub const fn is_delivered(&self) -> bool {
+        matches!(self.outcome, Outcome::Delivered(_))
+    }
+}
+
 /// How a session ended.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]

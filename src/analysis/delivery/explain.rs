@@ -408,14 +408,13 @@ fn deliver(cx: &mut PacketContext<'_>, found: Found, copy: &Copy<'_>) -> Option<
             .over
             .is_some_and(|over| over.acknowledged(held.qos).is_some());
     let broker = held.broker;
-    let delivered = |route: &Route| matches!(route.delivery.outcome, Outcome::Delivered(_));
     let released = held.in_force.number > held.published.number;
     if live
         && !ambiguous
         && held.qos == QoS::ExactlyOnce
         && released
         && copy.stamp.number > held.in_force.number
-        && !held.routes.iter().any(delivered)
+        && !held.is_delivered()
         && let Some(broker) = cx.state.brokers.get_mut(broker)
     {
         broker.forwards_late();

@@ -344,7 +344,7 @@ pub(crate) fn close_will(state: &mut State, report: &mut Report, key: WillKey) {
         summary.deliveries.extend(missed);
     } else {
         // Only the copies that were sent.
-        let sent = |one: &MessageDelivery| matches!(one.outcome, Outcome::Delivered(_));
+        let sent = MessageDelivery::is_delivered;
         summary.deliveries.retain(sent);
     }
     let missed = summary.deliveries.iter_mut();

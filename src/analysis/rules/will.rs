@@ -93,7 +93,7 @@ pub(crate) fn judge(will: &Testament, report: &mut Report) {
             let receivers: Vec<String> = summary
                 .deliveries
                 .iter()
-                .filter(|delivery| matches!(delivery.outcome, Outcome::Delivered(_)))
+                .filter(|delivery| delivery.is_delivered())
                 .map(|delivery| Party::Client(delivery.client_id.as_deref()).to_string())
                 .collect();
             let claim = Claim::WillPublished {

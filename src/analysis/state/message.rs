@@ -221,6 +221,11 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// Returns whether some subscriber was sent it.
+    pub(crate) fn is_delivered(&self) -> bool {
+        (self.routes.iter()).any(|route| route.delivery.is_delivered())
+    }
+
     /// Returns the weight of its routes against `Limits::deliveries`: that many subscriptions of
     /// one client take it counts too.
     pub(super) fn weight(&self) -> usize {

@@ -188,8 +188,7 @@ impl Messages {
             if between(&held.in_force, &connect).is_none_or(|age| age >= caps::IN_TRANSIT) {
                 return;
             }
-            let delivered = |route: &Route| matches!(route.delivery.outcome, Outcome::Delivered(_));
-            if !held.routes.iter().any(delivered)
+            if !held.is_delivered()
                 && let Some(route) = held.routes.get_mut(*at)
             {
                 route.delivery.outcome = Outcome::NotDelivered(Undelivered::Unknown);
@@ -593,7 +592,7 @@ impl Messages {
             routes
                 .find(|route| route.session == session)
                 .is_some_and(|route| {
-                    let delivered = matches!(route.delivery.outcome, Outcome::Delivered(_));
+                    let delivered = route.delivery.is_delivered();
                     delivered && route.spare > 0
                 })
         };
@@ -811,9 +810,7 @@ const fn of_session(session: SessionKey) -> RangeInclusive<(SessionKey, MessageK
 /// that it was this message.
 fn given<'a>(held: &'a Held, other: &Route) -> Option<&'a Route> {
     held.routes.iter().find(|route| {
-        route.group == other.group
-            && matches!(route.delivery.outcome, Outcome::Delivered(_))
-            && !route.delivery.ambiguous
+        route.group == other.group && route.delivery.is_delivered() && !route.delivery.ambiguous
     })
 }
 

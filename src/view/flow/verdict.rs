@@ -18,7 +18,7 @@ pub(super) fn subscriber(delivery: &MessageDelivery) -> String {
 }
 
 pub(super) fn is_delivered(delivery: &&MessageDelivery) -> bool {
-    matches!(delivery.outcome, Outcome::Delivered(_))
+    delivery.is_delivered()
 }
 
 /// Returns the answer to one filter of a SUBSCRIBE or UNSUBSCRIBE; `None` where it had none, or
